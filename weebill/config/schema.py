@@ -1,0 +1,99 @@
+"""The typed settings of an installation: what `weebill.toml`, the environment and flags may say.
+
+Every struct is immutable and refuses unknown fields. Durations are seconds (`_s`), sizes are bytes (`_bytes`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+PositiveInt = Annotated[int, Meta(ge=1)]
+NonNegativeInt = Annotated[int, Meta(ge=0)]
+PositiveSeconds = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(ge=0)]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of every settings table."""
+
+
+class ServerSettings(Section, kw_only=True):
+    """`[server]`: where Weebill listens and what it accepts."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    cors_origins: tuple[str, ...] = ("*",)
+    max_connections: PositiveInt = 16_384
+    max_header_bytes: Annotated[int, Meta(ge=1024)] = 32_768
+    max_body_bytes: Annotated[int, Meta(ge=1024)] = 33_554_432
+    header_timeout_s: PositiveSeconds = 10.0
+    body_timeout_s: PositiveSeconds = 60.0
+    idle_timeout_s: PositiveSeconds = 75.0
+    send_timeout_s: PositiveSeconds = 300.0
+    drain_grace_s: Seconds = 30.0
+
+
+class EngineSettings(Section, kw_only=True):
+    """`[local.engine]`: how each compact model is run. `threads = 0` means one per core."""
+
+    context: Annotated[int, Meta(ge=256)] = 8192
+    parallel: Annotated[int, Meta(ge=1, le=256)] = 4
+    threads: NonNegativeInt = 0
+    max_waiting: PositiveInt = 64
+
+
+class LocalSettings(Section, kw_only=True):
+    """`[local]`: the compact models that this machine runs, and where their files are."""
+
+    models: tuple[Name, ...] = ("smollm2:135m",)
+    models_dir: str | None = None
+    engine: EngineSettings = EngineSettings()
+
+
+class ProviderSettings(Section, kw_only=True):
+    """`[providers.NAME]`: an upstream. `api_key` is a literal, `env:NAME` or `file:PATH`."""
+
+    dialect: Literal["openai"] = "openai"
+    base_url: str
+    api_key: str | None = None
+    models: tuple[Name, ...] = ()
+    forward_headers: tuple[str, ...] = ()
+    max_connections: PositiveInt = 1024
+    connect_timeout_s: PositiveSeconds = 5.0
+    first_byte_timeout_s: PositiveSeconds = 120.0
+    idle_timeout_s: PositiveSeconds = 120.0
+    total_timeout_s: PositiveSeconds = 900.0
+
+
+class MeteringSettings(Section, kw_only=True):
+    """`[metering]`: the usage journal between workers and the ledger."""
+
+    segment_bytes: Annotated[int, Meta(ge=4096)] = 16_777_216
+    journal_max_bytes: Annotated[int, Meta(ge=65_536)] = 1_073_741_824
+    ingest_interval_s: PositiveSeconds = 0.2
+
+
+class LogSettings(Section, kw_only=True):
+    """`[log]`: `auto` is text on a terminal and JSON lines elsewhere."""
+
+    format: Literal["auto", "text", "json"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Section, kw_only=True):
+    """The whole configuration. `aliases` maps a virtual model name to a model name."""
+
+    server: ServerSettings = ServerSettings()
+    local: LocalSettings = LocalSettings()
+    providers: dict[str, ProviderSettings] = {}
+    aliases: dict[Name, Name] = {"mini": "smollm2:135m"}
+    metering: MeteringSettings = MeteringSettings()
+    log: LogSettings = LogSettings()

@@ -1,0 +1,1 @@
+"""Keys and usage: who may call, and what each call used."""

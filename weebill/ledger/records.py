@@ -1,0 +1,56 @@
+"""What the ledger keeps, as values."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+KeyRole = Literal["user", "admin"]
+
+Outcome = Literal[
+    "ok",  # a complete answer was sent
+    "rejected",  # refused by the gateway before any upstream was called
+    "client_cancelled",  # the client went away first
+    "upstream_error",  # the upstream failed, or cut its answer
+    "timeout",  # the upstream took longer than allowed
+    "gateway_error",  # a fault of ours
+]
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key without its secret. Times are Unix seconds; `hint` is the part shown in lists."""
+
+    id: str
+    name: str
+    role: KeyRole
+    hint: str
+    created_at: int
+    revoked_at: int | None = None
+
+
+class UsageRecord(msgspec.Struct, frozen=True, array_like=True):
+    """One request to a metered endpoint; exactly one is kept for each.
+
+    A JSON array in the journal, so fields are only ever appended, with a default.
+    Tokens: `cached_tokens` is a subset of `prompt_tokens`. Times are microseconds; `started_at` is Unix time.
+    `measured` is False where any token count was estimated rather than reported by the upstream.
+    `first_byte_us` runs from the request's head to the first body byte from the upstream, 0 if none came.
+    """
+
+    request_id: str
+    key_id: str
+    endpoint: str
+    model_asked: str
+    model_served: str
+    upstream: str
+    stream: bool
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    measured: bool
+    status: int
+    outcome: Outcome
+    started_at: int
+    first_byte_us: int
+    total_us: int

@@ -1,0 +1,1 @@
+"""What every Weebill process shares: the link to its supervisor and its logging."""

@@ -1,0 +1,101 @@
+"""What the supervisor and its children say to each other, one JSON object a line.
+
+A child inherits one end of a socket pair. The first line it reads is `Boot`; end of file means that the
+supervisor is gone, and the child leaves at once. Secrets travel here, never in arguments or the environment.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from weebill.config.schema import Settings
+
+Role = Literal["worker", "control", "engine"]
+
+
+class Message(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower):
+    """Base of every message; the class name in lower case is its `type`."""
+
+
+class EngineState(msgspec.Struct, frozen=True, kw_only=True):
+    """A local model and how to reach its host; `base_url` is None while it is down.
+
+    `base_url` is an origin such as `http://127.0.0.1:40123`, without `/v1`.
+    """
+
+    model: str
+    api_key: str
+    base_url: str | None = None
+    context: int = 0
+
+
+class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
+    """One child as the supervisor sees it, for status pages."""
+
+    name: str
+    role: Role
+    pid: int | None
+    state: Literal["starting", "ready", "backoff", "draining", "stopped"]
+    restarts: int
+    started_at: float | None
+
+
+class Boot(Message, kw_only=True):
+    """First message to any child. `settings` has its secrets resolved.
+
+    `index` numbers the workers from 0; `listen_fds` are a worker's inherited listening sockets;
+    `model`, `model_path` and `engine_key` are an engine host's.
+    """
+
+    role: Role
+    index: int = 0
+    home: str
+    settings: Settings
+    listen_fds: tuple[int, ...] = ()
+    engines: tuple[EngineState, ...] = ()
+    model: str = ""
+    model_path: str = ""
+    engine_key: str = ""
+
+
+class Reload(Message, kw_only=True):
+    """New settings, already validated; to workers and the control process."""
+
+    settings: Settings
+
+
+class Engines(Message, kw_only=True):
+    """The state of all local models has changed; to workers and the control process."""
+
+    engines: tuple[EngineState, ...]
+
+
+class Processes(Message, kw_only=True):
+    """The state of the children has changed; to the control process."""
+
+    processes: tuple[ProcessState, ...]
+
+
+class Drain(Message, kw_only=True):
+    """Stop accepting, finish what is under way within `grace_s` seconds, then exit 0."""
+
+    grace_s: float
+
+
+class Ready(Message, kw_only=True):
+    """From a child that can do its work. An engine host adds where it listens and its context window."""
+
+    base_url: str = ""
+    context: int = 0
+
+
+class Failed(Message, kw_only=True):
+    """From a child that cannot start, with what to do about it; the child exits non-zero after it."""
+
+    message: str
+
+
+ToChild = Boot | Reload | Engines | Processes | Drain
+FromChild = Ready | Failed
