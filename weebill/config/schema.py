@@ -94,6 +94,6 @@ class Settings(Section, kw_only=True):
     server: ServerSettings = ServerSettings()
     local: LocalSettings = LocalSettings()
     providers: dict[str, ProviderSettings] = {}
-    aliases: dict[Name, Name] = {"mini": "smollm2:135m"}
+    aliases: dict[Name, Name] = msgspec.field(default_factory=lambda: {"mini": "smollm2:135m"})
     metering: MeteringSettings = MeteringSettings()
     log: LogSettings = LogSettings()

@@ -1,0 +1,1 @@
+"""Benchmarks: Weebill beside its peers, on this machine."""
