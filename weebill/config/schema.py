@@ -1,6 +1,7 @@
 """The typed settings of an installation: what `weebill.toml`, the environment and flags may say.
 
-Every struct is immutable and refuses unknown fields. Durations are seconds (`_s`), sizes are bytes (`_bytes`).
+Every struct is immutable and refuses unknown fields.
+Durations are seconds (`_s`), sizes are bytes (`_bytes`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of every settings table."""
 
 
-class ServerSettings(Section, kw_only=True):
+class ServerSettings(Section, frozen=True, kw_only=True):
     """`[server]`: where Weebill listens and what it accepts."""
 
     host: str = "127.0.0.1"
@@ -41,7 +42,7 @@ class ServerSettings(Section, kw_only=True):
     drain_grace_s: Seconds = 30.0
 
 
-class EngineSettings(Section, kw_only=True):
+class EngineSettings(Section, frozen=True, kw_only=True):
     """`[local.engine]`: how each compact model is run. `threads = 0` means one per core."""
 
     context: Annotated[int, Meta(ge=256)] = 8192
@@ -50,7 +51,7 @@ class EngineSettings(Section, kw_only=True):
     max_waiting: PositiveInt = 64
 
 
-class LocalSettings(Section, kw_only=True):
+class LocalSettings(Section, frozen=True, kw_only=True):
     """`[local]`: the compact models that this machine runs, and where their files are."""
 
     models: tuple[Name, ...] = ("smollm2:135m",)
@@ -58,7 +59,7 @@ class LocalSettings(Section, kw_only=True):
     engine: EngineSettings = EngineSettings()
 
 
-class ProviderSettings(Section, kw_only=True):
+class ProviderSettings(Section, frozen=True, kw_only=True):
     """`[providers.NAME]`: an upstream. `api_key` is a literal, `env:NAME` or `file:PATH`."""
 
     dialect: Literal["openai"] = "openai"
@@ -73,7 +74,7 @@ class ProviderSettings(Section, kw_only=True):
     total_timeout_s: PositiveSeconds = 900.0
 
 
-class MeteringSettings(Section, kw_only=True):
+class MeteringSettings(Section, frozen=True, kw_only=True):
     """`[metering]`: the usage journal between workers and the ledger."""
 
     segment_bytes: Annotated[int, Meta(ge=4096)] = 16_777_216
@@ -81,14 +82,14 @@ class MeteringSettings(Section, kw_only=True):
     ingest_interval_s: PositiveSeconds = 0.2
 
 
-class LogSettings(Section, kw_only=True):
+class LogSettings(Section, frozen=True, kw_only=True):
     """`[log]`: `auto` is text on a terminal and JSON lines elsewhere."""
 
     format: Literal["auto", "text", "json"] = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Settings(Section, kw_only=True):
+class Settings(Section, frozen=True, kw_only=True):
     """The whole configuration. `aliases` maps a virtual model name to a model name."""
 
     server: ServerSettings = ServerSettings()

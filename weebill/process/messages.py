@@ -42,7 +42,7 @@ class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float | None
 
 
-class Boot(Message, kw_only=True):
+class Boot(Message, frozen=True, kw_only=True):
     """First message to any child. `settings` has its secrets resolved.
 
     `index` numbers the workers from 0; `listen_fds` are a worker's inherited listening sockets;
@@ -60,38 +60,38 @@ class Boot(Message, kw_only=True):
     engine_key: str = ""
 
 
-class Reload(Message, kw_only=True):
+class Reload(Message, frozen=True, kw_only=True):
     """New settings, already validated; to workers and the control process."""
 
     settings: Settings
 
 
-class Engines(Message, kw_only=True):
+class Engines(Message, frozen=True, kw_only=True):
     """The state of all local models has changed; to workers and the control process."""
 
     engines: tuple[EngineState, ...]
 
 
-class Processes(Message, kw_only=True):
+class Processes(Message, frozen=True, kw_only=True):
     """The state of the children has changed; to the control process."""
 
     processes: tuple[ProcessState, ...]
 
 
-class Drain(Message, kw_only=True):
+class Drain(Message, frozen=True, kw_only=True):
     """Stop accepting, finish what is under way within `grace_s` seconds, then exit 0."""
 
     grace_s: float
 
 
-class Ready(Message, kw_only=True):
+class Ready(Message, frozen=True, kw_only=True):
     """From a child that can do its work. An engine host adds where it listens and its context window."""
 
     base_url: str = ""
     context: int = 0
 
 
-class Failed(Message, kw_only=True):
+class Failed(Message, frozen=True, kw_only=True):
     """From a child that cannot start, with what to do about it; the child exits non-zero after it."""
 
     message: str
