@@ -1,0 +1,1 @@
+"""A pure translator for each dialect that an upstream may speak."""

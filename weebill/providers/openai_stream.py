@@ -1,0 +1,156 @@
+"""The relay of a stream in OpenAI's dialect: bytes in, bytes out, at the cost of a few searches.
+
+Whole events pass as they came. Only those that hold a usage, an error or the end are looked into, found by their
+literal bytes: inside a JSON text a quote is always escaped, so `"usage":` cannot be part of what a model says.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from weebill.providers.base import Usage
+from weebill.providers.usage import UsageReport, estimate
+from weebill.wire.errors import ApiError
+from weebill.wire.requests import Call
+from weebill.wire.sse import DONE, event, event_data
+
+_END: Final = b"\n\n"
+_DONE_DATA: Final = b"[DONE]"
+MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    finish_reason: str | None = None
+
+
+class _ErrorDetail(msgspec.Struct, frozen=True):
+    message: str | None = None
+    type: str | None = None
+    param: str | None = None
+    code: str | int | None = None
+
+
+class _Chunk(msgspec.Struct, frozen=True):
+    """The part of a chunk that the gateway reads."""
+
+    choices: list[_Choice] | None = None
+    usage: UsageReport | None = None
+    error: _ErrorDetail | str | None = None
+
+
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+class OpenAIStream:
+    """A `StreamDecoder` from OpenAI's dialect to itself."""
+
+    __slots__ = ("_call", "_done", "_events", "_last", "_reported", "_show_usage", "_tail", "error")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._show_usage = call.request.wants_usage
+        self._tail = b""
+        self._last = b""
+        self._events = 0
+        self._done = False
+        self._reported: Usage | None = None
+        self.error: ApiError | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """As reported; until then estimated at a token for each event after the first, which names the role."""
+        return self._reported or estimate(self._call, completion_tokens=max(0, self._events - 1))
+
+    def feed(self, data: bytes) -> bytes:
+        """The whole events in `data` and what was left of earlier data, without what is not for the client."""
+        if self._done or self.error:
+            return b""
+        if self._tail:
+            data = self._tail + data
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n")
+        end = data.rfind(_END) + 2
+        if end == 1:
+            self._keep(data)
+            return b""
+        if end == len(data):
+            self._tail = b""
+        else:
+            self._keep(data[end:])
+            data = data[:end]
+        if not self._show_usage and b'"usage":null' in data:
+            data = data.replace(b',"usage":null', b"")
+        self._events += data.count(_END)
+        self._last = data[data.rfind(_END, 0, -2) + 2 :] if data.count(_END) > 1 else data
+        if b'"usage":' in data or b'"error":' in data or data.endswith(b"[DONE]\n\n"):
+            return b"".join([self._inspect(block) for block in data[:-2].split(_END)])
+        return data
+
+    def finish(self) -> bytes:
+        """`[DONE]`. Raises ApiError 502 if the upstream never said that it had finished."""
+        # A last event without its blank line: some servers close right after it.
+        rest = self.feed(_END) if self._tail.strip() else b""
+        if self._done or self._finished(self._last):
+            return rest + DONE
+        raise ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+
+    def _keep(self, rest: bytes) -> None:
+        if len(rest) > MAX_EVENT_BYTES:
+            raise ApiError(
+                502,
+                f"The upstream sent an event of over {MAX_EVENT_BYTES} bytes.",
+                code="upstream_invalid_answer",
+            )
+        self._tail = rest
+
+    def _finished(self, block: bytes) -> bool:
+        """Whether `block` is a chunk that can only come at the end."""
+        chunk = _chunk(event_data(block.rstrip()))
+        if chunk is None or chunk.choices is None:
+            return False
+        ended = any(choice.finish_reason for choice in chunk.choices)
+        return ended or (not chunk.choices and self._reported is not None)
+
+    def _inspect(self, block: bytes) -> bytes:
+        """What to send on for one event, whose closing blank line is not in `block`."""
+        if self._done or self.error:
+            return b""
+        data = event_data(block)
+        if data.strip() == _DONE_DATA:
+            self._done = True
+            return b""
+        chunk = _chunk(data)
+        if chunk is None:
+            return block + _END
+        if chunk.error is not None:
+            self.error = _upstream_error(chunk.error)
+            return b""
+        if chunk.usage is None:
+            return block + _END
+        self._reported = chunk.usage.usage()
+        if self._show_usage:
+            return block + _END
+        if not chunk.choices:
+            return b""
+        fields = _decode_fields(data)
+        del fields["usage"]
+        return event(msgspec.json.encode(fields))
+
+
+def _chunk(data: bytes) -> _Chunk | None:
+    """The chunk in an event's data; None if it is none (a comment, or not of this shape)."""
+    try:
+        return _decode_chunk(data)
+    except msgspec.DecodeError:
+        return None
+
+
+def _upstream_error(detail: _ErrorDetail | str) -> ApiError:
+    if isinstance(detail, str):
+        return ApiError(502, detail, code="upstream_error")
+    code = detail.code if isinstance(detail.code, str) else "upstream_error"
+    return ApiError(502, detail.message or "The upstream failed.", code=code, param=detail.param, type=detail.type)
