@@ -60,10 +60,13 @@ class LocalSettings(Section, frozen=True, kw_only=True):
 
 
 class ProviderSettings(Section, frozen=True, kw_only=True):
-    """`[providers.NAME]`: an upstream. `api_key` is a literal, `env:NAME` or `file:PATH`."""
+    """`[providers.NAME]`: an upstream. `api_key` is a literal, `env:NAME` or `file:PATH`.
+
+    Loading fills in the `base_url` of a provider that `weebill.catalog` knows, and the key itself.
+    """
 
     dialect: Literal["openai"] = "openai"
-    base_url: str
+    base_url: str = ""
     api_key: str | None = None
     models: tuple[Name, ...] = ()
     forward_headers: tuple[str, ...] = ()
@@ -72,6 +75,10 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     first_byte_timeout_s: PositiveSeconds = 120.0
     idle_timeout_s: PositiveSeconds = 120.0
     total_timeout_s: PositiveSeconds = 900.0
+
+    def __repr__(self) -> str:
+        # Without the key: settings end up in logs and tracebacks.
+        return f"ProviderSettings(dialect={self.dialect!r}, base_url={self.base_url!r}, models={self.models!r})"
 
 
 class MeteringSettings(Section, frozen=True, kw_only=True):
@@ -90,11 +97,20 @@ class LogSettings(Section, frozen=True, kw_only=True):
 
 
 class Settings(Section, frozen=True, kw_only=True):
-    """The whole configuration. `aliases` maps a virtual model name to a model name."""
+    """The whole configuration.
+
+    `aliases` maps a virtual model name to a model name or another alias. `mini` is always there when this
+    machine runs a compact model, and is the first of them unless set otherwise.
+    """
 
     server: ServerSettings = ServerSettings()
     local: LocalSettings = LocalSettings()
     providers: dict[str, ProviderSettings] = {}
-    aliases: dict[Name, Name] = msgspec.field(default_factory=lambda: {"mini": "smollm2:135m"})
+    aliases: dict[Name, Name] = {}
     metering: MeteringSettings = MeteringSettings()
     log: LogSettings = LogSettings()
+
+    def __post_init__(self) -> None:
+        if self.local.models and "mini" not in self.aliases:
+            aliases = {"mini": self.local.models[0], **self.aliases}
+            msgspec.structs.force_setattr(self, "aliases", aliases)

@@ -1,0 +1,1 @@
+"""What Weebill knows about the outside world, as data tables."""
