@@ -1,0 +1,57 @@
+# make run    install what running needs, fetch the default compact model, serve
+# make test   install what the tests need; lint, types, all tests
+# make bench  install what the benchmarks need; Weebill beside its peers
+# make docs   build the documentation into site/
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+
+# The first supported Python on the PATH, unless PYTHON names one.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
+
+.PHONY: run test lint types bench soak docs clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.run
+	@exec $(BIN)/weebill serve $(ARGS)
+
+test: lint types
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m bench $(ARGS)
+
+soak: $(VENV)/.bench
+	$(BIN)/python -m bench soak $(ARGS)
+
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist site
+
+# One stamp for each set of extras; constraints.txt makes every installation the same.
+$(VENV)/.run: EXTRAS := local
+$(VENV)/.dev: EXTRAS := local,dev
+$(VENV)/.bench: EXTRAS := local,bench
+$(VENV)/.docs: EXTRAS := docs
+$(VENV)/.run $(VENV)/.dev $(VENV)/.bench $(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing weebill[$(EXTRAS)] into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "error: Weebill needs Python 3.11, 3.12 or 3.13, and none is on the PATH" >&2; \
+		echo "hint: install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "hint: on Debian and Ubuntu, 'apt install python3-venv' brings what is missing" >&2; exit 2; }
