@@ -1,0 +1,172 @@
+"""The SQLite file that keeps keys and usage: how it is opened, and its numbered migrations.
+
+Write-ahead logging lets workers read while the control process writes. `synchronous=FULL` because a commit has
+to outlive a power cut: a revoked key must not come back, and a journal segment is deleted once its rows are
+committed. It is affordable because commits are few: ingestion makes a handful a second, whatever the load.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+BUSY_TIMEOUT_S = 10.0
+OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
+
+# Migration N brings a database from `user_version` N to N + 1. Once released, one is never edited.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE meta (
+            name TEXT PRIMARY KEY,
+            value INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        "INSERT INTO meta (name, value) VALUES ('keys_version', 0)",
+        """CREATE TABLE api_keys (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            role TEXT NOT NULL CHECK (role IN ('user', 'admin')),
+            hint TEXT NOT NULL,
+            digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+            created_at INTEGER NOT NULL,
+            revoked_at INTEGER,
+            changed_in INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX api_keys_by_change ON api_keys (changed_in)",
+        """CREATE TABLE usage (
+            id INTEGER PRIMARY KEY,
+            request_id TEXT NOT NULL,
+            key_id TEXT NOT NULL,
+            endpoint TEXT NOT NULL,
+            model_asked TEXT NOT NULL,
+            model_served TEXT NOT NULL,
+            upstream TEXT NOT NULL,
+            stream INTEGER NOT NULL,
+            prompt_tokens INTEGER NOT NULL,
+            cached_tokens INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            measured INTEGER NOT NULL,
+            status INTEGER NOT NULL,
+            outcome TEXT NOT NULL,
+            started_at INTEGER NOT NULL,
+            first_byte_us INTEGER NOT NULL,
+            total_us INTEGER NOT NULL
+        ) STRICT""",
+        """CREATE TABLE usage_daily (
+            day INTEGER NOT NULL,
+            key_id TEXT NOT NULL,
+            model TEXT NOT NULL,
+            requests INTEGER NOT NULL,
+            failures INTEGER NOT NULL,
+            prompt_tokens INTEGER NOT NULL,
+            cached_tokens INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            PRIMARY KEY (day, key_id, model)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE journal_marks (
+            segment TEXT PRIMARY KEY,
+            offset INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE quarantine (
+            id INTEGER PRIMARY KEY,
+            segment TEXT NOT NULL,
+            offset INTEGER NOT NULL,
+            line BLOB NOT NULL,
+            error TEXT NOT NULL,
+            quarantined_at INTEGER NOT NULL
+        ) STRICT""",
+    ),
+)
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used as asked; the message says what to do about it."""
+
+
+def open_ledger(path: Path) -> sqlite3.Connection:
+    """Open for reading and writing, creating and migrating as needed.
+
+    Any number of processes may do this at once. The connection is in autocommit mode (see `transaction`) and
+    belongs to the calling thread. Raises LedgerError.
+    """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        wanted = ".".join(map(str, OLDEST_SQLITE))
+        raise LedgerError(f"Python's SQLite is {sqlite3.sqlite_version}; Weebill needs {wanted} or newer.")
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    except sqlite3.Error as error:
+        raise LedgerError(f"Cannot open the ledger {path}: {error}. Check the folder's permissions.") from error
+    try:
+        _use_write_ahead_log(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        _migrate(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise LedgerError(f"Cannot use the ledger {path}: {error}. If it is damaged, restore a backup.") from error
+    except LedgerError:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+    """Open an existing ledger read-only. Raises sqlite3.Error where there is none."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=busy_timeout_s, isolation_level=None
+    )
+    try:
+        connection.execute("PRAGMA query_only = ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """A write transaction: committed at the end, rolled back if the block raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch the journal mode. SQLite answers "busy" at once, without its timeout, where several race to."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    newest = len(MIGRATIONS)
+    if _version(connection) == newest:
+        return
+    with transaction(connection):
+        version = _version(connection)  # again, now that no other process can change it
+        if version > newest:
+            raise LedgerError(
+                f"The ledger {path} has schema {version}, made by a newer Weebill; this one knows up to {newest}. "
+                "Install the newer release again, or point WEEBILL_HOME at another folder."
+            )
+        for migration in MIGRATIONS[version:]:
+            for statement in migration:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {newest}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    [(version,)] = connection.execute("PRAGMA user_version").fetchall()
+    return int(version)

@@ -1,0 +1,202 @@
+"""API keys: made, listed and revoked. Only a keyed hash of a key is stored, so its text is shown once."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import sqlite3
+import time
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, get_args
+
+from weebill.config.paths import Home
+from weebill.ledger.database import LedgerError, open_ledger, transaction
+from weebill.ledger.records import ApiKey, KeyRole
+
+KEY_PREFIX = "sk-wb-"
+MAX_KEY_BYTES = 128
+PEPPER_BYTES = 32
+
+_SECRET_BYTES = 32
+_NAME = re.compile(r"(?!key_)[A-Za-z0-9][A-Za-z0-9 ._@+-]{0,63}")
+_COLUMNS = "id, name, role, hint, created_at, revoked_at"
+
+
+class CreatedKey(NamedTuple):
+    """A new key and its text, which cannot be had again."""
+
+    key: ApiKey
+    secret: str
+
+
+class KeyStore:
+    """The keys of an installation, for the command line, the supervisor and the management API.
+
+    Every change bumps `keys_version` in its own transaction: that is how workers notice it. Belongs to one thread.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, pepper: bytes) -> None:
+        self._connection = connection
+        self._pepper = pepper
+
+    @classmethod
+    def open(cls, home: Home) -> KeyStore:
+        """Open the ledger of `home`, making it and the pepper at first use. Raises LedgerError."""
+        connection = open_ledger(home.database)
+        try:
+            return cls(connection, ensure_pepper(home.pepper, connection))
+        except BaseException:
+            connection.close()
+            raise
+
+    def __enter__(self) -> KeyStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self._connection.close()
+
+    def create(self, name: str, role: KeyRole = "user") -> CreatedKey:
+        """Make a key. Raises LedgerError for a bad name or role."""
+        _check(name, role)
+        with transaction(self._connection):
+            return self._insert(name, role)
+
+    def create_first(self, name: str, role: KeyRole = "admin") -> CreatedKey | None:
+        """Make a key if there never was one, else None; safe when several processes try at once."""
+        _check(name, role)
+        with transaction(self._connection):
+            [(existing,)] = self._connection.execute("SELECT count(*) FROM api_keys").fetchall()
+            return None if existing else self._insert(name, role)
+
+    def all(self) -> list[ApiKey]:
+        """Every key, revoked ones included, oldest first."""
+        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM api_keys ORDER BY created_at, rowid")  # noqa: S608
+        return [_to_key(row) for row in rows.fetchall()]
+
+    def count(self) -> int:
+        """How many keys are active."""
+        return _count_active(self._connection)
+
+    def revoke(self, id_or_name: str) -> ApiKey:
+        """Revoke by id, or by name if just one active key has it. A key already revoked stays as it is.
+
+        Raises LedgerError if none or several match.
+        """
+        with transaction(self._connection):
+            key = self._resolve(id_or_name)
+            if key.revoked_at is None:
+                self._connection.execute(
+                    "UPDATE api_keys SET revoked_at = ?, changed_in = ? WHERE id = ?",
+                    (int(time.time()), self._next_version(), key.id),
+                )
+            return self._select("id = ?", key.id)[0]
+
+    def _insert(self, name: str, role: KeyRole) -> CreatedKey:
+        secret = KEY_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+        key = ApiKey(
+            id="key_" + secrets.token_hex(8),
+            name=name,
+            role=role,
+            hint=f"{secret[: len(KEY_PREFIX) + 2]}...{secret[-4:]}",
+            created_at=int(time.time()),
+        )
+        self._connection.execute(
+            "INSERT INTO api_keys (id, name, role, hint, created_at, digest, changed_in) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (key.id, name, role, key.hint, key.created_at, self._digest(secret), self._next_version()),
+        )
+        return CreatedKey(key, secret)
+
+    def _digest(self, secret: str) -> bytes:
+        return blake2b(secret.encode(), digest_size=32, key=self._pepper).digest()
+
+    def _next_version(self) -> int:
+        [(version,)] = self._connection.execute(
+            "UPDATE meta SET value = value + 1 WHERE name = 'keys_version' RETURNING value"
+        ).fetchall()
+        return int(version)
+
+    def _resolve(self, id_or_name: str) -> ApiKey:
+        if by_id := self._select("id = ?", id_or_name):
+            return by_id[0]
+        named = self._select("name = ?", id_or_name)
+        active = [key for key in named if key.revoked_at is None] or named[-1:]
+        if len(active) > 1:
+            ids = ", ".join(f"{key.id} ({key.hint})" for key in active)
+            raise LedgerError(f"{len(active)} active keys are named {id_or_name!r}; revoke one by its id: {ids}.")
+        if not active:
+            raise LedgerError(f"There is no key {id_or_name!r}; `weebill keys list` shows them all.")
+        return active[0]
+
+    def _select(self, condition: str, value: str) -> list[ApiKey]:
+        query = f"SELECT {_COLUMNS} FROM api_keys WHERE {condition} ORDER BY created_at, rowid"  # noqa: S608
+        return [_to_key(row) for row in self._connection.execute(query, (value,)).fetchall()]
+
+
+def read_pepper(path: Path) -> bytes:
+    """The installation's pepper. Raises LedgerError if it is missing or cut short."""
+    try:
+        pepper = path.read_bytes()
+    except FileNotFoundError as error:
+        raise LedgerError(f"{path} is missing: start Weebill once, or restore it from a backup.") from error
+    except OSError as error:
+        raise LedgerError(f"Cannot read {path}: {error.strerror}.") from error
+    if len(pepper) != PEPPER_BYTES:
+        raise LedgerError(f"{path} holds {len(pepper)} bytes instead of {PEPPER_BYTES}; restore it from a backup.")
+    return pepper
+
+
+def ensure_pepper(path: Path, connection: sqlite3.Connection) -> bytes:
+    """The pepper, made at first use. Raises LedgerError if it is missing although keys were hashed with it."""
+    if not path.exists():
+        if active := _count_active(connection):
+            raise LedgerError(
+                f"{path} is missing, and without it the {active} active API keys cannot be checked. Restore it from a "
+                "backup; if it is lost for good, move the ledger weebill.db away and create new keys."
+            )
+        _create_pepper(path)
+    return read_pepper(path)
+
+
+def _create_pepper(path: Path) -> None:
+    """Publish a complete file by hard link: of several processes that try at once, one wins and no one reads half."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(PEPPER_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+
+
+def _count_active(connection: sqlite3.Connection) -> int:
+    [(active,)] = connection.execute("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL").fetchall()
+    return int(active)
+
+
+def _check(name: str, role: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise LedgerError(
+            f"{name!r} cannot name a key: use 1 to 64 letters, digits, spaces and . _ @ + -, "
+            "beginning with a letter or digit, and not with key_."
+        )
+    if role not in get_args(KeyRole):
+        raise LedgerError(f"{role!r} is no role of a key: use {' or '.join(get_args(KeyRole))}.")
+
+
+def _to_key(row: tuple[str, str, KeyRole, str, int, int | None]) -> ApiKey:
+    id_, name, role, hint, created_at, revoked_at = row
+    return ApiKey(id=id_, name=name, role=role, hint=hint, created_at=created_at, revoked_at=revoked_at)

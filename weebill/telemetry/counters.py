@@ -1,0 +1,149 @@
+"""A worker's counters: unsigned 64-bit cells in a memory-mapped file, so that they outlive the worker.
+
+Each file has one writer, so an increment needs neither lock nor system call, and whoever reads the files of all
+workers can sum them. A worker that takes over from a dead one goes on counting in its file.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import secrets
+import time
+from bisect import bisect_left
+from pathlib import Path
+
+from weebill.telemetry import layout, metrics
+from weebill.telemetry.metrics import METRICS, Label, Metric
+
+
+class Values:
+    """The positions of one label's values; those that turn up are entered in the file while there is room."""
+
+    def __init__(self, content: memoryview, label: Label) -> None:
+        self._content = content
+        self._label = label
+        self._positions = {name: at for at, name in enumerate(layout.read_names(content, label))}
+
+    def position(self, value: str) -> int:
+        """Where `value` is on this axis. Raises ValueError for a label that has no room for others."""
+        known = self._positions.get(value)
+        if known is not None:
+            return known
+        label = self._label
+        if not label.room:
+            raise ValueError(f"{value!r} is no value of the label {label.name}: {', '.join(label.values)}")
+        name = value.encode(errors="replace")
+        used = len(self._positions)
+        if value == metrics.OTHER or used == label.size - 1 or not 0 < len(name) <= layout.LONGEST_NAME:
+            return label.size - 1
+        layout.write_name(self._content, label, used - len(label.values), name)
+        self._positions[value] = used
+        return used
+
+
+class Series:
+    """The cells of one metric, found by label values. Base of what the hot path holds."""
+
+    def __init__(self, cells: memoryview, metric: Metric, values: dict[str, Values]) -> None:
+        self._cells = cells
+        self._metric = metric
+        self._axes = tuple((label.size, values[label.name]) for label in metric.labels)
+        self._most = 4 * metric.cells
+        self._found: dict[tuple[str, ...], int] = {}
+
+    def _find(self, labels: tuple[str, ...]) -> int:
+        position = 0
+        for (size, axis), value in zip(self._axes, labels, strict=True):
+            position = position * size + axis.position(value)
+        cell = layout.FIRST_CELL[self._metric.name] + position * self._metric.width
+        if len(self._found) < self._most:  # values beyond the room for them are not remembered without bound
+            self._found[labels] = cell
+        return cell
+
+
+class Counter(Series):
+    """A count that only grows."""
+
+    def add(self, labels: tuple[str, ...] = (), amount: int = 1) -> None:
+        """Count `amount` more for these label values, in the declared order."""
+        cell = self._found.get(labels)
+        self._cells[self._find(labels) if cell is None else cell] += amount
+
+
+class Histogram(Series):
+    """Durations, by bucket."""
+
+    def __init__(self, cells: memoryview, metric: Metric, values: dict[str, Values]) -> None:
+        super().__init__(cells, metric, values)
+        self._bounds = metric.bounds
+        self._sum = metric.width - 1
+
+    def observe(self, labels: tuple[str, ...], microseconds: int) -> None:
+        """Count a duration for these label values."""
+        cell = self._found.get(labels)
+        if cell is None:
+            cell = self._find(labels)
+        self._cells[cell + bisect_left(self._bounds, microseconds)] += 1
+        self._cells[cell + self._sum] += microseconds
+
+
+class Gauge:
+    """A value of this worker alone, as it is now."""
+
+    def __init__(self, cells: memoryview, metric: Metric) -> None:
+        self._cells = cells
+        self._cell = layout.FIRST_CELL[metric.name]
+
+    def add(self, amount: int) -> None:
+        """Raise the value, or lower it."""
+        self._cells[self._cell] += amount
+
+    def set(self, value: int) -> None:
+        """Replace the value."""
+        self._cells[self._cell] = value
+
+
+class Counters:
+    """All metrics of one worker. Raises OSError where the file cannot be made.
+
+    `worker_index` names the file; two living processes must not share one.
+    """
+
+    def __init__(self, folder: Path, worker_index: int) -> None:
+        self._map = _open_file(folder / layout.file_name(worker_index))
+        self._content = memoryview(self._map)
+        cells = self._content[layout.CELLS_AT :]
+        unsigned, signed = cells.cast("Q"), cells.cast("q")
+        values = {label.name: Values(self._content, label) for label in metrics.LABELS}
+
+        self.requests = Counter(unsigned, metrics.REQUESTS, values)
+        self.request_seconds = Histogram(unsigned, metrics.REQUEST_SECONDS, values)
+        self.first_byte_seconds = Histogram(unsigned, metrics.FIRST_BYTE_SECONDS, values)
+        self.tokens = Counter(unsigned, metrics.TOKENS, values)
+        self.upstream_requests = Counter(unsigned, metrics.UPSTREAM_REQUESTS, values)
+        self.auth_failures = Counter(unsigned, metrics.AUTH_FAILURES, values)
+        self.journal_failures = Counter(unsigned, metrics.JOURNAL_FAILURES, values)
+        self.in_flight = Gauge(signed, metrics.IN_FLIGHT)
+        self.connections = Gauge(signed, metrics.CONNECTIONS)
+
+        for metric in METRICS:
+            if metric.kind == "gauge":
+                Gauge(signed, metric).set(0)
+        Gauge(signed, metrics.PROCESS_START).set(int(time.time()))
+        layout.write_owner(self._content, os.getpid())
+
+    def close(self) -> None:
+        """Say that this worker has left, so that its gauges are not shown any more."""
+        layout.write_owner(self._content, 0)
+
+
+def _open_file(path: Path) -> mmap.mmap:
+    """Map a worker's file. One of another release is replaced whole: others may still have the old one mapped."""
+    if not path.exists() or not layout.is_current(path.read_bytes()):
+        draft = path.with_suffix(f".{secrets.token_hex(8)}")
+        draft.write_bytes(layout.new_file())
+        draft.chmod(0o600)
+        draft.replace(path)
+    with path.open("r+b") as file:
+        return mmap.mmap(file.fileno(), layout.FILE_BYTES)

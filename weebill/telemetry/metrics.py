@@ -1,0 +1,104 @@
+"""The metrics of a worker, declared: their names, labels and buckets, and so the layout of the counter files."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+OTHER = "other"
+
+# Upper bounds in microseconds; one more bucket is unbounded. From a gateway's own errors to long generations.
+DURATION_BOUNDS_US = (
+    *(1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000),
+    *(1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000, 120_000_000, 300_000_000),
+)
+
+
+class Label(msgspec.Struct, frozen=True):
+    """A dimension: `values` are known beforehand, `room` more may turn up, and what exceeds that is "other".
+
+    With no room, an unknown value is a programming error.
+    """
+
+    name: str
+    values: tuple[str, ...] = ()
+    room: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many distinct values have cells."""
+        return len(self.values) + (self.room + 1 if self.room else 0)
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """A family of time series, one for each combination of label values.
+
+    `bounds` are a histogram's, in microseconds; its text is in seconds.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[Label, ...] = ()
+    bounds: tuple[int, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Cells of one series: one, or a histogram's buckets and sum."""
+        return len(self.bounds) + 2 if self.bounds else 1
+
+    @property
+    def cells(self) -> int:
+        """Cells of all its series."""
+        total = self.width
+        for label in self.labels:
+            total *= label.size
+        return total
+
+
+ENDPOINT = Label("endpoint", room=31)
+STATUS = Label("status", room=63)
+MODEL = Label("model", room=255)
+KIND = Label("kind", ("prompt", "cached", "completion"))
+UPSTREAM = Label("upstream", room=63)
+OUTCOME = Label("outcome", room=15)
+
+REQUESTS = Metric("weebill_requests_total", "counter", "Requests answered, by status.", (ENDPOINT, STATUS))
+REQUEST_SECONDS = Metric(
+    "weebill_request_seconds",
+    "histogram",
+    "Time from a request's first byte to the end of its answer.",
+    (ENDPOINT,),
+    DURATION_BOUNDS_US,
+)
+FIRST_BYTE_SECONDS = Metric(
+    "weebill_first_byte_seconds",
+    "histogram",
+    "Time from a request's first byte to the first byte of its answer.",
+    (ENDPOINT,),
+    DURATION_BOUNDS_US,
+)
+TOKENS = Metric("weebill_tokens_total", "counter", "Tokens used; cached is a part of prompt.", (MODEL, KIND))
+UPSTREAM_REQUESTS = Metric(
+    "weebill_upstream_requests_total", "counter", "Requests sent to upstreams.", (UPSTREAM, OUTCOME)
+)
+AUTH_FAILURES = Metric("weebill_auth_failures_total", "counter", "Requests refused for want of a valid API key.")
+JOURNAL_FAILURES = Metric("weebill_journal_failures_total", "counter", "Usage records that could not be written.")
+IN_FLIGHT = Metric("weebill_in_flight", "gauge", "Requests being answered now.")
+CONNECTIONS = Metric("weebill_connections", "gauge", "Client connections open now.")
+PROCESS_START = Metric("weebill_process_start_time_seconds", "gauge", "Unix time at which the worker started.")
+
+METRICS: tuple[Metric, ...] = (
+    REQUESTS,
+    REQUEST_SECONDS,
+    FIRST_BYTE_SECONDS,
+    TOKENS,
+    UPSTREAM_REQUESTS,
+    AUTH_FAILURES,
+    JOURNAL_FAILURES,
+    IN_FLIGHT,
+    CONNECTIONS,
+    PROCESS_START,
+)
+LABELS: tuple[Label, ...] = (ENDPOINT, STATUS, MODEL, KIND, UPSTREAM, OUTCOME)
