@@ -1,0 +1,131 @@
+"""What types cannot say about settings: names that must exist, loops, addresses, files."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from weebill.config.problems import Locate, Problem, did_you_mean
+from weebill.config.schema import ProviderSettings, ServerSettings, Settings
+
+_PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+_RESERVED_PROVIDERS = frozenset({"local"})
+
+
+def check(settings: Settings, locate: Locate) -> Iterator[Problem]:
+    """Everything in well-typed settings that cannot work."""
+    yield from _check_tls(settings.server, locate)
+    for name in _doubled(settings.local.models):
+        yield Problem(locate(("local", "models")), f"`local.models` names `{name}` twice")
+    for name, provider in settings.providers.items():
+        yield from _check_provider(name, provider, locate)
+    yield from _check_aliases(settings, locate)
+
+
+def _check_tls(server: ServerSettings, locate: Locate) -> Iterator[Problem]:
+    if server.tls_cert is None and server.tls_key is None:
+        return
+    if server.tls_cert is None or server.tls_key is None:
+        given, missing = ("tls_key", "tls_cert") if server.tls_cert is None else ("tls_cert", "tls_key")
+        yield Problem(locate(("server", given)), f"`server.{given}` needs `server.{missing}` too")
+        return
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            server.tls_cert, server.tls_key, password=_refuse_password
+        )
+    except ssl.SSLError as error:
+        problem = f"`server.tls_cert` and `server.tls_key` are not a certificate and its key in PEM: {error.reason}"
+        yield Problem(locate(("server", "tls_cert")), problem)
+    except (OSError, ValueError) as error:
+        unreadable = [path for path in (server.tls_cert, server.tls_key) if not _readable(path)]
+        yield Problem(
+            locate(("server", "tls_cert")), f"cannot read {' or '.join(unreadable) or 'the TLS files'}: {error}"
+        )
+
+
+def _refuse_password() -> str:
+    # Without this, an encrypted key would stop the start to ask on the terminal.
+    raise ValueError("the key is encrypted; give one without a passphrase")
+
+
+def _readable(path: str) -> bool:
+    try:
+        with open(path, "rb"):
+            return True
+    except OSError:
+        return False
+
+
+def _check_provider(name: str, provider: ProviderSettings, locate: Locate) -> Iterator[Problem]:
+    path = ("providers", name)
+    if not _PROVIDER_NAME.match(name):
+        yield Problem(locate(path), f"provider name `{name}` may hold only a-z, 0-9, `-` and `_`")
+    if name in _RESERVED_PROVIDERS:
+        yield Problem(locate(path), f"provider name `{name}` is reserved for the models of this machine")
+    if problem := _url_problem(provider.base_url):
+        yield Problem(locate((*path, "base_url")), f"`providers.{name}.base_url` {problem}")
+    for model in _doubled(provider.models):
+        yield Problem(locate((*path, "models")), f"`providers.{name}.models` names `{model}` twice")
+    for header in provider.forward_headers:
+        if not _HEADER_NAME.match(header):
+            what = f"`providers.{name}.forward_headers`: `{header}` is not a header name"
+            yield Problem(locate((*path, "forward_headers")), what)
+
+
+def _url_problem(url: str) -> str:
+    if not url:
+        return 'is missing; give the address of its API, such as "https://api.example.com/v1"'
+    try:
+        parts = urlsplit(url)
+        port_fits = parts.port != 0
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_fits:
+        return 'must be an http or https URL with a host, such as "https://api.example.com/v1"'
+    if parts.username is not None or parts.password is not None:
+        return "must not hold a user or password; give the key as `api_key`"
+    if parts.query or parts.fragment:
+        return "must not hold a `?` or `#` part"
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return "must be plain ASCII without spaces"
+    return ""
+
+
+def _check_aliases(settings: Settings, locate: Locate) -> Iterator[Problem]:
+    models = model_names(settings)
+    # A provider without a list of models serves any model under its own name.
+    open_prefixes = tuple(f"{name}/" for name, provider in settings.providers.items() if not provider.models)
+    for alias, target in settings.aliases.items():
+        where = locate(("aliases", alias))
+        if loop := _loop(alias, settings.aliases):
+            yield Problem(where, f"alias `{alias}` leads back to itself: {' -> '.join(loop)}")
+        elif target not in models and target not in settings.aliases and not target.startswith(open_prefixes):
+            known = sorted(models | set(settings.aliases) - {alias})
+            yield Problem(where, f"alias `{alias}` names unknown model `{target}`{did_you_mean(target, known)}")
+
+
+def model_names(settings: Settings) -> set[str]:
+    """Every name under which a configured model is served, aliases aside."""
+    names = set(settings.local.models)
+    for provider, each in settings.providers.items():
+        names.update(each.models)
+        names.update(f"{provider}/{model}" for model in each.models)
+    return names
+
+
+def _loop(alias: str, aliases: dict[str, str]) -> list[str]:
+    trail = [alias]
+    while (target := aliases.get(trail[-1])) is not None:
+        if target in trail:
+            return [*trail, target] if target == alias else []
+        trail.append(target)
+    return []
+
+
+def _doubled(names: tuple[str, ...]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]

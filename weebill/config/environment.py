@@ -1,0 +1,62 @@
+"""Settings from the environment: each plain setting has a `WEEBILL_...` variable, named after its path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import get_origin
+
+import msgspec
+
+from weebill.config.problems import KeyPath, Problem, did_you_mean
+from weebill.config.schema import Section, Settings
+
+PREFIX = "WEEBILL_"
+# Variables with our prefix that are no settings: folders, the link of a child, the key `weebill run` uses.
+OTHER_VARIABLES = frozenset({"WEEBILL_HOME", "WEEBILL_CONFIG", "WEEBILL_LINK_FD", "WEEBILL_API_KEY"})
+
+
+def setting_types(section: type[Section] = Settings, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
+    """Each plain setting with its type; tables whose keys the user chooses (providers, aliases) have none."""
+    for field in msgspec.structs.fields(section):
+        here = (*path, field.encode_name)
+        if isinstance(field.type, type) and issubclass(field.type, Section):
+            yield from setting_types(field.type, here)
+        elif get_origin(field.type) is not dict:
+            yield here, field.type
+
+
+def variable_name(path: KeyPath) -> str:
+    """`("server", "port")` is `WEEBILL_PORT`; other tables keep their name: `WEEBILL_LOG_LEVEL`."""
+    names = path[1:] if path[0] == "server" else path
+    return PREFIX + "_".join(names).upper()
+
+
+def read_environment(
+    environment: Mapping[str, str], referenced: Iterable[str] = ()
+) -> tuple[dict[KeyPath, object], list[Problem]]:
+    """The settings given by variables, and the variables with our prefix that mean nothing.
+
+    `referenced` are variables that `env:NAME` in the file mentions, whatever their prefix.
+    """
+    types = dict(setting_types())
+    by_name = {variable_name(path): path for path in types}
+    allowed = OTHER_VARIABLES | set(referenced)
+    values = {}
+    problems = []
+    for name, text in environment.items():
+        if path := by_name.get(name):
+            values[path] = _parse(text, types[path])
+        elif name.startswith(PREFIX) and name not in allowed:
+            nearest = did_you_mean(name, sorted({*by_name, *OTHER_VARIABLES}))
+            problems.append(Problem(name, f"unknown environment variable{nearest}"))
+    return values, problems
+
+
+def _parse(text: str, kind: object) -> object:
+    """The value that `text` stands for; text that does not fit is left for validation to refuse."""
+    if get_origin(kind) is tuple:
+        return [item.strip() for item in text.split(",") if item.strip()]
+    try:
+        return msgspec.to_builtins(msgspec.convert(text.strip(), kind, strict=False))
+    except msgspec.ValidationError:
+        return text

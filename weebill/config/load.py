@@ -1,0 +1,182 @@
+"""Load the settings of an installation: flags, then environment, then file, then defaults."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from weebill.catalog.providers import KNOWN_PROVIDERS
+from weebill.config.checks import check
+from weebill.config.environment import read_environment, variable_name
+from weebill.config.locate import key_lines
+from weebill.config.paths import Home
+from weebill.config.problems import ConfigError, KeyPath, Locate, Problem
+from weebill.config.schema import ProviderSettings, Settings
+from weebill.config.secrets import resolve_secrets
+from weebill.config.validate import validate
+
+MAX_FILE_BYTES = 8 * 1024 * 1024
+_ERROR_LINE = re.compile(r"\(at line (\d+), column \d+\)")
+# Settings that are paths; like `file:` keys, relative ones start at the folder of the configuration file.
+_FILE_SETTINGS: tuple[KeyPath, ...] = (("server", "tls_cert"), ("server", "tls_key"), ("local", "models_dir"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where settings come from. `flags` are by path; `config` is the file named by `--config`."""
+
+    home: Home
+    environment: Mapping[str, str]
+    flags: Mapping[KeyPath, object]
+    config: Path | None = None
+
+    @classmethod
+    def of_process(
+        cls, home: Home | None = None, config: Path | None = None, flags: Mapping[KeyPath, object] | None = None
+    ) -> Sources:
+        """The sources of this process: its environment, and what its command line gave."""
+        return cls(home or Home.from_environment(), dict(os.environ), flags or {}, config)
+
+    @property
+    def file(self) -> Path:
+        """The file that is read, whether or not it exists."""
+        if self.config is not None:
+            return self.config.expanduser().absolute()
+        if named := self.environment.get("WEEBILL_CONFIG"):
+            return Path(named).expanduser().absolute()
+        return self.home.config_file
+
+    @property
+    def file_is_named(self) -> bool:
+        """Whether the user named the file, so that it must exist."""
+        return self.config is not None or bool(self.environment.get("WEEBILL_CONFIG"))
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Settings ready for use, and as they were written.
+
+    `settings` holds resolved secrets; `declared` has references (`env:NAME`) in their place.
+    `origins` says where each setting that is not a default was given.
+    """
+
+    settings: Settings
+    declared: Settings
+    origins: Mapping[KeyPath, str]
+
+
+def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Configuration:
+    """Read, check and resolve all settings. Raises ConfigError with every problem found.
+
+    `fixed` values take precedence over all sources: a running installation keeps what it cannot change.
+    """
+    table, lines = _read_file(sources)
+    given, problems = read_environment(sources.environment, _referenced_variables(table))
+    origins = {path: f"{sources.file}:{line}" for path, line in lines.items()}
+    for values, name_origin in (
+        (given, variable_name),
+        (sources.flags, flag_name),
+        (fixed or {}, lambda _: "the running installation"),
+    ):
+        for path, value in values.items():
+            _put(table, path, value)
+            origins[path] = name_origin(path)
+
+    locate = _locator(origins, sources.file)
+    problems += validate(table, Settings, locate)
+    if problems:
+        raise ConfigError(problems)
+    declared = _complete(msgspec.convert(table, Settings), sources.file.parent)
+    problems += check(declared, locate)
+    settings, unresolved = resolve_secrets(declared, sources.environment, sources.file.parent, locate)
+    problems += unresolved
+    if problems:
+        raise ConfigError(problems)
+    return Configuration(settings, declared, origins)
+
+
+def flag_name(path: KeyPath) -> str:
+    """`("server", "port")` is given by `--port`."""
+    return "--" + path[-1].replace("_", "-")
+
+
+def _read_file(sources: Sources) -> tuple[dict[str, object], dict[KeyPath, int]]:
+    file = sources.file
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise ConfigError([Problem(str(file), f"larger than {MAX_FILE_BYTES} bytes")])
+        text = data.decode()
+        return tomllib.loads(text), key_lines(text)
+    except FileNotFoundError as error:
+        if sources.file_is_named:
+            raise ConfigError([Problem(str(file), "no such file")]) from error
+        return {}, {}
+    except OSError as error:
+        raise ConfigError([Problem(str(file), f"cannot be read: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([Problem(str(file), "not UTF-8 text")]) from error
+    except tomllib.TOMLDecodeError as error:
+        message = str(error)
+        line = _ERROR_LINE.search(message)
+        raise ConfigError([Problem(f"{file}:{line[1]}" if line else str(file), f"not TOML: {message}")]) from error
+
+
+def _referenced_variables(table: Mapping[str, object]) -> set[str]:
+    """The variables that `api_key = "env:NAME"` mentions, before anything is known to be well-typed."""
+    providers = table.get("providers")
+    entries = providers.values() if isinstance(providers, dict) else ()
+    keys = (entry.get("api_key") for entry in entries if isinstance(entry, dict))
+    return {key.removeprefix("env:") for key in keys if isinstance(key, str) and key.startswith("env:")}
+
+
+def _put(table: dict[str, object], path: KeyPath, value: object) -> None:
+    """Set one value. Where the file has something other than a table, that is left to be refused."""
+    for name in path[:-1]:
+        inner = table.setdefault(name, {})
+        if not isinstance(inner, dict):
+            return
+        table = inner
+    table[path[-1]] = value
+
+
+def _locator(origins: Mapping[KeyPath, str], file: Path) -> Locate:
+    def locate(path: KeyPath) -> str:
+        for depth in range(len(path), 0, -1):
+            if origin := origins.get(path[:depth]):
+                return origin
+        return str(file)
+
+    return locate
+
+
+def _complete(settings: Settings, folder: Path) -> Settings:
+    """Settings with absolute paths and with the addresses of known providers."""
+    changed = {path: getattr(getattr(settings, path[0]), path[1]) for path in _FILE_SETTINGS}
+    absolute = {
+        path: None if value is None else str(folder / Path(value).expanduser()) for path, value in changed.items()
+    }
+    replace = msgspec.structs.replace
+    return replace(
+        settings,
+        server=replace(
+            settings.server,
+            tls_cert=absolute["server", "tls_cert"],
+            tls_key=absolute["server", "tls_key"],
+        ),
+        local=replace(settings.local, models_dir=absolute["local", "models_dir"]),
+        providers={name: _addressed(name, provider) for name, provider in settings.providers.items()},
+    )
+
+
+def _addressed(name: str, provider: ProviderSettings) -> ProviderSettings:
+    known = KNOWN_PROVIDERS.get(name)
+    base_url = provider.base_url or (known.base_url if known else "")
+    return msgspec.structs.replace(provider, base_url=base_url.rstrip("/"))

@@ -1,0 +1,71 @@
+"""Keys of providers: a literal, `env:NAME`, or `file:PATH`. What they resolve to lives in memory only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from weebill.catalog.providers import KNOWN_PROVIDERS
+from weebill.config.problems import Locate, Problem
+from weebill.config.schema import Settings
+
+MAX_SECRET_BYTES = 65_536
+MASK = "********"
+_REFERENCES = ("env:", "file:")
+
+
+class SecretError(Exception):
+    """A key that cannot be had; the message completes "`providers.x.api_key` ..."."""
+
+
+def resolve_secrets(
+    settings: Settings, environment: Mapping[str, str], folder: Path, locate: Locate
+) -> tuple[Settings, list[Problem]]:
+    """Settings with each `api_key` replaced by the key itself; `folder` is where relative paths start."""
+    providers = {}
+    problems = []
+    for name, provider in settings.providers.items():
+        path = ("providers", name, "api_key")
+        try:
+            key = _resolve(provider.api_key, environment, folder)
+            if key is None and name in KNOWN_PROVIDERS:
+                variable = KNOWN_PROVIDERS[name].key_variable
+                raise SecretError(f'is missing; give `api_key = "env:{variable}"` and set that variable')
+            providers[name] = msgspec.structs.replace(provider, api_key=key)
+        except SecretError as error:
+            problems.append(Problem(locate(path), f"`providers.{name}.api_key` {error}"))
+    return msgspec.structs.replace(settings, providers=providers), problems
+
+
+def masked(reference: str) -> str:
+    """What may be shown of an `api_key` setting: a reference as it is, a literal not at all."""
+    return reference if reference.startswith(_REFERENCES) else MASK
+
+
+def _resolve(reference: str | None, environment: Mapping[str, str], folder: Path) -> str | None:
+    if reference is None:
+        return None
+    if reference.startswith("env:"):
+        variable = reference.removeprefix("env:")
+        key = environment.get(variable, "").strip()
+        if not key:
+            raise SecretError(f"refers to the environment variable {variable}, which is not set")
+    elif reference.startswith("file:"):
+        key = _read(folder / Path(reference.removeprefix("file:")).expanduser())
+    else:
+        key = reference
+    # It becomes a header value; anything else would break the request, or let it be rewritten.
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise SecretError("must be printable ASCII without spaces, and not empty")
+    return key
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_SECRET_BYTES).decode().strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise SecretError(f"refers to the file {path}, which cannot be read: {reason}") from error

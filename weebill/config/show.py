@@ -1,0 +1,45 @@
+"""Settings as TOML for people to read, with their secrets masked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from weebill.config.load import Configuration
+from weebill.config.problems import KeyPath
+from weebill.config.secrets import masked
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+
+def show(configuration: Configuration) -> str:
+    """Every setting in force; those that are not defaults say in a comment where they were given."""
+    table = msgspec.to_builtins(configuration.declared)
+    return "\n".join(_table(table, (), configuration.origins)).strip() + "\n"
+
+
+def _table(table: Mapping[str, object], path: KeyPath, origins: Mapping[KeyPath, str]) -> Iterator[str]:
+    values = {name: value for name, value in table.items() if not isinstance(value, Mapping)}
+    if values and path:
+        yield ""
+        yield f"[{'.'.join(map(_key, path))}]"
+    for name, value in values.items():
+        here = (*path, name)
+        shown = masked(str(value)) if name == "api_key" and value is not None else value
+        origin = f"  # {origins[here]}" if here in origins else ""
+        # TOML has no null: what is not set is shown as a comment.
+        yield f"# {_key(name)} is not set" if shown is None else f"{_key(name)} = {_value(shown)}{origin}"
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _table(value, (*path, name), origins)
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.match(name) else _value(name)
+
+
+def _value(value: object) -> str:
+    # JSON's text, numbers, booleans and lists are TOML's too.
+    return msgspec.json.encode(value).decode().replace('","', '", "').replace("\x7f", "\\u007f")

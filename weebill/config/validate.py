@@ -1,0 +1,81 @@
+"""Check raw tables against the settings types, collecting every problem instead of stopping at the first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Literal, get_args, get_origin
+
+import msgspec
+
+from weebill.config.environment import setting_types
+from weebill.config.problems import KeyPath, Locate, Problem, did_you_mean, dotted
+from weebill.config.schema import Section
+
+_TYPE_NAMES = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text in quotes",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
+_QUOTED_TYPES = re.compile(r"`([^`]*)`")
+
+
+def validate(
+    table: Mapping[str, object], section: type[Section], locate: Locate, path: KeyPath = ()
+) -> Iterator[Problem]:
+    """Every unknown name and unfit value in `table`, which stands at `path`."""
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(section)}
+    for name, value in table.items():
+        here = (*path, name)
+        if name in fields:
+            yield from _validate_value(value, fields[name], locate, here)
+        else:
+            yield Problem(locate(here), _unknown(here, value, fields))
+
+
+def _validate_value(value: object, kind: object, locate: Locate, path: KeyPath) -> Iterator[Problem]:
+    if isinstance(kind, type) and issubclass(kind, Section):
+        if isinstance(value, Mapping):
+            yield from validate(value, kind, locate, path)
+        else:
+            yield Problem(locate(path), f"`{dotted(path)}` must be a table: [{dotted(path)}]")
+    elif get_origin(kind) is dict and isinstance(value, Mapping):
+        key_kind, value_kind = get_args(kind)
+        for name, entry in value.items():
+            yield from _fits(name, key_kind, locate, (*path, name), "the name")
+            yield from _validate_value(entry, value_kind, locate, (*path, name))
+    else:
+        yield from _fits(value, kind, locate, path, "must be")
+
+
+def _fits(value: object, kind: object, locate: Locate, path: KeyPath, verb: str) -> Iterator[Problem]:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        said = f"{verb} {_readable(str(error), kind)}" if verb == "must be" else f"{verb} is empty or too long"
+        yield Problem(locate(path), f"`{dotted(path)}` {said}")
+
+
+def _readable(message: str, kind: object) -> str:
+    """msgspec's "Expected `int`, got `str`" for people."""
+    if get_origin(kind) is Literal:
+        choices = ", ".join(f'"{choice}"' for choice in get_args(kind))
+        return f"one of {choices}"
+    message, _, place = message.partition(" - at `$[")
+    expected = message.removeprefix("Expected ").replace(", got ", ", not ")
+    expected = _QUOTED_TYPES.sub(
+        lambda match: " or ".join(_TYPE_NAMES.get(name, name) for name in match[1].split(" | ")), expected
+    )
+    return f"{expected} (item {int(place.rstrip(']`')) + 1})" if place else expected
+
+
+def _unknown(path: KeyPath, value: object, fields: Mapping[str, object]) -> str:
+    what = "table" if isinstance(value, Mapping) else "key"
+    elsewhere = [dotted(other) for other, _ in setting_types() if other[-1] == path[-1]]
+    if elsewhere:
+        return f"unknown {what} `{dotted(path)}`; did you mean `{elsewhere[0]}`?"
+    return f"unknown {what} `{dotted(path)}`{did_you_mean(path[-1], fields)}"
