@@ -37,7 +37,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
 class ApiError(Exception):
     """A request that ends in an error for the client.
 
-    `retry_after` is in whole seconds and becomes a `Retry-After` header.
+    `retry_after` is in whole seconds and becomes a `Retry-After` header; `allow` names the methods of a 405.
     """
 
     def __init__(
@@ -49,11 +49,24 @@ class ApiError(Exception):
         param: str | None = None,
         type: str | None = None,  # noqa: A002 - OpenAI's own field name
         retry_after: int | None = None,
+        allow: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.detail = ErrorDetail(message, type or error_type(status), param, code)
         self.retry_after = retry_after
+        self.allow = allow
+
+    def headers(self) -> bytes:
+        """The header lines that go with the body, each ended by CRLF."""
+        lines = b"content-type: application/json\r\n"
+        if self.retry_after is not None:
+            lines += b"retry-after: %d\r\n" % self.retry_after
+        if self.allow is not None:
+            lines += b"allow: %b\r\n" % self.allow.encode()
+        if self.status == 401:
+            lines += b"www-authenticate: Bearer\r\n"
+        return lines
 
     def body(self) -> bytes:
         """The JSON body to answer with."""

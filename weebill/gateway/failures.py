@@ -1,0 +1,53 @@
+"""What a client is told when an upstream cannot be reached, is too slow, or breaks off."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from weebill.ledger.records import Outcome
+from weebill.routing.directory import LOCAL
+from weebill.transport.errors import UpstreamError, UpstreamTimeout
+from weebill.wire.errors import ApiError
+
+_RESTART_S = 1
+
+
+def upstream_failure(error: UpstreamError, upstream: str) -> tuple[ApiError, Outcome]:
+    """The client's error and the record's outcome for a failed exchange with `upstream`."""
+    if isinstance(error, UpstreamTimeout):
+        message = f"The upstream '{upstream}' did not answer in time ({error})."
+        return ApiError(504, message, code="upstream_timeout"), "timeout"
+    if upstream == LOCAL:
+        # Its host has died or is being restarted, which takes a moment.
+        message = f"The local model is not available right now ({error}). Try again in a moment."
+        return ApiError(503, message, code="model_unavailable", retry_after=_RESTART_S), "upstream_error"
+    return ApiError(502, f"The upstream '{upstream}' failed: {error}.", code="upstream_failed"), "upstream_error"
+
+
+def model_unavailable(model: str) -> ApiError:
+    """For a local model whose host is starting or being restarted."""
+    message = f"The model '{model}' is loading or being restarted. Try again in a moment."
+    return ApiError(503, message, code="model_unavailable", retry_after=_RESTART_S)
+
+
+def overloaded(model: str) -> ApiError:
+    """For a deployment with as many requests under way and waiting as it may have."""
+    message = f"The model '{model}' has as many requests waiting as it may have. Try again in a moment."
+    return ApiError(503, message, code="overloaded", retry_after=_RESTART_S)
+
+
+def retry_after_seconds(value: bytes | None) -> int | None:
+    """A `Retry-After` header in whole seconds; it may hold seconds or a date (RFC 9110, 10.2.3)."""
+    if value is None:
+        return None
+    text = value.decode("latin-1").strip()
+    if text.isdecimal():
+        return int(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0, round((moment - datetime.now(UTC)).total_seconds()))

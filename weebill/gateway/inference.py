@@ -1,0 +1,248 @@
+"""A request to an inference endpoint, from its key to its usage record."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from weebill.gateway.failures import model_unavailable, overloaded, retry_after_seconds, upstream_failure
+from weebill.gateway.meter import Meter, nothing_used
+from weebill.ledger.journal import JournalError, JournalWriter
+from weebill.ledger.keyring import KeyRing, LedgerUnavailable
+from weebill.ledger.records import ApiKey, Outcome
+from weebill.providers.usage import estimate
+from weebill.routing.directory import Directory, Upstream
+from weebill.telemetry.counters import Counters
+from weebill.transport.client import Client, Response
+from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
+from weebill.transport.exchange import Exchange
+from weebill.wire import sse
+from weebill.wire.errors import ApiError
+from weebill.wire.requests import Call
+
+JSON: Final = b"content-type: application/json\r\n"
+MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+_MAX_ERROR_BYTES: Final = 1024 * 1024
+_CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for a client that went away first
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An inference endpoint: the name it is metered under, its path below `/v1`, and how its body is read."""
+
+    name: str
+    path: str
+    decode: Callable[[bytes], Call]
+
+
+class Inference:
+    """Serves the inference endpoints of one worker."""
+
+    def __init__(
+        self, client: Client, keyring: KeyRing, journal: JournalWriter, counters: Counters, directory: Directory
+    ) -> None:
+        self._client = client
+        self._keyring = keyring
+        self._journal = journal
+        self._counters = counters
+        self._in_flight: Counter[str] = Counter()
+        self._clock = asyncio.get_running_loop().time
+        self.directory = directory
+
+    def authenticate(self, exchange: Exchange) -> ApiKey:
+        """The caller's key. Raises ApiError 401, or 503 while the ledger cannot be read."""
+        header = exchange.header(b"authorization") or b""
+        scheme, _, token = header.partition(b" ")
+        if scheme.lower() != b"bearer" or not token:
+            self._counters.auth_failures.add()
+            raise ApiError(401, "No API key. Send it as 'Authorization: Bearer <key>'.", code="missing_api_key")
+        try:
+            key = self._keyring.authenticate(token.strip())
+        except LedgerUnavailable as error:
+            raise ApiError(
+                503, "Keys cannot be checked right now.", code="ledger_unavailable", retry_after=1
+            ) from error
+        if key is None:
+            self._counters.auth_failures.add()
+            raise ApiError(
+                401, "The API key is wrong or revoked. `weebill keys create NAME` makes one.", code="invalid_api_key"
+            )
+        return key
+
+    async def serve(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        """Answer one request. Raises ApiError for a caller without a key; all else is answered and recorded."""
+        key = self.authenticate(exchange)
+        if not self._journal.writable():
+            raise _unmetered()
+        meter = Meter(exchange.request_id, key.id, endpoint.name, exchange.started_at, self._clock)
+        self._counters.in_flight.add(1)
+        try:
+            await self._answer(exchange, endpoint, meter)
+        except ApiError as error:
+            self._refuse(exchange, meter, error)
+        except asyncio.CancelledError:
+            self._record(meter, _CLIENT_CLOSED_REQUEST, "client_cancelled")
+            raise
+        except Exception:
+            self._record(meter, 500, "gateway_error")
+            raise
+        finally:
+            self._counters.in_flight.add(-1)
+
+    async def _answer(self, exchange: Exchange, endpoint: Endpoint, meter: Meter) -> None:
+        """Decode, route, call. Raises ApiError for what ends without an answer."""
+        call = endpoint.decode(await exchange.body())
+        meter.model_asked = call.request.model
+        meter.stream = call.stream
+        deployment = self.directory.resolve(call.request.model)
+        meter.model_served = deployment.model
+        meter.upstream = deployment.provider
+        upstream = deployment.upstream
+        if upstream is None:
+            raise model_unavailable(deployment.model)
+        body = upstream.dialect.encode(call, deployment.model)
+        if self._in_flight[upstream.name] >= upstream.max_in_flight:
+            raise overloaded(deployment.model)
+        self._in_flight[upstream.name] += 1
+        response: Response | None = None
+        try:
+            meter.blame = "upstream_error"
+            meter.usage = lambda: estimate(call)
+            head = upstream.head(endpoint.path) + _forwarded(exchange, upstream)
+            response = await self._client.send(upstream.origin, head, body, upstream.timeouts)
+            if response.status != 200:
+                raise await _upstream_error(response, upstream, meter)
+            if call.stream:
+                await self._relay(exchange, response, call, upstream, meter)
+            else:
+                await self._pass_on(exchange, response, call, upstream, meter)
+        except UpstreamError as failure:
+            if isinstance(failure, UpstreamConnectError | PoolFull):
+                meter.usage = nothing_used
+            error, meter.blame = upstream_failure(failure, upstream.name)
+            raise error from failure
+        finally:
+            self._in_flight[upstream.name] -= 1
+            if response is not None:
+                response.close()
+
+    async def _pass_on(
+        self, exchange: Exchange, response: Response, call: Call, upstream: Upstream, meter: Meter
+    ) -> None:
+        """A complete answer in one piece."""
+        body = await response.read(MAX_ANSWER_BYTES)
+        meter.first_byte_at = self._clock()
+        answer = upstream.dialect.decode(call, body)
+        meter.usage = lambda: answer.usage
+        self._settle(meter, 200, "ok")
+        exchange.respond(200, JSON, answer.body)
+
+    async def _relay(
+        self, exchange: Exchange, response: Response, call: Call, upstream: Upstream, meter: Meter
+    ) -> None:
+        """A stream, event by event. Raises ApiError only while nothing has been sent."""
+        stream = upstream.dialect.stream(call)
+        meter.usage = lambda: stream.usage
+        try:
+            async for data in response.chunks():
+                events = stream.feed(data)
+                if events:
+                    if not meter.first_byte_at:
+                        meter.first_byte_at = self._clock()
+                        exchange.start(200, sse.HEADERS)
+                    exchange.write(events)
+                    await exchange.drain()
+                if stream.error is not None:
+                    raise stream.error
+            end = stream.finish()
+        except (ApiError, UpstreamError) as failure:
+            if not meter.first_byte_at:
+                raise
+            self._break_off(exchange, failure, upstream, meter)
+            return
+        if not meter.first_byte_at:
+            meter.first_byte_at = self._clock()
+            exchange.start(200, sse.HEADERS)
+        self._end(exchange, end, 200, "ok", meter)
+
+    def _break_off(
+        self, exchange: Exchange, failure: ApiError | UpstreamError, upstream: Upstream, meter: Meter
+    ) -> None:
+        """End a stream that has begun with an error event."""
+        outcome: Outcome = "upstream_error"
+        if isinstance(failure, UpstreamError):
+            failure, outcome = upstream_failure(failure, upstream.name)
+        self._end(exchange, sse.error_event(failure), failure.status, outcome, meter)
+
+    def _end(self, exchange: Exchange, end: bytes, status: int, outcome: Outcome, meter: Meter) -> None:
+        """Record a stream, then end it; one that cannot be recorded does not end cleanly."""
+        try:
+            self._settle(meter, status, outcome)
+        except ApiError as error:
+            end = sse.error_event(error)
+        exchange.write(end)
+        exchange.finish()
+
+    def _refuse(self, exchange: Exchange, meter: Meter, error: ApiError) -> None:
+        """Record and answer a request that ends in an error."""
+        try:
+            self._settle(meter, error.status, meter.blame)
+        except ApiError as unmetered:
+            error = unmetered
+        exchange.fail(error)
+
+    def _record(self, meter: Meter, status: int, outcome: Outcome) -> None:
+        """Settle where there is nobody left to tell that it failed."""
+        try:
+            self._settle(meter, status, outcome)
+        except ApiError as error:
+            log.error("a usage record was lost: %s", error)
+
+    def _settle(self, meter: Meter, status: int, outcome: Outcome) -> None:
+        """Write the usage record, once. Raises ApiError 503 if it cannot be written."""
+        record = meter.settle(status, outcome)
+        if record is None:
+            return
+        counters = self._counters
+        counters.requests.add((record.endpoint, str(status)))
+        counters.request_seconds.observe((record.endpoint,), record.total_us)
+        if record.first_byte_us:
+            counters.first_byte_seconds.observe((record.endpoint,), record.first_byte_us)
+        if record.upstream:
+            counters.upstream_requests.add((record.upstream, outcome))
+            counters.tokens.add((record.model_served, "prompt"), record.prompt_tokens)
+            counters.tokens.add((record.model_served, "cached"), record.cached_tokens)
+            counters.tokens.add((record.model_served, "completion"), record.completion_tokens)
+        try:
+            self._journal.append(record)
+        except JournalError as error:
+            counters.journal_failures.add()
+            raise _unmetered() from error
+
+
+def _forwarded(exchange: Exchange, upstream: Upstream) -> bytes:
+    """The client's headers that this upstream is configured to be given."""
+    wanted = upstream.forward_headers
+    if not wanted:
+        return b""
+    return b"".join(b"%b: %b\r\n" % (name, value) for name, value in exchange.headers if name in wanted)
+
+
+async def _upstream_error(response: Response, upstream: Upstream, meter: Meter) -> ApiError:
+    """What an answer with another status than 200 means for the client."""
+    meter.usage = nothing_used
+    body = await response.read(_MAX_ERROR_BYTES)
+    if 400 <= response.status < 500:
+        meter.blame = "rejected"
+    retry_after = retry_after_seconds(response.header(b"retry-after"))
+    return upstream.dialect.error(response.status, body, retry_after, upstream.name)
+
+
+def _unmetered() -> ApiError:
+    return ApiError(503, "Usage cannot be recorded right now.", code="metering_unavailable", retry_after=1)

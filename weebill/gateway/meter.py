@@ -1,0 +1,70 @@
+"""The usage record of one request, from its arrival to the end of its answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from weebill.ledger.records import Outcome, UsageRecord
+from weebill.providers.base import Usage
+
+_NOTHING = Usage(measured=True)
+
+
+class Meter:
+    """Collects what the record of a request says, and settles it exactly once.
+
+    `blame` is the outcome if the request fails at its present stage; `usage` tells what has been used so far.
+    """
+
+    __slots__ = (
+        "_clock", "_endpoint", "_key_id", "_request_id", "_settled", "_started", "blame", "first_byte_at",
+        "model_asked", "model_served", "stream", "upstream", "usage",
+    )  # fmt: skip
+
+    def __init__(self, request_id: str, key_id: str, endpoint: str, started: float, clock: Callable[[], float]) -> None:
+        """`started` is a reading of `clock`, which counts seconds."""
+        self._request_id = request_id
+        self._key_id = key_id
+        self._endpoint = endpoint
+        self._started = started
+        self._clock = clock
+        self._settled = False
+        self.model_asked = ""
+        self.model_served = ""
+        self.upstream = ""
+        self.stream = False
+        self.first_byte_at = 0.0
+        self.blame: Outcome = "rejected"
+        self.usage: Callable[[], Usage] = nothing_used
+
+    def settle(self, status: int, outcome: Outcome) -> UsageRecord | None:
+        """The record, the first time this is called; None after that."""
+        if self._settled:
+            return None
+        self._settled = True
+        elapsed = self._clock() - self._started
+        usage = self.usage()
+        return UsageRecord(
+            self._request_id,
+            self._key_id,
+            self._endpoint,
+            self.model_asked,
+            self.model_served,
+            self.upstream,
+            self.stream,
+            usage.prompt_tokens,
+            usage.cached_tokens,
+            usage.completion_tokens,
+            usage.measured,
+            status,
+            outcome,
+            int((time.time() - elapsed) * 1e6),
+            int((self.first_byte_at - self._started) * 1e6) if self.first_byte_at else 0,
+            int(elapsed * 1e6),
+        )
+
+
+def nothing_used() -> Usage:
+    """The usage of a request that no upstream has worked on."""
+    return _NOTHING

@@ -1,0 +1,109 @@
+"""A gateway worker: one event loop that serves the inherited sockets until its supervisor says otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from weebill.config.paths import Home
+from weebill.config.schema import Settings
+from weebill.gateway.app import App
+from weebill.gateway.inference import Inference
+from weebill.ledger.journal import JournalWriter
+from weebill.ledger.keyring import KeyRing
+from weebill.process import logs
+from weebill.process.link import Link
+from weebill.process.messages import Boot, Drain, Engines, EngineState, Ready, Reload
+from weebill.routing.directory import Directory
+from weebill.telemetry.counters import Counters
+from weebill.telemetry.exposition import expose
+from weebill.transport.client import Client
+from weebill.transport.server import Server
+from weebill.transport.tunnel import Tunnel
+
+_KEYS_INTERVAL_S: Final = 0.25  # how long a revoked key may still be believed
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """What a worker process holds."""
+
+    def __init__(self, boot: Boot) -> None:
+        home = Home(Path(boot.home))
+        self._settings = boot.settings
+        self._engines: tuple[EngineState, ...] = boot.engines
+        self._created = int(home.pepper.stat().st_mtime)
+        self._keyring = KeyRing(home.database, home.pepper.read_bytes())
+        self._journal = JournalWriter(home.journal, boot.index, boot.settings.metering, boot.settings.server.workers)
+        self._counters = Counters(home.counters, boot.index)
+        self._client = Client()
+        self._inference = Inference(self._client, self._keyring, self._journal, self._counters, self._directory())
+        tunnel = Tunnel(self._client, str(home.control_socket))
+        self._app = App(self._inference, tunnel, lambda: expose(home.counters, home.journal))
+        self._server = Server(self._app, boot.settings.server, self._counters.connections.add)
+
+    async def run(self, link: Link, sockets: Iterable[socket.socket]) -> None:
+        """Serve until told to drain; returns at once if the supervisor goes away."""
+        await self._server.listen(sockets)
+        keys = asyncio.create_task(self._follow_keys())
+        link.send(Ready())
+        try:
+            async for message in link:
+                match message:
+                    case Reload(settings=settings):
+                        self._apply(settings)
+                    case Engines(engines=engines):
+                        self._engines = engines
+                        self._inference.directory = self._directory()
+                    case Drain(grace_s=grace_s):
+                        self._app.draining = True
+                        await self._server.drain(grace_s)
+                        return
+                    case _:
+                        log.warning("the supervisor sent a message that is not for a worker")
+        finally:
+            keys.cancel()
+            self._close()
+
+    def _apply(self, settings: Settings) -> None:
+        """Take on reloaded settings; what is under way ends under the old ones."""
+        self._settings = settings
+        logs.configure(settings.log, "worker")
+        self._inference.directory = self._directory()
+        self._server.update(settings.server)
+
+    def _directory(self) -> Directory:
+        return Directory(self._settings, self._engines, self._created)
+
+    async def _follow_keys(self) -> None:
+        while True:
+            await asyncio.sleep(_KEYS_INTERVAL_S)
+            self._keyring.refresh()
+
+    def _close(self) -> None:
+        self._client.close()
+        self._journal.close()
+        self._counters.close()
+        self._keyring.close()
+
+
+async def main() -> None:
+    """Run a worker from its `Boot`."""
+    link = Link.open()
+    boot = await link.boot()
+    logs.configure(boot.settings.log, f"worker-{boot.index}")
+    sockets = [socket.socket(fileno=number) for number in boot.listen_fds]
+    worker = Worker(boot)
+    # What exists by now stays; the collector need not look at it again on the hot path.
+    gc.collect()
+    gc.freeze()
+    await worker.run(link, sockets)
+    with suppress(OSError):
+        link.close()
