@@ -1,0 +1,204 @@
+"""From the workers' journals into SQLite, exactly once, whoever is killed and whenever.
+
+Each segment has a mark: how many of its bytes are in the ledger. Rows and mark change in one transaction, and the
+file is read inside it, so neither a crash nor a second ingester can count a record twice. A segment is deleted once
+its writer is gone and its mark is at its end; the mark goes only after the deletion has reached the disk.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from weebill.ledger.database import transaction
+from weebill.ledger.journal import DRAFT_SUFFIX, SEGMENT_SUFFIX
+from weebill.ledger.records import UsageRecord
+
+BATCH_BYTES = 1 << 20  # of journal in one transaction: some 5,000 records
+DRAFT_AGE_S = 60.0
+
+_COLUMNS = UsageRecord.__struct_fields__
+_INSERT = f"INSERT INTO usage ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+_ROLL_UP = """
+    INSERT INTO usage_daily
+        (day, key_id, model, requests, failures, prompt_tokens, cached_tokens, completion_tokens)
+    SELECT started_at / 86400000000, key_id, model_served, count(*), sum(outcome NOT IN ('ok', 'client_cancelled')),
+        sum(prompt_tokens), sum(cached_tokens), sum(completion_tokens)
+    FROM usage WHERE id > ? GROUP BY 1, 2, 3
+    ON CONFLICT (day, key_id, model) DO UPDATE SET
+        requests = requests + excluded.requests,
+        failures = failures + excluded.failures,
+        prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+        cached_tokens = cached_tokens + excluded.cached_tokens,
+        completion_tokens = completion_tokens + excluded.completion_tokens"""
+_QUARANTINE = "INSERT INTO quarantine (segment, offset, line, error, quarantined_at) VALUES (?, ?, ?, ?, ?)"
+_MARK = (
+    "INSERT INTO journal_marks (segment, offset) VALUES (?, ?) "
+    "ON CONFLICT (segment) DO UPDATE SET offset = excluded.offset"
+)
+# What a line that is no usage record raises, in the decoder or in the ledger.
+_BAD_LINE = (msgspec.MsgspecError, UnicodeError, OverflowError, sqlite3.IntegrityError)
+
+_decoder = msgspec.json.Decoder(UsageRecord)
+
+log = logging.getLogger(__name__)
+
+
+class Ingester:
+    """Moves what the journals in `folder` hold into the ledger. Memory is bounded by `batch_bytes`.
+
+    Belongs to the thread that opened `connection`.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, folder: Path, batch_bytes: int = BATCH_BYTES) -> None:
+        self._connection = connection
+        self._folder = folder
+        self._batch_bytes = batch_bytes
+        self._marks: dict[str, int] = dict(connection.execute("SELECT segment, offset FROM journal_marks").fetchall())
+
+    def run(self) -> int:
+        """Ingest everything there is now, and delete what is finished. Returns the number of records.
+
+        Raises sqlite3.Error or OSError; nothing is lost by that, and the next call goes on from there.
+        """
+        total = 0
+        for segment in self._segments():
+            while (count := self._ingest_batch(segment)) is not None:
+                total += count
+        self._delete_finished()
+        return total
+
+    def _segments(self) -> list[str]:
+        """The names of all segments, oldest first."""
+        return sorted(path.name for path in self._folder.glob(f"*{SEGMENT_SUFFIX}"))
+
+    def _ingest_batch(self, segment: str) -> int | None:
+        """One transaction's worth of a segment: the number of its records, None if there is nothing new."""
+        try:
+            file = (self._folder / segment).open("rb", buffering=0)
+        except FileNotFoundError:  # finished by another ingester
+            return None
+        with file:
+            if os.fstat(file.fileno()).st_size <= self._marks.get(segment, 0):
+                return None
+            with transaction(self._connection):
+                mark = self._read_mark(segment)
+                lines = self._read_lines(file.fileno(), mark)
+                count = self._insert(segment, mark, lines) if lines else None
+                if lines:
+                    self._connection.execute(_MARK, (segment, mark + len(lines)))
+        self._marks[segment] = mark + len(lines)
+        return count
+
+    def _read_mark(self, segment: str) -> int:
+        rows = self._connection.execute("SELECT offset FROM journal_marks WHERE segment = ?", (segment,)).fetchall()
+        return int(rows[0][0]) if rows else 0
+
+    def _read_lines(self, descriptor: int, offset: int) -> bytes:
+        """Whole lines from `offset`, at most `batch_bytes`; a line longer than that comes in pieces."""
+        content = os.pread(descriptor, self._batch_bytes, offset)
+        return content if len(content) == self._batch_bytes and b"\n" not in content else _whole_lines(content)
+
+    def _insert(self, segment: str, offset: int, lines: bytes) -> int:
+        """Insert the records in `lines`, which begin at `offset`; returns their number."""
+        [(last,)] = self._connection.execute("SELECT coalesce(max(id), 0) FROM usage").fetchall()
+        self._connection.execute("SAVEPOINT lines")
+        try:
+            rows = [msgspec.structs.astuple(record) for record in _decoder.decode_lines(lines)]
+            self._connection.executemany(_INSERT, rows)
+            count = len(rows)
+        except _BAD_LINE:
+            self._connection.execute("ROLLBACK TO lines")
+            count = self._insert_singly(segment, offset, lines)
+        self._connection.execute("RELEASE lines")
+        self._connection.execute(_ROLL_UP, (last,))
+        return count
+
+    def _insert_singly(self, segment: str, offset: int, lines: bytes) -> int:
+        """Insert line by line, and put in quarantine those that are no usage records."""
+        count = 0
+        for line in io.BytesIO(lines):
+            try:
+                self._connection.execute(_INSERT, msgspec.structs.astuple(_decoder.decode(line)))
+                count += 1
+            except _BAD_LINE as error:
+                place = {"segment": segment, "offset": offset}
+                log.error("a line of the journal is no usage record; it is kept in quarantine: %s", error, extra=place)
+                self._connection.execute(_QUARANTINE, (segment, offset, line, str(error), int(time.time())))
+            offset += len(line)
+        return count
+
+    def _delete_finished(self) -> None:
+        for segment in self._segments():
+            self._delete_if_finished(segment)
+        self._delete_stale_drafts()
+        gone = [segment for segment in self._marks if not (self._folder / segment).exists()]
+        if gone:
+            _sync_folder(self._folder)  # or a power cut could bring a segment back when its mark is gone
+            with transaction(self._connection):
+                self._connection.executemany("DELETE FROM journal_marks WHERE segment = ?", [(name,) for name in gone])
+            for segment in gone:
+                del self._marks[segment]
+
+    def _delete_if_finished(self, segment: str) -> None:
+        """Delete a segment that cannot grow any more and holds nothing new but, perhaps, a line never finished."""
+        path = self._folder / segment
+        with suppress(FileNotFoundError), _without_writer(path) as descriptor:
+            if descriptor is None:
+                return
+            tail = os.pread(descriptor, self._batch_bytes, self._marks.get(segment, 0))
+            if b"\n" in tail or len(tail) == self._batch_bytes:  # grew before its writer left: the next run's
+                return
+            if tail:
+                log.warning(
+                    "a worker died while it wrote a usage record; the unfinished record of %d bytes is dropped",
+                    len(tail),
+                    extra={"segment": segment},
+                )
+            path.unlink()
+
+    def _delete_stale_drafts(self) -> None:
+        """Delete the segments that dead writers never published; they are empty."""
+        for draft in self._folder.glob(f"*{DRAFT_SUFFIX}"):
+            with suppress(FileNotFoundError):
+                if time.time() - draft.stat().st_mtime > DRAFT_AGE_S:
+                    draft.unlink()
+
+
+@contextmanager
+def _without_writer(path: Path) -> Iterator[int | None]:
+    """The open segment, or None while its writer lives. Raises FileNotFoundError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield descriptor if _try_lock(descriptor) else None
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _whole_lines(content: bytes) -> bytes:
+    return content[: content.rfind(b"\n") + 1]
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

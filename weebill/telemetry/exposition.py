@@ -1,0 +1,111 @@
+"""`/metrics`: the counters of all workers, summed, as Prometheus text. Any process can answer.
+
+Source: https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from weebill.telemetry import layout
+from weebill.telemetry.metrics import LABELS, METRICS, Metric
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+Labels = tuple[str, ...]
+Cells = tuple[int, ...]
+Totals = dict[str, dict[Labels, Cells]]
+
+
+class Value(NamedTuple):
+    """A gauge that is read elsewhere, at the time of the answer."""
+
+    name: str
+    help: str
+    value: int
+
+
+def read_totals(folder: Path) -> Totals:
+    """By metric and label values, the cells summed over all workers; only series that have counted something.
+
+    The gauges are those of living workers, with the worker's index as their label. Cells of a histogram: its
+    buckets, not cumulated, and the sum in microseconds.
+    """
+    totals: Totals = {metric.name: {} for metric in METRICS}
+    for index, path in layout.find_files(folder):
+        content = path.read_bytes()
+        if not layout.is_current(content):
+            continue
+        cells = memoryview(content)[layout.CELLS_AT :].cast("q")
+        names = {label.name: layout.read_names(content, label) for label in LABELS}
+        alive = _is_alive(layout.read_owner(content))
+        for metric in METRICS:
+            if metric.kind == "gauge":
+                if alive:
+                    totals[metric.name][(str(index),)] = (cells[layout.FIRST_CELL[metric.name]],)
+            else:
+                _add(totals[metric.name], metric, cells, names)
+    return totals
+
+
+def render(totals: Totals, values: Sequence[Value] = ()) -> bytes:
+    """The text of `totals` and of `values`, with the content type `CONTENT_TYPE`."""
+    lines = [line for metric in METRICS for line in _lines(metric, totals[metric.name])]
+    for name, help_, value in values:
+        lines += [f"# HELP {name} {help_}", f"# TYPE {name} gauge", f"{name} {value}"]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _add(sums: dict[Labels, Cells], metric: Metric, cells: memoryview, names: dict[str, list[str]]) -> None:
+    for labels, first in layout.series(metric, names):
+        counted = tuple(cells[first : first + metric.width])
+        if any(counted) or not metric.labels:
+            before = sums.get(labels)
+            sums[labels] = counted if before is None else tuple(map(int.__add__, before, counted))
+
+
+def _lines(metric: Metric, series: dict[Labels, Cells]) -> Iterator[str]:
+    yield f"# HELP {metric.name} {metric.help}"
+    yield f"# TYPE {metric.name} {metric.kind}"
+    names = ("worker",) if metric.kind == "gauge" else tuple(label.name for label in metric.labels)
+    for labels, cells in series.items():
+        pairs = [f'{name}="{_escape(value)}"' for name, value in zip(names, labels, strict=True)]
+        if metric.kind == "histogram":
+            yield from _histogram_lines(metric, pairs, cells)
+        else:
+            yield f"{metric.name}{_braces(pairs)} {cells[0]}"
+
+
+def _histogram_lines(metric: Metric, pairs: list[str], cells: Cells) -> Iterator[str]:
+    *buckets, total_us = cells
+    bounds = [f"{bound / 1e6:g}" for bound in metric.bounds] + ["+Inf"]
+    count = 0
+    for bound, bucket in zip(bounds, buckets, strict=True):
+        count += bucket
+        le = f'le="{bound}"'
+        yield f"{metric.name}_bucket{_braces([*pairs, le])} {count}"
+    yield f"{metric.name}_sum{_braces(pairs)} {total_us / 1e6:.6f}"
+    yield f"{metric.name}_count{_braces(pairs)} {count}"
+
+
+def _braces(pairs: list[str]) -> str:
+    return "{" + ",".join(pairs) + "}" if pairs else ""
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _is_alive(pid: int) -> bool:
+    if not pid:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
