@@ -62,7 +62,7 @@ class OpenAIStream:
 
     @property
     def usage(self) -> Usage:
-        """As reported; until then estimated at a token for each event after the first, which names the role."""
+        """As reported; else estimated at a token for each event after the first, which names the role."""
         return self._reported or estimate(self._call, completion_tokens=max(0, self._events - 1))
 
     def feed(self, data: bytes) -> bytes:
@@ -86,7 +86,7 @@ class OpenAIStream:
             data = data.replace(b',"usage":null', b"")
         self._events += data.count(_END)
         self._last = data[data.rfind(_END, 0, -2) + 2 :] if data.count(_END) > 1 else data
-        if b'"usage":' in data or b'"error":' in data or data.endswith(b"[DONE]\n\n"):
+        if b'"usage":' in data or b'"error":' in data or b"[DONE]\n\n" in data:
             return b"".join([self._inspect(block) for block in data[:-2].split(_END)])
         return data
 
@@ -122,6 +122,7 @@ class OpenAIStream:
         data = event_data(block)
         if data.strip() == _DONE_DATA:
             self._done = True
+            self._events -= 1
             return b""
         chunk = _chunk(data)
         if chunk is None:

@@ -1,0 +1,152 @@
+"""The relay of a stream: every byte passes but those that are not for the client, wherever reads are cut."""
+
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weebill.providers.base import Usage
+from weebill.providers.openai_stream import MAX_EVENT_BYTES, OpenAIStream
+from weebill.wire.errors import ApiError
+from weebill.wire.requests import Call, decode_chat
+from weebill.wire.sse import DONE
+
+
+def call(include_usage: bool = False) -> Call:
+    options = {"include_usage": include_usage}
+    return decode_chat(
+        msgspec.json.encode(
+            {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True, "stream_options": options}
+        )
+    )
+
+
+def chunk(content: str = "a", finish: str | None = None, **extra: object) -> bytes:
+    choices = [{"index": 0, "delta": {"content": content}, "finish_reason": finish}]
+    return b"data: " + msgspec.json.encode({"id": "c", "choices": choices, **extra}) + b"\n\n"
+
+
+USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}
+USAGE_CHUNK = b"data: " + msgspec.json.encode({"id": "c", "choices": [], "usage": USAGE}) + b"\n\n"
+SPOKEN = [chunk("Hello"), b": ping\n\n", chunk(' "usage": {"error": 1} [DONE]'), chunk("é\u2028🐦"), chunk("", "stop")]
+TEXT = b"".join(SPOKEN)
+MEASURED = Usage(9, 4, 3, measured=True)
+
+
+def run(data: list[bytes], include_usage: bool = False) -> tuple[bytes, OpenAIStream]:
+    stream = OpenAIStream(call(include_usage))
+    out = b"".join([stream.feed(piece) for piece in data])
+    return out + stream.finish(), stream
+
+
+def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    return [data[start:end] for start, end in pairwise(edges)]
+
+
+def test_cut_at_every_single_byte() -> None:
+    data = TEXT + USAGE_CHUNK + DONE
+    for cut in range(len(data) + 1):
+        out, stream = run([data[:cut], data[cut:]])
+        assert out == TEXT + DONE
+        assert stream.usage == MEASURED
+
+
+@given(st.lists(st.integers(min_value=0), max_size=12), st.booleans(), st.booleans())
+def test_cut_anywhere(cuts: list[int], include_usage: bool, crlf: bool) -> None:
+    data = TEXT + USAGE_CHUNK + DONE
+    sent = data.replace(b"\n", b"\r\n") if crlf else data
+    out, stream = run(pieces(sent, cuts), include_usage)
+    assert out == (data if include_usage else TEXT + DONE)
+    assert stream.usage == MEASURED
+    assert stream.error is None
+
+
+def test_usage_null_is_not_shown_to_who_did_not_ask() -> None:
+    first = chunk("a", usage=None)
+    assert b'"usage":null' in first
+    out, _ = run([first, chunk("", "stop", usage=None), USAGE_CHUNK, DONE])
+    assert b"usage" not in out
+    out, _ = run([first, chunk("", "stop", usage=None), USAGE_CHUNK, DONE], include_usage=True)
+    assert out.count(b'"usage":null') == 2
+    assert USAGE_CHUNK in out
+
+
+def test_usage_beside_the_last_choice_is_taken_out() -> None:
+    last = chunk("b", "stop", usage=USAGE, x_new=1)
+    out, stream = run([chunk("a"), last, DONE])
+    assert out == chunk("a") + chunk("b", "stop", x_new=1) + DONE
+    assert stream.usage == MEASURED
+
+
+def test_without_a_reported_usage_it_is_estimated() -> None:
+    _, stream = run([TEXT, DONE])
+    assert not stream.usage.measured
+    assert stream.usage.completion_tokens == len(SPOKEN) - 1
+
+
+@pytest.mark.parametrize("end", [b"", USAGE_CHUNK])
+def test_a_finished_answer_gets_the_done_that_its_upstream_forgot(end: bytes) -> None:
+    out, _ = run([TEXT + end])
+    assert out == TEXT + DONE
+
+
+def test_a_last_event_without_its_blank_line_counts() -> None:
+    out, stream = run([TEXT + USAGE_CHUNK + b"data: [DONE]"])
+    assert out == TEXT + DONE
+    assert stream.usage == MEASURED
+
+
+@pytest.mark.parametrize(
+    "data", [b"", chunk("a"), chunk("a") + chunk("b"), TEXT[:-40], b"not an event stream", b'{"choices":[]}']
+)
+def test_a_cut_answer_never_ends_cleanly(data: bytes) -> None:
+    with pytest.raises(ApiError) as caught:
+        run([data])
+    assert caught.value.detail.code == "upstream_cut"
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        (b'data: {"error":{"message":"boom","type":"server_error","code":500}}\n\n', "boom"),
+        (b'data: {"error":"boom"}\n\n', "boom"),
+        (b'data: {"error": {"type":"overloaded"}}\n\n', "The upstream failed."),
+    ],
+)
+def test_an_error_inside_the_stream_ends_it(event: bytes, message: str) -> None:
+    stream = OpenAIStream(call())
+    out = stream.feed(chunk("a") + event + chunk("b"))
+    assert out == chunk("a")
+    assert stream.error is not None
+    assert stream.error.detail.message == message
+    assert stream.feed(chunk("c")) == b""
+
+
+def test_nothing_passes_after_the_end() -> None:
+    stream = OpenAIStream(call())
+    stream.feed(TEXT + DONE + chunk("more"))
+    assert stream.feed(chunk("more")) == b""
+    assert stream.finish() == DONE
+
+
+def test_an_event_without_end_is_bounded() -> None:
+    stream = OpenAIStream(call())
+    for _ in range(MAX_EVENT_BYTES // 65536):
+        stream.feed(b"x" * 65536)
+    with pytest.raises(ApiError) as caught:
+        stream.feed(b"x")
+    assert caught.value.status == 502
+
+
+@given(st.lists(st.binary(max_size=200), max_size=10))
+def test_garbage_never_raises_anything_but_an_api_error(data: list[bytes]) -> None:
+    stream = OpenAIStream(call())
+    try:
+        for piece in data:
+            stream.feed(piece)
+        stream.finish()
+    except ApiError:
+        pass
