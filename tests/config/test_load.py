@@ -165,7 +165,7 @@ def test_aliases_must_lead_to_a_model(home):
 fast = "smollm2:135m"
 chain = "fast"
 big = "acme/gpt-big"
-free = "open/anything-at-all"
+pinned = "local/smollm2:135m"
 wrong = "gpt-bog"
 a = "b"
 b = "a"
@@ -173,8 +173,6 @@ into = "a"
 [providers.acme]
 base_url = "http://127.0.0.1:1/v1"
 models = ["gpt-big"]
-[providers.open]
-base_url = "http://127.0.0.1:1/v1"
 """
     assert problems(home, text) == [
         "FILE:7: alias `wrong` names unknown model `gpt-bog`; did you mean `gpt-big`?",

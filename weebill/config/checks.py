@@ -98,20 +98,18 @@ def _url_problem(url: str) -> str:
 
 def _check_aliases(settings: Settings, locate: Locate) -> Iterator[Problem]:
     models = model_names(settings)
-    # A provider without a list of models serves any model under its own name.
-    open_prefixes = tuple(f"{name}/" for name, provider in settings.providers.items() if not provider.models)
     for alias, target in settings.aliases.items():
         where = locate(("aliases", alias))
         if loop := _loop(alias, settings.aliases):
             yield Problem(where, f"alias `{alias}` leads back to itself: {' -> '.join(loop)}")
-        elif target not in models and target not in settings.aliases and not target.startswith(open_prefixes):
+        elif target not in models and target not in settings.aliases:
             known = sorted(models | set(settings.aliases) - {alias})
             yield Problem(where, f"alias `{alias}` names unknown model `{target}`{did_you_mean(target, known)}")
 
 
 def model_names(settings: Settings) -> set[str]:
     """Every name under which a configured model is served, aliases aside."""
-    names = set(settings.local.models)
+    names = {*settings.local.models, *(f"local/{model}" for model in settings.local.models)}
     for provider, each in settings.providers.items():
         names.update(each.models)
         names.update(f"{provider}/{model}" for model in each.models)

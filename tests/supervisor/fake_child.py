@@ -1,0 +1,90 @@
+"""A child of any role that speaks the real link and does what `<home>/behaviour/<name>` says.
+
+Behaviours: `ready` (default), `failed` (sends Failed), `crash` (exits 3), `silent` (never ready),
+`stubborn` (ready, ignores Drain), `slow-drain` (takes its whole grace). What happens is appended to `<home>/events`.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+from weebill.process.link import Link, LinkClosedError
+from weebill.process.messages import Drain, Engines, Failed, Ready, Reload
+
+
+async def main() -> None:
+    link = Link.open()
+    boot = await link.boot()
+    home = Path(boot.home)
+    name = {"worker": f"worker-{boot.index}", "engine": f"engine {boot.model}"}.get(boot.role, boot.role)
+    settings, engines = boot.settings, boot.engines
+
+    def event(what: str, **details: object) -> None:
+        line = json.dumps({"name": name, "pid": os.getpid(), "event": what, **details}) + "\n"
+        descriptor = os.open(home / "events", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.write(descriptor, line.encode())
+        os.close(descriptor)
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        up = {engine.model: engine.base_url for engine in engines}
+        keys = {provider: each.api_key for provider, each in settings.providers.items()}
+        body = json.dumps(
+            {"name": name, "pid": os.getpid(), "up": up, "aliases": settings.aliases, "keys": keys}
+        ).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    fds = sorted(int(fd) for fd in os.listdir("/proc/self/fd")) if sys.platform == "linux" else []
+    event("boot", session=os.getsid(0), providers=list(settings.providers), sockets=count_sockets(fds))
+    behaviour = home / "behaviour" / name
+    mode = behaviour.read_text() if behaviour.exists() else "ready"
+    if mode == "crash":
+        sys.exit(3)
+    if mode == "failed":
+        link.send(Failed(message="the model file is damaged; run `weebill pull`"))
+        link.close()
+        await asyncio.sleep(0)
+        sys.exit(1)
+    servers = [await asyncio.start_server(handle, sock=socket.socket(fileno=fd)) for fd in boot.listen_fds]
+    if mode != "silent":
+        link.send(Ready(base_url=f"http://127.0.0.1:{boot.index + 1}", context=8192) if boot.model else Ready())
+        event("ready")
+    try:
+        async for message in link:
+            match message:
+                case Reload():
+                    settings = message.settings
+                    event("reload")
+                case Engines():
+                    engines = message.engines
+                case Drain() if mode == "stubborn":
+                    event("ignored drain")
+                case Drain():
+                    event("drain", grace_s=message.grace_s)
+                    for server in servers:
+                        server.close()
+                    if mode == "slow-drain" and message.grace_s > 0:
+                        continue
+                    event("end")
+                    return
+    except LinkClosedError:
+        pass
+    event("orphaned")
+
+
+def count_sockets(fds: list[int]) -> int:
+    count = 0
+    for fd in fds:
+        try:
+            count += os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")
+        except OSError:
+            continue
+    return count
+
+
+asyncio.run(main())

@@ -1,0 +1,259 @@
+"""One child process: started, watched, restarted with backoff, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from weebill.process.link import LINK_FD_VARIABLE, ChildLink, LinkClosedError
+from weebill.process.messages import Boot, Drain, Failed, FromChild, ProcessState, Ready, Role, ToChild
+from weebill.supervisor.backoff import Backoff
+
+log = logging.getLogger(__name__)
+
+State = Literal["starting", "ready", "backoff", "draining", "stopped"]
+
+# How long a child may take to exit after its link has closed or its grace is over.
+EXIT_MARGIN_S = 5.0
+# How long the last message of a child that has exited may take to be read.
+LAST_WORDS_S = 0.1
+STDERR_FD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RolePolicy:
+    """How children of a role are run. Times in seconds."""
+
+    command: tuple[str, ...]
+    start_timeout_s: float
+    first_backoff_s: float
+    longest_backoff_s: float
+
+
+def _module(name: str) -> tuple[str, ...]:
+    # -P: a folder named `weebill` where the user happens to be must not be taken for ours.
+    return (sys.executable, "-P", "-m", name)
+
+
+ROLES: Mapping[Role, RolePolicy] = {
+    "control": RolePolicy(_module("weebill.console"), 60.0, 0.1, 10.0),
+    "engine": RolePolicy(_module("weebill.engine"), 600.0, 0.25, 30.0),
+    "worker": RolePolicy(_module("weebill.gateway"), 30.0, 0.05, 5.0),
+}
+
+
+class Child:
+    """A process of `role`, kept alive from `start` until `stop`.
+
+    `boot` makes the first message for each life, and `fds` are what it inherits besides its link.
+    `on_change` is called after each change of state.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        role: Role,
+        policy: RolePolicy,
+        boot: Callable[[], Boot],
+        on_change: Callable[[], None],
+        fds: tuple[int, ...] = (),
+    ) -> None:
+        self.name = name
+        self.role = role
+        self.ready: Ready | None = None
+        self.failure = ""
+        self._policy = policy
+        self._boot = boot
+        self._on_change = on_change
+        self._fds = fds
+        self._backoff = Backoff(policy.first_backoff_s, policy.longest_backoff_s)
+        self._state: State = "stopped"
+        self._restarts = 0
+        self._started_at: float | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._link: ChildLink | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._became_ready = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._hurried = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin to keep the process alive."""
+        self._task = asyncio.create_task(self._keep_alive(), name=f"supervise {self.name}")
+
+    async def settled(self) -> None:
+        """Wait until the first start has succeeded, or is known to have failed."""
+        await self._settled.wait()
+
+    def snapshot(self) -> ProcessState:
+        """The child as others are told of it."""
+        return ProcessState(
+            name=self.name,
+            role=self.role,
+            pid=self._process.pid if self._process else None,
+            state=self._state,
+            restarts=self._restarts,
+            started_at=self._started_at,
+        )
+
+    def send(self, message: ToChild) -> None:
+        """Tell a child that has had its Boot; one that is not running gets the news in its next Boot."""
+        if self._link is not None:
+            self._link.send(message)
+
+    async def stop(self, grace_s: float) -> None:
+        """End the process for good: ask it to drain, and kill it if it outstays `grace_s` and a margin."""
+        if self._task is None:
+            return
+        self._stopping.set()
+        if self._state == "ready":
+            self._set_state("draining")
+            self.send(Drain(grace_s=grace_s))
+        elif self._link is not None:
+            # It has nothing under way, and would hear of a Drain only when it is done starting.
+            self._link.close()
+            grace_s = 0.0
+        if not await self._ends_within(grace_s + EXIT_MARGIN_S):
+            self._kill("did not finish in time")
+        await self._task
+
+    def hurry(self) -> None:
+        """Cut a drain under way short: what is unfinished is cut off."""
+        self._hurried.set()
+
+    async def _ends_within(self, limit_s: float) -> bool:
+        assert self._task is not None  # noqa: S101 - stop() has looked
+        hurried = asyncio.create_task(self._hurried.wait())
+        await asyncio.wait({self._task, hurried}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if self._hurried.is_set() and not self._task.done():
+            self.send(Drain(grace_s=0.0))
+            await asyncio.wait({self._task}, timeout=EXIT_MARGIN_S)
+        return self._task.done()
+
+    async def _keep_alive(self) -> None:
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            was_ready = await self._live()
+            self._settled.set()
+            if self._stopping.is_set():
+                break
+            self._restarts += 1
+            wait_s = self._backoff.after(time.monotonic() - began)
+            self._set_state("backoff")
+            # A crash loop would fill the log: only the first failed start and the end of a good life are news.
+            level = logging.WARNING if was_ready or self._restarts == 1 else logging.DEBUG
+            log.log(level, "%s is down; restarting in %.2f s", self.name, wait_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait_s)
+        self._set_state("stopped")
+
+    async def _live(self) -> bool:
+        """One life of the process. Whether it ever got ready."""
+        link, theirs = ChildLink.pair()
+        self._became_ready.clear()
+        try:
+            with theirs:
+                self._process = await self._spawn(theirs.fileno())
+            self._started_at = time.time()
+            await link.connect()
+        except OSError as error:
+            link.close()
+            self._fail(f"cannot be started: {error}")
+            return False
+        link.send(self._boot())
+        self._link = link
+        self._set_state("starting")
+        exited = asyncio.create_task(self._process.wait())
+        heard = asyncio.create_task(self._listen(link))
+        ready = asyncio.create_task(self._became_ready.wait())
+        try:
+            done, _ = await asyncio.wait(
+                {exited, heard, ready}, timeout=self._policy.start_timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                self._fail(f"was not ready within {self._policy.start_timeout_s:g} s")
+            elif ready in done:
+                await asyncio.wait({exited, heard}, return_when=asyncio.FIRST_COMPLETED)
+            # Let what the child said last be heard, say that it is no use any more, make sure that it is gone.
+            await asyncio.wait({heard}, timeout=LAST_WORDS_S)
+            self.ready = None
+            self._on_change()
+            link.close()
+            await asyncio.wait({exited}, timeout=EXIT_MARGIN_S)
+            if not exited.done():
+                self._kill("did not exit after its link had closed")
+            await exited
+        finally:
+            for task in (heard, ready, exited):
+                task.cancel()
+            self._end_life(link)
+        return self._became_ready.is_set()
+
+    async def _spawn(self, link_fd: int) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *self._policy.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            # What a library prints must not end up among the output of `weebill serve`.
+            stdout=STDERR_FD,
+            pass_fds=(link_fd, *self._fds),
+            # A Ctrl-C on the terminal is for the supervisor, which then drains in order.
+            start_new_session=True,
+            env={**os.environ, LINK_FD_VARIABLE: str(link_fd)},
+        )
+
+    async def _listen(self, link: ChildLink) -> None:
+        try:
+            async for message in link:
+                self._hear(message)
+        except LinkClosedError as error:
+            self._fail(f"broke its link: {error}")
+
+    def _hear(self, message: FromChild) -> None:
+        match message:
+            case Ready():
+                self.ready = message
+                self.failure = ""
+                self._became_ready.set()
+                self._settled.set()
+                if not self._stopping.is_set():
+                    self._set_state("ready")
+            case Failed():
+                self._fail(message.message)
+
+    def _fail(self, message: str) -> None:
+        # The same failure again and again is told once.
+        if message != self.failure:
+            log.error("%s: %s", self.name, message)
+        self.failure = message
+
+    def _kill(self, reason: str) -> None:
+        if self._process is not None and self._process.returncode is None:
+            log.warning("%s %s; killing it", self.name, reason)
+            with suppress(ProcessLookupError):
+                self._process.kill()
+
+    def _end_life(self, link: ChildLink) -> None:
+        link.close()
+        self._link = None
+        process, self._process = self._process, None
+        self._started_at = None
+        if process is not None and process.returncode and not self.failure:
+            self._fail(_exit_reason(process.returncode))
+
+    def _set_state(self, state: State) -> None:
+        if state != self._state:
+            self._state = state
+            self._on_change()
+
+
+def _exit_reason(code: int) -> str:
+    return f"was killed by signal {-code}" if code < 0 else f"exited with status {code}"

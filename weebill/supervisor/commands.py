@@ -1,0 +1,97 @@
+"""What `weebill status` and `weebill reload` say to a running supervisor: one JSON line each way."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from weebill.config.paths import Home
+from weebill.process.messages import ProcessState
+
+MAX_REQUEST_BYTES = 65_536
+MAX_REPLY_BYTES = 16 * 1024 * 1024
+TIMEOUT_S = 10.0
+
+
+class StatusRequest(msgspec.Struct, frozen=True, tag="status"):
+    """How is everything?"""
+
+
+class ReloadRequest(msgspec.Struct, frozen=True, tag="reload"):
+    """Load the configuration anew."""
+
+
+class ModelStatus(msgspec.Struct, frozen=True):
+    """A local model: whether it can be called, its context window in tokens (0 while down), why it is down."""
+
+    name: str
+    ready: bool
+    context: int
+    failure: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """A running installation. `needs_restart` names changed settings that are not in force yet."""
+
+    version: str
+    pid: int
+    started_at: float
+    origin: str
+    config_file: str
+    models: tuple[ModelStatus, ...]
+    processes: tuple[ProcessState, ...]
+    needs_restart: tuple[str, ...]
+
+
+class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
+    """With `problems`, nothing has changed."""
+
+    problems: tuple[str, ...] = ()
+    needs_restart: tuple[str, ...] = ()
+
+
+class NotRunningError(Exception):
+    """No supervisor answers in this home."""
+
+
+Request = StatusRequest | ReloadRequest
+Reply = Status | ReloadResult
+R = TypeVar("R", bound=Reply)
+
+
+def ask(home: Home, request: Request, reply_type: type[R]) -> R:
+    """Send `request` to the supervisor of `home`. Raises NotRunningError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(TIMEOUT_S)
+        try:
+            connection.connect(str(home.supervisor_socket))
+            connection.sendall(msgspec.json.encode(request) + b"\n")
+            with connection.makefile("rb") as lines:
+                line = lines.readline(MAX_REPLY_BYTES)
+        except OSError as error:
+            raise NotRunningError(f"Weebill is not running in {home.root}") from error
+    if not line:
+        raise NotRunningError(f"Weebill in {home.root} is just stopping")
+    return msgspec.json.decode(line, type=reply_type)
+
+
+async def serve(path: Path, answer: Callable[[Request], Reply]) -> asyncio.Server:
+    """Answer requests on the Unix socket `path`; its folder is private to the user."""
+    decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # What is no request, or comes too slowly, gets no answer.
+        with suppress(OSError, TimeoutError, ValueError, msgspec.MsgspecError):
+            async with asyncio.timeout(TIMEOUT_S):
+                request = decoder.decode(await reader.readline())
+                writer.write(msgspec.json.encode(answer(request)) + b"\n")
+                await writer.drain()
+        writer.close()
+
+    return await asyncio.start_unix_server(connected, path, limit=MAX_REQUEST_BYTES)

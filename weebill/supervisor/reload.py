@@ -1,0 +1,51 @@
+"""Which changed settings a running installation can take, and which await a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from weebill.config.environment import setting_types
+from weebill.config.load import Configuration, Sources, load
+from weebill.config.problems import KeyPath, dotted
+from weebill.config.schema import Settings
+
+# Sockets, processes and models are set up once, at the start. Everything else is taken over live.
+_AT_START = (
+    ("server", "host"),
+    ("server", "port"),
+    ("server", "workers"),
+    ("server", "tls_cert"),
+    ("server", "tls_key"),
+)
+AT_START: frozenset[KeyPath] = frozenset(path for path, _ in setting_types() if path in _AT_START or path[0] == "local")
+
+
+class Reloaded(NamedTuple):
+    """Settings to go on with, and the names of changed settings that await a restart."""
+
+    configuration: Configuration
+    needs_restart: tuple[str, ...]
+
+
+def reload(sources: Sources, running: Settings) -> Reloaded:
+    """Load anew for an installation that runs with `running`. Raises ConfigError, and then nothing has changed."""
+    wanted = load(sources)
+    kept = {path: _get(running, path) for path in AT_START}
+    changed = {path: value for path, value in kept.items() if _get(wanted.settings, path) != value}
+    if not changed:
+        return Reloaded(wanted, ())
+    # Checked as a whole again: an alias may lead to a model that only a restart would bring.
+    effective = load(sources, fixed=_plain(changed))
+    return Reloaded(effective, tuple(sorted(map(dotted, changed))))
+
+
+def _get(settings: Settings, path: KeyPath) -> object:
+    value: object = settings
+    for name in path:
+        value = getattr(value, name)
+    return value
+
+
+def _plain(values: Mapping[KeyPath, object]) -> dict[KeyPath, object]:
+    return {path: list(value) if isinstance(value, tuple) else value for path, value in values.items()}

@@ -1,0 +1,59 @@
+"""Run an installation in this process: claim the home and the port, prepare, supervise until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from weebill.config.load import Configuration, Sources
+from weebill.config.paths import Home
+from weebill.process import logs
+from weebill.process.messages import Role
+from weebill.supervisor.child import ROLES, RolePolicy
+from weebill.supervisor.commands import Status
+from weebill.supervisor.listeners import ListenError, open_listeners
+from weebill.supervisor.lock import InstanceLock
+from weebill.supervisor.supervisor import Supervisor
+
+# The shortest limit among the systems we run on (macOS), less the final zero byte.
+_LONGEST_SOCKET_PATH = 103
+
+
+def serve(
+    sources: Sources,
+    configuration: Configuration,
+    prepare: Callable[[], Mapping[str, Path]],
+    on_started: Callable[[Status], None],
+    roles: Mapping[Role, RolePolicy] = ROLES,
+) -> None:
+    """Serve until a signal ends it.
+
+    `prepare` runs once home and port are ours, and returns the file of each local model.
+    Raises AlreadyRunningError, ListenError, OSError for a home that cannot be written, and what `prepare` raises.
+    """
+    home, server = sources.home, configuration.settings.server
+    _check_socket_paths(home)
+    home.create()
+    lock = InstanceLock(home)
+    try:
+        listeners = open_listeners(server.host, server.port, server.workers)
+        try:
+            model_paths = prepare()
+            logs.configure(configuration.settings.log, "supervisor")
+            supervisor = Supervisor(sources, configuration, listeners, model_paths, on_started, roles)
+            asyncio.run(supervisor.run())
+        finally:
+            listeners.close()
+    finally:
+        lock.release()
+
+
+def _check_socket_paths(home: Home) -> None:
+    longest = max(home.supervisor_socket, home.control_socket, key=lambda path: len(os.fsencode(path)))
+    if len(os.fsencode(longest)) > _LONGEST_SOCKET_PATH:
+        raise ListenError(
+            f"the home folder's path is too long for the sockets in it: {longest}",
+            "set WEEBILL_HOME to a folder with a shorter path",
+        )
