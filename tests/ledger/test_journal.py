@@ -12,8 +12,9 @@ from journal_process import make_record
 
 from weebill.config.schema import MeteringSettings
 from weebill.ledger import journal as journal_module
-from weebill.ledger.journal import JournalError, JournalFull, JournalWriter, journal_bytes
+from weebill.ledger.journal import JournalError, JournalFull, JournalWriter
 from weebill.ledger.records import UsageRecord
+from weebill.telemetry.disk import folder_bytes
 
 
 def read_records(folder: Path) -> list[UsageRecord]:
@@ -81,7 +82,7 @@ def test_a_full_journal_refuses_until_segments_are_deleted(tmp_path: Path, monke
     accepted, error = fill(journal)
     assert isinstance(error, JournalFull)
     assert "journal_max_bytes" in str(error)
-    assert 60_000 < journal_bytes(tmp_path) <= 65_536 + 8192
+    assert 60_000 < folder_bytes(tmp_path) <= 65_536 + 8192
     assert len(read_records(tmp_path)) == accepted
     assert not journal.writable()
     assert isinstance(journal.fault, JournalFull)

@@ -11,7 +11,7 @@ from prometheus_client.samples import Sample
 
 from weebill.telemetry import layout, metrics
 from weebill.telemetry.counters import Counters
-from weebill.telemetry.exposition import Value, read_totals, render
+from weebill.telemetry.exposition import expose, read_totals, render
 
 WORKER = """
 import os, signal, sys
@@ -31,7 +31,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def scrape(folder: Path) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """What Prometheus's own parser makes of the text."""
-    text = render(read_totals(folder)).decode()
+    text = render(read_totals(folder), {}).decode()
     samples: list[Sample] = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     found = {(sample.name, tuple(sorted(sample.labels.items()))): float(sample.value) for sample in samples}
     assert len(found) == len(samples), "a series appears twice"
@@ -86,7 +86,10 @@ def test_every_declared_metric_is_exposed(tmp_path: Path) -> None:
     counters.upstream_requests.add(("local", "ok"))
     counters.auth_failures.add()
     counters.journal_failures.add()
-    text = render(read_totals(tmp_path), [Value("weebill_journal_bytes", "Bytes not ingested.", 12)]).decode()
+    journal = tmp_path / "journal"
+    journal.mkdir()
+    (journal / "1.jsonl").write_bytes(b"123456789012")
+    text = expose(tmp_path, journal).decode()
     families = {family.name: family for family in text_string_to_metric_families(text)}
     declared = {metric.name.removesuffix("_total"): metric for metric in metrics.METRICS}
     assert set(families) == {*declared, "weebill_journal_bytes"}

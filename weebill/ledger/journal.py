@@ -19,6 +19,7 @@ import msgspec
 
 from weebill.config.schema import MeteringSettings
 from weebill.ledger.records import UsageRecord
+from weebill.telemetry.disk import folder_bytes
 
 SEGMENT_SUFFIX = ".jsonl"
 DRAFT_SUFFIX = ".draft"
@@ -119,7 +120,7 @@ class JournalWriter:
         """
         self.close()
         try:
-            if journal_bytes(self._folder) >= self._max_bytes:
+            if folder_bytes(self._folder) >= self._max_bytes:
                 raise self._report(
                     JournalFull(
                         f"the journal holds {self._max_bytes} bytes that are not ingested; is the control process up? "
@@ -166,19 +167,6 @@ class JournalWriter:
         if self._fault is not None:
             log.info("usage is written again")
         self._fault = None
-
-
-def journal_bytes(folder: Path) -> int:
-    """The size of all segments that have not been deleted yet. Raises OSError."""
-    total = 0
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.endswith(SEGMENT_SUFFIX):
-                try:
-                    total += entry.stat().st_size
-                except FileNotFoundError:  # ingested and deleted meanwhile
-                    continue
-    return total
 
 
 def _write_rest(descriptor: int, data: bytes) -> None:

@@ -6,26 +6,24 @@ Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
 
 from weebill.telemetry import layout
+from weebill.telemetry.disk import folder_bytes
 from weebill.telemetry.metrics import LABELS, METRICS, Metric
-
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 Labels = tuple[str, ...]
 Cells = tuple[int, ...]
 Totals = dict[str, dict[Labels, Cells]]
 
 
-class Value(NamedTuple):
-    """A gauge that is read elsewhere, at the time of the answer."""
+JOURNAL_BYTES = Metric("weebill_journal_bytes", "gauge", "Size of the usage journals, ingested parts included.")
 
-    name: str
-    help: str
-    value: int
+
+def expose(counters: Path, journal: Path) -> bytes:
+    """The text for an installation's counter files and usage journals. Raises OSError."""
+    return render(read_totals(counters), {JOURNAL_BYTES: folder_bytes(journal)})
 
 
 def read_totals(folder: Path) -> Totals:
@@ -51,11 +49,11 @@ def read_totals(folder: Path) -> Totals:
     return totals
 
 
-def render(totals: Totals, values: Sequence[Value] = ()) -> bytes:
-    """The text of `totals` and of `values`, with the content type `CONTENT_TYPE`."""
+def render(totals: Totals, installation: Mapping[Metric, int]) -> bytes:
+    """The text of the workers' `totals` and of the gauges of the whole installation."""
     lines = [line for metric in METRICS for line in _lines(metric, totals[metric.name])]
-    for name, help_, value in values:
-        lines += [f"# HELP {name} {help_}", f"# TYPE {name} gauge", f"{name} {value}"]
+    for metric, value in installation.items():
+        lines += [*_head(metric), f"{metric.name} {value}"]
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -67,9 +65,12 @@ def _add(sums: dict[Labels, Cells], metric: Metric, cells: memoryview, names: di
             sums[labels] = counted if before is None else tuple(map(int.__add__, before, counted))
 
 
+def _head(metric: Metric) -> tuple[str, str]:
+    return f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}"
+
+
 def _lines(metric: Metric, series: dict[Labels, Cells]) -> Iterator[str]:
-    yield f"# HELP {metric.name} {metric.help}"
-    yield f"# TYPE {metric.name} {metric.kind}"
+    yield from _head(metric)
     names = ("worker",) if metric.kind == "gauge" else tuple(label.name for label in metric.labels)
     for labels, cells in series.items():
         pairs = [f'{name}="{_escape(value)}"' for name, value in zip(names, labels, strict=True)]
