@@ -1,0 +1,114 @@
+"""A whole installation, started as a user starts it: `weebill serve` in a home of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+START_S = 60.0
+STOP_S = 60.0
+COMMAND = [sys.executable, "-m", "weebill"]
+
+
+@dataclass
+class Installation:
+    """A running `weebill serve`."""
+
+    home: Path
+    port: int
+    key: str
+    process: subprocess.Popen[bytes]
+    env: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def weebill(self, *arguments: str) -> str:
+        """What a `weebill` command prints. Raises CalledProcessError."""
+        done = subprocess.run([*COMMAND, *arguments], env=self.env, capture_output=True, text=True, timeout=60)
+        if done.returncode:
+            raise subprocess.CalledProcessError(done.returncode, done.args, done.stdout, done.stderr)
+        return done.stdout
+
+    def ready(self) -> dict[str, bool]:
+        """For each model, whether it can be called; empty while nothing answers."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as response:
+                models: dict[str, bool] = json.load(response)["models"]
+                return models
+        except OSError:
+            return {}
+
+    def wait_until_ready(self, within_s: float = START_S) -> None:
+        """Wait until every model can be called."""
+        deadline = time.monotonic() + within_s
+        while not (models := self.ready()) or not all(models.values()):
+            assert self.process.poll() is None, f"weebill serve ended with {self.process.returncode}"
+            assert time.monotonic() < deadline, f"not ready after {within_s} s: {models}"
+            time.sleep(0.05)
+
+    def children(self, module: str) -> list[psutil.Process]:
+        """The processes that run `python -m MODULE` under the supervisor."""
+        found = []
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                if module in child.cmdline():
+                    found.append(child)
+            except psutil.Error:
+                continue
+        return found
+
+    def stop(self) -> int:
+        """Drain and return the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_S)
+
+
+@contextmanager
+def installation(home: Path, models_dir: Path, config: str = "", **environment: str) -> Iterator[Installation]:
+    """Start one and stop it at the end; `config` is the text of its `weebill.toml`."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "weebill.toml").write_text(config)
+    port = _free_port()
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WEEBILL_")}
+    env |= {"WEEBILL_HOME": str(home), "WEEBILL_PORT": str(port), "WEEBILL_LOCAL_MODELS_DIR": str(models_dir)}
+    env |= environment
+    key = subprocess.run(
+        [*COMMAND, "keys", "create", "e2e", "--admin", "--quiet"], env=env, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    with (home / "serve.log").open("wb") as log:
+        process = subprocess.Popen([*COMMAND, "serve"], env=env, stdout=log, stderr=subprocess.STDOUT)
+    running = Installation(home, port, key, process, env)
+    try:
+        running.wait_until_ready()
+        yield running
+    except BaseException:
+        print((home / "serve.log").read_text()[-20_000:])
+        raise
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,156 @@
+"""2,000 requests while workers, control process and engine hosts are killed at random with SIGKILL."""
+
+import asyncio
+import json
+import random
+import sqlite3
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.installation import Installation, installation
+from tests.fixtures.upstream import (
+    DONE,
+    STREAM_HEAD,
+    USAGE_CHUNK,
+    Request,
+    answer,
+    chunk,
+    completion,
+    framed,
+    running_upstream,
+)
+
+REQUESTS = 2_000
+AT_ONCE = 24
+SHARE_OF_THE_ENGINE = 4  # one request in so many goes to the real model
+VICTIMS = ("weebill.gateway", "weebill.console", "weebill.engine")
+RECOVERY_S = 60.0
+
+
+@dataclass
+class Tally:
+    """What the clients saw."""
+
+    complete: list[str] = field(default_factory=list)
+    broken: int = 0
+    killed: Counter[str] = field(default_factory=Counter)
+
+
+async def _paced(request: Request, writer: asyncio.StreamWriter) -> None:
+    """An upstream that takes a while, so that kills meet requests under way."""
+    await asyncio.sleep(0.02)
+    if not request.json.get("stream"):
+        writer.write(answer(200, json.dumps(completion()).encode()))
+        return
+    writer.write(STREAM_HEAD)
+    for event in [chunk("a"), chunk("b"), chunk("c"), chunk("", "stop"), USAGE_CHUNK, DONE]:
+        writer.write(framed(event))
+        await writer.drain()
+        await asyncio.sleep(0.01)
+    writer.write(b"0\r\n\r\n")
+
+
+async def _call(client: httpx.AsyncClient, number: int, tally: Tally) -> None:
+    """One request; only an answer that is complete by its own format counts."""
+    model = "mini" if number % SHARE_OF_THE_ENGINE == 0 else "paced"
+    streamed = number // SHARE_OF_THE_ENGINE % 2 == 0
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": f"Hi {number}"}],
+        "max_tokens": 6,
+        "stream": streamed,
+    }
+    try:
+        response = await client.post("/v1/chat/completions", json=body)
+    except httpx.HTTPError:
+        tally.broken += 1
+        return
+    if response.status_code == 200 and (response.content.endswith(DONE) if streamed else "choices" in response.json()):
+        tally.complete.append(response.headers["x-request-id"])
+    else:
+        tally.broken += 1
+
+
+async def _kill_at_random(running: Installation, tally: Tally, seed: int) -> None:
+    chance = random.Random(seed)
+    while True:
+        await asyncio.sleep(chance.uniform(0.3, 1.2))
+        module = chance.choice(VICTIMS)
+        victims = running.children(module)
+        if victims:
+            try:
+                chance.choice(victims).kill()
+            except psutil.NoSuchProcess:
+                continue
+            tally.killed[module] += 1
+
+
+async def _storm(running: Installation, tally: Tally) -> None:
+    limits = httpx.Limits(max_connections=AT_ONCE)
+    killer = asyncio.create_task(_kill_at_random(running, tally, seed=20))
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def one(number: int) -> None:
+        async with turn:
+            await _call(client, number, tally)
+            # Without a breath, refused connections would use up the requests before anything has recovered.
+            await asyncio.sleep(0.05)
+
+    headers = {"authorization": f"Bearer {running.key}"}
+    async with httpx.AsyncClient(
+        base_url=running.url, headers=headers, timeout=30, limits=limits, trust_env=False
+    ) as client:
+        await asyncio.gather(*[one(number) for number in range(REQUESTS)])
+    killer.cancel()
+
+
+def _rows(database: Path) -> Counter[str]:
+    """How many usage rows each request has."""
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        return Counter(request_id for (request_id,) in connection.execute("SELECT request_id FROM usage"))
+
+
+@pytest.mark.timeout(600)
+async def test_no_answer_goes_unrecorded_and_none_is_recorded_twice(tmp_path: Path, compact_model: Path) -> None:
+    tally = Tally()
+    async with running_upstream() as upstream:
+        upstream.script = _paced
+        config = f"""
+            [server]
+            workers = 2
+            [providers.loopback]
+            base_url = "{upstream.base_url}"
+            models = ["paced"]
+        """
+        with installation(tmp_path / "home", compact_model, config) as running:
+            await _storm(running, tally)
+            # It recovers by itself, and then answers.
+            await asyncio.to_thread(running.wait_until_ready, RECOVERY_S)
+            after = Tally()
+            async with httpx.AsyncClient(
+                base_url=running.url, headers={"authorization": f"Bearer {running.key}"}, timeout=30, trust_env=False
+            ) as client:
+                for number in range(8):
+                    await _call(client, number, after)
+            assert len(after.complete) == 8
+            expected = tally.complete + after.complete
+            deadline = time.monotonic() + RECOVERY_S
+            while set(expected) - set(_rows(running.home / "weebill.db")):
+                assert time.monotonic() < deadline, "records are missing from the ledger"
+                await asyncio.sleep(0.2)
+            assert running.stop() == 0
+        rows = _rows(tmp_path / "home" / "weebill.db")
+
+    print(f"complete {len(tally.complete)}, broken {tally.broken}, rows {len(rows)}, killed {dict(tally.killed)}")
+    assert len(tally.complete) + tally.broken == REQUESTS
+    assert len(tally.complete) > REQUESTS / 2, "the service was down for most of the time"
+    assert all(tally.killed[module] >= 3 for module in VICTIMS), tally.killed
+    assert len(set(expected)) == len(expected)
+    assert {request_id: rows[request_id] for request_id in expected} == dict.fromkeys(expected, 1)
+    assert max(rows.values()) == 1
