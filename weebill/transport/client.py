@@ -1,13 +1,10 @@
-"""The upstream client: keep-alive pools per origin."""
+"""The upstream client: HTTP/1.1 over keep-alive connections, one pool per origin."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
 
-import msgspec
-
-from weebill.transport.duplex import Duplex
 from weebill.transport.errors import (
     PoolFull,
     UpstreamConnectError,
@@ -16,6 +13,12 @@ from weebill.transport.errors import (
     UpstreamProtocolError,
     UpstreamTimeout,
 )
+from weebill.transport.limits import CLIENT_SWEEP_S
+from weebill.transport.origin import Origin, Timeouts
+from weebill.transport.pool import Pool
+from weebill.transport.response import Response
+from weebill.transport.sweeper import Sweeper
+from weebill.transport.upstream import StaleConnectionError, UpstreamConnection
 
 __all__ = [
     "Client",
@@ -31,68 +34,22 @@ __all__ = [
 ]
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an upstream listens, and how many connections it may be given.
+class Client:
+    """Sends requests to upstreams.
 
-    Make one per upstream and keep it: it is the key of the pool. `path` is a Unix socket's (then `host` and
-    `port` are not used).
+    `tls` replaces the system's trust store. A connection unused for `idle_expiry_s` is closed.
     """
 
-    scheme: str = "http"
-    host: str = ""
-    port: int = 0
-    path: str = ""
-    max_connections: int = 1024
+    def __init__(self, tls: ssl.SSLContext | None = None, idle_expiry_s: float = 15.0) -> None:
+        self._tls = tls
+        self._idle_expiry_s = idle_expiry_s
+        self._sweeper: Sweeper[UpstreamConnection] = Sweeper(CLIENT_SWEEP_S)
+        self._pools: dict[Origin, Pool] = {}
 
-    @classmethod
-    def parse(cls, base_url: str, max_connections: int = 1024) -> tuple[Origin, str]:
-        """An `http(s)://` URL as its origin and its path prefix ("" or "/v1", no trailing slash); ValueError if it is none."""
-        raise NotImplementedError
-
-
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds: to get a connection, to the response's head, between body bytes, for the whole exchange."""
-
-    connect: float = 5.0
-    first_byte: float = 120.0
-    idle: float = 120.0
-    total: float = 900.0
-
-
-class Response:
-    """An upstream's answer, its head complete."""
-
-    __slots__ = ("headers", "status")
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-
-    def header(self, name: bytes) -> bytes | None:
-        """The first header of that (lower-case) name."""
-        raise NotImplementedError
-
-    async def read(self, limit: int) -> bytes:
-        """The whole body; UpstreamProtocolError beyond `limit` bytes."""
-        raise NotImplementedError
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """What arrived since last time; ends only if the framing says complete, else raises UpstreamCut."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Idempotent; an incomplete answer's socket is closed at once."""
-        raise NotImplementedError
-
-    def upgrade(self) -> Duplex:
-        """The raw byte stream after a 101."""
-        raise NotImplementedError
-
-
-class Client:
-    """Sends requests to upstreams over pooled connections."""
-
-    def __init__(self, ssl_context: ssl.SSLContext | None = None, idle_expiry_s: float = 15.0) -> None:
-        raise NotImplementedError
+    @property
+    def connections(self) -> int:
+        """How many connections to upstreams are open."""
+        return len(self._sweeper.members)
 
     async def send(
         self, origin: Origin, head: bytes, body: bytes | AsyncIterator[bytes], timeouts: Timeouts
@@ -100,11 +57,45 @@ class Client:
         """Send a request and wait for the response's head.
 
         `head` is the request line and header lines (`host` included), each ended by CRLF, without framing
-        headers and without the blank line. Raises UpstreamConnectError, UpstreamTimeout, UpstreamProtocolError,
-        UpstreamCut or PoolFull.
+        headers and without the blank line. If the task is cancelled, the upstream's socket is closed at once.
+        Raises UpstreamConnectError, UpstreamTimeout, UpstreamProtocolError, UpstreamCut or PoolFull.
+
+        A request is sent a second time, on a fresh connection, only if the pooled one was closed by the upstream
+        before any byte of the response. A body that is an iterator could not be sent twice: it always gets a
+        fresh connection.
         """
-        raise NotImplementedError
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = self._open_pool(origin)
+        if isinstance(body, bytes):
+            connection = pool.take()
+            if connection is not None:
+                try:
+                    return await connection.exchange(head, body, timeouts)
+                except StaleConnectionError:
+                    # If it was the last one, the pool is gone with it.
+                    pool = self._pools.get(origin) or self._open_pool(origin)
+        connection = await pool.open(timeouts.connect)
+        try:
+            return await connection.exchange(head, body, timeouts)
+        except StaleConnectionError:
+            raise UpstreamCut("the upstream closed the connection without an answer") from None
 
     def close(self) -> None:
         """Close every connection; answers under way are cut."""
-        raise NotImplementedError
+        for connection in tuple(self._sweeper.members):
+            connection.fail(UpstreamCut("the client was closed"))
+
+    def _open_pool(self, origin: Origin) -> Pool:
+        tls = None
+        if origin.scheme == "https" and not origin.path:
+            if self._tls is None:
+                self._tls = ssl.create_default_context()
+            tls = self._tls
+        pool = Pool(origin, tls, self._idle_expiry_s, self._sweeper, self._forget)
+        self._pools[origin] = pool
+        return pool
+
+    def _forget(self, origin: Origin) -> None:
+        """An origin has no connection left; it may never be asked again."""
+        del self._pools[origin]

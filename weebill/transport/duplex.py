@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Protocol
+from weebill.transport.flow import FlowControl, Inbox
 
 
-class Duplex(Protocol):
+class Duplex:
     """Bytes both ways, with backpressure on each."""
 
-    @abstractmethod
+    __slots__ = ("_connection", "_inbox")
+
+    def __init__(self, connection: FlowControl, inbox: Inbox) -> None:
+        self._connection = connection
+        self._inbox = inbox
+
     async def read(self) -> bytes:
         """What arrived since last time; empty at the end."""
+        return await self._inbox.get()
 
-    @abstractmethod
     def write(self, data: bytes) -> None:
         """Send; nothing once closed."""
+        if not self._connection.transport.is_closing():
+            self._connection.transport.write(data)
 
-    @abstractmethod
     async def drain(self) -> None:
         """Wait while the peer's buffer is over the high-water mark."""
+        await self._connection.drain()
 
-    @abstractmethod
     def close(self) -> None:
         """Close after what was written has been sent; idempotent."""
+        self._inbox.end()
+        self._connection.transport.close()

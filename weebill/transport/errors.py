@@ -15,7 +15,7 @@ class UpstreamConnectError(UpstreamError):
     """No connection could be made: name resolution, refusal, TLS verification."""
 
 
-class UpstreamTimeout(UpstreamError):
+class UpstreamTimeout(UpstreamError):  # noqa: N818 - named for what happened
     """The upstream was too slow; `phase` says in which part of the exchange."""
 
     def __init__(self, phase: Phase) -> None:
@@ -27,9 +27,9 @@ class UpstreamProtocolError(UpstreamError):
     """The upstream's answer is not valid HTTP/1.1 or exceeds a bound."""
 
 
-class UpstreamCut(UpstreamError):
+class UpstreamCut(UpstreamError):  # noqa: N818 - named for what happened
     """The connection ended before the answer was complete by its own framing."""
 
 
-class PoolFull(UpstreamError):
+class PoolFull(UpstreamError):  # noqa: N818 - named for what happened
     """All connections to this origin are in use and none came free in time."""

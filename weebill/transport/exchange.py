@@ -2,87 +2,284 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import TYPE_CHECKING, Final
 
 from weebill.transport.duplex import Duplex
+from weebill.transport.flow import Inbox
+from weebill.transport.headers import Headers
+from weebill.transport.status import BODILESS, STATUS_LINES
 from weebill.wire.errors import ApiError
+
+if TYPE_CHECKING:
+    from weebill.transport.connection import ServerConnection
+
+# How the body of a streamed response is framed.
+_NOT_STARTED: Final = 0
+_BY_CHUNKS: Final = 1
+_BY_LENGTH: Final = 2
+_BY_CLOSE: Final = 3
+_NO_BODY: Final = 4
 
 
 class Exchange:
     """A request whose head is complete, and the response to it.
 
-    `target` is as sent; `path` and `query` are its parts (no scheme, host or `?`).
-    `headers` has lower-case names. `started_at` is the loop's time of the request's first byte, in seconds.
+    `target` is as sent; `path` and `query` are its parts (without scheme, host or `?`). `headers` has
+    lower-case names. `started_at` is the loop's time of the request's first byte, in seconds. `responded` is
+    true once an answer has begun; `complete` once it has ended or the client is gone. When the client goes away,
+    or the server itself answers (400, 408, 413), the handler is cancelled and what it still writes is ignored.
     """
 
     __slots__ = (
+        "_connection",
+        "_cors",
+        "_fields",
+        "_framing",
+        "_inbox",
+        "_unsent",
+        "_whole",
+        "complete",
         "headers",
         "keep_alive",
+        "length",
         "method",
+        "minor",
         "path",
-        "peer",
         "query",
         "request_id",
         "responded",
-        "secure",
         "started_at",
         "target",
+        "task",
     )
 
-    method: bytes
-    target: bytes
-    path: bytes
-    query: bytes
-    headers: list[tuple[bytes, bytes]]
-    request_id: str
-    started_at: float
-    peer: str  # the client's address without port; "" on a Unix socket
-    secure: bool  # over TLS
-    responded: bool  # respond(), start() or upgrade() has been called
+    def __init__(
+        self,
+        connection: ServerConnection,
+        request_id: str,
+        started_at: float,
+        method: bytes,
+        target: bytes,
+        path: bytes,
+        query: bytes,
+        headers: Headers,
+        fields: dict[bytes, bytes],
+        minor: int,
+        length: int,
+        keep_alive: bool,
+        cors: bytes,
+    ) -> None:
+        self._connection = connection
+        self.request_id = request_id
+        self.started_at = started_at
+        self.method = method
+        self.target = target
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self._fields = fields
+        self.minor = minor
+        self.length = length
+        self.keep_alive = keep_alive
+        self._cors = cors
+        self._framing = _NOT_STARTED
+        self._unsent = 0
+        self._whole: bytes | None = None if length else b""
+        self._inbox: Inbox | None = None
+        self.responded = False
+        self.complete = False
+        self.task: asyncio.Task[None] | None = None
+
+    # The request
 
     def header(self, name: bytes) -> bytes | None:
-        """The first header of that (lower-case) name."""
-        raise NotImplementedError
+        """The first value of that (lower-case) header."""
+        return self._fields.get(name)
+
+    @property
+    def peer(self) -> str:
+        """The client's address without port; empty on a Unix socket."""
+        return self._connection.peer
+
+    @property
+    def secure(self) -> bool:
+        """Whether the client came over TLS."""
+        return self._connection.secure
+
+    @property
+    def upgrade_to(self) -> bytes | None:
+        """The protocol that the client asks to switch to, if it does so validly (a GET on HTTP/1.1 without body)."""
+        protocol = self._fields.get(b"upgrade")
+        if protocol is None or self.method != b"GET" or self.length or not self.minor:
+            return None
+        options = self._fields.get(b"connection", b"").lower().split(b",")
+        return protocol if b"upgrade" in map(bytes.strip, options) else None
+
+    @property
+    def received(self) -> bytes | None:
+        """The body if all of it is here already."""
+        return self._whole
 
     async def body(self) -> bytes:
-        """The whole body. Over the limit or too slow: the server answers (413, 408) and cancels the handler."""
-        raise NotImplementedError
+        """The whole body. If it is too large, too slow or malformed, the server answers and cancels the handler."""
+        limit = self._connection.server.settings.max_body_bytes
+        whole = self._whole
+        if whole is not None and len(whole) <= limit:
+            return whole
+        parts: list[bytes] = []
+        size = max(self.length, 0)
+        if size <= limit:
+            size = 0
+            async for chunk in self.chunks():
+                size += len(chunk)
+                if size > limit:
+                    break
+                parts.append(chunk)
+            else:
+                self._whole = b"".join(parts)
+                return self._whole
+        self._connection.refuse(
+            ApiError(413, f"The request body exceeds the limit of {limit} bytes.", code="request_too_large")
+        )
+        # The refusal has cancelled this very task, which takes effect here.
+        await asyncio.sleep(0)
+        raise asyncio.CancelledError
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives, with backpressure; not subject to `max_body_bytes`."""
-        raise NotImplementedError
+        if self._whole is not None:
+            if self._whole:
+                yield self._whole
+            return
+        if self._inbox is not None:
+            self._connection.body_wanted()
+            async for chunk in self._inbox:
+                yield chunk
+
+    # The response
 
     def respond(self, status: int, headers: bytes, body: bytes) -> None:
-        """The complete answer; `headers` are raw lines, each ended by CRLF, without framing."""
-        raise NotImplementedError
+        """The complete answer; `headers` are raw lines, each ended by CRLF, without framing headers."""
+        if self._begin():
+            head = self._head(status, headers)
+            if status not in BODILESS:
+                head = b"%bcontent-length: %d\r\n\r\n" % (head, len(body))
+                self._connection.transport.write(head if self.method == b"HEAD" else head + body)
+            else:
+                self._connection.transport.write(head + b"\r\n")
+            self._connection.response_ended(self)
 
     def fail(self, error: ApiError) -> None:
         """Answer with an error in OpenAI's format, `retry-after` included."""
-        raise NotImplementedError
+        retry = b"" if error.retry_after is None else b"retry-after: %d\r\n" % error.retry_after
+        self.respond(error.status, b"content-type: application/json\r\n" + retry, error.body())
 
-    def start(self, status: int, headers: bytes) -> None:
-        """Begin a streamed answer."""
-        raise NotImplementedError
+    def start(self, status: int, headers: bytes, length: int | None = None) -> None:
+        """Begin a streamed answer; of `length` bytes if that is known, else chunked (HTTP/1.0: ended by closing)."""
+        if not self._begin():
+            return
+        if status in BODILESS:
+            self._framing = _NO_BODY
+            framing = b"\r\n"
+        elif length is not None:
+            self._framing = _BY_LENGTH
+            self._unsent = length
+            framing = b"content-length: %d\r\n\r\n" % length
+        elif self.minor:
+            self._framing = _BY_CHUNKS
+            framing = b"transfer-encoding: chunked\r\n\r\n"
+        else:
+            self._framing = _BY_CLOSE
+            self.keep_alive = False
+            framing = b"\r\n"
+        head = self._head(status, headers)
+        if self.method == b"HEAD":
+            self._framing = _NO_BODY
+        self._connection.transport.write(head + framing)
 
     def write(self, data: bytes) -> None:
-        """Send a piece of the streamed answer; nothing when `data` is empty or the client is gone."""
-        raise NotImplementedError
+        """Send a piece of the streamed answer; nothing if `data` is empty or the client is gone."""
+        if self.complete or not data:
+            return
+        framing = self._framing
+        if framing == _BY_CHUNKS:
+            self._connection.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        elif framing == _NOT_STARTED:
+            raise RuntimeError("write() before start()")
+        elif framing != _NO_BODY:
+            if framing == _BY_LENGTH:
+                self._unsent -= len(data)
+                if self._unsent < 0:
+                    raise RuntimeError("more written than the announced length")
+            self._connection.transport.write(data)
 
     async def drain(self) -> None:
         """Wait while the client's buffer is over the high-water mark."""
-        raise NotImplementedError
+        if self._connection.write_paused:
+            await self._connection.drain()
 
     def finish(self) -> None:
         """End the streamed answer cleanly."""
-        raise NotImplementedError
+        if self.complete:
+            return
+        if self._framing == _NOT_STARTED:
+            raise RuntimeError("finish() before start()")
+        if self._framing == _BY_LENGTH and self._unsent:
+            self.abort()
+            return
+        if self._framing == _BY_CHUNKS:
+            self._connection.transport.write(b"0\r\n\r\n")
+        self._connection.response_ended(self)
 
     def abort(self) -> None:
         """Cut the connection so that the client cannot mistake it for a clean end."""
-        raise NotImplementedError
+        if not self.complete:
+            # Where the end of the body is the end of the connection, only a reset is not a clean end.
+            self._connection.cut(reset=self._framing == _BY_CLOSE)
 
     def upgrade(self, headers: bytes) -> Duplex:
         """Answer 101 with `headers` (`upgrade` included) and take the raw byte stream."""
-        raise NotImplementedError
+        if not self._begin():
+            raise ConnectionResetError("the client is gone")
+        return self._connection.upgrade(self, STATUS_LINES[101] + self._own_lines(headers))
+
+    # Between the exchange and its connection
+
+    def deliver(self, body: bytes) -> None:
+        """The whole body came with the head."""
+        self._whole = body
+
+    def open_body(self, inbox: Inbox) -> None:
+        """The body is still coming."""
+        self._inbox = inbox
+
+    @property
+    def awaits_continue(self) -> bool:
+        """Whether the client waits for `100 Continue` before it sends the body."""
+        return self.length != 0 and self.minor == 1 and self._fields.get(b"expect") is not None
+
+    def _begin(self) -> bool:
+        """Claim the response; false if nobody is there to get it."""
+        if self.complete:
+            return False
+        if self.responded:
+            raise RuntimeError("the exchange already has a response")
+        self.responded = True
+        return True
+
+    def _head(self, status: int, headers: bytes) -> bytes:
+        """Status line and header lines but for framing and the blank line."""
+        if self.keep_alive and self._connection.can_go_on:
+            persistence = b"" if self.minor else b"connection: keep-alive\r\n"
+        else:
+            self.keep_alive = False
+            persistence = b"connection: close\r\n"
+        return b"%b%b%b" % (STATUS_LINES[status], self._own_lines(headers), persistence)
+
+    def _own_lines(self, headers: bytes) -> bytes:
+        return b"%bx-request-id: %b\r\n%b" % (headers, self.request_id.encode(), self._cors)
 
 
 Handler = Callable[[Exchange], Coroutine[None, None, None]]

@@ -1,0 +1,41 @@
+"""Cross-origin requests (CORS): who may call from a browser, and what they may see.
+
+Keys travel in `Authorization`, never in cookies, so credentials are not allowed and `*` is safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+_METHODS: Final = b"GET, POST, PUT, PATCH, DELETE, OPTIONS"
+_EXPOSED: Final = b"access-control-expose-headers: x-request-id, retry-after, *\r\n"
+_ANY: Final = b"access-control-allow-origin: *\r\n" + _EXPOSED
+
+
+class Cors:
+    """The policy of `server.cors_origins`."""
+
+    __slots__ = ("_any", "_origins")
+
+    def __init__(self, origins: Iterable[str]) -> None:
+        self._origins = {origin.encode() for origin in origins}
+        self._any = b"*" in self._origins
+
+    def lines(self, origin: bytes) -> bytes:
+        """The header lines of a response to a page of that origin; a page not allowed gets none."""
+        if self._any:
+            return _ANY
+        if origin in self._origins:
+            return b"access-control-allow-origin: %b\r\nvary: origin\r\n%b" % (origin, _EXPOSED)
+        return b"vary: origin\r\n"
+
+    def allows(self, origin: bytes) -> bool:
+        return self._any or origin in self._origins
+
+
+def preflight_lines(header: Callable[[bytes], bytes | None]) -> bytes:
+    """What a preflight is told: every method, and the headers that it asked for (`*` would not cover keys)."""
+    asked = header(b"access-control-request-headers")
+    allowed = b"access-control-allow-headers: %b\r\n" % asked if asked else b""
+    return b"access-control-allow-methods: %b\r\n%baccess-control-max-age: 86400\r\n" % (_METHODS, allowed)

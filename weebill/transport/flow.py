@@ -1,0 +1,131 @@
+"""Backpressure: what was received but not consumed, and what was written but not sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from weebill.transport.limits import READ_HIGH_WATER
+
+
+class Inbox:
+    """Bytes from a socket for one reader, coalesced.
+
+    Reading from the socket stops while more than `READ_HIGH_WATER` bytes wait here. Iterating yields what
+    arrived since last time and ends when the sender's framing said so; a failure is raised after the bytes
+    that came before it. `abandon`, if given, is called when the reader
+    is cancelled while it waits.
+    """
+
+    __slots__ = ("_abandon", "_error", "_parts", "_transport", "_waiter", "ended", "paused", "size")
+
+    def __init__(self, transport: asyncio.Transport, abandon: Callable[[], None] | None = None) -> None:
+        self._transport = transport
+        self._abandon = abandon
+        self._parts: list[bytes] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: Exception | None = None
+        self.ended = False
+        self.paused = False
+        self.size = 0
+
+    def put(self, data: bytes) -> None:
+        """Add what was received."""
+        self._parts.append(data)
+        self.size += len(data)
+        if self.size > READ_HIGH_WATER and not self.paused and not self._transport.is_closing():
+            self.paused = True
+            self._transport.pause_reading()
+        if self._waiter is not None:
+            self._wake()
+
+    def end(self, error: Exception | None = None) -> None:
+        """No more will come: complete, or broken by `error`; only the first call counts."""
+        if self.ended:
+            return
+        self.ended = True
+        self._error = error
+        self._resume()
+        if self._waiter is not None:
+            self._wake()
+
+    async def get(self) -> bytes:
+        """What has arrived since last time, at least a byte; empty at the end."""
+        while not self._parts:
+            if self.ended:
+                if self._error is not None:
+                    raise self._error
+                return b""
+            await self._wait()
+        return self._take()
+
+    def __aiter__(self) -> Inbox:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._parts:
+            return self._take()
+        data = await self.get()
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    def _take(self) -> bytes:
+        parts = self._parts
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._parts = []
+        self.size = 0
+        if self.paused:
+            self._resume()
+        return data
+
+    def _resume(self) -> None:
+        if self.paused:
+            self.paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        except asyncio.CancelledError:
+            if self._abandon is not None:
+                self._abandon()
+            raise
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+class FlowControl(asyncio.Protocol):
+    """A protocol whose writer can wait until the peer keeps up."""
+
+    __slots__ = ("_drained", "transport", "write_paused")
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.write_paused = False
+        self._drained: asyncio.Future[None] | None = None
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    async def drain(self) -> None:
+        """Wait while the write buffer is over the high-water mark; returns at once when the connection is gone."""
+        if not self.write_paused:
+            return
+        if self._drained is None or self._drained.done():
+            self._drained = asyncio.get_running_loop().create_future()
+        # Several writers may wait; one that is cancelled must not take the others with it.
+        await asyncio.shield(self._drained)

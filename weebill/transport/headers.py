@@ -1,0 +1,42 @@
+"""Header fields as the transport keeps them: pairs of bytes, names in lower case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+Headers = list[tuple[bytes, bytes]]
+
+# RFC 9110 section 7.6.1, and the older names that proxies must not pass on either.
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+
+def end_to_end(headers: Headers) -> Headers:
+    """The fields without the hop-by-hop ones and those that `Connection` names."""
+    named = {token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b",")}
+    return [(name, value) for name, value in headers if name not in HOP_BY_HOP and name not in named]
+
+
+def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The fields as they go over the wire, each line ended by CRLF."""
+    return b"".join([b"%b: %b\r\n" % field for field in headers])
+
+
+def first(headers: Headers, name: bytes) -> bytes | None:
+    """The first value of a field."""
+    for known, value in headers:
+        if known == name:
+            return value
+    return None

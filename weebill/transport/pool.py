@@ -1,0 +1,138 @@
+"""The keep-alive connections of one origin."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable
+
+from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamCut, UpstreamTimeout
+from weebill.transport.limits import MAX_WAITERS
+from weebill.transport.origin import Origin
+from weebill.transport.sweeper import Sweeper
+from weebill.transport.upstream import UpstreamConnection
+
+
+class Pool:
+    """At most `origin.max_connections` connections; the one used last is used next, so that surplus ones expire.
+
+    `on_empty` is called when no connection and no waiter is left.
+    """
+
+    __slots__ = ("_idle", "_loop", "_on_empty", "_origin", "_size", "_sweeper", "_tls", "_waiters", "idle_expiry_s")
+
+    def __init__(
+        self,
+        origin: Origin,
+        tls: ssl.SSLContext | None,
+        idle_expiry_s: float,
+        sweeper: Sweeper[UpstreamConnection],
+        on_empty: Callable[[Origin], None],
+    ) -> None:
+        self._origin = origin
+        self._tls = tls
+        self.idle_expiry_s = idle_expiry_s
+        self._sweeper = sweeper
+        self._on_empty = on_empty
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[UpstreamConnection] = []
+        # Connections and attempts at one.
+        self._size = 0
+        # Each is given a connection that came free, or None: the right to open one.
+        self._waiters: deque[asyncio.Future[UpstreamConnection | None]] = deque()
+
+    def take(self) -> UpstreamConnection | None:
+        """An idle connection, if there is one."""
+        return self._idle.pop() if self._idle else None
+
+    async def open(self, timeout_s: float) -> UpstreamConnection:
+        """A fresh connection, or with the pool exhausted the next that comes free, within `timeout_s`.
+
+        Raises UpstreamConnectError, UpstreamTimeout("connect") or PoolFull.
+        """
+        waiting = False
+        try:
+            async with asyncio.timeout(timeout_s):
+                if self._size < self._origin.max_connections:
+                    self._size += 1
+                elif self._idle:
+                    self._size += 1
+                    self._idle[0].fail(UpstreamCut("evicted"))
+                else:
+                    waiting = True
+                    connection = await self._wait()
+                    waiting = False
+                    if connection is not None:
+                        return connection
+                return await self._connect()
+        except TimeoutError:
+            if waiting:
+                raise PoolFull(
+                    f"all {self._origin.max_connections} connections to {self._origin.authority} are in use"
+                ) from None
+            raise UpstreamTimeout("connect") from None
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """A connection is free for the next exchange."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return
+        self._idle.append(connection)
+
+    def discard(self, connection: UpstreamConnection, *, idle: bool) -> None:
+        """A connection is closed; `idle` if it was free."""
+        if idle and connection in self._idle:
+            self._idle.remove(connection)
+        self._sweeper.discard(connection)
+        self._free_slot()
+
+    def _free_slot(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self._size -= 1
+        if not self._size:
+            self._on_empty(self._origin)
+
+    async def _wait(self) -> UpstreamConnection | None:
+        if len(self._waiters) >= MAX_WAITERS:
+            raise PoolFull(f"{MAX_WAITERS} requests wait for a connection to {self._origin.authority}")
+        waiter: asyncio.Future[UpstreamConnection | None] = self._loop.create_future()
+        self._waiters.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled():
+                # Given something in the very moment of giving up: pass it on.
+                connection = waiter.result()
+                if connection is None:
+                    self._free_slot()
+                else:
+                    self.release(connection)
+            elif waiter in self._waiters:
+                self._waiters.remove(waiter)
+            raise
+
+    async def _connect(self) -> UpstreamConnection:
+        """Use the slot that is counted already; gives it back on failure."""
+        origin = self._origin
+        try:
+            if origin.path:
+                _, connection = await self._loop.create_unix_connection(self._make, origin.path)
+            else:
+                _, connection = await self._loop.create_connection(self._make, origin.host, origin.port, ssl=self._tls)
+        except BaseException as error:
+            self._free_slot()
+            if isinstance(error, (OSError, UnicodeError)):
+                raise UpstreamConnectError(f"cannot connect to {origin.path or origin.authority}: {error}") from error
+            raise
+        self._sweeper.add(connection)
+        return connection
+
+    def _make(self) -> UpstreamConnection:
+        return UpstreamConnection(self, self._loop)

@@ -1,0 +1,64 @@
+"""An upstream's answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from weebill.transport.duplex import Duplex
+from weebill.transport.errors import UpstreamProtocolError
+from weebill.transport.flow import Inbox
+from weebill.transport.headers import Headers, first
+
+if TYPE_CHECKING:
+    from weebill.transport.upstream import UpstreamConnection
+
+
+class Response:
+    """An upstream's answer whose head is complete; header names are in lower case.
+
+    Read it to its end or `close()` it: an answer left half-read keeps its connection until a timeout.
+    """
+
+    __slots__ = ("_connection", "_inbox", "headers", "status")
+
+    def __init__(self, connection: UpstreamConnection, status: int, headers: Headers, inbox: Inbox) -> None:
+        self._connection: UpstreamConnection | None = connection
+        self.status = status
+        self.headers = headers
+        self._inbox = inbox
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of that (lower-case) header."""
+        return first(self.headers, name)
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body; UpstreamProtocolError if it is longer than `limit` bytes."""
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in self._inbox:
+            size += len(chunk)
+            if size > limit:
+                self.close()
+                raise UpstreamProtocolError(f"the upstream's answer exceeds {limit} bytes")
+            parts.append(chunk)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """What arrived since last time, coalesced.
+
+        Ends only if the framing says that the body is complete, else raises UpstreamCut or UpstreamTimeout.
+        """
+        return self._inbox
+
+    def close(self) -> None:
+        """Stop reading; the socket of an answer that is not complete is closed at once. Idempotent."""
+        if self._connection is not None:
+            self._connection.abandon(self._inbox)
+            self._connection = None
+
+    def upgrade(self) -> Duplex:
+        """The raw byte stream after a 101."""
+        if self.status != 101 or self._connection is None:
+            raise RuntimeError("only an open 101 answer can be upgraded")
+        return Duplex(self._connection, self._inbox)

@@ -1,0 +1,49 @@
+"""One timer for all the deadlines of many connections."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Generic, Protocol, TypeVar
+
+
+class Sweepable(Protocol):
+    """Something with deadlines."""
+
+    def sweep(self, now: float) -> None:
+        """Act on deadlines that lie before `now` (the loop's time, seconds)."""
+
+
+Member = TypeVar("Member", bound=Sweepable)
+
+
+class Sweeper(Generic[Member]):
+    """Looks at the deadlines of its members every `interval` seconds; sleeps while it has none.
+
+    A deadline is thus kept to within `interval`, at no cost per request.
+    """
+
+    __slots__ = ("_loop", "_timer", "interval", "members")
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self.members: set[Member] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, member: Member) -> None:
+        self.members.add(member)
+        if self._timer is None:
+            self._loop = asyncio.get_running_loop()
+            self._timer = self._loop.call_later(self.interval, self._sweep)
+
+    def discard(self, member: Member) -> None:
+        self.members.discard(member)
+
+    def _sweep(self) -> None:
+        self._timer = None
+        if not self.members or self._loop is None:
+            return
+        now = self._loop.time()
+        for member in tuple(self.members):
+            member.sweep(now)
+        self._timer = self._loop.call_later(self.interval, self._sweep)

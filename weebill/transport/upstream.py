@@ -1,0 +1,321 @@
+"""One connection to an upstream: sends a request, reads its response, keeps the timeouts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from weebill.transport.errors import Phase, UpstreamCut, UpstreamProtocolError, UpstreamTimeout
+from weebill.transport.flow import FlowControl, Inbox
+from weebill.transport.headers import Headers, first
+from weebill.transport.limits import MAX_HEADER_FIELDS, MAX_RESPONSE_HEAD_BYTES, WRITE_HIGH_WATER
+from weebill.transport.origin import Timeouts
+from weebill.transport.response import Response
+from weebill.transport.status import BODILESS
+
+if TYPE_CHECKING:
+    from weebill.transport.pool import Pool
+
+_IDLE: Final = 0  # in the pool
+_HEAD: Final = 1  # waiting for the response's head
+_BODY: Final = 2
+_RAW: Final = 3  # after a 101
+_CLOSED: Final = 4
+
+# Methods whose empty body is announced; others have none (RFC 9110 section 8.6).
+_WITH_BODY: Final = (b"POST ", b"PUT ", b"PATCH ")
+_SPENT_PARSER: Final = HttpResponseParser(None)
+
+
+class StaleConnectionError(Exception):
+    """A pooled connection ended before any byte of the response: the request may go out again on a fresh one."""
+
+
+class UpstreamConnection(FlowControl):
+    """A connection of a pool, used for one exchange at a time."""
+
+    __slots__ = (
+        "_by_close",
+        "_deadline",
+        "_first_byte_timeout",
+        "_head",
+        "_head_bytes",
+        "_headers",
+        "_idle_timeout",
+        "_inbox",
+        "_loop",
+        "_message_done",
+        "_parser",
+        "_phase",
+        "_pool",
+        "_pump",
+        "_reusable",
+        "_state",
+        "_total_deadline",
+        "_touched",
+        "_used",
+        "_waiter",
+    )
+
+    def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._pool = pool
+        self._loop = loop
+        self._parser = HttpResponseParser(self)
+        self._state = _IDLE
+        self._used = False
+        # Of the exchange under way
+        self._head = b""
+        self._waiter: asyncio.Future[Response] | None = None
+        self._inbox: Inbox | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._headers: Headers = []
+        self._head_bytes = 0
+        self._by_close = False
+        self._message_done = False
+        self._reusable = False
+        # Its timeouts
+        self._phase: Phase = "idle"
+        self._deadline = inf
+        self._total_deadline = inf
+        self._first_byte_timeout = inf
+        self._idle_timeout = inf
+        self._touched = False
+
+    # Sending
+
+    async def exchange(self, head: bytes, body: bytes | AsyncIterator[bytes], timeouts: Timeouts) -> Response:
+        """Send a request (see `Client.send`) and wait for the response's head."""
+        now = self._loop.time()
+        self._total_deadline = now + timeouts.total
+        self._first_byte_timeout = timeouts.first_byte
+        self._deadline = now + timeouts.first_byte
+        self._idle_timeout = timeouts.idle
+        self._phase = "first_byte"
+        self._state = _HEAD
+        self._head = head
+        self._head_bytes = 0
+        waiter: asyncio.Future[Response] = self._loop.create_future()
+        self._waiter = waiter
+        if isinstance(body, bytes):
+            if body or head.startswith(_WITH_BODY):
+                self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
+            else:
+                self.transport.write(head + b"\r\n")
+        else:
+            self.transport.write(head + b"transfer-encoding: chunked\r\n\r\n")
+            self._phase = "idle"
+            self._pump = self._loop.create_task(self._send_body(body))
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            self.fail(UpstreamCut("the exchange was cancelled"))
+            raise
+
+    async def _send_body(self, body: AsyncIterator[bytes]) -> None:
+        """Send the pieces as they come and as the upstream takes them."""
+        try:
+            async for piece in body:
+                if piece:
+                    self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                    self._touched = True
+                    await self.drain()
+        except Exception as error:  # the source broke: the upstream must not take the body for complete
+            self._pump = None
+            self.fail(error)
+            return
+        self.transport.write(b"0\r\n\r\n")
+        self._pump = None
+        if self._state == _HEAD:
+            self._phase = "first_byte"
+            self._deadline = self._loop.time() + self._first_byte_timeout
+
+    # Receiving
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.transport = transport
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        state = self._state
+        if state == _HEAD:
+            self._head_bytes += len(data)
+        elif state == _RAW:
+            if self._inbox is not None:
+                self._inbox.put(data)
+            return
+        elif state != _BODY:
+            # Nothing was asked: whatever this is, it must not become the answer to the next request.
+            self.fail(UpstreamProtocolError("the upstream sent bytes without a request"))
+            return
+        self._touched = True
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            self._switch(data[upgrade.args[0] :])
+            return
+        except HttpParserError as error:
+            if not self._message_done:
+                self.fail(UpstreamProtocolError(f"the upstream's answer is not valid HTTP: {error}"))
+                return
+            self._reusable = False
+        if self._message_done:
+            self._complete()
+        elif self._state == _HEAD and self._head_bytes > MAX_RESPONSE_HEAD_BYTES:
+            self.fail(
+                UpstreamProtocolError(f"the head of the upstream's answer exceeds {MAX_RESPONSE_HEAD_BYTES} bytes")
+            )
+
+    def eof_received(self) -> None:
+        if self._state == _BODY and self._by_close:
+            self._complete()
+        else:
+            self._lost()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost()
+        # Breaks the reference cycle of parser and callbacks, so that no collection has to find it.
+        self._parser = _SPENT_PARSER
+        self.resume_writing()
+
+    def sweep(self, now: float) -> None:
+        """Act on the timeouts that have passed at `now`."""
+        if self._state == _IDLE:
+            if now > self._deadline:
+                self.fail(UpstreamCut("idle for too long"))
+        elif now > self._total_deadline:
+            self.fail(UpstreamTimeout("total"))
+        elif self._phase == "idle" and (self._touched or (self._inbox is not None and self._inbox.paused)):
+            self._touched = False
+            self._deadline = now + self._idle_timeout
+        elif now > self._deadline:
+            self.fail(UpstreamTimeout(self._phase))
+
+    # Callbacks of llhttp
+
+    def on_message_begin(self) -> None:
+        if self._message_done:
+            self._reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._state == _HEAD:
+            self._headers.append((name.lower(), value.rstrip()))
+
+    def on_headers_complete(self) -> None:
+        if self._state != _HEAD:
+            return
+        headers, self._headers = self._headers, []
+        status: int = self._parser.get_status_code()
+        if 100 <= status < 200 and status != 101:
+            return
+        refusal = self._refusal(status, headers)
+        if refusal is not None:
+            self.fail(UpstreamProtocolError(refusal))
+            return
+        self._reusable = self._parser.should_keep_alive()
+        self._inbox = Inbox(self.transport, self._abandoned)
+        self._state = _BODY
+        self._phase = "idle"
+        if status in BODILESS or self._head.startswith(b"HEAD "):
+            self._message_done = True
+        else:
+            self._by_close = first(headers, b"content-length") is None and first(headers, b"transfer-encoding") is None
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(Response(self, status, headers, self._inbox))
+
+    def on_body(self, data: bytes) -> None:
+        if self._message_done:
+            self._reusable = False
+        elif self._inbox is not None:
+            self._inbox.put(data)
+
+    def on_message_complete(self) -> None:
+        if self._state == _BODY:
+            self._message_done = True
+
+    def _refusal(self, status: int, headers: Headers) -> str | None:
+        """What is wrong with a head beyond what llhttp refuses."""
+        if not 100 <= status < 600:
+            return f"the upstream answered with the impossible status {status}"
+        if len(headers) > MAX_HEADER_FIELDS:
+            return f"the upstream's answer has more than {MAX_HEADER_FIELDS} header fields"
+        coding = first(headers, b"transfer-encoding")
+        if coding is not None and coding.lower() != b"chunked":
+            return "the upstream's answer has an unknown transfer coding"
+        if status == 101 and not (self._parser.should_upgrade() and b"\r\nupgrade:" in self._head.lower()):
+            return "the upstream switched protocols without having been asked to"
+        return None
+
+    # Endings
+
+    def abandon(self, inbox: Inbox) -> None:
+        """The reader of that answer has gone; nothing if the answer is complete."""
+        if self._inbox is inbox:
+            self._abandoned()
+
+    def fail(self, error: Exception) -> None:
+        """End the exchange with `error` and close the socket at once; idempotent."""
+        if self._state == _CLOSED:
+            return
+        was_idle = self._state == _IDLE
+        self._close(idle=was_idle)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+        if self._inbox is not None:
+            inbox, self._inbox = self._inbox, None
+            inbox.end(error)
+
+    def _abandoned(self) -> None:
+        self.fail(UpstreamCut("the answer was given up"))
+
+    def _lost(self) -> None:
+        if self._state == _RAW and self._inbox is not None:
+            self._inbox.end()
+        if self._state == _HEAD and self._used and not self._head_bytes:
+            self.fail(StaleConnectionError())
+        else:
+            self.fail(UpstreamCut("the upstream closed the connection before its answer was complete"))
+
+    def _switch(self, rest: bytes) -> None:
+        """The connection is a raw stream from now on, which begins with `rest`."""
+        self._message_done = False
+        self._state = _RAW
+        self._deadline = self._total_deadline = inf
+        if self._inbox is not None and rest:
+            self._inbox.put(rest)
+
+    def _complete(self) -> None:
+        """The answer is complete by its own framing."""
+        inbox, self._inbox = self._inbox, None
+        self._message_done = False
+        reusable = self._reusable and not self._by_close and self._pump is None
+        self._by_close = False
+        if reusable:
+            if self._head.startswith(b"HEAD "):
+                # llhttp waits for the body that a HEAD's answer only announces.
+                self._parser = HttpResponseParser(self)
+            self._state = _IDLE
+            self._used = True
+            self._phase = "idle"
+            self._total_deadline = inf
+        else:
+            self._close(idle=False)
+        if inbox is not None:
+            inbox.end()
+        if reusable:
+            self._deadline = self._loop.time() + self._pool.idle_expiry_s
+            self._pool.release(self)
+
+    def _close(self, *, idle: bool) -> None:
+        self._state = _CLOSED
+        self._pool.discard(self, idle=idle)
+        if self._pump is not None:
+            self._pump.cancel()
+            self._pump = None
+        self.transport.abort()
