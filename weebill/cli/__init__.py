@@ -1,0 +1,13 @@
+"""The command line. Only what `--help` needs is imported before a command runs."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line of this process, and exit: 0 for success, 1 for failure, 2 for wrong usage."""
+    from weebill.cli.app import app
+    from weebill.cli.errors import run
+
+    sys.exit(run(lambda: app(standalone_mode=False)))

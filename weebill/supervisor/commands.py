@@ -37,12 +37,16 @@ class ModelStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """A running installation. `needs_restart` names changed settings that are not in force yet."""
+    """A running installation.
+
+    `tls_cert` is the certificate file, "" without TLS; `needs_restart` names changed settings not in force yet.
+    """
 
     version: str
     pid: int
     started_at: float
     origin: str
+    tls_cert: str
     config_file: str
     models: tuple[ModelStatus, ...]
     processes: tuple[ProcessState, ...]

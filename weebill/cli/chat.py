@@ -1,0 +1,96 @@
+"""`weebill run`: ask a model from the terminal, through the gateway like any client."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from weebill.cli.client import ChatClient, ChatMessage
+from weebill.cli.errors import CommandError, Explanation, show
+from weebill.config.paths import Home
+from weebill.ledger.keys import KeyStore
+from weebill.supervisor.commands import Status, StatusRequest, ask
+
+MAX_PROMPT_BYTES = 8 * 1024 * 1024
+KEY_NAME = "weebill run"
+HELP = "Ask away. /clear forgets the conversation, /bye or Ctrl-D ends it, Ctrl-C stops an answer."
+# What could rewrite the terminal; a model may have been told to say it.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def run(home: Home, model: str, prompt: str | None) -> None:
+    """Print the answer to `prompt`, or to standard input; on a terminal without a prompt, chat."""
+    status = ask(home, StatusRequest(), Status)
+    interactive = prompt is None and sys.stdin.isatty()
+    if prompt is None and not interactive:
+        prompt = sys.stdin.buffer.read(MAX_PROMPT_BYTES + 1).decode(errors="replace").strip()
+        if not prompt or len(prompt) > MAX_PROMPT_BYTES:
+            raise CommandError("the prompt on standard input is empty or too long", "echo 'Hello' | weebill run mini")
+    with _key(home) as key:
+        client = ChatClient(status.origin, key, status.tls_cert)
+        if interactive:
+            _converse(client, model)
+        else:
+            _answer(client, model, [ChatMessage("user", prompt or "")])
+
+
+def _converse(client: ChatClient, model: str) -> None:
+    import readline  # noqa: F401 - gives input() line editing and history
+
+    typer.echo(HELP)
+    conversation: list[ChatMessage] = []
+    while True:
+        try:
+            said = input(">>> ").strip()
+        except (EOFError, KeyboardInterrupt):
+            typer.echo()
+            return
+        match said:
+            case "":
+                continue
+            case "/bye":
+                return
+            case "/clear":
+                conversation.clear()
+            case _ if said.startswith("/"):
+                typer.echo(HELP)
+            case _:
+                turn = ChatMessage("user", said)
+                try:
+                    answer = _answer(client, model, [*conversation, turn])
+                except KeyboardInterrupt:
+                    typer.echo()
+                except CommandError as error:
+                    show(Explanation((str(error),), error.hint))
+                else:
+                    conversation += [turn, ChatMessage("assistant", answer)]
+
+
+def _answer(client: ChatClient, model: str, conversation: list[ChatMessage]) -> str:
+    on_terminal = sys.stdout.isatty()
+    answer = []
+    for text in client.stream(model, conversation):
+        answer.append(text)
+        sys.stdout.write(_CONTROL.sub("", text) if on_terminal else text)
+        sys.stdout.flush()
+    typer.echo()
+    return "".join(answer)
+
+
+@contextmanager
+def _key(home: Home) -> Iterator[str]:
+    """The user's key, or one that lives as long as this command."""
+    if given := os.environ.get("WEEBILL_API_KEY"):
+        yield given
+        return
+    with KeyStore.open(home) as keys:
+        created = keys.create(KEY_NAME)
+        try:
+            yield created.secret
+        finally:
+            keys.revoke(created.key.id)

@@ -1,0 +1,22 @@
+"""`weebill config`."""
+
+from __future__ import annotations
+
+import typer
+
+from weebill.config.load import Sources, load
+from weebill.config.show import show as as_toml
+
+
+def check(sources: Sources) -> None:
+    """Load everything, which raises what is wrong."""
+    load(sources)
+    if sources.file.exists():
+        typer.echo(f"{sources.file} is good")
+    else:
+        typer.echo(f"There is no {sources.file}; defaults, environment and flags are good")
+
+
+def show(sources: Sources) -> None:
+    """Print the settings in force."""
+    typer.echo(as_toml(load(sources)), nl=False)

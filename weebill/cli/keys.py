@@ -1,0 +1,45 @@
+"""`weebill keys`: API keys straight in the ledger, whether or not Weebill is running."""
+
+from __future__ import annotations
+
+import typer
+
+from weebill.cli.output import day, print_table
+from weebill.config.paths import Home
+from weebill.ledger.keys import KeyStore
+from weebill.ledger.records import KeyRole
+
+
+def create(home: Home, name: str, role: KeyRole, quiet: bool) -> None:
+    """Make a key and print it; with `quiet`, print the key alone."""
+    home.create()
+    with KeyStore.open(home) as keys:
+        created = keys.create(name, role)
+    if quiet:
+        typer.echo(created.secret)
+        return
+    typer.echo(f"Made key {created.key.name} ({created.key.id}, role {role}). It is shown only now:\n")
+    typer.echo(f"  {created.secret}\n")
+
+
+def list_keys(home: Home, revoked: bool, quiet: bool) -> None:
+    """Print the keys; with `quiet`, their ids."""
+    home.create()
+    with KeyStore.open(home) as keys:
+        shown = [key for key in keys.all() if revoked or key.revoked_at is None]
+    if quiet:
+        for key in shown:
+            typer.echo(key.id)
+    elif shown:
+        rows = ((key.id, key.name, key.role, key.hint, day(key.created_at), day(key.revoked_at)) for key in shown)
+        print_table(("ID", "NAME", "ROLE", "KEY", "CREATED", "REVOKED"), rows)
+    else:
+        typer.echo("There are no keys; `weebill keys create NAME` makes one")
+
+
+def revoke(home: Home, id_or_name: str) -> None:
+    """Revoke a key."""
+    home.create()
+    with KeyStore.open(home) as keys:
+        key = keys.revoke(id_or_name)
+    typer.echo(f"Revoked {key.name} ({key.id})")

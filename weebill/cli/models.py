@@ -1,0 +1,79 @@
+"""`weebill pull`, `list` and `rm`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from weebill.cli.errors import CommandError
+from weebill.cli.output import NOTHING, print_table, size
+from weebill.cli.progress import show_progress
+from weebill.config.load import Sources, load
+from weebill.config.schema import Settings
+from weebill.engine.fetch import add_file
+from weebill.engine.fetch import pull as fetch
+from weebill.engine.store import ModelStore
+from weebill.supervisor.commands import NotRunningError, Status, StatusRequest, ask
+
+
+def pull(sources: Sources, model: str | None, file: Path | None, quiet: bool) -> None:
+    """Fetch `model`, or all configured ones; with `file`, add it under the name `model`."""
+    local = load(sources).settings.local
+    store = ModelStore.of(local, sources.home)
+    if file is not None and model is None:
+        raise CommandError(f"under which name shall {file} be added?", "weebill pull NAME --from FILE")
+    for name in [model] if model else local.models:
+        with show_progress(name, quiet) as progress:
+            path = add_file(store, name, file, progress) if file else fetch(store, name, progress)
+        typer.echo(path if quiet else f"{name} is in {path}")
+    if model and model not in local.models and not quiet:
+        typer.echo(f'To serve it, add it to [local] models in {sources.file}, then restart Weebill: "{model}"')
+
+
+def list_models(sources: Sources, quiet: bool) -> None:
+    """Print each model's name, where it is, its size and how it is doing."""
+    settings = load(sources).settings
+    rows = list(_rows(settings, sources))
+    if quiet:
+        for name, *_ in rows:
+            typer.echo(name)
+    else:
+        print_table(("NAME", "FROM", "SIZE", "STATE"), rows)
+
+
+def remove(sources: Sources, model: str) -> None:
+    """Delete the file of `model`."""
+    local = load(sources).settings.local
+    ModelStore.of(local, sources.home).remove(model)
+    typer.echo(f"Removed {model}")
+    if model in local.models:
+        typer.echo("It is still configured: the next start fetches it again, or fails if it cannot")
+
+
+def _rows(settings: Settings, sources: Sources) -> Iterator[tuple[str, str, str, str]]:
+    stored = {model.name: model for model in ModelStore.of(settings.local, sources.home).list()}
+    running = _running(sources)
+    for alias, target in settings.aliases.items():
+        yield alias, f"alias of {target}", NOTHING, NOTHING
+    for name in dict.fromkeys((*settings.local.models, *stored)):
+        weight = size(stored[name].size) if name in stored else NOTHING
+        if name not in settings.local.models:
+            state = "not configured"
+        elif name in running:
+            state = running[name]
+        else:
+            state = "stopped" if name in stored else "not fetched"
+        yield name, "this machine", weight, state
+    for provider, each in settings.providers.items():
+        for name in each.models:
+            yield name, provider, NOTHING, NOTHING
+
+
+def _running(sources: Sources) -> dict[str, str]:
+    try:
+        status = ask(sources.home, StatusRequest(), Status)
+    except NotRunningError:
+        return {}
+    return {model.name: "ready" if model.ready else "down" for model in status.models}
