@@ -81,7 +81,6 @@ class Inference:
         if not self._journal.writable():
             raise _unmetered()
         meter = Meter(exchange.request_id, key.id, endpoint.name, exchange.started_at, self._clock)
-        self._counters.in_flight.add(1)
         try:
             await self._answer(exchange, endpoint, meter)
         except ApiError as error:
@@ -92,8 +91,6 @@ class Inference:
         except Exception:
             self._record(meter, 500, "gateway_error")
             raise
-        finally:
-            self._counters.in_flight.add(-1)
 
     async def _answer(self, exchange: Exchange, endpoint: Endpoint, meter: Meter) -> None:
         """Decode, route, call. Raises ApiError for what ends without an answer."""

@@ -27,7 +27,7 @@ from weebill.transport.client import Client
 from weebill.transport.server import Server
 from weebill.transport.tunnel import Tunnel
 
-_KEYS_INTERVAL_S: Final = 0.25  # how long a revoked key may still be believed
+_UPKEEP_INTERVAL_S: Final = 0.25  # how long a revoked key may still be believed
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +47,12 @@ class Worker:
         self._inference = Inference(self._client, self._keyring, self._journal, self._counters, self._directory())
         tunnel = Tunnel(self._client, str(home.control_socket))
         self._app = App(self._inference, tunnel, lambda: expose(home.counters, home.journal))
-        self._server = Server(self._app, boot.settings.server, self._counters.connections.add)
+        self._server = Server(self._app, boot.settings.server)
 
     async def run(self, link: Link, sockets: Iterable[socket.socket]) -> None:
         """Serve until told to drain; returns at once if the supervisor goes away."""
         await self._server.listen(sockets)
-        keys = asyncio.create_task(self._follow_keys())
+        upkeep = asyncio.create_task(self._keep_up())
         link.send(Ready())
         try:
             async for message in link:
@@ -69,7 +69,7 @@ class Worker:
                     case _:
                         log.warning("the supervisor sent a message that is not for a worker")
         finally:
-            keys.cancel()
+            upkeep.cancel()
             self._close()
 
     def _apply(self, settings: Settings) -> None:
@@ -82,10 +82,13 @@ class Worker:
     def _directory(self) -> Directory:
         return Directory(self._settings, self._engines, self._created)
 
-    async def _follow_keys(self) -> None:
+    async def _keep_up(self) -> None:
+        """Follow the ledger's keys, and show how much is going on."""
         while True:
-            await asyncio.sleep(_KEYS_INTERVAL_S)
+            await asyncio.sleep(_UPKEEP_INTERVAL_S)
             self._keyring.refresh()
+            self._counters.in_flight.set(self._server.active)
+            self._counters.connections.set(self._server.connections)
 
     def _close(self) -> None:
         self._client.close()
