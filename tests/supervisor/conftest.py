@@ -1,7 +1,8 @@
 import os
 
 import pytest
-from fake_installation import Installation
+
+from tests.supervisor.fake_installation import Installation
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import socket
 import sys
 
 import pytest
-from fake_installation import alive, wait_for
 
+from tests.supervisor.fake_installation import alive, wait_for
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
 from weebill.supervisor.commands import NotRunningError

@@ -76,7 +76,7 @@ def explain(error: Exception) -> Explanation | None:
     match error:
         case ConfigError():
             messages = tuple(map(str, error.problems))
-            return Explanation(messages, "`weebill config show` prints the settings in force", USAGE)
+            return Explanation(messages, "mend it, and see with `weebill config check`", USAGE)
         case CommandError() | ListenError():
             return Explanation((str(error),), error.hint)
         case NotRunningError():

@@ -35,9 +35,8 @@ def show_progress(model: str, quiet: bool = False) -> Iterator[Progress]:
 
 @contextmanager
 def _bar(model: str) -> Iterator[Progress]:
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bar
-    from rich.progress import TaskID
 
     columns = (
         TextColumn("{task.description}"),
