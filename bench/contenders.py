@@ -1,0 +1,272 @@
+"""Who is measured, and how each is started: a process, its ports, its key and its model names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+import weebill
+from bench import nginx, peers
+from bench.http import chat_request, completion_text
+from bench.proc import CONTENDER_CORE, HARNESS_CORE, BenchError, Service, free_port
+from bench.upstream import REPLY_TEXT, Ask
+
+_START_TIMEOUT_S = 120.0
+_UPSTREAM_KEY = "sk-upstream"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where chat completions are asked for, and how."""
+
+    port: int
+    path: str
+    model: str
+    headers: dict[str, str]
+
+    def request(self, ask: Ask | None = None, *, stream: bool = False) -> bytes:
+        text = ask.text() if ask else ""
+        return chat_request(
+            port=self.port, path=self.path, model=self.model, headers=self.headers, ask=text, stream=stream
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """What the contenders are put in front of: `plain` is nginx, `stream` is bench/upstream.py."""
+
+    plain: int
+    stream: int
+    services: tuple[Service, ...]
+
+    @property
+    def pids(self) -> list[int]:
+        return [service.pid for service in self.services]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One that is up. `service` is None for the upstream itself."""
+
+    name: str
+    version: str
+    plain: Endpoint
+    stream: Endpoint
+    service: Service | None
+
+
+Started = Callable[[Service], None]  # told of every process at once, so that none is left behind
+Starter = Callable[[Path, Upstreams, int, Started], Contender]
+
+
+def start_upstreams(folder: Path, fds: int, started: Started) -> Upstreams:
+    plain, stream = free_port(), free_port()
+    servers = nginx.start(folder / "upstream-nginx", [nginx.fixed_answer(plain)], core=HARNESS_CORE, fds=fds)
+    started(servers)
+    streams = Service(
+        [sys.executable, "-m", "bench.upstream", str(stream)],
+        log=folder / "upstream.log",
+        core=HARNESS_CORE,
+        env={"PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+    started(streams)
+    for port, service in ((plain, servers), (stream, streams)):
+        _wait(Endpoint(port, "/v1/chat/completions", "bench", {}), service)
+    return Upstreams(plain, stream, (servers, streams))
+
+
+def _direct(folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
+    path = "/v1/chat/completions"
+    return Contender(
+        "direct",
+        nginx.version(),
+        Endpoint(upstreams.plain, path, "bench", {}),
+        Endpoint(upstreams.stream, path, "bench", {}),
+        None,
+    )
+
+
+def _nginx(folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
+    plain, stream = free_port(), free_port()
+    servers = [
+        nginx.proxy(plain, upstreams.plain, buffering=True),
+        nginx.proxy(stream, upstreams.stream, buffering=False),
+    ]
+    service = nginx.start(folder / "nginx", servers, core=CONTENDER_CORE, fds=fds)
+    started(service)
+    path = "/v1/chat/completions"
+    return Contender(
+        "nginx", nginx.version(), Endpoint(plain, path, "bench", {}), Endpoint(stream, path, "bench", {}), service
+    )
+
+
+_WEEBILL_CONFIG = """\
+[server]
+port = {port}
+workers = 1
+
+[local]
+models = []
+
+[providers.plain]
+base_url = "http://127.0.0.1:{plain}/v1"
+api_key = "{key}"
+models = ["bench"]
+
+[providers.stream]
+base_url = "http://127.0.0.1:{stream}/v1"
+api_key = "{key}"
+models = ["bench"]
+max_connections = 16384
+"""
+
+
+def weebill_program() -> str:
+    """The `weebill` of this Python's environment."""
+    program = Path(sys.executable).parent / "weebill"
+    if not program.is_file():
+        raise BenchError("weebill is not installed in this environment; run: make bench")
+    return str(program)
+
+
+def weebill_key(home: Path) -> str:
+    """A new API key of the installation in `home`."""
+    command = [weebill_program(), "keys", "create", "bench", "--quiet"]
+    done = subprocess.run(
+        command, env={"WEEBILL_HOME": str(home), "PATH": ""}, capture_output=True, text=True, timeout=60, check=False
+    )
+    if done.returncode:
+        raise BenchError(f"{' '.join(command[1:])} failed: {done.stderr.strip()[-300:]}")
+    return done.stdout.strip()
+
+
+def _weebill(folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
+    home = folder / "weebill"
+    home.mkdir(mode=0o700)
+    port = free_port()
+    (home / "weebill.toml").write_text(
+        _WEEBILL_CONFIG.format(port=port, plain=upstreams.plain, stream=upstreams.stream, key=_UPSTREAM_KEY)
+    )
+    headers = {"authorization": f"Bearer {weebill_key(home)}"}
+    service = Service(
+        [weebill_program(), "serve"], log=home / "log", core=CONTENDER_CORE, env={"WEEBILL_HOME": str(home)}
+    )
+    started(service)
+    path = "/v1/chat/completions"
+    return Contender(
+        "weebill",
+        weebill.__version__,
+        Endpoint(port, path, "plain/bench", headers),
+        Endpoint(port, path, "stream/bench", headers),
+        service,
+    )
+
+
+def _litellm(folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
+    program = peers.litellm()
+    port, key = free_port(), "sk-bench"
+    home = folder / "litellm"
+    home.mkdir()
+    config = {
+        "model_list": [
+            {
+                "model_name": name,
+                "litellm_params": {
+                    "model": "openai/bench",
+                    "api_base": f"http://127.0.0.1:{upstream}/v1",
+                    "api_key": _UPSTREAM_KEY,
+                },
+            }
+            for name, upstream in (("plain", upstreams.plain), ("stream", upstreams.stream))
+        ],
+        "general_settings": {"master_key": key},
+    }
+    (home / "config.yaml").write_bytes(msgspec.json.encode(config))  # JSON is YAML
+    command = [str(program), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)]
+    service = Service(
+        [*command, "--num_workers", "1", "--telemetry", "False"],
+        log=home / "log",
+        core=CONTENDER_CORE,
+        env={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "LITELLM_MODE": "PRODUCTION"},
+    )
+    started(service)
+    path, headers = "/v1/chat/completions", {"authorization": f"Bearer {key}"}
+    return Contender(
+        "litellm",
+        peers.LITELLM_VERSION,
+        Endpoint(port, path, "plain", headers),
+        Endpoint(port, path, "stream", headers),
+        service,
+    )
+
+
+def _portkey(folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
+    command = peers.portkey()
+    port = free_port()
+    home = folder / "portkey"
+    home.mkdir()
+    service = Service(
+        [*command, f"--port={port}"], log=home / "log", core=CONTENDER_CORE, env={"NODE_ENV": "production"}
+    )
+    started(service)
+
+    def endpoint(upstream: int) -> Endpoint:
+        headers = {
+            "authorization": f"Bearer {_UPSTREAM_KEY}",
+            "x-portkey-provider": "openai",
+            "x-portkey-custom-host": f"http://127.0.0.1:{upstream}/v1",
+        }
+        return Endpoint(port, "/v1/chat/completions", "bench", headers)
+
+    return Contender("portkey", peers.PORTKEY_VERSION, endpoint(upstreams.plain), endpoint(upstreams.stream), service)
+
+
+# In the order in which they are measured and shown.
+STARTERS: dict[str, Starter] = {
+    "direct": _direct,
+    "nginx": _nginx,
+    "weebill": _weebill,
+    "litellm": _litellm,
+    "portkey": _portkey,
+}
+
+
+def start(name: str, folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
+    """Start a contender and wait until both its endpoints answer rightly. BenchError says why they do not."""
+    contender = STARTERS[name](folder, upstreams, fds, started)
+    if contender.service:
+        for endpoint in (contender.plain, contender.stream):
+            _wait(endpoint, contender.service)
+    return contender
+
+
+def _wait(endpoint: Endpoint, service: Service) -> None:
+    until = time.monotonic() + _START_TIMEOUT_S
+    while fault := _fault(endpoint):
+        service.check()
+        if time.monotonic() > until:
+            raise BenchError(f"not ready after {_START_TIMEOUT_S:.0f} s: {fault}; {service.log_end()}")
+        time.sleep(0.2)
+
+
+def _fault(endpoint: Endpoint) -> str:
+    """What is wrong with one answer of the endpoint; empty if nothing is."""
+    head, _, body = endpoint.request().partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    url = f"http://127.0.0.1:{endpoint.port}{endpoint.path}"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30) as answer:
+            text = completion_text(answer.read())
+    except urllib.error.HTTPError as error:
+        return f"status {error.code}: {error.read(300).decode(errors='replace')}"
+    except (OSError, msgspec.MsgspecError) as error:
+        return str(error)
+    return "" if text == REPLY_TEXT else f"wrong content: {text[:200]}"

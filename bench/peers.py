@@ -1,0 +1,81 @@
+"""The gateways that Weebill is compared with: where each is installed, and what starts it.
+
+Each goes into a folder of its own under bench/peers on first use. The versions are pinned, so that a figure
+can be had again; LiteLLM's is the newest whose requirements could be installed when it was chosen.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from bench.proc import BenchError, require
+
+PEERS = Path(__file__).parent / "peers"
+
+LITELLM_VERSION = "1.104.5"
+PORTKEY_VERSION = "1.15.2"
+
+# With a newer node-server every stream through Portkey fails (github.com/Portkey-AI/gateway/issues/1389).
+_PORTKEY_PACKAGE = {
+    "private": True,
+    "dependencies": {"@portkey-ai/gateway": PORTKEY_VERSION},
+    "overrides": {"@hono/node-server": "1.14.2", "@hono/node-ws": "1.2.0"},
+}
+
+_INSTALL_TIMEOUT_S = 1200
+
+
+def litellm() -> Path:
+    """The `litellm` executable, installed first if need be. BenchError says why it cannot be."""
+    folder = PEERS / "litellm"
+
+    def install() -> None:
+        _run([sys.executable, "-m", "venv", str(folder)])
+        _run([str(folder / "bin" / "pip"), "install", "--quiet", f"litellm[proxy]=={LITELLM_VERSION}"])
+
+    _once(folder, LITELLM_VERSION, install)
+    return folder / "bin" / "litellm"
+
+
+def portkey() -> list[str]:
+    """The command that starts Portkey's gateway, installed first if need be. BenchError says why it cannot be."""
+    folder = PEERS / "portkey"
+    node = require("node", "nodejs")
+    npm = require("npm", "npm")
+
+    def install() -> None:
+        (folder / "package.json").write_bytes(msgspec.json.encode(_PORTKEY_PACKAGE))
+        _run([npm, "install", "--prefix", str(folder), "--no-fund", "--no-audit", "--ignore-scripts"])
+
+    _once(folder, PORTKEY_VERSION, install)
+    # It has no option for the address it listens on; the module loaded first makes that 127.0.0.1.
+    loopback = Path(__file__).parent / "loopback.cjs"
+    server = folder / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
+    return [node, "--require", str(loopback), str(server), "--headless"]
+
+
+def _once(folder: Path, version: str, install: Callable[[], None]) -> None:
+    stamp = folder / "bench-version"
+    if stamp.is_file() and stamp.read_text() == version:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    install()
+    stamp.write_text(version)
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"could not be installed within {_INSTALL_TIMEOUT_S} s") from error
+    if done.returncode:
+        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        reason = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "")
+        raise BenchError(f"could not be installed: {reason[:300]}")
