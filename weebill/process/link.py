@@ -51,9 +51,7 @@ class _AsyncLines(Generic[In, Out]):
 
     async def connect(self) -> None:
         """Attach to the running event loop; `send` and iteration work from here on."""
-        self._reader, self._writer = await asyncio.open_unix_connection(
-            sock=self._socket, limit=MAX_LINE_BYTES
-        )
+        self._reader, self._writer = await asyncio.open_unix_connection(sock=self._socket, limit=MAX_LINE_BYTES)
 
     def send(self, message: Out) -> None:
         """Queue `message`. A peer that has stopped reading is cut off, so the queue is bounded."""
@@ -169,9 +167,7 @@ def _decode(line: bytes, decoder: msgspec.json.Decoder[In]) -> In | None:
 
 def _expect_boot(message: ToChild | None) -> Boot:
     if not isinstance(message, Boot):
-        raise LinkClosedError(
-            "the supervisor is gone" if message is None else "the first message was not Boot"
-        )
+        raise LinkClosedError("the supervisor is gone" if message is None else "the first message was not Boot")
     return message
 
 

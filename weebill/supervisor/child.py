@@ -20,8 +20,6 @@ log = logging.getLogger(__name__)
 
 State = Literal["starting", "ready", "backoff", "draining", "stopped"]
 
-# How long a child may take to exit after its link has closed or its grace is over.
-EXIT_MARGIN_S = 5.0
 # How long the last message of a child that has exited may take to be read.
 LAST_WORDS_S = 0.1
 STDERR_FD = 2
@@ -29,12 +27,16 @@ STDERR_FD = 2
 
 @dataclass(frozen=True, slots=True)
 class RolePolicy:
-    """How children of a role are run. Times in seconds."""
+    """How children of a role are run. Times in seconds.
+
+    `exit_margin_s` is how long one may take to exit once its link has closed or its grace is over.
+    """
 
     command: tuple[str, ...]
     start_timeout_s: float
     first_backoff_s: float
     longest_backoff_s: float
+    exit_margin_s: float
 
 
 def _module(name: str) -> tuple[str, ...]:
@@ -43,9 +45,10 @@ def _module(name: str) -> tuple[str, ...]:
 
 
 ROLES: Mapping[Role, RolePolicy] = {
-    "control": RolePolicy(_module("weebill.console"), 60.0, 0.1, 10.0),
-    "engine": RolePolicy(_module("weebill.engine"), 600.0, 0.25, 30.0),
-    "worker": RolePolicy(_module("weebill.gateway"), 30.0, 0.05, 5.0),
+    # After its grace, the control process still takes in the last usage.
+    "control": RolePolicy(_module("weebill.console"), 60.0, 0.1, 10.0, exit_margin_s=40.0),
+    "engine": RolePolicy(_module("weebill.engine"), 600.0, 0.25, 30.0, exit_margin_s=5.0),
+    "worker": RolePolicy(_module("weebill.gateway"), 30.0, 0.05, 5.0, exit_margin_s=5.0),
 }
 
 
@@ -121,7 +124,7 @@ class Child:
             # It has nothing under way, and would hear of a Drain only when it is done starting.
             self._link.close()
             grace_s = 0.0
-        if not await self._ends_within(grace_s + EXIT_MARGIN_S):
+        if not await self._ends_within(grace_s + self._policy.exit_margin_s):
             self._kill("did not finish in time")
         await self._task
 
@@ -136,7 +139,7 @@ class Child:
         hurried.cancel()
         if self._hurried.is_set() and not self._task.done():
             self.send(Drain(grace_s=0.0))
-            await asyncio.wait({self._task}, timeout=EXIT_MARGIN_S)
+            await asyncio.wait({self._task}, timeout=self._policy.exit_margin_s)
         return self._task.done()
 
     async def _keep_alive(self) -> None:
@@ -188,7 +191,7 @@ class Child:
             self.ready = None
             self._on_change()
             link.close()
-            await asyncio.wait({exited}, timeout=EXIT_MARGIN_S)
+            await asyncio.wait({exited}, timeout=self._policy.exit_margin_s)
             if not exited.done():
                 self._kill("did not exit after its link had closed")
             await exited

@@ -26,8 +26,8 @@ from weebill.supervisor.reload import reload
 
 log = logging.getLogger(__name__)
 
-# The control process has the last usage records to take in when everything else has stopped.
-CONTROL_GRACE_S = 10.0
+# By the time the control process drains, only what it serves itself is left.
+CONTROL_GRACE_S = 5.0
 
 
 class Supervisor:

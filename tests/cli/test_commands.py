@@ -1,0 +1,221 @@
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import weebill as package
+from tests.cli.conftest import COMMAND
+from weebill.ledger.keys import KeyStore
+from weebill.process.messages import ProcessState
+from weebill.supervisor.commands import ModelStatus, ReloadResult, Status, StatusRequest
+
+STATUS = Status(
+    version="9.9",
+    pid=4711,
+    started_at=0.0,
+    origin="http://127.0.0.1:8080",
+    tls_cert="",
+    config_file="/somewhere/weebill.toml",
+    models=(ModelStatus("smollm2:135m", True, 8192, ""), ModelStatus("other", False, 0, "its file is damaged")),
+    processes=(
+        ProcessState(name="worker-0", role="worker", pid=12, state="ready", restarts=3, started_at=1.0),
+        ProcessState(name="engine other", role="engine", pid=None, state="backoff", restarts=7, started_at=None),
+    ),
+    needs_restart=("server.port",),
+)
+
+
+def test_help_lists_the_commands_with_and_without_the_flag(weebill):
+    assert weebill.ok() == weebill.ok("--help") == weebill.ok("-h")
+    for command in ("serve", "run", "pull", "list", "rm", "status", "reload", "keys", "config", "version"):
+        assert f"\n  {command} " in weebill.ok()
+
+
+def test_version(weebill):
+    assert weebill.ok("version") == weebill.ok("--version") == f"{package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("bogus",), "No such command"),
+        (("serve", "--bogus"), "No such option"),
+        (("serve", "--port", "many"), "--port"),
+        (("keys",), "Missing command"),
+        (("keys", "create"), "Missing argument"),
+        (("serve", "--workers", "0"), "--workers: `server.workers` must be a whole number >= 1"),
+        (("config", "check", "--config", "/none/such.toml"), "/none/such.toml: no such file"),
+    ],
+)
+def test_wrong_usage_exits_2_with_a_hint(weebill, arguments, error):
+    said = weebill.fails(2, *arguments)
+    assert error in said
+    assert "\nhint: " in said
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("reload",), ("run", "mini", "hello")])
+def test_what_needs_a_running_weebill_says_so(weebill, arguments):
+    said = weebill.fails(1, *arguments)
+    assert said == f"error: Weebill is not running in {weebill.home.root}\nhint: start it with `weebill serve`\n"
+
+
+def test_a_home_that_cannot_be_written_is_explained(weebill, tmp_path):
+    (tmp_path / "file").write_text("")
+    said = weebill.fails(1, "keys", "create", "alice", WEEBILL_HOME=str(tmp_path / "file" / "home"))
+    assert "hint: set WEEBILL_HOME to a folder that you can write to" in said
+
+
+def test_keys_from_making_to_revoking(weebill):
+    assert "There are no keys" in weebill.ok("keys", "list")
+    secret = weebill.ok("keys", "create", "alice", "--quiet").strip()
+    assert secret.startswith("sk-wb-")
+    assert len(secret.split()) == 1
+    shown = weebill.ok("keys", "create", "bob", "--admin")
+    assert "sk-wb-" in shown
+    listed = weebill.ok("keys", "list")
+    assert "alice" in listed
+    assert "admin" in listed
+    assert secret not in listed
+    ids = weebill.ok("keys", "list", "-q").split()
+    assert len(ids) == 2
+    assert ids[0] in weebill.ok("keys", "revoke", "alice")
+    assert weebill.ok("keys", "list", "-q").split() == ids[1:]
+    assert weebill.ok("keys", "list", "--all", "-q").split() == ids
+    assert "there is no key 'carol'" in weebill.fails(1, "keys", "revoke", "carol").lower()
+
+
+def test_home_can_be_given_as_an_option(weebill, tmp_path):
+    other = tmp_path / "other"
+    weebill.ok("--home", str(other), "keys", "create", "alice")
+    assert (other / "weebill.db").exists()
+    assert not weebill.home.database.exists()
+
+
+def test_config_check_show_and_path(weebill):
+    assert weebill.ok("config", "path") == f"{weebill.home.config_file}\n"
+    assert "There is no" in weebill.ok("config", "check")
+    weebill.home.config_file.write_text(
+        "[server]\nport = 9\n[providers.acme]\nbase_url = 'http://h/v1'\napi_key = 'hush-hush'\n"
+    )
+    assert weebill.ok("config", "check") == f"{weebill.home.config_file} is good\n"
+    shown = weebill.ok("config", "show", WEEBILL_WORKERS="2")
+    assert f"port = 9  # {weebill.home.config_file}:2" in shown
+    assert "workers = 2  # WEEBILL_WORKERS" in shown
+    assert "hush-hush" not in shown
+    weebill.home.config_file.write_text("[server]\nprot = 9\nhost = 1\n")
+    said = weebill.fails(2, "config", "check")
+    assert said.splitlines() == [
+        f"error: {weebill.home.config_file}:2: unknown key `server.prot`; did you mean `port`?",
+        f"error: {weebill.home.config_file}:3: `server.host` must be text in quotes, not a whole number",
+        "hint: mend it, and see with `weebill config check`",
+    ]
+
+
+def test_models_are_listed_with_where_they_are(weebill, tmp_path):
+    weebill.home.config_file.write_text(
+        "[local]\nmodels = ['mine']\n[providers.acme]\nbase_url = 'http://h/v1'\nmodels = ['big']\n"
+    )
+    rows = [line.split() for line in weebill.ok("list").splitlines()]
+    assert rows[0] == ["NAME", "FROM", "SIZE", "STATE"]
+    assert rows[1:] == [
+        ["mini", "alias", "of", "mine", "-", "-"],
+        ["mine", "this", "machine", "-", "not", "fetched"],
+        ["big", "acme", "-", "-"],
+    ]
+    file = tmp_path / "model.gguf"
+    file.write_bytes(b"GGUF" + bytes(2_000_000))
+    result = weebill("pull", "mine", "--from", str(file))
+    assert result.returncode == 0
+    assert "Unpacking mine: 2.0 MB of 2.0 MB" in result.stderr
+    assert "mine is in" in result.stdout
+    assert ["mine", "this", "machine", "2.0", "MB", "stopped"] in [
+        line.split() for line in weebill.ok("list").splitlines()
+    ]
+    assert weebill.ok("list", "-q").split() == ["mini", "mine", "big"]
+    assert Path(weebill.ok("pull", "mine", "--quiet").strip()).read_bytes() == file.read_bytes()
+    assert "Removed mine" in weebill.ok("rm", "mine")
+    assert "not in" in weebill.fails(1, "rm", "mine")
+
+
+def test_pull_from_a_file_needs_a_name(weebill, tmp_path):
+    said = weebill.fails(1, "pull", "--from", str(tmp_path / "x.gguf"))
+    assert "hint: weebill pull NAME --from FILE" in said
+    assert "there is no file" in weebill.fails(1, "pull", "mine", "--from", str(tmp_path / "x.gguf"))
+
+
+def test_status_shows_processes_models_and_what_awaits_a_restart(weebill, supervisor):
+    supervisor(lambda request: STATUS)
+    result = weebill("status")
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert rows[0] == ["Weebill", "9.9", "on", "http://127.0.0.1:8080/v1"]
+    assert any(row[:4] == ["worker-0", "ready", "12", "3"] for row in rows)
+    assert ["engine", "other", "backoff", "-", "7", "-"] in rows
+    assert ["smollm2:135m", "ready", "8192", "tokens", "-"] in rows
+    assert ["other", "down", "-", "its", "file", "is", "damaged"] in rows
+    assert "Restart Weebill to change server.port" in result.stderr
+    assert weebill.ok("status", "-q") == "worker-0\tready\t12\t3\nengine other\tbackoff\t-\t7\n"
+    assert "down" in weebill.ok("list", WEEBILL_LOCAL_MODELS="other")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "stdout", "stderr"),
+    [
+        (ReloadResult(), 0, "Reloaded\n", ""),
+        (
+            ReloadResult(needs_restart=("server.port", "local.models")),
+            0,
+            "Reloaded\n",
+            "Restart Weebill to change server.port, local.models\n",
+        ),
+        (
+            ReloadResult(problems=("f:1: bad", "f:2: worse")),
+            2,
+            "",
+            "error: f:1: bad\nerror: f:2: worse\nhint: nothing has changed: the old settings stay in force\n",
+        ),
+    ],
+)
+def test_reload(weebill, supervisor, answer, code, stdout, stderr):
+    supervisor(lambda request: answer)
+    result = weebill("reload")
+    assert (result.returncode, result.stdout, result.stderr) == (code, stdout, stderr)
+
+
+def test_serve_refuses_a_port_in_use_before_it_fetches_anything(weebill):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = weebill.fails(1, "serve", "--port", port)
+    assert f"port {port} on 127.0.0.1 is in use" in said
+    assert "--port" in said.splitlines()[1]
+    assert list(weebill.home.models.iterdir()) == []
+    assert not weebill.home.database.exists()
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure_to_shout_about(weebill):
+    process = subprocess.Popen(
+        [*COMMAND, "config", "show"], env=weebill.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    process.wait(60)
+
+
+def test_colour_is_for_terminals(weebill):
+    with KeyStore.open(weebill.home) as keys:
+        keys.create("alice")
+    assert "\x1b[" in weebill.on_terminal("keys", "list")
+    assert "\x1b[" not in weebill.ok("keys", "list")
+
+
+def test_only_status_is_asked_for_by_list(weebill, supervisor):
+    asked = []
+
+    def answer(request):
+        asked.append(request)
+        return STATUS
+
+    supervisor(answer)
+    weebill.ok("list")
+    assert asked == [StatusRequest()]

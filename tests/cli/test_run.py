@@ -1,0 +1,118 @@
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from weebill.ledger.keys import KeyStore
+from weebill.supervisor.commands import Status
+
+
+def chunk(text):
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+ERROR = json.dumps(
+    {"error": {"message": "It is no use.", "type": "server_error", "param": None, "code": None}}
+).encode()
+
+
+class Gateway(ThreadingHTTPServer):
+    """Answers with what `script` yields for a request's body, and remembers requests."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.status = 200
+        self.script = lambda body: [chunk("Hel"), b": a comment\n\n", chunk("lo\x1b[2J"), DONE]
+        self.requests = []
+        self.keys = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.requests.append(body)
+        self.server.keys.append(self.headers["authorization"].removeprefix("Bearer "))
+        self.send_response(self.server.status)
+        self.end_headers()
+        for piece in self.server.script(body):
+            self.wfile.write(piece)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def gateway(supervisor):
+    gateway = Gateway()
+    thread = threading.Thread(target=gateway.serve_forever)
+    thread.start()
+    status = Status(
+        version="9.9",
+        pid=1,
+        started_at=0.0,
+        origin=f"http://127.0.0.1:{gateway.server_port}",
+        tls_cert="",
+        config_file="",
+        models=(),
+        processes=(),
+        needs_restart=(),
+    )
+    supervisor(lambda request: status)
+    yield gateway
+    gateway.shutdown()
+    gateway.server_close()
+    thread.join()
+
+
+def test_the_answer_streams_to_stdout_and_a_key_lives_as_long_as_the_command(weebill, gateway):
+    def script(body):
+        with KeyStore.open(weebill.home) as keys:
+            assert keys.count() == 1
+        return [chunk("Hel"), b": a comment\n\n", chunk("lo"), DONE]
+
+    gateway.script = script
+    assert weebill.ok("run", "mini", "Say hello.") == "Hello\n"
+    assert gateway.requests == [
+        {"model": "mini", "messages": [{"role": "user", "content": "Say hello."}], "stream": True}
+    ]
+    with KeyStore.open(weebill.home) as keys:
+        assert [key.name for key in keys.all() if key.revoked_at is None] == []
+        assert len(keys.all()) == 1
+
+
+def test_a_key_in_the_environment_is_used_instead(weebill, gateway):
+    weebill.ok("run", "mini", "hi", WEEBILL_API_KEY="sk-wb-mine")
+    assert gateway.keys == ["sk-wb-mine"]
+    assert not weebill.home.database.exists()
+
+
+def test_the_prompt_may_come_from_standard_input(weebill, gateway):
+    weebill.ok("run", "mini", stdin="What is\nthis?\n")
+    assert gateway.requests[0]["messages"] == [{"role": "user", "content": "What is\nthis?"}]
+    assert "standard input is empty" in weebill.fails(1, "run", "mini", stdin=" \n")
+
+
+@pytest.mark.parametrize(
+    ("status", "script", "said"),
+    [
+        (404, [ERROR], "error: It is no use.\nhint: `weebill list` shows the models\n"),
+        (500, [b"<html>"], "error: the gateway answered 500 Internal Server Error\n"),
+        (200, [chunk("Hel")], "error: the answer was cut before its end\n"),
+        (200, [chunk("Hel"), b"data: " + ERROR + b"\n\n"], "error: It is no use.\n"),
+    ],
+)
+def test_failures_are_told(weebill, gateway, status, script, said):
+    gateway.status, gateway.script = status, lambda body: script
+    assert weebill.fails(1, "run", "mini", "hi").startswith(said)
+    with KeyStore.open(weebill.home) as keys:
+        assert keys.count() == 0
+
+
+def test_a_conversation_on_a_terminal_remembers_and_forgets(weebill, gateway):
+    seen = weebill.on_terminal("run", "mini", typed="one\ntwo\n/clear\nthree\n/bye\n")
+    assert "Hello" in seen
+    assert "\x1b[2J" not in seen
+    conversations = [[turn["content"] for turn in body["messages"]] for body in gateway.requests]
+    assert conversations == [["one"], ["one", "Hello\x1b[2J", "two"], ["three"]]
