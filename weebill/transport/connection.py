@@ -13,31 +13,19 @@ import struct
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-
-from weebill.transport.chunked import ChunkedDecoder, ChunkedError
+from weebill.transport.body import BodyReader
 from weebill.transport.cors import preflight_lines
 from weebill.transport.duplex import Duplex
 from weebill.transport.exchange import Exchange
 from weebill.transport.flow import FlowControl, Inbox
-from weebill.transport.headers import Headers
 from weebill.transport.limits import (
     LINGER_IDLE_S,
     LINGER_S,
-    MAX_HEADER_FIELDS,
     MIN_BODY_BYTES_PER_S,
     PIPELINE_BYTES,
     WRITE_HIGH_WATER,
 )
-from weebill.transport.request import (
-    CHUNKED,
-    bad_request,
-    check_host,
-    framing,
-    index_fields,
-    minor_version,
-    split_target,
-)
+from weebill.transport.parser import RequestParser
 from weebill.transport.status import STATUS_LINES
 from weebill.wire.errors import ApiError
 
@@ -53,8 +41,6 @@ _BUSY: Final = 2  # pipelined requests, held until the one being answered is don
 _RAW: Final = 3  # the stream after an upgrade
 _CLOSING: Final = 4  # of no interest
 
-_END_OF_HEAD: Final = b"\r\n\r\n"
-_SPENT_PARSER: Final = HttpRequestParser(None)
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
@@ -62,23 +48,14 @@ class ServerConnection(FlowControl):
     """A client connection. `deadline` is about its input, `send_deadline` about a client that does not read."""
 
     __slots__ = (
-        "_continue_due",
+        "_body",
         "_cut_at",
-        "_decoder",
         "_exchange",
-        "_head",
-        "_head_done",
-        "_headers",
-        "_host",
-        "_inbox",
-        "_keep_alive",
-        "_message_done",
         "_parser",
         "_pending",
-        "_remaining",
+        "_raw",
         "_started_at",
         "_state",
-        "_target",
         "deadline",
         "secure",
         "send_deadline",
@@ -92,21 +69,15 @@ class ServerConnection(FlowControl):
         self.send_deadline = inf
         self.secure = False
         self._state = _HEAD
-        self._exchange: Exchange | None = None
-        self._parser = HttpRequestParser(self)
-        self._head = b""
-        self._headers: Headers = []
-        self._target = b""
-        self._head_done = False
-        self._message_done = False
-        self._keep_alive = False
-        self._host: bytes | None = None
+        self._parser = RequestParser()
         self._started_at = 0.0
+        self._exchange: Exchange | None = None
+        # The rest of a request's body, while it is coming
+        self._body: BodyReader | None = None
+        # Pipelined input
         self._pending = b""
-        self._inbox: Inbox | None = None
-        self._decoder: ChunkedDecoder | None = None
-        self._remaining = 0
-        self._continue_due = False
+        # Input after an upgrade
+        self._raw: Inbox | None = None
         self._cut_at = inf
 
     # The connection's life
@@ -121,17 +92,16 @@ class ServerConnection(FlowControl):
     def connection_lost(self, exc: Exception | None) -> None:
         self.server.forget(self)
         self._state = _CLOSING
-        # Breaks the reference cycle of parser and callbacks, so that no collection has to find it.
-        self._parser = _SPENT_PARSER
+        self._parser.close()
         self.resume_writing()
-        if self._inbox is not None:
-            self._inbox.end(None if exc is None else ConnectionResetError("the client is gone"))
+        if self._raw is not None:
+            self._raw.end()
         self._client_gone()
         self._exchange = None
 
     def eof_received(self) -> None:
-        if self._state == _RAW and self._inbox is not None:
-            self._inbox.end()
+        if self._raw is not None:
+            self._raw.end()
         self._client_gone()
 
     def pause_writing(self) -> None:
@@ -149,18 +119,17 @@ class ServerConnection(FlowControl):
         elif now > self.deadline:
             self._too_late(now)
         elif (
-            self._state == _BODY
-            and self.deadline == inf
-            and not self._continue_due
-            and self._inbox is not None
-            and not self._inbox.paused
+            self.deadline == inf
+            and self._body is not None
+            and not self._body.awaits_continue
+            and not self._body.inbox.paused
         ):
             # Reading goes on after a pause that was ours, not the client's.
             self.deadline = now + self.server.settings.body_timeout_s
 
     def close_if_idle(self) -> bool:
         """Close a connection that is between requests."""
-        if self._state == _HEAD and not self._head:
+        if self._state == _HEAD and not self._parser.in_head:
             self._close()
             return True
         return False
@@ -191,28 +160,26 @@ class ServerConnection(FlowControl):
 
     def data_received(self, data: bytes) -> None:
         state = self._state
-        if state == _HEAD:
-            self._read(data)
-        elif state == _BODY:
-            rest = self._read_body(data)
-            if rest:
-                self._hold(rest)
-        elif state == _BUSY:
-            self._hold(data)
-        elif state == _RAW:
-            if self._inbox is not None:
-                self._inbox.put(data)
-        else:
-            self.deadline = min(self.server.loop.time() + LINGER_IDLE_S, self._cut_at)
+        try:
+            if state == _HEAD:
+                self._read(data)
+            elif state == _BODY:
+                rest = self._read_body(data)
+                if rest:
+                    self._hold(rest)
+            elif state == _BUSY:
+                self._hold(data)
+            elif state == _RAW and self._raw is not None:
+                self._raw.put(data)
+            elif state == _CLOSING:
+                self.deadline = min(self.server.loop.time() + LINGER_IDLE_S, self._cut_at)
+        except ApiError as error:
+            self.refuse(error)
 
     def _read(self, data: bytes) -> None:
-        """Take requests from `data` until one has to be waited for."""
+        """Take requests from `data` until one has to be waited for. Raises ApiError."""
         while data and self._state == _HEAD:
-            try:
-                data = self._read_head(data)
-            except ApiError as error:
-                self.refuse(error)
-                return
+            data = self._read_head(data)
         if data and self._state != _CLOSING:
             self._hold(data)
 
@@ -224,156 +191,66 @@ class ServerConnection(FlowControl):
 
     def _read_head(self, data: bytes) -> bytes:
         """Take one request from `data` and start on it; returns what follows it."""
-        fed = len(self._head)
-        if fed:
-            data = self._head + data
-        else:
-            self._started_at = self.server.loop.time()
-        while data.startswith(b"\r\n"):  # allowed before a request (RFC 9112 section 2.2)
-            data = data[2:]
-            fed = max(fed - 2, 0)
-        end = data.find(_END_OF_HEAD, max(fed - 3, 0)) + 4
-        limit = self.server.settings.max_header_bytes
-        if end > limit or (end == 3 and len(data) > limit):
-            raise ApiError(431, f"The request's head exceeds {limit} bytes.", code="headers_too_large")
-        if end == 3:
-            if data and not self._head:
-                self.deadline = self._started_at + self.server.settings.header_timeout_s
-            self._head = data
-            self._feed(data[fed:])
-            if self._head_done:
-                raise bad_request("Malformed request head.")
+        parser = self._parser
+        server = self.server
+        begun = parser.in_head
+        if not begun:
+            self._started_at = server.loop.time()
+        rest = parser.read_head(data, server.settings.max_header_bytes)
+        if rest is None:
+            if not begun and parser.in_head:
+                self.deadline = self._started_at + server.settings.header_timeout_s
             return b""
-        self._head = b""
-        self._feed(data[fed:end])
-        if not self._head_done:
-            raise bad_request("Malformed request head.")
-        return self._begin(data, end)
-
-    def _feed(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade:
-            # llhttp takes what follows for another protocol; whether it is one is for the handler to say.
-            self._message_done = False
-        except HttpParserError as error:
-            raise bad_request(f"Malformed HTTP: {error}.") from None
-
-    def _begin(self, data: bytes, end: int) -> bytes:
-        """Start the exchange whose head is `data[:end]`; returns what follows it."""
-        self._head_done = False
-        headers, self._headers = self._headers, []
-        target, self._target = self._target, b""
-        method: bytes = self._parser.get_method()
-        if len(headers) > MAX_HEADER_FIELDS:
-            raise ApiError(431, f"More than {MAX_HEADER_FIELDS} header fields.", code="headers_too_large")
-        minor = minor_version(b"%b %b " % (method, target), data)
-        fields = index_fields(headers)
-        host = fields.get(b"host")
-        if host is None or host != self._host:
-            check_host(fields, minor)
-            self._host = host
-        length = framing(fields, minor)
-        path, query = split_target(method, target)
-        if b"expect" in fields and fields[b"expect"].lower() != b"100-continue":
-            raise ApiError(417, "The only expectation met here is '100-continue'.", code="expectation_failed")
-        origin = fields.get(b"origin")
+        origin = parser.fields.get(b"origin")
         exchange = self._exchange = Exchange(
             self,
-            self.server.next_request_id(),
+            parser,
+            server.next_request_id(),
             self._started_at,
-            method,
-            target,
-            path,
-            query,
-            headers,
-            fields,
-            minor,
-            length,
-            self._keep_alive,
-            b"" if origin is None else self.server.cors.lines(origin),
+            b"" if origin is None else server.cors.lines(origin),
         )
-        rest = data[end:]
-        if not length:
-            self._state = _BUSY
-            self.deadline = inf
-            if not self._message_done:
-                self._parser = HttpRequestParser(self)
-        elif length <= len(rest) and length != CHUNKED:
+        length = parser.length
+        if 0 <= length <= len(rest):
             self._state = _BUSY
             self.deadline = inf
             body, rest = (rest, b"") if length == len(rest) else (rest[:length], rest[length:])
+            parser.end_body(body)
             exchange.deliver(body)
-            self._feed(body)
-            if not self._message_done:
-                self._parser = HttpRequestParser(self)
         else:
+            parser.end_body(None)
             self._open_body(exchange)
             if rest:
                 rest = self._read_body(rest)
-        self._message_done = False
-        if self._state != _CLOSING and not (method == b"OPTIONS" and self._answer_options(exchange)):
-            self.server.active += 1
-            exchange.task = asyncio.Task(self._serve(exchange), loop=self.server.loop)
+        if parser.method != b"OPTIONS" or not self._answer_options(exchange):
+            server.active += 1
+            exchange.task = asyncio.Task(self._serve(exchange), loop=server.loop)
         return rest
 
     def _open_body(self, exchange: Exchange) -> None:
         self._state = _BODY
-        self._inbox = Inbox(self.transport)
-        self._decoder = ChunkedDecoder() if exchange.length == CHUNKED else None
-        self._remaining = exchange.length
-        self._continue_due = exchange.awaits_continue
-        self.deadline = inf if self._continue_due else self.server.loop.time() + self.server.settings.body_timeout_s
-        exchange.open_body(self._inbox)
+        body = self._body = BodyReader(
+            self.transport,
+            exchange.length,
+            awaits_continue=exchange.header(b"expect") is not None and exchange.minor == 1,
+        )
+        self.deadline = inf if body.awaits_continue else self.server.loop.time() + self.server.settings.body_timeout_s
+        exchange.open_body(body.inbox)
 
     def _read_body(self, data: bytes) -> bytes:
-        """Take what belongs to the body; returns what follows it."""
-        inbox, rest, complete = self._inbox, b"", False
-        if inbox is None:
+        """Take what belongs to the body; returns what follows it. Raises ApiError."""
+        body = self._body
+        if body is None:
             return b""
-        self._continue_due = False
-        if self._decoder is None:
-            if len(data) >= self._remaining:
-                data, rest, complete = data[: self._remaining], data[self._remaining :], True
-            self._remaining -= len(data)
-            inbox.put(data)
-        else:
-            try:
-                parts = self._decoder.feed(data)
-            except ChunkedError as error:
-                self.refuse(bad_request(f"Malformed chunked body: {error}."))
-                return b""
-            for part in parts:
-                inbox.put(part)
-            rest, complete = self._decoder.excess, self._decoder.complete
-        if complete:
+        rest = body.feed(data)
+        if body.complete:
             self._state = _BUSY
             self.deadline = inf
-            self._decoder = None
-            self._inbox = None
-            # llhttp has not seen this body; a new one starts at the next request's head.
-            self._parser = HttpRequestParser(self)
-            inbox.end()
-        elif inbox.paused:
+            self._body = None
+        elif body.inbox.paused:
             self.deadline = inf
         else:
             self.deadline += len(data) / MIN_BODY_BYTES_PER_S
         return rest
-
-    # Callbacks of llhttp
-
-    def on_url(self, part: bytes) -> None:
-        self._target += part
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value.rstrip()))
-
-    def on_headers_complete(self) -> None:
-        self._head_done = True
-        self._keep_alive = self._parser.should_keep_alive()
-
-    def on_message_complete(self) -> None:
-        self._message_done = True
 
     # The exchange
 
@@ -444,22 +321,21 @@ class ServerConnection(FlowControl):
         """Response and handler are done: on to the next request."""
         if self._state == _RAW:
             self._close()
-        if self._state != _BUSY:
+        if self._state != _BUSY or self.transport.is_closing():
             return
         self._exchange = None
-        self._inbox = None
         self._state = _HEAD
         self.deadline = self.server.loop.time() + self.server.settings.idle_timeout_s
         if self._pending:
             data, self._pending = self._pending, b""
             if len(data) > PIPELINE_BYTES:
                 self.transport.resume_reading()
-            self._read(data)
+            self.data_received(data)
 
     def body_wanted(self) -> None:
         """The handler reads the body: the client that waits for `100 Continue` gets it."""
-        if self._continue_due and self._state == _BODY:
-            self._continue_due = False
+        if self._body is not None and self._body.awaits_continue:
+            self._body.awaits_continue = False
             self.transport.write(STATUS_LINES[100] + b"\r\n")
             self.deadline = self.server.loop.time() + self.server.settings.body_timeout_s
 
@@ -487,19 +363,19 @@ class ServerConnection(FlowControl):
         exchange.keep_alive = False
         self.transport.write(head + b"\r\n")
         self._state = _RAW
-        self._inbox = Inbox(self.transport)
+        raw = self._raw = Inbox(self.transport)
         if self._pending:
             if len(self._pending) > PIPELINE_BYTES:
                 self.transport.resume_reading()
-            self._inbox.put(self._pending)
+            raw.put(self._pending)
             self._pending = b""
-        return Duplex(self, self._inbox)
+        return Duplex(self, raw)
 
     # Closing
 
     def _too_late(self, now: float) -> None:
         if self._state == _HEAD:
-            if self._head:
+            if self._parser.in_head:
                 self.refuse(ApiError(408, "The request's head came too slowly.", code="request_timeout"))
             else:
                 self._close()

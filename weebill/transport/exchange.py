@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from weebill.transport.duplex import Duplex
 from weebill.transport.flow import Inbox
-from weebill.transport.headers import Headers
+from weebill.transport.parser import RequestParser
 from weebill.transport.status import BODILESS, STATUS_LINES
 from weebill.wire.errors import ApiError
 
@@ -56,34 +56,21 @@ class Exchange:
     )
 
     def __init__(
-        self,
-        connection: ServerConnection,
-        request_id: str,
-        started_at: float,
-        method: bytes,
-        target: bytes,
-        path: bytes,
-        query: bytes,
-        headers: Headers,
-        fields: dict[bytes, bytes],
-        minor: int,
-        length: int,
-        keep_alive: bool,
-        cors: bytes,
+        self, connection: ServerConnection, parser: RequestParser, request_id: str, started_at: float, cors: bytes
     ) -> None:
         self._connection = connection
+        self._cors = cors
         self.request_id = request_id
         self.started_at = started_at
-        self.method = method
-        self.target = target
-        self.path = path
-        self.query = query
-        self.headers = headers
-        self._fields = fields
-        self.minor = minor
-        self.length = length
-        self.keep_alive = keep_alive
-        self._cors = cors
+        self.method = parser.method
+        self.target = parser.target
+        self.path = parser.path
+        self.query = parser.query
+        self.headers = parser.headers
+        self._fields = parser.fields
+        self.minor = parser.minor
+        self.length = length = parser.length
+        self.keep_alive = parser.keep_alive
         self._framing = _NOT_STARTED
         self._unsent = 0
         self._whole: bytes | None = None if length else b""
@@ -172,9 +159,8 @@ class Exchange:
             self._connection.response_ended(self)
 
     def fail(self, error: ApiError) -> None:
-        """Answer with an error in OpenAI's format, `retry-after` included."""
-        retry = b"" if error.retry_after is None else b"retry-after: %d\r\n" % error.retry_after
-        self.respond(error.status, b"content-type: application/json\r\n" + retry, error.body())
+        """Answer with an error in OpenAI's format."""
+        self.respond(error.status, error.headers(), error.body())
 
     def start(self, status: int, headers: bytes, length: int | None = None) -> None:
         """Begin a streamed answer; of `length` bytes if that is known, else chunked (HTTP/1.0: ended by closing)."""
@@ -254,11 +240,6 @@ class Exchange:
     def open_body(self, inbox: Inbox) -> None:
         """The body is still coming."""
         self._inbox = inbox
-
-    @property
-    def awaits_continue(self) -> bool:
-        """Whether the client waits for `100 Continue` before it sends the body."""
-        return self.length != 0 and self.minor == 1 and self._fields.get(b"expect") is not None
 
     def _begin(self) -> bool:
         """Claim the response; false if nobody is there to get it."""

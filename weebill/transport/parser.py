@@ -1,0 +1,146 @@
+"""Reads the heads of the requests on one connection: llhttp, then the checks of `request`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from weebill.transport.headers import Headers
+from weebill.transport.limits import MAX_HEADER_FIELDS
+from weebill.transport.request import bad_request, check_host, framing, index_fields, minor_version, split_target
+from weebill.wire.errors import ApiError
+
+_END_OF_HEAD: Final = b"\r\n\r\n"
+_SPENT: Final = HttpRequestParser(None)
+
+
+class RequestParser:
+    """Finds each head's end itself and has llhttp agree, so that exactly one request is taken at a time.
+
+    After `read_head()` has returned what follows the head, the attributes describe the request until the next
+    call. `length` is that of the body in bytes, or `CHUNKED`. Refusals are ApiErrors.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_head_done",
+        "_host",
+        "_llhttp",
+        "_message_done",
+        "fields",
+        "headers",
+        "keep_alive",
+        "length",
+        "method",
+        "minor",
+        "path",
+        "query",
+        "target",
+    )
+
+    def __init__(self) -> None:
+        self._llhttp = HttpRequestParser(self)
+        self._buffer = b""
+        self._head_done = False
+        self._message_done = False
+        self._host: bytes | None = None
+        self.method = b""
+        self.target = b""
+        self.path = b""
+        self.query = b""
+        self.headers: Headers = []
+        self.fields: dict[bytes, bytes] = {}
+        self.minor = 1
+        self.length = 0
+        self.keep_alive = False
+
+    @property
+    def in_head(self) -> bool:
+        """Whether a head has begun and not ended."""
+        return bool(self._buffer)
+
+    def read_head(self, data: bytes, limit: int) -> bytes | None:
+        """Take one head of at most `limit` bytes from `data`; returns what follows it, or None if it has not ended."""
+        fed = len(self._buffer)
+        if fed:
+            data = self._buffer + data
+        else:
+            self.target = b""
+            self.headers = []
+        while data.startswith(b"\r\n"):  # allowed before a request (RFC 9112 section 2.2)
+            data = data[2:]
+            fed = max(fed - 2, 0)
+        end = data.find(_END_OF_HEAD, max(fed - 3, 0)) + 4
+        if end > limit or (end == 3 and len(data) > limit):
+            raise ApiError(431, f"The request's head exceeds {limit} bytes.", code="headers_too_large")
+        if end == 3:
+            self._buffer = data
+            self._feed(data[fed:])
+            if self._head_done:
+                raise bad_request("Malformed request: its head ends twice.")
+            return None
+        self._buffer = b""
+        self._feed(data[fed:end])
+        if not self._head_done:
+            raise bad_request("Malformed request: its head has no end.")
+        self._head_done = False
+        self._check(data)
+        return data[end:]
+
+    def end_body(self, body: bytes | None) -> None:
+        """The request's body is `body`; or None: it is read elsewhere."""
+        if body and not self._message_done:
+            self._feed(body)
+        if not self._message_done:
+            if body is not None:
+                raise bad_request("Malformed request: its end is ambiguous.")
+            # llhttp still waits for the body that it will not see.
+            self._llhttp = HttpRequestParser(self)
+        self._message_done = False
+
+    def close(self) -> None:
+        """Break the reference cycle of llhttp and its callbacks, so that no collection has to find it."""
+        self._llhttp = _SPENT
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._llhttp.feed_data(data)
+        except HttpParserUpgrade:
+            # llhttp takes what follows for another protocol. Whether it is one is for the handler to say; the
+            # request's body, if it has one, is not part of it (RFC 9110 section 7.8).
+            self._llhttp = HttpRequestParser(self)
+        except HttpParserError as error:
+            raise bad_request(f"Malformed HTTP: {error}.") from None
+
+    def _check(self, head: bytes) -> None:
+        headers = self.headers
+        if len(headers) > MAX_HEADER_FIELDS:
+            raise ApiError(431, f"More than {MAX_HEADER_FIELDS} header fields.", code="headers_too_large")
+        minor = self.minor = minor_version(b"%b %b " % (self.method, self.target), head)
+        fields = self.fields = index_fields(headers)
+        host = fields.get(b"host")
+        if host is None or host != self._host:
+            check_host(fields, minor)
+            self._host = host
+        self.length = framing(fields, minor)
+        self.path, self.query = split_target(self.method, self.target)
+        expect = fields.get(b"expect")
+        if expect is not None and expect.lower() != b"100-continue":
+            raise ApiError(417, "The only expectation met here is '100-continue'.", code="expectation_failed")
+
+    # Callbacks of llhttp
+
+    def on_url(self, part: bytes) -> None:
+        self.target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value.rstrip()))
+
+    def on_headers_complete(self) -> None:
+        self._head_done = True
+        self.method = self._llhttp.get_method()
+        self.keep_alive = self._llhttp.should_keep_alive()
+
+    def on_message_complete(self) -> None:
+        self._message_done = True
