@@ -33,6 +33,18 @@ class CreatedKey(NamedTuple):
     secret: str
 
 
+class BadKeyError(LedgerError):
+    """A key cannot be made as asked; `param` is the field at fault."""
+
+    def __init__(self, message: str, param: str) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class UnknownKeyError(LedgerError):
+    """No key has this id or name."""
+
+
 class KeyStore:
     """The keys of an installation, for the command line, the supervisor and the management API.
 
@@ -66,7 +78,7 @@ class KeyStore:
         self._connection.close()
 
     def create(self, name: str, role: KeyRole = "user") -> CreatedKey:
-        """Make a key. Raises LedgerError for a bad name or role."""
+        """Make a key. Raises BadKeyError."""
         _check(name, role)
         with transaction(self._connection):
             return self._insert(name, role)
@@ -90,16 +102,18 @@ class KeyStore:
     def revoke(self, id_or_name: str) -> ApiKey:
         """Revoke by id, or by name if just one active key has it. A key already revoked stays as it is.
 
-        Raises LedgerError if none or several match.
+        Raises UnknownKeyError if none matches, LedgerError if several do.
         """
         with transaction(self._connection):
-            key = self._resolve(id_or_name)
-            if key.revoked_at is None:
-                self._connection.execute(
-                    "UPDATE api_keys SET revoked_at = ?, changed_in = ? WHERE id = ?",
-                    (int(time.time()), self._next_version(), key.id),
-                )
-            return self._select("id = ?", key.id)[0]
+            return self._revoke(self._find(id_or_name) or self._find_named(id_or_name))
+
+    def revoke_id(self, key_id: str) -> ApiKey:
+        """Revoke by id alone. Raises UnknownKeyError."""
+        with transaction(self._connection):
+            key = self._find(key_id)
+            if key is None:
+                raise UnknownKeyError(f"There is no key with the id {key_id!r}; list the keys to see their ids.")
+            return self._revoke(key)
 
     def _insert(self, name: str, role: KeyRole) -> CreatedKey:
         secret = KEY_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
@@ -125,17 +139,26 @@ class KeyStore:
         ).fetchall()
         return int(version)
 
-    def _resolve(self, id_or_name: str) -> ApiKey:
-        if by_id := self._select("id = ?", id_or_name):
-            return by_id[0]
-        named = self._select("name = ?", id_or_name)
-        active = [key for key in named if key.revoked_at is None] or named[-1:]
-        if len(active) > 1:
-            ids = ", ".join(f"{key.id} ({key.hint})" for key in active)
-            raise LedgerError(f"{len(active)} active keys are named {id_or_name!r}; revoke one by its id: {ids}.")
-        if not active:
-            raise LedgerError(f"There is no key {id_or_name!r}; `weebill keys list` shows them all.")
-        return active[0]
+    def _revoke(self, key: ApiKey) -> ApiKey:
+        if key.revoked_at is None:
+            self._connection.execute(
+                "UPDATE api_keys SET revoked_at = ?, changed_in = ? WHERE id = ?",
+                (int(time.time()), self._next_version(), key.id),
+            )
+        return self._select("id = ?", key.id)[0]
+
+    def _find(self, key_id: str) -> ApiKey | None:
+        return next(iter(self._select("id = ?", key_id)), None)
+
+    def _find_named(self, name: str) -> ApiKey:
+        named = self._select("name = ?", name)
+        candidates = [key for key in named if key.revoked_at is None] or named[-1:]
+        if not candidates:
+            raise UnknownKeyError(f"There is no key {name!r}; `weebill keys list` shows them all.")
+        if len(candidates) > 1:
+            ids = ", ".join(f"{key.id} ({key.hint})" for key in candidates)
+            raise LedgerError(f"{len(candidates)} active keys are named {name!r}; revoke one by its id: {ids}.")
+        return candidates[0]
 
     def _select(self, condition: str, value: str) -> list[ApiKey]:
         query = f"SELECT {_COLUMNS} FROM api_keys WHERE {condition} ORDER BY created_at, rowid"  # noqa: S608
@@ -189,12 +212,13 @@ def _count_active(connection: sqlite3.Connection) -> int:
 
 def _check(name: str, role: str) -> None:
     if not _NAME.fullmatch(name):
-        raise LedgerError(
+        raise BadKeyError(
             f"{name!r} cannot name a key: use 1 to 64 letters, digits, spaces and . _ @ + -, "
-            "beginning with a letter or digit, and not with key_."
+            "beginning with a letter or digit, and not with key_.",
+            "name",
         )
     if role not in get_args(KeyRole):
-        raise LedgerError(f"{role!r} is no role of a key: use {' or '.join(get_args(KeyRole))}.")
+        raise BadKeyError(f"{role!r} is no role of a key: use {' or '.join(get_args(KeyRole))}.", "role")
 
 
 def _to_key(row: tuple[str, str, KeyRole, str, int, int | None]) -> ApiKey:

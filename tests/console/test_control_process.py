@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+
+import msgspec
+from console_process import ENGINE, Console, write_records
+
+from weebill.config.paths import Home
+from weebill.config.schema import LogSettings, Settings
+from weebill.ledger.database import open_ledger, open_reader
+from weebill.process.messages import Engines, Failed, Processes, ProcessState, Reload
+
+
+def count_usage(home: Home) -> int:
+    with closing(open_reader(home.database)) as ledger:
+        return int(ledger.execute("SELECT count(*) FROM usage").fetchall()[0][0])
+
+
+async def test_its_socket_is_private_and_replaces_a_stale_one(
+    admin: str, home: Home, start: Callable[[], Awaitable[Console]]
+) -> None:
+    first = await (await start()).ready()
+    assert stat.S_IMODE(home.control_socket.stat().st_mode) == 0o600
+    first.process.kill()
+    await first.process.wait()
+    assert home.control_socket.exists()
+    second = await (await start()).ready()
+    async with second.client() as client:
+        assert (await client.get("/api/v1/info")).status_code == 200
+    assert await second.drain() == 0
+    assert not home.control_socket.exists()
+    assert list(home.run.glob(".*")) == []
+
+
+async def test_usage_is_ingested_while_it_runs_and_when_it_drains(console: Console, home: Home, admin: str) -> None:
+    write_records(home, 30)
+    async with console.client(admin) as client:
+        while len((await client.get("/api/v1/usage")).json()["data"]) < 30:
+            await asyncio.sleep(0.05)
+    write_records(home, 5000)
+    assert await console.drain() == 0
+    assert count_usage(home) == 5030
+    assert list(home.journal.iterdir()) == []
+
+
+async def test_a_lost_supervisor_ends_it_at_once(console: Console) -> None:
+    console.link.close()
+    async with asyncio.timeout(5):
+        assert await console.process.wait() == 1
+
+
+async def test_a_newer_ledger_is_reported(admin: str, home: Home, start: Callable[[], Awaitable[Console]]) -> None:
+    with closing(open_ledger(home.database)) as ledger:
+        ledger.execute("PRAGMA user_version = 99")
+    console = await start()
+    message = await console.link.receive()
+    assert isinstance(message, Failed)
+    assert "made by a newer Weebill" in message.message
+    assert await console.process.wait() == 1
+
+
+async def test_ingestion_outlives_a_locked_ledger(console: Console, home: Home, admin: str) -> None:
+    with closing(sqlite3.connect(home.database, isolation_level=None)) as locker:
+        locker.execute("BEGIN IMMEDIATE")
+        write_records(home, 10)
+        async with console.client(admin) as client:  # the API does not wait for the ingestion
+            assert (await client.get("/api/v1/usage")).json()["data"] == []
+        locker.execute("ROLLBACK")
+    async with console.client(admin) as client:
+        while len((await client.get("/api/v1/usage")).json()["data"]) < 10:
+            await asyncio.sleep(0.05)
+
+
+async def test_it_follows_the_supervisor(console: Console, admin: str) -> None:
+    worker = ProcessState(name="worker-0", role="worker", pid=4, state="ready", restarts=2, started_at=5.0)
+    console.link.send(Processes(processes=(worker,)))
+    console.link.send(Engines(engines=(msgspec.structs.replace(ENGINE, base_url=None),)))
+    console.link.send(Reload(settings=Settings(log=LogSettings(format="json", level="debug"))))
+    async with console.client(admin) as client:
+        while not (status := (await client.get("/api/v1/status")).json())["processes"]:
+            await asyncio.sleep(0.05)
+        assert status["processes"] == [msgspec.to_builtins(worker)]
+        while (status := (await client.get("/api/v1/status")).json())["engines"][0]["ready"]:
+            await asyncio.sleep(0.05)
+        info = (await client.get("/api/v1/info")).json()
+    assert info["ready"] is False
+    assert {model["available"] for model in info["models"]} == {False}
+
+
+async def test_it_never_logs_a_key(console: Console, admin: str, user: str) -> None:
+    async with console.client(admin) as client:
+        created = (await client.post("/api/v1/keys", json={"name": "new"})).json()["secret"]
+    async with console.client(user) as client:
+        await client.get("/api/v1/status")
+    assert await console.drain() == 0
+    log = await console.log()
+    assert not any(secret in log for secret in (admin, user, created, ENGINE.api_key))

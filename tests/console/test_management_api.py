@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from console_process import ENGINE, Console, write_records
+
+from weebill import __version__
+from weebill.config.paths import Home
+from weebill.ledger.keyring import KeyRing
+from weebill.ledger.keys import KeyStore, read_pepper
+
+MANAGED = [
+    ("GET", "/api/v1/status"),
+    ("GET", "/api/v1/keys"),
+    ("POST", "/api/v1/keys"),
+    ("DELETE", "/api/v1/keys/key_1"),
+    ("GET", "/api/v1/usage"),
+    ("GET", "/api/v1/usage/summary"),
+]
+
+
+async def test_anybody_may_see_info_and_no_secrets(console: Console) -> None:
+    async with console.client() as client:
+        response = await client.get("/api/v1/info")
+    assert response.status_code == 200
+    assert ENGINE.api_key not in response.text
+    assert "base_url" not in response.text
+    info = response.json()
+    assert (info["version"], info["ready"]) == (__version__, True)
+    assert {"id": "smollm2:135m", "owned_by": "local", "available": True} in info["models"]
+
+
+@pytest.mark.parametrize(("method", "path"), MANAGED)
+async def test_management_needs_an_admin_key(console: Console, user: str, method: str, path: str) -> None:
+    body = {"name": "intruder"} if method == "POST" else None
+    for headers, status, code in [
+        ({}, 401, "missing_api_key"),
+        ({"authorization": "Basic YTpi"}, 401, "missing_api_key"),
+        ({"authorization": "Bearer sk-wb-" + "x" * 43}, 401, "invalid_api_key"),
+        ({"authorization": f"Bearer {user}"}, 403, "admin_required"),
+        ({"cookie": f"authorization=Bearer {user}"}, 401, "missing_api_key"),
+    ]:
+        async with console.client() as client:
+            response = await client.request(method, path, json=body, headers=headers)
+        assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+        assert ("www-authenticate" in response.headers) == (status == 401)
+    with KeyStore.open(console.home) as keys:
+        assert "intruder" not in [key.name for key in keys.all()]
+
+
+async def test_keys_are_made_used_listed_and_revoked(console: Console, home: Home, admin: str) -> None:
+    ring = KeyRing(home.database, read_pepper(home.pepper))
+    async with console.client(admin) as client:
+        made = await client.post("/api/v1/keys", json={"name": "ci", "role": "user"})
+        assert made.status_code == 201
+        assert made.headers["cache-control"] == "no-store"
+        secret, key = made.json()["secret"], made.json()["key"]
+        known = ring.authenticate(secret.encode())
+        assert known is not None
+        assert known.id == key["id"]
+
+        listed = await client.get("/api/v1/keys")
+        assert secret not in listed.text
+        assert key in listed.json()["data"]
+
+        revoked = await client.delete(f"/api/v1/keys/{key['id']}")
+        assert revoked.json()["revoked_at"] >= key["created_at"]
+        ring.refresh()
+        assert ring.authenticate(secret.encode()) is None
+
+        unknown = await client.delete("/api/v1/keys/ci")  # by id alone
+        assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "key_not_found")
+
+
+async def test_a_revoked_admin_key_opens_nothing_any_more(console: Console, admin: str) -> None:
+    async with console.client(admin) as client:
+        [own] = (await client.get("/api/v1/keys")).json()["data"]
+        assert (await client.delete(f"/api/v1/keys/{own['id']}")).status_code == 200
+        assert (await client.get("/api/v1/status")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (b'{"name": ""}', "name"),
+        (b'{"name": "a\\nb"}', "name"),
+        (b'{"name": 7}', "name"),
+        (b"{}", "name"),
+        (b'{"name": "a", "role": "root"}', "role"),
+        (b'{"name": "a", "colour": "red"}', "colour"),
+        (b'{"name": ', None),
+        (b"[]", None),
+        (b"", None),
+    ],
+)
+async def test_a_bad_body_names_the_field(console: Console, admin: str, body: bytes, param: str | None) -> None:
+    async with console.client(admin) as client:
+        response = await client.post("/api/v1/keys", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert error["param"] == param
+    assert error["type"] == "invalid_request_error"
+    assert error["message"]
+
+
+async def test_a_large_body_is_refused(console: Console, admin: str) -> None:
+    async with console.client(admin) as client:
+        response = await client.post("/api/v1/keys", json={"name": "a" * 100_000})
+    assert response.status_code == 413
+    assert "65536" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing", 404, "unknown_url"),
+        ("GET", "/api/v1/nothing", 404, "unknown_url"),
+        ("GET", "/docs", 404, "unknown_url"),
+        ("PUT", "/api/v1/keys", 405, "method_not_allowed"),
+        ("POST", "/api/v1/info", 405, "method_not_allowed"),
+    ],
+)
+async def test_unknown_urls_and_methods(console: Console, method: str, path: str, status: int, code: str) -> None:
+    async with console.client() as client:
+        response = await client.request(method, path)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert set(response.json()["error"]) == {"message", "type", "param", "code"}
+    assert ("allow" in response.headers) == (status == 405)
+
+
+async def test_usage_pages_to_its_end(console: Console, home: Home, admin: str) -> None:
+    write_records(home, 25)
+    async with console.client(admin) as client:
+        while len((await client.get("/api/v1/usage")).json()["data"]) < 25:
+            await asyncio.sleep(0.05)
+        seen: list[str] = []
+        cursor = None
+        while True:
+            page = (
+                await client.get("/api/v1/usage", params={"limit": 10} | ({"cursor": cursor} if cursor else {}))
+            ).json()
+            seen += [record["request_id"] for record in page["data"]]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        assert seen == [f"req_{number}" for number in reversed(range(25))]
+        record = page["data"][0]
+        assert (record["model_served"], record["prompt_tokens"], record["stream"]) == ("smollm2:135m", 10, True)
+
+        for by, name in [("model", "smollm2:135m"), ("key", "key_1"), ("day", "2025-11-13")]:
+            [total] = (await client.get("/api/v1/usage/summary", params={"by": by})).json()["data"]
+            assert (total["name"], total["requests"], total["completion_tokens"]) == (name, 25, 75)
+
+
+@pytest.mark.parametrize(
+    ("query", "param"), [("limit=0", "limit"), ("limit=501", "limit"), ("limit=x", "limit"), ("cursor=-1", "cursor")]
+)
+async def test_bad_usage_queries(console: Console, admin: str, query: str, param: str) -> None:
+    async with console.client(admin) as client:
+        response = await client.get(f"/api/v1/usage?{query}")
+        assert (response.status_code, response.json()["error"]["param"]) == (400, param)
+        response = await client.get("/api/v1/usage/summary?by=colour")
+        assert (response.status_code, response.json()["error"]["param"]) == (400, "by")
+
+
+async def test_a_ledger_that_cannot_be_read_is_503(console: Console, home: Home, admin: str) -> None:
+    async with console.client(admin) as client:
+        assert (await client.get("/api/v1/status")).status_code == 200
+        for path in home.root.glob("weebill.db*"):
+            path.rename(home.models / path.name)
+        response = await client.get("/api/v1/usage")
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+
+
+async def test_nothing_invites_other_sites(console: Console, admin: str) -> None:
+    async with console.client() as client:
+        preflight = await client.options(
+            "/api/v1/keys",
+            headers={"origin": "https://evil.example", "access-control-request-method": "POST"},
+        )
+        answers = [preflight, await client.get("/"), await client.get("/api/v1/info"), await client.get("/nothing")]
+    assert preflight.status_code == 405
+    for answer in answers:
+        assert "access-control-allow-origin" not in answer.headers
+        assert "set-cookie" not in answer.headers
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert "unsafe" not in answer.headers["content-security-policy"]

@@ -1,0 +1,59 @@
+"""Ingestion beside the management API: in a thread of its own, so that neither waits for the other."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+
+from weebill.config.paths import Home
+from weebill.ledger.database import LedgerError, open_ledger
+from weebill.ledger.ingest import Ingester
+
+_RETRY_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class IngestThread(threading.Thread):
+    """Ingests every `interval_s` seconds until `finish`. What fails is tried again; journals keep it meanwhile."""
+
+    def __init__(self, home: Home, interval_s: float) -> None:
+        super().__init__(name="ingest", daemon=True)
+        self._home = home
+        self._finishing = threading.Event()
+        self._healthy = True
+        self.interval_s = interval_s
+
+    def run(self) -> None:
+        """Ingest until told to finish, and then once more."""
+        while not self._finishing.is_set():
+            try:
+                self._ingest()
+            except (LedgerError, sqlite3.Error, OSError) as error:
+                self._report(error)
+                self._finishing.wait(_RETRY_S)
+
+    def finish(self, timeout_s: float) -> None:
+        """Ingest all there is and stop; what does not fit into `timeout_s` is left to the next start."""
+        self._finishing.set()
+        self.join(timeout_s)
+
+    def _ingest(self) -> None:
+        connection = open_ledger(self._home.database)
+        try:
+            ingester = Ingester(connection, self._home.journal)
+            last = False
+            while not last:
+                last = self._finishing.wait(self.interval_s)
+                ingester.run()
+                if not self._healthy:
+                    log.info("usage is ingested again")
+                    self._healthy = True
+        finally:
+            connection.close()
+
+    def _report(self, error: Exception) -> None:
+        if self._healthy:
+            log.error("usage cannot be ingested and waits in the journals: %s", error)
+            self._healthy = False
