@@ -21,11 +21,11 @@ PEERS = Path(__file__).parent / "peers"
 LITELLM_VERSION = "1.104.5"
 PORTKEY_VERSION = "1.15.2"
 
-# With a newer node-server every stream through Portkey fails (github.com/Portkey-AI/gateway/issues/1389).
+# From node-server 1.14.2 on every stream through Portkey fails (github.com/Portkey-AI/gateway/issues/1389).
 _PORTKEY_PACKAGE = {
     "private": True,
     "dependencies": {"@portkey-ai/gateway": PORTKEY_VERSION},
-    "overrides": {"@hono/node-server": "1.14.2", "@hono/node-ws": "1.2.0"},
+    "overrides": {"@hono/node-server": "1.14.1", "@hono/node-ws": "1.2.0"},
 }
 
 _INSTALL_TIMEOUT_S = 1200

@@ -76,6 +76,16 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(sum(map(int, fields[11:15])) for pid in pids if (fields := _stat(pid))) / _TICKS_PER_S
 
 
+def cpu_by_process(root: int) -> dict[str, float]:
+    """CPU seconds of a tree, summed over processes of one name."""
+    spent: dict[str, float] = {}
+    for pid in tree(root):
+        with suppress(OSError):
+            name = _name(pid)
+            spent[name] = spent.get(name, 0.0) + cpu_seconds([pid])
+    return spent
+
+
 def samples(root: int) -> list[ProcessSample]:
     """The memory and open files of every process of a tree; what ends meanwhile is left out."""
     found = []
