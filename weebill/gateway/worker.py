@@ -37,6 +37,7 @@ class Worker:
 
     def __init__(self, boot: Boot) -> None:
         home = Home(Path(boot.home))
+        self._name = f"worker-{boot.index}"
         self._settings = boot.settings
         self._engines: tuple[EngineState, ...] = boot.engines
         self._created = int(home.pepper.stat().st_mtime)
@@ -48,34 +49,49 @@ class Worker:
         tunnel = Tunnel(self._client, str(home.control_socket))
         self._app = App(self._inference, tunnel, lambda: expose(home.counters, home.journal))
         self._server = Server(self._app, boot.settings.server)
+        self._drained = asyncio.Event()
+        # The supervisor sends a second, shorter one if it is hurried.
+        self._drains: list[asyncio.Task[None]] = []
 
     async def run(self, link: Link, sockets: Iterable[socket.socket]) -> None:
         """Serve until told to drain; returns at once if the supervisor goes away."""
         await self._server.listen(sockets)
         upkeep = asyncio.create_task(self._keep_up())
+        following = asyncio.create_task(self._follow(link))
+        drained = asyncio.create_task(self._drained.wait())
         link.send(Ready())
         try:
-            async for message in link:
-                match message:
-                    case Reload(settings=settings):
-                        self._apply(settings)
-                    case Engines(engines=engines):
-                        self._engines = engines
-                        self._inference.directory = self._directory()
-                    case Drain(grace_s=grace_s):
-                        self._app.draining = True
-                        await self._server.drain(grace_s)
-                        return
-                    case _:
-                        log.warning("the supervisor sent a message that is not for a worker")
+            await asyncio.wait({following, drained}, return_when=asyncio.FIRST_COMPLETED)
+            if following.done():
+                following.result()
         finally:
-            upkeep.cancel()
+            for task in (upkeep, following, drained):
+                task.cancel()
             self._close()
+
+    async def _follow(self, link: Link) -> None:
+        """Do as the supervisor says, while draining too: it may hurry, or be gone."""
+        async for message in link:
+            match message:
+                case Reload(settings=settings):
+                    self._apply(settings)
+                case Engines(engines=engines):
+                    self._engines = engines
+                    self._inference.directory = self._directory()
+                case Drain(grace_s=grace_s):
+                    self._drains.append(asyncio.create_task(self._drain(grace_s)))
+                case _:
+                    log.warning("the supervisor sent a message that is not for a worker")
+
+    async def _drain(self, grace_s: float) -> None:
+        self._app.draining = True
+        await self._server.drain(grace_s)
+        self._drained.set()
 
     def _apply(self, settings: Settings) -> None:
         """Take on reloaded settings; what is under way ends under the old ones."""
         self._settings = settings
-        logs.configure(settings.log, "worker")
+        logs.configure(settings.log, self._name)
         self._inference.directory = self._directory()
         self._server.update(settings.server)
 
