@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from console_process import ENGINE, Console, write_records
 
 from weebill import __version__
@@ -31,20 +30,21 @@ async def test_anybody_may_see_info_and_no_secrets(console: Console) -> None:
     assert {"id": "smollm2:135m", "owned_by": "local", "available": True} in info["models"]
 
 
-@pytest.mark.parametrize(("method", "path"), MANAGED)
-async def test_management_needs_an_admin_key(console: Console, user: str, method: str, path: str) -> None:
-    body = {"name": "intruder"} if method == "POST" else None
-    for headers, status, code in [
+async def test_management_needs_an_admin_key(console: Console, admin: str, user: str) -> None:
+    attempts = [
         ({}, 401, "missing_api_key"),
         ({"authorization": "Basic YTpi"}, 401, "missing_api_key"),
         ({"authorization": "Bearer sk-wb-" + "x" * 43}, 401, "invalid_api_key"),
         ({"authorization": f"Bearer {user}"}, 403, "admin_required"),
-        ({"cookie": f"authorization=Bearer {user}"}, 401, "missing_api_key"),
-    ]:
-        async with console.client() as client:
-            response = await client.request(method, path, json=body, headers=headers)
-        assert (response.status_code, response.json()["error"]["code"]) == (status, code)
-        assert ("www-authenticate" in response.headers) == (status == 401)
+        ({"cookie": f"authorization=Bearer {admin}"}, 401, "missing_api_key"),
+    ]
+    async with console.client() as client:
+        for method, path in MANAGED:
+            for headers, status, code in attempts:
+                body = {"name": "intruder"} if method == "POST" else None
+                response = await client.request(method, path, json=body, headers=headers)
+                assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+                assert ("www-authenticate" in response.headers) == (status == 401)
     with KeyStore.open(console.home) as keys:
         assert "intruder" not in [key.name for key in keys.all()]
 
@@ -80,28 +80,27 @@ async def test_a_revoked_admin_key_opens_nothing_any_more(console: Console, admi
         assert (await client.get("/api/v1/status")).status_code == 401
 
 
-@pytest.mark.parametrize(
-    ("body", "param"),
-    [
-        (b'{"name": ""}', "name"),
-        (b'{"name": "a\\nb"}', "name"),
-        (b'{"name": 7}', "name"),
-        (b"{}", "name"),
-        (b'{"name": "a", "role": "root"}', "role"),
-        (b'{"name": "a", "colour": "red"}', "colour"),
-        (b'{"name": ', None),
-        (b"[]", None),
-        (b"", None),
-    ],
-)
-async def test_a_bad_body_names_the_field(console: Console, admin: str, body: bytes, param: str | None) -> None:
+BAD_BODIES = [
+    (b'{"name": ""}', "name"),
+    (b'{"name": "a\\nb"}', "name"),
+    (b'{"name": 7}', "name"),
+    (b"{}", "name"),
+    (b'{"name": "a", "role": "root"}', "role"),
+    (b'{"name": "a", "colour": "red"}', "colour"),
+    (b'{"name": ', None),
+    (b"[]", None),
+    (b"", None),
+]
+
+
+async def test_a_bad_body_names_the_field(console: Console, admin: str) -> None:
     async with console.client(admin) as client:
-        response = await client.post("/api/v1/keys", content=body, headers={"content-type": "application/json"})
-    assert response.status_code == 400
-    error = response.json()["error"]
-    assert error["param"] == param
-    assert error["type"] == "invalid_request_error"
-    assert error["message"]
+        for body, param in BAD_BODIES:
+            response = await client.post("/api/v1/keys", content=body, headers={"content-type": "application/json"})
+            error = response.json()["error"]
+            assert (response.status_code, error["param"]) == (400, param), body
+            assert error["type"] == "invalid_request_error"
+            assert error["message"]
 
 
 async def test_a_large_body_is_refused(console: Console, admin: str) -> None:
@@ -111,22 +110,22 @@ async def test_a_large_body_is_refused(console: Console, admin: str) -> None:
     assert "65536" in response.json()["error"]["message"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "code"),
-    [
-        ("GET", "/nothing", 404, "unknown_url"),
-        ("GET", "/api/v1/nothing", 404, "unknown_url"),
-        ("GET", "/docs", 404, "unknown_url"),
-        ("PUT", "/api/v1/keys", 405, "method_not_allowed"),
-        ("POST", "/api/v1/info", 405, "method_not_allowed"),
-    ],
-)
-async def test_unknown_urls_and_methods(console: Console, method: str, path: str, status: int, code: str) -> None:
+UNKNOWN = [
+    ("GET", "/nothing", 404, "unknown_url"),
+    ("GET", "/api/v1/nothing", 404, "unknown_url"),
+    ("GET", "/docs", 404, "unknown_url"),
+    ("PUT", "/api/v1/keys", 405, "method_not_allowed"),
+    ("POST", "/api/v1/info", 405, "method_not_allowed"),
+]
+
+
+async def test_unknown_urls_and_methods(console: Console) -> None:
     async with console.client() as client:
-        response = await client.request(method, path)
-    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
-    assert set(response.json()["error"]) == {"message", "type", "param", "code"}
-    assert ("allow" in response.headers) == (status == 405)
+        for method, path, status, code in UNKNOWN:
+            response = await client.request(method, path)
+            assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+            assert set(response.json()["error"]) == {"message", "type", "param", "code"}
+            assert ("allow" in response.headers) == (status == 405)
 
 
 async def test_usage_pages_to_its_end(console: Console, home: Home, admin: str) -> None:
@@ -153,15 +152,12 @@ async def test_usage_pages_to_its_end(console: Console, home: Home, admin: str) 
             assert (total["name"], total["requests"], total["completion_tokens"]) == (name, 25, 75)
 
 
-@pytest.mark.parametrize(
-    ("query", "param"), [("limit=0", "limit"), ("limit=501", "limit"), ("limit=x", "limit"), ("cursor=-1", "cursor")]
-)
-async def test_bad_usage_queries(console: Console, admin: str, query: str, param: str) -> None:
+async def test_bad_usage_queries(console: Console, admin: str) -> None:
+    queries = [("?limit=0", "limit"), ("?limit=501", "limit"), ("?limit=x", "limit"), ("?cursor=-1", "cursor")]
     async with console.client(admin) as client:
-        response = await client.get(f"/api/v1/usage?{query}")
-        assert (response.status_code, response.json()["error"]["param"]) == (400, param)
-        response = await client.get("/api/v1/usage/summary?by=colour")
-        assert (response.status_code, response.json()["error"]["param"]) == (400, "by")
+        for query, param in [*queries, ("/summary?by=colour", "by")]:
+            response = await client.get(f"/api/v1/usage{query}")
+            assert (response.status_code, response.json()["error"]["param"]) == (400, param)
 
 
 async def test_a_ledger_that_cannot_be_read_is_503(console: Console, home: Home, admin: str) -> None:

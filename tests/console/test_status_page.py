@@ -1,0 +1,124 @@
+"""The status page in a real browser, with its content security policy in force."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+import uvicorn
+from browser import open_page
+from console_process import ENGINE, RECORD, write_records
+
+from weebill.config.paths import Home
+from weebill.config.schema import ProviderSettings, Settings
+from weebill.console.app import create_app
+from weebill.console.ingestion import IngestThread
+from weebill.console.overview import Overview
+from weebill.console.process import Server
+from weebill.ledger.keyring import KeyRing
+from weebill.ledger.keys import KeyStore, read_pepper
+from weebill.process.messages import ProcessState
+from weebill.telemetry.counters import Counters
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+UNLOCK = "document.getElementById('key').value = {}; document.getElementById('unlock').requestSubmit()"
+HOSTILE = '<img src=x onerror="document.title=1">'
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+
+@asynccontextmanager
+async def serve(home: Home) -> AsyncIterator[tuple[str, Overview]]:
+    """The console over TCP: a browser does not speak to Unix sockets. Yields its origin."""
+    hostile = ProviderSettings(base_url="http://127.0.0.1:9/v1", models=(HOSTILE,))
+    overview = Overview(home, Settings(providers={"acme": hostile}), (ENGINE,))
+    overview.processes = (
+        ProcessState(name="worker-0", role="worker", pid=1, state="ready", restarts=3, started_at=1.0),
+    )
+    app = create_app(overview, KeyRing(home.database, read_pepper(home.pepper)))
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_config=None))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await server.listening.wait()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", overview
+    finally:
+        server.config.timeout_graceful_shutdown = 1
+        server.should_exit = True
+        await serving
+
+
+async def test_the_page_shows_and_unlocks(home: Home, admin: str) -> None:
+    assert CHROMIUM is not None
+    write_records(home, 3)
+    counters = Counters(home.counters, 0)
+    ingestion = IngestThread(home, 0.05)
+    ingestion.start()
+    async with serve(home) as (origin, overview), open_page(CHROMIUM) as page:
+        await page.call("Page.navigate", url=origin)
+        await page.wait_for("document.querySelectorAll('#models button').length >= 3")
+        text = await page.evaluate("document.body.innerText")
+        assert f"{origin}/v1" in text
+        assert "Ready" in text
+        assert HOSTILE in text  # as text
+        curl = await page.evaluate("document.getElementById('curl').textContent")
+        assert f"curl {origin}/v1/chat/completions \\\n" in curl
+        sent = json.loads(curl[curl.index("-d '") + 4 : -1])
+        assert sent["model"] == "mini"
+        assert await page.evaluate("document.getElementById('open').hidden")
+        assert page.complaints == []
+
+        # A wrong key opens nothing and is not kept.
+        await page.evaluate(UNLOCK.format(json.dumps("sk-wb-wrong")))
+        await page.wait_for("document.getElementById('error').innerText.includes('unknown or revoked')")
+        assert await page.evaluate("sessionStorage.length") == 0
+
+        await page.evaluate(UNLOCK.format(json.dumps(admin)))
+        await page.wait_for("!document.getElementById('open').hidden")
+        counters.requests.add(("chat.completions", "200"), 1234)
+        await page.wait_for("document.getElementById('total').innerText.startsWith('1,234')")
+        await page.wait_for("document.querySelectorAll('#recent tr').length === 3")
+        await page.wait_for("document.querySelector('#rate-line polyline') !== null")
+        text = await page.evaluate("document.getElementById('open').innerText")
+        assert "worker-0" in text
+        assert "smollm2:135m" in text
+
+        # What it shows keeps changing, and an engine that goes down shows as well.
+        overview.engines = (msgspec.structs.replace(ENGINE, base_url=None),)
+        await page.wait_for("document.querySelectorAll('#models .warn').length === 2")
+
+        # The key stays in the tab: a reload needs no new one.
+        await page.call("Page.reload")
+        await page.wait_for("!document.getElementById('open').hidden")
+
+        assert page.complaints == []
+
+        # A revoked key locks the page by itself.
+        with KeyStore.open(home) as keys:
+            keys.revoke("admin")
+        await page.wait_for("document.getElementById('open').hidden")
+        await page.wait_for("document.getElementById('error').innerText.includes('unknown or revoked')")
+        assert await page.evaluate("sessionStorage.length") == 0
+        assert await page.evaluate("document.title") == "Weebill"
+    ingestion.finish(10)
+    assert RECORD.model_served in text
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+async def test_nothing_overflows(home: Home, admin: str, width: int) -> None:
+    assert CHROMIUM is not None
+    async with serve(home) as (origin, _), open_page(CHROMIUM) as page:
+        await page.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500
+        )
+        await page.call("Page.navigate", url=origin)
+        await page.wait_for("document.querySelectorAll('#models button').length >= 3")
+        await page.evaluate(UNLOCK.format(json.dumps(admin)))
+        await page.wait_for("!document.getElementById('open').hidden")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
