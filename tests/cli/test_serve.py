@@ -148,6 +148,8 @@ async def test_a_drain_finishes_streams_and_leaves_nobody(weebill, upstream):
             rest = [line async for line in lines]
         assert "0 " in first
         assert [line for line in rest if line][-1] == "data: [DONE]"
+        # The client would keep its connection; the drain does not wait for that.
+        assert await running.all_gone(within_s=15)
         assert await running.exit_code() == 0
         assert await running.all_gone()
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from weebill.transport.body import BodyReader
 from weebill.transport.cors import preflight_lines
 from weebill.transport.duplex import Duplex
-from weebill.transport.exchange import Exchange
+from weebill.transport.exchange import Exchange, error_lines
 from weebill.transport.flow import FlowControl, Inbox
 from weebill.transport.limits import (
     LINGER_IDLE_S,
@@ -323,6 +323,10 @@ class ServerConnection(FlowControl):
             self._close()
         if self._state != _BUSY or self.transport.is_closing():
             return
+        if self.server.draining:
+            # The response began before the drain and promised to keep the connection.
+            self._close()
+            return
         self._exchange = None
         self._state = _HEAD
         self.deadline = self.server.loop.time() + self.server.settings.idle_timeout_s
@@ -344,10 +348,10 @@ class ServerConnection(FlowControl):
         exchange = self._exchange
         if exchange is None:
             body = error.body()
+            request_id = self.server.next_request_id().encode()
             self.transport.write(
-                b"%bcontent-type: application/json\r\nx-request-id: %b\r\nconnection: close\r\n"
-                b"content-length: %d\r\n\r\n%b"
-                % (STATUS_LINES[error.status], self.server.next_request_id().encode(), len(body), body)
+                b"%b%bx-request-id: %b\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+                % (STATUS_LINES[error.status], error_lines(error), request_id, len(body), body)
             )
             self._close(linger=True)
         elif not exchange.complete:
