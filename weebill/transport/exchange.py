@@ -263,4 +263,10 @@ class Exchange:
         return b"%bx-request-id: %b\r\n%b" % (headers, self.request_id.encode(), self._cors)
 
 
+def error_lines(error: ApiError) -> bytes:
+    """The header lines of an answer that says this error."""
+    retry = b"" if error.retry_after is None else b"retry-after: %d\r\n" % error.retry_after
+    return b"content-type: application/json\r\n" + retry
+
+
 Handler = Callable[[Exchange], Coroutine[None, None, None]]
