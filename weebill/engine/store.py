@@ -211,7 +211,7 @@ class ModelStore:
 
 def _again(name: str) -> str:
     source = "" if name in KNOWN_MODELS else " --from FILE.gguf"
-    return f"Replace it with: weebill remove {name} && weebill pull {name}{source}"
+    return f"Replace it with: weebill rm {name} && weebill pull {name}{source}"
 
 
 def _stamp_path(path: Path) -> Path:

@@ -145,6 +145,10 @@ class SyncLink:
         while (message := self.receive()) is not None:
             yield message
 
+    def fileno(self) -> int:
+        """The descriptor, to wait on together with others."""
+        return self._socket.fileno()
+
     def close(self) -> None:
         """Close this end."""
         self._lines.close()

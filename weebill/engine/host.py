@@ -1,0 +1,108 @@
+"""The process that runs one compact model: load it, say where it listens, and leave with the supervisor."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from weebill.engine.errors import EngineError
+from weebill.engine.guard import killed_if_closed
+from weebill.engine.known import KNOWN_MODELS, Sampling
+from weebill.engine.native_log import NativeLog
+from weebill.process import logs
+from weebill.process.link import LinkClosedError, SyncLink
+from weebill.process.messages import Boot, Drain, Failed, Ready
+
+if TYPE_CHECKING:
+    from weebill.engine.llama import LlamaServer
+
+# How often a draining host looks whether it is idle.
+_IDLE_POLL_S = 0.1
+# In a row: after its last token, an answer still has to reach the gateway.
+_IDLE_POLLS = 2
+
+_log = logging.getLogger("weebill.engine")
+
+
+def main() -> NoReturn:
+    """Run until the supervisor is gone (exit at once) or says Drain (exit 0 when idle or its grace is over)."""
+    # Ctrl-C in a terminal reaches every process; the supervisor decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    link = SyncLink.open()
+    try:
+        boot = link.boot()
+        # Before logging is configured, which is to write where the log of native code goes and not into it.
+        native = NativeLog(_log)
+        logs.configure(boot.settings.log, f"engine {boot.model}")
+        server = _load(link, boot, native)
+        link.send(Ready(base_url=server.base_url, context=server.context))
+        for message in link:
+            if isinstance(message, Drain):
+                _wait_until_idle(link, server, message.grace_s)
+                break
+    except LinkClosedError:
+        pass
+    _leave(0)
+
+
+def _load(link: SyncLink, boot: Boot, native: NativeLog) -> LlamaServer:
+    started = time.monotonic()
+    known = KNOWN_MODELS.get(boot.model)
+    try:
+        with killed_if_closed(link.fileno()):
+            from weebill.engine.llama import LlamaServer
+
+            native.start()
+            server = LlamaServer.start(
+                boot.model,
+                Path(boot.model_path),
+                boot.engine_key,
+                boot.settings.local.engine,
+                known.sampling if known else Sampling(),
+            )
+    except ImportError as error:
+        _fail(link, f"The engine is not installed ({error}). Install it with: pip install 'weebill[local]'")
+    except EngineError as error:
+        reason = next(iter(native.finish()), str(error))
+        _fail(
+            link,
+            f"The model {boot.model} could not be loaded from {boot.model_path}: {reason}. "
+            "If the file is at fault, replace it with `weebill pull`; if memory is short, lower context or parallel "
+            "in [local.engine].",
+        )
+    seconds = round(time.monotonic() - started, 3)
+    _log.info("model loaded", extra={"model": boot.model, "context": server.context, "seconds": seconds})
+    return server
+
+
+def _wait_until_idle(link: SyncLink, server: LlamaServer, grace_s: float) -> None:
+    """Return when nothing is being generated, `grace_s` seconds are over, or the supervisor is gone."""
+    deadline = time.monotonic() + grace_s
+    idle = 0
+    while idle < _IDLE_POLLS and time.monotonic() < deadline:
+        try:
+            idle = idle + 1 if server.is_idle() else 0
+        except EngineError as error:
+            _log.warning("draining ends early", extra={"reason": str(error)})
+            return
+        readable, _, _ = select.select([link], [], [], min(_IDLE_POLL_S, max(0.0, deadline - time.monotonic())))
+        if readable and link.receive() is None:
+            return
+
+
+def _fail(link: SyncLink, message: str) -> NoReturn:
+    _log.error(message)
+    link.send(Failed(message=message))
+    _leave(1)
+
+
+def _leave(status: int) -> NoReturn:
+    # Not sys.exit: it would wait for native threads that are still generating.
+    sys.stderr.flush()
+    os._exit(status)

@@ -1,0 +1,136 @@
+"""llama.cpp's server in this process, by way of xllamacpp.
+
+xllamacpp's attributes change between releases: it is pinned, and only this module knows them.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import msgspec
+import xllamacpp
+
+from weebill.config.schema import EngineSettings
+from weebill.engine.errors import EngineError
+from weebill.engine.known import Sampling
+
+# llama.cpp's own level for warnings. From "debug" on it would log prompts.
+_LOG_WARNINGS = 2
+# Prompts whose slot was taken by another conversation are kept here and need not be read again.
+_PROMPT_CACHE_MIB = 256
+# Health checks, metrics and connections that the gateway keeps idle.
+_SPARE_HTTP_THREADS = 16
+# How long the server waits for bytes of a peer that has stopped reading or writing.
+_SOCKET_TIMEOUT_S = 600
+# Our own questions are answered between two steps of whatever is being generated.
+_ASK_TIMEOUT_S = 60.0
+
+
+class _Generation(msgspec.Struct):
+    n_ctx: int
+
+
+class _Properties(msgspec.Struct):
+    default_generation_settings: _Generation
+
+
+class LlamaServer:
+    """A running server: it answers at `base_url` until this process ends. `context` is a request's window in tokens."""
+
+    def __init__(self, handle: xllamacpp.Server, api_key: str) -> None:
+        self._handle = handle
+        self._api_key = api_key
+        self.base_url: str = handle.listening_address
+        properties = msgspec.json.decode(self._ask("/props"), type=_Properties)
+        self.context = properties.default_generation_settings.n_ctx
+
+    @classmethod
+    def start(cls, model: str, path: Path, api_key: str, settings: EngineSettings, sampling: Sampling) -> Self:
+        """Load the model and serve it on a loopback port that the system chooses; returns when it answers.
+
+        Holds the interpreter's lock while it loads. Raises EngineError.
+        """
+        parameters = xllamacpp.CommonParams()
+        parameters.model.path = str(path)
+        parameters.model_alias = {model}
+        parameters.api_keys = [api_key]
+        _set_private(parameters)
+        _set_memory(parameters, settings)
+        _set_threads(parameters, settings)
+        _set_sampling(parameters, sampling)
+        try:
+            return cls(xllamacpp.Server(parameters), api_key)
+        except (RuntimeError, OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
+            raise EngineError(str(error)) from error
+
+    def is_idle(self) -> bool:
+        """Whether no request is being worked on or waits. Raises EngineError."""
+        try:
+            gauges = _gauges(self._ask("/metrics"))
+            return gauges["llamacpp:requests_processing"] == gauges["llamacpp:requests_deferred"] == 0
+        except (OSError, http.client.HTTPException, KeyError) as error:
+            raise EngineError(f"the metrics cannot be read: {error!r}") from error
+
+    def _ask(self, path: str) -> bytes:
+        address = urlsplit(self.base_url)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_ASK_TIMEOUT_S)
+        try:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {self._api_key}"})
+            response = connection.getresponse()
+            if response.status != http.client.OK:
+                raise EngineError(f"{path} answered with status {response.status}")
+            return response.read()
+        finally:
+            connection.close()
+
+
+def _gauges(exposition: bytes) -> Mapping[str, float]:
+    """The values in Prometheus text without labels, by name."""
+    lines = (line.split() for line in exposition.decode().splitlines() if line and not line.startswith("#"))
+    return {fields[0]: float(fields[1]) for fields in lines if len(fields) == 2}
+
+
+def _set_private(parameters: xllamacpp.CommonParams) -> None:
+    """Loopback only; no pages, no view of what others ask, no change of settings, no prompts in the log."""
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = 0
+    parameters.verbosity = _LOG_WARNINGS
+    parameters.ui = False
+    parameters.endpoint_slots = False
+    parameters.endpoint_props = False
+    parameters.endpoint_metrics = True
+    parameters.use_jinja = True
+    parameters.timeout_read = parameters.timeout_write = _SOCKET_TIMEOUT_S
+
+
+def _set_memory(parameters: xllamacpp.CommonParams, settings: EngineSettings) -> None:
+    # Each slot has its whole window to itself: no request is cut short or slowed by its neighbours. Values of
+    # 16 bits: with 8, a prompt takes nearly twice as long to read.
+    parameters.n_parallel = settings.parallel
+    parameters.n_ctx = settings.context * settings.parallel
+    parameters.kv_unified = False
+    # A full window ends the answer ("length"); the beginning is never dropped to make room.
+    parameters.ctx_shift = False
+    parameters.cache_ram_mib = _PROMPT_CACHE_MIB
+    # Probing how much memory there is takes longer than loading a compact model.
+    parameters.fit_params = False
+
+
+def _set_threads(parameters: xllamacpp.CommonParams, settings: EngineSettings) -> None:
+    # Reading a prompt gains from every core. Writing an answer hardly does, and its threads wait for each other at
+    # every step: one that shares its core with the gateway would hold up all.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parameters.cpuparams_batch.n_threads = settings.threads or cores
+    parameters.cpuparams.n_threads = settings.threads or max(1, cores // 2)
+    # A connection holds a thread for as long as it is open, those of waiting requests included.
+    parameters.n_threads_http = settings.parallel + settings.max_waiting + _SPARE_HTTP_THREADS
+
+
+def _set_sampling(parameters: xllamacpp.CommonParams, sampling: Sampling) -> None:
+    parameters.sampling.temp = sampling.temperature
+    parameters.sampling.top_p = sampling.top_p
