@@ -288,7 +288,7 @@ def test_tls_needs_both_files_and_both_must_fit(home):
     assert problems(home, "[server]\ntls_cert = 'c.pem'\n") == ["FILE:2: `server.tls_cert` needs `server.tls_key` too"]
     both = "[server]\ntls_cert = 'c.pem'\ntls_key = 'k.pem'\n"
     (problem,) = problems(home, both)
-    assert f"cannot read {home.root / 'c.pem'} or {home.root / 'k.pem'}" in problem
+    assert f"cannot use {home.root / 'c.pem'} and {home.root / 'k.pem'}" in problem
     (home.root / "c.pem").write_text("no")
     (home.root / "k.pem").write_text("no")
     (problem,) = problems(home, both)

@@ -2,6 +2,7 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.supervisor.fake_installation import alive, wait_for
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
-from weebill.supervisor.commands import NotRunningError
+from weebill.supervisor.commands import NotRunningError, ReloadResult
 from weebill.supervisor.listeners import ListenError
 from weebill.supervisor.serve import serve
 
@@ -267,3 +268,34 @@ def test_a_home_with_too_long_a_path_is_refused(tmp_path):
     sources = Sources(Home(tmp_path / ("x" * 120)), {}, {})
     with pytest.raises(ListenError, match="too long"):
         serve(sources, load(sources), dict, print)
+
+
+def test_a_renewed_certificate_is_taken_over_live_but_tls_is_not_turned_on(installation):
+    installation.start()
+    certificate(installation.home.root)
+    installation.configure("[server]\ntls_cert = 'cert.pem'\ntls_key = 'key.pem'\nidle_timeout_s = 5\n")
+    assert installation.reload().needs_restart == ("server.tls_cert", "server.tls_key")
+    assert installation.status().origin.startswith("http://")
+    installation.signal(signal.SIGTERM)
+    assert installation.wait() == 0
+    installation.process.stdout.close()
+    status = installation.start()
+    assert status["origin"].startswith("https://")
+    assert status["tls_cert"] == str(installation.home.root / "cert.pem")
+    for name in ("cert.pem", "key.pem"):
+        (installation.home.root / name).rename(installation.home.root / f"new-{name}")
+    assert "tls_cert" in installation.reload().problems[0]
+    installation.configure("[server]\ntls_cert = 'new-cert.pem'\ntls_key = 'new-key.pem'\n")
+    assert installation.reload() == ReloadResult()
+    assert installation.status().tls_cert == str(installation.home.root / "new-cert.pem")
+
+
+def certificate(folder):
+    """A self-signed certificate in `cert.pem` and `key.pem`."""
+    options = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=x"
+    subprocess.run(
+        ["openssl", "req", *options.split(), "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )

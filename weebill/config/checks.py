@@ -43,9 +43,8 @@ def _check_tls(server: ServerSettings, locate: Locate) -> Iterator[Problem]:
         yield Problem(locate(("server", "tls_cert")), problem)
     except (OSError, ValueError) as error:
         unreadable = [path for path in (server.tls_cert, server.tls_key) if not _readable(path)]
-        yield Problem(
-            locate(("server", "tls_cert")), f"cannot read {' or '.join(unreadable) or 'the TLS files'}: {error}"
-        )
+        problem = f"`server.tls_cert`, `server.tls_key`: cannot use {' and '.join(unreadable) or 'them'}: {error}"
+        yield Problem(locate(("server", "tls_cert")), problem)
 
 
 def _refuse_password() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from weebill.config.environment import setting_types
@@ -10,15 +10,17 @@ from weebill.config.load import Configuration, Sources, load
 from weebill.config.problems import KeyPath, dotted
 from weebill.config.schema import Settings
 
-# Sockets, processes and models are set up once, at the start. Everything else is taken over live.
+# Sockets, processes, journals and models are set up once, at the start. Everything else is taken over live.
 _AT_START = (
     ("server", "host"),
     ("server", "port"),
     ("server", "workers"),
-    ("server", "tls_cert"),
-    ("server", "tls_key"),
+    ("metering", "segment_bytes"),
+    ("metering", "journal_max_bytes"),
 )
 AT_START: frozenset[KeyPath] = frozenset(path for path, _ in setting_types() if path in _AT_START or path[0] == "local")
+# Another certificate is taken over live, but not whether there is one.
+_TLS: tuple[KeyPath, ...] = (("server", "tls_cert"), ("server", "tls_key"))
 
 
 class Reloaded(NamedTuple):
@@ -31,13 +33,21 @@ class Reloaded(NamedTuple):
 def reload(sources: Sources, running: Settings) -> Reloaded:
     """Load anew for an installation that runs with `running`. Raises ConfigError, and then nothing has changed."""
     wanted = load(sources)
-    kept = {path: _get(running, path) for path in AT_START}
-    changed = {path: value for path, value in kept.items() if _get(wanted.settings, path) != value}
-    if not changed:
+    kept = {path: _get(running, path) for path in _awaiting_restart(running, wanted.settings)}
+    if not kept:
         return Reloaded(wanted, ())
     # Checked as a whole again: an alias may lead to a model that only a restart would bring.
-    effective = load(sources, fixed=_plain(changed))
-    return Reloaded(effective, tuple(sorted(map(dotted, changed))))
+    effective = load(sources, fixed=_plain(kept))
+    return Reloaded(effective, tuple(sorted(map(dotted, kept))))
+
+
+def _awaiting_restart(running: Settings, wanted: Settings) -> Iterator[KeyPath]:
+    for path in AT_START:
+        if _get(running, path) != _get(wanted, path):
+            yield path
+    for path in _TLS:
+        if (_get(running, path) is None) != (_get(wanted, path) is None):
+            yield path
 
 
 def _get(settings: Settings, path: KeyPath) -> object:
