@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -184,7 +184,8 @@ class _Lane:
         ask = Ask(chunks=plan.many_chunks, every_ms=plan.many_every_ms)
         load = self._streams(ask, plan.many, ramp_s=plan.many_ramp_s, deadline_s=plan.many_deadline_s)
         service = self._contender.service
-        with _peak(service.pid) if service else nullcontext([]) as processes:
+        watched: AbstractContextManager[list[ProcessSample]] = _peak(service.pid) if service else nullcontext([])
+        with watched as processes:
             result, cost = self._under("bench.streams", load, StreamResult)
         return StreamSample(
             contender=self.name,

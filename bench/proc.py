@@ -125,7 +125,13 @@ class Service:
     """A process started by the benchmark, with all it starts; `log` takes what it prints."""
 
     def __init__(
-        self, command: list[str], *, log: Path, core: int | None = None, env: dict[str, str] | None = None
+        self,
+        command: list[str],
+        *,
+        log: Path,
+        core: int | None = None,
+        env: dict[str, str] | None = None,
+        pass_fds: tuple[int, ...] = (),
     ) -> None:
         pinned = ["taskset", "--cpu-list", str(core), *command] if core is not None else command
         self.log = log
@@ -137,6 +143,7 @@ class Service:
                 stderr=output,
                 env=os.environ | (env or {}),
                 cwd=log.parent,
+                pass_fds=pass_fds,
                 start_new_session=True,  # Ctrl-C reaches the benchmark alone, which then stops the rest in order
             )
 

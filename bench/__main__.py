@@ -1,0 +1,140 @@
+"""`python -m bench`: measure and report; `python -m bench soak`: a long steady load."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+import weebill
+from bench import measure, report
+from bench.contenders import STARTERS
+from bench.engine import measure_engine
+from bench.plot import draw
+from bench.proc import BenchError
+from bench.results import Run
+from bench.rows import notes_of, rows_of
+
+_HERE = Path(__file__).parent
+_RESULTS = _HERE / "results"
+_PUBLISHED = _HERE.parent / "docs" / "benchmarks"
+_ENGINE = "engine"
+_FILE_WIDTH = 170  # of what is printed to something else than a terminal
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One short round of each; for a look, not for figures.")
+    ] = False,
+    only: Annotated[
+        str, typer.Option(metavar="NAMES", help=f"Comma-separated, of: {', '.join([*STARTERS, _ENGINE])}.")
+    ] = ",".join([*STARTERS, _ENGINE]),
+    rounds: Annotated[int | None, typer.Option(min=1, help="Interleaved rounds.")] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = _RESULTS,
+    publish: Annotated[bool, typer.Option("--publish", help="Copy the results into the documentation.")] = False,
+) -> None:
+    """Weebill beside its peers."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    if context.invoked_subcommand:
+        return
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in STARTERS and name != _ENGINE]:
+        raise typer.BadParameter(f"no contender {unknown[0]!r}; there are {', '.join([*STARTERS, _ENGINE])}")
+    if sys.platform != "linux" or (os.cpu_count() or 1) < 2:
+        raise typer.BadParameter("the benchmark needs Linux and two cores")
+    plan = measure.QUICK if quick else measure.Plan()
+    if rounds:
+        plan = dataclasses.replace(plan, rounds=rounds)
+    run = Run(
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=_commit(),
+        machine=_machine(),
+        options=dataclasses.asdict(plan),
+    )
+    console = Console()
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    try:
+        _measure(console, names, plan, run, quick)
+    except BenchError as error:
+        console.print(f"[red]bench:[/red] {error}")
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        console.print("stopped; everything that was started has been stopped too")
+        raise typer.Exit(130) from None
+    _report(console, run, out, publish)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _measure(console: Console, names: list[str], plan: measure.Plan, run: Run, quick: bool) -> None:
+    field = [name for name in STARTERS if name in names]
+    columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    # Redrawn only between measurements: a bar that redraws itself would take time from the load generator's core.
+    with Progress(*columns, console=console, auto_refresh=False) as progress:
+        task = progress.add_task("", total=plan.steps(len(field)) + (_ENGINE in names))
+
+        def step(what: str) -> None:
+            progress.update(task, description=what, advance=1)
+            progress.refresh()
+
+        if field:
+            measure.measure(field, plan, run, step)
+        if _ENGINE in names:
+            step("local model: engine alone and through the gateway")
+            measure_engine(run, requests=2 if quick else 12)
+
+
+def _report(console: Console, run: Run, out: Path, publish: bool) -> None:
+    rows, notes = rows_of(run), notes_of(run)
+    report.print_table(console, run, rows, notes)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(run)))
+    (out / "results.md").write_text(report.markdown(run, rows, notes))
+    draw(run, rows, out / "results.png")
+    console.print(f"written to {out}: results.md, results.json, results.png")
+    if publish:
+        _PUBLISHED.mkdir(parents=True, exist_ok=True)
+        for name in ("results.md", "results.json", "results.png"):
+            shutil.copyfile(out / name, _PUBLISHED / name)
+        console.print(f"and copied to {_PUBLISHED}")
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(_HERE), "describe", "--always", "--dirty"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return f"{weebill.__version__} ({found})" if found else weebill.__version__
+
+
+def _machine() -> dict[str, str]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    return {
+        "CPU": cpu,
+        "cores": str(os.cpu_count()),
+        "Linux": platform.release(),
+        "Python": platform.python_version(),
+    }
+
+
+if __name__ == "__main__":
+    app()
