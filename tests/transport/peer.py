@@ -53,7 +53,7 @@ class Peer:
             assert name not in headers, f"{name!r} twice"
             headers[name] = value
         body = b""
-        if head_only or status in (101, 204, 304):
+        if head_only or status < 200 or status in (204, 304):
             pass
         elif headers.get(b"transfer-encoding") == b"chunked":
             body = b"".join([chunk async for chunk in self.chunks()])

@@ -187,6 +187,8 @@ class UpstreamConnection(FlowControl):
         if self._state == _IDLE:
             if now > self._deadline:
                 self.fail(UpstreamCut("idle for too long"))
+        elif self._state == _RAW:
+            return  # whoever joined the two streams minds them
         elif now > self._total_deadline:
             self.fail(UpstreamTimeout("total"))
         elif self._phase == "idle" and (self._touched or (self._inbox is not None and self._inbox.paused)):
@@ -286,7 +288,6 @@ class UpstreamConnection(FlowControl):
         """The connection is a raw stream from now on, which begins with `rest`."""
         self._message_done = False
         self._state = _RAW
-        self._deadline = self._total_deadline = inf
         if self._inbox is not None and rest:
             self._inbox.put(rest)
 
