@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 
 from console_process import ENGINE, Console, write_records
 
@@ -50,27 +51,27 @@ async def test_management_needs_an_admin_key(console: Console, admin: str, user:
 
 
 async def test_keys_are_made_used_listed_and_revoked(console: Console, home: Home, admin: str) -> None:
-    ring = KeyRing(home.database, read_pepper(home.pepper))
-    async with console.client(admin) as client:
-        made = await client.post("/api/v1/keys", json={"name": "ci", "role": "user"})
-        assert made.status_code == 201
-        assert made.headers["cache-control"] == "no-store"
-        secret, key = made.json()["secret"], made.json()["key"]
-        known = ring.authenticate(secret.encode())
-        assert known is not None
-        assert known.id == key["id"]
+    with closing(KeyRing(home.database, read_pepper(home.pepper))) as ring:
+        async with console.client(admin) as client:
+            made = await client.post("/api/v1/keys", json={"name": "ci", "role": "user"})
+            assert made.status_code == 201
+            assert made.headers["cache-control"] == "no-store"
+            secret, key = made.json()["secret"], made.json()["key"]
+            known = ring.authenticate(secret.encode())
+            assert known is not None
+            assert known.id == key["id"]
 
-        listed = await client.get("/api/v1/keys")
-        assert secret not in listed.text
-        assert key in listed.json()["data"]
+            listed = await client.get("/api/v1/keys")
+            assert secret not in listed.text
+            assert key in listed.json()["data"]
 
-        revoked = await client.delete(f"/api/v1/keys/{key['id']}")
-        assert revoked.json()["revoked_at"] >= key["created_at"]
-        ring.refresh()
-        assert ring.authenticate(secret.encode()) is None
+            revoked = await client.delete(f"/api/v1/keys/{key['id']}")
+            assert revoked.json()["revoked_at"] >= key["created_at"]
+            ring.refresh()
+            assert ring.authenticate(secret.encode()) is None
 
-        unknown = await client.delete("/api/v1/keys/ci")  # by id alone
-        assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "key_not_found")
+            unknown = await client.delete("/api/v1/keys/ci")  # by id alone
+            assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "key_not_found")
 
 
 async def test_a_revoked_admin_key_opens_nothing_any_more(console: Console, admin: str) -> None:

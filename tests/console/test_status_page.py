@@ -41,7 +41,8 @@ async def serve(home: Home) -> AsyncIterator[tuple[str, Overview]]:
     overview.processes = (
         ProcessState(name="worker-0", role="worker", pid=1, state="ready", restarts=3, started_at=1.0),
     )
-    app = create_app(overview, KeyRing(home.database, read_pepper(home.pepper)))
+    keyring = KeyRing(home.database, read_pepper(home.pepper))
+    app = create_app(overview, keyring)
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_config=None))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -52,6 +53,7 @@ async def serve(home: Home) -> AsyncIterator[tuple[str, Overview]]:
         server.config.timeout_graceful_shutdown = 1
         server.should_exit = True
         await serving
+        keyring.close()
 
 
 async def test_the_page_shows_and_unlocks(home: Home, admin: str) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -38,13 +39,15 @@ while True:
 
 
 @pytest.fixture
-def keys(home: Home) -> KeyStore:
-    return KeyStore.open(home)
+def keys(home: Home) -> Iterator[KeyStore]:
+    with KeyStore.open(home) as keys:
+        yield keys
 
 
 @pytest.fixture
-def ring(home: Home, keys: KeyStore) -> KeyRing:
-    return KeyRing(home.database, read_pepper(home.pepper))
+def ring(home: Home, keys: KeyStore) -> Iterator[KeyRing]:
+    with closing(KeyRing(home.database, read_pepper(home.pepper))) as ring:
+        yield ring
 
 
 def test_a_key_is_known_at_once_and_described(keys: KeyStore, ring: KeyRing) -> None:
@@ -64,7 +67,8 @@ def test_other_tokens_are_refused(keys: KeyStore, ring: KeyRing, token: bytes) -
 
 def test_a_key_of_another_installation_is_refused(home: Home, keys: KeyStore) -> None:
     _, secret = keys.create("a")
-    assert KeyRing(home.database, secrets.token_bytes(32)).authenticate(secret.encode()) is None
+    with closing(KeyRing(home.database, secrets.token_bytes(32))) as ring:
+        assert ring.authenticate(secret.encode()) is None
 
 
 def test_revocation_reaches_another_process_within_a_second(home: Home, keys: KeyStore) -> None:
@@ -131,10 +135,9 @@ def test_known_keys_outlive_the_ledger_for_a_while(
         ring.authenticate(secret.encode())
 
 
-def test_a_locked_ledger_is_unavailable_not_a_refusal(home: Home, keys: KeyStore) -> None:
+def test_a_locked_ledger_is_unavailable_not_a_refusal(home: Home, keys: KeyStore, ring: KeyRing) -> None:
     _, known = keys.create("a")
     _, unseen = keys.create("b")
-    ring = KeyRing(home.database, read_pepper(home.pepper))
     assert ring.authenticate(known.encode()) is not None
     ring.close()
     keys.close()
@@ -168,17 +171,17 @@ def test_a_replaced_ledger_is_believed(home: Home, keys: KeyStore, ring: KeyRing
 
 
 def test_a_ring_may_be_made_before_the_ledger(home: Home) -> None:
-    ring = KeyRing(home.database, b"x" * 32)
-    with pytest.raises(LedgerUnavailable):
-        ring.authenticate(b"sk-wb-" + b"a" * 43)
-    open_ledger(home.database).close()
-    ring.refresh()
-    assert ring.authenticate(b"sk-wb-" + b"a" * 43) is None
+    with closing(KeyRing(home.database, b"x" * 32)) as ring:
+        with pytest.raises(LedgerUnavailable):
+            ring.authenticate(b"sk-wb-" + b"a" * 43)
+        open_ledger(home.database).close()
+        ring.refresh()
+        assert ring.authenticate(b"sk-wb-" + b"a" * 43) is None
 
 
 def test_a_reader_needs_no_living_writer(home: Home) -> None:
     with KeyStore.open(home) as keys:
         _, secret = keys.create("a")
     assert not home.database.with_name("weebill.db-wal").exists()
-    ring = KeyRing(home.database, read_pepper(home.pepper))
-    assert ring.authenticate(secret.encode()) is not None
+    with closing(KeyRing(home.database, read_pepper(home.pepper))) as ring:
+        assert ring.authenticate(secret.encode()) is not None

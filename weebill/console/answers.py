@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 
 import msgspec
@@ -25,8 +24,6 @@ _SECURE_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-
-log = logging.getLogger(__name__)
 
 
 class Json(Response):
@@ -124,6 +121,6 @@ async def _answer_unavailable(_: Request, __: Exception) -> Response:
     return _answer(ApiError(503, "The ledger cannot be read at present; try again.", retry_after=1))
 
 
-async def _answer_fault(request: Request, error: Exception) -> Response:
+async def _answer_fault(_: Request, __: Exception) -> Response:
     # The server that runs the app logs the exception itself.
     return _answer(ApiError(500, "Weebill failed to answer this; its log says why.", code="internal_error"))

@@ -7,7 +7,6 @@ A client sends its admin key in an Authorization header, or, as browsers cannot,
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from contextlib import suppress
 
@@ -15,7 +14,7 @@ import msgspec
 from fastapi import WebSocket, WebSocketDisconnect
 
 from weebill.console.access import bearer_token, require_admin
-from weebill.console.overview import Live, Overview
+from weebill.console.overview import Overview
 from weebill.ledger.keyring import KeyRing, LedgerUnavailable
 from weebill.wire.errors import ApiError
 
@@ -24,12 +23,9 @@ INTERVAL_S = 1.0
 _KEY_TIMEOUT_S = 5.0
 _SEND_TIMEOUT_S = 5.0  # a client that does not read is let go
 
-# https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1; 4000-4999 are an application's own.
+# https://www.rfc-editor.org/rfc/rfc6455#section-7.4; from 4000 on they are an application's own.
 _TRY_AGAIN_LATER = 1013
-_UNAUTHORISED = 4401
-_FORBIDDEN = 4403
-
-log = logging.getLogger(__name__)
+_STATUS_BASE = 4000  # 4401 and 4403 say what these HTTP statuses say
 
 
 class Hello(msgspec.Struct, frozen=True):
@@ -57,8 +53,7 @@ class LiveFeed:
         try:
             await self._push(socket)
         except ApiError as error:
-            code = _FORBIDDEN if error.status == _FORBIDDEN - 4000 else _UNAUTHORISED
-            await _close(socket, code, error.detail.message)
+            await _close(socket, _STATUS_BASE + error.status, error.detail.message)
         except LedgerUnavailable:
             await _close(socket, _TRY_AGAIN_LATER, "the ledger cannot be read at present")
         except (WebSocketDisconnect, TimeoutError):
@@ -82,8 +77,7 @@ class LiveFeed:
         now = time.monotonic()
         read_at, text = self._latest
         if not text or now - read_at >= INTERVAL_S / 2:
-            state: Live = self._overview.live()
-            text = msgspec.json.encode(state).decode()
+            text = msgspec.json.encode(self._overview.live()).decode()
             self._latest = (now, text)
         return text
 

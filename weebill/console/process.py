@@ -131,6 +131,7 @@ def _server_config(overview: Overview, keyring: KeyRing) -> uvicorn.Config:
         ws="websockets-sansio",
         lifespan="off",
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         limit_concurrency=_MAX_REQUESTS,
