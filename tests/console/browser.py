@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import tempfile
 from collections.abc import AsyncIterator
@@ -61,6 +62,7 @@ async def open_page(chromium: str) -> AsyncIterator[Page]:
     with tempfile.TemporaryDirectory(prefix="weebill-test-", ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
             *(chromium, *FLAGS, f"--user-data-dir={profile}", "about:blank"),
+            env=os.environ | {"TMPDIR": profile},  # or it leaves folders behind when it is killed
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
