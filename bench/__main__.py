@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -17,16 +19,18 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import weebill
 from bench import measure, report
 from bench.contenders import STARTERS
 from bench.engine import measure_engine
-from bench.plot import draw
-from bench.proc import BenchError
-from bench.results import Run
+from bench.plot import draw, draw_soak
+from bench.proc import BenchError, busy_share
+from bench.results import Run, total
 from bench.rows import notes_of, rows_of
+from bench.soak import Moment, is_flat, soak, soak_table
 
 _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results"
@@ -66,20 +70,66 @@ def main(
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=_commit(),
         machine=_machine(),
+        busy_before=busy_share(),
         options=dataclasses.asdict(plan),
     )
+    console = _console()
+    with _stopping_in_order(console):
+        _measure(console, names, plan, run, quick)
+    _report(console, run, out, publish)
+
+
+@app.command("soak")
+def soak_command(
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long the load lasts.")] = 10.0,
+    width: Annotated[int, typer.Option(min=1, max=500, help="Requests under way at once.")] = 48,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = _RESULTS,
+    publish: Annotated[bool, typer.Option("--publish", help="Copy the results into the documentation.")] = False,
+) -> None:
+    """A steady mixed load on Weebill: is memory flat? Exits with 1 if it is not, or an answer was wrong."""
+    console = _console()
+    columns = (TextColumn("{task.description:<44}"), BarColumn(), TimeElapsedColumn())
+    with _stopping_in_order(console), Progress(*columns, console=console, auto_refresh=False) as progress:
+        task = progress.add_task("soak", total=minutes * 60)
+
+        def tick(moment: Moment) -> None:
+            resident = total(moment.processes)
+            files = sum(process.fds for process in moment.processes)
+            said = f"soak: {resident.rss / 1e6:.0f} MB resident, {files} files"
+            progress.update(task, completed=moment.at_s, description=said, refresh=True)
+
+        found = soak(minutes * 60, width, tick)
+    flat = is_flat(found)
+    console.print(soak_table(found))
+    console.print("[green]✓[/green] memory is flat" if flat else "[red]✗[/red] memory is not flat")
+    for fault in found.faults[:10]:
+        console.print(f"[red]✗[/red] {escape(fault)}")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "soak.json").write_bytes(msgspec.json.encode(found))
+    draw_soak(found, out / "soak.png")
+    _publish(console, out, ("soak.json", "soak.png"), publish)
+    if found.faults or not flat:
+        raise typer.Exit(1)
+
+
+def _console() -> Console:
     console = Console()
     if not console.is_terminal:
         console.width = _FILE_WIDTH
+    return console
+
+
+@contextmanager
+def _stopping_in_order(console: Console) -> Iterator[None]:
+    """Whatever ends the block has stopped what was started in it; says so."""
     try:
-        _measure(console, names, plan, run, quick)
+        yield
     except BenchError as error:
-        console.print(f"[red]bench:[/red] {error}")
+        console.print(f"[red]bench:[/red] {escape(str(error))}")
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        console.print("stopped; everything that was started has been stopped too")
+        console.print("stopped, and so is everything that was started")
         raise typer.Exit(130) from None
-    _report(console, run, out, publish)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -111,10 +161,14 @@ def _report(console: Console, run: Run, out: Path, publish: bool) -> None:
     (out / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(run)))
     (out / "results.md").write_text(report.markdown(run, rows, notes))
     draw(run, rows, out / "results.png")
-    console.print(f"written to {out}: results.md, results.json, results.png")
+    _publish(console, out, ("results.md", "results.json", "results.png"), publish)
+
+
+def _publish(console: Console, out: Path, names: tuple[str, ...], publish: bool) -> None:
+    console.print(f"written to {out}: {', '.join(names)}")
     if publish:
         _PUBLISHED.mkdir(parents=True, exist_ok=True)
-        for name in ("results.md", "results.json", "results.png"):
+        for name in names:
             shutil.copyfile(out / name, _PUBLISHED / name)
         console.print(f"and copied to {_PUBLISHED}")
 

@@ -34,6 +34,8 @@ Step = Callable[[str], None]  # told what is being measured, once for each measu
 _MOST_CONNECTIONS = {"litellm": 64}
 # Chunks in each stream of the relay measurement where the usual number takes too long.
 _RELAY_CHUNKS = {"litellm": 250}
+# Windows so much longer where an answer takes so long that the usual window holds hardly one of each connection.
+_LONGER = {"litellm": 4}
 _SETTLE_S = 0.3
 
 
@@ -151,7 +153,7 @@ class _Lane:
             content=REPLY_TEXT,
             connections=connections,
             warmup_s=plan.warmup_s,
-            seconds=plan.seconds,
+            seconds=plan.seconds * _LONGER.get(self.name, 1),
         )
         result, cost = self._under("bench.load", load, LoadResult)
         return PlainSample(contender=self.name, connections=connections, round=number, load=result, cost=cost)

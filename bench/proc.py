@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -57,6 +58,19 @@ def require(program: str, package: str) -> str:
     if found is None:
         raise BenchError(f"{program} is not installed; install it with: apt-get install {package}")
     return found
+
+
+def busy_share(seconds: float = 1.0) -> float:
+    """The share of all cores in use by anybody, from 0 to 1; waits `seconds` to find out."""
+
+    def times() -> tuple[int, int]:
+        fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return sum(fields), fields[3] + fields[4]  # all, and of these idle or waiting for a disk
+
+    before = times()
+    time.sleep(seconds)
+    after = times()
+    return 1 - (after[1] - before[1]) / max(1, after[0] - before[0])
 
 
 def tree(root: int) -> list[int]:

@@ -62,11 +62,15 @@ class EngineSample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, kw_only=True):
-    """Everything, raw. `absent` says why a contender or part was not measured."""
+    """Everything, raw. `absent` says why a contender or part was not measured.
+
+    `busy_before` is the share of the machine's cores that others used before anything was started.
+    """
 
     started_at: str
     commit: str
     machine: dict[str, str]
+    busy_before: float
     options: dict[str, object]
     versions: dict[str, str] = {}
     absent: dict[str, str] = {}

@@ -14,6 +14,7 @@ from bench.targets import TARGETS, Verdict
 WORKER = "weebill.gateway"
 JUDGED_AT = 64  # connections at which throughput is judged
 _MB = 1_000_000
+_QUIET = 0.05
 
 
 @dataclass(slots=True)
@@ -49,6 +50,8 @@ def rows_of(run: Run) -> list[Row]:
 def notes_of(run: Run) -> list[str]:
     """What the figures alone do not say: who is missing, what failed, where Weebill's time goes."""
     notes = [f"{name} was not measured: {reason}" for name, reason in run.absent.items()]
+    if run.busy_before > _QUIET:
+        notes.append(f"noisy: {100 * run.busy_before:.0f} % of the machine's cores were in use before the start")
     failures: dict[str, str] = {}
     for plain in run.plain:
         if plain.load.errors:
@@ -94,6 +97,10 @@ def _rounds(
     return cells
 
 
+def _of(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _rate(sample: PlainSample) -> float:
     return sample.load.requests / sample.load.seconds
 
@@ -119,18 +126,18 @@ def _request_rows(run: Run) -> list[Row]:
 
     rows = []
     for level in levels:
-        title = f"Requests/s on one core · {level} connections"
+        title = f"Requests/s on one core · {_of(level, 'connection')}"
         rows.append(Row(f"rps/{level}", "Requests", title, 0, _rounds(at[level], lambda s, _: _rate(s))))
     for level in levels:
         costs = _rounds(owned[level], lambda s, _: 1e6 * s.cost.contender / s.load.total)
-        rows.append(Row(f"cpu/{level}", "Requests", f"CPU per request, µs · {level} connections", 1, costs))
+        rows.append(Row(f"cpu/{level}", "Requests", f"CPU per request, µs · {_of(level, 'connection')}", 1, costs))
     if JUDGED_AT in at:
         busiest = f"core, % · {JUDGED_AT} connections"
         rows.append(Row("busy", "Requests", f"Use of its {busiest}", 0, _rounds(owned[JUDGED_AT], busy)))
         rows.append(Row("harness", "Requests", f"Use of the load's {busiest}", 0, _rounds(at[JUDGED_AT], harness)))
     for name in ("p50", "p99"):
         for level in levels:
-            title = f"{name} added to direct's, ms · {level} connections"
+            title = f"{name} added to direct's, ms · {_of(level, 'connection')}"
             rows.append(Row(f"{name}/{level}", "Latency", title, 3, _rounds(at[level], added(name))))
     return rows
 
@@ -171,16 +178,16 @@ def _stream_rows(run: Run) -> list[Row]:
                 base: float = getattr(direct.get(sample.round), name, 0.0) if sample.contender != "direct" else 0.0
                 return (own - base) / 1000
 
-            title = f"First chunk {name} added to direct's, ms · {level} streams"
+            title = f"First chunk {name} added to direct's, ms · {_of(level, 'stream')}"
             rows.append(Row(f"first/{name}/{level}", "Streams", title, 2, _stream_cells(found, added)))
     found = [sample for sample in run.streams if sample.measure == RELAY]
     if found:
         streams = found[0].connections
         rates = _stream_cells(found, lambda s: s.load.chunks / s.load.seconds)
-        rows.append(Row("relay", "Streams", f"Chunks/s on one core · {streams} streams", 0, rates))
+        rows.append(Row("relay", "Streams", f"Chunks/s on one core · {_of(streams, 'stream')}", 0, rates))
         owned = [sample for sample in found if sample.contender != "direct"]
         costs = _stream_cells(owned, lambda s: 1e6 * s.cost.contender / s.load.total_chunks)
-        rows.append(Row("relay/cpu", "Streams", f"CPU per chunk, µs · {streams} streams", 1, costs))
+        rows.append(Row("relay/cpu", "Streams", f"CPU per chunk, µs · {_of(streams, 'stream')}", 1, costs))
     return rows
 
 
@@ -229,6 +236,8 @@ def _engine_rows(run: Run) -> list[Row]:
         paths = {path: [sample for sample in found if sample.path == path] for path in _ENGINE_COLUMNS}
         speeds = {_ENGINE_COLUMNS[path]: Figure.of(s.tokens_per_s for s in own) for path, own in paths.items()}
         firsts = {_ENGINE_COLUMNS[path]: Figure.of(s.first_token_ms for s in own) for path, own in paths.items()}
-        rows.append(Row(f"engine/tokens/{streams}", "Local model", f"Tokens/s · {streams} streams", 1, speeds))
-        rows.append(Row(f"engine/first/{streams}", "Local model", f"First token, ms · {streams} streams", 1, firsts))
+        rows.append(Row(f"engine/tokens/{streams}", "Local model", f"Tokens/s · {_of(streams, 'stream')}", 1, speeds))
+        rows.append(
+            Row(f"engine/first/{streams}", "Local model", f"First token, ms · {_of(streams, 'stream')}", 1, firsts)
+        )
     return rows
