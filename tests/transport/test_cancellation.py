@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.transport.peer import GET, HOST, Peer, Serve, connected
+from tests.transport.peer import GET, HOST, Peer, Serve, connected, until
 from weebill.transport.server import Exchange
 
 POST = b"POST / HTTP/1.1\r\n" + HOST
@@ -106,3 +106,22 @@ async def test_pipelined_requests_of_a_client_that_left_are_not_started(serve: S
         while server.connections or server.active:
             await asyncio.sleep(0.005)
     assert started == 1
+
+
+async def test_client_that_leaves_before_its_handler_has_run_at_all(serve: Serve) -> None:
+    """The second task is cancelled between its creation and its first step, and must not stay counted."""
+    started = 0
+    sock = socket.socket()
+
+    async def handler(exchange: Exchange) -> None:
+        nonlocal started
+        started += 1
+        exchange.respond(200, b"", b"")
+        sock.close()
+
+    server, port = await serve(handler)
+    sock.connect(("127.0.0.1", port))
+    sock.sendall(GET * 2)
+    await until(lambda: started > 0 and server.connections == 0)
+    await asyncio.sleep(0.01)
+    assert (started, server.active) == (1, 0)

@@ -222,7 +222,6 @@ class ServerConnection(FlowControl):
             if rest:
                 rest = self._read_body(rest)
         if parser.method != b"OPTIONS" or not self._answer_options(exchange):
-            server.active += 1
             exchange.task = asyncio.Task(self._serve(exchange), loop=server.loop)
         return rest
 
@@ -256,6 +255,8 @@ class ServerConnection(FlowControl):
 
     async def _serve(self, exchange: Exchange) -> None:
         """Run the handler; whatever it does, the exchange ends."""
+        # Counted here and not where the task is made: one that is cancelled before its first step never gets here.
+        self.server.active += 1
         try:
             await self.server.handler(exchange)
             if not exchange.complete:
