@@ -1,9 +1,11 @@
 import json
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.cli.conftest import COMMAND, TIMEOUT_S
 from weebill.ledger.keys import KeyStore
 from weebill.supervisor.commands import Status
 
@@ -116,3 +118,21 @@ def test_a_conversation_on_a_terminal_remembers_and_forgets(weebill, gateway):
     assert "\x1b[2J" not in seen
     conversations = [[turn["content"] for turn in body["messages"]] for body in gateway.requests]
     assert conversations == [["one"], ["one", "Hello\x1b[2J", "two"], ["three"]]
+
+
+def test_the_key_of_a_run_that_is_ended_does_not_outlive_it(weebill, gateway):
+    answering, over = threading.Event(), threading.Event()
+
+    def script(body):
+        yield chunk("Hel")
+        answering.set()
+        over.wait(TIMEOUT_S)
+
+    gateway.script = script
+    process = subprocess.Popen([*COMMAND, "run", "mini", "hi"], env=weebill.env, stdout=subprocess.DEVNULL)
+    assert answering.wait(TIMEOUT_S)
+    process.terminate()
+    assert process.wait(TIMEOUT_S) == 143
+    over.set()
+    with KeyStore.open(weebill.home) as keys:
+        assert keys.count() == 0

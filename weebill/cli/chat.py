@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import typer
 
@@ -88,9 +90,15 @@ def _key(home: Home) -> Iterator[str]:
     if given := os.environ.get("WEEBILL_API_KEY"):
         yield given
         return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)  # without it, the key would stay behind
     with KeyStore.open(home) as keys:
         created = keys.create(KEY_NAME)
         try:
             yield created.secret
         finally:
             keys.revoke(created.key.id)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

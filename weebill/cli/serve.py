@@ -49,6 +49,8 @@ class Startup:
         with KeyStore.open(self._home) as keys:
             created = keys.create_first(FIRST_KEY_NAME, "admin")
         self._unshown_key = created.secret if created else None
+        if not self._quiet:
+            typer.echo("Starting ...", err=True)
         return paths
 
     def announce(self, status: Status) -> None:
