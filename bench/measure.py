@@ -240,7 +240,8 @@ class _Lane:
 def generate(module: str, load: Load | StreamLoad, result: type[_Result]) -> _Result:
     """Run a load generator in a process of its own, so that nothing else runs in it."""
     command = [sys.executable, "-m", module]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True) as process:
         try:
             output, _ = process.communicate(msgspec.json.encode(load))
         except BaseException:

@@ -15,9 +15,9 @@ from bench.rows import Row
 TITLES = {"direct": "direct", "nginx": "nginx", "weebill": "Weebill", "litellm": "LiteLLM", "portkey": "Portkey"}
 
 
-def columns_of(rows: list[Row]) -> list[str]:
-    """The contenders that any row has a cell for, in their usual order."""
-    named = {name for row in rows for name in row.cells}
+def columns_of(run: Run, rows: list[Row]) -> list[str]:
+    """The contenders that any row has a cell for, and those that could not be measured, in their usual order."""
+    named = {name for row in rows for name in row.cells} | set(run.absent)
     return [name for name in TITLES if name in named]
 
 
@@ -31,12 +31,12 @@ def _range(cell: Figure, digits: int) -> str:
 
 
 def _heading(name: str, run: Run) -> str:
-    return " ".join(filter(None, (TITLES[name], run.versions.get(name, ""))))
+    return f"{TITLES[name]} {'not measured' if name in run.absent else run.versions.get(name, '')}".rstrip()
 
 
 def print_table(console: Console, run: Run, rows: list[Row], notes: list[str]) -> None:
     """Medians, with the least and greatest round below each."""
-    columns = columns_of(rows)
+    columns = columns_of(run, rows)
     table = Table(title=f"Weebill {run.commit} beside its peers", caption="median, least to greatest of the rounds")
     table.add_column("", overflow="fold", min_width=24)
     for name in columns:
@@ -70,7 +70,7 @@ def _terminal_verdicts(row: Row) -> Iterator[Text]:
 
 def markdown(run: Run, rows: list[Row], notes: list[str]) -> str:
     """The same table for a page."""
-    columns = columns_of(rows)
+    columns = columns_of(run, rows)
     lines = [
         "# Benchmark results",
         "",
