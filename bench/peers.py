@@ -76,6 +76,7 @@ def _run(command: list[str]) -> None:
     except subprocess.TimeoutExpired as error:
         raise BenchError(f"could not be installed within {_INSTALL_TIMEOUT_S} s") from error
     if done.returncode:
-        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        reason = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "")
+        lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        errors = [line for line in lines if "error" in line.lower() and "complete log" not in line]
+        reason = "; ".join(errors or lines[-1:])
         raise BenchError(f"could not be installed: {reason[:300]}")
