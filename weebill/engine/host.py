@@ -8,12 +8,13 @@ import select
 import signal
 import sys
 import time
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from weebill.engine.errors import EngineError
 from weebill.engine.guard import killed_if_closed
-from weebill.engine.known import KNOWN_MODELS, Sampling
+from weebill.engine.known import KNOWN_MODELS, KnownModel, Sampling
 from weebill.engine.native_log import NativeLog
 from weebill.process import logs
 from weebill.process.link import LinkClosedError, SyncLink
@@ -41,6 +42,7 @@ def main() -> NoReturn:
         native = NativeLog(_log)
         logs.configure(boot.settings.log, f"engine {boot.model}")
         server = _load(link, boot, native)
+        native.keep_private()
         link.send(Ready(base_url=server.base_url, context=server.context))
         for message in link:
             if isinstance(message, Drain):
@@ -65,6 +67,7 @@ def _load(link: SyncLink, boot: Boot, native: NativeLog) -> LlamaServer:
                 boot.engine_key,
                 boot.settings.local.engine,
                 known.sampling if known else Sampling(),
+                _chat_template(known),
             )
     except ImportError as error:
         _fail(link, f"The engine is not installed ({error}). Install it with: pip install 'weebill[local]'")
@@ -79,6 +82,12 @@ def _load(link: SyncLink, boot: Boot, native: NativeLog) -> LlamaServer:
     seconds = round(time.monotonic() - started, 3)
     _log.info("model loaded", extra={"model": boot.model, "context": server.context, "seconds": seconds})
     return server
+
+
+def _chat_template(known: KnownModel | None) -> str | None:
+    if known is None or known.chat_template is None:
+        return None
+    return (resources.files("weebill.engine") / "templates" / known.chat_template).read_text()
 
 
 def _wait_until_idle(link: SyncLink, server: LlamaServer, grace_s: float) -> None:

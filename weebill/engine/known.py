@@ -23,7 +23,10 @@ class Wheel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KnownModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model whose file is known to the byte. `size` is in bytes, `sha256` in hexadecimal."""
+    """A model whose file is known to the byte. `size` is in bytes, `sha256` in hexadecimal.
+
+    `chat_template` names a file in `weebill/engine/templates` that replaces the template in the model's file.
+    """
 
     name: str
     size: int
@@ -31,6 +34,7 @@ class KnownModel(msgspec.Struct, frozen=True, kw_only=True):
     license: str
     wheel: Wheel
     sampling: Sampling
+    chat_template: str | None = None
 
 
 _MODELS = (
@@ -46,6 +50,8 @@ _MODELS = (
         ),
         # As its model card recommends; llama.cpp's default of 0.8 makes a model of this size ramble.
         sampling=Sampling(temperature=0.2, top_p=0.9),
+        # Its own does not tell it of tools.
+        chat_template="chatml_tools.jinja",
     ),
 )
 

@@ -19,8 +19,8 @@ from weebill.config.schema import EngineSettings
 from weebill.engine.errors import EngineError
 from weebill.engine.known import Sampling
 
-# llama.cpp's own level for warnings. From "debug" on it would log prompts.
-_LOG_WARNINGS = 2
+# llama.cpp's own level. Its warnings already quote from requests that it refuses.
+_LOG_ERRORS = 1
 # Prompts whose slot was taken by another conversation are kept here and need not be read again.
 _PROMPT_CACHE_MIB = 256
 # Health checks, metrics and connections that the gateway keeps idle.
@@ -50,15 +50,26 @@ class LlamaServer:
         self.context = properties.default_generation_settings.n_ctx
 
     @classmethod
-    def start(cls, model: str, path: Path, api_key: str, settings: EngineSettings, sampling: Sampling) -> Self:
+    def start(
+        cls,
+        model: str,
+        path: Path,
+        api_key: str,
+        settings: EngineSettings,
+        sampling: Sampling,
+        chat_template: str | None = None,
+    ) -> Self:
         """Load the model and serve it on a loopback port that the system chooses; returns when it answers.
 
-        Holds the interpreter's lock while it loads. Raises EngineError.
+        `chat_template` is Jinja text and replaces the model's own. Holds the interpreter's lock while it loads.
+        Raises EngineError.
         """
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(path)
         parameters.model_alias = {model}
         parameters.api_keys = [api_key]
+        if chat_template is not None:
+            parameters.chat_template = chat_template
         _set_private(parameters)
         _set_memory(parameters, settings)
         _set_threads(parameters, settings)
@@ -99,12 +110,14 @@ def _set_private(parameters: xllamacpp.CommonParams) -> None:
     """Loopback only; no pages, no view of what others ask, no change of settings, no prompts in the log."""
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = 0
-    parameters.verbosity = _LOG_WARNINGS
+    parameters.verbosity = _LOG_ERRORS
     parameters.ui = False
     parameters.endpoint_slots = False
     parameters.endpoint_props = False
     parameters.endpoint_metrics = True
     parameters.use_jinja = True
+    # As OpenAI does: an assistant's message at the end is history, not the beginning of the answer.
+    parameters.prefill_assistant = False
     parameters.timeout_read = parameters.timeout_write = _SOCKET_TIMEOUT_S
 
 

@@ -29,11 +29,16 @@ class NativeLog:
         os.set_blocking(target, False)
         os.dup2(target, 2)
         os.close(target)
+        self._private = False
         self._thread = threading.Thread(target=self._pump, args=(source,), name="native-log", daemon=True)
 
     def start(self) -> None:
         """Begin to log what was and what will be written."""
         self._thread.start()
+
+    def keep_private(self) -> None:
+        """From now on log only where an error occurred: its details may quote from a request."""
+        self._private = True
 
     def finish(self) -> list[str]:
         """Give descriptor 2 back, and return the latest errors that native code wrote."""
@@ -45,6 +50,10 @@ class NativeLog:
         with os.fdopen(source, errors="replace") as lines:
             while line := lines.readline(_MAX_LINE_CHARACTERS):
                 match = _LINE.match(line)
+                if self._private:
+                    if match:
+                        self._log.log(_LEVELS[match["level"]], match["text"].partition(":")[0])
+                    continue
                 level = _LEVELS[match["level"]] if match else logging.WARNING
                 text = (match["text"] if match else line).strip()
                 if level == logging.ERROR:

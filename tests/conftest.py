@@ -1,0 +1,3 @@
+"""Fixtures for all tests; each lives in a module of `tests/fixtures`."""
+
+pytest_plugins = ["tests.fixtures.model"]
