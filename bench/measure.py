@@ -90,9 +90,20 @@ def measure(names: list[str], plan: Plan, run: Run, step: Step) -> None:
             field[-1].rest(run, "idle")
         _plain_rounds(field, plan, run, step)
         _stream_rounds(field, plan, run, step)
-        for lane in field:
+        for lane in tuple(field):
             step(f"{plan.many:,} streams · {lane.name}")
-            run.streams.append(lane.many(plan))
+            with _drop_if_ended(lane, field, run):
+                run.streams.append(lane.many(plan))
+
+
+@contextmanager
+def _drop_if_ended(lane: _Lane, field: list[_Lane], run: Run) -> Iterator[None]:
+    """A contender that ends while it is measured is out; `run.absent` says how it ended."""
+    try:
+        yield
+    except BenchError as error:
+        run.absent[lane.name] = str(error)
+        field[:] = [other for other in field if other is not lane]
 
 
 def raise_fd_limit(wanted: int) -> int:
@@ -112,22 +123,24 @@ def raise_fd_limit(wanted: int) -> int:
 def _plain_rounds(field: list[_Lane], plan: Plan, run: Run, step: Step) -> None:
     for connections in plan.connections:
         for number in range(plan.rounds):
-            for lane in field:
+            for lane in tuple(field):
                 step(f"{connections} connections · {lane.name}")
                 if connections <= _MOST_CONNECTIONS.get(lane.name, connections):
-                    run.plain.append(lane.plain(plan, connections, number))
+                    with _drop_if_ended(lane, field, run):
+                        run.plain.append(lane.plain(plan, connections, number))
     for lane in field:
         lane.rest(run, "after")
 
 
 def _stream_rounds(field: list[_Lane], plan: Plan, run: Run, step: Step) -> None:
     for number in range(plan.rounds):
-        for lane in field:
-            for connections in plan.first_chunk_connections:
-                step(f"first chunk, {connections} streams · {lane.name}")
-                run.streams.append(lane.first_chunk(plan, connections, number))
-            step(f"relay · {lane.name}")
-            run.streams.append(lane.relay(plan, number))
+        for lane in tuple(field):
+            with _drop_if_ended(lane, field, run):
+                for connections in plan.first_chunk_connections:
+                    step(f"first chunk, {connections} streams · {lane.name}")
+                    run.streams.append(lane.first_chunk(plan, connections, number))
+                step(f"relay · {lane.name}")
+                run.streams.append(lane.relay(plan, number))
 
 
 class _Lane:
@@ -228,6 +241,8 @@ class _Lane:
             before = self._cpu()
             found = generate(module, load, result)
             after = self._cpu()
+            if service:
+                service.check()
         spent = {name: after[0][name] - before[0].get(name, 0.0) for name in after[0]}
         return found, Cost(contender=sum(spent.values()), by_process=spent, upstream=after[1] - before[1])
 

@@ -31,7 +31,8 @@ def _range(cell: Figure, digits: int) -> str:
 
 
 def _heading(name: str, run: Run) -> str:
-    return f"{TITLES[name]} {'not measured' if name in run.absent else run.versions.get(name, '')}".rstrip()
+    version = run.versions.get(name, "not measured")
+    return f"{TITLES[name]} {version}" + (", ended early" if name in run.absent and name in run.versions else "")
 
 
 def print_table(console: Console, run: Run, rows: list[Row], notes: list[str]) -> None:

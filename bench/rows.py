@@ -49,7 +49,10 @@ def rows_of(run: Run) -> list[Row]:
 
 def notes_of(run: Run) -> list[str]:
     """What the figures alone do not say: who is missing, what failed, where Weebill's time goes."""
-    notes = [f"{name} was not measured: {reason}" for name, reason in run.absent.items()]
+    notes = [
+        f"{name} {'ended early' if name in run.versions else 'was not measured'}: {reason}"
+        for name, reason in run.absent.items()
+    ]
     if run.busy_before > _QUIET:
         notes.append(f"noisy: {100 * run.busy_before:.0f} % of the machine's cores were in use before the start")
     failures: dict[str, str] = {}
