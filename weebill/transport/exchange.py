@@ -151,11 +151,13 @@ class Exchange:
         """The complete answer; `headers` are raw lines, each ended by CRLF, without framing headers."""
         if self._begin():
             head = self._head(status, headers)
-            if status not in BODILESS:
-                head = b"%bcontent-length: %d\r\n\r\n" % (head, len(body))
-                self._connection.transport.write(head if self.method == b"HEAD" else head + body)
+            if status in BODILESS:
+                data = head + b"\r\n"
+            elif self.method == b"HEAD":
+                data = b"%bcontent-length: %d\r\n\r\n" % (head, len(body))
             else:
-                self._connection.transport.write(head + b"\r\n")
+                data = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+            self._connection.transport.write(data)
             self._connection.response_ended(self)
 
     def fail(self, error: ApiError) -> None:
@@ -229,7 +231,8 @@ class Exchange:
         """Answer 101 with `headers` (`upgrade` included) and take the raw byte stream."""
         if not self._begin():
             raise ConnectionResetError("the client is gone")
-        return self._connection.upgrade(self, STATUS_LINES[101] + self._own_lines(headers))
+        head = b"%b%bx-request-id: %b\r\n%b" % (STATUS_LINES[101], headers, self.request_id.encode(), self._cors)
+        return self._connection.upgrade(self, head)
 
     # Between the exchange and its connection
 
@@ -257,10 +260,13 @@ class Exchange:
         else:
             self.keep_alive = False
             persistence = b"connection: close\r\n"
-        return b"%b%b%b" % (STATUS_LINES[status], self._own_lines(headers), persistence)
-
-    def _own_lines(self, headers: bytes) -> bytes:
-        return b"%bx-request-id: %b\r\n%b" % (headers, self.request_id.encode(), self._cors)
+        return b"%b%bx-request-id: %b\r\n%b%b" % (
+            STATUS_LINES[status],
+            headers,
+            self.request_id.encode(),
+            self._cors,
+            persistence,
+        )
 
 
 def error_lines(error: ApiError) -> bytes:

@@ -117,7 +117,7 @@ class RequestParser:
         headers = self.headers
         if len(headers) > MAX_HEADER_FIELDS:
             raise ApiError(431, f"More than {MAX_HEADER_FIELDS} header fields.", code="headers_too_large")
-        minor = self.minor = minor_version(b"%b %b " % (self.method, self.target), head)
+        minor = self.minor = minor_version(self.method, self.target, head)
         fields = self.fields = index_fields(headers)
         host = fields.get(b"host")
         if host is None or host != self._host:

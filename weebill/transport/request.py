@@ -27,12 +27,9 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, message, code="invalid_http")
 
 
-def minor_version(start_of_line: bytes, head: bytes) -> int:
-    """0 or 1 of the HTTP/1.x that the head says.
-
-    `start_of_line` is what the head must begin with (method, one space, target, one space).
-    """
-    line = start_of_line + b"HTTP/1."
+def minor_version(method: bytes, target: bytes, head: bytes) -> int:
+    """0 or 1 of the HTTP/1.x that the head says; refuses anything but single spaces around the target."""
+    line = b"%b %b HTTP/1." % (method, target)
     if head.startswith(line):
         version = head[len(line)]
         if version == 0x31:

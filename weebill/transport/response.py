@@ -34,15 +34,20 @@ class Response:
 
     async def read(self, limit: int) -> bytes:
         """The whole body; UpstreamProtocolError if it is longer than `limit` bytes."""
+        inbox = self._inbox
+        if inbox.size <= limit:
+            whole = inbox.take_all()
+            if whole is not None:
+                return whole
         parts: list[bytes] = []
         size = 0
-        async for chunk in self._inbox:
+        async for chunk in inbox:
             size += len(chunk)
             if size > limit:
                 self.close()
                 raise UpstreamProtocolError(f"the upstream's answer exceeds {limit} bytes")
             parts.append(chunk)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return b"".join(parts)
 
     def chunks(self) -> AsyncIterator[bytes]:
         """What arrived since last time, coalesced.
