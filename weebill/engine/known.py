@@ -16,6 +16,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
 
     temperature: float = 0.8
     top_p: float = 0.95
+    repetition_penalty: float = 1.0
     dry: float = 0.0
     dry_window: int = 256
 

@@ -21,6 +21,9 @@ from weebill.engine.known import Sampling
 
 # llama.cpp's own level. Its warnings already quote from requests that it refuses.
 _LOG_ERRORS = 1
+# Tokens of a prompt that are read in one step: between two steps, others get their next token and cancelled
+# requests end. Larger steps read no faster on a CPU.
+_PROMPT_STEP = 256
 # Prompts whose slot was taken by another conversation are kept here and need not be read again.
 _PROMPT_CACHE_MIB = 256
 # Health checks, metrics and connections that the gateway keeps idle.
@@ -135,6 +138,7 @@ def _set_memory(parameters: xllamacpp.CommonParams, settings: EngineSettings) ->
 
 
 def _set_threads(parameters: xllamacpp.CommonParams, settings: EngineSettings) -> None:
+    parameters.n_batch = parameters.n_ubatch = _PROMPT_STEP
     # Reading a prompt gains from every core. Writing an answer hardly does, and its threads wait for each other at
     # every step: one that shares its core with the gateway would hold up all.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -147,5 +151,6 @@ def _set_threads(parameters: xllamacpp.CommonParams, settings: EngineSettings) -
 def _set_sampling(parameters: xllamacpp.CommonParams, sampling: Sampling) -> None:
     parameters.sampling.temp = sampling.temperature
     parameters.sampling.top_p = sampling.top_p
+    parameters.sampling.penalty_repeat = sampling.repetition_penalty
     parameters.sampling.dry_multiplier = sampling.dry
     parameters.sampling.dry_penalty_last_n = sampling.dry_window
