@@ -107,7 +107,7 @@ ERRORS = [
 def test_errors_keep_the_upstreams_words(
     status: int, body: bytes, told: int, message: str, code: str | None, param: str | None
 ) -> None:
-    error = DIALECT.error(status, body, retry_after=7, upstream="acme")
+    error = DIALECT.error(call(), status, body, retry_after=7, upstream="acme")
     assert error.status == told
     assert message in error.detail.message
     assert (error.detail.code, error.detail.param) == (code, param)

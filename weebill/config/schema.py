@@ -43,7 +43,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 
 
 class EngineSettings(Section, frozen=True, kw_only=True):
-    """`[local.engine]`: how each compact model is run. `threads = 0` means one per core."""
+    """`[local.engine]`: how each compact model is run. `threads = 0` leaves a core for the rest."""
 
     context: Annotated[int, Meta(ge=256)] = 8192
     parallel: Annotated[int, Meta(ge=1, le=256)] = 4

@@ -139,10 +139,10 @@ def _set_memory(parameters: xllamacpp.CommonParams, settings: EngineSettings) ->
 
 def _set_threads(parameters: xllamacpp.CommonParams, settings: EngineSettings) -> None:
     parameters.n_batch = parameters.n_ubatch = _PROMPT_STEP
-    # Reading a prompt gains from every core. Writing an answer hardly does, and its threads wait for each other at
-    # every step: one that shares its core with the gateway would hold up all.
+    # Threads wait for each other at every step, so one whose core is taken by something else holds up all: a core is
+    # left for the rest of the machine. Writing an answer hardly gains from more than half of them.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parameters.cpuparams_batch.n_threads = settings.threads or cores
+    parameters.cpuparams_batch.n_threads = settings.threads or max(1, cores - 1)
     parameters.cpuparams.n_threads = settings.threads or max(1, cores // 2)
     # A connection holds a thread for as long as it is open, those of waiting requests included.
     parameters.n_threads_http = settings.parallel + settings.max_waiting + _SPARE_HTTP_THREADS
@@ -151,6 +151,3 @@ def _set_threads(parameters: xllamacpp.CommonParams, settings: EngineSettings) -
 def _set_sampling(parameters: xllamacpp.CommonParams, sampling: Sampling) -> None:
     parameters.sampling.temp = sampling.temperature
     parameters.sampling.top_p = sampling.top_p
-    parameters.sampling.penalty_repeat = sampling.repetition_penalty
-    parameters.sampling.dry_multiplier = sampling.dry
-    parameters.sampling.dry_penalty_last_n = sampling.dry_window

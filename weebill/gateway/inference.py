@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,7 @@ from weebill.telemetry.counters import Counters
 from weebill.transport.client import Client, Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
+from weebill.transport.status import CLIENT_CLOSED_REQUEST, SHUTTING_DOWN
 from weebill.wire import sse
 from weebill.wire.errors import ApiError
 from weebill.wire.requests import Call
@@ -27,7 +29,8 @@ from weebill.wire.requests import Call
 JSON: Final = b"content-type: application/json\r\n"
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 _MAX_ERROR_BYTES: Final = 1024 * 1024
-_CLIENT_CLOSED_REQUEST: Final = 499  # nginx's status for a client that went away first
+# What has become of a request whose handler was cancelled, by the reason. Any other: the server itself refused it.
+_CANCELLED: Final[Mapping[int, Outcome]] = {CLIENT_CLOSED_REQUEST: "client_cancelled", SHUTTING_DOWN: "gateway_error"}
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +55,6 @@ class Inference:
         self._journal = journal
         self._counters = counters
         self._in_flight: Counter[str] = Counter()
-        self._clock = asyncio.get_running_loop().time
         self.directory = directory
 
     def authenticate(self, exchange: Exchange) -> ApiKey:
@@ -80,13 +82,14 @@ class Inference:
         key = self.authenticate(exchange)
         if not self._journal.writable():
             raise _unmetered()
-        meter = Meter(exchange.request_id, key.id, endpoint.name, exchange.started_at, self._clock)
+        meter = Meter(exchange.request_id, key.id, endpoint.name, exchange.started_at)
         try:
             await self._answer(exchange, endpoint, meter)
         except ApiError as error:
             self._refuse(exchange, meter, error)
         except asyncio.CancelledError:
-            self._record(meter, _CLIENT_CLOSED_REQUEST, "client_cancelled")
+            status = exchange.cancelled_with
+            self._record(meter, status, _CANCELLED.get(status, "rejected"))
             raise
         except Exception:
             self._record(meter, 500, "gateway_error")
@@ -114,7 +117,7 @@ class Inference:
             head = upstream.head(endpoint.path) + _forwarded(exchange, upstream)
             response = await self._client.send(upstream.origin, head, body, upstream.timeouts)
             if response.status != 200:
-                raise await _upstream_error(response, upstream, meter)
+                raise await _upstream_error(call, response, upstream, meter)
             if call.stream:
                 await self._relay(exchange, response, call, upstream, meter)
             else:
@@ -134,7 +137,7 @@ class Inference:
     ) -> None:
         """A complete answer in one piece."""
         body = await response.read(MAX_ANSWER_BYTES)
-        meter.first_byte_at = self._clock()
+        meter.first_byte_at = time.monotonic()
         answer = upstream.dialect.decode(call, body)
         meter.usage = lambda: answer.usage
         self._settle(meter, 200, "ok")
@@ -151,7 +154,7 @@ class Inference:
                 events = stream.feed(data)
                 if events:
                     if not meter.first_byte_at:
-                        meter.first_byte_at = self._clock()
+                        meter.first_byte_at = time.monotonic()
                         exchange.start(200, sse.HEADERS)
                     exchange.write(events)
                     await exchange.drain()
@@ -164,7 +167,7 @@ class Inference:
             self._break_off(exchange, failure, upstream, meter)
             return
         if not meter.first_byte_at:
-            meter.first_byte_at = self._clock()
+            meter.first_byte_at = time.monotonic()
             exchange.start(200, sse.HEADERS)
         self._end(exchange, end, 200, "ok", meter)
 
@@ -231,14 +234,14 @@ def _forwarded(exchange: Exchange, upstream: Upstream) -> bytes:
     return b"".join(b"%b: %b\r\n" % (name, value) for name, value in exchange.headers if name in wanted)
 
 
-async def _upstream_error(response: Response, upstream: Upstream, meter: Meter) -> ApiError:
+async def _upstream_error(call: Call, response: Response, upstream: Upstream, meter: Meter) -> ApiError:
     """What an answer with another status than 200 means for the client."""
     meter.usage = nothing_used
     body = await response.read(_MAX_ERROR_BYTES)
     if 400 <= response.status < 500:
         meter.blame = "rejected"
     retry_after = retry_after_seconds(response.header(b"retry-after"))
-    return upstream.dialect.error(response.status, body, retry_after, upstream.name)
+    return upstream.dialect.error(call, response.status, body, retry_after, upstream.name)
 
 
 def _unmetered() -> ApiError:

@@ -59,5 +59,5 @@ class Dialect(Protocol):
     def stream(self, call: Call) -> StreamDecoder:
         """A decoder for the stream that answers `call`."""
 
-    def error(self, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
         """What the client is told of an upstream's answer with a status other than 200."""

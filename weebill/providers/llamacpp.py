@@ -1,20 +1,204 @@
 """llama.cpp's server: OpenAI's dialect with quirks.
 
+Its grammars bind an answer to a schema; what they do not do by themselves is done here: answers that end
+(`bounded_schema`), and tool calls for compact models, whose templates know of none (`tool_text`).
+
 Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
 """
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from weebill.providers.base import Answer, StreamDecoder
+from weebill.providers.bounded_schema import Json, Schema, bounded
 from weebill.providers.openai import OpenAIDialect
+from weebill.providers.tool_answers import ToolAnswers, ToolStream
+from weebill.providers.usage import estimate
 from weebill.wire.errors import ApiError
+from weebill.wire.requests import Call, ChatRequest, CompletionRequest, FunctionDefinition
+
+_encode = msgspec.json.encode
+_FIELD: Final = re.compile(r"Field '(\w+)'")
+
+# Fields that llama.cpp would pass over without a word.
+_UNSUPPORTED: Final = {
+    "audio": "answers in speech",
+    "best_of": "best_of",
+    "echo": "echo",
+    "function_call": "function_call; use tool_choice",
+    "functions": "functions; use tools",
+    "prediction": "predicted outputs",
+    "suffix": "suffix",
+    "web_search_options": "web search",
+}
+_HARMLESS: Final = {b"null", b"false", b"1", b'""', b"[]"}
+
+# Inside an answer bound to a schema, quotes and line breaks must not hide a loop from the penalty on repetition.
+_LOOP_GUARD: Final = {
+    "dry_multiplier": Raw(b"0.8"),
+    "dry_allowed_length": Raw(b"4"),
+    "dry_sequence_breakers": Raw(b'["<|im_end|>"]'),
+}
 
 
 class LlamaCppDialect(OpenAIDialect):
     """For the engine hosts of this machine."""
 
-    def error(self, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
-        """OpenAI's `context_length_exceeded` for a prompt beyond the window."""
-        error = super().error(status, body, retry_after, upstream)
+    def encode(self, call: Call, model: str) -> bytes:
+        """The body, with bounded schemas. Raises ApiError 400 for what llama.cpp cannot do."""
+        _refuse(call)
+        fields = dict(call.fields)
+        if isinstance(call.request, ChatRequest):
+            schema = _schema(call.request)
+            if schema is not None:
+                fields["response_format"] = _json_schema(schema)
+                fields = {**_LOOP_GUARD, **fields}
+            if _bound_to_tools(call.request):
+                # The grammar is what makes the call; "none" keeps llama.cpp from looking for one in the text.
+                fields["tool_choice"] = Raw(b'"none"')
+        return super().encode(Call(call.request, fields), model)
+
+    def decode(self, call: Call, body: bytes) -> Answer:
+        """The answer, its text turned into tool calls where it is one."""
+        answer = super().decode(call, body)
+        if isinstance(call.request, ChatRequest) and call.request.tools:
+            return Answer(_tool_answers(call.request).decode(body), answer.usage)
+        if isinstance(call.request, CompletionRequest) and _has_many_prompts(call.request):
+            # llama.cpp reports the usage of the first alone.
+            return Answer(body, estimate(call, completion_bytes=len(body)))
+        return answer
+
+    def stream(self, call: Call) -> StreamDecoder:
+        """A relay; one that turns text into tool calls where tools are offered."""
+        relay = super().stream(call)
+        if isinstance(call.request, ChatRequest) and call.request.tools:
+            return ToolStream(relay, _tool_answers(call.request))
+        return relay
+
+    def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+        """llama.cpp's error, with OpenAI's `context_length_exceeded` for a prompt beyond the window."""
+        error = super().error(call, status, body, retry_after, upstream)
         if error.detail.type == "exceed_context_size_error":
-            return ApiError(400, error.detail.message, code="context_length_exceeded", param="messages")
+            param = "messages" if isinstance(call.request, ChatRequest) else "prompt"
+            return ApiError(400, error.detail.message, code="context_length_exceeded", param=param)
+        field = _FIELD.search(error.detail.message)
+        if field and error.status == 400:
+            return ApiError(400, error.detail.message, code="invalid_value", param=field[1])
         return error
+
+
+def _refuse(call: Call) -> None:
+    """Raise ApiError 400 for what would be ignored or answered with 500."""
+    for name, what in _UNSUPPORTED.items():
+        if bytes(call.fields.get(name, b"null")) not in _HARMLESS:
+            raise _unsupported(name, what)
+    if not isinstance(call.request, ChatRequest):
+        return
+    for at, message in enumerate(call.request.messages):
+        for part_at, part in enumerate(message.content if isinstance(message.content, list) else ()):
+            if part.type != "text":
+                raise _unsupported(f"messages[{at}].content[{part_at}].type", f"'{part.type}' input")
+    for at, tool in enumerate(call.request.tools or ()):
+        if tool.type != "function" or tool.function is None:
+            raise _unsupported(f"tools[{at}].type", f"'{tool.type}' tools")
+
+
+def _unsupported(param: str, what: str) -> ApiError:
+    return ApiError(400, f"This model does not support {what}.", code="unsupported_parameter", param=param)
+
+
+def _has_many_prompts(request: CompletionRequest) -> bool:
+    prompt = request.prompt
+    return isinstance(prompt, list) and len(prompt) > 1 and not isinstance(prompt[0], int)
+
+
+def _bound_to_tools(request: ChatRequest) -> bool:
+    """Whether the answer must be a tool call."""
+    return bool(request.tools) and request.tool_choice not in (None, "none", "auto")
+
+
+def _schema(request: ChatRequest) -> Schema | None:
+    """What the answer is bound to; None if to nothing."""
+    if _bound_to_tools(request):
+        return _call_schema(_callable(request))
+    form = request.response_format
+    if form is None or form.json_schema is None or form.json_schema.schema is None:
+        return None
+    return _plain(form.json_schema.schema)
+
+
+def _callable(request: ChatRequest) -> list[FunctionDefinition]:
+    """The functions that `tool_choice` leaves. Raises ApiError 400 if it names another."""
+    functions = [tool.function for tool in request.tools or () if tool.function is not None]
+    if request.tool_choice == "required":
+        return functions
+    try:
+        choice = msgspec.convert(_plain(request.tool_choice), _NamedChoice)
+    except msgspec.ValidationError as error:
+        raise ApiError(400, f"Invalid tool_choice: {error}.", code="invalid_value", param="tool_choice") from error
+    named = [function for function in functions if function.name == choice.function.name]
+    if not named:
+        message = f"tool_choice names '{choice.function.name}', which is not among the tools."
+        raise ApiError(400, message, code="invalid_value", param="tool_choice")
+    return named
+
+
+class _Named(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _NamedChoice(msgspec.Struct, frozen=True):
+    """`tool_choice` as an object; other types than "function" are not for this model."""
+
+    function: _Named
+
+
+def _call_schema(functions: list[FunctionDefinition]) -> Schema:
+    """The schema of `{"name", "arguments"}` for any one of `functions`."""
+    definitions: Schema = {}
+    calls: list[Json] = []
+    for function in functions:
+        parameters = _plain(function.parameters or {"type": "object"})
+        for table in ("$defs", "definitions"):
+            # References start at the root, and so must what they refer to.
+            moved = parameters.pop(table, None)
+            if isinstance(moved, dict):
+                known = definitions.setdefault(table, {})
+                assert isinstance(known, dict)  # noqa: S101 - set above
+                if any(name in known and known[name] != each for name, each in moved.items()):
+                    message = (
+                        f"The tools define '{table}' of the same name differently, which this model cannot keep apart."
+                    )
+                    raise ApiError(400, message, code="unsupported_parameter", param="tools")
+                known.update(moved)
+        calls.append(
+            {
+                "type": "object",
+                "properties": {"name": {"const": function.name}, "arguments": parameters},
+                "required": ["name", "arguments"],
+                "additionalProperties": False,
+            }
+        )
+    body: Schema = {"anyOf": calls} if len(calls) > 1 else dict(calls[0]) if isinstance(calls[0], dict) else {}
+    return {**body, **definitions}
+
+
+def _plain(value: object) -> Schema:
+    """Raw fields as plain values."""
+    decoded: Schema = msgspec.json.decode(_encode(value), type=dict[str, object])
+    return decoded
+
+
+def _json_schema(schema: Schema) -> Raw:
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": bounded(schema), "strict": True}}
+    return Raw(_encode(form))
+
+
+def _tool_answers(request: ChatRequest) -> ToolAnswers:
+    names = frozenset(tool.function.name for tool in request.tools or () if tool.function is not None)
+    return ToolAnswers(names, bound=_bound_to_tools(request), offered=request.tool_choice != "none")

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import Answer
+from weebill.providers.base import Answer, StreamDecoder
 from weebill.providers.openai_stream import OpenAIStream
 from weebill.providers.usage import UsageReport, estimate
 from weebill.wire.errors import ApiError
@@ -53,10 +53,10 @@ class OpenAIDialect:
             return Answer(body, completion.usage.usage())
         return Answer(body, estimate(call, completion_bytes=sum(len(memoryview(c)) for c in completion.choices)))
 
-    def stream(self, call: Call) -> OpenAIStream:
+    def stream(self, call: Call) -> StreamDecoder:
         return OpenAIStream(call)
 
-    def error(self, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
         """The upstream's own error, under a status that blames whom it should."""
         detail = _error_detail(body)
         message = detail.message or f"The upstream '{upstream}' answered with status {status}."

@@ -1,0 +1,162 @@
+"""Grammars that hold llama.cpp to a JSON schema, for the request's `grammar` field.
+
+Its own `response_format` lets whitespace, strings and lists run on until the window is full: of 60 objects by random
+schemas the compact model finished half. These grammars allow no free whitespace and bound what the schema leaves
+open. Tightening is safe: what fits the bounded schema fits the schema. Bounds are in characters, and a token is at
+least one.
+
+llama.cpp answers without any constraint where it cannot compile a grammar, so what it would not compile is refused
+here. Source: https://github.com/guidance-ai/llguidance/blob/main/docs/json_schema.md
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from weebill.wire.errors import ApiError
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Schema = Mapping[str, Json]
+
+# The characters that all strings and lists of one answer share.
+ROOM: Final = 3000
+_LONGEST_STRING = 1000
+_SHORTEST_STRING = 16
+_LARGEST_INTEGER = 2**53 - 1
+_DEEPEST = 64
+
+_ANNOTATIONS = frozenset(
+    {"$schema", "$id", "$comment", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"}
+)
+_KEYWORDS = _ANNOTATIONS | {
+    *("type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "$defs", "definitions"),
+    *("properties", "required", "additionalProperties", "items", "prefixItems", "minItems", "maxItems"),
+    *("minLength", "maxLength", "pattern", "format"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+}
+_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"})
+_TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
+_RANGES = (("minimum", "maximum"), ("minLength", "maxLength"), ("minItems", "maxItems"))
+# Look-around and back references, which a grammar cannot express.
+_IRREGULAR = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9]")
+_FORM = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+
+
+def json_grammar(schema: Schema, param: str) -> str:
+    """A grammar for one JSON value by `schema`. Raises ApiError 400 that names the field `param`."""
+    return f"%llguidance {{}}\nstart: {_value(schema, param)}"
+
+
+def tool_call_grammar(tools: Sequence[tuple[str, Schema]], opening: str, closing: str, *, many: bool) -> str:
+    """A grammar for a call of one of `tools` (name and schema of its arguments), or for `many` in a row.
+
+    Each is `opening {"name": ..., "arguments": {...}} closing`. Raises ApiError 400 that names the field `tools`.
+    """
+    calls = " | ".join(
+        _value(
+            {
+                "type": "object",
+                "properties": {"name": {"const": name}, "arguments": dict(arguments)},
+                "required": ["name", "arguments"],
+                "additionalProperties": False,
+            },
+            "tools",
+        )
+        for name, arguments in tools
+    )
+    before, after = (msgspec.json.encode(marker).decode() for marker in (opening, closing))
+    return f"%llguidance {{}}\nstart: call{'{1,8}' if many else ''}\ncall: {before} ({calls}) {after}"
+
+
+def _value(schema: Schema, param: str) -> str:
+    bounded = _bounded(schema, ROOM, param, "$", 0)
+    return f"%json {msgspec.json.encode({**bounded, 'x-guidance': _FORM}).decode()}"
+
+
+def _bounded(schema: Json | Schema, room: int, param: str, path: str, depth: int) -> dict[str, Json]:
+    """`schema` with bounds where it has none, so that what fits it takes about `room` characters."""
+    if schema is True:
+        return {}
+    if not isinstance(schema, Mapping):
+        raise _refused(param, path, "is not a schema object")
+    if depth > _DEEPEST:
+        raise _refused(param, path, "is nested too deeply")
+    _check(schema, param, path)
+    tight: dict[str, Json] = {name: value for name, value in schema.items() if name not in _ANNOTATIONS}
+    for name in ("$defs", "definitions"):
+        if name in tight:
+            tight[name] = _each(tight[name], room // 4, param, f"{path}.{name}", depth)
+    for name in ("anyOf", "oneOf", "allOf"):
+        branches = tight.get(name)
+        if isinstance(branches, list):
+            tight[name] = [
+                _bounded(branch, room, param, f"{path}.{name}[{i}]", depth + 1) for i, branch in enumerate(branches)
+            ]
+    if isinstance(properties := tight.get("properties"), dict) and properties:
+        share = max(1, (room - sum(map(len, properties))) // len(properties))
+        tight["properties"] = _each(properties, share, param, path, depth)
+    if isinstance(extra := tight.get("additionalProperties"), dict):
+        tight["additionalProperties"] = _bounded(extra, math.isqrt(room), param, f"{path}.*", depth + 1)
+    types = _types_of(schema)
+    if "array" in types:
+        count = max(1, math.isqrt(room))
+        lowest = schema.get("minItems")
+        tight.setdefault("maxItems", max(count, lowest) if isinstance(lowest, int) else count)
+        tight["items"] = _bounded(schema.get("items", True), room // count, param, f"{path}[]", depth + 1)
+        if isinstance(first := tight.get("prefixItems"), list):
+            tight["prefixItems"] = [
+                _bounded(item, room // count, param, f"{path}[{i}]", depth + 1) for i, item in enumerate(first)
+            ]
+    if "string" in types and not tight.keys() & {"enum", "const", "pattern", "format"}:
+        length = min(_LONGEST_STRING, max(_SHORTEST_STRING, room))
+        lowest = schema.get("minLength")
+        tight.setdefault("maxLength", max(length, lowest) if isinstance(lowest, int) else length)
+    if "integer" in types and not tight.keys() & {"enum", "const", "multipleOf"}:
+        if "exclusiveMinimum" not in tight:
+            tight.setdefault("minimum", -_LARGEST_INTEGER)
+        if "exclusiveMaximum" not in tight:
+            tight.setdefault("maximum", _LARGEST_INTEGER)
+    return tight
+
+
+def _each(schemas: Json, room: int, param: str, path: str, depth: int) -> Json:
+    if not isinstance(schemas, dict):
+        raise _refused(param, path, "is not an object of schemas")
+    return {name: _bounded(schema, room, param, f"{path}.{name}", depth + 1) for name, schema in schemas.items()}
+
+
+def _types_of(schema: Schema) -> frozenset[str]:
+    types = schema.get("type")
+    if isinstance(types, str):
+        return frozenset({types})
+    return frozenset(name for name in types if isinstance(name, str)) if isinstance(types, list) else frozenset()
+
+
+def _check(schema: Schema, param: str, path: str) -> None:
+    """Refuse what llama.cpp would not compile."""
+    if unknown := sorted(schema.keys() - _KEYWORDS):
+        raise _refused(param, path, f"uses {unknown[0]!r}, which local models do not support")
+    if unknown := sorted(_types_of(schema) - _TYPES):
+        raise _refused(param, path, f"has the unknown type {unknown[0]!r}")
+    kind = schema.get("format")
+    if kind is not None and kind not in _FORMATS:
+        raise _refused(param, path, f"has the format {kind!r}; local models support {', '.join(sorted(_FORMATS))}")
+    pattern = schema.get("pattern")
+    if isinstance(pattern, str) and _IRREGULAR.search(pattern):
+        raise _refused(param, path, "has a pattern with look-around or back references")
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and not reference.startswith("#"):
+        raise _refused(param, path, f"refers to {reference!r}, outside of the schema")
+    for low, high in _RANGES:
+        least, most = schema.get(low), schema.get(high)
+        if isinstance(least, int | float) and isinstance(most, int | float) and least > most:
+            raise _refused(param, path, f"has a {low} above its {high}")
+
+
+def _refused(param: str, path: str, problem: str) -> ApiError:
+    return ApiError(400, f"Invalid schema: {path} {problem}.", code="invalid_json_schema", param=param)

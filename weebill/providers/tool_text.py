@@ -1,0 +1,134 @@
+"""Tool calls out of what a model writes, piece by piece.
+
+Either the model was bound to write one call, `{"name": ..., "arguments": {...}}`, or it was free to answer or to call
+with `<tool_call>{...}</tool_call>`, the form that Hermes made common and `weebill/engine/templates` teaches.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Protocol
+
+import msgspec
+from msgspec import Raw
+
+_HEAD: Final = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*')
+_CLOSING: Final = re.compile(r"[\s}]*\Z")
+_OPEN: Final = "<tool_call>"
+_CALL: Final = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|(?=<tool_call>)|\Z)", re.DOTALL)
+
+
+class FunctionDelta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A piece of a call: its name at the beginning, then its arguments as JSON text."""
+
+    arguments: str
+    name: str | None = None
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A piece of the tool call number `index`; `id` and `type` come with the first."""
+
+    index: int
+    function: FunctionDelta
+    id: str | None = None
+    type: str | None = None
+
+
+Delta = str | ToolCallDelta
+
+
+class ToolText(Protocol):
+    """What one choice has said so far."""
+
+    def feed(self, text: str) -> list[Delta]:
+        """What `text` adds: text for the client as it is, or pieces of tool calls."""
+
+    def finish(self, complete: bool) -> list[Delta]:
+        """What was held back; `complete` is False if the answer was cut by a limit."""
+
+    @property
+    def called(self) -> bool:
+        """Whether a tool is called."""
+
+
+def first_delta(identity: str, index: int, name: str, arguments: str) -> ToolCallDelta:
+    """The beginning of a call; ids are made from the answer's, so the same bytes give the same call."""
+    return ToolCallDelta(index, FunctionDelta(arguments, name), f"call_{identity}_{index}", "function")
+
+
+class BoundCall:
+    """The text of a model that is bound to write one call."""
+
+    def __init__(self, identity: str) -> None:
+        self._identity = identity
+        self._held = ""
+        self.called = False
+
+    def feed(self, text: str) -> list[Delta]:
+        self._held += text
+        deltas: list[Delta] = []
+        if not self.called:
+            head = _HEAD.match(self._held)
+            if head is None:
+                return []
+            self.called = True
+            self._held = self._held[head.end() :]
+            deltas.append(first_delta(self._identity, 0, msgspec.json.decode(head[1], type=str), ""))
+        # The braces at the end may be the call's own, which are not part of its arguments.
+        closing = _CLOSING.search(self._held)
+        end = closing.start() if closing else len(self._held)
+        if end:
+            deltas.append(ToolCallDelta(0, FunctionDelta(self._held[:end])))
+            self._held = self._held[end:]
+        return deltas
+
+    def finish(self, complete: bool) -> list[Delta]:
+        rest = self._held.rstrip()
+        if not self.called:
+            return [self._held] if self._held else []
+        if complete:
+            rest = rest.removesuffix("}").rstrip()
+        return [ToolCallDelta(0, FunctionDelta(rest))] if rest else []
+
+
+class FreeText:
+    """The text of a model that may answer or call one of the tools named `names`."""
+
+    def __init__(self, identity: str, names: frozenset[str]) -> None:
+        self._identity = identity
+        self._names = names
+        self._held = ""
+        self._plain = False
+        self.called = False
+
+    def feed(self, text: str) -> list[Delta]:
+        if self._plain:
+            return [text] if text else []
+        self._held += text
+        beginning = self._held.lstrip()
+        if beginning.startswith(_OPEN) or _OPEN.startswith(beginning):
+            return []
+        self._plain = True
+        held, self._held = self._held, ""
+        return [held]
+
+    def finish(self, complete: bool) -> list[Delta]:
+        calls = [call for text in _CALL.findall(self._held) if (call := _decode_call(text)) is not None]
+        if not calls or any(name not in self._names for name, _ in calls):
+            return [self._held] if self._held else []
+        self.called = True
+        return [first_delta(self._identity, index, *call) for index, call in enumerate(calls)]
+
+
+class _Call(msgspec.Struct, frozen=True):
+    name: str
+    arguments: Raw = Raw(b"{}")
+
+
+def _decode_call(text: str) -> tuple[str, str] | None:
+    """The name and the arguments of a call; None if it is none."""
+    try:
+        call = msgspec.json.decode(text, type=_Call)
+    except msgspec.DecodeError:
+        return None
+    return call.name, bytes(call.arguments).decode()
