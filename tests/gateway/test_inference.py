@@ -23,6 +23,7 @@ from tests.fixtures.upstream import (
 )
 from tests.fixtures.worker import RunningWorker
 from weebill.ledger.keys import KeyStore
+from weebill.process.messages import Drain
 
 CHAT = "/v1/chat/completions"
 HELLO: dict[str, object] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
@@ -299,10 +300,7 @@ async def test_a_client_that_leaves_takes_the_upstream_call_with_it(
     upstream.script = stream(*[chunk("x")] * 1000, pause_s=0.01) if streamed else hang()
     reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
     body = json.dumps(STREAMED if streamed else HELLO).encode()
-    head = (
-        f"POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {worker.key}\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    writer.write(head.encode() + body)
+    writer.write(post_head(worker, len(body)) + body)
     for _ in range(3 * streamed):
         await reader.readuntil(chunk("x"))
     async with asyncio.timeout(5):
@@ -316,6 +314,60 @@ async def test_a_client_that_leaves_takes_the_upstream_call_with_it(
     assert (record.status, record.outcome, record.measured) == (499, "client_cancelled", False)
     assert record.prompt_tokens > 0
     assert (record.completion_tokens > 0) == streamed
+
+
+def post_head(worker: RunningWorker, length: int) -> bytes:
+    """The head of a chat request with a body of that many bytes."""
+    lines = (f"POST {CHAT} HTTP/1.1", "host: x", f"authorization: Bearer {worker.key}", f"content-length: {length}")
+    return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"
+
+
+async def test_a_body_too_large_is_recorded_as_what_the_client_was_told(worker: RunningWorker) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
+    writer.write(post_head(worker, 10**12) + b"{")
+    assert b" 413 " in await reader.readline()
+    writer.close()
+    record = await worker.record()
+    assert (record.status, record.outcome) == (413, "rejected")
+
+
+async def test_what_a_drain_cuts_off_is_not_put_down_to_the_client(worker: RunningWorker, upstream: Upstream) -> None:
+    upstream.script = hang()
+    call = asyncio.create_task(worker.client.post(CHAT, json=HELLO))
+    async with asyncio.timeout(5):
+        while not upstream.requests:
+            await asyncio.sleep(0.005)
+    worker.link.send(Drain(grace_s=0.05))
+    with pytest.raises(httpx.TransportError):
+        await call
+    assert await asyncio.wait_for(worker.process.wait(), 5) == 0
+    record = await worker.record()
+    assert (record.status, record.outcome, record.measured) == (503, "gateway_error", False)
+
+
+async def test_times_are_finer_than_milliseconds(worker: RunningWorker) -> None:
+    for _ in range(5):
+        await worker.client.post(CHAT, json=HELLO)
+    await worker.record(5)
+    assert any(record.total_us % 1000 for record in worker.records())
+    assert any(record.first_byte_us % 1000 for record in worker.records())
+
+
+async def test_connections_and_requests_under_way_are_shown(worker: RunningWorker, upstream: Upstream) -> None:
+    async def shown(connections: int, in_flight: int) -> None:
+        lines = {f'weebill_connections{{worker="0"}} {connections}', f'weebill_in_flight{{worker="0"}} {in_flight}'}
+        async with asyncio.timeout(5):
+            while not lines <= set((await worker.client.get("/metrics")).text.splitlines()):
+                await asyncio.sleep(0.05)
+
+    upstream.script = hang()
+    await shown(1, 0)
+    _, writer = await asyncio.open_connection("127.0.0.1", worker.port)
+    body = json.dumps(HELLO).encode()
+    writer.write(post_head(worker, len(body)) + body)
+    await shown(2, 1)
+    writer.close()
+    await shown(1, 0)
 
 
 async def test_no_more_requests_at_once_than_the_upstream_may_have(worker: RunningWorker, upstream: Upstream) -> None:

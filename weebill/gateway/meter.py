@@ -18,17 +18,16 @@ class Meter:
     """
 
     __slots__ = (
-        "_clock", "_endpoint", "_key_id", "_request_id", "_settled", "_started", "blame", "first_byte_at",
+        "_endpoint", "_key_id", "_request_id", "_settled", "_started", "blame", "first_byte_at",
         "model_asked", "model_served", "stream", "upstream", "usage",
     )  # fmt: skip
 
-    def __init__(self, request_id: str, key_id: str, endpoint: str, started: float, clock: Callable[[], float]) -> None:
-        """`started` is a reading of `clock`, which counts seconds."""
+    def __init__(self, request_id: str, key_id: str, endpoint: str, started: float) -> None:
+        """`started`, like `first_byte_at`, is a reading of `time.monotonic()` in seconds."""
         self._request_id = request_id
         self._key_id = key_id
         self._endpoint = endpoint
         self._started = started
-        self._clock = clock
         self._settled = False
         self.model_asked = ""
         self.model_served = ""
@@ -43,7 +42,7 @@ class Meter:
         if self._settled:
             return None
         self._settled = True
-        elapsed = self._clock() - self._started
+        elapsed = time.monotonic() - self._started
         usage = self.usage()
         return UsageRecord(
             self._request_id,

@@ -10,13 +10,14 @@ import asyncio
 import logging
 import socket
 import struct
+import time
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 from weebill.transport.body import BodyReader
 from weebill.transport.cors import preflight_lines
 from weebill.transport.duplex import Duplex
-from weebill.transport.exchange import Exchange, error_lines
+from weebill.transport.exchange import Exchange
 from weebill.transport.flow import FlowControl, Inbox
 from weebill.transport.limits import (
     LINGER_IDLE_S,
@@ -26,7 +27,7 @@ from weebill.transport.limits import (
     WRITE_HIGH_WATER,
 )
 from weebill.transport.parser import RequestParser
-from weebill.transport.status import STATUS_LINES
+from weebill.transport.status import CLIENT_CLOSED_REQUEST, STATUS_LINES
 from weebill.wire.errors import ApiError
 
 if TYPE_CHECKING:
@@ -96,13 +97,13 @@ class ServerConnection(FlowControl):
         self.resume_writing()
         if self._raw is not None:
             self._raw.end()
-        self._client_gone()
+        self._cancel(CLIENT_CLOSED_REQUEST)
         self._exchange = None
 
     def eof_received(self) -> None:
         if self._raw is not None:
             self._raw.end()
-        self._client_gone()
+        self._cancel(CLIENT_CLOSED_REQUEST)
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -115,7 +116,7 @@ class ServerConnection(FlowControl):
     def sweep(self, now: float) -> None:
         """Act on the deadlines that have passed at `now`."""
         if now > self.send_deadline:
-            self.abandon()
+            self.abandon(CLIENT_CLOSED_REQUEST)
         elif now > self.deadline:
             self._too_late(now)
         elif (
@@ -134,9 +135,9 @@ class ServerConnection(FlowControl):
             return True
         return False
 
-    def abandon(self) -> None:
-        """Cancel the handler and cut the connection: the time for finishing is over."""
-        self._client_gone()
+    def abandon(self, status: int) -> None:
+        """Cancel the handler and cut the connection: the time for finishing is over; `status` says why."""
+        self._cancel(status)
         self.cut()
 
     def cut(self, *, reset: bool = False) -> None:
@@ -195,11 +196,12 @@ class ServerConnection(FlowControl):
         server = self.server
         begun = parser.in_head
         if not begun:
-            self._started_at = server.loop.time()
+            # The loop's own time has the granularity of milliseconds in uvloop.
+            self._started_at = time.monotonic()
         rest = parser.read_head(data, server.settings.max_header_bytes)
         if rest is None:
             if not begun and parser.in_head:
-                self.deadline = self._started_at + server.settings.header_timeout_s
+                self.deadline = server.loop.time() + server.settings.header_timeout_s
             return b""
         origin = parser.fields.get(b"origin")
         exchange = self._exchange = Exchange(
@@ -298,10 +300,12 @@ class ServerConnection(FlowControl):
             return True
         return False
 
-    def _client_gone(self) -> None:
+    def _cancel(self, status: int) -> None:
+        """End the exchange without an answer; `status` tells the handler why."""
         exchange = self._exchange
         if exchange is not None and not exchange.complete:
             exchange.complete = True
+            exchange.cancelled_with = status
             if exchange.task is not None:
                 exchange.task.cancel()
 
@@ -352,12 +356,13 @@ class ServerConnection(FlowControl):
             request_id = self.server.next_request_id().encode()
             self.transport.write(
                 b"%b%bx-request-id: %b\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
-                % (STATUS_LINES[error.status], error_lines(error), request_id, len(body), body)
+                % (STATUS_LINES[error.status], error.headers(), request_id, len(body), body)
             )
             self._close(linger=True)
         elif not exchange.complete:
             task = exchange.task
             exchange.keep_alive = False
+            exchange.cancelled_with = error.status
             self._end_with(exchange, error)
             if task is not None:
                 task.cancel()

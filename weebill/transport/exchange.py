@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from weebill.transport.duplex import Duplex
 from weebill.transport.flow import Inbox
 from weebill.transport.parser import RequestParser
-from weebill.transport.status import BODILESS, STATUS_LINES
+from weebill.transport.status import BODILESS, SHUTTING_DOWN, STATUS_LINES
 from weebill.wire.errors import ApiError
 
 if TYPE_CHECKING:
@@ -27,9 +27,10 @@ class Exchange:
     """A request whose head is complete, and the response to it.
 
     `target` is as sent; `path` and `query` are its parts (without scheme, host or `?`). `headers` has
-    lower-case names. `started_at` is the loop's time of the request's first byte, in seconds. `responded` is
-    true once an answer has begun; `complete` once it has ended or the client is gone. When the client goes away,
-    or the server itself answers (400, 408, 413), the handler is cancelled and what it still writes is ignored.
+    lower-case names. `started_at` is what `time.monotonic()` said at the request's first byte, in seconds.
+    `responded` is true once an answer has begun; `complete` once it has ended or the client is gone. When the client
+    goes away, the server itself answers (400, 408, 413), or the process ends, the handler is cancelled and what it
+    still writes is ignored; `cancelled_with` is then the status that says why (499, that of the answer, or 503).
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class Exchange:
         "_inbox",
         "_unsent",
         "_whole",
+        "cancelled_with",
         "complete",
         "headers",
         "keep_alive",
@@ -77,6 +79,7 @@ class Exchange:
         self._inbox: Inbox | None = None
         self.responded = False
         self.complete = False
+        self.cancelled_with = SHUTTING_DOWN
         self.task: asyncio.Task[None] | None = None
 
     # The request
@@ -267,12 +270,6 @@ class Exchange:
             self._cors,
             persistence,
         )
-
-
-def error_lines(error: ApiError) -> bytes:
-    """The header lines of an answer that says this error."""
-    retry = b"" if error.retry_after is None else b"retry-after: %d\r\n" % error.retry_after
-    return b"content-type: application/json\r\n" + retry
 
 
 Handler = Callable[[Exchange], Coroutine[None, None, None]]

@@ -12,6 +12,7 @@ from weebill.transport.connection import ServerConnection
 from weebill.transport.cors import Cors
 from weebill.transport.exchange import Exchange, Handler
 from weebill.transport.limits import CANCEL_GRACE_S, MAX_REFUSALS
+from weebill.transport.status import SHUTTING_DOWN
 from weebill.transport.sweeper import Sweeper
 from weebill.transport.tls import server_context
 from weebill.wire.errors import ApiError
@@ -81,7 +82,7 @@ class Server:
             connection.close_if_idle()
         await self._quiet(grace_s)
         for connection in tuple(self._sweeper.members):
-            connection.abandon()
+            connection.abandon(SHUTTING_DOWN)
         await self._quiet(CANCEL_GRACE_S)
 
     async def _quiet(self, timeout_s: float) -> None:
