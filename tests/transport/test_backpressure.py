@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import psutil
+import pytest
 
 from tests.transport.peer import GET, HOST, Peer, Serve, Upstream, connected, read_request, until
 from weebill.transport.client import Client, Timeouts
@@ -63,6 +64,30 @@ async def test_client_at_a_byte_a_second_on_a_large_stream(serve: Serve, client:
             assert 0 < buffered < WRITE_HIGH_WATER + READ_HIGH_WATER + 2 * ONE_READ
             assert process.memory_info().rss - before < 30_000_000
         await until(lambda: server.active == 0 and client.connections == 0)
+
+
+@pytest.mark.parametrize("method", [b"GET", b"OPTIONS"])
+async def test_pipelining_client_that_does_not_read_its_answers(method: bytes, serve: Serve) -> None:
+    """However many requests it sends, its answers do not pile up; and when it reads, they go on."""
+    answered = 0
+
+    async def handler(exchange: Exchange) -> None:
+        nonlocal answered
+        answered += 1
+        exchange.respond(200, b"", b"x" * 20_000)
+
+    server, port = await serve(handler)
+    count = 3_000 if method == b"GET" else 200_000
+    request = method + (b" / " if method == b"GET" else b" * ") + b"HTTP/1.1\r\n" + HOST + b"\r\n"
+    async with connected(port, limit=1024) as peer:
+        peer.send(request * count)
+        await until(lambda: any(connection.write_paused for connection in server._sweeper.members))
+        [connection] = server._sweeper.members
+        await asyncio.sleep(0.3)
+        assert answered < count
+        assert connection.transport.get_write_buffer_size() < WRITE_HIGH_WATER + 20_000 + ONE_READ
+        for _ in range(3_000):
+            assert (await peer.reply()).status in (200, 204)
 
 
 async def test_reading_goes_on_when_the_client_does(serve: Serve) -> None:

@@ -49,6 +49,21 @@ async def test_drain(serve: Serve) -> None:
     assert server.active == server.connections == 0
 
 
+async def test_raw_streams_are_not_waited_for(serve: Serve) -> None:
+    async def handler(exchange: Exchange) -> None:
+        stream = exchange.upgrade(b"connection: upgrade\r\nupgrade: raw\r\n")
+        stream.write(b"hello")
+        assert await stream.read() == b""
+
+    server, port = await serve(handler)
+    async with connected(port) as peer:
+        peer.send(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\n")
+        await peer.reply()
+        assert await peer.reader.readexactly(5) == b"hello"
+        await asyncio.wait_for(server.drain(30), 5)
+        assert await peer.closed()
+
+
 async def test_grace_ends(serve: Serve) -> None:
     booked = asyncio.Event()
 

@@ -112,6 +112,9 @@ class ServerConnection(FlowControl):
     def resume_writing(self) -> None:
         self.send_deadline = inf
         super().resume_writing()
+        exchange = self._exchange
+        if exchange is not None and exchange.complete and exchange.task is None:
+            self._go_on()
 
     def sweep(self, now: float) -> None:
         """Act on the deadlines that have passed at `now`."""
@@ -128,12 +131,10 @@ class ServerConnection(FlowControl):
             # Reading goes on after a pause that was ours, not the client's.
             self.deadline = now + self.server.settings.body_timeout_s
 
-    def close_if_idle(self) -> bool:
-        """Close a connection that is between requests."""
-        if self._state == _HEAD and not self._parser.in_head:
+    def close_if_idle(self) -> None:
+        """Close a connection that is between requests, or a raw stream: it has no end to wait for."""
+        if self._state == _RAW or (self._state == _HEAD and not self._parser.in_head):
             self._close()
-            return True
-        return False
 
     def abandon(self, status: int) -> None:
         """Cancel the handler and cut the connection: the time for finishing is over; `status` says why."""
@@ -331,6 +332,9 @@ class ServerConnection(FlowControl):
         if self.server.draining:
             # The response began before the drain and promised to keep the connection.
             self._close()
+            return
+        if self.write_paused:
+            # Answers to requests that follow would pile up for a client that does not read.
             return
         self._exchange = None
         self._state = _HEAD

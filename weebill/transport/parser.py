@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -12,6 +13,8 @@ from weebill.transport.request import bad_request, check_host, framing, index_fi
 from weebill.wire.errors import ApiError
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
+# Allowed before a request (RFC 9112 section 2.2). Not one by one: a flood of them would cost the square of its size.
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)++")
 _SPENT: Final = HttpRequestParser(None)
 
 
@@ -68,9 +71,9 @@ class RequestParser:
         else:
             self.target = b""
             self.headers = []
-        while data.startswith(b"\r\n"):  # allowed before a request (RFC 9112 section 2.2)
-            data = data[2:]
-            fed = max(fed - 2, 0)
+        if empty := _EMPTY_LINES.match(data):
+            data = data[empty.end() :]
+            fed = max(fed - empty.end(), 0)
         end = data.find(_END_OF_HEAD, max(fed - 3, 0)) + 4
         if end > limit or (end == 3 and len(data) > limit):
             raise ApiError(431, f"The request's head exceeds {limit} bytes.", code="headers_too_large")
