@@ -10,11 +10,16 @@ import msgspec
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     """Sampling where a request says nothing; a request's own values win.
 
+    `dry` is the strength of the penalty on repeating what was just said, 0 for none ("Don't Repeat Yourself",
+    https://github.com/oobabooga/text-generation-webui/pull/5677), which looks back `dry_window` tokens.
     `repetition_penalty` divides the odds of the last 64 tokens; 1 is none.
     """
 
     temperature: float = 0.8
     top_p: float = 0.95
+    dry: float = 0.0
+    dry_window: int = 256
+    repetition_penalty: float = 1.0
 
 
 class Wheel(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,10 +56,9 @@ _MODELS = (
             version="0.1.2",
             size=92_871_040,
         ),
-        # As its model card recommends; llama.cpp's default of 0.8 makes a model of this size ramble. And it falls
-        # into loops that end only with the window: of 48 short answers 6 did with a penalty on repeated sequences
-        # (DRY), none with one on repeated tokens; of 60 objects by a schema 30 did with neither.
-        sampling=Sampling(temperature=0.2, top_p=0.9, repetition_penalty=1.1),
+        # As its model card recommends; llama.cpp's default of 0.8 makes a model of this size ramble, and without the
+        # penalties it falls into loops that end only with the window.
+        sampling=Sampling(temperature=0.2, top_p=0.9, dry=0.8, repetition_penalty=1.05),
         # Its own does not tell it of tools, nor where no system message does, to come to the point.
         chat_template="chatml_tools.jinja",
     ),

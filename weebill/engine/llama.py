@@ -151,3 +151,6 @@ def _set_threads(parameters: xllamacpp.CommonParams, settings: EngineSettings) -
 def _set_sampling(parameters: xllamacpp.CommonParams, sampling: Sampling) -> None:
     parameters.sampling.temp = sampling.temperature
     parameters.sampling.top_p = sampling.top_p
+    parameters.sampling.dry_multiplier = sampling.dry
+    parameters.sampling.dry_penalty_last_n = sampling.dry_window
+    parameters.sampling.penalty_repeat = sampling.repetition_penalty

@@ -1,7 +1,7 @@
 """llama.cpp's server: OpenAI's dialect with quirks.
 
-Its grammars bind an answer to a schema; what they do not do by themselves is done here: answers that end
-(`bounded_schema`), and tool calls for compact models, whose templates know of none (`tool_text`).
+A grammar of our own binds an answer to a schema (`llamacpp_grammar`), so that it ends; and a compact model's text
+becomes tool calls (`tool_answers`), for which llama.cpp finds no form in its template.
 
 Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
 """
@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.base import Answer, StreamDecoder
-from weebill.providers.bounded_schema import Json, Schema, bounded
+from weebill.providers.llamacpp_grammar import Json, json_grammar
 from weebill.providers.openai import OpenAIDialect
 from weebill.providers.tool_answers import ToolAnswers, ToolStream
 from weebill.providers.usage import estimate
@@ -38,27 +38,24 @@ _UNSUPPORTED: Final = {
 }
 _HARMLESS: Final = {b"null", b"false", b"1", b'""', b"[]"}
 
-# Inside an answer bound to a schema, quotes and line breaks must not hide a loop from the penalty on repetition.
-_LOOP_GUARD: Final = {
-    "dry_multiplier": Raw(b"0.8"),
-    "dry_allowed_length": Raw(b"4"),
-    "dry_sequence_breakers": Raw(b'["<|im_end|>"]'),
-}
+Schema = dict[str, Json]
+_ANY_OBJECT: Final[Schema] = {"type": "object"}
 
 
 class LlamaCppDialect(OpenAIDialect):
     """For the engine hosts of this machine."""
 
     def encode(self, call: Call, model: str) -> bytes:
-        """The body, with bounded schemas. Raises ApiError 400 for what llama.cpp cannot do."""
+        """The body, with a grammar for what the answer is bound to. Raises ApiError 400 for what cannot be done."""
         _refuse(call)
         fields = dict(call.fields)
         if isinstance(call.request, ChatRequest):
+            bound = _bound_to_tools(call.request)
             schema = _schema(call.request)
             if schema is not None:
-                fields["response_format"] = _json_schema(schema)
-                fields = {**_LOOP_GUARD, **fields}
-            if _bound_to_tools(call.request):
+                fields.pop("response_format", None)
+                fields["grammar"] = Raw(_encode(json_grammar(schema, "tools" if bound else "response_format")))
+            if bound:
                 # The grammar is what makes the call; "none" keeps llama.cpp from looking for one in the text.
                 fields["tool_choice"] = Raw(b'"none"')
         return super().encode(Call(call.request, fields), model)
@@ -127,8 +124,10 @@ def _schema(request: ChatRequest) -> Schema | None:
     if _bound_to_tools(request):
         return _call_schema(_callable(request))
     form = request.response_format
-    if form is None or form.json_schema is None or form.json_schema.schema is None:
+    if form is None or form.type == "text":
         return None
+    if form.json_schema is None or form.json_schema.schema is None:
+        return _ANY_OBJECT
     return _plain(form.json_schema.schema)
 
 
@@ -192,11 +191,6 @@ def _plain(value: object) -> Schema:
     """Raw fields as plain values."""
     decoded: Schema = msgspec.json.decode(_encode(value), type=dict[str, object])
     return decoded
-
-
-def _json_schema(schema: Schema) -> Raw:
-    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": bounded(schema), "strict": True}}
-    return Raw(_encode(form))
 
 
 def _tool_answers(request: ChatRequest) -> ToolAnswers:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -50,27 +50,6 @@ _FORM = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": 
 def json_grammar(schema: Schema, param: str) -> str:
     """A grammar for one JSON value by `schema`. Raises ApiError 400 that names the field `param`."""
     return f"%llguidance {{}}\nstart: {_value(schema, param)}"
-
-
-def tool_call_grammar(tools: Sequence[tuple[str, Schema]], opening: str, closing: str, *, many: bool) -> str:
-    """A grammar for a call of one of `tools` (name and schema of its arguments), or for `many` in a row.
-
-    Each is `opening {"name": ..., "arguments": {...}} closing`. Raises ApiError 400 that names the field `tools`.
-    """
-    calls = " | ".join(
-        _value(
-            {
-                "type": "object",
-                "properties": {"name": {"const": name}, "arguments": dict(arguments)},
-                "required": ["name", "arguments"],
-                "additionalProperties": False,
-            },
-            "tools",
-        )
-        for name, arguments in tools
-    )
-    before, after = (msgspec.json.encode(marker).decode() for marker in (opening, closing))
-    return f"%llguidance {{}}\nstart: call{'{1,8}' if many else ''}\ncall: {before} ({calls}) {after}"
 
 
 def _value(schema: Schema, param: str) -> str:
