@@ -21,6 +21,7 @@ from weebill.transport.client import (
     UpstreamTimeout,
 )
 from weebill.transport.limits import MAX_RESPONSE_HEAD_BYTES, MAX_WAITERS
+from weebill.transport.upstream import UpstreamConnection
 
 GET = b"GET / HTTP/1.1\r\nhost: test\r\n"
 POST = b"POST / HTTP/1.1\r\nhost: test\r\n"
@@ -425,6 +426,48 @@ async def test_waiter_gets_a_fresh_connection_for_one_that_closed(client: Client
         responses = await asyncio.gather(*(client.send(origin, GET, b"", SLOW) for _ in range(4)))
         assert [await response.read(10) for response in responses] == [b"ok"] * 4
         assert upstream.accepted == 4
+
+
+async def test_waiters_of_an_upstream_that_hangs_up_after_each_answer(client: Client) -> None:
+    """A connection that is handed on may be gone before it is used, although its upstream promised to keep it."""
+    async with Upstream(answering(OK, close=True)) as upstream:
+        origin = Origin(host="127.0.0.1", port=upstream.origin.port, max_connections=2)
+        async with asyncio.timeout(10):
+            responses = await asyncio.gather(*(client.send(origin, POST, b"x", SLOW) for _ in range(40)))
+        assert [await response.read(10) for response in responses] == [b"ok"] * 40
+        await until(lambda: client.connections == 0)
+        assert not client._pools
+
+
+@pytest.mark.parametrize("moment", ["cancelled", "hung up"])
+async def test_connection_that_is_lost_while_it_is_made(
+    moment: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends it, its place in the pool is given back once."""
+    faults: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    made = UpstreamConnection.connection_made
+
+    def disturbed(self: UpstreamConnection, transport: asyncio.Transport) -> None:
+        made(self, transport)
+        if moment == "cancelled":
+            asking.cancel()
+        else:
+            self.eof_received()
+            transport.close()
+
+    async with Upstream(answering(OK[:-1])) as upstream:
+        origin = Origin(host="127.0.0.1", port=upstream.origin.port, max_connections=2)
+        await client.send(origin, GET, b"", SLOW)
+        monkeypatch.setattr(UpstreamConnection, "connection_made", disturbed)
+        asking = asyncio.create_task(client.send(origin, GET, b"", SLOW))
+        with pytest.raises((UpstreamConnectError, asyncio.CancelledError)):
+            await asking
+        monkeypatch.undo()
+        assert client._pools[origin]._size == client.connections == 1
+        client.close()
+        assert not client._pools
+        assert not faults
 
 
 async def test_streamed_body_evicts_an_idle_connection_of_a_full_pool(client: Client) -> None:

@@ -68,18 +68,14 @@ class Client:
         if pool is None:
             pool = self._open_pool(origin)
         if isinstance(body, bytes):
-            connection = pool.take()
-            if connection is not None:
-                try:
-                    return await connection.exchange(head, body, timeouts)
-                except StaleConnectionError:
-                    # If it was the last one, the pool is gone with it.
-                    pool = self._pools.get(origin) or self._open_pool(origin)
-        connection = await pool.open(timeouts.connect)
-        try:
-            return await connection.exchange(head, body, timeouts)
-        except StaleConnectionError:
-            raise UpstreamCut("the upstream closed the connection without an answer") from None
+            connection = pool.take() or await pool.open(timeouts.connect, fresh=False)
+            try:
+                return await connection.exchange(head, body, timeouts)
+            except StaleConnectionError:
+                # If it was the last one, the pool is gone with it.
+                pool = self._pools.get(origin) or self._open_pool(origin)
+        connection = await pool.open(timeouts.connect, fresh=True)
+        return await connection.exchange(head, body, timeouts)
 
     def close(self) -> None:
         """Close every connection; answers under way are cut."""
@@ -96,6 +92,8 @@ class Client:
         self._pools[origin] = pool
         return pool
 
-    def _forget(self, origin: Origin) -> None:
-        """An origin has no connection left; it may never be asked again."""
-        del self._pools[origin]
+    def _forget(self, pool: Pool) -> None:
+        """A pool has no connection left; its origin may never be asked again."""
+        # A request that waited may have used it once more after it was forgotten.
+        if self._pools.get(pool.origin) is pool:
+            del self._pools[pool.origin]

@@ -20,7 +20,7 @@ class Pool:
     `on_empty` is called when no connection and no waiter is left.
     """
 
-    __slots__ = ("_idle", "_loop", "_on_empty", "_origin", "_size", "_sweeper", "_tls", "_waiters", "idle_expiry_s")
+    __slots__ = ("_idle", "_loop", "_on_empty", "_size", "_sweeper", "_tls", "_waiters", "idle_expiry_s", "origin")
 
     def __init__(
         self,
@@ -28,9 +28,9 @@ class Pool:
         tls: ssl.SSLContext | None,
         idle_expiry_s: float,
         sweeper: Sweeper[UpstreamConnection],
-        on_empty: Callable[[Origin], None],
+        on_empty: Callable[[Pool], None],
     ) -> None:
-        self._origin = origin
+        self.origin = origin
         self._tls = tls
         self.idle_expiry_s = idle_expiry_s
         self._sweeper = sweeper
@@ -46,30 +46,33 @@ class Pool:
         """An idle connection, if there is one."""
         return self._idle.pop() if self._idle else None
 
-    async def open(self, timeout_s: float) -> UpstreamConnection:
-        """A fresh connection, or with the pool exhausted the next that comes free, within `timeout_s`.
+    async def open(self, timeout_s: float, *, fresh: bool) -> UpstreamConnection:
+        """A fresh connection within `timeout_s`; with the pool exhausted, unless `fresh`, the next that comes free.
 
         Raises UpstreamConnectError, UpstreamTimeout("connect") or PoolFull.
         """
         waiting = False
         try:
             async with asyncio.timeout(timeout_s):
-                if self._size < self._origin.max_connections:
-                    self._size += 1
-                elif self._idle:
-                    self._size += 1
-                    self._idle[0].fail(UpstreamCut("evicted"))
-                else:
+                while self._size >= self.origin.max_connections and not self._idle:
                     waiting = True
                     connection = await self._wait()
                     waiting = False
-                    if connection is not None:
+                    if connection is None:
+                        return await self._connect()
+                    if connection.closed:  # since it came free, and before this task ran
+                        continue
+                    if not fresh:
                         return connection
+                    self._idle.append(connection)
+                self._size += 1
+                if self._size > self.origin.max_connections:
+                    self._idle[0].fail(UpstreamCut("evicted"))
                 return await self._connect()
         except TimeoutError:
             if waiting:
                 raise PoolFull(
-                    f"all {self._origin.max_connections} connections to {self._origin.authority} are in use"
+                    f"all {self.origin.max_connections} connections to {self.origin.authority} are in use"
                 ) from None
             raise UpstreamTimeout("connect") from None
 
@@ -97,11 +100,11 @@ class Pool:
                 return
         self._size -= 1
         if not self._size:
-            self._on_empty(self._origin)
+            self._on_empty(self)
 
     async def _wait(self) -> UpstreamConnection | None:
         if len(self._waiters) >= MAX_WAITERS:
-            raise PoolFull(f"{MAX_WAITERS} requests wait for a connection to {self._origin.authority}")
+            raise PoolFull(f"{MAX_WAITERS} requests wait for a connection to {self.origin.authority}")
         waiter: asyncio.Future[UpstreamConnection | None] = self._loop.create_future()
         self._waiters.append(waiter)
         try:
@@ -112,7 +115,7 @@ class Pool:
                 connection = waiter.result()
                 if connection is None:
                     self._free_slot()
-                else:
+                elif not connection.closed:
                     self.release(connection)
             elif waiter in self._waiters:
                 self._waiters.remove(waiter)
@@ -120,12 +123,14 @@ class Pool:
 
     async def _connect(self) -> UpstreamConnection:
         """Use the slot that is counted already; gives it back on failure."""
-        origin = self._origin
+        origin = self.origin
+        connection = UpstreamConnection(self, self._loop)
         try:
             if origin.path:
-                _, connection = await self._loop.create_unix_connection(self._make, origin.path)
+                await self._loop.create_unix_connection(lambda: connection, origin.path)
             else:
-                _, connection = await self._loop.create_connection(self._make, origin.host, origin.port, ssl=self._tls)
+                await self._loop.create_connection(lambda: connection, origin.host, origin.port, ssl=self._tls)
+            connection.open()
         except BaseException as error:
             self._free_slot()
             if isinstance(error, (OSError, UnicodeError)):
@@ -133,6 +138,3 @@ class Pool:
             raise
         self._sweeper.add(connection)
         return connection
-
-    def _make(self) -> UpstreamConnection:
-        return UpstreamConnection(self, self._loop)

@@ -24,7 +24,7 @@ _IDLE: Final = 0  # in the pool
 _HEAD: Final = 1  # waiting for the response's head
 _BODY: Final = 2
 _RAW: Final = 3  # after a 101
-_CLOSED: Final = 4
+_CLOSED: Final = 4  # or not open yet
 
 # Methods whose empty body is announced; others have none (RFC 9110 section 8.6).
 _WITH_BODY: Final = (b"POST ", b"PUT ", b"PATCH ")
@@ -66,7 +66,7 @@ class UpstreamConnection(FlowControl):
         self._pool = pool
         self._loop = loop
         self._parser = HttpResponseParser(self)
-        self._state = _IDLE
+        self._state = _CLOSED
         self._used = False
         # Of the exchange under way
         self._head = b""
@@ -85,6 +85,17 @@ class UpstreamConnection(FlowControl):
         self._first_byte_timeout = inf
         self._idle_timeout = inf
         self._touched = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is of no more use."""
+        return self._state == _CLOSED
+
+    def open(self) -> None:
+        """Be of use from now on, when the pool knows of it. Raises ConnectionError if the upstream has left already."""
+        if self.transport.is_closing():
+            raise ConnectionResetError("closed at once")
+        self._state = _IDLE
 
     # Sending
 
@@ -151,6 +162,7 @@ class UpstreamConnection(FlowControl):
         elif state != _BODY:
             # Nothing was asked: whatever this is, it must not become the answer to the next request.
             self.fail(UpstreamProtocolError("the upstream sent bytes without a request"))
+            self.transport.abort()
             return
         self._touched = True
         try:
