@@ -1,0 +1,237 @@
+"""llama.cpp's quirks: what is refused, what an answer is bound to, and text that becomes tool calls."""
+
+import json
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weebill.providers.llamacpp import LlamaCppDialect
+from weebill.wire.errors import ApiError
+from weebill.wire.requests import Call, decode_chat, decode_completion
+from weebill.wire.sse import DONE
+
+DIALECT = LlamaCppDialect()
+PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": PARAMETERS}}
+TIME = {"type": "function", "function": {"name": "get_time"}}
+
+
+def chat(**fields: object) -> Call:
+    messages = [{"role": "user", "content": "hi"}]
+    return decode_chat(msgspec.json.encode({"model": "m", "messages": messages, **fields}))
+
+
+def sent(**fields: object) -> dict[str, object]:
+    body: dict[str, object] = json.loads(DIALECT.encode(chat(**fields), "smollm2:135m"))
+    return body
+
+
+def completion(**fields: object) -> Call:
+    return decode_completion(msgspec.json.encode({"model": "m", "prompt": "hi", **fields}))
+
+
+def test_what_needs_no_help_passes_as_it_came() -> None:
+    assert sent(temperature=0.5, x_new=[1]) == {
+        "model": "smollm2:135m",
+        "messages": [{"role": "user", "content": "hi"}],
+        "temperature": 0.5,
+        "x_new": [1],
+    }
+
+
+IMAGE = [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "x"}}]}]
+REFUSED = [
+    (chat(messages=IMAGE), "messages[0].content[1].type"),
+    (chat(tools=[{"type": "custom", "custom": {"name": "x"}}]), "tools[0].type"),
+    (chat(functions=[{"name": "f"}]), "functions"),
+    (chat(web_search_options={}), "web_search_options"),
+    (chat(tools=[WEATHER], tool_choice={"type": "function", "function": {"name": "other"}}), "tool_choice"),
+    (chat(tools=[WEATHER], tool_choice={"type": "custom"}), "tool_choice"),
+    (completion(echo=True), "echo"),
+    (completion(best_of=3), "best_of"),
+    (completion(suffix="end"), "suffix"),
+]
+
+
+@pytest.mark.parametrize(("call", "param"), REFUSED)
+def test_what_would_be_ignored_is_refused(call: Call, param: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        DIALECT.encode(call, "m")
+    assert (caught.value.status, caught.value.detail.param) == (400, param)
+
+
+@pytest.mark.parametrize("fields", [{"echo": False}, {"best_of": 1}, {"suffix": None}, {"suffix": ""}])
+def test_defaults_are_not_refused(fields: dict[str, object]) -> None:
+    DIALECT.encode(completion(**fields), "m")
+
+
+def test_a_schema_becomes_a_grammar() -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": PARAMETERS, "strict": True}}
+    body = sent(response_format=form)
+    assert "response_format" not in body
+    grammar = str(body["grammar"])
+    assert '"city"' in grammar
+    assert '"maxLength"' in grammar
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [
+        ("required", ["get_weather", "get_time"]),
+        ({"type": "function", "function": {"name": "get_time"}}, ["get_time"]),
+    ],
+)
+def test_a_forced_call_becomes_a_grammar_for_it(choice: object, names: list[str]) -> None:
+    body = sent(tools=[WEATHER, TIME], tool_choice=choice)
+    assert body["tool_choice"] == "none"
+    assert body["tools"] == [WEATHER, TIME]  # the template shows them
+    grammar = str(body["grammar"])
+    assert [name for name in ["get_weather", "get_time"] if f'"{name}"' in grammar] == names
+
+
+def test_tools_that_define_the_same_name_differently_cannot_be_kept_apart() -> None:
+    def tool(name: str, definition: object) -> object:
+        parameters = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": definition}}
+        return {"type": "function", "function": {"name": name, "parameters": parameters}}
+
+    with pytest.raises(ApiError) as caught:
+        sent(tools=[tool("a", {"type": "string"}), tool("b", {"type": "integer"})], tool_choice="required")
+    assert caught.value.detail.param == "tools"
+    sent(tools=[tool("a", {"type": "string"}), tool("b", {"type": "string"})], tool_choice="required")
+
+
+CALL = '{"name": "get_weather", "arguments": {"city": "Pa\\"ris", "days": {"n": [1, {}]}}}'
+ARGUMENTS = {"city": 'Pa"ris', "days": {"n": [1, {}]}}
+FORCED = chat(tools=[WEATHER], tool_choice="required", stream=True)
+FREE = chat(tools=[WEATHER], stream=True)
+
+
+def answer(text: str, finish: str = "stop") -> bytes:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
+    usage = {"prompt_tokens": 5, "completion_tokens": 3}
+    return msgspec.json.encode({"id": "chatcmpl-abc", "choices": [choice], "usage": usage, "x_new": 1.50})
+
+
+def decoded(call: Call, text: str, finish: str = "stop") -> dict[str, object]:
+    body = json.loads(DIALECT.decode(call, answer(text, finish)).body)
+    assert body["x_new"] == 1.5
+    choice: dict[str, object] = body["choices"][0]
+    return choice
+
+
+def check_call(choice: dict[str, object]) -> None:
+    message = choice["message"]
+    assert isinstance(message, dict)
+    [call] = message["tool_calls"]
+    assert (message["content"], choice["finish_reason"]) == (None, "tool_calls")
+    assert (call["id"], call["type"], call["function"]["name"]) == ("call_abc_0", "function", "get_weather")
+    assert json.loads(call["function"]["arguments"]) == ARGUMENTS
+
+
+@pytest.mark.parametrize("text", [CALL, f" {CALL}\n", CALL.replace('{"name": ', '{\n "name" :\n')])
+def test_a_bound_answer_is_a_call(text: str) -> None:
+    check_call(decoded(FORCED, text))
+
+
+@pytest.mark.parametrize("text", [f"<tool_call>\n{CALL}\n</tool_call>", f" <tool_call>{CALL}"])
+def test_a_free_answer_may_be_a_call(text: str) -> None:
+    check_call(decoded(FREE, text))
+
+
+def test_several_calls_in_one_answer() -> None:
+    text = f"<tool_call>{CALL}</tool_call>\n<tool_call>{CALL}</tool_call>"
+    message = decoded(FREE, text)["message"]
+    assert isinstance(message, dict)
+    assert [call["id"] for call in message["tool_calls"]] == ["call_abc_0", "call_abc_1"]
+
+
+PLAIN = [
+    "Hello <tool_call> there",
+    "<tool_call>not JSON</tool_call>",
+    '<tool_call>{"name": "unknown", "arguments": {}}</tool_call>',
+    "<tool",
+    "<b>bold</b>",
+]
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_what_is_no_call_stays_text(text: str) -> None:
+    choice = decoded(FREE, text)
+    assert choice["message"] == {"role": "assistant", "content": text}
+    assert choice["finish_reason"] == "stop"
+    assert "".join(streamed(FREE, list(text))["content"]) == text
+
+
+def test_a_call_cut_by_a_limit_keeps_its_reason() -> None:
+    choice = decoded(FORCED, CALL[:-20], "length")
+    assert choice["finish_reason"] == "length"
+    message = choice["message"]
+    assert isinstance(message, dict)
+    assert CALL.endswith(message["tool_calls"][0]["function"]["arguments"] + CALL[-20:])
+
+
+def streamed(call: Call, pieces: list[str], finish: str = "stop") -> dict[str, list[str]]:
+    """What the client gets of a stream that says `pieces`."""
+
+    def chunk(delta: object, reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        return b"data: " + msgspec.json.encode({"id": "chatcmpl-abc", "choices": [choice]}) + b"\n\n"
+
+    sent = [chunk({"role": "assistant", "content": None}), *[chunk({"content": piece}) for piece in pieces]]
+    usage = b'data: {"id":"chatcmpl-abc","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":3}}\n\n'
+    stream = DIALECT.stream(call)
+    out = b"".join([stream.feed(each) for each in [*sent, chunk({}, finish), usage, DONE]]) + stream.finish()
+    assert out.endswith(DONE)
+    assert stream.usage.measured
+    got: dict[str, list[str]] = {"content": [], "names": [], "ids": [], "arguments": [], "reasons": [], "roles": []}
+    for block in out.removesuffix(DONE).removesuffix(b"\n\n").split(b"\n\n"):
+        choice = json.loads(block.removeprefix(b"data: "))["choices"][0]
+        delta = choice["delta"]
+        got["roles"] += [delta["role"]] if "role" in delta else []
+        got["content"] += [delta["content"]] if delta.get("content") is not None else []
+        got["reasons"] += [choice["finish_reason"]] if choice["finish_reason"] is not None else []
+        for piece in delta.get("tool_calls", []):
+            got["ids"] += [piece["id"]] if "id" in piece else []
+            got["names"] += [piece["function"]["name"]] if "name" in piece["function"] else []
+            got["arguments"].append(piece["function"]["arguments"])
+    return got
+
+
+@given(st.lists(st.integers(0, len(CALL)), max_size=8))
+def test_a_bound_call_streams_however_it_is_cut(cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), len(CALL)]
+    got = streamed(FORCED, [CALL[start:end] for start, end in pairwise(edges)])
+    assert (got["content"], got["names"], got["ids"]) == ([], ["get_weather"], ["call_abc_0"])
+    assert (got["reasons"], got["roles"]) == (["tool_calls"], ["assistant"])
+    assert json.loads("".join(got["arguments"])) == ARGUMENTS
+
+
+@given(st.lists(st.integers(0, len(CALL) + 23), max_size=8))
+def test_a_free_call_streams_however_it_is_cut(cuts: list[int]) -> None:
+    text = f"<tool_call>{CALL}</tool_call>"
+    edges = [0, *sorted(cuts), len(text)]
+    got = streamed(FREE, [text[start:end] for start, end in pairwise(edges)])
+    assert (got["content"], got["names"], got["reasons"]) == ([], ["get_weather"], ["tool_calls"])
+    assert json.loads("".join(got["arguments"])) == ARGUMENTS
+
+
+def test_plain_text_is_not_held_back() -> None:
+    stream = DIALECT.stream(FREE)
+    event = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n'
+    assert b'"content":"Hi"' in stream.feed(event)
+
+
+@pytest.mark.parametrize(("call", "param"), [(chat(), "messages"), (completion(), "prompt")])
+def test_a_prompt_beyond_the_window(call: Call, param: str) -> None:
+    body = b'{"error":{"code":400,"message":"too long","type":"exceed_context_size_error","n_ctx":8192}}'
+    error = DIALECT.error(call, 400, body, None, "local")
+    assert (error.status, error.detail.code, error.detail.param) == (400, "context_length_exceeded", param)
+    assert error.detail.type == "invalid_request_error"
+
+
+def test_a_field_that_llama_cpp_names() -> None:
+    body = b'{"error":{"code":400,"message":"Field \'n\': Value must be between 1 <= value <= 4, but got 5"}}'
+    assert DIALECT.error(chat(), 400, body, None, "local").detail.param == "n"
