@@ -50,7 +50,7 @@ async def test_a_key_may_come_in_a_header(console: Console, admin: str) -> None:
 
 
 async def test_without_a_key_nothing_is_pushed(console: Console) -> None:
-    for message in ("", "x", "{}", "[]", '{"api_key": 1}', '{"api_key": "sk-wb-nobody"}'):
+    for message in ("", "x", "{}", "[]", '{"api_key": 1}', '{"api_key": "sk-wb-nobody"}', b"{}", b"\xff"):
         async with connect(console) as socket:
             await socket.send(message)
             assert (await closed_with(socket))[0] == 4401

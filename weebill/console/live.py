@@ -84,11 +84,11 @@ class LiveFeed:
 
 async def _first_message(socket: WebSocket) -> bytes:
     """The key in the first message. Raises ApiError, TimeoutError, WebSocketDisconnect."""
-    async with asyncio.timeout(_KEY_TIMEOUT_S):
-        text = await socket.receive_text()
     try:
+        async with asyncio.timeout(_KEY_TIMEOUT_S):
+            text = await socket.receive_text()
         return msgspec.json.decode(text, type=Hello).api_key.encode()
-    except (msgspec.MsgspecError, UnicodeError):
+    except (KeyError, msgspec.MsgspecError, UnicodeError):  # KeyError: the message is not text
         raise ApiError(401, 'The first message must be {"api_key": "sk-wb-..."}.') from None
 
 

@@ -53,13 +53,7 @@ class App:
                 self._routes[prefix + endpoint.path.encode()] = (b"POST", self._inference_at(endpoint))
 
     async def __call__(self, exchange: Exchange) -> None:
-        """Answer one exchange."""
-        try:
-            await self._dispatch(exchange)
-        except ApiError as error:
-            exchange.fail(error)
-
-    async def _dispatch(self, exchange: Exchange) -> None:
+        """Answer one exchange. Raises ApiError for what is to be answered so."""
         route = self._routes.get(exchange.path)
         if route is not None:
             method, serve = route

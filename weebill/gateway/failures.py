@@ -42,11 +42,11 @@ def retry_after_seconds(value: bytes | None) -> int | None:
     if value is None:
         return None
     text = value.decode("latin-1").strip()
-    if text.isdecimal():
-        return int(text)
     try:
+        if text.isdecimal():
+            return int(text)
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

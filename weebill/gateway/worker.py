@@ -15,11 +15,13 @@ from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.gateway.app import App
 from weebill.gateway.inference import Inference
+from weebill.ledger.database import LedgerError
 from weebill.ledger.journal import JournalWriter
 from weebill.ledger.keyring import KeyRing
+from weebill.ledger.keys import read_pepper
 from weebill.process import logs
 from weebill.process.link import Link
-from weebill.process.messages import Boot, Drain, Engines, EngineState, Ready, Reload
+from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Ready, Reload
 from weebill.routing.directory import Directory
 from weebill.telemetry.counters import Counters
 from weebill.telemetry.exposition import expose
@@ -33,15 +35,15 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """What a worker process holds."""
+    """What a worker process holds. Raises LedgerError or OSError for what it needs and cannot have."""
 
     def __init__(self, boot: Boot) -> None:
         home = Home(Path(boot.home))
         self._name = f"worker-{boot.index}"
         self._settings = boot.settings
         self._engines: tuple[EngineState, ...] = boot.engines
+        self._keyring = KeyRing(home.database, read_pepper(home.pepper))
         self._created = int(home.pepper.stat().st_mtime)
-        self._keyring = KeyRing(home.database, home.pepper.read_bytes())
         self._journal = JournalWriter(home.journal, boot.index, boot.settings.metering, boot.settings.server.workers)
         self._counters = Counters(home.counters, boot.index)
         self._client = Client()
@@ -61,9 +63,9 @@ class Worker:
         drained = asyncio.create_task(self._drained.wait())
         link.send(Ready())
         try:
-            await asyncio.wait({following, drained}, return_when=asyncio.FIRST_COMPLETED)
-            if following.done():
-                following.result()
+            ended, _ = await asyncio.wait({upkeep, following, drained}, return_when=asyncio.FIRST_COMPLETED)
+            for each in ended:
+                each.result()
         finally:
             for task in (upkeep, following, drained):
                 task.cancel()
@@ -93,7 +95,11 @@ class Worker:
         self._settings = settings
         logs.configure(settings.log, self._name)
         self._inference.directory = self._directory()
-        self._server.update(settings.server)
+        try:
+            self._server.update(settings.server)
+        except OSError as error:
+            # The supervisor has checked the certificate, but its files may have changed since.
+            log.error("server settings are not taken over, the certificate cannot be loaded: %s", error)
 
     def _directory(self) -> Directory:
         return Directory(self._settings, self._engines, self._created)
@@ -113,16 +119,22 @@ class Worker:
         self._keyring.close()
 
 
-async def main() -> None:
-    """Run a worker from its `Boot`."""
+async def main() -> int:
+    """Run a worker from its `Boot`; the exit status."""
     link = Link.open()
     boot = await link.boot()
     logs.configure(boot.settings.log, f"worker-{boot.index}")
     sockets = [socket.socket(fileno=number) for number in boot.listen_fds]
-    worker = Worker(boot)
+    try:
+        worker = Worker(boot)
+    except (LedgerError, OSError) as error:
+        link.send(Failed(message=str(error)))
+        link.close()
+        return 1
     # What exists by now stays; the collector need not look at it again on the hot path.
     gc.collect()
     gc.freeze()
     await worker.run(link, sockets)
     with suppress(OSError):
         link.close()
+    return 0

@@ -172,9 +172,13 @@ class Child:
             link.close()
             self._fail(f"cannot be started: {error}")
             return False
-        link.send(self._boot())
         self._link = link
-        self._set_state("starting")
+        if self._stopping.is_set():
+            # stop() came when there was no link to close yet.
+            link.close()
+        else:
+            link.send(self._boot())
+            self._set_state("starting")
         exited = asyncio.create_task(self._process.wait())
         heard = asyncio.create_task(self._listen(link))
         ready = asyncio.create_task(self._became_ready.wait())
