@@ -22,7 +22,7 @@ for number in range(int(sys.argv[3])):
     counters.requests.add(("chat", "200"))
     counters.tokens.add((f"model-{sys.argv[2]}", "prompt"), 5)
     counters.request_seconds.observe(("chat",), 3_000)
-counters.in_flight.add(7)
+counters.in_flight.set(7)
 print("done", flush=True)
 sys.stdin.readline()
 os.kill(os.getpid(), signal.SIGKILL)
@@ -169,8 +169,8 @@ def test_a_file_of_another_release_is_replaced_and_not_read(tmp_path: Path) -> N
 def test_gauges_are_the_living_owners(tmp_path: Path) -> None:
     counters = Counters(tmp_path, 0)
     counters.connections.set(9)
-    counters.in_flight.add(1)
-    counters.in_flight.add(-1)
+    counters.in_flight.set(1)
+    counters.in_flight.set(0)
     totals = read_totals(tmp_path)
     assert totals["weebill_connections"] == {("0",): (9,)}
     assert totals["weebill_in_flight"] == {("0",): (0,)}

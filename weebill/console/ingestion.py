@@ -30,7 +30,7 @@ class IngestThread(threading.Thread):
         while not self._finishing.is_set():
             try:
                 self._ingest()
-            except (LedgerError, sqlite3.Error, OSError) as error:
+            except Exception as error:  # whatever it is: without this thread the journals would fill up unnoticed
                 self._report(error)
                 self._finishing.wait(_RETRY_S)
 
@@ -55,5 +55,6 @@ class IngestThread(threading.Thread):
 
     def _report(self, error: Exception) -> None:
         if self._healthy:
-            log.error("usage cannot be ingested and waits in the journals: %s", error)
+            trace = None if isinstance(error, LedgerError | sqlite3.Error | OSError) else error
+            log.error("usage cannot be ingested and waits in the journals: %s", error, exc_info=trace)
             self._healthy = False

@@ -95,10 +95,6 @@ class Gauge:
         self._cells = cells
         self._cell = layout.FIRST_CELL[metric.name]
 
-    def add(self, amount: int) -> None:
-        """Raise the value, or lower it."""
-        self._cells[self._cell] += amount
-
     def set(self, value: int) -> None:
         """Replace the value."""
         self._cells[self._cell] = value
