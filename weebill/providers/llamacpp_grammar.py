@@ -27,7 +27,10 @@ Schema = Mapping[str, Json]
 ROOM: Final = 3000
 _LONGEST_STRING = 1000
 _SHORTEST_STRING = 16
+_LONGEST_ADDRESS = 80
 _LARGEST_INTEGER = 2**53 - 1
+_LARGEST_NUMBER = 10**15
+_FINEST_STEP = 1e-6
 _DEEPEST = 64
 
 _ANNOTATIONS = frozenset(
@@ -39,8 +42,11 @@ _KEYWORDS = _ANNOTATIONS | {
     *("minLength", "maxLength", "pattern", "format"),
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
-_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"})
+# Those whose values have about one length anyway.
+_SIZED_FORMATS = frozenset({"date-time", "time", "date", "duration", "ipv4", "ipv6", "uuid"})
+_FORMATS = _SIZED_FORMATS | {"email", "hostname", "uri"}
 _TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
+_LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _RANGES = (("minimum", "maximum"), ("minLength", "maxLength"), ("minItems", "maxItems"))
 # Look-around and back references, which a grammar cannot express.
 _IRREGULAR = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9]")
@@ -91,16 +97,31 @@ def _bounded(schema: Json | Schema, room: int, param: str, path: str, depth: int
             tight["prefixItems"] = [
                 _bounded(item, room // count, param, f"{path}[{i}]", depth + 1) for i, item in enumerate(first)
             ]
-    if "string" in types and not tight.keys() & {"enum", "const", "pattern", "format"}:
-        length = min(_LONGEST_STRING, max(_SHORTEST_STRING, room))
+    if (
+        "string" in types
+        and not tight.keys() & {"enum", "const", "pattern"}
+        and schema.get("format") not in _SIZED_FORMATS
+    ):
+        length = min(_LONGEST_STRING if "format" not in schema else _LONGEST_ADDRESS, max(_SHORTEST_STRING, room))
         lowest = schema.get("minLength")
         tight.setdefault("maxLength", max(length, lowest) if isinstance(lowest, int) else length)
-    if "integer" in types and not tight.keys() & {"enum", "const", "multipleOf"}:
-        if "exclusiveMinimum" not in tight:
-            tight.setdefault("minimum", -_LARGEST_INTEGER)
-        if "exclusiveMaximum" not in tight:
-            tight.setdefault("maximum", _LARGEST_INTEGER)
+    if types & {"integer", "number"} and not tight.keys() & {"enum", "const"}:
+        tight |= _number_bounds(schema, whole="number" not in types)
     return tight
+
+
+def _number_bounds(schema: Schema, *, whole: bool) -> dict[str, Json]:
+    """What keeps digits from running on: a range, and for numbers that need not be whole, a finest step."""
+    given = [value for name in _LIMITS if isinstance(value := schema.get(name), int | float)]
+    largest = max(_LARGEST_INTEGER if whole else _LARGEST_NUMBER, *(10 * abs(value) for value in given), 0)
+    bounds: dict[str, Json] = {}
+    if not schema.keys() & {"minimum", "exclusiveMinimum"}:
+        bounds["minimum"] = -largest
+    if not schema.keys() & {"maximum", "exclusiveMaximum"}:
+        bounds["maximum"] = largest
+    if not whole and "multipleOf" not in schema:
+        bounds["multipleOf"] = _FINEST_STEP
+    return bounds
 
 
 def _each(schemas: Json, room: int, param: str, path: str, depth: int) -> Json:

@@ -1,0 +1,103 @@
+"""What a host answers over HTTP, as the gateway relies on it."""
+
+import json
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.engine.host_process import client, host
+from tests.engine.schemas import fits, random_object
+from tests.fixtures.model import MODEL
+from weebill.engine.store import ModelStore
+from weebill.providers.llamacpp_grammar import json_grammar
+
+CHAT = "/v1/chat/completions"
+PROMPTS = ("Tell me about Paris.", "Invent a product.", "Describe Anna from Berlin.", "Schreib etwas auf Deutsch.")
+
+
+@pytest.fixture(scope="module")
+def engine(compact_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of a host with the default settings."""
+    with host(tmp_path_factory.mktemp("engine")) as running:
+        running.boot(ModelStore(compact_model).find(MODEL))
+        with client(running.ready().base_url) as http:
+            yield http
+
+
+def user(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+@pytest.mark.timeout(300)
+def test_grammars_are_kept_every_time(engine: httpx.Client) -> None:
+    source = random.Random(2026)
+    cases = [(random_object(source), source.choice(PROMPTS)) for _ in range(24)]
+
+    def answer(case: tuple[dict[str, object], str]) -> dict[str, object]:
+        schema, prompt = case
+        grammar = json_grammar(schema, "response_format")
+        choice = engine.post(CHAT, json={"messages": user(prompt), "grammar": grammar, "seed": 1}).json()["choices"][0]
+        assert choice["finish_reason"] == "stop", choice
+        value: dict[str, object] = json.loads(choice["message"]["content"])
+        return value
+
+    with ThreadPoolExecutor(4) as threads:
+        for (schema, _), value in zip(cases, threads.map(answer, cases), strict=True):
+            assert fits(value, schema), (schema, value)
+
+
+@pytest.mark.parametrize(
+    ("path", "extra"),
+    [
+        (CHAT, {}),
+        (CHAT, {"stream": True}),
+        (CHAT, {"n": 2}),
+        ("/v1/completions", {}),
+    ],
+)
+def test_a_prompt_beyond_the_window_is_refused(engine: httpx.Client, path: str, extra: dict[str, object]) -> None:
+    text = "word " * 8200
+    body = {"messages": user(text)} if path == CHAT else {"prompt": text}
+    answer = engine.post(path, json=body | extra | {"max_tokens": 1})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "exceed_context_size_error"
+
+
+def test_a_full_window_ends_the_answer(compact_model: Path, tmp_path: Path) -> None:
+    with host(tmp_path) as running:
+        running.boot(ModelStore(compact_model).find(MODEL), context=256, parallel=1)
+        with client(running.ready().base_url) as http:
+            answer = http.post(CHAT, json={"messages": user("Count."), "ignore_eos": True}).json()
+    assert answer["choices"][0]["finish_reason"] == "length"
+    assert answer["usage"]["total_tokens"] <= 257
+
+
+def test_more_choices_than_slots_are_refused(engine: httpx.Client) -> None:
+    answer = engine.post(CHAT, json={"messages": user("Hi"), "n": 5, "max_tokens": 1})
+    assert answer.status_code == 400
+    assert "'n'" in answer.json()["error"]["message"]
+
+
+def test_a_seed_repeats_an_answer(engine: httpx.Client) -> None:
+    body = {
+        "messages": user("Tell me a story."),
+        "seed": 7,
+        "temperature": 1.0,
+        "max_tokens": 24,
+        "cache_prompt": False,
+    }
+    first, second = (engine.post(CHAT, json=body).json()["choices"][0]["message"]["content"] for _ in range(2))
+    assert first == second
+
+
+def test_the_model_is_told_of_tools(engine: httpx.Client) -> None:
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
+    plain = engine.post("/apply-template", json={"messages": user("Hi")}).json()["prompt"]
+    told = engine.post("/apply-template", json={"messages": user("Hi"), "tools": [tool]}).json()["prompt"]
+    assert "get_weather" not in plain
+    assert "get_weather" in told
+    assert "<tool_call>" in told
