@@ -216,6 +216,17 @@ def test_leaving_a_stream(client: OpenAI) -> None:
     assert client.with_options(timeout=5).chat.completions.create(model="mini", messages=CAPITAL, max_tokens=4)
 
 
+def test_giving_up_on_an_answer(client: OpenAI) -> None:
+    """As many as the engine works on at once leave before they are answered; it must not go on for nobody."""
+    story: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Tell a very long story."}]
+    for _ in range(4):
+        with pytest.raises(openai.APITimeoutError):
+            client.with_options(timeout=0.7).chat.completions.create(
+                model="mini", messages=story, max_tokens=4000, logit_bias={"2": -100}
+            )
+    assert client.with_options(timeout=10).chat.completions.create(model="mini", messages=CAPITAL, max_tokens=4)
+
+
 def test_errors_are_the_sdks_own(weebill: Installation, client: OpenAI) -> None:
     with pytest.raises(openai.AuthenticationError) as unauthenticated:
         client.with_options(api_key="sk-wb-wrong").chat.completions.create(model="mini", messages=CAPITAL)

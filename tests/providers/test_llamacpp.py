@@ -39,6 +39,9 @@ def test_what_needs_no_help_passes_as_it_came() -> None:
         "messages": [{"role": "user", "content": "hi"}],
         "temperature": 0.5,
         "x_new": [1],
+        # It notices that a client has left only while it streams.
+        "stream": True,
+        "stream_options": {"include_usage": True},
     }
 
 
@@ -109,17 +112,106 @@ FORCED = chat(tools=[WEATHER], tool_choice="required", stream=True)
 FREE = chat(tools=[WEATHER], stream=True)
 
 
-def answer(text: str, finish: str = "stop") -> bytes:
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
-    usage = {"prompt_tokens": 5, "completion_tokens": 3}
-    return msgspec.json.encode({"id": "chatcmpl-abc", "choices": [choice], "usage": usage, "x_new": 1.50})
+def chunk(delta: object, reason: str | None = None, index: int = 0, **extra: object) -> bytes:
+    choice = {"index": index, "delta": delta, "finish_reason": reason, **extra}
+    return b"data: " + msgspec.json.encode({"id": "chatcmpl-abc", "choices": [choice], "x_new": 1.5}) + b"\n\n"
+
+
+def usage(prompt: int, completion: int) -> bytes:
+    reported = {"prompt_tokens": prompt, "completion_tokens": completion, "prompt_tokens_details": {"cached_tokens": 2}}
+    return b"data: " + msgspec.json.encode({"id": "chatcmpl-abc", "choices": [], "usage": reported}) + b"\n\n"
+
+
+def collected(call: Call, *events: bytes) -> dict[str, object]:
+    """The answer that a stream of `events` makes."""
+    collector = DIALECT.collect(call)
+    for event in events:
+        collector.feed(event)
+    answer = collector.finish()
+    body: dict[str, object] = json.loads(answer.body)
+    assert answer.usage.measured
+    assert body["usage"] == {
+        "prompt_tokens": answer.usage.prompt_tokens,
+        "completion_tokens": answer.usage.completion_tokens,
+        "total_tokens": answer.usage.prompt_tokens + answer.usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": answer.usage.cached_tokens},
+    }
+    return body
 
 
 def decoded(call: Call, text: str, finish: str = "stop") -> dict[str, object]:
-    body = json.loads(DIALECT.decode(call, answer(text, finish)).body)
-    assert body["x_new"] == 1.5
-    choice: dict[str, object] = body["choices"][0]
+    """The choice of an answer that says `text`."""
+    body = collected(
+        call,
+        chunk({"role": "assistant", "content": None}),
+        chunk({"content": text}),
+        chunk({}, finish),
+        usage(5, 3),
+        DONE,
+    )
+    assert (body["id"], body["object"], body["x_new"]) == ("chatcmpl-abc", "chat.completion", 1.5)
+    choices = body["choices"]
+    assert isinstance(choices, list)
+    choice: dict[str, object] = choices[0]
     return choice
+
+
+def test_an_answer_out_of_a_stream() -> None:
+    logprob = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}
+    body = collected(
+        chat(n=2, logprobs=True),
+        chunk({"role": "assistant", "content": None}, index=1),
+        chunk({"role": "assistant", "content": None}),
+        chunk({"content": "Hé"}, logprobs={"content": [logprob]}),
+        chunk({"content": "two"}, index=1),
+        chunk({"content": "llo"}, logprobs={"content": [logprob]}),
+        chunk({}, "stop"),
+        usage(9, 2),
+        chunk({}, "length", index=1),
+        usage(9, 1),
+        DONE,
+    )
+    first, second = body["choices"]  # type: ignore[misc]
+    assert first == {
+        "index": 0,
+        "message": {"role": "assistant", "content": "Héllo"},
+        "logprobs": {"content": [logprob, logprob]},
+        "finish_reason": "stop",
+    }
+    assert (second["message"]["content"], second["finish_reason"], second["logprobs"]) == ("two", "length", None)
+    # Choices share their prompt, and each reports its own usage.
+    assert body["usage"]["prompt_tokens"] == 9  # type: ignore[index]
+    assert body["usage"]["completion_tokens"] == 3  # type: ignore[index]
+
+
+def test_completions_out_of_a_stream() -> None:
+    def text(said: str, index: int, reason: str | None = None) -> bytes:
+        choice = {"index": index, "text": said, "finish_reason": reason, "logprobs": None}
+        return (
+            b"data: "
+            + msgspec.json.encode({"id": "cmpl-1", "object": "text_completion", "choices": [choice]})
+            + b"\n\n"
+        )
+
+    call = completion(prompt=["a", "b"])
+    body = collected(
+        call, text("x", 0), text("y", 1), text("", 0, "stop"), usage(1, 2), text("", 1, "stop"), usage(4, 3)
+    )
+    assert body["object"] == "text_completion"
+    assert body["choices"] == [
+        {"index": 0, "text": "x", "logprobs": None, "finish_reason": "stop"},
+        {"index": 1, "text": "y", "logprobs": None, "finish_reason": "stop"},
+    ]
+    assert body["usage"]["prompt_tokens"] == 5  # type: ignore[index]
+
+
+def test_an_answer_whose_stream_is_cut_is_none() -> None:
+    collector = DIALECT.collect(chat())
+    collector.feed(chunk({"content": "Hel"}))
+    with pytest.raises(ApiError) as caught:
+        collector.finish()
+    assert caught.value.detail.code == "upstream_cut"
+    assert not collector.usage.measured
 
 
 def check_call(choice: dict[str, object]) -> None:
@@ -176,14 +268,9 @@ def test_a_call_cut_by_a_limit_keeps_its_reason() -> None:
 def streamed(call: Call, pieces: list[str], finish: str = "stop") -> dict[str, list[str]]:
     """What the client gets of a stream that says `pieces`."""
 
-    def chunk(delta: object, reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
-        return b"data: " + msgspec.json.encode({"id": "chatcmpl-abc", "choices": [choice]}) + b"\n\n"
-
     sent = [chunk({"role": "assistant", "content": None}), *[chunk({"content": piece}) for piece in pieces]]
-    usage = b'data: {"id":"chatcmpl-abc","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":3}}\n\n'
     stream = DIALECT.stream(call)
-    out = b"".join([stream.feed(each) for each in [*sent, chunk({}, finish), usage, DONE]]) + stream.finish()
+    out = b"".join([stream.feed(each) for each in [*sent, chunk({}, finish), usage(5, 3), DONE]]) + stream.finish()
     assert out.endswith(DONE)
     assert stream.usage.measured
     got: dict[str, list[str]] = {"content": [], "names": [], "ids": [], "arguments": [], "reasons": [], "roles": []}

@@ -15,6 +15,7 @@ from weebill.gateway.meter import Meter, nothing_used
 from weebill.ledger.journal import JournalError, JournalWriter
 from weebill.ledger.keyring import KeyRing, LedgerUnavailable
 from weebill.ledger.records import ApiKey, Outcome
+from weebill.providers.base import Answer, AnswerCollector
 from weebill.providers.usage import estimate
 from weebill.routing.directory import Directory, Upstream
 from weebill.telemetry.counters import Counters
@@ -120,6 +121,8 @@ class Inference:
                 raise await _upstream_error(call, response, upstream, meter)
             if call.stream:
                 await self._relay(exchange, response, call, upstream, meter)
+            elif (collector := upstream.dialect.collect(call)) is not None:
+                await self._collect(exchange, response, collector, meter)
             else:
                 await self._pass_on(exchange, response, call, upstream, meter)
         except UpstreamError as failure:
@@ -138,7 +141,20 @@ class Inference:
         """A complete answer in one piece."""
         body = await response.read(MAX_ANSWER_BYTES)
         meter.first_byte_at = time.monotonic()
-        answer = upstream.dialect.decode(call, body)
+        self._hand_over(exchange, upstream.dialect.decode(call, body), meter)
+
+    async def _collect(self, exchange: Exchange, response: Response, collector: AnswerCollector, meter: Meter) -> None:
+        """A complete answer out of a stream."""
+        meter.usage = lambda: collector.usage
+        async for data in response.chunks():
+            meter.first_byte_at = meter.first_byte_at or time.monotonic()
+            collector.feed(data)
+            if collector.error is not None:
+                raise collector.error
+        self._hand_over(exchange, collector.finish(), meter)
+
+    def _hand_over(self, exchange: Exchange, answer: Answer, meter: Meter) -> None:
+        """Record a complete answer, then send it."""
         meter.usage = lambda: answer.usage
         self._settle(meter, 200, "ok")
         exchange.respond(200, JSON, answer.body)

@@ -47,6 +47,24 @@ class StreamDecoder(Protocol):
         """The end of the client's stream, once the upstream's body is complete. Raises ApiError if it was cut."""
 
 
+class AnswerCollector(Protocol):
+    """Puts an upstream's stream together to one answer."""
+
+    @property
+    def usage(self) -> Usage:
+        """What has been used so far; measured once the upstream has said so."""
+
+    @property
+    def error(self) -> ApiError | None:
+        """Set once the upstream has reported an error inside its stream; nothing more is to be fed."""
+
+    def feed(self, data: bytes) -> None:
+        """Take in a piece of the stream. Raises ApiError on an event over the size bound."""
+
+    def finish(self) -> Answer:
+        """The answer, once the upstream's body is complete. Raises ApiError if it was cut."""
+
+
 class Dialect(Protocol):
     """Translates for one kind of upstream."""
 
@@ -58,6 +76,9 @@ class Dialect(Protocol):
 
     def stream(self, call: Call) -> StreamDecoder:
         """A decoder for the stream that answers `call`."""
+
+    def collect(self, call: Call) -> AnswerCollector | None:
+        """For an upstream that was asked for a stream although the client wants one piece; None for others."""
 
     def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
         """What the client is told of an upstream's answer with a status other than 200."""

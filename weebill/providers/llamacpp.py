@@ -1,7 +1,9 @@
 """llama.cpp's server: OpenAI's dialect with quirks.
 
-A grammar of our own binds an answer to a schema (`llamacpp_grammar`), so that it ends; and a compact model's text
-becomes tool calls (`tool_answers`), for which llama.cpp finds no form in its template.
+It does not notice that a client has left before it has answered, but for streams: so it is always asked for one, and
+what it says is collected (`collected_answer`). A grammar of our own binds an answer to a schema (`llamacpp_grammar`),
+so that it ends; and a compact model's text becomes tool calls (`tool_answers`), for which llama.cpp finds no form in
+its template.
 
 Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
 """
@@ -14,11 +16,12 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import Answer, StreamDecoder
+from weebill.providers.base import AnswerCollector, StreamDecoder, Usage
+from weebill.providers.collected_answer import CollectedAnswer
 from weebill.providers.llamacpp_grammar import Json, json_grammar
-from weebill.providers.openai import OpenAIDialect
+from weebill.providers.openai import OpenAIDialect, with_usage
+from weebill.providers.openai_stream import OpenAIStream
 from weebill.providers.tool_answers import ToolAnswers, ToolStream
-from weebill.providers.usage import estimate
 from weebill.wire.errors import ApiError
 from weebill.wire.requests import Call, ChatRequest, CompletionRequest, FunctionDefinition
 
@@ -58,24 +61,22 @@ class LlamaCppDialect(OpenAIDialect):
             if bound:
                 # The grammar is what makes the call; "none" keeps llama.cpp from looking for one in the text.
                 fields["tool_choice"] = Raw(b'"none"')
-        return super().encode(Call(call.request, fields), model)
-
-    def decode(self, call: Call, body: bytes) -> Answer:
-        """The answer, its text turned into tool calls where it is one."""
-        answer = super().decode(call, body)
-        if isinstance(call.request, ChatRequest) and call.request.tools:
-            return Answer(_tool_answers(call.request).decode(body), answer.usage)
-        if isinstance(call.request, CompletionRequest) and _has_many_prompts(call.request):
-            # llama.cpp reports the usage of the first alone.
-            return Answer(body, estimate(call, completion_bytes=len(body)))
-        return answer
+        fields["stream"] = Raw(b"true")
+        fields["model"] = Raw(_encode(model))
+        return _encode(with_usage(fields))
 
     def stream(self, call: Call) -> StreamDecoder:
         """A relay; one that turns text into tool calls where tools are offered."""
-        relay = super().stream(call)
+        relay = LlamaCppStream(call)
         if isinstance(call.request, ChatRequest) and call.request.tools:
             return ToolStream(relay, _tool_answers(call.request))
         return relay
+
+    def collect(self, call: Call) -> AnswerCollector:
+        """The answer out of the stream, its text turned into tool calls where tools are offered."""
+        if isinstance(call.request, ChatRequest) and call.request.tools:
+            return CollectedAnswer(call, LlamaCppStream(call), _tool_answers(call.request).decode)
+        return CollectedAnswer(call, LlamaCppStream(call))
 
     def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
         """llama.cpp's error, with OpenAI's `context_length_exceeded` for a prompt beyond the window."""
@@ -87,6 +88,23 @@ class LlamaCppDialect(OpenAIDialect):
         if field and error.status == 400:
             return ApiError(400, error.detail.message, code="invalid_value", param=field[1])
         return error
+
+
+class LlamaCppStream(OpenAIStream):
+    """llama.cpp reports the usage of each choice, and of each prompt, in a chunk of its own."""
+
+    __slots__ = ()
+
+    def _total(self, reported: Usage) -> Usage:
+        before = self._reported or Usage(measured=True)
+        # Choices share a prompt; several prompts do not.
+        add = sum if _has_many_prompts(self._call) else max
+        return Usage(
+            add((before.prompt_tokens, reported.prompt_tokens)),
+            add((before.cached_tokens, reported.cached_tokens)),
+            before.completion_tokens + reported.completion_tokens,
+            measured=True,
+        )
 
 
 def _refuse(call: Call) -> None:
@@ -109,8 +127,8 @@ def _unsupported(param: str, what: str) -> ApiError:
     return ApiError(400, f"This model does not support {what}.", code="unsupported_parameter", param=param)
 
 
-def _has_many_prompts(request: CompletionRequest) -> bool:
-    prompt = request.prompt
+def _has_many_prompts(call: Call) -> bool:
+    prompt = call.request.prompt if isinstance(call.request, CompletionRequest) else ""
     return isinstance(prompt, list) and len(prompt) > 1 and not isinstance(prompt[0], int)
 
 

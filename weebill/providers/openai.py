@@ -10,11 +10,11 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import Answer, StreamDecoder
+from weebill.providers.base import Answer, AnswerCollector, StreamDecoder
 from weebill.providers.openai_stream import OpenAIStream
 from weebill.providers.usage import UsageReport, estimate
 from weebill.wire.errors import ApiError
-from weebill.wire.requests import Call
+from weebill.wire.requests import Call, Json
 
 _encode = msgspec.json.encode
 _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
@@ -37,9 +37,7 @@ class OpenAIDialect:
     def encode(self, call: Call, model: str) -> bytes:
         """The body as it came, but for the model's name; a stream is asked for its usage."""
         fields = {**call.fields, "model": Raw(_encode(model))}
-        if call.stream:
-            fields["stream_options"] = _include_usage(fields.get("stream_options"))
-        return _encode(fields)
+        return _encode(with_usage(fields) if call.stream else fields)
 
     def decode(self, call: Call, body: bytes) -> Answer:
         """The body as it came, and its usage."""
@@ -55,6 +53,9 @@ class OpenAIDialect:
 
     def stream(self, call: Call) -> StreamDecoder:
         return OpenAIStream(call)
+
+    def collect(self, call: Call) -> AnswerCollector | None:
+        return None
 
     def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
         """The upstream's own error, under a status that blames whom it should."""
@@ -116,9 +117,10 @@ def _error_detail(body: bytes) -> _Detail:
     return _Detail(decoded.message)
 
 
-def _include_usage(options: Raw | None) -> Raw:
-    """`stream_options` with `include_usage` set and everything else kept."""
+def with_usage(fields: Json) -> Json:
+    """A streamed request's fields with `stream_options.include_usage` set and everything else kept."""
+    options = fields.get("stream_options")
     if options is None or bytes(options) == b"null":
-        return _WITH_USAGE
-    fields = msgspec.json.decode(options, type=dict[str, Raw])
-    return Raw(_encode({**fields, "include_usage": True}))
+        return {**fields, "stream_options": _WITH_USAGE}
+    known = msgspec.json.decode(options, type=Json)
+    return {**fields, "stream_options": Raw(_encode({**known, "include_usage": True}))}

@@ -115,6 +115,10 @@ class OpenAIStream:
         ended = any(choice.finish_reason for choice in chunk.choices)
         return ended or (not chunk.choices and self._reported is not None)
 
+    def _total(self, reported: Usage) -> Usage:
+        """All usage, with what has just been reported: by OpenAI's upstreams for all of the answer."""
+        return reported
+
     def _inspect(self, block: bytes) -> bytes:
         """What to send on for one event, whose closing blank line is not in `block`."""
         if self._done or self.error:
@@ -132,7 +136,7 @@ class OpenAIStream:
             return b""
         if chunk.usage is None:
             return block + _END
-        self._reported = chunk.usage.usage()
+        self._reported = self._total(chunk.usage.usage())
         if self._show_usage:
             return block + _END
         if not chunk.choices:

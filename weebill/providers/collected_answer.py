@@ -1,0 +1,137 @@
+"""One answer put together from an OpenAI stream, for clients that want it in one piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from weebill.providers.base import Answer, StreamDecoder, Usage
+from weebill.wire.errors import ApiError
+from weebill.wire.requests import Call, ChatRequest, Json
+from weebill.wire.sse import DONE, event_data
+
+_decode_fields = msgspec.json.Decoder(Json).decode
+
+
+class _Delta(msgspec.Struct, frozen=True):
+    role: str | None = None
+    content: str | None = None
+    reasoning_content: str | None = None
+
+
+class _Logprobs(msgspec.Struct, frozen=True):
+    content: list[Raw] | None = None
+
+
+class _ChunkChoice(msgspec.Struct, frozen=True):
+    """A choice of a chunk; `delta` is of chat, `text` of completions."""
+
+    index: int = 0
+    delta: _Delta = _Delta()
+    text: str = ""
+    logprobs: _Logprobs | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct, frozen=True):
+    choices: list[_ChunkChoice] = []
+
+
+class _AnswerMessage(msgspec.Struct, frozen=True):
+    role: str
+    content: str | None
+    reasoning_content: str | UnsetType = UNSET
+
+
+class _AnswerChoice(msgspec.Struct, frozen=True):
+    index: int
+    logprobs: _Logprobs | None
+    finish_reason: str | None
+    message: _AnswerMessage | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+
+
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+
+
+class _Parts:
+    """What one choice has said so far."""
+
+    def __init__(self) -> None:
+        self.role = "assistant"
+        self.content: list[str] = []
+        self.reasoning: list[str] = []
+        self.logprobs: list[Raw] | None = None
+        self.finish_reason: str | None = None
+
+    def add(self, choice: _ChunkChoice) -> None:
+        self.role = choice.delta.role or self.role
+        self.content.append(choice.delta.content or choice.text)
+        self.reasoning.append(choice.delta.reasoning_content or "")
+        if choice.logprobs is not None and choice.logprobs.content is not None:
+            self.logprobs = self.logprobs or []
+            self.logprobs += choice.logprobs.content
+        self.finish_reason = choice.finish_reason or self.finish_reason
+
+    def choice(self, index: int, chat: bool) -> _AnswerChoice:
+        content, reasoning = "".join(self.content), "".join(self.reasoning)
+        logprobs = None if self.logprobs is None else _Logprobs(self.logprobs)
+        if not chat:
+            return _AnswerChoice(index, logprobs, self.finish_reason, text=content)
+        message = _AnswerMessage(self.role, content, reasoning or UNSET)
+        return _AnswerChoice(index, logprobs, self.finish_reason, message=message)
+
+
+class CollectedAnswer:
+    """An `AnswerCollector` over the relay of the same dialect; `rewrite` has the last word on the body."""
+
+    def __init__(self, call: Call, relay: StreamDecoder, rewrite: Callable[[bytes], bytes] | None = None) -> None:
+        self._chat = isinstance(call.request, ChatRequest)
+        self._relay = relay
+        self._rewrite = rewrite
+        self._fields: Json = {}
+        self._parts: dict[int, _Parts] = {}
+
+    @property
+    def usage(self) -> Usage:
+        return self._relay.usage
+
+    @property
+    def error(self) -> ApiError | None:
+        return self._relay.error
+
+    def feed(self, data: bytes) -> None:
+        """Take in a piece of the stream."""
+        self._take(self._relay.feed(data))
+
+    def finish(self) -> Answer:
+        """The answer in OpenAI's form, with the usage of all of it."""
+        self._take(self._relay.finish().removesuffix(DONE))
+        usage = self._relay.usage
+        body = msgspec.json.encode(
+            {
+                **self._fields,
+                "object": "chat.completion" if self._chat else "text_completion",
+                "choices": [self._parts[index].choice(index, self._chat) for index in sorted(self._parts)],
+                "usage": {
+                    "prompt_tokens": usage.prompt_tokens,
+                    "completion_tokens": usage.completion_tokens,
+                    "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+                    "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+                },
+            }
+        )
+        return Answer(self._rewrite(body) if self._rewrite else body, usage)
+
+    def _take(self, events: bytes) -> None:
+        for block in events.split(b"\n\n"):
+            try:
+                data = event_data(block)
+                chunk = _decode_chunk(data)
+                self._fields = self._fields or _decode_fields(data)
+            except msgspec.DecodeError:  # a comment
+                continue
+            for choice in chunk.choices:
+                self._parts.setdefault(choice.index, _Parts()).add(choice)
