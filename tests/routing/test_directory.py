@@ -58,7 +58,7 @@ def test_an_unknown_name_is_404(name: str) -> None:
 def test_the_head_of_a_request_names_host_path_and_credential() -> None:
     upstream = directory().resolve("big").upstream
     assert upstream is not None
-    assert upstream.head("/chat/completions").split(b"\r\n") == [
+    assert upstream.head(b"/chat/completions").split(b"\r\n") == [
         b"POST /api/v1/chat/completions HTTP/1.1",
         b"host: acme.test:8443",
         b"content-type: application/json",
@@ -71,7 +71,7 @@ def test_the_head_of_a_request_names_host_path_and_credential() -> None:
 def test_without_a_key_no_credential_is_sent() -> None:
     upstream = directory().resolve("org/small").upstream
     assert upstream is not None
-    assert b"authorization" not in upstream.head("/completions")
+    assert b"authorization" not in upstream.head(b"/completions")
 
 
 def test_a_model_whose_host_is_down_keeps_its_name() -> None:

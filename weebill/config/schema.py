@@ -86,7 +86,7 @@ class MeteringSettings(Section, frozen=True, kw_only=True):
 
     segment_bytes: Annotated[int, Meta(ge=4096)] = 16_777_216
     journal_max_bytes: Annotated[int, Meta(ge=65_536)] = 1_073_741_824
-    ingest_interval_s: PositiveSeconds = 0.2
+    ingest_interval_s: PositiveSeconds = 0.5
 
 
 class LogSettings(Section, frozen=True, kw_only=True):

@@ -18,8 +18,8 @@ from weebill.wire.requests import decode_chat, decode_completion
 Serve = Callable[[Exchange], Coroutine[None, None, None]]
 
 ENDPOINTS: Final = (
-    Endpoint("chat.completions", "/chat/completions", decode_chat),
-    Endpoint("completions", "/completions", decode_completion),
+    Endpoint("chat.completions", b"/chat/completions", decode_chat),
+    Endpoint("completions", b"/completions", decode_completion),
 )
 # The API's own root, and the one under which the brief's `curl` expects it.
 PREFIXES: Final = (b"/v1", b"/openai/v1")
@@ -50,7 +50,7 @@ class App:
         for prefix in PREFIXES:
             self._routes[prefix + b"/models"] = (b"GET", self._models)
             for endpoint in ENDPOINTS:
-                self._routes[prefix + endpoint.path.encode()] = (b"POST", self._inference_at(endpoint))
+                self._routes[prefix + endpoint.path] = (b"POST", self._inference_at(endpoint))
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one exchange. Raises ApiError for what is to be answered so."""

@@ -41,7 +41,7 @@ class Endpoint:
     """An inference endpoint: the name it is metered under, its path below `/v1`, and how its body is read."""
 
     name: str
-    path: str
+    path: bytes
     decode: Callable[[bytes], Call]
 
 
@@ -233,7 +233,8 @@ class Inference:
         if record.upstream:
             counters.upstream_requests.add((record.upstream, outcome))
             counters.tokens.add((record.model_served, "prompt"), record.prompt_tokens)
-            counters.tokens.add((record.model_served, "cached"), record.cached_tokens)
+            if record.cached_tokens:
+                counters.tokens.add((record.model_served, "cached"), record.cached_tokens)
             counters.tokens.add((record.model_served, "completion"), record.completion_tokens)
         try:
             self._journal.append(record)

@@ -134,6 +134,8 @@ async def main() -> int:
     # What exists by now stays; the collector need not look at it again on the hot path.
     gc.collect()
     gc.freeze()
+    # A request makes hardly any cycles: look for them seldom rather than every few requests.
+    gc.set_threshold(20_000, 20, 50)
     await worker.run(link, sockets)
     with suppress(OSError):
         link.close()

@@ -30,15 +30,15 @@ class Upstream:
     name: str
     dialect: Dialect
     origin: Origin
-    path: str
+    path: bytes
     headers: bytes
     timeouts: Timeouts
     forward_headers: frozenset[bytes]
     max_in_flight: int
 
-    def head(self, path: str) -> bytes:
+    def head(self, path: bytes) -> bytes:
         """Request line and headers for a POST to `path`, such as `/chat/completions`."""
-        return f"POST {self.path}{path} HTTP/1.1\r\n".encode() + self.headers
+        return b"POST %b%b HTTP/1.1\r\n%b" % (self.path, path, self.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream 
         name=LOCAL,
         dialect=DIALECTS["llamacpp"],
         origin=origin,
-        path="/v1",
+        path=b"/v1",
         headers=_headers(engine.base_url, engine.api_key),
         timeouts=_ENGINE_TIMEOUTS,
         forward_headers=frozenset(),
@@ -143,7 +143,7 @@ def _provider_upstream(name: str, provider: ProviderSettings) -> Upstream:
         name=name,
         dialect=DIALECTS[provider.dialect],
         origin=origin,
-        path=path,
+        path=path.encode(),
         headers=_headers(provider.base_url, provider.api_key),
         timeouts=Timeouts(
             connect=provider.connect_timeout_s,

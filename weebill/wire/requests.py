@@ -9,7 +9,6 @@ Source: https://platform.openai.com/docs/api-reference/chat/create and .../compl
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
@@ -143,8 +142,7 @@ class CompletionRequest(GenerationRequest, frozen=True, kw_only=True):
     suffix: str | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class Call:
+class Call(Struct, frozen=True):
     """A request to an inference endpoint: validated, and field by field as it came."""
 
     request: ChatRequest | CompletionRequest
