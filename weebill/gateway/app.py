@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Final
 from urllib.parse import unquote
 
@@ -50,7 +51,7 @@ class App:
         for prefix in PREFIXES:
             self._routes[prefix + b"/models"] = (b"GET", self._models)
             for endpoint in ENDPOINTS:
-                self._routes[prefix + endpoint.path] = (b"POST", self._inference_at(endpoint))
+                self._routes[prefix + endpoint.path] = (b"POST", partial(inference.serve, endpoint=endpoint))
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one exchange. Raises ApiError for what is to be answered so."""
@@ -70,14 +71,6 @@ class App:
             self._model(exchange, unquote(name.decode("latin-1")))
             return
         raise ApiError(404, f"Unknown request URL: {_shown(exchange)}.", code="unknown_url")
-
-    def _inference_at(self, endpoint: Endpoint) -> Serve:
-        inference = self._inference
-
-        async def serve(exchange: Exchange) -> None:
-            await inference.serve(exchange, endpoint)
-
-        return serve
 
     async def _models(self, exchange: Exchange) -> None:
         self._inference.authenticate(exchange)
