@@ -233,6 +233,31 @@ def test_a_free_answer_may_be_a_call(text: str) -> None:
     check_call(decoded(FREE, text))
 
 
+def test_calls_that_llama_cpp_finds_itself_are_kept() -> None:
+    def piece(**function: str) -> object:
+        return {"tool_calls": [{"index": 0, "id": "x1", "type": "function", "function": function}]}
+
+    body = collected(
+        chat(tools=[WEATHER]),
+        chunk({"role": "assistant", "content": None}),
+        chunk(piece(name="get_weather", arguments="")),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"city":'}}]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": '"Rome"}'}}]}),
+        chunk({}, "tool_calls"),
+        usage(5, 3),
+        DONE,
+    )
+    [choice] = body["choices"]  # type: ignore[misc]
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [
+            {"id": "x1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Rome"}'}}
+        ],
+    }
+    assert choice["finish_reason"] == "tool_calls"
+
+
 def test_several_calls_in_one_answer() -> None:
     text = f"<tool_call>{CALL}</tool_call>\n<tool_call>{CALL}</tool_call>"
     message = decoded(FREE, text)["message"]

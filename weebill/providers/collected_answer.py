@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
@@ -15,10 +13,22 @@ from weebill.wire.sse import DONE, event_data
 _decode_fields = msgspec.json.Decoder(Json).decode
 
 
+class _FunctionDelta(msgspec.Struct, frozen=True):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _ToolCallDelta(msgspec.Struct, frozen=True):
+    index: int = 0
+    id: str | None = None
+    function: _FunctionDelta = _FunctionDelta()
+
+
 class _Delta(msgspec.Struct, frozen=True):
     role: str | None = None
     content: str | None = None
     reasoning_content: str | None = None
+    tool_calls: list[_ToolCallDelta] | None = None
 
 
 class _Logprobs(msgspec.Struct, frozen=True):
@@ -39,9 +49,21 @@ class _Chunk(msgspec.Struct, frozen=True):
     choices: list[_ChunkChoice] = []
 
 
+class _Function(msgspec.Struct):
+    name: str = ""
+    arguments: str = ""
+
+
+class _ToolCall(msgspec.Struct):
+    id: str
+    type: str
+    function: _Function
+
+
 class _AnswerMessage(msgspec.Struct, frozen=True):
     role: str
     content: str | None
+    tool_calls: list[_ToolCall] | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET
 
 
@@ -63,6 +85,7 @@ class _Parts:
         self.role = "assistant"
         self.content: list[str] = []
         self.reasoning: list[str] = []
+        self.calls: dict[int, _ToolCall] = {}
         self.logprobs: list[Raw] | None = None
         self.finish_reason: str | None = None
 
@@ -70,6 +93,11 @@ class _Parts:
         self.role = choice.delta.role or self.role
         self.content.append(choice.delta.content or choice.text)
         self.reasoning.append(choice.delta.reasoning_content or "")
+        for piece in choice.delta.tool_calls or ():
+            call = self.calls.setdefault(piece.index, _ToolCall("", "function", _Function()))
+            call.id = piece.id or call.id
+            call.function.name += piece.function.name or ""
+            call.function.arguments += piece.function.arguments or ""
         if choice.logprobs is not None and choice.logprobs.content is not None:
             self.logprobs = self.logprobs or []
             self.logprobs += choice.logprobs.content
@@ -80,17 +108,17 @@ class _Parts:
         logprobs = None if self.logprobs is None else _Logprobs(self.logprobs)
         if not chat:
             return _AnswerChoice(index, logprobs, self.finish_reason, text=content)
-        message = _AnswerMessage(self.role, content, reasoning or UNSET)
+        calls = [self.calls[index] for index in sorted(self.calls)]
+        message = _AnswerMessage(self.role, content or (None if calls else ""), calls or UNSET, reasoning or UNSET)
         return _AnswerChoice(index, logprobs, self.finish_reason, message=message)
 
 
 class CollectedAnswer:
-    """An `AnswerCollector` over the relay of the same dialect; `rewrite` has the last word on the body."""
+    """An `AnswerCollector` over the relay of the same dialect, so that both ways say the same."""
 
-    def __init__(self, call: Call, relay: StreamDecoder, rewrite: Callable[[bytes], bytes] | None = None) -> None:
+    def __init__(self, call: Call, relay: StreamDecoder) -> None:
         self._chat = isinstance(call.request, ChatRequest)
         self._relay = relay
-        self._rewrite = rewrite
         self._fields: Json = {}
         self._parts: dict[int, _Parts] = {}
 
@@ -123,7 +151,7 @@ class CollectedAnswer:
                 },
             }
         )
-        return Answer(self._rewrite(body) if self._rewrite else body, usage)
+        return Answer(body, usage)
 
     def _take(self, events: bytes) -> None:
         for block in events.split(b"\n\n"):

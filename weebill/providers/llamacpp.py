@@ -73,10 +73,8 @@ class LlamaCppDialect(OpenAIDialect):
         return relay
 
     def collect(self, call: Call) -> AnswerCollector:
-        """The answer out of the stream, its text turned into tool calls where tools are offered."""
-        if isinstance(call.request, ChatRequest) and call.request.tools:
-            return CollectedAnswer(call, LlamaCppStream(call), _tool_answers(call.request).decode)
-        return CollectedAnswer(call, LlamaCppStream(call))
+        """The answer out of the stream."""
+        return CollectedAnswer(call, self.stream(call))
 
     def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
         """llama.cpp's error, with OpenAI's `context_length_exceeded` for a prompt beyond the window."""

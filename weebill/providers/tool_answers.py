@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.base import StreamDecoder, Usage
-from weebill.providers.tool_text import BoundCall, Delta, FreeText, ToolCallDelta, ToolText
+from weebill.providers.tool_text import BoundCall, Delta, FreeText, ToolText
 from weebill.wire.errors import ApiError
 from weebill.wire.sse import event, event_data
 
@@ -17,17 +17,15 @@ _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _END = b"\n\n"
 
 
-class _Message(msgspec.Struct, frozen=True):
+class _Delta(msgspec.Struct, frozen=True):
     content: str | None = None
-    tool_calls: list[Raw] | None = None
 
 
 class _Choice(msgspec.Struct, frozen=True):
-    """A choice of an answer (`message`) or of a chunk (`delta`), as far as it is read."""
+    """A choice of a chunk, as far as it is read."""
 
     index: int = 0
-    message: _Message = _Message()
-    delta: _Message = _Message()
+    delta: _Delta = _Delta()
     finish_reason: str | None = None
 
 
@@ -52,32 +50,6 @@ class ToolAnswers:
         if self.bound:
             return BoundCall(identity)
         return FreeText(identity, self.names if self.offered else frozenset())
-
-    def decode(self, body: bytes) -> bytes:
-        """A complete answer. A choice without calls stays as it came."""
-        fields = _decode_fields(body)
-        answer = _decode_answer(body)
-        raw_choices = msgspec.json.decode(fields["choices"], type=list[dict[str, Raw]])
-        choices = [
-            self._choice(answer.id, choice, raw) for choice, raw in zip(answer.choices, raw_choices, strict=True)
-        ]
-        return _encode({**fields, "choices": choices})
-
-    def _choice(self, identity: str, choice: _Choice, raw: dict[str, Raw]) -> dict[str, Raw]:
-        if choice.message.tool_calls or not choice.message.content:
-            return raw
-        text = self.text(_identity(identity, choice.index))
-        complete = choice.finish_reason == "stop"
-        deltas = [*text.feed(choice.message.content), *text.finish(complete)]
-        if not text.called:
-            return raw
-        message = {
-            **_decode_fields(raw["message"]),
-            "content": Raw(b"null"),
-            "tool_calls": Raw(_encode(_joined(deltas))),
-        }
-        reason = Raw(b'"tool_calls"') if complete else raw["finish_reason"]
-        return {**raw, "message": Raw(_encode(message)), "finish_reason": reason}
 
 
 class ToolStream:
@@ -148,25 +120,6 @@ class ToolStream:
 
 def _fields(delta: Delta) -> dict[str, object]:
     return {"content": delta} if isinstance(delta, str) else {"tool_calls": [delta]}
-
-
-def _joined(deltas: list[Delta]) -> list[dict[str, object]]:
-    """Whole calls out of their pieces."""
-    calls: dict[int, dict[str, object]] = {}
-    arguments: dict[int, str] = {}
-    for delta in deltas:
-        if isinstance(delta, ToolCallDelta):
-            arguments[delta.index] = arguments.get(delta.index, "") + delta.function.arguments
-            if delta.function.name is not None:
-                calls[delta.index] = {"id": delta.id, "type": delta.type, "name": delta.function.name}
-    return [
-        {
-            "id": call["id"],
-            "type": call["type"],
-            "function": {"name": call["name"], "arguments": arguments[index]},
-        }
-        for index, call in calls.items()
-    ]
 
 
 def _identity(answer: str, choice: int) -> str:
