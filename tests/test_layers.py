@@ -19,7 +19,7 @@ LAYERS = (
     ("cli",),
     ("supervisor",),
     ("gateway", "console", "engine"),
-    ("routing", "providers", "ledger"),
+    ("routing", "apis", "providers", "ledger"),
     ("transport", "telemetry"),
     ("wire", "process", "config"),
     ("catalog",),

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weebill.providers.llamacpp import LlamaCppDialect
+from weebill.providers.base import Target
+from weebill.providers.llamacpp import LlamaCppTranslator
+from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
-from weebill.wire.requests import Call, decode_chat, decode_completion
+from weebill.wire.requests import decode_chat, decode_completion
 from weebill.wire.sse import DONE
 
-DIALECT = LlamaCppDialect()
+TRANSLATOR = LlamaCppTranslator()
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": PARAMETERS}}
 TIME = {"type": "function", "function": {"name": "get_time"}}
@@ -25,7 +27,7 @@ def chat(**fields: object) -> Call:
 
 
 def sent(**fields: object) -> dict[str, object]:
-    body: dict[str, object] = json.loads(DIALECT.encode(chat(**fields), "smollm2:135m"))
+    body: dict[str, object] = json.loads(TRANSLATOR.encode(chat(**fields), Target(model="smollm2:135m")).body)
     return body
 
 
@@ -62,13 +64,13 @@ REFUSED = [
 @pytest.mark.parametrize(("call", "param"), REFUSED)
 def test_what_would_be_ignored_is_refused(call: Call, param: str) -> None:
     with pytest.raises(ApiError) as caught:
-        DIALECT.encode(call, "m")
+        TRANSLATOR.encode(call, Target(model="m"))
     assert (caught.value.status, caught.value.detail.param) == (400, param)
 
 
 @pytest.mark.parametrize("fields", [{"echo": False}, {"best_of": 1}, {"suffix": None}, {"suffix": ""}])
 def test_defaults_are_not_refused(fields: dict[str, object]) -> None:
-    DIALECT.encode(completion(**fields), "m")
+    TRANSLATOR.encode(completion(**fields), Target(model="m"))
 
 
 def test_a_schema_becomes_a_grammar() -> None:
@@ -124,7 +126,7 @@ def usage(prompt: int, completion: int) -> bytes:
 
 def collected(call: Call, *events: bytes) -> dict[str, object]:
     """The answer that a stream of `events` makes."""
-    collector = DIALECT.collect(call)
+    collector = TRANSLATOR.collect(call)
     for event in events:
         collector.feed(event)
     answer = collector.finish()
@@ -206,7 +208,7 @@ def test_completions_out_of_a_stream() -> None:
 
 
 def test_an_answer_whose_stream_is_cut_is_none() -> None:
-    collector = DIALECT.collect(chat())
+    collector = TRANSLATOR.collect(chat())
     collector.feed(chunk({"content": "Hel"}))
     with pytest.raises(ApiError) as caught:
         collector.finish()
@@ -294,7 +296,7 @@ def streamed(call: Call, pieces: list[str], finish: str = "stop") -> dict[str, l
     """What the client gets of a stream that says `pieces`."""
 
     sent = [chunk({"role": "assistant", "content": None}), *[chunk({"content": piece}) for piece in pieces]]
-    stream = DIALECT.stream(call)
+    stream = TRANSLATOR.stream(call)
     out = b"".join([stream.feed(each) for each in [*sent, chunk({}, finish), usage(5, 3), DONE]]) + stream.finish()
     assert out.endswith(DONE)
     assert stream.usage.measured
@@ -331,7 +333,7 @@ def test_a_free_call_streams_however_it_is_cut(cuts: list[int]) -> None:
 
 
 def test_plain_text_is_not_held_back() -> None:
-    stream = DIALECT.stream(FREE)
+    stream = TRANSLATOR.stream(FREE)
     event = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n'
     assert b'"content":"Hi"' in stream.feed(event)
 
@@ -339,11 +341,11 @@ def test_plain_text_is_not_held_back() -> None:
 @pytest.mark.parametrize(("call", "param"), [(chat(), "messages"), (completion(), "prompt")])
 def test_a_prompt_beyond_the_window(call: Call, param: str) -> None:
     body = b'{"error":{"code":400,"message":"too long","type":"exceed_context_size_error","n_ctx":8192}}'
-    error = DIALECT.error(call, 400, body, None, "local")
+    error = TRANSLATOR.error(call, 400, body, None, "local")
     assert (error.status, error.detail.code, error.detail.param) == (400, "context_length_exceeded", param)
     assert error.detail.type == "invalid_request_error"
 
 
 def test_a_field_that_llama_cpp_names() -> None:
     body = b'{"error":{"code":400,"message":"Field \'n\': Value must be between 1 <= value <= 4, but got 5"}}'
-    assert DIALECT.error(chat(), 400, body, None, "local").detail.param == "n"
+    assert TRANSLATOR.error(chat(), 400, body, None, "local").detail.param == "n"

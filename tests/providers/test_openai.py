@@ -3,12 +3,14 @@
 import msgspec
 import pytest
 
-from weebill.providers.base import Usage
-from weebill.providers.openai import OpenAIDialect
+from weebill.providers.base import Target
+from weebill.providers.openai import OpenAITranslator
+from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
-from weebill.wire.requests import Call, decode_chat
+from weebill.wire.reply import Usage
+from weebill.wire.requests import decode_chat
 
-DIALECT = OpenAIDialect()
+TRANSLATOR = OpenAITranslator()
 
 
 def call(**fields: object) -> Call:
@@ -16,7 +18,9 @@ def call(**fields: object) -> Call:
 
 
 def encoded(**fields: object) -> dict[str, object]:
-    decoded: dict[str, object] = msgspec.json.decode(DIALECT.encode(call(**fields), "upstream-name"))
+    decoded: dict[str, object] = msgspec.json.decode(
+        TRANSLATOR.encode(call(**fields), Target(model="upstream-name")).body
+    )
     return decoded
 
 
@@ -30,12 +34,12 @@ def test_only_the_name_of_the_model_changes() -> None:
 
 
 def test_numbers_keep_their_digits() -> None:
-    body = DIALECT.encode(
+    body = TRANSLATOR.encode(
         decode_chat(
             b'{"model":"m","messages":[{"role":"user","content":"a"}],"x":1.10,"y":123456789012345678901234567890}'
         ),
-        "m",
-    )
+        Target(model="m"),
+    ).body
     assert b'"x":1.10' in body
     assert b'"y":123456789012345678901234567890' in body
 
@@ -56,7 +60,7 @@ def test_a_stream_is_always_asked_for_its_usage(options: dict[str, object] | Non
 def test_an_answer_passes_as_it_came() -> None:
     usage = b'{"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 5}}'
     body = b'{ "choices": [{"message": {}}],  "usage": ' + usage + b', "new": 1.0 }'
-    answer = DIALECT.decode(call(), body)
+    answer = TRANSLATOR.decode(call(), body)
     assert answer.body is body
     assert answer.usage == Usage(9, 5, 4, measured=True)
 
@@ -65,11 +69,11 @@ def test_cached_tokens_never_exceed_the_prompt() -> None:
     body = (
         b'{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":7}}}'
     )
-    assert DIALECT.decode(call(), body).usage.cached_tokens == 3
+    assert TRANSLATOR.decode(call(), body).usage.cached_tokens == 3
 
 
 def test_a_missing_usage_is_estimated_and_says_so() -> None:
-    usage = DIALECT.decode(call(), b'{"choices":[{"message":{"content":"' + b"x" * 400 + b'"}}]}').usage
+    usage = TRANSLATOR.decode(call(), b'{"choices":[{"message":{"content":"' + b"x" * 400 + b'"}}]}').usage
     assert not usage.measured
     assert usage.prompt_tokens > 0
     assert usage.completion_tokens >= 100
@@ -78,7 +82,7 @@ def test_a_missing_usage_is_estimated_and_says_so() -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"choices":null}', b'{"error":{"message":"no"}}'])
 def test_what_is_no_completion_is_an_upstream_error(body: bytes) -> None:
     with pytest.raises(ApiError) as caught:
-        DIALECT.decode(call(), body)
+        TRANSLATOR.decode(call(), body)
     assert caught.value.status == 502
 
 
@@ -107,7 +111,7 @@ ERRORS = [
 def test_errors_keep_the_upstreams_words(
     status: int, body: bytes, told: int, message: str, code: str | None, param: str | None
 ) -> None:
-    error = DIALECT.error(call(), status, body, retry_after=7, upstream="acme")
+    error = TRANSLATOR.error(call(), status, body, retry_after=7, upstream="acme")
     assert error.status == told
     assert message in error.detail.message
     assert (error.detail.code, error.detail.param) == (code, param)

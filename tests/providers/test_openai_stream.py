@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weebill.providers.base import Usage
 from weebill.providers.openai_stream import MAX_EVENT_BYTES, OpenAIStream
+from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
-from weebill.wire.requests import Call, decode_chat
+from weebill.wire.reply import Usage
+from weebill.wire.requests import decode_chat
 from weebill.wire.sse import DONE
 
 

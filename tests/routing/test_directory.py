@@ -4,6 +4,7 @@ import pytest
 
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
 from weebill.process.messages import EngineState
+from weebill.providers.base import UpstreamRequest
 from weebill.routing.directory import Directory
 from weebill.wire.errors import ApiError
 
@@ -58,12 +59,12 @@ def test_an_unknown_name_is_404(name: str) -> None:
 def test_the_head_of_a_request_names_host_path_and_credential() -> None:
     upstream = directory().resolve("big").upstream
     assert upstream is not None
-    assert upstream.head(b"/chat/completions").split(b"\r\n") == [
+    assert upstream.head(UpstreamRequest(b"/chat/completions", b"")).split(b"\r\n") == [
         b"POST /api/v1/chat/completions HTTP/1.1",
         b"host: acme.test:8443",
-        b"content-type: application/json",
         b"accept: application/json, text/event-stream",
         b"authorization: Bearer secret",
+        b"content-type: application/json",
         b"",
     ]
 
@@ -71,7 +72,7 @@ def test_the_head_of_a_request_names_host_path_and_credential() -> None:
 def test_without_a_key_no_credential_is_sent() -> None:
     upstream = directory().resolve("org/small").upstream
     assert upstream is not None
-    assert b"authorization" not in upstream.head(b"/completions")
+    assert b"authorization" not in upstream.head(UpstreamRequest(b"/completions", b""))
 
 
 def test_a_model_whose_host_is_down_keeps_its_name() -> None:

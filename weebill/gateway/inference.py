@@ -24,8 +24,8 @@ from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamErr
 from weebill.transport.exchange import Exchange
 from weebill.transport.status import CLIENT_CLOSED_REQUEST, SHUTTING_DOWN
 from weebill.wire import sse
+from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
-from weebill.wire.requests import Call
 
 JSON: Final = b"content-type: application/json\r\n"
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -99,15 +99,15 @@ class Inference:
     async def _answer(self, exchange: Exchange, endpoint: Endpoint, meter: Meter) -> None:
         """Decode, route, call. Raises ApiError for what ends without an answer."""
         call = endpoint.decode(await exchange.body())
-        meter.model_asked = call.request.model
+        meter.model_asked = call.model
         meter.stream = call.stream
-        deployment = self.directory.resolve(call.request.model)
+        deployment = self.directory.resolve(call.model)
         meter.model_served = deployment.model
         meter.upstream = deployment.provider
         upstream = deployment.upstream
         if upstream is None:
             raise model_unavailable(deployment.model)
-        body = upstream.dialect.encode(call, deployment.model)
+        request = upstream.translator.encode(call, deployment.target)
         if self._in_flight[upstream.name] >= upstream.max_in_flight:
             raise overloaded(deployment.model)
         self._in_flight[upstream.name] += 1
@@ -115,13 +115,13 @@ class Inference:
         try:
             meter.blame = "upstream_error"
             meter.usage = lambda: estimate(call)
-            head = upstream.head(endpoint.path) + _forwarded(exchange, upstream)
-            response = await self._client.send(upstream.origin, head, body, upstream.timeouts)
+            head = upstream.head(request) + _forwarded(exchange, upstream)
+            response = await self._client.send(upstream.origin, head, request.body, upstream.timeouts)
             if response.status != 200:
                 raise await _upstream_error(call, response, upstream, meter)
             if call.stream:
                 await self._relay(exchange, response, call, upstream, meter)
-            elif (collector := upstream.dialect.collect(call)) is not None:
+            elif (collector := upstream.translator.collect(call)) is not None:
                 await self._collect(exchange, response, collector, meter)
             else:
                 await self._pass_on(exchange, response, call, upstream, meter)
@@ -141,7 +141,7 @@ class Inference:
         """A complete answer in one piece."""
         body = await response.read(MAX_ANSWER_BYTES)
         meter.first_byte_at = time.monotonic()
-        self._hand_over(exchange, upstream.dialect.decode(call, body), meter)
+        self._hand_over(exchange, upstream.translator.decode(call, body), meter)
 
     async def _collect(self, exchange: Exchange, response: Response, collector: AnswerCollector, meter: Meter) -> None:
         """A complete answer out of a stream."""
@@ -163,7 +163,7 @@ class Inference:
         self, exchange: Exchange, response: Response, call: Call, upstream: Upstream, meter: Meter
     ) -> None:
         """A stream, event by event. Raises ApiError only while nothing has been sent."""
-        stream = upstream.dialect.stream(call)
+        stream = upstream.translator.stream(call)
         meter.usage = lambda: stream.usage
         try:
             async for data in response.chunks():
@@ -258,7 +258,7 @@ async def _upstream_error(call: Call, response: Response, upstream: Upstream, me
     if 400 <= response.status < 500:
         meter.blame = "rejected"
     retry_after = retry_after_seconds(response.header(b"retry-after"))
-    return upstream.dialect.error(call, response.status, body, retry_after, upstream.name)
+    return upstream.translator.error(call, response.status, body, retry_after, upstream.name)
 
 
 def _unmetered() -> ApiError:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from weebill.ledger.records import Outcome, UsageRecord
-from weebill.providers.base import Usage
+from weebill.wire.reply import Usage
 
 _NOTHING = Usage(measured=True)
 

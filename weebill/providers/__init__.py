@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from weebill.providers.base import Dialect
-from weebill.providers.llamacpp import LlamaCppDialect
-from weebill.providers.openai import OpenAIDialect
+from weebill.providers.base import Translator
+from weebill.providers.llamacpp import LlamaCppTranslator
+from weebill.providers.openai import OpenAITranslator
 
-DIALECTS: Final[dict[str, Dialect]] = {
-    "openai": OpenAIDialect(),
-    "llamacpp": LlamaCppDialect(),
+TRANSLATORS: Final[dict[str, Translator]] = {
+    "openai": OpenAITranslator(),
+    "llamacpp": LlamaCppTranslator(),
 }

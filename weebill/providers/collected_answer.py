@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from weebill.providers.base import Answer, StreamDecoder, Usage
+from weebill.providers.base import Answer, ByteStream
+from weebill.wire.call import Call, Json
 from weebill.wire.errors import ApiError
-from weebill.wire.requests import Call, ChatRequest, Json
+from weebill.wire.reply import Usage
+from weebill.wire.requests import ChatRequest
 from weebill.wire.sse import DONE, event_data
 
 _decode_fields = msgspec.json.Decoder(Json).decode
@@ -116,7 +118,7 @@ class _Parts:
 class CollectedAnswer:
     """An `AnswerCollector` over the relay of the same dialect, so that both ways say the same."""
 
-    def __init__(self, call: Call, relay: StreamDecoder) -> None:
+    def __init__(self, call: Call, relay: ByteStream) -> None:
         self._chat = isinstance(call.request, ChatRequest)
         self._relay = relay
         self._fields: Json = {}

@@ -16,14 +16,16 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import AnswerCollector, StreamDecoder, Usage
+from weebill.providers.base import AnswerCollector, ByteStream, Target, UpstreamRequest
 from weebill.providers.collected_answer import CollectedAnswer
 from weebill.providers.llamacpp_grammar import Json, json_grammar
-from weebill.providers.openai import OpenAIDialect, with_usage
+from weebill.providers.openai import PATHS, OpenAITranslator, with_usage
 from weebill.providers.openai_stream import OpenAIStream
 from weebill.providers.tool_answers import ToolAnswers, ToolStream
+from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
-from weebill.wire.requests import Call, ChatRequest, CompletionRequest, FunctionDefinition
+from weebill.wire.reply import Usage
+from weebill.wire.requests import ChatRequest, CompletionRequest, FunctionDefinition
 
 _encode = msgspec.json.encode
 _FIELD: Final = re.compile(r"Field '(\w+)'")
@@ -45,10 +47,10 @@ Schema = dict[str, Json]
 _ANY_OBJECT: Final[Schema] = {"type": "object"}
 
 
-class LlamaCppDialect(OpenAIDialect):
+class LlamaCppTranslator(OpenAITranslator):
     """For the engine hosts of this machine."""
 
-    def encode(self, call: Call, model: str) -> bytes:
+    def encode(self, call: Call, target: Target) -> UpstreamRequest:
         """The body, with a grammar for what the answer is bound to. Raises ApiError 400 for what cannot be done."""
         _refuse(call)
         fields = dict(call.fields)
@@ -62,10 +64,10 @@ class LlamaCppDialect(OpenAIDialect):
                 # The grammar is what makes the call; "none" keeps llama.cpp from looking for one in the text.
                 fields["tool_choice"] = Raw(b'"none"')
         fields["stream"] = Raw(b"true")
-        fields["model"] = Raw(_encode(model))
-        return _encode(with_usage(fields))
+        fields["model"] = Raw(_encode(target.model))
+        return UpstreamRequest(PATHS[type(call.request)], _encode(with_usage(fields)))
 
-    def stream(self, call: Call) -> StreamDecoder:
+    def stream(self, call: Call) -> ByteStream:
         """A relay; one that turns text into tool calls where tools are offered."""
         relay = LlamaCppStream(call)
         if isinstance(call.request, ChatRequest) and call.request.tools:

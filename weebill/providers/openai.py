@@ -10,15 +10,20 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import Answer, AnswerCollector, StreamDecoder
+from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
 from weebill.providers.openai_stream import OpenAIStream
 from weebill.providers.usage import UsageReport, estimate
+from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.errors import ApiError
-from weebill.wire.requests import Call, Json
+from weebill.wire.requests import ChatRequest, CompletionRequest
 
 _encode = msgspec.json.encode
 _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
 _MESSAGE_LIMIT: Final = 2000
+PATHS: Final[dict[type[InboundRequest], bytes]] = {
+    ChatRequest: b"/chat/completions",
+    CompletionRequest: b"/completions",
+}
 
 
 class _Completion(msgspec.Struct, frozen=True):
@@ -31,13 +36,13 @@ class _Completion(msgspec.Struct, frozen=True):
 _decode_completion = msgspec.json.Decoder(_Completion).decode
 
 
-class OpenAIDialect:
+class OpenAITranslator:
     """For every upstream that speaks OpenAI's Chat Completions and Completions."""
 
-    def encode(self, call: Call, model: str) -> bytes:
+    def encode(self, call: Call, target: Target) -> UpstreamRequest:
         """The body as it came, but for the model's name; a stream is asked for its usage."""
-        fields = {**call.fields, "model": Raw(_encode(model))}
-        return _encode(with_usage(fields) if call.stream else fields)
+        fields = {**call.fields, "model": Raw(_encode(target.model))}
+        return UpstreamRequest(PATHS[type(call.request)], _encode(with_usage(fields) if call.stream else fields))
 
     def decode(self, call: Call, body: bytes) -> Answer:
         """The body as it came, and its usage."""
@@ -51,7 +56,7 @@ class OpenAIDialect:
             return Answer(body, completion.usage.usage())
         return Answer(body, estimate(call, completion_bytes=sum(len(memoryview(c)) for c in completion.choices)))
 
-    def stream(self, call: Call) -> StreamDecoder:
+    def stream(self, call: Call) -> ByteStream:
         return OpenAIStream(call)
 
     def collect(self, call: Call) -> AnswerCollector | None:

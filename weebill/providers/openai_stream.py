@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import Usage
 from weebill.providers.usage import UsageReport, estimate
+from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
-from weebill.wire.requests import Call
+from weebill.wire.reply import Usage
 from weebill.wire.sse import DONE, event, event_data
 
 _END: Final = b"\n\n"
@@ -46,13 +46,13 @@ _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class OpenAIStream:
-    """A `StreamDecoder` from OpenAI's dialect to itself."""
+    """A `ByteStream` from OpenAI's dialect to itself."""
 
     __slots__ = ("_call", "_done", "_events", "_last", "_reported", "_show_usage", "_tail", "error")
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._show_usage = call.request.wants_usage
+        self._show_usage = call.wants_usage
         self._tail = b""
         self._last = b""
         self._events = 0

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import StreamDecoder, Usage
+from weebill.providers.base import ByteStream
 from weebill.providers.tool_text import BoundCall, Delta, FreeText, ToolText
 from weebill.wire.errors import ApiError
+from weebill.wire.reply import Usage
 from weebill.wire.sse import event, event_data
 
 _encode = msgspec.json.encode
@@ -53,9 +54,9 @@ class ToolAnswers:
 
 
 class ToolStream:
-    """A `StreamDecoder` that rewrites what another relays."""
+    """A `ByteStream` that rewrites what another relays."""
 
-    def __init__(self, relay: StreamDecoder, answers: ToolAnswers) -> None:
+    def __init__(self, relay: ByteStream, answers: ToolAnswers) -> None:
         self._relay = relay
         self._answers = answers
         self._texts: dict[int, ToolText] = {}

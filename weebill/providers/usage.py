@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from weebill.providers.base import Usage
-from weebill.wire.requests import Call
+from weebill.wire.call import Call
+from weebill.wire.reply import Usage
 
 # About four bytes of English make a token with the vocabularies in use.
 # Source: https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from weebill.config.schema import EngineSettings, ProviderSettings, Settings
 from weebill.process.messages import EngineState
-from weebill.providers import DIALECTS
-from weebill.providers.base import Dialect
+from weebill.providers import TRANSLATORS
+from weebill.providers.base import Target, Translator, UpstreamRequest
 from weebill.transport.client import Origin, Timeouts
 from weebill.wire.errors import ApiError
 from weebill.wire.models import ModelCard
@@ -28,7 +28,7 @@ class Upstream:
     """Where a provider is and how to speak to it; all its deployments share one."""
 
     name: str
-    dialect: Dialect
+    translator: Translator
     origin: Origin
     path: bytes
     headers: bytes
@@ -36,21 +36,23 @@ class Upstream:
     forward_headers: frozenset[bytes]
     max_in_flight: int
 
-    def head(self, path: bytes) -> bytes:
-        """Request line and headers for a POST to `path`, such as `/chat/completions`."""
-        return b"POST %b%b HTTP/1.1\r\n%b" % (self.path, path, self.headers)
+    def head(self, request: UpstreamRequest) -> bytes:
+        """Request line and headers for `request`."""
+        return b"POST %b%b HTTP/1.1\r\n%b%b" % (self.path, request.path, self.headers, request.headers)
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """A model at an upstream. `upstream` is None while a local model's host is down.
 
-    `model` is the name the upstream knows it by, `provider` the name of the upstream.
+    `model` is the name the upstream knows it by, `provider` the name of the upstream; `target` says the same and more
+    to a translator.
     """
 
     provider: str
     model: str
     upstream: Upstream | None
+    target: Target
 
 
 class Directory:
@@ -113,11 +115,16 @@ def _follow(aliases: dict[str, str], alias: str) -> str:
 
 def _deployments(settings: Settings, engines: Iterable[EngineState]) -> Iterator[Deployment]:
     for engine in engines:
-        yield Deployment(LOCAL, engine.model, _engine_upstream(engine, settings.local.engine))
+        yield Deployment(
+            LOCAL,
+            engine.model,
+            _engine_upstream(engine, settings.local.engine),
+            Target(model=engine.model, provider=LOCAL),
+        )
     for name, provider in settings.providers.items():
         upstream = _provider_upstream(name, provider)
         for model in provider.models:
-            yield Deployment(name, model, upstream)
+            yield Deployment(name, model, upstream, Target(model=model, provider=name))
 
 
 def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream | None:
@@ -127,7 +134,7 @@ def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream 
     origin, _ = Origin.parse(engine.base_url, max_in_flight)
     return Upstream(
         name=LOCAL,
-        dialect=DIALECTS["llamacpp"],
+        translator=TRANSLATORS["llamacpp"],
         origin=origin,
         path=b"/v1",
         headers=_headers(engine.base_url, engine.api_key),
@@ -141,7 +148,7 @@ def _provider_upstream(name: str, provider: ProviderSettings) -> Upstream:
     origin, path = Origin.parse(provider.base_url, provider.max_connections)
     return Upstream(
         name=name,
-        dialect=DIALECTS[provider.dialect],
+        translator=TRANSLATORS[provider.dialect],
         origin=origin,
         path=path.encode(),
         headers=_headers(provider.base_url, provider.api_key),
@@ -158,7 +165,7 @@ def _provider_upstream(name: str, provider: ProviderSettings) -> Upstream:
 
 def _headers(base_url: str, api_key: str | None) -> bytes:
     host = urlsplit(base_url).netloc.rpartition("@")[2]
-    lines = [f"host: {host}", "content-type: application/json", "accept: application/json, text/event-stream"]
+    lines = [f"host: {host}", "accept: application/json, text/event-stream"]
     if api_key:
         lines.append(f"authorization: Bearer {api_key}")
     return "".join(f"{line}\r\n" for line in lines).encode()

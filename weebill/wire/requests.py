@@ -12,8 +12,9 @@ import re
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from weebill.wire.call import Call, InboundRequest, Json, take_drop_params
 from weebill.wire.errors import ApiError
 
 ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -22,7 +23,6 @@ Temperature = Annotated[float, Meta(ge=0, le=2)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 TokenLimit = Annotated[int, Meta(ge=1)]
 ChoiceCount = Annotated[int, Meta(ge=1, le=128)]
-Json = dict[str, Raw]
 
 
 class ContentPart(Struct, frozen=True):
@@ -95,7 +95,7 @@ class StreamOptions(Struct, frozen=True):
     include_usage: bool | None = None
 
 
-class GenerationRequest(Struct, frozen=True, kw_only=True):
+class GenerationRequest(InboundRequest, frozen=True, kw_only=True):
     """What both generation endpoints share."""
 
     model: ModelName
@@ -142,22 +142,6 @@ class CompletionRequest(GenerationRequest, frozen=True, kw_only=True):
     suffix: str | None = None
 
 
-class Call(Struct, frozen=True):
-    """A request to an inference endpoint: validated, and field by field as it came."""
-
-    request: ChatRequest | CompletionRequest
-    fields: Json
-
-    @property
-    def stream(self) -> bool:
-        return bool(self.request.stream)
-
-    def prompt_bytes(self) -> int:
-        """The length in bytes of the prompt's JSON, for estimates."""
-        raw = self.fields.get("messages") or self.fields["prompt"]
-        return len(memoryview(raw))
-
-
 _decode_fields = msgspec.json.Decoder(Json).decode
 _decode_chat = msgspec.json.Decoder(ChatRequest).decode
 _decode_completion = msgspec.json.Decoder(CompletionRequest).decode
@@ -166,7 +150,7 @@ _decode_completion = msgspec.json.Decoder(CompletionRequest).decode
 def decode_chat(body: bytes) -> Call:
     """The call in `body`. Raises ApiError 400 that names the field."""
     try:
-        return Call(_decode_chat(body), _decode_fields(body))
+        return _call(_decode_chat(body), _decode_fields(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid_body(error) from error
 
@@ -174,9 +158,14 @@ def decode_chat(body: bytes) -> Call:
 def decode_completion(body: bytes) -> Call:
     """The call in `body`. Raises ApiError 400 that names the field."""
     try:
-        return Call(_decode_completion(body), _decode_fields(body))
+        return _call(_decode_completion(body), _decode_fields(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid_body(error) from error
+
+
+def _call(request: ChatRequest | CompletionRequest, fields: Json) -> Call:
+    drop_params = "drop_params" in fields and take_drop_params(fields)
+    return Call(request, fields, request.model, bool(request.stream), request.wants_usage, drop_params)
 
 
 _PATH = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")

@@ -1,0 +1,1 @@
+"""Inbound APIs: a pure translator for each API that clients may speak."""

@@ -1,0 +1,58 @@
+"""What an inbound API is: how its requests are read and how its answers are written. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from weebill.wire.call import Call
+from weebill.wire.conversation import Conversation
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Event, Reply
+
+
+class StreamEncoder(Protocol):
+    """Writes one answer's events as the bytes of the client's stream."""
+
+    def feed(self, events: list[Event]) -> bytes:
+        """What to send for `events`, b"" if nothing. Never given `Failed`."""
+
+    def finish(self) -> bytes:
+        """The end of a complete stream: whatever closes open parts, then the API's own end marker."""
+
+
+class Api(Protocol):
+    """One inbound API.
+
+    `name` is the endpoint that its requests are metered under; `native` names the wire format ("openai.chat",
+    "openai.responses", "anthropic", "gemini"): a dialect that speaks the same passes bytes through. `headers` are the
+    client's headers (lower case) that belong to the request, such as `anthropic-beta`.
+    """
+
+    name: str
+    native: str
+    headers: frozenset[bytes]
+
+    def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
+        """The call in a request. `tail` is what follows the endpoint's path, decoded, query included.
+
+        Raises ApiError 400 that names the field.
+        """
+
+    def conversation(self, call: Call) -> Conversation:
+        """The request in canonical form. Raises ApiError 400, naming the field, for what no target can be asked."""
+
+    def fields(self) -> Mapping[str, str]:
+        """For each field of Conversation, the name that this API gives it, for errors."""
+
+    def answer(self, call: Call, reply: Reply) -> bytes:
+        """The body of a complete answer."""
+
+    def stream(self, call: Call) -> StreamEncoder:
+        """A writer for the stream that answers `call`."""
+
+    def error_body(self, error: ApiError) -> bytes:
+        """An error's body in this API's format."""
+
+    def error_event(self, error: ApiError) -> bytes:
+        """The bytes that end a stream that failed, in this API's format."""

@@ -1,0 +1,172 @@
+"""An answer in no API's words, whole or as events: what outbound dialects decode to and inbound APIs render."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Raw, Struct
+
+from weebill.wire.conversation import Citation, Origin, Part
+from weebill.wire.errors import ApiError
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause"]
+"""Why an answer ended. "content_filter" is the provider's filter, "refusal" the model's own decision, "pause" a
+turn that the provider wants continued."""
+
+
+class Usage(Struct, frozen=True):
+    """Tokens that a call used.
+
+    Invariant, for every dialect: `cached_tokens` and `cache_write_tokens` are disjoint subsets of `prompt_tokens`;
+    `reasoning_tokens` is a subset of `completion_tokens`. `measured` is False where the upstream did not say and the
+    counts are estimates.
+    """
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    measured: bool = False
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @classmethod
+    def reported(
+        cls, prompt: int, completion: int, *, cached: int = 0, cache_write: int = 0, reasoning: int = 0
+    ) -> Usage:
+        """What an upstream reported, held to the invariant."""
+        prompt, completion = max(0, prompt), max(0, completion)
+        cached = min(max(0, cached), prompt)
+        return cls(
+            prompt, cached, completion, True,
+            min(max(0, cache_write), prompt - cached), min(max(0, reasoning), completion),
+        )  # fmt: skip
+
+
+class Choice(Struct, frozen=True):
+    """One answer. Parts are Text, Reasoning, ToolUse, Refusal, Image and Audio, in the order they were said.
+
+    `logprobs` are OpenAI's `logprobs.content` entries. `stop_sequence` is the one that ended it, where known.
+    """
+
+    parts: tuple[Part, ...]
+    finish: FinishReason
+    stop_sequence: str | None = None
+    logprobs: tuple[Raw, ...] | None = None
+
+
+class Reply(Struct, frozen=True):
+    """A complete answer; `choices` are in order of index, `created` is Unix time, 0 if the upstream did not say."""
+
+    id: str
+    model: str
+    choices: tuple[Choice, ...]
+    usage: Usage
+    created: int = 0
+
+
+# Events of a stream. `choice` is its index; `block` numbers a choice's parts in the order they begin, from 0, and never
+# goes back: what belongs to a part comes before the next part begins.
+
+
+class Started(Struct, frozen=True):
+    """The first event of every stream."""
+
+    id: str
+    model: str
+    created: int = 0
+
+
+class TextDelta(Struct, frozen=True):
+    """More of a text part."""
+
+    text: str
+    block: int = 0
+    choice: int = 0
+
+
+class CitationAdded(Struct, frozen=True):
+    """A citation for the text part under way."""
+
+    citation: Citation
+    block: int = 0
+    choice: int = 0
+
+
+class ReasoningDelta(Struct, frozen=True):
+    """More of a reasoning part; what is opaque comes once, at any time until the part ends."""
+
+    text: str = ""
+    signature: str | None = None
+    encrypted: str | None = None
+    id: str | None = None
+    origin: Origin = ""
+    block: int = 0
+    choice: int = 0
+
+
+class ToolStarted(Struct, frozen=True):
+    """A tool call begins. `signature` and `origin` as in ToolUse."""
+
+    id: str
+    name: str
+    block: int = 0
+    choice: int = 0
+    signature: str | None = None
+    origin: Origin = ""
+
+
+class ToolArguments(Struct, frozen=True):
+    """More of the arguments' JSON text of the call in that block."""
+
+    json: str
+    block: int = 0
+    choice: int = 0
+
+
+class RefusalDelta(Struct, frozen=True):
+    """More of a refusal."""
+
+    text: str
+    block: int = 0
+    choice: int = 0
+
+
+class WholePart(Struct, frozen=True):
+    """A part that came in one piece: Image or Audio."""
+
+    part: Part
+    block: int = 0
+    choice: int = 0
+
+
+class Logprobs(Struct, frozen=True):
+    """OpenAI's `logprobs.content` entries of the text just before."""
+
+    entries: tuple[Raw, ...]
+    choice: int = 0
+
+
+class Finished(Struct, frozen=True):
+    """A choice is complete."""
+
+    reason: FinishReason
+    stop_sequence: str | None = None
+    choice: int = 0
+
+
+class UsageReported(Struct, frozen=True):
+    """The usage of all of the stream so far; a later one replaces it."""
+
+    usage: Usage
+
+
+class Failed(Struct, frozen=True):
+    """The upstream reported an error inside its stream; nothing follows."""
+
+    error: ApiError
+
+
+Event = (
+    Started | TextDelta | CitationAdded | ReasoningDelta | ToolStarted | ToolArguments | RefusalDelta | WholePart
+    | Logprobs | Finished | UsageReported | Failed
+)  # fmt: skip
