@@ -67,20 +67,32 @@ def test_a_segment_goes_when_its_writer_has_gone(home: Home, ledger: sqlite3.Con
     assert request_ids(ledger) == [f"req-{number}" for number in range(100)]
 
 
-def test_an_unfinished_line_waits_for_its_writer(home: Home, ledger: sqlite3.Connection) -> None:
+@pytest.mark.parametrize("missing", [slice(-1, None), slice(20, 30), slice(0, 1)], ids=["end", "middle", "start"])
+def test_an_unfinished_line_waits_for_its_writer(home: Home, ledger: sqlite3.Connection, missing: slice) -> None:
     journal = JournalWriter(home.journal, 0, MeteringSettings())
     journal.append(make_record("a"))
     [segment] = home.journal.iterdir()
-    half = line("b")[:50]
-    with segment.open("ab") as file:
-        file.write(half)
+    whole = line("b")
+    seen = bytearray(whole)
+    seen[missing] = bytes(len(seen[missing]))
+    at = len(segment.read_bytes().rstrip(b"\0"))
     ingester = Ingester(ledger, home.journal)
-    assert ingester.run() == 1
-    with segment.open("ab") as file:
-        file.write(line("b")[50:])
-    assert ingester.run() == 1
+    for content, found in ((bytes(seen), 1), (whole, 1)):
+        with segment.open("r+b") as file:
+            file.seek(at)
+            file.write(content)
+        assert ingester.run() == found
     assert request_ids(ledger) == ["a", "b"]
     journal.close()
+
+
+def test_the_unused_space_of_a_dead_writer_is_no_record(
+    home: Home, ledger: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    (home.journal / "1-w0-00-000000.jsonl").write_bytes(line("a") + line("b") + bytes(8000))
+    assert Ingester(ledger, home.journal).run() == 2
+    assert list(home.journal.iterdir()) == []
+    assert caplog.records == []
 
 
 def test_a_dead_writers_unfinished_line_is_dropped_and_logged(

@@ -18,7 +18,7 @@ from weebill.telemetry.disk import folder_bytes
 
 
 def read_records(folder: Path) -> list[UsageRecord]:
-    content = b"".join(path.read_bytes() for path in sorted(folder.glob("*.jsonl")))
+    content = b"".join(path.read_bytes().rstrip(b"\0") for path in sorted(folder.glob("*.jsonl")))
     return msgspec.json.Decoder(UsageRecord).decode_lines(content)
 
 
@@ -135,7 +135,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_leaves_no_torn_line(tiny_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_nearly_full_is_used_to_its_end(tiny_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "_PROBE_INTERVAL_S", 0.0)
     ballast = tiny_disk / "ballast"
     ballast.write_bytes(b"x" * 20_480)
@@ -143,12 +143,11 @@ def test_a_full_disk_leaves_no_torn_line(tiny_disk: Path, monkeypatch: pytest.Mo
     accepted, error = fill(journal)
     assert "free some space" in str(error)
     assert accepted > 100
-    [segment] = tiny_disk.glob("*.jsonl")
-    assert segment.read_bytes().endswith(b"\n")
     assert len(read_records(tiny_disk)) == accepted
     for _ in range(3):
         assert not journal.writable()
     assert len(read_records(tiny_disk)) == accepted
+    assert list(tiny_disk.glob("*.draft")) == []
 
     ballast.unlink()
     assert journal.writable()
@@ -156,3 +155,22 @@ def test_a_full_disk_leaves_no_torn_line(tiny_disk: Path, monkeypatch: pytest.Mo
     assert [record.request_id for record in read_records(tiny_disk)][-1] == "after"
     assert len(read_records(tiny_disk)) == accepted + 1
     journal.close()
+
+
+def test_a_record_longer_than_a_segment_is_refused_and_the_next_is_not(tmp_path: Path) -> None:
+    journal = JournalWriter(tmp_path, 0, MeteringSettings(segment_bytes=4096))
+    with pytest.raises(JournalError, match="does not fit"):
+        journal.append(make_record("long", model="m" * 5000))
+    journal.append(make_record("next"))
+    assert [record.request_id for record in read_records(tmp_path)] == ["next"]
+    journal.close()
+
+
+def test_closing_gives_back_the_space_that_was_not_used(tmp_path: Path) -> None:
+    journal = JournalWriter(tmp_path, 0, MeteringSettings(segment_bytes=1 << 20))
+    journal.append(make_record("only"))
+    [segment] = tmp_path.glob("*.jsonl")
+    assert segment.stat().st_blocks * 512 >= 1 << 20
+    journal.close()
+    assert segment.read_bytes().endswith(b"]\n")
+    assert segment.stat().st_size < 1000

@@ -84,7 +84,7 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
 class MeteringSettings(Section, frozen=True, kw_only=True):
     """`[metering]`: the usage journal between workers and the ledger."""
 
-    segment_bytes: Annotated[int, Meta(ge=4096)] = 16_777_216
+    segment_bytes: Annotated[int, Meta(ge=4096)] = 4_194_304
     journal_max_bytes: Annotated[int, Meta(ge=65_536)] = 1_073_741_824
     ingest_interval_s: PositiveSeconds = 0.5
 

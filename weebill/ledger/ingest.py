@@ -25,6 +25,7 @@ from weebill.ledger.records import UsageRecord
 
 BATCH_BYTES = 1 << 20  # of journal in one transaction: some 5,000 records
 DRAFT_AGE_S = 60.0
+_UNUSED = b"\0"  # the space of a segment that no record has taken yet
 
 _COLUMNS = UsageRecord.__struct_fields__
 _INSERT = f"INSERT INTO usage ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
@@ -88,7 +89,7 @@ class Ingester:
         except FileNotFoundError:  # finished by another ingester
             return None
         with file:
-            if os.fstat(file.fileno()).st_size <= self._marks.get(segment, 0):
+            if os.pread(file.fileno(), 1, self._marks.get(segment, 0)) in (b"", _UNUSED):
                 return None
             with transaction(self._connection):
                 mark = self._read_mark(segment)
@@ -105,7 +106,11 @@ class Ingester:
 
     def _read_lines(self, descriptor: int, offset: int) -> bytes:
         """Whole lines from `offset`, at most `batch_bytes`; a line longer than that comes in pieces."""
-        content = os.pread(descriptor, self._batch_bytes, offset)
+        content = os.pread(descriptor, self._batch_bytes, offset).rstrip(_UNUSED)
+        hole = content.find(_UNUSED)
+        if hole >= 0 and not _try_lock(descriptor):
+            # A line may be seen before all of it (its writer is another processor): it will be there the next time.
+            content = content[:hole]
         return content if len(content) == self._batch_bytes and b"\n" not in content else _whole_lines(content)
 
     def _insert(self, segment: str, offset: int, lines: bytes) -> int:
@@ -155,7 +160,7 @@ class Ingester:
         with suppress(FileNotFoundError), _without_writer(path) as descriptor:
             if descriptor is None:
                 return
-            tail = os.pread(descriptor, self._batch_bytes, self._marks.get(segment, 0))
+            tail = os.pread(descriptor, self._batch_bytes, self._marks.get(segment, 0)).rstrip(_UNUSED)
             if b"\n" in tail or len(tail) == self._batch_bytes:  # grew before its writer left: the next run's
                 return
             if tail:
