@@ -53,14 +53,17 @@ class App:
             for endpoint in ENDPOINTS:
                 self._routes[prefix + endpoint.path] = (b"POST", partial(inference.serve, endpoint=endpoint))
 
-    async def __call__(self, exchange: Exchange) -> None:
-        """Answer one exchange. Raises ApiError for what is to be answered so."""
+    def __call__(self, exchange: Exchange) -> Coroutine[None, None, None]:
+        """What answers one exchange. Raises ApiError, here or there, for what is to be answered so."""
         route = self._routes.get(exchange.path)
-        if route is not None:
-            method, serve = route
+        if route is None:
+            return self._serve_other(exchange)
+        method, serve = route
+        if exchange.method != method:
             _require(exchange, method)
-            await serve(exchange)
-            return
+        return serve(exchange)
+
+    async def _serve_other(self, exchange: Exchange) -> None:
         prefix = next((prefix for prefix in PREFIXES if _is_below(exchange.path, prefix)), None)
         if prefix is None:
             await self._tunnel.relay(exchange)

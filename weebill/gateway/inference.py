@@ -225,21 +225,13 @@ class Inference:
         record = meter.settle(status, outcome)
         if record is None:
             return
-        counters = self._counters
-        counters.requests.add((record.endpoint, str(status)))
-        counters.request_seconds.observe((record.endpoint,), record.total_us)
-        if record.first_byte_us:
-            counters.first_byte_seconds.observe((record.endpoint,), record.first_byte_us)
-        if record.upstream:
-            counters.upstream_requests.add((record.upstream, outcome))
-            counters.tokens.add((record.model_served, "prompt"), record.prompt_tokens)
-            if record.cached_tokens:
-                counters.tokens.add((record.model_served, "cached"), record.cached_tokens)
-            counters.tokens.add((record.model_served, "completion"), record.completion_tokens)
+        self._counters.of_request(record.endpoint, status, record.upstream, outcome, record.model_served).count(
+            record.total_us, record.first_byte_us, record.prompt_tokens, record.cached_tokens, record.completion_tokens
+        )
         try:
             self._journal.append(record)
         except JournalError as error:
-            counters.journal_failures.add()
+            self._counters.journal_failures.add()
             raise _unmetered() from error
 
 

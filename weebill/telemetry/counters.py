@@ -14,7 +14,10 @@ from bisect import bisect_left
 from pathlib import Path
 
 from weebill.telemetry import layout, metrics
-from weebill.telemetry.metrics import METRICS, Label, Metric
+from weebill.telemetry.metrics import DURATION_BOUNDS_US, METRICS, Label, Metric
+
+_DURATION_SUM = metrics.REQUEST_SECONDS.width - 1
+_MOST_KINDS = 10_000
 
 
 class Values:
@@ -52,7 +55,11 @@ class Series:
         self._most = 4 * metric.cells
         self._found: dict[tuple[str, ...], int] = {}
 
-    def _find(self, labels: tuple[str, ...]) -> int:
+    def cell(self, labels: tuple[str, ...] = ()) -> int:
+        """The first cell of the series with these label values, in the declared order."""
+        known = self._found.get(labels)
+        if known is not None:
+            return known
         position = 0
         for (size, axis), value in zip(self._axes, labels, strict=True):
             position = position * size + axis.position(value)
@@ -67,8 +74,7 @@ class Counter(Series):
 
     def add(self, labels: tuple[str, ...] = (), amount: int = 1) -> None:
         """Count `amount` more for these label values, in the declared order."""
-        cell = self._found.get(labels)
-        self._cells[self._find(labels) if cell is None else cell] += amount
+        self._cells[self.cell(labels)] += amount
 
 
 class Histogram(Series):
@@ -81,11 +87,48 @@ class Histogram(Series):
 
     def observe(self, labels: tuple[str, ...], microseconds: int) -> None:
         """Count a duration for these label values."""
-        cell = self._found.get(labels)
-        if cell is None:
-            cell = self._find(labels)
+        cell = self.cell(labels)
         self._cells[cell + bisect_left(self._bounds, microseconds)] += 1
         self._cells[cell + self._sum] += microseconds
+
+
+class RequestCells:
+    """The cells that one kind of request counts in, found once: a request costs additions only."""
+
+    __slots__ = (
+        "_cached", "_cells", "_completion", "_first_byte", "_prompt", "_requests", "_seconds", "_upstream_requests",
+    )  # fmt: skip
+
+    def __init__(self, counters: Counters, endpoint: str, status: int, upstream: str, outcome: str, model: str) -> None:
+        """`upstream` and `model` are empty for a request that reached none."""
+        self._cells = counters.cells
+        self._requests = counters.requests.cell((endpoint, str(status)))
+        self._seconds = counters.request_seconds.cell((endpoint,))
+        self._first_byte = counters.first_byte_seconds.cell((endpoint,))
+        self._upstream_requests = counters.upstream_requests.cell((upstream, outcome)) if upstream else -1
+        self._prompt, self._cached, self._completion = (
+            [counters.tokens.cell((model, kind)) for kind in ("prompt", "cached", "completion")]
+            if upstream
+            else (-1, -1, -1)
+        )
+
+    def count(self, total_us: int, first_byte_us: int, prompt: int, cached: int, completion: int) -> None:
+        """One more request: its durations in microseconds (0: no first byte came) and its tokens."""
+        cells = self._cells
+        cells[self._requests] += 1
+        seconds = self._seconds
+        cells[seconds + bisect_left(DURATION_BOUNDS_US, total_us)] += 1
+        cells[seconds + _DURATION_SUM] += total_us
+        if first_byte_us:
+            first_byte = self._first_byte
+            cells[first_byte + bisect_left(DURATION_BOUNDS_US, first_byte_us)] += 1
+            cells[first_byte + _DURATION_SUM] += first_byte_us
+        if self._upstream_requests >= 0:
+            cells[self._upstream_requests] += 1
+            cells[self._prompt] += prompt
+            cells[self._completion] += completion
+            if cached:
+                cells[self._cached] += cached
 
 
 class Gauge:
@@ -109,8 +152,10 @@ class Counters:
     def __init__(self, folder: Path, worker_index: int) -> None:
         self._map = _open_file(folder / layout.file_name(worker_index))
         self._content = memoryview(self._map)
-        cells = self._content[layout.CELLS_AT :]
-        unsigned, signed = cells.cast("Q"), cells.cast("q")
+        content = self._content[layout.CELLS_AT :]
+        self.cells = unsigned = content.cast("Q")
+        signed = content.cast("q")
+        self._kinds: dict[tuple[str, int, str, str, str], RequestCells] = {}
         values = {label.name: Values(self._content, label) for label in metrics.LABELS}
 
         self.requests = Counter(unsigned, metrics.REQUESTS, values)
@@ -128,6 +173,16 @@ class Counters:
                 Gauge(signed, metric).set(0)
         Gauge(signed, metrics.PROCESS_START).set(int(time.time()))
         layout.write_owner(self._content, os.getpid())
+
+    def of_request(self, endpoint: str, status: int, upstream: str, outcome: str, model: str) -> RequestCells:
+        """Where requests of that kind count."""
+        kind = (endpoint, status, upstream, outcome, model)
+        cells = self._kinds.get(kind)
+        if cells is None:
+            cells = RequestCells(self, *kind)
+            if len(self._kinds) < _MOST_KINDS:
+                self._kinds[kind] = cells
+        return cells
 
     def close(self) -> None:
         """Say that this worker has left, so that its gauges are not shown any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 
@@ -70,12 +71,19 @@ class Client:
         if isinstance(body, bytes):
             connection = pool.take() or await pool.open(timeouts.connect, fresh=False)
             try:
-                return await connection.exchange(head, body, timeouts)
+                return await connection.begin(head, body, timeouts)
+            except asyncio.CancelledError:
+                connection.fail(UpstreamCut("the exchange was cancelled"))
+                raise
             except StaleConnectionError:
                 # If it was the last one, the pool is gone with it.
                 pool = self._pools.get(origin) or self._open_pool(origin)
         connection = await pool.open(timeouts.connect, fresh=True)
-        return await connection.exchange(head, body, timeouts)
+        try:
+            return await connection.begin(head, body, timeouts)
+        except asyncio.CancelledError:
+            connection.fail(UpstreamCut("the exchange was cancelled"))
+            raise
 
     def close(self) -> None:
         """Close every connection; answers under way are cut."""

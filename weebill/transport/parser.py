@@ -16,21 +16,30 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 # Allowed before a request (RFC 9112 section 2.2). Not one by one: a flood of them would cost the square of its size.
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)++")
 _SPENT: Final = HttpRequestParser(None)
+_LENGTH_FIELD: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)\r\n", re.IGNORECASE)
+_MOST_DIGITS: Final = 15
+_LONGEST_REMEMBERED: Final = 4096
 
 
 class RequestParser:
     """Finds each head's end itself and has llhttp agree, so that exactly one request is taken at a time.
+
+    A client that keeps its connection says the same again with every request, but for the length of the body: a head
+    that differs from the one before in nothing else is not parsed again.
 
     After `read_head()` has returned what follows the head, the attributes describe the request until the next
     call. `length` is that of the body in bytes, or `CHUNKED`. Refusals are ApiErrors.
     """
 
     __slots__ = (
+        "_after_length",
+        "_before_length",
         "_buffer",
         "_head_done",
         "_host",
         "_llhttp",
         "_message_done",
+        "_repeated",
         "fields",
         "headers",
         "keep_alive",
@@ -48,6 +57,10 @@ class RequestParser:
         self._head_done = False
         self._message_done = False
         self._host: bytes | None = None
+        # The last head, up to the value of its Content-Length and after it; empty if there is nothing to compare with.
+        self._before_length = b""
+        self._after_length = b""
+        self._repeated = False
         self.method = b""
         self.target = b""
         self.path = b""
@@ -65,6 +78,23 @@ class RequestParser:
 
     def read_head(self, data: bytes, limit: int) -> bytes | None:
         """Take one head of at most `limit` bytes from `data`; returns what follows it, or None if it has not ended."""
+        before = self._before_length
+        if before and data.startswith(before) and not self._buffer:
+            start = len(before)
+            end = data.find(b"\r", start)
+            length = data[start:end]
+            if length.isdigit() and len(length) <= _MOST_DIGITS and data.startswith(self._after_length, end):
+                end += len(self._after_length)
+                if end <= limit:
+                    if length != self.fields[b"content-length"]:
+                        self.length = int(length)
+                        self.fields = {**self.fields, b"content-length": length}
+                        self.headers = [
+                            (name, length if name == b"content-length" else value) for name, value in self.headers
+                        ]
+                    self._repeated = True
+                    return data[end:]
+        self._before_length = b""
         fed = len(self._buffer)
         if fed:
             data = self._buffer + data
@@ -89,10 +119,23 @@ class RequestParser:
             raise bad_request("Malformed request: its head has no end.")
         self._head_done = False
         self._check(data)
+        if not fed:
+            self._remember(data[:end])
         return data[end:]
+
+    def _remember(self, head: bytes) -> None:
+        """Keep a head that has a Content-Length, to compare the next one with."""
+        length = self.fields.get(b"content-length")
+        field = _LENGTH_FIELD.search(head)
+        if field is not None and length == field[1] and self.keep_alive and len(head) <= _LONGEST_REMEMBERED:
+            self._before_length = head[: field.start(1)]
+            self._after_length = head[field.end(1) :]
 
     def end_body(self, body: bytes | None) -> None:
         """The request's body is `body`; or None: it is read elsewhere."""
+        if self._repeated:  # llhttp has seen nothing of it
+            self._repeated = False
+            return
         if body and not self._message_done:
             self._feed(body)
         if not self._message_done:

@@ -99,8 +99,8 @@ class UpstreamConnection(FlowControl):
 
     # Sending
 
-    async def exchange(self, head: bytes, body: bytes | AsyncIterator[bytes], timeouts: Timeouts) -> Response:
-        """Send a request (see `Client.send`) and wait for the response's head."""
+    def begin(self, head: bytes, body: bytes | AsyncIterator[bytes], timeouts: Timeouts) -> asyncio.Future[Response]:
+        """Send a request (see `Client.send`); the future is of the response's head. `fail` ends what is cancelled."""
         now = self._loop.time()
         self._total_deadline = now + timeouts.total
         self._first_byte_timeout = timeouts.first_byte
@@ -121,11 +121,7 @@ class UpstreamConnection(FlowControl):
             self.transport.write(head + b"transfer-encoding: chunked\r\n\r\n")
             self._phase = "idle"
             self._pump = self._loop.create_task(self._send_body(body))
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            self.fail(UpstreamCut("the exchange was cancelled"))
-            raise
+        return waiter
 
     async def _send_body(self, body: AsyncIterator[bytes]) -> None:
         """Send the pieces as they come and as the upstream takes them."""
@@ -226,10 +222,13 @@ class UpstreamConnection(FlowControl):
         status: int = self._parser.get_status_code()
         if 100 <= status < 200 and status != 101:
             return
-        refusal = self._refusal(status, headers)
-        if refusal is not None:
-            self.fail(UpstreamProtocolError(refusal))
-            return
+        fields = dict(headers)
+        coding = fields.get(b"transfer-encoding")
+        if not 200 <= status < 600 or len(headers) > MAX_HEADER_FIELDS or (coding and coding.lower() != b"chunked"):
+            refusal = self._refusal(status, headers)
+            if refusal is not None:
+                self.fail(UpstreamProtocolError(refusal))
+                return
         self._reusable = self._parser.should_keep_alive()
         self._inbox = Inbox(self.transport, self._abandoned)
         self._state = _BODY
@@ -237,7 +236,7 @@ class UpstreamConnection(FlowControl):
         if status in BODILESS or self._head.startswith(b"HEAD "):
             self._message_done = True
         else:
-            self._by_close = first(headers, b"content-length") is None and first(headers, b"transfer-encoding") is None
+            self._by_close = coding is None and b"content-length" not in fields
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(Response(self, status, headers, self._inbox))
