@@ -194,8 +194,12 @@ def test_totals_by_model_key_and_day(home: Home, ledger: sqlite3.Connection) -> 
     records = [
         make_record("a", key_id="key_1", model="tiny"),
         make_record("b", key_id="key_2", model="tiny", outcome="upstream_error"),
-        make_record("c", key_id="key_2", model="large", outcome="client_cancelled"),
-        msgspec.structs.replace(make_record("d", key_id="key_2", model="large"), started_at=STARTED_AT + day_us),
+        msgspec.structs.replace(
+            make_record("c", key_id="key_2", model="large", outcome="client_cancelled"), cost_nano=2_500
+        ),
+        msgspec.structs.replace(
+            make_record("d", key_id="key_2", model="large"), started_at=STARTED_AT + day_us, cost_nano=10**12
+        ),
     ]
     ingester = Ingester(ledger, home.journal)
     journal = JournalWriter(home.journal, 0, MeteringSettings())
@@ -204,13 +208,13 @@ def test_totals_by_model_key_and_day(home: Home, ledger: sqlite3.Connection) -> 
         ingester.run()
     journal.close()
 
-    def counts(by: str) -> list[tuple[str, int, int, int, int, int]]:
+    def counts(by: str) -> list[tuple[str, int, int, int, int, int, int]]:
         totals = summarise(ledger, by)  # type: ignore[arg-type]
         return [tuple(msgspec.structs.astuple(total)) for total in totals]  # type: ignore[misc]
 
-    assert counts("model") == [("large", 2, 0, 20, 8, 6), ("tiny", 2, 1, 20, 8, 6)]
-    assert counts("key") == [("key_2", 3, 1, 30, 12, 9), ("key_1", 1, 0, 10, 4, 3)]
-    assert counts("day") == [("2025-11-14", 1, 0, 10, 4, 3), ("2025-11-13", 3, 1, 30, 12, 9)]
+    assert counts("model") == [("large", 2, 0, 20, 8, 6, 10**12 + 2_500), ("tiny", 2, 1, 20, 8, 6, 0)]
+    assert counts("key") == [("key_2", 3, 1, 30, 12, 9, 10**12 + 2_500), ("key_1", 1, 0, 10, 4, 3, 0)]
+    assert counts("day") == [("2025-11-14", 1, 0, 10, 4, 3, 10**12), ("2025-11-13", 3, 1, 30, 12, 9, 2_500)]
 
 
 def test_recent_records_page_backwards(home: Home, ledger: sqlite3.Connection) -> None:

@@ -14,12 +14,13 @@ _NOTHING = Usage(measured=True)
 class Meter:
     """Collects what the record of a request says, and settles it exactly once.
 
-    `blame` is the outcome if the request fails at its present stage; `usage` tells what has been used so far.
+    `blame` is the outcome if the request fails at its present stage; `usage` tells what has been used so far, and
+    `price` what that costs in nano-dollars.
     """
 
     __slots__ = (
         "_endpoint", "_key_id", "_request_id", "_settled", "_started", "blame", "first_byte_at",
-        "model_asked", "model_served", "stream", "upstream", "usage",
+        "model_asked", "model_served", "price", "stream", "upstream", "usage",
     )  # fmt: skip
 
     def __init__(self, request_id: str, key_id: str, endpoint: str, started: float) -> None:
@@ -36,6 +37,7 @@ class Meter:
         self.first_byte_at = 0.0
         self.blame: Outcome = "rejected"
         self.usage: Callable[[], Usage] = nothing_used
+        self.price: Callable[[Usage], int] | None = None
 
     def settle(self, status: int, outcome: Outcome) -> UsageRecord | None:
         """The record, the first time this is called; None after that."""
@@ -44,6 +46,7 @@ class Meter:
         self._settled = True
         elapsed = time.monotonic() - self._started
         usage = self.usage()
+        price = self.price
         return UsageRecord(
             self._request_id,
             self._key_id,
@@ -61,6 +64,9 @@ class Meter:
             int((time.time() - elapsed) * 1e6),
             int((self.first_byte_at - self._started) * 1e6) if self.first_byte_at else 0,
             int(elapsed * 1e6),
+            usage.cache_write_tokens,
+            usage.reasoning_tokens,
+            0 if price is None else price(usage),
         )
 
 

@@ -31,16 +31,17 @@ _COLUMNS = UsageRecord.__struct_fields__
 _INSERT = f"INSERT INTO usage ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _ROLL_UP = """
     INSERT INTO usage_daily
-        (day, key_id, model, requests, failures, prompt_tokens, cached_tokens, completion_tokens)
+        (day, key_id, model, requests, failures, prompt_tokens, cached_tokens, completion_tokens, cost_nano)
     SELECT started_at / 86400000000, key_id, model_served, count(*), sum(outcome NOT IN ('ok', 'client_cancelled')),
-        sum(prompt_tokens), sum(cached_tokens), sum(completion_tokens)
+        sum(prompt_tokens), sum(cached_tokens), sum(completion_tokens), sum(cost_nano)
     FROM usage WHERE id > ? GROUP BY 1, 2, 3
     ON CONFLICT (day, key_id, model) DO UPDATE SET
         requests = requests + excluded.requests,
         failures = failures + excluded.failures,
         prompt_tokens = prompt_tokens + excluded.prompt_tokens,
         cached_tokens = cached_tokens + excluded.cached_tokens,
-        completion_tokens = completion_tokens + excluded.completion_tokens"""
+        completion_tokens = completion_tokens + excluded.completion_tokens,
+        cost_nano = cost_nano + excluded.cost_nano"""
 _QUARANTINE = "INSERT INTO quarantine (segment, offset, line, error, quarantined_at) VALUES (?, ?, ?, ?, ?)"
 _MARK = (
     "INSERT INTO journal_marks (segment, offset) VALUES (?, ?) "

@@ -23,7 +23,7 @@ _GROUPED_BY: dict[Grouping, tuple[str, str]] = {
 }
 _SUMS = ", ".join(
     f"sum({column}) AS {column}"
-    for column in ("requests", "failures", "prompt_tokens", "cached_tokens", "completion_tokens")
+    for column in ("requests", "failures", "prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano")
 )
 _DAY_S = 86_400
 
@@ -32,7 +32,7 @@ class UsageTotal(msgspec.Struct, frozen=True, kw_only=True):
     """The sum over one model, key id or UTC day (`name`, a day as YYYY-MM-DD).
 
     `failures` are requests with another outcome than `ok` and `client_cancelled`; `cached_tokens` is a subset of
-    `prompt_tokens`.
+    `prompt_tokens`; `cost_nano` is in nano-dollars.
     """
 
     name: str
@@ -41,6 +41,7 @@ class UsageTotal(msgspec.Struct, frozen=True, kw_only=True):
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    cost_nano: int
 
 
 class UsageEntry(msgspec.Struct, frozen=True):
@@ -65,8 +66,9 @@ def summarise(connection: sqlite3.Connection, by: Grouping) -> list[UsageTotal]:
             prompt_tokens=prompt,
             cached_tokens=cached,
             completion_tokens=completion,
+            cost_nano=cost,
         )
-        for name, requests, failures, prompt, cached, completion in rows
+        for name, requests, failures, prompt, cached, completion, cost in rows
     ]
 
 
