@@ -26,7 +26,10 @@ def documented(section: str) -> dict[str, tuple[str, str]]:
 
 
 def defaults(struct: type[msgspec.Struct]) -> dict[str, object]:
-    return {field.name: field.default for field in msgspec.structs.fields(struct)}
+    return {
+        field.name: field.default if field.default is not msgspec.NODEFAULT else field.default_factory()  # type: ignore[operator]
+        for field in msgspec.structs.fields(struct)
+    }
 
 
 def shown(value: object) -> str:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from weebill.providers.base import Target
+from weebill.providers.base import Quirks, Target
 from weebill.providers.openai import OpenAITranslator
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
@@ -95,11 +95,15 @@ ERRORS = [
         "bad",
         "n",
     ),
-    (404, b'{"error":{"message":"no such model","code":404}}', 404, "no such model", None, None),
+    (404, b'{"error":{"message":"no such model","code":404}}', 404, "no such model", "model_not_found", None),
     (422, b'{"detail":[{"loc":["body"]}]}', 422, '[{"loc":["body"]}]', None, None),
-    (429, b'{"error":"slow down"}', 429, "slow down", None, None),
+    (429, b'{"error":"slow down"}', 429, "slow down", "rate_limit_exceeded", None),
     (500, b"oops", 500, "oops", "upstream_error", None),
-    (503, b"", 503, "The upstream 'acme' answered with status 503.", "upstream_error", None),
+    (503, b"", 503, "The upstream 'acme' answered with status 503.", "upstream_overloaded", None),
+    (429, b'{"error":{"message":"pay","code":"insufficient_quota"}}', 429, "pay", "insufficient_quota", None),
+    (503, b'{"error":{"message":"later","code":"busy"}}', 503, "later", "busy", None),
+    (529, b'{"error":{"message":"later"}}', 503, "later", "upstream_overloaded", None),
+    (400, b'{"message":"maximum context length is 9"}', 400, "maximum context", "context_length_exceeded", None),
     (401, b'{"error":{"message":"bad key"}}', 502, "bad key", "upstream_credential_refused", None),
     (403, b'{"message":"forbidden"}', 502, "forbidden", "upstream_credential_refused", None),
     (302, b"", 502, "status 302", "upstream_error", None),
@@ -115,3 +119,49 @@ def test_errors_keep_the_upstreams_words(
     assert error.status == told
     assert message in error.detail.message
     assert (error.detail.code, error.detail.param) == (code, param)
+    assert error.retry_after == (7 if status >= 400 else None)
+
+
+def test_an_error_in_a_200_keeps_the_upstreams_words() -> None:
+    with pytest.raises(ApiError, match="slow down") as caught:
+        TRANSLATOR.decode(call(), b'{"error":{"message":"slow down","code":429}}')
+    assert (caught.value.status, caught.value.detail.code) == (429, "rate_limit_exceeded")
+
+
+def test_reasoning_apart_from_the_completion_counts_as_part_of_it() -> None:
+    usage = b'{"prompt_tokens":9,"completion_tokens":4,"total_tokens":20,"completion_tokens_details":%b}'
+    body = b'{"choices":[],"usage":' + usage % b'{"reasoning_tokens":7}' + b"}"
+    assert TRANSLATOR.decode(call(), body).usage == Usage.reported(9, 11, reasoning=7)
+
+
+def quirky(quirks: Quirks, drop: bool = False, **fields: object) -> dict[str, object]:
+    asked = call(**fields, **({"drop_params": True} if drop else {}))
+    body: dict[str, object] = msgspec.json.decode(TRANSLATOR.encode(asked, Target(model="m", quirks=quirks)).body)
+    return {name: value for name, value in body.items() if name not in ("model", "messages")}
+
+
+RENAME = Quirks(rename={"max_completion_tokens": "max_tokens"})
+REFUSE = Quirks(refuse=("seed", "n", "parallel_tool_calls", "user"))
+
+
+@pytest.mark.parametrize(
+    ("quirks", "fields", "sent"),
+    [
+        (RENAME, {"max_completion_tokens": 7}, {"max_tokens": 7}),
+        (RENAME, {"max_completion_tokens": 7, "max_tokens": 8}, {"max_tokens": 8}),
+        (RENAME, {"max_tokens": 8}, {"max_tokens": 8}),
+        (REFUSE, {"seed": None, "n": 1, "parallel_tool_calls": True, "user": "ada"}, {}),
+        (Quirks(stream_usage=False), {"stream": True}, {"stream": True}),
+        (Quirks(stream_usage=False), {"stream": True, "stream_options": {"include_usage": True}}, {"stream": True}),
+    ],
+)
+def test_quirks_are_data(quirks: Quirks, fields: dict[str, object], sent: dict[str, object]) -> None:
+    assert quirky(quirks, **fields) == sent
+
+
+@pytest.mark.parametrize(("fields", "param"), [({"seed": 7}, "seed"), ({"n": 2}, "n")])
+def test_a_field_that_the_provider_refuses(fields: dict[str, object], param: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        quirky(REFUSE, **fields)
+    assert (caught.value.status, caught.value.detail.param) == (400, param)
+    assert quirky(REFUSE, drop=True, **fields) == {}

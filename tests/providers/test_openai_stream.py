@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weebill.providers.openai_stream import MAX_EVENT_BYTES, OpenAIStream
+from weebill.providers.openai_stream import OpenAIStream
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Usage
 from weebill.wire.requests import decode_chat
-from weebill.wire.sse import DONE
+from weebill.wire.sse import DONE, MAX_EVENT_BYTES
 
 
 def call(include_usage: bool = False) -> Call:
@@ -79,6 +79,13 @@ def test_usage_beside_the_last_choice_is_taken_out() -> None:
     last = chunk("b", "stop", usage=USAGE, x_new=1)
     out, stream = run([chunk("a"), last, DONE])
     assert out == chunk("a") + chunk("b", "stop", x_new=1) + DONE
+    assert stream.usage == MEASURED
+
+
+def test_usage_where_groq_puts_it_counts() -> None:
+    last = chunk("b", "stop", x_groq={"id": "r", "usage": USAGE})
+    out, stream = run([chunk("a"), last, DONE])
+    assert out == chunk("a") + last + DONE
     assert stream.usage == MEASURED
 
 

@@ -20,6 +20,9 @@ class StreamEncoder(Protocol):
     def finish(self) -> bytes:
         """The end of a complete stream: whatever closes open parts, then the API's own end marker."""
 
+    def fail(self, error: ApiError) -> bytes:
+        """The end of a stream that has begun and failed."""
+
 
 class Api(Protocol):
     """One inbound API.
@@ -48,6 +51,9 @@ class Api(Protocol):
     def answer(self, call: Call, reply: Reply) -> bytes:
         """The body of a complete answer."""
 
+    def stream_headers(self, call: Call) -> bytes:
+        """The header lines of the stream that answers `call`, each ended by CRLF."""
+
     def stream(self, call: Call) -> StreamEncoder:
         """A writer for the stream that answers `call`."""
 
@@ -55,4 +61,4 @@ class Api(Protocol):
         """An error's body in this API's format."""
 
     def error_event(self, error: ApiError) -> bytes:
-        """The bytes that end a stream that failed, in this API's format."""
+        """The bytes that end a stream that was passed through as it came, and failed."""

@@ -1,8 +1,16 @@
-"""Providers that need no `base_url` in the configuration: their name and a key are enough."""
+"""What the configuration and the command line ask about providers: addresses, keys, and which are active."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from weebill.catalog.load import providers
+from weebill.catalog.schema import Option, Provider
+
+_OPTION = re.compile(r"\{([a-z_]+)(-?)\}")
+GLOBAL = "global"
 
 
 class KnownProvider(NamedTuple):
@@ -12,16 +20,70 @@ class KnownProvider(NamedTuple):
     key_variable: str
 
 
-KNOWN_PROVIDERS: dict[str, KnownProvider] = {
-    "cerebras": KnownProvider("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
-    "deepinfra": KnownProvider("https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY"),
-    "deepseek": KnownProvider("https://api.deepseek.com", "DEEPSEEK_API_KEY"),
-    "fireworks": KnownProvider("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
-    "groq": KnownProvider("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
-    "mistral": KnownProvider("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
-    "nvidia": KnownProvider("https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY"),
-    "openai": KnownProvider("https://api.openai.com/v1", "OPENAI_API_KEY"),
-    "openrouter": KnownProvider("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
-    "together": KnownProvider("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
-    "xai": KnownProvider("https://api.x.ai/v1", "XAI_API_KEY"),
-}
+class Activity(NamedTuple):
+    """Whether a provider can be called; `missing` are the variables to set if not, the first being the key's."""
+
+    active: bool
+    missing: tuple[str, ...] = ()
+
+
+class MissingOptionError(ValueError):
+    """An address that cannot be had without an option; `option` says which."""
+
+    def __init__(self, provider: Provider, option: Option) -> None:
+        super().__init__(f"{provider.name} needs `{option.name}`: {option.what}")
+        self.option = option
+
+
+def base_url(provider: Provider, options: Mapping[str, str] | None = None) -> str:
+    """The address of its API with options filled in. Raises MissingOptionError.
+
+    `{location-}` is the location and a hyphen, or nothing where it is "global", as Google's hosts are named.
+    """
+    by_name = {option.name: option for option in provider.options}
+
+    def fill(found: re.Match[str]) -> str:
+        value = (options or {}).get(found[1]) or by_name[found[1]].default
+        if not value:
+            raise MissingOptionError(provider, by_name[found[1]])
+        if found[2]:
+            return "" if value == GLOBAL else f"{value}-"
+        # Some variables hold a whole address where the host alone is wanted, such as DATABRICKS_HOST.
+        return value.removeprefix("https://").rstrip("/")
+
+    return _OPTION.sub(fill, provider.base_url)
+
+
+def options_of(provider: Provider, environment: Mapping[str, str]) -> dict[str, str]:
+    """The options that variables or defaults give."""
+    found = {option.name: _first_set(option.variables, environment) or option.default for option in provider.options}
+    return {name: value for name, value in found.items() if value}
+
+
+def activity(provider: Provider, environment: Mapping[str, str]) -> Activity:
+    """Whether the environment has all that calls need. What needs no key is not active by that alone."""
+    lacking = [
+        tuple(variable for variable in group if not environment.get(variable, "").strip())
+        for group in provider.credentials
+    ]
+    found = options_of(provider, environment)
+    wanting = (each for each in provider.options if each.required and each.name not in found)
+    options = tuple(each.variables[0] if each.variables else each.name for each in wanting)
+    key = () if not lacking or () in lacking else lacking[0]
+    return Activity(bool(lacking) and not key and not options, key + options)
+
+
+def _first_set(variables: tuple[str, ...], environment: Mapping[str, str]) -> str:
+    return next((value for name in variables if (value := environment.get(name, "").strip())), "")
+
+
+def _known() -> dict[str, KnownProvider]:
+    """The providers of which a name and a key are enough."""
+    return {
+        provider.id: KnownProvider(provider.base_url, provider.credentials[0][0])
+        for provider in providers().values()
+        if provider.dialect == "openai" and provider.credentials and not provider.options
+    }
+
+
+KNOWN_PROVIDERS: dict[str, KnownProvider] = _known()

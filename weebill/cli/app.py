@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weebill import __version__
+from weebill.cli.catalog import catalog_app, models_app, providers_app
 
 if TYPE_CHECKING:
     from weebill.config.load import Sources
@@ -26,6 +27,9 @@ keys_app = typer.Typer(help="Make, list and revoke API keys.", rich_markup_mode=
 config_app = typer.Typer(help="Check and show the configuration.", rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
+app.add_typer(models_app, name="models")
+app.add_typer(providers_app, name="providers")
+app.add_typer(catalog_app, name="catalog")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Configuration file.", show_default=False)

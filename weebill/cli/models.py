@@ -54,20 +54,27 @@ def remove(sources: Sources, model: str) -> None:
         typer.echo("It is still configured: the next start fetches it again, or fails if it cannot")
 
 
+def states(settings: Settings, sources: Sources) -> dict[str, str]:
+    """How each compact model of this machine is doing: the configured ones first, then others that have a file."""
+    stored = {model.name for model in ModelStore.of(settings.local, sources.home).list()}
+    running = _running(sources)
+    found = {}
+    for name in dict.fromkeys((*settings.local.models, *sorted(stored))):
+        if name not in settings.local.models:
+            found[name] = "not configured"
+        elif name in running:
+            found[name] = running[name]
+        else:
+            found[name] = "stopped" if name in stored else "not fetched"
+    return found
+
+
 def _rows(settings: Settings, sources: Sources) -> Iterator[tuple[str, str, str, str]]:
     stored = {model.name: model for model in ModelStore.of(settings.local, sources.home).list()}
-    running = _running(sources)
     for alias, target in settings.aliases.items():
         yield alias, f"alias of {target}", NOTHING, NOTHING
-    for name in dict.fromkeys((*settings.local.models, *stored)):
-        weight = size(stored[name].size) if name in stored else NOTHING
-        if name not in settings.local.models:
-            state = "not configured"
-        elif name in running:
-            state = running[name]
-        else:
-            state = "stopped" if name in stored else "not fetched"
-        yield name, "this machine", weight, state
+    for name, state in states(settings, sources).items():
+        yield name, "this machine", size(stored[name].size) if name in stored else NOTHING, state
     for provider, each in settings.providers.items():
         for name in each.models:
             yield name, provider, NOTHING, NOTHING

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from weebill.catalog.dialects import dialects
 from weebill.config.problems import Locate, Problem, did_you_mean
 from weebill.config.schema import ProviderSettings, ServerSettings, Settings
 
@@ -68,6 +69,10 @@ def _check_provider(name: str, provider: ProviderSettings, locate: Locate) -> It
         yield Problem(locate(path), f"provider name `{name}` is reserved for the models of this machine")
     if problem := _url_problem(provider.base_url):
         yield Problem(locate((*path, "base_url")), f"`providers.{name}.base_url` {problem}")
+    if provider.dialect not in (known := dialects()):
+        nearest = did_you_mean(provider.dialect, sorted(known))
+        what = f"`providers.{name}.dialect` names unknown dialect `{provider.dialect}`{nearest}"
+        yield Problem(locate((*path, "dialect")), what)
     for model in _doubled(provider.models):
         yield Problem(locate((*path, "models")), f"`providers.{name}.models` names `{model}` twice")
     for header in provider.forward_headers:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-from weebill.catalog.providers import KNOWN_PROVIDERS
 from weebill.config.checks import check
 from weebill.config.environment import read_environment, variable_name
 from weebill.config.locate import key_lines
 from weebill.config.paths import Home
 from weebill.config.problems import ConfigError, KeyPath, Locate, Problem
-from weebill.config.schema import ProviderSettings, Settings
-from weebill.config.secrets import resolve_secrets
+from weebill.config.providers import FROM_ENVIRONMENT, complete_providers
+from weebill.config.schema import Settings
+from weebill.config.secrets import SECRETS, resolve_secrets
 from weebill.config.validate import validate
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
@@ -92,8 +92,14 @@ def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Con
     problems += validate(table, Settings, locate)
     if problems:
         raise ConfigError(problems)
-    declared = _complete(msgspec.convert(table, Settings), sources.file.parent)
+    declared, problems = complete_providers(
+        _absolute(msgspec.convert(table, Settings), sources.file.parent), sources.environment, locate
+    )
     problems += check(declared, locate)
+    configured = _configured_providers(table)
+    origins.update(
+        {("providers", name, "api_key"): FROM_ENVIRONMENT for name in declared.providers if name not in configured}
+    )
     settings, unresolved = resolve_secrets(declared, sources.environment, sources.file.parent, locate)
     problems += unresolved
     if problems:
@@ -130,11 +136,15 @@ def _read_file(sources: Sources) -> tuple[dict[str, object], dict[KeyPath, int]]
 
 
 def _referenced_variables(table: Mapping[str, object]) -> set[str]:
-    """The variables that `api_key = "env:NAME"` mentions, before anything is known to be well-typed."""
-    providers = table.get("providers")
-    entries = providers.values() if isinstance(providers, dict) else ()
-    keys = (entry.get("api_key") for entry in entries if isinstance(entry, dict))
+    """The variables that secrets such as `api_key = "env:NAME"` mention, before anything is known to be well-typed."""
+    entries = _configured_providers(table).values()
+    keys = [entry.get(name) for entry in entries if isinstance(entry, dict) for name in SECRETS]
     return {key.removeprefix("env:") for key in keys if isinstance(key, str) and key.startswith("env:")}
+
+
+def _configured_providers(table: Mapping[str, object]) -> Mapping[str, object]:
+    providers = table.get("providers")
+    return providers if isinstance(providers, dict) else {}
 
 
 def _put(table: dict[str, object], path: KeyPath, value: object) -> None:
@@ -157,8 +167,8 @@ def _locator(origins: Mapping[KeyPath, str], file: Path) -> Locate:
     return locate
 
 
-def _complete(settings: Settings, folder: Path) -> Settings:
-    """Settings with absolute paths and with the addresses of known providers."""
+def _absolute(settings: Settings, folder: Path) -> Settings:
+    """Settings with absolute paths."""
     changed = {path: getattr(getattr(settings, path[0]), path[1]) for path in _FILE_SETTINGS}
     absolute = {
         path: None if value is None else str(folder / Path(value).expanduser()) for path, value in changed.items()
@@ -172,11 +182,4 @@ def _complete(settings: Settings, folder: Path) -> Settings:
             tls_key=absolute["server", "tls_key"],
         ),
         local=replace(settings.local, models_dir=absolute["local", "models_dir"]),
-        providers={name: _addressed(name, provider) for name, provider in settings.providers.items()},
     )
-
-
-def _addressed(name: str, provider: ProviderSettings) -> ProviderSettings:
-    known = KNOWN_PROVIDERS.get(name)
-    base_url = provider.base_url or (known.base_url if known else "")
-    return msgspec.structs.replace(provider, base_url=base_url.rstrip("/"))

@@ -28,9 +28,19 @@ class Home:
         return self.root / "models"
 
     @property
+    def catalogue(self) -> Path:
+        """The installation's own prices, laid over the package's catalogue."""
+        return self.root / "catalog.json"
+
+    @property
     def database(self) -> Path:
         """SQLite ledger: keys and usage."""
         return self.root / "weebill.db"
+
+    @property
+    def responses(self) -> Path:
+        """SQLite store of the Responses API's state."""
+        return self.root / "responses.db"
 
     @property
     def pepper(self) -> Path:

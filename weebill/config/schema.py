@@ -59,16 +59,31 @@ class LocalSettings(Section, frozen=True, kw_only=True):
     engine: EngineSettings = EngineSettings()
 
 
-class ProviderSettings(Section, frozen=True, kw_only=True):
-    """`[providers.NAME]`: an upstream. `api_key` is a literal, `env:NAME` or `file:PATH`.
+class QuirkSettings(Section, frozen=True, kw_only=True):
+    """`[providers.NAME.quirks]`: where an OpenAI-compatible provider differs (see `weebill.providers.base.Quirks`)."""
 
-    Loading fills in the `base_url` of a provider that `weebill.catalog` knows, and the key itself.
+    rename: dict[str, str] = {}
+    refuse: tuple[str, ...] = ()
+    reasoning_field: str = "reasoning_content"
+    stream_usage: bool = True
+
+
+class ProviderSettings(Section, frozen=True, kw_only=True):
+    """`[providers.NAME]`: an upstream. Its secrets are literals, `env:NAME` or `file:PATH`.
+
+    Loading fills in what `weebill.catalog` knows of a provider (dialect, address, options, quirks), and the secrets
+    themselves. Without `models`, a provider of the catalogue serves all that the catalogue has of it.
     """
 
-    dialect: Literal["openai"] = "openai"
+    dialect: str = ""
     base_url: str = ""
     api_key: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
     models: tuple[Name, ...] = ()
+    options: dict[str, str] = {}
+    quirks: QuirkSettings | None = None
     forward_headers: tuple[str, ...] = ()
     max_connections: PositiveInt = 1024
     connect_timeout_s: PositiveSeconds = 5.0
@@ -79,6 +94,12 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         # Without the key: settings end up in logs and tracebacks.
         return f"ProviderSettings(dialect={self.dialect!r}, base_url={self.base_url!r}, models={self.models!r})"
+
+
+class CatalogSettings(Section, frozen=True, kw_only=True):
+    """`[catalog]`: `activate` uses every provider whose key is in the environment, configured or not."""
+
+    activate: bool = True
 
 
 class MeteringSettings(Section, frozen=True, kw_only=True):
@@ -107,6 +128,7 @@ class Settings(Section, frozen=True, kw_only=True):
     local: LocalSettings = LocalSettings()
     providers: dict[str, ProviderSettings] = {}
     aliases: dict[Name, Name] = {}
+    catalog: CatalogSettings = CatalogSettings()
     metering: MeteringSettings = MeteringSettings()
     log: LogSettings = LogSettings()
 

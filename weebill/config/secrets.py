@@ -7,12 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from weebill.catalog.providers import KNOWN_PROVIDERS
 from weebill.config.problems import Locate, Problem
 from weebill.config.schema import Settings
 
 MAX_SECRET_BYTES = 65_536
 MASK = "********"
+SECRETS = ("api_key", "access_key_id", "secret_access_key", "session_token")
 _REFERENCES = ("env:", "file:")
 
 
@@ -23,19 +23,17 @@ class SecretError(Exception):
 def resolve_secrets(
     settings: Settings, environment: Mapping[str, str], folder: Path, locate: Locate
 ) -> tuple[Settings, list[Problem]]:
-    """Settings with each `api_key` replaced by the key itself; `folder` is where relative paths start."""
+    """Settings with each secret's reference replaced by the secret; `folder` is where relative paths start."""
     providers = {}
     problems = []
     for name, provider in settings.providers.items():
-        path = ("providers", name, "api_key")
-        try:
-            key = _resolve(provider.api_key, environment, folder)
-            if key is None and name in KNOWN_PROVIDERS:
-                variable = KNOWN_PROVIDERS[name].key_variable
-                raise SecretError(f'is missing; give `api_key = "env:{variable}"` and set that variable')
-            providers[name] = msgspec.structs.replace(provider, api_key=key)
-        except SecretError as error:
-            problems.append(Problem(locate(path), f"`providers.{name}.api_key` {error}"))
+        secrets: dict[str, str | None] = {}
+        for field in SECRETS:
+            try:
+                secrets[field] = _resolve(getattr(provider, field), environment, folder)
+            except SecretError as error:
+                problems.append(Problem(locate(("providers", name, field)), f"`providers.{name}.{field}` {error}"))
+        providers[name] = msgspec.structs.replace(provider, **secrets)
     return msgspec.structs.replace(settings, providers=providers), problems
 
 

@@ -19,14 +19,14 @@ class Meter:
     """
 
     __slots__ = (
-        "_endpoint", "_key_id", "_request_id", "_settled", "_started", "blame", "first_byte_at",
+        "_endpoint", "_request_id", "_settled", "_started", "blame", "first_byte_at", "key_id",
         "model_asked", "model_served", "price", "stream", "upstream", "usage",
     )  # fmt: skip
 
     def __init__(self, request_id: str, key_id: str, endpoint: str, started: float) -> None:
         """`started`, like `first_byte_at`, is a reading of `time.monotonic()` in seconds."""
         self._request_id = request_id
-        self._key_id = key_id
+        self.key_id = key_id
         self._endpoint = endpoint
         self._started = started
         self._settled = False
@@ -49,7 +49,7 @@ class Meter:
         price = self.price
         return UsageRecord(
             self._request_id,
-            self._key_id,
+            self.key_id,
             self._endpoint,
             self.model_asked,
             self.model_served,

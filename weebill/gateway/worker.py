@@ -11,14 +11,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from weebill.catalog.load import Catalogue, load
+from weebill.catalog.overlay import OverlayError
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.gateway.app import App
+from weebill.gateway.authentication import Authenticator
+from weebill.gateway.counting import Counting
 from weebill.gateway.inference import Inference
+from weebill.gateway.metered import Recorder, Upstreams
+from weebill.gateway.operations import Operations
+from weebill.gateway.responses import KeptResponses, ResponseState
 from weebill.ledger.database import LedgerError
 from weebill.ledger.journal import JournalWriter
 from weebill.ledger.keyring import KeyRing
 from weebill.ledger.keys import read_pepper
+from weebill.ledger.responses import ResponseStore
 from weebill.process import logs
 from weebill.process.link import Link
 from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Ready, Reload
@@ -41,15 +49,28 @@ class Worker:
         home = Home(Path(boot.home))
         self._name = f"worker-{boot.index}"
         self._settings = boot.settings
+        self._overlay = home.catalogue
         self._engines: tuple[EngineState, ...] = boot.engines
         self._keyring = KeyRing(home.database, read_pepper(home.pepper))
         self._created = int(home.pepper.stat().st_mtime)
         self._journal = JournalWriter(home.journal, boot.index, boot.settings.metering, boot.settings.server.workers)
         self._counters = Counters(home.counters, boot.index)
         self._client = Client()
-        self._inference = Inference(self._client, self._keyring, self._journal, self._counters, self._directory())
-        tunnel = Tunnel(self._client, str(home.control_socket))
-        self._app = App(self._inference, tunnel, lambda: expose(home.counters, home.journal))
+        authenticator = Authenticator(self._keyring, self._counters)
+        recorder = Recorder(self._journal, self._counters)
+        self._responses = ResponseState(lambda: ResponseStore(home.responses))
+        self._upstreams = upstreams = Upstreams(self._client, self._directory())
+        self._app = App(
+            authenticator,
+            upstreams,
+            Inference(authenticator, recorder, upstreams),
+            Operations(authenticator, recorder, upstreams),
+            Counting(authenticator, recorder, upstreams),
+            Inference(authenticator, recorder, upstreams, self._responses),
+            KeptResponses(authenticator, self._responses),
+            Tunnel(self._client, str(home.control_socket)),
+            lambda: expose(home.counters, home.journal),
+        )
         self._server = Server(self._app, boot.settings.server)
         self._drained = asyncio.Event()
         # The supervisor sends a second, shorter one if it is hurried.
@@ -79,7 +100,7 @@ class Worker:
                     self._apply(settings)
                 case Engines(engines=engines):
                     self._engines = engines
-                    self._inference.directory = self._directory()
+                    self._upstreams.directory = self._directory()
                 case Drain(grace_s=grace_s):
                     self._drains.append(asyncio.create_task(self._drain(grace_s)))
                 case _:
@@ -94,7 +115,7 @@ class Worker:
         """Take on reloaded settings; what is under way ends under the old ones."""
         self._settings = settings
         logs.configure(settings.log, self._name)
-        self._inference.directory = self._directory()
+        self._upstreams.directory = self._directory()
         try:
             self._server.update(settings.server)
         except OSError as error:
@@ -102,7 +123,14 @@ class Worker:
             log.error("server settings are not taken over, the certificate cannot be loaded: %s", error)
 
     def _directory(self) -> Directory:
-        return Directory(self._settings, self._engines, self._created)
+        return Directory(self._settings, self._engines, self._created, self._catalogue())
+
+    def _catalogue(self) -> Catalogue:
+        try:
+            return load(self._overlay)
+        except OverlayError as error:
+            log.error("the package's own prices are used: %s", error)
+            return load()
 
     async def _keep_up(self) -> None:
         """Follow the ledger's keys, and show how much is going on."""
@@ -114,6 +142,7 @@ class Worker:
 
     def _close(self) -> None:
         self._client.close()
+        self._responses.close()
         self._journal.close()
         self._counters.close()
         self._keyring.close()

@@ -33,8 +33,9 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True):
     """One request to a metered endpoint; exactly one is kept for each.
 
     A JSON array in the journal, so fields are only ever appended, with a default.
-    Tokens: `cached_tokens` and `cache_write_tokens` are disjoint subsets of `prompt_tokens`, `reasoning_tokens` is one of
-    `completion_tokens`. `cost_nano` is in nano-dollars, 0 where no price is known. Times are microseconds; `started_at` is Unix time.
+    Tokens: `cached_tokens` and `cache_write_tokens` are disjoint subsets of `prompt_tokens`, `reasoning_tokens` is one
+    of `completion_tokens`. `cost_nano` is in nano-dollars, 0 where no price is known. Times are microseconds;
+    `started_at` is Unix time.
     `measured` is False where any token count was estimated rather than reported by the upstream.
     `first_byte_us` runs from the request's head to the first body byte from the upstream, 0 if none came.
     """

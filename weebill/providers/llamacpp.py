@@ -16,10 +16,11 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import AnswerCollector, ByteStream, Target, UpstreamRequest
+from weebill.providers.base import AnswerCollector, ByteStream, Quirks, Target, Translator, UpstreamRequest
 from weebill.providers.collected_answer import CollectedAnswer
 from weebill.providers.llamacpp_grammar import Json, json_grammar
 from weebill.providers.openai import PATHS, OpenAITranslator, with_usage
+from weebill.providers.openai_quirks import renamed
 from weebill.providers.openai_stream import OpenAIStream
 from weebill.providers.tool_answers import ToolAnswers, ToolStream
 from weebill.wire.call import Call
@@ -41,6 +42,7 @@ _UNSUPPORTED: Final = {
     "suffix": "suffix",
     "web_search_options": "web search",
 }
+_QUIRKS: Final = Quirks(rename={"repetition_penalty": "repeat_penalty"})
 _HARMLESS: Final = {b"null", b"false", b"1", b'""', b"[]"}
 
 Schema = dict[str, Json]
@@ -53,7 +55,7 @@ class LlamaCppTranslator(OpenAITranslator):
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
         """The body, with a grammar for what the answer is bound to. Raises ApiError 400 for what cannot be done."""
         _refuse(call)
-        fields = dict(call.fields)
+        fields = renamed(dict(call.fields), _QUIRKS)
         if isinstance(call.request, ChatRequest):
             bound = _bound_to_tools(call.request)
             schema = _schema(call.request)
@@ -90,6 +92,9 @@ class LlamaCppTranslator(OpenAITranslator):
         return error
 
 
+LLAMACPP_RELAY: Final[Translator] = LlamaCppTranslator()
+
+
 class LlamaCppStream(OpenAIStream):
     """llama.cpp reports the usage of each choice, and of each prompt, in a chunk of its own."""
 
@@ -104,6 +109,7 @@ class LlamaCppStream(OpenAIStream):
             add((before.cached_tokens, reported.cached_tokens)),
             before.completion_tokens + reported.completion_tokens,
             measured=True,
+            reasoning_tokens=before.reasoning_tokens + reported.reasoning_tokens,
         )
 
 

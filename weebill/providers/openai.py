@@ -10,16 +10,18 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
+from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Translator, UpstreamRequest
+from weebill.providers.openai_errors import ErrorDetail, body_error, inner_error
+from weebill.providers.openai_quirks import fitted, is_plain
 from weebill.providers.openai_stream import OpenAIStream
-from weebill.providers.usage import UsageReport, estimate
+from weebill.providers.usage import estimate
 from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.errors import ApiError
+from weebill.wire.openai_chat import UsageReport
 from weebill.wire.requests import ChatRequest, CompletionRequest
 
 _encode = msgspec.json.encode
 _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
-_MESSAGE_LIMIT: Final = 2000
 PATHS: Final[dict[type[InboundRequest], bytes]] = {
     ChatRequest: b"/chat/completions",
     CompletionRequest: b"/completions",
@@ -29,8 +31,9 @@ PATHS: Final[dict[type[InboundRequest], bytes]] = {
 class _Completion(msgspec.Struct, frozen=True):
     """The part of an answer that the gateway reads."""
 
-    choices: list[Raw]
+    choices: list[Raw] | None = None
     usage: UsageReport | None = None
+    error: ErrorDetail | str | None = None
 
 
 _decode_completion = msgspec.json.Decoder(_Completion).decode
@@ -40,9 +43,14 @@ class OpenAITranslator:
     """For every upstream that speaks OpenAI's Chat Completions and Completions."""
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
-        """The body as it came, but for the model's name; a stream is asked for its usage."""
+        """The body as it came, but for the model's name and the provider's quirks; a stream is asked for its usage."""
+        quirks = target.quirks
         fields = {**call.fields, "model": Raw(_encode(target.model))}
-        return UpstreamRequest(PATHS[type(call.request)], _encode(with_usage(fields) if call.stream else fields))
+        if not is_plain(quirks):
+            fields = fitted(fields, quirks, call.drop_params)
+        if call.stream and quirks.stream_usage:
+            fields = with_usage(fields)
+        return UpstreamRequest(PATHS[type(call.request)], _encode(fields))
 
     def decode(self, call: Call, body: bytes) -> Answer:
         """The body as it came, and its usage."""
@@ -52,6 +60,10 @@ class OpenAITranslator:
             raise ApiError(
                 502, f"The upstream's answer is not a completion: {error}.", code="upstream_invalid_answer"
             ) from error
+        if completion.error is not None:
+            raise inner_error(completion.error)
+        if completion.choices is None:
+            raise ApiError(502, "The upstream's answer has no choices.", code="upstream_invalid_answer")
         if completion.usage is not None:
             return Answer(body, completion.usage.usage())
         return Answer(body, estimate(call, completion_bytes=sum(len(memoryview(c)) for c in completion.choices)))
@@ -64,62 +76,12 @@ class OpenAITranslator:
 
     def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
         """The upstream's own error, under a status that blames whom it should."""
-        detail = _error_detail(body)
-        message = detail.message or f"The upstream '{upstream}' answered with status {status}."
-        if status in (401, 402, 403):
-            # The credential is the operator's, so the client must not take this for its own key's fault.
-            reason = f"The upstream '{upstream}' refused Weebill's credential (status {status}): {message}"
-            return ApiError(502, reason, code="upstream_credential_refused")
-        if status < 400:
-            return ApiError(502, f"The upstream '{upstream}' answered with status {status}.", code="upstream_error")
-        return ApiError(
-            status,
-            message,
-            code=detail.code or ("upstream_error" if status >= 500 else None),
-            param=detail.param,
-            type=detail.type,
-            retry_after=retry_after,
-        )
+        error = body_error(status, body, upstream)
+        error.retry_after = retry_after if status >= 400 else None
+        return error
 
 
-class _UpstreamError(msgspec.Struct, frozen=True):
-    """An error as upstreams write it; `code` may be a number or a text."""
-
-    message: str | None = None
-    type: str | None = None
-    param: str | None = None
-    code: str | int | float | None = None
-
-
-class _ErrorBody(msgspec.Struct, frozen=True):
-    error: _UpstreamError | str | None = None
-    message: str | None = None
-    detail: Raw | None = None
-
-
-class _Detail(msgspec.Struct, frozen=True):
-    message: str | None = None
-    type: str | None = None
-    param: str | None = None
-    code: str | None = None
-
-
-def _error_detail(body: bytes) -> _Detail:
-    """What an error body says, in the shapes that are common among OpenAI-compatible servers."""
-    try:
-        decoded = msgspec.json.decode(body, type=_ErrorBody)
-    except msgspec.DecodeError:
-        return _Detail(body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip() or None)
-    error = decoded.error
-    if isinstance(error, _UpstreamError):
-        # Some servers repeat the status as a numeric code, which tells nothing; OpenAI's codes are words.
-        code = error.code if isinstance(error.code, str) else None
-        return _Detail(error.message, error.type, error.param, code)
-    if error is not None:
-        return _Detail(error)
-    if decoded.message is None and decoded.detail is not None:
-        return _Detail(bytes(decoded.detail)[:_MESSAGE_LIMIT].decode("utf-8", "replace"))
-    return _Detail(decoded.message)
+OPENAI_RELAY: Final[Translator] = OpenAITranslator()
 
 
 def with_usage(fields: Json) -> Json:

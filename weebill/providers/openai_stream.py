@@ -11,26 +11,24 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.usage import UsageReport, estimate
+from weebill.providers.openai_errors import ErrorDetail, inner_error
+from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
+from weebill.wire.openai_chat import UsageReport
 from weebill.wire.reply import Usage
-from weebill.wire.sse import DONE, event, event_data
+from weebill.wire.sse import DONE, MAX_EVENT_BYTES, event, event_data
 
 _END: Final = b"\n\n"
 _DONE_DATA: Final = b"[DONE]"
-MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
 
 
 class _Choice(msgspec.Struct, frozen=True):
     finish_reason: str | None = None
 
 
-class _ErrorDetail(msgspec.Struct, frozen=True):
-    message: str | None = None
-    type: str | None = None
-    param: str | None = None
-    code: str | int | None = None
+class _Groq(msgspec.Struct, frozen=True):
+    usage: UsageReport | None = None
 
 
 class _Chunk(msgspec.Struct, frozen=True):
@@ -38,7 +36,8 @@ class _Chunk(msgspec.Struct, frozen=True):
 
     choices: list[_Choice] | None = None
     usage: UsageReport | None = None
-    error: _ErrorDetail | str | None = None
+    x_groq: _Groq | None = None
+    error: ErrorDetail | str | None = None
 
 
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
@@ -94,6 +93,8 @@ class OpenAIStream:
         """`[DONE]`. Raises ApiError 502 if the upstream never said that it had finished."""
         # A last event without its blank line: some servers close right after it.
         rest = self.feed(_END) if self._tail.strip() else b""
+        if self.error is not None:
+            raise self.error
         if self._done or self._finished(self._last):
             return rest + DONE
         raise ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
@@ -123,7 +124,8 @@ class OpenAIStream:
         """What to send on for one event, whose closing blank line is not in `block`."""
         if self._done or self.error:
             return b""
-        data = event_data(block)
+        # Some servers answer a request for a stream with a plain error.
+        data = event_data(block) or block
         if data.strip() == _DONE_DATA:
             self._done = True
             self._events -= 1
@@ -132,9 +134,11 @@ class OpenAIStream:
         if chunk is None:
             return block + _END
         if chunk.error is not None:
-            self.error = _upstream_error(chunk.error)
+            self.error = inner_error(chunk.error)
             return b""
         if chunk.usage is None:
+            if chunk.x_groq is not None and chunk.x_groq.usage is not None:
+                self._reported = self._total(chunk.x_groq.usage.usage())
             return block + _END
         self._reported = self._total(chunk.usage.usage())
         if self._show_usage:
@@ -152,10 +156,3 @@ def _chunk(data: bytes) -> _Chunk | None:
         return _decode_chunk(data)
     except msgspec.DecodeError:
         return None
-
-
-def _upstream_error(detail: _ErrorDetail | str) -> ApiError:
-    if isinstance(detail, str):
-        return ApiError(502, detail, code="upstream_error")
-    code = detail.code if isinstance(detail.code, str) else "upstream_error"
-    return ApiError(502, detail.message or "The upstream failed.", code=code, param=detail.param, type=detail.type)

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from weebill.wire.call import Call
 from weebill.wire.reply import Usage
 
 # About four bytes of English make a token with the vocabularies in use.
 # Source: https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them
 _BYTES_PER_TOKEN = 4
-
-
-class _PromptDetails(msgspec.Struct, frozen=True):
-    cached_tokens: int | None = None
-
-
-class UsageReport(msgspec.Struct, frozen=True):
-    """OpenAI's `usage` object, as far as it is metered."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-
-    def usage(self) -> Usage:
-        """The report as usage."""
-        prompt = self.prompt_tokens or 0
-        cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
-        return Usage(prompt, min(cached or 0, prompt), self.completion_tokens or 0, measured=True)
 
 
 def estimate(call: Call, completion_bytes: int = 0, completion_tokens: int = 0) -> Usage:

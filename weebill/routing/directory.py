@@ -1,40 +1,55 @@
 """Which names exist and which deployments serve them, worked out once for each configuration.
 
-A name is a model's own (`gpt-4o-mini`), one pinned to its provider (`acme/gpt-4o-mini`), or an alias (`mini`).
+A name is an upstream's own (`gpt-4o-mini`), one pinned to its provider (`acme/gpt-4o-mini`), the catalogue's
+(`openai/gpt-4o-mini`), or an alias (`mini`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
+
+from weebill.catalog.load import Catalogue, load
+from weebill.catalog.pricing import cost_nano
+from weebill.catalog.schema import Model, Offer
 from weebill.config.schema import EngineSettings, ProviderSettings, Settings
 from weebill.process.messages import EngineState
-from weebill.providers import TRANSLATORS
-from weebill.providers.base import Target, Translator, UpstreamRequest
+from weebill.providers.base import Quirks, Target, UpstreamRequest
+from weebill.routing.cards import card_of
+from weebill.routing.credentials import Signer, key_line, signer
 from weebill.transport.client import Origin, Timeouts
 from weebill.wire.errors import ApiError
 from weebill.wire.models import ModelCard
+from weebill.wire.reply import Usage
 
 LOCAL: Final = "local"
 VIRTUAL_OWNER: Final = "weebill"
+LOCAL_DIALECT: Final = "llamacpp"
 _ENGINE_TIMEOUTS: Final = Timeouts(connect=2.0, first_byte=600.0, idle=600.0, total=3600.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where a provider is and how to speak to it; all its deployments share one."""
+    """Where a provider is and how to call it; all its deployments share one.
+
+    `dialects` are all that it speaks at that address. `headers` are lines that go with every request; a `signer`
+    makes more for each.
+    """
 
     name: str
-    translator: Translator
+    dialects: frozenset[str]
     origin: Origin
     path: bytes
     headers: bytes
     timeouts: Timeouts
     forward_headers: frozenset[bytes]
     max_in_flight: int
+    signer: Signer | None = None
 
     def head(self, request: UpstreamRequest) -> bytes:
         """Request line and headers for `request`."""
@@ -45,30 +60,35 @@ class Upstream:
 class Deployment:
     """A model at an upstream. `upstream` is None while a local model's host is down.
 
-    `model` is the name the upstream knows it by, `provider` the name of the upstream; `target` says the same and more
-    to a translator.
+    `model` is the name the upstream knows it by, `provider` the name of the upstream, `dialect` what is spoken with
+    it; `target` says all that to a translator. `price` gives the nano-dollars for a usage, None where it is not known.
     """
 
     provider: str
     model: str
     upstream: Upstream | None
     target: Target
+    dialect: str
+    price: Callable[[Usage], int] | None = None
 
 
 class Directory:
     """The names of one configuration. Immutable: a change of configuration or of an engine makes a new one."""
 
-    def __init__(self, settings: Settings, engines: Iterable[EngineState], created: int) -> None:
-        """`created` is Unix time, shown in the list of models."""
+    def __init__(
+        self, settings: Settings, engines: Iterable[EngineState], created: int, catalogue: Catalogue | None = None
+    ) -> None:
+        """`created` is Unix time, shown in the list of models; without a `catalogue`, the package's own is used."""
         self._by_name: dict[str, Deployment] = {}
-        self._cards: list[ModelCard] = []
-        for deployment in _deployments(settings, engines):
-            self._add(deployment, created)
+        self._cards: dict[str, ModelCard] = {}
+        for deployment, model, offer in _deployments(settings, engines, catalogue or load()):
+            self._add(deployment, model, offer, created)
         for alias in settings.aliases:
             target = _follow(settings.aliases, alias)
             if target in self._by_name:
                 self._by_name[alias] = self._by_name[target]
-                self._cards.append(ModelCard(alias, created, VIRTUAL_OWNER))
+                known = self._cards.get(target) or ModelCard(target, created, VIRTUAL_OWNER)
+                self._cards[alias] = msgspec.structs.replace(known, id=alias, owned_by=VIRTUAL_OWNER)
 
     def resolve(self, name: str) -> Deployment:
         """What serves `name`. Raises ApiError 404 if nothing has that name."""
@@ -84,25 +104,27 @@ class Directory:
 
     def cards(self) -> tuple[ModelCard, ...]:
         """Every model once, then the aliases."""
-        return tuple(self._cards)
+        return tuple(self._cards.values())
 
     def card(self, name: str) -> ModelCard:
         """The card of `name`, pinned names included. Raises ApiError 404 if nothing has that name."""
         deployment = self.resolve(name)
-        for card in self._cards:
-            if card.id == name:
-                return card
-        return ModelCard(name, self._cards[0].created, deployment.provider)
+        known = self._cards.get(name) or self._cards.get(deployment.model)
+        if known is not None:
+            return msgspec.structs.replace(known, id=name)
+        return ModelCard(name, next(iter(self._cards.values())).created, deployment.provider)
 
     def available(self) -> dict[str, bool]:
         """For each model, whether it can be called now."""
-        return {card.id: self._by_name[card.id].upstream is not None for card in self._cards}
+        return {name: self._by_name[name].upstream is not None for name in self._cards}
 
-    def _add(self, deployment: Deployment, created: int) -> None:
+    def _add(self, deployment: Deployment, model: Model | None, offer: Offer | None, created: int) -> None:
         self._by_name[f"{deployment.provider}/{deployment.model}"] = deployment
-        if deployment.model not in self._by_name:
-            self._by_name[deployment.model] = deployment
-            self._cards.append(ModelCard(deployment.model, created, deployment.provider))
+        for name in (deployment.model,) if model is None else (model.id, deployment.model):
+            self._by_name.setdefault(name, deployment)
+        shown = deployment.model if model is None else model.id
+        if shown not in self._cards and self._by_name[shown] is deployment:
+            self._cards[shown] = card_of(shown, deployment.provider, created, model, offer)
 
 
 def _follow(aliases: dict[str, str], alias: str) -> str:
@@ -113,18 +135,42 @@ def _follow(aliases: dict[str, str], alias: str) -> str:
     return target
 
 
-def _deployments(settings: Settings, engines: Iterable[EngineState]) -> Iterator[Deployment]:
+def _deployments(
+    settings: Settings, engines: Iterable[EngineState], catalogue: Catalogue
+) -> Iterator[tuple[Deployment, Model | None, Offer | None]]:
     for engine in engines:
-        yield Deployment(
-            LOCAL,
-            engine.model,
-            _engine_upstream(engine, settings.local.engine),
-            Target(model=engine.model, provider=LOCAL),
-        )
+        upstream = _engine_upstream(engine, settings.local.engine)
+        target = Target(model=engine.model, provider=LOCAL)
+        yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT), None, None
     for name, provider in settings.providers.items():
-        upstream = _provider_upstream(name, provider)
-        for model in provider.models:
-            yield Deployment(name, model, upstream, Target(model=model, provider=name))
+        upstream = _provider_upstream(name, provider, catalogue)
+        for model in provider.models or _offered(name, catalogue):
+            known, offer = catalogue.served(name, model) or (None, None)
+            yield _deployment(name, model, provider, upstream, known, offer), known, offer
+
+
+def _offered(provider: str, catalogue: Catalogue) -> tuple[str, ...]:
+    """The upstream's names of all models that the catalogue has of a provider."""
+    return tuple(
+        offer.name for model in catalogue.models.values() for offer in model.offers if offer.provider == provider
+    )
+
+
+def _deployment(
+    name: str, model: str, provider: ProviderSettings, upstream: Upstream, known: Model | None, offer: Offer | None
+) -> Deployment:
+    quirks = provider.quirks
+    limit = (offer.max_output_tokens if offer else None) or (known.max_output_tokens if known else None)
+    target = Target(
+        model=model,
+        provider=name,
+        quirks=Quirks() if quirks is None else msgspec.convert(msgspec.to_builtins(quirks), Quirks),
+        options=provider.options,
+        max_output_tokens=limit,
+    )
+    price = None if offer is None or offer.price is None else partial(cost_nano, offer.price)
+    dialect = (offer.dialect if offer else "") or provider.dialect or "openai"
+    return Deployment(name, model, upstream, target, dialect, price)
 
 
 def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream | None:
@@ -134,24 +180,27 @@ def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream 
     origin, _ = Origin.parse(engine.base_url, max_in_flight)
     return Upstream(
         name=LOCAL,
-        translator=TRANSLATORS["llamacpp"],
+        dialects=frozenset({LOCAL_DIALECT}),
         origin=origin,
         path=b"/v1",
-        headers=_headers(engine.base_url, engine.api_key),
+        headers=_headers(_host(engine.base_url), f"authorization: Bearer {engine.api_key}"),
         timeouts=_ENGINE_TIMEOUTS,
         forward_headers=frozenset(),
         max_in_flight=max_in_flight,
     )
 
 
-def _provider_upstream(name: str, provider: ProviderSettings) -> Upstream:
+def _provider_upstream(name: str, provider: ProviderSettings, catalogue: Catalogue) -> Upstream:
     origin, path = Origin.parse(provider.base_url, provider.max_connections)
+    dialect = provider.dialect or "openai"
+    known = catalogue.providers.get(name)
+    host = _host(provider.base_url)
     return Upstream(
         name=name,
-        translator=TRANSLATORS[provider.dialect],
+        dialects=frozenset({dialect, *(known.also if known is not None and known.dialect == dialect else ())}),
         origin=origin,
         path=path.encode(),
-        headers=_headers(provider.base_url, provider.api_key),
+        headers=_headers(host, key_line(dialect, provider)),
         timeouts=Timeouts(
             connect=provider.connect_timeout_s,
             first_byte=provider.first_byte_timeout_s,
@@ -160,12 +209,16 @@ def _provider_upstream(name: str, provider: ProviderSettings) -> Upstream:
         ),
         forward_headers=frozenset(header.lower().encode() for header in provider.forward_headers),
         max_in_flight=provider.max_connections,
+        signer=signer(dialect, provider, host),
     )
 
 
-def _headers(base_url: str, api_key: str | None) -> bytes:
-    host = urlsplit(base_url).netloc.rpartition("@")[2]
+def _host(base_url: str) -> str:
+    return urlsplit(base_url).netloc.rpartition("@")[2]
+
+
+def _headers(host: str, key: str) -> bytes:
     lines = [f"host: {host}", "accept: application/json, text/event-stream"]
-    if api_key:
-        lines.append(f"authorization: Bearer {api_key}")
+    if key:
+        lines.append(key)
     return "".join(f"{line}\r\n" for line in lines).encode()

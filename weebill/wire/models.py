@@ -1,23 +1,51 @@
-"""The list of models.
+"""The list of models: OpenAI's fields, and OpenRouter's for what a model can do and costs.
 
-Source: https://platform.openai.com/docs/api-reference/models/object
+Source: https://platform.openai.com/docs/api-reference/models/object and
+https://openrouter.ai/docs/overview/models
 """
 
 from __future__ import annotations
 
-import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 
-class ModelCard(msgspec.Struct, frozen=True):
-    """A model as `/v1/models` shows it; `created` is Unix time."""
+class Pricing(Struct, frozen=True, omit_defaults=True):
+    """Dollars per token, as decimal text."""
+
+    prompt: str
+    completion: str
+    input_cache_read: str | None = None
+    input_cache_write: str | None = None
+    internal_reasoning: str | None = None
+
+
+class Architecture(Struct, frozen=True):
+    """What goes in and comes out: "text", "image", "audio", "video", "pdf"; `modality` is "text+image->text"."""
+
+    modality: str
+    input_modalities: tuple[str, ...]
+    output_modalities: tuple[str, ...]
+
+
+class ModelCard(Struct, frozen=True):
+    """A model as `/v1/models` shows it; `created` is Unix time. What is not known is left out.
+
+    `supported_parameters` are names of request fields that not every model knows.
+    """
 
     id: str
     created: int
     owned_by: str
     object: str = "model"
+    name: str | UnsetType = UNSET
+    context_length: int | UnsetType = UNSET
+    max_output_tokens: int | UnsetType = UNSET
+    architecture: Architecture | UnsetType = UNSET
+    pricing: Pricing | UnsetType = UNSET
+    supported_parameters: tuple[str, ...] | UnsetType = UNSET
 
 
-class ModelList(msgspec.Struct, frozen=True):
+class ModelList(Struct, frozen=True):
     """The answer of `GET /v1/models`."""
 
     data: tuple[ModelCard, ...]

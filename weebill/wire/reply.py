@@ -34,6 +34,8 @@ class Usage(Struct, frozen=True):
         cls, prompt: int, completion: int, *, cached: int = 0, cache_write: int = 0, reasoning: int = 0
     ) -> Usage:
         """What an upstream reported, held to the invariant."""
+        if not cached and not cache_write and prompt >= 0 and 0 <= reasoning <= completion:
+            return cls(prompt, 0, completion, True, 0, reasoning)
         prompt, completion = max(0, prompt), max(0, completion)
         cached = min(max(0, cached), prompt)
         return cls(

@@ -1,14 +1,18 @@
-"""Server-sent events as OpenAI streams them.
+"""Server-sent events: how they are framed, and taken out of a stream of bytes.
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from weebill.wire.errors import ApiError
 
 DONE = b"data: [DONE]\n\n"
 HEADERS = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
+_END: Final = b"\n\n"
 
 
 def event(data: bytes) -> bytes:
@@ -23,5 +27,68 @@ def error_event(error: ApiError) -> bytes:
 
 def event_data(block: bytes) -> bytes:
     """The data of one event block (without its blank line): its `data:` lines joined; b"" for a comment."""
+    if block.startswith(b"data: ") and b"\n" not in block:
+        return block[6:]
     lines = [line[5:].removeprefix(b" ") for line in block.split(b"\n") if line.startswith(b"data:")]
     return b"\n".join(lines)
+
+
+def event_name(block: bytes) -> bytes:
+    """The name of one event block: its `event:` line; b"" if it has none."""
+    for line in block.split(b"\n"):
+        if line.startswith(b"event:"):
+            return line[6:].strip()
+    return b""
+
+
+class EventSplitter:
+    """Cuts a stream of server-sent events into blocks, wherever its reads were split."""
+
+    __slots__ = ("_cr", "_tail")
+
+    def __init__(self) -> None:
+        self._tail = bytearray()
+        self._cr = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The event blocks that `data` completes, without their blank lines and with LF as line end.
+
+        Raises ApiError 502 if what is left is over MAX_EVENT_BYTES.
+        """
+        if self._cr or b"\r" in data:
+            data = self._without_cr(data)
+        tail = self._tail
+        if tail:
+            start = len(tail) - 1
+            tail += data
+            if tail.find(_END, start) < 0:
+                self._bound()
+                return []
+            data = bytes(tail)
+            tail.clear()
+        blocks = data.split(_END)
+        rest = blocks.pop()
+        if rest:
+            tail += rest
+            self._bound()
+        return [block for block in blocks if block]
+
+    def rest(self) -> bytes:
+        """What came after the last blank line, stripped: a last event without its blank line, or half of one."""
+        rest = bytes(self._tail).strip()
+        self._tail.clear()
+        return rest
+
+    def _without_cr(self, data: bytes) -> bytes:
+        """`data` with LF for CR LF; a CR at its end waits for what follows."""
+        if self._cr:
+            data = b"\r" + data
+        self._cr = data.endswith(b"\r")
+        if self._cr:
+            data = data[:-1]
+        return data.replace(b"\r\n", b"\n")
+
+    def _bound(self) -> None:
+        if len(self._tail) > MAX_EVENT_BYTES:
+            message = f"The upstream sent an event of over {MAX_EVENT_BYTES} bytes."
+            raise ApiError(502, message, code="upstream_invalid_answer")

@@ -1,0 +1,132 @@
+"""llama.cpp for other APIs: the same grammars, tools and refusals as for chat."""
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from weebill.providers.base import Target, Unsupported
+from weebill.providers.llamacpp_dialect import LLAMACPP_DIALECT, LlamaCppDialect
+from weebill.wire.accumulate import ReplyBuilder
+from weebill.wire.conversation import Conversation, Image, OutputFormat, Text, Tool, ToolChoice, ToolUse, Turn
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Choice, Failed, Reply, Usage
+
+SCHEMA = Raw(b'{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}')
+WEATHER = Tool("get_weather", parameters=SCHEMA)
+HI = (Turn("user", (Text("hi"),)),)
+PLAIN = Conversation(turns=HI)
+FREE = Conversation(turns=HI, tools=(WEATHER,))
+BOUND = Conversation(turns=HI, tools=(WEATHER,), tool_choice=ToolChoice("required"))
+ARGUMENTS = '{"city": "Paris"}'
+
+
+def sent(conversation: Conversation, stream: bool = False) -> dict[str, object]:
+    request = LLAMACPP_DIALECT.encode(conversation, Target(model="m"), stream=stream)
+    assert request.path == b"/chat/completions"
+    body: dict[str, object] = msgspec.json.decode(request.body)
+    return body
+
+
+def test_it_is_always_asked_for_a_stream() -> None:
+    assert sent(PLAIN) == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "hi"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def test_its_own_name_for_a_penalty() -> None:
+    assert sent(Conversation(turns=HI, repetition_penalty=1.1))["repeat_penalty"] == 1.1
+
+
+def test_a_schema_and_a_forced_call_become_grammars() -> None:
+    form = OutputFormat("json_schema", SCHEMA, "x")
+    by_schema = sent(Conversation(turns=HI, output=form))
+    assert "response_format" not in by_schema
+    assert '"city"' in str(by_schema["grammar"])
+    forced = sent(BOUND)
+    assert forced["tool_choice"] == "none"
+    assert '"get_weather"' in str(forced["grammar"])
+
+
+@pytest.mark.parametrize(
+    ("conversation", "field"),
+    [
+        (Conversation(turns=(Turn("user", (Image(url="https://example.com/a.png"),)),)), "turns"),
+        (Conversation(turns=HI, output=OutputFormat("json_schema", Raw(b'{"not":{}}'), "x")), "output"),
+    ],
+)
+def test_what_it_cannot_do_is_refused_by_its_canonical_name(conversation: Conversation, field: str) -> None:
+    with pytest.raises(Unsupported) as caught:
+        sent(conversation)
+    assert caught.value.field == field
+
+
+def stream(text: str, *choices: int) -> bytes:
+    def chunk(delta: object, reason: str | None, index: int) -> bytes:
+        choice = {"index": index, "delta": delta, "finish_reason": reason}
+        return b"data: " + msgspec.json.encode({"id": "chatcmpl-abc", "model": "m", "choices": [choice]}) + b"\n\n"
+
+    usage = {"prompt_tokens": 9, "completion_tokens": 3}
+    reported = b"data: " + msgspec.json.encode({"id": "chatcmpl-abc", "choices": [], "usage": usage}) + b"\n\n"
+    spoken = [
+        chunk({"role": "assistant", "content": None}, None, index)
+        + b"".join([chunk({"content": letter}, None, index) for letter in text])
+        + chunk({}, "stop", index)
+        + reported
+        for index in choices or (0,)
+    ]
+    return b"".join(spoken) + b"data: [DONE]\n\n"
+
+
+def reply(conversation: Conversation, data: bytes, size: int) -> Reply:
+    dialect = LLAMACPP_DIALECT
+    assert isinstance(dialect, LlamaCppDialect)
+    decoder, builder = dialect.stream_for(conversation), ReplyBuilder()
+    for at in range(0, len(data), size):
+        for event in decoder.feed(data[at : at + size]):
+            builder.add(event)
+    for event in decoder.finish():
+        builder.add(event)
+    return builder.reply()
+
+
+FORCED = f'{{"name": "get_weather", "arguments":{ARGUMENTS}}}'
+CALL = ToolUse("call_abc_0", "get_weather", ARGUMENTS)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize(
+    ("conversation", "text", "choice"),
+    [
+        (PLAIN, "Hello there.", Choice((Text("Hello there."),), "stop")),
+        (PLAIN, FORCED, Choice((Text(FORCED),), "stop")),
+        (FREE, "Hello there.", Choice((Text("Hello there."),), "stop")),
+        (FREE, f"<tool_call>{FORCED}</tool_call>", Choice((CALL,), "tool_calls")),
+        (BOUND, FORCED, Choice((CALL,), "tool_calls")),
+    ],
+)
+def test_text_becomes_calls_where_tools_are_offered(
+    conversation: Conversation, text: str, choice: Choice, size: int
+) -> None:
+    assert reply(conversation, stream(text), size) == Reply("chatcmpl-abc", "m", (choice,), Usage.reported(9, 3))
+
+
+def test_the_usage_of_all_choices_is_summed() -> None:
+    assert reply(PLAIN, stream("a", 0, 1), 50).usage == Usage.reported(9, 6)
+
+
+def test_a_cut_and_an_error_are_told() -> None:
+    decoder = LLAMACPP_DIALECT.stream()
+    decoder.feed(stream("Hello")[:300])
+    with pytest.raises(ApiError):
+        decoder.finish()
+    events = LLAMACPP_DIALECT.stream().feed(b'data: {"error":{"message":"boom"}}\n\n')
+    assert isinstance(events[-1], Failed)
+
+
+def test_a_prompt_beyond_the_window() -> None:
+    body = b'{"error":{"message":"too long","type":"exceed_context_size_error","code":400}}'
+    error = LLAMACPP_DIALECT.error(400, body, "local")
+    assert (error.status, error.detail.code) == (400, "context_length_exceeded")

@@ -1,0 +1,178 @@
+"""Ollama's dialect where it differs from others; what it shares with them is in test_bedrock_cohere_ollama."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from tests.providers.test_bedrock_cohere_ollama import answered, events_of, reply_of, stream_bytes
+from weebill.providers.base import Target, Unsupported
+from weebill.providers.ollama import OLLAMA_DIALECT
+from weebill.wire.conversation import (
+    Audio,
+    Conversation,
+    Document,
+    Image,
+    Reasoning,
+    ReasoningOptions,
+    Text,
+    Tool,
+    ToolChoice,
+    ToolUse,
+    Turn,
+)
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Usage
+from weebill.wire.sse import MAX_EVENT_BYTES
+
+TARGET = Target(model="qwen3")
+
+
+def user(*parts):
+    return (Turn("user", parts or (Text("Hello"),)),)
+
+
+def decoded(scenario):
+    return OLLAMA_DIALECT.decode(json.dumps(answered("ollama", scenario)["body"]).encode())
+
+
+@pytest.mark.parametrize(
+    ("conversation", "field"),
+    [
+        (Conversation(turns=user(), n=2), "n"),
+        (Conversation(turns=user(), logit_bias={"1": 5.0}), "logit_bias"),
+        (Conversation(turns=user(), modalities=("text", "audio")), "modalities"),
+        (Conversation(turns=user(), reasoning=ReasoningOptions(enabled=True, budget_tokens=2000)), "reasoning"),
+        (Conversation(turns=user(), extra={"foo": msgspec.Raw(b"1")}), "foo"),
+        (Conversation(turns=user(), tools=(Tool("now"),), tool_choice=ToolChoice("required")), "tool_choice"),
+        (Conversation(turns=user(), tools=(Tool("now"),), tool_choice=ToolChoice(parallel=False)), "tool_choice"),
+        (Conversation(turns=user(), tools=(Tool("now", strict=True),)), "tools"),
+        (Conversation(turns=(Turn("user", (Text("Hello"),), name="Ada"),)), "turns"),
+        (Conversation(turns=user(Audio("", "wav"))), "turns"),
+        (Conversation(turns=user(Image(url="https://a/b"))), "turns"),
+        (Conversation(turns=user(Image(data="aa", detail="high"))), "turns"),
+        (Conversation(turns=user(Document(data="JVBERg==", media_type="application/pdf"))), "turns"),
+        (Conversation(turns=user(Document(text="Ada is 36.", cite=True))), "turns"),
+        (Conversation(turns=(Turn("assistant", (ToolUse("c", "now", "noon"),)),)), "turns"),
+        (Conversation(turns=(Turn("assistant", (ToolUse("c", "now", "[]"),)),)), "turns"),
+        (Conversation(turns=(Turn("assistant", (Audio("", "wav"),)),)), "turns"),
+        (Conversation(turns=(Turn("tool", (Text("Noon."),)),)), "turns"),
+    ],
+)
+def test_what_it_cannot_do_is_refused_by_name(conversation, field):
+    with pytest.raises(Unsupported) as caught:
+        OLLAMA_DIALECT.encode(conversation, TARGET, stream=False)
+    assert caught.value.field == field
+
+
+def test_calls_without_ids_are_given_ids_that_stay():
+    [first] = decoded("tool-one").choices[0].parts
+    assert first == decoded("tool-one").choices[0].parts[0]
+    later = answered("ollama", "tool-one")["body"] | {"created_at": "2025-10-17T23:14:08.1Z"}
+    [second] = OLLAMA_DIALECT.decode(json.dumps(later).encode()).choices[0].parts
+    assert second.arguments == first.arguments
+    assert second.id != first.id
+    twice = answered("ollama", "tool-one")["body"]
+    calls = twice["message"]["tool_calls"] * 2
+    parts = OLLAMA_DIALECT.decode(json.dumps(twice | {"message": {"tool_calls": calls}}).encode()).choices[0].parts
+    assert parts[0].id != parts[1].id
+
+
+def test_ids_that_it_gives_are_kept():
+    _, *calls = decoded("tool-parallel").choices[0].parts
+    assert [call.id for call in calls] == ["call_a1b2c3d4", "call_e5f6a7b8"]
+
+
+def test_a_call_may_lack_arguments():
+    body = {"message": {"tool_calls": [{"function": {"name": "a"}}, {"function": {"name": "b", "arguments": None}}]}}
+    parts = OLLAMA_DIALECT.decode(json.dumps({**body, "done": True}).encode()).choices[0].parts
+    assert [(part.name, part.arguments) for part in parts] == [("a", "{}"), ("b", "{}")]
+
+
+def test_a_count_that_is_left_out_is_not_measured():
+    assert decoded("cached-uncounted").usage == Usage(completion_tokens=4, measured=False)
+    assert decoded("cached").usage == Usage(1000, 800, 4, True)
+
+
+def test_logprobs_are_openais_entries():
+    entries = [json.loads(bytes(entry)) for entry in decoded("logprobs").choices[0].logprobs]
+    assert entries == [
+        {
+            "token": "Hello",
+            "logprob": -0.25,
+            "bytes": list(b"Hello"),
+            "top_logprobs": [
+                {"token": "Hello", "logprob": -0.25, "bytes": None},
+                {"token": "Hi", "logprob": -2.5, "bytes": None},
+            ],
+        },
+        {"token": " there.", "logprob": -0.75, "bytes": None, "top_logprobs": []},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("created_at", "seconds"),
+    [
+        ("2025-10-17T23:14:07.414671Z", 1760742847),
+        ("2023-08-04T08:52:19.385406455-07:00", 1691164339),
+        ("yesterday", 0),
+        ("", 0),
+    ],
+)
+def test_the_time_is_unix_time(created_at, seconds):
+    body = answered("ollama", "text")["body"] | {"created_at": created_at}
+    assert OLLAMA_DIALECT.decode(json.dumps(body).encode()).created == seconds
+
+
+def test_the_model_is_told():
+    assert decoded("text").model == "text"
+    assert reply_of(events_of("ollama", [stream_bytes("ollama", "text")])).model == "text"
+
+
+@pytest.mark.parametrize("scenario", ["load", "unload"])
+def test_moving_a_model_says_nothing(scenario):
+    [choice] = decoded(scenario).choices
+    assert (choice.parts, choice.finish) == ((), "stop")
+
+
+def test_a_call_that_was_cut_short_ended_for_its_length():
+    body = answered("ollama", "tool-one")["body"] | {"done_reason": "length"}
+    assert OLLAMA_DIALECT.decode(json.dumps(body).encode()).choices[0].finish == "length"
+
+
+def test_thinking_begins_anew_after_text():
+    lines = [{"thinking": "a"}, {"content": "b", "thinking": "c"}, {"thinking": "d"}]
+    data = b"".join(msgspec.json.encode({"message": line}) + b"\n" for line in lines) + b'{"done":true}'
+    parts = reply_of(events_of("ollama", [data])).choices[0].parts
+    assert parts == (Reasoning("ac", origin="ollama"), Text("b"), Reasoning("d", origin="ollama"))
+
+
+def test_lines_may_end_as_they_like():
+    data = stream_bytes("ollama", "text")
+    expected = events_of("ollama", [data])
+    assert events_of("ollama", [data.rstrip()]) == expected
+    assert events_of("ollama", [b"\n" + data.replace(b"\n", b"\r\n\r\n")]) == expected
+
+
+def test_a_line_without_end_is_refused():
+    decoder = OLLAMA_DIALECT.stream()
+    for _ in range(MAX_EVENT_BYTES // 65536):
+        decoder.feed(b"x" * 65536)
+    with pytest.raises(ApiError) as caught:
+        decoder.feed(b"x")
+    assert caught.value.detail.code == "upstream_invalid_answer"
+
+
+def test_an_errors_status_is_used():
+    data = stream_bytes("ollama", "error-first-event").replace(b"500", b"404").replace(b"requires more", b"not found")
+    [failed] = events_of("ollama", [data])
+    assert (failed.error.status, failed.error.detail.code) == (404, "model_not_found")
+
+
+def test_messages_of_nothing_are_left_out():
+    request = OLLAMA_DIALECT.encode(
+        Conversation(turns=(*user(), Turn("assistant", (Reasoning("Hm.", origin="openai"),)))), TARGET, stream=False
+    )
+    assert len(json.loads(request.body)["messages"]) == 1

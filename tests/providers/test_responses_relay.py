@@ -1,0 +1,164 @@
+"""Responses to Responses: bytes through, but for the model, what is kept, and what is another's."""
+
+import json
+
+import msgspec
+import pytest
+
+from tests import vectors
+from weebill.providers.base import Target
+from weebill.providers.responses_relay import RESPONSES_RELAY
+from weebill.wire.call import Call
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Usage
+from weebill.wire.responses_request import decode_responses
+
+VECTORS = vectors.load("responses")
+ENCRYPTED = "reasoning.encrypted_content"
+TARGET = Target(model="gpt-up", provider="openai")
+
+
+def call(**fields: object) -> Call:
+    return decode_responses(json.dumps({"model": "m", "input": "Hi", **fields}).encode())
+
+
+def sent(asked: Call, target: Target = TARGET) -> dict[str, object]:
+    request = RESPONSES_RELAY.encode(asked, target)
+    assert request.path == b"/responses"
+    body = msgspec.json.decode(request.body)
+    assert isinstance(body, dict)
+    return body
+
+
+def stream_bytes(name: str) -> bytes:
+    return "".join(VECTORS.answers[name].stream).encode()
+
+
+def test_what_is_not_known_passes() -> None:
+    asked = call(store=False, future={"a": [1]}, tools=[{"type": "web_search", "depth": 3}], stream=True)
+    assert sent(asked) == {
+        "model": "gpt-up",
+        "input": "Hi",
+        "store": False,
+        "future": {"a": [1]},
+        "tools": [{"type": "web_search", "depth": 3}],
+        "stream": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "model", "include"),
+    [
+        ({}, "gpt-up", [ENCRYPTED]),
+        ({"include": ["a"]}, "gpt-up", ["a", ENCRYPTED]),
+        ({"include": [ENCRYPTED]}, "gpt-up", [ENCRYPTED]),
+        ({"store": False}, "gpt-up", None),
+        ({}, "gpt-4.1-mini", None),
+    ],
+)
+def test_what_is_to_be_kept_is_asked_for_whole_and_kept_here(
+    fields: dict[str, object], model: str, include: list[str] | None
+) -> None:
+    body = sent(call(**fields), Target(model=model))
+    assert body["store"] is False
+    assert body.get("include") == include
+
+
+MESSAGE = {"type": "message", "role": "user", "content": "Hi", "id": "msg_1"}
+CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}", "id": "fc_1"}
+OWN = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
+OPEN = {"type": "reasoning", "id": "rs_2", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]}
+FOREIGN = {"type": "reasoning", "id": "rs_3", "summary": [], "encrypted_content": "weebill:anthropic:abc"}
+BARE = {"type": "reasoning", "id": "rs_4", "summary": [{"type": "summary_text", "text": "Hm."}]}
+SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+ODD = {"type": "reasoning", "encrypted_content": 7}
+
+
+def without_id(item: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in item.items() if name != "id"}
+
+
+def test_reasoning_of_no_use_to_the_target_is_left_out() -> None:
+    items = [MESSAGE, FOREIGN, OWN, OPEN, BARE, CALL, SEARCH, ODD]
+    kept = [MESSAGE, OWN, OPEN, CALL, SEARCH, ODD]
+    assert sent(call(input=items, store=False))["input"] == kept
+    # Nobody knows the ids of what is kept here.
+    assert sent(call(input=items))["input"] == [without_id(MESSAGE), OWN, OPEN, without_id(CALL), SEARCH, ODD]
+
+
+@pytest.mark.parametrize("name", ["text", "tool-parallel", "reasoning", "length", "citations", "hosted-tool", "cached"])
+def test_an_answer_passes_as_it_came(name: str) -> None:
+    body, stream, asked = bytes(VECTORS.answers[name].body), stream_bytes(name), call(store=False)
+    whole = RESPONSES_RELAY.decode(asked, body)
+    assert whole.body == body
+    assert whole.usage.measured
+    for size in (1, 7, 100, len(stream)):
+        relay = RESPONSES_RELAY.stream(asked)
+        out = b"".join(relay.feed(stream[at : at + size]) for at in range(0, len(stream), size)) + relay.finish()
+        assert out == stream
+        assert relay.usage == whole.usage
+        assert relay.error is None
+
+
+def test_the_answer_says_of_keeping_what_the_client_asked() -> None:
+    asked = call(previous_response_id="resp_before")
+    whole = msgspec.json.decode(RESPONSES_RELAY.decode(asked, bytes(VECTORS.answers["text"].body)).body)
+    expected = {**msgspec.json.decode(VECTORS.answers["text"].body), "store": True}
+    expected["previous_response_id"] = "resp_before"
+    assert whole == expected
+    relay = RESPONSES_RELAY.stream(asked)
+    out = relay.feed(stream_bytes("text")) + relay.finish()
+    events = [msgspec.json.decode(block.partition(b"data: ")[2]) for block in out.split(b"\n\n") if block]
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    shown = [event["response"] for event in events if "response" in event]
+    assert [(each["store"], each["previous_response_id"]) for each in shown] == [(True, "resp_before")] * 3
+    assert msgspec.json.decode(relay.response) == expected  # type: ignore[attr-defined]
+
+
+def test_usage_is_estimated_until_it_is_told() -> None:
+    relay = RESPONSES_RELAY.stream(call(input="x" * 40))
+    relay.feed(stream_bytes("cut"))
+    assert relay.usage == Usage(prompt_tokens=11, completion_tokens=1)
+
+
+@pytest.mark.parametrize("name", ["error-first-event", "error-mid-stream", "error-in-200"])
+def test_an_error_in_a_stream(name: str) -> None:
+    relay = RESPONSES_RELAY.stream(call())
+    out = relay.feed(stream_bytes(name))
+    assert relay.error is not None
+    assert relay.error.status == (429 if name == "error-first-event" else 502)
+    assert b"event: error" not in out
+    assert b"response.failed" not in out
+    assert (b"Hello" in out) == (name == "error-mid-stream")
+    assert relay.feed(stream_bytes("text")) == b""
+
+
+@pytest.mark.parametrize("data", [stream_bytes("cut"), b"", b"data: [DONE]\n\n", stream_bytes("text").rstrip()[:-9]])
+def test_a_cut_never_ends_cleanly(data: bytes) -> None:
+    relay = RESPONSES_RELAY.stream(call())
+    relay.feed(data)
+    with pytest.raises(ApiError) as caught:
+        relay.finish()
+    assert (caught.value.status, caught.value.detail.code) == (502, "upstream_cut")
+
+
+def test_the_last_blank_line_may_be_missing() -> None:
+    relay = RESPONSES_RELAY.stream(call(store=False))
+    assert relay.feed(stream_bytes("text").rstrip()) + relay.finish() == stream_bytes("text")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b'{"status":"failed","error":{"code":"rate_limit_exceeded","message":"x"}}', 429), (b"{}", 502), (b"<", 502)],
+)
+def test_what_is_no_answer(body: bytes, status: int) -> None:
+    with pytest.raises(ApiError) as caught:
+        RESPONSES_RELAY.decode(call(), body)
+    assert caught.value.status == status
+
+
+def test_an_error_keeps_the_providers_words_and_when_to_come_back() -> None:
+    vector = VECTORS.answers["error-429"]
+    error = RESPONSES_RELAY.error(call(), 429, bytes(vector.body), 20, "acme")
+    assert (error.status, error.detail.code, error.retry_after) == (429, "rate_limit_exceeded", 20)
+    assert "20s" in error.detail.message

@@ -1,0 +1,175 @@
+"""Answers as Anthropic's clients get them: whole messages.
+
+Source: https://platform.claude.com/docs/en/api/messages
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from weebill.wire.anthropic import (
+    UNREADABLE,
+    Base64Source,
+    Opaque,
+    RedactedThinkingBlock,
+    StopDetails,
+    TextBlock,
+    ThinkingBlock,
+    ToolUseBlock,
+    UrlSource,
+    UsageReport,
+    citation_written,
+)
+from weebill.wire.call import Call, Json
+from weebill.wire.conversation import Audio, Citation, Image, Part, Reasoning, Refusal, Text, ToolUse
+from weebill.wire.reply import FinishReason, Reply
+
+_encode = msgspec.json.encode
+_decode_object = msgspec.json.Decoder(Json).decode
+
+_STOP_REASONS: Final[dict[FinishReason, str]] = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+    "refusal": "refusal",
+    "pause": "pause_turn",
+}
+_FILTERED: Final = StopDetails("refusal", explanation="The provider's content filter stopped this answer.")
+
+
+class MediaBlock(Struct, frozen=True):
+    """What a model made that is no text. Anthropic's own models make none: the form is that of its requests."""
+
+    type: Literal["image", "audio"]
+    source: Base64Source | UrlSource
+
+
+AnswerBlock = TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock | MediaBlock
+
+
+class Stop(Struct, frozen=True):
+    """Why an answer ended: part of a message, and of `message_delta`."""
+
+    stop_reason: str | None
+    stop_sequence: str | None
+    stop_details: StopDetails | UnsetType = UNSET
+
+
+class AnswerMessage(Struct, frozen=True, tag="message"):
+    """A message as an answer."""
+
+    id: str
+    role: Literal["assistant"]
+    model: str
+    content: list[AnswerBlock]
+    stop_reason: str | None
+    stop_sequence: str | None
+    usage: UsageReport
+    stop_details: StopDetails | UnsetType = UNSET
+
+
+def answer(call: Call, reply: Reply) -> bytes:
+    """The body for a complete answer."""
+    choice = reply.choices[0]
+    blocks = [block for part in choice.parts for block in _blocks(part)]
+    ended = stop(choice.finish, choice.stop_sequence, any(isinstance(part, Refusal) for part in choice.parts))
+    return _encode(
+        AnswerMessage(
+            message_id(reply.id),
+            "assistant",
+            reply.model or call.model,
+            blocks,
+            ended.stop_reason,
+            ended.stop_sequence,
+            UsageReport.of(reply.usage),
+            ended.stop_details,
+        )
+    )
+
+
+def message_id(given: str) -> str:
+    """The upstream's own, or one of ours where it has none."""
+    return given or f"msg_{secrets.token_hex(12)}"
+
+
+def tool_id(given: str) -> str:
+    """The upstream's own, or one of ours where it has none."""
+    return given or f"toolu_{secrets.token_hex(12)}"
+
+
+def stop(reason: FinishReason, sequence: str | None, refused: bool) -> Stop:
+    """Why an answer ended, in Anthropic's words; `refused` is whether it holds a refusal, however it ended."""
+    if refused:
+        return Stop("refusal", None)
+    if reason == "content_filter":
+        return Stop("refusal", None, _FILTERED)
+    if reason == "stop" and sequence is not None:
+        return Stop("stop_sequence", sequence)
+    return Stop(_STOP_REASONS[reason], None)
+
+
+def reasoning_signature(signature: str | None, encrypted: str | None, item: str | None, origin: str) -> str:
+    """The signature of a thinking block, in which other origins' opaque things travel as well."""
+    if encrypted is not None:
+        return Opaque(encrypted, origin, "encrypted", item).written()
+    return Opaque(signature or "", origin, id=item).written()
+
+
+def tool_signature(signature: str, origin: str) -> RedactedThinkingBlock:
+    """The block that keeps a tool call's signature; it goes just before the call."""
+    return RedactedThinkingBlock(Opaque(signature, origin, "tool").written())
+
+
+def media_block(part: Part) -> MediaBlock | None:
+    """The block for an image or sound."""
+    match part:
+        case Image(data=str(data)):
+            return MediaBlock("image", Base64Source(part.media_type or "image/png", data))
+        case Image(url=str(url)):
+            return MediaBlock("image", UrlSource(url))
+        case Audio():
+            return MediaBlock("audio", Base64Source(f"audio/{part.format}", part.data))
+    return None
+
+
+def citations(cited: tuple[Citation, ...]) -> list[Raw] | None:
+    return [citation_written(citation) for citation in cited] or None
+
+
+def _blocks(part: Part) -> Iterator[AnswerBlock]:
+    match part:
+        case Text(text) | Refusal(text):
+            if text:
+                yield TextBlock(text, citations(part.citations) if isinstance(part, Text) else None)
+        case Reasoning():
+            if not part.text and part.encrypted is not None:
+                yield RedactedThinkingBlock(Opaque(part.encrypted, part.origin, id=part.id).written())
+            elif part.text or part.signature is not None:
+                signature = reasoning_signature(part.signature, part.encrypted, part.id, part.origin)
+                yield ThinkingBlock(part.text, signature)
+        case ToolUse():
+            if part.signature is not None:
+                yield tool_signature(part.signature, part.origin)
+            yield ToolUseBlock(tool_id(part.id), part.name, _input(part.arguments))
+        case _:
+            media = media_block(part)
+            if media is not None:
+                yield media
+
+
+def _input(arguments: str) -> Raw:
+    """A call's arguments as an object; what is none, such as one cut short, as Anthropic's guide has it wrapped.
+
+    Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/fine-grained-tool-streaming
+    """
+    try:
+        _decode_object(arguments)
+    except UNREADABLE:
+        return Raw(_encode({"INVALID_JSON": arguments}) if arguments else b"{}")
+    return Raw(arguments.encode())

@@ -1,0 +1,257 @@
+"""Answers in the form of Chat Completions.
+
+Beyond OpenAI's own fields a message has `reasoning_content` and, where there is something opaque to send back,
+`reasoning_details`; `images` for those a model made; `citations` for sources that have no address.
+
+Source: https://platform.openai.com/docs/api-reference/chat/object
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from weebill.wire.call import Call
+from weebill.wire.conversation import Audio, Citation, Image, Reasoning, Refusal, Text, ToolUse
+from weebill.wire.openai_chat import (
+    GOOGLE,
+    Annotation,
+    CompletionDetails,
+    ExtraContent,
+    GoogleExtra,
+    ImagePart,
+    ImageUrl,
+    PromptDetails,
+    ReasoningDetail,
+    UrlCitation,
+    image_url,
+    marked,
+    reasoning_details,
+)
+from weebill.wire.reply import Choice, FinishReason, Reply, Usage
+
+# "pause" is a turn that is to be continued, so anything but an end; a refusal without words has nothing else to show.
+FINISH_REASONS: Final[dict[FinishReason, str]] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+    "refusal": "content_filter",
+    "pause": "length",
+}
+_encode = msgspec.json.encode
+
+
+class UsageBody(Struct, frozen=True):
+    """`usage`."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptDetails
+    completion_tokens_details: CompletionDetails
+
+
+class FunctionBody(Struct, frozen=True):
+    """`tool_calls[].function`."""
+
+    name: str
+    arguments: str
+
+
+class ToolCallBody(Struct, frozen=True):
+    """An entry of `tool_calls`."""
+
+    id: str
+    function: FunctionBody
+    type: str = "function"
+    extra_content: ExtraContent | UnsetType = UNSET
+
+
+class AudioBody(Struct, frozen=True):
+    """`audio`; `expires_at` is Unix time, 0 where the data are all there is."""
+
+    id: str
+    data: str
+    transcript: str
+    expires_at: int = 0
+
+
+class QuotedSource(Struct, frozen=True, omit_defaults=True):
+    """A citation without an address: offsets count characters of the message's text."""
+
+    start_index: int
+    end_index: int
+    title: str | None = None
+    quote: str | None = None
+
+
+class _Message(Struct, frozen=True):
+    role: str
+    content: str | None
+    refusal: str | None
+    tool_calls: list[ToolCallBody] | UnsetType = UNSET
+    function_call: FunctionBody | UnsetType = UNSET
+    annotations: list[Annotation] | UnsetType = UNSET
+    citations: list[QuotedSource] | UnsetType = UNSET
+    audio: AudioBody | UnsetType = UNSET
+    images: list[ImagePart] | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
+    reasoning_details: list[ReasoningDetail] | UnsetType = UNSET
+
+
+class LogprobsBody(Struct, frozen=True):
+    """`logprobs`."""
+
+    content: tuple[Raw, ...]
+    refusal: None = None
+
+
+class _Choice(Struct, frozen=True):
+    index: int
+    message: _Message
+    logprobs: LogprobsBody | None
+    finish_reason: str
+
+
+class _Completion(Struct, frozen=True):
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[_Choice]
+    usage: UsageBody
+
+
+def answer(call: Call, reply: Reply) -> bytes:
+    """The body of a complete answer."""
+    legacy = "functions" in call.fields
+    body = _Completion(
+        reply.id or new_id("chatcmpl"),
+        "chat.completion",
+        reply.created or int(time.time()),
+        reply.model or call.model,
+        [_choice(index, choice, legacy) for index, choice in enumerate(reply.choices)],
+        usage_body(reply.usage),
+    )
+    return _encode(body)
+
+
+def new_id(prefix: str) -> str:
+    """An id for an answer whose upstream gave it none."""
+    return f"{prefix}-{secrets.token_hex(12)}"
+
+
+def usage_body(usage: Usage) -> UsageBody:
+    """`usage`; `cache_write_tokens` is there as in OpenAI's own."""
+    return UsageBody(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.prompt_tokens + usage.completion_tokens,
+        PromptDetails(usage.cached_tokens, usage.cache_write_tokens),
+        CompletionDetails(usage.reasoning_tokens),
+    )
+
+
+def finish_reason(reason: FinishReason, *, refused: bool, legacy: bool) -> str:
+    """OpenAI's word for why a choice ended; `refused` is whether its message has a refusal."""
+    if reason == "refusal" and refused:
+        return "stop"
+    if reason == "tool_calls" and legacy:
+        return "function_call"
+    return FINISH_REASONS[reason]
+
+
+def tool_call(part: ToolUse) -> ToolCallBody:
+    """One entry of `tool_calls`."""
+    extra = extra_content(part.signature, part.origin)
+    return ToolCallBody(part.id, FunctionBody(part.name, part.arguments or "{}"), extra_content=extra)
+
+
+def extra_content(signature: str | None, origin: str) -> ExtraContent | UnsetType:
+    """Where a call's signature goes."""
+    if signature is None:
+        return UNSET
+    return ExtraContent(GoogleExtra(marked(signature, origin, GOOGLE)))
+
+
+def sources(citations: Iterable[Citation], start: int, length: int) -> tuple[list[Annotation], list[QuotedSource]]:
+    """Citations of a text part that begins at `start` in the message and has `length` characters so far."""
+    annotations, quoted = [], []
+    for citation in citations:
+        begin = start + (citation.start or 0)
+        end = start + (length if citation.end is None else citation.end)
+        if citation.url:
+            annotations.append(Annotation("url_citation", UrlCitation(citation.url, citation.title or "", begin, end)))
+        else:
+            quoted.append(QuotedSource(begin, end, citation.title, citation.quote))
+    return annotations, quoted
+
+
+def _choice(index: int, choice: Choice, legacy: bool) -> _Choice:
+    parts = choice.parts
+    if len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].citations:
+        message, refused = _Message("assistant", parts[0].text, None), False
+    else:
+        message = _message(choice, legacy)
+        refused = message.refusal is not None
+    logprobs = None if choice.logprobs is None else LogprobsBody(choice.logprobs)
+    return _Choice(index, message, logprobs, finish_reason(choice.finish, refused=refused, legacy=legacy))
+
+
+def _message(choice: Choice, legacy: bool) -> _Message:
+    text, thoughts, refusals = "", [], []
+    annotations: list[Annotation] = []
+    quoted: list[QuotedSource] = []
+    calls: list[ToolCallBody] = []
+    details: list[ReasoningDetail] = []
+    images: list[ImagePart] = []
+    audio: AudioBody | UnsetType = UNSET
+    for index, part in enumerate(choice.parts):
+        if isinstance(part, Text):
+            if part.citations:
+                found, without_url = sources(part.citations, len(text), len(part.text))
+                annotations += found
+                quoted += without_url
+            text += part.text
+        elif isinstance(part, ToolUse):
+            calls.append(tool_call(part))
+        elif isinstance(part, Reasoning):
+            thoughts.append(part.text)
+            details += reasoning_details(part, index)
+        elif isinstance(part, Refusal):
+            refusals.append(part.text)
+        elif isinstance(part, Image):
+            images.append(image_part(part))
+        elif isinstance(part, Audio):
+            audio = audio_body(part)
+    refusal = "".join(refusals) if refusals else None
+    absent = None if calls or refusals or audio is not UNSET else ""
+    return _Message(
+        "assistant",
+        text or absent,
+        refusal,
+        tool_calls=UNSET if legacy else calls or UNSET,
+        function_call=calls[0].function if legacy and calls else UNSET,
+        annotations=annotations or UNSET,
+        citations=quoted or UNSET,
+        audio=audio,
+        images=images or UNSET,
+        reasoning_content="".join(thoughts) or UNSET,
+        reasoning_details=details or UNSET,
+    )
+
+
+def image_part(image: Image) -> ImagePart:
+    """An entry of `images`."""
+    return ImagePart(ImageUrl(image_url(image) or "", image.detail))
+
+
+def audio_body(audio: Audio) -> AudioBody:
+    """`audio`."""
+    return AudioBody(audio.id or new_id("audio"), audio.data, audio.transcript or "")

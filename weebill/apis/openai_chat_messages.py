@@ -1,0 +1,325 @@
+"""The messages of a Chat Completions request as turns.
+
+Clients echo what an assistant said with whatever fields it came with, so those of a message that are not known are
+passed over; in what clients write themselves, content parts, they are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from weebill.wire.call import Json
+from weebill.wire.conversation import (
+    Audio,
+    CacheMark,
+    Document,
+    Image,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolResult,
+    ToolUse,
+    Turn,
+)
+from weebill.wire.errors import ApiError
+from weebill.wire.openai_chat import (
+    GOOGLE,
+    Annotation,
+    ExtraContent,
+    ImageUrl,
+    ReasoningDetail,
+    citation_of,
+    image_of,
+    reasoning_of,
+    split_data_uri,
+    unmarked,
+)
+
+_decode_object = msgspec.json.Decoder(Json).decode
+_NO_ARGUMENTS: Final = "{}"
+
+
+class CacheControl(Struct, frozen=True, forbid_unknown_fields=True):
+    """`cache_control`, after Anthropic."""
+
+    type: Literal["ephemeral"]
+    ttl: CacheMark = "5m"
+
+
+class CacheBreakpoint(Struct, frozen=True, forbid_unknown_fields=True):
+    """OpenAI's `prompt_cache_breakpoint`; `ttl` is the shortest time that shall do."""
+
+    mode: Literal["explicit"]
+    ttl: Literal["30m"] | None = None
+
+
+class _Cacheable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    cache_control: CacheControl | None = None
+    prompt_cache_breakpoint: CacheBreakpoint | None = None
+
+    @property
+    def cache(self) -> CacheMark | None:
+        if self.cache_control is not None:
+            return self.cache_control.ttl
+        if self.prompt_cache_breakpoint is not None:
+            return "5m" if self.prompt_cache_breakpoint.ttl is None else "1h"
+        return None
+
+
+class TextPart(_Cacheable, frozen=True, tag_field="type", tag="text", forbid_unknown_fields=True):
+    """`{"type": "text"}`."""
+
+    text: str
+
+
+class ImageUrlPart(_Cacheable, frozen=True, tag_field="type", tag="image_url", forbid_unknown_fields=True):
+    """`{"type": "image_url"}`."""
+
+    image_url: ImageUrl
+
+
+class InputAudio(Struct, frozen=True, forbid_unknown_fields=True):
+    """`input_audio`: base64."""
+
+    data: str
+    format: str
+
+
+class AudioPart(_Cacheable, frozen=True, tag_field="type", tag="input_audio", forbid_unknown_fields=True):
+    """`{"type": "input_audio"}`."""
+
+    input_audio: InputAudio
+
+
+class File(Struct, frozen=True, forbid_unknown_fields=True):
+    """`file`: a data URI, bare base64 of a PDF, or, after OpenRouter, an address in `file_data`; or an id."""
+
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class FilePart(_Cacheable, frozen=True, tag_field="type", tag="file", forbid_unknown_fields=True):
+    """`{"type": "file"}`."""
+
+    file: File
+
+
+class RefusalPart(_Cacheable, frozen=True, tag_field="type", tag="refusal", forbid_unknown_fields=True):
+    """`{"type": "refusal"}`, in assistant messages."""
+
+    refusal: str
+
+
+ContentPart = TextPart | ImageUrlPart | AudioPart | FilePart | RefusalPart
+
+
+class FunctionCall(Struct, frozen=True):
+    """What is called; `arguments` is a JSON object as text."""
+
+    name: str
+    arguments: str = _NO_ARGUMENTS
+
+
+class ToolCall(Struct, frozen=True):
+    """An entry of `tool_calls`."""
+
+    id: str
+    type: str = "function"
+    function: FunctionCall | None = None
+    extra_content: ExtraContent | None = None
+    cache_control: CacheControl | None = None
+
+
+class AudioReference(Struct, frozen=True):
+    """`audio` of an assistant message: what it said, by id."""
+
+    id: str
+
+
+class _ImageEntry(Struct, frozen=True):
+    image_url: ImageUrl
+
+
+class Message(Struct, frozen=True):
+    """An entry of `messages`."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[ContentPart] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    refusal: str | None = None
+    audio: AudioReference | None = None
+    function_call: FunctionCall | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[ReasoningDetail] | None = None
+    annotations: list[Annotation] | None = None
+    images: list[_ImageEntry] | None = None
+    cache_control: CacheControl | None = None
+
+
+# The parts that each role may have. OpenAI allows text alone in a tool's result, other APIs more.
+_ALLOWED: Final[dict[str, tuple[type[Part], ...]]] = {
+    "system": (Text,),
+    "developer": (Text,),
+    "user": (Text, Image, Audio, Document),
+    "assistant": (Text, Refusal, Image),
+    "tool": (Text, Image, Document),
+    "function": (Text,),
+}
+
+
+def turns(messages: list[Message]) -> tuple[Turn, ...]:
+    """The messages as turns; adjacent results of tools share one. Raises ApiError 400 that names the field."""
+    result: list[Turn] = []
+    # Function calls of before there were ids: those under way, by name.
+    named: dict[str, str] = {}
+    for at, message in enumerate(messages):
+        role = message.role
+        if role == "assistant":
+            result.append(Turn("assistant", _assistant(message, at, named), message.name))
+        elif role == "tool" or role == "function":
+            outcome = _tool_result(message, at, named)
+            if result and result[-1].role == "tool":
+                result[-1] = Turn("tool", (*result[-1].parts, outcome))
+            else:
+                result.append(Turn("tool", (outcome,)))
+        else:
+            result.append(Turn(role, tuple(_marked(_content(message, at), message.cache_control)), message.name))
+    return tuple(result)
+
+
+def _content(message: Message, at: int) -> list[Part]:
+    content = message.content
+    if isinstance(content, str):
+        return [Text(content)]
+    if content is None:
+        if message.role != "assistant":
+            raise _missing(f"messages[{at}].content")
+        return []
+    parts: list[Part] = []
+    for index, part in enumerate(content):
+        param = f"messages[{at}].content[{index}]"
+        read = _part(part, param)
+        if not isinstance(read, _ALLOWED[message.role]):
+            kind = type(part).__struct_config__.tag
+            raise _invalid(f"{param}.type", f"a message of role '{message.role}' cannot hold '{kind}'")
+        parts.append(read)
+    return parts
+
+
+def _part(part: ContentPart, param: str) -> Part:
+    if isinstance(part, TextPart):
+        return Text(part.text, part.cache)
+    if isinstance(part, ImageUrlPart):
+        image = image_of(part.image_url)
+        if image.url is not None and not image.url.startswith(("https://", "http://")):
+            raise _invalid(f"{param}.image_url.url", "neither an http(s) address nor a data URI in base64")
+        return image if part.cache is None else msgspec.structs.replace(image, cache=part.cache)
+    if isinstance(part, AudioPart):
+        return Audio(part.input_audio.data, part.input_audio.format)
+    if isinstance(part, FilePart):
+        return _document(part, param)
+    return Refusal(part.refusal)
+
+
+def _document(part: FilePart, param: str) -> Document:
+    file = part.file
+    if file.file_data is None:
+        if file.file_id is None:
+            raise _missing(f"{param}.file.file_data")
+        return Document(file_id=file.file_id, name=file.filename, cache=part.cache)
+    if file.file_data.startswith(("https://", "http://")):
+        return Document(url=file.file_data, name=file.filename, cache=part.cache)
+    media_type, data = split_data_uri(file.file_data) or ("application/pdf", file.file_data)
+    if data.startswith("data:"):
+        raise _invalid(f"{param}.file.file_data", "a data URI that is not in base64")
+    return Document(data=data, media_type=media_type, name=file.filename, cache=part.cache)
+
+
+def _assistant(message: Message, at: int, named: dict[str, str]) -> tuple[Part, ...]:
+    parts: list[Part] = []
+    if message.reasoning_details:
+        parts.extend(reasoning_of(message.reasoning_details, ""))
+    elif thought := message.reasoning_content or message.reasoning:
+        parts.append(Reasoning(thought))
+    content = _content(message, at)
+    if message.annotations and content and isinstance(content[0], Text):
+        cited = tuple(citation for each in message.annotations if (citation := citation_of(each)) is not None)
+        content[0] = msgspec.structs.replace(content[0], citations=cited)
+    parts.extend(_marked(content, message.cache_control))
+    if message.refusal is not None:
+        parts.append(Refusal(message.refusal))
+    parts.extend(image_of(entry.image_url) for entry in message.images or ())
+    if message.audio is not None:
+        parts.append(Audio("", "", id=message.audio.id))
+    for index, call in enumerate(message.tool_calls or ()):
+        parts.append(_tool_use(call, f"messages[{at}].tool_calls[{index}]"))
+    if message.function_call is not None:
+        called = message.function_call
+        named[called.name] = f"call_{at}"
+        arguments = _arguments(called.arguments, f"messages[{at}].function_call.arguments")
+        parts.append(ToolUse(named[called.name], called.name, arguments))
+    return tuple(parts)
+
+
+def _tool_use(call: ToolCall, param: str) -> ToolUse:
+    if call.type != "function":
+        raise _invalid(f"{param}.type", f"'{call.type}' calls are for models of OpenAI alone")
+    if call.function is None:
+        raise _missing(f"{param}.function")
+    signature = (
+        call.extra_content.google.thought_signature if call.extra_content and call.extra_content.google else None
+    )
+    origin = ""
+    if signature is not None:
+        signature, origin = unmarked(signature, GOOGLE)
+    arguments = _arguments(call.function.arguments, f"{param}.function.arguments")
+    cache = call.cache_control.ttl if call.cache_control else None
+    return ToolUse(call.id, call.function.name, arguments, signature, origin, cache)
+
+
+def _arguments(text: str, param: str) -> str:
+    """The JSON object in `text`, which others than OpenAI demand."""
+    if not text or text == _NO_ARGUMENTS:
+        return _NO_ARGUMENTS
+    try:
+        _decode_object(text)
+    except msgspec.DecodeError as error:
+        raise _invalid(param, "not a JSON object") from error
+    return text
+
+
+def _tool_result(message: Message, at: int, named: dict[str, str]) -> ToolResult:
+    identity = message.tool_call_id
+    if message.role == "function":
+        identity = named.get(message.name or "")
+        if identity is None:
+            raise _invalid(f"messages[{at}].name", "no function of this name was called before")
+    if identity is None:
+        raise _missing(f"messages[{at}].tool_call_id")
+    parts = _content(message, at)
+    cache = message.cache_control.ttl if message.cache_control else None
+    content = tuple(part for part in parts if isinstance(part, Text | Image | Document))
+    return ToolResult(identity, content, message.name, cache=cache)
+
+
+def _marked(parts: list[Part], mark: CacheControl | None) -> list[Part]:
+    """`parts` with a message's own mark on the last, which is what it means."""
+    if mark is not None and parts and isinstance(parts[-1], Text | Image | Document):
+        parts[-1] = msgspec.structs.replace(parts[-1], cache=mark.ttl)
+    return parts
+
+
+def _missing(param: str) -> ApiError:
+    return ApiError(400, f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
+
+
+def _invalid(param: str, reason: str) -> ApiError:
+    return ApiError(400, f"Invalid value for '{param}': {reason}.", code="invalid_value", param=param)

@@ -1,0 +1,273 @@
+"""Answers as Response objects: what the request's echo and the reply's parts make of one.
+
+Source: https://platform.openai.com/docs/api-reference/responses/object
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable
+from typing import Final, Literal, cast
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.wire.call import Call, Json
+from weebill.wire.conversation import Audio, Image, Part, Reasoning, Refusal, Text, ToolUse
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import FinishReason, Reply
+from weebill.wire.responses import (
+    NO_ARGUMENTS,
+    ORIGIN,
+    Content,
+    FunctionCallItem,
+    ImageItem,
+    Item,
+    MessageItem,
+    ReasoningItem,
+    UsageReport,
+    annotation,
+    decode_items,
+    output_text,
+    seal,
+)
+from weebill.wire.responses_request import NULL, ResponsesRequest
+
+Status = Literal["in_progress", "completed", "incomplete", "failed"]
+
+
+class IncompleteDetails(Struct, frozen=True):
+    """`incomplete_details`."""
+
+    reason: Literal["max_output_tokens", "content_filter"]
+
+
+class ResponseError(Struct, frozen=True):
+    """`error` of a response that failed."""
+
+    code: str
+    message: str
+
+
+class ResponseObject(Struct, frozen=True, kw_only=True):
+    """A Response with every field that the format demands, and those of the request that it echoes."""
+
+    id: str
+    object: Literal["response"] = "response"
+    created_at: int
+    status: Status
+    background: bool = False
+    error: ResponseError | None = None
+    incomplete_details: IncompleteDetails | None = None
+    instructions: str | None
+    max_output_tokens: int | None
+    max_tool_calls: int | None
+    model: str
+    output: list[Item] | list[Raw]
+    parallel_tool_calls: bool
+    previous_response_id: str | None
+    prompt: Raw
+    prompt_cache_key: str | None
+    reasoning: Raw
+    safety_identifier: str | None
+    service_tier: None = None
+    store: bool
+    temperature: float | None
+    text: Raw
+    tool_choice: Raw
+    tools: list[Json] | list[Raw]
+    top_logprobs: int
+    top_p: float | None
+    truncation: str
+    usage: UsageReport | None = None
+    user: str | None
+    metadata: dict[str, str]
+
+
+_TEXT: Final = Raw(b'{"format":{"type":"text"},"verbosity":"medium"}')
+_AUTO: Final = Raw(b'"auto"')
+_REASONING: Final = Raw(b'{"effort":null,"summary":null}')
+# What the format demands where the request leaves it out.
+_OF_FUNCTION: Final[Json] = {"description": NULL, "parameters": NULL, "strict": NULL}
+_OF_TEXT: Final[Json] = {"format": Raw(b'{"type":"text"}'), "verbosity": Raw(b'"medium"')}
+
+# The status that each end gives, and why an answer is incomplete. A refusal is complete where there are words for it.
+_ENDS: Final[dict[FinishReason, tuple[Status, IncompleteDetails | None]]] = {
+    "stop": ("completed", None),
+    "tool_calls": ("completed", None),
+    "length": ("incomplete", IncompleteDetails("max_output_tokens")),
+    "content_filter": ("incomplete", IncompleteDetails("content_filter")),
+    "refusal": ("completed", None),
+    "pause": ("incomplete", IncompleteDetails("max_output_tokens")),
+}
+_FILTERED: Final = _ENDS["content_filter"]
+# OpenAI's codes for a response that failed.
+_ERROR_CODES: Final = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
+
+_encode: Final = msgspec.json.encode
+_decode_object: Final = msgspec.json.Decoder(Json).decode
+_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
+
+
+def new_id(prefix: str) -> str:
+    """An id such as OpenAI's: `prefix` and 48 hexadecimal digits."""
+    return prefix + secrets.token_hex(24)
+
+
+def response_id(upstream_id: str) -> str:
+    """The upstream's own id where it is one of this format, else a new one."""
+    return upstream_id if upstream_id.startswith("resp_") else new_id("resp_")
+
+
+def opened(call: Call, upstream_id: str, model: str, created: int) -> ResponseObject:
+    """The response to `call` before anything has been said."""
+    request = cast(ResponsesRequest, call.request)
+    fields = call.fields
+    text = fields.get("text", NULL)
+    return ResponseObject(
+        id=response_id(upstream_id),
+        created_at=created or int(time.time()),
+        status="in_progress",
+        instructions=request.instructions,
+        max_output_tokens=request.max_output_tokens,
+        max_tool_calls=request.max_tool_calls,
+        model=model or call.model,
+        output=[],
+        parallel_tool_calls=request.parallel_tool_calls is not False,
+        previous_response_id=request.previous_response_id,
+        prompt=fields.get("prompt", NULL),
+        prompt_cache_key=request.prompt_cache_key,
+        reasoning=_REASONING if request.reasoning is None else fields["reasoning"],
+        safety_identifier=request.safety_identifier,
+        store=request.stored,
+        temperature=request.temperature,
+        text=_TEXT if request.text is None else Raw(_encode({**_OF_TEXT, **_decode_object(text)})),
+        tool_choice=_AUTO if request.tool_choice is None else fields["tool_choice"],
+        tools=_tools(request, fields),
+        top_logprobs=request.top_logprobs or 0,
+        top_p=request.top_p,
+        truncation=request.truncation or "disabled",
+        user=request.user,
+        metadata=request.metadata or {},
+    )
+
+
+def _tools(request: ResponsesRequest, fields: Json) -> list[Json] | list[Raw]:
+    """The request's tools, functions with all the fields that the format demands."""
+    if not request.tools:
+        return []
+    if all(tool.type != "function" for tool in request.tools):
+        return decode_items(fields["tools"])
+    given = _decode_objects(fields["tools"])
+    return [
+        {**_OF_FUNCTION, **raw} if tool.type == "function" else raw
+        for tool, raw in zip(request.tools, given, strict=True)
+    ]
+
+
+def ended(
+    response: ResponseObject, output: list[Item] | list[Raw], finish: FinishReason, refused: bool, usage: UsageReport
+) -> ResponseObject:
+    """A response once all of it has been said; `refused` is whether there is a refusal among it."""
+    status, details = end_of(finish, refused)
+    return msgspec.structs.replace(response, status=status, incomplete_details=details, output=output, usage=usage)
+
+
+def failed(response: ResponseObject, output: list[Raw], error: ApiError) -> ResponseObject:
+    """A response that ended in an error."""
+    code = _ERROR_CODES.get(error.status, "server_error")
+    return msgspec.structs.replace(
+        response, status="failed", error=ResponseError(code, error.detail.message), output=output
+    )
+
+
+def end_of(finish: FinishReason, refused: bool) -> tuple[Status, IncompleteDetails | None]:
+    """The status for an end, and why it is incomplete if it is."""
+    return _FILTERED if finish == "refusal" and not refused else _ENDS[finish]
+
+
+def answer(call: Call, reply: Reply) -> bytes:
+    """The body for a complete answer."""
+    choice = reply.choices[0]
+    refused = any(isinstance(part, Refusal) for part in choice.parts)
+    status, _ = end_of(choice.finish, refused)
+    output = output_items(choice.parts, list(choice.logprobs or ()), status)
+    response = opened(call, reply.id, reply.model, reply.created)
+    return _encode(ended(response, output, choice.finish, refused, UsageReport.of(reply.usage)))
+
+
+def output_items(parts: Iterable[Part], logprobs: list[Raw], status: Status) -> list[Item]:
+    """The items that parts make. Texts and refusals next to each other are one message, whose last has `status`."""
+    items: list[Item] = []
+    contents: list[Content] = []
+    for part in parts:
+        content = _content(part, logprobs)
+        if content is None:
+            contents = []
+            items.extend(_items(part))
+            continue
+        if content.type == "output_text":
+            # They are of the whole answer, and hardly ever is there more than one text.
+            logprobs = []
+        if not contents:
+            items.append(MessageItem("assistant", contents, new_id("msg_"), "completed"))
+        contents.append(content)
+    if status == "incomplete" and items:
+        items[-1] = msgspec.structs.replace(items[-1], status="incomplete")
+    return items
+
+
+def _content(part: Part, logprobs: list[Raw]) -> Content | None:
+    """A part of a message; None for what is an item of its own."""
+    match part:
+        case Text():
+            return output_text(part.text, [annotation(cited) for cited in part.citations], logprobs)
+        case Refusal():
+            return Content("refusal", refusal=part.text)
+        case Image() if part.data is None:
+            # An image item has no field for an address.
+            return output_text(part.url or "")
+        case Audio():
+            return output_text(part.transcript or "")
+    return None
+
+
+def _items(part: Part) -> list[Item]:
+    match part:
+        case Reasoning():
+            return [reasoning_item(part)]
+        case ToolUse():
+            call = FunctionCallItem(
+                part.id or new_id("call_"), part.name, part.arguments or NO_ARGUMENTS, new_id("fc_"), "completed"
+            )
+            if part.signature is None:
+                return [call]
+            return [signature_item(part.signature, part.origin), call]
+        case Image():
+            return [image_item(part)]
+    return []
+
+
+def reasoning_item(piece: Reasoning, item_id: str | None = None, status: str | None = None) -> ReasoningItem:
+    """A piece of reasoning; what is opaque and not OpenAI's is sealed with its origin."""
+    if piece.encrypted is not None:
+        opaque: str | None = seal(piece.encrypted, piece.origin, "encrypted")
+    else:
+        opaque = None if piece.signature is None else seal(piece.signature, piece.origin, "")
+    if item_id is None:
+        own = piece.origin == ORIGIN and piece.id is not None and piece.id.startswith("rs_")
+        item_id = piece.id if own else new_id("rs_")
+    summary = [Content("summary_text", piece.text)] if piece.text else []
+    return ReasoningItem(summary, None, opaque, item_id, status)
+
+
+def signature_item(signature: str, origin: str) -> ReasoningItem:
+    """The signature of the call that comes next, where clients echo what is opaque."""
+    return ReasoningItem([], None, seal(signature, origin, "tool"), new_id("rs_"))
+
+
+def image_item(image: Image) -> ImageItem:
+    """An image whose data are in the answer."""
+    form = (image.media_type or "image/png").removeprefix("image/")
+    return ImageItem(image.data, form, new_id("ig_"), "completed")

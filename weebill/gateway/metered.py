@@ -1,0 +1,175 @@
+"""What all metered endpoints share: a key before anything, a record after everything, exactly one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Coroutine, Mapping
+from typing import Final, Generic, Protocol, TypeVar
+
+from weebill.gateway.authentication import Authenticator
+from weebill.gateway.failures import model_unavailable, overloaded
+from weebill.gateway.meter import Meter
+from weebill.ledger.journal import JournalError, JournalWriter
+from weebill.ledger.records import Outcome
+from weebill.providers.base import UpstreamRequest
+from weebill.routing.credentials import Signer
+from weebill.routing.directory import Deployment, Directory, Upstream
+from weebill.telemetry.counters import Counters
+from weebill.transport.client import Client, Response
+from weebill.transport.exchange import Exchange
+from weebill.transport.status import CLIENT_CLOSED_REQUEST, SHUTTING_DOWN
+from weebill.wire.errors import ApiError
+
+JSON: Final = b"content-type: application/json\r\n"
+MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+MAX_ERROR_BYTES: Final = 1024 * 1024
+# What has become of a request whose handler was cancelled, by the reason. Any other: the server itself refused it.
+_CANCELLED: Final[Mapping[int, Outcome]] = {CLIENT_CLOSED_REQUEST: "client_cancelled", SHUTTING_DOWN: "gateway_error"}
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Writes the usage records of one worker, and counts them."""
+
+    def __init__(self, journal: JournalWriter, counters: Counters) -> None:
+        self._journal = journal
+        self._counters = counters
+
+    def require_writable(self) -> None:
+        """Raise ApiError 503 while nothing can be recorded: what cannot be metered is not served."""
+        if not self._journal.writable():
+            raise _unmetered()
+
+    def settle(self, meter: Meter, status: int, outcome: Outcome) -> None:
+        """Write the usage record, once. Raises ApiError 503 if it cannot be written."""
+        record = meter.settle(status, outcome)
+        if record is None:
+            return
+        self._counters.of_request(record.endpoint, status, record.upstream, outcome, record.model_served).count(
+            record.total_us, record.first_byte_us, record.prompt_tokens, record.cached_tokens, record.completion_tokens
+        )
+        try:
+            self._journal.append(record)
+        except JournalError as error:
+            self._counters.journal_failures.add()
+            raise _unmetered() from error
+
+    def settle_unheard(self, meter: Meter, status: int, outcome: Outcome) -> None:
+        """Settle where there is nobody left to tell that it failed."""
+        try:
+            self.settle(meter, status, outcome)
+        except ApiError as error:
+            log.error("a usage record was lost: %s", error)
+
+
+class Upstreams:
+    """Calls upstreams, and knows how many calls each has under way; one for all endpoints of a worker."""
+
+    def __init__(self, client: Client, directory: Directory) -> None:
+        self._client = client
+        self.directory = directory
+        self._in_flight: Counter[str] = Counter()
+
+    def enter(self, deployment: Deployment) -> Upstream:
+        """A place among the calls to a deployment's upstream; `leave` gives it back. Raises ApiError 503."""
+        upstream = deployment.upstream
+        if upstream is None:
+            raise model_unavailable(deployment.model)
+        if self._in_flight[upstream.name] >= upstream.max_in_flight:
+            raise overloaded(deployment.model)
+        self._in_flight[upstream.name] += 1
+        return upstream
+
+    def leave(self, upstream: Upstream, response: Response | None) -> None:
+        """The call is over; what is unread of its answer is given up."""
+        self._in_flight[upstream.name] -= 1
+        if response is not None:
+            response.close()
+
+    def send(
+        self, exchange: Exchange, upstream: Upstream, request: UpstreamRequest
+    ) -> Coroutine[object, object, Response]:
+        """Send a request and wait for the answer's head. Raises UpstreamError, or ApiError where signing fails."""
+        head = upstream.head(request)
+        if upstream.forward_headers:
+            head += _forwarded(exchange, upstream.forward_headers)
+        if upstream.signer is not None:
+            return self._send_signed(upstream, upstream.signer, request, head)
+        return self._client.send(upstream.origin, head, request.body, upstream.timeouts)
+
+    async def _send_signed(self, upstream: Upstream, signer: Signer, request: UpstreamRequest, head: bytes) -> Response:
+        head += await signer.lines(upstream.path + request.path, request)
+        return await self._client.send(upstream.origin, head, request.body, upstream.timeouts)
+
+
+class Endpoint(Protocol):
+    """What a metered endpoint is known by."""
+
+    @property
+    def name(self) -> str:
+        """What its requests are recorded under."""
+
+
+Kind = TypeVar("Kind", bound=Endpoint)
+
+
+class Metered(ABC, Generic[Kind]):
+    """Serves metered endpoints of one kind."""
+
+    def __init__(self, authenticator: Authenticator, recorder: Recorder, upstreams: Upstreams) -> None:
+        self._authenticator = authenticator
+        self._recorder = recorder
+        self._upstreams = upstreams
+
+    async def serve(self, exchange: Exchange, endpoint: Kind, tail: str = "") -> None:
+        """Answer one request; `tail` is what follows the endpoint's path. A caller without a key leaves no record."""
+        try:
+            key = self._authenticator.authenticate(exchange)
+            self._recorder.require_writable()
+        except ApiError as error:
+            self._respond(exchange, endpoint, error)
+            return
+        meter = Meter(exchange.request_id, key.id, endpoint.name, exchange.started_at)
+        try:
+            await self._answer(exchange, endpoint, tail, meter)
+        except ApiError as error:
+            self._refuse(exchange, endpoint, meter, error)
+        except asyncio.CancelledError:
+            status = exchange.cancelled_with
+            self._recorder.settle_unheard(meter, status, _CANCELLED.get(status, "rejected"))
+            raise
+        except Exception:
+            self._recorder.settle_unheard(meter, 500, "gateway_error")
+            raise
+
+    @abstractmethod
+    async def _answer(self, exchange: Exchange, endpoint: Kind, tail: str, meter: Meter) -> None:
+        """Decode, route, call, answer. Raises ApiError for what ends without an answer."""
+
+    @abstractmethod
+    def _error_body(self, endpoint: Kind, error: ApiError) -> bytes:
+        """An error in the endpoint's format."""
+
+    def _refuse(self, exchange: Exchange, endpoint: Kind, meter: Meter, error: ApiError) -> None:
+        """Record and answer a request that ends in an error."""
+        try:
+            self._recorder.settle(meter, error.status, meter.blame)
+        except ApiError as unmetered:
+            error = unmetered
+        self._respond(exchange, endpoint, error)
+
+    def _respond(self, exchange: Exchange, endpoint: Kind, error: ApiError) -> None:
+        exchange.respond(error.status, error.headers(), self._error_body(endpoint, error))
+
+
+def _forwarded(exchange: Exchange, wanted: frozenset[bytes]) -> bytes:
+    """The client's headers that an upstream is configured to be given."""
+    return b"".join(b"%b: %b\r\n" % (name, value) for name, value in exchange.headers if name in wanted)
+
+
+def _unmetered() -> ApiError:
+    return ApiError(503, "Usage cannot be recorded right now.", code="metering_unavailable", retry_after=1)

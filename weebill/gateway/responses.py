@@ -1,0 +1,119 @@
+"""What the Responses API keeps between requests: the conversation so far, and responses to read again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import msgspec
+
+from weebill.apis import responses_state
+from weebill.gateway.authentication import Authenticator
+from weebill.gateway.metered import JSON
+from weebill.ledger.responses import ResponseStore, StoreError
+from weebill.transport.exchange import Exchange
+from weebill.wire.call import Call
+from weebill.wire.errors import ApiError
+
+_INPUT_ITEMS: Final = "/input_items"
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class ResponseState:
+    """The store of responses, read and written in a thread of its own so that nobody waits for the disk.
+
+    `open_store` is called with the first request that needs it. Its errors are 503: what is to be kept and cannot be
+    is not answered as if it were.
+    """
+
+    def __init__(self, open_store: Callable[[], ResponseStore]) -> None:
+        self._open_store = open_store
+        self._store: ResponseStore | None = None
+        # One thread: the store is one connection.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="responses")
+
+    async def prepare(self, call: Call, tenant: str) -> Call:
+        """The call with what it continues. Raises ApiError 400, 404 for what is not kept."""
+        previous = responses_state.previous_id(call)
+        if previous is not None:
+            stored = await self._run(lambda store: store.history(tenant, previous))
+            call = responses_state.with_history(call, stored)
+        wanted = responses_state.item_references(call)
+        if wanted:
+            call = responses_state.with_items(call, await self._run(lambda store: store.items(tenant, wanted)))
+        return call
+
+    async def keep(self, asked: Call, tenant: str, response: bytes) -> None:
+        """Keep the answer to `asked`, as it came, if that wants it."""
+        if not response or not responses_state.wants_storing(asked):
+            return
+        try:
+            stored = responses_state.stored_response(asked, response)
+        except msgspec.DecodeError as error:
+            raise ApiError(
+                502, f"The upstream's answer is not a response: {error}.", code="upstream_invalid_answer"
+            ) from error
+        await self._run(lambda store: store.put(tenant, stored))
+
+    async def read(self, tenant: str, path: str, query: str) -> bytes:
+        """`{id}` or `{id}/input_items`. Raises ApiError 404."""
+        response_id = path.removesuffix(_INPUT_ITEMS)
+        if path.endswith(_INPUT_ITEMS):
+            chain = await self._run(lambda store: store.history(tenant, response_id))
+            if not chain:
+                raise responses_state.response_not_found(response_id)
+            return responses_state.input_items_page(chain, query)
+        found = await self._run(lambda store: store.get(tenant, response_id))
+        if found is None:
+            raise responses_state.response_not_found(response_id)
+        return found.body
+
+    async def delete(self, tenant: str, response_id: str) -> bytes:
+        """Forget one. Raises ApiError 404."""
+        if not await self._run(lambda store: store.delete(tenant, response_id)):
+            raise responses_state.response_not_found(response_id)
+        return responses_state.deleted(response_id)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._thread.shutdown()
+        if self._store is not None:
+            self._store.close()
+
+    async def _run(self, use: Callable[[ResponseStore], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._use, use)
+        except StoreError as error:
+            log.error("%s", error)
+            message = "Responses cannot be kept or read right now."
+            raise ApiError(503, message, code="store_unavailable", retry_after=1) from error
+
+    def _use(self, use: Callable[[ResponseStore], T]) -> T:
+        if self._store is None:
+            self._store = self._open_store()
+        return use(self._store)
+
+
+class KeptResponses:
+    """`GET` and `DELETE /v1/responses/{id}`, and `GET .../input_items`."""
+
+    def __init__(self, authenticator: Authenticator, state: ResponseState) -> None:
+        self._authenticator = authenticator
+        self._state = state
+
+    async def serve(self, exchange: Exchange, path: str) -> None:
+        """Answer; `path` follows `/v1/responses/`. Raises ApiError."""
+        tenant = self._authenticator.authenticate(exchange).id
+        if exchange.method in (b"GET", b"HEAD"):
+            body = await self._state.read(tenant, path, exchange.query.decode("latin-1"))
+        elif exchange.method == b"DELETE" and "/" not in path:
+            body = await self._state.delete(tenant, path)
+        else:
+            allowed = "GET" if "/" in path else "GET, DELETE"
+            raise ApiError(405, "That cannot be done with a response.", code="method_not_allowed", allow=allowed)
+        exchange.respond(200, JSON, body)

@@ -1,0 +1,283 @@
+"""Requests in the format of Cohere's Chat API, version 2.
+
+Left out because Cohere has no words for it and it does not change what is said: marks of prompt caching, names of
+output formats, other models' citations and thinking in earlier answers.
+
+Source: https://docs.cohere.com/reference/chat
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from weebill.providers.base import Target, Unsupported, UpstreamRequest
+from weebill.wire.conversation import (
+    Conversation,
+    Document,
+    Image,
+    Json,
+    OutputFormat,
+    Part,
+    Reasoning,
+    ReasoningOptions,
+    Refusal,
+    Text,
+    ToolChoice,
+    ToolResult,
+    ToolUse,
+    Turn,
+)
+
+Block = dict[str, object]
+
+FAMILY: Final = "cohere"
+PLAN: Final = "tool_plan"
+"""The signature of a reasoning part that was the `tool_plan` of its message, rather than thinking."""
+
+# Fields without a counterpart, with the value that asks for nothing.
+_NEUTRAL: Final[dict[str, object]] = {
+    "n": 1, "top_logprobs": 0, "repetition_penalty": 1, "min_p": 0, "logit_bias": {}, "modalities": ("text",),
+}  # fmt: skip
+# The names of fields, and the least and the greatest value that Cohere takes.
+_RANGES: Final[dict[str, tuple[str, float, float]]] = {
+    "temperature": ("temperature", 0, 1),
+    "top_k": ("k", 0, 500),
+    "presence_penalty": ("presence_penalty", 0, 1),
+    "frequency_penalty": ("frequency_penalty", 0, 1),
+    "seed": ("seed", 0, 2**64 - 1),
+}
+SUPPORTED: Final = frozenset({
+    "turns", "tools", "tool_choice", "output", "max_tokens", "top_p", "stop", "logprobs", "reasoning", "extra",
+    *_RANGES, *_NEUTRAL,
+})  # fmt: skip
+# Cohere's own fields, for clients that know them; `documents` come before those of the messages.
+_EXTRA: Final = frozenset({"documents", "citation_options", "safety_mode", "priority"})
+
+_MIN_P: Final = 0.01
+_MAX_P: Final = 0.99
+_STOP_LIMIT: Final = 5
+# Cohere measures thinking in tokens; the figures are those for Anthropic's models that do.
+_BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32768}
+
+_NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{}}')
+_encode: Final = msgspec.json.encode
+_decode_object: Final = msgspec.json.Decoder(Json).decode
+_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
+
+
+def encode_request(conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
+    """The request. Raises Unsupported."""
+    for field, neutral in _NEUTRAL.items():
+        value = getattr(conversation, field)
+        if value is not None and value != neutral and value != ():
+            raise Unsupported(field, f"the value {value} here")
+    documents: list[object] = []
+    messages: list[Block] = []
+    for turn in conversation.turns:
+        _write_turn(turn, messages, documents)
+    body: Block = {"model": target.model, "messages": messages, "stream": stream}
+    if conversation.tools:
+        _add_tools(conversation, body)
+    elif conversation.tool_choice is not None and conversation.tool_choice.mode == "required":
+        raise Unsupported("tool_choice", "a tool call without tools")
+    if conversation.output is not None:
+        body["response_format"] = _response_format(conversation.output)
+    _add_options(conversation, body)
+    if conversation.reasoning is not None:
+        thinking = _thinking(conversation.reasoning)
+        if thinking:
+            body["thinking"] = thinking
+    for name, raw in conversation.extra.items():
+        if name not in _EXTRA:
+            raise Unsupported(name, f"the field '{name}'")
+        if name == "documents":
+            documents = [*_decode_list(raw), *documents]
+        else:
+            body[name] = raw
+    if documents:
+        body["documents"] = documents
+    return UpstreamRequest(b"/v2/chat", _encode(body))
+
+
+def _add_options(conversation: Conversation, body: Block) -> None:
+    for field, (name, least, greatest) in _RANGES.items():
+        value = getattr(conversation, field)
+        if value is None:
+            continue
+        if not least <= value <= greatest:
+            raise Unsupported(field, f"the value {value}; it takes {least} to {greatest}")
+        body[name] = value
+    if conversation.top_p is not None:
+        # 1, which asks for all tokens, is common and not taken; this is the nearest.
+        body["p"] = min(max(conversation.top_p, _MIN_P), _MAX_P)
+    if conversation.max_tokens is not None:
+        body["max_tokens"] = conversation.max_tokens
+    if conversation.stop:
+        if len(conversation.stop) > _STOP_LIMIT:
+            raise Unsupported("stop", f"more than {_STOP_LIMIT} stop sequences")
+        body["stop_sequences"] = conversation.stop
+    if conversation.logprobs:
+        body["logprobs"] = True
+
+
+def _write_turn(turn: Turn, messages: list[Block], documents: list[object]) -> None:
+    if turn.role == "tool":
+        for part in turn.parts:
+            if not isinstance(part, ToolResult):
+                raise Unsupported("turns", "anything but results in what a tool says")
+            messages.append({"role": "tool", "tool_call_id": part.call_id, "content": _result(part)})
+        return
+    if turn.name is not None:
+        raise Unsupported("turns", "the name of a message's author")
+    if turn.role == "assistant":
+        message = _assistant(turn.parts)
+        if len(message) > 1:
+            messages.append(message)
+        return
+    role = "user" if turn.role == "user" else "system"
+    content = [block for part in turn.parts if (block := _said(part, role, documents)) is not None]
+    if content:
+        messages.append({"role": role, "content": _content(content)})
+
+
+def _content(blocks: list[Block]) -> object:
+    """Content of one text as that text, which is how Cohere's own examples write it."""
+    return blocks[0]["text"] if len(blocks) == 1 and blocks[0]["type"] == "text" else blocks
+
+
+def _said(part: Part, role: str, documents: list[object]) -> Block | None:
+    """What a user or the system says; None for a document, which goes beside the messages for it to be cited."""
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    if role == "system":
+        raise Unsupported("turns", "anything but text in a system message")
+    if isinstance(part, Image):
+        return {"type": "image_url", "image_url": _image_url(part)}
+    if isinstance(part, Document):
+        document = _document(part)
+        if not part.cite:
+            return {"type": "text", "text": _joined(document)}
+        documents.append({"data": document})
+        return None
+    raise Unsupported("turns", f"{type(part).__name__} parts in what a user says")
+
+
+def _image_url(part: Image) -> Block:
+    if part.url is None and part.data is None:
+        raise Unsupported("turns", "images by file id")
+    if part.detail == "original":
+        raise Unsupported("turns", "the level of detail 'original' for images")
+    image: Block = {"url": part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"}
+    if part.detail is not None:
+        image["detail"] = part.detail
+    return image
+
+
+def _document(part: Document) -> Block:
+    text = part.text
+    if text is None and part.data is not None and (part.media_type or "").startswith("text/"):
+        text = b64decode(part.data).decode("utf-8", "replace")
+    if text is None:
+        raise Unsupported("turns", f"documents of type '{part.media_type}' or by reference; only those of text")
+    return {"title": part.name, "text": text} if part.name else {"text": text}
+
+
+def _joined(document: Block) -> str:
+    return "\n".join([str(value) for value in document.values()])
+
+
+def _assistant(parts: Sequence[Part]) -> Block:
+    content: list[Block] = []
+    calls: list[Block] = []
+    citations: list[Raw] = []
+    plan = ""
+    for part in parts:
+        if isinstance(part, Text):
+            if not part.text:
+                continue
+            content.append({"type": "text", "text": part.text})
+            citations += [cited.raw for cited in part.citations if cited.origin == FAMILY and cited.raw is not None]
+        elif isinstance(part, ToolUse):
+            function = {"name": part.name, "arguments": part.arguments}
+            calls.append({"id": part.id, "type": "function", "function": function})
+        elif isinstance(part, Reasoning):
+            if part.origin != FAMILY:
+                continue
+            if part.signature == PLAN:
+                plan += part.text
+            elif part.text:
+                content.append({"type": "thinking", "thinking": part.text})
+        elif isinstance(part, Refusal):
+            content.append({"type": "text", "text": part.text})
+        else:
+            raise Unsupported("turns", f"{type(part).__name__} parts in what an assistant says")
+    message: Block = {"role": "assistant"}
+    if content:
+        message["content"] = _content(content)
+    if plan:
+        message["tool_plan"] = plan
+    if calls:
+        message["tool_calls"] = calls
+    if citations:
+        message["citations"] = citations
+    return message
+
+
+def _result(part: ToolResult) -> object:
+    content: list[Block] = []
+    for piece in part.content:
+        if isinstance(piece, Text):
+            if part.is_error:
+                content.append({"type": "document", "document": {"data": {"error": piece.text}}})
+            else:
+                content.append({"type": "text", "text": piece.text})
+        elif isinstance(piece, Document):
+            content.append({"type": "document", "document": {"data": _document(piece)}})
+        else:
+            raise Unsupported("turns", "images in what a tool gave")
+    return _content(content) if content else ""
+
+
+def _add_tools(conversation: Conversation, body: Block) -> None:
+    choice = conversation.tool_choice or ToolChoice()
+    if choice.parallel is False:
+        raise Unsupported("tool_choice", "being held to one tool call at a time")
+    tools = conversation.tools
+    if choice.names:
+        tools = tuple([tool for tool in tools if tool.name in choice.names])
+    functions: list[Block] = []
+    for tool in tools:
+        function: Block = {"name": tool.name, "parameters": tool.parameters or _NO_PARAMETERS}
+        if tool.description:
+            function["description"] = tool.description
+        functions.append({"type": "function", "function": function})
+    body["tools"] = functions
+    if any(tool.strict for tool in tools):
+        # For all tools alike: the others get more than they ask for.
+        body["strict_tools"] = True
+    if choice.mode != "auto":
+        body["tool_choice"] = choice.mode.upper()
+
+
+def _response_format(output: OutputFormat) -> Block:
+    if output.schema is None:
+        return {"type": "json_object"}
+    schema = output.schema
+    if output.description:
+        # There is no other place for what the format is for.
+        schema = Raw(_encode({"description": output.description, **_decode_object(schema)}))
+    return {"type": "json_object", "json_schema": schema}
+
+
+def _thinking(reasoning: ReasoningOptions) -> Block:
+    if reasoning.enabled is False or reasoning.effort == "none":
+        return {"type": "disabled"}
+    budget = reasoning.budget_tokens or _BUDGETS.get(reasoning.effort or "")
+    if budget is not None:
+        return {"type": "enabled", "token_budget": budget}
+    return {"type": "enabled"} if reasoning.enabled else {}

@@ -1,0 +1,56 @@
+"""Google's errors, as the body of a failed call or inside an answer.
+
+Source: https://cloud.google.com/apis/design/errors and https://ai.google.dev/gemini-api/docs/troubleshooting
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+
+from weebill.providers.errors import provider_error
+from weebill.wire.errors import ApiError
+from weebill.wire.gemini import ErrorResponse, Status
+
+_decode: Final = msgspec.json.Decoder(ErrorResponse | list[ErrorResponse]).decode
+_MESSAGE_LIMIT: Final = 2000
+_KEY_REASONS: Final = "API_KEY_"
+"""How ErrorInfo's reasons begin that blame the key, under status 400."""
+
+
+def body_error(status: int, body: bytes, upstream: str) -> ApiError:
+    """What the client is told of an answer with a status other than 200; one in a stream's form is a list."""
+    try:
+        decoded = _decode(body)
+    except msgspec.DecodeError:
+        text = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
+        return provider_error(status, text or None, upstream)
+    if isinstance(decoded, list):
+        return status_error(decoded[0].error, upstream, status) if decoded else provider_error(status, None, upstream)
+    return status_error(decoded.error, upstream, status)
+
+
+def status_error(error: Status, upstream: str = "", status: int | None = None) -> ApiError:
+    """What the client is told of Google's own error; `status` is the call's, if it failed."""
+    number = status or error.code or 502
+    param = retry_after = None
+    for detail in error.details or ():
+        if detail.reason is not None and detail.reason.startswith(_KEY_REASONS):
+            number = 401
+        if detail.field_violations:
+            param = detail.field_violations[0].field
+        if detail.retry_delay is not None:
+            retry_after = _seconds(detail.retry_delay)
+    result = provider_error(number, error.message, upstream, param=param)
+    result.retry_after = retry_after
+    return result
+
+
+def _seconds(duration: str) -> int | None:
+    """A google.protobuf.Duration such as "34.07s" in whole seconds, rounded up."""
+    try:
+        return max(0, math.ceil(float(duration.removesuffix("s"))))
+    except (ValueError, OverflowError):
+        return None

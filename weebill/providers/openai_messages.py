@@ -1,0 +1,251 @@
+"""Turns as the messages of Chat Completions.
+
+Source: https://platform.openai.com/docs/api-reference/chat/create#chat_create-messages
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from weebill.providers.base import Target, Unsupported
+from weebill.wire.conversation import (
+    Audio,
+    CacheMark,
+    Document,
+    Image,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolResult,
+    ToolUse,
+    Turn,
+)
+from weebill.wire.openai_chat import (
+    ExtraContent,
+    GoogleExtra,
+    ImagePart,
+    ImageUrl,
+    ReasoningDetail,
+    file_data,
+    image_url,
+    reasoning_details,
+)
+
+FAMILY: Final = "openai"
+UNKNOWN_FORMAT: Final = "unknown"
+# Who know the role "developer"; to others, and to OpenAI's newer models, "system" says the same.
+_DEVELOPER: Final = frozenset({"openai", "azure"})
+# Who take marks for their prompt cache; others cache by themselves or not at all.
+_MARKS: Final = frozenset({"openrouter"})
+
+
+class _CacheControl(Struct, frozen=True):
+    ttl: CacheMark
+    type: str = "ephemeral"
+
+
+class _TextPart(Struct, frozen=True):
+    text: str
+    type: str = "text"
+    cache_control: _CacheControl | UnsetType = UNSET
+
+
+class _ImagePart(Struct, frozen=True):
+    image_url: ImageUrl
+    type: str = "image_url"
+    cache_control: _CacheControl | UnsetType = UNSET
+
+
+class _InputAudio(Struct, frozen=True):
+    data: str
+    format: str
+
+
+class _AudioPart(Struct, frozen=True):
+    input_audio: _InputAudio
+    type: str = "input_audio"
+
+
+class _File(Struct, frozen=True, omit_defaults=True):
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class _FilePart(Struct, frozen=True):
+    file: _File
+    type: str = "file"
+    cache_control: _CacheControl | UnsetType = UNSET
+
+
+class _Function(Struct, frozen=True):
+    name: str
+    arguments: str
+
+
+class _ToolCall(Struct, frozen=True):
+    id: str
+    function: _Function
+    type: str = "function"
+    extra_content: ExtraContent | UnsetType = UNSET
+
+
+class _AudioReference(Struct, frozen=True):
+    id: str
+
+
+_ContentPart = _TextPart | _ImagePart | _AudioPart | _FilePart
+
+
+class Message(Struct, frozen=True):
+    """An entry of `messages`."""
+
+    role: str
+    content: str | list[_ContentPart] | UnsetType | None = UNSET
+    name: str | UnsetType = UNSET
+    tool_calls: list[_ToolCall] | UnsetType = UNSET
+    tool_call_id: str | UnsetType = UNSET
+    refusal: str | UnsetType = UNSET
+    audio: _AudioReference | UnsetType = UNSET
+    images: list[ImagePart] | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
+    reasoning: str | UnsetType = UNSET
+    reasoning_details: list[ReasoningDetail] | UnsetType = UNSET
+
+
+def messages(turns: tuple[Turn, ...], target: Target) -> list[Message]:
+    """The messages. Raises Unsupported."""
+    marks = target.provider in _MARKS
+    result: list[Message] = []
+    # Images that tools gave: only a user's message can show them, which must not stand among the results.
+    shown: list[_ContentPart] = []
+    for turn in turns:
+        if turn.role == "tool":
+            result += [_tool_result(part, shown, marks) for part in turn.parts if isinstance(part, ToolResult)]
+            continue
+        if shown:
+            result.append(Message("user", shown))
+            shown = []
+        if turn.role == "assistant":
+            result.append(_assistant(turn, target))
+        else:
+            role = "system" if turn.role == "developer" and target.provider not in _DEVELOPER else turn.role
+            result.append(Message(role, _content(turn.parts, marks), turn.name or UNSET))
+    if shown:
+        result.append(Message("user", shown))
+    return result
+
+
+def _content(parts: tuple[Part, ...], marks: bool) -> str | list[_ContentPart]:
+    if len(parts) == 1 and isinstance(parts[0], Text) and not (marks and parts[0].cache):
+        return parts[0].text
+    return [_part(part, marks) for part in parts]
+
+
+def _part(part: Part, marks: bool) -> _ContentPart:
+    if isinstance(part, Text):
+        return _TextPart(part.text, cache_control=_mark(part.cache, marks))
+    if isinstance(part, Image):
+        url = image_url(part)
+        if url is None:
+            raise Unsupported("turns", "images by file id")
+        return _ImagePart(ImageUrl(url, part.detail), cache_control=_mark(part.cache, marks))
+    if isinstance(part, Audio):
+        return _AudioPart(_InputAudio(part.data, part.format))
+    if isinstance(part, Document):
+        return _document(part, marks)
+    raise Unsupported("turns", f"parts of type '{part.__struct_config__.tag}' in this role")
+
+
+def _document(part: Document, marks: bool) -> _ContentPart:
+    if part.cite:
+        raise Unsupported("turns", "citations of documents")
+    cache = _mark(part.cache, marks)
+    if part.text is not None:
+        return _TextPart(f"{part.name}\n\n{part.text}" if part.name else part.text, cache_control=cache)
+    data = file_data(part)
+    if data is None and part.url is not None:
+        if not marks:
+            raise Unsupported("turns", "documents by address")
+        data = part.url
+    if data is None:
+        return _FilePart(_File(file_id=part.file_id), cache_control=cache)
+    return _FilePart(_File(data, filename=part.name or "document.pdf"), cache_control=cache)
+
+
+def _mark(cache: CacheMark | None, marks: bool) -> _CacheControl | UnsetType:
+    return _CacheControl(cache) if marks and cache is not None else UNSET
+
+
+def _tool_result(result: ToolResult, shown: list[_ContentPart], marks: bool) -> Message:
+    texts = [part.text for part in result.content if isinstance(part, Text)]
+    others = [part for part in result.content if not isinstance(part, Text)]
+    if others:
+        texts.append(f"(Shown in the next message: {len(others)} attachment(s).)")
+        shown.append(_TextPart(f"Attached to the result of the call {result.call_id}:"))
+        shown.extend(_part(part, marks) for part in others)
+    text = "\n".join(texts)
+    if result.is_error and not text.lower().startswith("error"):
+        text = f"Error: {text}"
+    content: str | list[_ContentPart] = text
+    if marks and result.cache is not None:
+        content = [_TextPart(text, cache_control=_mark(result.cache, marks))]
+    return Message("tool", content, tool_call_id=result.call_id)
+
+
+def _assistant(turn: Turn, target: Target) -> Message:
+    texts: list[str] = []
+    refusals: list[str] = []
+    calls: list[_ToolCall] = []
+    images: list[ImagePart] = []
+    thoughts: list[str] = []
+    details: list[ReasoningDetail] = []
+    audio: _AudioReference | UnsetType = UNSET
+    for index, part in enumerate(turn.parts):
+        if isinstance(part, Text):
+            texts.append(part.text)
+        elif isinstance(part, ToolUse):
+            calls.append(_tool_call(part))
+        elif isinstance(part, Refusal):
+            refusals.append(part.text)
+        elif isinstance(part, Reasoning):
+            if part.origin == FAMILY and part.encrypted is None and part.id is None:
+                thoughts.append(part.text)
+            elif is_detailed(part.origin):
+                details += reasoning_details(part, index)
+        elif isinstance(part, Image) and target.provider in _MARKS and (url := image_url(part)) is not None:
+            images.append(ImagePart(ImageUrl(url)))
+        elif isinstance(part, Audio) and part.id is not None:
+            audio = _AudioReference(part.id)
+        else:
+            raise Unsupported("turns", f"parts of type '{part.__struct_config__.tag}' in what the model said")
+    field = target.quirks.reasoning_field
+    thought = "" if field in target.quirks.refuse else "".join(thoughts)
+    content = "".join(texts)
+    return Message(
+        "assistant",
+        content or (None if calls or refusals or audio is not UNSET else ""),
+        turn.name or UNSET,
+        calls or UNSET,
+        refusal="".join(refusals) if refusals else UNSET,
+        audio=audio,
+        images=images or UNSET,
+        reasoning_content=thought if thought and field == "reasoning_content" else UNSET,
+        reasoning=thought if thought and field == "reasoning" else UNSET,
+        reasoning_details=details or UNSET,
+    )
+
+
+def is_detailed(origin: str) -> bool:
+    """Whether a provider gave it as `reasoning_details`: OpenRouter's formats are "unknown" or end in a version."""
+    return origin == UNKNOWN_FORMAT or origin.endswith("-v1")
+
+
+def _tool_call(part: ToolUse) -> _ToolCall:
+    extra: ExtraContent | UnsetType = UNSET
+    if part.signature is not None and part.origin == FAMILY:
+        extra = ExtraContent(GoogleExtra(part.signature))
+    return _ToolCall(part.id, _Function(part.name, part.arguments), extra_content=extra)

@@ -1,0 +1,60 @@
+"""What providers of OpenAI's dialect name otherwise, or answer with an error, applied to a request's fields.
+
+The relay applies it to what a client sent, the dialect to what it wrote itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from weebill.providers.base import Quirks
+from weebill.wire.call import Json
+from weebill.wire.errors import ApiError
+from weebill.wire.openai_chat import HINTS
+
+_Value = TypeVar("_Value")
+# Values that ask for just what happens without the field, so that leaving it out loses nothing.
+_IDLE: Final = {
+    "n": (b"1",),
+    "logprobs": (b"false",),
+    "store": (b"false",),
+    "parallel_tool_calls": (b"true",),
+    "presence_penalty": (b"0", b"0.0"),
+    "frequency_penalty": (b"0", b"0.0"),
+    "logit_bias": (b"{}",),
+    "stop": (b"[]",),
+}
+
+
+def is_plain(quirks: Quirks) -> bool:
+    """Whether fields pass as they are."""
+    return not quirks.rename and not quirks.refuse and quirks.stream_usage
+
+
+def fitted(fields: Json, quirks: Quirks, drop: bool) -> Json:
+    """A client's fields as the provider takes them.
+
+    Raises ApiError 400 for one that it refuses, unless `drop` says to leave such out, or it is but a hint.
+    """
+    fields = dict(fields)
+    for name in quirks.refuse:
+        value = fields.pop(name, None)
+        if value is None or drop or name in HINTS:
+            continue
+        text = bytes(value)
+        if text != b"null" and text not in _IDLE.get(name, ()):
+            message = f"The provider of this model does not support '{name}'."
+            raise ApiError(400, message, code="unsupported_parameter", param=name)
+    if not quirks.stream_usage:
+        # What the option is for is known anyway, as far as the provider says it.
+        fields.pop("stream_options", None)
+    return renamed(fields, quirks)
+
+
+def renamed(fields: dict[str, _Value], quirks: Quirks) -> dict[str, _Value]:
+    """`fields` under the provider's names; a name that is taken keeps its value."""
+    for name, theirs in quirks.rename.items():
+        if name in fields:
+            value = fields.pop(name)
+            fields.setdefault(theirs, value)
+    return fields

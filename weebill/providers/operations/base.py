@@ -1,0 +1,77 @@
+"""What serves an endpoint other than generation: pure functions between a client's bytes and an upstream's. No I/O.
+
+The order of calls for one request: `Operation.decode_request`, `OperationTranslator.encode`; then, by the status and
+the content type of the upstream's answer, `error`, `stream` where `streams` says so, or `decode`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from weebill.providers.base import Answer, Target, UpstreamRequest
+from weebill.wire.errors import ApiError
+from weebill.wire.operations import OperationCall
+from weebill.wire.reply import Usage
+
+JSON: Final = b"content-type: application/json\r\n"
+
+
+class Operation(Protocol):
+    """An endpoint: `name` is what it is metered under, `path` follows `/v1`, `aliases` are from the root."""
+
+    name: str
+    path: bytes
+    aliases: tuple[bytes, ...]
+
+    def decode_request(self, body: bytes, content_type: bytes) -> OperationCall:
+        """The call in a body. Raises ApiError 400 that names the field, 415 for a kind of body not taken."""
+
+
+class OperationAnswer(Answer, frozen=True):
+    """A complete answer as the client gets it, what it used, and its header lines, each ended by CRLF."""
+
+    headers: bytes = JSON
+
+
+class OperationStream(Protocol):
+    """Passes an upstream's stream on. `headers` are the client's header lines.
+
+    `events` is whether the stream is one of events, so that it can end with an error event; a stream of plain bytes,
+    such as sound, can only be broken off.
+    """
+
+    headers: bytes
+    events: bool
+
+    @property
+    def usage(self) -> Usage:
+        """What has been used so far; measured once the upstream has said so."""
+
+    @property
+    def error(self) -> ApiError | None:
+        """Set once the upstream has reported an error inside its stream; nothing more is to be fed."""
+
+    def feed(self, data: bytes) -> bytes:
+        """What to send on for `data`, b"" if nothing yet. Raises ApiError 502 on an event over the size bound."""
+
+    def finish(self) -> bytes:
+        """The end of the stream, once the upstream's body is complete. Raises ApiError 502 if it was cut."""
+
+
+class OperationTranslator(Protocol):
+    """One endpoint for one dialect."""
+
+    def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
+        """The request for the upstream. Raises ApiError 400 for what it cannot do, naming the client's field."""
+
+    def streams(self, call: OperationCall, content_type: bytes) -> bool:
+        """Whether an answer with status 200 and this content type is to be passed on piece by piece."""
+
+    def stream(self, call: OperationCall, content_type: bytes) -> OperationStream:
+        """What passes it on. Only where `streams` says so."""
+
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+        """The answer in a whole body with status 200. Raises ApiError if it holds an error, 502 if it is no answer."""
+
+    def error(self, call: OperationCall, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+        """What the client is told of an upstream's answer with a status other than 200."""

@@ -1,0 +1,147 @@
+"""Errors of the endpoints other than generation: what a target cannot do, and what upstreams say went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from weebill.providers.base import Target
+from weebill.providers.errors import provider_error
+from weebill.providers.operations.base import OperationStream
+from weebill.wire.call import Json
+from weebill.wire.errors import ApiError
+from weebill.wire.operations import OperationCall
+
+_MESSAGE_LIMIT: Final = 2000
+# What says nothing about the answer, so that a target without it may pass over it.
+HINTS: Final = frozenset({"user", "safety_identifier", "metadata"})
+_NULL: Final = b"null"
+
+
+class _Error(msgspec.Struct, frozen=True):
+    """An error as an object; Google's `code` is the status again."""
+
+    message: str | None = None
+    type: str | None = None
+    param: str | None = None
+    code: str | int | float | None = None
+
+
+class _Body(msgspec.Struct, frozen=True):
+    """An error body: OpenAI's, Google's and Ollama's `error`; Cohere's, Mistral's and Bedrock's `message`; Jina's and
+    Voyage's `detail`; Cloudflare's `errors`."""
+
+    error: Raw | UnsetType = UNSET
+    message: Raw | UnsetType = UNSET
+    detail: Raw | UnsetType = UNSET
+    errors: list[_Error] | None = None
+    type: str | None = None
+    param: str | None = None
+    code: str | int | float | None = None
+
+
+_BODY: Final[msgspec.json.Decoder[_Body | list[_Body]]] = msgspec.json.Decoder(_Body | list[_Body])
+_ERROR: Final[msgspec.json.Decoder[_Error | str]] = msgspec.json.Decoder(_Error | str)
+
+
+def refused(field: str, what: str, target: Target) -> ApiError:
+    """What the client is told of a field that a target cannot take; `what` completes "does not support"."""
+    message = f"The model '{target.model}' does not support {what}."
+    return ApiError(400, message, code="unsupported_parameter", param=field)
+
+
+def check_fields(
+    call: OperationCall, supported: Set[str], target: Target, neutral: Mapping[str, Set[bytes]] | None = None
+) -> None:
+    """Raise ApiError 400 for the first field that is neither supported nor a hint, unless such may be dropped.
+
+    `neutral` are JSON values of other fields that ask for nothing but what the target does anyway.
+    """
+    if call.drop_params:
+        return
+    for name, value in call.fields.items():
+        if name in supported or name in HINTS or name == "model" or bytes(value) == _NULL:
+            continue
+        if neutral is None or bytes(value) not in neutral.get(name, ()):
+            raise refused(name, f"'{name}'", target)
+
+
+def no_answer(what: str) -> ApiError:
+    """For a body with status 200 that is not what was asked for."""
+    return ApiError(502, f"The upstream's answer is not {what}.", code="upstream_invalid_answer")
+
+
+def error_within(error: Raw, status: int = 502) -> ApiError:
+    """The error that an upstream put inside a 200."""
+    found = _read(error)
+    code = found.code if isinstance(found.code, str) else None
+    return provider_error(status, found.message, "", code=code, param=found.param, type=found.type)
+
+
+def operation_error(status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+    """What the client is told of an answer with a status other than 200, in whichever of the common shapes."""
+    found = _find(body)
+    # Some repeat the status as a numeric code, which tells nothing; OpenAI's codes are words.
+    code = found.code if isinstance(found.code, str) else None
+    error = provider_error(status, found.message, upstream, code=code, param=found.param, type=found.type)
+    error.retry_after = retry_after
+    return error
+
+
+def _find(body: bytes) -> _Error:
+    try:
+        decoded = _BODY.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return _Error(_shortened(body))
+    if isinstance(decoded, list):
+        decoded = decoded[0] if decoded else _Body()
+    error = given(decoded.error)
+    if error is not None:
+        return _read(error)
+    if decoded.errors:
+        return decoded.errors[0]
+    said = given(decoded.message) or given(decoded.detail)
+    found = _read(said) if said is not None else _Error()
+    return _Error(found.message, decoded.type, decoded.param, decoded.code)
+
+
+def _read(raw: Raw) -> _Error:
+    """An error as an object or a text; as its JSON where it is neither."""
+    try:
+        error = _ERROR.decode(raw)
+    except msgspec.DecodeError:
+        return _Error(_shortened(bytes(raw)))
+    if isinstance(error, str):
+        return _Error(error or None)
+    return error if error.message else msgspec.structs.replace(error, message=_shortened(bytes(raw)))
+
+
+def _shortened(text: bytes) -> str | None:
+    return text[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip() or None
+
+
+class WholeAnswers:
+    """Base of the translators whose answers come in one piece, and of their errors."""
+
+    def streams(self, call: OperationCall, content_type: bytes) -> bool:
+        return False
+
+    def stream(self, call: OperationCall, content_type: bytes) -> OperationStream:
+        raise NotImplementedError(f"{call.endpoint} does not stream here")
+
+    def error(self, call: OperationCall, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+        return operation_error(status, body, retry_after, upstream)
+
+
+def given(raw: Raw | UnsetType) -> Raw | None:
+    """A field's raw JSON; None if it is absent or null."""
+    return None if isinstance(raw, UnsetType) or bytes(raw) == _NULL else raw
+
+
+def has_error(fields: Json) -> bool:
+    """Whether a body's fields say that it is an error."""
+    error = fields.get("error")
+    return error is not None and bytes(error) not in (_NULL, b"false", b'""')

@@ -1,0 +1,156 @@
+"""OpenAI's dialect at the endpoints other than generation: bytes pass through, but for the model's name.
+
+Source: https://platform.openai.com/docs/api-reference
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from weebill.providers.base import Target, UpstreamRequest
+from weebill.providers.operations.base import JSON, OperationAnswer, OperationStream
+from weebill.providers.operations.errors import error_within, has_error, no_answer, operation_error
+from weebill.providers.operations.streams import EventRelay, SoundRelay
+from weebill.providers.operations.usage import read_usage
+from weebill.providers.usage import estimate
+from weebill.wire.audio import TEXT_FORMATS, TranscriptionRequest
+from weebill.wire.call import Json
+from weebill.wire.errors import ApiError
+from weebill.wire.operations import OperationCall
+
+_encode = msgspec.json.encode
+_decode_fields = msgspec.json.Decoder(Json).decode
+Address = Callable[[bytes, Target], bytes]
+Answer = TypeVar("Answer")
+
+
+def plain_path(path: bytes, target: Target) -> bytes:
+    """Where nearly all servers have an endpoint."""
+    return path
+
+
+class Relay:
+    """An `OperationTranslator` to servers that take what the client sent."""
+
+    def __init__(
+        self,
+        path: bytes,
+        required: str = "",
+        *,
+        address: Address = plain_path,
+        rename: Mapping[str, str] | None = None,
+        without: frozenset[str] = frozenset(),
+    ) -> None:
+        """`required` is the field that an answer in JSON must have. `rename` maps a request's fields to the
+        server's names; `without` are hints that it would refuse."""
+        self._path = path
+        self._required = required
+        self._address = address
+        self._rename = rename or {}
+        self._without = without
+
+    def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
+        path = self._address(self._path, target)
+        if call.form is not None:
+            body = call.form.rewritten({"model": target.model, "drop_params": None})
+            return UpstreamRequest(path, body, call.form.headers)
+        return UpstreamRequest(path, _encode(self.fields(call, target)))
+
+    def fields(self, call: OperationCall, target: Target) -> Json:
+        """The fields of a JSON request."""
+        rename, without = self._rename, self._without
+        fields = {rename.get(name, name): value for name, value in call.fields.items() if name not in without}
+        fields["model"] = Raw(_encode(target.model))
+        return fields
+
+    def streams(self, call: OperationCall, content_type: bytes) -> bool:
+        return is_events(content_type)
+
+    def stream(self, call: OperationCall, content_type: bytes) -> OperationStream:
+        return EventRelay(call)
+
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+        return self.answer(call, body, answer_fields(body, self._required))
+
+    def answer(self, call: OperationCall, body: bytes, fields: Json) -> OperationAnswer:
+        """The answer in a body that has the required field."""
+        return OperationAnswer(body, read_usage(fields.get("usage")) or estimate(call))
+
+    def error(self, call: OperationCall, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+        return operation_error(status, body, retry_after, upstream)
+
+
+class SpeechRelay(Relay):
+    """Speech: sound, whatever its format, is passed on as it comes."""
+
+    def streams(self, call: OperationCall, content_type: bytes) -> bool:
+        return not is_json(content_type)
+
+    def stream(self, call: OperationCall, content_type: bytes) -> OperationStream:
+        return EventRelay(call) if is_events(content_type) else SoundRelay(call, content_type)
+
+    def answer(self, call: OperationCall, body: bytes, fields: Json) -> OperationAnswer:
+        raise no_answer("sound")
+
+
+class TranscriptRelay(Relay):
+    """Transcripts, which need not be JSON."""
+
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+        if wanted_format(call) not in TEXT_FORMATS:
+            return super().decode(call, body, content_type)
+        if is_json(content_type) and body.lstrip().startswith(b"{"):
+            # An error; or a server that does not know the format and answers as if it had not been asked for.
+            answer_fields(body, self._required)
+        headers = b"content-type: " + content_type + b"\r\n" if content_type else JSON
+        return OperationAnswer(body, estimate(call, completion_bytes=len(body)), headers)
+
+
+def wanted_format(call: OperationCall) -> str:
+    """The format that a transcript shall have."""
+    request = call.request
+    return (request.response_format if isinstance(request, TranscriptionRequest) else None) or "json"
+
+
+def answer_fields(body: bytes, required: str) -> Json:
+    """The fields of a JSON answer. Raises ApiError: the error that it holds, or 502 if it has no field `required`
+    (any will do for "")."""
+    try:
+        fields = _decode_fields(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise no_answer("JSON of the kind that was asked for") from error
+    if has_error(fields):
+        raise error_within(fields["error"])
+    if required and required not in fields:
+        raise no_answer(f"what was asked for: it has no '{required}'")
+    return fields
+
+
+def read_answer(decode: Callable[[bytes], Answer], body: bytes, what: str) -> Answer:
+    """A JSON answer, decoded. Raises ApiError: the error that it holds instead, or 502 if it is not `what`."""
+    try:
+        return decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        answer_fields(body, "")
+        raise no_answer(what) from error
+
+
+def is_json(content_type: bytes) -> bool:
+    """Whether a content type is JSON."""
+    return _media_type(content_type) == b"application/json"
+
+
+def is_events(content_type: bytes) -> bool:
+    """Whether a content type is that of server-sent events."""
+    return _media_type(content_type) == b"text/event-stream"
+
+
+def _media_type(content_type: bytes) -> bytes:
+    return content_type.partition(b";")[0].strip().lower()
+
+
+NO_HINTS: Final = frozenset({"user", "safety_identifier"})

@@ -1,0 +1,47 @@
+"""Transcripts of Mistral, whose answers are always JSON.
+
+Source: https://docs.mistral.ai/api/endpoint/audio/transcriptions
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from weebill.providers.base import Target, UpstreamRequest
+from weebill.providers.operations.base import OperationAnswer
+from weebill.providers.operations.errors import no_answer, refused
+from weebill.providers.operations.openai import Relay, answer_fields, wanted_format
+from weebill.providers.operations.usage import read_usage
+from weebill.providers.usage import estimate
+from weebill.wire.operations import OperationCall
+
+_TEXT_HEADERS: Final = b"content-type: text/plain; charset=utf-8\r\n"
+_FORMATS: Final = frozenset({"json", "verbose_json", "text"})
+_decode_text = msgspec.json.Decoder(str).decode
+
+
+class MistralTranscripts(Relay):
+    """Mistral has no `response_format`: what it answers is OpenAI's `verbose_json`, near enough."""
+
+    def __init__(self) -> None:
+        super().__init__(b"/audio/transcriptions", "text")
+
+    def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
+        form = call.form
+        assert form is not None  # noqa: S101 - this endpoint takes nothing else
+        if wanted_format(call) not in _FORMATS and not call.drop_params:
+            raise refused("response_format", f"the format '{wanted_format(call)}'", target)
+        body = form.rewritten({"model": target.model, "drop_params": None, "response_format": None})
+        return UpstreamRequest(b"/audio/transcriptions", body, form.headers)
+
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+        fields = answer_fields(body, "text")
+        usage = read_usage(fields.get("usage")) or estimate(call, completion_bytes=len(memoryview(fields["text"])))
+        if wanted_format(call) != "text":
+            return OperationAnswer(body, usage)
+        try:
+            return OperationAnswer(_decode_text(fields["text"]).encode(), usage, _TEXT_HEADERS)
+        except msgspec.DecodeError as error:
+            raise no_answer("a transcript") from error

@@ -1,0 +1,74 @@
+"""Which dialects there are: the built-in ones, and those that other packages add by an entry point.
+
+An entry point of the group `weebill.dialects` names a `Dialect`: its name is what `providers.NAME.dialect` says.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Final, cast
+
+from weebill.catalog.dialects import ENTRY_POINTS
+from weebill.providers.base import Dialect, Translator
+
+# Loaded when first asked for: a worker has the dialects that its configuration names.
+_DIALECTS: Final = {
+    "openai": "weebill.providers.openai_dialect:OPENAI_CHAT",
+    "openai-responses": "weebill.providers.responses:RESPONSES_DIALECT",
+    "azure": "weebill.providers.azure:AZURE_DIALECT",
+    "anthropic": "weebill.providers.anthropic:ANTHROPIC_DIALECT",
+    "gemini": "weebill.providers.gemini:GEMINI_DIALECT",
+    "vertex": "weebill.providers.vertex:VERTEX_DIALECT",
+    "bedrock": "weebill.providers.bedrock:BEDROCK_DIALECT",
+    "cohere": "weebill.providers.cohere:COHERE_DIALECT",
+    "ollama": "weebill.providers.ollama:OLLAMA_DIALECT",
+    "llamacpp": "weebill.providers.llamacpp_dialect:LLAMACPP_DIALECT",
+    # OpenAI's own under another name, with what differs said by the catalogue.
+    "mistral": "weebill.providers.openai_dialect:OPENAI_CHAT",
+    "cloudflare": "weebill.providers.openai_dialect:OPENAI_CHAT",
+    "huggingface": "weebill.providers.openai_dialect:OPENAI_CHAT",
+}
+_OPENAI_RELAY: Final = "weebill.providers.openai:OPENAI_RELAY"
+_LLAMACPP_RELAY: Final = "weebill.providers.llamacpp:LLAMACPP_RELAY"
+# (an inbound API's format, a dialect that speaks the same) -> what passes bytes through
+_RELAYS: Final = {
+    **{
+        (native, dialect): _OPENAI_RELAY
+        for native in ("openai.chat", "openai.completions")
+        for dialect in ("openai", "mistral", "cloudflare", "huggingface")
+    },
+    ("openai.chat", "llamacpp"): _LLAMACPP_RELAY,
+    ("openai.completions", "llamacpp"): _LLAMACPP_RELAY,
+    ("openai.chat", "azure"): "weebill.providers.azure:AZURE_RELAY",
+    ("openai.completions", "azure"): "weebill.providers.azure:AZURE_RELAY",
+    ("openai.responses", "openai-responses"): "weebill.providers.responses_relay:RESPONSES_RELAY",
+    ("anthropic", "anthropic"): "weebill.providers.anthropic_relay:ANTHROPIC_RELAY",
+    ("gemini", "gemini"): "weebill.providers.gemini_relay:GEMINI_RELAY",
+    ("gemini", "vertex"): "weebill.providers.vertex:VERTEX_RELAY",
+}
+# Those whose upstream is asked for a stream even if the client wants one piece.
+STREAMS_ONLY: Final = frozenset({"llamacpp"})
+
+
+@lru_cache(maxsize=256)
+def dialect(name: str) -> Dialect:
+    """The dialect of that name. Raises LookupError if there is none."""
+    known = _DIALECTS.get(name)
+    if known is not None:
+        return cast(Dialect, _load(known))
+    for entry in entry_points(group=ENTRY_POINTS, name=name):
+        return cast(Dialect, entry.load())
+    raise LookupError(f"no dialect '{name}'")
+
+
+def relay(native: str, dialect: str) -> Translator | None:
+    """What passes bytes through between an API and a dialect of the same format."""
+    known = _RELAYS.get((native, dialect))
+    return None if known is None else cast(Translator, _load(known))
+
+
+def _load(reference: str) -> object:
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)

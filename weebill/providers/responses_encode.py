@@ -1,0 +1,302 @@
+"""Conversations as requests to the Responses API.
+
+Source: https://platform.openai.com/docs/api-reference/responses/create
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from weebill.providers.base import Target, Unsupported
+from weebill.wire.conversation import (
+    Audio,
+    Conversation,
+    Document,
+    Image,
+    OutputFormat,
+    Part,
+    Reasoning,
+    ReasoningOptions,
+    Refusal,
+    Text,
+    Tool,
+    ToolChoice,
+    ToolResult,
+    ToolUse,
+    Turn,
+)
+from weebill.wire.openai_chat import file_data, image_url
+from weebill.wire.responses import (
+    ORIGIN,
+    AudioData,
+    Content,
+    FunctionCallItem,
+    FunctionOutputItem,
+    Item,
+    MessageItem,
+    ReasoningItem,
+    annotation,
+    output_text,
+)
+from weebill.wire.responses_request import ENCRYPTED_REASONING, TEXT_LOGPROBS
+
+SUPPORTED: Final = frozenset(
+    {"turns", "tools", "tool_choice", "output", "max_tokens", "temperature", "top_p", "logprobs", "top_logprobs"}
+    | {"reasoning", "hints", "extra"}
+)
+# Hints are in OpenAI's words; those that are not known to this API are passed over.
+_HINTS: Final = frozenset(
+    {"user", "metadata", "service_tier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"}
+    | {"safety_identifier"}
+)
+_FEWEST_TOKENS: Final = 16
+_LONGEST_CALL_ID: Final = 64
+# Models that do not reason refuse to be asked for their encrypted reasoning ("Encrypted content is not supported with
+# this model").
+_NOT_REASONING: Final = ("gpt-3.5", "gpt-4", "chatgpt-", "gpt-5-chat", "ft:gpt-3.5", "ft:gpt-4")
+# The most tokens that each effort stands for. Source: https://ai.google.dev/gemini-api/docs/openai#thinking
+_EFFORT_BUDGETS: Final = ((1024, "low"), (8192, "medium"))
+_NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{},"additionalProperties":false}')
+_ANY_OBJECT: Final = Raw(b"{}")
+_NO_NAME: Final = "response"
+
+
+class _Function(Struct, frozen=True, omit_defaults=True):
+    """A tool. `strict` is always said: left out it means true here, and false everywhere else."""
+
+    type: str
+    name: str
+    parameters: Raw
+    strict: bool
+    description: str | None = None
+
+
+class _Named(Struct, frozen=True):
+    name: str
+    type: str = "function"
+
+
+class _Allowed(Struct, frozen=True):
+    mode: str
+    tools: list[_Named]
+    type: str = "allowed_tools"
+
+
+class _Format(Struct, frozen=True, omit_defaults=True):
+    type: str
+    name: str | None = None
+    schema: Raw | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+class _Text(Struct, frozen=True, omit_defaults=True):
+    format: _Format | None = None
+    verbosity: Raw | None = None
+
+
+class _Reasoning(Struct, frozen=True, omit_defaults=True):
+    effort: str | None = None
+    summary: str | None = None
+
+
+class _Request(Struct, frozen=True, kw_only=True):
+    model: str
+    input: list[Item]
+    store: Literal[False] = False
+    stream: bool | UnsetType = UNSET
+    include: list[str] | UnsetType = UNSET
+    tools: list[_Function] | UnsetType = UNSET
+    tool_choice: str | _Named | _Allowed | UnsetType = UNSET
+    parallel_tool_calls: bool | UnsetType = UNSET
+    text: _Text | UnsetType = UNSET
+    reasoning: _Reasoning | UnsetType = UNSET
+    max_output_tokens: int | UnsetType = UNSET
+    temperature: float | UnsetType = UNSET
+    top_p: float | UnsetType = UNSET
+    top_logprobs: int | UnsetType = UNSET
+
+
+Number = TypeVar("Number", int, float)
+_encode: Final = msgspec.json.encode
+
+
+def encode_request(conversation: Conversation, target: Target, stream: bool) -> bytes:
+    """The body. Raises Unsupported."""
+    verbosity: Raw | None = None
+    for name, value in conversation.extra.items():
+        if name != "verbosity":
+            raise Unsupported(name, f"the field '{name}'")
+        verbosity = value
+    if conversation.max_tokens is not None and conversation.max_tokens < _FEWEST_TOKENS:
+        raise Unsupported("max_tokens", f"fewer than {_FEWEST_TOKENS} tokens")
+    include = [TEXT_LOGPROBS] if conversation.logprobs else []
+    if reasons(target):
+        include.append(ENCRYPTED_REASONING)
+    choice = conversation.tool_choice
+    request = _Request(
+        model=target.model,
+        input=[item for turn in conversation.turns for item in _items(turn)],
+        stream=stream or UNSET,
+        include=include or UNSET,
+        tools=[_function(tool) for tool in conversation.tools] or UNSET,
+        tool_choice=UNSET if choice is None else _choice(choice),
+        parallel_tool_calls=UNSET if choice is None or choice.parallel is None else choice.parallel,
+        text=_text(conversation.output, verbosity),
+        reasoning=_reasoning(conversation.reasoning),
+        max_output_tokens=_given(conversation.max_tokens),
+        temperature=_given(conversation.temperature),
+        top_p=_given(conversation.top_p),
+        top_logprobs=_given(conversation.top_logprobs),
+    )
+    body = _encode(request)
+    hints = {name: value for name, value in conversation.hints.items() if name in _HINTS}
+    return body[:-1] + b"," + _encode(hints)[1:] if hints else body
+
+
+def reasons(target: Target) -> bool:
+    """Whether a model can be asked for its encrypted reasoning."""
+    return "include" not in target.quirks.refuse and not target.model.startswith(_NOT_REASONING)
+
+
+def _given(value: Number | None) -> Number | UnsetType:
+    return UNSET if value is None else value
+
+
+def _items(turn: Turn) -> Iterator[Item]:
+    """A turn's items: texts next to each other are one message. Reasoning of no use to this family is left out."""
+    if turn.name is not None and turn.role != "tool":
+        raise Unsupported("turns", "the names of those who speak")
+    contents: list[Content] = []
+    for part in turn.parts:
+        if isinstance(part, Reasoning) and (part.origin != ORIGIN or part.encrypted is None):
+            continue
+        item = _item(part)
+        if item is None:
+            contents.append(_said(part) if turn.role == "assistant" else _asked(part))
+            continue
+        if contents:
+            yield _message(turn, contents)
+            contents = []
+        yield item
+    if contents:
+        yield _message(turn, contents)
+
+
+def _message(turn: Turn, contents: list[Content]) -> MessageItem:
+    if turn.role == "tool":
+        raise Unsupported("turns", "anything but results in a tool's turn")
+    return MessageItem(turn.role, contents)
+
+
+def _item(part: Part) -> Item | None:
+    """The item that a part is by itself; None for part of a message."""
+    match part:
+        case ToolUse():
+            return FunctionCallItem(_call_id(part.id), part.name, part.arguments)
+        case ToolResult():
+            return FunctionOutputItem(_call_id(part.call_id), _output(part))
+        case Reasoning():
+            summary = [Content("summary_text", part.text)] if part.text else []
+            own = part.id if part.id and part.id.startswith("rs_") else None
+            return ReasoningItem(summary, None, part.encrypted, own)
+    return None
+
+
+def _call_id(call_id: str) -> str:
+    """An id that this API takes; of one that is too long, something made of it, the same wherever it stands."""
+    if len(call_id) <= _LONGEST_CALL_ID:
+        return call_id
+    return "call_" + hashlib.sha256(call_id.encode()).hexdigest()[:48]
+
+
+def _output(result: ToolResult) -> str | list[Content]:
+    """What a call gave. There is no field for its having failed, so the words have to say it."""
+    parts: Sequence[Part] = result.content
+    if result.is_error:
+        parts = (Text("Error:"), *parts)
+    if not result.is_error and len(parts) == 1 and isinstance(parts[0], Text):
+        return parts[0].text
+    return [_asked(part) for part in parts]
+
+
+def _said(part: Part) -> Content:
+    """A part of what a model said."""
+    match part:
+        case Text():
+            cited = [annotation(each) for each in part.citations if each.origin == ORIGIN or each.url is not None]
+            return output_text(part.text, cited)
+        case Refusal():
+            return Content("refusal", refusal=part.text)
+    raise Unsupported("turns", f"{type(part).__name__.lower()} parts that a model made")
+
+
+def _asked(part: Part) -> Content:
+    """A part of what a model is told. Cache marks have no effect: OpenAI keeps every prompt of some length."""
+    match part:
+        case Text():
+            return Content("input_text", part.text)
+        case Image():
+            return Content("input_image", image_url=image_url(part), file_id=part.file_id, detail=part.detail or "auto")
+        case Audio():
+            return Content("input_audio", input_audio=AudioData(part.data, part.format))
+        case Document():
+            return _document(part)
+    raise Unsupported("turns", f"{type(part).__name__.lower()} parts in a message to the model")
+
+
+def _document(document: Document) -> Content:
+    if document.cite:
+        raise Unsupported("turns", "citations of documents")
+    if document.file_id is not None or document.url is not None:
+        # A name belongs to data alone.
+        return Content("input_file", file_id=document.file_id, file_url=document.url)
+    if document.text is not None:
+        data = b64encode(document.text.encode()).decode()
+        media_type = document.media_type or "text/plain"
+        return Content(
+            "input_file", file_data=f"data:{media_type};base64,{data}", filename=document.name or "document.txt"
+        )
+    return Content("input_file", file_data=file_data(document), filename=document.name or "document.pdf")
+
+
+def _function(tool: Tool) -> _Function:
+    return _Function("function", tool.name, tool.parameters or _NO_PARAMETERS, bool(tool.strict), tool.description)
+
+
+def _choice(choice: ToolChoice) -> str | _Named | _Allowed:
+    if not choice.names or choice.mode == "none":
+        return choice.mode
+    if choice.mode == "required" and len(choice.names) == 1:
+        return _Named(choice.names[0])
+    return _Allowed(choice.mode, [_Named(name) for name in choice.names])
+
+
+def _text(output: OutputFormat | None, verbosity: Raw | None) -> _Text | UnsetType:
+    if output is None:
+        return UNSET if verbosity is None else _Text(verbosity=verbosity)
+    if output.type == "json_object":
+        return _Text(_Format("json_object"), verbosity)
+    form = _Format(
+        "json_schema", output.name or _NO_NAME, output.schema or _ANY_OBJECT, output.description, output.strict
+    )
+    return _Text(form, verbosity)
+
+
+def _reasoning(options: ReasoningOptions | None) -> _Reasoning | UnsetType:
+    if options is None:
+        return UNSET
+    effort: str | None = options.effort
+    if options.enabled is False:
+        effort = "none"
+    elif effort is None and options.budget_tokens is not None:
+        effort = next((name for most, name in _EFFORT_BUDGETS if options.budget_tokens <= most), "high")
+    # The thinking itself is never shown here, so who wants to see it gets words about it.
+    summary = options.summary or ("auto" if options.include and effort != "none" else None)
+    return UNSET if effort is None and summary is None else _Reasoning(effort, summary)

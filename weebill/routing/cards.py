@@ -1,0 +1,65 @@
+"""A model's card from what the catalogue knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from msgspec import UNSET
+
+from weebill.catalog.query import context_of
+from weebill.catalog.schema import Model, Offer, Price
+from weebill.wire.models import Architecture, ModelCard, Pricing
+
+_NANO_PER_THOUSAND = Decimal(10) ** 12  # a rate is nano-dollars per thousand tokens
+
+
+def card_of(name: str, owner: str, created: int, model: Model | None, offer: Offer | None) -> ModelCard:
+    """The card of a model; `created` is for those whose release the catalogue does not know."""
+    if model is None or offer is None:
+        return ModelCard(name, created, owner)
+    inputs, outputs = model.input_modalities, model.output_modalities
+    return ModelCard(
+        name,
+        _released(model.released) or created,
+        model.author,
+        name=model.name,
+        context_length=context_of(model, offer) or UNSET,
+        max_output_tokens=offer.max_output_tokens or model.max_output_tokens or UNSET,
+        architecture=Architecture(f"{'+'.join(inputs)}->{'+'.join(outputs)}", inputs, outputs),
+        pricing=UNSET if offer.price is None else _pricing(offer.price),
+        supported_parameters=tuple(_parameters(model)) if model.kind == "chat" else UNSET,
+    )
+
+
+def _parameters(model: Model) -> Iterator[str]:
+    yield "max_tokens"
+    if model.tools:
+        yield from ("tools", "tool_choice")
+    if model.structured_output:
+        yield from ("response_format", "structured_outputs")
+    if model.reasoning:
+        yield from ("reasoning", "reasoning_effort")
+
+
+def _pricing(price: Price) -> Pricing:
+    return Pricing(
+        _dollars(price.input),
+        _dollars(price.output),
+        None if price.cache_read is None else _dollars(price.cache_read),
+        None if price.cache_write is None else _dollars(price.cache_write),
+        None if price.reasoning is None else _dollars(price.reasoning),
+    )
+
+
+def _dollars(rate: int) -> str:
+    return f"{(Decimal(rate) / _NANO_PER_THOUSAND).normalize():f}"
+
+
+def _released(date: str) -> int:
+    """Unix time of `YYYY-MM-DD` or `YYYY-MM`, 0 if there is none."""
+    if not date:
+        return 0
+    whole = date if len(date) > 7 else f"{date}-01"
+    return int(datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp())

@@ -1,0 +1,127 @@
+"""What goes with each request so that an upstream accepts it, where a constant header is not enough."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Final, Protocol, cast
+
+from weebill.config.schema import ProviderSettings
+from weebill.providers.aws_signing import Credentials as AwsKey
+from weebill.providers.aws_signing import SigningUnavailableError, sign
+from weebill.providers.base import UpstreamRequest
+from weebill.wire.errors import ApiError
+
+# The header that carries a provider's key, dialect by dialect.
+_KEY_HEADERS: Final = {
+    "anthropic": "x-api-key: {}",
+    "azure": "api-key: {}",
+    "gemini": "x-goog-api-key: {}",
+    "vertex": "x-goog-api-key: {}",
+}
+_BEARER: Final = "authorization: Bearer {}"
+# Where a provider takes another form: `options.auth`, such as "bearer" for Azure's Entra tokens.
+_FORMS: Final = {
+    "bearer": _BEARER,
+    "x-api-key": "x-api-key: {}",
+    "api-key": "api-key: {}",
+    "x-goog-api-key": "x-goog-api-key: {}",
+}
+_GOOGLE_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+
+
+class Signer(Protocol):
+    """Makes the header lines that a request needs, each ended by CRLF."""
+
+    async def lines(self, path: bytes, request: UpstreamRequest) -> bytes:
+        """For `request`, sent to `path`. Raises ApiError 502 or 503 when there are none to be had."""
+
+
+def key_line(dialect: str, provider: ProviderSettings) -> str:
+    """The header that carries the key; "" without one, or where a signer makes it."""
+    key = provider.api_key
+    if not key or signer(dialect, provider, "") is not None:
+        return ""
+    form = _FORMS.get(provider.options.get("auth", "")) or _KEY_HEADERS.get(dialect, _BEARER)
+    return form.format(key)
+
+
+def signer(dialect: str, provider: ProviderSettings, host: str) -> Signer | None:
+    """For a provider whose requests are signed, or whose tokens expire; `host` is the Host header."""
+    if dialect == "bedrock" and provider.access_key_id and provider.secret_access_key:
+        key = AwsKey(provider.access_key_id, provider.secret_access_key, provider.session_token)
+        return AwsSigner(key, provider.options.get("region", ""), host)
+    if dialect == "vertex" and provider.api_key and provider.api_key.endswith(".json"):
+        return GoogleSigner(provider.api_key)
+    return None
+
+
+class AwsSigner:
+    """Signature Version 4."""
+
+    def __init__(self, key: AwsKey, region: str, host: str) -> None:
+        self._key = key
+        self._region = region
+        self._host = host
+
+    async def lines(self, path: bytes, request: UpstreamRequest) -> bytes:
+        """Date, session token and signature."""
+        bare, _, query = path.partition(b"?")
+        try:
+            return sign(
+                "POST", self._host, bare, query, request.headers, request.body,
+                self._key, self._region, "bedrock", datetime.now(UTC),
+            )  # fmt: skip
+        except SigningUnavailableError as error:
+            raise ApiError(503, f"{error}.", code="extra_not_installed") from error
+
+
+class _GoogleCredentials(Protocol):
+    """What is used of google.auth.credentials.Credentials."""
+
+    valid: bool
+    token: str
+
+    def refresh(self, request: object) -> None: ...
+
+
+class GoogleSigner:
+    """An access token for the service account, or the user, in a credentials file; renewed when it expires."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._credentials: _GoogleCredentials | None = None
+        self._renewing = asyncio.Lock()
+
+    async def lines(self, path: bytes, request: UpstreamRequest) -> bytes:
+        """The token as a bearer."""
+        credentials = self._credentials
+        if credentials is None or not credentials.valid:
+            async with self._renewing:
+                credentials = self._credentials
+                if credentials is None or not credentials.valid:
+                    # google-auth's own transport blocks.
+                    credentials = self._credentials = await asyncio.get_running_loop().run_in_executor(
+                        None, self._renewed
+                    )
+        return f"authorization: Bearer {credentials.token}\r\n".encode()
+
+    def _renewed(self) -> _GoogleCredentials:
+        try:
+            auth = import_module("google.auth")
+            transport = import_module("google.auth.transport.requests")
+        except ImportError as error:
+            message = "Google's access tokens need google-auth: pip install 'weebill[vertex]'."
+            raise ApiError(503, message, code="extra_not_installed") from error
+        try:
+            credentials = self._credentials
+            if credentials is None:
+                credentials = cast(
+                    _GoogleCredentials, auth.load_credentials_from_file(self._file, scopes=[_GOOGLE_SCOPE])[0]
+                )
+            credentials.refresh(transport.Request())
+        except (auth.exceptions.GoogleAuthError, OSError) as error:
+            message = f"No access token from Google for the credentials in {self._file}: {error}"
+            raise ApiError(502, message, code="upstream_credential_refused") from error
+        return credentials

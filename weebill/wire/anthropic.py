@@ -1,0 +1,397 @@
+"""Anthropic's Messages API as types: the blocks, answers, events and errors that both directions need.
+
+What clients send is read strictly: an unknown field or block is an error that names it, for what is not understood
+could not be translated. What upstreams send is read tolerantly: fields that are not known are passed over, and every
+field may be absent.
+
+Source: https://platform.claude.com/docs/en/api/messages, .../build-with-claude/streaming and .../api/errors
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.wire.conversation import CacheMark, Citation, Origin
+from weebill.wire.reply import FinishReason, Usage
+
+ORIGIN: Final[Origin] = "anthropic"
+VERSION: Final = "2023-06-01"
+
+# --- What a conversation is made of, in requests and (text, thinking, tool_use) in answers.
+
+
+class CacheControl(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """`cache_control`: everything up to here shall be kept; without `ttl` for five minutes."""
+
+    type: Literal["ephemeral"]
+    ttl: CacheMark | None = None
+
+
+_CACHE_CONTROLS: Final[dict[CacheMark | None, CacheControl | None]] = {
+    None: None,
+    "5m": CacheControl("ephemeral"),
+    "1h": CacheControl("ephemeral", "1h"),
+}
+
+
+def cache_mark(control: CacheControl | None) -> CacheMark | None:
+    """The canonical mark for a `cache_control`."""
+    return None if control is None else control.ttl or "5m"
+
+
+def cache_control(mark: CacheMark | None) -> CacheControl | None:
+    """The `cache_control` for a canonical mark."""
+    return _CACHE_CONTROLS[mark]
+
+
+class Base64Source(Struct, frozen=True, tag="base64", forbid_unknown_fields=True):
+    """Bytes of an image or a PDF."""
+
+    media_type: str
+    data: str
+
+
+class UrlSource(Struct, frozen=True, tag="url", forbid_unknown_fields=True):
+    """Something to be fetched by the provider."""
+
+    url: str
+
+
+class FileSource(Struct, frozen=True, tag="file", forbid_unknown_fields=True):
+    """Something uploaded to the provider before."""
+
+    file_id: str
+
+
+class TextSource(Struct, frozen=True, tag="text", forbid_unknown_fields=True):
+    """A document that is plain text."""
+
+    media_type: Literal["text/plain"]
+    data: str
+
+
+class CitationsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a document is to be cited."""
+
+    enabled: bool = False
+
+
+class TextBlock(Struct, frozen=True, tag="text", omit_defaults=True, forbid_unknown_fields=True):
+    """Text; `citations` as answers have them."""
+
+    text: str
+    citations: list[Raw] | None = None
+    cache_control: CacheControl | None = None
+
+
+class ImageBlock(Struct, frozen=True, tag="image", omit_defaults=True, forbid_unknown_fields=True):
+    """An image."""
+
+    source: Base64Source | UrlSource | FileSource
+    cache_control: CacheControl | None = None
+
+
+class DocumentBlock(Struct, frozen=True, tag="document", omit_defaults=True, forbid_unknown_fields=True):
+    """A PDF or plain text; `context` is told to the model but never cited."""
+
+    source: Base64Source | UrlSource | FileSource | TextSource
+    title: str | None = None
+    context: str | None = None
+    citations: CitationsConfig | None = None
+    cache_control: CacheControl | None = None
+
+
+class DirectCaller(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who called a tool: the model itself. Anthropic's own code execution could too, but only there."""
+
+    type: Literal["direct"]
+
+
+class ToolUseBlock(Struct, frozen=True, tag="tool_use", omit_defaults=True, forbid_unknown_fields=True):
+    """A call; `input` is an object."""
+
+    id: str
+    name: str
+    input: Raw
+    caller: DirectCaller | None = None
+    cache_control: CacheControl | None = None
+
+
+class ToolResultBlock(Struct, frozen=True, tag="tool_result", omit_defaults=True, forbid_unknown_fields=True):
+    """What a call gave."""
+
+    tool_use_id: str
+    content: str | list[TextBlock | ImageBlock | DocumentBlock] | None = None
+    is_error: bool | None = None
+    cache_control: CacheControl | None = None
+
+
+class ThinkingBlock(Struct, frozen=True, tag="thinking", forbid_unknown_fields=True):
+    """Thinking, and the signature that vouches for it."""
+
+    thinking: str
+    signature: str
+
+
+class RedactedThinkingBlock(Struct, frozen=True, tag="redacted_thinking", forbid_unknown_fields=True):
+    """Thinking that only the provider can read."""
+
+    data: str
+
+
+Block = TextBlock | ImageBlock | DocumentBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock | RedactedThinkingBlock
+
+
+class Message(Struct, frozen=True, forbid_unknown_fields=True):
+    """One message; "system" is for instructions in the middle of a conversation."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str | list[Block]
+
+
+class ToolChoice(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """`tool_choice`; `name` belongs to "tool" alone."""
+
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
+
+
+class Thinking(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """`thinking`; `budget_tokens` belongs to "enabled" alone."""
+
+    type: Literal["enabled", "adaptive", "disabled", "between_tools"]
+    budget_tokens: int | None = None
+    display: Literal["summarized", "omitted"] | None = None
+
+
+class JsonFormat(Struct, frozen=True, forbid_unknown_fields=True):
+    """`output_config.format`; `schema` is an object."""
+
+    type: Literal["json_schema"]
+    schema: Raw
+
+
+class OutputConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """`output_config`."""
+
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    format: JsonFormat | None = None
+
+
+# --- Opaque things of other origins, in the fields that clients send back untouched.
+
+_PREFIX: Final = "weebill:"
+_Kind = Literal["", "encrypted", "tool"]
+_KINDS: Final[dict[str, _Kind]] = {"encrypted": "encrypted", "tool": "tool"}
+
+
+class Opaque(Struct, frozen=True):
+    """A signature or encrypted thinking, and where it is from.
+
+    `kind` is "" as the field says, "encrypted" for encrypted thinking in a signature's place, and "tool" for a tool
+    call's signature. `id` is that of an OpenAI reasoning item.
+    """
+
+    value: str
+    origin: Origin = ORIGIN
+    kind: _Kind = ""
+    id: str | None = None
+
+    def written(self) -> str:
+        """As Anthropic's clients get it: their own as it is, another's as `weebill:<origin>[.<kind>][@<id>]:<value>`.
+
+        >>> Opaque("abc", "gemini", "tool").written()
+        'weebill:gemini.tool:abc'
+        """
+        if self.origin == ORIGIN and not self.kind and self.id is None:
+            return self.value
+        kind = f".{self.kind}" if self.kind else ""
+        item = f"@{self.id}" if self.id is not None else ""
+        return f"{_PREFIX}{self.origin}{kind}{item}:{self.value}"
+
+    @classmethod
+    def read(cls, text: str) -> Opaque:
+        """What `written` wrote. Whatever else is Anthropic's own."""
+        head, colon, value = text.removeprefix(_PREFIX).partition(":")
+        if not text.startswith(_PREFIX) or not colon:
+            return cls(text)
+        head, at, item = head.partition("@")
+        origin, _, kind = head.partition(".")
+        return cls(value, origin, _KINDS.get(kind, ""), item if at else None)
+
+
+# --- Citations.
+
+
+class _CitationFields(Struct, frozen=True):
+    """What the kinds of citation have in common, more or less."""
+
+    cited_text: str | None = None
+    url: str | None = None
+    source: str | None = None
+    title: str | None = None
+    document_title: str | None = None
+
+
+class WebCitation(Struct, frozen=True, tag="web_search_result_location"):
+    """A citation of a page."""
+
+    url: str
+    title: str | None
+    cited_text: str
+    encrypted_index: str = ""
+
+
+class SearchCitation(Struct, frozen=True, tag="search_result_location"):
+    """A citation of something without an address; `source` says what."""
+
+    source: str
+    title: str | None
+    cited_text: str
+    search_result_index: int = 0
+    start_block_index: int = 0
+    end_block_index: int = 1
+
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding JSON that someone else wrote can raise."""
+
+_decode_citation = msgspec.json.Decoder(_CitationFields).decode
+_encode = msgspec.json.encode
+
+
+def citation(raw: Raw) -> Citation:
+    """A citation in canonical form, with nothing but `raw` if it is of no kind that is known.
+
+    Its offsets are of the cited document rather than of the answer, and so stay in `raw` alone.
+    """
+    try:
+        fields = _decode_citation(raw)
+    except UNREADABLE:
+        fields = _CitationFields()
+    source = fields.source
+    url = fields.url or (source if source and source.startswith(("http://", "https://")) else None)
+    # A copy: what was decoded is a view of all of the message that it came in.
+    return Citation(url, fields.title or fields.document_title, fields.cited_text, origin=ORIGIN, raw=raw.copy())
+
+
+def citation_written(cited: Citation) -> Raw:
+    """A citation in Anthropic's form: as it was if it is Anthropic's own, otherwise with the kind that fits."""
+    if cited.raw is not None and cited.origin == ORIGIN:
+        return cited.raw
+    if cited.url is not None:
+        return Raw(_encode(WebCitation(cited.url, cited.title, cited.quote or "")))
+    return Raw(_encode(SearchCitation(cited.title or "", cited.title, cited.quote or "")))
+
+
+# --- Answers.
+
+
+class OutputTokensDetails(Struct, frozen=True):
+    """`usage.output_tokens_details`."""
+
+    thinking_tokens: int | None = None
+
+
+class UsageReport(Struct, frozen=True, omit_defaults=True):
+    """`usage`. `input_tokens` counts neither what was read from the cache nor what was written to it."""
+
+    input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    output_tokens: int | None = None
+    output_tokens_details: OutputTokensDetails | None = None
+
+    def usage(self) -> Usage:
+        """The report as usage."""
+        fresh, written, read = (
+            max(0, tokens or 0)
+            for tokens in (self.input_tokens, self.cache_creation_input_tokens, self.cache_read_input_tokens)
+        )
+        details = self.output_tokens_details
+        return Usage.reported(
+            fresh + written + read,
+            self.output_tokens or 0,
+            cached=read,
+            cache_write=written,
+            reasoning=(details.thinking_tokens or 0) if details is not None else 0,
+        )
+
+    def updated(self, later: UsageReport) -> UsageReport:
+        """This report with what a later one says; the counts in a stream are cumulative."""
+        return UsageReport(
+            _either(later.input_tokens, self.input_tokens),
+            _either(later.cache_creation_input_tokens, self.cache_creation_input_tokens),
+            _either(later.cache_read_input_tokens, self.cache_read_input_tokens),
+            _either(later.output_tokens, self.output_tokens),
+            later.output_tokens_details or self.output_tokens_details,
+        )
+
+    @classmethod
+    def of(cls, usage: Usage) -> UsageReport:
+        """Usage as Anthropic reports it."""
+        return cls(
+            max(0, usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens),
+            usage.cache_write_tokens,
+            usage.cached_tokens,
+            usage.completion_tokens,
+            OutputTokensDetails(usage.reasoning_tokens) if usage.reasoning_tokens else None,
+        )
+
+
+def _either(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first
+
+
+class StopDetails(Struct, frozen=True, omit_defaults=True):
+    """`stop_details`: why an answer was refused; `category` is the policy that a classifier enforced."""
+
+    type: str = ""
+    category: str | None = None
+    explanation: str | None = None
+
+
+STOP_REASONS: Final[dict[str, FinishReason]] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "pause_turn": "pause",
+    "refusal": "refusal",
+}
+
+# --- Errors.
+
+ERROR_STATUS: Final[dict[str, int]] = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "conflict_error": 409,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""The status that goes with each error type."""
+
+
+class ErrorDetail(Struct, frozen=True):
+    """The inner object of an error."""
+
+    type: str = "api_error"
+    message: str = ""
+
+
+class ErrorBody(Struct, frozen=True, tag="error", omit_defaults=True):
+    """A whole error body."""
+
+    error: ErrorDetail
+    request_id: str | None = None

@@ -1,0 +1,204 @@
+"""Google's generateContent requests.
+
+Clients' values are checked against the ranges that Google documents. Its JSON parser takes camelCase and snake_case
+alike, and one value where a list is due; `camel_case` brings a body to the form that the types have.
+
+Source: https://ai.google.dev/api/generate-content and https://ai.google.dev/api/tokens
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from types import UnionType
+from typing import Annotated, Final, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct
+
+from weebill.wire.call import Call, InboundRequest
+from weebill.wire.gemini import AnyJson, Content, Wire
+
+Mode = Literal["MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED"]
+ThinkingLevel = Literal["THINKING_LEVEL_UNSPECIFIED", "MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"]
+Modality = Literal["MODALITY_UNSPECIFIED", "TEXT", "IMAGE", "AUDIO"]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+
+
+class FunctionDeclaration(Wire, frozen=True):
+    """A function; its parameters are either in Google's subset of OpenAPI's schema or in JSON Schema."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    description: str | None = None
+    parameters: AnyJson = UNSET
+    parameters_json_schema: AnyJson = UNSET
+    response: AnyJson = UNSET
+    response_json_schema: AnyJson = UNSET
+
+
+class Tool(Wire, frozen=True):
+    """Functions; or one of Google's own tools, which stay raw."""
+
+    function_declarations: list[FunctionDeclaration] | None = None
+
+
+class FunctionCallingConfig(Wire, frozen=True):
+    """Whether functions are called."""
+
+    mode: Mode | None = None
+    allowed_function_names: list[str] | None = None
+
+
+class ToolConfig(Wire, frozen=True):
+    """How tools are used."""
+
+    function_calling_config: FunctionCallingConfig | None = None
+
+
+class ThinkingConfig(Wire, frozen=True):
+    """How much to think: a level, or tokens, of which 0 is none and -1 as many as it takes."""
+
+    include_thoughts: bool | None = None
+    thinking_budget: Annotated[int, Meta(ge=-1)] | None = None
+    thinking_level: ThinkingLevel | None = None
+
+
+class PrebuiltVoice(Wire, frozen=True):
+    """A voice of Google's."""
+
+    voice_name: str | None = None
+
+
+class VoiceConfig(Wire, frozen=True):
+    """A voice."""
+
+    prebuilt_voice_config: PrebuiltVoice | None = None
+
+
+class SpeechConfig(Wire, frozen=True):
+    """How an answer is spoken."""
+
+    voice_config: VoiceConfig | None = None
+
+
+class GenerationConfig(Wire, frozen=True):
+    """How the answer is made."""
+
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    top_k: Annotated[float, Meta(ge=0)] | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    stop_sequences: list[str] | None = None
+    candidate_count: Annotated[int, Meta(ge=1)] | None = None
+    seed: int | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    response_mime_type: str | None = None
+    response_schema: AnyJson = UNSET
+    response_json_schema: AnyJson = UNSET
+    response_logprobs: bool | None = None
+    logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    thinking_config: ThinkingConfig | None = None
+    response_modalities: list[Modality] | None = None
+    speech_config: SpeechConfig | None = None
+    media_resolution: str | None = None
+
+
+class GenerateContentRequest(Wire, frozen=True):
+    """The body of generateContent and streamGenerateContent."""
+
+    contents: list[Content] | Content
+    system_instruction: Content | None = None
+    tools: list[Tool] | Tool | None = None
+    tool_config: ToolConfig | None = None
+    generation_config: GenerationConfig | None = None
+    safety_settings: AnyJson = UNSET
+    cached_content: str | None = None
+    labels: AnyJson = UNSET
+    service_tier: AnyJson = UNSET
+    store: AnyJson = UNSET
+
+
+_Names = dict[str, tuple[str, type[Struct] | None]]
+_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
+
+
+@cache
+def _names(struct: type[Struct]) -> _Names:
+    """For each name of a field, either way, its name in camelCase and the message that it holds, if it holds one."""
+    names: _Names = {}
+    for field in msgspec.structs.fields(struct):
+        entry = (field.encode_name, _message(field.type))
+        names[field.name] = names[field.encode_name] = entry
+    return names
+
+
+def _message(hint: object) -> type[Struct] | None:
+    """The message in a field's type, or in its list's."""
+    if isinstance(hint, type) and issubclass(hint, Struct):
+        return hint
+    if isinstance(hint, UnionType) or get_origin(hint) in (list, Annotated):
+        return next((found for arm in get_args(hint) if (found := _message(arm)) is not None), None)
+    return None
+
+
+@cache
+def _snake_names(struct: type[Struct]) -> frozenset[str]:
+    """All names of fields in snake_case, of a message and those in it, that camelCase writes otherwise."""
+    found: set[str] = set()
+    waiting, seen = [struct], {struct}
+    while waiting:
+        for name, (camel, message) in _names(waiting.pop()).items():
+            if name != camel:
+                found.add(name)
+            if message is not None and message not in seen:
+                seen.add(message)
+                waiting.append(message)
+    return frozenset(found)
+
+
+_SNAKE_NAMES: Final = "|".join(sorted(_snake_names(GenerateContentRequest)))
+_SNAKE: Final = re.compile(b'"(?:' + _SNAKE_NAMES.encode() + rb')"\s*:')
+
+
+def camel_case(body: bytes, struct: type[Struct]) -> bytes:
+    """`body` with the names of `struct`'s fields in camelCase; what its messages hold raw keeps every byte.
+
+    Raises msgspec.DecodeError.
+    """
+    if b"_" not in body or _SNAKE.search(body) is None:
+        return body
+    return _renamed(Raw(body), struct)
+
+
+def _renamed(value: Raw, struct: type[Struct]) -> bytes:
+    text = bytes(value).lstrip()
+    if text[:1] == b"[":
+        return b"[" + b",".join([_renamed(item, struct) for item in _decode_items(text)]) + b"]"
+    if text[:1] != b"{":
+        return text
+    names = _names(struct)
+    fields: dict[str, Raw] = {}
+    for name, field in _decode_fields(text).items():
+        camel, message = names.get(name, (name, None))
+        fields[camel] = field if message is None else Raw(_renamed(field, message))
+    return msgspec.json.encode(fields)
+
+
+class GeminiRequest(InboundRequest, frozen=True):
+    """A validated request. `array` is whether a stream is one JSON array rather than server-sent events."""
+
+    body: GenerateContentRequest
+    array: bool = False
+
+
+def wants_array(call: Call) -> bool:
+    """Whether the stream that answers `call` is a JSON array."""
+    return isinstance(call.request, GeminiRequest) and call.request.array
+
+
+def candidate_count(call: Call) -> int:
+    """How many answers `call` asks for."""
+    config = call.request.body.generation_config if isinstance(call.request, GeminiRequest) else None
+    return 1 if config is None else config.candidate_count or 1

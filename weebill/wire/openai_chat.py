@@ -1,0 +1,239 @@
+"""What requests and answers of OpenAI's Chat Completions share: usage, reasoning, signatures, citations, data URIs.
+
+Sources: https://platform.openai.com/docs/api-reference/chat/object,
+https://openrouter.ai/docs/guides/best-practices/reasoning-tokens (reasoning_details),
+https://ai.google.dev/gemini-api/docs/thought-signatures (extra_content)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from weebill.wire.conversation import Citation, Document, Image, Origin, Reasoning
+from weebill.wire.reply import Usage
+
+_FOREIGN: Final = "weebill:"
+GOOGLE: Final[Origin] = "gemini"
+# Fields of a request that say nothing about the answer; a provider that does not know one may go without.
+HINTS: Final = frozenset(
+    {"user", "metadata", "service_tier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"}
+    | {"safety_identifier"}
+)
+
+
+class PromptDetails(Struct, frozen=True):
+    """`usage.prompt_tokens_details`."""
+
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class CompletionDetails(Struct, frozen=True):
+    """`usage.completion_tokens_details`."""
+
+    reasoning_tokens: int | None = None
+
+
+class UsageReport(Struct, frozen=True):
+    """`usage` as OpenAI and those who speak its dialect write it.
+
+    `prompt_cache_hit_tokens` is DeepSeek's, `cached_tokens` Moonshot's.
+    """
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+    prompt_cache_hit_tokens: int | None = None
+    cached_tokens: int | None = None
+
+    def usage(self) -> Usage:
+        """The report as usage.
+
+        xAI and Google count reasoning in the total but not in the completion, of which it is a part here.
+        """
+        prompt, completion = self.prompt_tokens or 0, self.completion_tokens or 0
+        details, thinking = self.prompt_tokens_details, self.completion_tokens_details
+        reasoning = (thinking.reasoning_tokens if thinking else None) or 0
+        apart = (self.total_tokens or 0) - prompt - completion
+        if apart > 0 and reasoning in (0, apart):
+            completion, reasoning = completion + apart, apart
+        cached = (details.cached_tokens if details else None) or self.prompt_cache_hit_tokens or self.cached_tokens or 0
+        written = (details.cache_write_tokens if details else None) or 0
+        return Usage.reported(prompt, completion, cached=cached, cache_write=written, reasoning=reasoning)
+
+
+class ReasoningDetail(Struct, frozen=True, omit_defaults=True):
+    """An entry of `reasoning_details`: a piece of reasoning as clients echo it back untouched.
+
+    `format` is the origin; entries of the same `index` are one piece of reasoning.
+    """
+
+    type: str
+    text: str | None = None
+    summary: str | None = None
+    data: str | None = None
+    signature: str | None = None
+    id: str | None = None
+    format: str | None = None
+    index: int | None = None
+
+
+def reasoning_of(details: Iterable[ReasoningDetail], default_origin: Origin) -> list[Reasoning]:
+    """The pieces of reasoning that `details` are, those of a stream included, whose text comes in several."""
+    pieces: list[Reasoning] = []
+    last: int | None = None
+    for detail in details:
+        piece = reasoning_piece(detail, default_origin)
+        if pieces and detail.index is not None and detail.index == last:
+            pieces[-1] = _joined(pieces[-1], piece)
+        else:
+            pieces.append(piece)
+        last = detail.index
+    return pieces
+
+
+def reasoning_piece(detail: ReasoningDetail, default_origin: Origin) -> Reasoning:
+    """One entry alone."""
+    text = detail.text or detail.summary or ""
+    return Reasoning(text, detail.signature, detail.data, detail.id, detail.format or default_origin)
+
+
+def _joined(first: Reasoning, more: Reasoning) -> Reasoning:
+    return Reasoning(
+        first.text + more.text,
+        more.signature or first.signature,
+        more.encrypted or first.encrypted,
+        more.id or first.id,
+        first.origin,
+    )
+
+
+def reasoning_details(piece: Reasoning, index: int) -> list[ReasoningDetail]:
+    """The entries for one piece of reasoning; none if there is nothing opaque in it, whose text alone is of no use."""
+    if piece.signature is None and piece.encrypted is None and piece.id is None:
+        return []
+    origin = piece.origin or None
+    details = []
+    if piece.text or piece.signature is not None:
+        # With a signature it is the thinking itself, with an encrypted original only words about it.
+        if piece.encrypted is None:
+            told = ReasoningDetail("reasoning.text", text=piece.text, signature=piece.signature)
+        else:
+            told = ReasoningDetail("reasoning.summary", summary=piece.text, signature=piece.signature)
+        details.append(told)
+    if piece.encrypted is not None or not details:
+        details.append(ReasoningDetail("reasoning.encrypted", data=piece.encrypted or ""))
+    return [
+        ReasoningDetail(
+            each.type, each.text, each.summary, each.data, each.signature, piece.id, origin, index
+        )
+        for each in details
+    ]  # fmt: skip
+
+
+class GoogleExtra(Struct, frozen=True):
+    """`extra_content.google`."""
+
+    thought_signature: str | None = None
+
+
+class ExtraContent(Struct, frozen=True):
+    """`extra_content` of a tool call, as Google's OpenAI-compatible API defines it."""
+
+    google: GoogleExtra | None = None
+
+
+def marked(signature: str, origin: Origin, native: Origin) -> str:
+    """`signature` for a field that belongs to `native`: with its origin before it if that is another.
+
+    >>> marked("abc", "anthropic", "gemini"), marked("abc", "gemini", "gemini")
+    ('weebill:anthropic:abc', 'abc')
+    """
+    return signature if origin == native else f"{_FOREIGN}{origin}:{signature}"
+
+
+def unmarked(signature: str, native: Origin) -> tuple[str, Origin]:
+    """What `marked` was given."""
+    if not signature.startswith(_FOREIGN):
+        return signature, native
+    origin, _, rest = signature[len(_FOREIGN) :].partition(":")
+    return rest, origin
+
+
+class UrlCitation(Struct, frozen=True):
+    """`annotations[].url_citation`; offsets count characters of the message's text."""
+
+    url: str = ""
+    title: str = ""
+    start_index: int = 0
+    end_index: int = 0
+
+
+class Annotation(Struct, frozen=True):
+    """An entry of `annotations`; other types than "url_citation" have no such field."""
+
+    type: str = "url_citation"
+    url_citation: UrlCitation | None = None
+
+
+def citation_of(annotation: Annotation) -> Citation | None:
+    """The citation in an annotation; None if it is something else."""
+    cited = annotation.url_citation
+    if cited is None:
+        return None
+    return Citation(cited.url, cited.title or None, None, cited.start_index, cited.end_index)
+
+
+class ImageUrl(Struct, frozen=True, omit_defaults=True):
+    """`image_url`: an http(s) address or a data URI."""
+
+    url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
+class ImagePart(Struct, frozen=True):
+    """An image that a model made, in `message.images`."""
+
+    image_url: ImageUrl
+    type: str = "image_url"
+
+
+def split_data_uri(uri: str) -> tuple[str, str] | None:
+    """The media type and the base64 data of a data URI; None if it is none, or not in base64.
+
+    >>> split_data_uri("data:image/png;base64,QUJD")
+    ('image/png', 'QUJD')
+    """
+    if not uri.startswith("data:"):
+        return None
+    head, comma, data = uri[5:].partition(",")
+    if not comma or not head.endswith(";base64"):
+        return None
+    return head.partition(";")[0], data
+
+
+def image_of(image: ImageUrl) -> Image:
+    """The image that `image_url` names."""
+    parts = split_data_uri(image.url)
+    if parts is None:
+        return Image(url=image.url, detail=image.detail)
+    return Image(media_type=parts[0], data=parts[1], detail=image.detail)
+
+
+def image_url(image: Image) -> str | None:
+    """An image's address or its data URI; None if it is known by an id alone."""
+    if image.data is not None:
+        return f"data:{image.media_type or 'image/png'};base64,{image.data}"
+    return image.url
+
+
+def file_data(document: Document) -> str | None:
+    """A document's data URI; None if its data are elsewhere."""
+    if document.data is None:
+        return None
+    return f"data:{document.media_type or 'application/pdf'};base64,{document.data}"

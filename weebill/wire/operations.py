@@ -1,0 +1,124 @@
+"""Inbound requests that are not generation: read, validated, and kept as they came.
+
+A JSON body is decoded as those of generation are: into a struct that validates the documented fields, and into the raw
+JSON of each field. A form is decoded into the struct of its text fields, and kept whole.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from weebill.wire.call import Call, InboundRequest, Json, take_drop_params
+from weebill.wire.errors import ApiError
+from weebill.wire.operations_form import Form, is_form, parse_form
+from weebill.wire.requests import ModelName, invalid_body
+
+_PROMPT_FIELDS: Final = ("input", "query", "documents", "instructions")
+_decode_fields = msgspec.json.Decoder(Json).decode
+
+
+class OperationRequest(InboundRequest, frozen=True, kw_only=True):
+    """Base of the requests to endpoints other than generation."""
+
+    model: ModelName
+
+    @property
+    def wants_stream(self) -> bool:
+        """Whether the answer shall come as events."""
+        return False
+
+    def check(self) -> None:
+        """Raise ApiError 400, naming the field, for what the types alone do not rule out."""
+
+
+class OperationCall(Call, frozen=True, kw_only=True):
+    """A request to `endpoint`. Where it came as a form, `form` holds all of it and `fields` is empty."""
+
+    endpoint: str
+    form: Form | None = None
+
+    def prompt_bytes(self) -> int:
+        """The length in bytes of the JSON of what becomes tokens, for estimates.
+
+        An image's prompt does not count, nor does an uploaded file: where they cost tokens, the upstream says so.
+        """
+        return sum(len(memoryview(self.fields[name])) for name in _PROMPT_FIELDS if name in self.fields)
+
+
+class Endpoint:
+    """An inference endpoint other than generation.
+
+    `name` is what it is metered under, `path` what follows `/v1`, `aliases` are further paths, from the root.
+    """
+
+    __slots__ = ("_decode", "_files", "_form_fields", "_json", "_request", "aliases", "name", "path")
+
+    def __init__(
+        self,
+        name: str,
+        path: bytes,
+        request: type[OperationRequest],
+        *,
+        aliases: tuple[bytes, ...] = (),
+        json: bool = True,
+        form_fields: tuple[str, ...] = (),
+        files: tuple[str, ...] = (),
+    ) -> None:
+        """`json` is whether JSON is taken. `form_fields` are the fields of `request` that a form may have as text;
+        without any, forms are not taken. A form must have one of `files`; the first is the one that an error names.
+        """
+        self.name = name
+        self.path = path
+        self.aliases = aliases
+        self._request = request
+        self._decode = msgspec.json.Decoder(request).decode
+        self._json = json
+        self._form_fields = form_fields
+        self._files = files
+
+    def decode_request(self, body: bytes, content_type: bytes) -> OperationCall:
+        """The call in a body. Raises ApiError 400 that names the field, 415 for a kind of body not taken."""
+        if self._form_fields and is_form(content_type):
+            return self._form(parse_form(body, content_type))
+        if not self._json:
+            raise ApiError(415, "This endpoint takes multipart/form-data.", code="unsupported_media_type")
+        try:
+            request = self._decode(body)
+            fields = _decode_fields(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise invalid_body(error) from error
+        request.check()
+        return OperationCall(
+            request,
+            fields,
+            request.model,
+            request.wants_stream,
+            drop_params="drop_params" in fields and take_drop_params(fields),
+            endpoint=self.name,
+        )
+
+    def _form(self, form: Form) -> OperationCall:
+        texts = {name: text for name in self._form_fields if (text := form.text(name)) is not None}
+        drop = form.text("drop_params")
+        if drop not in (None, "true", "false"):
+            raise ApiError(400, "drop_params must be true or false.", code="invalid_value", param="drop_params")
+        try:
+            request = msgspec.convert(texts, self._request, strict=False)
+        except msgspec.ValidationError as error:
+            raise invalid_body(error) from error
+        request.check()
+        if not any(part.name in self._files for part in form.parts):
+            param = self._files[0]
+            message = f"Missing required parameter: '{param}'."
+            raise ApiError(400, message, code="missing_required_parameter", param=param)
+        return OperationCall(
+            request,
+            {},
+            request.model,
+            request.wants_stream,
+            drop_params=drop == "true",
+            endpoint=self.name,
+            form=form,
+        )
