@@ -532,7 +532,8 @@ def test_a_response_has_all_that_the_format_demands() -> None:
     assert str(body["id"]).startswith("resp_")
     expected = {
         "object": "response", "created_at": 1741476777, "status": "completed", "error": None,
-        "incomplete_details": None, "instructions": None, "metadata": {}, "model": "m-1", "parallel_tool_calls": True, "temperature": None,
+        "incomplete_details": None, "instructions": None, "metadata": {},
+        "model": "m-1", "parallel_tool_calls": True, "temperature": None,
         "tool_choice": "auto", "tools": [], "top_p": None, "store": True, "truncation": "disabled", "background": False,
         "text": {"format": {"type": "text"}, "verbosity": "medium"}, "previous_response_id": None,
     }  # fmt: skip

@@ -89,7 +89,6 @@ def decoded(scenario):
         (OLD, Conversation(turns=(Turn("system", (Image(data="aa", media_type="image/png"),)),)), "turns"),
         (OLD, Conversation(turns=user(Image(url="https://a/b"))), "turns"),
         (OLD, Conversation(turns=user(Image(data="aa", media_type="image/tiff"))), "turns"),
-        (OLD, Conversation(turns=user(Image(data="aa", media_type="image/png", detail="low"))), "turns"),
         (OLD, Conversation(turns=user(Audio("aa", "midi"))), "turns"),
         (OLD, Conversation(turns=user(Document(url="https://a/b"))), "turns"),
         (OLD, Conversation(turns=user(Document(data="aa", media_type="application/zip"))), "turns"),

@@ -52,7 +52,6 @@ def decoded(scenario):
         (Conversation(turns=(Turn("user", (Text("Hello"),), name="Ada"),)), "turns"),
         (Conversation(turns=user(Audio("", "wav"))), "turns"),
         (Conversation(turns=user(Image(url="https://a/b"))), "turns"),
-        (Conversation(turns=user(Image(data="aa", detail="high"))), "turns"),
         (Conversation(turns=user(Document(data="JVBERg==", media_type="application/pdf"))), "turns"),
         (Conversation(turns=user(Document(text="Ada is 36.", cite=True))), "turns"),
         (Conversation(turns=(Turn("assistant", (ToolUse("c", "now", "noon"),)),)), "turns"),

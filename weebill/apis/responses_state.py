@@ -117,11 +117,12 @@ def with_items(call: Call, found: Mapping[str, bytes]) -> Call:
 def stored_response(call: Call, response_body: bytes) -> StoredResponse:
     """What is kept of an answer: `response_body` is the Response object as the client got it.
 
-    `call` may be the one that came or the one with its history. Raises msgspec.DecodeError if the body is no response.
+    `call` is the one that was answered: references that `with_items` has not replaced would lead nowhere, and are left
+    out. Raises msgspec.DecodeError if the body is no response.
     """
     request = cast(ResponsesRequest, call.request)
     response = _decode_stored(response_body)
-    own = [_kept(item) for item in _own_items(request)]
+    own = [_kept(item) for item in _own_items(request) if decode_head(item).type != _REFERENCE]
     return StoredResponse(
         response.id, _encode(own), response_body, request.previous_response_id, int(response.created_at)
     )
