@@ -44,7 +44,6 @@ class Inference(Metered[Api]):
         call = endpoint.decode(await exchange.body(), headers, tail)
         meter.model_asked = call.model
         meter.stream = call.stream
-        asked = call
         if self._state is not None:
             call = await self._state.prepare(call, meter.key_id)
         deployment = self._upstreams.directory.resolve(call.model)
@@ -62,7 +61,7 @@ class Inference(Metered[Api]):
             if response.status != 200:
                 raise await _upstream_error(call, response, translate, upstream, meter)
             if call.stream:
-                await self._relay(exchange, response, asked, call, endpoint, translate, upstream, meter)
+                await self._relay(exchange, response, call, endpoint, translate, upstream, meter)
             else:
                 collector = translate.collect(call)
                 if collector is None:
@@ -73,7 +72,7 @@ class Inference(Metered[Api]):
                     answer = await self._collect(response, collector, meter)
                 meter.usage = lambda: answer.usage
                 if self._state is not None:
-                    await self._state.keep(asked, meter.key_id, answer.body)
+                    await self._state.keep(call, meter.key_id, answer.body)
                 self._recorder.settle(meter, 200, "ok")
                 exchange.respond(200, JSON, answer.body)
         except UpstreamError as failure:
@@ -101,7 +100,6 @@ class Inference(Metered[Api]):
         self,
         exchange: Exchange,
         response: Response,
-        asked: Call,
         call: Call,
         api: Api,
         translate: Translator,
@@ -124,7 +122,7 @@ class Inference(Metered[Api]):
                     raise stream.error
             end = stream.finish()
             if self._state is not None and isinstance(stream, KeepsResponse):
-                await self._state.keep(asked, meter.key_id, stream.response)
+                await self._state.keep(call, meter.key_id, stream.response)
         except (ApiError, UpstreamError) as failure:
             if not meter.first_byte_at:
                 raise

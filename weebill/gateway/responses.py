@@ -48,12 +48,12 @@ class ResponseState:
             call = responses_state.with_items(call, await self._run(lambda store: store.items(tenant, wanted)))
         return call
 
-    async def keep(self, asked: Call, tenant: str, response: bytes) -> None:
-        """Keep the answer to `asked`, as it came, if that wants it."""
-        if not response or not responses_state.wants_storing(asked):
+    async def keep(self, call: Call, tenant: str, response: bytes) -> None:
+        """Keep the answer to a prepared call, if that wants it."""
+        if not response or not responses_state.wants_storing(call):
             return
         try:
-            stored = responses_state.stored_response(asked, response)
+            stored = responses_state.stored_response(call, response)
         except msgspec.DecodeError as error:
             raise ApiError(
                 502, f"The upstream's answer is not a response: {error}.", code="upstream_invalid_answer"

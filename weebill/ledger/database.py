@@ -107,7 +107,7 @@ def open_ledger(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise LedgerError(f"Cannot open the ledger {path}: {error}. Check the folder's permissions.") from error
     try:
-        _use_write_ahead_log(connection)
+        use_write_ahead_log(connection)
         connection.execute("PRAGMA synchronous = FULL")
         _migrate(connection, path)
     except sqlite3.Error as error:
@@ -145,7 +145,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+def use_write_ahead_log(connection: sqlite3.Connection) -> None:
     """Switch the journal mode. SQLite answers "busy" at once, without its timeout, where several race to."""
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:

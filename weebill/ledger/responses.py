@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from weebill.ledger.database import BUSY_TIMEOUT_S, _use_write_ahead_log, transaction
+from weebill.ledger.database import BUSY_TIMEOUT_S, use_write_ahead_log, transaction
 from weebill.wire.responses_state import StoredResponse, item_id, items
 
 RETENTION_S: Final = 30 * 86_400
@@ -220,7 +220,7 @@ def _open(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
-        _use_write_ahead_log(connection)
+        use_write_ahead_log(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         # What is deleted shall be gone from the file, too.

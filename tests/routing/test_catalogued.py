@@ -1,0 +1,93 @@
+"""Models of the catalogue: their names, prices and cards."""
+
+from __future__ import annotations
+
+import pytest
+
+from weebill.catalog.load import Catalogue
+from weebill.catalog.schema import Model, Offer, Price, Provider
+from weebill.config.schema import LocalSettings, ProviderSettings, Settings
+from weebill.routing.directory import Directory
+from weebill.wire.models import Architecture, Pricing
+from weebill.wire.reply import Usage
+
+CATALOGUE = Catalogue.of(
+    [
+        Provider(id="acme", name="Acme", dialect="openai", base_url="https://acme.test/v1", also=("openai-responses",),
+                 source="https://acme.test", date="2026-01-01"),
+        Provider(id="zeta", name="Zeta", dialect="anthropic", base_url="https://zeta.test/v1",
+                 source="https://zeta.test", date="2026-01-01"),
+    ],
+    [
+        Model(
+            id="maker/big", name="Big", author="maker", context_length=200_000, max_output_tokens=8_000,
+            input_modalities=("text", "image"), tools=True, reasoning=True, released="2026-03-01",
+            offers=(
+                Offer(provider="acme", name="big-1", price=Price(input=150_000, output=600_000, cache_read=37_500)),
+                Offer(provider="zeta", name="big-z", max_output_tokens=4_000, dialect="openai-responses"),
+            ),
+        ),
+        Model(id="maker/vectors", name="Vectors", author="maker", kind="embedding",
+              offers=(Offer(provider="acme", name="vectors"),)),
+    ],
+)  # fmt: skip
+SETTINGS = Settings(
+    local=LocalSettings(models=()),
+    providers={
+        "acme": ProviderSettings(dialect="openai", base_url="https://acme.test/v1", api_key="k"),
+        "zeta": ProviderSettings(
+            dialect="anthropic", base_url="https://zeta.test/v1", api_key="k", models=("big-z", "own")
+        ),
+    },
+    aliases={"best": "maker/big"},
+)
+
+
+@pytest.fixture
+def directory() -> Directory:
+    return Directory(SETTINGS, (), 1_700_000_000, CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("name", "provider", "model"),
+    [
+        ("maker/big", "acme", "big-1"),
+        ("big-1", "acme", "big-1"),
+        ("acme/big-1", "acme", "big-1"),
+        ("zeta/big-z", "zeta", "big-z"),
+        ("best", "acme", "big-1"),
+        ("own", "zeta", "own"),
+        ("maker/vectors", "acme", "vectors"),
+    ],
+)
+def test_a_model_goes_by_the_catalogues_name_and_by_its_providers(
+    directory: Directory, name: str, provider: str, model: str
+) -> None:
+    deployment = directory.resolve(name)
+    assert (deployment.provider, deployment.model) == (provider, model)
+
+
+def test_an_offer_says_dialect_limit_and_price(directory: Directory) -> None:
+    first, second = directory.resolve("acme/big-1"), directory.resolve("zeta/big-z")
+    assert (first.dialect, second.dialect) == ("openai", "openai-responses")
+    assert (first.target.max_output_tokens, second.target.max_output_tokens) == (8_000, 4_000)
+    assert first.price is not None
+    assert second.price is None
+    # 200 plain at 150, 800 cached at 37.5, 100 said at 600 nano-dollars a token
+    assert first.price(Usage.reported(1_000, 100, cached=800)) == 200 * 150 + 800 * 37.5 + 100 * 600
+
+
+def test_an_upstream_speaks_what_else_its_provider_does(directory: Directory) -> None:
+    upstream = directory.resolve("acme/big-1").upstream
+    assert upstream is not None
+    assert upstream.dialects == {"openai", "openai-responses"}
+
+
+def test_a_card_says_what_the_catalogue_knows(directory: Directory) -> None:
+    card = directory.card("maker/big")
+    assert (card.name, card.owned_by, card.context_length, card.created) == ("Big", "maker", 200_000, 1_772_323_200)
+    assert card.pricing == Pricing("0.00000015", "0.0000006", "0.0000000375")
+    assert card.architecture == Architecture("text+image->text", ("text", "image"), ("text",))
+    assert {"tools", "reasoning"} <= set(card.supported_parameters or ())
+    assert directory.card("best").pricing == card.pricing
+    assert [card.id for card in directory.cards()] == ["maker/big", "maker/vectors", "own", "best"]
