@@ -1,4 +1,5 @@
-"""`python -m bench`: measure and report; `python -m bench soak`: a long steady load."""
+"""`python -m bench`: measure and report; `python -m bench soak`: a long steady load;
+`python -m bench translation`: what translating costs."""
 
 from __future__ import annotations
 
@@ -31,6 +32,7 @@ from bench.proc import BenchError, busy_share
 from bench.results import Run, total
 from bench.rows import notes_of, rows_of
 from bench.soak import Moment, is_flat, soak, soak_table
+from bench.translation import PAIRS, draw_translation, measure_translation, translation_table
 
 _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results"
@@ -110,6 +112,25 @@ def soak_command(
     _publish(console, out, ("soak.json", "soak.png"), publish)
     if found.faults or not flat:
         raise typer.Exit(1)
+
+
+@app.command("translation")
+def translation_command(
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the median counts.")] = 7,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = _RESULTS,
+    publish: Annotated[bool, typer.Option("--publish", help="Copy the results into the documentation.")] = False,
+) -> None:
+    """What translating costs, every inbound API to every dialect, in process."""
+    console = _console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with _stopping_in_order(console), Progress(*columns, console=console) as progress:
+        task = progress.add_task("translation", total=PAIRS)
+        pairs = measure_translation(rounds, lambda: progress.advance(task))
+    console.print(translation_table(pairs))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "translation.json").write_bytes(msgspec.json.format(msgspec.json.encode(pairs), indent=1))
+    draw_translation(pairs, out / "translation.png")
+    _publish(console, out, ("translation.json", "translation.png"), publish)
 
 
 def _console() -> Console:
