@@ -32,6 +32,7 @@ from bench.proc import BenchError, busy_share
 from bench.results import Run, total
 from bench.rows import notes_of, rows_of
 from bench.soak import Moment, is_flat, soak, soak_table
+from bench.translated import measure_translated, translated_table
 from bench.translation import PAIRS, draw_translation, measure_translation, translation_table
 
 _HERE = Path(__file__).parent
@@ -131,6 +132,23 @@ def translation_command(
     (out / "translation.json").write_bytes(msgspec.json.format(msgspec.json.encode(pairs), indent=1))
     draw_translation(pairs, out / "translation.png")
     _publish(console, out, ("translation.json", "translation.png"), publish)
+
+
+@app.command("translated")
+def translated_command(
+    seconds: Annotated[float, typer.Option(min=1, help="How long each is measured.")] = 5.0,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = _RESULTS,
+    publish: Annotated[bool, typer.Option("--publish", help="Copy the results into the documentation.")] = False,
+) -> None:
+    """Weebill beside LiteLLM in front of upstreams of other dialects."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = _console()
+    with _stopping_in_order(console):
+        found = measure_translated(seconds, lambda what: console.print(f"… {what}"))
+    console.print(translated_table(found))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "translated.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    _publish(console, out, ("translated.json",), publish)
 
 
 def _console() -> Console:

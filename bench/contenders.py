@@ -79,7 +79,7 @@ def start_upstreams(folder: Path, fds: int, started: Started) -> Upstreams:
     )
     started(streams)
     for port, service in ((plain, servers), (stream, streams)):
-        _wait(Endpoint(port, "/v1/chat/completions", "bench", {}), service)
+        wait_for(Endpoint(port, "/v1/chat/completions", "bench", {}), service)
     return Upstreams(plain, stream, (servers, streams))
 
 
@@ -244,11 +244,11 @@ def start(name: str, folder: Path, upstreams: Upstreams, fds: int, started: Star
     contender = STARTERS[name](folder, upstreams, fds, started)
     if contender.service:
         for endpoint in (contender.plain, contender.stream):
-            _wait(endpoint, contender.service)
+            wait_for(endpoint, contender.service)
     return contender
 
 
-def _wait(endpoint: Endpoint, service: Service) -> None:
+def wait_for(endpoint: Endpoint, service: Service) -> None:
     until = time.monotonic() + _START_TIMEOUT_S
     while fault := _fault(endpoint):
         service.check()

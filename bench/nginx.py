@@ -61,9 +61,9 @@ def version() -> str:
     return found[1] if found else printed.strip()
 
 
-def fixed_answer(port: int) -> str:
-    """A server that answers everything with the same chat completion."""
-    body = COMPLETION.decode()
+def fixed_answer(port: int, answer: bytes = COMPLETION) -> str:
+    """A server that answers everything with the same JSON, a chat completion unless another is given."""
+    body = answer.decode()
     if "'" in body or "$" in body:
         raise ValueError("the answer must not contain what nginx would expand")
     return _FIXED.format(port=port, body=body)
