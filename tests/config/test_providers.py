@@ -69,3 +69,11 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     found = loaded(tmp_path, text + "[providers.bedrock.options]\nregion = 'us-east-1'\n")
     assert "hush" not in show(found)
     assert "hush" not in repr(found.settings)
+
+
+@pytest.mark.parametrize("target", ["openai/gpt-4o-mini", "gpt-4o-mini"])
+def test_an_alias_may_stand_for_a_model_of_the_catalogue(tmp_path: Path, target: str) -> None:
+    text = f"[aliases]\nlarge = '{target}'\n"
+    assert loaded(tmp_path, text, {"OPENAI_API_KEY": "sk"}).settings.aliases["large"] == target
+    with pytest.raises(ConfigError, match="names unknown model"):
+        loaded(tmp_path, text)

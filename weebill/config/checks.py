@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from weebill.catalog.dialects import dialects
+from weebill.catalog.load import load
 from weebill.config.problems import Locate, Problem, did_you_mean
 from weebill.config.schema import ProviderSettings, ServerSettings, Settings
 
@@ -117,7 +118,17 @@ def model_names(settings: Settings) -> set[str]:
     for provider, each in settings.providers.items():
         names.update(each.models)
         names.update(f"{provider}/{model}" for model in each.models)
+    names.update(_catalogued(settings))
     return names
+
+
+def _catalogued(settings: Settings) -> Iterator[str]:
+    """The names of the catalogue's models that these providers serve."""
+    for model in load().models.values():
+        for offer in model.offers:
+            provider = settings.providers.get(offer.provider)
+            if provider is not None and (not provider.models or offer.name in provider.models):
+                yield from (model.id, offer.name, f"{offer.provider}/{offer.name}")
 
 
 def _loop(alias: str, aliases: dict[str, str]) -> list[str]:
