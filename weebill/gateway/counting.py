@@ -1,8 +1,11 @@
-"""Counting a prompt's tokens, for the APIs that have an endpoint for it: an estimate, which asks no upstream."""
+"""Counting a prompt's tokens, for the APIs that have an endpoint for it.
+
+Anthropic counts for its own models; for all others it is an estimate, which asks no upstream.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,33 +13,53 @@ from weebill.apis import anthropic_count, gemini_count
 from weebill.apis.anthropic import ANTHROPIC
 from weebill.apis.base import Api
 from weebill.apis.gemini import GEMINI
+from weebill.gateway.failures import retry_after_seconds, upstream_failure
 from weebill.gateway.meter import Meter
-from weebill.gateway.metered import JSON, Metered
+from weebill.gateway.metered import JSON, MAX_ERROR_BYTES, Metered
+from weebill.gateway.translation import translator
+from weebill.providers.anthropic_relay import count_tokens_request
+from weebill.providers.base import Target, UpstreamRequest
+from weebill.routing.directory import Deployment
+from weebill.transport.client import Response
+from weebill.transport.errors import UpstreamError
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 
+Headers = Mapping[bytes, bytes]
+
 
 @dataclass(frozen=True, slots=True)
 class CountEndpoint:
-    """An API's way to count: how its request is read (body and the path's tail) and its answer written."""
+    """An API's way to count: how its request is read (body, own headers, the path's tail) and its answer written.
+
+    `request` is what asks a target of the dialect `native` to count; its answer is the client's.
+    """
 
     name: str
     api: Api
-    decode: Callable[[bytes, str], Call]
+    decode: Callable[[bytes, Headers, str], Call]
     estimate: Callable[[Call], int]
     answer: Callable[[int], bytes]
+    native: str = ""
+    request: Callable[[Call, Target], UpstreamRequest] | None = None
 
 
 ANTHROPIC_COUNT: Final = CountEndpoint(
     "messages.count_tokens",
     ANTHROPIC,
-    lambda body, tail: anthropic_count.decode_count(body),
+    lambda body, headers, tail: anthropic_count.decode_count(body, headers),
     anthropic_count.estimate,
     anthropic_count.count_answer,
+    "anthropic",
+    count_tokens_request,
 )
 GEMINI_COUNT: Final = CountEndpoint(
-    "countTokens", GEMINI, gemini_count.decode_count, gemini_count.estimate, gemini_count.count_answer
+    "countTokens",
+    GEMINI,
+    lambda body, headers, tail: gemini_count.decode_count(body, tail),
+    gemini_count.estimate,
+    gemini_count.count_answer,
 )
 
 
@@ -44,12 +67,39 @@ class Counting(Metered[CountEndpoint]):
     """Serves these endpoints of one worker."""
 
     async def _answer(self, exchange: Exchange, endpoint: CountEndpoint, tail: str, meter: Meter) -> None:
-        call = endpoint.decode(await exchange.body(), tail)
+        own = endpoint.api.headers
+        headers = {name: value for name, value in exchange.headers if name in own}
+        call = endpoint.decode(await exchange.body(), headers, tail)
         meter.model_asked = call.model
-        self._upstreams.directory.resolve(call.model)
-        body = endpoint.answer(endpoint.estimate(call))
+        deployment = self._upstreams.directory.resolve(call.model)
+        meter.model_served = deployment.model
+        if endpoint.request is not None and deployment.dialect == endpoint.native:
+            meter.upstream = deployment.provider
+            meter.blame = "upstream_error"
+            body = await self._asked(exchange, endpoint, call, deployment, endpoint.request(call, deployment.target))
+        else:
+            body = endpoint.answer(endpoint.estimate(call))
         self._recorder.settle(meter, 200, "ok")
         exchange.respond(200, JSON, body)
+
+    async def _asked(
+        self, exchange: Exchange, endpoint: CountEndpoint, call: Call, deployment: Deployment, request: UpstreamRequest
+    ) -> bytes:
+        """The upstream's own count. Raises ApiError."""
+        upstream = self._upstreams.enter(deployment)
+        response: Response | None = None
+        try:
+            response = await self._upstreams.send(exchange, upstream, request)
+            body = await response.read(MAX_ERROR_BYTES)
+            if response.status == 200:
+                return body
+            translate = translator(endpoint.api, deployment.dialect, upstream.dialects)
+            retry_after = retry_after_seconds(response.header(b"retry-after"))
+            raise translate.error(call, response.status, body, retry_after, upstream.name)
+        except UpstreamError as failure:
+            raise upstream_failure(failure, upstream.name)[0] from failure
+        finally:
+            self._upstreams.leave(upstream, response)
 
     def _error_body(self, endpoint: CountEndpoint, error: ApiError) -> bytes:
         return endpoint.api.error_body(error)

@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 
 from weebill.providers import anthropic_decode as decoding
 from weebill.providers.anthropic_encode import headers
+from weebill.providers.anthropic_history import own_anthropic
 from weebill.providers.anthropic_stream import cut
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
 from weebill.providers.usage import estimate
@@ -60,6 +61,8 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 
 def _request(call: Call, target: Target, path: bytes) -> UpstreamRequest:
     fields = {**call.fields, "model": Raw(_encode(target.model))}
+    if "messages" in fields:
+        fields["messages"] = own_anthropic(fields["messages"])
     given = call.headers
     version = given.get(b"anthropic-version", b"").decode("latin-1") or None
     betas = (given.get(b"anthropic-beta", b"").decode("latin-1"), target.options.get("anthropic_beta", ""))
@@ -75,7 +78,7 @@ class AnthropicRelay:
     """A `Translator` from Anthropic's API to itself."""
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
-        """The body as it came, but for the model's name, under the version and betas that the client names."""
+        """The body as it came, but for the model's name and other models' thinking."""
         return _request(call, target, b"/messages")
 
     def decode(self, call: Call, body: bytes) -> Answer:

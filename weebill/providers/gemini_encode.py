@@ -68,7 +68,8 @@ NESTED: Final = frozenset({"generationConfig", "toolConfig", "tools"})
 _encode: Final = msgspec.json.encode
 _decode_fields: Final = msgspec.json.Decoder(Json).decode
 
-_UNSIGNED_CALL: Final = "skip_thought_signature_validator"
+UNSIGNED_CALL: Final = "skip_thought_signature_validator"
+"""The signature that Google documents for calls that other models made."""
 _SEED_LIMIT: Final = 2**31
 _STOP_LIMIT: Final = 5
 _FIRST_GENERATIONS: Final = ("gemini-1", "gemini-2")
@@ -86,9 +87,14 @@ _RESOLUTIONS: Final = {
 }  # fmt: skip
 
 
+def is_first_generation(model: str) -> bool:
+    """Whether a model is older than Gemini 3, and takes calls without signatures."""
+    return model.rpartition("/")[2].startswith(_FIRST_GENERATIONS)
+
+
 def encode_request(conversation: Conversation, target: Target, hints: frozenset[str]) -> bytes:
     """The body. `hints` are the hints that this upstream knows. Raises Unsupported."""
-    first_generations = target.model.rpartition("/")[2].startswith(_FIRST_GENERATIONS)
+    first_generations = is_first_generation(target.model)
     resolution, each = _resolutions(conversation.turns)
     try:
         system, contents = _Contents(first_generations, each).write(conversation.turns)
@@ -173,7 +179,7 @@ class _Contents:
             if call.id is not None:
                 self._names[call.id] = call.name
             if first_call and part.thought_signature is None and not self._first_generations:
-                written[at] = replace(part, thought_signature=_UNSIGNED_CALL)
+                written[at] = replace(part, thought_signature=UNSIGNED_CALL)
             first_call = False
         return written
 

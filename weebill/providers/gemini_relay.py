@@ -16,6 +16,7 @@ from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, 
 from weebill.providers.gemini import GEMINI_DIALECT, GeminiDialect
 from weebill.providers.gemini_decode import not_an_answer
 from weebill.providers.gemini_errors import body_error, status_error
+from weebill.providers.gemini_history import own_gemini
 from weebill.providers.gemini_stream import cut
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
@@ -65,8 +66,11 @@ class GeminiRelay:
         self._dialect = dialect
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
-        """The body as it came."""
-        return UpstreamRequest(self._dialect.path(target, call.stream), _encode(call.fields))
+        """The body as it came, but for what other models want back."""
+        fields = call.fields
+        if "contents" in fields:
+            fields = {**fields, "contents": own_gemini(fields["contents"], target.model)}
+        return UpstreamRequest(self._dialect.path(target, call.stream), _encode(fields))
 
     def decode(self, call: Call, body: bytes) -> Answer:
         """The body as it came, and its usage."""

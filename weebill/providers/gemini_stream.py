@@ -89,7 +89,11 @@ class GeminiStream:
         if response.prompt_feedback is not None:
             self._blocked = True
         if response.usage_metadata is not None:
-            events.append(UsageReported(response.usage_metadata.usage()))
+            usage = response.usage_metadata.usage()
+            if response.usage_metadata.candidates_token_count is None and not _has_ended(response):
+                # Early events say only what the prompt was.
+                usage = msgspec.structs.replace(usage, measured=False)
+            events.append(UsageReported(usage))
         for reader in self._readers.values():
             if reader.failure is not None:
                 self._fail(reader.failure, events)
@@ -103,3 +107,8 @@ class GeminiStream:
 def cut() -> ApiError:
     """For a stream that ended before its answer did."""
     return ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+
+
+def _has_ended(response: GenerateContentResponse) -> bool:
+    """Whether an event says why generating has stopped."""
+    return response.prompt_feedback is not None or any(each.finish_reason for each in response.candidates or ())

@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Translator, UpstreamRequest
 from weebill.providers.openai_errors import ErrorDetail, body_error, inner_error
+from weebill.providers.openai_history import own_chat
 from weebill.providers.openai_quirks import fitted, is_plain
 from weebill.providers.openai_stream import OpenAIStream
 from weebill.providers.usage import estimate
@@ -43,9 +44,14 @@ class OpenAITranslator:
     """For every upstream that speaks OpenAI's Chat Completions and Completions."""
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
-        """The body as it came, but for the model's name and the provider's quirks; a stream is asked for its usage."""
+        """The body as it came, but for the model's name, other models' reasoning and the provider's quirks.
+
+        A stream is asked for its usage.
+        """
         quirks = target.quirks
         fields = {**call.fields, "model": Raw(_encode(target.model))}
+        if "messages" in fields:
+            fields["messages"] = own_chat(fields["messages"])
         if not is_plain(quirks):
             fields = fitted(fields, quirks, call.drop_params)
         if call.stream and quirks.stream_usage:

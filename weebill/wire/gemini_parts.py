@@ -27,7 +27,7 @@ from weebill.wire.conversation import Part as CanonicalPart
 from weebill.wire.gemini import ORIGIN, Blob, FileData, FunctionCall, Part, Transcription
 
 _MARK: Final = "weebill:"
-_ENCODED_MARK: Final = "d2VlYmlsbD"
+ENCODED_MARK: Final = "d2VlYmlsbD"
 """The base64 of the mark, as far as it does not depend on what follows."""
 _ENCRYPTED: Final = ".encrypted"
 
@@ -65,7 +65,7 @@ def sealed(origin: Origin, value: str, *, encrypted: bool = False, item: str | N
 
 def opened(signature: str, text: str = "") -> Reasoning:
     """What a thought signature holds, with the thought's own `text`."""
-    if signature.startswith(_ENCODED_MARK):
+    if signature.startswith(ENCODED_MARK):
         # The SDKs give back the alphabet for URLs, whichever they were given.
         try:
             plain = b64decode(signature.replace("-", "+").replace("_", "/"), validate=True).decode()

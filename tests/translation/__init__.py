@@ -1,0 +1,1 @@
+"""Every inbound API against every outbound dialect, through a gateway worker."""
