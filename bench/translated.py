@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from bench import nginx, peers
 from bench.contenders import Endpoint, wait_for, weebill_key, weebill_program
 from bench.load import Load, LoadResult
 from bench.measure import generate, raise_fd_limit
-from bench.proc import CONTENDER_CORE, HARNESS_CORE, Service, cpu_seconds, free_port, tree
+from bench.proc import CONTENDER_CORE, HARNESS_CORE, BenchError, Service, cpu_seconds, free_port, tree
 from bench.upstream import REPLY_TEXT
 
 _CONNECTIONS: Final = 64
@@ -55,7 +56,11 @@ class Translated(msgspec.Struct, frozen=True):
 
 
 def measure_translated(seconds: float, step: Callable[[str], None]) -> list[Translated]:
-    """Both contenders in front of each dialect, 64 connections, each on a core of its own."""
+    """Both contenders in front of each dialect, 64 connections, each on a core of its own.
+
+    Raises BenchError if an answer is wrong.
+    """
+    os.sched_setaffinity(0, {HARNESS_CORE})  # and so the load generator's
     found = []
     with tempfile.TemporaryDirectory(prefix="weebill-bench-") as name, ExitStack() as stack:
         folder = Path(name)
@@ -87,6 +92,8 @@ def _measure(contender: str, dialect: str, endpoint: Endpoint, service: Service,
     before = cpu_seconds(tree(service.pid))
     result = generate("bench.load", load, LoadResult)
     spent = cpu_seconds(tree(service.pid)) - before
+    if result.errors:
+        raise BenchError(f"{contender} in front of {dialect}: {result.errors} errors: {result.first_error}")
     return Translated(
         contender, dialect, result.requests / result.seconds, spent / max(1, result.total) * 1e6,
         result.latency.p50 / 1000,

@@ -35,6 +35,8 @@ from weebill.wire.requests import CompletionRequest, decode_completion
 
 _encode = msgspec.json.encode
 FIELDS: Final = {"turns": "prompt", "top_logprobs": "logprobs"}
+# There are no tools here, nor a reason that would say so.
+_REASONS: Final = {**FINISH_REASONS, "tool_calls": "stop"}
 _FORMAT_FIELDS: Final = frozenset(
     {"model", "prompt", "stream", "stream_options", "n", "max_tokens", "temperature", "top_p", "presence_penalty"}
     | {"frequency_penalty", "stop", "seed", "logit_bias", "logprobs"}
@@ -169,7 +171,7 @@ def _rest(fields: Json) -> tuple[Json, Json]:
 def _choice(index: int, choice: Choice) -> _Choice:
     text = "".join([part.text for part in choice.parts if isinstance(part, Text | Refusal)])
     logprobs = None if choice.logprobs is None else _logprobs(choice.logprobs, 0)
-    return _Choice(text, index, logprobs, FINISH_REASONS[choice.finish])
+    return _Choice(text, index, logprobs, _REASONS[choice.finish])
 
 
 def _logprobs(entries: tuple[Raw, ...], offset: int) -> _LogprobsBody:
@@ -220,7 +222,7 @@ class CompletionStream:
             self._offsets[event.choice] = offset + sum(map(len, logprobs.tokens))
             return self._choice(_Choice("", event.choice, logprobs, None))
         if isinstance(event, Finished):
-            return self._choice(_Choice("", event.choice, None, FINISH_REASONS[event.reason]))
+            return self._choice(_Choice("", event.choice, None, _REASONS[event.reason]))
         if isinstance(event, UsageReported):
             self._usage = event.usage
         elif isinstance(event, Started):

@@ -31,6 +31,7 @@ from weebill.wire.responses import (
     decode_items,
     output_text,
     seal,
+    text_logprobs,
 )
 from weebill.wire.responses_request import NULL, ResponsesRequest
 
@@ -192,7 +193,7 @@ def answer(call: Call, reply: Reply) -> bytes:
     choice = reply.choices[0]
     refused = any(isinstance(part, Refusal) for part in choice.parts)
     status, _ = end_of(choice.finish, refused)
-    output = output_items(choice.parts, list(choice.logprobs or ()), status)
+    output = output_items(choice.parts, text_logprobs(choice.logprobs or ()), status)
     response = opened(call, reply.id, reply.model, reply.created)
     return _encode(ended(response, output, choice.finish, refused, UsageReport.of(reply.usage)))
 

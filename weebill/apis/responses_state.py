@@ -28,6 +28,7 @@ from weebill.wire.responses_request import NULL, ResponsesRequest
 from weebill.wire.responses_state import StoredResponse, input_items, item_id, items
 
 _PREFIXES: Final = {"message": "msg_", "function_call": "fc_", "function_call_output": "fco_", "reasoning": "rs_"}
+_HAVE_STATUS: Final = frozenset({"message", "function_call", "function_call_output"})
 _REFERENCE: Final = "item_reference"
 _LIMIT: Final = 100
 _DEFAULT_LIMIT: Final = 20
@@ -194,8 +195,9 @@ def _kept(item: Raw) -> Raw:
     fields["type"] = Raw(_encode(kind))
     if head.id is None:
         fields["id"] = Raw(_encode(new_id(_PREFIXES.get(kind, "item_"))))
-    if kind == "message":
+    if kind in _HAVE_STATUS:
         fields.setdefault("status", Raw(b'"completed"'))
+    if kind == "message":
         content = bytes(fields.get("content", NULL))
         if content.startswith(b'"'):
             text = msgspec.json.decode(content, type=str)

@@ -54,11 +54,13 @@ from weebill.wire.responses import (
     UsageReport,
     annotation,
     output_text,
+    text_logprobs,
 )
 
 _encode: Final = msgspec.json.encode
 _TEXT: Final = "output_text"
 _REFUSAL: Final = "refusal"
+_IMAGE_BEGUN: Final = b'{"type":"image_generation_call","id":%b,"status":"in_progress","result":null}'
 
 
 class _ErrorFields(Struct, frozen=True):
@@ -170,9 +172,12 @@ class ResponseStream:
         if event.block != self._block or self._kind != _TEXT:
             self._open_content(event.block, _TEXT, written)
         self._texts.append(event.text)
-        self._logprobs.extend(logprobs)
+        entries = b"[]"
+        if logprobs:
+            own = text_logprobs(logprobs)
+            self._logprobs.extend(own)
+            entries = _encode(own)
         if event.text or logprobs:
-            entries = _encode(logprobs) if logprobs else b"[]"
             written.append(self._delta % (self._sequence, _encode(event.text), entries))
             self._sequence += 1
 
@@ -296,13 +301,13 @@ class ResponseStream:
     def _whole(self, item: ReasoningItem | ImageItem, written: list[bytes]) -> None:
         """An item that came in one piece."""
         self._close_item(written, "completed")
-        begun: Item = item
         if isinstance(item, ImageItem):
-            begun = ImageItem(id=item.id, status="in_progress")
-        self._emit(written, b"response.output_item.added", self._item(begun))
-        if isinstance(item, ImageItem):
+            begun = b'"output_index":%d,"item":' % self._index() + _IMAGE_BEGUN % _encode(item.id)
+            self._emit(written, b"response.output_item.added", begun)
             data = b'"item_id":%b,"output_index":%d' % (_encode(item.id), self._index())
             self._emit(written, b"response.image_generation_call.completed", data)
+        else:
+            self._emit(written, b"response.output_item.added", self._item(item))
         self._done(item, written)
 
     def _done(self, item: Item, written: list[bytes]) -> None:

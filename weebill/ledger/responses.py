@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from weebill.ledger.database import BUSY_TIMEOUT_S, use_write_ahead_log, transaction
+from weebill.ledger.database import BUSY_TIMEOUT_S, transaction, use_write_ahead_log
 from weebill.wire.responses_state import StoredResponse, item_id, items
 
 RETENTION_S: Final = 30 * 86_400
