@@ -18,11 +18,11 @@ from rich.table import Table
 
 from tests.vectors import FOLDER
 from tests.vectors.eventstream import encode_entry
-from weebill.apis.anthropic import ANTHROPIC
+from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.base import Api
-from weebill.apis.gemini import GEMINI
-from weebill.apis.openai_chat import CHAT
-from weebill.apis.responses import RESPONSES
+from weebill.apis.chat.api import CHAT
+from weebill.apis.gemini.api import GEMINI
+from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.translation import translator
 from weebill.providers.base import Target, Translator
 from weebill.providers.registry import relay

@@ -7,7 +7,7 @@ from openai.types import Completion
 from openai.types.chat import ChatCompletionChunk
 
 from weebill.apis.base import Api
-from weebill.apis.openai_chat import CHAT
+from weebill.apis.chat.api import CHAT
 from weebill.wire.call import Call
 from weebill.wire.conversation import (
     Conversation,

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from weebill.apis.anthropic import ANTHROPIC
-from weebill.apis.anthropic_count import count_answer, decode_count, estimate
-from weebill.providers.anthropic import ANTHROPIC_DIALECT
+from weebill.apis.anthropic.api import ANTHROPIC
+from weebill.apis.anthropic.count import count_answer, decode_count, estimate
+from weebill.providers.anthropic.dialect import ANTHROPIC_DIALECT
 from weebill.providers.base import Target
 from weebill.wire.call import Call
 from weebill.wire.conversation import (

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.apis.test_anthropic import PNG, block, call, raw, text, turns
-from weebill.apis.anthropic import ANTHROPIC
+from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.wire.conversation import (
     Audio,
     Citation,

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from weebill.apis.gemini import GEMINI
-from weebill.providers.gemini import GEMINI_DIALECT
+from weebill.apis.gemini.api import GEMINI
+from weebill.providers.gemini.dialect import GEMINI_DIALECT
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Citation, Image, Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import ApiError

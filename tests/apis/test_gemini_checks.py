@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from weebill.apis.gemini import GEMINI
-from weebill.apis.gemini_count import count_answer, decode_count, estimate
+from weebill.apis.gemini.api import GEMINI
+from weebill.apis.gemini.count import count_answer, decode_count, estimate
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import ApiError
 

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from weebill.apis.gemini import GEMINI
+from weebill.apis.gemini.api import GEMINI
 from weebill.providers.base import Target
-from weebill.providers.gemini import GEMINI_DIALECT
+from weebill.providers.gemini.dialect import GEMINI_DIALECT
 from weebill.wire.conversation import (
     Audio,
     AudioOutput,

@@ -21,7 +21,7 @@ from tests.apis.chat import (
     reply,
     signed,
 )
-from weebill.apis.openai_chat import CHAT
+from weebill.apis.chat.api import CHAT
 from weebill.wire.call import Call
 from weebill.wire.conversation import (
     Audio,

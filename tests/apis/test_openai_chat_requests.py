@@ -7,7 +7,7 @@ import pytest
 from msgspec import Raw
 
 from tests.apis.chat import HI, PICTURE, PNG, USER, call, function, read, signed
-from weebill.apis.openai_chat import CHAT
+from weebill.apis.chat.api import CHAT
 from weebill.wire.conversation import (
     Audio,
     AudioOutput,

@@ -7,7 +7,7 @@ import pytest
 from msgspec import Raw
 from openai.types.responses import Response
 
-from weebill.apis.responses import RESPONSES
+from weebill.apis.responses.api import RESPONSES
 from weebill.wire.call import Call
 from weebill.wire.conversation import (
     Audio,

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from openai.types.responses import ResponseItemList
 
-from weebill.apis.responses import RESPONSES
-from weebill.apis.responses_state import (
+from weebill.apis.responses.api import RESPONSES
+from weebill.apis.responses.state import (
     deleted,
     input_items_page,
     item_references,
@@ -19,7 +19,7 @@ from weebill.apis.responses_state import (
     with_items,
 )
 from weebill.providers.base import Target
-from weebill.providers.responses_relay import RESPONSES_RELAY
+from weebill.providers.responses.relay import RESPONSES_RELAY
 from weebill.wire.call import Call
 from weebill.wire.conversation import Reasoning, Text, ToolResult, ToolUse, Turn
 from weebill.wire.errors import ApiError

@@ -22,8 +22,8 @@ from tests.apis.test_responses import (
     thought,
     without_ids,
 )
-from weebill.apis.responses import RESPONSES
-from weebill.apis.responses_stream import ResponseStream
+from weebill.apis.responses.api import RESPONSES
+from weebill.apis.responses.stream import ResponseStream
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import Audio, Citation, Image
 from weebill.wire.errors import ApiError

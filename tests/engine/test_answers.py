@@ -13,7 +13,7 @@ from tests.engine.host_process import client, host
 from tests.engine.schemas import fits, random_object
 from tests.fixtures.model import MODEL
 from weebill.engine.store import ModelStore
-from weebill.providers.llamacpp_grammar import json_grammar
+from weebill.providers.llamacpp.grammar import json_grammar
 
 CHAT = "/v1/chat/completions"
 PROMPTS = ("Tell me about Paris.", "Invent a product.", "Describe Anna from Berlin.", "Schreib etwas auf Deutsch.")

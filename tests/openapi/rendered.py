@@ -11,9 +11,9 @@ from typing import Any, Final
 from tests.vectors import FOLDER
 from tests.vectors.eventstream import encode_entry
 from weebill.apis.base import Api
+from weebill.apis.chat.api import CHAT
 from weebill.apis.completions import COMPLETIONS
-from weebill.apis.openai_chat import CHAT
-from weebill.apis.responses import RESPONSES
+from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.translation import Bridge, failure
 from weebill.providers.registry import dialect as registry_dialect
 from weebill.wire.call import Call

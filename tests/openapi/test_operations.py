@@ -10,9 +10,9 @@ import pytest
 
 from tests.openapi.schemas import problems
 from tests.vectors import FOLDER
-from weebill.apis.openai_chat import CHAT
-from weebill.apis.responses import RESPONSES
-from weebill.apis.responses_state import input_items_page, stored_response
+from weebill.apis.chat.api import CHAT
+from weebill.apis.responses.api import RESPONSES
+from weebill.apis.responses.state import input_items_page, stored_response
 from weebill.catalog.load import load
 from weebill.providers.operations import ENDPOINTS, OPERATIONS
 from weebill.routing.cards import card_of

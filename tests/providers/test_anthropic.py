@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from weebill.providers.anthropic import ANTHROPIC_DIALECT
+from weebill.providers.anthropic.dialect import ANTHROPIC_DIALECT
 from weebill.wire.conversation import (
     Citation,
     Part,

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.providers.test_anthropic import ERRORS, FAILURES, REPLIES, VECTORS
-from weebill.apis.anthropic import ANTHROPIC
-from weebill.apis.anthropic_count import decode_count
-from weebill.providers.anthropic_relay import ANTHROPIC_RELAY, AnthropicRelayStream, count_tokens_request
+from weebill.apis.anthropic.api import ANTHROPIC
+from weebill.apis.anthropic.count import decode_count
+from weebill.providers.anthropic.relay import ANTHROPIC_RELAY, AnthropicRelayStream, count_tokens_request
 from weebill.providers.base import Target
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError

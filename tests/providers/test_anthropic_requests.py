@@ -5,7 +5,7 @@ import pytest
 from msgspec import Raw
 
 from tests.providers.test_anthropic import VECTORS
-from weebill.providers.anthropic import ANTHROPIC_DIALECT
+from weebill.providers.anthropic.dialect import ANTHROPIC_DIALECT
 from weebill.providers.base import Target, Unsupported
 from weebill.wire.conversation import (
     Audio,

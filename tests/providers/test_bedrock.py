@@ -11,8 +11,8 @@ from msgspec import Raw
 from tests.providers.test_bedrock_cohere_ollama import answered, events_of, reply_of, stream_bytes
 from tests.vectors.eventstream import encode_entry
 from weebill.providers.base import Target, Unsupported
-from weebill.providers.bedrock import BEDROCK_DIALECT
-from weebill.providers.bedrock_models import JSON_TOOL, effort, model_of
+from weebill.providers.bedrock.dialect import BEDROCK_DIALECT
+from weebill.providers.bedrock.models import JSON_TOOL, effort, model_of
 from weebill.wire.anthropic import Thinking
 from weebill.wire.conversation import (
     Audio,

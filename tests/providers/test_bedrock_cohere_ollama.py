@@ -17,9 +17,9 @@ from msgspec.structs import replace
 
 from tests.vectors.eventstream import encode_entry
 from weebill.providers.base import Target
-from weebill.providers.bedrock import BEDROCK_DIALECT
-from weebill.providers.cohere import COHERE_DIALECT
-from weebill.providers.ollama import OLLAMA_DIALECT
+from weebill.providers.bedrock.dialect import BEDROCK_DIALECT
+from weebill.providers.cohere.dialect import COHERE_DIALECT
+from weebill.providers.ollama.dialect import OLLAMA_DIALECT
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import Conversation, Reasoning, Text, ToolUse, Turn
 from weebill.wire.errors import ApiError

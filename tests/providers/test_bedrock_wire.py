@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vectors.eventstream import encode_frame, frame_of, header
-from weebill.providers import aws_signing
-from weebill.providers.aws_signing import Credentials, SigningUnavailableError, sign
+from weebill.providers.bedrock import signing as aws_signing
+from weebill.providers.bedrock.signing import Credentials, SigningUnavailableError, sign
 from weebill.wire.errors import ApiError
 from weebill.wire.eventstream import FrameDecoder, read_headers
 from weebill.wire.sse import MAX_EVENT_BYTES
@@ -182,7 +182,5 @@ def test_without_botocore_it_says_what_to_install(monkeypatch):
 
 
 def test_botocore_is_not_loaded_with_the_dialect():
-    program = (
-        "import sys, weebill.providers.bedrock, weebill.providers.aws_signing\nassert 'botocore' not in sys.modules"
-    )
+    program = "import sys, weebill.providers.bedrock.dialect, weebill.providers.bedrock.signing\nassert 'botocore' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0

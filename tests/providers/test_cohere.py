@@ -9,7 +9,7 @@ import pytest
 
 from tests.providers.test_bedrock_cohere_ollama import answered, events_of, stream_bytes
 from weebill.providers.base import Target, Unsupported
-from weebill.providers.cohere import COHERE_DIALECT
+from weebill.providers.cohere.dialect import COHERE_DIALECT
 from weebill.wire.conversation import (
     Audio,
     Citation,

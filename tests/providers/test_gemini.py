@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from weebill.providers.base import Target, Unsupported
-from weebill.providers.gemini import GEMINI_DIALECT
+from weebill.providers.gemini.dialect import GEMINI_DIALECT
 from weebill.wire.conversation import (
     Audio,
     AudioOutput,

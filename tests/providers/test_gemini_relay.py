@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weebill.providers.base import Target
-from weebill.providers.gemini_relay import GEMINI_RELAY
-from weebill.providers.vertex import VERTEX_RELAY
+from weebill.providers.gemini.relay import GEMINI_RELAY
+from weebill.providers.gemini.vertex import VERTEX_RELAY
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.gemini import Content, Part

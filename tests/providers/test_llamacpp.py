@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weebill.providers.base import Target
-from weebill.providers.llamacpp import LlamaCppTranslator
+from weebill.providers.llamacpp.relay import LlamaCppTranslator
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.requests import decode_chat, decode_completion

@@ -5,7 +5,7 @@ import pytest
 from msgspec import Raw
 
 from weebill.providers.base import Target, Unsupported
-from weebill.providers.llamacpp_dialect import LLAMACPP_DIALECT, LlamaCppDialect
+from weebill.providers.llamacpp.dialect import LLAMACPP_DIALECT, LlamaCppDialect
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import Conversation, Image, OutputFormat, Text, Tool, ToolChoice, ToolUse, Turn
 from weebill.wire.errors import ApiError

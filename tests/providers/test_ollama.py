@@ -9,7 +9,7 @@ import pytest
 
 from tests.providers.test_bedrock_cohere_ollama import answered, events_of, reply_of, stream_bytes
 from weebill.providers.base import Target, Unsupported
-from weebill.providers.ollama import OLLAMA_DIALECT
+from weebill.providers.ollama.dialect import OLLAMA_DIALECT
 from weebill.wire.conversation import (
     Audio,
     Conversation,

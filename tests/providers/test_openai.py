@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from weebill.providers.base import Quirks, Target
-from weebill.providers.openai import OpenAITranslator
+from weebill.providers.openai.relay import OpenAITranslator
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Usage

@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from tests import vectors
 from weebill.providers.base import Quirks, Target, Unsupported
-from weebill.providers.openai_dialect import OPENAI_CHAT
+from weebill.providers.openai.dialect import OPENAI_CHAT
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import (
     Audio,

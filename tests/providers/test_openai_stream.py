@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weebill.providers.openai_stream import OpenAIStream
+from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Usage

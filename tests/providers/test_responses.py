@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from tests import vectors
 from weebill.providers.base import Target, Unsupported
-from weebill.providers.responses import RESPONSES_DIALECT
+from weebill.providers.responses.dialect import RESPONSES_DIALECT
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import (
     Audio,

@@ -7,7 +7,7 @@ import pytest
 
 from tests import vectors
 from weebill.providers.base import Target
-from weebill.providers.responses_relay import RESPONSES_RELAY
+from weebill.providers.responses.relay import RESPONSES_RELAY
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Usage

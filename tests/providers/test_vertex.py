@@ -6,8 +6,8 @@ import pytest
 from msgspec import Raw
 
 from weebill.providers.base import Target
-from weebill.providers.gemini import GEMINI_DIALECT
-from weebill.providers.vertex import VERTEX_DIALECT
+from weebill.providers.gemini.dialect import GEMINI_DIALECT
+from weebill.providers.gemini.vertex import VERTEX_DIALECT
 from weebill.wire.conversation import Conversation, Text, Turn
 
 HELLO = Conversation(

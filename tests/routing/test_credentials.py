@@ -49,7 +49,7 @@ async def test_an_access_key_signs_each_request() -> None:
 
 
 async def test_signing_without_its_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from weebill.providers import aws_signing
+    from weebill.providers.bedrock import signing as aws_signing
 
     aws_signing.load.cache_clear()
     monkeypatch.setitem(sys.modules, "botocore.auth", None)

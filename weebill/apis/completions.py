@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.apis.base import Api, StreamEncoder
-from weebill.apis.openai_chat_answer import FINISH_REASONS, UsageBody, new_id, usage_body
+from weebill.apis.chat.answer import FINISH_REASONS, UsageBody, new_id, usage_body
 from weebill.wire import sse
 from weebill.wire.call import Call, Json
 from weebill.wire.conversation import Conversation, Refusal, Text, Turn

@@ -9,12 +9,12 @@ from urllib.parse import unquote
 
 import msgspec
 
-from weebill.apis.anthropic import ANTHROPIC
+from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.base import Api
+from weebill.apis.chat.api import CHAT
 from weebill.apis.completions import COMPLETIONS
-from weebill.apis.gemini import GEMINI
-from weebill.apis.openai_chat import CHAT
-from weebill.apis.responses import RESPONSES
+from weebill.apis.gemini.api import GEMINI
+from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.counting import ANTHROPIC_COUNT, GEMINI_COUNT, Counting
 from weebill.gateway.inference import Inference

@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from weebill.apis import anthropic_count, gemini_count
-from weebill.apis.anthropic import ANTHROPIC
+from weebill.apis.anthropic import count as anthropic_count
+from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.base import Api
-from weebill.apis.gemini import GEMINI
+from weebill.apis.gemini import count as gemini_count
+from weebill.apis.gemini.api import GEMINI
 from weebill.gateway.failures import retry_after_seconds, upstream_failure
 from weebill.gateway.meter import Meter
 from weebill.gateway.metered import JSON, MAX_ERROR_BYTES, Metered
 from weebill.gateway.translation import translator
-from weebill.providers.anthropic_relay import count_tokens_request
+from weebill.providers.anthropic.relay import count_tokens_request
 from weebill.providers.base import Target, UpstreamRequest
 from weebill.routing.directory import Deployment
 from weebill.transport.client import Response

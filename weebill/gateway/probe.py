@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from weebill.apis.openai_chat import CHAT
+from weebill.apis.chat.api import CHAT
 from weebill.catalog.load import load
 from weebill.catalog.probe import ProbeResult
 from weebill.config.schema import Settings

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from weebill.apis import responses_state
+from weebill.apis.responses import state as responses_state
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.metered import JSON
 from weebill.ledger.responses import ResponseStore, StoreError

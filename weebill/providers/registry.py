@@ -15,23 +15,23 @@ from weebill.providers.base import Dialect, Translator
 
 # Loaded when first asked for: a worker has the dialects that its configuration names.
 _DIALECTS: Final = {
-    "openai": "weebill.providers.openai_dialect:OPENAI_CHAT",
-    "openai-responses": "weebill.providers.responses:RESPONSES_DIALECT",
-    "azure": "weebill.providers.azure:AZURE_DIALECT",
-    "anthropic": "weebill.providers.anthropic:ANTHROPIC_DIALECT",
-    "gemini": "weebill.providers.gemini:GEMINI_DIALECT",
-    "vertex": "weebill.providers.vertex:VERTEX_DIALECT",
-    "bedrock": "weebill.providers.bedrock:BEDROCK_DIALECT",
-    "cohere": "weebill.providers.cohere:COHERE_DIALECT",
-    "ollama": "weebill.providers.ollama:OLLAMA_DIALECT",
-    "llamacpp": "weebill.providers.llamacpp_dialect:LLAMACPP_DIALECT",
+    "openai": "weebill.providers.openai.dialect:OPENAI_CHAT",
+    "openai-responses": "weebill.providers.responses.dialect:RESPONSES_DIALECT",
+    "azure": "weebill.providers.openai.azure:AZURE_DIALECT",
+    "anthropic": "weebill.providers.anthropic.dialect:ANTHROPIC_DIALECT",
+    "gemini": "weebill.providers.gemini.dialect:GEMINI_DIALECT",
+    "vertex": "weebill.providers.gemini.vertex:VERTEX_DIALECT",
+    "bedrock": "weebill.providers.bedrock.dialect:BEDROCK_DIALECT",
+    "cohere": "weebill.providers.cohere.dialect:COHERE_DIALECT",
+    "ollama": "weebill.providers.ollama.dialect:OLLAMA_DIALECT",
+    "llamacpp": "weebill.providers.llamacpp.dialect:LLAMACPP_DIALECT",
     # OpenAI's own under another name, with what differs said by the catalogue.
-    "mistral": "weebill.providers.openai_dialect:OPENAI_CHAT",
-    "cloudflare": "weebill.providers.openai_dialect:OPENAI_CHAT",
-    "huggingface": "weebill.providers.openai_dialect:OPENAI_CHAT",
+    "mistral": "weebill.providers.openai.dialect:OPENAI_CHAT",
+    "cloudflare": "weebill.providers.openai.dialect:OPENAI_CHAT",
+    "huggingface": "weebill.providers.openai.dialect:OPENAI_CHAT",
 }
-_OPENAI_RELAY: Final = "weebill.providers.openai:OPENAI_RELAY"
-_LLAMACPP_RELAY: Final = "weebill.providers.llamacpp:LLAMACPP_RELAY"
+_OPENAI_RELAY: Final = "weebill.providers.openai.relay:OPENAI_RELAY"
+_LLAMACPP_RELAY: Final = "weebill.providers.llamacpp.relay:LLAMACPP_RELAY"
 # (an inbound API's format, a dialect that speaks the same) -> what passes bytes through
 _RELAYS: Final = {
     **{
@@ -41,12 +41,12 @@ _RELAYS: Final = {
     },
     ("openai.chat", "llamacpp"): _LLAMACPP_RELAY,
     ("openai.completions", "llamacpp"): _LLAMACPP_RELAY,
-    ("openai.chat", "azure"): "weebill.providers.azure:AZURE_RELAY",
-    ("openai.completions", "azure"): "weebill.providers.azure:AZURE_RELAY",
-    ("openai.responses", "openai-responses"): "weebill.providers.responses_relay:RESPONSES_RELAY",
-    ("anthropic", "anthropic"): "weebill.providers.anthropic_relay:ANTHROPIC_RELAY",
-    ("gemini", "gemini"): "weebill.providers.gemini_relay:GEMINI_RELAY",
-    ("gemini", "vertex"): "weebill.providers.vertex:VERTEX_RELAY",
+    ("openai.chat", "azure"): "weebill.providers.openai.azure:AZURE_RELAY",
+    ("openai.completions", "azure"): "weebill.providers.openai.azure:AZURE_RELAY",
+    ("openai.responses", "openai-responses"): "weebill.providers.responses.relay:RESPONSES_RELAY",
+    ("anthropic", "anthropic"): "weebill.providers.anthropic.relay:ANTHROPIC_RELAY",
+    ("gemini", "gemini"): "weebill.providers.gemini.relay:GEMINI_RELAY",
+    ("gemini", "vertex"): "weebill.providers.gemini.vertex:VERTEX_RELAY",
 }
 # Those whose upstream is asked for a stream even if the client wants one piece.
 STREAMS_ONLY: Final = frozenset({"llamacpp"})

@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import Final, Protocol, cast
 
 from weebill.config.schema import ProviderSettings
-from weebill.providers.aws_signing import Credentials as AwsKey
-from weebill.providers.aws_signing import SigningUnavailableError, sign
 from weebill.providers.base import UpstreamRequest
+from weebill.providers.bedrock.signing import Credentials as AwsKey
+from weebill.providers.bedrock.signing import SigningUnavailableError, sign
 from weebill.wire.errors import ApiError
 
 # The header that carries a provider's key, dialect by dialect.

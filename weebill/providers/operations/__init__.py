@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from weebill.providers.azure import azure_path
+from weebill.providers.openai.azure import azure_path
 from weebill.providers.operations.base import Operation, OperationTranslator
 from weebill.providers.operations.embeddings import EmbeddingsRelay, VoyageEmbeddings
 from weebill.providers.operations.embeddings_cohere import BedrockEmbeddings, CohereEmbeddings

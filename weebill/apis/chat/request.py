@@ -1,0 +1,177 @@
+"""Chat Completions requests in canonical form.
+
+Source: https://platform.openai.com/docs/api-reference/chat/create. Accepted besides: `cache_control` and
+`reasoning_details` as OpenRouter has them, `reasoning_content` as DeepSeek, `extra_content` as Google, and the sampling
+fields `top_k`, `min_p` and `repetition_penalty`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.apis.chat.messages import Message, turns
+from weebill.apis.chat.tools import (
+    AllowedToolsChoice,
+    FunctionCallChoice,
+    FunctionChoice,
+    FunctionEntry,
+    ToolEntry,
+    legacy_tool_choice,
+    tool_choice,
+    tools,
+)
+from weebill.wire.call import Call, Json
+from weebill.wire.conversation import AudioOutput, Conversation, OutputFormat, ReasoningOptions
+from weebill.wire.errors import ApiError
+from weebill.wire.openai_chat import HINTS
+from weebill.wire.requests import invalid_body
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class _JsonSchema(Struct, frozen=True):
+    name: str
+    schema: Raw = Raw(b"null")
+    description: str | None = None
+    strict: bool | None = None
+
+
+class _ResponseFormat(Struct, frozen=True):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: _JsonSchema | None = None
+
+
+class _Reasoning(Struct, frozen=True, forbid_unknown_fields=True):
+    """OpenRouter's `reasoning`."""
+
+    effort: Effort | None = None
+    max_tokens: int | None = None
+    exclude: bool | None = None
+    enabled: bool | None = None
+    summary: str | None = None
+
+
+class _Audio(Struct, frozen=True):
+    voice: str
+    format: str
+
+
+class _ChatFields(Struct, frozen=True, kw_only=True):
+    """The fields that have a place in the canonical form."""
+
+    messages: list[Message]
+    model: str
+    stream: bool | None = None
+    stream_options: Raw = Raw(b"null")
+    n: int | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    tools: list[ToolEntry] | None = None
+    tool_choice: Literal["none", "auto", "required"] | FunctionChoice | AllowedToolsChoice | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[FunctionEntry] | None = None
+    function_call: Literal["none", "auto"] | FunctionCallChoice | None = None
+    response_format: _ResponseFormat | None = None
+    reasoning_effort: Effort | None = None
+    reasoning: _Reasoning | None = None
+    modalities: list[Literal["text", "audio", "image"]] | None = None
+    audio: _Audio | None = None
+
+
+_PLAIN: Final = frozenset(_ChatFields.__struct_fields__)
+
+_decode = msgspec.json.Decoder(_ChatFields).decode
+_encode = msgspec.json.encode
+
+
+def conversation(call: Call) -> Conversation:
+    """The request in canonical form. Raises ApiError 400 that names the field."""
+    try:
+        fields = _decode(_encode(call.fields))
+    except msgspec.ValidationError as error:
+        raise invalid_body(error) from error
+    offered = tools(fields.tools, fields.functions)
+    choice = (
+        legacy_tool_choice(fields.function_call, offered)
+        if fields.functions
+        else tool_choice(fields.tool_choice, fields.parallel_tool_calls, offered)
+    )
+    hints, extra = _rest(call.fields)
+    modalities = tuple(fields.modalities or ())
+    return Conversation(
+        turns=turns(fields.messages),
+        tools=offered,
+        tool_choice=choice,
+        output=_output(fields.response_format),
+        max_tokens=fields.max_completion_tokens or fields.max_tokens,
+        temperature=fields.temperature,
+        top_p=fields.top_p,
+        top_k=fields.top_k,
+        min_p=fields.min_p or None,
+        presence_penalty=fields.presence_penalty or None,
+        frequency_penalty=fields.frequency_penalty or None,
+        repetition_penalty=None if fields.repetition_penalty == 1 else fields.repetition_penalty,
+        stop=(fields.stop,) if isinstance(fields.stop, str) else tuple(fields.stop or ()),
+        seed=fields.seed,
+        n=None if fields.n == 1 else fields.n,
+        logprobs=fields.logprobs or None,
+        top_logprobs=fields.top_logprobs if fields.logprobs else None,
+        logit_bias=fields.logit_bias or None,
+        reasoning=_reasoning(fields.reasoning_effort, fields.reasoning),
+        modalities=() if modalities == ("text",) else modalities,
+        audio=AudioOutput(fields.audio.voice, fields.audio.format) if fields.audio else None,
+        hints=hints,
+        extra=extra,
+    )
+
+
+def _rest(fields: Json) -> tuple[Json, Json]:
+    """The hints, and what has no place in the canonical form."""
+    if fields.keys() <= _PLAIN:
+        return {}, {}
+    hints: Json = {}
+    extra: Json = {}
+    for name, value in fields.items():
+        if name in _PLAIN or bytes(value) == b"null":
+            continue
+        if name in HINTS or (name == "store" and bytes(value) == b"false"):
+            hints[name] = value
+        else:
+            extra[name] = value
+    return hints, extra
+
+
+def _output(form: _ResponseFormat | None) -> OutputFormat | None:
+    if form is None or form.type == "text":
+        return None
+    if form.type == "json_object":
+        return OutputFormat("json_object")
+    schema = form.json_schema
+    if schema is None:
+        param = "response_format.json_schema"
+        message = f"Missing required parameter: '{param}'."
+        raise ApiError(400, message, code="missing_required_parameter", param=param)
+    shape = None if bytes(schema.schema) == b"null" else schema.schema
+    return OutputFormat("json_schema", shape, schema.name, schema.description, schema.strict)
+
+
+def _reasoning(effort: Effort | None, options: _Reasoning | None) -> ReasoningOptions | None:
+    if options is None:
+        return ReasoningOptions(effort=effort) if effort else None
+    include = None if options.exclude is None else not options.exclude
+    return ReasoningOptions(options.enabled, options.effort or effort, options.max_tokens, options.summary, include)

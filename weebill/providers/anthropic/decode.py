@@ -1,0 +1,201 @@
+"""Anthropic's answers and errors in canonical form.
+
+Blocks of tools that Anthropic runs itself (`HIDDEN`) are passed over: what came of them is in the text and its
+citations, and only Anthropic could do anything with them. Any other block that is not known may be the answer itself,
+and is an error rather than a loss.
+
+Source: https://platform.claude.com/docs/en/api/messages and .../api/errors
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.providers.anthropic.encode import JSON_TOOL
+from weebill.providers.errors import provider_error
+from weebill.wire.anthropic import ERROR_STATUS, ORIGIN, STOP_REASONS, UNREADABLE, StopDetails, UsageReport, citation
+from weebill.wire.conversation import Part, Reasoning, Refusal, Text, ToolUse
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Choice, FinishReason, Reply, Usage
+
+HIDDEN: Final = frozenset(
+    {"server_tool_use", "web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result",
+     "bash_code_execution_tool_result", "text_editor_code_execution_tool_result", "tool_search_tool_result",
+     "mcp_tool_use", "mcp_tool_result"}
+)  # fmt: skip
+_MESSAGE_LIMIT: Final = 2000
+
+
+_NONE: Final = Raw()
+
+
+class UpstreamError(Struct, frozen=True):
+    """The inner object of an error; `type` is one of Anthropic's words, or of who speaks its dialect."""
+
+    type: str | None = None
+    message: str | None = None
+
+
+class Block(Struct, frozen=True):
+    """A block of an answer, whatever its type."""
+
+    type: str
+    text: str | None = None
+    citations: list[Raw] | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+    name: str | None = None
+    # Not `Raw | None`, which takes nothing but null.
+    input: Raw = _NONE
+
+
+class Message(Struct, frozen=True):
+    """An answer; in a stream's first event one that has no content yet."""
+
+    type: str = "message"
+    id: str = ""
+    model: str = ""
+    content: list[Block] | None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: StopDetails | None = None
+    usage: UsageReport | None = None
+    error: UpstreamError | str | None = None
+
+
+class _ErrorBody(Struct, frozen=True):
+    error: UpstreamError | str | None = None
+    message: str | None = None
+
+
+_decode_message = msgspec.json.Decoder(Message).decode
+_decode_error = msgspec.json.Decoder(_ErrorBody).decode
+_format = msgspec.json.format
+
+
+def decode(body: bytes) -> Reply:
+    """The answer in a whole body. Raises ApiError if it holds an error, 502 if it is no answer."""
+    message = read_message(body)
+    parts: list[Part] = []
+    for block in message.content or ():
+        part = _part(block)
+        if part is not None:
+            parts.append(part)
+    reason = finish_reason(message.stop_reason, message.stop_details)
+    refusal = explanation(message.stop_details)
+    if refusal is not None:
+        parts.append(refusal)
+    if reason == "tool_calls" and not any(isinstance(part, ToolUse) for part in parts):
+        # The one call was the answer itself.
+        reason = "stop"
+    usage = message.usage.usage() if message.usage is not None else Usage()
+    return Reply(message.id, message.model, (Choice(tuple(parts), reason, message.stop_sequence),), usage)
+
+
+def read_message(body: bytes) -> Message:
+    """The message in a whole body. Raises ApiError if it holds an error, 502 if it is no message."""
+    try:
+        message = _decode_message(body)
+    except UNREADABLE as error:
+        raise invalid(f"is not a message: {error}") from error
+    if message.error is not None:
+        raise stream_error(message.error)
+    if message.content is None:
+        raise invalid("is not a message: it has no content")
+    return message
+
+
+def invalid(why: str) -> ApiError:
+    """The error for an answer that is none; `why` follows "The upstream's answer"."""
+    return ApiError(502, f"The upstream's answer {why}.", code="upstream_invalid_answer")
+
+
+def finish_reason(reason: str | None, details: StopDetails | None) -> FinishReason:
+    """Why an answer ended. A refusal that has the category of a policy was decided by a filter, not the model."""
+    finish = STOP_REASONS.get(reason or "", "stop")
+    if finish == "refusal" and details is not None and details.category is not None:
+        return "content_filter"
+    return finish
+
+
+def explanation(details: StopDetails | None) -> Refusal | None:
+    """What is said about a refusal."""
+    return Refusal(details.explanation) if details is not None and details.explanation else None
+
+
+def compact(given: Raw) -> str:
+    """A call's input as the text of its arguments."""
+    text = bytes(given)
+    return "{}" if text in (b"", b"null", b"{}") else _format(text, indent=-1).decode()
+
+
+def unknown_block(kind: str) -> ApiError:
+    """The error for a block that nothing is known of."""
+    return invalid(f"has a block of type '{kind}', which cannot be translated")
+
+
+def _part(block: Block) -> Part | None:
+    match block.type:
+        case "text":
+            cited = tuple(citation(raw) for raw in block.citations or ())
+            return Text(block.text, citations=cited) if block.text else None
+        case "tool_use":
+            arguments = compact(block.input)
+            if block.name == JSON_TOOL:
+                return Text(arguments)
+            return ToolUse(block.id or "", block.name or "", arguments)
+        case "thinking":
+            return Reasoning(block.thinking or "", signature=block.signature or None, origin=ORIGIN)
+        case "redacted_thinking":
+            return Reasoning(encrypted=block.data or "", origin=ORIGIN)
+        case kind if kind in HIDDEN:
+            return None
+        case kind:
+            raise unknown_block(kind)
+
+
+# --- Errors.
+
+
+def error(status: int, body: bytes, upstream: str) -> ApiError:
+    """What the client is told of an answer with a status other than 200."""
+    try:
+        decoded = _decode_error(body)
+    except UNREADABLE:
+        return _error(status, None, body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip() or None, upstream)
+    said = decoded.error
+    if isinstance(said, UpstreamError):
+        return _error(status, said.type, said.message, upstream)
+    return _error(status, None, said or decoded.message, upstream)
+
+
+def stream_error(said: UpstreamError | str) -> ApiError:
+    """What the client is told of an error inside a stream, or inside an answer with status 200."""
+    if isinstance(said, str):
+        return _error(502, None, said, "")
+    return _error(ERROR_STATUS.get(said.type or "", 502), said.type, said.message, "")
+
+
+def _error(status: int, kind: str | None, message: str | None, upstream: str) -> ApiError:
+    said = message or ""
+    if status == 400 and "credit balance" in said:
+        # Anthropic's words for an account that is the operator's and has run dry.
+        status = 402
+    code: str | None = None
+    if kind == "not_found_error" and said.startswith("model:"):
+        code = "model_not_found"
+    elif "content filtering policy" in said:
+        code = "content_filter"
+    return provider_error(status, message, upstream, code=code, param=_param(said) if status == 400 else None)
+
+
+def _param(message: str) -> str | None:
+    """The field that a message begins with, as in "messages.0.content: ..." and "max_tokens: ..."."""
+    field, colon, _ = message.partition(": ")
+    plain = field.replace(".", "").replace("_", "")
+    return field if colon and plain.isalnum() and plain.isascii() and field.islower() else None

@@ -1,0 +1,188 @@
+"""Anthropic's API to itself: bytes pass through; only the model's name is put in and the usage picked out.
+
+Source: https://platform.claude.com/docs/en/api/messages
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.providers.anthropic import decode as decoding
+from weebill.providers.anthropic.encode import headers
+from weebill.providers.anthropic.history import own_anthropic
+from weebill.providers.anthropic.stream import cut
+from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
+from weebill.providers.usage import estimate
+from weebill.wire.anthropic import UNREADABLE, UsageReport
+from weebill.wire.call import Call
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Usage
+from weebill.wire.sse import EventSplitter, event_data
+
+_encode = msgspec.json.encode
+_END: Final = b"\n\n"
+_MESSAGE_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+# What events that are to be looked into hold. A quote inside a JSON text is always escaped, so that a model can say
+# none of these; at worst a text that is one of these words alone is looked into for nothing.
+_NEEDLES: Final = (b'"usage"', b'"error"', b"message_stop", b'"stop_reason"')
+
+
+_NONE: Final = Raw()
+
+
+class _Answer(Struct, frozen=True):
+    """The part of a message that is read, and nothing that need not be as it is today."""
+
+    content: Raw = Raw()
+    usage: UsageReport | None = None
+    error: decoding.UpstreamError | str | None = None
+
+
+class _Delta(Struct, frozen=True):
+    stop_reason: str | None = None
+
+
+class _Event(Struct, frozen=True):
+    """The part of an event that is read."""
+
+    type: str = ""
+    message: _Answer | None = None
+    delta: _Delta | None = None
+    usage: UsageReport | None = None
+    error: decoding.UpstreamError | str | None = None
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_event = msgspec.json.Decoder(_Event).decode
+
+
+def _request(call: Call, target: Target, path: bytes) -> UpstreamRequest:
+    fields = {**call.fields, "model": Raw(_encode(target.model))}
+    if "messages" in fields:
+        fields["messages"] = own_anthropic(fields["messages"])
+    given = call.headers
+    version = given.get(b"anthropic-version", b"").decode("latin-1") or None
+    betas = (given.get(b"anthropic-beta", b"").decode("latin-1"), target.options.get("anthropic_beta", ""))
+    return UpstreamRequest(path, _encode(fields), headers(target, betas, version))
+
+
+def count_tokens_request(call: Call, target: Target) -> UpstreamRequest:
+    """The request that has an Anthropic target count the tokens of a prompt; its answer is the client's as it is."""
+    return _request(call, target, b"/messages/count_tokens")
+
+
+class AnthropicRelay:
+    """A `Translator` from Anthropic's API to itself."""
+
+    def encode(self, call: Call, target: Target) -> UpstreamRequest:
+        """The body as it came, but for the model's name and other models' thinking."""
+        return _request(call, target, b"/messages")
+
+    def decode(self, call: Call, body: bytes) -> Answer:
+        """The body as it came, and its usage."""
+        try:
+            message = _decode_answer(body)
+        except UNREADABLE as error:
+            raise decoding.invalid(f"is not a message: {error}") from error
+        if message.error is not None:
+            raise decoding.stream_error(message.error)
+        content = bytes(message.content)
+        if not content.startswith(b"["):
+            raise decoding.invalid("is not a message: it has no content")
+        if message.usage is not None:
+            return Answer(body, message.usage.usage())
+        return Answer(body, estimate(call, completion_bytes=len(content)))
+
+    def stream(self, call: Call) -> ByteStream:
+        return AnthropicRelayStream(call)
+
+    def collect(self, call: Call) -> AnswerCollector | None:
+        return None
+
+    def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+        """The upstream's own error, under a status that blames whom it should."""
+        error = decoding.error(status, body, upstream)
+        error.retry_after = retry_after
+        return error
+
+
+class AnthropicRelayStream:
+    """A `ByteStream` from Anthropic's API to itself."""
+
+    __slots__ = ("_call", "_ended", "_events", "_finished", "_measured", "_report", "_splitter", "error")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._splitter = EventSplitter()
+        self._report: UsageReport | None = None
+        self._measured = False
+        self._finished = False
+        self._ended = False
+        self._events = 0
+        self.error: ApiError | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """As reported; until the last report, what has been generated is estimated at a token for each event."""
+        if self._report is None:
+            return estimate(self._call, completion_tokens=self._events)
+        usage = self._report.usage()
+        if self._measured:
+            return usage
+        generated = max(usage.completion_tokens, self._events)
+        return msgspec.structs.replace(usage, completion_tokens=generated, measured=False)
+
+    def feed(self, data: bytes) -> bytes:
+        """The whole events in `data` and what was left of earlier data."""
+        out: list[bytes] = []
+        for block in self._splitter.feed(data):
+            if self._ended or self.error is not None:
+                break
+            if any(needle in block for needle in _NEEDLES):
+                self.error = self._look_into(event_data(block))
+                if self.error is not None:
+                    break
+            elif b"content_block_delta" in block:
+                self._events += 1
+            out += (block, _END)
+        return b"".join(out)
+
+    def finish(self) -> bytes:
+        """What is left. Raises ApiError 502 if the upstream never said why it stopped."""
+        rest = self._splitter.rest()
+        if rest.startswith(b"{"):
+            # Some servers answer a request for a stream with a plain error.
+            self.error = self._look_into(rest)
+            rest = b""
+        sent = self.feed(rest + _END) if rest else b""
+        if self.error is not None or self._ended:
+            return sent
+        if not self._finished:
+            raise cut()
+        return sent + _MESSAGE_STOP
+
+    def _look_into(self, data: bytes) -> ApiError | None:
+        """Take from an event what the gateway needs; the error if it is one."""
+        try:
+            event = _decode_event(data)
+        except UNREADABLE:
+            # A comment, or an event still to be invented.
+            return None
+        if event.error is not None:
+            return decoding.stream_error(event.error)
+        if event.type == "message_start" and event.message is not None:
+            self._report = event.message.usage
+        elif event.type == "message_delta":
+            self._finished = self._finished or (event.delta is not None and event.delta.stop_reason is not None)
+            if event.usage is not None:
+                self._report = (self._report or UsageReport()).updated(event.usage)
+                self._measured = True
+        elif event.type == "message_stop":
+            self._ended = True
+        return None
+
+
+ANTHROPIC_RELAY: Final = AnthropicRelay()

@@ -1,0 +1,242 @@
+"""Anthropic's streams as canonical events.
+
+Source: https://platform.claude.com/docs/en/build-with-claude/streaming
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.providers.anthropic.decode import (
+    HIDDEN,
+    Block,
+    Message,
+    UpstreamError,
+    compact,
+    explanation,
+    finish_reason,
+    invalid,
+    stream_error,
+    unknown_block,
+)
+from weebill.providers.anthropic.encode import JSON_TOOL
+from weebill.wire.anthropic import ORIGIN, UNREADABLE, StopDetails, UsageReport, citation
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import (
+    CitationAdded,
+    Event,
+    Failed,
+    Finished,
+    ReasoningDelta,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ToolArguments,
+    ToolStarted,
+    UsageReported,
+)
+from weebill.wire.sse import EventSplitter, event_data
+
+_NONE: Final = Raw()
+
+
+class Delta(Struct, frozen=True):
+    """What an event adds, whatever its type."""
+
+    type: str = ""
+    text: str | None = None
+    partial_json: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    citation: Raw = _NONE
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: StopDetails | None = None
+
+
+class StreamEvent(Struct, frozen=True):
+    """An event, whatever its type."""
+
+    type: str = ""
+    message: Message | None = None
+    content_block: Block | None = None
+    delta: Delta | None = None
+    usage: UsageReport | None = None
+    error: UpstreamError | str | None = None
+
+
+_decode_event = msgspec.json.Decoder(StreamEvent).decode
+_NO_DELTA: Final = Delta()
+_NO_USAGE: Final = UsageReport()
+
+
+def cut() -> ApiError:
+    """The error for a stream that just ends."""
+    return ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+
+
+class AnthropicStream:
+    """A `StreamDecoder`.
+
+    The usage in the first event is reported as not measured: of what has been generated it counts the first token.
+    """
+
+    __slots__ = ("_block", "_calls", "_ended", "_failed", "_finished", "_kind", "_open", "_splitter", "_usage")
+
+    def __init__(self) -> None:
+        self._splitter = EventSplitter()
+        self._usage = _NO_USAGE
+        # The part under way: its number, its block's type (or "json" for an answer by way of a tool), and whether
+        # anything of it has been told.
+        self._block = -1
+        self._kind = ""
+        self._open = False
+        self._calls = 0
+        self._finished = False
+        self._ended = False
+        self._failed = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        events: list[Event] = []
+        for block in self._splitter.feed(data):
+            self._take(event_data(block), events)
+        return events
+
+    def finish(self) -> list[Event]:
+        """The rest. Raises ApiError 502 if the upstream never said why it stopped."""
+        events: list[Event] = []
+        rest = self._splitter.rest()
+        if rest.startswith(b"{"):
+            # Some servers answer a request for a stream with a plain error.
+            self._take(rest, events)
+        elif rest:
+            self._take(event_data(rest), events)
+        if not self._finished and not self._failed:
+            raise cut()
+        return events
+
+    def _take(self, data: bytes, events: list[Event]) -> None:
+        if not data or self._ended or self._failed:
+            return
+        try:
+            event = _decode_event(data)
+        except UNREADABLE as error:
+            raise invalid(f"has an event that cannot be read: {error}") from error
+        match event.type:
+            case "content_block_delta":
+                self._delta(event.delta or _NO_DELTA, events)
+            case "content_block_start":
+                self._start_block(event.content_block, events)
+            case "content_block_stop":
+                self._stop_block(events)
+            case "message_start":
+                self._start(event.message or Message(), events)
+            case "message_delta":
+                self._finish(event, events)
+            case "message_stop":
+                self._ended = True
+                if not self._finished:
+                    self._finished = True
+                    events.append(Finished("stop"))
+            case _ if event.error is not None:
+                self._failed = True
+                events.append(Failed(stream_error(event.error)))
+            case _:
+                # "ping", and events still to be invented, which Anthropic asks to be passed over.
+                return
+
+    def _start(self, message: Message, events: list[Event]) -> None:
+        events.append(Started(message.id, message.model))
+        if message.usage is not None:
+            self._usage = message.usage
+            counted = message.usage.usage()
+            events.append(UsageReported(msgspec.structs.replace(counted, measured=False)))
+
+    def _finish(self, event: StreamEvent, events: list[Event]) -> None:
+        delta = event.delta or _NO_DELTA
+        if delta.stop_reason is not None:
+            self._finished = True
+            refusal = explanation(delta.stop_details)
+            if refusal is not None:
+                self._open = False
+                events.append(RefusalDelta(refusal.text, self._told()))
+            reason = finish_reason(delta.stop_reason, delta.stop_details)
+            # The one call may have been the answer itself.
+            answered = reason == "tool_calls" and not self._calls
+            events.append(Finished("stop" if answered else reason, delta.stop_sequence))
+        if event.usage is not None:
+            self._usage = self._usage.updated(event.usage)
+            events.append(UsageReported(self._usage.usage()))
+
+    def _told(self) -> int:
+        """The number of the part under way, of which something is about to be told."""
+        if not self._open:
+            self._open = True
+            self._block += 1
+        return self._block
+
+    def _start_block(self, block: Block | None, events: list[Event]) -> None:
+        if block is None:
+            raise invalid("has a block that is none")
+        self._kind = block.type
+        self._open = False
+        match block.type:
+            case "text":
+                if block.text:
+                    events.append(TextDelta(block.text, self._told()))
+                events.extend(CitationAdded(citation(raw), self._told()) for raw in block.citations or ())
+            case "thinking":
+                if block.thinking or block.signature:
+                    events.append(self._reasoning(block.thinking or "", block.signature or None))
+            case "redacted_thinking":
+                events.append(ReasoningDelta(encrypted=block.data or "", origin=ORIGIN, block=self._told()))
+            case "tool_use":
+                self._start_call(block, events)
+            case kind if kind not in HIDDEN:
+                raise unknown_block(kind)
+
+    def _start_call(self, block: Block, events: list[Event]) -> None:
+        given = compact(block.input)
+        if block.name == JSON_TOOL:
+            self._kind = "json"
+            if given != "{}":
+                events.append(TextDelta(given, self._told()))
+            return
+        self._calls += 1
+        events.append(ToolStarted(block.id or "", block.name or "", self._told()))
+        self._kind = "arguments"
+        if given != "{}":
+            # Some servers send the whole input at once.
+            self._kind = "tool_use"
+            events.append(ToolArguments(given, self._block))
+
+    def _stop_block(self, events: list[Event]) -> None:
+        """End a block; a call or an answer by way of one of which no input has come had none."""
+        if self._kind == "arguments":
+            events.append(ToolArguments("{}", self._block))
+        elif self._kind == "json" and not self._open:
+            events.append(TextDelta("{}", self._told()))
+        self._kind = ""
+
+    def _delta(self, delta: Delta, events: list[Event]) -> None:
+        kind = self._kind
+        if kind == "text":
+            if delta.text:
+                events.append(TextDelta(delta.text, self._told()))
+            elif bytes(delta.citation):
+                events.append(CitationAdded(citation(delta.citation), self._told()))
+        elif kind == "thinking":
+            if delta.thinking or delta.signature:
+                events.append(self._reasoning(delta.thinking or "", delta.signature or None))
+        elif delta.partial_json:
+            if kind == "json":
+                events.append(TextDelta(delta.partial_json, self._told()))
+            elif kind in ("arguments", "tool_use"):
+                self._kind = "tool_use"
+                events.append(ToolArguments(delta.partial_json, self._block))
+
+    def _reasoning(self, text: str, signature: str | None) -> ReasoningDelta:
+        return ReasoningDelta(text, signature, origin=ORIGIN, block=self._told())

@@ -1,0 +1,240 @@
+"""Answers in the format of Bedrock's Converse API, whole, and what its answers and streams share.
+
+Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html#API_runtime_Converse_ResponseSyntax
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.providers.bedrock.encode import FAMILY
+from weebill.providers.bedrock.models import JSON_TOOL
+from weebill.providers.errors import provider_error
+from weebill.wire.conversation import Citation, Image, Part, Reasoning, Text, ToolUse
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Choice, FinishReason, Reply, Usage
+
+_FINISHES: Final[dict[str, FinishReason]] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "guardrail_intervened": "content_filter",
+    "content_filtered": "content_filter",
+}
+# Reasons that leave no answer: what the model said cannot be read.
+_FAILURES: Final = frozenset({"malformed_model_output", "malformed_tool_use"})
+# Of exceptions, by their names in a stream. Those that are the model's own fault are Bedrock's 424.
+_STATUSES: Final = {
+    "internalServerException": 500,
+    "modelStreamErrorException": 424,
+    "modelTimeoutException": 408,
+    "serviceUnavailableException": 503,
+    "throttlingException": 429,
+    "validationException": 400,
+}
+_MODEL_FAILED: Final = 424
+_UNKNOWN_MODEL: Final = "model identifier is invalid"
+_MESSAGE_LIMIT: Final = 2000
+_NO_ARGUMENTS: Final = Raw(b"{}")
+_format: Final = msgspec.json.format
+
+
+class TokenUsage(Struct, frozen=True, rename="camel"):
+    """`inputTokens` are those that came neither from the cache nor into it."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_write_input_tokens: int | None = None
+
+    def usage(self) -> Usage:
+        """The report as usage."""
+        read, written = self.cache_read_input_tokens or 0, self.cache_write_input_tokens or 0
+        prompt = (self.input_tokens or 0) + read + written
+        return Usage.reported(prompt, self.output_tokens or 0, cached=read, cache_write=written)
+
+
+class ModelFields(Struct, frozen=True):
+    """What was asked for of the model's own answer."""
+
+    stop_sequence: str | None = None
+
+
+class _ReasoningText(Struct, frozen=True):
+    text: str = ""
+    signature: str | None = None
+
+
+class _ReasoningContent(Struct, frozen=True, rename="camel"):
+    reasoning_text: _ReasoningText | None = None
+    redacted_content: str | None = None
+
+
+class _ToolUse(Struct, frozen=True, rename="camel"):
+    tool_use_id: str
+    name: str
+    # Not `Raw | None`, which takes nothing but null.
+    input: Raw = _NO_ARGUMENTS
+
+
+class ImageSource(Struct, frozen=True):
+    """`bytes` is base64."""
+
+    bytes: str | None = None
+
+
+class _ImageBlock(Struct, frozen=True):
+    format: str
+    source: ImageSource | None = None
+
+
+class _TextPiece(Struct, frozen=True):
+    text: str = ""
+
+
+class _CitationsContent(Struct, frozen=True):
+    content: list[_TextPiece] = []
+    citations: list[Raw] = []
+
+
+class _Block(Struct, frozen=True, rename="camel"):
+    text: str | None = None
+    tool_use: _ToolUse | None = None
+    reasoning_content: _ReasoningContent | None = None
+    citations_content: _CitationsContent | None = None
+    image: _ImageBlock | None = None
+
+
+class _Message(Struct, frozen=True):
+    content: list[_Block] = []
+
+
+class _Output(Struct, frozen=True):
+    message: _Message
+
+
+class _Converse(Struct, frozen=True, rename="camel"):
+    output: _Output | None = None
+    stop_reason: str | None = None
+    usage: TokenUsage | None = None
+    additional_model_response_fields: ModelFields | None = None
+    message: str | None = None
+
+
+class _Web(Struct, frozen=True):
+    url: str | None = None
+
+
+class _Location(Struct, frozen=True):
+    web: _Web | None = None
+
+
+class _Citation(Struct, frozen=True, rename="camel"):
+    title: str | None = None
+    source_content: list[_TextPiece] | None = None
+    location: _Location | None = None
+
+
+class _Error(Struct, frozen=True, rename={"message": "message", "capital": "Message"}):
+    message: str | None = None
+    capital: str | None = None
+
+
+_decode_answer: Final = msgspec.json.Decoder(_Converse).decode
+_decode_citation: Final = msgspec.json.Decoder(_Citation).decode
+_decode_error: Final = msgspec.json.Decoder(_Error).decode
+
+
+def decode_reply(body: bytes) -> Reply:
+    """The answer in a whole body. Raises ApiError for an error in it, 502 if it is no answer."""
+    try:
+        answer = _decode_answer(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise not_an_answer(str(error)) from error
+    if answer.output is None:
+        raise provider_error(200, answer.message, "") if answer.message else not_an_answer("it has no output")
+    parts: list[Part] = []
+    called = False
+    for block in answer.output.message.content:
+        part = _part(block)
+        if part is not None:
+            parts.append(part)
+            called = called or isinstance(part, ToolUse)
+    fields = answer.additional_model_response_fields
+    stop_sequence = fields.stop_sequence if fields is not None else None
+    finish = finish_of(answer.stop_reason, called)
+    usage = answer.usage.usage() if answer.usage is not None else Usage()
+    return Reply("", "", (Choice(tuple(parts), finish, stop_sequence),), usage)
+
+
+def _part(block: _Block) -> Part | None:
+    """What a block says; None for what is not for the client, such as what Bedrock's own tools gave."""
+    if block.text is not None:
+        return Text(block.text) if block.text else None
+    if block.tool_use is not None:
+        used = block.tool_use
+        arguments = _format(bytes(used.input), indent=-1).decode()
+        return Text(arguments) if used.name == JSON_TOOL else ToolUse(used.tool_use_id, used.name, arguments)
+    if block.reasoning_content is not None:
+        thought = block.reasoning_content
+        if thought.redacted_content is not None:
+            return Reasoning(encrypted=thought.redacted_content, origin=FAMILY)
+        text = thought.reasoning_text or _ReasoningText()
+        return Reasoning(text.text, text.signature, origin=FAMILY)
+    if block.citations_content is not None:
+        cited = block.citations_content
+        text_said = "".join([piece.text for piece in cited.content])
+        return Text(text_said, citations=tuple([citation(raw) for raw in cited.citations]))
+    if block.image is not None and block.image.source is not None:
+        return image(block.image.format, block.image.source.bytes or "")
+    return None
+
+
+def image(form: str, data: str) -> Image:
+    """An image that a model made; `data` is base64."""
+    return Image(data=data, media_type=f"image/{form}")
+
+
+def citation(raw: Raw) -> Citation:
+    """A citation of the text it comes with."""
+    cited = _decode_citation(raw)
+    url = cited.location.web.url if cited.location is not None and cited.location.web is not None else None
+    quoted = "".join([piece.text for piece in cited.source_content or ()])
+    return Citation(url=url, title=cited.title, quote=quoted or None, origin=FAMILY, raw=Raw(bytes(raw)))
+
+
+def finish_of(reason: str | None, called: bool) -> FinishReason:
+    """Why an answer ended; `called` is whether the client's tools are called. Raises ApiError if it is unusable."""
+    if reason in _FAILURES:
+        raise ApiError(502, f"The model's answer cannot be read ({reason}).", code="upstream_invalid_answer")
+    if reason == "tool_use" and not called:
+        return "stop"  # The tool that stands for the output's schema.
+    return _FINISHES.get(reason or "", "stop")
+
+
+def exception_error(name: str, payload: bytes) -> ApiError:
+    """What the client is told of an exception inside a stream, by its name."""
+    return body_error(_STATUSES.get(name, 500), payload, "")
+
+
+def body_error(status: int, body: bytes, upstream: str) -> ApiError:
+    """What the client is told of an answer with a status other than 200."""
+    try:
+        decoded = _decode_error(body)
+        message = decoded.message or decoded.capital
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        message = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
+    if status == 400 and _UNKNOWN_MODEL in (message or "").lower():
+        return provider_error(404, message, upstream, code="model_not_found")
+    # What the model does wrong is no fault of the client's.
+    return provider_error(502 if status == _MODEL_FAILED else status, message or None, upstream)
+
+
+def not_an_answer(why: str) -> ApiError:
+    """For what an upstream sent instead of an answer."""
+    return ApiError(502, f"The upstream's answer is not Bedrock's: {why}.", code="upstream_invalid_answer")

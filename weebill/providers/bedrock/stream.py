@@ -1,0 +1,256 @@
+"""Streams in the format of Bedrock's ConverseStream API.
+
+Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from weebill.providers.bedrock.decode import (
+    ImageSource,
+    ModelFields,
+    TokenUsage,
+    citation,
+    exception_error,
+    finish_of,
+    image,
+    not_an_answer,
+)
+from weebill.providers.bedrock.encode import FAMILY
+from weebill.providers.bedrock.models import JSON_TOOL
+from weebill.providers.errors import provider_error
+from weebill.wire.errors import ApiError
+from weebill.wire.eventstream import Frame, FrameDecoder
+from weebill.wire.reply import (
+    CitationAdded,
+    Event,
+    Failed,
+    Finished,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    ToolArguments,
+    ToolStarted,
+    UsageReported,
+    WholePart,
+)
+
+
+class _ToolInput(Struct, frozen=True):
+    input: str = ""
+
+
+class _ReasoningPiece(Struct, frozen=True, rename="camel"):
+    text: str | None = None
+    signature: str | None = None
+    redacted_content: str | None = None
+
+
+class _ImagePiece(Struct, frozen=True):
+    source: ImageSource | None = None
+
+
+class _Delta(Struct, frozen=True, rename="camel"):
+    text: str | None = None
+    tool_use: _ToolInput | None = None
+    reasoning_content: _ReasoningPiece | None = None
+    # Not `Raw | None`, which takes nothing but null.
+    citation: Raw | UnsetType = UNSET
+    image: _ImagePiece | None = None
+
+
+class _BlockDelta(Struct, frozen=True, rename="camel"):
+    delta: _Delta
+    content_block_index: int = 0
+
+
+class _ToolStart(Struct, frozen=True, rename="camel"):
+    tool_use_id: str
+    name: str
+
+
+class _ImageStart(Struct, frozen=True):
+    format: str
+
+
+class _Start(Struct, frozen=True, rename="camel"):
+    tool_use: _ToolStart | None = None
+    image: _ImageStart | None = None
+
+
+class _BlockStart(Struct, frozen=True, rename="camel"):
+    start: _Start
+    content_block_index: int = 0
+
+
+class _MessageStop(Struct, frozen=True, rename="camel"):
+    stop_reason: str | None = None
+    additional_model_response_fields: ModelFields | None = None
+
+
+class _Metadata(Struct, frozen=True):
+    usage: TokenUsage | None = None
+
+
+_decode_delta: Final = msgspec.json.Decoder(_BlockDelta).decode
+_decode_start: Final = msgspec.json.Decoder(_BlockStart).decode
+_decode_stop: Final = msgspec.json.Decoder(_MessageStop).decode
+_decode_metadata: Final = msgspec.json.Decoder(_Metadata).decode
+
+
+class BedrockStream:
+    """A `StreamDecoder`."""
+
+    __slots__ = (
+        "_block",
+        "_called",
+        "_failed",
+        "_frames",
+        "_image",
+        "_index",
+        "_json",
+        "_missing",
+        "_pieces",
+        "_stopped",
+    )
+
+    def __init__(self) -> None:
+        self._frames = FrameDecoder()
+        self._block = -1
+        self._index = -1
+        self._json = -1
+        """The index of the block that is the answer's JSON, as a tool's arguments."""
+        self._missing = False
+        """Whether the call under way has no arguments yet."""
+        self._image = ""
+        self._pieces: list[bytes] = []
+        self._called = False
+        self._stopped = False
+        self._failed = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that `data` completes. Raises ApiError 502 on a damaged frame or one that cannot be read."""
+        events: list[Event] = []
+        for frame in self._frames.feed(data):
+            try:
+                self._read(frame, events)
+            except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+                raise not_an_answer(str(error)) from error
+            if self._failed:
+                break
+        return events
+
+    def finish(self) -> list[Event]:
+        """Nothing. Raises ApiError 502 if the upstream never said that it had finished."""
+        if not self._stopped and not self._failed:
+            raise ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+        return []
+
+    def _read(self, frame: Frame, events: list[Event]) -> None:
+        headers, payload = frame
+        read = _READERS.get(headers.get(":event-type"))
+        if read is not None:
+            read(self, payload, events)
+        elif headers.get(":message-type") == "exception":
+            self._fail(exception_error(str(headers.get(":exception-type", "")), payload), events)
+        elif headers.get(":message-type") == "error":
+            message = headers.get(":error-message") or headers.get(":error-code")
+            self._fail(provider_error(500, str(message) if message else None, ""), events)
+
+    def _fail(self, error: ApiError, events: list[Event]) -> None:
+        self._failed = True
+        events.append(Failed(error))
+
+    def _read_message_start(self, payload: bytes, events: list[Event]) -> None:
+        events.append(Started("", ""))
+
+    def _open(self, index: int) -> None:
+        """Begin a part with the first thing that is said of the block of that index."""
+        self._index = index
+        self._block += 1
+
+    def _read_start(self, payload: bytes, events: list[Event]) -> None:
+        started = _decode_start(payload)
+        tool = started.start.tool_use
+        if tool is not None:
+            self._open(started.content_block_index)
+            if tool.name == JSON_TOOL:
+                self._json = started.content_block_index
+            else:
+                self._called = self._missing = True
+                events.append(ToolStarted(tool.tool_use_id, tool.name, self._block))
+        elif started.start.image is not None:
+            self._open(started.content_block_index)
+            self._image, self._pieces = started.start.image.format, []
+
+    def _read_delta(self, payload: bytes, events: list[Event]) -> None:
+        piece = _decode_delta(payload)
+        delta, index = piece.delta, piece.content_block_index
+        if delta.text is not None:
+            if delta.text:
+                if index != self._index:
+                    self._open(index)
+                events.append(TextDelta(delta.text, self._block))
+        elif delta.tool_use is not None:
+            arguments = delta.tool_use.input
+            if arguments and index == self._json:
+                events.append(TextDelta(arguments, self._block))
+            elif arguments and index == self._index:
+                self._missing = False
+                events.append(ToolArguments(arguments, self._block))
+        elif delta.reasoning_content is not None:
+            if index != self._index:
+                self._open(index)
+            thought = delta.reasoning_content
+            events.append(
+                ReasoningDelta(
+                    thought.text or "", thought.signature, thought.redacted_content, None, FAMILY, self._block
+                )
+            )
+        elif delta.citation is not UNSET:
+            if index != self._index:
+                self._open(index)
+            events.append(CitationAdded(citation(delta.citation), self._block))
+        elif delta.image is not None and delta.image.source is not None and delta.image.source.bytes:
+            self._pieces.append(b64decode(delta.image.source.bytes))
+
+    def _read_block_stop(self, payload: bytes, events: list[Event]) -> None:
+        if self._missing:
+            self._missing = False
+            events.append(ToolArguments("{}", self._block))
+        if self._image:
+            data = b64encode(b"".join(self._pieces)).decode()
+            events.append(WholePart(image(self._image, data), self._block))
+            self._image, self._pieces = "", []
+
+    def _read_stop(self, payload: bytes, events: list[Event]) -> None:
+        stop = _decode_stop(payload)
+        try:
+            finish = finish_of(stop.stop_reason, self._called)
+        except ApiError as error:
+            self._fail(error, events)
+            return
+        self._stopped = True
+        fields = stop.additional_model_response_fields
+        events.append(Finished(finish, fields.stop_sequence if fields is not None else None))
+
+    def _read_metadata(self, payload: bytes, events: list[Event]) -> None:
+        usage = _decode_metadata(payload).usage
+        if usage is not None:
+            events.append(UsageReported(usage.usage()))
+
+
+_READERS: Final[dict[object, Callable[[BedrockStream, bytes, list[Event]], None]]] = {
+    "messageStart": BedrockStream._read_message_start,
+    "contentBlockStart": BedrockStream._read_start,
+    "contentBlockDelta": BedrockStream._read_delta,
+    "contentBlockStop": BedrockStream._read_block_stop,
+    "messageStop": BedrockStream._read_stop,
+    "metadata": BedrockStream._read_metadata,
+}

@@ -1,0 +1,1 @@
+"""The engine hosts of this machine: OpenAI's dialect with quirks."""

@@ -1,0 +1,98 @@
+"""llama.cpp's server for APIs other than OpenAI's: a conversation becomes a chat call, which `llamacpp` sees to.
+
+So tools, grammars and all that is refused are the same, whatever the client speaks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from weebill.providers.base import Dialect, StreamDecoder, Target, Unsupported, UpstreamRequest
+from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
+from weebill.providers.openai import decode as openai_decode
+from weebill.providers.openai import encode as openai_encode
+from weebill.providers.openai.events import ChatDecoder
+from weebill.wire.call import Call
+from weebill.wire.conversation import Conversation, Text, Turn
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Event, Failed, Reply, UsageReported
+from weebill.wire.requests import decode_chat
+
+_NOWHERE: Final = Target(model="llama.cpp")
+_ANY: Final = Conversation(turns=(Turn("user", (Text(""),)),))
+_SUPPORTED: Final = frozenset(Conversation.__struct_fields__) - {"modalities", "audio", "reasoning", "extra"}
+_WHAT: Final = "This model does not support "
+_HEAD: Final = re.compile(r"\w+")
+
+
+class LlamaCppDialect:
+    """A `Dialect` whose upstream is to be asked for streams alone."""
+
+    family = "llamacpp"
+    supported = _SUPPORTED
+
+    def encode(self, conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
+        """The request, always for a stream. Raises Unsupported."""
+        call = chat_call(conversation, target)
+        try:
+            return LLAMACPP_RELAY.encode(call, target)
+        except ApiError as error:
+            head = _HEAD.match(error.detail.param or "")
+            name = head.group() if head else ""
+            what = error.detail.message.removeprefix(_WHAT).rstrip(".")
+            raise Unsupported(openai_encode.CANONICAL.get(name, name), what) from error
+
+    def decode(self, body: bytes) -> Reply:
+        return openai_decode.decode(body)
+
+    def stream(self) -> StreamDecoder:
+        """For an answer to a request without tools."""
+        return self.stream_for(_ANY)
+
+    def stream_for(self, conversation: Conversation) -> StreamDecoder:
+        """For the answer to `conversation`, whose tools are what its text is searched for."""
+        return LlamaCppDecoder(chat_call(conversation, _NOWHERE))
+
+    def error(self, status: int, body: bytes, upstream: str) -> ApiError:
+        return LLAMACPP_RELAY.error(chat_call(_ANY, _NOWHERE), status, body, None, upstream)
+
+
+LLAMACPP_DIALECT: Final[Dialect] = LlamaCppDialect()
+
+
+def chat_call(conversation: Conversation, target: Target) -> Call:
+    """A streamed Chat Completions call that asks the same. Raises Unsupported."""
+    return decode_chat(msgspec.json.encode(openai_encode.fields(conversation, target, stream=True)))
+
+
+class LlamaCppDecoder:
+    """A `StreamDecoder` over what the chat relay makes of the stream."""
+
+    def __init__(self, call: Call) -> None:
+        self._relay = LLAMACPP_RELAY.stream(call)
+        self._decoder = ChatDecoder()
+
+    def feed(self, data: bytes) -> Sequence[Event]:
+        """The events that `data` completes."""
+        return self._events(self._relay.feed(data))
+
+    def finish(self) -> Sequence[Event]:
+        """The last events. Raises ApiError 502 if the stream was cut."""
+        last = self._events(self._relay.finish())
+        if last and isinstance(last[-1], Failed):
+            return last
+        return [*last, *self._decoder.finish()]
+
+    def _events(self, data: bytes) -> list[Event]:
+        # Each choice's usage comes by itself; the relay knows the sum.
+        events: list[Event] = [
+            UsageReported(self._relay.usage) if isinstance(event, UsageReported) else event
+            for event in self._decoder.feed(data)
+        ]
+        if self._relay.error is not None:
+            events.append(Failed(self._relay.error))
+        return events

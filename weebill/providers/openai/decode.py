@@ -1,0 +1,276 @@
+"""Whole answers of Chat Completions in canonical form, and the words for why they ended.
+
+Tolerant: what a provider adds is passed over, what it leaves out is made up for.
+
+Source: https://platform.openai.com/docs/api-reference/chat/object
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.providers.openai.errors import ErrorDetail, inner_error
+from weebill.providers.openai.messages import FAMILY, UNKNOWN_FORMAT
+from weebill.wire.conversation import Audio, Citation, Part, Reasoning, Refusal, Text, ToolUse
+from weebill.wire.errors import ApiError
+from weebill.wire.openai_chat import (
+    Annotation,
+    ExtraContent,
+    ImagePart,
+    ReasoningDetail,
+    UsageReport,
+    citation_of,
+    image_of,
+    reasoning_of,
+)
+from weebill.wire.reply import Choice, FinishReason, Reply, Usage
+
+# Every provider's words for why an answer ended, in lower case. What is not here is taken for a plain end.
+# Sources: https://api-docs.deepseek.com/api/create-chat-completion, https://docs.mistral.ai/api,
+# https://docs.together.ai/reference/chat-completions, https://docs.bigmodel.cn/api-reference, https://docs.vllm.ai
+FINISH_REASONS: Final[dict[str, FinishReason]] = {
+    "stop": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+    "model_context_window_exceeded": "length",
+    "insufficient_system_resource": "length",
+    "tool_calls": "tool_calls",
+    "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+    "safety": "content_filter",
+    "recitation": "content_filter",
+    "prohibited_content": "content_filter",
+    "sensitive": "content_filter",
+    "refusal": "refusal",
+    "pause_turn": "pause",
+}
+# Those that say that the provider failed, and the answer is none.
+_FAILURES: Final = frozenset({"error", "network_error", "abort"})
+# How base64 of each format begins.
+_AUDIO_FORMATS: Final = (("UklGR", "wav"), ("SUQz", "mp3"), ("//", "mp3"), ("T2dn", "opus"), ("ZkxhQ", "flac"))
+
+
+class Function(Struct, frozen=True):
+    """`function` of a tool call, whole or a piece; some providers give the arguments as an object."""
+
+    name: str | None = None
+    arguments: str | dict[str, Raw] | None = None
+
+    def text(self) -> str:
+        """The arguments' JSON text, "" if there are none."""
+        if self.arguments is None or isinstance(self.arguments, str):
+            return self.arguments or ""
+        return msgspec.json.encode(self.arguments).decode()
+
+
+class ToolCall(Struct, frozen=True):
+    """An entry of `tool_calls`, whole or a piece; in streams some providers leave out `index`, some `id`."""
+
+    index: int | None = None
+    id: str | None = None
+    function: Function | None = None
+    extra_content: ExtraContent | None = None
+
+
+class _Piece(Struct, frozen=True):
+    """A piece of content as Mistral gives it: text, or `thinking` made of texts."""
+
+    type: str = "text"
+    text: str | None = None
+    thinking: list[_Piece] | None = None
+
+
+class AudioAnswer(Struct, frozen=True):
+    """`audio`, whole or a piece."""
+
+    id: str | None = None
+    data: str | None = None
+    transcript: str | None = None
+
+
+class Message(Struct, frozen=True):
+    """What a choice says, as `message` or as `delta`."""
+
+    content: str | list[_Piece] | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[ReasoningDetail] | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: Function | None = None
+    annotations: list[Annotation] | None = None
+    images: list[ImagePart] | None = None
+    audio: AudioAnswer | None = None
+
+    def texts(self) -> tuple[str, str]:
+        """What it says, and the reasoning before it."""
+        thought = self.reasoning_content or self.reasoning or ""
+        if self.content is None or isinstance(self.content, str):
+            return self.content or "", thought
+        said = "".join([piece.text or "" for piece in self.content if piece.thinking is None])
+        return said, thought + "".join([inner.text or "" for piece in self.content for inner in piece.thinking or ()])
+
+    def calls(self) -> Sequence[ToolCall]:
+        """The tool calls, an old function call among them."""
+        if self.function_call is not None:
+            return [ToolCall(0, None, self.function_call)]
+        return self.tool_calls or ()
+
+
+class LogprobsReport(Struct, frozen=True):
+    """`logprobs`."""
+
+    content: list[Raw] | None = None
+
+
+class SearchResult(Struct, frozen=True):
+    """An entry of Perplexity's `search_results`: a source of the whole answer."""
+
+    url: str | None = None
+    title: str | None = None
+
+    def citation(self) -> Citation:
+        """The same as a citation."""
+        return Citation(self.url, self.title)
+
+
+class _Choice(Struct, frozen=True):
+    index: int | None = None
+    message: Message = Message()
+    finish_reason: str | None = None
+    stop_reason: str | int | None = None
+    logprobs: LogprobsReport | None = None
+    error: ErrorDetail | str | None = None
+
+
+class _Completion(Struct, frozen=True):
+    id: str | None = None
+    model: str | None = None
+    created: int | float | None = None
+    choices: list[_Choice] | None = None
+    usage: UsageReport | None = None
+    search_results: list[SearchResult] | None = None
+    error: ErrorDetail | str | None = None
+
+
+_decode = msgspec.json.Decoder(_Completion).decode
+
+
+def decode(body: bytes) -> Reply:
+    """The answer in a whole body. Raises ApiError if it holds an error, 502 if it is no answer."""
+    try:
+        completion = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise not_a_completion(str(error)) from error
+    if completion.error is not None:
+        raise inner_error(completion.error)
+    if not completion.choices:
+        raise not_a_completion("it has no choices")
+    identity = completion.id or ""
+    choices = sorted(completion.choices, key=lambda choice: choice.index or 0)
+    usage = completion.usage.usage() if completion.usage else Usage()
+    found = tuple([result.citation() for result in completion.search_results or ()])
+    return Reply(
+        identity,
+        completion.model or "",
+        tuple([_choice(choice, identity, found) for choice in choices]),
+        usage,
+        int(completion.created or 0),
+    )
+
+
+def not_a_completion(reason: str) -> ApiError:
+    """The error for what an upstream sent instead of an answer."""
+    return ApiError(502, f"The upstream's answer is not a completion: {reason}.", code="upstream_invalid_answer")
+
+
+def finish_reason(word: str, *, called: bool, refused: bool) -> FinishReason:
+    """Why a choice ended. Raises ApiError 502 where the word says that the provider failed.
+
+    `called` and `refused` say what it holds: some providers say "stop" after tool calls, as OpenAI after a refusal.
+    """
+    word = word.lower()
+    if word in _FAILURES:
+        raise ApiError(502, f"The upstream ended the answer with '{word}'.", code="upstream_error")
+    reason = FINISH_REASONS.get(word, "stop")
+    if reason == "stop":
+        return "tool_calls" if called else "refusal" if refused else "stop"
+    return reason
+
+
+def call_id(answer: str, choice: int, number: int) -> str:
+    """The id of a call whose provider gave it none, made of the answer's so that the same bytes give the same."""
+    return f"call_{answer.rpartition('-')[2] or 'answer'}_{choice}_{number}"
+
+
+def audio_format(data: str) -> str:
+    """The format of sound in base64, by how it begins; raw samples begin in no way of their own."""
+    return next((name for start, name in _AUDIO_FORMATS if data.startswith(start)), "pcm16")
+
+
+def joined_base64(pieces: list[str]) -> str:
+    """Pieces of base64, each complete in itself, as one. Raises ApiError 502 if one is none."""
+    if len(pieces) == 1:
+        return pieces[0]
+    try:
+        return base64.b64encode(b"".join([base64.b64decode(piece) for piece in pieces])).decode()
+    except binascii.Error as error:
+        raise not_a_completion(f"its audio is not base64: {error}") from error
+
+
+def citations(annotations: list[Annotation] | None) -> tuple[Citation, ...]:
+    """The citations among `annotations`."""
+    return tuple([cited for each in annotations or () if (cited := citation_of(each)) is not None])
+
+
+def _choice(choice: _Choice, answer: str, found: tuple[Citation, ...]) -> Choice:
+    if choice.error is not None:
+        raise inner_error(choice.error)
+    message, index = choice.message, choice.index or 0
+    parts: list[Part] = []
+    text, thought = message.texts()
+    if message.reasoning_details:
+        parts += reasoning_of(message.reasoning_details, UNKNOWN_FORMAT)
+    elif thought:
+        parts.append(Reasoning(thought, origin=FAMILY))
+    if text:
+        parts.append(Text(text, citations=citations(message.annotations) + found))
+    parts += [image_of(image.image_url) for image in message.images or ()]
+    if message.audio is not None:
+        data = message.audio.data or ""
+        parts.append(Audio(data, audio_format(data), message.audio.transcript, message.audio.id))
+    calls = message.calls()
+    parts += [_tool_use(call, call_id(answer, index, at)) for at, call in enumerate(calls)]
+    if message.refusal:
+        parts.append(Refusal(message.refusal))
+    reason = finish_reason(choice.finish_reason or "", called=bool(calls), refused=bool(message.refusal))
+    stopped_by = choice.stop_reason if isinstance(choice.stop_reason, str) else None
+    entries = choice.logprobs.content if choice.logprobs else None
+    return Choice(tuple(parts), reason, stopped_by, None if entries is None else tuple(entries))
+
+
+def _tool_use(call: ToolCall, default_id: str) -> ToolUse:
+    function = call.function or Function()
+    signature, origin = signature_of(call)
+    return ToolUse(call.id or default_id, function.name or "", function.text() or "{}", signature, origin)
+
+
+def signature_of(call: ToolCall) -> tuple[str | None, str]:
+    """A call's signature and its origin."""
+    google = call.extra_content.google if call.extra_content else None
+    if google is None or google.thought_signature is None:
+        return None, ""
+    return google.thought_signature, FAMILY

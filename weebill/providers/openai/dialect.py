@@ -1,0 +1,45 @@
+"""Chat Completions as an outbound dialect: for OpenAI, and for all who speak it, with their quirks as data.
+
+Source: https://platform.openai.com/docs/api-reference/chat
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from weebill.providers.base import Dialect, StreamDecoder, Target, UpstreamRequest
+from weebill.providers.openai import decode as openai_decode
+from weebill.providers.openai import encode as openai_encode
+from weebill.providers.openai.errors import body_error
+from weebill.providers.openai.events import ChatDecoder
+from weebill.providers.openai.messages import FAMILY
+from weebill.wire.conversation import Conversation
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Reply
+
+CHAT_PATH: Final = b"/chat/completions"
+_encode = msgspec.json.encode
+
+
+class OpenAIChatDialect:
+    """A `Dialect`."""
+
+    family = FAMILY
+    supported = frozenset(Conversation.__struct_fields__)
+
+    def encode(self, conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
+        return UpstreamRequest(CHAT_PATH, _encode(openai_encode.fields(conversation, target, stream=stream)))
+
+    def decode(self, body: bytes) -> Reply:
+        return openai_decode.decode(body)
+
+    def stream(self) -> StreamDecoder:
+        return ChatDecoder()
+
+    def error(self, status: int, body: bytes, upstream: str) -> ApiError:
+        return body_error(status, body, upstream)
+
+
+OPENAI_CHAT: Final[Dialect] = OpenAIChatDialect()

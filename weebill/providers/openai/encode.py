@@ -1,0 +1,185 @@
+"""Canonical requests as Chat Completions.
+
+Source: https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from weebill.providers.base import Target, Unsupported
+from weebill.providers.openai.messages import messages
+from weebill.providers.openai.quirks import renamed
+from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Tool
+
+Fields = dict[str, object]
+
+# Fields whose names and values are the same on both sides.
+_SAME: Final = (
+    "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "seed",
+    "n", "logprobs", "top_logprobs", "logit_bias",
+)  # fmt: skip
+# What the canonical form calls the fields of Chat Completions, where the names differ.
+CANONICAL: Final = {
+    "messages": "turns",
+    "max_completion_tokens": "max_tokens",
+    "response_format": "output",
+    "reasoning_effort": "reasoning",
+    "parallel_tool_calls": "tool_choice",
+}
+# Fields of Chat Completions that have no place in the canonical form; others of that kind are of another API.
+_EXTRA: Final = frozenset({"verbosity", "prediction", "web_search_options", "moderation", "store"})
+_HINTS: Final = ("user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
+_SERVICE_TIERS: Final = frozenset({b'"auto"', b'"default"', b'"flex"', b'"scale"', b'"priority"', b'"fast"'})
+# Google's table for the two ways to say how much to think, read the other way.
+# Source: https://ai.google.dev/gemini-api/docs/openai#thinking
+_EFFORTS: Final = ((1024, "low"), (8192, "medium"))
+_WITH_USAGE: Final = Raw(b'{"include_usage":true}')
+
+
+class _Name(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _NamedChoice(msgspec.Struct, frozen=True):
+    function: _Name
+    type: str = "function"
+
+
+class _Function(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str
+    description: str | None = None
+    parameters: Raw | None = None
+    strict: bool | None = None
+
+
+class _Tool(msgspec.Struct, frozen=True):
+    function: _Function
+    type: str = "function"
+
+
+class _JsonSchema(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str
+    schema: Raw | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+class _ResponseFormat(msgspec.Struct, frozen=True, omit_defaults=True):
+    type: str
+    json_schema: _JsonSchema | None = None
+
+
+class _Audio(msgspec.Struct, frozen=True):
+    voice: str
+    format: str
+
+
+class _AnthropicMetadata(msgspec.Struct, frozen=True):
+    user_id: str | None = None
+
+
+def fields(conversation: Conversation, target: Target, *, stream: bool) -> Fields:
+    """The body's fields. Raises Unsupported."""
+    body: Fields = {"model": target.model, "messages": messages(conversation.turns, target)}
+    for name in _SAME:
+        value = getattr(conversation, name)
+        if value is not None:
+            body[name] = value
+    if conversation.max_tokens is not None:
+        body["max_completion_tokens"] = conversation.max_tokens
+    if conversation.stop:
+        body["stop"] = conversation.stop
+    if conversation.tools:
+        _put_tools(conversation, body)
+    if conversation.output is not None:
+        body["response_format"] = _response_format(conversation.output)
+    if conversation.reasoning is not None:
+        effort = _effort(conversation.reasoning)
+        if effort is not None:
+            body["reasoning_effort"] = effort
+    if conversation.modalities:
+        body["modalities"] = conversation.modalities
+    if conversation.audio is not None:
+        body["audio"] = _Audio(conversation.audio.voice, conversation.audio.format)
+    for name, extra in conversation.extra.items():
+        if name not in _EXTRA:
+            raise Unsupported(name, f"'{name}'")
+        body[name] = extra
+    if conversation.hints:
+        _put_hints(conversation, body, target)
+    if stream:
+        body["stream"] = True
+        if target.quirks.stream_usage:
+            body["stream_options"] = _WITH_USAGE
+    if target.quirks.refuse:
+        _refuse(body, target)
+    return renamed(body, target.quirks) if target.quirks.rename else body
+
+
+def _put_tools(conversation: Conversation, body: Fields) -> None:
+    tools, choice = conversation.tools, conversation.tool_choice
+    if choice is not None:
+        named = choice.mode == "required" and len(choice.names) == 1
+        if choice.names and not named:
+            # Not every provider knows `allowed_tools`; what is not shown cannot be called with any of them.
+            tools = tuple(tool for tool in tools if tool.name in choice.names)
+        body["tool_choice"] = _NamedChoice(_Name(choice.names[0])) if named else choice.mode
+        if choice.parallel is not None:
+            body["parallel_tool_calls"] = choice.parallel
+    body["tools"] = [_tool(tool) for tool in tools]
+
+
+def _tool(tool: Tool) -> _Tool:
+    return _Tool(_Function(tool.name, tool.description, tool.parameters, tool.strict))
+
+
+def _response_format(output: OutputFormat) -> _ResponseFormat:
+    if output.type == "json_object":
+        return _ResponseFormat("json_object")
+    schema = _JsonSchema(output.name or "answer", output.schema, output.description, output.strict)
+    return _ResponseFormat("json_schema", schema)
+
+
+def _effort(options: ReasoningOptions) -> str | None:
+    """The effort that `options` come to; None leaves it to the model. Words about it come as the provider has them."""
+    if options.enabled is False:
+        return "none"
+    if options.effort is not None:
+        return options.effort
+    if options.budget_tokens is not None:
+        return next((effort for most, effort in _EFFORTS if options.budget_tokens <= most), "high")
+    return "medium" if options.enabled else None
+
+
+def _put_hints(conversation: Conversation, body: Fields, target: Target) -> None:
+    hints = conversation.hints
+    for name in _HINTS:
+        if name in hints:
+            body[name] = hints[name]
+    tier = hints.get("service_tier")
+    if tier is not None and bytes(tier) in _SERVICE_TIERS:
+        body["service_tier"] = tier
+    if "user" not in body and "metadata" in hints:
+        try:
+            user = msgspec.json.decode(hints["metadata"], type=_AnthropicMetadata).user_id
+        except msgspec.DecodeError:
+            user = None
+        if user is not None:
+            body["user"] = user
+    for name in target.quirks.refuse:
+        if name in hints or name == "user":
+            body.pop(name, None)
+
+
+def _refuse(body: Fields, target: Target) -> None:
+    for name in target.quirks.refuse:
+        if name not in body:
+            continue
+        if body[name] is True and name == "parallel_tool_calls":
+            del body[name]  # which is the default
+            continue
+        raise Unsupported(CANONICAL.get(name, name), f"'{name}'")

@@ -1,0 +1,99 @@
+"""The OpenAI dialect: bytes pass through; only the model's name and the request for usage are put in.
+
+Source: https://platform.openai.com/docs/api-reference/chat
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Translator, UpstreamRequest
+from weebill.providers.openai.errors import ErrorDetail, body_error, inner_error
+from weebill.providers.openai.history import own_chat
+from weebill.providers.openai.quirks import fitted, is_plain
+from weebill.providers.openai.relay_stream import OpenAIStream
+from weebill.providers.usage import estimate
+from weebill.wire.call import Call, InboundRequest, Json
+from weebill.wire.errors import ApiError
+from weebill.wire.openai_chat import UsageReport
+from weebill.wire.requests import ChatRequest, CompletionRequest
+
+_encode = msgspec.json.encode
+_WITH_USAGE: Final = Raw(b'{"include_usage":true}')
+PATHS: Final[dict[type[InboundRequest], bytes]] = {
+    ChatRequest: b"/chat/completions",
+    CompletionRequest: b"/completions",
+}
+
+
+class _Completion(msgspec.Struct, frozen=True):
+    """The part of an answer that the gateway reads."""
+
+    choices: list[Raw] | None = None
+    usage: UsageReport | None = None
+    error: ErrorDetail | str | None = None
+
+
+_decode_completion = msgspec.json.Decoder(_Completion).decode
+
+
+class OpenAITranslator:
+    """For every upstream that speaks OpenAI's Chat Completions and Completions."""
+
+    def encode(self, call: Call, target: Target) -> UpstreamRequest:
+        """The body as it came, but for the model's name, other models' reasoning and the provider's quirks.
+
+        A stream is asked for its usage.
+        """
+        quirks = target.quirks
+        fields = {**call.fields, "model": Raw(_encode(target.model))}
+        if "messages" in fields:
+            fields["messages"] = own_chat(fields["messages"])
+        if not is_plain(quirks):
+            fields = fitted(fields, quirks, call.drop_params)
+        if call.stream and quirks.stream_usage:
+            fields = with_usage(fields)
+        return UpstreamRequest(PATHS[type(call.request)], _encode(fields))
+
+    def decode(self, call: Call, body: bytes) -> Answer:
+        """The body as it came, and its usage."""
+        try:
+            completion = _decode_completion(body)
+        except msgspec.DecodeError as error:
+            raise ApiError(
+                502, f"The upstream's answer is not a completion: {error}.", code="upstream_invalid_answer"
+            ) from error
+        if completion.error is not None:
+            raise inner_error(completion.error)
+        if completion.choices is None:
+            raise ApiError(502, "The upstream's answer has no choices.", code="upstream_invalid_answer")
+        if completion.usage is not None:
+            return Answer(body, completion.usage.usage())
+        return Answer(body, estimate(call, completion_bytes=sum(len(memoryview(c)) for c in completion.choices)))
+
+    def stream(self, call: Call) -> ByteStream:
+        return OpenAIStream(call)
+
+    def collect(self, call: Call) -> AnswerCollector | None:
+        return None
+
+    def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+        """The upstream's own error, under a status that blames whom it should."""
+        error = body_error(status, body, upstream)
+        error.retry_after = retry_after if status >= 400 else None
+        return error
+
+
+OPENAI_RELAY: Final[Translator] = OpenAITranslator()
+
+
+def with_usage(fields: Json) -> Json:
+    """A streamed request's fields with `stream_options.include_usage` set and everything else kept."""
+    options = fields.get("stream_options")
+    if options is None or bytes(options) == b"null":
+        return {**fields, "stream_options": _WITH_USAGE}
+    known = msgspec.json.decode(options, type=Json)
+    return {**fields, "stream_options": Raw(_encode({**known, "include_usage": True}))}

@@ -1,0 +1,158 @@
+"""The relay of a stream in OpenAI's dialect: bytes in, bytes out, at the cost of a few searches.
+
+Whole events pass as they came. Only those that hold a usage, an error or the end are looked into, found by their
+literal bytes: inside a JSON text a quote is always escaped, so `"usage":` cannot be part of what a model says.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from weebill.providers.openai.errors import ErrorDetail, inner_error
+from weebill.providers.usage import estimate
+from weebill.wire.call import Call
+from weebill.wire.errors import ApiError
+from weebill.wire.openai_chat import UsageReport
+from weebill.wire.reply import Usage
+from weebill.wire.sse import DONE, MAX_EVENT_BYTES, event, event_data
+
+_END: Final = b"\n\n"
+_DONE_DATA: Final = b"[DONE]"
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    finish_reason: str | None = None
+
+
+class _Groq(msgspec.Struct, frozen=True):
+    usage: UsageReport | None = None
+
+
+class _Chunk(msgspec.Struct, frozen=True):
+    """The part of a chunk that the gateway reads."""
+
+    choices: list[_Choice] | None = None
+    usage: UsageReport | None = None
+    x_groq: _Groq | None = None
+    error: ErrorDetail | str | None = None
+
+
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+class OpenAIStream:
+    """A `ByteStream` from OpenAI's dialect to itself."""
+
+    __slots__ = ("_call", "_done", "_events", "_last", "_reported", "_show_usage", "_tail", "error")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._show_usage = call.wants_usage
+        self._tail = b""
+        self._last = b""
+        self._events = 0
+        self._done = False
+        self._reported: Usage | None = None
+        self.error: ApiError | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """As reported; else estimated at a token for each event after the first, which names the role."""
+        return self._reported or estimate(self._call, completion_tokens=max(0, self._events - 1))
+
+    def feed(self, data: bytes) -> bytes:
+        """The whole events in `data` and what was left of earlier data, without what is not for the client."""
+        if self._done or self.error:
+            return b""
+        if self._tail:
+            data = self._tail + data
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n")
+        end = data.rfind(_END) + 2
+        if end == 1:
+            self._keep(data)
+            return b""
+        if end == len(data):
+            self._tail = b""
+        else:
+            self._keep(data[end:])
+            data = data[:end]
+        if not self._show_usage and b'"usage":null' in data:
+            data = data.replace(b',"usage":null', b"")
+        self._events += data.count(_END)
+        self._last = data[data.rfind(_END, 0, -2) + 2 :] if data.count(_END) > 1 else data
+        if b'"usage":' in data or b'"error":' in data or b"[DONE]\n\n" in data:
+            return b"".join([self._inspect(block) for block in data[:-2].split(_END)])
+        return data
+
+    def finish(self) -> bytes:
+        """`[DONE]`. Raises ApiError 502 if the upstream never said that it had finished."""
+        # A last event without its blank line: some servers close right after it.
+        rest = self.feed(_END) if self._tail.strip() else b""
+        if self.error is not None:
+            raise self.error
+        if self._done or self._finished(self._last):
+            return rest + DONE
+        raise ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+
+    def _keep(self, rest: bytes) -> None:
+        if len(rest) > MAX_EVENT_BYTES:
+            raise ApiError(
+                502,
+                f"The upstream sent an event of over {MAX_EVENT_BYTES} bytes.",
+                code="upstream_invalid_answer",
+            )
+        self._tail = rest
+
+    def _finished(self, block: bytes) -> bool:
+        """Whether `block` is a chunk that can only come at the end."""
+        chunk = _chunk(event_data(block.rstrip()))
+        if chunk is None or chunk.choices is None:
+            return False
+        ended = any(choice.finish_reason for choice in chunk.choices)
+        return ended or (not chunk.choices and self._reported is not None)
+
+    def _total(self, reported: Usage) -> Usage:
+        """All usage, with what has just been reported: by OpenAI's upstreams for all of the answer."""
+        return reported
+
+    def _inspect(self, block: bytes) -> bytes:
+        """What to send on for one event, whose closing blank line is not in `block`."""
+        if self._done or self.error:
+            return b""
+        # Some servers answer a request for a stream with a plain error.
+        data = event_data(block) or block
+        if data.strip() == _DONE_DATA:
+            self._done = True
+            self._events -= 1
+            return b""
+        chunk = _chunk(data)
+        if chunk is None:
+            return block + _END
+        if chunk.error is not None:
+            self.error = inner_error(chunk.error)
+            return b""
+        if chunk.usage is None:
+            if chunk.x_groq is not None and chunk.x_groq.usage is not None:
+                self._reported = self._total(chunk.x_groq.usage.usage())
+            return block + _END
+        self._reported = self._total(chunk.usage.usage())
+        if self._show_usage:
+            return block + _END
+        if not chunk.choices:
+            return b""
+        fields = _decode_fields(data)
+        del fields["usage"]
+        return event(msgspec.json.encode(fields))
+
+
+def _chunk(data: bytes) -> _Chunk | None:
+    """The chunk in an event's data; None if it is none (a comment, or not of this shape)."""
+    try:
+        return _decode_chunk(data)
+    except msgspec.DecodeError:
+        return None

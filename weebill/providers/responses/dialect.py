@@ -1,0 +1,48 @@
+"""The dialect of OpenAI's Responses API, and of those who speak it.
+
+Nothing is kept upstream: what a request builds on comes with it, so `store` is false.
+
+Source: https://platform.openai.com/docs/api-reference/responses
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from weebill.providers.base import StreamDecoder, Target, UpstreamRequest
+from weebill.providers.openai.errors import body_error
+from weebill.providers.responses.decode import decode_reply
+from weebill.providers.responses.encode import SUPPORTED, encode_request
+from weebill.providers.responses.stream import ResponsesStream
+from weebill.wire.conversation import Conversation
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Reply
+from weebill.wire.responses import ORIGIN
+
+PATH: Final = b"/responses"
+
+
+class ResponsesDialect:
+    """The Responses API."""
+
+    family = ORIGIN
+    supported = SUPPORTED
+
+    def encode(self, conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
+        """The request. Raises Unsupported."""
+        return UpstreamRequest(PATH, encode_request(conversation, target, stream))
+
+    def decode(self, body: bytes) -> Reply:
+        """The answer in a whole body. Raises ApiError."""
+        return decode_reply(body)
+
+    def stream(self) -> StreamDecoder:
+        """A decoder for one stream."""
+        return ResponsesStream()
+
+    def error(self, status: int, body: bytes, upstream: str) -> ApiError:
+        """The upstream's own error, under a status that blames whom it should."""
+        return body_error(status, body, upstream)
+
+
+RESPONSES_DIALECT: Final = ResponsesDialect()

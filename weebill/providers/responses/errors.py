@@ -1,0 +1,52 @@
+"""Errors of the Responses API inside an answer with status 200 or a stream; others are as in OpenAI's other APIs.
+
+Source: https://platform.openai.com/docs/api-reference/responses-streaming/error
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from weebill.providers.errors import provider_error
+from weebill.providers.openai.errors import ErrorDetail
+from weebill.wire.errors import ApiError
+
+# What the codes of a response that failed would be as statuses; those not named here are faults of the request.
+_STATUS: Final = {
+    "server_error": 502,
+    "internal_error": 502,
+    "internal_server_error": 502,
+    "upstream_error": 502,
+    "server_is_overloaded": 503,
+    "slow_down": 503,
+    "vector_store_timeout": 504,
+    "rate_limit_exceeded": 429,
+    "too_many_requests": 429,
+    "insufficient_quota": 429,
+    "invalid_api_key": 401,
+    "model_not_found": 404,
+}
+
+
+def inner_error(error: ErrorDetail) -> ApiError:
+    """For an error that came where an answer should have been; a number as its code is the status."""
+    code = error.code
+    if isinstance(code, str) and code.isdigit():
+        code = int(code)
+    if isinstance(code, int | float):
+        status = int(code) if 400 <= code <= 599 else 502
+    elif code is None and error.type is None:
+        status = 502
+    else:
+        status = _STATUS.get(code or "") or _STATUS.get(error.type or "") or 400
+    return provider_error(status, error.message, "", code=error.word, param=error.param)
+
+
+def invalid_answer(reason: str) -> ApiError:
+    """For what is no answer in this format."""
+    return ApiError(502, f"The upstream's answer is not a response: {reason}.", code="upstream_invalid_answer")
+
+
+def cut() -> ApiError:
+    """For a stream that ended before its response had."""
+    return ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")

@@ -1,0 +1,210 @@
+"""Clients of the Responses API to upstreams that speak it: bytes pass through; only the model's name is put in.
+
+What is kept between requests is kept here (`weebill.apis.responses.state`): upstreams are told to keep nothing, and
+the answer says of that what the client asked for. Only events that hold a response or an error are looked into, found
+by their literal bytes: inside a JSON text a quote is always escaped.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
+from weebill.providers.openai.errors import ErrorDetail, body_error
+from weebill.providers.responses.decode import ResponseBody
+from weebill.providers.responses.dialect import PATH
+from weebill.providers.responses.encode import reasons
+from weebill.providers.responses.errors import cut, inner_error, invalid_answer
+from weebill.providers.responses.stream import bare_error, decode_event, event_error
+from weebill.providers.usage import estimate
+from weebill.wire.call import Call, Json
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Usage
+from weebill.wire.responses import decode_items, is_foreign
+from weebill.wire.responses_request import ENCRYPTED_REASONING, ResponsesRequest
+from weebill.wire.sse import EventSplitter, event_data
+
+_END: Final = b"\n\n"
+_DONE: Final = b"[DONE]"
+_FALSE: Final = Raw(b"false")
+_NULL: Final = Raw(b"null")
+_encode: Final = msgspec.json.encode
+_decode_object: Final = msgspec.json.Decoder(Json).decode
+_decode_response: Final = msgspec.json.Decoder(ResponseBody).decode
+_LAST: Final = frozenset({"response.completed", "response.incomplete"})
+# Items whose ids an upstream that keeps nothing would look for in vain.
+_OWN_IDS: Final = frozenset({None, "message", "function_call", "function_call_output"})
+
+
+class _InputItem(Struct, frozen=True):
+    """What decides whether an item can be sent on as it is."""
+
+    type: str | None = None
+    id: str | None = None
+    encrypted_content: str | None = None
+    content: Raw = _NULL
+
+
+_decode_item: Final = msgspec.json.Decoder(_InputItem).decode
+
+
+class ResponsesRelay:
+    """A `Translator` from the Responses API to itself."""
+
+    def encode(self, call: Call, target: Target) -> UpstreamRequest:
+        """The body as it came, but for the model's name and for what is about keeping it."""
+        request = cast(ResponsesRequest, call.request)
+        fields = {**call.fields, "model": Raw(_encode(target.model)), "store": _FALSE}
+        given = fields.get("input", _NULL)
+        # The fewest requests have items that say nothing to this upstream, or ids of ours.
+        if isinstance(request.input, list) and (request.stored or b'"reasoning"' in bytes(given)):
+            fields["input"] = _input(given, request.stored)
+        if request.stored and reasons(target) and ENCRYPTED_REASONING not in (request.include or ()):
+            # Without it, what is kept of the answer could not be sent to this upstream again.
+            fields["include"] = Raw(_encode([*(request.include or ()), ENCRYPTED_REASONING]))
+        return UpstreamRequest(PATH, _encode(fields))
+
+    def decode(self, call: Call, body: bytes) -> Answer:
+        """The body as it came, and its usage."""
+        try:
+            response = _decode_response(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise invalid_answer(str(error)) from error
+        if response.error is not None or response.status == "failed":
+            raise inner_error(response.error or ErrorDetail())
+        if response.output is None:
+            raise invalid_answer("no output")
+        answered = _with_state(call, body)
+        if response.usage is not None:
+            return Answer(answered, response.usage.usage())
+        return Answer(answered, estimate(call, completion_bytes=sum(len(memoryview(each)) for each in response.output)))
+
+    def stream(self, call: Call) -> ByteStream:
+        return ResponsesRelayStream(call)
+
+    def collect(self, call: Call) -> AnswerCollector | None:
+        return None
+
+    def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+        """The upstream's own error, under a status that blames whom it should."""
+        error = body_error(status, body, upstream)
+        error.retry_after = retry_after
+        return error
+
+
+RESPONSES_RELAY: Final = ResponsesRelay()
+
+
+class ResponsesRelayStream:
+    """A `ByteStream` from the Responses API to itself. `response` is the Response's JSON once it has come."""
+
+    __slots__ = ("_call", "_deltas", "_reported", "_splitter", "error", "response")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._splitter = EventSplitter()
+        self._deltas = 0
+        self._reported: Usage | None = None
+        self.error: ApiError | None = None
+        self.response = b""
+
+    @property
+    def usage(self) -> Usage:
+        """As reported; else estimated at a token for each piece."""
+        return self._reported or estimate(self._call, completion_tokens=self._deltas)
+
+    def feed(self, data: bytes) -> bytes:
+        """The whole events in `data` and what was left of earlier data."""
+        return b"".join([self._pass(block) for block in self._splitter.feed(data)])
+
+    def finish(self) -> bytes:
+        """The last event. Raises ApiError 502 unless the response has ended."""
+        rest = self._splitter.rest()
+        try:
+            last = self._pass(rest) if rest else b""
+        except ApiError as error:
+            raise cut() from error
+        if self.error is not None:
+            raise self.error
+        if not self.response:
+            raise cut()
+        return last
+
+    def _pass(self, block: bytes) -> bytes:
+        """What to send on for one event."""
+        if self.error is not None or self.response:
+            return b""
+        if b'"response":' not in block and b'error"' not in block:
+            if b'.delta"' in block:
+                self._deltas += 1
+            return block + _END
+        data = event_data(block)
+        if not data:
+            if block.startswith(b"{"):
+                self.error = bare_error(block)
+                return b""
+            return block + _END
+        return self._look_into(block, data)
+
+    def _look_into(self, block: bytes, data: bytes) -> bytes:
+        event = decode_event(data)
+        if event is None:
+            return block + _END
+        response = event.response
+        if response is not None and response.usage is not None:
+            self._reported = response.usage.usage()
+        if event.type in ("error", "response.failed") or (not event.type and event.error is not None):
+            self.error = event_error(event)
+            return b""
+        if response is None:
+            return block + _END
+        fields = _decode_object(data)
+        body = bytes(fields["response"])
+        shown = _with_state(self._call, body)
+        if event.type in _LAST:
+            self.response = shown
+        if shown is body:
+            return block + _END
+        fields["response"] = Raw(shown)
+        return b"event: %b\ndata: %b\n\n" % (event.type.encode(), _encode(fields))
+
+
+def _with_state(call: Call, body: bytes) -> bytes:
+    """A Response that says of what is kept what the client asked for, not what the upstream was told."""
+    request = cast(ResponsesRequest, call.request)
+    if not request.stored and request.previous_response_id is None:
+        return body
+    response = _decode_object(body)
+    response["store"] = Raw(_encode(request.stored))
+    response["previous_response_id"] = Raw(_encode(request.previous_response_id))
+    return _encode(response)
+
+
+def _input(given: Raw, stored: bool) -> Raw:
+    """The items without the reasoning of other models, and, where they would be `stored`, without ids."""
+    sent: list[Raw] = []
+    for raw in decode_items(given):
+        try:
+            item = _decode_item(raw)
+        except msgspec.DecodeError:
+            # The upstream says what is wrong with it.
+            sent.append(raw)
+            continue
+        if item.type == "reasoning" and _is_useless(item):
+            continue
+        if stored and item.id is not None and item.type in _OWN_IDS:
+            fields = _decode_object(raw)
+            del fields["id"]
+            raw = Raw(_encode(fields))
+        sent.append(raw)
+    return Raw(_encode(sent))
+
+
+def _is_useless(item: _InputItem) -> bool:
+    """Whether an upstream could do nothing with a piece of reasoning: it is another's, or there is but its id."""
+    if item.encrypted_content is not None:
+        return is_foreign(item.encrypted_content)
+    return bytes(item.content) in (b"null", b"[]")
