@@ -182,5 +182,6 @@ def test_without_botocore_it_says_what_to_install(monkeypatch):
 
 
 def test_botocore_is_not_loaded_with_the_dialect():
-    program = "import sys, weebill.providers.bedrock.dialect, weebill.providers.bedrock.signing\nassert 'botocore' not in sys.modules"
+    modules = "weebill.providers.bedrock.dialect, weebill.providers.bedrock.signing"
+    program = f"import sys, {modules}\nassert 'botocore' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
