@@ -23,6 +23,22 @@ HOP_BY_HOP: Final = frozenset(
 )
 
 
+END_OF_HEAD: Final = b"\r\n\r\n"
+
+
+def parse_fields(head: bytes) -> Headers:
+    """The fields in a head that llhttp has accepted: from its start line to before its blank line."""
+    fields: Headers = []
+    for line in head.split(b"\r\n")[1:]:
+        if line[:1] in (b" ", b"\t"):  # an obsolete folding goes on with the field before it
+            name, value = fields[-1]
+            fields[-1] = (name, value + b" " + line.strip())
+        else:
+            name, _, value = line.partition(b":")
+            fields.append((name.lower(), value.strip()))
+    return fields
+
+
 def end_to_end(headers: Headers) -> Headers:
     """The fields without the hop-by-hop ones and those that `Connection` names."""
     named = {token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b",")}

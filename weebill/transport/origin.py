@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
+class Origin(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """Where an upstream listens, and how many connections it may be given.
 
     It is the key of the connection pool. `path` is a Unix socket's; `host` and `port` are then not used.

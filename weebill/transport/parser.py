@@ -7,12 +7,11 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from weebill.transport.headers import Headers
+from weebill.transport.headers import END_OF_HEAD, Headers
 from weebill.transport.limits import MAX_HEADER_FIELDS
 from weebill.transport.request import bad_request, check_host, framing, index_fields, minor_version, split_target
 from weebill.wire.errors import ApiError
 
-_END_OF_HEAD: Final = b"\r\n\r\n"
 # Allowed before a request (RFC 9112 section 2.2). Not one by one: a flood of them would cost the square of its size.
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)++")
 _SPENT: Final = HttpRequestParser(None)
@@ -104,7 +103,7 @@ class RequestParser:
         if empty := _EMPTY_LINES.match(data):
             data = data[empty.end() :]
             fed = max(fed - empty.end(), 0)
-        end = data.find(_END_OF_HEAD, max(fed - 3, 0)) + 4
+        end = data.find(END_OF_HEAD, max(fed - 3, 0)) + 4
         if end > limit or (end == 3 and len(data) > limit):
             raise ApiError(431, f"The request's head exceeds {limit} bytes.", code="headers_too_large")
         if end == 3:

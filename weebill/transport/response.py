@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from weebill.transport.duplex import Duplex
 from weebill.transport.errors import UpstreamProtocolError
 from weebill.transport.flow import Inbox
-from weebill.transport.headers import Headers, first
+from weebill.transport.headers import Headers, first, parse_fields
 
 if TYPE_CHECKING:
     from weebill.transport.upstream import UpstreamConnection
@@ -20,13 +20,22 @@ class Response:
     Read it to its end or `close()` it: an answer left half-read keeps its connection until a timeout.
     """
 
-    __slots__ = ("_connection", "_inbox", "headers", "status")
+    __slots__ = ("_connection", "_head", "_headers", "_inbox", "status")
 
-    def __init__(self, connection: UpstreamConnection, status: int, headers: Headers, inbox: Inbox) -> None:
+    def __init__(self, connection: UpstreamConnection, status: int, head: bytes, inbox: Inbox) -> None:
+        """`head` runs from the status line to before the blank line."""
         self._connection: UpstreamConnection | None = connection
         self.status = status
-        self.headers = headers
+        self._head = head
+        self._headers: Headers | None = None
         self._inbox = inbox
+
+    @property
+    def headers(self) -> Headers:
+        """The fields; taken out of the head only when somebody asks, for most answers' nobody does."""
+        if self._headers is None:
+            self._headers = parse_fields(self._head)
+        return self._headers
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of that (lower-case) header."""

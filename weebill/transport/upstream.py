@@ -11,7 +11,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from weebill.transport.errors import Phase, UpstreamCut, UpstreamProtocolError, UpstreamTimeout
 from weebill.transport.flow import FlowControl, Inbox
-from weebill.transport.headers import Headers, first
+from weebill.transport.headers import END_OF_HEAD, Headers, first, parse_fields
 from weebill.transport.limits import MAX_HEADER_FIELDS, MAX_RESPONSE_HEAD_BYTES, WRITE_HIGH_WATER
 from weebill.transport.origin import Timeouts
 from weebill.transport.response import Response
@@ -44,7 +44,6 @@ class UpstreamConnection(FlowControl):
         "_first_byte_timeout",
         "_head",
         "_head_bytes",
-        "_headers",
         "_idle_timeout",
         "_inbox",
         "_loop",
@@ -53,6 +52,7 @@ class UpstreamConnection(FlowControl):
         "_phase",
         "_pool",
         "_pump",
+        "_received",
         "_reusable",
         "_state",
         "_total_deadline",
@@ -73,7 +73,7 @@ class UpstreamConnection(FlowControl):
         self._waiter: asyncio.Future[Response] | None = None
         self._inbox: Inbox | None = None
         self._pump: asyncio.Task[None] | None = None
-        self._headers: Headers = []
+        self._received = b""  # of the answer's head
         self._head_bytes = 0
         self._by_close = False
         self._message_done = False
@@ -109,6 +109,7 @@ class UpstreamConnection(FlowControl):
         self._phase = "first_byte"
         self._state = _HEAD
         self._head = head
+        self._received = b""
         self._head_bytes = 0
         waiter: asyncio.Future[Response] = self._loop.create_future()
         self._waiter = waiter
@@ -151,6 +152,8 @@ class UpstreamConnection(FlowControl):
         state = self._state
         if state == _HEAD:
             self._head_bytes += len(data)
+            received = self._received
+            self._received = received + data if received else data
         elif state == _RAW:
             if self._inbox is not None:
                 self._inbox.put(data)
@@ -211,24 +214,24 @@ class UpstreamConnection(FlowControl):
         if self._message_done:
             self._reusable = False
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._state == _HEAD:
-            self._headers.append((name.lower(), value.rstrip()))
-
     def on_headers_complete(self) -> None:
         if self._state != _HEAD:
             return
-        headers, self._headers = self._headers, []
+        received = self._received
+        end = received.find(END_OF_HEAD)
         status: int = self._parser.get_status_code()
         if 100 <= status < 200 and status != 101:
+            self._received = received[end + 4 :]
             return
-        fields = dict(headers)
-        coding = fields.get(b"transfer-encoding")
-        if not 200 <= status < 600 or len(headers) > MAX_HEADER_FIELDS or (coding and coding.lower() != b"chunked"):
-            refusal = self._refusal(status, headers)
+        head = received[:end]
+        fields = head.lower()
+        coded = b"\r\ntransfer-encoding:" in fields
+        if coded or not 200 <= status < 600 or fields.count(b"\r\n") > MAX_HEADER_FIELDS:
+            refusal = self._refusal(status, parse_fields(head))
             if refusal is not None:
                 self.fail(UpstreamProtocolError(refusal))
                 return
+        self._received = b""
         self._reusable = self._parser.should_keep_alive()
         self._inbox = Inbox(self.transport, self._abandoned)
         self._state = _BODY
@@ -236,10 +239,10 @@ class UpstreamConnection(FlowControl):
         if status in BODILESS or self._head.startswith(b"HEAD "):
             self._message_done = True
         else:
-            self._by_close = coding is None and b"content-length" not in fields
+            self._by_close = not coded and b"\r\ncontent-length:" not in fields
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
-            waiter.set_result(Response(self, status, headers, self._inbox))
+            waiter.set_result(Response(self, status, head, self._inbox))
 
     def on_body(self, data: bytes) -> None:
         if self._message_done:
