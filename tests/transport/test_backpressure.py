@@ -43,7 +43,7 @@ async def test_client_at_a_byte_a_second_on_a_large_stream(serve: Serve, client:
                     relayed += len(chunk)
                     exchange.write(chunk)
                     waiting = exchange._connection.transport.get_write_buffer_size()
-                    buffered = max(buffered, waiting + response._inbox.size)
+                    buffered = max(buffered, waiting + (response.inbox.size if response.inbox else 0))
                     await exchange.drain()
             finally:
                 response.close()

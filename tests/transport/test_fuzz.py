@@ -127,7 +127,7 @@ async def test_valid_requests_at_every_split(request_bytes: bytes, serve) -> Non
 
     async def handler(exchange: Exchange) -> None:
         body = await exchange.body()
-        exchange.respond(200, b"", b"%b %b %b" % (exchange.method, exchange.target, body))
+        exchange.respond(200, b"", b"%b %b %b" % (exchange.method, exchange.head.target, body))
 
     _, port = await serve(handler)
     async with connected(port) as peer:

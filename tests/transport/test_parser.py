@@ -23,14 +23,15 @@ def read(parser: RequestParser, data: bytes) -> Seen:
         rest = parser.read_head(data, LIMIT)
         if rest is None:
             return ("unfinished",)
-        length = parser.length
+        head = parser.head
+        length = head.length
         whole = 0 <= length <= len(rest)
         parser.end_body(rest[:length] if whole else None)
     except ApiError as error:
         return (error.status, error.detail.code)
     return (
-        parser.method, parser.target, parser.path, parser.query, parser.minor, length, parser.keep_alive,
-        sorted(parser.headers), parser.fields, rest[length:] if whole else rest,
+        head.method, head.target, head.path, head.query, head.minor, length, head.keep_alive,
+        sorted(head.headers), head.fields, rest[length:] if whole else rest,
     )  # fmt: skip
 
 

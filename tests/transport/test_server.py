@@ -20,7 +20,7 @@ TE = b"Transfer-Encoding: chunked\r\n"
 
 
 async def echo(exchange: Exchange) -> None:
-    exchange.respond(200, b"", b"%b %b %b" % (exchange.method, exchange.target, await exchange.body()))
+    exchange.respond(200, b"", b"%b %b %b" % (exchange.method, exchange.head.target, await exchange.body()))
 
 
 async def test_request_as_the_handler_sees_it(serve: Serve) -> None:
@@ -38,7 +38,7 @@ async def test_request_as_the_handler_sees_it(serve: Serve) -> None:
         peer.send(b"GET /a%20b?c=d&e HTTP/1.1\r\n" + HOST + b"X-One: 1\r\nx-two:\t2 \r\nX-ONE: 3\r\n\r\n")
         reply = await peer.reply()
     exchange = seen[0]
-    assert (exchange.method, exchange.target) == (b"GET", b"/a%20b?c=d&e")
+    assert (exchange.method, exchange.head.target) == (b"GET", b"/a%20b?c=d&e")
     assert (exchange.path, exchange.query) == (b"/a%20b", b"c=d&e")
     assert exchange.headers == [(b"host", b"test"), (b"x-one", b"1"), (b"x-two", b"2"), (b"x-one", b"3")]
     assert exchange.header(b"x-one") == b"1"

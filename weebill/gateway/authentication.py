@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
 from weebill.ledger.keyring import KeyRing, LedgerUnavailable
@@ -16,6 +16,13 @@ _KEY_HEADERS: Final = (b"x-api-key", b"x-goog-api-key", b"api-key")
 _KEY_PARAMETER: Final = "key"  # Google's
 
 
+class _Caller(NamedTuple):
+    """Whose key a request's head holds, and when that was found out."""
+
+    generation: int
+    key: ApiKey
+
+
 class Authenticator:
     """Checks keys against the ledger's."""
 
@@ -25,6 +32,15 @@ class Authenticator:
 
     def authenticate(self, exchange: Exchange) -> ApiKey:
         """The caller's key. Raises ApiError 401, or 503 while the ledger cannot be read."""
+        head = exchange.head
+        known = head.memo
+        if type(known) is _Caller and known.generation == self._keyring.generation:
+            return known.key
+        key = self._authenticated(exchange)
+        head.memo = _Caller(self._keyring.generation, key)
+        return key
+
+    def _authenticated(self, exchange: Exchange) -> ApiKey:
         scheme, _, token = (exchange.header(b"authorization") or b"").partition(b" ")
         if scheme.lower() != b"bearer" or not token:
             token = _other_token(exchange)

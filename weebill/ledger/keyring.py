@@ -41,6 +41,7 @@ class KeyRing:
     """Checks bearer tokens. Call `refresh` every 250 ms, so that a revocation takes effect within a second.
 
     Belongs to one thread. While the ledger cannot be read, known keys are served for `GRACE_S` more seconds.
+    As long as `generation` stays the same, so does the answer for a token that was found active.
     """
 
     def __init__(self, database: Path, pepper: bytes) -> None:
@@ -51,6 +52,7 @@ class KeyRing:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._version = 0
+        self.generation = 0
         self._readable = True
         self._read_at = time.monotonic()
         self.refresh()
@@ -123,6 +125,7 @@ class KeyRing:
         version = rows[0][0] if rows else 0
         if version == self._version:
             return
+        self.generation += 1
         if version < self._version:  # restored from a backup, in place
             self._forget()
         for (digest,) in self._connection.execute(_CHANGED, (self._version,)).fetchall():
@@ -131,6 +134,7 @@ class KeyRing:
         self._version = version
 
     def _forget(self) -> None:
+        self.generation += 1
         self._known.clear()
         self._refused.clear()
 

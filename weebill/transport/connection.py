@@ -204,15 +204,15 @@ class ServerConnection(FlowControl):
             if not begun and parser.in_head:
                 self.deadline = server.loop.time() + server.settings.header_timeout_s
             return b""
-        origin = parser.fields.get(b"origin")
+        head = parser.head
         exchange = self._exchange = Exchange(
             self,
-            parser,
+            head,
             server.next_request_id(),
             self._started_at,
-            b"" if origin is None else server.cors.lines(origin),
+            b"" if head.origin is None else server.cors.lines(head.origin),
         )
-        length = parser.length
+        length = head.length
         if 0 <= length <= len(rest):
             self._state = _BUSY
             self.deadline = inf
@@ -224,7 +224,7 @@ class ServerConnection(FlowControl):
             self._open_body(exchange)
             if rest:
                 rest = self._read_body(rest)
-        if parser.method != b"OPTIONS" or not self._answer_options(exchange):
+        if head.method != b"OPTIONS" or not self._answer_options(exchange):
             exchange.task = asyncio.Task(self._serve(exchange), loop=server.loop)
         return rest
 
@@ -232,8 +232,8 @@ class ServerConnection(FlowControl):
         self._state = _BODY
         body = self._body = BodyReader(
             self.transport,
-            exchange.length,
-            awaits_continue=exchange.header(b"expect") is not None and exchange.minor == 1,
+            exchange.head.length,
+            awaits_continue=exchange.header(b"expect") is not None and exchange.head.minor == 1,
         )
         self.deadline = inf if body.awaits_continue else self.server.loop.time() + self.server.settings.body_timeout_s
         exchange.open_body(body.inbox)

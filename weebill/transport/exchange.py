@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from weebill.transport.duplex import Duplex
 from weebill.transport.flow import Inbox
-from weebill.transport.parser import RequestParser
+from weebill.transport.head import Head
+from weebill.transport.headers import Headers
 from weebill.transport.status import BODILESS, SHUTTING_DOWN, STATUS_LINES
 from weebill.wire.errors import ApiError
 
@@ -26,8 +27,7 @@ _NO_BODY: Final = 4
 class Exchange:
     """A request whose head is complete, and the response to it.
 
-    `target` is as sent; `path` and `query` are its parts (without scheme, host or `?`). `headers` has
-    lower-case names. `started_at` is what `time.monotonic()` said at the request's first byte, in seconds.
+    `head` is the request's. `started_at` is what `time.monotonic()` said at the request's first byte, in seconds.
     `responded` is true once an answer has begun; `complete` once it has ended or the client is gone. When the client
     goes away, the server itself answers (400, 408, 413), or the process ends, the handler is cancelled and what it
     still writes is ignored; `cancelled_with` is then the status that says why (499, that of the answer, or 503).
@@ -36,46 +36,32 @@ class Exchange:
     __slots__ = (
         "_connection",
         "_cors",
-        "_fields",
         "_framing",
         "_inbox",
         "_unsent",
         "_whole",
         "cancelled_with",
         "complete",
-        "headers",
+        "head",
         "keep_alive",
-        "length",
-        "method",
-        "minor",
-        "path",
-        "query",
         "request_id",
         "responded",
         "started_at",
-        "target",
         "task",
     )
 
     def __init__(
-        self, connection: ServerConnection, parser: RequestParser, request_id: str, started_at: float, cors: bytes
+        self, connection: ServerConnection, head: Head, request_id: str, started_at: float, cors: bytes
     ) -> None:
         self._connection = connection
         self._cors = cors
+        self.head = head
         self.request_id = request_id
         self.started_at = started_at
-        self.method = parser.method
-        self.target = parser.target
-        self.path = parser.path
-        self.query = parser.query
-        self.headers = parser.headers
-        self._fields = parser.fields
-        self.minor = parser.minor
-        self.length = length = parser.length
-        self.keep_alive = parser.keep_alive
+        self.keep_alive = head.keep_alive
         self._framing = _NOT_STARTED
         self._unsent = 0
-        self._whole: bytes | None = None if length else b""
+        self._whole: bytes | None = None if head.length else b""
         self._inbox: Inbox | None = None
         self.responded = False
         self.complete = False
@@ -84,9 +70,25 @@ class Exchange:
 
     # The request
 
+    @property
+    def method(self) -> bytes:
+        return self.head.method
+
+    @property
+    def path(self) -> bytes:
+        return self.head.path
+
+    @property
+    def query(self) -> bytes:
+        return self.head.query
+
+    @property
+    def headers(self) -> Headers:
+        return self.head.headers
+
     def header(self, name: bytes) -> bytes | None:
         """The first value of that (lower-case) header."""
-        return self._fields.get(name)
+        return self.head.fields.get(name)
 
     @property
     def peer(self) -> str:
@@ -101,10 +103,10 @@ class Exchange:
     @property
     def upgrade_to(self) -> bytes | None:
         """The protocol that the client asks to switch to, if it does so validly (a GET on HTTP/1.1 without body)."""
-        protocol = self._fields.get(b"upgrade")
-        if protocol is None or self.method != b"GET" or self.length or not self.minor:
+        protocol = self.head.fields.get(b"upgrade")
+        if protocol is None or self.method != b"GET" or self.head.length or not self.head.minor:
             return None
-        options = self._fields.get(b"connection", b"").lower().split(b",")
+        options = self.head.fields.get(b"connection", b"").lower().split(b",")
         return protocol if b"upgrade" in map(bytes.strip, options) else None
 
     @property
@@ -119,7 +121,7 @@ class Exchange:
         if whole is not None and len(whole) <= limit:
             return whole
         parts: list[bytes] = []
-        size = max(self.length, 0)
+        size = max(self.head.length, 0)
         if size <= limit:
             size = 0
             async for chunk in self.chunks():
@@ -156,7 +158,7 @@ class Exchange:
             head = self._head(status, headers)
             if status in BODILESS:
                 data = head + b"\r\n"
-            elif self.method == b"HEAD":
+            elif self.head.method == b"HEAD":
                 data = b"%bcontent-length: %d\r\n\r\n" % (head, len(body))
             else:
                 data = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
@@ -178,7 +180,7 @@ class Exchange:
             self._framing = _BY_LENGTH
             self._unsent = length
             framing = b"content-length: %d\r\n\r\n" % length
-        elif self.minor:
+        elif self.head.minor:
             self._framing = _BY_CHUNKS
             framing = b"transfer-encoding: chunked\r\n\r\n"
         else:
@@ -186,7 +188,7 @@ class Exchange:
             self.keep_alive = False
             framing = b"\r\n"
         head = self._head(status, headers)
-        if self.method == b"HEAD":
+        if self.head.method == b"HEAD":
             self._framing = _NO_BODY
         self._connection.transport.write(head + framing)
 
@@ -259,7 +261,7 @@ class Exchange:
     def _head(self, status: int, headers: bytes) -> bytes:
         """Status line and header lines but for framing and the blank line."""
         if self.keep_alive and self._connection.can_go_on:
-            persistence = b"" if self.minor else b"connection: keep-alive\r\n"
+            persistence = b"" if self.head.minor else b"connection: keep-alive\r\n"
         else:
             self.keep_alive = False
             persistence = b"connection: close\r\n"

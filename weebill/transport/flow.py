@@ -59,12 +59,6 @@ class Inbox:
             await self._wait()
         return self._take()
 
-    def take_all(self) -> bytes | None:
-        """Everything, if nothing more will come and nothing broke; else None."""
-        if self.ended and self._error is None:
-            return self._take()
-        return None
-
     def __aiter__(self) -> Inbox:
         return self
 

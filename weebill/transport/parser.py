@@ -7,6 +7,7 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from weebill.transport.head import Head
 from weebill.transport.headers import END_OF_HEAD, Headers
 from weebill.transport.limits import MAX_HEADER_FIELDS
 from weebill.transport.request import bad_request, check_host, framing, index_fields, minor_version, split_target
@@ -26,29 +27,15 @@ class RequestParser:
     A client that keeps its connection says the same again with every request, but for the length of the body: a head
     that differs from the one before in nothing else is not parsed again.
 
-    After `read_head()` has returned what follows the head, the attributes describe the request until the next
-    call. `length` is that of the body in bytes, or `CHUNKED`. Refusals are ApiErrors.
+    After `read_head()` has returned what follows the head, `head` is it until the next call. Refusals are ApiErrors.
     """
 
     __slots__ = (
-        "_after_length",
-        "_before_length",
-        "_buffer",
-        "_head_done",
-        "_host",
-        "_llhttp",
-        "_message_done",
-        "_repeated",
-        "fields",
-        "headers",
-        "keep_alive",
-        "length",
-        "method",
-        "minor",
-        "path",
-        "query",
-        "target",
-    )
+        "_after_length", "_before_length", "_buffer", "_head_done", "_headers", "_host", "_keep_alive", "_length",
+        "_llhttp", "_message_done", "_method", "_repeated", "_target", "head",
+    )  # fmt: skip
+
+    head: Head
 
     def __init__(self) -> None:
         self._llhttp = HttpRequestParser(self)
@@ -56,19 +43,16 @@ class RequestParser:
         self._head_done = False
         self._message_done = False
         self._host: bytes | None = None
-        # The last head, up to the value of its Content-Length and after it; empty if there is nothing to compare with.
+        # The last head, up to the value of its Content-Length, that, and after it; empty without one to compare with.
         self._before_length = b""
+        self._length = b""
         self._after_length = b""
         self._repeated = False
-        self.method = b""
-        self.target = b""
-        self.path = b""
-        self.query = b""
-        self.headers: Headers = []
-        self.fields: dict[bytes, bytes] = {}
-        self.minor = 1
-        self.length = 0
-        self.keep_alive = False
+        # What llhttp has found of the head under way
+        self._method = b""
+        self._target = b""
+        self._headers: Headers = []
+        self._keep_alive = False
 
     @property
     def in_head(self) -> bool:
@@ -82,24 +66,22 @@ class RequestParser:
             start = len(before)
             end = data.find(b"\r", start)
             length = data[start:end]
-            if length.isdigit() and len(length) <= _MOST_DIGITS and data.startswith(self._after_length, end):
-                end += len(self._after_length)
-                if end <= limit:
-                    if length != self.fields[b"content-length"]:
-                        self.length = int(length)
-                        self.fields = {**self.fields, b"content-length": length}
-                        self.headers = [
-                            (name, length if name == b"content-length" else value) for name, value in self.headers
-                        ]
+            if data.startswith(self._after_length, end):
+                known = length == self._length
+                after = end + len(self._after_length)
+                if (known or (length.isdigit() and len(length) <= _MOST_DIGITS)) and after <= limit:
+                    if not known:
+                        self.head = self.head.with_length(length)
+                        self._length = length
                     self._repeated = True
-                    return data[end:]
+                    return data[after:]
         self._before_length = b""
         fed = len(self._buffer)
         if fed:
             data = self._buffer + data
         else:
-            self.target = b""
-            self.headers = []
+            self._target = b""
+            self._headers = []
         if empty := _EMPTY_LINES.match(data):
             data = data[empty.end() :]
             fed = max(fed - empty.end(), 0)
@@ -118,16 +100,17 @@ class RequestParser:
             raise bad_request("Malformed request: its head has no end.")
         self._head_done = False
         self._check(data)
-        if not fed:
+        if not fed and end <= _LONGEST_REMEMBERED:
             self._remember(data[:end])
         return data[end:]
 
     def _remember(self, head: bytes) -> None:
         """Keep a head that has a Content-Length, to compare the next one with."""
-        length = self.fields.get(b"content-length")
+        length = self.head.fields.get(b"content-length")
         field = _LENGTH_FIELD.search(head)
-        if field is not None and length == field[1] and self.keep_alive and len(head) <= _LONGEST_REMEMBERED:
+        if length is not None and field is not None and length == field[1] and self._keep_alive:
             self._before_length = head[: field.start(1)]
+            self._length = length
             self._after_length = head[field.end(1) :]
 
     def end_body(self, body: bytes | None) -> None:
@@ -159,33 +142,35 @@ class RequestParser:
             raise bad_request(f"Malformed HTTP: {error}.") from None
 
     def _check(self, head: bytes) -> None:
-        headers = self.headers
+        headers = self._headers
         if len(headers) > MAX_HEADER_FIELDS:
             raise ApiError(431, f"More than {MAX_HEADER_FIELDS} header fields.", code="headers_too_large")
-        minor = self.minor = minor_version(self.method, self.target, head)
-        fields = self.fields = index_fields(headers)
+        method, target = self._method, self._target
+        minor = minor_version(method, target, head)
+        fields = index_fields(headers)
         host = fields.get(b"host")
         if host is None or host != self._host:
             check_host(fields, minor)
             self._host = host
-        self.length = framing(fields, minor)
-        self.path, self.query = split_target(self.method, self.target)
+        length = framing(fields, minor)
+        path, query = split_target(method, target)
         expect = fields.get(b"expect")
         if expect is not None and expect.lower() != b"100-continue":
             raise ApiError(417, "The only expectation met here is '100-continue'.", code="expectation_failed")
+        self.head = Head(method, target, path, query, minor, headers, fields, length, self._keep_alive)
 
     # Callbacks of llhttp
 
     def on_url(self, part: bytes) -> None:
-        self.target += part
+        self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value.rstrip()))
+        self._headers.append((name.lower(), value.rstrip()))
 
     def on_headers_complete(self) -> None:
         self._head_done = True
-        self.method = self._llhttp.get_method()
-        self.keep_alive = self._llhttp.should_keep_alive()
+        self._method = self._llhttp.get_method()
+        self._keep_alive = self._llhttp.should_keep_alive()
 
     def on_message_complete(self) -> None:
         self._message_done = True

@@ -28,6 +28,7 @@ _CLOSED: Final = 4  # or not open yet
 
 # Methods whose empty body is announced; others have none (RFC 9110 section 8.6).
 _WITH_BODY: Final = (b"POST ", b"PUT ", b"PATCH ")
+_NO_TIMEOUTS: Final = Timeouts()
 _SPENT_PARSER: Final = HttpResponseParser(None)
 
 
@@ -39,27 +40,10 @@ class UpstreamConnection(FlowControl):
     """A connection of a pool, used for one exchange at a time."""
 
     __slots__ = (
-        "_by_close",
-        "_deadline",
-        "_first_byte_timeout",
-        "_head",
-        "_head_bytes",
-        "_idle_timeout",
-        "_inbox",
-        "_loop",
-        "_message_done",
-        "_parser",
-        "_phase",
-        "_pool",
-        "_pump",
-        "_received",
-        "_reusable",
-        "_state",
-        "_total_deadline",
-        "_touched",
-        "_used",
-        "_waiter",
-    )
+        "_answer", "_began", "_by_close", "_deadline", "_early", "_head", "_head_bytes", "_inbox", "_loop",
+        "_message_done", "_parser", "_phase", "_pool", "_pump", "_received", "_reusable", "_state", "_timeouts",
+        "_touched", "_used", "_waiter",
+    )  # fmt: skip
 
     def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
@@ -75,15 +59,17 @@ class UpstreamConnection(FlowControl):
         self._pump: asyncio.Task[None] | None = None
         self._received = b""  # of the answer's head
         self._head_bytes = 0
+        # The answer and the parts of its body that came with the head, until it is handed over
+        self._answer: Response | None = None
+        self._early: list[bytes] = []
         self._by_close = False
         self._message_done = False
         self._reusable = False
         # Its timeouts
         self._phase: Phase = "idle"
+        self._timeouts = _NO_TIMEOUTS
+        self._began = 0.0
         self._deadline = inf
-        self._total_deadline = inf
-        self._first_byte_timeout = inf
-        self._idle_timeout = inf
         self._touched = False
 
     @property
@@ -101,11 +87,9 @@ class UpstreamConnection(FlowControl):
 
     def begin(self, head: bytes, body: bytes | AsyncIterator[bytes], timeouts: Timeouts) -> asyncio.Future[Response]:
         """Send a request (see `Client.send`); the future is of the response's head. `fail` ends what is cancelled."""
-        now = self._loop.time()
-        self._total_deadline = now + timeouts.total
-        self._first_byte_timeout = timeouts.first_byte
+        self._timeouts = timeouts
+        self._began = now = self._loop.time()
         self._deadline = now + timeouts.first_byte
-        self._idle_timeout = timeouts.idle
         self._phase = "first_byte"
         self._state = _HEAD
         self._head = head
@@ -140,7 +124,7 @@ class UpstreamConnection(FlowControl):
         self._pump = None
         if self._state == _HEAD:
             self._phase = "first_byte"
-            self._deadline = self._loop.time() + self._first_byte_timeout
+            self._deadline = self._loop.time() + self._timeouts.first_byte
 
     # Receiving
 
@@ -164,6 +148,17 @@ class UpstreamConnection(FlowControl):
             self.transport.abort()
             return
         self._touched = True
+        self._parse(data)
+        if self._message_done:
+            self._complete()
+        elif self._answer is not None:
+            self._hand_over(self._answer)
+        elif self._state == _HEAD and self._head_bytes > MAX_RESPONSE_HEAD_BYTES:
+            self.fail(
+                UpstreamProtocolError(f"the head of the upstream's answer exceeds {MAX_RESPONSE_HEAD_BYTES} bytes")
+            )
+
+    def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -174,12 +169,20 @@ class UpstreamConnection(FlowControl):
                 self.fail(UpstreamProtocolError(f"the upstream's answer is not valid HTTP: {error}"))
                 return
             self._reusable = False
-        if self._message_done:
-            self._complete()
-        elif self._state == _HEAD and self._head_bytes > MAX_RESPONSE_HEAD_BYTES:
-            self.fail(
-                UpstreamProtocolError(f"the head of the upstream's answer exceeds {MAX_RESPONSE_HEAD_BYTES} bytes")
-            )
+
+    def _hand_over(self, answer: Response) -> None:
+        """Give an answer that is not complete yet to whoever waits, and the rest as it comes."""
+        self._answer = None
+        early, self._early = self._early, []
+        inbox = self._inbox = answer.inbox = Inbox(self.transport, self._abandoned)
+        for part in early:
+            inbox.put(part)
+        self._settle(answer)
+
+    def _settle(self, answer: Response) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(answer)
 
     def eof_received(self) -> None:
         if self._state == _BODY and self._by_close:
@@ -200,11 +203,11 @@ class UpstreamConnection(FlowControl):
                 self.fail(UpstreamCut("idle for too long"))
         elif self._state == _RAW:
             return  # whoever joined the two streams minds them
-        elif now > self._total_deadline:
+        elif now > self._began + self._timeouts.total:
             self.fail(UpstreamTimeout("total"))
         elif self._phase == "idle" and (self._touched or (self._inbox is not None and self._inbox.paused)):
             self._touched = False
-            self._deadline = now + self._idle_timeout
+            self._deadline = now + self._timeouts.idle
         elif now > self._deadline:
             self.fail(UpstreamTimeout(self._phase))
 
@@ -233,20 +236,19 @@ class UpstreamConnection(FlowControl):
                 return
         self._received = b""
         self._reusable = self._parser.should_keep_alive()
-        self._inbox = Inbox(self.transport, self._abandoned)
         self._state = _BODY
         self._phase = "idle"
         if status in BODILESS or self._head.startswith(b"HEAD "):
             self._message_done = True
         else:
             self._by_close = not coded and b"\r\ncontent-length:" not in fields
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(Response(self, status, head, self._inbox))
+        self._answer = Response(self, status, head)
 
     def on_body(self, data: bytes) -> None:
         if self._message_done:
             self._reusable = False
+        elif self._answer is not None:
+            self._early.append(data)
         elif self._inbox is not None:
             self._inbox.put(data)
 
@@ -279,6 +281,8 @@ class UpstreamConnection(FlowControl):
         if self._state == _CLOSED:
             return
         was_idle = self._state == _IDLE
+        if self._answer is not None:  # its body is what has failed, of which the inbox tells
+            self._hand_over(self._answer)
         self._close(idle=was_idle)
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
@@ -302,11 +306,14 @@ class UpstreamConnection(FlowControl):
         """The connection is a raw stream from now on, which begins with `rest`."""
         self._message_done = False
         self._state = _RAW
+        if self._answer is not None:
+            self._hand_over(self._answer)
         if self._inbox is not None and rest:
             self._inbox.put(rest)
 
     def _complete(self) -> None:
         """The answer is complete by its own framing."""
+        answer, self._answer = self._answer, None
         inbox, self._inbox = self._inbox, None
         self._message_done = False
         reusable = self._reusable and not self._by_close and self._pump is None
@@ -318,10 +325,15 @@ class UpstreamConnection(FlowControl):
             self._state = _IDLE
             self._used = True
             self._phase = "idle"
-            self._total_deadline = inf
         else:
             self._close(idle=False)
-        if inbox is not None:
+        if answer is not None:
+            early = self._early
+            if early:
+                answer.body = early[0] if len(early) == 1 else b"".join(early)
+                self._early = []
+            self._settle(answer)
+        elif inbox is not None:
             inbox.end()
         if reusable:
             self._deadline = self._loop.time() + self._pool.idle_expiry_s

@@ -58,6 +58,9 @@ class UsageReport(Struct, frozen=True):
         """
         prompt, completion = self.prompt_tokens or 0, self.completion_tokens or 0
         details, thinking = self.prompt_tokens_details, self.completion_tokens_details
+        plain = details is None and thinking is None and not self.prompt_cache_hit_tokens and not self.cached_tokens
+        if plain and (self.total_tokens or 0) <= prompt + completion:
+            return Usage.reported(prompt, completion)
         reasoning = (thinking.reasoning_tokens if thinking else None) or 0
         apart = (self.total_tokens or 0) - prompt - completion
         if apart > 0 and reasoning in (0, apart):
