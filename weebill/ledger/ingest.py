@@ -78,7 +78,9 @@ class Ingester:
         """
         total = 0
         for segment in self._segments():
-            while (count := self._ingest_batch(segment)) is not None:
+            more = True
+            while more:
+                count, more = self._ingest_batch(segment)
                 total += count
         self._delete_finished()
         return total
@@ -87,36 +89,39 @@ class Ingester:
         """The names of all segments, oldest first."""
         return sorted(path.name for path in self._folder.glob(f"*{SEGMENT_SUFFIX}"))
 
-    def _ingest_batch(self, segment: str) -> int | None:
-        """One transaction's worth of a segment: the number of its records, None if there is nothing new."""
+    def _ingest_batch(self, segment: str) -> tuple[int, bool]:
+        """One transaction's worth of a segment: the number of its records, and whether more were waiting already.
+
+        What a busy worker adds meanwhile is left to the next run: chasing it would never end, a transaction at a time.
+        """
         try:
             file = (self._folder / segment).open("rb", buffering=0)
         except FileNotFoundError:  # finished by another ingester
-            return None
+            return 0, False
         with file:
             if os.pread(file.fileno(), 1, self._marks.get(segment, 0)) in (b"", _UNUSED):
-                return None
+                return 0, False
             with transaction(self._connection):
                 mark = self._read_mark(segment)
-                lines = self._read_lines(file.fileno(), mark)
-                count = self._insert(segment, mark, lines) if lines else None
-                if lines:
-                    self._connection.execute(_MARK, (segment, mark + len(lines)))
+                lines, more = self._read_lines(file.fileno(), mark)
+                count = self._insert(segment, mark, lines)
+                self._connection.execute(_MARK, (segment, mark + len(lines)))
         self._marks[segment] = mark + len(lines)
-        return count
+        return count, more
 
     def _read_mark(self, segment: str) -> int:
         rows = self._connection.execute("SELECT offset FROM journal_marks WHERE segment = ?", (segment,)).fetchall()
         return int(rows[0][0]) if rows else 0
 
-    def _read_lines(self, descriptor: int, offset: int) -> bytes:
-        """Whole lines from `offset`, at most `batch_bytes`; a line longer than that comes in pieces."""
+    def _read_lines(self, descriptor: int, offset: int) -> tuple[bytes, bool]:
+        """Whole lines from `offset`, and whether there are more; a line longer than `batch_bytes` comes in pieces."""
         content = os.pread(descriptor, self._batch_bytes, offset).rstrip(_UNUSED)
+        more = len(content) == self._batch_bytes
         hole = content.find(_UNUSED)
         if hole >= 0 and not _try_lock(descriptor):
             # A line may be seen before all of it (its writer is another processor): it will be there the next time.
             content = content[:hole]
-        return content if len(content) == self._batch_bytes and b"\n" not in content else _whole_lines(content)
+        return content if more and b"\n" not in content else _whole_lines(content), more
 
     def _insert(self, segment: str, offset: int, lines: bytes) -> int:
         """Insert the records in `lines`, which begin at `offset`; returns their number."""
