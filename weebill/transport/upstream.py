@@ -228,7 +228,8 @@ class UpstreamConnection(FlowControl):
             return
         head = received[:end]
         fields = head.lower()
-        coded = b"\r\ntransfer-encoding:" in fields
+        # Not `in`: with bytes it first takes what is sought for a number, and raises inside.
+        coded = fields.find(b"\r\ntransfer-encoding:") >= 0
         if coded or not 200 <= status < 600 or fields.count(b"\r\n") > MAX_HEADER_FIELDS:
             refusal = self._refusal(status, parse_fields(head))
             if refusal is not None:
@@ -241,7 +242,7 @@ class UpstreamConnection(FlowControl):
         if status in BODILESS or self._head.startswith(b"HEAD "):
             self._message_done = True
         else:
-            self._by_close = not coded and b"\r\ncontent-length:" not in fields
+            self._by_close = not coded and fields.find(b"\r\ncontent-length:") < 0
         self._answer = Response(self, status, head)
 
     def on_body(self, data: bytes) -> None:

@@ -55,7 +55,7 @@ class EventSplitter:
 
         Raises ApiError 502 if what is left is over MAX_EVENT_BYTES.
         """
-        if self._cr or b"\r" in data:
+        if self._cr or data.find(b"\r") >= 0:  # `in` costs more: it first takes what is sought for a number
             data = self._without_cr(data)
         tail = self._tail
         if tail:

@@ -27,7 +27,7 @@ _decode_details: Final = msgspec.json.Decoder(list[ReasoningDetail]).decode
 
 def own_chat(messages: Raw) -> Raw:
     """Chat Completions' `messages` without the reasoning of models that other dialects reached."""
-    if _MARK not in bytes(messages):
+    if bytes(messages).find(_MARK) < 0:  # not `in`, which with bytes raises inside
         return messages
     try:
         return Raw(_encode([_own_chat_message(raw) for raw in _decode_list(messages)]))

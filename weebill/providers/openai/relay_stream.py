@@ -70,7 +70,8 @@ class OpenAIStream:
             return b""
         if self._tail:
             data = self._tail + data
-        if b"\r" in data:
+        # Not `in`: with bytes it first takes what is sought for a number, and raises inside.
+        if data.find(b"\r") >= 0:
             data = data.replace(b"\r\n", b"\n")
         end = data.rfind(_END) + 2
         if end == 1:
@@ -81,11 +82,11 @@ class OpenAIStream:
         else:
             self._keep(data[end:])
             data = data[:end]
-        if not self._show_usage and b'"usage":null' in data:
+        if not self._show_usage and data.find(b'"usage":null') >= 0:
             data = data.replace(b',"usage":null', b"")
         self._events += data.count(_END)
         self._last = data[data.rfind(_END, 0, -2) + 2 :] if data.count(_END) > 1 else data
-        if b'"usage":' in data or b'"error":' in data or b"[DONE]\n\n" in data:
+        if data.find(b'"usage":') >= 0 or data.find(b'"error":') >= 0 or data.find(b"[DONE]\n\n") >= 0:
             return b"".join([self._inspect(block) for block in data[:-2].split(_END)])
         return data
 
