@@ -114,7 +114,7 @@ ERRORS = {
     "error-400": (400, None, "max_tokens"),
     "error-context": (400, "context_length_exceeded", None),
     "error-content-filter": (400, "content_filter", None),
-    "error-credit": (502, "upstream_credential_refused", None),
+    "error-credit": (429, "insufficient_quota", None),
     "error-401": (502, "upstream_credential_refused", None),
     "error-403": (502, "upstream_credential_refused", None),
     "error-404": (404, "model_not_found", None),

@@ -142,10 +142,10 @@ ERRORS = {
     "error-401": (502, "upstream_credential_refused", None, None),
     "error-403": (502, "upstream_credential_refused", None, None),
     "error-404": (404, "model_not_found", None, None),
-    "error-429": (429, "rate_limit_exceeded", None, 35),
+    "error-429": (429, "rate_limit_exceeded", None, 34.074824224),
     "error-500": (500, "upstream_error", None, None),
     "error-overloaded": (503, "upstream_overloaded", None, None),
-    "error-504": (504, "upstream_error", None, None),
+    "error-504": (504, "upstream_timeout", None, None),
 }
 
 

@@ -119,7 +119,7 @@ def test_errors_keep_the_upstreams_words(
     assert error.status == told
     assert message in error.detail.message
     assert (error.detail.code, error.detail.param) == (code, param)
-    assert error.retry_after == (7 if status >= 400 else None)
+    assert error.retry_after == 7
 
 
 def test_an_error_in_a_200_keeps_the_upstreams_words() -> None:

@@ -29,7 +29,9 @@ def test_a_prompt_that_is_too_long_has_openais_code(message: str) -> None:
     ("status", "message", "code", "told", "said"),
     [
         (400, "temperature is too high", "bad", 400, "bad"),
-        (402, "pay", None, 502, "upstream_credential_refused"),
+        (402, "pay", None, 429, "insufficient_quota"),
+        (400, "Incorrect API key provided: sk-1.", None, 502, "upstream_credential_refused"),
+        (403, "Content violates usage guidelines.", None, 400, "content_filter"),
         (404, "model: claude-9 was not found", "not_found_error", 404, "model_not_found"),
         (404, "no such route", None, 404, None),
         (413, "too large", None, 413, None),

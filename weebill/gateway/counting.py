@@ -95,7 +95,7 @@ class Counting(Metered[CountEndpoint]):
             if response.status == 200:
                 return body
             translate = translator(endpoint.api, deployment.dialect, upstream.dialects)
-            retry_after = retry_after_seconds(response.header(b"retry-after"))
+            retry_after = retry_after_seconds(response)
             raise translate.error(call, response.status, body, retry_after, upstream.name)
         except UpstreamError as failure:
             raise upstream_failure(failure, upstream.name)[0] from failure

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+import time
 
 from weebill.ledger.records import Outcome
+from weebill.providers import waits
 from weebill.routing.directory import LOCAL
 from weebill.transport.errors import UpstreamError, UpstreamTimeout
+from weebill.transport.response import Response
 from weebill.wire.errors import ApiError
 
 _RESTART_S = 1
@@ -37,17 +38,6 @@ def overloaded(model: str) -> ApiError:
     return ApiError(503, message, code="overloaded", retry_after=_RESTART_S)
 
 
-def retry_after_seconds(value: bytes | None) -> int | None:
-    """A `Retry-After` header in whole seconds; it may hold seconds or a date (RFC 9110, 10.2.3)."""
-    if value is None:
-        return None
-    text = value.decode("latin-1").strip()
-    try:
-        if text.isdecimal():
-            return int(text)
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0, round((moment - datetime.now(UTC)).total_seconds()))
+def retry_after_seconds(response: Response) -> float | None:
+    """How long an upstream's refusal asks to wait."""
+    return waits.retry_after(response.status, response.headers, time.time())

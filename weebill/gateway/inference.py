@@ -173,5 +173,5 @@ async def _upstream_error(
     body = await response.read(MAX_ERROR_BYTES)
     if 400 <= response.status < 500:
         meter.blame = "rejected"
-    retry_after = retry_after_seconds(response.header(b"retry-after"))
+    retry_after = retry_after_seconds(response)
     return translate.error(call, response.status, body, retry_after, upstream.name)

@@ -123,12 +123,9 @@ class Bridge:
     def collect(self, call: Call) -> AnswerCollector | None:
         return _Collector(self, call, self._decoder(call)) if self._streams_only else None
 
-    def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
         """The upstream's own error, with OpenAI's status and code."""
-        error = self._dialect.error(status, body, upstream)
-        if error.retry_after is None:
-            error.retry_after = retry_after
-        return error
+        return self._dialect.error(status, body, upstream).after(retry_after)
 
     def _decoder(self, call: Call) -> StreamDecoder:
         if self._by_request is None:

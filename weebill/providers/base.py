@@ -161,5 +161,5 @@ class Translator(Protocol):
     def collect(self, call: Call) -> AnswerCollector | None:
         """For an upstream that was asked for a stream although the client wants one piece; None for others."""
 
-    def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
         """What the client is told of an upstream's answer with a status other than 200."""

@@ -5,6 +5,9 @@ Source: https://platform.openai.com/docs/guides/error-codes/api-errors
 
 from __future__ import annotations
 
+import math
+from typing import Self
+
 import msgspec
 
 # The `type` that OpenAI uses with each status; other 4xx are invalid requests, other 5xx server errors.
@@ -37,7 +40,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
 class ApiError(Exception):
     """A request that ends in an error for the client.
 
-    `retry_after` is in whole seconds and becomes a `Retry-After` header; `allow` names the methods of a 405.
+    `retry_after` is in seconds and becomes a `Retry-After` header, rounded up; `allow` names the methods of a 405.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class ApiError(Exception):
         code: str | None = None,
         param: str | None = None,
         type: str | None = None,  # noqa: A002 - OpenAI's own field name
-        retry_after: int | None = None,
+        retry_after: float | None = None,
         allow: str | None = None,
     ) -> None:
         super().__init__(message)
@@ -57,11 +60,17 @@ class ApiError(Exception):
         self.retry_after = retry_after
         self.allow = allow
 
+    def after(self, seconds: float | None) -> Self:
+        """This error, with the wait that is known from elsewhere, if one is."""
+        if seconds is not None:
+            self.retry_after = seconds
+        return self
+
     def headers(self) -> bytes:
         """The header lines that go with the body, each ended by CRLF."""
         lines = b"content-type: application/json\r\n"
         if self.retry_after is not None:
-            lines += b"retry-after: %d\r\n" % self.retry_after
+            lines += b"retry-after: %d\r\n" % math.ceil(self.retry_after)
         if self.allow is not None:
             lines += b"allow: %b\r\n" % self.allow.encode()
         if self.status == 401:

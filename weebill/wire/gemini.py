@@ -238,13 +238,15 @@ class UsageMetadata(Wire, frozen=True):
 
 
 class ErrorDetail(Wire, frozen=True):
-    """One entry of an error's `details`, of whatever type: Google's RetryInfo, ErrorInfo or BadRequest."""
+    """One entry of an error's `details`, of whatever type: Google's RetryInfo, ErrorInfo, BadRequest or
+    QuotaFailure."""
 
     type: str | None = msgspec.field(default=None, name="@type")
     retry_delay: str | None = None
     reason: str | None = None
     domain: str | None = None
     field_violations: list[FieldViolation] | None = None
+    violations: list[QuotaViolation] | None = None
 
 
 class FieldViolation(Wire, frozen=True):
@@ -252,6 +254,12 @@ class FieldViolation(Wire, frozen=True):
 
     field: str | None = None
     description: str | None = None
+
+
+class QuotaViolation(Wire, frozen=True):
+    """A quota that is used up, one of a QuotaFailure's."""
+
+    quota_id: str | None = None
 
 
 class Status(Wire, frozen=True):

@@ -33,7 +33,7 @@ def error_body(error: ApiError) -> bytes:
         violation = FieldViolation(field=detail.param, description=detail.message)
         details.append(ErrorDetail(type=f"{_RPC}BadRequest", field_violations=[violation]))
     if error.retry_after is not None:
-        details.append(ErrorDetail(type=f"{_RPC}RetryInfo", retry_delay=f"{error.retry_after}s"))
+        details.append(ErrorDetail(type=f"{_RPC}RetryInfo", retry_delay=f"{error.retry_after:g}s"))
     status = _STATUSES.get(error.status) or ("INTERNAL" if error.status >= 500 else "FAILED_PRECONDITION")
     return msgspec.json.encode(
         ErrorResponse(error=Status(code=error.status, message=detail.message, status=status, details=details or None))

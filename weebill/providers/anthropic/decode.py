@@ -183,14 +183,7 @@ def stream_error(said: UpstreamError | str) -> ApiError:
 
 def _error(status: int, kind: str | None, message: str | None, upstream: str) -> ApiError:
     said = message or ""
-    if status == 400 and "credit balance" in said:
-        # Anthropic's words for an account that is the operator's and has run dry.
-        status = 402
-    code: str | None = None
-    if kind == "not_found_error" and said.startswith("model:"):
-        code = "model_not_found"
-    elif "content filtering policy" in said:
-        code = "content_filter"
+    code = "model_not_found" if kind == "not_found_error" and said.startswith("model:") else None
     return provider_error(status, message, upstream, code=code, param=_param(said) if status == 400 else None)
 
 

@@ -102,11 +102,9 @@ class AnthropicRelay:
     def collect(self, call: Call) -> AnswerCollector | None:
         return None
 
-    def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
         """The upstream's own error, under a status that blames whom it should."""
-        error = decoding.error(status, body, upstream)
-        error.retry_after = retry_after
-        return error
+        return decoding.error(status, body, upstream).after(retry_after)
 
 
 class AnthropicRelayStream:

@@ -5,11 +5,11 @@ Source: https://cloud.google.com/apis/design/errors and https://ai.google.dev/ge
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import msgspec
 
+from weebill.providers import waits
 from weebill.providers.errors import provider_error
 from weebill.wire.errors import ApiError
 from weebill.wire.gemini import ErrorResponse, Status
@@ -18,6 +18,8 @@ _decode: Final = msgspec.json.Decoder(ErrorResponse | list[ErrorResponse]).decod
 _MESSAGE_LIMIT: Final = 2000
 _KEY_REASONS: Final = "API_KEY_"
 """How ErrorInfo's reasons begin that blame the key, under status 400."""
+_DAILY: Final = "PerDay"
+"""In the names of quotas that are used up for the day, such as GenerateRequestsPerDayPerProjectPerModel-FreeTier."""
 
 
 def body_error(status: int, body: bytes, upstream: str) -> ApiError:
@@ -35,22 +37,15 @@ def body_error(status: int, body: bytes, upstream: str) -> ApiError:
 def status_error(error: Status, upstream: str = "", status: int | None = None) -> ApiError:
     """What the client is told of Google's own error; `status` is the call's, if it failed."""
     number = status or error.code or 502
-    param = retry_after = None
+    param = code = None
+    retry_after: float | None = None
     for detail in error.details or ():
         if detail.reason is not None and detail.reason.startswith(_KEY_REASONS):
             number = 401
         if detail.field_violations:
             param = detail.field_violations[0].field
         if detail.retry_delay is not None:
-            retry_after = _seconds(detail.retry_delay)
-    result = provider_error(number, error.message, upstream, param=param)
-    result.retry_after = retry_after
-    return result
-
-
-def _seconds(duration: str) -> int | None:
-    """A google.protobuf.Duration such as "34.07s" in whole seconds, rounded up."""
-    try:
-        return max(0, math.ceil(float(duration.removesuffix("s"))))
-    except (ValueError, OverflowError):
-        return None
+            retry_after = waits.duration(detail.retry_delay)
+        if detail.violations and any(_DAILY in (violation.quota_id or "") for violation in detail.violations):
+            code = "insufficient_quota"
+    return provider_error(number, error.message, upstream, code=code, param=param).after(retry_after)

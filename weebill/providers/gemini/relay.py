@@ -92,12 +92,9 @@ class GeminiRelay:
     def collect(self, call: Call) -> AnswerCollector | None:
         return None
 
-    def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
         """Google's own error, under a status that blames whom it should."""
-        error = body_error(status, body, upstream)
-        if retry_after is not None:
-            error.retry_after = retry_after
-        return error
+        return body_error(status, body, upstream).after(retry_after)
 
 
 GEMINI_RELAY: Final = GeminiRelay(GEMINI_DIALECT)

@@ -80,7 +80,7 @@ class LlamaCppTranslator(OpenAITranslator):
         """The answer out of the stream."""
         return CollectedAnswer(call, self.stream(call))
 
-    def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
         """llama.cpp's error, with OpenAI's `context_length_exceeded` for a prompt beyond the window."""
         error = super().error(call, status, body, retry_after, upstream)
         if error.detail.type == "exceed_context_size_error":

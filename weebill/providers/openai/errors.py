@@ -14,6 +14,8 @@ from weebill.providers.errors import provider_error
 from weebill.wire.errors import ApiError
 
 _MESSAGE_LIMIT: Final = 2000
+# Codes that repeat the status.
+_BY_STATUS: Final = frozenset({"rate_limit_exceeded", "upstream_overloaded"})
 
 
 class ErrorDetail(Struct, frozen=True):
@@ -43,10 +45,17 @@ def body_error(status: int, body: bytes, upstream: str) -> ApiError:
     """What the client is told of an answer with `status` other than 200: the upstream's own words and code."""
     detail = _detail(body)
     error = provider_error(status, detail.message, upstream, code=detail.word, param=detail.param, type=detail.type)
-    if detail.word is None or error.status != status or status not in (429, 503):
+    if detail.word is None or error.detail.code not in _BY_STATUS:
         return error
     # The code is in OpenAI's words already, and says more than the status does.
-    return ApiError(status, error.detail.message, code=detail.word, param=detail.param, type=detail.type)
+    return ApiError(
+        error.status,
+        error.detail.message,
+        code=detail.word,
+        param=detail.param,
+        type=detail.type,
+        retry_after=error.retry_after,
+    )
 
 
 def inner_error(error: ErrorDetail | str) -> ApiError:

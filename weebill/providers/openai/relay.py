@@ -80,11 +80,9 @@ class OpenAITranslator:
     def collect(self, call: Call) -> AnswerCollector | None:
         return None
 
-    def error(self, call: Call, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
         """The upstream's own error, under a status that blames whom it should."""
-        error = body_error(status, body, upstream)
-        error.retry_after = retry_after if status >= 400 else None
-        return error
+        return body_error(status, body, upstream).after(retry_after)
 
 
 OPENAI_RELAY: Final[Translator] = OpenAITranslator()

@@ -73,5 +73,7 @@ class OperationTranslator(Protocol):
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
         """The answer in a whole body with status 200. Raises ApiError if it holds an error, 502 if it is no answer."""
 
-    def error(self, call: OperationCall, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+    def error(
+        self, call: OperationCall, status: int, body: bytes, retry_after: float | None, upstream: str
+    ) -> ApiError:
         """What the client is told of an upstream's answer with a status other than 200."""

@@ -81,14 +81,13 @@ def error_within(error: Raw, status: int = 502) -> ApiError:
     return provider_error(status, found.message, "", code=code, param=found.param, type=found.type)
 
 
-def operation_error(status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+def operation_error(status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
     """What the client is told of an answer with a status other than 200, in whichever of the common shapes."""
     found = _find(body)
     # Some repeat the status as a numeric code, which tells nothing; OpenAI's codes are words.
     code = found.code if isinstance(found.code, str) else None
     error = provider_error(status, found.message, upstream, code=code, param=found.param, type=found.type)
-    error.retry_after = retry_after
-    return error
+    return error.after(retry_after)
 
 
 def _find(body: bytes) -> _Error:
@@ -132,7 +131,9 @@ class WholeAnswers:
     def stream(self, call: OperationCall, content_type: bytes) -> OperationStream:
         raise NotImplementedError(f"{call.endpoint} does not stream here")
 
-    def error(self, call: OperationCall, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+    def error(
+        self, call: OperationCall, status: int, body: bytes, retry_after: float | None, upstream: str
+    ) -> ApiError:
         return operation_error(status, body, retry_after, upstream)
 
 

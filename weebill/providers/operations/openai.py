@@ -80,7 +80,9 @@ class Relay:
         """The answer in a body that has the required field."""
         return OperationAnswer(body, read_usage(fields.get("usage")) or estimate(call))
 
-    def error(self, call: OperationCall, status: int, body: bytes, retry_after: int | None, upstream: str) -> ApiError:
+    def error(
+        self, call: OperationCall, status: int, body: bytes, retry_after: float | None, upstream: str
+    ) -> ApiError:
         return operation_error(status, body, retry_after, upstream)
 
 
