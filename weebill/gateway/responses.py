@@ -8,15 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-import msgspec
-
 from weebill.apis.responses import state as responses_state
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.metered import JSON
 from weebill.ledger.responses import ResponseStore, StoreError
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 
 _INPUT_ITEMS: Final = "/input_items"
 T = TypeVar("T")
@@ -54,7 +52,7 @@ class ResponseState:
             return
         try:
             stored = responses_state.stored_response(call, response)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise ApiError(
                 502, f"The upstream's answer is not a response: {error}.", code="upstream_invalid_answer"
             ) from error

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.wire.conversation import CacheMark, Citation, Origin
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.reply import FinishReason, Usage
 
 ORIGIN: Final[Origin] = "anthropic"
@@ -257,7 +258,6 @@ class SearchCitation(Struct, frozen=True, tag="search_result_location"):
     end_block_index: int = 1
 
 
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding JSON that someone else wrote can raise."""
 
 _decode_citation = msgspec.json.Decoder(_CitationFields).decode

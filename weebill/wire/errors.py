@@ -6,9 +6,12 @@ Source: https://platform.openai.com/docs/guides/error-codes/api-errors
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import Final, Self
 
 import msgspec
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading JSON from outside can raise; `Raw` parts of it are not checked for UTF-8 until they are read."""
 
 # The `type` that OpenAI uses with each status; other 4xx are invalid requests, other 5xx server errors.
 _TYPES = {

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from weebill.wire.conversation import Audio, Document, Image, Origin, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.conversation import Part as CanonicalPart
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import ORIGIN, Blob, FileData, FunctionCall, Part, Transcription
 
 _MARK: Final = "weebill:"
@@ -165,7 +166,7 @@ def object_of(text: str) -> Raw | None:
         return Raw(b"{}")
     try:
         _decode_object(text)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     return Raw(text.encode())
 

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from weebill.wire.call import Call, InboundRequest, Json, take_drop_params
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.operations_form import Form, is_form, parse_form
 from weebill.wire.requests import ModelName, invalid_body
 
@@ -87,7 +87,7 @@ class Endpoint:
         try:
             request = self._decode(body)
             fields = _decode_fields(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise invalid_body(error) from error
         request.check()
         return OperationCall(

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from weebill.wire.call import Call, InboundRequest, Json, take_drop_params
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 
 ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -151,7 +151,7 @@ def decode_chat(body: bytes) -> Call:
     """The call in `body`. Raises ApiError 400 that names the field."""
     try:
         return _call(_decode_chat(body), _decode_fields(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise invalid_body(error) from error
 
 
@@ -159,7 +159,7 @@ def decode_completion(body: bytes) -> Call:
     """The call in `body`. Raises ApiError 400 that names the field."""
     try:
         return _call(_decode_completion(body), _decode_fields(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise invalid_body(error) from error
 
 

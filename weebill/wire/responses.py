@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.wire.conversation import Citation, Origin
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.reply import Usage
 
 ORIGIN: Final[Origin] = "openai"
@@ -86,7 +87,7 @@ def text_logprobs(entries: Iterable[Raw]) -> list[Raw]:
 def _text_logprob(entry: Raw) -> Raw:
     try:
         known = _decode_logprob(entry)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return entry
     if known.bytes is not None and all(other.bytes is not None for other in known.top_logprobs):
         return entry
@@ -115,7 +116,7 @@ def citation(raw: Raw) -> Citation:
     """The citation in an annotation."""
     try:
         known = _decode_annotation(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return Citation(origin=ORIGIN, raw=raw)
     title = known.title or known.filename or None
     return Citation(known.url, title, None, known.start_index, known.end_index, ORIGIN, raw)

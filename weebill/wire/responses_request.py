@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from weebill.wire.call import Call, InboundRequest, Json, take_drop_params
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.requests import ModelName, Probability, Temperature, TokenLimit, invalid_body
 
 # A `Raw | None` would take nothing but null.
@@ -123,7 +123,7 @@ def decode_responses(body: bytes) -> Call:
     """The call in `body`. Raises ApiError 400 that names the field."""
     try:
         request, fields = _decode_request(body), _decode_fields(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise invalid_body(error) from error
     if request.background or request.conversation is not None:
         field = "background" if request.background else "conversation"

@@ -13,7 +13,6 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.wire.anthropic import (
-    UNREADABLE,
     Base64Source,
     Opaque,
     RedactedThinkingBlock,
@@ -27,6 +26,7 @@ from weebill.wire.anthropic import (
 )
 from weebill.wire.call import Call, Json
 from weebill.wire.conversation import Audio, Citation, Image, Part, Reasoning, Refusal, Text, ToolUse
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.reply import FinishReason, Reply
 
 _encode = msgspec.json.encode

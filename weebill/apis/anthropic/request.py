@@ -17,10 +17,10 @@ from msgspec import Meta, Raw, Struct
 
 from weebill.apis.anthropic.turns import mark_last, message_turns, refusal, text
 from weebill.wire import anthropic as wire
-from weebill.wire.anthropic import UNREADABLE, cache_mark
+from weebill.wire.anthropic import cache_mark
 from weebill.wire.call import Call, InboundRequest, Json, take_drop_params
 from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Text, Tool, ToolChoice, Turn
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.requests import ModelName, Probability, invalid_body
 
 

@@ -25,7 +25,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.openai_chat import (
     GOOGLE,
     Annotation,
@@ -291,7 +291,7 @@ def _arguments(text: str, param: str) -> str:
         return _NO_ARGUMENTS
     try:
         _decode_object(text)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise _invalid(param, "not a JSON object") from error
     return text
 

@@ -20,7 +20,7 @@ from weebill.apis.gemini.stream import GeminiStreamEncoder
 from weebill.wire import sse
 from weebill.wire.call import Call, Json, take_drop_params
 from weebill.wire.conversation import Conversation
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini_request import GeminiRequest, GenerateContentRequest, camel_case, wants_array
 from weebill.wire.reply import Reply
 from weebill.wire.requests import invalid_body
@@ -99,6 +99,6 @@ def decode_body(body: bytes) -> tuple[GenerateContentRequest, Json, bool]:
     try:
         body = camel_case(body, GenerateContentRequest)
         request, fields = _decode(body), _decode_fields(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise invalid_body(error) from error
     return request, fields, "drop_params" in fields and take_drop_params(fields)

@@ -14,6 +14,7 @@ from weebill.apis.gemini.api import decode_body, split_tail, unknown_method
 from weebill.apis.gemini.decode import read_request
 from weebill.apis.token_estimate import TokenRates, estimate_tokens
 from weebill.wire.call import Call, Json
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini_request import GeminiRequest
 from weebill.wire.requests import invalid_body
 
@@ -37,7 +38,7 @@ def decode_count(body: bytes, tail: str) -> Call:
         raise unknown_method(method)
     try:
         fields = _decode_fields(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise invalid_body(error) from error
     whole: Raw | None = next((fields[name] for name in _WHOLE if name in fields), None)
     request, fields, drop_params = decode_body(body if whole is None else bytes(whole))

@@ -30,7 +30,7 @@ from weebill.wire.conversation import (
 )
 from weebill.wire.conversation import Part as CanonicalPart
 from weebill.wire.conversation import Tool as CanonicalTool
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import Content, FunctionResponse, Part, given, parts_of
 from weebill.wire.gemini_parts import Inexpressible, canonical_media, opened
 from weebill.wire.gemini_request import (
@@ -294,7 +294,7 @@ def _given(response: Raw | None) -> tuple[str, bool]:
         return "", False
     try:
         fields = _decode_fields(response)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return bytes(response).decode(), False
     if len(fields) == 1:
         [(name, raw)] = fields.items()

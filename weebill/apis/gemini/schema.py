@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 
 Value = object
 _decode: Final = msgspec.json.Decoder(dict[str, Value]).decode
@@ -32,7 +32,7 @@ def json_schema(schema: Raw, where: str) -> Raw:
     """`schema` as JSON Schema. Raises ApiError 400 that names `where` it is."""
     try:
         decoded = _decode(schema)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ApiError(
             400, f"Invalid value for '{where}': Expected a schema object.", code="invalid_value", param=where
         ) from error

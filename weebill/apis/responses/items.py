@@ -26,7 +26,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.openai_chat import split_data_uri
 from weebill.wire.requests import invalid_body
 from weebill.wire.responses import (
@@ -105,7 +105,7 @@ class Turns:
             kind = decode_head(raw).type or "message"
             decode = _DECODERS.get(kind)
             item = None if decode is None else decode(raw)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise invalid_at(error, path) from error
         match item:
             case MessageItem():

@@ -22,7 +22,7 @@ from weebill.apis.responses.answer import new_id
 from weebill.apis.responses.items import invalid_at, unknown_item
 from weebill.apis.responses.request import unknown_response
 from weebill.wire.call import Call, Json
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.responses import Content, ItemHead, MessageItem, decode_head, decode_items, output_text
 from weebill.wire.responses_request import NULL, ResponsesRequest
 from weebill.wire.responses_state import StoredResponse, input_items, item_id, items
@@ -209,7 +209,7 @@ def _kept(item: Raw) -> Raw:
 def _head(item: Raw, at: int) -> ItemHead:
     try:
         return decode_head(item)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise invalid_at(error, f"input[{at}]") from error
 
 

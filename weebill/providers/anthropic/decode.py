@@ -16,9 +16,9 @@ from msgspec import Raw, Struct
 
 from weebill.providers.anthropic.encode import JSON_TOOL
 from weebill.providers.errors import provider_error
-from weebill.wire.anthropic import ERROR_STATUS, ORIGIN, STOP_REASONS, UNREADABLE, StopDetails, UsageReport, citation
+from weebill.wire.anthropic import ERROR_STATUS, ORIGIN, STOP_REASONS, StopDetails, UsageReport, citation
 from weebill.wire.conversation import Part, Reasoning, Refusal, Text, ToolUse
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
 HIDDEN: Final = frozenset(

@@ -16,9 +16,10 @@ from weebill.providers.anthropic.thinking import effort, thinking
 from weebill.providers.anthropic.turns import Message, Turns
 from weebill.providers.base import Target, Unsupported, UpstreamRequest
 from weebill.wire import anthropic as wire
-from weebill.wire.anthropic import UNREADABLE, cache_control
+from weebill.wire.anthropic import cache_control
 from weebill.wire.call import Json
 from weebill.wire.conversation import Conversation, Tool
+from weebill.wire.errors import UNREADABLE
 
 JSON_TOOL: Final = "weebill_json_output"
 """The tool by which a model gives its answer where the answer has to be JSON and cannot be bound to be otherwise."""

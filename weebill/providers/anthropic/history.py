@@ -14,6 +14,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.wire.anthropic import Opaque
 from weebill.wire.call import Json
+from weebill.wire.errors import UNREADABLE
 
 _MARK: Final = b'"weebill:'
 _THINKING: Final = frozenset({"thinking", "redacted_thinking"})
@@ -40,7 +41,7 @@ def own_anthropic(messages: Raw) -> Raw:
         return messages
     try:
         kept = [each for raw in _decode_list(messages) if (each := _own_message(raw)) is not None]
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return messages
     return Raw(_encode(kept))
 

@@ -16,9 +16,9 @@ from weebill.providers.anthropic.history import own_anthropic
 from weebill.providers.anthropic.stream import cut
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
 from weebill.providers.usage import estimate
-from weebill.wire.anthropic import UNREADABLE, UsageReport
+from weebill.wire.anthropic import UsageReport
 from weebill.wire.call import Call
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import Usage
 from weebill.wire.sse import EventSplitter, event_data
 

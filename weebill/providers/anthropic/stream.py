@@ -23,8 +23,8 @@ from weebill.providers.anthropic.decode import (
     unknown_block,
 )
 from weebill.providers.anthropic.encode import JSON_TOOL
-from weebill.wire.anthropic import ORIGIN, UNREADABLE, StopDetails, UsageReport, citation
-from weebill.wire.errors import ApiError
+from weebill.wire.anthropic import ORIGIN, StopDetails, UsageReport, citation
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import (
     CitationAdded,
     Event,

@@ -24,9 +24,10 @@ from msgspec import Raw, Struct
 
 from weebill.providers.base import Unsupported
 from weebill.wire import anthropic as wire
-from weebill.wire.anthropic import ORIGIN, UNREADABLE, cache_control
+from weebill.wire.anthropic import ORIGIN, cache_control
 from weebill.wire.call import Json
 from weebill.wire.conversation import Document, Image, Part, Reasoning, Refusal, Text, ToolResult, ToolUse, Turn
+from weebill.wire.errors import UNREADABLE
 
 _IMAGE_TYPES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _ODD_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")

@@ -14,7 +14,7 @@ from weebill.providers.bedrock.encode import FAMILY
 from weebill.providers.bedrock.models import JSON_TOOL
 from weebill.providers.errors import provider_error
 from weebill.wire.conversation import Citation, Image, Part, Reasoning, Text, ToolUse
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
 _FINISHES: Final[dict[str, FinishReason]] = {
@@ -154,17 +154,15 @@ def decode_reply(body: bytes) -> Reply:
     """The answer in a whole body. Raises ApiError for an error in it, 502 if it is no answer."""
     try:
         answer = _decode_answer(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise not_an_answer(str(error)) from error
     if answer.output is None:
         raise provider_error(200, answer.message, "") if answer.message else not_an_answer("it has no output")
-    parts: list[Part] = []
-    called = False
-    for block in answer.output.message.content:
-        part = _part(block)
-        if part is not None:
-            parts.append(part)
-            called = called or isinstance(part, ToolUse)
+    try:
+        parts = [part for block in answer.output.message.content if (part := _part(block)) is not None]
+    except UNREADABLE as error:
+        raise not_an_answer(str(error)) from error
+    called = any(isinstance(part, ToolUse) for part in parts)
     fields = answer.additional_model_response_fields
     stop_sequence = fields.stop_sequence if fields is not None else None
     finish = finish_of(answer.stop_reason, called)
@@ -227,7 +225,7 @@ def body_error(status: int, body: bytes, upstream: str) -> ApiError:
     try:
         decoded = _decode_error(body)
         message = decoded.message or decoded.capital
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         message = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
     if status == 400 and _UNKNOWN_MODEL in (message or "").lower():
         return provider_error(404, message, upstream, code="model_not_found")

@@ -36,6 +36,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
+from weebill.wire.errors import UNREADABLE
 
 Block = dict[str, object]
 
@@ -307,7 +308,7 @@ def _id(given: str) -> str:
 def _arguments(text: str) -> Raw:
     try:
         _decode_object(text)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise Unsupported("turns", "tool calls with arguments that are not a JSON object") from error
     return Raw(text.encode())
 

@@ -25,7 +25,7 @@ from weebill.providers.bedrock.decode import (
 from weebill.providers.bedrock.encode import FAMILY
 from weebill.providers.bedrock.models import JSON_TOOL
 from weebill.providers.errors import provider_error
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.eventstream import Frame, FrameDecoder
 from weebill.wire.reply import (
     CitationAdded,
@@ -140,7 +140,7 @@ class BedrockStream:
         for frame in self._frames.feed(data):
             try:
                 self._read(frame, events)
-            except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            except (*UNREADABLE, ValueError) as error:
                 raise not_an_answer(str(error)) from error
             if self._failed:
                 break

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 from weebill.providers.cohere.encode import FAMILY, PLAN
 from weebill.providers.errors import provider_error
 from weebill.wire.conversation import Citation, Part, Reasoning, Text, ToolUse
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
 _FINISHES: Final[dict[str, FinishReason]] = {
@@ -141,7 +141,7 @@ def decode_reply(body: bytes) -> Reply:
             raise provider_error(200, message, "") if message else not_an_answer("it has no message")
         finish = finish_of(response.finish_reason, None)
         parts = _parts(message)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise not_an_answer(str(error)) from error
     logprobs = None
     if response.logprobs is not None:
@@ -208,7 +208,7 @@ def body_error(status: int, body: bytes, upstream: str) -> ApiError:
     """What the client is told of an answer with a status other than 200."""
     try:
         message = _decode_error(body).message
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         message = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
     return provider_error(status, message or None, upstream)
 

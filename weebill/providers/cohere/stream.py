@@ -23,7 +23,7 @@ from weebill.providers.cohere.decode import (
 )
 from weebill.providers.cohere.encode import FAMILY, PLAN
 from weebill.providers.errors import provider_error
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -121,7 +121,7 @@ class CohereStream:
                     read(self, event, event.delta or _NO_DELTA, events)
                 elif event.message is not None:
                     self._fail(provider_error(500, event.message, ""), events)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 raise not_an_answer(str(error)) from error
         return events
 

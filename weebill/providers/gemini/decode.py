@@ -14,7 +14,7 @@ from msgspec import Raw
 from weebill.providers.gemini.errors import status_error
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import Audio, Citation, Image
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import (
     FAILED_REASONS,
     FINISH_REASONS,
@@ -55,7 +55,7 @@ def decode_reply(body: bytes) -> Reply:
     """The answer in a whole body. Raises ApiError for an error in it, 502 if it is no answer."""
     try:
         response = decode_response(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise not_an_answer(str(error)) from error
     if isinstance(response, list):
         if len(response) != 1:
@@ -178,7 +178,11 @@ class CandidateReader:
         name = call.id or f"call_{token_hex(12)}"
         origin = "" if signature is None else ORIGIN
         args = given(call.args)
-        arguments = "{}" if args is None else _format(bytes(args), indent=-1).decode()
+        try:
+            arguments = "{}" if args is None else _format(bytes(args), indent=-1).decode()
+        except UNREADABLE as error:
+            self.failure = not_an_answer(str(error))
+            return
         events.append(ToolStarted(name, call.name, self._block, self.index, signature, origin))
         events.append(ToolArguments(arguments, self._block, self.index))
 

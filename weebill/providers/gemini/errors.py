@@ -11,7 +11,7 @@ import msgspec
 
 from weebill.providers import waits
 from weebill.providers.errors import provider_error
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import ErrorResponse, Status
 
 _decode: Final = msgspec.json.Decoder(ErrorResponse | list[ErrorResponse]).decode
@@ -26,7 +26,7 @@ def body_error(status: int, body: bytes, upstream: str) -> ApiError:
     """What the client is told of an answer with a status other than 200; one in a stream's form is a list."""
     try:
         decoded = _decode(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         text = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
         return provider_error(status, text or None, upstream)
     if isinstance(decoded, list):

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from weebill.providers.gemini.encode import UNSIGNED_CALL, is_first_generation
 from weebill.wire.call import Json
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import ORIGIN
 from weebill.wire.gemini_parts import ENCODED_MARK, opened
 
@@ -33,7 +34,7 @@ def own_gemini(contents: Raw, model: str) -> Raw:
     call_signature = None if is_first_generation(model) else UNSIGNED_CALL
     try:
         kept = [each for raw in _decode_list(contents) if (each := _own_content(raw, call_signature)) is not None]
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return contents
     return Raw(_encode(kept))
 

@@ -20,7 +20,7 @@ from weebill.providers.gemini.history import own_gemini
 from weebill.providers.gemini.stream import cut
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import AnyJson, Status, UsageMetadata, Wire, given
 from weebill.wire.gemini_request import candidate_count, wants_array
 from weebill.wire.reply import Usage
@@ -76,7 +76,7 @@ class GeminiRelay:
         """The body as it came, and its usage."""
         try:
             whole = _decode_whole(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise not_an_answer(str(error)) from error
         if whole.error is not None:
             raise status_error(whole.error)
@@ -122,7 +122,7 @@ class GeminiRelayStream:
         if self._usage:
             try:
                 piece = _decode_piece(self._usage)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNREADABLE:
                 return estimate(self._call, completion_tokens=self._events)
             if piece.usage_metadata is not None:
                 return piece.usage_metadata.usage()
@@ -174,7 +174,7 @@ class GeminiRelayStream:
         """Take note of which candidates are under way and which have ended; the error that the event is, if it is."""
         try:
             piece = _decode_piece(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise not_an_answer(str(error)) from error
         if piece.error is not None:
             return status_error(piece.error)
@@ -192,7 +192,7 @@ def _bare_error(block: bytes) -> ApiError:
     """The error in what is JSON but no event."""
     try:
         decoded = _decode_failures(block)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         return not_an_answer(str(error))
     if isinstance(decoded, list):
         return status_error(decoded[0].error) if decoded else not_an_answer("it is an empty list")

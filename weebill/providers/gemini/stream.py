@@ -14,7 +14,7 @@ import msgspec
 
 from weebill.providers.gemini.decode import CandidateReader, decode_response, not_an_answer
 from weebill.providers.gemini.errors import status_error
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import GenerateContentResponse
 from weebill.wire.reply import Event, Failed, Finished, Started, UsageReported
 from weebill.wire.sse import EventSplitter, event_data
@@ -66,7 +66,7 @@ class GeminiStream:
             payload = block
         try:
             decoded = decode_response(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise not_an_answer(str(error)) from error
         for response in decoded if isinstance(decoded, list) else (decoded,):
             if self._failed:

@@ -7,7 +7,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from weebill.providers.base import Answer, ByteStream
 from weebill.wire.call import Call, Json
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest
 from weebill.wire.sse import DONE, event_data
@@ -161,7 +161,7 @@ class CollectedAnswer:
                 data = event_data(block)
                 chunk = _decode_chunk(data)
                 self._fields = self._fields or _decode_fields(data)
-            except msgspec.DecodeError:  # a comment
+            except UNREADABLE:  # a comment
                 continue
             for choice in chunk.choices:
                 self._parts.setdefault(choice.index, _Parts()).add(choice)

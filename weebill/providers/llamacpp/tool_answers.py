@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from weebill.providers.base import ByteStream
 from weebill.providers.llamacpp.tool_text import BoundCall, Delta, FreeText, ToolText
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import Usage
 from weebill.wire.sse import event, event_data
 
@@ -86,7 +86,7 @@ class ToolStream:
         try:
             data = event_data(block)
             answer, fields = _decode_answer(data), _decode_fields(data)
-        except msgspec.DecodeError:  # a comment, or [DONE]
+        except UNREADABLE:  # a comment, or [DONE]
             return block + _END
         if not answer.choices:
             return block + _END

@@ -12,6 +12,8 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import Raw
 
+from weebill.wire.errors import UNREADABLE
+
 _HEAD: Final = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*')
 _CLOSING: Final = re.compile(r"[\s}]*\Z")
 _OPEN: Final = "<tool_call>"
@@ -129,6 +131,6 @@ def _decode_call(text: str) -> tuple[str, str] | None:
     """The name and the arguments of a call; None if it is none."""
     try:
         call = msgspec.json.decode(text, type=_Call)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     return call.name, bytes(call.arguments).decode()

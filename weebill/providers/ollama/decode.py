@@ -16,7 +16,7 @@ from msgspec import Raw, Struct
 from weebill.providers.errors import provider_error
 from weebill.providers.ollama.encode import FAMILY
 from weebill.wire.accumulate import ReplyBuilder
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import (
     Event,
     Failed,
@@ -164,7 +164,7 @@ class OllamaStream:
             return
         try:
             piece = _decode_piece(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise _not_an_answer(str(error)) from error
         if piece.error is not None:
             self._failed = True
@@ -222,7 +222,7 @@ def _unix(created_at: str) -> int:
 
 def _usage(piece: _Piece) -> Usage:
     """What was used. Older versions leave out the prompt's count where it was cached: that measures nothing."""
-    completion = piece.eval_count or 0
+    completion = max(0, piece.eval_count or 0)
     if piece.prompt_eval_count is None:
         return Usage(completion_tokens=completion)
     return Usage.reported(piece.prompt_eval_count, completion, cached=piece.prompt_eval_cached_count or 0)
@@ -232,7 +232,7 @@ def body_error(status: int, body: bytes, upstream: str) -> ApiError:
     """What the client is told of an answer with a status other than 200."""
     try:
         message = _decode_error(body).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         message = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
     return provider_error(status, message or None, upstream)
 

@@ -33,6 +33,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
+from weebill.wire.errors import UNREADABLE
 
 Block = dict[str, object]
 
@@ -202,7 +203,7 @@ def _document(part: Document) -> str:
 def _arguments(text: str) -> Raw:
     try:
         _decode_object(text)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise Unsupported("turns", "tool calls with arguments that are not a JSON object") from error
     return Raw(text.encode())
 

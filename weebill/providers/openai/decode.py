@@ -8,7 +8,6 @@ Source: https://platform.openai.com/docs/api-reference/chat/object
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,7 +17,7 @@ from msgspec import Raw, Struct
 from weebill.providers.openai.errors import ErrorDetail, inner_error
 from weebill.providers.openai.messages import FAMILY, UNKNOWN_FORMAT
 from weebill.wire.conversation import Audio, Citation, Part, Reasoning, Refusal, Text, ToolUse
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.openai_chat import (
     Annotation,
     ExtraContent,
@@ -173,7 +172,7 @@ def decode(body: bytes) -> Reply:
     """The answer in a whole body. Raises ApiError if it holds an error, 502 if it is no answer."""
     try:
         completion = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise not_a_completion(str(error)) from error
     if completion.error is not None:
         raise inner_error(completion.error)
@@ -227,7 +226,7 @@ def joined_base64(pieces: list[str]) -> str:
         return pieces[0]
     try:
         return base64.b64encode(b"".join([base64.b64decode(piece) for piece in pieces])).decode()
-    except binascii.Error as error:
+    except ValueError as error:
         raise not_a_completion(f"its audio is not base64: {error}") from error
 
 

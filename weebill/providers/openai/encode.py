@@ -14,6 +14,7 @@ from weebill.providers.base import Target, Unsupported
 from weebill.providers.openai.messages import messages
 from weebill.providers.openai.quirks import renamed
 from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Tool
+from weebill.wire.errors import UNREADABLE
 
 Fields = dict[str, object]
 
@@ -166,7 +167,7 @@ def _put_hints(conversation: Conversation, body: Fields, target: Target) -> None
     if "user" not in body and "metadata" in hints:
         try:
             user = msgspec.json.decode(hints["metadata"], type=_AnthropicMetadata).user_id
-        except msgspec.DecodeError:
+        except UNREADABLE:
             user = None
         if user is not None:
             body["user"] = user

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.providers.errors import provider_error
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 
 _MESSAGE_LIMIT: Final = 2000
 # Codes that repeat the status.
@@ -71,7 +71,7 @@ def _detail(body: bytes) -> ErrorDetail:
     """What an error body says, in the shapes that are common among OpenAI-compatible servers."""
     try:
         decoded = _decode(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ErrorDetail(body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip() or None)
     if isinstance(decoded.error, ErrorDetail):
         return decoded.error

@@ -28,7 +28,7 @@ from weebill.providers.openai.decode import (
 from weebill.providers.openai.errors import ErrorDetail, inner_error
 from weebill.providers.openai.messages import FAMILY, UNKNOWN_FORMAT
 from weebill.wire.conversation import Audio
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.openai_chat import UsageReport, image_of, reasoning_piece
 from weebill.wire.reply import (
     CitationAdded,
@@ -142,7 +142,7 @@ class ChatDecoder:
             return
         try:
             chunk = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise not_a_completion(str(error)) from error
         if chunk.error is not None:
             self._fail(inner_error(chunk.error), events)

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from weebill.providers.openai.messages import is_detailed
 from weebill.wire.call import Json
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.openai_chat import ReasoningDetail
 
 _DETAILS: Final = "reasoning_details"
@@ -31,7 +32,7 @@ def own_chat(messages: Raw) -> Raw:
         return messages
     try:
         return Raw(_encode([_own_chat_message(raw) for raw in _decode_list(messages)]))
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return messages
 
 

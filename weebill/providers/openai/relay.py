@@ -17,7 +17,7 @@ from weebill.providers.openai.quirks import fitted, is_plain
 from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, InboundRequest, Json
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.openai_chat import UsageReport
 from weebill.wire.requests import ChatRequest, CompletionRequest
 
@@ -62,7 +62,7 @@ class OpenAITranslator:
         """The body as it came, and its usage."""
         try:
             completion = _decode_completion(body)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise ApiError(
                 502, f"The upstream's answer is not a completion: {error}.", code="upstream_invalid_answer"
             ) from error

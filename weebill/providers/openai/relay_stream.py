@@ -14,7 +14,7 @@ from msgspec import Raw
 from weebill.providers.openai.errors import ErrorDetail, inner_error
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.openai_chat import UsageReport
 from weebill.wire.reply import Usage
 from weebill.wire.sse import DONE, MAX_EVENT_BYTES, event, event_data
@@ -155,5 +155,5 @@ def _chunk(data: bytes) -> _Chunk | None:
     """The chunk in an event's data; None if it is none (a comment, or not of this shape)."""
     try:
         return _decode_chunk(data)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None

@@ -22,6 +22,7 @@ from weebill.providers.operations.vectors import from_base64, to_base64
 from weebill.providers.usage import estimate
 from weebill.wire.call import Json
 from weebill.wire.embeddings import Embedding, EmbeddingsAnswer, EmbeddingsRequest, EmbeddingsUsage
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.operations import OperationCall
 from weebill.wire.reply import Usage
 
@@ -59,7 +60,7 @@ class EmbeddingsRelay(Relay):
         usage = read_usage(fields.get("usage"))
         try:
             items = _decode_items(fields["data"])
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise no_answer("a list of embeddings") from error
         # Quantised embeddings (Voyage's and Mistral's `output_dtype`) are neither list nor base64 of floats, and pass.
         quantised = bool(call.fields.keys() & {"output_dtype", "embedding_type", "embedding_types"})
@@ -144,5 +145,5 @@ def converted(vector: Raw, base64: bool) -> Raw | str:
         return vector
     try:
         return to_base64(_decode_vector(vector)) if base64 else Raw(_encode(from_base64(_decode_text(vector))))
-    except (msgspec.DecodeError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise no_answer("a list of embeddings") from error

@@ -12,7 +12,7 @@ from weebill.providers.base import Target
 from weebill.providers.errors import provider_error
 from weebill.providers.operations.base import OperationStream
 from weebill.wire.call import Json
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.operations import OperationCall
 
 _MESSAGE_LIMIT: Final = 2000
@@ -93,7 +93,7 @@ def operation_error(status: int, body: bytes, retry_after: float | None, upstrea
 def _find(body: bytes) -> _Error:
     try:
         decoded = _BODY.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return _Error(_shortened(body))
     if isinstance(decoded, list):
         decoded = decoded[0] if decoded else _Body()
@@ -111,7 +111,7 @@ def _read(raw: Raw) -> _Error:
     """An error as an object or a text; as its JSON where it is neither."""
     try:
         error = _ERROR.decode(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return _Error(_shortened(bytes(raw)))
     if isinstance(error, str):
         return _Error(error or None)

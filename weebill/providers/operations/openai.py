@@ -19,7 +19,7 @@ from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
 from weebill.wire.audio import TEXT_FORMATS, TranscriptionRequest
 from weebill.wire.call import Json
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.operations import OperationCall
 
 _encode = msgspec.json.encode
@@ -123,7 +123,7 @@ def answer_fields(body: bytes, required: str) -> Json:
     (any will do for "")."""
     try:
         fields = _decode_fields(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise no_answer("JSON of the kind that was asked for") from error
     if has_error(fields):
         raise error_within(fields["error"])
@@ -136,7 +136,7 @@ def read_answer(decode: Callable[[bytes], Answer], body: bytes, what: str) -> An
     """A JSON answer, decoded. Raises ApiError: the error that it holds instead, or 502 if it is not `what`."""
     try:
         return decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         answer_fields(body, "")
         raise no_answer(what) from error
 

@@ -21,6 +21,7 @@ from weebill.providers.operations.openai import Relay, answer_fields
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
 from weebill.wire.call import Json
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.operations import OperationCall
 from weebill.wire.reply import Usage
 from weebill.wire.rerank import RerankAnswer, RerankRequest, RerankResult, RerankText, RerankUsage
@@ -199,7 +200,7 @@ def _score(result: _Scored) -> float:
 def _scored(raw: Raw) -> list[_Scored]:
     try:
         return _decode_results(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise no_answer("a ranking of the documents") from error
 
 
@@ -210,7 +211,7 @@ def _usage(fields: Json) -> Usage | None:
         return usage
     try:
         meta = _decode_meta(fields["meta"])
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     for tokens in (meta.tokens, meta.billed_units):
         if tokens is not None and tokens.input_tokens is not None:

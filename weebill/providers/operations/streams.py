@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, UnsetType
 from weebill.providers.operations.errors import error_within, given
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.operations import OperationCall
 from weebill.wire.reply import Usage
 from weebill.wire.sse import HEADERS, event_data
@@ -97,7 +97,7 @@ class EventRelay:
             return block + _END
         try:
             event = _decode_event(data)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return block + _END
         error = given(event.error)
         if error is not None or event.type == "error":

@@ -15,6 +15,7 @@ from weebill.providers.operations.errors import no_answer, refused
 from weebill.providers.operations.openai import Relay, answer_fields, wanted_format
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.operations import OperationCall
 
 _TEXT_HEADERS: Final = b"content-type: text/plain; charset=utf-8\r\n"
@@ -43,5 +44,5 @@ class MistralTranscripts(Relay):
             return OperationAnswer(body, usage)
         try:
             return OperationAnswer(_decode_text(fields["text"]).encode(), usage, _TEXT_HEADERS)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise no_answer("a transcript") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.reply import Usage
 
 
@@ -38,7 +39,7 @@ def read_usage(raw: Raw | None) -> Usage | None:
         return None
     try:
         report = _decode(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     completion = report.completion_tokens if report.output_tokens is None else report.output_tokens
     prompt = report.prompt_tokens if report.input_tokens is None else report.input_tokens

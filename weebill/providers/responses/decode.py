@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from weebill.providers.openai.errors import ErrorDetail
 from weebill.providers.responses.errors import inner_error, invalid_answer
 from weebill.wire.conversation import Image, Part, Reasoning, Refusal, Text, ToolUse
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 from weebill.wire.responses import (
     NO_ARGUMENTS,
@@ -76,7 +77,7 @@ def decode_reply(body: bytes) -> Reply:
             item = output_item(raw)
             if item is not None:
                 parts.extend(_parts(item, logprobs))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise invalid_answer(str(error)) from error
     kinds = {type(part) for part in parts}
     finish = finish_of(response, ToolUse in kinds, Refusal in kinds)

@@ -21,7 +21,7 @@ from weebill.providers.responses.errors import cut, inner_error, invalid_answer
 from weebill.providers.responses.stream import bare_error, decode_event, event_error
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, Json
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import Usage
 from weebill.wire.responses import decode_items, is_foreign
 from weebill.wire.responses_request import ENCRYPTED_REASONING, ResponsesRequest
@@ -71,7 +71,7 @@ class ResponsesRelay:
         """The body as it came, and its usage."""
         try:
             response = _decode_response(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise invalid_answer(str(error)) from error
         if response.error is not None or response.status == "failed":
             raise inner_error(response.error or ErrorDetail())
@@ -187,7 +187,7 @@ def _input(given: Raw, stored: bool) -> Raw:
     for raw in decode_items(given):
         try:
             item = _decode_item(raw)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             # The upstream says what is wrong with it.
             sent.append(raw)
             continue

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 from weebill.providers.openai.errors import ErrorDetail
 from weebill.providers.responses.decode import ResponseBody, finish_of, image, output_item, reasoning
 from weebill.providers.responses.errors import cut, inner_error, invalid_answer
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -126,7 +126,7 @@ class ResponsesStream:
             return
         try:
             self._take(event, events)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise invalid_answer(str(error)) from error
 
     def _take(self, event: StreamEvent, events: list[Event]) -> None:
@@ -257,10 +257,10 @@ def decode_event(data: bytes) -> StreamEvent | None:
     """An event; None if it can be done without. Raises ApiError 502 if it cannot be read."""
     try:
         return _decode_event(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         try:
             kind = _decode_type(data).type
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             kind = ""
         if kind in _ESSENTIAL:
             raise invalid_answer(str(error)) from error
