@@ -25,7 +25,7 @@ from weebill.providers.usage import estimate
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import (
     Event,
     Failed,
@@ -115,7 +115,12 @@ class Bridge:
 
     def decode(self, call: Call, body: bytes) -> Answer:
         """The answer in the client's format. Raises ApiError 502 if there is none in `body`."""
-        return self._render(call, self._dialect.decode(body))
+        try:
+            if not body.isascii():
+                body.decode()  # so that what is kept raw is UTF-8, too
+            return self._render(call, self._dialect.decode(body))
+        except UNREADABLE as error:
+            raise _unreadable(error) from error
 
     def stream(self, call: Call) -> ByteStream:
         return _BridgeStream(call, self._decoder(call), self._api.stream(call))
@@ -209,10 +214,16 @@ class _BridgeStream:
     def feed(self, data: bytes) -> bytes:
         if self.error is not None:
             return b""
-        return self._write(self._decoder.feed(data))
+        try:
+            return self._write(self._decoder.feed(data))
+        except UNREADABLE as error:
+            raise _unreadable(error) from error
 
     def finish(self) -> bytes:
-        last = self._write(self._decoder.finish())
+        try:
+            last = self._write(self._decoder.finish())
+        except UNREADABLE as error:
+            raise _unreadable(error) from error
         if self.error is not None:
             raise self.error
         if self._reported is None:
@@ -269,6 +280,12 @@ class _Collector:
 
 
 _PIECES: Final = frozenset({TextDelta, ReasoningDelta, RefusalDelta, ToolArguments})
+
+
+def _unreadable(error: Exception) -> ApiError:
+    """For what is JSON on the outside only, such as log probabilities that hold something else."""
+    message = f"A part of the upstream's answer cannot be read: {error}."
+    return ApiError(502, message, code="upstream_invalid_answer")
 
 
 def _default(field: str) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 from msgspec import Raw, Struct
 
 from weebill.wire.errors import ApiError
@@ -11,6 +12,19 @@ from weebill.wire.errors import ApiError
 Json = dict[str, Raw]
 # What the prompt is called, API by API.
 _PROMPT_FIELDS = ("messages", "prompt", "input", "contents", "system", "instructions", "systemInstruction")
+
+
+_decode_fields = msgspec.json.Decoder(Json).decode
+
+
+def top_level(body: bytes) -> Json:
+    """The raw JSON of each of the top-level fields in `body`. Raises what is in `UNREADABLE`.
+
+    All of the body must be UTF-8: what stays raw is not looked at again before it is sent on.
+    """
+    if not body.isascii():
+        body.decode()
+    return _decode_fields(body)
 
 
 class InboundRequest(Struct, frozen=True):

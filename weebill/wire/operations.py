@@ -10,13 +10,12 @@ from typing import Final
 
 import msgspec
 
-from weebill.wire.call import Call, InboundRequest, Json, take_drop_params
+from weebill.wire.call import Call, InboundRequest, take_drop_params, top_level
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.operations_form import Form, is_form, parse_form
 from weebill.wire.requests import ModelName, invalid_body
 
 _PROMPT_FIELDS: Final = ("input", "query", "documents", "instructions")
-_decode_fields = msgspec.json.Decoder(Json).decode
 
 
 class OperationRequest(InboundRequest, frozen=True, kw_only=True):
@@ -86,7 +85,7 @@ class Endpoint:
             raise ApiError(415, "This endpoint takes multipart/form-data.", code="unsupported_media_type")
         try:
             request = self._decode(body)
-            fields = _decode_fields(body)
+            fields = top_level(body)
         except UNREADABLE as error:
             raise invalid_body(error) from error
         request.check()

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from weebill.wire.call import Call, InboundRequest, Json, take_drop_params
+from weebill.wire.call import Call, InboundRequest, Json, take_drop_params, top_level
 from weebill.wire.errors import UNREADABLE, ApiError
 
 ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -142,7 +142,6 @@ class CompletionRequest(GenerationRequest, frozen=True, kw_only=True):
     suffix: str | None = None
 
 
-_decode_fields = msgspec.json.Decoder(Json).decode
 _decode_chat = msgspec.json.Decoder(ChatRequest).decode
 _decode_completion = msgspec.json.Decoder(CompletionRequest).decode
 
@@ -150,7 +149,7 @@ _decode_completion = msgspec.json.Decoder(CompletionRequest).decode
 def decode_chat(body: bytes) -> Call:
     """The call in `body`. Raises ApiError 400 that names the field."""
     try:
-        return _call(_decode_chat(body), _decode_fields(body))
+        return _call(_decode_chat(body), top_level(body))
     except UNREADABLE as error:
         raise invalid_body(error) from error
 
@@ -158,7 +157,7 @@ def decode_chat(body: bytes) -> Call:
 def decode_completion(body: bytes) -> Call:
     """The call in `body`. Raises ApiError 400 that names the field."""
     try:
-        return _call(_decode_completion(body), _decode_fields(body))
+        return _call(_decode_completion(body), top_level(body))
     except UNREADABLE as error:
         raise invalid_body(error) from error
 

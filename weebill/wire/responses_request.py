@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from weebill.wire.call import Call, InboundRequest, Json, take_drop_params
+from weebill.wire.call import Call, InboundRequest, Json, take_drop_params, top_level
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.requests import ModelName, Probability, Temperature, TokenLimit, invalid_body
 
@@ -111,7 +111,6 @@ class ResponsesRequest(InboundRequest, frozen=True, kw_only=True):
 
 
 _decode_request: Final = msgspec.json.Decoder(ResponsesRequest).decode
-_decode_fields: Final = msgspec.json.Decoder(Json).decode
 # Of fields that are not served at all, what is said.
 _NOT_SERVED: Final = {
     "background": "Weebill answers while the client waits; 'background' must be false.",
@@ -122,7 +121,7 @@ _NOT_SERVED: Final = {
 def decode_responses(body: bytes) -> Call:
     """The call in `body`. Raises ApiError 400 that names the field."""
     try:
-        request, fields = _decode_request(body), _decode_fields(body)
+        request, fields = _decode_request(body), top_level(body)
     except UNREADABLE as error:
         raise invalid_body(error) from error
     if request.background or request.conversation is not None:

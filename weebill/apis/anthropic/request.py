@@ -18,7 +18,7 @@ from msgspec import Meta, Raw, Struct
 from weebill.apis.anthropic.turns import mark_last, message_turns, refusal, text
 from weebill.wire import anthropic as wire
 from weebill.wire.anthropic import cache_mark
-from weebill.wire.call import Call, InboundRequest, Json, take_drop_params
+from weebill.wire.call import Call, InboundRequest, Json, take_drop_params, top_level
 from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Text, Tool, ToolChoice, Turn
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.requests import ModelName, Probability, invalid_body
@@ -101,7 +101,6 @@ class _ToolType(Struct, frozen=True):
 
 
 _encode = msgspec.json.encode
-_decode_fields = msgspec.json.Decoder(Json).decode
 _decode_messages = msgspec.json.Decoder(list[wire.Message]).decode
 _decode_system = msgspec.json.Decoder(str | list[wire.TextBlock]).decode
 _decode_raws = msgspec.json.Decoder(list[Raw]).decode
@@ -115,7 +114,7 @@ Decoded = TypeVar("Decoded")
 def decode_prompt(body: bytes, decode: Callable[[bytes], Request]) -> tuple[Request, Json, bool]:
     """The request in `body`, its fields, and whether `drop_params` is set. Raises ApiError 400 naming the field."""
     try:
-        request, fields = decode(body), _decode_fields(body)
+        request, fields = decode(body), top_level(body)
     except UNREADABLE as error:
         raise invalid_body(error) from error
     return request, fields, "drop_params" in fields and take_drop_params(fields)

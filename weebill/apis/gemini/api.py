@@ -18,7 +18,7 @@ from weebill.apis.gemini.decode import FIELDS, read_request
 from weebill.apis.gemini.errors import error_body
 from weebill.apis.gemini.stream import GeminiStreamEncoder
 from weebill.wire import sse
-from weebill.wire.call import Call, Json, take_drop_params
+from weebill.wire.call import Call, Json, take_drop_params, top_level
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini_request import GeminiRequest, GenerateContentRequest, camel_case, wants_array
@@ -31,7 +31,6 @@ _MODEL_LIMIT: Final = 256
 _ARRAY_HEADERS: Final = b"content-type: application/json\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 _decode: Final = msgspec.json.Decoder(GenerateContentRequest).decode
-_decode_fields: Final = msgspec.json.Decoder(Json).decode
 
 
 class GeminiApi:
@@ -98,7 +97,7 @@ def decode_body(body: bytes) -> tuple[GenerateContentRequest, Json, bool]:
     """The request, its fields in camelCase, and `drop_params`. Raises ApiError 400 that names the field."""
     try:
         body = camel_case(body, GenerateContentRequest)
-        request, fields = _decode(body), _decode_fields(body)
+        request, fields = _decode(body), top_level(body)
     except UNREADABLE as error:
         raise invalid_body(error) from error
     return request, fields, "drop_params" in fields and take_drop_params(fields)

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 from weebill.apis.gemini.api import decode_body, split_tail, unknown_method
 from weebill.apis.gemini.decode import read_request
 from weebill.apis.token_estimate import TokenRates, estimate_tokens
-from weebill.wire.call import Call, Json
+from weebill.wire.call import Call, top_level
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini_request import GeminiRequest
 from weebill.wire.requests import invalid_body
@@ -24,7 +24,6 @@ _WHOLE: Final = ("generateContentRequest", "generate_content_request")
 # An image that is one tile, and a page of a PDF; 32 tokens a second of sound, which as an MP3 of 128 kbit/s is 16 kB
 # and in base64 a third more. Source: https://ai.google.dev/gemini-api/docs/tokens
 _RATES: Final = TokenRates(turn=1, image=258, page=258, base64_per_audio_token=666)
-_decode_fields: Final = msgspec.json.Decoder(Json).decode
 
 
 class _Count(Struct, frozen=True, rename="camel"):
@@ -37,7 +36,7 @@ def decode_count(body: bytes, tail: str) -> Call:
     if method != _METHOD:
         raise unknown_method(method)
     try:
-        fields = _decode_fields(body)
+        fields = top_level(body)
     except UNREADABLE as error:
         raise invalid_body(error) from error
     whole: Raw | None = next((fields[name] for name in _WHOLE if name in fields), None)

@@ -146,7 +146,12 @@ class OpenAIStream:
             return block + _END
         if not chunk.choices:
             return b""
-        fields = _decode_fields(data)
+        try:
+            fields = _decode_fields(data)
+        except UNREADABLE as error:
+            raise ApiError(
+                502, f"The upstream sent an event that cannot be read: {error}.", code="upstream_invalid_answer"
+            ) from error
         del fields["usage"]
         return event(msgspec.json.encode(fields))
 

@@ -159,9 +159,12 @@ class ResponsesRelayStream:
             return b""
         if response is None:
             return block + _END
-        fields = _decode_object(data)
-        body = bytes(fields["response"])
-        shown = _with_state(self._call, body)
+        try:
+            fields = _decode_object(data)
+            body = bytes(fields["response"])
+            shown = _with_state(self._call, body)
+        except UNREADABLE as error:
+            raise invalid_answer(str(error)) from error
         if event.type in _LAST:
             self.response = shown
         if shown is body:
