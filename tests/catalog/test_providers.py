@@ -4,7 +4,6 @@ import pytest
 
 from weebill.catalog.load import providers
 from weebill.catalog.providers import (
-    KNOWN_PROVIDERS,
     Activity,
     MissingOptionError,
     activity,
@@ -69,11 +68,3 @@ def test_options_come_from_variables_and_defaults():
         "api_version": "2024-10-21",
     }
     assert options_of(PROVIDERS["vertex"], {"GOOGLE_CLOUD_LOCATION": "l"}) == {"location": "l"}
-
-
-def test_providers_that_a_name_and_a_key_are_enough_for():
-    assert KNOWN_PROVIDERS["openai"] == ("https://api.openai.com/v1", "OPENAI_API_KEY")
-    assert {"cerebras", "deepinfra", "deepseek", "fireworks", "groq", "mistral", "nvidia", "together", "xai"} < set(
-        KNOWN_PROVIDERS
-    )
-    assert not {"anthropic", "azure", "ollama", "databricks"} & set(KNOWN_PROVIDERS)

@@ -53,7 +53,7 @@ def test_json_has_all_that_is_known(weebill):
     listed = {each["id"]: each for each in json.loads(weebill.ok("providers", "--json", MISTRAL_API_KEY="k"))}
     assert len(listed) > 35
     mistral = listed["mistral"]
-    assert (mistral["active"], mistral["missing"], mistral["dialect"]) == (True, [], "openai")
+    assert (mistral["active"], mistral["missing"], mistral["dialect"]) == (True, [], "mistral")
     assert mistral["quirks"]["rename"]["seed"] == "random_seed"
     assert mistral["data"]["source"].startswith("https://")
     assert listed["acme"] == {

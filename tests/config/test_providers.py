@@ -77,3 +77,12 @@ def test_an_alias_may_stand_for_a_model_of_the_catalogue(tmp_path: Path, target:
     assert loaded(tmp_path, text, {"OPENAI_API_KEY": "sk"}).settings.aliases["large"] == target
     with pytest.raises(ConfigError, match="names unknown model"):
         loaded(tmp_path, text)
+
+
+def test_whoever_speaks_a_providers_own_dialect_has_its_quirks(tmp_path: Path) -> None:
+    table = '[providers.mine]\ndialect = "{}"\nbase_url = "http://127.0.0.1:1/v1"\n'
+    spoken = loaded(tmp_path, table.format("mistral")).settings.providers["mine"].quirks
+    assert spoken is not None
+    assert spoken.short_call_ids
+    # OpenAI's is everybody's.
+    assert loaded(tmp_path, table.format("openai")).settings.providers["mine"].quirks is None

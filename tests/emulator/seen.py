@@ -6,6 +6,7 @@ Only what the conversations of these tests have is read. What the provider would
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -102,11 +103,32 @@ def _chat(body: Body) -> Seen:
                 result.thoughts += [detail["text"]] if detail.get("text") else []
                 result.opaque += [detail[name] for name in ("signature", "data") if detail.get(name)]
             result.thoughts += [message["reasoning_content"]] if message.get("reasoning_content") else []
+            if isinstance(message.get("content"), list):
+                result.thoughts += [
+                    _text(each["thinking"]) for each in message["content"] if each["type"] == "thinking"
+                ]
     for tool in body.get("tools", ()):
         result.tools[tool["function"]["name"]] = tool["function"].get("parameters")
     choice = body.get("tool_choice", "auto")
     result.choice = choice if isinstance(choice, str) else choice["type"]
     return result
+
+
+_MISTRALS_FIELDS = {
+    "model", "messages", "tools", "tool_choice", "parallel_tool_calls", "max_tokens", "temperature", "top_p", "stream",
+    "stop", "random_seed", "response_format", "presence_penalty", "frequency_penalty", "n", "reasoning_effort",
+}  # fmt: skip
+_MISTRALS_IN_MESSAGES = {"role", "content", "tool_calls", "tool_call_id", "name", "prefix"}
+
+
+def check_mistral(body: Body) -> None:
+    """Raises BadRequestError for what Mistral's API refuses: fields that it does not know, long ids of calls."""
+    _require(set(body) <= _MISTRALS_FIELDS, f"the fields {set(body) - _MISTRALS_FIELDS}")
+    for message in body["messages"]:
+        _require(set(message) <= _MISTRALS_IN_MESSAGES, f"the message's fields {set(message) - _MISTRALS_IN_MESSAGES}")
+        _require(message["role"] in ("system", "user", "assistant", "tool"), f"the role {message['role']}")
+        for given in (message.get("tool_call_id"), *(call["id"] for call in message.get("tool_calls", ()))):
+            _require(given is None or re.fullmatch("[a-zA-Z0-9]{9}", given) is not None, f"a call's id, {given}")
 
 
 def _responses(body: Body) -> Seen:
@@ -305,6 +327,9 @@ def _ollama(body: Body) -> Seen:
 _READERS: Final[dict[str, Callable[[Body], Seen]]] = {
     "openai": _chat,
     "azure": _chat,
+    "mistral": _chat,
+    "cloudflare": _chat,
+    "huggingface": _chat,
     "openai-responses": _responses,
     "anthropic": _anthropic,
     "gemini": _gemini,

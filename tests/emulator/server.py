@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from tests.emulator.seen import BadRequestError, Seen, seen
+import msgspec
+
+from tests.emulator.seen import BadRequestError, Seen, check_mistral, seen
 from tests.emulator.two_turn import first_answer
 from tests.fixtures.upstream import HEAD_END, Request, Upstream, answer, framed
 from tests.vectors import FOLDER
 from tests.vectors.eventstream import encode_entry
-from weebill.config.schema import ProviderSettings
+from weebill.catalog.load import load
+from weebill.config.schema import ProviderSettings, QuirkSettings
 
 TWO_TURN: Final = "two-turn"
 KEY: Final = "the-providers-key"
@@ -28,7 +31,10 @@ _SIZES: Final = (1, 61, 7, 233, 2, 31, 419, 3, 127, 13)
 
 @dataclass(frozen=True)
 class Kind:
-    """A dialect's endpoints: paths below its own prefix, with the model in `model` unless the body has it."""
+    """A dialect's endpoints: paths below its own prefix, with the model in `model` unless the body has it.
+
+    `catalogued` is the provider of the catalogue whose quirks it has.
+    """
 
     vectors: str
     base: str
@@ -38,11 +44,14 @@ class Kind:
     key_form: str = "{}"
     options: tuple[tuple[str, str], ...] = ()
     media_type: str = "text/event-stream"
+    catalogued: str = ""
 
 
 _MODEL: Final = r"(?P<model>[^/]+)"
 _CHAT: Final = "/v1/chat/completions"
 _PUBLISHED: Final = f"/v1/projects/acme/locations/europe-west4/publishers/google/models/{_MODEL}"
+_WORKERS: Final = "/client/v4/accounts/acme/ai/v1"
+_WORKERS_CHAT: Final = f"{_WORKERS}/chat/completions"
 _DEPLOYED: Final = rf"/openai/deployments/{_MODEL}/chat/completions\?api-version=2024-10-21"
 KINDS: Final = {
     "openai": Kind("openai", "/v1", _CHAT, _CHAT, "authorization", "Bearer {}"),
@@ -50,6 +59,11 @@ KINDS: Final = {
     "azure": Kind(
         "openai", "", _DEPLOYED, _DEPLOYED, "api-key", options=(("api_version", "2024-10-21"),)
     ),
+    "mistral": Kind("openai", "/v1", _CHAT, _CHAT, "authorization", "Bearer {}", catalogued="mistral"),
+    "cloudflare": Kind(
+        "openai", _WORKERS, _WORKERS_CHAT, _WORKERS_CHAT, "authorization", "Bearer {}", catalogued="cloudflare"
+    ),
+    "huggingface": Kind("openai", "/v1", _CHAT, _CHAT, "authorization", "Bearer {}", catalogued="huggingface"),
     "anthropic": Kind("anthropic", "/v1", "/v1/messages", "/v1/messages", "x-api-key"),
     "gemini": Kind(
         "gemini", "/v1beta", rf"/v1beta/models/{_MODEL}:generateContent",
@@ -135,6 +149,7 @@ class Emulator(Upstream):
             api_key=api_key,
             models=(*scenarios(dialect), "unknown"),
             options=dict(kind.options),
+            quirks=_quirks(kind),
         )
 
     def last(self, dialect: str) -> Got:
@@ -173,6 +188,12 @@ class Emulator(Upstream):
             await _send(writer, scenario)
 
 
+def _quirks(kind: Kind) -> QuirkSettings | None:
+    if not kind.catalogued:
+        return None
+    return msgspec.convert(msgspec.to_builtins(load().providers[kind.catalogued].quirks), QuirkSettings)
+
+
 def _split(path: str) -> tuple[str, str]:
     """Which dialect's endpoints a path is of, and the path there."""
     dialect, slash, rest = path.removeprefix("/").partition("/")
@@ -203,6 +224,8 @@ def _check(got: Got) -> None:
         raise BadRequestError("content-type must be application/json")
     if got.dialect == "anthropic" and "anthropic-version" not in got.headers:
         raise BadRequestError("anthropic-version: header is required")
+    if got.dialect == "mistral":
+        check_mistral(got.body)
     if got.dialect in ("openai", "azure") and "stream_options" in got.body and not got.stream:
         raise BadRequestError("stream_options is only allowed with stream")
 

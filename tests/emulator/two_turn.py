@@ -23,6 +23,8 @@ OPAQUE: Final = {
     "openai": "b3BlbmFpLXNpZ25hdHVyZQ==",
     "openai-responses": "gAAAAABvcGVuYWktZW5jcnlwdGVk",
     "azure": "b3BlbmFpLXNpZ25hdHVyZQ==",
+    "cloudflare": "b3BlbmFpLXNpZ25hdHVyZQ==",
+    "huggingface": "b3BlbmFpLXNpZ25hdHVyZQ==",
     "anthropic": "EqQBYW50aHJvcGljLXNpZ25hdHVyZQ==",
     "gemini": "CiIBZ2VtaW5pLXNpZ25hdHVyZQ==",
     "vertex": "CiIBZ2VtaW5pLXNpZ25hdHVyZQ==",
@@ -88,6 +90,43 @@ def _openai() -> tuple[Block, list[bytes]]:
         *({**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas),
         {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]},
         {**chunk, "choices": [], "usage": usage},
+    ]
+    return body, [*_sse(events), b"data: [DONE]\n\n"]
+
+
+def _mistral() -> tuple[Block, list[bytes]]:
+    """Content in pieces while it thinks, short ids of calls, the usage with the end."""
+
+    def thinking(text: str) -> list[Block]:
+        return [{"type": "thinking", "thinking": [{"type": "text", "text": text}], "closed": True}]
+
+    def call(index: int, city: str) -> Block:
+        called = {"name": TOOL, "arguments": json.dumps({"city": city})}
+        return {"index": index, "id": f"{city.lower():x<9}", "type": "function", "function": called}
+
+    usage = {
+        "prompt_tokens": PROMPT_TOKENS,
+        "completion_tokens": COMPLETION_TOKENS,
+        "total_tokens": PROMPT_TOKENS + COMPLETION_TOKENS,
+    }
+    head = {"id": "two", "created": 1741569952, "model": "two-turn"}
+    calls = [call(index, city) for index, city in enumerate(CITIES)]
+    content = [*thinking(REASONING), {"type": "text", "text": TEXT}]
+    message = {"role": "assistant", "content": content, "tool_calls": calls}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    body = {**head, "object": "chat.completion", "choices": [choice], "usage": usage}
+    deltas: list[Block] = [
+        {"role": "assistant", "content": ""},
+        {"content": thinking(REASONING[:8])},
+        {"content": thinking(REASONING[8:])},
+        {"content": [{"type": "text", "text": TEXT[:3]}]},
+        {"content": TEXT[3:]},
+    ]
+    chunk: Block = {**head, "object": "chat.completion.chunk"}
+    last = {"index": 0, "delta": {"content": "", "tool_calls": calls}, "finish_reason": "tool_calls"}
+    events: list[Block] = [
+        *({**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas),
+        {**chunk, "choices": [last], "usage": usage},
     ]
     return body, [*_sse(events), b"data: [DONE]\n\n"]
 
@@ -329,6 +368,9 @@ def _ollama() -> tuple[Block, list[bytes]]:
 _ANSWERS: Final = {
     "openai": _openai,
     "azure": _openai,
+    "cloudflare": _openai,
+    "huggingface": _openai,
+    "mistral": _mistral,
     "openai-responses": _responses,
     "anthropic": _anthropic,
     "gemini": _gemini,

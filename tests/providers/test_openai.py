@@ -165,3 +165,66 @@ def test_a_field_that_the_provider_refuses(fields: dict[str, object], param: str
         quirky(REFUSE, **fields)
     assert (caught.value.status, caught.value.detail.param) == (400, param)
     assert quirky(REFUSE, drop=True, **fields) == {}
+
+
+MISTRAL = Quirks(
+    refuse=("reasoning_content", "reasoning_details"),
+    reasoning_field="content",
+    short_call_ids=True,
+    stream_usage=False,
+)
+
+
+def sent(*messages: dict[str, object], quirks: Quirks = MISTRAL) -> list[dict[str, object]]:
+    request = TRANSLATOR.encode(call(messages=list(messages)), Target(model="m", quirks=quirks))
+    result: list[dict[str, object]] = msgspec.json.decode(request.body)["messages"]
+    return result
+
+
+def test_long_ids_of_calls_become_short_ones_and_stay_the_same() -> None:
+    function = {"name": "f", "arguments": "{}"}
+    calls = [{"id": given, "type": "function", "function": function} for given in ("call_1", "call_2", "abcdefgh1")]
+    results = [{"role": "tool", "tool_call_id": each["id"], "content": "r"} for each in calls]
+    asked: dict[str, object] = {"role": "assistant", "content": None, "tool_calls": calls}
+    first, *answers = sent(asked, *results)
+    ids = [each["id"] for each in first["tool_calls"]]  # type: ignore[attr-defined]
+    assert ids == [each["tool_call_id"] for each in answers]
+    assert ids[2] == "abcdefgh1"
+    assert len(set(ids)) == 3
+    assert all(len(each) == 9 and each.isalnum() for each in ids)
+    assert sent(asked, *results, quirks=Quirks()) == [asked, *results]
+
+
+def test_reasoning_goes_back_to_where_it_came_from() -> None:
+    said = {"role": "assistant", "content": "Hi", "reasoning_content": "Hm."}
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+    assert sent(said) == [{"role": "assistant", "content": [thinking, {"type": "text", "text": "Hi"}]}]
+    assert sent({**said, "content": None}) == [{"role": "assistant", "content": [thinking]}]
+    strict = Quirks(refuse=("reasoning_content",))
+    assert sent(said, quirks=strict) == [{"role": "assistant", "content": "Hi"}]
+    assert sent(said, quirks=Quirks()) == [said]
+    spoken_of = {"role": "user", "content": 'What is "reasoning_content"?'}
+    assert sent(spoken_of) == [spoken_of]
+
+
+PIECES = [
+    {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
+    {"type": "text", "text": "Hi"},
+    {"type": "reference", "reference_ids": [1]},
+]
+
+
+def test_content_in_pieces_is_text_for_clients() -> None:
+    body = {"id": "1", "choices": [{"index": 0, "message": {"role": "assistant", "content": PIECES}}]}
+    answer = msgspec.json.decode(TRANSLATOR.decode(call(), msgspec.json.encode(body)).body)
+    message = {"role": "assistant", "content": "Hi", "reasoning_content": "Hm."}
+    assert answer == {"id": "1", "choices": [{"index": 0, "message": message}]}
+
+
+def test_content_in_pieces_is_text_in_streams() -> None:
+    deltas: list[object] = [PIECES[:1], PIECES[1:], " there"]
+    chunks = [{"choices": [{"index": 0, "delta": {"content": delta}}]} for delta in deltas]
+    stream = TRANSLATOR.stream(call(stream=True))
+    events = b"".join([b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks])
+    seen = [msgspec.json.decode(line[6:])["choices"][0]["delta"] for line in stream.feed(events).split(b"\n\n") if line]
+    assert seen == [{"content": "", "reasoning_content": "Hm."}, {"content": "Hi"}, {"content": " there"}]

@@ -24,7 +24,10 @@ RESULTS: Final = ["sunny, 21 degrees", "rain, 12 degrees"]
 ANSWER: Final = "Hello there."
 # What cannot be told that a tool must be called.
 NO_CHOICE: Final = frozenset({"ollama"})
-FAMILIES: Final = {"azure": "openai-chat", "openai": "openai-chat", "vertex": "gemini"}
+FAMILIES: Final = {
+    "openai": "openai-chat", "azure": "openai-chat", "cloudflare": "openai-chat", "huggingface": "openai-chat",
+    "vertex": "gemini",
+}  # fmt: skip
 
 
 def ask(

@@ -6,18 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from weebill.catalog.load import providers
 from weebill.catalog.schema import Option, Provider
 
 _OPTION = re.compile(r"\{([a-z_]+)(-?)\}")
 GLOBAL = "global"
-
-
-class KnownProvider(NamedTuple):
-    """Where a provider's OpenAI-dialect API is, and the variable that usually holds its key."""
-
-    base_url: str
-    key_variable: str
 
 
 class Activity(NamedTuple):
@@ -75,15 +67,3 @@ def activity(provider: Provider, environment: Mapping[str, str]) -> Activity:
 
 def _first_set(variables: tuple[str, ...], environment: Mapping[str, str]) -> str:
     return next((value for name in variables if (value := environment.get(name, "").strip())), "")
-
-
-def _known() -> dict[str, KnownProvider]:
-    """The providers of which a name and a key are enough."""
-    return {
-        provider.id: KnownProvider(provider.base_url, provider.credentials[0][0])
-        for provider in providers().values()
-        if provider.dialect == "openai" and provider.credentials and not provider.options
-    }
-
-
-KNOWN_PROVIDERS: dict[str, KnownProvider] = _known()

@@ -114,6 +114,7 @@ class Quirks(Row, frozen=True, kw_only=True):
     refuse: tuple[str, ...] = ()
     reasoning_field: str = "reasoning_content"
     stream_usage: bool = True
+    short_call_ids: bool = False
 
 
 class DataPolicy(Row, frozen=True, kw_only=True):

@@ -40,10 +40,22 @@ def complete_providers(
 
 
 def _plain(provider: ProviderSettings) -> ProviderSettings:
-    """A provider that the catalogue does not know."""
+    """A provider that the catalogue does not know.
+
+    One that speaks Mistral's dialect, say, has Mistral's quirks; OpenAI's dialect is everybody's.
+    """
+    dialect = provider.dialect or "openai"
+    author = catalogue().get(dialect) if dialect != "openai" else None
     return msgspec.structs.replace(
-        provider, dialect=provider.dialect or "openai", base_url=provider.base_url.rstrip("/")
+        provider,
+        dialect=dialect,
+        base_url=provider.base_url.rstrip("/"),
+        quirks=provider.quirks or (_quirks(author) if author else None),
     )
+
+
+def _quirks(known: Provider) -> QuirkSettings:
+    return msgspec.convert(msgspec.to_builtins(known.quirks), QuirkSettings)
 
 
 def _completed(provider: ProviderSettings, known: Provider, environment: Mapping[str, str]) -> ProviderSettings:
@@ -54,13 +66,12 @@ def _completed(provider: ProviderSettings, known: Provider, environment: Mapping
             base_url = known_providers.base_url(known, options)
         except known_providers.MissingOptionError:
             base_url = ""  # reported by `_missing`
-    quirks = provider.quirks or msgspec.convert(msgspec.to_builtins(known.quirks), QuirkSettings)
     return msgspec.structs.replace(
         provider,
         dialect=provider.dialect or known.dialect,
         base_url=base_url.rstrip("/"),
         options=options,
-        quirks=quirks,
+        quirks=provider.quirks or _quirks(known),
         **({} if _has_key(provider) else _key_in(known, environment)),
     )
 

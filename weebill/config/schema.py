@@ -66,6 +66,7 @@ class QuirkSettings(Section, frozen=True, kw_only=True):
     refuse: tuple[str, ...] = ()
     reasoning_field: str = "reasoning_content"
     stream_usage: bool = True
+    short_call_ids: bool = False
 
 
 class ProviderSettings(Section, frozen=True, kw_only=True):

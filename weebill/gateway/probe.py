@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -12,23 +13,40 @@ from weebill.apis.chat.api import CHAT
 from weebill.catalog.load import load
 from weebill.catalog.probe import ProbeResult
 from weebill.config.schema import Settings
-from weebill.gateway.failures import upstream_failure
+from weebill.gateway.failures import retry_after_seconds, upstream_failure
 from weebill.gateway.metered import MAX_ANSWER_BYTES, MAX_ERROR_BYTES
 from weebill.gateway.translation import translator
+from weebill.providers.base import UpstreamRequest
+from weebill.providers.failures import FailureKind, classify
+from weebill.providers.operations import operation
 from weebill.routing.directory import Deployment, Directory, Upstream
 from weebill.transport.client import Client, Response
-from weebill.transport.errors import UpstreamConnectError, UpstreamError
+from weebill.transport.errors import UpstreamError
+from weebill.wire.embeddings import EMBEDDINGS
 from weebill.wire.errors import ApiError
 
-# What to do about an answer, by its status.
-_HINTS: Final = {
-    401: "the key is wrong or revoked: check the variable that holds it",
-    402: "the provider's account has no credit left",
-    403: "the key may not use this model: check its permissions",
-    404: "the model or the address is wrong: check `models`, `base_url` and `options`",
-    429: "the account's limit is reached: wait, or raise it with the provider",
+# What to do about a failure of each kind.
+_HINTS: Final[dict[FailureKind, str]] = {
+    "credential": "the key is wrong, revoked, or may not use this model: check the variable that holds it",
+    "quota": "the provider's account has no credit left, or none for today",
+    "rate_limited": "the account's limit is reached: wait, or raise it with the provider",
+    "not_found": "the model or the address is wrong: check `models`, `base_url` and `options`",
+    "overloaded": "the provider has too much to do: try again in a moment",
+    "network": "is the address right, and reachable from here?",
+    "timeout": "is the address right? If the provider is just slow, raise `first_byte_timeout_s`",
+    "invalid_answer": "is it the right `dialect`, and does `base_url` end where that dialect's paths begin?",
 }
-_REQUEST: Final = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+# Some providers answer with no fewer than a certain number of tokens, which they are then left to.
+_CHAT: Final = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, "drop_params": True}
+_EMBEDDING: Final = {"input": "Hi"}
+
+
+class _Question(NamedTuple):
+    """A call to be made. `read` raises ApiError for what is no answer; `error` is of a status other than 200."""
+
+    request: UpstreamRequest
+    read: Callable[[bytes, bytes], object]
+    error: Callable[[int, bytes, float | None], ApiError]
 
 
 def probe(name: str, settings: Settings) -> ProbeResult:
@@ -38,60 +56,94 @@ def probe(name: str, settings: Settings) -> ProbeResult:
 
 async def _probe(name: str, settings: Settings) -> ProbeResult:
     directory = Directory(settings, (), 0)
-    deployment = _first_chat_model(name, settings, directory)
+    ask, model = _choice(name, settings)
+    deployment = directory.resolve(f"{name}/{model}") if model else None
     if deployment is None or deployment.upstream is None:
         hint = f"name one: `providers.{name}.models`"
-        return ProbeResult(False, None, 0, "it has no chat model that is configured or in the catalogue", hint)
+        return ProbeResult(False, None, 0, "it has no model for chats or embeddings, configured or known", hint)
     client = Client()
     begun = time.monotonic()
+    status: int | None = None
     try:
-        status, message = await _call(client, deployment, deployment.upstream)
-    except UpstreamError as error:
-        hint = "is the address right, and reachable from here?" if isinstance(error, UpstreamConnectError) else ""
-        return ProbeResult(False, None, _elapsed(begun), upstream_failure(error, name)[0].detail.message, hint)
-    except ApiError as error:
-        return ProbeResult(False, None, _elapsed(begun), error.detail.message)
+        question = ask(deployment, deployment.upstream)
+        response = await _send(client, deployment.upstream, question.request)
+        status = response.status
+        await _read(response, question)
+    except (ApiError, UpstreamError) as error:
+        failed = upstream_failure(error, name)[0] if isinstance(error, UpstreamError) else error
+        hint = _HINTS.get(classify(failed).kind, "")
+        return ProbeResult(False, status, _elapsed(begun), failed.detail.message, hint)
     finally:
         client.close()
-    return ProbeResult(status == 200, status, _elapsed(begun), message, _HINTS.get(status, ""))
+    return ProbeResult(True, status, _elapsed(begun), f"{model} answered")
 
 
-async def _call(client: Client, deployment: Deployment, upstream: Upstream) -> tuple[int, str]:
-    """Status and what was said. Raises UpstreamError, or ApiError for what is no answer."""
-    body = msgspec.json.encode({"model": f"{deployment.provider}/{deployment.model}", **_REQUEST})
-    call = CHAT.decode(body, {}, "")
+def _chat(deployment: Deployment, upstream: Upstream) -> _Question:
+    call = CHAT.decode(_body(deployment, _CHAT), {}, "")
     translate = translator(CHAT, deployment.dialect, upstream.dialects)
-    request = translate.encode(call, deployment.target)
+    return _Question(
+        translate.encode(call, deployment.target),
+        lambda body, _: translate.decode(call, body),
+        lambda status, body, wait: translate.error(call, status, body, wait, upstream.name),
+    )
+
+
+def _embedding(deployment: Deployment, upstream: Upstream) -> _Question:
+    call = EMBEDDINGS.decode_request(_body(deployment, _EMBEDDING), b"application/json")
+    translate = operation(EMBEDDINGS.name, deployment.dialect, deployment.provider)
+    return _Question(
+        translate.encode(call, deployment.target),
+        lambda body, content_type: translate.decode(call, body, content_type),
+        lambda status, body, wait: translate.error(call, status, body, wait, upstream.name),
+    )
+
+
+def _body(deployment: Deployment, fields: Mapping[str, object]) -> bytes:
+    return msgspec.json.encode({"model": f"{deployment.provider}/{deployment.model}", **fields})
+
+
+async def _send(client: Client, upstream: Upstream, request: UpstreamRequest) -> Response:
     head = upstream.head(request)
     if upstream.signer is not None:
         head += await upstream.signer.lines(upstream.path + request.path, request)
-    response: Response = await client.send(upstream.origin, head, request.body, upstream.timeouts)
+    return await client.send(upstream.origin, head, request.body, upstream.timeouts)
+
+
+async def _read(response: Response, question: _Question) -> None:
+    """Raises ApiError or UpstreamError unless it is an answer."""
     try:
         if response.status == 200:
-            translate.decode(call, await response.read(MAX_ANSWER_BYTES))
-            return 200, f"{deployment.model} answered"
-        answer = await response.read(MAX_ERROR_BYTES)
-        return response.status, translate.error(call, response.status, answer, None, upstream.name).detail.message
+            question.read(await response.read(MAX_ANSWER_BYTES), response.header(b"content-type") or b"")
+            return
+        body = await response.read(MAX_ERROR_BYTES)
+        raise question.error(response.status, body, retry_after_seconds(response))
     finally:
         response.close()
 
 
-def _first_chat_model(name: str, settings: Settings, directory: Directory) -> Deployment | None:
-    """A configured model, else the cheapest of the catalogue's."""
-    provider = settings.providers[name]
-    if provider.models:
-        return directory.resolve(f"{name}/{provider.models[0]}")
-    offers = [
-        offer
+_KINDS: Final[dict[str, Callable[[Deployment, Upstream], _Question]]] = {"chat": _chat, "embedding": _embedding}
+
+
+def _choice(name: str, settings: Settings) -> tuple[Callable[[Deployment, Upstream], _Question], str]:
+    """How to ask, and which model: a configured one, else the cheapest of the catalogue's; "" if there is none.
+
+    One for chats if there is any. What the catalogue does not know is taken for such.
+    """
+    known = {
+        offer.name: (model.kind, offer.price.input + offer.price.output if offer.price else 1 << 62)
         for model in load().models.values()
-        if model.kind == "chat"
         for offer in model.offers
         if offer.provider == name
-    ]
-    if not offers:
-        return None
-    cheapest = min(offers, key=lambda offer: offer.price.input + offer.price.output if offer.price else 1 << 62)
-    return directory.resolve(f"{name}/{cheapest.name}")
+    }
+    configured = settings.providers[name].models
+    for kind, ask in _KINDS.items():
+        if configured:
+            models = [model for model in configured if known.get(model, ("chat", 0))[0] == kind]
+        else:
+            models = sorted((model for model in known if known[model][0] == kind), key=lambda model: known[model][1])
+        if models:
+            return ask, models[0]
+    return _chat, ""
 
 
 def _elapsed(begun: float) -> int:

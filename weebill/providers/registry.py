@@ -25,7 +25,7 @@ _DIALECTS: Final = {
     "cohere": "weebill.providers.cohere.dialect:COHERE_DIALECT",
     "ollama": "weebill.providers.ollama.dialect:OLLAMA_DIALECT",
     "llamacpp": "weebill.providers.llamacpp.dialect:LLAMACPP_DIALECT",
-    # OpenAI's own under another name, with what differs said by the catalogue.
+    # OpenAI's own under another name, without its older Completions; what else differs, the catalogue says.
     "mistral": "weebill.providers.openai.dialect:OPENAI_CHAT",
     "cloudflare": "weebill.providers.openai.dialect:OPENAI_CHAT",
     "huggingface": "weebill.providers.openai.dialect:OPENAI_CHAT",
@@ -34,11 +34,8 @@ _OPENAI_RELAY: Final = "weebill.providers.openai.relay:OPENAI_RELAY"
 _LLAMACPP_RELAY: Final = "weebill.providers.llamacpp.relay:LLAMACPP_RELAY"
 # (an inbound API's format, a dialect that speaks the same) -> what passes bytes through
 _RELAYS: Final = {
-    **{
-        (native, dialect): _OPENAI_RELAY
-        for native in ("openai.chat", "openai.completions")
-        for dialect in ("openai", "mistral", "cloudflare", "huggingface")
-    },
+    **{("openai.chat", dialect): _OPENAI_RELAY for dialect in ("openai", "mistral", "cloudflare", "huggingface")},
+    ("openai.completions", "openai"): _OPENAI_RELAY,
     ("openai.chat", "llamacpp"): _LLAMACPP_RELAY,
     ("openai.completions", "llamacpp"): _LLAMACPP_RELAY,
     ("openai.chat", "azure"): "weebill.providers.openai.azure:AZURE_RELAY",

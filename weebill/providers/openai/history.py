@@ -1,8 +1,8 @@
-"""The reasoning of other models, taken out of histories in the Chat Completions format that are passed through.
+"""What of a history in the Chat Completions format its upstream would refuse, when all the rest is passed through.
 
-A client that changes models sends back what it was given before, Weebill's marks included, and an upstream whose API it
-speaks would refuse that. Messages without a mark are not looked into; what cannot be read is left for the upstream to
-judge.
+A client that changes models sends back what it was given before: the reasoning of other models, Weebill's marks
+included, and ids of tool calls that others made. Messages without such are not looked into; what cannot be read is left
+for the upstream to judge.
 """
 
 from __future__ import annotations
@@ -12,44 +12,104 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.openai.messages import is_detailed
+from weebill.providers.base import Quirks
+from weebill.providers.openai.messages import TextPart, ThinkingPart, is_detailed
+from weebill.providers.openai.quirks import call_id
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.openai_chat import ReasoningDetail
 
 _DETAILS: Final = "reasoning_details"
-_MARK: Final = b'"reasoning_details"'
+# Fields of a message that carry reasoning, and that not every provider knows.
+_THOUGHT: Final = "reasoning_content"
+_REASONING: Final = (_THOUGHT, "reasoning", _DETAILS)
+_NULL: Final = Raw(b"null")
+_CALLS: Final = "tool_calls"
+_ANSWERED: Final = "tool_call_id"
+_MARKS: Final = {name: b'"%b"' % name.encode() for name in _REASONING}
+_CALL_MARKS: Final = (b'"tool_calls"', b'"tool_call_id"')
 
 _encode: Final = msgspec.json.encode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
+_decode_calls: Final = msgspec.json.Decoder(list[Json]).decode
+_decode_content: Final = msgspec.json.Decoder(str | list[Raw] | None).decode
 _decode_details: Final = msgspec.json.Decoder(list[ReasoningDetail]).decode
 
 
-def own_chat(messages: Raw) -> Raw:
-    """Chat Completions' `messages` without the reasoning of models that other dialects reached."""
-    if bytes(messages).find(_MARK) < 0:  # not `in`, which with bytes raises inside
+def own_chat(messages: Raw, quirks: Quirks) -> Raw:
+    """Chat Completions' `messages` without other models' reasoning, nor what the provider's quirks refuse in them."""
+    looked_for = _looked_for(quirks)
+    if not _has(messages, looked_for):
         return messages
     try:
-        return Raw(_encode([_own_chat_message(raw) for raw in _decode_list(messages)]))
+        return Raw(
+            _encode([_own(raw, quirks) if _has(raw, looked_for) else raw for raw in _decode_list(messages)]),
+        )
     except UNREADABLE:
         return messages
 
 
-def _own_chat_message(raw: Raw) -> Raw:
-    if _MARK not in bytes(raw):
-        return raw
+def _looked_for(quirks: Quirks) -> list[bytes]:
+    marks = [mark for name, mark in _MARKS.items() if name == _DETAILS or name in quirks.refuse]
+    return [*marks, *_CALL_MARKS] if quirks.short_call_ids else marks
+
+
+def _has(raw: Raw, names: list[bytes]) -> bool:
+    text = bytes(raw)
+    return any(text.find(name) >= 0 for name in names)  # not `in`, which with bytes raises inside
+
+
+def _own(raw: Raw, quirks: Quirks) -> Raw:
     fields = _decode_object(raw)
-    if not bytes(fields.get(_DETAILS, b"")).startswith(b"["):
+    kept = {name: value for name, value in fields.items() if not (name in _REASONING and name in quirks.refuse)}
+    if _DETAILS in kept:
+        details = _own_details(kept[_DETAILS])
+        if details is None:
+            del kept[_DETAILS]
+        else:
+            kept[_DETAILS] = details
+    if quirks.short_call_ids:
+        if _ANSWERED in kept:
+            kept[_ANSWERED] = _short(kept[_ANSWERED], quirks)
+        if bytes(kept.get(_CALLS, b"")).startswith(b"["):
+            kept[_CALLS] = Raw(_encode([_short_call(call, quirks) for call in _decode_calls(kept[_CALLS])]))
+    if quirks.reasoning_field == "content" and _THOUGHT in fields:
+        kept["content"] = _with_thinking(kept.get("content", _NULL), fields[_THOUGHT])
+    return raw if kept == fields else Raw(_encode(kept))
+
+
+def _own_details(raw: Raw) -> Raw | None:
+    """The entries that are of an upstream of this dialect; None if there are none."""
+    if not bytes(raw).startswith(b"["):
         return raw
-    entries = _decode_list(fields[_DETAILS])
-    details = _decode_details(fields[_DETAILS])
+    entries = _decode_list(raw)
     kept = [
         entry
-        for entry, detail in zip(entries, details, strict=True)
+        for entry, detail in zip(entries, _decode_details(raw), strict=True)
         if detail.format is None or is_detailed(detail.format)
     ]
     if len(kept) == len(entries):
         return raw
-    del fields[_DETAILS]
-    return Raw(_encode({**fields, _DETAILS: kept} if kept else fields))
+    return Raw(_encode(kept)) if kept else None
+
+
+def _with_thinking(content: Raw, thought: Raw) -> Raw:
+    """Content in pieces, as Mistral has it, with what was taken out of it when it was answered."""
+    words = _decode_content(thought)
+    if not isinstance(words, str) or not words:
+        return content
+    said = _decode_content(content)
+    rest = [TextPart(said)] if isinstance(said, str) and said else said or []
+    return Raw(_encode([ThinkingPart((TextPart(words),)), *rest]))
+
+
+def _short_call(call: Json, quirks: Quirks) -> Json:
+    return call | {"id": _short(call["id"], quirks)} if "id" in call else call
+
+
+def _short(raw: Raw, quirks: Quirks) -> Raw:
+    given = _decode_text(raw)
+    short = call_id(given, quirks)
+    return raw if short == given else Raw(_encode(short))

@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import UNSET, Struct, UnsetType
 
 from weebill.providers.base import Target, Unsupported
+from weebill.providers.openai.quirks import call_id
 from weebill.wire.conversation import (
     Audio,
     CacheMark,
@@ -47,7 +48,9 @@ class _CacheControl(Struct, frozen=True):
     type: str = "ephemeral"
 
 
-class _TextPart(Struct, frozen=True):
+class TextPart(Struct, frozen=True):
+    """A piece of text."""
+
     text: str
     type: str = "text"
     cache_control: _CacheControl | UnsetType = UNSET
@@ -97,7 +100,14 @@ class _AudioReference(Struct, frozen=True):
     id: str
 
 
-_ContentPart = _TextPart | _ImagePart | _AudioPart | _FilePart
+class ThinkingPart(Struct, frozen=True):
+    """Reasoning as a piece of content."""
+
+    thinking: tuple[TextPart, ...]
+    type: str = "thinking"
+
+
+_ContentPart = TextPart | _ImagePart | _AudioPart | _FilePart | ThinkingPart
 
 
 class Message(Struct, frozen=True):
@@ -124,7 +134,7 @@ def messages(turns: tuple[Turn, ...], target: Target) -> list[Message]:
     shown: list[_ContentPart] = []
     for turn in turns:
         if turn.role == "tool":
-            result += [_tool_result(part, shown, marks) for part in turn.parts if isinstance(part, ToolResult)]
+            result += [_tool_result(part, shown, target) for part in turn.parts if isinstance(part, ToolResult)]
             continue
         if shown:
             result.append(Message("user", shown))
@@ -147,7 +157,7 @@ def _content(parts: tuple[Part, ...], marks: bool) -> str | list[_ContentPart]:
 
 def _part(part: Part, marks: bool) -> _ContentPart:
     if isinstance(part, Text):
-        return _TextPart(part.text, cache_control=_mark(part.cache, marks))
+        return TextPart(part.text, cache_control=_mark(part.cache, marks))
     if isinstance(part, Image):
         url = image_url(part)
         if url is None:
@@ -165,7 +175,7 @@ def _document(part: Document, marks: bool) -> _ContentPart:
         raise Unsupported("turns", "citations of documents")
     cache = _mark(part.cache, marks)
     if part.text is not None:
-        return _TextPart(f"{part.name}\n\n{part.text}" if part.name else part.text, cache_control=cache)
+        return TextPart(f"{part.name}\n\n{part.text}" if part.name else part.text, cache_control=cache)
     data = file_data(part)
     if data is None and part.url is not None:
         if not marks:
@@ -180,20 +190,21 @@ def _mark(cache: CacheMark | None, marks: bool) -> _CacheControl | UnsetType:
     return _CacheControl(cache) if marks and cache is not None else UNSET
 
 
-def _tool_result(result: ToolResult, shown: list[_ContentPart], marks: bool) -> Message:
+def _tool_result(result: ToolResult, shown: list[_ContentPart], target: Target) -> Message:
+    marks = target.provider in _MARKS
     texts = [part.text for part in result.content if isinstance(part, Text)]
     others = [part for part in result.content if not isinstance(part, Text)]
     if others:
         texts.append(f"(Shown in the next message: {len(others)} attachment(s).)")
-        shown.append(_TextPart(f"Attached to the result of the call {result.call_id}:"))
+        shown.append(TextPart(f"Attached to the result of the call {result.call_id}:"))
         shown.extend(_part(part, marks) for part in others)
     text = "\n".join(texts)
     if result.is_error and not text.lower().startswith("error"):
         text = f"Error: {text}"
     content: str | list[_ContentPart] = text
     if marks and result.cache is not None:
-        content = [_TextPart(text, cache_control=_mark(result.cache, marks))]
-    return Message("tool", content, tool_call_id=result.call_id)
+        content = [TextPart(text, cache_control=_mark(result.cache, marks))]
+    return Message("tool", content, tool_call_id=call_id(result.call_id, target.quirks))
 
 
 def _assistant(turn: Turn, target: Target) -> Message:
@@ -208,7 +219,7 @@ def _assistant(turn: Turn, target: Target) -> Message:
         if isinstance(part, Text):
             texts.append(part.text)
         elif isinstance(part, ToolUse):
-            calls.append(_tool_call(part))
+            calls.append(_tool_call(part, target))
         elif isinstance(part, Refusal):
             refusals.append(part.text)
         elif isinstance(part, Reasoning):
@@ -222,12 +233,15 @@ def _assistant(turn: Turn, target: Target) -> Message:
             audio = _AudioReference(part.id)
         else:
             raise Unsupported("turns", f"parts of type '{part.__struct_config__.tag}' in what the model said")
-    field = target.quirks.reasoning_field
-    thought = "" if field in target.quirks.refuse else "".join(thoughts)
-    content = "".join(texts)
+    field, refused = target.quirks.reasoning_field, target.quirks.refuse
+    thought = "" if field in refused else "".join(thoughts)
+    text = "".join(texts)
+    content: str | list[_ContentPart] | None = text or (None if calls or refusals or audio is not UNSET else "")
+    if thought and field == "content":
+        content = [ThinkingPart((TextPart(thought),)), *([TextPart(text)] if text else [])]
     return Message(
         "assistant",
-        content or (None if calls or refusals or audio is not UNSET else ""),
+        content,
         turn.name or UNSET,
         calls or UNSET,
         refusal="".join(refusals) if refusals else UNSET,
@@ -235,7 +249,7 @@ def _assistant(turn: Turn, target: Target) -> Message:
         images=images or UNSET,
         reasoning_content=thought if thought and field == "reasoning_content" else UNSET,
         reasoning=thought if thought and field == "reasoning" else UNSET,
-        reasoning_details=details or UNSET,
+        reasoning_details=details if details and "reasoning_details" not in refused else UNSET,
     )
 
 
@@ -244,8 +258,9 @@ def is_detailed(origin: str) -> bool:
     return origin == UNKNOWN_FORMAT or origin.endswith("-v1")
 
 
-def _tool_call(part: ToolUse) -> _ToolCall:
+def _tool_call(part: ToolUse, target: Target) -> _ToolCall:
     extra: ExtraContent | UnsetType = UNSET
     if part.signature is not None and part.origin == FAMILY:
         extra = ExtraContent(GoogleExtra(part.signature))
-    return _ToolCall(part.id, _Function(part.name, part.arguments), extra_content=extra)
+    identity = call_id(part.id, target.quirks)
+    return _ToolCall(identity, _Function(part.name, part.arguments), extra_content=extra)

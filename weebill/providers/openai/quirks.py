@@ -5,6 +5,9 @@ The relay applies it to what a client sent, the dialect to what it wrote itself.
 
 from __future__ import annotations
 
+import re
+from base64 import b32encode
+from hashlib import blake2b
 from typing import Final, TypeVar
 
 from weebill.providers.base import Quirks
@@ -24,6 +27,16 @@ _IDLE: Final = {
     "logit_bias": (b"{}",),
     "stop": (b"[]",),
 }
+
+
+_SHORT_ID: Final = re.compile(r"[a-zA-Z0-9]{9}")
+
+
+def call_id(given: str, quirks: Quirks) -> str:
+    """A tool call's id as the provider takes it: its own are, others' become the same short one each time."""
+    if not quirks.short_call_ids or _SHORT_ID.fullmatch(given):
+        return given
+    return b32encode(blake2b(given.encode(), digest_size=10).digest()).decode()[:9]
 
 
 def is_plain(quirks: Quirks) -> bool:

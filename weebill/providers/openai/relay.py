@@ -13,6 +13,7 @@ from msgspec import Raw
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Translator, UpstreamRequest
 from weebill.providers.openai.errors import ErrorDetail, body_error, inner_error
 from weebill.providers.openai.history import own_chat
+from weebill.providers.openai.pieces import has_pieces, joined
 from weebill.providers.openai.quirks import fitted, is_plain
 from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.providers.usage import estimate
@@ -51,7 +52,7 @@ class OpenAITranslator:
         quirks = target.quirks
         fields = {**call.fields, "model": Raw(_encode(target.model))}
         if "messages" in fields:
-            fields["messages"] = own_chat(fields["messages"])
+            fields["messages"] = own_chat(fields["messages"], quirks)
         if not is_plain(quirks):
             fields = fitted(fields, quirks, call.drop_params)
         if call.stream and quirks.stream_usage:
@@ -59,9 +60,11 @@ class OpenAITranslator:
         return UpstreamRequest(PATHS[type(call.request)], _encode(fields))
 
     def decode(self, call: Call, body: bytes) -> Answer:
-        """The body as it came, and its usage."""
+        """The body as it came, but for content in pieces, and its usage."""
         try:
             completion = _decode_completion(body)
+            if has_pieces(body):
+                body = joined(body)
         except UNREADABLE as error:
             raise ApiError(
                 502, f"The upstream's answer is not a completion: {error}.", code="upstream_invalid_answer"

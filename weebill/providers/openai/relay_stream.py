@@ -1,7 +1,8 @@
 """The relay of a stream in OpenAI's dialect: bytes in, bytes out, at the cost of a few searches.
 
-Whole events pass as they came. Only those that hold a usage, an error or the end are looked into, found by their
-literal bytes: inside a JSON text a quote is always escaped, so `"usage":` cannot be part of what a model says.
+Whole events pass as they came. Only those that hold a usage, an error, the end or content in pieces are looked into,
+found by their literal bytes: inside a JSON text a quote is always escaped, so `"usage":` cannot be part of what a model
+says.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.openai.errors import ErrorDetail, inner_error
+from weebill.providers.openai.pieces import has_pieces, joined
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -86,7 +88,12 @@ class OpenAIStream:
             data = data.replace(b',"usage":null', b"")
         self._events += data.count(_END)
         self._last = data[data.rfind(_END, 0, -2) + 2 :] if data.count(_END) > 1 else data
-        if data.find(b'"usage":') >= 0 or data.find(b'"error":') >= 0 or data.find(b"[DONE]\n\n") >= 0:
+        if (
+            data.find(b'"usage":') >= 0
+            or data.find(b'"error":') >= 0
+            or data.find(b"[DONE]\n\n") >= 0
+            or has_pieces(data)
+        ):
             return b"".join([self._inspect(block) for block in data[:-2].split(_END)])
         return data
 
@@ -134,6 +141,12 @@ class OpenAIStream:
         chunk = _chunk(data)
         if chunk is None:
             return block + _END
+        if has_pieces(data):
+            try:
+                data = joined(data)
+            except UNREADABLE as error:
+                raise _unreadable(error) from error
+            block = b"data: " + data
         if chunk.error is not None:
             self.error = inner_error(chunk.error)
             return b""
@@ -149,11 +162,14 @@ class OpenAIStream:
         try:
             fields = _decode_fields(data)
         except UNREADABLE as error:
-            raise ApiError(
-                502, f"The upstream sent an event that cannot be read: {error}.", code="upstream_invalid_answer"
-            ) from error
+            raise _unreadable(error) from error
         del fields["usage"]
         return event(msgspec.json.encode(fields))
+
+
+def _unreadable(error: Exception) -> ApiError:
+    message = f"The upstream sent an event that cannot be read: {error}."
+    return ApiError(502, message, code="upstream_invalid_answer")
 
 
 def _chunk(data: bytes) -> _Chunk | None:

@@ -1,0 +1,48 @@
+"""Answers whose content comes in pieces, as Mistral's do when its models think, as OpenAI's clients read them.
+
+OpenAI's answers have text alone, so that its SDKs cannot take a list: the text of the pieces becomes `content`, the
+thinking `reasoning_content`.
+
+Source: https://docs.mistral.ai/capabilities/reasoning/
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from weebill.providers.openai.decode import Message
+from weebill.wire.call import Json
+
+# A list of log probabilities is named so as well; its entries have no type.
+_PIECES: Final = re.compile(rb'"content":\s?\[\s?\{\s?"type"')
+_encode: Final = msgspec.json.encode
+_decode_object: Final = msgspec.json.Decoder(Json).decode
+_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
+_decode_message: Final = msgspec.json.Decoder(Message).decode
+has_pieces = _PIECES.search
+
+
+def joined(body: bytes) -> bytes:
+    """A completion or a chunk with its content as text. Raises what is in `UNREADABLE`."""
+    fields = _decode_object(body)
+    choices = _decode_objects(fields.get("choices", b"[]"))
+    for choice in choices:
+        for name in ("message", "delta"):
+            if name in choice:
+                choice[name] = _joined(choice[name])
+    return _encode({**fields, "choices": choices})
+
+
+def _joined(raw: Raw) -> Raw:
+    fields = _decode_object(raw)
+    if not bytes(fields.get("content", b"")).startswith(b"["):
+        return raw
+    text, thought = _decode_message(raw).texts()
+    fields["content"] = Raw(_encode(text))
+    if thought:
+        fields["reasoning_content"] = Raw(_encode(thought))
+    return Raw(_encode(fields))
