@@ -115,6 +115,7 @@ def test_a_dead_writers_unfinished_line_is_dropped_and_logged(
         b"carriage\rreturn\n",
         line("x").replace(b'"ok"', b'"excellent"'),
         line("x").replace(b",10,4,3,", b",10,4,-3,"),
+        line("x").replace(b",10,4,3,", b",10,11,3,"),
         line("x").replace(b",10,4,3,", b",99999999999999999999,4,3,"),
         line("x").replace(b",10,4,3,", b",9223372036854775808,4,3,"),
         b"y" * 10_000 + b"\n",

@@ -20,6 +20,7 @@ BAD_CHAT_BODIES = [
     (b"{", None, "invalid_json"),
     (b'{"model": "m"', None, "invalid_json"),
     (b'{"model": "\xff"}', None, "invalid_json"),
+    (f'{{"model":"m","messages":[{USER}],"x":"'.encode() + b'\xff"}', None, "invalid_json"),
     (b"[" * 100_000, None, "invalid_type"),
     (b'{"model":"m","messages":' + b"[" * 100_000, "messages[0]", "invalid_value"),
     (b'{"x":' + b"[" * 100_000, None, "invalid_json"),

@@ -86,6 +86,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE usage ADD COLUMN cost_nano INTEGER NOT NULL DEFAULT 0 CHECK (cost_nano >= 0)",
         "ALTER TABLE usage_daily ADD COLUMN cost_nano INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        # The invariant of every record (`weebill.ledger.records`); a column added later cannot be in a CHECK.
+        """CREATE TRIGGER usage_invariant BEFORE INSERT ON usage
+            WHEN NEW.cached_tokens + NEW.cache_write_tokens > NEW.prompt_tokens
+                OR NEW.reasoning_tokens > NEW.completion_tokens
+            BEGIN SELECT RAISE(ABORT, 'a part of its tokens is more than the whole'); END""",
+    ),
 )
 
 
