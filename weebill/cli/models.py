@@ -11,6 +11,7 @@ from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, print_table, size
 from weebill.cli.progress import show_progress
 from weebill.config.load import Sources, load
+from weebill.config.routing import targets
 from weebill.config.schema import Settings
 from weebill.engine.fetch import add_file
 from weebill.engine.fetch import pull as fetch
@@ -72,7 +73,7 @@ def states(settings: Settings, sources: Sources) -> dict[str, str]:
 def _rows(settings: Settings, sources: Sources) -> Iterator[tuple[str, str, str, str]]:
     stored = {model.name: model for model in ModelStore.of(settings.local, sources.home).list()}
     for alias, target in settings.aliases.items():
-        yield alias, f"alias of {target}", NOTHING, NOTHING
+        yield alias, f"alias of {', '.join(targets(target))}", NOTHING, NOTHING
     for name, state in states(settings, sources).items():
         yield name, "this machine", size(stored[name].size) if name in stored else NOTHING, state
     for provider, each in settings.providers.items():

@@ -18,6 +18,7 @@ from weebill.cli.output import NOTHING, print_table
 from weebill.cli.providers import active_providers, load_catalogue
 from weebill.config.load import Sources, load
 from weebill.config.problems import did_you_mean
+from weebill.config.routing import targets
 from weebill.config.schema import Settings
 
 HERE = "this machine"
@@ -78,7 +79,8 @@ def show(sources: Sources, name: str, as_json: bool) -> None:
     settings, catalogue = load(sources).settings, load_catalogue(sources.home)
     target = name
     for _ in settings.aliases:
-        target = settings.aliases.get(target, target)
+        if (alias := settings.aliases.get(target)) is not None:
+            target = targets(alias)[0]
     usable = active_providers(settings)
     if model := catalogue.find(target):
         if as_json:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from weebill.catalog.dialects import dialects
 from weebill.catalog.load import load
 from weebill.config.problems import Locate, Problem, did_you_mean
+from weebill.config.routing import AliasSettings, targets
 from weebill.config.schema import ProviderSettings, ServerSettings, Settings
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
@@ -76,6 +77,9 @@ def _check_provider(name: str, provider: ProviderSettings, locate: Locate) -> It
         yield Problem(locate((*path, "dialect")), what)
     for model in _doubled(provider.models):
         yield Problem(locate((*path, "models")), f"`providers.{name}.models` names `{model}` twice")
+    if provider.api_keys and provider.api_key is not None:
+        what = f"`providers.{name}.api_keys` stands in for `api_key`; give one of the two"
+        yield Problem(locate((*path, "api_keys")), what)
     for header in provider.forward_headers:
         if not _HEADER_NAME.match(header):
             what = f"`providers.{name}.forward_headers`: `{header}` is not a header name"
@@ -107,9 +111,17 @@ def _check_aliases(settings: Settings, locate: Locate) -> Iterator[Problem]:
         where = locate(("aliases", alias))
         if loop := _loop(alias, settings.aliases):
             yield Problem(where, f"alias `{alias}` leads back to itself: {' -> '.join(loop)}")
-        elif target not in models and target not in settings.aliases:
-            known = sorted(models | set(settings.aliases) - {alias})
-            yield Problem(where, f"alias `{alias}` names unknown model `{target}`{did_you_mean(target, known)}")
+            continue
+        for name in targets(target):
+            if name not in models and name not in settings.aliases:
+                known = sorted(models | set(settings.aliases) - {alias})
+                yield Problem(where, f"alias `{alias}` names unknown model `{name}`{did_you_mean(name, known)}")
+        if isinstance(target, AliasSettings):
+            for name in target.weights:
+                if name not in target.models:
+                    nearest = did_you_mean(name, target.models)
+                    what = f"`aliases.{alias}.weights` weighs `{name}`, which is not among its `models`{nearest}"
+                    yield Problem(where, what)
 
 
 def model_names(settings: Settings) -> set[str]:
@@ -131,12 +143,18 @@ def _catalogued(settings: Settings) -> Iterator[str]:
                 yield from (model.id, offer.name, f"{offer.provider}/{offer.name}")
 
 
-def _loop(alias: str, aliases: dict[str, str]) -> list[str]:
-    trail = [alias]
-    while (target := aliases.get(trail[-1])) is not None:
-        if target in trail:
-            return [*trail, target] if target == alias else []
-        trail.append(target)
+def _loop(alias: str, aliases: Mapping[str, str | AliasSettings]) -> list[str]:
+    """The way from an alias back to itself, if there is one."""
+    trails = [[alias]]
+    seen = set()
+    while trails:
+        trail = trails.pop()
+        for target in targets(aliases[trail[-1]]):
+            if target == alias:
+                return [*trail, target]
+            if target in aliases and target not in seen:
+                seen.add(target)
+                trails.append([*trail, target])
     return []
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import get_origin
+from typing import Annotated, get_args, get_origin
 
 import msgspec
 
 from weebill.config.problems import KeyPath, Problem, did_you_mean
-from weebill.config.schema import Section, Settings
+from weebill.config.schema import Settings
+from weebill.config.section import Section
 
 PREFIX = "WEEBILL_"
 # Variables with our prefix that are no settings: folders, the link of a child, the key `weebill run` uses.
@@ -54,6 +55,8 @@ def read_environment(
 
 def _parse(text: str, kind: object) -> object:
     """The value that `text` stands for; text that does not fit is left for validation to refuse."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
     if get_origin(kind) is tuple:
         return [item.strip() for item in text.split(",") if item.strip()]
     try:

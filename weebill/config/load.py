@@ -18,7 +18,7 @@ from weebill.config.paths import Home
 from weebill.config.problems import ConfigError, KeyPath, Locate, Problem
 from weebill.config.providers import FROM_ENVIRONMENT, complete_providers
 from weebill.config.schema import Settings
-from weebill.config.secrets import SECRETS, resolve_secrets
+from weebill.config.secrets import SECRET_LISTS, SECRETS, resolve_secrets
 from weebill.config.validate import validate
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
@@ -137,8 +137,12 @@ def _read_file(sources: Sources) -> tuple[dict[str, object], dict[KeyPath, int]]
 
 def _referenced_variables(table: Mapping[str, object]) -> set[str]:
     """The variables that secrets such as `api_key = "env:NAME"` mention, before anything is known to be well-typed."""
-    entries = _configured_providers(table).values()
-    keys = [entry.get(name) for entry in entries if isinstance(entry, dict) for name in SECRETS]
+    entries = [entry for entry in _configured_providers(table).values() if isinstance(entry, dict)]
+    keys = [entry.get(name) for entry in entries for name in SECRETS]
+    for entry in entries:
+        for name in SECRET_LISTS:
+            listed = entry.get(name)
+            keys += listed if isinstance(listed, list) else []
     return {key.removeprefix("env:") for key in keys if isinstance(key, str) and key.startswith("env:")}
 
 

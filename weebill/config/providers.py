@@ -77,7 +77,7 @@ def _completed(provider: ProviderSettings, known: Provider, environment: Mapping
 
 
 def _has_key(provider: ProviderSettings) -> bool:
-    return provider.api_key is not None or provider.access_key_id is not None
+    return provider.api_key is not None or bool(provider.api_keys) or provider.access_key_id is not None
 
 
 def _key_in(known: Provider, environment: Mapping[str, str]) -> dict[str, str]:

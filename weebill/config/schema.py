@@ -11,16 +11,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from weebill.config.routing import AliasSettings, Quantization, RoutingSettings
+from weebill.config.section import Name, NonNegativeInt, PositiveInt, PositiveSeconds, Seconds, Section
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
-PositiveInt = Annotated[int, Meta(ge=1)]
-NonNegativeInt = Annotated[int, Meta(ge=0)]
-PositiveSeconds = Annotated[float, Meta(gt=0)]
-Seconds = Annotated[float, Meta(ge=0)]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of every settings table."""
 
 
 class ServerSettings(Section, frozen=True, kw_only=True):
@@ -73,12 +67,14 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     """`[providers.NAME]`: an upstream. Its secrets are literals, `env:NAME` or `file:PATH`.
 
     Loading fills in what `weebill.catalog` knows of a provider (dialect, address, options, quirks), and the secrets
-    themselves. Without `models`, a provider of the catalogue serves all that the catalogue has of it.
+    themselves. Without `models`, a provider of the catalogue serves all that the catalogue has of it. `api_keys` are
+    used in turn. From `weight` on, what routing goes by: what the catalogue says of data holds where nothing is set.
     """
 
     dialect: str = ""
     base_url: str = ""
     api_key: str | None = None
+    api_keys: tuple[str, ...] = ()
     access_key_id: str | None = None
     secret_access_key: str | None = None
     session_token: str | None = None
@@ -91,6 +87,13 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     first_byte_timeout_s: PositiveSeconds = 120.0
     idle_timeout_s: PositiveSeconds = 120.0
     total_timeout_s: PositiveSeconds = 900.0
+    weight: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
+    tier: Annotated[int, Meta(ge=0, le=1000)] = 0
+    local: bool = False
+    quantization: Quantization = "unknown"
+    zero_retention: bool | None = None
+    trains: bool | None = None
+    region: str = ""
 
     def __repr__(self) -> str:
         # Without the key: settings end up in logs and tracebacks.
@@ -121,14 +124,15 @@ class LogSettings(Section, frozen=True, kw_only=True):
 class Settings(Section, frozen=True, kw_only=True):
     """The whole configuration.
 
-    `aliases` maps a virtual model name to a model name or another alias. `mini` is always there when this
+    `aliases` maps a virtual model name to a model name or another alias, or to a table of several. `mini` is always there when this
     machine runs a compact model, and is the first of them unless set otherwise.
     """
 
     server: ServerSettings = ServerSettings()
     local: LocalSettings = LocalSettings()
     providers: dict[str, ProviderSettings] = {}
-    aliases: dict[Name, Name] = {}
+    aliases: dict[Name, Name | AliasSettings] = {}
+    routing: RoutingSettings = RoutingSettings()
     catalog: CatalogSettings = CatalogSettings()
     metering: MeteringSettings = MeteringSettings()
     log: LogSettings = LogSettings()

@@ -13,6 +13,7 @@ from weebill.config.schema import Settings
 MAX_SECRET_BYTES = 65_536
 MASK = "********"
 SECRETS = ("api_key", "access_key_id", "secret_access_key", "session_token")
+SECRET_LISTS = ("api_keys",)
 _REFERENCES = ("env:", "file:")
 
 
@@ -30,10 +31,18 @@ def resolve_secrets(
         secrets: dict[str, str | None] = {}
         for field in SECRETS:
             try:
-                secrets[field] = _resolve(getattr(provider, field), environment, folder)
+                reference = getattr(provider, field)
+                secrets[field] = None if reference is None else _resolve(reference, environment, folder)
             except SecretError as error:
                 problems.append(Problem(locate(("providers", name, field)), f"`providers.{name}.{field}` {error}"))
-        providers[name] = msgspec.structs.replace(provider, **secrets)
+        keys: list[str] = []
+        for position, reference in enumerate(provider.api_keys, 1):
+            try:
+                keys.append(_resolve(reference, environment, folder))
+            except SecretError as error:
+                what = f"`providers.{name}.api_keys` (item {position}) {error}"
+                problems.append(Problem(locate(("providers", name, "api_keys")), what))
+        providers[name] = msgspec.structs.replace(provider, **secrets, api_keys=tuple(keys))
     return msgspec.structs.replace(settings, providers=providers), problems
 
 
@@ -42,9 +51,7 @@ def masked(reference: str) -> str:
     return reference if reference.startswith(_REFERENCES) else MASK
 
 
-def _resolve(reference: str | None, environment: Mapping[str, str], folder: Path) -> str | None:
-    if reference is None:
-        return None
+def _resolve(reference: str, environment: Mapping[str, str], folder: Path) -> str:
     if reference.startswith("env:"):
         variable = reference.removeprefix("env:")
         key = environment.get(variable, "").strip()

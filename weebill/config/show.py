@@ -9,7 +9,7 @@ import msgspec
 
 from weebill.config.load import Configuration
 from weebill.config.problems import KeyPath
-from weebill.config.secrets import SECRETS, masked
+from weebill.config.secrets import SECRET_LISTS, SECRETS, masked
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 
@@ -27,7 +27,11 @@ def _table(table: Mapping[str, object], path: KeyPath, origins: Mapping[KeyPath,
         yield f"[{'.'.join(map(_key, path))}]"
     for name, value in values.items():
         here = (*path, name)
-        shown = masked(str(value)) if name in SECRETS and value is not None else value
+        shown = value
+        if name in SECRETS and value is not None:
+            shown = masked(str(value))
+        elif name in SECRET_LISTS and isinstance(value, list | tuple):
+            shown = [masked(str(each)) for each in value]
         origin = f"  # {origins[here]}" if here in origins else ""
         # TOML has no null: what is not set is shown as a comment.
         yield f"# {_key(name)} is not set" if shown is None else f"{_key(name)} = {_value(shown)}{origin}"

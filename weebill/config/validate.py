@@ -10,7 +10,7 @@ import msgspec
 
 from weebill.config.environment import setting_types
 from weebill.config.problems import KeyPath, Locate, Problem, did_you_mean, dotted
-from weebill.config.schema import Section
+from weebill.config.section import Section
 
 _TYPE_NAMES = {
     "int": "a whole number",
@@ -48,8 +48,15 @@ def _validate_value(value: object, kind: object, locate: Locate, path: KeyPath) 
         for name, entry in value.items():
             yield from _fits(name, key_kind, locate, (*path, name), "the name")
             yield from _validate_value(entry, value_kind, locate, (*path, name))
+    elif isinstance(value, Mapping) and (section := _section_in(kind)):
+        yield from validate(value, section, locate, path)
     else:
         yield from _fits(value, kind, locate, path, "must be")
+
+
+def _section_in(kind: object) -> type[Section] | None:
+    """The table among the alternatives of a union."""
+    return next((each for each in get_args(kind) if isinstance(each, type) and issubclass(each, Section)), None)
 
 
 def _fits(value: object, kind: object, locate: Locate, path: KeyPath, verb: str) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from weebill.wire.call import Call, InboundRequest, take_drop_params, top_level
+from weebill.wire.call import Call, InboundRequest, Own, take_own, top_level
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.operations_form import Form, is_form, parse_form
 from weebill.wire.requests import ModelName, invalid_body
@@ -94,7 +94,7 @@ class Endpoint:
             fields,
             request.model,
             request.wants_stream,
-            drop_params="drop_params" in fields and take_drop_params(fields),
+            own=take_own(fields),
             endpoint=self.name,
         )
 
@@ -117,7 +117,7 @@ class Endpoint:
             {},
             request.model,
             request.wants_stream,
-            drop_params=drop == "true",
+            own=Own(drop_params=drop == "true"),
             endpoint=self.name,
             form=form,
         )

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from weebill.wire.call import Call, InboundRequest, Json, take_drop_params, top_level
+from weebill.wire.call import Call, InboundRequest, Json, take_own, top_level
 from weebill.wire.errors import UNREADABLE, ApiError
 
 ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -163,8 +163,8 @@ def decode_completion(body: bytes) -> Call:
 
 
 def _call(request: ChatRequest | CompletionRequest, fields: Json) -> Call:
-    drop_params = "drop_params" in fields and take_drop_params(fields)
-    return Call(request, fields, request.model, bool(request.stream), request.wants_usage, drop_params)
+    own = take_own(fields)
+    return Call(request, fields, request.model, bool(request.stream), request.wants_usage, own)
 
 
 _PATH = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")

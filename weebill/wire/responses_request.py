@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from weebill.wire.call import Call, InboundRequest, Json, take_drop_params, top_level
+from weebill.wire.call import Call, InboundRequest, Json, take_own, top_level
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.requests import ModelName, Probability, Temperature, TokenLimit, invalid_body
 
@@ -130,5 +130,5 @@ def decode_responses(body: bytes) -> Call:
     if request.input is None and request.prompt is None and request.previous_response_id is None:
         message = "Missing required parameter: 'input'."
         raise ApiError(400, message, code="missing_required_parameter", param="input")
-    drop_params = "drop_params" in fields and take_drop_params(fields)
-    return Call(request, fields, request.model, bool(request.stream), True, drop_params)
+    own = take_own(fields)
+    return Call(request, fields, request.model, bool(request.stream), True, own)

@@ -40,8 +40,8 @@ class AnthropicApi:
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
         """The call in a request; `tail` may hold `?beta=true`, which the headers say as well."""
-        request, fields, drop_params = decode_prompt(body, _decode)
-        return Call(request, fields, request.model, bool(request.stream), True, drop_params, own_headers(headers))
+        request, fields, own = decode_prompt(body, _decode)
+        return Call(request, fields, request.model, bool(request.stream), True, own, own_headers(headers))
 
     def conversation(self, call: Call) -> Conversation:
         return conversation(call)

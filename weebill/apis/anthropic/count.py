@@ -27,8 +27,8 @@ class _Count(msgspec.Struct, frozen=True):
 
 def decode_count(body: bytes, headers: Mapping[bytes, bytes] = _NO_HEADERS) -> Call:
     """The call in a request. Raises ApiError 400 that names the field."""
-    request, fields, drop_params = decode_prompt(body, _decode)
-    return Call(request, fields, request.model, drop_params=drop_params, headers=own_headers(headers))
+    request, fields, own = decode_prompt(body, _decode)
+    return Call(request, fields, request.model, own=own, headers=own_headers(headers))
 
 
 def estimate(call: Call) -> int:

@@ -18,7 +18,7 @@ from msgspec import Meta, Raw, Struct
 from weebill.apis.anthropic.turns import mark_last, message_turns, refusal, text
 from weebill.wire import anthropic as wire
 from weebill.wire.anthropic import cache_mark
-from weebill.wire.call import Call, InboundRequest, Json, take_drop_params, top_level
+from weebill.wire.call import Call, InboundRequest, Json, Own, take_own, top_level
 from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Text, Tool, ToolChoice, Turn
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.requests import ModelName, Probability, invalid_body
@@ -111,13 +111,13 @@ Request = TypeVar("Request", bound=PromptRequest)
 Decoded = TypeVar("Decoded")
 
 
-def decode_prompt(body: bytes, decode: Callable[[bytes], Request]) -> tuple[Request, Json, bool]:
-    """The request in `body`, its fields, and whether `drop_params` is set. Raises ApiError 400 naming the field."""
+def decode_prompt(body: bytes, decode: Callable[[bytes], Request]) -> tuple[Request, Json, Own]:
+    """The request in `body`, its fields, and Weebill's own. Raises ApiError 400 naming the field."""
     try:
         request, fields = decode(body), top_level(body)
     except UNREADABLE as error:
         raise invalid_body(error) from error
-    return request, fields, "drop_params" in fields and take_drop_params(fields)
+    return request, fields, take_own(fields)
 
 
 def own_headers(headers: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:

@@ -18,7 +18,7 @@ from weebill.apis.gemini.decode import FIELDS, read_request
 from weebill.apis.gemini.errors import error_body
 from weebill.apis.gemini.stream import GeminiStreamEncoder
 from weebill.wire import sse
-from weebill.wire.call import Call, Json, take_drop_params, top_level
+from weebill.wire.call import Call, Json, Own, take_own, top_level
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini_request import GeminiRequest, GenerateContentRequest, camel_case, wants_array
@@ -47,8 +47,8 @@ class GeminiApi:
             raise unknown_method(method)
         stream = method == _STREAM
         array = stream and "sse" not in (*query.get("alt", ()), *query.get("$alt", ()))
-        request, fields, drop_params = decode_body(body)
-        return Call(GeminiRequest(request, array), fields, model, stream, True, drop_params)
+        request, fields, own = decode_body(body)
+        return Call(GeminiRequest(request, array), fields, model, stream, True, own)
 
     def conversation(self, call: Call) -> Conversation:
         return read_request(call)
@@ -93,11 +93,11 @@ def unknown_method(method: str) -> ApiError:
     return ApiError(404, f"Unknown method '{method}'; there are {known}.", code="unknown_url")
 
 
-def decode_body(body: bytes) -> tuple[GenerateContentRequest, Json, bool]:
-    """The request, its fields in camelCase, and `drop_params`. Raises ApiError 400 that names the field."""
+def decode_body(body: bytes) -> tuple[GenerateContentRequest, Json, Own]:
+    """The request, its fields in camelCase, and Weebill's own. Raises ApiError 400 that names the field."""
     try:
         body = camel_case(body, GenerateContentRequest)
         request, fields = _decode(body), top_level(body)
     except UNREADABLE as error:
         raise invalid_body(error) from error
-    return request, fields, "drop_params" in fields and take_drop_params(fields)
+    return request, fields, take_own(fields)

@@ -40,8 +40,8 @@ def decode_count(body: bytes, tail: str) -> Call:
     except UNREADABLE as error:
         raise invalid_body(error) from error
     whole: Raw | None = next((fields[name] for name in _WHOLE if name in fields), None)
-    request, fields, drop_params = decode_body(body if whole is None else bytes(whole))
-    return Call(GeminiRequest(request), fields, model, drop_params=drop_params)
+    request, fields, own = decode_body(body if whole is None else bytes(whole))
+    return Call(GeminiRequest(request), fields, model, own=own)
 
 
 def estimate(call: Call) -> int:
