@@ -10,7 +10,7 @@ import pytest
 
 from weebill.config.schema import ProviderSettings
 from weebill.providers.base import UpstreamRequest
-from weebill.routing.credentials import AwsSigner, GoogleSigner, key_line, signer
+from weebill.routing.credentials import AwsSigner, GoogleSigner, key_lines, signer
 from weebill.wire.errors import ApiError
 
 
@@ -29,11 +29,11 @@ from weebill.wire.errors import ApiError
     ],
 )
 def test_each_dialect_has_its_header(dialect: str, options: dict[str, str], line: str) -> None:
-    assert key_line(dialect, ProviderSettings(api_key="k", options=options)) == line
+    assert key_lines(dialect, ProviderSettings(api_key="k", options=options)) == [("k", line)]
 
 
 def test_without_a_key_there_is_no_header() -> None:
-    assert key_line("openai", ProviderSettings()) == ""
+    assert key_lines("openai", ProviderSettings()) == [("", "")]
 
 
 async def test_an_access_key_signs_each_request() -> None:
@@ -64,7 +64,7 @@ async def test_a_credentials_file_that_is_none_is_the_operators_fault(tmp_path: 
     file = tmp_path / "key.json"
     file.write_text(json.dumps({"type": "service_account"}))
     provider = ProviderSettings(api_key=str(file))
-    assert key_line("vertex", provider) == ""
+    assert key_lines("vertex", provider) == [(str(file), "")]
     found = signer("vertex", provider, "host.test")
     assert isinstance(found, GoogleSigner)
     with pytest.raises(ApiError) as caught:

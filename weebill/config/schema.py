@@ -124,8 +124,8 @@ class LogSettings(Section, frozen=True, kw_only=True):
 class Settings(Section, frozen=True, kw_only=True):
     """The whole configuration.
 
-    `aliases` maps a virtual model name to a model name or another alias, or to a table of several. `mini` is always there when this
-    machine runs a compact model, and is the first of them unless set otherwise.
+    `aliases` maps a virtual model name to a model name or another alias, or to a table of several. `mini` is always
+    there when this machine runs a compact model, and is the first of them unless set otherwise.
     """
 
     server: ServerSettings = ServerSettings()

@@ -20,7 +20,7 @@ from weebill.gateway.metered import JSON, MAX_ERROR_BYTES, Metered
 from weebill.gateway.translation import translator
 from weebill.providers.anthropic.relay import count_tokens_request
 from weebill.providers.base import Target, UpstreamRequest
-from weebill.routing.directory import Deployment
+from weebill.routing.deployments import Deployment
 from weebill.transport.client import Response
 from weebill.transport.errors import UpstreamError
 from weebill.transport.exchange import Exchange

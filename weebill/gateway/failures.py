@@ -6,7 +6,7 @@ import time
 
 from weebill.ledger.records import Outcome
 from weebill.providers import waits
-from weebill.routing.directory import LOCAL
+from weebill.routing.deployments import LOCAL
 from weebill.transport.errors import UpstreamError, UpstreamTimeout
 from weebill.transport.response import Response
 from weebill.wire.errors import ApiError

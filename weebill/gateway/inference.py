@@ -16,7 +16,7 @@ from weebill.gateway.translation import failure as failure_event
 from weebill.ledger.records import Outcome
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Translator
 from weebill.providers.usage import estimate
-from weebill.routing.directory import Upstream
+from weebill.routing.deployments import Upstream
 from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange

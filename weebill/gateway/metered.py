@@ -16,7 +16,8 @@ from weebill.ledger.journal import JournalError, JournalWriter
 from weebill.ledger.records import Outcome
 from weebill.providers.base import UpstreamRequest
 from weebill.routing.credentials import Signer
-from weebill.routing.directory import Deployment, Directory, Upstream
+from weebill.routing.deployments import Deployment, Upstream
+from weebill.routing.directory import Directory
 from weebill.telemetry.counters import Counters
 from weebill.transport.client import Client, Response
 from weebill.transport.exchange import Exchange

@@ -12,7 +12,7 @@ from weebill.ledger.records import Outcome
 from weebill.providers.operations import operation, unsupported
 from weebill.providers.operations.base import Operation, OperationStream, OperationTranslator
 from weebill.providers.usage import estimate
-from weebill.routing.directory import Upstream
+from weebill.routing.deployments import Upstream
 from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange

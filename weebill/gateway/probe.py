@@ -19,7 +19,8 @@ from weebill.gateway.translation import translator
 from weebill.providers.base import UpstreamRequest
 from weebill.providers.failures import FailureKind, classify
 from weebill.providers.operations import operation
-from weebill.routing.directory import Deployment, Directory, Upstream
+from weebill.routing.deployments import Deployment, Upstream
+from weebill.routing.directory import Directory
 from weebill.transport.client import Client, Response
 from weebill.transport.errors import UpstreamError
 from weebill.wire.embeddings import EMBEDDINGS

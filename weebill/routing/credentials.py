@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from importlib import import_module
 from typing import Final, Protocol, cast
 
@@ -38,13 +41,41 @@ class Signer(Protocol):
         """For `request`, sent to `path`. Raises ApiError 502 or 503 when there are none to be had."""
 
 
-def key_line(dialect: str, provider: ProviderSettings) -> str:
-    """The header that carries the key; "" without one, or where a signer makes it."""
-    key = provider.api_key
-    if not key or signer(dialect, provider, "") is not None:
-        return ""
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One of a provider's keys. `lines` are the headers of every request that goes out with it.
+
+    `id` is another one for another key, so that what is known of a key does not outlive it; it tells nothing of it.
+    """
+
+    id: str
+    lines: bytes
+
+    def __repr__(self) -> str:
+        # Without the key: values end up in logs and tracebacks.
+        return f"Credential({self.id!r})"
+
+
+def credentials(provider: str, host: str, keys: Iterable[tuple[str, str]]) -> tuple[Credential, ...]:
+    """One for each key and the header line that carries it, "" where there is none; `host` is the Host header."""
+    return tuple(
+        Credential(
+            f"{provider}#{blake2b(key.encode(), digest_size=6, person=b'weebill-key').hexdigest()}",
+            "".join(
+                f"{each}\r\n" for each in (f"host: {host}", "accept: application/json, text/event-stream", line) if each
+            ).encode(),
+        )
+        for key, line in keys
+    )
+
+
+def key_lines(dialect: str, provider: ProviderSettings) -> list[tuple[str, str]]:
+    """For each key, the header that carries it: "" without a key, or where a signer makes it."""
+    if signer(dialect, provider, "") is not None:
+        return [(provider.access_key_id or provider.api_key or "", "")]
     form = _FORMS.get(provider.options.get("auth", "")) or _KEY_HEADERS.get(dialect, _BEARER)
-    return form.format(key)
+    keys = provider.api_keys or (provider.api_key or "",)
+    return [(key, form.format(key) if key else "") for key in keys]
 
 
 def signer(dialect: str, provider: ProviderSettings, host: str) -> Signer | None:

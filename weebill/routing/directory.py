@@ -1,75 +1,65 @@
 """Which names exist and which deployments serve them, worked out once for each configuration.
 
-A name is an upstream's own (`gpt-4o-mini`), one pinned to its provider (`acme/gpt-4o-mini`), the catalogue's
-(`openai/gpt-4o-mini`), or an alias (`mini`).
+A name is the catalogue's (`openai/gpt-4o-mini`) or an upstream's own (`gpt-4o-mini`), for all who serve that model;
+one pinned to its provider (`acme/gpt-4o-mini`); or an alias (`mini`) for one or several of these. A name that is both
+the catalogue's and pinned is the catalogue's, but the provider that it names comes before all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Final
-from urllib.parse import urlsplit
+from typing import Final, NamedTuple
 
 import msgspec
 
 from weebill.catalog.load import Catalogue, load
-from weebill.catalog.pricing import cost_nano
 from weebill.catalog.schema import Model, Offer
-from weebill.config.schema import EngineSettings, ProviderSettings, Settings
+from weebill.config.routing import AliasSettings, Policy, Preferences
+from weebill.config.schema import Settings
 from weebill.process.messages import EngineState
-from weebill.providers.base import Quirks, Target, UpstreamRequest
 from weebill.routing.cards import card_of
-from weebill.routing.credentials import Signer, key_line, signer
-from weebill.transport.client import Origin, Timeouts
+from weebill.routing.deployments import Deployment, deployments
 from weebill.wire.errors import ApiError
 from weebill.wire.models import ModelCard
-from weebill.wire.reply import Usage
 
-LOCAL: Final = "local"
 VIRTUAL_OWNER: Final = "weebill"
-LOCAL_DIALECT: Final = "llamacpp"
-_ENGINE_TIMEOUTS: Final = Timeouts(connect=2.0, first_byte=600.0, idle=600.0, total=3600.0)
+# What may follow a name: how to choose among those that serve it.
+SUFFIXES: Final[Mapping[str, Preferences]] = {
+    "floor": Preferences(sort="price"),
+    "nitro": Preferences(sort="throughput"),
+    "fast": Preferences(sort="latency"),
+}
+
+
+class Candidate(NamedTuple):
+    """A deployment that may serve a request; the tier with the smallest number comes first.
+
+    `model` counts the models of a request that names several, from 0.
+    """
+
+    deployment: Deployment
+    weight: float = 1.0
+    tier: int = 0
+    model: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Upstream:
-    """Where a provider is and how to call it; all its deployments share one.
+class Route:
+    """All that serve a name, in the order of the configuration; there is at least one.
 
-    `dialects` are all that it speaks at that address. `headers` are lines that go with every request; a `signer`
-    makes more for each.
+    `preferences` are those of the aliases on the way, the widest first; `policy` is None for the configured one.
     """
 
     name: str
-    dialects: frozenset[str]
-    origin: Origin
-    path: bytes
-    headers: bytes
-    timeouts: Timeouts
-    forward_headers: frozenset[bytes]
-    max_in_flight: int
-    signer: Signer | None = None
+    candidates: tuple[Candidate, ...]
+    policy: Policy | None = None
+    preferences: tuple[Preferences, ...] = ()
 
-    def head(self, request: UpstreamRequest) -> bytes:
-        """Request line and headers for `request`."""
-        return b"POST %b%b HTTP/1.1\r\n%b%b" % (self.path, request.path, self.headers, request.headers)
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """A model at an upstream. `upstream` is None while a local model's host is down.
-
-    `model` is the name the upstream knows it by, `provider` the name of the upstream, `dialect` what is spoken with
-    it; `target` says all that to a translator. `price` gives the nano-dollars for a usage, None where it is not known.
-    """
-
-    provider: str
-    model: str
-    upstream: Upstream | None
-    target: Target
-    dialect: str
-    price: Callable[[Usage], int] | None = None
+    @property
+    def first(self) -> Deployment:
+        """The one that comes first in the configuration."""
+        return self.candidates[0].deployment
 
 
 class Directory:
@@ -79,28 +69,30 @@ class Directory:
         self, settings: Settings, engines: Iterable[EngineState], created: int, catalogue: Catalogue | None = None
     ) -> None:
         """`created` is Unix time, shown in the list of models; without a `catalogue`, the package's own is used."""
-        self._by_name: dict[str, Deployment] = {}
+        self._routes: dict[str, Route] = {}
         self._cards: dict[str, ModelCard] = {}
-        for deployment, model, offer in _deployments(settings, engines, catalogue or load()):
-            self._add(deployment, model, offer, created)
+        found = tuple(deployments(settings, engines, catalogue or load()))
+        self._name(tuple(each for each, _, _ in found))
+        self.deployments: Mapping[str, Deployment] = {each.key: each for each, _, _ in found}
+        for deployment, model, offer in found:
+            self._show(deployment, model, offer, created)
         for alias in settings.aliases:
-            target = _follow(settings.aliases, alias)
-            if target in self._by_name:
-                self._by_name[alias] = self._by_name[target]
-                known = self._cards.get(target) or ModelCard(target, created, VIRTUAL_OWNER)
-                self._cards[alias] = msgspec.structs.replace(known, id=alias, owned_by=VIRTUAL_OWNER)
+            self._alias(alias, settings.aliases, created)
+
+    def route(self, name: str, fallbacks: Sequence[str] = ()) -> Route:
+        """What serves `name`, and after it each of `fallbacks`. Raises ApiError 404 if nothing has one of the names."""
+        route = self._routes.get(name) or self._suffixed(name, "model")
+        if not fallbacks:
+            return route
+        others = (
+            self._routes.get(each) or self._suffixed(each, f"models[{position}]")
+            for position, each in enumerate(fallbacks)
+        )
+        return _in_turn(name, (route, *others))
 
     def resolve(self, name: str) -> Deployment:
-        """What serves `name`. Raises ApiError 404 if nothing has that name."""
-        try:
-            return self._by_name[name]
-        except KeyError:
-            raise ApiError(
-                404,
-                f"The model '{name}' does not exist. GET /v1/models lists those that do.",
-                code="model_not_found",
-                param="model",
-            ) from None
+        """The first of those that serve `name`. Raises ApiError 404 if nothing has that name."""
+        return self.route(name).first
 
     def cards(self) -> tuple[ModelCard, ...]:
         """Every model once, then the aliases."""
@@ -116,109 +108,106 @@ class Directory:
 
     def available(self) -> dict[str, bool]:
         """For each model, whether it can be called now."""
-        return {name: self._by_name[name].upstream is not None for name in self._cards}
+        return {
+            name: any(each.deployment.upstream is not None for each in self._routes[name].candidates)
+            for name in self._cards
+        }
 
-    def _add(self, deployment: Deployment, model: Model | None, offer: Offer | None, created: int) -> None:
-        self._by_name[f"{deployment.provider}/{deployment.model}"] = deployment
-        for name in (deployment.model,) if model is None else (model.id, deployment.model):
-            self._by_name.setdefault(name, deployment)
+    def _name(self, found: Sequence[Deployment]) -> None:
+        """Give deployments all the names under which they can be asked for, aliases aside."""
+        serving: dict[str, list[Deployment]] = {}
+        for deployment in found:
+            canonical = deployment.facts.canonical
+            for name in {canonical, deployment.model} - {""}:
+                serving.setdefault(name, []).append(deployment)
+        pinned = {deployment.key: deployment for deployment in found}
+        for name, each in serving.items():
+            # Under an upstream's own name, others serve the same model; another model of that name is not meant.
+            canonical = each[0].facts.canonical
+            same = [one for one in each if one.facts.canonical in ("", canonical)]
+            same += [one for one in serving.get(canonical, ()) if one not in same]
+            self._routes[name] = Route(name, _candidates(same, pinned.get(name)))
+        for name, deployment in pinned.items():
+            self._routes.setdefault(name, Route(name, _candidates([deployment])))
+
+    def _show(self, deployment: Deployment, model: Model | None, offer: Offer | None, created: int) -> None:
         shown = deployment.model if model is None else model.id
-        if shown not in self._cards and self._by_name[shown] is deployment:
+        if shown not in self._cards:
             self._cards[shown] = card_of(shown, deployment.provider, created, model, offer)
 
+    def _alias(self, alias: str, aliases: Mapping[str, str | AliasSettings], created: int) -> None:
+        route = self._follow(alias, aliases)
+        if route is None:
+            return
+        self._routes[alias] = route
+        first = route.first
+        shown = first.facts.canonical or first.model
+        known = self._cards.get(shown) or ModelCard(shown, created, VIRTUAL_OWNER)
+        self._cards[alias] = msgspec.structs.replace(known, id=alias, owned_by=VIRTUAL_OWNER)
 
-def _follow(aliases: dict[str, str], alias: str) -> str:
-    """The model that an alias stands for in the end; checking the configuration has ruled loops out."""
-    target = aliases[alias]
-    while target in aliases:
-        target = aliases[target]
-    return target
+    def _follow(self, name: str, aliases: Mapping[str, str | AliasSettings]) -> Route | None:
+        """What a name leads to; checking the configuration has ruled loops out. None while nothing has that name."""
+        alias = aliases.get(name)
+        if alias is None:
+            return self._routes.get(name)
+        if isinstance(alias, str):
+            target = self._follow(alias, aliases)
+            return None if target is None else Route(name, target.candidates, target.policy, target.preferences)
+        models = [(each, self._follow(each, aliases)) for each in alias.models]
+        balanced = [
+            candidate._replace(weight=candidate.weight * alias.weights.get(each, 1.0))
+            for each, route in models
+            if route is not None
+            for candidate in route.candidates
+        ]
+        fallbacks = [self._follow(each, aliases) for each in alias.fallbacks]
+        routes = [Route(name, _distinct(balanced))] if balanced else []
+        routes += [route for route in fallbacks if route is not None]
+        if not routes:
+            return None
+        whole = _in_turn(name, routes)
+        inner = [each for _, route in models if route is not None for each in route.preferences]
+        candidates = tuple(candidate._replace(model=0) for candidate in whole.candidates)
+        return Route(name, candidates, alias.policy, (alias.preferences, *inner, *whole.preferences))
+
+    def _suffixed(self, name: str, param: str) -> Route:
+        """What serves a name that ends in one of the suffixes. Raises ApiError 404."""
+        base, _, suffix = name.rpartition(":")
+        route = self._routes.get(base)
+        preferences = SUFFIXES.get(suffix)
+        if route is None or preferences is None:
+            raise ApiError(
+                404,
+                f"The model '{name}' does not exist. GET /v1/models lists those that do.",
+                code="model_not_found",
+                param=param,
+            )
+        return Route(name, route.candidates, route.policy, (*route.preferences, preferences))
 
 
-def _deployments(
-    settings: Settings, engines: Iterable[EngineState], catalogue: Catalogue
-) -> Iterator[tuple[Deployment, Model | None, Offer | None]]:
-    for engine in engines:
-        upstream = _engine_upstream(engine, settings.local.engine)
-        target = Target(model=engine.model, provider=LOCAL)
-        yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT), None, None
-    for name, provider in settings.providers.items():
-        upstream = _provider_upstream(name, provider, catalogue)
-        for model in provider.models or _offered(name, catalogue):
-            known, offer = catalogue.served(name, model) or (None, None)
-            yield _deployment(name, model, provider, upstream, known, offer), known, offer
-
-
-def _offered(provider: str, catalogue: Catalogue) -> tuple[str, ...]:
-    """The upstream's names of all models that the catalogue has of a provider."""
+def _candidates(found: Sequence[Deployment], first: Deployment | None = None) -> tuple[Candidate, ...]:
+    """Those with the tiers and weights of their providers; one of them may come before all others."""
+    later = 0 if first is None else 1
     return tuple(
-        offer.name for model in catalogue.models.values() for offer in model.offers if offer.provider == provider
+        Candidate(each, each.facts.weight, 0 if each is first else each.facts.tier + later)
+        for each in sorted(found, key=lambda each: each is not first)
     )
 
 
-def _deployment(
-    name: str, model: str, provider: ProviderSettings, upstream: Upstream, known: Model | None, offer: Offer | None
-) -> Deployment:
-    quirks = provider.quirks
-    limit = (offer.max_output_tokens if offer else None) or (known.max_output_tokens if known else None)
-    target = Target(
-        model=model,
-        provider=name,
-        quirks=Quirks() if quirks is None else msgspec.convert(msgspec.to_builtins(quirks), Quirks),
-        options=provider.options,
-        max_output_tokens=limit,
-    )
-    price = None if offer is None or offer.price is None else partial(cost_nano, offer.price)
-    dialect = (offer.dialect if offer else "") or provider.dialect or "openai"
-    return Deployment(name, model, upstream, target, dialect, price)
+def _in_turn(name: str, routes: Sequence[Route]) -> Route:
+    """One after the other, each as a model and with tiers of its own."""
+    candidates: list[Candidate] = []
+    tier = 0
+    for model, route in enumerate(routes):
+        candidates += (each._replace(tier=tier + each.tier, model=model) for each in route.candidates)
+        tier = 1 + max(each.tier for each in candidates)
+    preferences = tuple(each for route in routes for each in route.preferences)
+    return Route(name, _distinct(candidates), routes[0].policy, preferences)
 
 
-def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream | None:
-    if engine.base_url is None:
-        return None
-    max_in_flight = settings.parallel + settings.max_waiting
-    origin, _ = Origin.parse(engine.base_url, max_in_flight)
-    return Upstream(
-        name=LOCAL,
-        dialects=frozenset({LOCAL_DIALECT}),
-        origin=origin,
-        path=b"/v1",
-        headers=_headers(_host(engine.base_url), f"authorization: Bearer {engine.api_key}"),
-        timeouts=_ENGINE_TIMEOUTS,
-        forward_headers=frozenset(),
-        max_in_flight=max_in_flight,
-    )
-
-
-def _provider_upstream(name: str, provider: ProviderSettings, catalogue: Catalogue) -> Upstream:
-    origin, path = Origin.parse(provider.base_url, provider.max_connections)
-    dialect = provider.dialect or "openai"
-    known = catalogue.providers.get(name)
-    host = _host(provider.base_url)
-    return Upstream(
-        name=name,
-        dialects=frozenset({dialect, *(known.also if known is not None and known.dialect == dialect else ())}),
-        origin=origin,
-        path=path.encode(),
-        headers=_headers(host, key_line(dialect, provider)),
-        timeouts=Timeouts(
-            connect=provider.connect_timeout_s,
-            first_byte=provider.first_byte_timeout_s,
-            idle=provider.idle_timeout_s,
-            total=provider.total_timeout_s,
-        ),
-        forward_headers=frozenset(header.lower().encode() for header in provider.forward_headers),
-        max_in_flight=provider.max_connections,
-        signer=signer(dialect, provider, host),
-    )
-
-
-def _host(base_url: str) -> str:
-    return urlsplit(base_url).netloc.rpartition("@")[2]
-
-
-def _headers(host: str, key: str) -> bytes:
-    lines = [f"host: {host}", "accept: application/json, text/event-stream"]
-    if key:
-        lines.append(key)
-    return "".join(f"{line}\r\n" for line in lines).encode()
+def _distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Each deployment once, where it comes first."""
+    found: dict[str, Candidate] = {}
+    for candidate in candidates:
+        found.setdefault(candidate.deployment.key, candidate)
+    return tuple(found.values())

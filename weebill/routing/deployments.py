@@ -1,0 +1,159 @@
+"""The deployments of a configuration: which models, at which upstreams, called how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from weebill.catalog.load import Catalogue
+from weebill.catalog.pricing import cost_nano
+from weebill.catalog.schema import Model, Offer
+from weebill.config.schema import EngineSettings, ProviderSettings, Settings
+from weebill.process.messages import EngineState
+from weebill.providers.base import Quirks, Target, UpstreamRequest
+from weebill.routing.credentials import Credential, Signer, credentials, key_lines, signer
+from weebill.routing.facts import Facts, facts_of, local_facts
+from weebill.transport.client import Origin, Timeouts
+from weebill.wire.reply import Usage
+
+LOCAL: Final = "local"
+LOCAL_DIALECT: Final = "llamacpp"
+_ENGINE_TIMEOUTS: Final = Timeouts(connect=2.0, first_byte=600.0, idle=600.0, total=3600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where a provider is and how to call it; all its deployments share one.
+
+    `dialects` are all that it speaks at that address. There is at least one of the `credentials`, which bring the
+    lines that go with every request; a `signer` makes more for each.
+    """
+
+    name: str
+    dialects: frozenset[str]
+    origin: Origin
+    path: bytes
+    credentials: tuple[Credential, ...]
+    timeouts: Timeouts
+    forward_headers: frozenset[bytes]
+    max_in_flight: int
+    signer: Signer | None = None
+
+    def head(self, request: UpstreamRequest, credential: Credential | None = None) -> bytes:
+        """Request line and headers for `request`, with the first credential unless another is given."""
+        lines = self.credentials[0].lines if credential is None else credential.lines
+        return b"POST %b%b HTTP/1.1\r\n%b%b" % (self.path, request.path, lines, request.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A model at an upstream. `upstream` is None while a local model's host is down.
+
+    `model` is the name the upstream knows it by, `provider` the name of the upstream, `dialect` what is spoken with
+    it; `target` says all that to a translator. `price` gives the nano-dollars for a usage, None where it is not known.
+    `facts` are what requests are kept from it for; `key` (`provider/model`) is unique in a configuration.
+    """
+
+    provider: str
+    model: str
+    upstream: Upstream | None
+    target: Target
+    dialect: str
+    price: Callable[[Usage], int] | None = None
+    facts: Facts = Facts()
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", f"{self.provider}/{self.model}")
+
+
+def deployments(
+    settings: Settings, engines: Iterable[EngineState], catalogue: Catalogue
+) -> Iterator[tuple[Deployment, Model | None, Offer | None]]:
+    """All of a configuration, in its order, each with what the catalogue has of it."""
+    for engine in engines:
+        upstream = _engine_upstream(engine, settings.local.engine)
+        target = Target(model=engine.model, provider=LOCAL)
+        facts = local_facts(engine.context)
+        yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, facts=facts), None, None
+    for name, provider in settings.providers.items():
+        upstream = _provider_upstream(name, provider, catalogue)
+        for model in provider.models or _offered(name, catalogue):
+            known, offer = catalogue.served(name, model) or (None, None)
+            row = catalogue.providers.get(name)
+            facts = facts_of(provider, None if row is None else row.data, known, offer)
+            yield _deployment(name, model, provider, upstream, facts, offer), known, offer
+
+
+def _offered(provider: str, catalogue: Catalogue) -> tuple[str, ...]:
+    """The upstream's names of all models that the catalogue has of a provider."""
+    return tuple(
+        offer.name for model in catalogue.models.values() for offer in model.offers if offer.provider == provider
+    )
+
+
+def _deployment(
+    name: str, model: str, provider: ProviderSettings, upstream: Upstream, facts: Facts, offer: Offer | None
+) -> Deployment:
+    quirks = provider.quirks
+    target = Target(
+        model=model,
+        provider=name,
+        quirks=Quirks() if quirks is None else msgspec.convert(msgspec.to_builtins(quirks), Quirks),
+        options=provider.options,
+        max_output_tokens=facts.max_output,
+    )
+    price = None if facts.price is None else partial(cost_nano, facts.price)
+    dialect = (offer.dialect if offer else "") or provider.dialect or "openai"
+    return Deployment(name, model, upstream, target, dialect, price, facts)
+
+
+def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream | None:
+    if engine.base_url is None:
+        return None
+    max_in_flight = settings.parallel + settings.max_waiting
+    origin, _ = Origin.parse(engine.base_url, max_in_flight)
+    return Upstream(
+        name=LOCAL,
+        dialects=frozenset({LOCAL_DIALECT}),
+        origin=origin,
+        path=b"/v1",
+        credentials=credentials(
+            LOCAL, _host(engine.base_url), [(engine.api_key, f"authorization: Bearer {engine.api_key}")]
+        ),
+        timeouts=_ENGINE_TIMEOUTS,
+        forward_headers=frozenset(),
+        max_in_flight=max_in_flight,
+    )
+
+
+def _provider_upstream(name: str, provider: ProviderSettings, catalogue: Catalogue) -> Upstream:
+    origin, path = Origin.parse(provider.base_url, provider.max_connections)
+    dialect = provider.dialect or "openai"
+    known = catalogue.providers.get(name)
+    host = _host(provider.base_url)
+    return Upstream(
+        name=name,
+        dialects=frozenset({dialect, *(known.also if known is not None and known.dialect == dialect else ())}),
+        origin=origin,
+        path=path.encode(),
+        credentials=credentials(name, host, key_lines(dialect, provider)),
+        timeouts=Timeouts(
+            connect=provider.connect_timeout_s,
+            first_byte=provider.first_byte_timeout_s,
+            idle=provider.idle_timeout_s,
+            total=provider.total_timeout_s,
+        ),
+        forward_headers=frozenset(header.lower().encode() for header in provider.forward_headers),
+        max_in_flight=provider.max_connections,
+        signer=signer(dialect, provider, host),
+    )
+
+
+def _host(base_url: str) -> str:
+    return urlsplit(base_url).netloc.rpartition("@")[2]

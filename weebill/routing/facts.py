@@ -1,0 +1,92 @@
+"""What is known of a deployment, so that requests can be kept from those that cannot or must not serve them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from weebill.catalog.query import context_of
+from weebill.catalog.schema import DataPolicy, Modality, Model, Offer, Price
+from weebill.config.routing import Quantization
+from weebill.config.schema import ProviderSettings
+
+_NOBODY: Final = DataPolicy()
+_TRAINS: Final = {"no": False, "yes": True, "free-tier": True, "unknown": None}
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What a deployment is and can do; None and "" where that is not known.
+
+    `canonical` is the catalogue's id of the model, "" for one that it does not have. `context` and `max_output` are
+    tokens. `price` is in nano-dollars for a thousand tokens. `local` is whether requests stay on this machine, `trains`
+    whether its provider may train on them, `zero_retention` whether it stores none. `weight` and `tier` say how much
+    it is given, and after whom: the tier with the smallest number comes first.
+    """
+
+    canonical: str = ""
+    context: int | None = None
+    max_output: int | None = None
+    inputs: frozenset[Modality] | None = None
+    outputs: frozenset[Modality] | None = None
+    tools: bool | None = None
+    structured_output: bool | None = None
+    reasoning: bool | None = None
+    price: Price | None = None
+    local: bool = False
+    zero_retention: bool | None = None
+    trains: bool | None = None
+    region: str = ""
+    quantization: Quantization = "unknown"
+    weight: float = 1.0
+    tier: int = 0
+
+
+def local_facts(context: int) -> Facts:
+    """Those of a compact model on this machine; `context` is 0 while its host is not up."""
+    return Facts(
+        context=context or None,
+        inputs=frozenset({"text"}),
+        outputs=frozenset({"text"}),
+        tools=True,
+        structured_output=True,
+        price=Price(input=0, output=0),
+        local=True,
+        zero_retention=True,
+        trains=False,
+        region="yours",
+    )
+
+
+def facts_of(settings: ProviderSettings, policy: DataPolicy | None, model: Model | None, offer: Offer | None) -> Facts:
+    """Those of a provider's deployment. What its settings say stands before what the catalogue does."""
+    data = policy or _NOBODY
+    keeps_nothing = data.zero_retention == "default" or data.retention_days == 0
+    known = Facts(
+        price=None if offer is None else offer.price,
+        local=settings.local,
+        zero_retention=_first(settings.zero_retention, True if keeps_nothing or settings.local else None),
+        trains=_first(settings.trains, False if settings.local else _TRAINS[data.trains]),
+        region=settings.region or (offer.region if offer else "") or data.region,
+        quantization=settings.quantization,
+        weight=settings.weight,
+        tier=settings.tier,
+    )
+    if model is None or offer is None:
+        return known
+    return msgspec.structs.replace(
+        known,
+        canonical=model.id,
+        context=context_of(model, offer),
+        max_output=offer.max_output_tokens or model.max_output_tokens,
+        inputs=frozenset(model.input_modalities),
+        outputs=frozenset(model.output_modalities),
+        tools=model.tools,
+        structured_output=model.structured_output,
+        reasoning=model.reasoning,
+    )
+
+
+def _first(said: bool | None, otherwise: bool | None) -> bool | None:
+    return otherwise if said is None else said
