@@ -17,7 +17,7 @@ from weebill.config.schema import EngineSettings, ProviderSettings, Settings
 from weebill.process.messages import EngineState
 from weebill.providers.base import Quirks, Target, UpstreamRequest
 from weebill.routing.credentials import Credential, Signer, credentials, key_lines, signer
-from weebill.routing.facts import Facts, facts_of, local_facts
+from weebill.routing.facts import NOTHING_KNOWN, Facts, facts_of, local_facts
 from weebill.transport.client import Origin, Timeouts
 from weebill.wire.reply import Usage
 
@@ -65,7 +65,7 @@ class Deployment:
     target: Target
     dialect: str
     price: Callable[[Usage], int] | None = None
-    facts: Facts = Facts()
+    facts: Facts = NOTHING_KNOWN
     key: str = ""
 
     def __post_init__(self) -> None:

@@ -43,6 +43,9 @@ class Facts(Struct, frozen=True, kw_only=True):
     tier: int = 0
 
 
+NOTHING_KNOWN: Final = Facts()
+
+
 def local_facts(context: int) -> Facts:
     """Those of a compact model on this machine; `context` is 0 while its host is not up."""
     return Facts(
