@@ -85,8 +85,8 @@ def merge(scopes: Iterable[Preferences]) -> Wanted:
         across_models=isinstance(sort, SortBy) and sort.partition == "none",
         max_prompt=_lowest(each.prompt for each in prices),
         max_completion=_lowest(each.completion for each in prices),
-        max_latency=_percentiles(_first((each.preferred_max_latency for each in narrowest_first), {})),
-        min_throughput=_percentiles(_first((each.preferred_min_throughput for each in narrowest_first), {})),
+        max_latency=_percentiles(each.preferred_max_latency for each in narrowest_first),
+        min_throughput=_percentiles(each.preferred_min_throughput for each in narrowest_first),
         local_only=any(each.local_only for each in said),
         regions=_common(each.regions for each in said),
         resume=_first((each.resume for each in narrowest_first), False),
@@ -112,8 +112,12 @@ def _lowest(dollars: Iterable[float | None]) -> int | None:
     return min((round(each * _NANO_PER_DOLLAR) for each in dollars if each is not None), default=None)
 
 
-def _percentiles(said: float | Mapping[Percentile, float]) -> Mapping[Percentile, float]:
-    return said if isinstance(said, Mapping) else {"p50": said}
+def _percentiles(said: Iterable[float | Mapping[Percentile, float] | None]) -> Mapping[Percentile, float]:
+    """What the first says that says anything; a number is of the median."""
+    first = next((each for each in said if each is not None), None)
+    if first is None:
+        return {}
+    return first if isinstance(first, Mapping) else {"p50": first}
 
 
 def _refused(text: str) -> ApiError:

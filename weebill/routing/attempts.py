@@ -1,0 +1,243 @@
+"""What a request does next: a state machine that is told how each attempt went. No clock, no socket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Final, NamedTuple
+
+from weebill.config.routing import RoutingSettings
+from weebill.providers.failures import FailureKind, classify
+from weebill.routing.budget import RetryBudget
+from weebill.routing.credentials import Credential
+from weebill.routing.decisions import DECISIONS
+from weebill.routing.deployments import Deployment
+from weebill.routing.health import Health
+from weebill.routing.plan import Choice
+from weebill.wire.errors import ApiError
+
+_MIN_HEDGE_SAMPLES: Final = 20
+_HEDGE_AT: Final = 0.95
+_NO_CREDENTIAL: Final = Credential("", b"")
+
+
+class Try(NamedTuple):
+    """Call this deployment with this credential; the head of its answer must be there within `patience_s`."""
+
+    deployment: Deployment
+    credential: Credential
+    patience_s: float
+
+
+class Pause(NamedTuple):
+    """Wait, then ask again what is next."""
+
+    seconds: float
+
+
+class Attempted(NamedTuple):
+    """An attempt that is over. `what` is "200", the status it was refused with, or the kind of failure."""
+
+    provider: str
+    model: str
+    what: str
+    elapsed_s: float
+
+
+class Shared(NamedTuple):
+    """What the attempts of all requests of a worker share."""
+
+    settings: RoutingSettings
+    health: Health
+    budget: RetryBudget
+    rng: Random
+
+
+class Attempts:
+    """Those of one request, over the choices of its plan.
+
+    `next` says what to do; after a `Try` comes one of `succeeded`, `failed` and `cancelled`. Each deployment is tried
+    once, but for what `DECISIONS` says. `log` are the attempts that are over, `first_error` is that of the first.
+    """
+
+    __slots__ = (
+        "_again", "_at", "_begun", "_choices", "_credential", "_deadline", "_pause", "_rotation", "_shared", "_tried",
+        "_tries", "first_error", "log",
+    )  # fmt: skip
+
+    def __init__(
+        self, choices: Sequence[Choice], shared: Shared, now: float, deadline: float, rotation: int = 0
+    ) -> None:
+        """`deadline` is when the caller wants an answer by; credentials are tried in turn from `rotation` on."""
+        self._choices = choices
+        self._shared = shared
+        self._deadline = deadline
+        self._rotation = rotation
+        self._at = 0  # the choice that is, or was last, tried
+        self._tries = 0  # of all
+        self._again = 0  # of the same deployment
+        self._tried: set[str] = set()  # its credentials
+        self._credential: Credential | None = None
+        self._pause = 0.0
+        self._begun = now
+        self.first_error: ApiError | None = None
+        self.log: list[Attempted] = []
+        shared.budget.earn()
+
+    @property
+    def deployment(self) -> Deployment:
+        """That of the attempt under way, or of the last."""
+        return self._choices[min(self._at, len(self._choices) - 1)].candidate.deployment
+
+    def next(self, now: float) -> Try | Pause | None:
+        """What to do; None to give up, and answer with `error`."""
+        if self._pause:
+            pause, self._pause = self._pause, 0.0
+            return Pause(pause)
+        if now >= self._deadline:
+            return None
+        shared = self._shared
+        while self._at < len(self._choices):
+            choice = self._choices[self._at]
+            credential = self._usable(choice, now)
+            if credential is not None:
+                break
+            self._move_on()
+        else:
+            return None
+        self._credential = credential
+        self._tried.add(credential.id)
+        self._tries += 1
+        self._begun = now
+        shared.health.begin(choice.candidate.deployment, now)
+        left = self._deadline - now
+        # Who else may be asked must have time to answer.
+        return Try(choice.candidate.deployment, credential, left / 2 if self._others() else left)
+
+    def succeeded(self, now: float) -> None:
+        """The attempt is answered."""
+        deployment = self.deployment
+        self._shared.health.succeeded(deployment, self._begun, now)
+        self.log.append(Attempted(deployment.provider, deployment.model, "200", now - self._begun))
+
+    def cancelled(self) -> None:
+        """The caller has gone."""
+        self._shared.health.cancelled(self.deployment)
+
+    def failed(self, error: ApiError, now: float, *, status: int = 0, sent: bool = True) -> None:
+        """The attempt came to nothing. `status` is the upstream's, 0 without; `sent` is whether it was asked at all."""
+        kind, retry_after = classify(error)
+        decision = DECISIONS[kind]
+        shared, deployment = self._shared, self.deployment
+        if self.first_error is None:
+            self.first_error = error
+        what = str(status) if status >= 400 else kind
+        self.log.append(Attempted(deployment.provider, deployment.model, what, now - self._begun))
+        cool_s = 0.0
+        if decision.cool:
+            cool_s = retry_after if retry_after is not None else 0.0
+            if not cool_s and decision.cool == "always":
+                cool_s = shared.settings.rate_limit_s
+        if sent:
+            credential = self._credential or _NO_CREDENTIAL
+            shared.health.failed(deployment, credential, kind, self._begun, now, status=status, cool_s=cool_s)
+        else:
+            shared.health.cancelled(deployment)
+        self._decide(kind, sent, cool_s, now)
+
+    def error(self) -> ApiError:
+        """What the client is told when nothing worked: the first error, with all that was tried."""
+        error = self.first_error
+        if error is None:
+            return self._refused()
+        if len(self.log) < 2:
+            return error
+        tried = ", ".join(f"{each.provider}/{each.model}: {each.what}" for each in self.log)
+        detail = error.detail
+        return ApiError(
+            error.status, f"{detail.message} (Tried {tried}.)", code=detail.code, param=detail.param, type=detail.type,
+            retry_after=error.retry_after, allow=error.allow,
+        )  # fmt: skip
+
+    def _refused(self) -> ApiError:
+        """For a request whose deployments all have no credential left."""
+        whose = ", ".join(dict.fromkeys(choice.candidate.deployment.provider for choice in self._choices))
+        message = (
+            f"Weebill's credentials for {whose} were refused or are out of credit; what to do is in the log. "
+            "`weebill reload` takes up changed ones."
+        )
+        return ApiError(502, message, code="upstream_credential_refused")
+
+    def hedge_after(self) -> float | None:
+        """Seconds of silence after which another deployment is to be asked too; None to leave it.
+
+        It is what 19 of 20 of its streams have begun within; Source: Dean and Barroso, "The tail at scale", 2013.
+        """
+        if not self._others():
+            return None
+        samples = self._shared.health.of(self.deployment).first_content
+        return samples.percentile(_HEDGE_AT) if len(samples) >= _MIN_HEDGE_SAMPLES else None
+
+    def _decide(self, kind: FailureKind, sent: bool, cool_s: float, now: float) -> None:
+        """Where to go on: the same deployment, the next, or nowhere."""
+        decision = DECISIONS[kind]
+        shared = self._shared
+        if not decision.go_on or self._tries >= shared.settings.max_attempts:
+            self._stop()
+            return
+        choice = self._choices[self._at]
+        if decision.other_key and self._usable(choice, now) is not None:
+            return
+        if sent and not cool_s and self._again < decision.again:
+            pause = shared.settings.backoff_s * shared.rng.uniform(0.5, 1.5)
+            if now + pause < self._deadline and choice.hold is None and shared.budget.spend(now):
+                self._again += 1
+                self._pause = pause
+                self._tried.clear()
+                return
+        failed = choice.candidate.deployment
+        self._move_on()
+        if kind == "context_length":
+            self._skip_smaller(failed)
+        # A deployment that is well is no retry's victim; one that is held is.
+        if self._at < len(self._choices) and self._choices[self._at].hold is not None and not shared.budget.spend(now):
+            self._stop()
+
+    def _usable(self, choice: Choice, now: float) -> Credential | None:
+        """The next credential that has not been tried and may be used; a held one where all of them are."""
+        deployment = choice.candidate.deployment
+        upstream = deployment.upstream
+        if upstream is None:
+            return None if self._tried else _NO_CREDENTIAL
+        known = upstream.credentials
+        health = self._shared.health
+        for position in range(len(known)):
+            credential = known[(position + self._rotation) % len(known)]
+            if credential.id not in self._tried and health.credential_hold(deployment, credential, now) is None:
+                return credential
+        if self._tried:
+            return None
+        # All are held. What only has to cool may be asked when nothing else is left; a refused key may not.
+        return next((one for one in known if not health.is_dead(deployment, one)), None)
+
+    def _others(self) -> bool:
+        """Whether another deployment may be asked after this one."""
+        following = self._at + 1
+        return following < len(self._choices) and self._choices[following].hold is None
+
+    def _move_on(self) -> None:
+        self._at += 1
+        self._again = 0
+        self._tried = set()
+
+    def _skip_smaller(self, failed: Deployment) -> None:
+        """Past those whose context is known to be no larger."""
+        limit = failed.facts.context
+        while limit is not None and self._at < len(self._choices):
+            context = self._choices[self._at].candidate.deployment.facts.context
+            if context is None or context > limit:
+                return
+            self._move_on()
+
+    def _stop(self) -> None:
+        self._deadline = 0.0

@@ -1,0 +1,108 @@
+"""The circuit breaker of one kind of failure at one deployment."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final, Literal
+
+from weebill.config.routing import BreakerSettings
+from weebill.routing.figures import Window
+
+State = Literal["closed", "open", "half_open"]
+
+_JITTER: Final = 0.2  # of the time it stays open, so that workers do not all try again at once
+_TRIAL_S: Final = 30.0  # after which a trial that nobody has reported on is given to another
+
+
+class Breaker:
+    """Closed until too much fails; then open for a while; then half-open: one request tries, and decides.
+
+    `source` is where its being open was learnt, "" for this worker's own experience.
+    """
+
+    __slots__ = (
+        "_failures", "_in_a_row", "_opened_at", "_settings", "_times", "_trial_until", "_until", "source",
+    )  # fmt: skip
+
+    def __init__(self, settings: BreakerSettings) -> None:
+        self._settings = settings
+        self._failures = Window(settings.window_s)
+        self._in_a_row = 0
+        self._opened_at = 0.0
+        self._until = 0.0
+        self._times = 0
+        self._trial_until = 0.0
+        self.source = ""
+
+    def state(self, now: float) -> State:
+        """Whether requests may pass: all, none, or one."""
+        if not self._times:
+            return "closed"
+        return "open" if now < self._until else "half_open"
+
+    def until(self) -> float:
+        """When a request may pass; that may be in the past."""
+        if not self._times:
+            return 0.0
+        return max(self._until, self._trial_until)
+
+    def remaining(self, now: float) -> float:
+        """Seconds that it stays open, 0 once it is not."""
+        return max(0.0, self._until - now) if self._times else 0.0
+
+    def failures(self, now: float) -> int:
+        """Of this kind, lately."""
+        return self._failures.count(now)
+
+    def begin(self, now: float) -> None:
+        """A request is sent: where half-open, it is the trial, and others are kept back until it is over."""
+        if self._times and now >= self._until:
+            self._trial_until = now + _TRIAL_S
+
+    def succeeded(self, begun: float) -> None:
+        """A request that began at `begun` has succeeded; one from before it opened tells nothing new."""
+        self._in_a_row = 0
+        if self._times and begun >= self._opened_at:
+            self.close()
+
+    def failed(self, begun: float, now: float, successes: int, rng: Random) -> None:
+        """A request has failed so; `successes` are those of the deployment lately."""
+        self._failures.add(now)
+        self._in_a_row += 1
+        if self._times:
+            if begun >= self._opened_at:
+                self._open(now, rng)
+            return
+        settings = self._settings
+        bad = self._failures.count(now)
+        often = bad + successes >= settings.min_requests and bad >= settings.error_share * (bad + successes)
+        if self._in_a_row >= settings.failures or often:
+            self._open(now, rng)
+
+    def released(self) -> None:
+        """A trial ended without telling anything: its client went away."""
+        self._trial_until = 0.0
+
+    def adopt(self, source: str, remaining_s: float, now: float) -> None:
+        """Another worker's is open; what this one knows by itself stands before that."""
+        if self._times and not self.source:
+            return
+        self.source = source
+        self._times = max(1, self._times)
+        self._opened_at = now
+        self._until = now + min(remaining_s, self._settings.max_open_s * (1 + _JITTER))
+
+    def close(self) -> None:
+        """Let all pass."""
+        self._times = 0
+        self._in_a_row = 0
+        self._trial_until = 0.0
+        self.source = ""
+
+    def _open(self, now: float, rng: Random) -> None:
+        span = min(self._settings.open_s * 2.0**self._times, self._settings.max_open_s)
+        self._times += 1
+        self._opened_at = now
+        self._until = now + span * (1.0 + _JITTER * rng.random())
+        self._trial_until = 0.0
+        self.source = ""

@@ -1,0 +1,44 @@
+"""What is done about each kind of failure: a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
+
+from weebill.providers.failures import FailureKind
+
+Cooling = Literal["", "asked", "always"]
+
+
+class Decision(NamedTuple):
+    """What follows a failure.
+
+    `again`: how often the same deployment is asked once more, after a pause. `other_key`: whether another of its
+    credentials is asked first. `go_on`: whether the next deployment is asked; if not, the client is told at once.
+    `cool`: whether credential and deployment are left alone for as long as it "asked", or "always" for a while.
+    """
+
+    go_on: bool
+    again: int = 0
+    other_key: bool = False
+    cool: Cooling = ""
+
+
+DECISIONS: Final[Mapping[FailureKind, Decision]] = {
+    "network": Decision(True, again=1),
+    "server": Decision(True, again=1),
+    "overloaded": Decision(True, again=1, cool="asked"),
+    # It has taken its time already, and whatever it was asked was paid for.
+    "timeout": Decision(True),
+    "invalid_answer": Decision(True),
+    "rate_limited": Decision(True, other_key=True, cool="always"),
+    "quota": Decision(True, other_key=True),
+    "credential": Decision(True, other_key=True),
+    # Of this deployment, not of the request: another may well do it.
+    "unsupported": Decision(True),
+    "context_length": Decision(True),
+    # Of the request: it would be wrong for all.
+    "not_found": Decision(False),
+    "content_filter": Decision(False),
+    "invalid_request": Decision(False),
+}

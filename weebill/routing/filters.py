@@ -1,0 +1,201 @@
+"""Who is out of the question for a request, and why: a table of pure conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from weebill.providers.registry import dialect
+from weebill.routing.deployments import Deployment
+from weebill.routing.directory import Candidate
+from weebill.routing.needs import Needs
+from weebill.routing.preferences import Wanted
+from weebill.wire.errors import ApiError
+
+# Why a deployment is removed; "" if it is not.
+Reason = str
+
+
+class Filter(NamedTuple):
+    """A condition. `asked` is whether a request sets it at all; `why` is the reason to remove a deployment.
+
+    `param` is the request's field that it is about. A `capability` is what a deployment can do, anything else what
+    somebody prefers.
+    """
+
+    name: str
+    param: str
+    asked: Callable[[Wanted, Needs], bool]
+    why: Callable[[Deployment, Wanted, Needs], Reason]
+    capability: bool = False
+
+
+class Removal(NamedTuple):
+    """A candidate that is out of the question."""
+
+    candidate: Candidate
+    filter: Filter
+    reason: Reason
+
+
+def _only(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    return "is not among them" if wanted.only is not None and it.provider not in wanted.only else ""
+
+
+def _ignored(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    return "is among them" if it.provider in wanted.ignore else ""
+
+
+def _ordered(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    return "is not in `order`" if it.provider not in wanted.order else ""
+
+
+def _local(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    return "" if it.facts.local else "is not on this machine"
+
+
+def _zero_retention(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    return "" if it.facts.zero_retention else _unless_known(it.facts.zero_retention, "stores requests")
+
+
+def _no_training(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    trains = it.facts.trains
+    return "" if trains is False else _unless_known(trains, "may train on requests")
+
+
+def _region(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    if wanted.regions is None or it.facts.region in wanted.regions or it.facts.local:
+        return ""
+    return f"is in region '{it.facts.region}'" if it.facts.region else "is in a region that is not known"
+
+
+def _quantization(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    if wanted.quantizations is None or it.facts.quantization in wanted.quantizations:
+        return ""
+    return f"is {it.facts.quantization}"
+
+
+def _price(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    price = it.facts.price
+    if price is None:
+        return "has no known price"
+    if wanted.max_prompt is not None and price.input > wanted.max_prompt:
+        return f"costs ${price.input / 1e6:g} a million prompt tokens"
+    if wanted.max_completion is not None and price.output > wanted.max_completion:
+        return f"costs ${price.output / 1e6:g} a million completion tokens"
+    return ""
+
+
+def _context(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    context = it.facts.context
+    if context is None or needs.tokens + needs.max_tokens <= context:
+        return ""
+    return f"has a context of {context} tokens"
+
+
+def _max_output(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    limit = it.facts.max_output
+    return f"answers with at most {limit} tokens" if limit is not None and needs.max_tokens > limit else ""
+
+
+def _inputs(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    known = it.facts.inputs
+    missing = sorted(needs.inputs - known) if known is not None else []
+    return f"does not read {', '.join(missing)}" if missing else ""
+
+
+def _outputs(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    known = it.facts.outputs
+    missing = sorted(needs.outputs - known) if known is not None else []
+    return f"does not make {', '.join(missing)}" if missing else ""
+
+
+def _tools(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    return "does not use tools" if it.facts.tools is False else ""
+
+
+def _schema(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    return "does not keep to a schema" if it.facts.structured_output is False else ""
+
+
+def _parameters(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    """Here what is not known counts as not supported."""
+    spoken = dialect(it.dialect)
+    lacking = {
+        name
+        for name in needs.parameters
+        if name not in spoken.supported and not (name in needs.conversation.extra and "extra" in spoken.supported)
+    }
+    lacking |= needs.parameters & set(it.target.quirks.refuse)
+    facts = it.facts
+    for needed, known, name in (
+        (needs.tools, facts.tools, "tools"),
+        (needs.schema, facts.structured_output, "output"),
+        (needs.reasoning, facts.reasoning, "reasoning"),
+    ):
+        if needed and not known:
+            lacking.add(name)
+    return f"does not support {', '.join(sorted(lacking))}" if lacking else ""
+
+
+def _unless_known(known: bool | None, reason: Reason) -> Reason:
+    return f"{reason}, as far as is known" if known is None else reason
+
+
+# In the order of asking: the cheap ones first.
+FILTERS: Final[tuple[Filter, ...]] = (
+    Filter("only", "provider.only", lambda wanted, needs: wanted.only is not None, _only),
+    Filter("ignore", "provider.ignore", lambda wanted, needs: bool(wanted.ignore), _ignored),
+    Filter(
+        "allow_fallbacks", "provider.allow_fallbacks",
+        lambda wanted, needs: bool(wanted.order) and not wanted.allow_fallbacks, _ordered,
+    ),
+    Filter("local_only", "provider.local_only", lambda wanted, needs: wanted.local_only, _local),
+    Filter("zdr", "provider.zdr", lambda wanted, needs: wanted.zero_retention, _zero_retention),
+    Filter("data_collection", "provider.data_collection", lambda wanted, needs: wanted.no_training, _no_training),
+    Filter("regions", "provider.regions", lambda wanted, needs: wanted.regions is not None, _region),
+    Filter("quantizations", "provider.quantizations", lambda wanted, needs: wanted.quantizations is not None,
+           _quantization),
+    Filter("max_price", "provider.max_price",
+           lambda wanted, needs: wanted.max_prompt is not None or wanted.max_completion is not None, _price),
+    Filter("tools", "tools", lambda wanted, needs: needs.tools, _tools, True),
+    Filter("structured_output", "response_format", lambda wanted, needs: needs.schema, _schema, True),
+    Filter("input_modalities", "messages", lambda wanted, needs: len(needs.inputs) > 1, _inputs, True),
+    Filter("output_modalities", "modalities", lambda wanted, needs: needs.outputs != {"text"}, _outputs, True),
+    Filter("max_output", "max_tokens", lambda wanted, needs: needs.max_tokens > 0, _max_output, True),
+    Filter("context_length", "messages", lambda wanted, needs: True, _context, True),
+    Filter("require_parameters", "provider.require_parameters", lambda wanted, needs: wanted.require_parameters,
+           _parameters),
+)  # fmt: skip
+_SHOWN: Final = 8
+
+
+def split(candidates: Iterable[Candidate], wanted: Wanted, needs: Needs) -> tuple[list[Candidate], list[Removal]]:
+    """Those that may serve the request, and those that may not, each with the first reason against it."""
+    asked = [each for each in FILTERS if each.asked(wanted, needs)]
+    kept: list[Candidate] = []
+    removed: list[Removal] = []
+    for candidate in candidates:
+        for each in asked:
+            reason = each.why(candidate.deployment, wanted, needs)
+            if reason:
+                removed.append(Removal(candidate, each, reason))
+                break
+        else:
+            kept.append(candidate)
+    return kept, removed
+
+
+def nothing_left(name: str, removed: list[Removal]) -> ApiError:
+    """What a client is told whose request nobody may or can serve: 400 where they cannot, 404 where they may not."""
+    said = [f"{each.candidate.deployment.key} {each.reason} ({each.filter.param})" for each in removed[:_SHOWN]]
+    if len(removed) > _SHOWN:
+        said.append(f"and {len(removed) - _SHOWN} more")
+    first = removed[0].filter
+    message = f"Nothing that serves '{name}' can be used for this request: {'; '.join(said)}."
+    if not all(each.filter.capability for each in removed):
+        preferred = next(each.filter for each in removed if not each.filter.capability)
+        return ApiError(404, message, code="no_deployment", param=preferred.param)
+    if all(each.filter.name == "context_length" for each in removed):
+        return ApiError(400, message, code="context_length_exceeded", param=first.param)
+    return ApiError(400, message, code="unsupported_parameter", param=first.param)

@@ -1,0 +1,310 @@
+"""How deployments and credentials are doing, apart from who is chosen. No clock: every call is told the time.
+
+Times are monotonic seconds, but for `Fact`, which leaves the process and so speaks of seconds from now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from random import Random
+from typing import Final, Literal, NamedTuple
+
+from msgspec import Struct
+
+from weebill.config.routing import BreakerSettings, Percentile
+from weebill.providers.failures import FailureKind
+from weebill.routing.breaker import Breaker
+from weebill.routing.credentials import Credential
+from weebill.routing.deployments import Deployment
+from weebill.routing.figures import PeakEwma, Samples, Window
+
+# The kinds of failure that open a breaker: each has one of its own.
+BREAKING: Final[frozenset[FailureKind]] = frozenset({"network", "timeout", "overloaded", "server", "invalid_answer"})
+_SHARES: Final[dict[Percentile, float]] = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99}
+_MAX_SOURCES: Final = 256
+_MAX_FACTS: Final = 4096
+
+
+class Hold(NamedTuple):
+    """Why a deployment is left alone, and until when; `inf` until its configuration changes."""
+
+    why: str
+    until: float
+
+
+class Fact(Struct, frozen=True, array_like=True):
+    """What one worker tells the others. `remaining_s` is from when it is told; 0 of an open breaker: it may be tried.
+
+    `subject` is a deployment's key, or "" for all that a credential is used for.
+    """
+
+    what: Literal["open", "limited", "dead"]
+    subject: str
+    kind: FailureKind
+    credential: str = ""
+    remaining_s: float = 0.0
+
+
+class _Said(NamedTuple):
+    """Until when something holds, and where that was learnt: "" for this worker's own experience."""
+
+    until: float
+    kind: FailureKind
+    source: str
+
+
+class DeploymentHealth:
+    """One deployment's figures and breakers."""
+
+    __slots__ = (
+        "_breakers", "_settings", "first_content", "in_flight", "latency", "limited", "successes", "throughput",
+        "whole_answer",
+    )  # fmt: skip
+
+    def __init__(self, settings: BreakerSettings) -> None:
+        self._settings = settings
+        self._breakers: dict[FailureKind, Breaker] = {}
+        self.in_flight = 0
+        self.latency = PeakEwma()
+        self.successes = Window(settings.window_s)
+        self.first_content = Samples()  # seconds to it, of streams
+        self.whole_answer = Samples()  # seconds to it, of answers in one piece
+        self.throughput = Samples()  # tokens a second
+        self.limited: dict[str, _Said] = {}  # by credential
+
+    def configure(self, settings: BreakerSettings) -> None:
+        """Judge by other settings from now on."""
+        self._settings = settings
+        self._breakers.clear()
+
+    def open_until(self, now: float) -> Hold | None:
+        """The breaker that holds it the longest."""
+        held: Hold | None = None
+        for kind, breaker in self._breakers.items():
+            until = breaker.until()
+            if until > now and (held is None or until > held.until):
+                held = Hold(f"circuit {breaker.state(now)} ({kind})", until)
+        return held
+
+    def half_open(self, now: float) -> bool:
+        """Whether the next request is a trial."""
+        return any(breaker.state(now) == "half_open" for breaker in self._breakers.values())
+
+    def error_share(self, now: float) -> float:
+        """Of the last requests, how many failed by the deployment's fault: 0 to 1."""
+        bad = sum(breaker.failures(now) for breaker in self._breakers.values())
+        return bad / (bad + self.successes.count(now)) if bad else 0.0
+
+    def latency_percentile(self, percentile: Percentile) -> float | None:
+        """Seconds to the first content; None while not known."""
+        return self.first_content.percentile(_SHARES[percentile])
+
+    def throughput_percentile(self, percentile: Percentile) -> float | None:
+        """Tokens a second that all but that share of answers reach; None while not known."""
+        return self.throughput.percentile(1 - _SHARES[percentile])
+
+    def breaker(self, kind: FailureKind) -> Breaker:
+        """That of a kind of failure; there are as many as kinds that have occurred."""
+        found = self._breakers.get(kind)
+        if found is None:
+            found = self._breakers[kind] = Breaker(self._settings)
+        return found
+
+    def breakers(self) -> Iterable[tuple[FailureKind, Breaker]]:
+        """Those of all kinds that have occurred."""
+        return self._breakers.items()
+
+
+class Health:
+    """What a worker knows of all deployments and credentials."""
+
+    def __init__(self, settings: BreakerSettings, rng: Random) -> None:
+        self._settings = settings
+        self._rng = rng
+        self._deployments: dict[str, DeploymentHealth] = {}
+        self._dead: dict[tuple[str, str], _Said] = {}  # by credential and deployment; "" for all of them
+        self._sources: dict[str, frozenset[tuple[str, ...]]] = {}
+
+    def of(self, deployment: Deployment) -> DeploymentHealth:
+        """One deployment's; there are as many as have been used."""
+        found = self._deployments.get(deployment.key)
+        if found is None:
+            found = self._deployments[deployment.key] = DeploymentHealth(self._settings)
+        return found
+
+    def configure(self, settings: BreakerSettings) -> None:
+        """Judge by other settings from now on; breakers begin anew with their first failure."""
+        if settings != self._settings:
+            self._settings = settings
+            for each in self._deployments.values():
+                each.configure(settings)
+
+    def keep(self, deployments: Iterable[Deployment]) -> None:
+        """Forget all that the configuration no longer has, so that memory stays bounded."""
+        kept = list(deployments)
+        keys = {each.key for each in kept}
+        credentials = {one.id for each in kept if each.upstream is not None for one in each.upstream.credentials}
+        self._deployments = {key: each for key, each in self._deployments.items() if key in keys}
+        self._dead = {key: said for key, said in self._dead.items() if key[0] in credentials}
+        for each in self._deployments.values():
+            each.limited = {name: said for name, said in each.limited.items() if name in credentials}
+
+    # What becomes of requests
+
+    def begin(self, deployment: Deployment, now: float) -> DeploymentHealth:
+        """A request is sent; `succeeded`, `failed` or `cancelled` must follow."""
+        health = self.of(deployment)
+        health.in_flight += 1
+        for _, breaker in health.breakers():
+            breaker.begin(now)
+        return health
+
+    def succeeded(self, deployment: Deployment, begun: float, now: float) -> None:
+        """A request that began at `begun` was answered."""
+        health = self.of(deployment)
+        health.in_flight -= 1
+        health.successes.add(now)
+        for _, breaker in health.breakers():
+            breaker.succeeded(begun)
+
+    def failed(
+        self, deployment: Deployment, credential: Credential, kind: FailureKind, begun: float, now: float,
+        *, status: int = 0, cool_s: float = 0.0,
+    ) -> None:  # fmt: skip
+        """A request failed. `cool_s` is how long the deployment, or the credential at it, is to be left alone."""
+        health = self.of(deployment)
+        health.in_flight -= 1
+        if kind == "timeout":
+            health.latency.add(now - begun, now)
+        if kind in BREAKING:
+            health.breaker(kind).failed(begun, now, health.successes.count(now), self._rng)
+        else:
+            # It does answer, if not as hoped.
+            for _, breaker in health.breakers():
+                breaker.succeeded(begun)
+        if kind in ("credential", "quota"):
+            # 401 is the key's fault everywhere; that it may not or cannot pay is known of this model alone.
+            subject = "" if status == 401 else deployment.key
+            self._dead[credential.id, subject] = _Said(_FOREVER, kind, "")
+        elif cool_s > 0:
+            health.limited[credential.id] = _Said(now + cool_s, kind, "")
+
+    def cancelled(self, deployment: Deployment) -> None:
+        """A request's client went away: nobody's fault."""
+        health = self.of(deployment)
+        health.in_flight -= 1
+        for _, breaker in health.breakers():
+            breaker.released()
+
+    # What is known
+
+    def hold(self, deployment: Deployment, now: float) -> Hold | None:
+        """Why a deployment is to be left alone, None if it is not."""
+        health = self._deployments.get(deployment.key)
+        opened = None if health is None else health.open_until(now)
+        upstream = deployment.upstream
+        if upstream is None:
+            return Hold("its host is down", now)
+        # The credential that is of use the soonest.
+        waits = [self.credential_hold(deployment, one, now) for one in upstream.credentials]
+        usable = None if any(wait is None for wait in waits) else min(filter(None, waits), key=lambda wait: wait.until)
+        return max(filter(None, (opened, usable)), key=lambda hold: hold.until, default=None)
+
+    def credential_hold(self, deployment: Deployment, credential: Credential, now: float) -> Hold | None:
+        """Why a credential is of no use at a deployment, None if it is."""
+        if self._dead:
+            dead = self._dead.get((credential.id, "")) or self._dead.get((credential.id, deployment.key))
+            if dead is not None:
+                return Hold(_WORDS[dead.kind], dead.until)
+        health = self._deployments.get(deployment.key)
+        if health is not None and health.limited:
+            limited = health.limited.get(credential.id)
+            if limited is not None and limited.until > now:
+                return Hold(_WORDS.get(limited.kind, limited.kind), limited.until)
+        return None
+
+    def is_dead(self, deployment: Deployment, credential: Credential) -> bool:
+        """Whether a credential was refused there, and so is of no use until the configuration is loaded anew."""
+        return (credential.id, "") in self._dead or (credential.id, deployment.key) in self._dead
+
+    def revive(self) -> None:
+        """The configuration was loaded anew: what was refused may be good again."""
+        self._dead.clear()
+
+    # What workers tell each other
+
+    def facts(self, now: float) -> tuple[Fact, ...]:
+        """All that holds by this worker's own experience; what is no longer in it holds no longer."""
+        found = [
+            Fact("dead", subject, said.kind, credential)
+            for (credential, subject), said in self._dead.items()
+            if not said.source
+        ]
+        for key, health in self._deployments.items():
+            found += (
+                Fact("open", key, kind, remaining_s=breaker.remaining(now))
+                for kind, breaker in health.breakers()
+                if breaker.state(now) != "closed" and not breaker.source
+            )
+            found += (
+                Fact("limited", key, said.kind, credential, said.until - now)
+                for credential, said in health.limited.items()
+                if said.until > now and not said.source
+            )
+        return tuple(found[:_MAX_FACTS])
+
+    def merge(self, source: str, facts: Iterable[Fact], now: float, deployments: dict[str, Deployment]) -> None:
+        """Take over what another worker said, in place of what it said before; of `deployments` only.
+
+        What it no longer says is over, unless this worker knows it by itself.
+        """
+        if source not in self._sources and len(self._sources) >= _MAX_SOURCES:
+            return
+        told = list(facts)[:_MAX_FACTS]
+        new = frozenset(_name(fact) for fact in told)
+        for what, subject, kind, credential in self._sources.get(source, frozenset()) - new:
+            self._withdraw(source, what, subject, kind, credential)
+        for fact in told:
+            deployment = deployments.get(fact.subject)
+            if fact.what == "dead":
+                self._dead.setdefault((fact.credential, fact.subject), _Said(_FOREVER, fact.kind, source))
+            elif deployment is not None and fact.what == "open":
+                self.of(deployment).breaker(fact.kind).adopt(source, fact.remaining_s, now)
+            elif deployment is not None:
+                own = self.of(deployment).limited.get(fact.credential)
+                if own is None or own.source or own.until <= now:
+                    said = _Said(now + fact.remaining_s, fact.kind, source)
+                    self.of(deployment).limited[fact.credential] = said
+        if new:
+            self._sources[source] = new
+        else:
+            self._sources.pop(source, None)
+
+    def _withdraw(self, source: str, what: str, subject: str, kind: str, credential: str) -> None:
+        if what == "dead":
+            said = self._dead.get((credential, subject))
+            if said is not None and said.source == source:
+                del self._dead[credential, subject]
+            return
+        health = self._deployments.get(subject)
+        if health is None:
+            return
+        if what == "open":
+            for each, breaker in health.breakers():
+                if each == kind and breaker.source == source:
+                    breaker.close()
+        elif (said := health.limited.get(credential)) is not None and said.source == source:
+            del health.limited[credential]
+
+
+_FOREVER: Final = float("inf")
+_WORDS: Final[dict[FailureKind, str]] = {
+    "credential": "credential refused",
+    "quota": "out of credit",
+    "rate_limited": "rate limited",
+    "overloaded": "overloaded",
+}
+
+
+def _name(fact: Fact) -> tuple[str, ...]:
+    return (fact.what, fact.subject, fact.kind, fact.credential)

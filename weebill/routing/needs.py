@@ -1,0 +1,135 @@
+"""What a request needs of whoever serves it, worked out only as far as somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Final
+
+from weebill.catalog.schema import Modality
+from weebill.wire.call import Call
+from weebill.wire.conversation import Audio, Conversation, Document, Image, Part, Text, ToolResult
+from weebill.wire.requests import ChatRequest, GenerationRequest
+
+# About four bytes of English make a token. What is left after a quarter is taken off is there whatever the language.
+_BYTES_PER_TOKEN: Final = 4
+_SURELY: Final = 0.75
+_TEXT: Final = frozenset[Modality]({"text"})
+_MODALITY: Final[dict[type[Part], Modality]] = {Image: "image", Audio: "audio", Document: "pdf"}
+_UNSAID: Final = Conversation(turns=())
+# They say nothing that a target has to support.
+_NOT_PARAMETERS: Final = frozenset({"turns", "hints", "extra"})
+
+
+class Needs:
+    """A request's; `conversation` gives its canonical form, which is worked out only where its own will not do.
+
+    A chat request, by far the most common, is looked at as it is.
+    """
+
+    def __init__(self, call: Call, conversation: Callable[[Call], Conversation] | None = None) -> None:
+        """Without `conversation`, the request is none: nothing is needed but the model."""
+        self._call = call
+        self._canonical = conversation
+        self._chat = call.request if isinstance(call.request, ChatRequest) else None
+
+    @cached_property
+    def conversation(self) -> Conversation:
+        """The canonical form. Raises ApiError 400 for what no target can be asked."""
+        return _UNSAID if self._canonical is None else self._canonical(self._call)
+
+    @cached_property
+    def tokens(self) -> int:
+        """Of the prompt, for sure; there are likely more."""
+        size = self._call.prompt_bytes() if self.inputs == _TEXT else sum(map(_text_bytes, _parts(self.conversation)))
+        return int(size / _BYTES_PER_TOKEN * _SURELY)
+
+    @cached_property
+    def max_tokens(self) -> int:
+        """Of the answer, as far as that is said; else 0."""
+        chat = self._chat
+        if chat is not None:
+            return chat.max_completion_tokens or chat.max_tokens or 0
+        request = self._call.request
+        if isinstance(request, GenerationRequest):
+            return request.max_tokens or 0
+        return self.conversation.max_tokens or 0
+
+    @cached_property
+    def inputs(self) -> frozenset[Modality]:
+        """What the prompt is made of."""
+        chat = self._chat
+        if chat is not None and all(isinstance(message.content, str | None) for message in chat.messages):
+            return _TEXT
+        return _TEXT | {kind for part in _parts(self.conversation) if (kind := _MODALITY.get(type(part)))}
+
+    @cached_property
+    def outputs(self) -> frozenset[Modality]:
+        """What the answer is to be made of."""
+        if self._chat is not None and "modalities" not in self._call.fields:
+            return _TEXT
+        return frozenset(self.conversation.modalities) or _TEXT
+
+    @cached_property
+    def tools(self) -> bool:
+        """Whether tools are offered."""
+        chat = self._chat
+        return bool(chat.tools if chat is not None else self.conversation.tools)
+
+    @cached_property
+    def schema(self) -> bool:
+        """Whether the answer must fit a JSON Schema."""
+        chat = self._chat
+        if chat is not None:
+            return chat.response_format is not None and chat.response_format.type == "json_schema"
+        output = self.conversation.output
+        return output is not None and output.type == "json_schema"
+
+    @cached_property
+    def reasoning(self) -> bool:
+        """Whether it is asked to think."""
+        asked = self.conversation.reasoning
+        return asked is not None and asked.enabled is not False and asked.effort != "none"
+
+    @cached_property
+    def parameters(self) -> frozenset[str]:
+        """The fields of Conversation that are set, and the names of those that have no counterpart there."""
+        asked = self.conversation
+        set_fields = {
+            name
+            for name in Conversation.__struct_fields__
+            if name not in _NOT_PARAMETERS and getattr(asked, name) != getattr(_UNSAID, name)
+        }
+        return frozenset(set_fields | asked.extra.keys())
+
+    @cached_property
+    def opening(self) -> bytes:
+        """What stays the same from turn to turn of a conversation: the system prompt and the first user message."""
+        chat = self._chat
+        if chat is not None and all(isinstance(message.content, str | None) for message in chat.messages):
+            said: list[str] = []
+            for message in chat.messages:
+                said.append(message.content or "")  # type: ignore[arg-type]
+                if message.role == "user":
+                    break
+            return "\0".join(said).encode()
+        if self._canonical is None:
+            return b""
+        parts: list[str] = []
+        for turn in self.conversation.turns:
+            parts += (part.text if isinstance(part, Text) else repr(part) for part in turn.parts)
+            if turn.role == "user":
+                break
+        return "\0".join(parts).encode()
+
+
+def _parts(conversation: Conversation) -> Iterator[Part]:
+    for turn in conversation.turns:
+        for part in turn.parts:
+            yield part
+            if isinstance(part, ToolResult):
+                yield from part.content
+
+
+def _text_bytes(part: Part) -> int:
+    return len(part.text.encode()) if isinstance(part, Text) else 0

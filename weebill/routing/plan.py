@@ -1,0 +1,116 @@
+"""The order in which a request's candidates are tried, and why: filter, score, order. Pure."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import NamedTuple
+
+from weebill.config.routing import RoutingSettings
+from weebill.routing.directory import Candidate, Route
+from weebill.routing.filters import Removal, nothing_left, split
+from weebill.routing.health import DeploymentHealth, Health, Hold
+from weebill.routing.needs import Needs
+from weebill.routing.policies import NEEDS_EXPLORING, POLICIES, SORTS, Score
+from weebill.routing.preferences import Wanted
+from weebill.routing.sticky import draws
+
+
+class Choice(NamedTuple):
+    """A candidate that may be tried.
+
+    `score` is the policy's, the lower the better. A `hold` is why it is tried only after all others; `misses` is the
+    preference that it does not meet, "" if none.
+    """
+
+    candidate: Candidate
+    score: float
+    hold: Hold | None = None
+    misses: str = ""
+
+
+class Plan(NamedTuple):
+    """What is tried in which order; there is at least one choice. `removed` are out of the question."""
+
+    name: str
+    policy: str
+    choices: tuple[Choice, ...]
+    removed: tuple[Removal, ...]
+    wanted: Wanted
+
+
+def make_plan(
+    route: Route,
+    wanted: Wanted,
+    needs: Needs,
+    health: Health,
+    settings: RoutingSettings,
+    now: float,
+    rng: Random,
+    conversation: bytes | None = None,
+) -> Plan:
+    """The plan for a request; `conversation` is its key if it is to stick.
+
+    Those that are not held come first; among them the order that is asked for, tiers, those that meet what is
+    preferred, and the policy's score. Raises ApiError 400 or 404 if nothing may serve it.
+    """
+    kept, removed = split(route.candidates, wanted, needs)
+    if not kept:
+        raise nothing_left(route.name, removed)
+    policy = route.policy or settings.policy
+    strict = wanted.sort is not None
+    score: Score = POLICIES[policy] if wanted.sort is None else SORTS[wanted.sort]
+    keys = [each.deployment.key for each in kept]
+    drawn = [rng.random() or 0.5 for _ in keys] if conversation is None else draws(conversation, keys)
+    healths = [health.of(each.deployment) for each in kept]
+    scores = score(kept, healths, drawn, now)
+    choices = [
+        Choice(candidate, points, health.hold(candidate.deployment, now), _misses(each, wanted))
+        for candidate, each, points in zip(kept, healths, scores, strict=True)
+    ]
+    order = {name: position for position, name in enumerate(wanted.order)}
+
+    def place(choice: Choice) -> tuple[float, ...]:
+        candidate = choice.candidate
+        return (
+            0.0 if choice.hold is None else choice.hold.until,
+            order.get(candidate.deployment.provider, len(order)),
+            0 if wanted.across_models else candidate.model,
+            0 if strict else candidate.tier,
+            bool(choice.misses),
+            choice.score,
+        )
+
+    choices.sort(key=place)
+    if not strict and not order and conversation is None and policy in NEEDS_EXPLORING:
+        _explore(choices, settings.explore, rng)
+    if not wanted.allow_fallbacks and not order:
+        del choices[1:]
+    name = f"sort={wanted.sort}" if wanted.sort else ("order" if order else policy)
+    return Plan(route.name, name, tuple(choices), tuple(removed), wanted)
+
+
+def _explore(choices: list[Choice], share: float, rng: Random) -> None:
+    """Now and then, another of the first tier comes first, so that its figures stay fresh."""
+    first = choices[0]
+    equals = sum(
+        1
+        for choice in choices
+        if choice.hold is None
+        and choice.candidate.tier == first.candidate.tier
+        and bool(choice.misses) == bool(first.misses)
+    )
+    if equals > 1 and first.hold is None and rng.random() < share:
+        choices.insert(0, choices.pop(rng.randrange(1, equals)))
+
+
+def _misses(health: DeploymentHealth, wanted: Wanted) -> str:
+    """What is preferred and not met; who is not known yet is taken to meet it."""
+    for percentile, most in wanted.max_latency.items():
+        latency = health.latency_percentile(percentile)
+        if latency is not None and latency > most:
+            return f"latency ({percentile}) is {latency:.2f} s"
+    for percentile, least in wanted.min_throughput.items():
+        throughput = health.throughput_percentile(percentile)
+        if throughput is not None and throughput < least:
+            return f"throughput ({percentile}) is {throughput:.0f} tokens/s"
+    return ""

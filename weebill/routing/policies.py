@@ -1,0 +1,155 @@
+"""How to choose among those that may serve a request: small named policies, in a table.
+
+A policy scores candidates; the lowest score comes first. Its only chance is in `draws`: a number in (0, 1) for each
+candidate, which is random, or fixed by the conversation so that the same candidate is chosen again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import log
+from statistics import median
+from typing import Final
+
+from weebill.config.routing import Policy, Sort
+from weebill.routing.directory import Candidate
+from weebill.routing.health import DeploymentHealth
+
+Score = Callable[[Sequence[Candidate], Sequence[DeploymentHealth], Sequence[float], float], list[float]]
+
+# Of each token that is said, about three are read.
+_READ: Final = 3
+_CHEAPEST: Final = 1.0
+
+
+def weighted(
+    candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
+) -> list[float]:
+    """First with a chance in proportion to its weight, less what it fails."""
+    return [
+        _drawn(draw, candidate.weight * _well(health, now))
+        for candidate, health, draw in zip(candidates, healths, draws, strict=True)
+    ]
+
+
+def price(
+    candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
+) -> list[float]:
+    """First with a chance in inverse proportion to the square of its price: half the price, four times the chance."""
+    prices = prices_of(candidates)
+    return [
+        _drawn(draw, candidate.weight * _well(health, now) / (cost * cost))
+        for candidate, health, cost, draw in zip(candidates, healths, prices, draws, strict=True)
+    ]
+
+
+def least_busy(
+    candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
+) -> list[float]:
+    """Of two that are drawn, the one with fewer requests under way for its weight."""
+    return _two_choices(
+        [
+            (health.in_flight + 1) / (candidate.weight * _well(health, now))
+            for candidate, health in zip(candidates, healths, strict=True)
+        ],
+        draws,
+    )
+
+
+def latency(
+    candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
+) -> list[float]:
+    """Of two that are drawn, the one with the lower latency times the requests under way."""
+    waits = _or_median([health.latency.value(now) or None for health in healths])
+    return _two_choices(
+        [
+            wait * (health.in_flight + 1) / (candidate.weight * _well(health, now))
+            for candidate, health, wait in zip(candidates, healths, waits, strict=True)
+        ],
+        draws,
+    )
+
+
+def throughput(
+    candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
+) -> list[float]:
+    """The one that says the most tokens a second."""
+    rates = _or_median([health.throughput_percentile("p50") for health in healths])
+    return [
+        -rate * candidate.weight * _well(health, now)
+        for candidate, health, rate in zip(candidates, healths, rates, strict=True)
+    ]
+
+
+def lowest_price(
+    candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
+) -> list[float]:
+    """The cheapest, and no balance."""
+    return prices_of(candidates)
+
+
+def lowest_latency(
+    candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
+) -> list[float]:
+    """The one that begins to answer the soonest, and no balance."""
+    return _or_median([health.latency_percentile("p50") or health.latency.value(now) or None for health in healths])
+
+
+POLICIES: Final[Mapping[Policy, Score]] = {
+    "price": price,
+    "weighted": weighted,
+    "least_busy": least_busy,
+    "latency": latency,
+    "throughput": throughput,
+}
+SORTS: Final[Mapping[Sort, Score]] = {
+    "price": lowest_price,
+    "latency": lowest_latency,
+    "throughput": throughput,
+}
+# Those that leave some without a request, and so without figures.
+NEEDS_EXPLORING: Final[frozenset[Policy]] = frozenset({"price", "latency", "throughput"})
+
+
+def prices_of(candidates: Sequence[Candidate]) -> list[float]:
+    """To compare candidates by, at three tokens read for each that is said; one without a known price is typical."""
+    known = [each.deployment.facts.price for each in candidates]
+    return [
+        max(_CHEAPEST, each)
+        for each in _or_median([None if one is None else float(_READ * one.input + one.output) for one in known])
+    ]
+
+
+def _drawn(draw: float, weight: float) -> float:
+    """Sorted by this, candidates are a weighted sample without replacement.
+
+    Source: Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006. With draws that are hashes of
+    candidate and conversation it is weighted rendezvous hashing.
+    """
+    return -log(draw) / weight
+
+
+def _two_choices(costs: list[float], draws: Sequence[float]) -> list[float]:
+    """The cheaper of the two with the lowest draws first, then the others, the cheapest first.
+
+    Source: Mitzenmacher, "The power of two choices in randomized load balancing", 2001.
+    """
+    if len(costs) < 2:
+        return costs
+    first, second, *_ = sorted(range(len(costs)), key=draws.__getitem__)
+    if (costs[second], draws[second]) < (costs[first], draws[first]):
+        first = second
+    costs[first] = -1.0
+    return costs
+
+
+def _well(health: DeploymentHealth, now: float) -> float:
+    """The share of requests that succeed, never quite nothing."""
+    return max(0.01, 1.0 - health.error_share(now))
+
+
+def _or_median(values: Sequence[float | None]) -> list[float]:
+    """What is not known is taken to be typical of what is."""
+    known = [value for value in values if value is not None]
+    typical = median(known) if known else 1.0
+    return [typical if value is None else value for value in values]
