@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from weebill.process.messages import EngineState
 from weebill.providers.base import Quirks, Target, UpstreamRequest
 from weebill.routing.credentials import Credential, Signer, credentials, key_lines, signer
 from weebill.routing.facts import NOTHING_KNOWN, Facts, facts_of, local_facts
+from weebill.routing.sticky import salt
 from weebill.transport.client import Origin, Timeouts
 from weebill.wire.reply import Usage
 
@@ -56,7 +57,8 @@ class Deployment:
 
     `model` is the name the upstream knows it by, `provider` the name of the upstream, `dialect` what is spoken with
     it; `target` says all that to a translator. `price` gives the nano-dollars for a usage, None where it is not known.
-    `facts` are what requests are kept from it for; `key` (`provider/model`) is unique in a configuration.
+    `facts` are what requests are kept from it for; `key` (`provider/model`) is unique in a configuration, `salt` its
+    hash.
     """
 
     provider: str
@@ -66,10 +68,12 @@ class Deployment:
     dialect: str
     price: Callable[[Usage], int] | None = None
     facts: Facts = NOTHING_KNOWN
-    key: str = ""
+    key: str = field(init=False)
+    salt: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", f"{self.provider}/{self.model}")
+        object.__setattr__(self, "salt", salt(self.key))
 
 
 def deployments(

@@ -8,8 +8,8 @@ the catalogue's and pinned is the catalogue's, but the provider that it names co
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
@@ -18,8 +18,10 @@ from weebill.catalog.schema import Model, Offer
 from weebill.config.routing import AliasSettings, Policy, Preferences
 from weebill.config.schema import Settings
 from weebill.process.messages import EngineState
+from weebill.routing.candidates import Candidate
 from weebill.routing.cards import card_of
 from weebill.routing.deployments import Deployment, deployments
+from weebill.routing.filters import Filter, limiting
 from weebill.wire.errors import ApiError
 from weebill.wire.models import ModelCard
 
@@ -32,29 +34,22 @@ SUFFIXES: Final[Mapping[str, Preferences]] = {
 }
 
 
-class Candidate(NamedTuple):
-    """A deployment that may serve a request; the tier with the smallest number comes first.
-
-    `model` counts the models of a request that names several, from 0.
-    """
-
-    deployment: Deployment
-    weight: float = 1.0
-    tier: int = 0
-    model: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
     """All that serve a name, in the order of the configuration; there is at least one.
 
     `preferences` are those of the aliases on the way, the widest first; `policy` is None for the configured one.
+    `limits` are the capabilities that not all of them are known to have.
     """
 
     name: str
     candidates: tuple[Candidate, ...]
     policy: Policy | None = None
     preferences: tuple[Preferences, ...] = ()
+    limits: tuple[Filter, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limits", limiting(each.deployment for each in self.candidates))
 
     @property
     def first(self) -> Deployment:

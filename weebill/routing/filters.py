@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from weebill.providers.registry import dialect
+from weebill.routing.candidates import Candidate
 from weebill.routing.deployments import Deployment
-from weebill.routing.directory import Candidate
+from weebill.routing.facts import Facts
 from weebill.routing.needs import Needs
-from weebill.routing.preferences import Wanted
+from weebill.routing.preferences import WANTS_NOTHING, Wanted
 from weebill.wire.errors import ApiError
 
+_TEXT: Final = frozenset({"text"})
 # Why a deployment is removed; "" if it is not.
 Reason = str
 
@@ -19,15 +21,15 @@ Reason = str
 class Filter(NamedTuple):
     """A condition. `asked` is whether a request sets it at all; `why` is the reason to remove a deployment.
 
-    `param` is the request's field that it is about. A `capability` is what a deployment can do, anything else what
-    somebody prefers.
+    `param` is the request's field that it is about. A filter with `limits` is of what a deployment can do, where that
+    says whether it can do less than others at all; the others are of what somebody prefers.
     """
 
     name: str
     param: str
     asked: Callable[[Wanted, Needs], bool]
     why: Callable[[Deployment, Wanted, Needs], Reason]
-    capability: bool = False
+    limits: Callable[[Facts], bool] | None = None
 
 
 class Removal(NamedTuple):
@@ -142,14 +144,12 @@ def _unless_known(known: bool | None, reason: Reason) -> Reason:
     return f"{reason}, as far as is known" if known is None else reason
 
 
-# In the order of asking: the cheap ones first.
-FILTERS: Final[tuple[Filter, ...]] = (
+# What somebody prefers, in the order of asking: the cheap ones first.
+PREFERENCES: Final[tuple[Filter, ...]] = (
     Filter("only", "provider.only", lambda wanted, needs: wanted.only is not None, _only),
     Filter("ignore", "provider.ignore", lambda wanted, needs: bool(wanted.ignore), _ignored),
-    Filter(
-        "allow_fallbacks", "provider.allow_fallbacks",
-        lambda wanted, needs: bool(wanted.order) and not wanted.allow_fallbacks, _ordered,
-    ),
+    Filter("allow_fallbacks", "provider.allow_fallbacks",
+           lambda wanted, needs: bool(wanted.order) and not wanted.allow_fallbacks, _ordered),
     Filter("local_only", "provider.local_only", lambda wanted, needs: wanted.local_only, _local),
     Filter("zdr", "provider.zdr", lambda wanted, needs: wanted.zero_retention, _zero_retention),
     Filter("data_collection", "provider.data_collection", lambda wanted, needs: wanted.no_training, _no_training),
@@ -158,21 +158,40 @@ FILTERS: Final[tuple[Filter, ...]] = (
            _quantization),
     Filter("max_price", "provider.max_price",
            lambda wanted, needs: wanted.max_prompt is not None or wanted.max_completion is not None, _price),
-    Filter("tools", "tools", lambda wanted, needs: needs.tools, _tools, True),
-    Filter("structured_output", "response_format", lambda wanted, needs: needs.schema, _schema, True),
-    Filter("input_modalities", "messages", lambda wanted, needs: len(needs.inputs) > 1, _inputs, True),
-    Filter("output_modalities", "modalities", lambda wanted, needs: needs.outputs != {"text"}, _outputs, True),
-    Filter("max_output", "max_tokens", lambda wanted, needs: needs.max_tokens > 0, _max_output, True),
-    Filter("context_length", "messages", lambda wanted, needs: True, _context, True),
     Filter("require_parameters", "provider.require_parameters", lambda wanted, needs: wanted.require_parameters,
            _parameters),
+)  # fmt: skip
+# What a deployment can do.
+CAPABILITIES: Final[tuple[Filter, ...]] = (
+    Filter("tools", "tools", lambda wanted, needs: needs.tools, _tools, lambda facts: facts.tools is False),
+    Filter("structured_output", "response_format", lambda wanted, needs: needs.schema, _schema,
+           lambda facts: facts.structured_output is False),
+    Filter("input_modalities", "messages", lambda wanted, needs: len(needs.inputs) > 1, _inputs,
+           lambda facts: facts.inputs is not None),
+    Filter("output_modalities", "modalities", lambda wanted, needs: needs.outputs != _TEXT, _outputs,
+           lambda facts: facts.outputs is not None),
+    Filter("max_output", "max_tokens", lambda wanted, needs: needs.max_tokens > 0, _max_output,
+           lambda facts: facts.max_output is not None),
+    Filter("context_length", "messages", lambda wanted, needs: True, _context,
+           lambda facts: facts.context is not None),
 )  # fmt: skip
 _SHOWN: Final = 8
 
 
-def split(candidates: Iterable[Candidate], wanted: Wanted, needs: Needs) -> tuple[list[Candidate], list[Removal]]:
+def limiting(deployments: Iterable[Deployment]) -> tuple[Filter, ...]:
+    """The capabilities that not all deployments are known to have; the others need not be looked at."""
+    facts = [each.facts for each in deployments]
+    return tuple(each for each in CAPABILITIES if each.limits is not None and any(map(each.limits, facts)))
+
+
+def split(
+    candidates: Iterable[Candidate], limits: tuple[Filter, ...], wanted: Wanted, needs: Needs
+) -> tuple[list[Candidate], list[Removal]]:
     """Those that may serve the request, and those that may not, each with the first reason against it."""
-    asked = [each for each in FILTERS if each.asked(wanted, needs)]
+    filters = limits if wanted is WANTS_NOTHING else (*PREFERENCES, *limits)
+    asked = [each for each in filters if each.asked(wanted, needs)]
+    if not asked:
+        return list(candidates), []
     kept: list[Candidate] = []
     removed: list[Removal] = []
     for candidate in candidates:
@@ -193,8 +212,8 @@ def nothing_left(name: str, removed: list[Removal]) -> ApiError:
         said.append(f"and {len(removed) - _SHOWN} more")
     first = removed[0].filter
     message = f"Nothing that serves '{name}' can be used for this request: {'; '.join(said)}."
-    if not all(each.filter.capability for each in removed):
-        preferred = next(each.filter for each in removed if not each.filter.capability)
+    if not all(each.filter.limits is not None for each in removed):
+        preferred = next(each.filter for each in removed if each.filter.limits is None)
         return ApiError(404, message, code="no_deployment", param=preferred.param)
     if all(each.filter.name == "context_length" for each in removed):
         return ApiError(400, message, code="context_length_exceeded", param=first.param)

@@ -77,6 +77,11 @@ class DeploymentHealth:
         self._settings = settings
         self._breakers.clear()
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing has ever gone wrong."""
+        return not self._breakers and not self.limited
+
     def open_until(self, now: float) -> Hold | None:
         """The breaker that holds it the longest."""
         held: Hold | None = None
@@ -92,6 +97,8 @@ class DeploymentHealth:
 
     def error_share(self, now: float) -> float:
         """Of the last requests, how many failed by the deployment's fault: 0 to 1."""
+        if not self._breakers:
+            return 0.0
         bad = sum(breaker.failures(now) for breaker in self._breakers.values())
         return bad / (bad + self.successes.count(now)) if bad else 0.0
 
@@ -155,8 +162,9 @@ class Health:
         """A request is sent; `succeeded`, `failed` or `cancelled` must follow."""
         health = self.of(deployment)
         health.in_flight += 1
-        for _, breaker in health.breakers():
-            breaker.begin(now)
+        if not health.quiet:
+            for _, breaker in health.breakers():
+                breaker.begin(now)
         return health
 
     def succeeded(self, deployment: Deployment, begun: float, now: float) -> None:
@@ -164,8 +172,9 @@ class Health:
         health = self.of(deployment)
         health.in_flight -= 1
         health.successes.add(now)
-        for _, breaker in health.breakers():
-            breaker.succeeded(begun)
+        if not health.quiet:
+            for _, breaker in health.breakers():
+                breaker.succeeded(begun)
 
     def failed(
         self, deployment: Deployment, credential: Credential, kind: FailureKind, begun: float, now: float,
@@ -200,11 +209,13 @@ class Health:
 
     def hold(self, deployment: Deployment, now: float) -> Hold | None:
         """Why a deployment is to be left alone, None if it is not."""
-        health = self._deployments.get(deployment.key)
-        opened = None if health is None else health.open_until(now)
         upstream = deployment.upstream
         if upstream is None:
             return Hold("its host is down", now)
+        health = self._deployments.get(deployment.key)
+        if not self._dead and (health is None or health.quiet):
+            return None
+        opened = None if health is None else health.open_until(now)
         # The credential that is of use the soonest.
         waits = [self.credential_hold(deployment, one, now) for one in upstream.credentials]
         usable = None if any(wait is None for wait in waits) else min(filter(None, waits), key=lambda wait: wait.until)

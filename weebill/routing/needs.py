@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
 from weebill.catalog.schema import Modality
 from weebill.wire.call import Call
@@ -21,6 +20,22 @@ _UNSAID: Final = Conversation(turns=())
 _NOT_PARAMETERS: Final = frozenset({"turns", "hints", "extra"})
 
 
+T = TypeVar("T")
+
+
+class lazy(Generic[T]):  # noqa: N801 - used as a decorator
+    """`functools.cached_property` without the lock that it has in Python 3.11, which costs more than most values."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self._name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    def __get__(self, instance: object, owner: type) -> T:
+        value = instance.__dict__[self._name] = self._compute(instance)
+        return value
+
+
 class Needs:
     """A request's; `conversation` gives its canonical form, which is worked out only where its own will not do.
 
@@ -33,18 +48,18 @@ class Needs:
         self._canonical = conversation
         self._chat = call.request if isinstance(call.request, ChatRequest) else None
 
-    @cached_property
+    @lazy
     def conversation(self) -> Conversation:
         """The canonical form. Raises ApiError 400 for what no target can be asked."""
         return _UNSAID if self._canonical is None else self._canonical(self._call)
 
-    @cached_property
+    @lazy
     def tokens(self) -> int:
         """Of the prompt, for sure; there are likely more."""
         size = self._call.prompt_bytes() if self.inputs == _TEXT else sum(map(_text_bytes, _parts(self.conversation)))
         return int(size / _BYTES_PER_TOKEN * _SURELY)
 
-    @cached_property
+    @lazy
     def max_tokens(self) -> int:
         """Of the answer, as far as that is said; else 0."""
         chat = self._chat
@@ -55,7 +70,7 @@ class Needs:
             return request.max_tokens or 0
         return self.conversation.max_tokens or 0
 
-    @cached_property
+    @lazy
     def inputs(self) -> frozenset[Modality]:
         """What the prompt is made of."""
         chat = self._chat
@@ -63,20 +78,20 @@ class Needs:
             return _TEXT
         return _TEXT | {kind for part in _parts(self.conversation) if (kind := _MODALITY.get(type(part)))}
 
-    @cached_property
+    @lazy
     def outputs(self) -> frozenset[Modality]:
         """What the answer is to be made of."""
         if self._chat is not None and "modalities" not in self._call.fields:
             return _TEXT
         return frozenset(self.conversation.modalities) or _TEXT
 
-    @cached_property
+    @lazy
     def tools(self) -> bool:
         """Whether tools are offered."""
         chat = self._chat
         return bool(chat.tools if chat is not None else self.conversation.tools)
 
-    @cached_property
+    @lazy
     def schema(self) -> bool:
         """Whether the answer must fit a JSON Schema."""
         chat = self._chat
@@ -85,13 +100,13 @@ class Needs:
         output = self.conversation.output
         return output is not None and output.type == "json_schema"
 
-    @cached_property
+    @lazy
     def reasoning(self) -> bool:
         """Whether it is asked to think."""
         asked = self.conversation.reasoning
         return asked is not None and asked.enabled is not False and asked.effort != "none"
 
-    @cached_property
+    @lazy
     def parameters(self) -> frozenset[str]:
         """The fields of Conversation that are set, and the names of those that have no counterpart there."""
         asked = self.conversation
@@ -102,7 +117,7 @@ class Needs:
         }
         return frozenset(set_fields | asked.extra.keys())
 
-    @cached_property
+    @lazy
     def opening(self) -> bytes:
         """What stays the same from turn to turn of a conversation: the system prompt and the first user message."""
         chat = self._chat

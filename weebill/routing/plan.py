@@ -6,7 +6,8 @@ from random import Random
 from typing import NamedTuple
 
 from weebill.config.routing import RoutingSettings
-from weebill.routing.directory import Candidate, Route
+from weebill.routing.candidates import Candidate
+from weebill.routing.directory import Route
 from weebill.routing.filters import Removal, nothing_left, split
 from weebill.routing.health import DeploymentHealth, Health, Hold
 from weebill.routing.needs import Needs
@@ -53,18 +54,21 @@ def make_plan(
     Those that are not held come first; among them the order that is asked for, tiers, those that meet what is
     preferred, and the policy's score. Raises ApiError 400 or 404 if nothing may serve it.
     """
-    kept, removed = split(route.candidates, wanted, needs)
+    kept, removed = split(route.candidates, route.limits, wanted, needs)
     if not kept:
         raise nothing_left(route.name, removed)
     policy = route.policy or settings.policy
     strict = wanted.sort is not None
     score: Score = POLICIES[policy] if wanted.sort is None else SORTS[wanted.sort]
-    keys = [each.deployment.key for each in kept]
-    drawn = [rng.random() or 0.5 for _ in keys] if conversation is None else draws(conversation, keys)
+    if conversation is None:
+        drawn = [rng.random() or 0.5 for _ in kept]
+    else:
+        drawn = draws(conversation, [each.deployment.salt for each in kept])
     healths = [health.of(each.deployment) for each in kept]
+    prefers = bool(wanted.max_latency or wanted.min_throughput)
     scores = score(kept, healths, drawn, now)
     choices = [
-        Choice(candidate, points, health.hold(candidate.deployment, now), _misses(each, wanted))
+        Choice(candidate, points, health.hold(candidate.deployment, now), _misses(each, wanted) if prefers else "")
         for candidate, each, points in zip(kept, healths, scores, strict=True)
     ]
     order = {name: position for position, name in enumerate(wanted.order)}

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Final
 
 from weebill.config.routing import Policy, Sort
-from weebill.routing.directory import Candidate
+from weebill.routing.candidates import Candidate
 from weebill.routing.health import DeploymentHealth
 
 Score = Callable[[Sequence[Candidate], Sequence[DeploymentHealth], Sequence[float], float], list[float]]
