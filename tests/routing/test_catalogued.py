@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from weebill.catalog.load import Catalogue
-from weebill.catalog.schema import Model, Offer, Price, Provider
+from weebill.catalog.schema import DataPolicy, Model, Offer, Price, Provider
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
 from weebill.routing.directory import Directory
+from weebill.routing.facts import facts_of
 from weebill.wire.models import Architecture, Pricing
 from weebill.wire.reply import Usage
 
@@ -91,3 +92,60 @@ def test_a_card_says_what_the_catalogue_knows(directory: Directory) -> None:
     assert {"tools", "reasoning"} <= set(card.supported_parameters or ())
     assert directory.card("best").pricing == card.pricing
     assert [card.id for card in directory.cards()] == ["maker/big", "maker/vectors", "own", "best"]
+
+
+def test_a_model_is_served_by_all_who_have_it(directory: Directory) -> None:
+    keys = [each.deployment.key for each in directory.route("maker/big").candidates]
+    assert keys == ["acme/big-1", "zeta/big-z"]
+    # By the upstream's own name too, but pinned to its provider it is one.
+    assert [each.deployment.key for each in directory.route("big-z").candidates] == ["zeta/big-z", "acme/big-1"]
+    assert [each.deployment.key for each in directory.route("zeta/big-z").candidates] == ["zeta/big-z"]
+
+
+def test_what_is_known_of_a_deployment(directory: Directory) -> None:
+    facts = directory.resolve("acme/big-1").facts
+    assert (facts.canonical, facts.context, facts.max_output) == ("maker/big", 200_000, 8_000)
+    assert (facts.inputs, facts.outputs) == ({"text", "image"}, {"text"})
+    assert (facts.tools, facts.structured_output, facts.reasoning) == (True, None, True)
+    assert (facts.local, facts.zero_retention, facts.trains, facts.quantization) == (False, None, None, "unknown")
+    own = directory.resolve("own").facts
+    assert (own.canonical, own.context, own.tools, own.price) == ("", None, None, None)
+
+
+def test_a_name_that_is_also_pinned_puts_that_provider_first() -> None:
+    catalogue = Catalogue.of(
+        CATALOGUE.providers.values(),
+        [
+            Model(
+                id="zeta/big", name="Big", author="zeta",
+                offers=(Offer(provider="acme", name="big-at-acme"), Offer(provider="zeta", name="big")),
+            )
+        ],
+    )  # fmt: skip
+    providers = {
+        name: ProviderSettings(base_url=f"https://{name}.test/v1", api_key="k", tier=tier)
+        for name, tier in (("acme", 0), ("zeta", 3))
+    }
+    directory = Directory(Settings(local=LocalSettings(models=()), providers=providers), (), 0, catalogue)
+    found = [(each.deployment.key, each.tier) for each in directory.route("zeta/big").candidates]
+    assert found == [("zeta/big", 0), ("acme/big-at-acme", 1)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "settings", "known"),
+    [
+        (DataPolicy(), {}, (None, None, "")),
+        (DataPolicy(trains="no", zero_retention="default", region="eu"), {}, (True, False, "eu")),
+        (DataPolicy(trains="free-tier", retention_days=0), {}, (True, True, "")),
+        (DataPolicy(trains="yes", zero_retention="on-request"), {}, (None, True, "")),
+        # What the operator says stands before what the catalogue does.
+        (DataPolicy(trains="yes", region="us"), {"zero_retention": True, "trains": False, "region": "eu"},
+         (True, False, "eu")),
+        (DataPolicy(), {"local": True}, (True, False, "")),
+    ],
+)  # fmt: skip
+def test_what_a_provider_does_with_data(
+    policy: DataPolicy, settings: dict[str, object], known: tuple[bool | None, bool | None, str]
+) -> None:
+    facts = facts_of(ProviderSettings(**settings), policy, None, None)  # type: ignore[arg-type]
+    assert (facts.zero_retention, facts.trains, facts.region) == known

@@ -2,6 +2,7 @@
 
 import pytest
 
+from weebill.config.routing import AliasSettings, Preferences
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
 from weebill.process.messages import EngineState
 from weebill.providers.base import UpstreamRequest
@@ -80,3 +81,101 @@ def test_a_model_whose_host_is_down_keeps_its_name() -> None:
     assert down.resolve("mini").upstream is None
     assert down.available() == {**directory().available(), "smollm2:135m": False, "mini": False}
     assert [card.id for card in down.cards()] == [card.id for card in directory().cards()]
+
+
+MANY = Settings(
+    local=LocalSettings(models=("smollm2:135m",)),
+    providers={
+        "acme": ProviderSettings(base_url="https://acme.test/v1", api_keys=("k1", "k2"), models=("big", "shared")),
+        "zeta": ProviderSettings(base_url="https://zeta.test/v1", models=("shared", "big"), weight=3, tier=1),
+    },
+    aliases={
+        "large": "big",
+        "best": AliasSettings(
+            models=("acme/big", "zeta/shared"), weights={"acme/big": 2}, fallbacks=("mini", "large"), policy="latency",
+            preferences=Preferences(zdr=True),
+        ),
+        "finest": "best",
+        "all": AliasSettings(models=("best", "acme/shared"), preferences=Preferences(only=("acme",))),
+    },
+)  # fmt: skip
+
+
+def shown(name: str, *fallbacks: str) -> list[tuple[str, float, int, int]]:
+    route = Directory(MANY, [UP], 0).route(name, fallbacks)
+    return [(each.deployment.key, each.weight, each.tier, each.model) for each in route.candidates]
+
+
+@pytest.mark.parametrize(
+    ("name", "candidates"),
+    [
+        ("shared", [("acme/shared", 1, 0, 0), ("zeta/shared", 3, 1, 0)]),
+        ("zeta/shared", [("zeta/shared", 3, 1, 0)]),
+        (
+            "best",
+            [
+                ("acme/big", 2, 0, 0), ("zeta/shared", 3, 1, 0), ("local/smollm2:135m", 1, 2, 0),
+                ("zeta/big", 3, 4, 0),  # of `large`, whose other one has its place already
+            ],
+        ),
+        ("smollm2:135m", [("local/smollm2:135m", 1, 0, 0)]),
+    ],
+)  # fmt: skip
+def test_a_name_leads_to_all_who_serve_it(name: str, candidates: list[tuple[str, float, int, int]]) -> None:
+    assert shown(name) == candidates
+
+
+def test_preferences_of_all_aliases_on_the_way_hold() -> None:
+    directory = Directory(MANY, [UP], 0)
+    for name in ("best", "finest"):
+        route = directory.route(name)
+        assert (route.name, route.policy, route.preferences) == (name, "latency", (Preferences(zdr=True),))
+    assert set(directory.route("all").preferences) == {Preferences(only=("acme",)), Preferences(zdr=True)}
+    assert directory.route("large").preferences == ()
+
+
+@pytest.mark.parametrize(("suffix", "sort"), [("floor", "price"), ("nitro", "throughput"), ("fast", "latency")])
+def test_a_suffix_says_how_to_choose(suffix: str, sort: str) -> None:
+    directory = Directory(MANY, [UP], 0)
+    route = directory.route(f"shared:{suffix}")
+    assert route.candidates == directory.route("shared").candidates
+    assert [each.sort for each in route.preferences] == [sort]
+    assert [each.deployment.model for each in directory.route(f"smollm2:135m:{suffix}").candidates] == ["smollm2:135m"]
+
+
+def test_a_name_with_a_colon_is_a_name_first() -> None:
+    settings = Settings(
+        local=LocalSettings(models=()),
+        providers={"acme": ProviderSettings(base_url="https://acme.test/v1", models=("m", "m:fast"))},
+    )
+    directory = Directory(settings, [], 0)
+    assert directory.resolve("m:fast").model == "m:fast"
+    assert directory.route("m:fast").preferences == ()
+    assert directory.resolve("m:fast:fast").model == "m:fast"
+
+
+def test_fallbacks_of_a_request_come_in_turn() -> None:
+    assert shown("shared", "mini", "shared", "big") == [
+        ("acme/shared", 1, 0, 0), ("zeta/shared", 3, 1, 0), ("local/smollm2:135m", 1, 2, 1),
+        ("acme/big", 1, 5, 3), ("zeta/big", 3, 6, 3),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "fallbacks", "param"), [("shared:slow", [], "model"), ("shared", ["big", "nope"], "models[1]")]
+)
+def test_the_unknown_one_is_named(name: str, fallbacks: list[str], param: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        Directory(MANY, [UP], 0).route(name, fallbacks)
+    assert (caught.value.status, caught.value.detail.param) == (404, param)
+
+
+def test_each_key_is_a_credential_and_another_key_another() -> None:
+    upstream = Directory(MANY, [UP], 0).resolve("big").upstream
+    assert upstream is not None
+    first, second = upstream.credentials
+    assert first.id != second.id
+    assert first.id.startswith("acme#")
+    assert b"authorization: Bearer k2\r\n" in upstream.head(UpstreamRequest(b"/x", b""), second)
+    assert b"Bearer k1" in upstream.head(UpstreamRequest(b"/x", b""))
+    assert "k1" not in repr(upstream)

@@ -13,7 +13,7 @@ from weebill.config.routing import MaxPrice, Percentile, Preferences, Quantizati
 from weebill.wire.errors import ApiError
 
 _NANO_PER_DOLLAR: Final = 1_000_000  # a dollar for a million tokens, in nano-dollars for a thousand
-_PATH: Final = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
+_PATH: Final = re.compile(r" - at `(?:key` in `)?\$\.?(.*)`$")
 _UNKNOWN: Final = re.compile(r"unknown field `([^`]+)`")
 _decode: Final = msgspec.json.Decoder(Preferences).decode
 T = TypeVar("T")

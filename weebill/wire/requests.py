@@ -167,7 +167,7 @@ def _call(request: ChatRequest | CompletionRequest, fields: Json) -> Call:
     return Call(request, fields, request.model, bool(request.stream), request.wants_usage, own)
 
 
-_PATH = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
+_PATH = re.compile(r" - at `(?:key` in `)?\$\.?(.*)`$")
 _MISSING = re.compile(r"missing required field `([^`]+)`")
 
 

@@ -1,0 +1,231 @@
+"""Breakers, rate limits, refused credentials, and what workers tell each other."""
+
+from __future__ import annotations
+
+from math import inf
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.routing.deployments import deployment
+from weebill.config.routing import BreakerSettings
+from weebill.providers.failures import FailureKind
+from weebill.routing.breaker import Breaker
+from weebill.routing.deployments import Deployment
+from weebill.routing.figures import PeakEwma, Samples, Window
+from weebill.routing.health import BREAKING, Health
+
+SETTINGS = BreakerSettings(failures=3, error_share=0.5, min_requests=10, window_s=10, open_s=4, max_open_s=16)
+ACME = deployment("acme")
+
+
+def health() -> Health:
+    return Health(SETTINGS, Random(1))
+
+
+def fail(
+    at: Health, it: Deployment, kind: FailureKind, now: float, *, status: int = 0, cool_s: float = 0, key: int = 0
+) -> None:
+    assert it.upstream is not None
+    at.begin(it, now)
+    at.failed(it, it.upstream.credentials[key], kind, now, now, status=status, cool_s=cool_s)
+
+
+def succeed(at: Health, it: Deployment, now: float) -> None:
+    at.begin(it, now)
+    at.succeeded(it, now, now)
+
+
+def test_a_peak_counts_at_once_and_fades() -> None:
+    average = PeakEwma(decay_s=10)
+    assert average.value(0) == 0
+    average.add(1.0, 0)
+    average.add(9.0, 1)
+    assert average.value(1) == 9.0
+    average.add(1.0, 2)
+    assert 8 < average.value(2) < 9
+    assert average.value(60) < 0.1
+
+
+def test_percentiles_are_of_the_last_few() -> None:
+    samples = Samples()
+    assert samples.percentile(0.5) is None
+    for value in range(1000):
+        samples.add(value)
+    assert len(samples) == 64
+    assert samples.percentile(0.5) == 968
+    assert samples.percentile(1.0) == 999
+
+
+def test_a_window_forgets() -> None:
+    window = Window(10)
+    for now in (0, 5, 9):
+        window.add(now)
+    assert (window.count(9), window.count(15), window.count(26)) == (3, 3, 0)
+
+
+@pytest.mark.parametrize("kind", sorted(BREAKING))
+def test_it_opens_after_so_many_in_a_row(kind: FailureKind) -> None:
+    at = health()
+    for now in (1, 2):
+        fail(at, ACME, kind, now)
+        assert at.hold(ACME, now) is None
+    fail(at, ACME, kind, 3)
+    hold = at.hold(ACME, 3)
+    assert hold is not None
+    assert kind in hold.why
+    assert 3 + 4 <= hold.until <= 3 + 4 * 1.2
+
+
+@pytest.mark.parametrize("kind", ["rate_limited", "unsupported", "context_length", "invalid_request"])
+def test_what_is_no_fault_of_its_own_opens_nothing(kind: FailureKind) -> None:
+    at = health()
+    for now in range(50):
+        fail(at, ACME, kind, now)
+    assert at.hold(ACME, 50) is None
+
+
+def test_each_kind_is_counted_apart() -> None:
+    at = health()
+    for now, kind in enumerate(("network", "network", "server", "server")):
+        fail(at, ACME, kind, now)
+    assert at.hold(ACME, 4) is None
+
+
+def test_it_opens_where_half_of_many_fail() -> None:
+    at = health()
+    for now in range(5):
+        succeed(at, ACME, now / 10)
+        assert at.hold(ACME, now / 10) is None
+        fail(at, ACME, "server", now / 10)
+    assert at.hold(ACME, 0.5) is not None
+    assert at.of(ACME).error_share(0.5) == 0.5
+
+
+def test_one_request_tries_and_decides() -> None:
+    at = health()
+    for now in (1, 2, 3):
+        fail(at, ACME, "server", now)
+    assert at.of(ACME).half_open(9)
+    assert at.hold(ACME, 9) is None
+    at.begin(ACME, 9)
+    assert at.hold(ACME, 9) is not None  # one trial at a time
+    at.cancelled(ACME)
+    assert at.hold(ACME, 9) is None  # it told nothing
+    fail(at, ACME, "server", 9)
+    hold = at.hold(ACME, 9)
+    assert hold is not None
+    assert 9 + 8 <= hold.until <= 9 + 8 * 1.2  # twice as long
+    succeed(at, ACME, 30)
+    assert at.hold(ACME, 30) is None
+    fail(at, ACME, "server", 31)
+    assert at.hold(ACME, 31) is None
+
+
+def test_what_began_before_it_opened_tells_nothing() -> None:
+    at = health()
+    at.begin(ACME, 0)
+    for now in (1, 2, 3):
+        fail(at, ACME, "server", now)
+    before = at.hold(ACME, 4)
+    at.succeeded(ACME, 0, 4)
+    assert at.hold(ACME, 4) == before
+
+
+def test_a_trial_that_nobody_reports_on_is_given_to_another() -> None:
+    breaker = Breaker(SETTINGS)
+    for now in (1, 2, 3):
+        breaker.failed(now, now, 0, Random(1))
+    breaker.begin(10)
+    assert 10 < breaker.until() < 60
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=60))
+def test_a_breaker_is_never_open_for_longer_than_its_bound(steps: list[tuple[float, bool]]) -> None:
+    breaker, now = Breaker(SETTINGS), 0.0
+    for wait, good in steps:
+        now += wait
+        if good:
+            breaker.succeeded(now)
+            assert breaker.state(now) == "closed"
+        else:
+            breaker.failed(now, now, 0, Random(1))
+        assert breaker.remaining(now) <= 16 * 1.2
+
+
+def test_a_credential_cools_and_another_serves() -> None:
+    at, two = health(), deployment("two", keys=2)
+    assert two.upstream is not None
+    fail(at, two, "rate_limited", 0, status=429, cool_s=30, key=0)
+    assert at.hold(two, 1) is None
+    assert at.credential_hold(two, two.upstream.credentials[0], 1) is not None
+    fail(at, two, "rate_limited", 1, status=429, cool_s=5, key=1)
+    hold = at.hold(two, 1)
+    assert hold is not None
+    assert (hold.why, hold.until) == ("rate limited", 6)
+    assert at.hold(two, 7) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "everywhere"), [("credential", 401, True), ("credential", 403, False), ("quota", 402, False)]
+)
+def test_a_refused_credential_is_dead_until_the_configuration_changes(
+    kind: FailureKind, status: int, everywhere: bool
+) -> None:
+    at = health()
+    first, second = deployment("acme", "one"), deployment("acme", "two")
+    fail(at, first, kind, 0, status=status)
+    hold = at.hold(first, 1e9)
+    assert hold is not None
+    assert hold.until == inf
+    assert (at.hold(second, 0) is not None) == everywhere
+    at.revive()
+    assert at.hold(first, 0) is None
+
+
+def test_memory_is_of_what_is_configured() -> None:
+    at = health()
+    gone = [deployment(f"p{n}") for n in range(100)]
+    for each in gone:
+        fail(at, each, "credential", 0, status=401)
+    at.keep([ACME, gone[0]])
+    assert len(at.facts(0)) == 1
+
+
+def test_workers_share_what_they_know() -> None:
+    one, other = health(), health()
+    two = deployment("two", keys=2)
+    known = {each.key: each for each in (ACME, two)}
+    for now in (1, 2, 3):
+        fail(one, ACME, "network", now)
+    fail(one, two, "rate_limited", 3, cool_s=20)
+    fail(one, two, "credential", 3, status=401, key=1)
+    # another clock
+    other.merge("one", one.facts(3), 1003, known)
+    for it in (ACME, two):
+        mine, theirs = one.hold(it, 3), other.hold(it, 1003)
+        assert mine is not None
+        assert theirs is not None
+        assert theirs.until - 1003 == pytest.approx(mine.until - 3)
+    assert other.facts(1003) == ()  # what was told is not told again, or it would never end
+    # Told that it is over, it is.
+    one.revive()
+    succeed(one, ACME, 20)
+    other.merge("one", one.facts(20), 1004, known)
+    assert other.hold(ACME, 1004) is None
+    assert other.hold(two, 1004) is None  # the dead key lives, so the deployment does
+    other.merge("one", (), 1005, known)
+    assert other.of(two).limited == {}
+
+
+def test_own_experience_stands_before_what_is_told() -> None:
+    one, other = health(), health()
+    for now in (1, 2, 3):
+        fail(one, ACME, "server", now)
+        fail(other, ACME, "server", now)
+    own = other.hold(ACME, 3)
+    other.merge("one", one.facts(3), 3, {ACME.key: ACME})
+    other.merge("one", (), 3.1, {ACME.key: ACME})
+    assert other.hold(ACME, 3.2) == own
