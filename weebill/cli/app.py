@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,8 +25,10 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Make, list and revoke API keys.", rich_markup_mode=None)
 config_app = typer.Typer(help="Check and show the configuration.", rich_markup_mode=None)
+route_app = typer.Typer(help="Say who would serve a request.", rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
+app.add_typer(route_app, name="route")
 app.add_typer(models_app, name="models")
 app.add_typer(providers_app, name="providers")
 app.add_typer(catalog_app, name="catalog")
@@ -208,6 +210,24 @@ def show_config(context: typer.Context, config: ConfigOption = None) -> None:
 def config_path(context: typer.Context, config: ConfigOption = None) -> None:
     """Print which file is read."""
     typer.echo(_sources(context, config).file)
+
+
+@route_app.command("explain")
+def explain_route(
+    context: typer.Context,
+    request: Annotated[Path, typer.Argument(metavar="REQUEST.json", help="A request's body; - for standard input.")],
+    api: Annotated[
+        Literal["chat", "completions", "responses", "anthropic"], typer.Option(help="The API it is of.")
+    ] = "chat",
+    key: Annotated[str, typer.Option(metavar="ID|NAME", help="The API key that it would come with.")] = "",
+    seed: Annotated[int | None, typer.Option(help="Draw the same lots each time.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Print who would be tried in which order, who would not, and why; nothing is sent."""
+    from weebill.cli.route import explain
+
+    explain(_sources(context, config), request, api, key, seed, as_json)
 
 
 def _home(context: typer.Context) -> Home:

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from weebill.catalog.dialects import dialects
 from weebill.catalog.load import load
-from weebill.config.problems import Locate, Problem, did_you_mean
-from weebill.config.routing import AliasSettings, targets
+from weebill.config.problems import KeyPath, Locate, Problem, did_you_mean, dotted
+from weebill.config.routing import AliasSettings, Preferences, targets
 from weebill.config.schema import ProviderSettings, ServerSettings, Settings
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
@@ -26,6 +26,7 @@ def check(settings: Settings, locate: Locate) -> Iterator[Problem]:
     for name, provider in settings.providers.items():
         yield from _check_provider(name, provider, locate)
     yield from _check_aliases(settings, locate)
+    yield from _check_preferences(settings, locate)
 
 
 def _check_tls(server: ServerSettings, locate: Locate) -> Iterator[Problem]:
@@ -122,6 +123,26 @@ def _check_aliases(settings: Settings, locate: Locate) -> Iterator[Problem]:
                     nearest = did_you_mean(name, target.models)
                     what = f"`aliases.{alias}.weights` weighs `{name}`, which is not among its `models`{nearest}"
                     yield Problem(where, what)
+
+
+def _check_preferences(settings: Settings, locate: Locate) -> Iterator[Problem]:
+    """Providers that preferences name and nobody has heard of."""
+    known = sorted({*settings.providers, *load().providers, *_RESERVED_PROVIDERS})
+    scopes: dict[KeyPath, Preferences] = {("routing", "preferences"): settings.routing.preferences}
+    scopes |= {("routing", "keys", name): each for name, each in settings.routing.keys.items()}
+    scopes |= {
+        ("aliases", name, "preferences"): each.preferences
+        for name, each in settings.aliases.items()
+        if isinstance(each, AliasSettings)
+    }
+    for path, preferences in scopes.items():
+        for field, names in (
+            ("order", preferences.order), ("only", preferences.only), ("ignore", preferences.ignore)
+        ):  # fmt: skip
+            for name in names:
+                if name not in known:
+                    what = f"`{dotted((*path, field))}` names unknown provider `{name}`{did_you_mean(name, known)}"
+                    yield Problem(locate((*path, field)), what)
 
 
 def model_names(settings: Settings) -> set[str]:

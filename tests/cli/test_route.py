@@ -1,0 +1,82 @@
+"""`weebill route explain`: the plan of a request that is not sent."""
+
+import json
+
+import pytest
+
+CONFIGURED = """
+[providers.acme]
+base_url = "http://127.0.0.1:9/v1"
+models = ["big"]
+weight = 3
+[providers.zeta]
+base_url = "http://127.0.0.1:9/v1"
+models = ["big"]
+zero_retention = true
+tier = 1
+[routing.keys.batch]
+only = ["zeta"]
+"""
+ASKED = {"model": "big", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+@pytest.fixture
+def explain(weebill, tmp_path):
+    weebill.home.config_file.write_text(CONFIGURED)
+    request = tmp_path / "request.json"
+
+    def explained(asked, *options, command=weebill.ok):
+        request.write_text(json.dumps(asked))
+        return command(*([] if command == weebill.ok else [1]), "route", "explain", str(request), *options)
+
+    return explained
+
+
+def test_the_table_says_who_and_why(explain):
+    title, head, *rows = explain(ASKED).splitlines()
+    assert title == "big, by price"
+    assert head.split() == ["TURN", "DEPLOYMENT", "TIER", "SCORE", "WHY"]
+    first, second = (row.split() for row in rows)
+    assert first[:3] == ["1", "acme/big", "0"]
+    assert second[:3] == ["2", "zeta/big", "1"]
+    assert first[4:] == second[4:] == ["kept"]
+
+
+def test_what_removed_whom_is_named(explain):
+    _, _, first, second = explain({**ASKED, "provider": {"zdr": True}}).splitlines()
+    assert first.split()[:2] == ["1", "zeta/big"]
+    assert second.split()[:2] == ["-", "acme/big"]
+    assert second.endswith("stores requests, as far as is known (provider.zdr)")
+
+
+def test_json_and_keys(explain):
+    plan = json.loads(explain(ASKED, "--key", "batch", "--json"))
+    assert [each["deployment"] for each in plan["choices"]] == ["zeta/big"]
+    assert plan["removed"] == [
+        {
+            "deployment": "acme/big", "filter": "only", "param": "provider.only", "reason": "is not among them",
+        }
+    ]  # fmt: skip
+
+
+def test_a_seed_gives_the_same_lots(explain):
+    asked = {**ASKED, "provider": {"only": ["acme"]}}
+    assert explain(asked, "--seed", "4", "--json") == explain(asked, "--seed", "4", "--json")
+
+
+def test_what_cannot_be_routed_is_an_error(explain, weebill):
+    failed = explain({**ASKED, "provider": {"local_only": True}}, command=weebill.fails)
+    assert "acme/big is not on this machine" in failed
+    assert "(provider.local_only)" in failed
+    assert "provider.colour" in explain({**ASKED, "provider": {"colour": 1}}, command=weebill.fails)
+    assert "request.json: No such file" in weebill.fails(1, "route", "explain", "request.json")
+
+
+def test_a_request_may_come_from_a_pipe(explain, weebill):
+    assert "acme/big" in weebill.ok("route", "explain", "-", stdin=json.dumps(ASKED))
+
+
+def test_the_models_of_this_machine_are_taken_to_be_up(explain):
+    _, _, only = explain({**ASKED, "model": "mini", "provider": {"local_only": True}}).splitlines()
+    turn, deployment, tier, _, why = only.split()
+    assert (turn, deployment, tier, why) == ("1", "local/smollm2:135m", "0", "kept")
