@@ -1,0 +1,146 @@
+"""From a request to its attempts: who has a say, and what costs nothing."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+
+import pytest
+
+from tests.routing.deployments import call
+from weebill.apis.chat.api import CHAT
+from weebill.config.routing import Preferences, RoutingSettings
+from weebill.config.schema import LocalSettings, ProviderSettings, Settings
+from weebill.routing import router as router_module
+from weebill.routing.attempts import Try
+from weebill.routing.directory import Directory
+from weebill.routing.router import Asked, Router
+from weebill.wire.errors import ApiError
+
+PROVIDERS = {
+    "acme": ProviderSettings(base_url="http://acme.test/v1", models=("m", "alone"), api_keys=("1", "2", "3")),
+    "zeta": ProviderSettings(base_url="http://zeta.test/v1", models=("m", "single"), zero_retention=True),
+}
+
+
+def router(**routing: object) -> Router:
+    settings = Settings(
+        local=LocalSettings(models=()), providers=PROVIDERS, routing=RoutingSettings(**routing)  # type: ignore[arg-type]
+    )  # fmt: skip
+    return Router(settings.routing, Directory(settings, (), 0), Random(1))
+
+
+def asked(key: str = "k1", name: str = "", **fields: object) -> Asked:
+    return Asked(call(**fields), key, name, CHAT.conversation)
+
+
+def providers(at: Router, one: Asked) -> set[str]:
+    return {each.candidate.deployment.provider for each in at.plan(one, 0).choices}
+
+
+def test_where_there_is_nothing_to_choose_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = router()
+    monkeypatch.setattr(router_module, "make_plan", None)
+    monkeypatch.setattr(router_module, "Needs", None)
+    routed = at.route(asked(model="single"), 0.0, 60.0)
+    assert (routed.plan, routed.policy) == (None, "only")
+    step = routed.attempts.next(0.0)
+    assert isinstance(step, Try)
+    assert (step.deployment.key, step.patience_s) == ("zeta/single", 60.0)
+
+
+@pytest.mark.parametrize(
+    ("routing", "key", "name", "fields", "left"),
+    [
+        ({}, "k1", "", {}, {"acme", "zeta"}),
+        ({}, "k1", "", {"provider": {"zdr": True}}, {"zeta"}),
+        ({"preferences": Preferences(zdr=True)}, "k1", "", {}, {"zeta"}),
+        ({"keys": {"k1": Preferences(zdr=True)}}, "k1", "", {}, {"zeta"}),
+        ({"keys": {"k1": Preferences(zdr=True)}}, "k2", "", {}, {"acme", "zeta"}),
+        ({"keys": {"batch": Preferences(zdr=True)}}, "k2", "batch", {"provider": {"zdr": False}}, {"zeta"}),
+    ],
+)
+def test_everybody_has_a_say(
+    routing: dict[str, object], key: str, name: str, fields: dict[str, object], left: set[str]
+) -> None:
+    assert providers(router(**routing), asked(key, name, **fields)) == left
+
+
+@pytest.mark.parametrize("model", ["single", "alone"])
+def test_a_lone_deployment_is_held_to_what_is_wanted_too(model: str) -> None:
+    local = {"provider": {"local_only": True}}
+    with pytest.raises(ApiError) as caught:
+        router().route(asked(model=model, **local), 0.0, 60.0)
+    assert (caught.value.status, caught.value.detail.param) == (404, "provider.local_only")
+    with pytest.raises(ApiError):
+        router(preferences=Preferences(local_only=True)).route(asked(model=model), 0.0, 60.0)
+
+
+def test_fallbacks_of_the_request_follow() -> None:
+    plan = router().plan(asked(model="single", models=["alone"]), 0)
+    assert [each.candidate.deployment.key for each in plan.choices] == ["zeta/single", "acme/alone"]
+
+
+def first_key(at: Router, one: Asked) -> str:
+    step = at.route(one, 0.0, 60.0).attempts.next(0.0)
+    assert isinstance(step, Try)
+    return step.credential.id
+
+
+def test_keys_are_used_in_turn_or_as_a_conversation_sticks() -> None:
+    turning = router(sticky=False)
+    assert len({first_key(turning, asked(model="alone")) for _ in range(3)}) == 3
+    sticking = router()
+    assert len({first_key(sticking, asked(model="alone")) for _ in range(9)}) == 1
+    others = [asked(model="alone", messages=[{"role": "user", "content": str(n)}]) for n in range(50)]
+    assert len({first_key(sticking, each) for each in others}) == 3
+
+
+@pytest.mark.parametrize("system", [None, "Be brief."])
+def test_a_conversation_stays_where_it_was_as_it_grows(system: str | None) -> None:
+    at = router()
+    first = {"role": "user", "content": [{"type": "text", "text": "Hi"}]}
+    messages: list[object] = [*([{"role": "system", "content": system}] if system else []), first]
+    places = set()
+    for turn in range(10):
+        plan = at.plan(asked(messages=messages), 0)
+        places.add(plan.choices[0].candidate.deployment.key)
+        messages += [{"role": "assistant", "content": f"{turn}"}, {"role": "user", "content": f"And {turn}?"}]
+    assert len(places) == 1
+
+
+def test_loading_anew_keeps_figures_and_revives_credentials() -> None:
+    at = router()
+    routed = at.route(asked(model="single"), 0.0, 60.0)
+    assert isinstance(routed.attempts.next(0.0), Try)
+    routed.attempts.failed(ApiError(502, "no", code="upstream_credential_refused"), 0.0, status=401)
+    assert at.route(asked(model="single"), 1.0, 60.0).attempts.next(1.0) is None
+    at.configure(RoutingSettings(), at.directory)
+    assert isinstance(at.route(asked(model="single"), 1.0, 60.0).attempts.next(1.0), Try)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"provider": {"colour": 1}}, "provider.colour"),
+        ({"provider": "acme"}, "provider"),
+        ({"models": "m"}, "models"),
+        ({"models": ["m"] * 17}, "models"),
+        ({"models": [""]}, "models"),
+        ({"models": ["nope"]}, "models[0]"),
+        ({"drop_params": 1}, "drop_params"),
+    ],
+)
+def test_what_is_wrong_in_a_request_is_named(fields: dict[str, object], param: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        router().route(asked(**fields), 0.0, 60.0)
+    assert caught.value.detail.param == param
+
+
+def test_own_fields_are_not_for_upstreams() -> None:
+    body = {"provider": {"zdr": True}, "models": ["x"], "drop_params": True, "seed": 1}
+    one = call(**body)
+    assert set(one.fields) == {"model", "messages", "seed"}
+    assert (one.own.models, one.own.drop_params) == (("x",), True)
+    assert one.own.provider is not None
+    assert json.loads(bytes(one.own.provider)) == {"zdr": True}
