@@ -5,6 +5,7 @@ Anthropic counts for its own models; for all others it is an estimate, which ask
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -14,15 +15,16 @@ from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.base import Api
 from weebill.apis.gemini import count as gemini_count
 from weebill.apis.gemini.api import GEMINI
-from weebill.gateway.failures import retry_after_seconds, upstream_failure
-from weebill.gateway.meter import Meter
+from weebill.gateway.attempting import deadline_of, first_answered
+from weebill.gateway.failures import retry_after_seconds
+from weebill.gateway.meter import Meter, Spending
 from weebill.gateway.metered import JSON, MAX_ERROR_BYTES, Metered
 from weebill.gateway.translation import translator
 from weebill.providers.anthropic.relay import count_tokens_request
 from weebill.providers.base import Target, UpstreamRequest
-from weebill.routing.deployments import Deployment
+from weebill.routing.attempts import Try
+from weebill.routing.router import Asked
 from weebill.transport.client import Response
-from weebill.transport.errors import UpstreamError
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
@@ -72,33 +74,45 @@ class Counting(Metered[CountEndpoint]):
         headers = {name: value for name, value in exchange.headers if name in own}
         call = endpoint.decode(await exchange.body(), headers, tail)
         meter.model_asked = call.model
-        deployment = self._upstreams.directory.resolve(call.model)
-        meter.model_served = deployment.model
-        if endpoint.request is not None and deployment.dialect == endpoint.native:
-            meter.upstream = deployment.provider
-            meter.blame = "upstream_error"
-            body = await self._asked(exchange, endpoint, call, deployment, endpoint.request(call, deployment.target))
-        else:
-            body = endpoint.answer(endpoint.estimate(call))
+        router = self._upstreams.router
+        asked = Asked(call, meter.key_id, meter.key_name)
+        routed = router.route(asked, time.monotonic(), deadline_of(exchange, router.deadline_s))
+
+        async def open_leg(step: Try, spending: Spending) -> bytes:
+            deployment = step.deployment
+            if endpoint.request is None or deployment.dialect != endpoint.native:
+                spending.upstream = ""
+                return endpoint.answer(endpoint.estimate(call))
+            request = endpoint.request(call, deployment.target)
+            return await self._asked(exchange, endpoint, call, step, request, spending)
+
+        body = await first_answered(routed, exchange, meter, open_leg)
+        routed.attempts.succeeded(time.monotonic())
         self._recorder.settle(meter, 200, "ok")
-        exchange.respond(200, JSON, body)
+        exchange.respond(200, JSON + meter.route, body)
 
     async def _asked(
-        self, exchange: Exchange, endpoint: CountEndpoint, call: Call, deployment: Deployment, request: UpstreamRequest
+        self,
+        exchange: Exchange,
+        endpoint: CountEndpoint,
+        call: Call,
+        step: Try,
+        request: UpstreamRequest,
+        spending: Spending,
     ) -> bytes:
-        """The upstream's own count. Raises ApiError."""
-        upstream = self._upstreams.enter(deployment)
+        """The upstream's own count. Raises ApiError or UpstreamError."""
+        upstream = self._upstreams.enter(step.deployment)
         response: Response | None = None
         try:
-            response = await self._upstreams.send(exchange, upstream, request)
+            spending.sent = True
+            spending.blame = "upstream_error"
+            response = await self._upstreams.send(exchange, upstream, request, step.credential)
+            spending.status = response.status
             body = await response.read(MAX_ERROR_BYTES)
             if response.status == 200:
                 return body
-            translate = translator(endpoint.api, deployment.dialect, upstream.dialects)
-            retry_after = retry_after_seconds(response)
-            raise translate.error(call, response.status, body, retry_after, upstream.name)
-        except UpstreamError as failure:
-            raise upstream_failure(failure, upstream.name)[0] from failure
+            translate = translator(endpoint.api, step.deployment.dialect, upstream.dialects)
+            raise translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
         finally:
             self._upstreams.leave(upstream, response)
 

@@ -6,17 +6,21 @@ import time
 from typing import Final
 
 from weebill.apis.base import Api
+from weebill.gateway.attempting import deadline_of, first_answered, tell
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.failures import retry_after_seconds, upstream_failure
-from weebill.gateway.meter import Meter, nothing_used
+from weebill.gateway.legs import Begun, Leg, Whole, begun, collected
+from weebill.gateway.meter import Meter, Spending, nothing_used
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered, Recorder, Upstreams
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.translation import KeepsResponse, translator
 from weebill.gateway.translation import failure as failure_event
 from weebill.ledger.records import Outcome
-from weebill.providers.base import Answer, AnswerCollector, ByteStream, Translator
+from weebill.providers.base import Answer, ByteStream, Translator
 from weebill.providers.usage import estimate
+from weebill.routing.attempts import Try
 from weebill.routing.deployments import Upstream
+from weebill.routing.router import Asked, Routed
 from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
@@ -46,91 +50,101 @@ class Inference(Metered[Api]):
         meter.stream = call.stream
         if self._state is not None:
             call = await self._state.prepare(call, meter.key_id)
-        deployment = self._upstreams.directory.resolve(call.model)
-        meter.model_served = deployment.model
-        meter.upstream = deployment.provider
-        meter.price = deployment.price
+        router = self._upstreams.router
+        asked = Asked(call, meter.key_id, meter.key_name, endpoint.conversation)
+        routed = router.route(asked, time.monotonic(), deadline_of(exchange, router.deadline_s))
+
+        async def open_leg(step: Try, spending: Spending) -> Leg:
+            return await self._open(exchange, endpoint, call, step, spending)
+
+        leg = await first_answered(routed, exchange, meter, open_leg)
+        try:
+            if isinstance(leg, Whole):
+                await self._respond_whole(exchange, leg.answer, call, routed, meter)
+            else:
+                await self._relay(exchange, leg, call, endpoint, routed, meter)
+        finally:
+            self._upstreams.leave(leg.upstream, leg.response)
+
+    async def _open(self, exchange: Exchange, api: Api, call: Call, step: Try, spending: Spending) -> Leg:
+        """Call an upstream until it has answered, or a stream has begun to. Raises ApiError or UpstreamError."""
+        deployment = step.deployment
         upstream = self._upstreams.enter(deployment)
         response: Response | None = None
         try:
-            translate = translator(endpoint, deployment.dialect, upstream.dialects)
+            translate = translator(api, deployment.dialect, upstream.dialects)
             request = translate.encode(call, deployment.target)
-            meter.blame = "upstream_error"
-            meter.usage = lambda: estimate(call)
-            response = await self._upstreams.send(exchange, upstream, request)
+            spending.sent = True
+            spending.blame = "upstream_error"
+            spending.usage = lambda: estimate(call)
+            response = await self._upstreams.send(exchange, upstream, request, step.credential)
+            spending.status = response.status
             if response.status != 200:
-                raise await _upstream_error(call, response, translate, upstream, meter)
+                raise await _upstream_error(call, response, translate, upstream, spending)
             if call.stream:
-                await self._relay(exchange, response, call, endpoint, translate, upstream, meter)
+                return await begun(upstream, response, translate.stream(call), spending)
+            collector = translate.collect(call)
+            if collector is None:
+                body = await response.read(MAX_ANSWER_BYTES)
+                spending.first_byte_at = time.monotonic()
+                answer = translate.decode(call, body)
             else:
-                collector = translate.collect(call)
-                if collector is None:
-                    body = await response.read(MAX_ANSWER_BYTES)
-                    meter.first_byte_at = time.monotonic()
-                    answer = translate.decode(call, body)
-                else:
-                    answer = await self._collect(response, collector, meter)
-                meter.usage = lambda: answer.usage
-                if self._state is not None:
-                    await self._state.keep(call, meter.key_id, answer.body)
-                self._recorder.settle(meter, 200, "ok")
-                exchange.respond(200, JSON, answer.body)
-        except UpstreamError as failure:
+                answer = await collected(response, collector, spending)
+            spending.usage = lambda: answer.usage
+            return Whole(upstream, response, answer)
+        except BaseException as failure:
             if isinstance(failure, UpstreamConnectError | PoolFull):
-                meter.usage = nothing_used
-            error, meter.blame = upstream_failure(failure, upstream.name)
-            raise error from failure
-        finally:
+                spending.usage = nothing_used
             self._upstreams.leave(upstream, response)
+            raise
+
+    async def _respond_whole(
+        self, exchange: Exchange, answer: Answer, call: Call, routed: Routed, meter: Meter
+    ) -> None:
+        routed.attempts.succeeded(time.monotonic(), meter.first_byte_at, answer.usage.completion_tokens)
+        tell(routed, exchange, meter, meter.upstream)
+        if self._state is not None:
+            await self._state.keep(call, meter.key_id, answer.body)
+        self._recorder.settle(meter, 200, "ok")
+        exchange.respond(200, JSON + meter.route, answer.body)
 
     def _error_body(self, endpoint: Api, error: ApiError) -> bytes:
         return endpoint.error_body(error)
 
-    async def _collect(self, response: Response, collector: AnswerCollector, meter: Meter) -> Answer:
-        """A complete answer out of a stream. Raises ApiError."""
-        meter.usage = lambda: collector.usage
-        async for data in response.chunks():
-            meter.first_byte_at = meter.first_byte_at or time.monotonic()
-            collector.feed(data)
-            if collector.error is not None:
-                raise collector.error
-        return collector.finish()
-
-    async def _relay(
-        self,
-        exchange: Exchange,
-        response: Response,
-        call: Call,
-        api: Api,
-        translate: Translator,
-        upstream: Upstream,
-        meter: Meter,
-    ) -> None:
-        """A stream, event by event. Raises ApiError only while nothing has been sent."""
-        stream = translate.stream(call)
-        meter.usage = lambda: stream.usage
+    async def _relay(self, exchange: Exchange, leg: Begun, call: Call, api: Api, routed: Routed, meter: Meter) -> None:
+        """A stream that has begun, event by event."""
+        stream, attempts = leg.stream, routed.attempts
+        exchange.start(200, api.stream_headers(call) + meter.route)
+        exchange.write(leg.held)
         try:
-            async for data in response.chunks():
-                events = stream.feed(data)
-                if events:
-                    if not meter.first_byte_at:
-                        meter.first_byte_at = time.monotonic()
-                        exchange.start(200, api.stream_headers(call))
-                    exchange.write(events)
-                    await exchange.drain()
-                if stream.error is not None:
-                    raise stream.error
-            end = stream.finish()
+            await exchange.drain()
+            end = b""
+            if stream.error is not None:
+                raise stream.error
+            if leg.chunks is not None:
+                async for data in leg.chunks:
+                    events = stream.feed(data)
+                    if events:
+                        exchange.write(events)
+                        await exchange.drain()
+                    if stream.error is not None:
+                        raise stream.error
+                end = stream.finish()
+            attempts.succeeded(time.monotonic(), meter.first_byte_at, stream.usage.completion_tokens, stream=True)
+        except (ApiError, UpstreamError) as failure:
+            self._break_off(exchange, failure, api, stream, routed, meter)
+            return
+        except BaseException:
+            attempts.cancelled()
+            raise
+        tell(routed, exchange, meter, meter.upstream)
+        try:
             if self._state is not None and isinstance(stream, KeepsResponse):
                 await self._state.keep(call, meter.key_id, stream.response)
-        except (ApiError, UpstreamError) as failure:
-            if not meter.first_byte_at:
-                raise
-            self._break_off(exchange, failure, api, stream, upstream, meter)
+        except ApiError as failure:
+            end = failure_event(api, stream, failure)
+            self._end(exchange, end, failure.status, "upstream_error", api, stream, meter)
             return
-        if not meter.first_byte_at:
-            meter.first_byte_at = time.monotonic()
-            exchange.start(200, api.stream_headers(call))
         self._end(exchange, end, 200, "ok", api, stream, meter)
 
     def _break_off(
@@ -139,13 +153,15 @@ class Inference(Metered[Api]):
         failure: ApiError | UpstreamError,
         api: Api,
         stream: ByteStream,
-        upstream: Upstream,
+        routed: Routed,
         meter: Meter,
     ) -> None:
         """End a stream that has begun with an error event."""
         outcome: Outcome = "upstream_error"
         if isinstance(failure, UpstreamError):
-            failure, outcome = upstream_failure(failure, upstream.name)
+            failure, outcome = upstream_failure(failure, meter.upstream)
+        routed.attempts.broke_off(failure, time.monotonic())
+        tell(routed, exchange, meter, "none")
         self._end(exchange, failure_event(api, stream, failure), failure.status, outcome, api, stream, meter)
 
     def _end(
@@ -166,12 +182,11 @@ def _own_headers(exchange: Exchange, api: Api) -> dict[bytes, bytes]:
 
 
 async def _upstream_error(
-    call: Call, response: Response, translate: Translator, upstream: Upstream, meter: Meter
+    call: Call, response: Response, translate: Translator, upstream: Upstream, spending: Spending
 ) -> ApiError:
     """What an answer with another status than 200 means for the client."""
-    meter.usage = nothing_used
+    spending.usage = nothing_used
     body = await response.read(MAX_ERROR_BYTES)
     if 400 <= response.status < 500:
-        meter.blame = "rejected"
-    retry_after = retry_after_seconds(response)
-    return translate.error(call, response.status, body, retry_after, upstream.name)
+        spending.blame = "rejected"
+    return translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)

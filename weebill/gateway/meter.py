@@ -6,38 +6,90 @@ import time
 from collections.abc import Callable
 
 from weebill.ledger.records import Outcome, UsageRecord
+from weebill.routing.deployments import Deployment
 from weebill.wire.reply import Usage
 
 _NOTHING = Usage(measured=True)
 
 
-class Meter:
-    """Collects what the record of a request says, and settles it exactly once.
+class Spending:
+    """What one attempt at an upstream comes to.
 
-    `blame` is the outcome if the request fails at its present stage; `usage` tells what has been used so far, and
-    `price` what that costs in nano-dollars.
+    `blame` is the outcome if the attempt fails at its present stage; `usage` tells what has been used so far, and
+    `price` what that costs in nano-dollars. `sent` is whether the upstream has been asked, `status` what it answered.
     """
 
-    __slots__ = (
-        "_endpoint", "_request_id", "_settled", "_started", "blame", "first_byte_at", "key_id",
-        "model_asked", "model_served", "price", "stream", "upstream", "usage",
-    )  # fmt: skip
+    __slots__ = ("blame", "first_byte_at", "model_served", "price", "sent", "status", "upstream", "usage")
 
-    def __init__(self, request_id: str, key_id: str, endpoint: str, started: float) -> None:
-        """`started`, like `first_byte_at`, is a reading of `time.monotonic()` in seconds."""
-        self._request_id = request_id
-        self.key_id = key_id
-        self._endpoint = endpoint
-        self._started = started
-        self._settled = False
-        self.model_asked = ""
+    def __init__(self) -> None:
         self.model_served = ""
         self.upstream = ""
-        self.stream = False
         self.first_byte_at = 0.0
         self.blame: Outcome = "rejected"
         self.usage: Callable[[], Usage] = nothing_used
         self.price: Callable[[Usage], int] | None = None
+        self.sent = False
+        self.status = 0
+
+    def begin(self, deployment: Deployment) -> None:
+        """An attempt begins at `deployment`."""
+        self.model_served = deployment.model
+        self.upstream = deployment.provider
+        self.first_byte_at = 0.0
+        self.blame = "rejected"
+        self.usage = nothing_used
+        self.price = deployment.price
+        self.sent = False
+        self.status = 0
+
+
+class Meter(Spending):
+    """Collects what the record of a request says, and settles it exactly once.
+
+    It is the spending of the attempt under way, too. `route` is the header line that says who was tried, and
+    `attempts` the same for the record, where there were several.
+    """
+
+    __slots__ = (
+        "_earlier_nano", "_endpoint", "_estimated", "_request_id", "_settled", "_started", "attempts", "key_id",
+        "key_name", "model_asked", "route", "stream",
+    )  # fmt: skip
+
+    def __init__(self, request_id: str, key_id: str, endpoint: str, started: float, key_name: str = "") -> None:
+        """`started`, like `first_byte_at`, is a reading of `time.monotonic()` in seconds."""
+        super().__init__()
+        self._request_id = request_id
+        self.key_id = key_id
+        self.key_name = key_name
+        self._endpoint = endpoint
+        self._started = started
+        self._settled = False
+        self._earlier_nano = 0
+        self._estimated = False
+        self.model_asked = ""
+        self.stream = False
+        self.route = b""
+        self.attempts = ""
+
+    def begin(self, deployment: Deployment) -> None:
+        """Another attempt begins, and so the last is not the answer."""
+        if self.sent:
+            self.charge(self)
+        super().begin(deployment)
+
+    def charge(self, spending: Spending) -> None:
+        """What an attempt used that is not the answer was paid for all the same."""
+        usage = spending.usage()
+        cost = 0 if spending.price is None else spending.price(usage)
+        if cost:
+            self._earlier_nano += cost
+            self._estimated = self._estimated or not usage.measured
+
+    def take(self, spending: Spending) -> None:
+        """Another attempt than its own is the answer."""
+        self.charge(self)
+        for name in Spending.__slots__:
+            setattr(self, name, getattr(spending, name))
 
     def settle(self, status: int, outcome: Outcome) -> UsageRecord | None:
         """The record, the first time this is called; None after that."""
@@ -58,7 +110,7 @@ class Meter:
             usage.prompt_tokens,
             usage.cached_tokens,
             usage.completion_tokens,
-            usage.measured,
+            usage.measured and not self._estimated,
             status,
             outcome,
             int((time.time() - elapsed) * 1e6),
@@ -66,7 +118,8 @@ class Meter:
             int(elapsed * 1e6),
             usage.cache_write_tokens,
             usage.reasoning_tokens,
-            0 if price is None else price(usage),
+            self._earlier_nano + (0 if price is None else price(usage)),
+            self.attempts,
         )
 
 

@@ -15,9 +15,10 @@ from weebill.gateway.meter import Meter
 from weebill.ledger.journal import JournalError, JournalWriter
 from weebill.ledger.records import Outcome
 from weebill.providers.base import UpstreamRequest
-from weebill.routing.credentials import Signer
+from weebill.routing.credentials import Credential, Signer
 from weebill.routing.deployments import Deployment, Upstream
 from weebill.routing.directory import Directory
+from weebill.routing.router import Router
 from weebill.telemetry.counters import Counters
 from weebill.transport.client import Client, Response
 from weebill.transport.exchange import Exchange
@@ -70,10 +71,15 @@ class Recorder:
 class Upstreams:
     """Calls upstreams, and knows how many calls each has under way; one for all endpoints of a worker."""
 
-    def __init__(self, client: Client, directory: Directory) -> None:
+    def __init__(self, client: Client, router: Router) -> None:
         self._client = client
-        self.directory = directory
+        self.router = router
         self._in_flight: Counter[str] = Counter()
+
+    @property
+    def directory(self) -> Directory:
+        """The names that there are."""
+        return self.router.directory
 
     def enter(self, deployment: Deployment) -> Upstream:
         """A place among the calls to a deployment's upstream; `leave` gives it back. Raises ApiError 503."""
@@ -92,10 +98,10 @@ class Upstreams:
             response.close()
 
     def send(
-        self, exchange: Exchange, upstream: Upstream, request: UpstreamRequest
+        self, exchange: Exchange, upstream: Upstream, request: UpstreamRequest, credential: Credential
     ) -> Coroutine[object, object, Response]:
         """Send a request and wait for the answer's head. Raises UpstreamError, or ApiError where signing fails."""
-        head = upstream.head(request)
+        head = upstream.head(request, credential)
         if upstream.forward_headers:
             head += _forwarded(exchange, upstream.forward_headers)
         if upstream.signer is not None:
@@ -134,7 +140,7 @@ class Metered(ABC, Generic[Kind]):
         except ApiError as error:
             self._respond(exchange, endpoint, error)
             return
-        meter = Meter(exchange.request_id, key.id, endpoint.name, exchange.started_at)
+        meter = Meter(exchange.request_id, key.id, endpoint.name, exchange.started_at, key.name)
         try:
             await self._answer(exchange, endpoint, tail, meter)
         except ApiError as error:
@@ -161,10 +167,10 @@ class Metered(ABC, Generic[Kind]):
             self._recorder.settle(meter, error.status, meter.blame)
         except ApiError as unmetered:
             error = unmetered
-        self._respond(exchange, endpoint, error)
+        self._respond(exchange, endpoint, error, meter.route)
 
-    def _respond(self, exchange: Exchange, endpoint: Kind, error: ApiError) -> None:
-        exchange.respond(error.status, error.headers(), self._error_body(endpoint, error))
+    def _respond(self, exchange: Exchange, endpoint: Kind, error: ApiError, route: bytes = b"") -> None:
+        exchange.respond(error.status, error.headers() + route, self._error_body(endpoint, error))
 
 
 def _forwarded(exchange: Exchange, wanted: frozenset[bytes]) -> bytes:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Final
 
+from weebill.gateway.attempting import deadline_of, first_answered, tell
 from weebill.gateway.failures import retry_after_seconds, upstream_failure
-from weebill.gateway.meter import Meter, nothing_used
+from weebill.gateway.meter import Meter, Spending, nothing_used
 from weebill.gateway.metered import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered
 from weebill.ledger.records import Outcome
 from weebill.providers.operations import operation, unsupported
-from weebill.providers.operations.base import Operation, OperationStream, OperationTranslator
+from weebill.providers.operations.base import Operation, OperationAnswer, OperationStream, OperationTranslator
 from weebill.providers.usage import estimate
+from weebill.routing.attempts import Try
 from weebill.routing.deployments import Upstream
+from weebill.routing.router import Asked, Routed
 from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
@@ -23,6 +28,29 @@ from weebill.wire.operations import OperationCall
 _ANY_TYPE: Final = b"application/octet-stream"
 
 
+@dataclass(slots=True)
+class _Whole:
+    """A complete answer."""
+
+    upstream: Upstream
+    response: Response
+    answer: OperationAnswer
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A stream that has begun: `held` is the first for the client, `chunks` the rest; None if it is over."""
+
+    upstream: Upstream
+    response: Response
+    stream: OperationStream
+    held: bytes
+    chunks: AsyncIterator[bytes] | None = None
+
+
+Leg = _Whole | _Begun
+
+
 class Operations(Metered[Operation]):
     """Serves these endpoints of one worker."""
 
@@ -30,10 +58,31 @@ class Operations(Metered[Operation]):
         call = endpoint.decode_request(await exchange.body(), exchange.header(b"content-type") or b"")
         meter.model_asked = call.model
         meter.stream = call.stream
-        deployment = self._upstreams.directory.resolve(call.model)
-        meter.model_served = deployment.model
-        meter.upstream = deployment.provider
-        meter.price = deployment.price
+        router = self._upstreams.router
+        asked = Asked(call, meter.key_id, meter.key_name)
+        routed = router.route(asked, time.monotonic(), deadline_of(exchange, router.deadline_s))
+
+        async def open_leg(step: Try, spending: Spending) -> Leg:
+            return await self._open(exchange, endpoint, call, step, spending)
+
+        leg = await first_answered(routed, exchange, meter, open_leg)
+        try:
+            if isinstance(leg, _Begun):
+                await self._relay(exchange, leg, routed, meter)
+                return
+            answer = leg.answer
+            routed.attempts.succeeded(time.monotonic())
+            tell(routed, exchange, meter, meter.upstream)
+            self._recorder.settle(meter, 200, "ok")
+            exchange.respond(200, answer.headers + meter.route, answer.body)
+        finally:
+            self._upstreams.leave(leg.upstream, leg.response)
+
+    async def _open(
+        self, exchange: Exchange, endpoint: Operation, call: OperationCall, step: Try, spending: Spending
+    ) -> Leg:
+        """Call an upstream until it has answered, or a stream has begun to. Raises ApiError or UpstreamError."""
+        deployment = step.deployment
         translate = operation(endpoint.name, deployment.dialect, deployment.provider)
         if translate is None:
             raise unsupported(endpoint.name, deployment.dialect)
@@ -41,74 +90,69 @@ class Operations(Metered[Operation]):
         response: Response | None = None
         try:
             request = translate.encode(call, deployment.target)
-            meter.blame = "upstream_error"
-            meter.usage = lambda: estimate(call)
-            response = await self._upstreams.send(exchange, upstream, request)
+            spending.sent = True
+            spending.blame = "upstream_error"
+            spending.usage = lambda: estimate(call)
+            response = await self._upstreams.send(exchange, upstream, request, step.credential)
+            spending.status = response.status
             if response.status != 200:
-                raise await _upstream_error(call, response, translate, upstream, meter)
+                raise await _upstream_error(call, response, translate, upstream, spending)
             content_type = response.header(b"content-type") or _ANY_TYPE
             if translate.streams(call, content_type):
-                await self._relay(exchange, response, translate.stream(call, content_type), upstream, meter)
-                return
+                return await _begun(upstream, response, translate.stream(call, content_type), spending)
             body = await response.read(MAX_ANSWER_BYTES)
-            meter.first_byte_at = time.monotonic()
+            spending.first_byte_at = time.monotonic()
             answer = translate.decode(call, body, content_type)
-            meter.usage = lambda: answer.usage
-            self._recorder.settle(meter, 200, "ok")
-            exchange.respond(200, answer.headers, answer.body)
-        except UpstreamError as failure:
+            spending.usage = lambda: answer.usage
+            return _Whole(upstream, response, answer)
+        except BaseException as failure:
             if isinstance(failure, UpstreamConnectError | PoolFull):
-                meter.usage = nothing_used
-            error, meter.blame = upstream_failure(failure, upstream.name)
-            raise error from failure
-        finally:
+                spending.usage = nothing_used
             self._upstreams.leave(upstream, response)
+            raise
 
     def _error_body(self, endpoint: Operation, error: ApiError) -> bytes:
         return error.body()
 
-    async def _relay(
-        self, exchange: Exchange, response: Response, stream: OperationStream, upstream: Upstream, meter: Meter
-    ) -> None:
-        """Pass an answer on piece by piece. Raises ApiError only while nothing has been sent."""
-        meter.usage = lambda: stream.usage
+    async def _relay(self, exchange: Exchange, leg: _Begun, routed: Routed, meter: Meter) -> None:
+        """Pass an answer on piece by piece."""
+        stream, attempts = leg.stream, routed.attempts
+        exchange.start(200, stream.headers + meter.route)
+        exchange.write(leg.held)
         try:
-            async for data in response.chunks():
-                self._write(exchange, stream, stream.feed(data), meter)
-                await exchange.drain()
-                if stream.error is not None:
-                    raise stream.error
-            self._write(exchange, stream, stream.finish(), meter)
+            await exchange.drain()
+            if leg.chunks is not None:
+                async for data in leg.chunks:
+                    exchange.write(stream.feed(data))
+                    await exchange.drain()
+                    if stream.error is not None:
+                        raise stream.error
+                exchange.write(stream.finish())
+            attempts.succeeded(time.monotonic())
         except (ApiError, UpstreamError) as failure:
-            if not meter.first_byte_at:
-                raise
-            self._break_off(exchange, stream, failure, upstream, meter)
+            self._break_off(exchange, stream, failure, routed, meter)
             return
-        if not meter.first_byte_at:
-            meter.first_byte_at = time.monotonic()
-            exchange.start(200, stream.headers)
+        except BaseException:
+            attempts.cancelled()
+            raise
+        tell(routed, exchange, meter, meter.upstream)
         self._recorder.settle(meter, 200, "ok")
         exchange.finish()
-
-    def _write(self, exchange: Exchange, stream: OperationStream, data: bytes, meter: Meter) -> None:
-        if data:
-            if not meter.first_byte_at:
-                meter.first_byte_at = time.monotonic()
-                exchange.start(200, stream.headers)
-            exchange.write(data)
 
     def _break_off(
         self,
         exchange: Exchange,
         stream: OperationStream,
         failure: ApiError | UpstreamError,
-        upstream: Upstream,
+        routed: Routed,
         meter: Meter,
     ) -> None:
         """End what has begun so that it does not look complete."""
         outcome: Outcome = "upstream_error"
         if isinstance(failure, UpstreamError):
-            failure, outcome = upstream_failure(failure, upstream.name)
+            failure, outcome = upstream_failure(failure, meter.upstream)
+        routed.attempts.broke_off(failure, time.monotonic())
+        tell(routed, exchange, meter, "none")
         self._recorder.settle_unheard(meter, failure.status, outcome)
         if stream.events:
             exchange.write(sse.error_event(failure))
@@ -117,13 +161,29 @@ class Operations(Metered[Operation]):
             exchange.abort()
 
 
+async def _begun(upstream: Upstream, response: Response, stream: OperationStream, spending: Spending) -> _Begun:
+    """A stream up to the first that is for the client. Raises ApiError or UpstreamError."""
+    spending.usage = lambda: stream.usage
+    chunks = response.chunks()
+    async for data in chunks:
+        held = stream.feed(data)
+        if stream.error is not None:
+            raise stream.error
+        if held:
+            spending.first_byte_at = time.monotonic()
+            return _Begun(upstream, response, stream, held, chunks)
+    held = stream.finish()
+    spending.first_byte_at = time.monotonic()
+    return _Begun(upstream, response, stream, held)
+
+
 async def _upstream_error(
-    call: OperationCall, response: Response, translate: OperationTranslator, upstream: Upstream, meter: Meter
+    call: OperationCall, response: Response, translate: OperationTranslator, upstream: Upstream, spending: Spending
 ) -> ApiError:
     """What an answer with another status than 200 means for the client."""
-    meter.usage = nothing_used
+    spending.usage = nothing_used
     body = await response.read(MAX_ERROR_BYTES)
     if 400 <= response.status < 500:
-        meter.blame = "rejected"
+        spending.blame = "rejected"
     retry_after = retry_after_seconds(response)
     return translate.error(call, response.status, body, retry_after, upstream.name)

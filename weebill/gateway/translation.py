@@ -29,13 +29,16 @@ from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import (
     Event,
     Failed,
+    Finished,
     ReasoningDelta,
     RefusalDelta,
     Reply,
     TextDelta,
     ToolArguments,
+    ToolStarted,
     Usage,
     UsageReported,
+    WholePart,
 )
 
 # Fields of a conversation that say what is asked rather than how; they are never dropped.
@@ -191,7 +194,7 @@ class KeepsResponse(Protocol):
 class _BridgeStream:
     """An upstream's stream as the client's."""
 
-    __slots__ = ("_call", "_decoder", "_encoder", "_pieces", "_reported", "error")
+    __slots__ = ("_call", "_decoder", "_encoder", "_pieces", "_reported", "begun", "error")
 
     def __init__(self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
         self._call = call
@@ -199,6 +202,7 @@ class _BridgeStream:
         self._encoder = encoder
         self._pieces = 0
         self._reported: Usage | None = None
+        self.begun = False
         self.error: ApiError | None = None
 
     @property
@@ -238,6 +242,9 @@ class _BridgeStream:
             kind = type(event)
             if kind in _PIECES:
                 self._pieces += 1
+                self.begun = True
+            elif kind in _ALSO_CONTENT:
+                self.begun = True
             elif isinstance(event, UsageReported):
                 if event.usage.measured:
                     self._reported = event.usage
@@ -279,6 +286,7 @@ class _Collector:
             self.error = error
 
 
+_ALSO_CONTENT: Final = frozenset({ToolStarted, WholePart, Finished})
 _PIECES: Final = frozenset({TextDelta, ReasoningDelta, RefusalDelta, ToolArguments})
 
 

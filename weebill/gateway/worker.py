@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 from typing import Final
 
 from weebill.catalog.load import Catalogue, load
@@ -31,6 +32,7 @@ from weebill.process import logs
 from weebill.process.link import Link
 from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Ready, Reload
 from weebill.routing.directory import Directory
+from weebill.routing.router import Router
 from weebill.telemetry.counters import Counters
 from weebill.telemetry.exposition import expose
 from weebill.transport.client import Client
@@ -59,7 +61,8 @@ class Worker:
         authenticator = Authenticator(self._keyring, self._counters)
         recorder = Recorder(self._journal, self._counters)
         self._responses = ResponseState(lambda: ResponseStore(home.responses))
-        self._upstreams = upstreams = Upstreams(self._client, self._directory())
+        self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - lots, not secrets
+        self._upstreams = upstreams = Upstreams(self._client, self._router)
         self._app = App(
             authenticator,
             upstreams,
@@ -100,7 +103,7 @@ class Worker:
                     self._apply(settings)
                 case Engines(engines=engines):
                     self._engines = engines
-                    self._upstreams.directory = self._directory()
+                    self._router.follow(self._directory())
                 case Drain(grace_s=grace_s):
                     self._drains.append(asyncio.create_task(self._drain(grace_s)))
                 case _:
@@ -115,7 +118,7 @@ class Worker:
         """Take on reloaded settings; what is under way ends under the old ones."""
         self._settings = settings
         logs.configure(settings.log, self._name)
-        self._upstreams.directory = self._directory()
+        self._router.configure(settings.routing, self._directory())
         try:
             self._server.update(settings.server)
         except OSError as error:

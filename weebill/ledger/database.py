@@ -93,6 +93,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
                 OR NEW.reasoning_tokens > NEW.completion_tokens
             BEGIN SELECT RAISE(ABORT, 'a part of its tokens is more than the whole'); END""",
     ),
+    ("ALTER TABLE usage ADD COLUMN attempts TEXT NOT NULL DEFAULT ''",),
 )
 
 

@@ -37,6 +37,8 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True):
     of `completion_tokens`. `cost_nano` is in nano-dollars, 0 where no price is known. Times are microseconds;
     `started_at` is Unix time.
     `measured` is False where any token count was estimated rather than reported by the upstream.
+    `attempts` are those of a request that took several, as `acme/big:500:12ms,zeta/big:200:340ms`; what the earlier
+    ones cost is part of `cost_nano`.
     `first_byte_us` runs from the request's head to the first body byte from the upstream, 0 if none came.
     """
 
@@ -59,3 +61,4 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True):
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     cost_nano: int = 0
+    attempts: str = ""

@@ -119,6 +119,10 @@ class ByteStream(Protocol):
     def error(self) -> ApiError | None:
         """Set once the upstream has reported an error inside its stream; nothing more is to be fed."""
 
+    @property
+    def begun(self) -> bool:
+        """Whether any of the answer itself has come; until then, another upstream's could still take its place."""
+
     def feed(self, data: bytes) -> bytes:
         """What to send on for `data`, b"" if nothing yet. Raises ApiError on an event over the size bound."""
 

@@ -62,7 +62,7 @@ class Attempts:
 
     __slots__ = (
         "_again", "_at", "_begun", "_choices", "_credential", "_deadline", "_pause", "_rotation", "_shared", "_tried",
-        "_tries", "first_error", "log",
+        "_tries", "_under_way", "first_error", "log",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +80,7 @@ class Attempts:
         self._credential: Credential | None = None
         self._pause = 0.0
         self._begun = now
+        self._under_way = False
         self.first_error: ApiError | None = None
         self.log: list[Attempted] = []
         shared.budget.earn()
@@ -109,23 +110,42 @@ class Attempts:
         self._tried.add(credential.id)
         self._tries += 1
         self._begun = now
+        self._under_way = True
         shared.health.begin(choice.candidate.deployment, now)
         left = self._deadline - now
         # Who else may be asked must have time to answer.
         return Try(choice.candidate.deployment, credential, left / 2 if self._others() else left)
 
-    def succeeded(self, now: float) -> None:
-        """The attempt is answered."""
+    def succeeded(self, now: float, first_at: float = 0.0, tokens: int = 0, *, stream: bool = False) -> None:
+        """The attempt is answered in full; `first_at` is when its first content came, with `tokens` to the end.
+
+        Without `first_at`, the answer says nothing of how fast the deployment generates.
+        """
         deployment = self.deployment
+        self._under_way = False
         self._shared.health.succeeded(deployment, self._begun, now)
-        self.log.append(Attempted(deployment.provider, deployment.model, "200", now - self._begun))
+        self.log.append(Attempted(deployment.provider, deployment.model, "200", (first_at or now) - self._begun))
+        if first_at:
+            health = self._shared.health.of(deployment)
+            health.measured(first_at - self._begun, now - self._begun, tokens, now, stream=stream)
 
     def cancelled(self) -> None:
         """The caller has gone."""
+        self._under_way = False
         self._shared.health.cancelled(self.deployment)
 
     def failed(self, error: ApiError, now: float, *, status: int = 0, sent: bool = True) -> None:
         """The attempt came to nothing. `status` is the upstream's, 0 without; `sent` is whether it was asked at all."""
+        kind, cool_s = self._noted(error, now, status, sent=sent)
+        self._decide(kind, sent, cool_s, now)
+
+    def broke_off(self, error: ApiError, now: float) -> None:
+        """The attempt failed when some of its answer had been passed on already, so that nothing can follow."""
+        self._noted(error, now, 0, sent=True)
+
+    def _noted(self, error: ApiError, now: float, status: int, *, sent: bool) -> tuple[FailureKind, float]:
+        """Take note of a failure: its kind, and how long the deployment is to be left alone."""
+        self._under_way = False
         kind, retry_after = classify(error)
         decision = DECISIONS[kind]
         shared, deployment = self._shared, self.deployment
@@ -143,7 +163,18 @@ class Attempts:
             shared.health.failed(deployment, credential, kind, self._begun, now, status=status, cool_s=cool_s)
         else:
             shared.health.cancelled(deployment)
-        self._decide(kind, sent, cool_s, now)
+        return kind, cool_s
+
+    def trace(self, policy: str, now: float) -> bytes:
+        """The header line that says who was tried, how that went, and by which policy; an attempt under way as 200."""
+        tried = [f"{each.provider}:{each.what}:{each.elapsed_s * 1000:.0f}ms" for each in self.log]
+        if self._under_way:
+            tried.append(f"{self.deployment.provider}:200:{(now - self._begun) * 1000:.0f}ms")
+        return f"x-weebill-route: {','.join(tried)};policy={policy}\r\n".encode()
+
+    def summary(self) -> str:
+        """Who was tried, for the record."""
+        return ",".join(f"{each.provider}/{each.model}:{each.what}:{each.elapsed_s * 1000:.0f}ms" for each in self.log)
 
     def error(self) -> ApiError:
         """What the client is told when nothing worked: the first error, with all that was tried."""

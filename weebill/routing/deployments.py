@@ -45,6 +45,11 @@ class Upstream:
     max_in_flight: int
     signer: Signer | None = None
 
+    @property
+    def patience_s(self) -> float:
+        """The longest that it may be silent before its answer's first content, by its own timeouts."""
+        return self.timeouts.connect + self.timeouts.first_byte + self.timeouts.idle
+
     def head(self, request: UpstreamRequest, credential: Credential | None = None) -> bytes:
         """Request line and headers for `request`, with the first credential unless another is given."""
         lines = self.credentials[0].lines if credential is None else credential.lines

@@ -82,6 +82,14 @@ class DeploymentHealth:
         """Whether nothing has ever gone wrong."""
         return not self._breakers and not self.limited
 
+    def measured(self, first_s: float, whole_s: float, tokens: int, now: float, *, stream: bool) -> None:
+        """An answer of `tokens` began after `first_s` and took `whole_s`."""
+        self.latency.add(first_s, now)
+        (self.first_content if stream else self.whole_answer).add(first_s)
+        said_s = whole_s - first_s if stream else whole_s
+        if tokens > 1 and said_s > 0:
+            self.throughput.add(tokens / said_s)
+
     def open_until(self, now: float) -> Hold | None:
         """The breaker that holds it the longest."""
         held: Hold | None = None

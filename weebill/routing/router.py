@@ -56,6 +56,11 @@ class Router:
         self._shared = Shared(settings, self.health, RetryBudget(settings.retry_share, settings.retry_floor_per_s), rng)
         self._says_nothing = self._nothing_said()
 
+    @property
+    def deadline_s(self) -> float:
+        """The longest that a request may take until its answer begins."""
+        return self._settings.deadline_s
+
     def follow(self, directory: Directory) -> None:
         """Go by other names and deployments: an engine has come or gone."""
         self.directory = directory

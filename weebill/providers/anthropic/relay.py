@@ -133,6 +133,11 @@ class AnthropicRelayStream:
         generated = max(usage.completion_tokens, self._events)
         return msgspec.structs.replace(usage, completion_tokens=generated, measured=False)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a piece of content has come, or the end."""
+        return bool(self._events) or self._finished or self._ended
+
     def feed(self, data: bytes) -> bytes:
         """The whole events in `data` and what was left of earlier data."""
         out: list[bytes] = []

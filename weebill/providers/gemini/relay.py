@@ -128,6 +128,11 @@ class GeminiRelayStream:
                 return piece.usage_metadata.usage()
         return estimate(self._call, completion_tokens=self._events)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a candidate has come, or word that there will be none."""
+        return bool(self._open)
+
     def feed(self, data: bytes) -> bytes:
         """The whole events in `data` and what was left of earlier data."""
         return b"".join([self._pass(block) for block in self._splitter.feed(data)])

@@ -69,6 +69,10 @@ class ToolStream:
     def error(self) -> ApiError | None:
         return self._relay.error
 
+    @property
+    def begun(self) -> bool:
+        return self._relay.begun
+
     def feed(self, data: bytes) -> bytes:
         """The rewritten events."""
         return self._rewrite(self._relay.feed(data))

@@ -29,6 +29,18 @@ class _Choice(msgspec.Struct, frozen=True):
     finish_reason: str | None = None
 
 
+class _FirstChoice(msgspec.Struct, frozen=True):
+    """One that may hold the beginning of the answer."""
+
+    delta: dict[str, Raw] | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class _FirstChunk(msgspec.Struct, frozen=True):
+    choices: list[_FirstChoice] | None = None
+
+
 class _Groq(msgspec.Struct, frozen=True):
     usage: UsageReport | None = None
 
@@ -42,6 +54,10 @@ class _Chunk(msgspec.Struct, frozen=True):
     error: ErrorDetail | str | None = None
 
 
+_decode_first = msgspec.json.Decoder(_FirstChunk).decode
+# What says nothing yet: the role, and fields that are there for form's sake.
+_ROLE: Final = "role"
+_EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -49,7 +65,7 @@ _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 class OpenAIStream:
     """A `ByteStream` from OpenAI's dialect to itself."""
 
-    __slots__ = ("_call", "_done", "_events", "_last", "_reported", "_show_usage", "_tail", "error")
+    __slots__ = ("_call", "_done", "_events", "_last", "_reported", "_show_usage", "_tail", "begun", "error")
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -59,6 +75,7 @@ class OpenAIStream:
         self._events = 0
         self._done = False
         self._reported: Usage | None = None
+        self.begun = False
         self.error: ApiError | None = None
 
     @property
@@ -87,6 +104,8 @@ class OpenAIStream:
         if not self._show_usage and data.find(b'"usage":null') >= 0:
             data = data.replace(b',"usage":null', b"")
         self._events += data.count(_END)
+        if not self.begun:
+            self.begun = any(map(_says_something, data[:-2].split(_END)))
         self._last = data[data.rfind(_END, 0, -2) + 2 :] if data.count(_END) > 1 else data
         if (
             data.find(b'"usage":') >= 0
@@ -170,6 +189,20 @@ class OpenAIStream:
 def _unreadable(error: Exception) -> ApiError:
     message = f"The upstream sent an event that cannot be read: {error}."
     return ApiError(502, message, code="upstream_invalid_answer")
+
+
+def _says_something(block: bytes) -> bool:
+    """Whether any of the answer itself is in an event."""
+    try:
+        chunk = _decode_first(event_data(block))
+    except UNREADABLE:
+        return False
+    return any(
+        choice.text
+        or choice.finish_reason is not None
+        or any(name != _ROLE and bytes(value) not in _EMPTY for name, value in (choice.delta or {}).items())
+        for choice in chunk.choices or ()
+    )
 
 
 def _chunk(data: bytes) -> _Chunk | None:

@@ -114,6 +114,11 @@ class ResponsesRelayStream:
         """As reported; else estimated at a token for each piece."""
         return self._reported or estimate(self._call, completion_tokens=self._deltas)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a piece of content has come, or the end."""
+        return bool(self._deltas) or bool(self.response)
+
     def feed(self, data: bytes) -> bytes:
         """The whole events in `data` and what was left of earlier data."""
         return b"".join([self._pass(block) for block in self._splitter.feed(data)])

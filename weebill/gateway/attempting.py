@@ -1,0 +1,118 @@
+"""The attempts of a request: calls what routing says, until one is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from weebill.gateway.failures import upstream_failure
+from weebill.gateway.meter import Meter, Spending
+from weebill.ledger.records import Outcome
+from weebill.routing.attempts import Attempts, Pause, Try
+from weebill.routing.router import Routed
+from weebill.transport.errors import PoolFull, UpstreamError, UpstreamTimeout
+from weebill.transport.exchange import Exchange
+from weebill.wire.errors import ApiError
+
+_OWN_HEADER: Final = b"x-weebill-timeout"
+# What OpenAI's and Anthropic's SDKs say of the time they wait for the next byte.
+_SDK_HEADERS: Final = (b"x-stainless-read-timeout", b"x-stainless-timeout")
+_SDK_SHARE: Final = 0.95  # so that what we answer arrives before the client gives up
+
+Leg = TypeVar("Leg")
+# Calls an upstream until there is something to answer with. Raises ApiError or UpstreamError.
+Open = Callable[[Try, Spending], Awaitable[Leg]]
+
+log = logging.getLogger(__name__)
+
+
+def deadline_of(exchange: Exchange, longest_s: float) -> float:
+    """When the client wants its answer to have begun, of `time.monotonic()`. Raises ApiError 400 for no number."""
+    said = exchange.header(_OWN_HEADER)
+    if said is not None:
+        seconds = _seconds(said)
+        if seconds is None:
+            message = "X-Weebill-Timeout must be a number of seconds greater than 0."
+            raise ApiError(400, message, code="invalid_value", param="x-weebill-timeout")
+        return exchange.started_at + min(seconds, longest_s)
+    for name in _SDK_HEADERS:
+        said = exchange.header(name)
+        seconds = None if said is None else _seconds(said)
+        if seconds is not None:
+            return exchange.started_at + min(seconds * _SDK_SHARE, longest_s)
+    return exchange.started_at + longest_s
+
+
+async def first_answered(routed: Routed, exchange: Exchange, meter: Meter, open_leg: Open[Leg]) -> Leg:
+    """What the first attempt that is answered gives; nothing has been sent to the client by then.
+
+    Raises ApiError: what the client is to be told when none was.
+    """
+    attempts = routed.attempts
+    blame: Outcome | None = None
+    while (step := attempts.next(time.monotonic())) is not None:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            continue
+        meter.begin(step.deployment)
+        try:
+            leg = await _opened(step, meter, open_leg)
+        except (ApiError, UpstreamError) as failure:
+            _failed(attempts, meter, failure)
+            blame = blame or meter.blame
+        except BaseException:
+            attempts.cancelled()
+            raise
+        else:
+            meter.route = attempts.trace(routed.policy, time.monotonic())
+            return leg
+    meter.blame = blame or "upstream_error"
+    tell(routed, exchange, meter, "none")
+    raise attempts.error()
+
+
+def tell(routed: Routed, exchange: Exchange, meter: Meter, answered: str) -> None:
+    """Note who was tried, in the record and in the log, where there were several."""
+    attempts = routed.attempts
+    meter.route = attempts.trace(routed.policy, time.monotonic())
+    if len(attempts.log) > 1:
+        meter.attempts = attempts.summary()
+        log.info(
+            "several attempts",
+            extra={
+                "request": exchange.request_id, "tried": meter.attempts, "answered": answered, "policy": routed.policy
+            },
+        )  # fmt: skip
+
+
+async def _opened(step: Try, meter: Spending, open_leg: Open[Leg]) -> Leg:
+    upstream = step.deployment.upstream
+    if upstream is None or step.patience_s >= upstream.patience_s:
+        return await open_leg(step, meter)
+    try:
+        async with asyncio.timeout(step.patience_s) as limit:
+            return await open_leg(step, meter)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise UpstreamTimeout("first_byte") from None
+
+
+def _failed(attempts: Attempts, meter: Meter, failure: ApiError | UpstreamError) -> None:
+    """Tell routing."""
+    sent = meter.sent and not isinstance(failure, PoolFull)
+    status = meter.status if meter.status >= 400 else 0
+    if isinstance(failure, UpstreamError):
+        failure, meter.blame = upstream_failure(failure, meter.upstream)
+    attempts.failed(failure, time.monotonic(), status=status, sent=sent)
+
+
+def _seconds(value: bytes) -> float | None:
+    try:
+        seconds = float(value)
+    except ValueError:
+        return None
+    return seconds if 0 < seconds < float("inf") else None

@@ -1,0 +1,69 @@
+"""What an attempt at an upstream gives: a whole answer, or a stream that has begun."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from weebill.gateway.meter import Spending
+from weebill.providers.base import Answer, AnswerCollector, ByteStream
+from weebill.routing.deployments import Upstream
+from weebill.transport.client import Response
+
+_MAX_HELD_BYTES: Final = 65_536  # of a stream that goes on without content
+
+
+@dataclass(slots=True)
+class Whole:
+    """A complete answer."""
+
+    upstream: Upstream
+    response: Response
+    answer: Answer
+
+
+@dataclass(slots=True)
+class Begun:
+    """A stream up to its first content, none of which has been sent: `held` is for the client.
+
+    The rest is in `chunks`; None if it is over.
+    """
+
+    upstream: Upstream
+    response: Response
+    stream: ByteStream
+    held: bytes
+    chunks: AsyncIterator[bytes] | None = None
+
+
+Leg = Whole | Begun
+
+
+async def begun(upstream: Upstream, response: Response, stream: ByteStream, spending: Spending) -> Begun:
+    """A stream's beginning, held back so that it can still be another's. Raises ApiError or UpstreamError."""
+    spending.usage = lambda: stream.usage
+    chunks = response.chunks()
+    held = b""
+    async for data in chunks:
+        held += stream.feed(data)
+        if stream.error is not None and not stream.begun:
+            raise stream.error
+        if stream.begun or len(held) > _MAX_HELD_BYTES:
+            spending.first_byte_at = time.monotonic()
+            return Begun(upstream, response, stream, held, chunks)
+    held += stream.finish()
+    spending.first_byte_at = time.monotonic()
+    return Begun(upstream, response, stream, held)
+
+
+async def collected(response: Response, collector: AnswerCollector, spending: Spending) -> Answer:
+    """A complete answer out of a stream. Raises ApiError or UpstreamError."""
+    spending.usage = lambda: collector.usage
+    async for data in response.chunks():
+        spending.first_byte_at = spending.first_byte_at or time.monotonic()
+        collector.feed(data)
+        if collector.error is not None:
+            raise collector.error
+    return collector.finish()
