@@ -128,7 +128,35 @@ def test_a_name_that_is_also_pinned_puts_that_provider_first() -> None:
     }
     directory = Directory(Settings(local=LocalSettings(models=()), providers=providers), (), 0, catalogue)
     found = [(each.deployment.key, each.tier) for each in directory.route("zeta/big").candidates]
-    assert found == [("zeta/big", 0), ("acme/big-at-acme", 1)]
+    assert found == [("zeta/big", 3), ("acme/big-at-acme", 4)]
+
+
+def test_an_upstreams_own_name_is_first_of_those_who_use_it() -> None:
+    catalogue = Catalogue.of(
+        CATALOGUE.providers.values(),
+        [
+            Model(
+                id="maker/big", name="Big", author="maker",
+                offers=(
+                    Offer(provider="acme", name="big"), Offer(provider="acme", name="big-2024"),
+                    Offer(provider="zeta", name="maker-big"),
+                ),
+            )
+        ],
+    )  # fmt: skip
+    providers = {
+        name: ProviderSettings(base_url=f"https://{name}.test/v1", api_key="k", models=models)
+        for name, models in (("acme", ()), ("zeta", ()), ("own", ("big", "big-2024")))
+    }
+    directory = Directory(Settings(local=LocalSettings(models=()), providers=providers), (), 0, catalogue)
+
+    def shown(name: str) -> list[tuple[str, int]]:
+        return [(each.deployment.key, each.tier) for each in directory.route(name).candidates]
+
+    # A provider's other versions of a model are asked for by their own names.
+    assert shown("maker/big") == [("acme/big", 0), ("zeta/maker-big", 0)]
+    assert shown("big") == [("acme/big", 0), ("own/big", 0), ("zeta/maker-big", 1)]
+    assert shown("big-2024") == [("acme/big-2024", 0), ("own/big-2024", 0), ("zeta/maker-big", 1)]
 
 
 @pytest.mark.parametrize(

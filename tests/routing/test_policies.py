@@ -72,8 +72,12 @@ def test_without_any_price_all_are_equal() -> None:
     assert all(share(counted, name) == pytest.approx(0.25, abs=0.03) for name in "abcd")
 
 
-def test_what_is_free_comes_first() -> None:
-    assert firsts(route(deployment("a", price=priced(0)), deployment("b", price=priced(1))), "price")["b"] < 5
+def test_what_is_free_here_comes_first_and_elsewhere_is_typical() -> None:
+    local, free, paid = deployment("a", price=priced(0), local=True), deployment("b", price=priced(0)), priced(1)
+    assert set(firsts(route(local, deployment("c", price=paid)), "price")) == {"a"}
+    assert share(firsts(route(free, deployment("c", price=paid)), "price"), "b") == pytest.approx(0.5, abs=0.03)
+    strict = Wanted(sort="price")
+    assert set(firsts(route(free, deployment("c", price=paid)), "price", wanted=strict)) == {"b"}
 
 
 def test_the_less_busy_of_two() -> None:

@@ -1,8 +1,9 @@
 """Which names exist and which deployments serve them, worked out once for each configuration.
 
-A name is the catalogue's (`openai/gpt-4o-mini`) or an upstream's own (`gpt-4o-mini`), for all who serve that model;
-one pinned to its provider (`acme/gpt-4o-mini`); or an alias (`mini`) for one or several of these. A name that is both
-the catalogue's and pinned is the catalogue's, but the provider that it names comes before all others.
+A name is the catalogue's (`openai/gpt-4o-mini`), for one deployment of each provider that serves that model; an
+upstream's own (`gpt-4o-mini`), for those who call it so and then all others who serve it; one pinned to its provider
+(`acme/gpt-4o-mini`); or an alias (`mini`) for one or several of these. A name that is both the catalogue's and pinned
+is the catalogue's, but the provider that it names comes before all others.
 """
 
 from __future__ import annotations
@@ -110,20 +111,23 @@ class Directory:
 
     def _name(self, found: Sequence[Deployment]) -> None:
         """Give deployments all the names under which they can be asked for, aliases aside."""
-        serving: dict[str, list[Deployment]] = {}
+        of_model: dict[str, list[Deployment]] = {}
+        of_name: dict[str, list[Deployment]] = {}
         for deployment in found:
-            canonical = deployment.facts.canonical
-            for name in {canonical, deployment.model} - {""}:
-                serving.setdefault(name, []).append(deployment)
+            of_name.setdefault(deployment.model, []).append(deployment)
+            if deployment.facts.canonical:
+                of_model.setdefault(deployment.facts.canonical, []).append(deployment)
         pinned = {deployment.key: deployment for deployment in found}
-        for name, each in serving.items():
-            # Under an upstream's own name, others serve the same model; another model of that name is not meant.
-            canonical = each[0].facts.canonical
-            same = [one for one in each if one.facts.canonical in ("", canonical)]
-            same += [one for one in serving.get(canonical, ()) if one not in same]
-            self._routes[name] = Route(name, _candidates(same, pinned.get(name)))
+        for name, serving in of_model.items():
+            self._routes[name] = Route(name, _ranked(_one_each(serving, [pinned[name]] if name in pinned else [])))
+        for name, known in of_name.items():
+            if name not in self._routes:
+                # Another model that somebody else calls the same is not meant.
+                canonical = known[0].facts.canonical
+                same = [each for each in known if each.facts.canonical in ("", canonical)]
+                self._routes[name] = Route(name, _ranked(_one_each(of_model.get(canonical, ()), same)))
         for name, deployment in pinned.items():
-            self._routes.setdefault(name, Route(name, _candidates([deployment])))
+            self._routes.setdefault(name, Route(name, _ranked([[deployment]])))
 
     def _show(self, deployment: Deployment, model: Model | None, offer: Offer | None, created: int) -> None:
         shown = deployment.model if model is None else model.id
@@ -180,13 +184,25 @@ class Directory:
         return Route(name, route.candidates, route.policy, (*route.preferences, preferences))
 
 
-def _candidates(found: Sequence[Deployment], first: Deployment | None = None) -> tuple[Candidate, ...]:
-    """Those with the tiers and weights of their providers; one of them may come before all others."""
-    later = 0 if first is None else 1
-    return tuple(
-        Candidate(each, each.facts.weight, 0 if each is first else each.facts.tier + later)
-        for each in sorted(found, key=lambda each: each is not first)
-    )
+def _one_each(serving: Iterable[Deployment], first: Sequence[Deployment]) -> list[Sequence[Deployment]]:
+    """Those that come `first`, then one of each other provider: the first that it has of the model."""
+    providers = {each.provider for each in first}
+    others: list[Deployment] = []
+    for each in serving:
+        if each.provider not in providers:
+            providers.add(each.provider)
+            others.append(each)
+    return [group for group in (first, others) if group]
+
+
+def _ranked(groups: Iterable[Sequence[Deployment]]) -> tuple[Candidate, ...]:
+    """Group after group, each with the tiers and weights of its providers."""
+    candidates: list[Candidate] = []
+    tier = 0
+    for group in groups:
+        candidates += (Candidate(each, each.facts.weight, tier + each.facts.tier) for each in group)
+        tier = 1 + max(each.tier for each in candidates)
+    return tuple(candidates)
 
 
 def _in_turn(name: str, routes: Sequence[Route]) -> Route:

@@ -35,8 +35,16 @@ def weighted(
 def price(
     candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
 ) -> list[float]:
-    """First with a chance in inverse proportion to the square of its price: half the price, four times the chance."""
-    prices = prices_of(candidates)
+    """First with a chance in inverse proportion to the square of its price: half the price, four times the chance.
+
+    What is free elsewhere than on this machine is so within narrow limits: it is taken to be typical.
+    """
+    prices = _or_median(
+        [
+            cost or (_CHEAPEST if candidate.deployment.facts.local else None)
+            for candidate, cost in zip(candidates, prices_of(candidates), strict=True)
+        ]
+    )
     return [
         _drawn(draw, candidate.weight * _well(health, now) / (cost * cost))
         for candidate, health, cost, draw in zip(candidates, healths, prices, draws, strict=True)
@@ -84,8 +92,8 @@ def throughput(
 def lowest_price(
     candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
 ) -> list[float]:
-    """The cheapest, and no balance."""
-    return prices_of(candidates)
+    """The cheapest, and no balance; one without a known price is taken to be typical."""
+    return _or_median(prices_of(candidates))
 
 
 def lowest_latency(
@@ -111,13 +119,10 @@ SORTS: Final[Mapping[Sort, Score]] = {
 NEEDS_EXPLORING: Final[frozenset[Policy]] = frozenset({"price", "latency", "throughput"})
 
 
-def prices_of(candidates: Sequence[Candidate]) -> list[float]:
-    """To compare candidates by, at three tokens read for each that is said; one without a known price is typical."""
+def prices_of(candidates: Sequence[Candidate]) -> list[float | None]:
+    """To compare candidates by, at three tokens read for each that is said; None where no price is known."""
     known = [each.deployment.facts.price for each in candidates]
-    return [
-        max(_CHEAPEST, each)
-        for each in _or_median([None if one is None else float(_READ * one.input + one.output) for one in known])
-    ]
+    return [None if one is None else float(_READ * one.input + one.output) for one in known]
 
 
 def _drawn(draw: float, weight: float) -> float:
