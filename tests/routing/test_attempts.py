@@ -14,6 +14,7 @@ from weebill.providers.failures import FailureKind, classify
 from weebill.routing.attempts import Attempts, Pause, Shared, Try
 from weebill.routing.budget import RetryBudget
 from weebill.routing.candidates import Candidate
+from weebill.routing.credentials import Credential
 from weebill.routing.decisions import DECISIONS
 from weebill.routing.deployments import Deployment
 from weebill.routing.health import Health
@@ -203,7 +204,33 @@ def test_what_was_not_sent_is_nobodys_fault() -> None:
     step = it.next(0)
     assert isinstance(step, Try)
     assert step.deployment is B
-    assert it._shared.health.of(A).quiet
+    assert not list(it._shared.health.of(A).breakers())
+
+
+def test_a_deployment_whose_breaker_has_opened_meanwhile_is_not_asked_again() -> None:
+    it = attempts(A, B)
+    assert isinstance(it.next(0), Try)
+    for _ in range(RoutingSettings().breaker.failures):
+        assert run(Attempts([Choice(Candidate(A), 0.0)], it._shared, 0.0, 60.0), "server", "server")
+    it.failed(error("server"), 1, status=500)
+    step = it.next(1)
+    assert isinstance(step, Try)
+    assert step.deployment is B
+
+
+def test_a_trial_takes_no_longer_than_an_answer_would() -> None:
+    it = attempts(A, B)
+    health = it._shared.health
+    for _ in range(20):
+        health.of(A).whole_answer.add(2.0)
+    for now in range(5):
+        health.begin(A, now)
+        health.failed(A, Credential("", b""), "network", now, now)
+    hold = health.hold(A, 4)
+    assert hold is not None
+    step = it.next(hold.until)
+    assert isinstance(step, Try)
+    assert step.patience_s == 3.0
 
 
 def test_a_second_leg_starts_where_nineteen_of_twenty_have_begun() -> None:

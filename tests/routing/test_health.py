@@ -134,10 +134,72 @@ def test_what_began_before_it_opened_tells_nothing() -> None:
     assert at.hold(ACME, 4) == before
 
 
+def test_only_a_trial_keeps_it_open_for_longer() -> None:
+    at = health()
+    for now in (1, 2, 3):
+        fail(at, ACME, "server", now)
+    before = at.hold(ACME, 3)
+    for _ in range(9):
+        fail(at, ACME, "server", 4)  # for want of others
+    assert at.hold(ACME, 4) == before
+
+
+def test_a_trial_that_fails_otherwise_has_failed() -> None:
+    at = health()
+    for now in (1, 2, 3):
+        fail(at, ACME, "network", now)
+    fail(at, ACME, "server", 9)
+    hold = at.hold(ACME, 9)
+    assert hold is not None
+    assert 9 + 8 <= hold.until <= 9 + 8 * 1.2
+
+
+def test_what_is_back_is_trusted_little_by_little() -> None:
+    at = health()
+    for now in (1, 2, 3):
+        fail(at, ACME, "server", now)
+    assert at.of(ACME).warmth(3) == 1.0
+    succeed(at, ACME, 20)
+    assert [at.of(ACME).warmth(20 + passed) for passed in (0, 2.5, 5, 10, 99)] == [0, 0.25, 0.5, 1, 1]
+
+
+def answers(at: Health, it: Deployment, seconds: float) -> None:
+    """As many as it takes to know what is usual."""
+    for _ in range(20):
+        at.of(it).whole_answer.add(seconds)
+
+
+def test_silence_is_noticed_before_anything_times_out() -> None:
+    at = health()
+    answers(at, ACME, 2.0)
+    for now in (10, 10.5, 11):
+        at.begin(ACME, now)
+    assert at.hold(ACME, 13.0) is None
+    hold = at.hold(ACME, 13.1)
+    assert hold is not None
+    assert (hold.why, hold.until) == ("silent", 11 + 4)
+    assert at.hold(ACME, 15) is None  # one may try
+    at.begin(ACME, 15)
+    assert at.hold(ACME, 15) is not None
+    at.succeeded(ACME, 15, 16)
+    assert at.hold(ACME, 16) is None
+
+
+def test_silence_says_nothing_while_little_is_known_or_little_was_asked() -> None:
+    at, two = health(), deployment("two")
+    answers(at, two, 2.0)
+    for now in (0, 0, 0):
+        at.begin(ACME, now)
+    for now in (0, 0):
+        at.begin(two, now)
+    assert at.hold(ACME, 99) is None
+    assert at.hold(two, 99) is None
+
+
 def test_a_trial_that_nobody_reports_on_is_given_to_another() -> None:
     breaker = Breaker(SETTINGS)
     for now in (1, 2, 3):
-        breaker.failed(now, now, 0, Random(1))
+        breaker.failed(now, 0, Random(1))
     breaker.begin(10)
     assert 10 < breaker.until() < 60
 
@@ -151,7 +213,8 @@ def test_a_breaker_is_never_open_for_longer_than_its_bound(steps: list[tuple[flo
             breaker.succeeded(now)
             assert breaker.state(now) == "closed"
         else:
-            breaker.failed(now, now, 0, Random(1))
+            breaker.tried(now, now, Random(1))
+            breaker.failed(now, 0, Random(1))
         assert breaker.remaining(now) <= 16 * 1.2
 
 

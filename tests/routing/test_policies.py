@@ -108,6 +108,14 @@ def test_the_faster_of_two_unless_it_is_busy() -> None:
     assert set(firsts(route(a, b), "latency", health)) == {"b"}
 
 
+@pytest.mark.parametrize("policy", ["price", "weighted"])
+def test_who_is_just_back_gets_less(policy: Policy) -> None:
+    health = Health(RoutingSettings().breaker, Random(1))
+    a, b = deployment("a"), deployment("b")
+    health.of(a).back_at = 100.0 - 2.5
+    assert share(firsts(route(a, b), policy, health), "a") == pytest.approx(0.2, abs=0.03)
+
+
 def test_who_says_the_most_a_second() -> None:
     health = Health(RoutingSettings().breaker, Random(1))
     a, b = deployment("a"), deployment("b")

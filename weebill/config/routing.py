@@ -80,7 +80,8 @@ class BreakerSettings(Section, frozen=True, kw_only=True):
     """`[routing.breaker]`: when a deployment that fails is left alone, and for how long.
 
     It opens after `failures` in a row, or at `error_share` of at least `min_requests` within some `window_s`.
-    It stays open for `open_s`, and twice as long after each trial that fails, up to `max_open_s`.
+    It stays open for `open_s`, and twice as long after each trial that fails, up to `max_open_s`. Once it is closed,
+    its deployment gets back to its share over `slow_start_s`.
     """
 
     failures: PositiveInt = 5
@@ -88,7 +89,8 @@ class BreakerSettings(Section, frozen=True, kw_only=True):
     min_requests: PositiveInt = 20
     window_s: PositiveSeconds = 10.0
     open_s: PositiveSeconds = 5.0
-    max_open_s: PositiveSeconds = 60.0
+    max_open_s: PositiveSeconds = 30.0
+    slow_start_s: PositiveSeconds = 10.0
 
 
 class RoutingSettings(Section, frozen=True, kw_only=True):

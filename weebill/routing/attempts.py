@@ -111,10 +111,10 @@ class Attempts:
         self._tries += 1
         self._begun = now
         self._under_way = True
-        shared.health.begin(choice.candidate.deployment, now)
-        left = self._deadline - now
-        # Who else may be asked must have time to answer.
-        return Try(choice.candidate.deployment, credential, left / 2 if self._others() else left)
+        deployment = choice.candidate.deployment
+        patience = self._patience(deployment, now)
+        shared.health.begin(deployment, now)
+        return Try(deployment, credential, patience)
 
     def succeeded(self, now: float, first_at: float = 0.0, tokens: int = 0, *, stream: bool = False) -> None:
         """The attempt is answered in full; `first_at` is when its first content came, with `tokens` to the end.
@@ -219,7 +219,8 @@ class Attempts:
         choice = self._choices[self._at]
         if decision.other_key and self._usable(choice, now) is not None:
             return
-        if sent and not cool_s and self._again < decision.again:
+        deployment = choice.candidate.deployment
+        if sent and not cool_s and self._again < decision.again and shared.health.hold(deployment, now) is None:
             pause = shared.settings.backoff_s * shared.rng.uniform(0.5, 1.5)
             if now + pause < self._deadline and choice.hold is None and shared.budget.spend(now):
                 self._again += 1
@@ -255,6 +256,15 @@ class Attempts:
         """Whether another deployment may be asked after this one."""
         following = self._at + 1
         return following < len(self._choices) and self._choices[following].hold is None
+
+    def _patience(self, deployment: Deployment, now: float) -> float:
+        """Who else may be asked must have time to answer, and a trial must not take longer than an answer would."""
+        left = self._deadline - now
+        if not self._others():
+            return left
+        health = self._shared.health.of(deployment)
+        usual = None if health.quiet or not health.on_trial(now) else health.longest_usual()
+        return left / 2 if usual is None else min(left / 2, usual)
 
     def _move_on(self) -> None:
         self._at += 1

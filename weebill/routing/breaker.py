@@ -59,19 +59,30 @@ class Breaker:
         if self._times and now >= self._until:
             self._trial_until = now + _TRIAL_S
 
-    def succeeded(self, begun: float) -> None:
-        """A request that began at `begun` has succeeded; one from before it opened tells nothing new."""
-        self._in_a_row = 0
-        if self._times and begun >= self._opened_at:
-            self.close()
+    def succeeded(self, begun: float) -> bool:
+        """A request that began at `begun` has succeeded; one from before it opened tells nothing new.
 
-    def failed(self, begun: float, now: float, successes: int, rng: Random) -> None:
+        Returns whether that closed it.
+        """
+        self._in_a_row = 0
+        if not self._times or begun < self._opened_at:
+            return False
+        self.close()
+        return True
+
+    def tried(self, begun: float, now: float, rng: Random) -> None:
+        """A request has failed, in whatever way: if it was the trial, this stays open, for longer.
+
+        What was sent before it opened, or while it was for want of others, says nothing of that.
+        """
+        if self._times and begun >= self._until:
+            self._open(now, rng)
+
+    def failed(self, now: float, successes: int, rng: Random) -> None:
         """A request has failed so; `successes` are those of the deployment lately."""
         self._failures.add(now)
         self._in_a_row += 1
         if self._times:
-            if begun >= self._opened_at:
-                self._open(now, rng)
             return
         settings = self._settings
         bad = self._failures.count(now)

@@ -21,6 +21,9 @@ from weebill.routing.figures import PeakEwma, Samples, Window
 # The kinds of failure that open a breaker: each has one of its own.
 BREAKING: Final[frozenset[FailureKind]] = frozenset({"network", "timeout", "overloaded", "server", "invalid_answer"})
 _SHARES: Final[dict[Percentile, float]] = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99}
+_MIN_SAMPLES: Final = 20
+_MIN_SILENCE_S: Final = 1.0
+_UNUSUAL: Final = 1.5  # times as long as the longest of the last answers
 _MAX_SOURCES: Final = 256
 _MAX_FACTS: Final = 4096
 
@@ -57,13 +60,17 @@ class DeploymentHealth:
     """One deployment's figures and breakers."""
 
     __slots__ = (
-        "_breakers", "_settings", "first_content", "in_flight", "latency", "limited", "successes", "throughput",
-        "whole_answer",
+        "_breakers", "_sent_at", "_settings", "_unheard", "_unheard_since", "back_at", "first_content", "in_flight",
+        "latency", "limited", "successes", "throughput", "whole_answer",
     )  # fmt: skip
 
     def __init__(self, settings: BreakerSettings) -> None:
         self._settings = settings
         self._breakers: dict[FailureKind, Breaker] = {}
+        self._unheard = 0  # requests that were sent since it last gave a sign of life
+        self._unheard_since = 0.0  # when the first of them was
+        self._sent_at = 0.0  # when the last of them was
+        self.back_at = 0.0  # when a breaker last closed
         self.in_flight = 0
         self.latency = PeakEwma()
         self.successes = Window(settings.window_s)
@@ -79,8 +86,43 @@ class DeploymentHealth:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing has ever gone wrong."""
-        return not self._breakers and not self.limited
+        """Whether nothing has ever gone wrong, and nothing may be about to."""
+        return not self._breakers and not self.limited and self._unheard < self._settings.failures
+
+    def sent(self, now: float) -> None:
+        """A request is sent."""
+        if not self._unheard:
+            self._unheard_since = now
+        self._unheard += 1
+        self._sent_at = now
+
+    def unsent(self) -> None:
+        """A request will not be answered, through no fault of its own."""
+        self._unheard = max(0, self._unheard - 1)
+
+    def heard(self) -> None:
+        """It has given a sign of life: an answer, the first content of one, or an error."""
+        self._unheard = 0
+
+    def silent(self, now: float) -> bool:
+        """Whether it has been sent several requests and has not answered any for longer than it ever takes.
+
+        It would be long until they time out, and all that is sent there meanwhile would have to wait as well.
+        """
+        if self._unheard < self._settings.failures or now - self._unheard_since < _MIN_SILENCE_S:
+            return False
+        usual = self.longest_usual()
+        return usual is not None and now - self._unheard_since > usual
+
+    def longest_usual(self) -> float | None:
+        """Seconds without an answer that would be most unusual; None while too little is known."""
+        known = [each.percentile(1.0) for each in (self.first_content, self.whole_answer) if len(each) >= _MIN_SAMPLES]
+        longest = max((each for each in known if each is not None), default=None)
+        return None if longest is None else max(_MIN_SILENCE_S, _UNUSUAL * longest)
+
+    def on_trial(self, now: float) -> bool:
+        """Whether a request that is sent now is to find out if it is well again."""
+        return self.silent(now) or (bool(self._breakers) and self.half_open(now))
 
     def measured(self, first_s: float, whole_s: float, tokens: int, now: float, *, stream: bool) -> None:
         """An answer of `tokens` began after `first_s` and took `whole_s`."""
@@ -91,8 +133,10 @@ class DeploymentHealth:
             self.throughput.add(tokens / said_s)
 
     def open_until(self, now: float) -> Hold | None:
-        """The breaker that holds it the longest."""
+        """The breaker that holds it the longest; a silent one is tried now and then."""
         held: Hold | None = None
+        if self._sent_at + self._settings.open_s > now and self.silent(now):
+            held = Hold("silent", self._sent_at + self._settings.open_s)
         for kind, breaker in self._breakers.items():
             until = breaker.until()
             if until > now and (held is None or until > held.until):
@@ -109,6 +153,11 @@ class DeploymentHealth:
             return 0.0
         bad = sum(breaker.failures(now) for breaker in self._breakers.values())
         return bad / (bad + self.successes.count(now)) if bad else 0.0
+
+    def warmth(self, now: float) -> float:
+        """What it can be trusted with since it is back: 0 to 1."""
+        span = self._settings.slow_start_s
+        return 1.0 if not self.back_at or now >= self.back_at + span else (now - self.back_at) / span
 
     def latency_percentile(self, percentile: Percentile) -> float | None:
         """Seconds to the first content; None while not known."""
@@ -170,6 +219,7 @@ class Health:
         """A request is sent; `succeeded`, `failed` or `cancelled` must follow."""
         health = self.of(deployment)
         health.in_flight += 1
+        health.sent(now)
         if not health.quiet:
             for _, breaker in health.breakers():
                 breaker.begin(now)
@@ -179,10 +229,12 @@ class Health:
         """A request that began at `begun` was answered."""
         health = self.of(deployment)
         health.in_flight -= 1
+        health.heard()
         health.successes.add(now)
         if not health.quiet:
             for _, breaker in health.breakers():
-                breaker.succeeded(begun)
+                if breaker.succeeded(begun):
+                    health.back_at = now
 
     def failed(
         self, deployment: Deployment, credential: Credential, kind: FailureKind, begun: float, now: float,
@@ -193,8 +245,11 @@ class Health:
         health.in_flight -= 1
         if kind == "timeout":
             health.latency.add(now - begun, now)
+        health.heard()
         if kind in BREAKING:
-            health.breaker(kind).failed(begun, now, health.successes.count(now), self._rng)
+            for _, breaker in health.breakers():
+                breaker.tried(begun, now, self._rng)
+            health.breaker(kind).failed(now, health.successes.count(now), self._rng)
         else:
             # It does answer, if not as hoped.
             for _, breaker in health.breakers():
@@ -210,6 +265,7 @@ class Health:
         """A request's client went away: nobody's fault."""
         health = self.of(deployment)
         health.in_flight -= 1
+        health.unsent()
         for _, breaker in health.breakers():
             breaker.released()
 

@@ -149,8 +149,8 @@ def _two_choices(costs: list[float], draws: Sequence[float]) -> list[float]:
 
 
 def _well(health: DeploymentHealth, now: float) -> float:
-    """The share of requests that succeed, never quite nothing."""
-    return max(0.01, 1.0 - health.error_share(now))
+    """The share of requests that succeed, less for one that is only just back; never quite nothing."""
+    return max(0.01, (1.0 - health.error_share(now)) * health.warmth(now))
 
 
 def _or_median(values: Sequence[float | None]) -> list[float]:
