@@ -70,7 +70,7 @@ def test_the_table_is_of_all_kinds() -> None:
     [
         ("network", "a . a b"),
         ("server", "a . a b"),
-        ("overloaded", "a . a b"),
+        ("overloaded", "a b"),
         ("timeout", "a b"),
         ("invalid_answer", "a b"),
         ("rate_limited", "a b"),
@@ -89,6 +89,10 @@ def test_what_follows_a_failure(kind: FailureKind, done: str) -> None:
     assert run(it, *expected) == done
     tries = done.replace(" ", "").replace(".", "").replace("!", "")
     assert [each.provider for each in it.log] == list(tries)
+
+
+def test_who_has_too_much_to_do_is_asked_again_where_there_is_no_other() -> None:
+    assert run(attempts(A), "overloaded") == "a . a"
 
 
 def test_one_good_answer_is_enough() -> None:

@@ -66,7 +66,7 @@ def test_a_window_forgets() -> None:
     assert (window.count(9), window.count(15), window.count(26)) == (3, 3, 0)
 
 
-@pytest.mark.parametrize("kind", sorted(BREAKING))
+@pytest.mark.parametrize("kind", sorted(BREAKING - {"overloaded"}))
 def test_it_opens_after_so_many_in_a_row(kind: FailureKind) -> None:
     at = health()
     for now in (1, 2):
@@ -102,6 +102,20 @@ def test_it_opens_where_half_of_many_fail() -> None:
         fail(at, ACME, "server", now / 10)
     assert at.hold(ACME, 0.5) is not None
     assert at.of(ACME).error_share(0.5) == 0.5
+
+
+def test_who_turns_away_what_is_too_much_goes_on_serving_the_rest() -> None:
+    at = health()
+    for now in range(50):
+        fail(at, ACME, "overloaded", now / 10)
+        fail(at, ACME, "overloaded", now / 10)
+        succeed(at, ACME, now / 10)
+    assert at.hold(ACME, 5) is None
+    assert at.of(ACME).error_share(5) == pytest.approx(2 / 3)
+    for _ in range(3 * 4):  # nothing but that
+        assert at.hold(ACME, 5) is None
+        fail(at, ACME, "overloaded", 5)
+    assert at.hold(ACME, 5) is not None
 
 
 def test_one_request_tries_and_decides() -> None:

@@ -89,7 +89,7 @@ class BreakerSettings(Section, frozen=True, kw_only=True):
     min_requests: PositiveInt = 20
     window_s: PositiveSeconds = 10.0
     open_s: PositiveSeconds = 5.0
-    max_open_s: PositiveSeconds = 30.0
+    max_open_s: PositiveSeconds = 15.0
     slow_start_s: PositiveSeconds = 10.0
 
 

@@ -219,15 +219,15 @@ class Attempts:
         choice = self._choices[self._at]
         if decision.other_key and self._usable(choice, now) is not None:
             return
-        deployment = choice.candidate.deployment
-        if sent and not cool_s and self._again < decision.again and shared.health.hold(deployment, now) is None:
+        failed = choice.candidate.deployment
+        again = self._again < decision.again and not (decision.others_first and self._others())
+        if again and sent and not cool_s and shared.health.hold(failed, now) is None:
             pause = shared.settings.backoff_s * shared.rng.uniform(0.5, 1.5)
             if now + pause < self._deadline and choice.hold is None and shared.budget.spend(now):
                 self._again += 1
                 self._pause = pause
                 self._tried.clear()
                 return
-        failed = choice.candidate.deployment
         self._move_on()
         if kind == "context_length":
             self._skip_smaller(failed)

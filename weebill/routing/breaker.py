@@ -11,21 +11,26 @@ from weebill.routing.figures import Window
 State = Literal["closed", "open", "half_open"]
 
 _JITTER: Final = 0.2  # of the time it stays open, so that workers do not all try again at once
+_SHEDDING: Final = 4  # times as many in a row, of one that has too much to do
 _TRIAL_S: Final = 30.0  # after which a trial that nobody has reported on is given to another
 
 
 class Breaker:
     """Closed until too much fails; then open for a while; then half-open: one request tries, and decides.
 
+    `sheds` is for the failures of one that has too much to do. It does what it can, and to take all of that away from
+    it would bury the others next; so only many in a row, with no answer in between, open it.
     `source` is where its being open was learnt, "" for this worker's own experience.
     """
 
     __slots__ = (
-        "_failures", "_in_a_row", "_opened_at", "_settings", "_times", "_trial_until", "_until", "source",
+        "_failures", "_in_a_row", "_opened_at", "_settings", "_sheds", "_times", "_trial_until", "_until",
+        "source",
     )  # fmt: skip
 
-    def __init__(self, settings: BreakerSettings) -> None:
+    def __init__(self, settings: BreakerSettings, *, sheds: bool = False) -> None:
         self._settings = settings
+        self._sheds = sheds
         self._failures = Window(settings.window_s)
         self._in_a_row = 0
         self._opened_at = 0.0
@@ -84,11 +89,16 @@ class Breaker:
         self._in_a_row += 1
         if self._times:
             return
-        settings = self._settings
-        bad = self._failures.count(now)
-        often = bad + successes >= settings.min_requests and bad >= settings.error_share * (bad + successes)
-        if self._in_a_row >= settings.failures or often:
+        if self._in_a_row >= self._settings.failures * (_SHEDDING if self._sheds else 1) or self._often(now, successes):
             self._open(now, rng)
+
+    def _often(self, now: float, successes: int) -> bool:
+        """Whether too large a share of the last requests failed so."""
+        if self._sheds:
+            return False
+        bad = self._failures.count(now)
+        settings = self._settings
+        return bad + successes >= settings.min_requests and bad >= settings.error_share * (bad + successes)
 
     def released(self) -> None:
         """A trial ended without telling anything: its client went away."""

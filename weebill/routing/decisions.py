@@ -13,13 +13,15 @@ Cooling = Literal["", "asked", "always"]
 class Decision(NamedTuple):
     """What follows a failure.
 
-    `again`: how often the same deployment is asked once more, after a pause. `other_key`: whether another of its
-    credentials is asked first. `go_on`: whether the next deployment is asked; if not, the client is told at once.
-    `cool`: whether credential and deployment are left alone for as long as it "asked", or "always" for a while.
+    `again`: how often the same deployment is asked once more, after a pause; with `others_first`, only where no other
+    is well. `other_key`: whether another of its credentials is asked first. `go_on`: whether the next deployment is
+    asked; if not, the client is told at once. `cool`: whether credential and deployment are left alone for as long as
+    it "asked", or "always" for a while.
     """
 
     go_on: bool
     again: int = 0
+    others_first: bool = False
     other_key: bool = False
     cool: Cooling = ""
 
@@ -27,7 +29,8 @@ class Decision(NamedTuple):
 DECISIONS: Final[Mapping[FailureKind, Decision]] = {
     "network": Decision(True, again=1),
     "server": Decision(True, again=1),
-    "overloaded": Decision(True, again=1, cool="asked"),
+    # What it has too much of, it is not given twice.
+    "overloaded": Decision(True, again=1, others_first=True, cool="asked"),
     # It has taken its time already, and whatever it was asked was paid for.
     "timeout": Decision(True),
     "invalid_answer": Decision(True),

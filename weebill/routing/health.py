@@ -171,7 +171,7 @@ class DeploymentHealth:
         """That of a kind of failure; there are as many as kinds that have occurred."""
         found = self._breakers.get(kind)
         if found is None:
-            found = self._breakers[kind] = Breaker(self._settings)
+            found = self._breakers[kind] = Breaker(self._settings, sheds=kind == "overloaded")
         return found
 
     def breakers(self) -> Iterable[tuple[FailureKind, Breaker]]:
