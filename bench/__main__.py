@@ -1,5 +1,5 @@
 """`python -m bench`: measure and report; `python -m bench soak`: a long steady load;
-`python -m bench translation`: what translating costs."""
+`python -m bench translation`: what translating costs; `python -m bench routing`: failures, in virtual time."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ from bench.plot import draw, draw_soak
 from bench.proc import BenchError, busy_share
 from bench.results import Run, total
 from bench.rows import notes_of, rows_of
+from bench.simulation.report import draw_routing, routing_table
+from bench.simulation.run import RUNS, run_all
 from bench.soak import Moment, is_flat, soak, soak_table
 from bench.translated import measure_translated, translated_table
 from bench.translation import PAIRS, draw_translation, measure_translation, translation_table
@@ -149,6 +151,25 @@ def translated_command(
     out.mkdir(parents=True, exist_ok=True)
     (out / "translated.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
     _publish(console, out, ("translated.json",), publish)
+
+
+@app.command("routing")
+def routing_command(
+    seed: Annotated[int, typer.Option(help="Of arrivals, work and chance.")] = 1,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = _RESULTS,
+    publish: Annotated[bool, typer.Option("--publish", help="Copy the results into the documentation.")] = False,
+) -> None:
+    """Routing under failures, in virtual time: Weebill's policies beside round-robin and LiteLLM's default."""
+    console = _console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with _stopping_in_order(console), Progress(*columns, console=console) as progress:
+        task = progress.add_task("simulated runs", total=RUNS)
+        outcomes = run_all(seed, lambda: progress.advance(task))
+    console.print(routing_table(outcomes))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "routing.json").write_bytes(msgspec.json.format(msgspec.json.encode(outcomes), indent=1))
+    draw_routing(outcomes, out / "routing.png")
+    _publish(console, out, ("routing.json", "routing.png"), publish)
 
 
 def _console() -> Console:

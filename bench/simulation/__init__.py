@@ -1,0 +1,1 @@
+"""Routing under failures, in virtual time: the real routing core beside plain policies, reproducible from a seed."""
