@@ -14,7 +14,7 @@ from weebill.apis.chat.api import CHAT
 from weebill.catalog.load import Catalogue
 from weebill.config.routing import Policy, RoutingSettings
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
-from weebill.routing.attempts import Pause, Try
+from weebill.routing.attempts import Pause
 from weebill.routing.directory import Directory
 from weebill.routing.figures import Window
 from weebill.routing.router import Asked, Router
@@ -158,23 +158,15 @@ class Weebill:
             if isinstance(step, Pause):
                 yield step.seconds
                 continue
-            answer = yield from self._attempt(step, request)
+            deployment, credential, patience_s = step
+            assert deployment.upstream is not None
+            key = deployment.upstream.credentials.index(credential)
+            answer = yield from self._call(deployment.provider, request, patience_s, key)
             if answer.error is None:
-                attempts.succeeded(clock.now)
+                attempts.succeeded(clock.now, clock.now)
                 return True
             attempts.failed(answer.error, clock.now, status=answer.status)
         return False
-
-    def _attempt(self, step: Try, request: Request) -> Steps[Answer]:
-        deployment, credential, patience_s = step
-        assert deployment.upstream is not None
-        key = deployment.upstream.credentials.index(credential)
-        answer = yield from self._call(deployment.provider, request, patience_s, key)
-        if answer.error is None:
-            health = self._router.health.of(deployment)
-            health.latency.add(answer.after_s, self._clock.now)
-            health.whole_answer.add(answer.after_s)
-        return answer
 
 
 def _weebill(policy: Policy | None) -> Make:

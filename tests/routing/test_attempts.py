@@ -222,6 +222,19 @@ def test_a_deployment_whose_breaker_has_opened_meanwhile_is_not_asked_again() ->
     assert step.deployment is B
 
 
+def test_who_has_begun_to_answer_is_not_silent() -> None:
+    it = attempts(A, B)
+    health = it._shared.health
+    for _ in range(20):
+        health.of(A).first_content.add(1.0)
+    assert isinstance(it.next(0), Try)
+    for _ in range(9):
+        health.begin(A, 0)
+    assert health.hold(A, 3) is not None
+    it.answering()
+    assert health.hold(A, 3) is None
+
+
 def test_a_trial_takes_no_longer_than_an_answer_would() -> None:
     it = attempts(A, B)
     health = it._shared.health

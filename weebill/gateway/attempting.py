@@ -67,6 +67,7 @@ async def first_answered(routed: Routed, exchange: Exchange, meter: Meter, open_
             attempts.cancelled()
             raise
         else:
+            attempts.answering()
             meter.route = attempts.trace(routed.policy, time.monotonic())
             return leg
     meter.blame = blame or "upstream_error"

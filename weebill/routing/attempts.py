@@ -116,6 +116,10 @@ class Attempts:
         shared.health.begin(deployment, now)
         return Try(deployment, credential, patience)
 
+    def answering(self) -> None:
+        """The first content of the attempt's answer is there."""
+        self._shared.health.of(self.deployment).heard()
+
     def succeeded(self, now: float, first_at: float = 0.0, tokens: int = 0, *, stream: bool = False) -> None:
         """The attempt is answered in full; `first_at` is when its first content came, with `tokens` to the end.
 
