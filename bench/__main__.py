@@ -1,5 +1,6 @@
 """`python -m bench`: measure and report; `python -m bench soak`: a long steady load;
-`python -m bench translation`: what translating costs; `python -m bench routing`: failures, in virtual time."""
+`python -m bench translation`: what translating costs; `python -m bench routing`: failures, in virtual time;
+`python -m bench failover`: failures, live."""
 
 from __future__ import annotations
 
@@ -27,6 +28,8 @@ import weebill
 from bench import measure, report
 from bench.contenders import STARTERS
 from bench.engine import measure_engine
+from bench.failover.report import failover_table, figures
+from bench.failover.run import Plan, failover
 from bench.plot import draw, draw_soak
 from bench.proc import BenchError, busy_share
 from bench.results import Run, total
@@ -170,6 +173,39 @@ def routing_command(
     (out / "routing.json").write_bytes(msgspec.json.format(msgspec.json.encode(outcomes), indent=1))
     draw_routing(outcomes, out / "routing.png")
     _publish(console, out, ("routing.json", "routing.png"), publish)
+
+
+@app.command("failover")
+def failover_command(
+    requests: Annotated[int, typer.Option(min=100, help="How many, half of them streams.")] = 20_000,
+    rate: Annotated[float, typer.Option(min=1, help="So many a second.")] = 150.0,
+    breaker: Annotated[
+        bool, typer.Option(help="Without, the failing provider gets its share all the time, and all is made good.")
+    ] = True,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = _RESULTS,
+    publish: Annotated[bool, typer.Option("--publish", help="Copy the results into the documentation.")] = False,
+) -> None:
+    """A real Weebill while one of two providers fails in every way. Exits with 1 if that is noticed."""
+    console = _console()
+    plan = Plan(requests=requests, rate=rate)
+    if not breaker:
+        plan = msgspec.structs.replace(plan, failures=1_000_000)
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with _stopping_in_order(console), Progress(*columns, console=console, auto_refresh=False) as progress:
+        task = progress.add_task("", total=requests)
+        found = failover(
+            plan,
+            lambda over, mode: progress.update(task, completed=over, description=f"one is: {mode}", refresh=True),
+        )
+    console.print(failover_table(found))
+    for fault in found.faults():
+        console.print(f"[red]✗[/red] {escape(fault)}")
+    out.mkdir(parents=True, exist_ok=True)
+    name = "failover.json" if breaker else "failover-without-breaker.json"
+    (out / name).write_bytes(msgspec.json.format(msgspec.json.encode(figures(found)), indent=1))
+    _publish(console, out, (name,), publish)
+    if found.faults():
+        raise typer.Exit(1)
 
 
 def _console() -> Console:
