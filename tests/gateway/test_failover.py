@@ -107,7 +107,7 @@ CUT = send(answer(200, b"{}").replace(b"content-length: 2", b"content-length: 20
     ("script", "tries", "what"),
     [
         (failing(500), 2, "500"),
-        (failing(503), 2, "503"),
+        (failing(503), 1, "503"),  # what it has too much of, it is not given twice
         (send(b"", close=True), 2, "network"),
         (CUT, 2, "network"),
         (GARBAGE, 1, "invalid_answer"),
