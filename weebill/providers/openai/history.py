@@ -7,6 +7,7 @@ for the upstream to judge.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -27,6 +28,7 @@ _NULL: Final = Raw(b"null")
 _CALLS: Final = "tool_calls"
 _ANSWERED: Final = "tool_call_id"
 _MARKS: Final = {name: b'"%b"' % name.encode() for name in _REASONING}
+_ALWAYS: Final = (_MARKS[_DETAILS],)
 _CALL_MARKS: Final = (b'"tool_calls"', b'"tool_call_id"')
 
 _encode: Final = msgspec.json.encode
@@ -51,14 +53,19 @@ def own_chat(messages: Raw, quirks: Quirks) -> Raw:
         return messages
 
 
-def _looked_for(quirks: Quirks) -> list[bytes]:
+def _looked_for(quirks: Quirks) -> Sequence[bytes]:
+    if not quirks.refuse and not quirks.short_call_ids:
+        return _ALWAYS
     marks = [mark for name, mark in _MARKS.items() if name == _DETAILS or name in quirks.refuse]
     return [*marks, *_CALL_MARKS] if quirks.short_call_ids else marks
 
 
-def _has(raw: Raw, names: list[bytes]) -> bool:
+def _has(raw: Raw, names: Sequence[bytes]) -> bool:
     text = bytes(raw)
-    return any(text.find(name) >= 0 for name in names)  # not `in`, which with bytes raises inside
+    for name in names:  # noqa: SIM110 - a generator costs more than what it would look at
+        if text.find(name) >= 0:  # not `in`, which with bytes raises inside
+            return True
+    return False
 
 
 def _own(raw: Raw, quirks: Quirks) -> Raw:
