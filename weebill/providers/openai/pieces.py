@@ -23,7 +23,12 @@ _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
 _decode_message: Final = msgspec.json.Decoder(Message).decode
-has_pieces = _PIECES.search
+_TYPE: Final = b'"type"'
+
+
+def has_pieces(body: bytes) -> bool:
+    """Whether any content in a completion or a chunk is a list; most have nothing with a type at all."""
+    return body.find(_TYPE) >= 0 and _PIECES.search(body) is not None
 
 
 def joined(body: bytes) -> bytes:
