@@ -153,7 +153,7 @@ class Weebill:
         # Each is a conversation of its own.
         body = {"model": MODEL, "messages": [{"role": "user", "content": f"Question {request.number}"}]}
         asked = Asked(CHAT.decode(json.dumps(body).encode(), {}, ""), "key", "", CHAT.conversation)
-        attempts = self._router.route(asked, clock.now, request.deadline).attempts
+        attempts = self._router.route(asked, clock.now, request.deadline)
         while (step := attempts.next(clock.now)) is not None:
             if isinstance(step, Pause):
                 yield step.seconds

@@ -31,7 +31,7 @@ def attempts(
     settings = settings or RoutingSettings()
     health = Health(settings.breaker, Random(1))
     shared = Shared(settings, health, budget or RetryBudget(0.0, 10.0), Random(1))
-    return Attempts([Choice(Candidate(each), 0.0) for each in found], shared, 0.0, 60.0)
+    return Attempts(shared, [Choice(Candidate(each), 0.0) for each in found], 60.0)
 
 
 def error(kind: FailureKind, retry_after: float | None = None) -> ApiError:
@@ -191,7 +191,7 @@ def test_some_a_second_are_free() -> None:
 def test_a_dead_credential_is_not_asked_again() -> None:
     it = attempts(A)
     assert run(it, "credential") == "a !"
-    later = Attempts([Choice(Candidate(A), 0.0)], it._shared, 0.0, 60.0)
+    later = Attempts(it._shared, [Choice(Candidate(A), 0.0)], 60.0)
     assert later.next(1.0) is None
     told = later.error()
     assert (told.status, told.detail.code) == (502, "upstream_credential_refused")
@@ -202,7 +202,7 @@ def test_a_dead_credential_is_not_asked_again() -> None:
 def test_what_was_not_sent_is_nobodys_fault() -> None:
     it = attempts(A, B)
     for now in range(20):
-        assert isinstance(Attempts([Choice(Candidate(A), 0.0)], it._shared, 0.0, 60.0).next(now), Try)
+        assert isinstance(Attempts(it._shared, [Choice(Candidate(A), 0.0)], 60.0).next(now), Try)
     assert isinstance(it.next(0), Try)
     it.failed(error("overloaded"), 0, sent=False)
     step = it.next(0)
@@ -215,7 +215,7 @@ def test_a_deployment_whose_breaker_has_opened_meanwhile_is_not_asked_again() ->
     it = attempts(A, B)
     assert isinstance(it.next(0), Try)
     for _ in range(RoutingSettings().breaker.failures):
-        assert run(Attempts([Choice(Candidate(A), 0.0)], it._shared, 0.0, 60.0), "server", "server")
+        assert run(Attempts(it._shared, [Choice(Candidate(A), 0.0)], 60.0), "server", "server")
     it.failed(error("server"), 1, status=500)
     step = it.next(1)
     assert isinstance(step, Try)

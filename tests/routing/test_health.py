@@ -35,7 +35,7 @@ def fail(
 
 def succeed(at: Health, it: Deployment, now: float) -> None:
     at.begin(it, now)
-    at.succeeded(it, now, now)
+    at.of(it).succeeded(now, now)
 
 
 def test_a_peak_counts_at_once_and_fades() -> None:
@@ -126,7 +126,7 @@ def test_one_request_tries_and_decides() -> None:
     assert at.hold(ACME, 9) is None
     at.begin(ACME, 9)
     assert at.hold(ACME, 9) is not None  # one trial at a time
-    at.cancelled(ACME)
+    at.of(ACME).cancelled()
     assert at.hold(ACME, 9) is None  # it told nothing
     fail(at, ACME, "server", 9)
     hold = at.hold(ACME, 9)
@@ -144,7 +144,7 @@ def test_what_began_before_it_opened_tells_nothing() -> None:
     for now in (1, 2, 3):
         fail(at, ACME, "server", now)
     before = at.hold(ACME, 4)
-    at.succeeded(ACME, 0, 4)
+    at.of(ACME).succeeded(0, 4)
     assert at.hold(ACME, 4) == before
 
 
@@ -195,7 +195,7 @@ def test_silence_is_noticed_before_anything_times_out() -> None:
     assert at.hold(ACME, 15) is None  # one may try
     at.begin(ACME, 15)
     assert at.hold(ACME, 15) is not None
-    at.succeeded(ACME, 15, 16)
+    at.of(ACME).succeeded(15, 16)
     assert at.hold(ACME, 16) is None
 
 

@@ -173,7 +173,7 @@ def test_under_any_failure_no_request_leaves_its_set_or_tries_without_end(
         plan = planned(found, wanted, 0, policy, health, seed)
         if plan is None:
             return
-        attempts = Attempts(plan.choices, shared, now, now + 60.0, seed)
+        attempts = Attempts(shared, plan.choices, now + 60.0, rotation=seed)
         tried: Counter[tuple[str, str]] = Counter()
         again: Counter[str] = Counter()
         while (step := attempts.next(now)) is not None:

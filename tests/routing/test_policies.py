@@ -137,7 +137,7 @@ def test_who_fails_often_gets_less(policy: Policy) -> None:
             if each is b and n % 3 == 0:
                 health.failed(each, b.upstream.credentials[0], "server", 99, 99)
             else:
-                health.succeeded(each, 99, 99)
+                health.of(each).succeeded(99, 99)
     counted = firsts(route(a, b), policy, health)
     assert share(counted, "b") < 0.45
 

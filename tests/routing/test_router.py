@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from random import Random
 
+import msgspec
 import pytest
 
 from tests.routing.deployments import call
@@ -42,9 +44,9 @@ def test_where_there_is_nothing_to_choose_nothing_is_asked(monkeypatch: pytest.M
     at = router()
     monkeypatch.setattr(router_module, "make_plan", None)
     monkeypatch.setattr(router_module, "Needs", None)
-    routed = at.route(asked(model="single"), 0.0, 60.0)
-    assert (routed.plan, routed.policy) == (None, "only")
-    step = routed.attempts.next(0.0)
+    attempts = at.route(asked(model="single"), 0.0, 60.0)
+    assert attempts.policy == "only"
+    step = attempts.next(0.0)
     assert isinstance(step, Try)
     assert (step.deployment.key, step.patience_s) == ("zeta/single", 60.0)
 
@@ -82,41 +84,103 @@ def test_fallbacks_of_the_request_follow() -> None:
 
 
 def first_key(at: Router, one: Asked) -> str:
-    step = at.route(one, 0.0, 60.0).attempts.next(0.0)
+    step = at.route(one, 0.0, 60.0).next(0.0)
     assert isinstance(step, Try)
     return step.credential.id
+
+
+LONG = "Be brief. " * 500
 
 
 def test_keys_are_used_in_turn_or_as_a_conversation_sticks() -> None:
     turning = router(sticky=False)
     assert len({first_key(turning, asked(model="alone")) for _ in range(3)}) == 3
     sticking = router()
-    assert len({first_key(sticking, asked(model="alone")) for _ in range(9)}) == 1
-    others = [asked(model="alone", messages=[{"role": "user", "content": str(n)}]) for n in range(50)]
+    assert len({first_key(sticking, asked(model="alone")) for _ in range(3)}) == 3  # too short for any cache
+    long = {"role": "system", "content": LONG}
+    one = asked(model="alone", messages=[long, {"role": "user", "content": "Hello"}])
+    assert len({first_key(sticking, one) for _ in range(9)}) == 1
+    others = [asked(model="alone", messages=[long, {"role": "user", "content": str(n)}]) for n in range(50)]
     assert len({first_key(sticking, each) for each in others}) == 3
 
 
-@pytest.mark.parametrize("system", [None, "Be brief."])
-def test_a_conversation_stays_where_it_was_as_it_grows(system: str | None) -> None:
+@pytest.mark.parametrize("system", [[], [{"role": "system", "content": LONG}]])
+def test_a_conversation_stays_where_it_was_as_it_grows(system: list[object]) -> None:
     at = router()
-    first = {"role": "user", "content": [{"type": "text", "text": "Hi"}]}
-    messages: list[object] = [*([{"role": "system", "content": system}] if system else []), first]
+    first = {"role": "user", "content": [{"type": "text", "text": "Hi" if system else LONG}]}
+    messages: list[object] = [*system, first]
     places = set()
     for turn in range(10):
         plan = at.plan(asked(messages=messages), 0)
-        places.add(plan.choices[0].candidate.deployment.key)
+        step = at.route(asked(messages=messages), 0.0, 60.0).next(0.0)
+        assert isinstance(step, Try)
+        places |= {plan.choices[0].candidate.deployment.key, step.deployment.key}
         messages += [{"role": "assistant", "content": f"{turn}"}, {"role": "user", "content": f"And {turn}?"}]
     assert len(places) == 1
 
 
+def test_a_first_choice_is_drawn_as_it_would_be_planned() -> None:
+    """Over many requests, whether by lot or by plan."""
+    at = router(policy="weighted", explore=0.0, sticky=False)
+    providers = dict(PROVIDERS) | {"acme": msgspec.structs.replace(PROVIDERS["acme"], weight=3.0)}
+    settings = Settings(local=LocalSettings(models=()), providers=providers)
+    at.follow(Directory(settings, (), 0))
+    drawn: Counter[str] = Counter()
+    planned: Counter[str] = Counter()
+    for _ in range(4000):
+        attempts = at.route(asked(), 0.0, 60.0)
+        drawn[attempts.deployment.provider] += 1
+        planned[at.plan(asked(), 0.0).choices[0].candidate.deployment.provider] += 1
+    assert drawn["acme"] / drawn.total() == pytest.approx(0.75, abs=0.03)
+    assert planned["acme"] / planned.total() == pytest.approx(0.75, abs=0.03)
+
+
+def test_what_is_drawn_and_fails_is_followed_by_all_others() -> None:
+    at = router()
+    for _ in range(20):
+        attempts = at.route(asked(), 0.0, 60.0)
+        first = attempts.next(0.0)
+        assert isinstance(first, Try)
+        assert first.patience_s == 30.0
+        attempts.failed(ApiError(504, "late", code="upstream_timeout"), 1.0)
+        second = attempts.next(1.0)
+        assert isinstance(second, Try)
+        assert {first.deployment.key, second.deployment.key} == {"acme/m", "zeta/m"}
+        attempts.failed(ApiError(504, "late", code="upstream_timeout"), 2.0)
+        assert attempts.next(2.0) is None
+        at.health.settle(1000.0)
+
+
+def test_a_few_of_those_drawn_explore() -> None:
+    at = router(policy="weighted", explore=0.5)
+    providers = dict(PROVIDERS) | {"acme": msgspec.structs.replace(PROVIDERS["acme"], weight=1000.0)}
+    at.follow(Directory(Settings(local=LocalSettings(models=()), providers=providers), (), 0))
+    drawn = Counter(at.route(asked(), 0.0, 60.0).deployment.provider for _ in range(4000))
+    assert drawn["zeta"] / drawn.total() == pytest.approx(0.25, abs=0.03)
+
+
+def test_after_a_failure_it_is_planned_until_all_is_well_again() -> None:
+    at = router()
+    attempts = at.route(asked(provider={"order": ["zeta"]}), 0.0, 60.0)
+    step = attempts.next(0.0)
+    assert isinstance(step, Try)
+    attempts.failed(ApiError(429, "limit", code="rate_limit_exceeded", retry_after=30.0), 0.0, status=429)
+    others = {at.route(asked(), 1.0, 60.0).deployment.key for _ in range(20)}
+    assert step.deployment.key not in others
+    at.health.settle(1.0)
+    assert not at.health.quiet
+    at.health.settle(31.0)
+    assert at.health.quiet
+
+
 def test_loading_anew_keeps_figures_and_revives_credentials() -> None:
     at = router()
-    routed = at.route(asked(model="single"), 0.0, 60.0)
-    assert isinstance(routed.attempts.next(0.0), Try)
-    routed.attempts.failed(ApiError(502, "no", code="upstream_credential_refused"), 0.0, status=401)
-    assert at.route(asked(model="single"), 1.0, 60.0).attempts.next(1.0) is None
+    attempts = at.route(asked(model="single"), 0.0, 60.0)
+    assert isinstance(attempts.next(0.0), Try)
+    attempts.failed(ApiError(502, "no", code="upstream_credential_refused"), 0.0, status=401)
+    assert at.route(asked(model="single"), 1.0, 60.0).next(1.0) is None
     at.configure(RoutingSettings(), at.directory)
-    assert isinstance(at.route(asked(model="single"), 1.0, 60.0).attempts.next(1.0), Try)
+    assert isinstance(at.route(asked(model="single"), 1.0, 60.0).next(1.0), Try)
 
 
 @pytest.mark.parametrize(

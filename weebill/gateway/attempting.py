@@ -12,7 +12,6 @@ from weebill.gateway.failures import upstream_failure
 from weebill.gateway.meter import Meter, Spending
 from weebill.ledger.records import Outcome
 from weebill.routing.attempts import Attempts, Pause, Try
-from weebill.routing.router import Routed
 from weebill.transport.errors import PoolFull, UpstreamError, UpstreamTimeout
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
@@ -20,7 +19,8 @@ from weebill.wire.errors import ApiError
 _OWN_HEADER: Final = b"x-weebill-timeout"
 # What OpenAI's and Anthropic's SDKs say of the time they wait for the next byte. They began to wait before we did, and
 # so will have left by then; it is for leaving time to others that it counts.
-_SDK_HEADERS: Final = (b"x-stainless-read-timeout", b"x-stainless-timeout")
+_SDK_HEADER: Final = b"x-stainless-read-timeout"
+_OTHER_SDK_HEADER: Final = b"x-stainless-timeout"
 
 Leg = TypeVar("Leg")
 # Calls an upstream until there is something to answer with. Raises ApiError or UpstreamError.
@@ -38,28 +38,30 @@ def deadline_of(exchange: Exchange, longest_s: float) -> float:
             message = "X-Weebill-Timeout must be a number of seconds greater than 0."
             raise ApiError(400, message, code="invalid_value", param="x-weebill-timeout")
         return exchange.started_at + min(seconds, longest_s)
-    for name in _SDK_HEADERS:
-        said = exchange.header(name)
-        seconds = None if said is None else _seconds(said)
-        if seconds is not None:
-            return exchange.started_at + min(seconds, longest_s)
+    said = exchange.header(_SDK_HEADER) or exchange.header(_OTHER_SDK_HEADER)
+    seconds = None if said is None else _seconds(said)
+    if seconds is not None and seconds < longest_s:
+        return exchange.started_at + seconds
     return exchange.started_at + longest_s
 
 
-async def first_answered(routed: Routed, exchange: Exchange, meter: Meter, open_leg: Open[Leg]) -> Leg:
+async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, open_leg: Open[Leg]) -> Leg:
     """What the first attempt that is answered gives; nothing has been sent to the client by then.
 
     Raises ApiError: what the client is to be told when none was.
     """
-    attempts = routed.attempts
     blame: Outcome | None = None
     while (step := attempts.next(time.monotonic())) is not None:
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
             continue
-        meter.begin(step.deployment)
+        deployment = step.deployment
+        meter.begin(deployment)
         try:
-            leg = await _opened(step, meter, open_leg)
+            if deployment.upstream is None or step.patience_s >= deployment.upstream.patience_s:
+                leg = await open_leg(step, meter)
+            else:
+                leg = await _within(step, open_leg(step, meter))
         except (ApiError, UpstreamError) as failure:
             _failed(attempts, meter, failure)
             blame = blame or meter.blame
@@ -68,34 +70,30 @@ async def first_answered(routed: Routed, exchange: Exchange, meter: Meter, open_
             raise
         else:
             attempts.answering()
-            meter.route = attempts.trace(routed.policy, time.monotonic())
+            meter.route = attempts.trace(time.monotonic())
             return leg
     meter.blame = blame or "upstream_error"
-    tell(routed, exchange, meter, "none")
+    meter.route = attempts.trace(time.monotonic())
+    tell(attempts, exchange, meter, "none")
     raise attempts.error()
 
 
-def tell(routed: Routed, exchange: Exchange, meter: Meter, answered: str) -> None:
+def tell(attempts: Attempts, exchange: Exchange, meter: Meter, answered: str) -> None:
     """Note who was tried, in the record and in the log, where there were several."""
-    attempts = routed.attempts
-    meter.route = attempts.trace(routed.policy, time.monotonic())
-    if len(attempts.log) > 1:
-        meter.attempts = attempts.summary()
-        log.info(
-            "several attempts",
-            extra={
-                "request": exchange.request_id, "tried": meter.attempts, "answered": answered, "policy": routed.policy
-            },
-        )  # fmt: skip
+    if len(attempts.log) < 2:
+        return
+    meter.attempts = tried = attempts.summary()
+    log.info(
+        "several attempts",
+        extra={"request": exchange.request_id, "tried": tried, "answered": answered, "policy": attempts.policy},
+    )
 
 
-async def _opened(step: Try, meter: Spending, open_leg: Open[Leg]) -> Leg:
-    upstream = step.deployment.upstream
-    if upstream is None or step.patience_s >= upstream.patience_s:
-        return await open_leg(step, meter)
+async def _within(step: Try, opening: Awaitable[Leg]) -> Leg:
+    """A leg that is opened in time. Raises UpstreamTimeout."""
     try:
         async with asyncio.timeout(step.patience_s) as limit:
-            return await open_leg(step, meter)
+            return await opening
     except TimeoutError:
         if not limit.expired():
             raise

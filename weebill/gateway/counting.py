@@ -76,7 +76,7 @@ class Counting(Metered[CountEndpoint]):
         meter.model_asked = call.model
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name)
-        routed = router.route(asked, time.monotonic(), deadline_of(exchange, router.deadline_s))
+        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, router.deadline_s))
 
         async def open_leg(step: Try, spending: Spending) -> bytes:
             deployment = step.deployment
@@ -86,8 +86,8 @@ class Counting(Metered[CountEndpoint]):
             request = endpoint.request(call, deployment.target)
             return await self._asked(exchange, endpoint, call, step, request, spending)
 
-        body = await first_answered(routed, exchange, meter, open_leg)
-        routed.attempts.succeeded(time.monotonic())
+        body = await first_answered(attempts, exchange, meter, open_leg)
+        attempts.succeeded(time.monotonic())
         self._recorder.settle(meter, 200, "ok")
         exchange.respond(200, JSON + meter.route, body)
 

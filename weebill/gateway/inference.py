@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Final
 
 from weebill.apis.base import Api
@@ -18,9 +19,9 @@ from weebill.gateway.translation import failure as failure_event
 from weebill.ledger.records import Outcome
 from weebill.providers.base import Answer, ByteStream, Translator
 from weebill.providers.usage import estimate
-from weebill.routing.attempts import Try
+from weebill.routing.attempts import Attempts, Try
 from weebill.routing.deployments import Upstream
-from weebill.routing.router import Asked, Routed
+from weebill.routing.router import Asked
 from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
@@ -52,17 +53,14 @@ class Inference(Metered[Api]):
             call = await self._state.prepare(call, meter.key_id)
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name, endpoint.conversation)
-        routed = router.route(asked, time.monotonic(), deadline_of(exchange, router.deadline_s))
+        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, router.deadline_s))
 
-        async def open_leg(step: Try, spending: Spending) -> Leg:
-            return await self._open(exchange, endpoint, call, step, spending)
-
-        leg = await first_answered(routed, exchange, meter, open_leg)
+        leg: Leg = await first_answered(attempts, exchange, meter, partial(self._open, exchange, endpoint, call))
         try:
             if isinstance(leg, Whole):
-                await self._respond_whole(exchange, leg.answer, call, routed, meter)
+                await self._respond_whole(exchange, leg.answer, call, attempts, meter)
             else:
-                await self._relay(exchange, leg, call, endpoint, routed, meter)
+                await self._relay(exchange, leg, call, endpoint, attempts, meter)
         finally:
             self._upstreams.leave(leg.upstream, leg.response)
 
@@ -99,10 +97,10 @@ class Inference(Metered[Api]):
             raise
 
     async def _respond_whole(
-        self, exchange: Exchange, answer: Answer, call: Call, routed: Routed, meter: Meter
+        self, exchange: Exchange, answer: Answer, call: Call, attempts: Attempts, meter: Meter
     ) -> None:
-        routed.attempts.succeeded(time.monotonic(), meter.first_byte_at, answer.usage.completion_tokens)
-        tell(routed, exchange, meter, meter.upstream)
+        attempts.succeeded(time.monotonic(), meter.first_byte_at, answer.usage.completion_tokens)
+        tell(attempts, exchange, meter, meter.upstream)
         if self._state is not None:
             await self._state.keep(call, meter.key_id, answer.body)
         self._recorder.settle(meter, 200, "ok")
@@ -111,9 +109,11 @@ class Inference(Metered[Api]):
     def _error_body(self, endpoint: Api, error: ApiError) -> bytes:
         return endpoint.error_body(error)
 
-    async def _relay(self, exchange: Exchange, leg: Begun, call: Call, api: Api, routed: Routed, meter: Meter) -> None:
+    async def _relay(
+        self, exchange: Exchange, leg: Begun, call: Call, api: Api, attempts: Attempts, meter: Meter
+    ) -> None:
         """A stream that has begun, event by event."""
-        stream, attempts = leg.stream, routed.attempts
+        stream = leg.stream
         exchange.start(200, api.stream_headers(call) + meter.route)
         exchange.write(leg.held)
         try:
@@ -132,12 +132,12 @@ class Inference(Metered[Api]):
                 end = stream.finish()
             attempts.succeeded(time.monotonic(), meter.first_byte_at, stream.usage.completion_tokens, stream=True)
         except (ApiError, UpstreamError) as failure:
-            self._break_off(exchange, failure, api, stream, routed, meter)
+            self._break_off(exchange, failure, api, stream, attempts, meter)
             return
         except BaseException:
             attempts.cancelled()
             raise
-        tell(routed, exchange, meter, meter.upstream)
+        tell(attempts, exchange, meter, meter.upstream)
         try:
             if self._state is not None and isinstance(stream, KeepsResponse):
                 await self._state.keep(call, meter.key_id, stream.response)
@@ -153,15 +153,15 @@ class Inference(Metered[Api]):
         failure: ApiError | UpstreamError,
         api: Api,
         stream: ByteStream,
-        routed: Routed,
+        attempts: Attempts,
         meter: Meter,
     ) -> None:
         """End a stream that has begun with an error event."""
         outcome: Outcome = "upstream_error"
         if isinstance(failure, UpstreamError):
             failure, outcome = upstream_failure(failure, meter.upstream)
-        routed.attempts.broke_off(failure, time.monotonic())
-        tell(routed, exchange, meter, "none")
+        attempts.broke_off(failure, time.monotonic())
+        tell(attempts, exchange, meter, "none")
         self._end(exchange, failure_event(api, stream, failure), failure.status, outcome, api, stream, meter)
 
     def _end(

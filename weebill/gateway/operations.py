@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from weebill.gateway.attempting import deadline_of, first_answered, tell
@@ -15,9 +16,9 @@ from weebill.ledger.records import Outcome
 from weebill.providers.operations import operation, unsupported
 from weebill.providers.operations.base import Operation, OperationAnswer, OperationStream, OperationTranslator
 from weebill.providers.usage import estimate
-from weebill.routing.attempts import Try
+from weebill.routing.attempts import Attempts, Try
 from weebill.routing.deployments import Upstream
-from weebill.routing.router import Asked, Routed
+from weebill.routing.router import Asked
 from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
@@ -60,19 +61,16 @@ class Operations(Metered[Operation]):
         meter.stream = call.stream
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name)
-        routed = router.route(asked, time.monotonic(), deadline_of(exchange, router.deadline_s))
+        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, router.deadline_s))
 
-        async def open_leg(step: Try, spending: Spending) -> Leg:
-            return await self._open(exchange, endpoint, call, step, spending)
-
-        leg = await first_answered(routed, exchange, meter, open_leg)
+        leg: Leg = await first_answered(attempts, exchange, meter, partial(self._open, exchange, endpoint, call))
         try:
             if isinstance(leg, _Begun):
-                await self._relay(exchange, leg, routed, meter)
+                await self._relay(exchange, leg, attempts, meter)
                 return
             answer = leg.answer
-            routed.attempts.succeeded(time.monotonic())
-            tell(routed, exchange, meter, meter.upstream)
+            attempts.succeeded(time.monotonic())
+            tell(attempts, exchange, meter, meter.upstream)
             self._recorder.settle(meter, 200, "ok")
             exchange.respond(200, answer.headers + meter.route, answer.body)
         finally:
@@ -114,9 +112,9 @@ class Operations(Metered[Operation]):
     def _error_body(self, endpoint: Operation, error: ApiError) -> bytes:
         return error.body()
 
-    async def _relay(self, exchange: Exchange, leg: _Begun, routed: Routed, meter: Meter) -> None:
+    async def _relay(self, exchange: Exchange, leg: _Begun, attempts: Attempts, meter: Meter) -> None:
         """Pass an answer on piece by piece."""
-        stream, attempts = leg.stream, routed.attempts
+        stream = leg.stream
         exchange.start(200, stream.headers + meter.route)
         exchange.write(leg.held)
         try:
@@ -130,12 +128,12 @@ class Operations(Metered[Operation]):
                 exchange.write(stream.finish())
             attempts.succeeded(time.monotonic())
         except (ApiError, UpstreamError) as failure:
-            self._break_off(exchange, stream, failure, routed, meter)
+            self._break_off(exchange, stream, failure, attempts, meter)
             return
         except BaseException:
             attempts.cancelled()
             raise
-        tell(routed, exchange, meter, meter.upstream)
+        tell(attempts, exchange, meter, meter.upstream)
         self._recorder.settle(meter, 200, "ok")
         exchange.finish()
 
@@ -144,15 +142,15 @@ class Operations(Metered[Operation]):
         exchange: Exchange,
         stream: OperationStream,
         failure: ApiError | UpstreamError,
-        routed: Routed,
+        attempts: Attempts,
         meter: Meter,
     ) -> None:
         """End what has begun so that it does not look complete."""
         outcome: Outcome = "upstream_error"
         if isinstance(failure, UpstreamError):
             failure, outcome = upstream_failure(failure, meter.upstream)
-        routed.attempts.broke_off(failure, time.monotonic())
-        tell(routed, exchange, meter, "none")
+        attempts.broke_off(failure, time.monotonic())
+        tell(attempts, exchange, meter, "none")
         self._recorder.settle_unheard(meter, failure.status, outcome)
         if stream.events:
             exchange.write(sse.error_event(failure))

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import socket
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -140,6 +141,7 @@ class Worker:
         while True:
             await asyncio.sleep(_UPKEEP_INTERVAL_S)
             self._keyring.refresh()
+            self._router.health.settle(time.monotonic())
             self._counters.in_flight.set(self._server.active)
             self._counters.connections.set(self._server.connections)
 

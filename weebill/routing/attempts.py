@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final, NamedTuple
 
@@ -12,8 +12,9 @@ from weebill.routing.budget import RetryBudget
 from weebill.routing.credentials import Credential
 from weebill.routing.decisions import DECISIONS
 from weebill.routing.deployments import Deployment
-from weebill.routing.health import Health
+from weebill.routing.health import DeploymentHealth, Health
 from weebill.routing.plan import Choice
+from weebill.routing.preferences import WANTS_NOTHING, Wanted
 from weebill.wire.errors import ApiError
 
 _MIN_HEDGE_SAMPLES: Final = 20
@@ -56,31 +57,45 @@ class Shared(NamedTuple):
 class Attempts:
     """Those of one request, over the choices of its plan.
 
-    `next` says what to do; after a `Try` comes one of `succeeded`, `failed` and `cancelled`. Each deployment is tried
-    once, but for what `DECISIONS` says. `log` are the attempts that are over, `first_error` is that of the first.
+    `next` says what to do; after a `Try` comes one of `succeeded`, `failed`, `broke_off` and `cancelled`. Each
+    deployment is tried once, but for what `DECISIONS` says. `policy` is the name of what decided, `log` are the
+    attempts that are over, `first_error` is that of the first.
     """
 
     __slots__ = (
-        "_again", "_at", "_begun", "_choices", "_credential", "_deadline", "_pause", "_rotation", "_shared", "_tried",
-        "_tries", "_under_way", "first_error", "log",
+        "_again", "_at", "_begun", "_choices", "_credential", "_deadline", "_health", "_pause", "_rest", "_rotation",
+        "_shared", "_tried", "_tries", "first_error", "log", "policy", "wanted",
     )  # fmt: skip
 
     def __init__(
-        self, choices: Sequence[Choice], shared: Shared, now: float, deadline: float, rotation: int = 0
+        self,
+        shared: Shared,
+        choices: Sequence[Choice],
+        deadline: float,
+        policy: str = "only",
+        rotation: int = 0,
+        rest: Callable[[float], Sequence[Choice]] | None = None,
+        wanted: Wanted = WANTS_NOTHING,
     ) -> None:
-        """`deadline` is when the caller wants an answer by; credentials are tried in turn from `rotation` on."""
+        """`deadline` is when the caller wants an answer by; credentials are tried in turn from `rotation` on.
+
+        `rest` gives all choices, where `choices` are but the first.
+        """
         self._choices = choices
         self._shared = shared
         self._deadline = deadline
         self._rotation = rotation
+        self._rest = rest
         self._at = 0  # the choice that is, or was last, tried
         self._tries = 0  # of all
         self._again = 0  # of the same deployment
-        self._tried: set[str] = set()  # its credentials
-        self._credential: Credential | None = None
+        self._tried: tuple[str, ...] = ()  # its credentials
+        self._credential = _NO_CREDENTIAL
+        self._health: DeploymentHealth | None = None  # of the attempt under way
         self._pause = 0.0
-        self._begun = now
-        self._under_way = False
+        self._begun = 0.0
+        self.policy = policy
+        self.wanted = wanted
         self.first_error: ApiError | None = None
         self.log: list[Attempted] = []
         shared.budget.earn()
@@ -97,46 +112,49 @@ class Attempts:
             return Pause(pause)
         if now >= self._deadline:
             return None
-        shared = self._shared
         while self._at < len(self._choices):
             choice = self._choices[self._at]
             credential = self._usable(choice, now)
             if credential is not None:
                 break
-            self._move_on()
+            self._move_on(now)
         else:
             return None
+        deployment = choice.candidate.deployment
         self._credential = credential
-        self._tried.add(credential.id)
         self._tries += 1
         self._begun = now
-        self._under_way = True
-        deployment = choice.candidate.deployment
+        # Before it counts as sent: what is asked is how it is doing without this one.
         patience = self._patience(deployment, now)
-        shared.health.begin(deployment, now)
+        self._health = self._shared.health.begin(deployment, now)
         return Try(deployment, credential, patience)
 
     def answering(self) -> None:
         """The first content of the attempt's answer is there."""
-        self._shared.health.of(self.deployment).heard()
+        if self._health is not None:
+            self._health.heard()
 
     def succeeded(self, now: float, first_at: float = 0.0, tokens: int = 0, *, stream: bool = False) -> None:
         """The attempt is answered in full; `first_at` is when its first content came, with `tokens` to the end.
 
         Without `first_at`, the answer says nothing of how fast the deployment generates.
         """
-        deployment = self.deployment
-        self._under_way = False
-        self._shared.health.succeeded(deployment, self._begun, now)
-        self.log.append(Attempted(deployment.provider, deployment.model, "200", (first_at or now) - self._begun))
+        health, begun = self._health, self._begun
+        if health is None:
+            return
+        self._health = None
+        health.succeeded(begun, now)
         if first_at:
-            health = self._shared.health.of(deployment)
-            health.measured(first_at - self._begun, now - self._begun, tokens, now, stream=stream)
+            health.measured(first_at - begun, now - begun, tokens, now, stream=stream)
+        if self.log:
+            deployment = self.deployment
+            self.log.append(Attempted(deployment.provider, deployment.model, "200", (first_at or now) - begun))
 
     def cancelled(self) -> None:
         """The caller has gone."""
-        self._under_way = False
-        self._shared.health.cancelled(self.deployment)
+        if self._health is not None:
+            self._health.cancelled()
+            self._health = None
 
     def failed(self, error: ApiError, now: float, *, status: int = 0, sent: bool = True) -> None:
         """The attempt came to nothing. `status` is the upstream's, 0 without; `sent` is whether it was asked at all."""
@@ -149,7 +167,7 @@ class Attempts:
 
     def _noted(self, error: ApiError, now: float, status: int, *, sent: bool) -> tuple[FailureKind, float]:
         """Take note of a failure: its kind, and how long the deployment is to be left alone."""
-        self._under_way = False
+        health, self._health = self._health, None
         kind, retry_after = classify(error)
         decision = DECISIONS[kind]
         shared, deployment = self._shared, self.deployment
@@ -163,22 +181,21 @@ class Attempts:
             if not cool_s and decision.cool == "always":
                 cool_s = shared.settings.rate_limit_s
         if sent:
-            credential = self._credential or _NO_CREDENTIAL
-            shared.health.failed(deployment, credential, kind, self._begun, now, status=status, cool_s=cool_s)
-        else:
-            shared.health.cancelled(deployment)
+            shared.health.failed(deployment, self._credential, kind, self._begun, now, status=status, cool_s=cool_s)
+        elif health is not None:
+            health.cancelled()
         return kind, cool_s
 
-    def trace(self, policy: str, now: float) -> bytes:
+    def trace(self, now: float) -> bytes:
         """The header line that says who was tried, how that went, and by which policy; an attempt under way as 200."""
-        tried = [f"{each.provider}:{each.what}:{each.elapsed_s * 1000:.0f}ms" for each in self.log]
-        if self._under_way:
-            tried.append(f"{self.deployment.provider}:200:{(now - self._begun) * 1000:.0f}ms")
-        return f"x-weebill-route: {','.join(tried)};policy={policy}\r\n".encode()
+        tried = [f"{each.provider}:{each.what}:{int(each.elapsed_s * 1000)}ms" for each in self.log]
+        if self._health is not None:
+            tried.append(f"{self.deployment.provider}:200:{int((now - self._begun) * 1000)}ms")
+        return f"x-weebill-route: {','.join(tried)};policy={self.policy}\r\n".encode()
 
     def summary(self) -> str:
         """Who was tried, for the record."""
-        return ",".join(f"{each.provider}/{each.model}:{each.what}:{each.elapsed_s * 1000:.0f}ms" for each in self.log)
+        return ",".join(f"{each.provider}/{each.model}:{each.what}:{int(each.elapsed_s * 1000)}ms" for each in self.log)
 
     def error(self) -> ApiError:
         """What the client is told when nothing worked: the first error, with all that was tried."""
@@ -218,11 +235,13 @@ class Attempts:
         decision = DECISIONS[kind]
         shared = self._shared
         if not decision.go_on or self._tries >= shared.settings.max_attempts:
-            self._stop()
+            self._deadline = 0.0
             return
         choice = self._choices[self._at]
-        if decision.other_key and self._usable(choice, now) is not None:
-            return
+        if decision.other_key:
+            self._tried = (*self._tried, self._credential.id)
+            if self._usable(choice, now) is not None:
+                return
         failed = choice.candidate.deployment
         again = self._again < decision.again and not (decision.others_first and self._others())
         if again and sent and not cool_s and shared.health.hold(failed, now) is None:
@@ -230,23 +249,23 @@ class Attempts:
             if now + pause < self._deadline and choice.hold is None and shared.budget.spend(now):
                 self._again += 1
                 self._pause = pause
-                self._tried.clear()
                 return
-        self._move_on()
+        self._move_on(now)
         if kind == "context_length":
-            self._skip_smaller(failed)
+            self._skip_smaller(failed, now)
         # A deployment that is well is no retry's victim; one that is held is.
         if self._at < len(self._choices) and self._choices[self._at].hold is not None and not shared.budget.spend(now):
-            self._stop()
+            self._deadline = 0.0
 
     def _usable(self, choice: Choice, now: float) -> Credential | None:
         """The next credential that has not been tried and may be used; a held one where all of them are."""
         deployment = choice.candidate.deployment
         upstream = deployment.upstream
         if upstream is None:
-            return None if self._tried else _NO_CREDENTIAL
-        known = upstream.credentials
-        health = self._shared.health
+            return _NO_CREDENTIAL
+        known, health = upstream.credentials, self._shared.health
+        if health.quiet and not self._tried:
+            return known[self._rotation % len(known)]
         for position in range(len(known)):
             credential = known[(position + self._rotation) % len(known)]
             if credential.id not in self._tried and health.credential_hold(deployment, credential, now) is None:
@@ -258,6 +277,8 @@ class Attempts:
 
     def _others(self) -> bool:
         """Whether another deployment may be asked after this one."""
+        if self._rest is not None:
+            return True
         following = self._at + 1
         return following < len(self._choices) and self._choices[following].hold is None
 
@@ -270,19 +291,22 @@ class Attempts:
         usual = None if health.quiet or not health.on_trial(now) else health.longest_usual()
         return left / 2 if usual is None else min(left / 2, usual)
 
-    def _move_on(self) -> None:
+    def _move_on(self, now: float) -> None:
+        """To the next deployment."""
+        if self._rest is not None:
+            first = self._choices[0]
+            others = [each for each in self._rest(now) if each.candidate.deployment != first.candidate.deployment]
+            self._choices = (first, *others)
+            self._rest = None
         self._at += 1
         self._again = 0
-        self._tried = set()
+        self._tried = ()
 
-    def _skip_smaller(self, failed: Deployment) -> None:
+    def _skip_smaller(self, failed: Deployment, now: float) -> None:
         """Past those whose context is known to be no larger."""
         limit = failed.facts.context
         while limit is not None and self._at < len(self._choices):
             context = self._choices[self._at].candidate.deployment.facts.context
             if context is None or context > limit:
                 return
-            self._move_on()
-
-    def _stop(self) -> None:
-        self._deadline = 0.0
+            self._move_on(now)

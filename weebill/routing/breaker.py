@@ -59,6 +59,10 @@ class Breaker:
         """Of this kind, lately."""
         return self._failures.count(now)
 
+    def forgotten(self, now: float) -> bool:
+        """Whether it is as good as new."""
+        return not self._times and not self._failures.count(now)
+
     def begin(self, now: float) -> None:
         """A request is sent: where half-open, it is the trial, and others are kept back until it is over."""
         if self._times and now >= self._until:

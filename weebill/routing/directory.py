@@ -86,6 +86,9 @@ class Directory:
         )
         return _in_turn(name, (route, *others))
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._routes
+
     def resolve(self, name: str) -> Deployment:
         """The first of those that serve `name`. Raises ApiError 404 if nothing has that name."""
         return self.route(name).first

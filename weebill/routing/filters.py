@@ -205,6 +205,12 @@ def split(
     return kept, removed
 
 
+def fits_all(limits: Iterable[Filter], candidates: Iterable[Candidate], needs: Needs) -> bool:
+    """Whether none of the candidates would be removed for what it cannot do."""
+    asked = [each for each in limits if each.asked(WANTS_NOTHING, needs)]
+    return not any(each.why(one.deployment, WANTS_NOTHING, needs) for each in asked for one in candidates)
+
+
 def nothing_left(name: str, removed: list[Removal]) -> ApiError:
     """What a client is told whose request nobody may or can serve: 400 where they cannot, 404 where they may not."""
     said = [f"{each.candidate.deployment.key} {each.reason} ({each.filter.param})" for each in removed[:_SHOWN]]

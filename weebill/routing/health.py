@@ -96,10 +96,6 @@ class DeploymentHealth:
         self._unheard += 1
         self._sent_at = now
 
-    def unsent(self) -> None:
-        """A request will not be answered, through no fault of its own."""
-        self._unheard = max(0, self._unheard - 1)
-
     def heard(self) -> None:
         """It has given a sign of life: an answer, the first content of one, or an error."""
         self._unheard = 0
@@ -123,6 +119,52 @@ class DeploymentHealth:
     def on_trial(self, now: float) -> bool:
         """Whether a request that is sent now is to find out if it is well again."""
         return self.silent(now) or (bool(self._breakers) and self.half_open(now))
+
+    def settle(self, now: float) -> None:
+        """Forget what is over."""
+        if self.limited:
+            self.limited = {name: said for name, said in self.limited.items() if said.until > now}
+        if self._breakers:
+            self._breakers = {kind: each for kind, each in self._breakers.items() if not each.forgotten(now)}
+
+    def well(self, now: float) -> bool:
+        """Whether it can be trusted with all that it is given."""
+        return not self._breakers and not self.limited and self.warmth(now) >= 1.0
+
+    def succeeded(self, begun: float, now: float) -> None:
+        """A request that began at `begun` was answered."""
+        self.in_flight -= 1
+        self._unheard = 0
+        self.successes.add(now)
+        if self._breakers:
+            self._close(begun, now)
+
+    def cancelled(self) -> None:
+        """A request's client went away: nobody's fault."""
+        self.in_flight -= 1
+        self._unheard = max(0, self._unheard - 1)
+        for breaker in self._breakers.values():
+            breaker.released()
+
+    def failed(self, kind: FailureKind, begun: float, now: float, rng: Random) -> None:
+        """A request that began at `begun` failed."""
+        self.in_flight -= 1
+        self._unheard = 0
+        if kind == "timeout":
+            self.latency.add(now - begun, now)
+        if kind in BREAKING:
+            for breaker in self._breakers.values():
+                breaker.tried(begun, now, rng)
+            self.breaker(kind).failed(now, self.successes.count(now), rng)
+        else:
+            # It does answer, if not as hoped.
+            self._close(begun, now)
+
+    def _close(self, begun: float, now: float) -> None:
+        """A request that began at `begun` was answered, which is what breakers wait for."""
+        for breaker in self._breakers.values():
+            if breaker.succeeded(begun):
+                self.back_at = now
 
     def measured(self, first_s: float, whole_s: float, tokens: int, now: float, *, stream: bool) -> None:
         """An answer of `tokens` began after `first_s` and took `whole_s`."""
@@ -186,6 +228,8 @@ class Health:
         self._settings = settings
         self._rng = rng
         self._deployments: dict[str, DeploymentHealth] = {}
+        # Whether nothing has gone wrong anywhere lately, so that there is nothing to look at.
+        self.quiet = True
         self._dead: dict[tuple[str, str], _Said] = {}  # by credential and deployment; "" for all of them
         self._sources: dict[str, frozenset[tuple[str, ...]]] = {}
 
@@ -216,25 +260,14 @@ class Health:
     # What becomes of requests
 
     def begin(self, deployment: Deployment, now: float) -> DeploymentHealth:
-        """A request is sent; `succeeded`, `failed` or `cancelled` must follow."""
+        """A request is sent; `failed`, or its health's own `succeeded` or `cancelled`, must follow."""
         health = self.of(deployment)
         health.in_flight += 1
         health.sent(now)
-        if not health.quiet:
+        if not self.quiet:
             for _, breaker in health.breakers():
                 breaker.begin(now)
         return health
-
-    def succeeded(self, deployment: Deployment, begun: float, now: float) -> None:
-        """A request that began at `begun` was answered."""
-        health = self.of(deployment)
-        health.in_flight -= 1
-        health.heard()
-        health.successes.add(now)
-        if not health.quiet:
-            for _, breaker in health.breakers():
-                if breaker.succeeded(begun):
-                    health.back_at = now
 
     def failed(
         self, deployment: Deployment, credential: Credential, kind: FailureKind, begun: float, now: float,
@@ -242,32 +275,14 @@ class Health:
     ) -> None:  # fmt: skip
         """A request failed. `cool_s` is how long the deployment, or the credential at it, is to be left alone."""
         health = self.of(deployment)
-        health.in_flight -= 1
-        if kind == "timeout":
-            health.latency.add(now - begun, now)
-        health.heard()
-        if kind in BREAKING:
-            for _, breaker in health.breakers():
-                breaker.tried(begun, now, self._rng)
-            health.breaker(kind).failed(now, health.successes.count(now), self._rng)
-        else:
-            # It does answer, if not as hoped.
-            for _, breaker in health.breakers():
-                breaker.succeeded(begun)
+        health.failed(kind, begun, now, self._rng)
+        self.quiet = False
         if kind in ("credential", "quota"):
             # 401 is the key's fault everywhere; that it may not or cannot pay is known of this model alone.
             subject = "" if status == 401 else deployment.key
             self._dead[credential.id, subject] = _Said(_FOREVER, kind, "")
         elif cool_s > 0:
             health.limited[credential.id] = _Said(now + cool_s, kind, "")
-
-    def cancelled(self, deployment: Deployment) -> None:
-        """A request's client went away: nobody's fault."""
-        health = self.of(deployment)
-        health.in_flight -= 1
-        health.unsent()
-        for _, breaker in health.breakers():
-            breaker.released()
 
     # What is known
 
@@ -301,6 +316,14 @@ class Health:
     def is_dead(self, deployment: Deployment, credential: Credential) -> bool:
         """Whether a credential was refused there, and so is of no use until the configuration is loaded anew."""
         return (credential.id, "") in self._dead or (credential.id, deployment.key) in self._dead
+
+    def settle(self, now: float) -> None:
+        """Forget what is over; to be called now and then."""
+        if self.quiet:
+            return
+        for each in self._deployments.values():
+            each.settle(now)
+        self.quiet = not self._dead and all(each.well(now) for each in self._deployments.values())
 
     def revive(self) -> None:
         """The configuration was loaded anew: what was refused may be good again."""
@@ -336,6 +359,7 @@ class Health:
         if source not in self._sources and len(self._sources) >= _MAX_SOURCES:
             return
         told = list(facts)[:_MAX_FACTS]
+        self.quiet = False
         new = frozenset(_name(fact) for fact in told)
         for what, subject, kind, credential in self._sources.get(source, frozenset()) - new:
             self._withdraw(source, what, subject, kind, credential)

@@ -26,10 +26,7 @@ def weighted(
     candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
 ) -> list[float]:
     """First with a chance in proportion to its weight, less what it fails."""
-    return [
-        _drawn(draw, candidate.weight * _well(health, now))
-        for candidate, health, draw in zip(candidates, healths, draws, strict=True)
-    ]
+    return _sampled(by_weight(candidates), healths, draws, now)
 
 
 def price(
@@ -39,16 +36,23 @@ def price(
 
     What is free elsewhere than on this machine is so within narrow limits: it is taken to be typical.
     """
+    return _sampled(by_price(candidates), healths, draws, now)
+
+
+def by_weight(candidates: Sequence[Candidate]) -> list[float]:
+    """The weights of `weighted`."""
+    return [each.weight for each in candidates]
+
+
+def by_price(candidates: Sequence[Candidate]) -> list[float]:
+    """The weights of `price`."""
     prices = _or_median(
         [
             cost or (_CHEAPEST if candidate.deployment.facts.local else None)
             for candidate, cost in zip(candidates, prices_of(candidates), strict=True)
         ]
     )
-    return [
-        _drawn(draw, candidate.weight * _well(health, now) / (cost * cost))
-        for candidate, health, cost, draw in zip(candidates, healths, prices, draws, strict=True)
-    ]
+    return [candidate.weight / (cost * cost) for candidate, cost in zip(candidates, prices, strict=True)]
 
 
 def least_busy(
@@ -115,6 +119,11 @@ SORTS: Final[Mapping[Sort, Score]] = {
     "latency": lowest_latency,
     "throughput": throughput,
 }
+# Policies that draw by weights which depend on nothing but the candidates, as long as all are well.
+WEIGHTS: Final[Mapping[Policy, Callable[[Sequence[Candidate]], list[float]]]] = {
+    "price": by_price,
+    "weighted": by_weight,
+}
 # Those that leave some without a request, and so without figures.
 NEEDS_EXPLORING: Final[frozenset[Policy]] = frozenset({"price", "latency", "throughput"})
 
@@ -123,6 +132,14 @@ def prices_of(candidates: Sequence[Candidate]) -> list[float | None]:
     """To compare candidates by, at three tokens read for each that is said; None where no price is known."""
     known = [each.deployment.facts.price for each in candidates]
     return [None if one is None else float(_READ * one.input + one.output) for one in known]
+
+
+def _sampled(
+    weights: Sequence[float], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
+) -> list[float]:
+    return [
+        _drawn(draw, weight * _well(health, now)) for weight, health, draw in zip(weights, healths, draws, strict=True)
+    ]
 
 
 def _drawn(draw: float, weight: float) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 from typing import NamedTuple
 
@@ -10,12 +11,14 @@ from weebill.config.routing import Preferences, RoutingSettings
 from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
 from weebill.routing.directory import Directory, Route
+from weebill.routing.filters import fits_all
 from weebill.routing.health import Health
+from weebill.routing.lots import Lot
 from weebill.routing.needs import Needs
 from weebill.routing.plan import Choice, Plan, make_plan
 from weebill.routing.preferences import Wanted, decode, merge
-from weebill.routing.sticky import conversation_key
-from weebill.wire.call import Call
+from weebill.routing.sticky import CACHED_BYTES, conversation_key
+from weebill.wire.call import NOTHING_OWN, Call
 from weebill.wire.conversation import Conversation
 
 
@@ -31,19 +34,6 @@ class Asked(NamedTuple):
     conversation: Callable[[Call], Conversation] | None = None
 
 
-class Routed(NamedTuple):
-    """What becomes of a request. `plan` is None where there was nothing to choose."""
-
-    route: Route
-    plan: Plan | None
-    attempts: Attempts
-
-    @property
-    def policy(self) -> str:
-        """The name of what decided."""
-        return "only" if self.plan is None else self.plan.policy
-
-
 class Router:
     """What a worker routes by; all its state is in `health` and the retry budget. No clock, no socket."""
 
@@ -55,6 +45,7 @@ class Router:
         self._settings = settings
         self._shared = Shared(settings, self.health, RetryBudget(settings.retry_share, settings.retry_floor_per_s), rng)
         self._says_nothing = self._nothing_said()
+        self._lots: dict[str, Lot] = {}  # by name, as far as they have been asked for; of the directory's at most
 
     @property
     def deadline_s(self) -> float:
@@ -64,6 +55,7 @@ class Router:
     def follow(self, directory: Directory) -> None:
         """Go by other names and deployments: an engine has come or gone."""
         self.directory = directory
+        self._lots.clear()
         self.health.keep(directory.deployments.values())
 
     def configure(self, settings: RoutingSettings, directory: Directory) -> None:
@@ -77,28 +69,55 @@ class Router:
         self._says_nothing = self._nothing_said()
         self.follow(directory)
 
-    def route(self, asked: Asked, now: float, deadline: float) -> Routed:
+    def route(self, asked: Asked, now: float, deadline: float) -> Attempts:
         """The attempts for a request, whose caller wants an answer by `deadline`.
 
         Raises ApiError 404 for a name that nothing has, 400 for preferences that are none, and 400 or 404 where
         nothing may serve the request.
         """
-        call = asked.call
-        own = call.own
-        route = self.directory.route(call.model, own.models) if own.models else self.directory.route(call.model)
-        candidates = route.candidates
-        if len(candidates) == 1 and own.provider is None and self._says_nothing and not route.preferences:
-            # By far the most frequent: there is nothing to choose.
-            choices: tuple[Choice, ...] = (Choice(candidates[0], 0.0),)
-            rotation = 0
-            upstream = candidates[0].deployment.upstream
-            if upstream is not None and len(upstream.credentials) > 1:
-                rotation = self._turn(self._conversation(asked, Needs(call, asked.conversation)))
-            return Routed(route, None, Attempts(choices, self._shared, now, deadline, rotation))
-        needs = Needs(call, asked.conversation)
+        own = asked.call.own
+        if own is NOTHING_OWN and self._says_nothing:
+            lot = self._lots.get(asked.call.model) or self._lot(asked.call.model)
+            if lot is not None:
+                attempts = self._drawn(lot, asked, now, deadline)
+                if attempts is not None:
+                    return attempts
+        route = self.directory.route(asked.call.model, own.models)
+        needs = Needs(asked.call, asked.conversation)
         conversation = self._conversation(asked, needs)
         plan = self._plan(route, asked, needs, conversation, now)
-        return Routed(route, plan, Attempts(plan.choices, self._shared, now, deadline, self._turn(conversation)))
+        turn = self._turn(conversation)
+        return Attempts(self._shared, plan.choices, deadline, plan.policy, turn, None, plan.wanted)
+
+    def _lot(self, name: str) -> Lot | None:
+        """The lot for a name of the directory's; None for a name with a suffix, or whose alias prefers something."""
+        route = self.directory.route(name)
+        if route.preferences or name not in self.directory:
+            return None
+        found = self._lots[name] = Lot.of(route, route.policy or self._settings.policy)
+        return found
+
+    def _drawn(self, lot: Lot, asked: Asked, now: float, deadline: float) -> Attempts | None:
+        """Attempts that begin with one that is drawn; None where more has to be looked at than a lot does."""
+        if lot.lone is not None:
+            turn = self._turn(self._conversation(asked, Needs(asked.call, asked.conversation))) if lot.turns else 0
+            return Attempts(self._shared, lot.lone, deadline, "only", turn)
+        if not lot.drawn or not self.health.quiet:
+            return None
+        if self._settings.sticky and asked.call.prompt_bytes() >= CACHED_BYTES:
+            return None
+        if lot.limits and not fits_all(lot.limits, lot.route.candidates, Needs(asked.call, asked.conversation)):
+            return None
+        choice = lot.draw(self._rng.random(), self._settings.explore)
+        if self.health.of(choice[0].candidate.deployment).silent(now):
+            return None
+        turn = self._turn(None) if lot.turns else 0
+        rest = partial(self._rest, lot.route, asked)
+        return Attempts(self._shared, choice, deadline, lot.policy, turn, rest)
+
+    def _rest(self, route: Route, asked: Asked, now: float) -> Sequence[Choice]:
+        """All choices of a request whose first was drawn."""
+        return self._plan(route, asked, Needs(asked.call, asked.conversation), None, now).choices
 
     def plan(self, asked: Asked, now: float) -> Plan:
         """What `route` would try, for explanations. Raises ApiError as `route` does."""
@@ -125,7 +144,7 @@ class Router:
 
     def _conversation(self, asked: Asked, needs: Needs) -> bytes | None:
         """The key by which a request sticks, None if it does not."""
-        if not self._settings.sticky or asked.conversation is None:
+        if not self._settings.sticky or asked.conversation is None or asked.call.prompt_bytes() < CACHED_BYTES:
             return None
         return conversation_key(asked.key_id, needs.opening)
 
