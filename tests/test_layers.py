@@ -19,8 +19,8 @@ LAYERS = (
     ("cli",),
     ("supervisor",),
     ("gateway", "console", "engine"),
-    ("routing", "apis", "providers", "ledger"),
-    ("transport", "telemetry"),
+    ("routing", "cache", "apis", "providers", "ledger"),
+    ("transport", "telemetry", "shared"),
     ("wire", "process", "config"),
     ("catalog",),
 )
@@ -29,7 +29,19 @@ SIDEWAYS = {("routing", "providers"), ("process", "config")}
 RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
 
 # What a process must not have loaded once its main module has been imported.
-HEAVY = ("fastapi", "starlette", "typer", "rich", "pydantic", "xllamacpp", "uvicorn", "websockets", "httpx")
+HEAVY = (
+    "fastapi",
+    "starlette",
+    "typer",
+    "rich",
+    "pydantic",
+    "xllamacpp",
+    "uvicorn",
+    "websockets",
+    "httpx",
+    "redis",
+    "numpy",
+)
 HEAVY_FOR_HELP = (
     *(name for name in HEAVY if name != "typer"),
     *("asyncio", "uvloop", "httptools", "msgspec", "sqlite3", "ssl", "weebill.config.load", "weebill.supervisor"),

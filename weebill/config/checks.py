@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,10 @@ from weebill.config.schema import ProviderSettings, ServerSettings, Settings
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
-_RESERVED_PROVIDERS = frozenset({"local"})
+_RESERVED_PROVIDERS = {
+    "local": "the models of this machine",
+    "cache": "answers that were given before",
+}
 
 
 def check(settings: Settings, locate: Locate) -> Iterator[Problem]:
@@ -27,6 +31,7 @@ def check(settings: Settings, locate: Locate) -> Iterator[Problem]:
         yield from _check_provider(name, provider, locate)
     yield from _check_aliases(settings, locate)
     yield from _check_preferences(settings, locate)
+    yield from _check_redis(settings, locate)
 
 
 def _check_tls(server: ServerSettings, locate: Locate) -> Iterator[Problem]:
@@ -69,7 +74,7 @@ def _check_provider(name: str, provider: ProviderSettings, locate: Locate) -> It
     if not _PROVIDER_NAME.match(name):
         yield Problem(locate(path), f"provider name `{name}` may hold only a-z, 0-9, `-` and `_`")
     if name in _RESERVED_PROVIDERS:
-        yield Problem(locate(path), f"provider name `{name}` is reserved for the models of this machine")
+        yield Problem(locate(path), f"provider name `{name}` is reserved for {_RESERVED_PROVIDERS[name]}")
     if problem := _url_problem(provider.base_url):
         yield Problem(locate((*path, "base_url")), f"`providers.{name}.base_url` {problem}")
     if provider.dialect not in (known := dialects()):
@@ -181,3 +186,10 @@ def _loop(alias: str, aliases: Mapping[str, str | AliasSettings]) -> list[str]:
 
 def _doubled(names: tuple[str, ...]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1]
+
+
+def _check_redis(settings: Settings, locate: Locate) -> Iterator[Problem]:
+    if settings.redis.url is not None and importlib.util.find_spec("redis") is None:
+        yield Problem(locate(("redis", "url")), "`redis.url` needs redis-py: pip install 'weebill[redis]'")
+    if settings.cache.shared and settings.redis.url is None:
+        yield Problem(locate(("cache", "shared")), "`cache.shared` needs `redis.url`, where the answers are to be kept")

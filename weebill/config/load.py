@@ -18,7 +18,7 @@ from weebill.config.paths import Home
 from weebill.config.problems import ConfigError, KeyPath, Locate, Problem
 from weebill.config.providers import FROM_ENVIRONMENT, complete_providers
 from weebill.config.schema import Settings
-from weebill.config.secrets import SECRET_LISTS, SECRETS, resolve_secrets
+from weebill.config.secrets import REDIS_URL, SECRET_LISTS, SECRETS, resolve_secrets
 from weebill.config.validate import validate
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
@@ -143,6 +143,8 @@ def _referenced_variables(table: Mapping[str, object]) -> set[str]:
         for name in SECRET_LISTS:
             listed = entry.get(name)
             keys += listed if isinstance(listed, list) else []
+    redis, url = table.get(REDIS_URL[0]), REDIS_URL[1]
+    keys.append(redis.get(url) if isinstance(redis, dict) else None)
     return {key.removeprefix("env:") for key in keys if isinstance(key, str) and key.startswith("env:")}
 
 

@@ -106,6 +106,30 @@ class CatalogSettings(Section, frozen=True, kw_only=True):
     activate: bool = True
 
 
+class CacheSettings(Section, frozen=True, kw_only=True):
+    """`[cache]`: answers that are given again to those who ask the same. Off unless `enabled`.
+
+    `shared` keeps them in Redis too; `semantic` counts questions as the same from `semantic_threshold` (a cosine) on.
+    """
+
+    enabled: bool = False
+    ttl_s: PositiveSeconds = 3600.0
+    max_bytes: PositiveInt = 67_108_864
+    max_entry_bytes: PositiveInt = 1_048_576
+    shared: bool = False
+    semantic: bool = False
+    semantic_threshold: Annotated[float, Meta(gt=0, le=1)] = 0.95
+
+
+class RedisSettings(Section, frozen=True, kw_only=True):
+    """`[redis]`: a Redis or Valkey that machines share. `url` is a literal, `env:NAME` or `file:PATH`: a secret."""
+
+    url: str | None = None
+
+    def __repr__(self) -> str:
+        return f"RedisSettings(url={'...' if self.url else None})"
+
+
 class MeteringSettings(Section, frozen=True, kw_only=True):
     """`[metering]`: the usage journal between workers and the ledger."""
 
@@ -134,6 +158,8 @@ class Settings(Section, frozen=True, kw_only=True):
     aliases: dict[Name, Name | AliasSettings] = {}
     routing: RoutingSettings = RoutingSettings()
     catalog: CatalogSettings = CatalogSettings()
+    cache: CacheSettings = CacheSettings()
+    redis: RedisSettings = RedisSettings()
     metering: MeteringSettings = MeteringSettings()
     log: LogSettings = LogSettings()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,7 +15,9 @@ MAX_SECRET_BYTES = 65_536
 MASK = "********"
 SECRETS = ("api_key", "access_key_id", "secret_access_key", "session_token")
 SECRET_LISTS = ("api_keys",)
+REDIS_URL = ("redis", "url")
 _REFERENCES = ("env:", "file:")
+_REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 class SecretError(Exception):
@@ -43,7 +46,13 @@ def resolve_secrets(
                 what = f"`providers.{name}.api_keys` (item {position}) {error}"
                 problems.append(Problem(locate(("providers", name, "api_keys")), what))
         providers[name] = msgspec.structs.replace(provider, **secrets, api_keys=tuple(keys))
-    return msgspec.structs.replace(settings, providers=providers), problems
+    redis = settings.redis
+    if redis.url is not None:
+        try:
+            redis = msgspec.structs.replace(redis, url=_redis_url(_resolve(redis.url, environment, folder)))
+        except SecretError as error:
+            problems.append(Problem(locate(REDIS_URL), f"`redis.url` {error}"))
+    return msgspec.structs.replace(settings, providers=providers, redis=redis), problems
 
 
 def masked(reference: str) -> str:
@@ -65,6 +74,18 @@ def _resolve(reference: str, environment: Mapping[str, str], folder: Path) -> st
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise SecretError("must be printable ASCII without spaces, and not empty")
     return key
+
+
+def _redis_url(url: str) -> str:
+    """The address of a Redis, which may hold a password and so is not quoted. Raises SecretError if it is none."""
+    try:
+        parts = urlsplit(url)
+        where = parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0
+    except ValueError:
+        where = ""
+    if not where or parts.scheme not in _REDIS_SCHEMES:
+        raise SecretError('must be like "redis://host:6379/0", "rediss://..." for TLS, or "unix:///path/redis.sock"')
+    return parts.geturl()
 
 
 def _read(path: Path) -> str:

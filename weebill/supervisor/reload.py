@@ -17,6 +17,7 @@ _AT_START = (
     ("server", "workers"),
     ("metering", "segment_bytes"),
     ("metering", "journal_max_bytes"),
+    ("redis", "url"),
 )
 AT_START: frozenset[KeyPath] = frozenset(path for path, _ in setting_types() if path in _AT_START or path[0] == "local")
 # Another certificate is taken over live, but not whether there is one.

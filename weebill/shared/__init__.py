@@ -1,0 +1,1 @@
+"""What processes share: among machines a Redis, on one machine a folder."""

@@ -1,0 +1,52 @@
+"""A folder in which each process of a machine keeps one notice for the others to read.
+
+A file for each process, replaced whole by a rename: there is no lock to wait for or to leave behind, nobody reads half
+a notice, and what a killed process leaves is its last one. A look costs one `stat` for each file.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+MAX_NOTICE_BYTES: Final = 1024 * 1024
+_SUFFIX: Final = ".notice"
+
+
+class Board:
+    """The notices in `folder`, of which this process writes that called `name`. Methods block, and raise OSError."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._own = folder / f"{name}{_SUFFIX}"
+        self._seen: dict[str, tuple[int, int]] = {}
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def post(self, notice: bytes) -> None:
+        """Replace this process's notice. Raises ValueError for one over MAX_NOTICE_BYTES."""
+        if len(notice) > MAX_NOTICE_BYTES:
+            raise ValueError(f"a notice of {len(notice)} bytes, of {MAX_NOTICE_BYTES} allowed")
+        draft = self._own.with_suffix(".draft")
+        draft.write_bytes(notice)
+        draft.replace(self._own)
+
+    def read(self) -> list[bytes]:
+        """The notices of others that are new since the last call."""
+        changed = []
+        for entry in os.scandir(self._folder):
+            if entry.name.endswith(_SUFFIX) and entry.name != self._own.name:
+                try:
+                    status = entry.stat()
+                    # Every notice is a file of its own, so the inode tells two apart that are of the same tick.
+                    version = (status.st_ino, status.st_mtime_ns)
+                    if self._seen.get(entry.name) != version and status.st_size <= MAX_NOTICE_BYTES:
+                        changed.append(Path(entry).read_bytes())
+                        self._seen[entry.name] = version
+                except FileNotFoundError:
+                    self._seen.pop(entry.name, None)
+        return changed
+
+    def remove(self) -> None:
+        """Take this process's notice down."""
+        self._own.unlink(missing_ok=True)
