@@ -79,8 +79,8 @@ class AnswerCache:
         """What is known of a request, whose field `cache` is taken out. Raises ApiError 400 if that is no such field.
 
         `model` is the name that the answer is to be shared under: what the request's resolves to, or a virtual model's
-        own. `tenant` is the id of the API key, `cache_control` the header's value, `preferences` the JSON that says which
-        deployments may answer.
+        own. `tenant` is the id of the API key, `cache_control` the header's value, `preferences` the JSON that says
+        which deployments may answer.
         """
         control = take_control(call.fields, cache_control)
         if not self.settings.enabled or not (control.find or control.keep):

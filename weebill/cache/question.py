@@ -72,7 +72,8 @@ def question(
     """What `call` asks; None if its answer is not one to be given again.
 
     `model` is what the name in the request resolves to, `tenant` whose answers may be shared, `preferences` the JSON
-    that says which deployments may answer; `secret` has at most 64 bytes. Tenants, models, APIs and ways of sending (whole, streamed, with usage) never have a key in common.
+    that says which deployments may answer; `secret` has at most 64 bytes. Tenants, models, APIs and ways of sending
+    (whole, streamed, with usage) never have a key in common.
     """
     ignored = _BY_ENDPOINT.get(endpoint.name, _WITHOUT_INFLUENCE)
     try:
@@ -88,14 +89,15 @@ def question(
             return Question(key)
         text, rest = said
         return Question(key, _digest([*place, rest], secret, _PERSON_REST), text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+    except (RecursionError, ValueError):  # msgspec.DecodeError and UnicodeDecodeError are ValueErrors
         # What cannot be read for sure is not compared; whether it can be answered is the upstream's to say.
         return None
 
 
 def limits_length(fields: Json) -> bool:
     """Whether a request says how long its answer may be."""
-    if not fields.keys().isdisjoint(("max_tokens", "max_completion_tokens", "max_output_tokens")):
+    limits = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+    if any(bytes(fields.get(name, b"null")) != b"null" for name in limits):
         return True
     return b'"maxOutputTokens"' in bytes(fields.get("generationConfig", b""))
 

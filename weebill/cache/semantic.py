@@ -29,7 +29,7 @@ _FIRST_ROWS: Final = 4
 _TELLING: Final = re.compile(
     r"\w*\d\w*"
     r"|\b(?:not?|never|without|except|unless|neither|nor|cannot)\b|n['’]t\b"
-    r"|(?<=[\w,;] )[A-Z]\w*"
+    r"|(?<=[\w,;] )(?!I\b)[A-Z]\w*"
     r"|[^\w\s.,;:!?'\"“”‘’]"
 )
 
