@@ -30,17 +30,8 @@ RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
 
 # What a process must not have loaded once its main module has been imported.
 HEAVY = (
-    "fastapi",
-    "starlette",
-    "typer",
-    "rich",
-    "pydantic",
-    "xllamacpp",
-    "uvicorn",
-    "websockets",
-    "httpx",
-    "redis",
-    "numpy",
+    *("fastapi", "starlette", "typer", "rich", "pydantic", "xllamacpp", "uvicorn", "websockets", "httpx"),
+    *("redis", "numpy"),
 )
 HEAVY_FOR_HELP = (
     *(name for name in HEAVY if name != "typer"),

@@ -15,13 +15,17 @@ _SUFFIX: Final = ".notice"
 
 
 class Board:
-    """The notices in `folder`, of which this process writes that called `name`. Methods block, and raise OSError."""
+    """The notices in `folder`, of which this process writes that called `name`. Methods block, and raise OSError.
+
+    What was posted before there was this board is not read: its writer may be long gone.
+    """
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
         self._own = folder / f"{name}{_SUFFIX}"
         self._seen: dict[str, tuple[int, int]] = {}
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.read()
 
     def post(self, notice: bytes) -> None:
         """Replace this process's notice. Raises ValueError for one over MAX_NOTICE_BYTES."""

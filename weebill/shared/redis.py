@@ -22,8 +22,8 @@ _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
 
 Value = str | bytes | int
-# What `XREAD` answers: for each stream its name and its entries, which are an id and the fields.
-Streams = Sequence[tuple[bytes, Sequence[tuple[bytes, Mapping[bytes, bytes]]]]]
+Entries = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
+"""Of a stream: ids and fields."""
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -40,9 +40,11 @@ class Commands(Protocol):
 
     async def set(self, name: Value, value: Value, *, px: int) -> object: ...
 
-    async def xadd(self, name: Value, fields: Mapping[str, Value], *, maxlen: int, approximate: bool) -> bytes: ...
+    async def xadd(self, name: Value, fields: Mapping[bytes, Value], *, maxlen: int, approximate: bool) -> bytes: ...
 
-    async def xread(self, streams: Mapping[str, Value], *, count: int) -> Streams: ...
+    async def xrevrange(self, name: Value, *, count: int) -> Entries: ...
+
+    async def xread(self, streams: Mapping[str, Value], *, count: int) -> Sequence[tuple[bytes, Entries]]: ...
 
     async def aclose(self) -> None: ...
 

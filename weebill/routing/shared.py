@@ -1,0 +1,163 @@
+"""What one worker learns of deployments is soon known to all: by a board of files on one machine, by Redis among them.
+
+Each worker tells all that it knows by itself: at once when that changes, and again every `REPEAT_S`. Who is silent for
+`SILENCE_S` has nothing to say any more. So the next message makes up for one that was lost, nothing has to be cleaned
+up after a worker that was killed, a lost Redis leaves each machine with its own knowledge, and no clocks are compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from weebill.shared.board import Board
+from weebill.shared.redis import Commands, Redis, RedisDown
+
+INTERVAL_S: Final = 0.25
+REPEAT_S: Final = 1.0
+SILENCE_S: Final = 4.0
+MAX_SOURCES: Final = 256
+
+_STREAM: Final = "weebill:health"
+_STREAM_LENGTH: Final = 256
+_FIELD: Final = b"notice"
+_UNHEARD: Final = (0, 0.0)
+
+Fact = TypeVar("Fact", bound=Struct)
+Hear = Callable[[str, tuple[Fact, ...]], None]
+"""Takes in all that a source knows by itself, in place of what it told before; () if it has nothing to say any more."""
+
+log = logging.getLogger(__name__)
+
+
+class SharedHealth(Generic[Fact]):
+    """Tells other workers the facts of this one, and this one theirs.
+
+    `kind` is what a fact is: a frozen msgspec.Struct whose `remaining_s` says how long it holds from when it is told.
+    `name` is this worker's, the same after a restart; `folder` is where those of this machine meet.
+    """
+
+    def __init__(
+        self,
+        kind: type[Fact],
+        folder: Path,
+        name: str,
+        redis: Redis | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._decode = msgspec.msgpack.Decoder(tuple[str, int, tuple[kind, ...]]).decode  # type: ignore[valid-type]
+        self._folder = folder
+        self._name = name
+        self._board: Board | None = None
+        self._redis = redis
+        self._clock = clock
+        # A worker that takes over from a killed one is another source, or its count would begin anew.
+        self._source = f"{name}:{secrets.token_hex(8)}"
+        self._count = 0
+        self._told: frozenset[Fact] = frozenset()
+        self._tell_at = 0.0
+        self._read_after = b""
+        self._heard: dict[str, tuple[int, float]] = {}
+        # The board's: a disk may make one wait.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="health")
+        self._troubled = False
+
+    async def run(self, facts: Callable[[], Iterable[Fact]], hear: Hear[Fact]) -> None:
+        """Exchange what is known every `INTERVAL_S`, until cancelled."""
+        while True:
+            await self.exchange(tuple(facts()), hear)
+            await asyncio.sleep(INTERVAL_S)
+
+    async def exchange(self, facts: tuple[Fact, ...], hear: Hear[Fact]) -> None:
+        """Tell what this worker knows, and hear what is new from others."""
+        notice = self._notice(facts)
+        loop = asyncio.get_running_loop()
+        notices = await loop.run_in_executor(self._thread, self._by_board, notice)
+        if self._redis is not None:
+            notices += await self._by_redis(self._redis, notice)
+        now = self._clock()
+        for each in notices:
+            self._hear(each, now, hear)
+        for source in [source for source, (_, at) in self._heard.items() if now - at > SILENCE_S]:
+            del self._heard[source]
+            hear(source, ())
+
+    def close(self) -> None:
+        """Take back what was told here."""
+        self._thread.shutdown()
+        if self._board is not None:
+            self._board.remove()
+
+    def _notice(self, facts: tuple[Fact, ...]) -> bytes | None:
+        """What is to be told now, None if all is said."""
+        now = self._clock()
+        # How long they still hold changes all the time, and the next repetition says it.
+        lasting = frozenset(msgspec.structs.replace(fact, remaining_s=0.0) for fact in facts)
+        if lasting == self._told and not (lasting and now >= self._tell_at):
+            return None
+        self._told = lasting
+        self._tell_at = now + REPEAT_S
+        self._count += 1
+        return msgspec.msgpack.encode((self._source, self._count, facts))
+
+    def _hear(self, notice: bytes, now: float, hear: Hear[Fact]) -> None:
+        try:
+            source, count, facts = self._decode(notice)
+        except msgspec.DecodeError as error:
+            log.error("what another worker told of its health cannot be read, and is passed over: %s", error)
+            return
+        last, _ = self._heard.get(source, _UNHEARD)
+        # The same comes by both ways, and not always in order.
+        if source == self._source or count <= last:
+            return
+        if not last and len(self._heard) >= MAX_SOURCES:
+            return
+        self._heard[source] = (count, now)
+        hear(source, facts)
+
+    def _by_board(self, notice: bytes | None) -> list[bytes]:
+        try:
+            if self._board is None:
+                self._board = Board(self._folder, self._name)
+            if notice is not None:
+                self._board.post(notice)
+            notices = self._board.read()
+        except (OSError, ValueError) as error:
+            if not self._troubled:
+                log.error("workers cannot tell each other about providers' health in %s: %s", self._folder, error)
+            self._troubled = True
+            return []
+        self._troubled = False
+        return notices
+
+    async def _by_redis(self, redis: Redis, notice: bytes | None) -> list[bytes]:
+        try:
+            if not self._read_after:
+                newest = await redis.run(lambda commands: commands.xrevrange(_STREAM, count=1))
+                self._read_after = newest[0][0] if newest else b"0-0"
+            if notice is not None:
+                await redis.run(partial(_append, notice))
+            after = self._read_after
+            streams = await redis.run(lambda commands: commands.xread({_STREAM: after}, count=_STREAM_LENGTH))
+        except RedisDown:
+            # It may come back without the stream, and with a clock that is behind.
+            self._read_after = b""
+            return []
+        entries = [entry for _, some in streams for entry in some]
+        if entries:
+            self._read_after = entries[-1][0]
+        return [fields[_FIELD] for _, fields in entries if _FIELD in fields]
+
+
+async def _append(notice: bytes, commands: Commands) -> None:
+    await commands.xadd(_STREAM, {_FIELD: notice}, maxlen=_STREAM_LENGTH, approximate=True)
