@@ -78,6 +78,7 @@ def _resolve(reference: str, environment: Mapping[str, str], folder: Path) -> st
 
 def _redis_url(url: str) -> str:
     """The address of a Redis, which may hold a password and so is not quoted. Raises SecretError if it is none."""
+    url = url or ""
     try:
         parts = urlsplit(url)
         where = parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0
@@ -85,7 +86,7 @@ def _redis_url(url: str) -> str:
         where = ""
     if not where or parts.scheme not in _REDIS_SCHEMES:
         raise SecretError('must be like "redis://host:6379/0", "rediss://..." for TLS, or "unix:///path/redis.sock"')
-    return parts.geturl()
+    return url
 
 
 def _read(path: Path) -> str:
