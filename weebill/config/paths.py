@@ -73,6 +73,11 @@ class Home:
     def counters(self) -> Path:
         return self.run / "counters"
 
+    @property
+    def health(self) -> Path:
+        """What the workers tell each other of deployments, a file each."""
+        return self.run / "health"
+
     def create(self) -> None:
         """Make the folders, private to the user."""
         for folder in (self.root, self.models, self.journal, self.run, self.counters):
