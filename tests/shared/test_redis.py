@@ -85,7 +85,14 @@ async def test_a_call_takes_no_longer_than_it_may(redis_server: RedisServer) -> 
 
 async def test_calls_at_once_are_bounded(redis_server: RedisServer) -> None:
     redis = Redis(redis_server.url)
-    calls = [get(redis) for _ in range(MAX_IN_FLIGHT + 5)]
+    held = asyncio.Event()
+
+    async def wait(commands: Commands) -> None:
+        await held.wait()
+
+    calls = [asyncio.create_task(redis.run(wait)) for _ in range(MAX_IN_FLIGHT + 5)]
+    await asyncio.sleep(0)
+    held.set()
     refused = [each for each in await asyncio.gather(*calls, return_exceptions=True) if isinstance(each, RedisDown)]
     assert len(refused) == 5
     assert all("under way" in str(each) for each in refused)
