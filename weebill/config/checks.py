@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from weebill.catalog.dialects import dialects
 from weebill.catalog.load import load
+from weebill.config.auto import AUTO, check_auto
 from weebill.config.problems import KeyPath, Locate, Problem, did_you_mean, dotted
 from weebill.config.routing import AliasSettings, Preferences, targets
 from weebill.config.schema import ProviderSettings, ServerSettings, Settings
@@ -30,6 +31,7 @@ def check(settings: Settings, locate: Locate) -> Iterator[Problem]:
     for name, provider in settings.providers.items():
         yield from _check_provider(name, provider, locate)
     yield from _check_aliases(settings, locate)
+    yield from _check_auto(settings, locate)
     yield from _check_preferences(settings, locate)
     yield from _check_redis(settings, locate)
 
@@ -128,6 +130,18 @@ def _check_aliases(settings: Settings, locate: Locate) -> Iterator[Problem]:
                     nearest = did_you_mean(name, target.models)
                     what = f"`aliases.{alias}.weights` weighs `{name}`, which is not among its `models`{nearest}"
                     yield Problem(where, what)
+
+
+def _check_auto(settings: Settings, locate: Locate) -> Iterator[Problem]:
+    yield from check_auto(settings.auto, locate)
+    tiers = settings.auto.tiers
+    known = model_names(settings) | set(settings.aliases)
+    for tier, name in tiers.items():
+        if name not in known:
+            nearest = did_you_mean(name, sorted(known))
+            yield Problem(locate((AUTO, tier)), f"`auto.{tier}` names unknown model `{name}`{nearest}")
+    if tiers and AUTO in known:
+        yield Problem(locate(("aliases", AUTO)), f"`{AUTO}` is the name of what `[auto]` sets up; choose another")
 
 
 def _check_preferences(settings: Settings, locate: Locate) -> Iterator[Problem]:

@@ -11,10 +11,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from weebill.config.auto import AUTO, AutoSettings
 from weebill.config.routing import AliasSettings, Quantization, RoutingSettings
 from weebill.config.section import Name, NonNegativeInt, PositiveInt, PositiveSeconds, Seconds, Section
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
+_TIER_ALIASES = {"small": "mini", "large": "large"}
 
 
 class ServerSettings(Section, frozen=True, kw_only=True):
@@ -149,7 +151,8 @@ class Settings(Section, frozen=True, kw_only=True):
     """The whole configuration.
 
     `aliases` maps a virtual model name to a model name or another alias, or to a table of several. `mini` is always
-    there when this machine runs a compact model, and is the first of them unless set otherwise.
+    there when this machine runs a compact model, and is the first of them unless set otherwise. The tiers of `auto` are
+    the aliases `mini` and `large` where these are there and nothing else is set.
     """
 
     server: ServerSettings = ServerSettings()
@@ -157,6 +160,7 @@ class Settings(Section, frozen=True, kw_only=True):
     providers: dict[str, ProviderSettings] = {}
     aliases: dict[Name, Name | AliasSettings] = {}
     routing: RoutingSettings = RoutingSettings()
+    auto: AutoSettings = AutoSettings()
     catalog: CatalogSettings = CatalogSettings()
     cache: CacheSettings = CacheSettings()
     redis: RedisSettings = RedisSettings()
@@ -167,3 +171,7 @@ class Settings(Section, frozen=True, kw_only=True):
         if self.local.models and "mini" not in self.aliases:
             aliases = {"mini": self.local.models[0], **self.aliases}
             msgspec.structs.force_setattr(self, "aliases", aliases)
+        tiers = {tier: alias for tier, alias in _TIER_ALIASES.items() if not getattr(self.auto, tier)}
+        tiers = {tier: alias for tier, alias in tiers.items() if alias in self.aliases}
+        if tiers and AUTO not in self.aliases:
+            msgspec.structs.force_setattr(self, "auto", msgspec.structs.replace(self.auto, **tiers))

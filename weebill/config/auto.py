@@ -1,0 +1,135 @@
+"""The settings of `auto`: the small model first, the large one where it is worth it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from weebill.config.problems import KeyPath, Locate, Problem, dotted
+from weebill.config.routing import Share
+from weebill.config.section import Name, PositiveSeconds, Section
+
+AUTO = "auto"
+Tier = Literal["small", "mid", "large"]
+# The names under which requests to generate are metered.
+Endpoint = Literal["chat.completions", "completions", "responses", "messages", "generateContent"]
+CheckName = Literal["schema", "refusal", "repetition", "logprobs", "function", "agreement"]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+_DEFAULT_QUALITY = 0.95
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
+
+
+class TargetSettings(Section, frozen=True, kw_only=True):
+    """`[auto.target]`: what the choice is held to; at most one of the three, `quality = 0.95` where there is none.
+
+    `quality` is a share of what the largest tier alone would reach, at least; `spend` a share of what it alone would
+    cost, at most; `share` that of the requests that it is given, at most.
+    """
+
+    quality: Share | None = None
+    spend: Annotated[float, Meta(gt=0, le=1)] | None = None
+    share: Share | None = None
+
+    @property
+    def chosen(self) -> tuple[Literal["quality", "spend", "share"], float]:
+        """The name of what is held, and its value."""
+        if self.spend is not None:
+            return "spend", self.spend
+        if self.share is not None:
+            return "share", self.share
+        return "quality", _DEFAULT_QUALITY if self.quality is None else self.quality
+
+
+class Rule(Section, frozen=True, kw_only=True):
+    """Which requests a rule is for: those of which all hold that it says; it says at least one thing.
+
+    `regex` is found anywhere in a request's texts; `key` is the name or id of the API key; `category` is one of
+    moderation.
+    """
+
+    regex: Annotated[str, Meta(min_length=1, max_length=10_000)] | None = None
+    key: Name | None = None
+    endpoint: Endpoint | None = None
+    category: Name | None = None
+
+
+Rules = Annotated[tuple[Rule, ...], Meta(max_length=256)]
+
+
+class CascadeSettings(Section, frozen=True, kw_only=True):
+    """`[auto.cascade]`: how a smaller tier's answer is checked before the client sees it.
+
+    An answer that fails one of the `checks` is made anew by the large tier. `mean_probability` and `min_probability`
+    are of the tokens that "logprobs" wants at least; `samples` and `agreement` how many more answers "agreement" asks
+    for, and which share of all must agree with the first. `function` is "package.module:name", and has `timeout_s`.
+    """
+
+    checks: Annotated[tuple[CheckName, ...], Meta(max_length=6)] = ("schema", "refusal")
+    mean_probability: Probability = 0.8
+    min_probability: Probability = 0.05
+    samples: Annotated[int, Meta(ge=1, le=8)] = 2
+    agreement: Probability = 0.6
+    function: str = ""
+    timeout_s: PositiveSeconds = 5.0
+
+
+class AutoSettings(Section, frozen=True, kw_only=True):
+    """`[auto]`: the virtual model `auto`, which is there once it has `small` and `large`.
+
+    These and `mid` are names of models or aliases. `high_stakes` go straight to the large tier; `private` ones are
+    served by this machine or not at all, and come before `high_stakes`.
+    """
+
+    small: Annotated[str, Meta(max_length=200)] = ""
+    mid: Annotated[str, Meta(max_length=200)] = ""
+    large: Annotated[str, Meta(max_length=200)] = ""
+    high_stakes: Rules = ()
+    private: Rules = ()
+    target: TargetSettings = TargetSettings()
+    cascade: CascadeSettings = CascadeSettings()
+
+    @property
+    def tiers(self) -> dict[Tier, str]:
+        """The names of the tiers that there are, the smallest first; none while `auto` is not there."""
+        if not self.small or not self.large:
+            return {}
+        return {"small": self.small, **({"mid": self.mid} if self.mid else {}), "large": self.large}
+
+
+def check_auto(auto: AutoSettings, locate: Locate) -> Iterator[Problem]:
+    """What types cannot say of `[auto]`; that its models exist is for the caller to see."""
+    yield from _check_target(auto.target, locate)
+    yield from _check_rules(auto.high_stakes, ("auto", "high_stakes"), locate)
+    yield from _check_rules(auto.private, ("auto", "private"), locate)
+    cascade = auto.cascade
+    where = locate(("auto", "cascade"))
+    if len(set(cascade.checks)) < len(cascade.checks):
+        yield Problem(where, "`auto.cascade.checks` names a check twice")
+    if "function" in cascade.checks and not cascade.function:
+        yield Problem(where, '`auto.cascade.checks` has "function", so `auto.cascade.function` must name one')
+    if cascade.function and not _FUNCTION.match(cascade.function):
+        yield Problem(where, '`auto.cascade.function` must be "package.module:name"')
+
+
+def _check_target(target: TargetSettings, locate: Locate) -> Iterator[Problem]:
+    given = [name for name in target.__struct_fields__ if getattr(target, name) is not None]
+    if len(given) > 1:
+        names = ", ".join(f"`{name}`" for name in given)
+        yield Problem(locate(("auto", "target")), f"`auto.target` can be held to one thing, not to {names}; give one")
+
+
+def _check_rules(rules: tuple[Rule, ...], path: KeyPath, locate: Locate) -> Iterator[Problem]:
+    for position, rule in enumerate(rules, 1):
+        what = f"`{dotted(path)}` (item {position})"
+        if rule == Rule():
+            yield Problem(locate(path), f"{what} says nothing; give `regex`, `key` or `endpoint`")
+        if rule.category is not None:
+            yield Problem(locate(path), f"{what}: `category` needs local moderation, which is not there; use `regex`")
+        if rule.regex is not None:
+            try:
+                re.compile(rule.regex)
+            except (re.error, RecursionError, OverflowError) as error:
+                yield Problem(locate(path), f"{what}: `regex` is not a regular expression: {error}")
