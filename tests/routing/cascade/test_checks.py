@@ -24,6 +24,7 @@ PERSON = {"type": "object", "required": ["name"], "properties": {"name": {"type"
 WEATHER = tool("weather", {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}})
 WITH_TOOLS = Conversation(turns=PLAIN.turns, tools=(WEATHER, tool("stop")))
 MUST_CALL = Conversation(turns=PLAIN.turns, tools=(WEATHER,), tool_choice=ToolChoice("required"))
+BOTH = Conversation(turns=PLAIN.turns, tools=(WEATHER,), output=wants(PERSON).output)
 NAMED = Conversation(turns=PLAIN.turns, tools=WITH_TOOLS.tools, tool_choice=ToolChoice("auto", names=("stop",)))
 
 
@@ -45,9 +46,10 @@ NAMED = Conversation(turns=PLAIN.turns, tools=WITH_TOOLS.tools, tool_choice=Tool
         (WITH_TOOLS, reply(call("rain", {})), "the tool 'rain' was not offered"),
         (NAMED, reply(call("weather", {"city": "Perth"})), "the tool 'weather' was not offered"),
         (MUST_CALL, reply("It is sunny."), "no tool is called"),
-        (Conversation(turns=(), tools=(WEATHER,), output=wants(PERSON).output), reply(call("weather", {"city": "P"})), ""),
+        (BOTH, reply(call("weather", {"city": "Perth"})), ""),
+        (BOTH, reply("It is sunny."), "the answer is not JSON"),
     ],
-)  # fmt: skip
+)
 def test_schema(asked: Conversation, answer: Reply, problem: str) -> None:
     verdict = fits_schema(asked, answer)
     assert verdict is not None

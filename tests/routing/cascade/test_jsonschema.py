@@ -1,5 +1,7 @@
 """The validator against the reference one, and what it must not be led into."""
 
+from contextlib import suppress
+
 import jsonschema
 import pytest
 from hypothesis import given, settings
@@ -71,10 +73,8 @@ def test_it_says_what_the_reference_says(schema: object, value: object) -> None:
 @settings(max_examples=300, deadline=None)
 @given(VALUES, VALUES)
 def test_nonsense_is_never_more_than_cannot_tell(value: object, schema: object) -> None:
-    try:
+    with suppress(CannotTell):
         misfit(value, schema)  # type: ignore[arg-type]
-    except CannotTell:
-        pass
 
 
 TREE = {
