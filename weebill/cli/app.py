@@ -25,10 +25,12 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Make, list and revoke API keys.", rich_markup_mode=None)
 config_app = typer.Typer(help="Check and show the configuration.", rich_markup_mode=None)
+experiment_app = typer.Typer(help="Try a model on a share of another's requests.", rich_markup_mode=None)
 route_app = typer.Typer(help="Say who would serve a request.", rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
 app.add_typer(route_app, name="route")
+app.add_typer(experiment_app, name="experiment")
 app.add_typer(models_app, name="models")
 app.add_typer(providers_app, name="providers")
 app.add_typer(catalog_app, name="catalog")
@@ -228,6 +230,64 @@ def explain_route(
     from weebill.cli.route import explain
 
     explain(_sources(context, config), request, api, key, seed, as_json)
+
+
+@experiment_app.command("create")
+def create_experiment(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Such as faster-mini.")],
+    model: Annotated[str, typer.Option(metavar="MODEL", help="Whose requests it is about, by the name they use.")],
+    candidate: Annotated[str, typer.Option(metavar="MODEL", help="The model to try in its place.")],
+    share: Annotated[float, typer.Option(help="Of the requests, more than 0 and at most 1.")] = 0.1,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Send only a copy; the client never sees the answer.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Begin an experiment. A conversation always has the same model."""
+    from weebill.cli.experiment import create
+
+    create(_sources(context, config), name, model, candidate, share, shadow)
+
+
+@experiment_app.command("list")
+def list_experiments(context: typer.Context, quiet: QuietOption = False) -> None:
+    """List experiments, oldest first."""
+    from weebill.cli.experiment import list_experiments
+
+    list_experiments(_home(context), quiet)
+
+
+@experiment_app.command("show")
+def show_experiment(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The experiment's name.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare both models: answers, latency, cost, tokens and checks, with 95% confidence intervals."""
+    from weebill.cli.experiment import show
+
+    show(_home(context), name, as_json)
+
+
+@experiment_app.command("promote")
+def promote_experiment(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="The experiment's name.")]
+) -> None:
+    """Let the candidate answer all requests for the model, within a second."""
+    from weebill.cli.experiment import promote
+
+    promote(_home(context), name)
+
+
+@experiment_app.command("rollback")
+def roll_back_experiment(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="The experiment's name.")]
+) -> None:
+    """End an experiment or undo its promotion, within a second."""
+    from weebill.cli.experiment import roll_back
+
+    roll_back(_home(context), name)
 
 
 def _home(context: typer.Context) -> Home:

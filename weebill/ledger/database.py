@@ -94,6 +94,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             BEGIN SELECT RAISE(ABORT, 'a part of its tokens is more than the whole'); END""",
     ),
     ("ALTER TABLE usage ADD COLUMN attempts TEXT NOT NULL DEFAULT ''",),
+    (
+        "INSERT INTO meta (name, value) VALUES ('experiments_version', 0)",
+        """CREATE TABLE experiments (
+            name TEXT PRIMARY KEY,
+            model TEXT NOT NULL,
+            candidate TEXT NOT NULL,
+            share REAL NOT NULL CHECK (share > 0 AND share <= 1),
+            shadow INTEGER NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('running', 'promoted', 'rolled_back')),
+            created_at INTEGER NOT NULL,
+            changed_at INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE UNIQUE INDEX running_experiments ON experiments (model) WHERE state = 'running'",
+        "ALTER TABLE usage ADD COLUMN checked TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE usage ADD COLUMN arm TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX usage_by_arm ON usage (arm) WHERE arm <> ''",
+    ),
 )
 
 

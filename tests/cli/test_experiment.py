@@ -1,0 +1,66 @@
+"""`weebill experiment`, as a person uses it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import CommandLine
+
+CONFIG = """
+[providers.acme]
+base_url = "http://127.0.0.1:9/v1"
+models = ["acme-small", "acme-large"]
+
+[aliases]
+large = "acme-large"
+"""
+
+
+@pytest.fixture
+def weebill(tmp_path: Path) -> CommandLine:
+    command_line = CommandLine(tmp_path / "home")
+    command_line.home.config_file.write_text(CONFIG)
+    return command_line
+
+
+def test_from_beginning_to_end(weebill: CommandLine) -> None:
+    assert "There are no experiments" in weebill.ok("experiment", "list")
+    made = weebill.ok("experiment", "create", "cheaper", "--model", "large", "--candidate", "acme-small")
+    assert made == "Began cheaper: 10% of the requests for large go to acme-small\n"
+    assert weebill.ok("experiment", "list", "--quiet") == "cheaper\n"
+    heading, row = weebill.ok("experiment", "list").splitlines()
+    assert heading.split() == ["NAME", "MODEL", "CANDIDATE", "SHARE", "KIND", "STATE", "CREATED", "CHANGED"]
+    assert row.split()[:6] == ["cheaper", "large", "acme-small", "10%", "A/B", "running"]
+    shown = weebill.ok("experiment", "show", "cheaper")
+    assert "No requests yet" in shown
+    comparison = json.loads(weebill.ok("experiment", "show", "cheaper", "--json"))
+    assert (comparison["experiment"]["share"], comparison["control"]["requests"]) == (0.1, 0)
+    assert "acme-small answers for large" in weebill.ok("experiment", "promote", "cheaper")
+    assert "promoted" in weebill.ok("experiment", "list")
+    assert "large is answered as before" in weebill.ok("experiment", "rollback", "cheaper")
+    assert "rolled back" in weebill.ok("experiment", "list")
+
+
+def test_a_shadow_of_auto(weebill: CommandLine) -> None:
+    arguments = ("--model", "auto", "--candidate", "large", "--share", "0.5", "--shadow")
+    assert "a copy of 50% of the requests for auto go to large" in weebill.ok(
+        "experiment", "create", "watch", *arguments
+    )
+    assert "shadow" in weebill.ok("experiment", "list")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("create", "x", "--model", "larg", "--candidate", "acme-small"), "no model 'larg'; did you mean `large`?"),
+        (("create", "x", "--model", "large", "--candidate", "acme-smal"), "no model 'acme-smal'; did you mean"),
+        (("create", "x", "--model", "large", "--candidate", "mini", "--share", "2"), "at most 1"),
+        (("create", "X", "--model", "large", "--candidate", "mini"), "cannot name an experiment"),
+        (("show", "x"), "no experiment 'x'"),
+        (("promote", "x"), "no experiment 'x'"),
+        (("rollback", "x"), "no experiment 'x'"),
+    ],
+)
+def test_what_is_refused(weebill: CommandLine, arguments: tuple[str, ...], said: str) -> None:
+    assert said in weebill.fails(1, "experiment", *arguments)
