@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Final
 
@@ -28,6 +29,9 @@ from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 
+# What translates for a deployment, by its dialect and all that its upstream speaks.
+Translators = Callable[[str, frozenset[str]], Translator]
+
 _NO_HEADERS: Final[dict[bytes, bytes]] = {}
 
 
@@ -51,26 +55,35 @@ class Inference(Metered[Api]):
         meter.stream = call.stream
         if self._state is not None:
             call = await self._state.prepare(call, meter.key_id)
-        router = self._upstreams.router
-        asked = Asked(call, meter.key_id, meter.key_name, endpoint.conversation)
-        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, router.deadline_s))
+        await self._serve(exchange, endpoint, call, meter)
 
-        leg: Leg = await first_answered(attempts, exchange, meter, partial(self._open, exchange, endpoint, call))
+    def _serve(self, exchange: Exchange, api: Api, call: Call, meter: Meter) -> Coroutine[None, None, None]:
+        """Route, call, answer. Raises ApiError for what ends without an answer."""
+        router = self._upstreams.router
+        asked = Asked(call, meter.key_id, meter.key_name, api.conversation)
+        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, router.deadline_s))
+        return self._serve_routed(exchange, api, call, attempts, meter)
+
+    async def _serve_routed(self, exchange: Exchange, api: Api, call: Call, attempts: Attempts, meter: Meter) -> None:
+        open_leg = partial(self._open, exchange, partial(translator, api), call)
+        leg: Leg = await first_answered(attempts, exchange, meter, open_leg)
         try:
             if isinstance(leg, Whole):
                 await self._respond_whole(exchange, leg.answer, call, attempts, meter)
             else:
-                await self._relay(exchange, leg, call, endpoint, attempts, meter)
+                await self._relay(exchange, leg, call, api, attempts, meter)
         finally:
             self._upstreams.leave(leg.upstream, leg.response)
 
-    async def _open(self, exchange: Exchange, api: Api, call: Call, step: Try, spending: Spending) -> Leg:
+    async def _open(
+        self, exchange: Exchange, translators: Translators, call: Call, step: Try, spending: Spending
+    ) -> Leg:
         """Call an upstream until it has answered, or a stream has begun to. Raises ApiError or UpstreamError."""
         deployment = step.deployment
         upstream = self._upstreams.enter(deployment)
         response: Response | None = None
         try:
-            translate = translator(api, deployment.dialect, upstream.dialects)
+            translate = translators(deployment.dialect, upstream.dialects)
             request = translate.encode(call, deployment.target)
             spending.sent = True
             spending.blame = "upstream_error"

@@ -47,12 +47,13 @@ class Meter(Spending):
     """Collects what the record of a request says, and settles it exactly once.
 
     It is the spending of the attempt under way, too. `route` is the header line that says who was tried, and
-    `attempts` the same for the record, where there were several.
+    `attempts` the same for the record, where there were several. `checked` and `arm` are the record's, `spent_nano` is
+    the cost that was settled.
     """
 
     __slots__ = (
-        "_earlier_nano", "_endpoint", "_estimated", "_request_id", "_settled", "_started", "attempts", "key_id",
-        "key_name", "model_asked", "route", "stream",
+        "_earlier_nano", "_endpoint", "_estimated", "_request_id", "_settled", "_started", "arm", "attempts",
+        "checked", "key_id", "key_name", "model_asked", "route", "spent_nano", "stream",
     )  # fmt: skip
 
     def __init__(self, request_id: str, key_id: str, endpoint: str, started: float, key_name: str = "") -> None:
@@ -70,6 +71,9 @@ class Meter(Spending):
         self.stream = False
         self.route = b""
         self.attempts = ""
+        self.checked = ""
+        self.arm = ""
+        self.spent_nano = 0
 
     def begin(self, deployment: Deployment) -> None:
         """Another attempt begins, and so the last is not the answer."""
@@ -85,6 +89,12 @@ class Meter(Spending):
             self._earlier_nano += cost
             self._estimated = self._estimated or not usage.measured
 
+    def absorb(self, other: Meter) -> None:
+        """What was asked besides, for the same request, was paid for too."""
+        self._earlier_nano += other._earlier_nano
+        self._estimated = self._estimated or other._estimated
+        self.charge(other)
+
     def take(self, spending: Spending) -> None:
         """Another attempt than its own is the answer."""
         self.charge(self)
@@ -99,6 +109,7 @@ class Meter(Spending):
         elapsed = time.monotonic() - self._started
         usage = self.usage()
         price = self.price
+        self.spent_nano = self._earlier_nano + (0 if price is None else price(usage))
         return UsageRecord(
             self._request_id,
             self.key_id,
@@ -118,8 +129,10 @@ class Meter(Spending):
             int(elapsed * 1e6),
             usage.cache_write_tokens,
             usage.reasoning_tokens,
-            self._earlier_nano + (0 if price is None else price(usage)),
+            self.spent_nano,
             self.attempts,
+            self.checked,
+            self.arm,
         )
 
 

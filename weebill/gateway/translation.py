@@ -101,7 +101,7 @@ class Bridge:
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
         """The request for the upstream. Raises ApiError 400, naming the client's field, for what it cannot do."""
-        conversation = self._fit(self._api.conversation(call), call, target)
+        conversation = self._fit(self._conversation(call), call, target)
         stream = call.stream or self._streams_only
         while True:
             try:
@@ -126,7 +126,7 @@ class Bridge:
             raise _unreadable(error) from error
 
     def stream(self, call: Call) -> ByteStream:
-        return _BridgeStream(call, self._decoder(call), self._api.stream(call))
+        return BridgeStream(call, self._decoder(call), self._api.stream(call))
 
     def collect(self, call: Call) -> AnswerCollector | None:
         return _Collector(self, call, self._decoder(call)) if self._streams_only else None
@@ -135,10 +135,13 @@ class Bridge:
         """The upstream's own error, with OpenAI's status and code."""
         return self._dialect.error(status, body, upstream).after(retry_after)
 
+    def _conversation(self, call: Call) -> Conversation:
+        return self._api.conversation(call)
+
     def _decoder(self, call: Call) -> StreamDecoder:
         if self._by_request is None:
             return self._dialect.stream()
-        return self._by_request.stream_for(self._api.conversation(call))
+        return self._by_request.stream_for(self._conversation(call))
 
     def _render(self, call: Call, reply: Reply) -> Answer:
         if not reply.usage.measured:
@@ -180,7 +183,7 @@ class Bridge:
 
 def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
     """The end of a client's stream that has begun and failed."""
-    return stream.fail(error) if isinstance(stream, _BridgeStream) else api.error_event(error)
+    return stream.fail(error) if isinstance(stream, BridgeStream) else api.error_event(error)
 
 
 @runtime_checkable
@@ -191,7 +194,7 @@ class KeepsResponse(Protocol):
     def response(self) -> bytes: ...
 
 
-class _BridgeStream:
+class BridgeStream:
     """An upstream's stream as the client's."""
 
     __slots__ = ("_call", "_decoder", "_encoder", "_pieces", "_reported", "begun", "error")

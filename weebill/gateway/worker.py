@@ -20,11 +20,14 @@ from weebill.config.schema import Settings
 from weebill.gateway.app import App
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.counting import Counting
-from weebill.gateway.inference import Inference
 from weebill.gateway.metered import Recorder, Upstreams
 from weebill.gateway.operations import Operations
 from weebill.gateway.responses import KeptResponses, ResponseState
+from weebill.gateway.selection import Selector
+from weebill.gateway.shadows import Shadows
+from weebill.gateway.virtual import VirtualInference
 from weebill.ledger.database import LedgerError
+from weebill.ledger.experiments import Experiments
 from weebill.ledger.journal import JournalWriter
 from weebill.ledger.keyring import KeyRing
 from weebill.ledger.keys import read_pepper
@@ -64,13 +67,18 @@ class Worker:
         self._responses = ResponseState(lambda: ResponseStore(home.responses))
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - lots, not secrets
         self._upstreams = upstreams = Upstreams(self._client, self._router)
+        self._experiments = Experiments(home.database)
+        self._selector = Selector(self._router, self._experiments)
+        self._selector.configure(boot.settings.auto)
+        self._selector.refresh()
+        self._shadows = Shadows()
         self._app = App(
             authenticator,
             upstreams,
-            Inference(authenticator, recorder, upstreams),
+            VirtualInference(authenticator, recorder, upstreams, self._selector, self._shadows),
             Operations(authenticator, recorder, upstreams),
             Counting(authenticator, recorder, upstreams),
-            Inference(authenticator, recorder, upstreams, self._responses),
+            VirtualInference(authenticator, recorder, upstreams, self._selector, self._shadows, self._responses),
             KeptResponses(authenticator, self._responses),
             Tunnel(self._client, str(home.control_socket)),
             lambda: expose(home.counters, home.journal),
@@ -94,6 +102,7 @@ class Worker:
         finally:
             for task in (upkeep, following, drained):
                 task.cancel()
+            await self._shadows.close()
             self._close()
 
     async def _follow(self, link: Link) -> None:
@@ -101,7 +110,7 @@ class Worker:
         async for message in link:
             match message:
                 case Reload(settings=settings):
-                    self._apply(settings)
+                    await self._apply(settings)
                 case Engines(engines=engines):
                     self._engines = engines
                     self._router.follow(self._directory())
@@ -115,11 +124,13 @@ class Worker:
         await self._server.drain(grace_s)
         self._drained.set()
 
-    def _apply(self, settings: Settings) -> None:
+    async def _apply(self, settings: Settings) -> None:
         """Take on reloaded settings; what is under way ends under the old ones."""
         self._settings = settings
         logs.configure(settings.log, self._name)
         self._router.configure(settings.routing, self._directory())
+        # The learned router takes a moment to load, in which nobody shall wait.
+        await asyncio.to_thread(self._selector.configure, settings.auto)
         try:
             self._server.update(settings.server)
         except OSError as error:
@@ -141,6 +152,7 @@ class Worker:
         while True:
             await asyncio.sleep(_UPKEEP_INTERVAL_S)
             self._keyring.refresh()
+            self._selector.refresh()
             self._router.health.settle(time.monotonic())
             self._counters.in_flight.set(self._server.active)
             self._counters.connections.set(self._server.connections)
@@ -151,6 +163,7 @@ class Worker:
         self._journal.close()
         self._counters.close()
         self._keyring.close()
+        self._experiments.close()
 
 
 async def main() -> int:

@@ -16,6 +16,7 @@ import msgspec
 
 from weebill.catalog.load import Catalogue, load
 from weebill.catalog.schema import Model, Offer
+from weebill.config.auto import AUTO
 from weebill.config.routing import AliasSettings, Policy, Preferences
 from weebill.config.schema import Settings
 from weebill.process.messages import EngineState
@@ -72,8 +73,9 @@ class Directory:
         self.deployments: Mapping[str, Deployment] = {each.key: each for each, _, _ in found}
         for deployment, model, offer in found:
             self._show(deployment, model, offer, created)
-        for alias in settings.aliases:
-            self._alias(alias, settings.aliases, created)
+        aliases = {**settings.aliases, **_auto(settings)}
+        for alias in aliases:
+            self._alias(alias, aliases, created)
 
     def route(self, name: str, fallbacks: Sequence[str] = ()) -> Route:
         """What serves `name`, and after it each of `fallbacks`. Raises ApiError 404 if nothing has one of the names."""
@@ -185,6 +187,12 @@ class Directory:
                 param=param,
             )
         return Route(name, route.candidates, route.policy, (*route.preferences, preferences))
+
+
+def _auto(settings: Settings) -> dict[str, AliasSettings]:
+    """`auto` for whoever does not choose among its tiers: the smallest, then the larger ones."""
+    names = tuple(settings.auto.tiers.values())
+    return {AUTO: AliasSettings(models=names[:1], fallbacks=names[1:])} if names else {}
 
 
 def _one_each(serving: Iterable[Deployment], first: Sequence[Deployment]) -> list[Sequence[Deployment]]:

@@ -25,13 +25,15 @@ from weebill.wire.conversation import Conversation
 class Asked(NamedTuple):
     """A request to be routed: `key_id` and `key_name` are its API key's.
 
-    `conversation` gives the canonical form of a request to generate; None for all others.
+    `conversation` gives the canonical form of a request to generate; None for all others. `preferences` are what
+    Weebill itself has decided, such as that the request must stay here.
     """
 
     call: Call
     key_id: str
     key_name: str = ""
     conversation: Callable[[Call], Conversation] | None = None
+    preferences: tuple[Preferences, ...] = ()
 
 
 class Router:
@@ -76,7 +78,7 @@ class Router:
         nothing may serve the request.
         """
         own = asked.call.own
-        if own is NOTHING_OWN and self._says_nothing:
+        if own is NOTHING_OWN and self._says_nothing and not asked.preferences:
             lot = self._lots.get(asked.call.model) or self._lot(asked.call.model)
             if lot is not None:
                 attempts = self._drawn(lot, asked, now, deadline)
@@ -136,6 +138,7 @@ class Router:
         scopes += route.preferences
         if provider is not None:
             scopes.append(decode(provider))
+        scopes += asked.preferences
         return merge(scopes)
 
     def _plan(self, route: Route, asked: Asked, needs: Needs, conversation: bytes | None, now: float) -> Plan:

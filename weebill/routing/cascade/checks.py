@@ -82,7 +82,9 @@ class Checks:
         return judgement
 
     def judge_samples(self, judgement: Judgement, reply: Reply, others: Sequence[Reply]) -> Judgement:
-        """With what the other samples say. Pure."""
+        """With what the other samples say, if there are any. Pure."""
+        if not others:
+            return judgement
         return judgement.then(samples_agree(reply, others, self._settings.agreement))
 
     def _verdict(self, name: CheckName, asked: Conversation, reply: Reply) -> Verdict | None:

@@ -1,0 +1,87 @@
+"""A smaller model's answer, held back until it has been checked."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from weebill.apis.base import Api
+from weebill.gateway.checked import CheckedBridge
+from weebill.gateway.legs import Begun, Leg
+from weebill.gateway.metered import MAX_ANSWER_BYTES
+from weebill.routing.cascade.checks import Checks, Judgement
+from weebill.wire.conversation import Conversation
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Reply
+
+# Samples that are to be compared need some freedom to differ.
+_SAMPLING_TEMPERATURE: Final = 0.7
+
+# So many more answers to the same request.
+Sample = Callable[[int], Awaitable[Sequence[Reply]]]
+
+
+class Watched:
+    """What an attempt is translated by, so that the answer can be looked at: that of the last attempt, which counts."""
+
+    def __init__(self, api: Api, *, probabilities: bool = False, sampling: bool = False) -> None:
+        """`sampling` is for an answer that is compared with others."""
+        self._api = api
+        self._probabilities = probabilities
+        self._asking = _to_sample if sampling else _as_it_is
+        self._bridge: CheckedBridge | None = None
+
+    def translator(self, dialect: str, spoken: frozenset[str]) -> CheckedBridge:
+        """For one attempt at a deployment of `dialect`."""
+        self._bridge = CheckedBridge(self._api, dialect, self._asking, probabilities=self._probabilities)
+        return self._bridge
+
+    def said(self) -> Reply:
+        """The answer so far."""
+        assert self._bridge is not None  # noqa: S101 - asked for only after an attempt
+        return self._bridge.said()
+
+    def release(self) -> None:
+        """Nobody will look at the rest."""
+        assert self._bridge is not None  # noqa: S101 - as above
+        self._bridge.release()
+
+
+async def judged(leg: Leg, watched: Watched, checks: Checks, asked: Conversation, sample: Sample) -> Judgement:
+    """What the checks say of a leg, of which as much is read as they need. Raises ApiError or UpstreamError."""
+    if isinstance(leg, Begun):
+        whole = checks.needs_whole(asked)
+        while leg.chunks is not None and (whole or not checks.can_judge(watched.said())):
+            await _read_on(leg)
+    reply = watched.said()
+    watched.release()
+    judgement = await checks.judge(asked, reply)
+    if judgement.failed is None and checks.more_samples:
+        judgement = checks.judge_samples(judgement, reply, await sample(checks.more_samples))
+    return judgement
+
+
+async def _read_on(leg: Begun) -> None:
+    """One more piece of a stream, held."""
+    assert leg.chunks is not None  # noqa: S101 - the caller has looked
+    data = await anext(leg.chunks, None)
+    if data is None:
+        leg.chunks = None
+        leg.held += leg.stream.finish()
+        return
+    leg.held += leg.stream.feed(data)
+    if leg.stream.error is not None:
+        raise leg.stream.error
+    if len(leg.held) > MAX_ANSWER_BYTES:
+        raise ApiError(502, "The upstream's answer is too large to be checked.", code="upstream_invalid_answer")
+
+
+def _as_it_is(asked: Conversation) -> Conversation:
+    return asked
+
+
+def _to_sample(asked: Conversation) -> Conversation:
+    freedom = asked.temperature if asked.temperature else None if asked.temperature is None else _SAMPLING_TEMPERATURE
+    return msgspec.structs.replace(asked, seed=None, temperature=freedom)

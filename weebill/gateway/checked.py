@@ -1,0 +1,102 @@
+"""An answer that is looked at before the client sees it: always by the canonical form, and kept as it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from weebill.apis.base import Api, StreamEncoder
+from weebill.gateway.translation import Bridge, BridgeStream
+from weebill.providers.base import Answer, ByteStream, StreamDecoder, Target, UpstreamRequest
+from weebill.providers.registry import STREAMS_ONLY
+from weebill.providers.registry import dialect as registry_dialect
+from weebill.wire.accumulate import ReplyBuilder
+from weebill.wire.call import Call
+from weebill.wire.conversation import Conversation
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Choice, Event, Failed, Logprobs, Reply, Usage
+
+_NOTHING: Final = Reply("", "", (), Usage())
+Asking = Callable[[Conversation], Conversation]
+
+
+class CheckedBridge(Bridge):
+    """A translator for one attempt. `said()` is the answer so far, with the probabilities of its tokens.
+
+    Probabilities that were asked for only here are kept from the client. `asking` is done to the request.
+    """
+
+    def __init__(self, api: Api, dialect: str, asking: Asking, *, probabilities: bool) -> None:
+        super().__init__(api, registry_dialect(dialect), streams_only=dialect in STREAMS_ONLY)
+        self._asking = asking
+        self._probabilities = probabilities and "logprobs" in self._dialect.supported
+        self._reply = _NOTHING
+        self._stream: CheckedStream | None = None
+
+    def said(self) -> Reply:
+        """The answer so far."""
+        return self._reply if self._stream is None else self._stream.said()
+
+    def release(self) -> None:
+        """Keep nothing more."""
+        if self._stream is not None:
+            self._stream.release()
+
+    def encode(self, call: Call, target: Target) -> UpstreamRequest:
+        """As `Bridge.encode`; probabilities that this target cannot give are done without."""
+        try:
+            return super().encode(call, target)
+        except ApiError as error:
+            if not self._probabilities or error.detail.param != self._names.get("logprobs", "logprobs"):
+                raise
+            self._probabilities = False
+            return super().encode(call, target)
+
+    def stream(self, call: Call) -> ByteStream:
+        self._stream = CheckedStream(call, self._decoder(call), self._api.stream(call), hides=self._hides(call))
+        return self._stream
+
+    def _conversation(self, call: Call) -> Conversation:
+        asked = self._asking(super()._conversation(call))
+        return msgspec.structs.replace(asked, logprobs=True) if self._probabilities and not asked.logprobs else asked
+
+    def _render(self, call: Call, reply: Reply) -> Answer:
+        self._reply = reply
+        return super()._render(call, _without_probabilities(reply) if self._hides(call) else reply)
+
+    def _hides(self, call: Call) -> bool:
+        """Whether the client has not asked for probabilities."""
+        return self._probabilities and not self._api.conversation(call).logprobs
+
+
+class CheckedStream(BridgeStream):
+    """A stream that is kept as it is said."""
+
+    __slots__ = ("_builder", "_hides")
+
+    def __init__(self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, *, hides: bool) -> None:
+        super().__init__(call, decoder, encoder)
+        self._builder: ReplyBuilder | None = ReplyBuilder()
+        self._hides = hides
+
+    def said(self) -> Reply:
+        """The answer so far."""
+        return _NOTHING if self._builder is None else self._builder.reply()
+
+    def release(self) -> None:
+        """Keep nothing more."""
+        self._builder = None
+
+    def _write(self, events: Sequence[Event]) -> bytes:
+        if self._builder is not None:
+            for event in events:
+                if not isinstance(event, Failed):
+                    self._builder.add(event)
+        return super()._write([each for each in events if not isinstance(each, Logprobs)] if self._hides else events)
+
+
+def _without_probabilities(reply: Reply) -> Reply:
+    choices = tuple(Choice(each.parts, each.finish, each.stop_sequence) for each in reply.choices)
+    return msgspec.structs.replace(reply, choices=choices)

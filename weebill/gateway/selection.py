@@ -1,0 +1,154 @@
+"""Which model a name stands for that configuration alone does not decide: `auto`, and what is in an experiment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from weebill.config.auto import AUTO, AutoSettings, Tier
+from weebill.config.routing import Preferences
+from weebill.ledger.experiments import Experiment, Experiments
+from weebill.routing.auto.auto import Auto, AutoUnavailableError, load_auto
+from weebill.routing.auto.decision import Decision
+from weebill.routing.auto.rules import Subject
+from weebill.routing.cascade.checks import Checks
+from weebill.routing.deployments import Deployment
+from weebill.routing.needs import Needs
+from weebill.routing.router import Asked, Router
+from weebill.routing.sticky import conversation_key
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Usage
+
+_STAYS: Final = (Preferences(local_only=True),)
+# As policies weigh prices: three tokens read for each that is said.
+_READ: Final = 3
+
+log = logging.getLogger(__name__)
+
+
+class Selected(NamedTuple):
+    """Who answers a request.
+
+    `model` is the name to route by. With a `decision`, it is that of the decision's tier; an answer that fails one of
+    `checks` is made anew by `larger`. `arm` is the experiment's, and `shadow` the one that a copy is for.
+    """
+
+    model: str
+    preferences: tuple[Preferences, ...] = ()
+    decision: Decision | None = None
+    larger: str = ""
+    checks: Checks | None = None
+    arm: str = ""
+    shadow: Experiment | None = None
+
+    def note(self, failed: str = "") -> str:
+        """What is said of it in the header; `failed` is what the smaller tier's answer did not pass."""
+        note = ""
+        if self.decision is not None:
+            note = f";auto:{self.decision.tier}"
+            note += f"->{self.decision.larger}(check={failed})" if failed else f"({self.decision.why})"
+        return note + (f";experiment={self.arm}" if self.arm else "")
+
+
+class Selector:
+    """What a worker selects by. `names` are those that `select` is for; all others are as configured."""
+
+    def __init__(self, router: Router, experiments: Experiments) -> None:
+        self._router = router
+        self._experiments = experiments
+        self._auto: Auto | None = None
+        self._problem = ""
+        self._models: Mapping[Tier, str] = {}
+        self.names: frozenset[str] = frozenset()
+        self.refresh()
+
+    def configure(self, settings: AutoSettings) -> None:
+        """Go by these settings. Takes a moment if there is a router to load, so it may be called in another thread."""
+        models, auto, problem = settings.tiers, None, ""
+        if models:
+            try:
+                auto = load_auto(settings, self._cost_ratio(models))
+            except AutoUnavailableError as error:
+                problem = str(error)
+                log.error("`auto` cannot be served: %s", problem)
+        self._models, self._auto, self._problem = models, auto, problem
+
+    def refresh(self) -> None:
+        """Follow settings and experiments; cheap enough to be called several times a second."""
+        self._experiments.refresh()
+        names = {*self._experiments.running, *self._experiments.promoted, *([AUTO] if self._models else [])}
+        if names != self.names:
+            self.names = frozenset(names)
+
+    def select(self, asked: Asked, endpoint: str) -> Selected:
+        """Who answers. Raises ApiError: 400 as routing does, 503 where `auto` cannot be served."""
+        needs = Needs(asked.call, asked.conversation)
+        conversation = conversation_key(asked.key_id, needs.opening)
+        selected = self._placed(asked.call.model, conversation)
+        if selected.model != AUTO or not self._models:
+            return selected
+        if self._auto is None:
+            raise ApiError(503, f"`auto` cannot be served: {self._problem}.", code="auto_unavailable")
+        subject = Subject(needs.conversation, endpoint, asked.key_id, asked.key_name)
+        decision = self._auto.decide(subject, self._local(), self._local_only(asked))
+        model = self._models[decision.tier]
+        if not selected.arm:
+            placed = self._placed(model, conversation)
+            # A tier that `auto` itself was promoted to stand in for is meant as it was.
+            selected = placed if placed.model != AUTO else placed._replace(model=model)
+            model = selected.model
+        return selected._replace(
+            model=model,
+            decision=decision,
+            preferences=_STAYS if decision.stays else (),
+            larger="" if decision.larger is None else self._models[decision.larger],
+            checks=self._auto.checks if decision.larger is not None and self._auto.checks else None,
+        )
+
+    def observe(self, selected: Selected, answered: Tier, cost_nano: int, usage: Usage) -> None:
+        """Let `auto` follow what came of its decision."""
+        if self._auto is None or selected.decision is None:
+            return
+        price = self._first(self._models["large"]).price
+        self._auto.observe(selected.decision, answered, cost_nano, None if price is None else price(usage))
+
+    def _placed(self, name: str, conversation: bytes) -> Selected:
+        """What experiments make of a name."""
+        model = self._experiments.promoted.get(name, name)
+        experiment = self._experiments.running.get(name)
+        if experiment is None:
+            return Selected(model)
+        drawn = experiment.draws(conversation)
+        if experiment.shadow:
+            return Selected(model, arm=experiment.arm("control"), shadow=experiment) if drawn else Selected(model)
+        return Selected(
+            experiment.candidate if drawn else model, arm=experiment.arm("candidate" if drawn else "control")
+        )
+
+    def _local(self) -> frozenset[Tier]:
+        """The tiers that this machine has."""
+        route = self._router.directory.route
+        return frozenset(
+            tier
+            for tier, name in self._models.items()
+            if any(each.deployment.facts.local for each in route(name).candidates)
+        )
+
+    def _local_only(self, asked: Asked) -> bool:
+        """Whether anybody wants that the request stays here."""
+        return self._router.wanted(self._router.directory.route(self._models["small"]), asked).local_only
+
+    def _first(self, model: str) -> Deployment:
+        return self._router.directory.route(model).first
+
+    def _cost_ratio(self, models: Mapping[Tier, str]) -> float | None:
+        """What the small tier costs for each dollar of the largest; None where that is not known."""
+        try:
+            small, large = (self._first(models[tier]).facts.price for tier in ("small", "large"))
+        except ApiError:
+            return None
+        if small is None or large is None:
+            return None
+        dearest = _READ * large.input + large.output
+        return (_READ * small.input + small.output) / dearest if dearest else None
