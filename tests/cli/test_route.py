@@ -80,3 +80,39 @@ def test_the_models_of_this_machine_are_taken_to_be_up(explain):
     _, _, only = explain({**ASKED, "model": "mini", "provider": {"local_only": True}}).splitlines()
     turn, deployment, tier, _, why = only.split()
     assert (turn, deployment, tier, why) == ("1", "local/smollm2:135m", "0", "kept")
+
+
+AUTO = """
+[auto]
+small = "acme/big"
+large = "zeta/big"
+target = { share = 0.0 }
+
+[[auto.high_stakes]]
+regex = "lawsuit"
+
+[[auto.private]]
+regex = "IBAN"
+"""
+
+
+def test_auto_says_why(explain, weebill):
+    weebill.home.config_file.write_text(weebill.home.config_file.read_text() + AUTO)
+    text = explain({**ASKED, "model": "auto"})
+    assert "auto chooses small (acme/big): gain 0." in text
+    assert "expected to answer well: compact 0." in text
+    assert "an answer that fails a check is made anew by zeta/big" in text
+    sued = {**ASKED, "model": "auto", "messages": [{"role": "user", "content": "A lawsuit"}]}
+    assert "auto chooses large (zeta/big): high_stakes[1]" in explain(sued)
+    described = json.loads(explain(sued, "--json"))
+    assert (described["auto"]["tier"], described["auto"]["chances"], described["experiment"]) == ("large", None, None)
+    private = {**sued, "messages": [{"role": "user", "content": "My IBAN"}]}
+    assert "local_only" in explain(private, command=weebill.fails)
+
+
+def test_an_experiment_is_told(explain, weebill):
+    weebill.ok("experiment", "create", "cheaper", "--model", "zeta/big", "--candidate", "acme/big", "--share", "1")
+    asked = {**ASKED, "model": "zeta/big"}
+    assert "of the experiment cheaper/candidate: zeta/big is acme/big" in explain(asked)
+    weebill.ok("experiment", "promote", "cheaper")
+    assert "zeta/big is acme/big, which was promoted" in explain(asked)

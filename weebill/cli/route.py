@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ from weebill.apis.responses.api import RESPONSES
 from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, console, print_table
 from weebill.cli.providers import load_catalogue
+from weebill.config.auto import AUTO
 from weebill.config.load import Sources, load
+from weebill.config.schema import Settings
+from weebill.gateway.selection import Selected, Selector
+from weebill.ledger.experiments import Experiments
 from weebill.process.messages import EngineState
 from weebill.routing.directory import Directory
 from weebill.routing.plan import Plan
@@ -42,14 +47,32 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
     router = Router(settings.routing, directory, random.Random(seed))  # noqa: S311 - lots, not secrets
     try:
         call: Call = APIS[api].decode(_read(file), {}, "")
-        plan = router.plan(Asked(call, key, key, APIS[api].conversation), 0.0)
+        asked = Asked(call, key, key, APIS[api].conversation)
+        selected = _selected(sources, settings, router, asked, APIS[api])
+        if selected is not None:
+            renamed = msgspec.structs.replace(call, model=selected.model)
+            asked = asked._replace(call=renamed, preferences=selected.preferences)
+        plan = router.plan(asked, 0.0)
     except ApiError as error:
         where = f" ({error.detail.param})" if error.detail.param else ""
         raise CommandError(f"{error.status}: {error.detail.message}{where}") from error
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(_described(plan)), indent=2).decode())
+        described = _described(plan) if selected is None else {**_described_selection(selected), **_described(plan)}
+        typer.echo(msgspec.json.format(msgspec.json.encode(described), indent=2).decode())
     else:
+        if selected is not None:
+            _print_selection(call.model, selected)
         _print(plan)
+
+
+def _selected(sources: Sources, settings: Settings, router: Router, asked: Asked, api: Api) -> Selected | None:
+    """What becomes of a name that is `auto` or in an experiment; None for all others. Raises ApiError."""
+    with closing(Experiments(sources.home.database)) as experiments:
+        selector = Selector(router, experiments)
+        if asked.call.model == AUTO:
+            selector.configure(settings.auto)
+            selector.refresh()
+        return selector.select(asked, api.name) if asked.call.model in selector.names else None
 
 
 def _read(file: Path) -> bytes:
@@ -60,6 +83,41 @@ def _read(file: Path) -> bytes:
             return stream.read(_MAX_BYTES)
     except OSError as error:
         raise CommandError(f"{file}: {error.strerror}") from error
+
+
+def _print_selection(name: str, selected: Selected) -> None:
+    out = console()
+    decision = selected.decision
+    if decision is not None:
+        out.print(f"{AUTO} chooses {decision.tier} ({selected.model}): {decision.why}")
+        if (chances := decision.chances) is not None:
+            expected = f"compact {chances.compact:.2f}, mid {chances.mid:.2f}, large {chances.large:.2f}"
+            out.print(f"expected to answer well: {expected}")
+        if selected.checks is not None:
+            out.print(f"an answer that fails a check is made anew by {selected.larger}")
+    if selected.arm:
+        out.print(f"of the experiment {selected.arm}" + ("" if decision else f": {name} is {selected.model}"))
+    elif decision is None:
+        out.print(f"{name} is {selected.model}, which was promoted")
+    out.print()
+
+
+def _described_selection(selected: Selected) -> dict[str, Any]:
+    decision = selected.decision
+    chances = None if decision is None else decision.chances
+    return {
+        "auto": None
+        if decision is None
+        else {
+            "tier": decision.tier,
+            "why": decision.why,
+            "stays": decision.stays,
+            "escalates_to": selected.larger or None,
+            "chances": chances
+            and {"compact": chances.compact, "mid": chances.mid, "large": chances.large, "gain": chances.gain},
+        },
+        "experiment": selected.arm or None,
+    }
 
 
 def _print(plan: Plan) -> None:

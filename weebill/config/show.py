@@ -45,5 +45,11 @@ def _key(name: str) -> str:
 
 
 def _value(value: object) -> str:
-    # JSON's text, numbers, booleans and lists are TOML's too.
-    return msgspec.json.encode(value).decode().replace('","', '", "').replace("\x7f", "\\u007f")
+    if isinstance(value, Mapping):
+        return (
+            f"{{ {', '.join(f'{_key(name)} = {_value(each)}' for name, each in value.items() if each is not None)} }}"
+        )
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    # JSON's text, numbers and booleans are TOML's too.
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")

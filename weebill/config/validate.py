@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Literal, get_args, get_origin
 
 import msgspec
 
@@ -50,6 +51,13 @@ def _validate_value(value: object, kind: object, locate: Locate, path: KeyPath) 
             yield from _validate_value(entry, value_kind, locate, (*path, name))
     elif isinstance(value, Mapping) and (section := _section_in(kind)):
         yield from validate(value, section, locate, path)
+    elif isinstance(value, list) and (section := _section_of_items(kind)):
+        found = [
+            problem
+            for position, item in enumerate(value, 1)
+            for problem in _validate_value(item, section, locate, (*path, str(position)))
+        ]
+        yield from found or _fits(value, kind, locate, path, "must be")
     else:
         yield from _fits(value, kind, locate, path, "must be")
 
@@ -57,6 +65,13 @@ def _validate_value(value: object, kind: object, locate: Locate, path: KeyPath) 
 def _section_in(kind: object) -> type[Section] | None:
     """The table among the alternatives of a union."""
     return next((each for each in get_args(kind) if isinstance(each, type) and issubclass(each, Section)), None)
+
+
+def _section_of_items(kind: object) -> type[Section] | None:
+    """The table that a list is of."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    return _section_in(kind) if get_origin(kind) is tuple else None
 
 
 def _fits(value: object, kind: object, locate: Locate, path: KeyPath, verb: str) -> Iterator[Problem]:
@@ -69,9 +84,11 @@ def _fits(value: object, kind: object, locate: Locate, path: KeyPath, verb: str)
 
 def _readable(message: str, kind: object) -> str:
     """msgspec's "Expected `int`, got `str`" for people."""
-    if get_origin(kind) is Literal:
-        choices = ", ".join(f'"{choice}"' for choice in get_args(kind))
-        return f"one of {choices}"
+    alternatives = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+    for literal in alternatives:
+        if get_origin(literal) is Literal:
+            choices = ", ".join(f'"{choice}"' for choice in get_args(literal))
+            return f"one of {choices}"
     message, _, place = message.partition(" - at `$[")
     expected = message.removeprefix("Expected ").replace(", got ", ", not ")
     expected = _QUOTED_TYPES.sub(

@@ -177,7 +177,7 @@ class Experiments:
                 self._version = version
         except (OSError, sqlite3.Error) as error:
             self.close()
-            if self._readable:
+            if self._readable and not isinstance(error, FileNotFoundError):
                 log.warning("experiments cannot be read from %s, those known go on: %s", self._database, error)
             self._readable = False
             return

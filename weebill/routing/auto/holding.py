@@ -10,7 +10,7 @@ from typing import NamedTuple
 from weebill.config.auto import TargetSettings
 from weebill.routing.learned.targets import NONE_TO_LARGE, Answer, Controller, Quality, Share, Spend, Target
 
-# A budget is counted in units of itself: so many nano-dollars stand for one.
+# A budget is counted in units of itself: so many nano-dollars stand for what a typical request may cost.
 _UNIT = 1_000_000
 # Over about so many requests, what the largest tier's answers cost is averaged.
 _MEMORY = 1000
@@ -55,7 +55,8 @@ class Threshold:
                 return
             self._seen = min(self._seen + 1, _MEMORY)
             self._typical += (observed.large_cost_nano - self._typical) / self._seen
-            cost = round(_UNIT * observed.cost_nano / (self._spend * self._typical))
+            over = observed.cost_nano - self._spend * observed.large_cost_nano
+            cost = round(_UNIT * (1 + over / (self._spend * self._typical)))
         self._controller = self._controller.after(
             Answer(observed.large, observed.quality, observed.large_quality, cost)
         )
