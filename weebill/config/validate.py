@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from types import UnionType
-from typing import Annotated, Literal, get_args, get_origin
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -84,7 +84,7 @@ def _fits(value: object, kind: object, locate: Locate, path: KeyPath, verb: str)
 
 def _readable(message: str, kind: object) -> str:
     """msgspec's "Expected `int`, got `str`" for people."""
-    alternatives = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+    alternatives = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     for literal in alternatives:
         if get_origin(literal) is Literal:
             choices = ", ".join(f'"{choice}"' for choice in get_args(literal))

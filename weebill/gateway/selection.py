@@ -57,6 +57,7 @@ class Selector:
     def __init__(self, router: Router, experiments: Experiments) -> None:
         self._router = router
         self._experiments = experiments
+        self._settings: AutoSettings | None = None
         self._auto: Auto | None = None
         self._problem = ""
         self._models: Mapping[Tier, str] = {}
@@ -65,6 +66,8 @@ class Selector:
 
     def configure(self, settings: AutoSettings) -> None:
         """Go by these settings. Takes a moment if there is a router to load, so it may be called in another thread."""
+        if settings == self._settings:
+            return  # what the threshold has learned is kept
         models, auto, problem = settings.tiers, None, ""
         if models:
             try:
@@ -72,7 +75,7 @@ class Selector:
             except AutoUnavailableError as error:
                 problem = str(error)
                 log.error("`auto` cannot be served: %s", problem)
-        self._models, self._auto, self._problem = models, auto, problem
+        self._settings, self._models, self._auto, self._problem = settings, models, auto, problem
 
     def refresh(self) -> None:
         """Follow settings and experiments; cheap enough to be called several times a second."""
