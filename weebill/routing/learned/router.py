@@ -1,0 +1,96 @@
+"""The router itself: a few look-ups and two dot products for each request. Pure, and safe to share."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from functools import cached_property
+from math import exp
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from weebill.routing.learned.artefact import EMBEDDING, ROUTER, TIERS, Card, Model, read_model
+from weebill.routing.learned.embedding import Embedder
+from weebill.routing.learned.estimate import Chances
+from weebill.routing.learned.text import ngrams, surface, tokens, visible
+from weebill.routing.learned.wordpiece import Words
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Router:
+    """Estimates from text alone. Reads its file once; after that no file, no network, no clock, no randomness."""
+
+    def __init__(self, model: Model, embedding: Path = EMBEDDING) -> None:
+        self._model = model
+        self._embedding = embedding
+        self._words = Words(model.vocabulary)
+        self._surface = model.surface / model.surface_scale[:, None]
+        self._bias = model.bias - model.surface_mean @ self._surface
+        self._quantiles: list[float] = model.quantiles.tolist()
+        self._columns = tuple(model.card.tiers.index(tier) if tier in model.card.tiers else None for tier in TIERS)
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Router:
+        """The router in `path`, or the package's own. Raises ArtefactError, or OSError where it cannot be read."""
+        return cls(read_model(path or ROUTER))
+
+    @property
+    def card(self) -> Card:
+        """What this router is made of."""
+        return self._model.card
+
+    def estimate(self, text: str) -> Chances:
+        """How likely each tier is to answer `text` well. Any text has an estimate, the empty one included."""
+        scale, shift = self._model.calibration
+        logits: list[float] = (scale * self.raw_logits(text) + shift).tolist()
+        compact, mid, large = (None if column is None else logits[column] for column in self._columns)
+        assert compact is not None  # a card without both ends is refused when it is read
+        assert large is not None
+        between = (compact + large) / 2 if mid is None else mid
+        low, high = _logistic(compact), _logistic(large)
+        return Chances(low, _logistic(between), high, self._rank(high - low))
+
+    def raw_logits(self, text: str) -> NDArray[np.float32]:
+        """(T,) logits before calibration."""
+        model = self._model
+        seen = visible(text)
+        found = tokens(seen)
+        values = np.array(surface(seen, len(found)), np.float32) @ self._surface + self._bias
+        if not found:
+            return values
+        words = [self._words[token] for token in found]
+        buckets, weights = ngrams(np.array([word.hash for word in words], np.uint32))
+        rows = model.ngrams[buckets]
+        rows *= weights[:, None]
+        if (norm := float(rows[:, 0] @ rows[:, 0])) > 0:
+            values += rows[:, 1:].sum(0) / norm**0.5
+        if pieces := [piece for word in words for piece in word.pieces]:
+            total = model.pieces[pieces].sum(0)
+            values += total[1:] / total[0]
+        return values
+
+    def embed(self, text: str) -> NDArray[np.float32]:
+        """A unit vector, close to those of texts that mean the same; zero for a text without a known word."""
+        return self._embedder.embed(text)
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder.load(self._embedding)
+
+    def _rank(self, improvement: float) -> float:
+        """Where an improvement stands among the training rows', 0 to 1, straight between two quantiles."""
+        quantiles = self._quantiles
+        above = bisect_left(quantiles, improvement)
+        if above == 0:
+            return 0.0
+        if above == len(quantiles):
+            return 1.0
+        low, high = quantiles[above - 1], quantiles[above]
+        return (above - 1 + (improvement - low) / (high - low)) / (len(quantiles) - 1)
+
+
+def _logistic(value: float) -> float:
+    return 1 / (1 + exp(-value)) if value >= 0 else exp(value) / (1 + exp(value))
