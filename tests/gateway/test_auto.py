@@ -298,7 +298,8 @@ async def test_a_small_model_that_fails(tmp_path: Path, script: Script) -> None:
         response = await pair.ask(stream=True, headers={"x-weebill-timeout": "2"})
         assert streamed(response) == "From the large one."
         assert "check=unavailable" in response.headers["x-weebill-route"]
-        assert (await pair.worker.record()).outcome == "ok"
+        record = await pair.worker.record()
+        assert (record.outcome, record.checked, record.model_served) == ("ok", "unavailable", LARGE)
 
 
 async def test_when_nobody_answers(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ class VirtualInference(Inference):
         failed = await self._try_smaller(request, selected.checks, meter) if selected.checks else None
         if failed is not None and selected.decision is not None:
             answered = selected.decision.larger
+            meter.checked = failed.why
             attempts = self._route(request, selected.larger, selected.note(failed.why), deadline)
             # Who was asked before is part of the story.
             attempts.log[:0] = failed.log
@@ -128,7 +129,6 @@ class VirtualInference(Inference):
                 else:
                     await self._relay(exchange, leg, call, api, attempts, meter)
                 return None
-            meter.checked = judgement.failed.check
             at = time.monotonic()
             attempts.succeeded(at, meter.first_byte_at, meter.usage().completion_tokens)
             answered = Attempted(meter.upstream, meter.model_served, "200", (meter.first_byte_at or at) - now)

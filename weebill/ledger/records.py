@@ -39,7 +39,8 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True):
     `measured` is False where any token count was estimated rather than reported by the upstream.
     `attempts` are those of a request that took several, as `acme/big:500:12ms,zeta/big:200:340ms`; what the earlier
     ones cost is part of `cost_nano`.
-    `checked` is "passed" where a smaller model's answer was checked and will do, else the check that it failed.
+    `checked` is "passed" where a smaller model's answer was checked and will do, else the check that it failed, or
+    "unavailable" where there was none to check.
     `arm` is that of the experiment which the request was part of, as `faster/candidate`.
     `first_byte_us` runs from the request's head to the first body byte from the upstream, 0 if none came.
     """
