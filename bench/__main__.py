@@ -1,6 +1,6 @@
 """`python -m bench`: measure and report; `python -m bench soak`: a long steady load;
 `python -m bench translation`: what translating costs; `python -m bench routing`: failures, in virtual time;
-`python -m bench failover`: failures, live."""
+`python -m bench failover`: failures, live; `python -m bench routed`: what a choice costs."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from bench.failover.run import Plan, failover
 from bench.plot import draw, draw_soak
 from bench.proc import BenchError, busy_share
 from bench.results import Run, total
+from bench.routed import is_within, measure_routed, routed_table
 from bench.rows import notes_of, rows_of
 from bench.simulation.report import draw_routing, routing_table
 from bench.simulation.run import RUNS, run_all
@@ -205,6 +206,28 @@ def failover_command(
     (out / name).write_bytes(msgspec.json.format(msgspec.json.encode(figures(found)), indent=1))
     _publish(console, out, (name,), publish)
     if found.faults():
+        raise typer.Exit(1)
+
+
+@app.command("routed")
+def routed_command(
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each, in turns.")] = 20,
+    seconds: Annotated[float, typer.Option(min=0.2, help="How long each round lasts.")] = 1.5,
+    connections: Annotated[int, typer.Option(min=1, help="Closed loops asking at once.")] = 16,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = _RESULTS,
+    publish: Annotated[bool, typer.Option("--publish", help="Copy the results into the documentation.")] = False,
+) -> None:
+    """What a choice among three deployments costs. Exits with 1 if that is more than the target allows."""
+    console = _console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with _stopping_in_order(console), Progress(*columns, console=console, auto_refresh=False) as progress:
+        task = progress.add_task("rounds", total=2 * rounds)
+        found = measure_routed(rounds, seconds, connections, lambda: progress.update(task, advance=1, refresh=True))
+    console.print(routed_table(found))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "routed.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    _publish(console, out, ("routed.json",), publish)
+    if not is_within(found):
         raise typer.Exit(1)
 
 

@@ -1,0 +1,141 @@
+"""What a choice costs: the same Weebill asked for a model that one deployment serves, and for one that three do.
+
+Short rounds take turns, so that whatever else the machine does hits both alike; what counts is the median of the ratios
+of neighbours. The deployments are the same nginx, and nothing fails.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from rich.table import Table
+
+from bench import nginx
+from bench.contenders import Endpoint, wait_for, weebill_key, weebill_program
+from bench.load import Load, LoadResult
+from bench.measure import generate, raise_fd_limit
+from bench.proc import CONTENDER_CORE, HARNESS_CORE, BenchError, Service, cpu_by_process, free_port
+from bench.upstream import REPLY_TEXT
+
+TARGET: Final = 0.10  # at most so much more
+_PATH: Final = "/v1/chat/completions"
+_PROVIDERS: Final = {"alone": "one", "first": "three", "second": "three", "third": "three"}
+_DEPLOYMENTS: Final = {"one": 1, "three": 3}
+_FDS: Final = 1000
+_WARMUP_S: Final = 0.3
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """One round. Microseconds; `worker_us` is the gateway worker's part of `cpu_us`."""
+
+    deployments: int
+    requests: int
+    cpu_us: float
+    worker_us: float
+    p50_us: float
+
+
+class Choosing(msgspec.Struct, frozen=True, kw_only=True):
+    """All rounds, in pairs: first with one deployment, then with three."""
+
+    rounds: list[Round]
+
+    def of(self, deployments: int) -> list[Round]:
+        return [it for it in self.rounds if it.deployments == deployments]
+
+    def more(self, figure: Callable[[Round], float]) -> float:
+        """By how much a figure is more with three: the median over the pairs."""
+        ratios = [figure(three) / figure(one) for one, three in zip(self.of(1), self.of(3), strict=True)]
+        return statistics.median(ratios) - 1
+
+
+def measure_routed(rounds: int, seconds: float, connections: int, tick: Callable[[], None]) -> Choosing:
+    """`rounds` of each, `seconds` long; `tick` is called after each. Stops all it started."""
+    os.sched_setaffinity(0, {HARNESS_CORE})
+    with tempfile.TemporaryDirectory(prefix="weebill-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        upstream, port, fds = free_port(), free_port(), raise_fd_limit(_FDS)
+        server = nginx.start(folder / "nginx", [nginx.fixed_answer(upstream)], core=HARNESS_CORE, fds=fds)
+        stack.callback(server.stop)
+        home = folder / "weebill"
+        home.mkdir(mode=0o700)
+        (home / "weebill.toml").write_text(_config(port, upstream))
+        headers = {"authorization": f"Bearer {weebill_key(home)}"}
+        service = Service(
+            [weebill_program(), "serve"], log=home / "log", core=CONTENDER_CORE, env={"WEEBILL_HOME": str(home)}
+        )
+        stack.callback(service.stop)
+        endpoints = [Endpoint(port, _PATH, model, headers) for model in _DEPLOYMENTS]
+        for endpoint in endpoints:
+            wait_for(endpoint, service)
+        found = []
+        for number in range(rounds):
+            for endpoint in endpoints if number % 2 else endpoints[::-1]:
+                found.append(_round(endpoint, service, seconds, connections))
+                tick()
+    return Choosing(rounds=found)
+
+
+def _config(port: int, upstream: int) -> str:
+    lines = [f"[server]\nport = {port}\nworkers = 1\n[local]\nmodels = []"]
+    lines += [
+        f'[providers.{name}]\nbase_url = "http://127.0.0.1:{upstream}/v1"\napi_key = "{name}"\nmodels = ["{model}"]'
+        for name, model in _PROVIDERS.items()
+    ]
+    return "\n".join(lines)
+
+
+def _round(endpoint: Endpoint, service: Service, seconds: float, connections: int) -> Round:
+    load = Load(
+        port=endpoint.port, request=endpoint.request(), content=REPLY_TEXT, connections=connections,
+        warmup_s=_WARMUP_S, seconds=seconds,
+    )  # fmt: skip
+    before = cpu_by_process(service.pid)
+    result = generate("bench.load", load, LoadResult)
+    after = cpu_by_process(service.pid)
+    if result.errors or not result.requests:
+        raise BenchError(f"{result.errors} errors, the first: {result.first_error or service.log_end()}")
+    spent = {name: after[name] - before.get(name, 0.0) for name in after}
+    return Round(
+        deployments=_DEPLOYMENTS[endpoint.model],
+        requests=result.requests,
+        cpu_us=1e6 * sum(spent.values()) / result.total,
+        worker_us=1e6 * spent["weebill.gateway"] / result.total,
+        p50_us=result.latency.p50,
+    )
+
+
+_FIGURES: Final[dict[str, Callable[[Round], float]]] = {
+    "CPU per request, µs": lambda it: it.cpu_us,
+    "of which the worker, µs": lambda it: it.worker_us,
+    "latency p50, µs": lambda it: it.p50_us,
+}
+
+
+def is_within(found: Choosing) -> bool:
+    """Whether a request costs no more than the target allows."""
+    return found.more(_FIGURES["CPU per request, µs"]) <= TARGET
+
+
+def routed_table(found: Choosing) -> Table:
+    """The medians, the least of the rounds, and by how much neighbours differ."""
+    mark = "✓" if is_within(found) else "✗"
+    table = Table(
+        title="A choice among three deployments",
+        caption=f"median (least) of {len(found.of(1))} rounds each; target: ≤ {TARGET:.0%} more CPU per request {mark}",
+    )
+    table.add_column("")
+    for column in ("one deployment", "three", "more, pair by pair"):
+        table.add_column(column, justify="right")
+    for title, figure in _FIGURES.items():
+        cells = [[figure(it) for it in found.of(deployments)] for deployments in _DEPLOYMENTS.values()]
+        shown = [f"{statistics.median(cell):.1f} ({min(cell):.1f})" for cell in cells]
+        table.add_row(title, *shown, f"{found.more(figure):+.1%}")
+    return table
