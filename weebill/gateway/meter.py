@@ -47,13 +47,13 @@ class Meter(Spending):
     """Collects what the record of a request says, and settles it exactly once.
 
     It is the spending of the attempt under way, too. `route` is the header line that says who was tried, and
-    `attempts` the same for the record, where there were several. `checked` and `arm` are the record's, `spent_nano` is
-    the cost that was settled.
+    `attempts` the same for the record, where there were several. `checked` and `arm` are the record's; `spent_nano`
+    and `outcome` are what was settled.
     """
 
     __slots__ = (
         "_earlier_nano", "_endpoint", "_estimated", "_request_id", "_settled", "_started", "arm", "attempts",
-        "checked", "key_id", "key_name", "model_asked", "route", "spent_nano", "stream",
+        "checked", "key_id", "key_name", "model_asked", "outcome", "route", "spent_nano", "stream",
     )  # fmt: skip
 
     def __init__(self, request_id: str, key_id: str, endpoint: str, started: float, key_name: str = "") -> None:
@@ -74,6 +74,7 @@ class Meter(Spending):
         self.checked = ""
         self.arm = ""
         self.spent_nano = 0
+        self.outcome: Outcome | None = None
 
     def begin(self, deployment: Deployment) -> None:
         """Another attempt begins, and so the last is not the answer."""
@@ -106,6 +107,7 @@ class Meter(Spending):
         if self._settled:
             return None
         self._settled = True
+        self.outcome = outcome
         elapsed = time.monotonic() - self._started
         usage = self.usage()
         price = self.price

@@ -84,6 +84,10 @@ class Selector:
         if names != self.names:
             self.names = frozenset(names)
 
+    def compares(self, name: str) -> bool:
+        """Whether an experiment is about that name."""
+        return name in self._experiments.running
+
     def select(self, asked: Asked, endpoint: str) -> Selected:
         """Who answers. Raises ApiError: 400 as routing does, 503 where `auto` cannot be served."""
         needs = Needs(asked.call, asked.conversation)

@@ -9,23 +9,25 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from weebill.cache.answers import AnswerCache
 from weebill.catalog.load import Catalogue, load
 from weebill.catalog.overlay import OverlayError
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.gateway.app import App
 from weebill.gateway.authentication import Authenticator
+from weebill.gateway.cached import CachedInference
 from weebill.gateway.counting import Counting
 from weebill.gateway.metered import Recorder, Upstreams
 from weebill.gateway.operations import Operations
 from weebill.gateway.responses import KeptResponses, ResponseState
 from weebill.gateway.selection import Selector
 from weebill.gateway.shadows import Shadows
-from weebill.gateway.virtual import VirtualInference
 from weebill.ledger.database import LedgerError
 from weebill.ledger.experiments import Experiments
 from weebill.ledger.journal import JournalWriter
@@ -36,12 +38,18 @@ from weebill.process import logs
 from weebill.process.link import Link
 from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Ready, Reload
 from weebill.routing.directory import Directory
+from weebill.routing.health import Fact
 from weebill.routing.router import Router
+from weebill.routing.shared import SharedHealth
+from weebill.shared.redis import Redis
 from weebill.telemetry.counters import Counters
 from weebill.telemetry.exposition import expose
 from weebill.transport.client import Client
 from weebill.transport.server import Server
 from weebill.transport.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from weebill.cache.semantic import Embed
 
 _UPKEEP_INTERVAL_S: Final = 0.25  # how long a revoked key may still be believed
 
@@ -57,7 +65,12 @@ class Worker:
         self._settings = boot.settings
         self._overlay = home.catalogue
         self._engines: tuple[EngineState, ...] = boot.engines
-        self._keyring = KeyRing(home.database, read_pepper(home.pepper))
+        _prepare(boot.settings)
+        pepper = read_pepper(home.pepper)
+        self._keyring = KeyRing(home.database, pepper)
+        self._redis = None if boot.settings.redis.url is None else Redis(boot.settings.redis.url)
+        self._cache = AnswerCache(boot.settings.cache, pepper, self._redis, lambda text: _embedder()(text))
+        self._shared = SharedHealth(Fact, home.health, self._name, self._redis)
         self._created = int(home.pepper.stat().st_mtime)
         self._journal = JournalWriter(home.journal, boot.index, boot.settings.metering, boot.settings.server.workers)
         self._counters = Counters(home.counters, boot.index)
@@ -72,13 +85,16 @@ class Worker:
         self._selector.configure(boot.settings.auto)
         self._selector.refresh()
         self._shadows = Shadows()
+        inference = partial(
+            CachedInference, authenticator, recorder, upstreams, self._selector, self._shadows, self._cache
+        )
         self._app = App(
             authenticator,
             upstreams,
-            VirtualInference(authenticator, recorder, upstreams, self._selector, self._shadows),
+            inference(),
             Operations(authenticator, recorder, upstreams),
             Counting(authenticator, recorder, upstreams),
-            VirtualInference(authenticator, recorder, upstreams, self._selector, self._shadows, self._responses),
+            inference(state=self._responses),
             KeptResponses(authenticator, self._responses),
             Tunnel(self._client, str(home.control_socket)),
             lambda: expose(home.counters, home.journal),
@@ -92,17 +108,20 @@ class Worker:
         """Serve until told to drain; returns at once if the supervisor goes away."""
         await self._server.listen(sockets)
         upkeep = asyncio.create_task(self._keep_up())
+        sharing = asyncio.create_task(self._shared.run(self._facts, self._hear))
         following = asyncio.create_task(self._follow(link))
         drained = asyncio.create_task(self._drained.wait())
         link.send(Ready())
         try:
-            ended, _ = await asyncio.wait({upkeep, following, drained}, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait({upkeep, sharing, following, drained}, return_when=asyncio.FIRST_COMPLETED)
             for each in ended:
                 each.result()
         finally:
-            for task in (upkeep, following, drained):
+            for task in (upkeep, sharing, following, drained):
                 task.cancel()
             await self._shadows.close()
+            if self._redis is not None:
+                await self._redis.close()
             self._close()
 
     async def _follow(self, link: Link) -> None:
@@ -129,6 +148,8 @@ class Worker:
         self._settings = settings
         logs.configure(settings.log, self._name)
         self._router.configure(settings.routing, self._directory())
+        await asyncio.to_thread(_prepare, settings)
+        self._cache.update(settings.cache)
         # The learned router takes a moment to load, in which nobody shall wait.
         await asyncio.to_thread(self._selector.configure, settings.auto)
         try:
@@ -157,13 +178,34 @@ class Worker:
             self._counters.in_flight.set(self._server.active)
             self._counters.connections.set(self._server.connections)
 
+    def _facts(self) -> tuple[Fact, ...]:
+        return self._router.health.facts(time.monotonic())
+
+    def _hear(self, source: str, facts: tuple[Fact, ...]) -> None:
+        self._router.health.merge(source, facts, time.monotonic(), self._router.directory.deployments)
+
     def _close(self) -> None:
+        self._shared.close()
         self._client.close()
         self._responses.close()
         self._journal.close()
         self._counters.close()
         self._keyring.close()
         self._experiments.close()
+
+
+@cache
+def _embedder() -> Embed:
+    """What meaning is compared by; with NumPy, so it is loaded only where the settings ask for that."""
+    from weebill.routing.learned.embedding import Embedder
+
+    return Embedder.load().embed
+
+
+def _prepare(settings: Settings) -> None:
+    """Load what requests would have to wait for otherwise."""
+    if settings.cache.enabled and settings.cache.semantic:
+        _embedder()
 
 
 async def main() -> int:

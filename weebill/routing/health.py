@@ -5,7 +5,7 @@ Times are monotonic seconds, but for `Fact`, which leaves the process and so spe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Final, Literal, NamedTuple
 
@@ -351,7 +351,7 @@ class Health:
             )
         return tuple(found[:_MAX_FACTS])
 
-    def merge(self, source: str, facts: Iterable[Fact], now: float, deployments: dict[str, Deployment]) -> None:
+    def merge(self, source: str, facts: Iterable[Fact], now: float, deployments: Mapping[str, Deployment]) -> None:
         """Take over what another worker said, in place of what it said before; of `deployments` only.
 
         What it no longer says is over, unless this worker knows it by itself.

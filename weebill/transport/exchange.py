@@ -31,11 +31,12 @@ class Exchange:
     `responded` is true once an answer has begun; `complete` once it has ended or the client is gone. When the client
     goes away, the server itself answers (400, 408, 413), or the process ends, the handler is cancelled and what it
     still writes is ignored; `cancelled_with` is then the status that says why (499, that of the answer, or 503).
+    `tap` is told all that the client is sent of a body.
     """
 
     __slots__ = (
         "_connection",
-        "_cors",
+        "_extra",
         "_framing",
         "_inbox",
         "_unsent",
@@ -47,14 +48,15 @@ class Exchange:
         "request_id",
         "responded",
         "started_at",
+        "tap",
         "task",
     )
 
     def __init__(
-        self, connection: ServerConnection, head: Head, request_id: str, started_at: float, cors: bytes
+        self, connection: ServerConnection, head: Head, request_id: str, started_at: float, extra: bytes
     ) -> None:
         self._connection = connection
-        self._cors = cors
+        self._extra = extra
         self.head = head
         self.request_id = request_id
         self.started_at = started_at
@@ -63,6 +65,7 @@ class Exchange:
         self._unsent = 0
         self._whole: bytes | None = None if head.length else b""
         self._inbox: Inbox | None = None
+        self.tap: Callable[[bytes], None] | None = None
         self.responded = False
         self.complete = False
         self.cancelled_with = SHUTTING_DOWN
@@ -163,7 +166,13 @@ class Exchange:
             else:
                 data = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
             self._connection.transport.write(data)
+            if self.tap is not None:
+                self.tap(body)
             self._connection.response_ended(self)
+
+    def add_headers(self, lines: bytes) -> None:
+        """Header lines, each ended by CRLF, for whatever the answer will be."""
+        self._extra += lines
 
     def fail(self, error: ApiError) -> None:
         """Answer with an error in OpenAI's format."""
@@ -196,6 +205,8 @@ class Exchange:
         """Send a piece of the streamed answer; nothing if `data` is empty or the client is gone."""
         if self.complete or not data:
             return
+        if self.tap is not None:
+            self.tap(data)
         framing = self._framing
         if framing == _BY_CHUNKS:
             self._connection.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
@@ -236,7 +247,7 @@ class Exchange:
         """Answer 101 with `headers` (`upgrade` included) and take the raw byte stream."""
         if not self._begin():
             raise ConnectionResetError("the client is gone")
-        head = b"%b%bx-request-id: %b\r\n%b" % (STATUS_LINES[101], headers, self.request_id.encode(), self._cors)
+        head = b"%b%bx-request-id: %b\r\n%b" % (STATUS_LINES[101], headers, self.request_id.encode(), self._extra)
         return self._connection.upgrade(self, head)
 
     # Between the exchange and its connection
@@ -269,7 +280,7 @@ class Exchange:
             STATUS_LINES[status],
             headers,
             self.request_id.encode(),
-            self._cors,
+            self._extra,
             persistence,
         )
 

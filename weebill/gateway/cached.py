@@ -1,0 +1,58 @@
+"""Requests whose answer may have been given before."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+
+from weebill.apis.base import Api
+from weebill.cache.answers import UPSTREAM, AnswerCache, Lookup
+from weebill.gateway.authentication import Authenticator
+from weebill.gateway.meter import Meter
+from weebill.gateway.metered import JSON, Recorder, Upstreams
+from weebill.gateway.responses import ResponseState
+from weebill.gateway.selection import Selector
+from weebill.gateway.shadows import Shadows
+from weebill.gateway.virtual import VirtualInference
+from weebill.transport.exchange import Exchange
+from weebill.wire.call import Call
+
+
+class CachedInference(VirtualInference):
+    """`VirtualInference` behind a cache of answers."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        recorder: Recorder,
+        upstreams: Upstreams,
+        selector: Selector,
+        shadows: Shadows,
+        cache: AnswerCache,
+        state: ResponseState | None = None,
+    ) -> None:
+        super().__init__(authenticator, recorder, upstreams, selector, shadows, state)
+        self._cache = cache
+
+    def _serve(self, exchange: Exchange, api: Api, call: Call, meter: Meter) -> Coroutine[None, None, None]:
+        lookup = self._cache.lookup(
+            call, api, call.model, meter.key_id, exchange.header(b"cache-control"), call.own.provider
+        )
+        # What is compared has to be made anew each time.
+        if not lookup.header or self._selector.compares(call.model):
+            return super()._serve(exchange, api, call, meter)
+        return self._serve_looked_up(exchange, api, call, meter, lookup)
+
+    async def _serve_looked_up(self, exchange: Exchange, api: Api, call: Call, meter: Meter, lookup: Lookup) -> None:
+        known = await lookup.find()
+        exchange.add_headers(lookup.header)
+        if known is not None:
+            meter.upstream, meter.model_served = UPSTREAM, known.model
+            meter.usage = lambda: known.usage
+            self._recorder.settle(meter, 200, "ok")
+            exchange.respond(200, api.stream_headers(call) if call.stream else JSON, known.data)
+            return
+        exchange.tap = lookup.add
+        await super()._serve(exchange, api, call, meter)
+        # Who stood in for another once shall not do so for as long as the cache remembers.
+        if meter.outcome == "ok" and not meter.attempts:
+            lookup.keep(meter.usage(), meter.model_served)
