@@ -27,6 +27,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import weebill
 from bench import measure, report
 from bench.contenders import STARTERS
+from bench.cost.report import cost_markdown, cost_tables, draw_cost
+from bench.cost.study import study
 from bench.engine import measure_engine
 from bench.failover.report import failover_table, figures
 from bench.failover.run import Plan, failover
@@ -44,6 +46,7 @@ from bench.translation import PAIRS, draw_translation, measure_translation, tran
 _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results"
 _PUBLISHED = _HERE.parent / "docs" / "benchmarks"
+_ROUTELLM = Path("../shared/data/routing")
 _ENGINE = "engine"
 _FILE_WIDTH = 170  # of what is printed to something else than a terminal
 
@@ -155,6 +158,25 @@ def translated_command(
     out.mkdir(parents=True, exist_ok=True)
     (out / "translated.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
     _publish(console, out, ("translated.json",), publish)
+
+
+@app.command("cost")
+def cost_command(
+    data: Annotated[Path, typer.Option(metavar="FOLDER", help="The recorded prompts of RouteLLM.")] = _ROUTELLM,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = _RESULTS,
+    publish: Annotated[bool, typer.Option("--publish", help="Copy the results into the documentation.")] = False,
+) -> None:
+    """What `auto` saves: quality and spend on recorded prompts, and dollars a month at real prices."""
+    console = _console()
+    with _stopping_in_order(console):
+        found = study(data, lambda what: console.print(f"… {what}"))
+    for table in cost_tables(found):
+        console.print(table)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "cost.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    (out / "cost.md").write_text(cost_markdown(found))
+    draw_cost(found, out / "cost.png")
+    _publish(console, out, ("cost.md", "cost.json", "cost.png"), publish)
 
 
 @app.command("routing")

@@ -78,15 +78,16 @@ def test_a_request_without_a_question() -> None:
         (TargetSettings(share=1), 0.0),
         (TargetSettings(spend=0.55), 0.5),
         (TargetSettings(spend=1.0), 0.0),
-        (TargetSettings(quality=0.9), None),
+        (TargetSettings(quality=0.9), 0.71),
+        (TargetSettings(quality=1), 0.0),
+        (TargetSettings(), 0.49),
     ],
 )
-def test_where_it_begins(target: TargetSettings, threshold: float | None) -> None:
-    value = Threshold(target, 0.1).value
-    assert value == pytest.approx(threshold) if threshold is not None else 0 <= value <= 1
+def test_where_it_begins(target: TargetSettings, threshold: float) -> None:
+    assert Threshold(target, 0.1).value == pytest.approx(threshold)
 
 
-@pytest.mark.parametrize("target", [TargetSettings(share=0), TargetSettings(spend=0.05)])
+@pytest.mark.parametrize("target", [TargetSettings(share=0), TargetSettings(spend=0.05), TargetSettings(quality=0.5)])
 def test_nothing_for_the_large_model(target: TargetSettings) -> None:
     assert Threshold(target, 0.1).value > 1
 

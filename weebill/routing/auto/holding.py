@@ -5,6 +5,7 @@ The arithmetic is `weebill.routing.learned.targets`'; here is what a worker feed
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from weebill.config.auto import TargetSettings
@@ -12,6 +13,9 @@ from weebill.routing.learned.targets import NONE_TO_LARGE, Answer, Controller, Q
 
 # A budget is counted in units of itself: so many nano-dollars stand for what a typical request may cost.
 _UNIT = 1_000_000
+# Which share the largest tier needs for which quality, on average of MMLU and GSM8K as RouteLLM recorded them
+# (`python -m bench cost`). Where to begin; what is served then says better.
+_SHARES_BY_QUALITY = ((0.8, 0.0), (0.9, 0.29), (0.95, 0.51), (0.98, 0.70), (1.0, 1.0))
 # Over about so many requests, what the largest tier's answers cost is averaged.
 _MEMORY = 1000
 
@@ -81,5 +85,13 @@ def _start(name: str, value: float, cost_ratio: float) -> float:
             # What is spent is the small tier's price for all that is not given to the largest.
             share = (value - cost_ratio) / (1 - cost_ratio) if cost_ratio < 1 else 1.0
         case _:
-            share = 0.5
+            share = _share_for(value)
     return 1 - min(share, 1.0) if share > 0 else NONE_TO_LARGE
+
+
+def _share_for(quality: float) -> float:
+    """On straight lines between what was recorded."""
+    for (below, less), (above, more) in pairwise(_SHARES_BY_QUALITY):
+        if quality <= above:
+            return max(0.0, less + (more - less) * (quality - below) / (above - below))
+    return 1.0
