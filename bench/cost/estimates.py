@@ -61,7 +61,7 @@ def out_of_fold(prompts: Prompts, seed: int = 0) -> tuple[Floats, Floats, NDArra
 
 def _rows(texts: tuple[str, ...]) -> Rows:
     """Term frequency by inverse document frequency; prompts alone are looked at, not whether they were answered."""
-    found = [ngrams(np.array([token_hash(token) for token in tokens(text)], np.uint32)) for text in texts]
+    found = [ngrams(np.array([token_hash(token) for token in tokens(text.lower())], np.uint32)) for text in texts]
     columns = np.concatenate([buckets for buckets, _ in found])
     starts = np.concatenate(([0], np.cumsum([len(buckets) for buckets, _ in found])))
     rarity = np.log((1 + len(texts)) / (1 + np.bincount(columns, minlength=BUCKETS))) + 1

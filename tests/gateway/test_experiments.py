@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.fixtures.upstream import Upstream, answer, complete, completion, hang, running_upstream, send
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.test_auto import CHAT, LARGE, SMALL, auto, said, settings
-from weebill.config.auto import AutoSettings, TargetSettings
+from weebill.config.auto import AutoSettings, Rule, TargetSettings
 from weebill.ledger.experiments import ExperimentStore
 from weebill.ledger.records import UsageRecord
 
@@ -155,6 +155,39 @@ async def test_an_experiment_with_auto_as_control(tmp_path: Path) -> None:
             return {each.model_served for each in found}
 
         assert (served("control"), served("candidate")) == ({SMALL}, {LARGE})
+
+
+async def test_what_is_private_is_in_no_experiment(tmp_path: Path) -> None:
+    rules = auto(target=TargetSettings(share=0), private=(Rule(regex="IBAN"),))
+    async with running(tmp_path, rules) as (worker, _, large):
+        with ExperimentStore.open(worker.home.database) as experiments:
+            experiments.create("worth-it", "auto", LARGE, 1.0, False)
+            experiments.create("bigger", SMALL, LARGE, 1.0, False)
+
+            async def begun() -> bool:
+                return await ask(worker, "Hello", "auto") == "From the large one."
+
+            await follows(begun)
+            asked = len(large.requests)
+            assert await ask(worker, "My IBAN", "auto") == "From the small one."
+            assert worker.records()[-1].arm == ""
+            experiments.promote("worth-it")
+            await asyncio.sleep(0.6)
+            assert await ask(worker, "My IBAN", "auto") == "From the small one."
+            experiments.roll_back("worth-it")
+            experiments.create("watch", "auto", LARGE, 1.0, True)
+            experiments.roll_back("bigger")
+            await follows(lambda: _shadowed_by(worker, "auto"))
+            await asyncio.sleep(0.3)  # for the last one's shadow
+            shadows = len(large.requests)
+            assert await ask(worker, "My IBAN", "auto") == "From the small one."
+            await asyncio.sleep(0.3)
+            assert len(large.requests) == shadows > asked
+
+
+async def _shadowed_by(worker: RunningWorker, model: str) -> bool:
+    await ask(worker, "Hello", model)
+    return any(record.arm == "watch/shadow" for record in worker.records())
 
 
 async def _both(worker: RunningWorker) -> bool:

@@ -91,26 +91,38 @@ class Selector:
     def select(self, asked: Asked, endpoint: str) -> Selected:
         """Who answers. Raises ApiError: 400 as routing does, 503 where `auto` cannot be served."""
         needs = Needs(asked.call, asked.conversation)
+        name = asked.call.model
+        decision = self._decide(asked, needs, endpoint) if name == AUTO and self._models else None
+        if decision is not None and decision.stays:
+            return self._decided(Selected(""), decision)
         conversation = conversation_key(asked.key_id, needs.opening)
-        selected = self._placed(asked.call.model, conversation)
+        selected = self._placed(name, conversation)
         if selected.model != AUTO or not self._models:
             return selected
+        decision = decision or self._decide(asked, needs, endpoint)
+        if selected.arm or decision.stays:
+            return self._decided(selected, decision)
+        model = self._models[decision.tier]
+        placed = self._placed(model, conversation)
+        # A tier that `auto` itself was promoted to stand in for is meant as it was.
+        return self._decided(placed, decision, model if placed.model == AUTO else placed.model)
+
+    def _decide(self, asked: Asked, needs: Needs, endpoint: str) -> Decision:
         if self._auto is None:
             raise ApiError(503, f"`auto` cannot be served: {self._problem}.", code="auto_unavailable")
         subject = Subject(needs.conversation, endpoint, asked.key_id, asked.key_name)
-        decision = self._auto.decide(subject, self._local(), self._local_only(asked))
-        model = self._models[decision.tier]
-        if not selected.arm:
-            placed = self._placed(model, conversation)
-            # A tier that `auto` itself was promoted to stand in for is meant as it was.
-            selected = placed if placed.model != AUTO else placed._replace(model=model)
-            model = selected.model
+        return self._auto.decide(subject, self._local(), self._local_only(asked))
+
+    def _decided(self, selected: Selected, decision: Decision, model: str = "") -> Selected:
+        """With the decision's consequences; what must stay here is in no experiment."""
+        checks = None if self._auto is None or decision.larger is None else self._auto.checks
         return selected._replace(
-            model=model,
+            model=model or self._models[decision.tier],
             decision=decision,
             preferences=_STAYS if decision.stays else (),
             larger="" if decision.larger is None else self._models[decision.larger],
-            checks=self._auto.checks if decision.larger is not None and self._auto.checks else None,
+            checks=checks or None,
+            shadow=None if decision.stays else selected.shadow,
         )
 
     def observe(self, selected: Selected, answered: Tier, cost_nano: int, usage: Usage) -> None:
