@@ -14,10 +14,10 @@ from weebill.apis.chat.api import CHAT
 from weebill.catalog.load import Catalogue
 from weebill.config.routing import Policy, RoutingSettings
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
-from weebill.routing.attempts import Pause
 from weebill.routing.directory import Directory
 from weebill.routing.figures import Window
 from weebill.routing.router import Asked, Router
+from weebill.routing.steps import Pause
 
 MODEL: Final = "m"
 

@@ -11,7 +11,7 @@ from tests.routing.deployments import deployment
 from tests.routing.test_plan import ERRORS
 from weebill.config.routing import RoutingSettings
 from weebill.providers.failures import FailureKind, classify
-from weebill.routing.attempts import Attempts, Pause, Shared, Try
+from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
 from weebill.routing.candidates import Candidate
 from weebill.routing.credentials import Credential
@@ -19,6 +19,7 @@ from weebill.routing.decisions import DECISIONS
 from weebill.routing.deployments import Deployment
 from weebill.routing.health import Health
 from weebill.routing.plan import Choice
+from weebill.routing.steps import Pause, Try
 from weebill.wire.errors import ApiError
 
 A, B = deployment("a"), deployment("b")
@@ -229,7 +230,7 @@ def test_who_has_begun_to_answer_is_not_silent() -> None:
         health.of(A).first_content.add(1.0)
     assert isinstance(it.next(0), Try)
     for _ in range(9):
-        health.begin(A, 0)
+        health.of(A).begin(0)
     assert health.hold(A, 3) is not None
     it.answering()
     assert health.hold(A, 3) is None
@@ -241,7 +242,7 @@ def test_a_trial_takes_no_longer_than_an_answer_would() -> None:
     for _ in range(20):
         health.of(A).whole_answer.add(2.0)
     for now in range(5):
-        health.begin(A, now)
+        health.of(A).begin(now)
         health.failed(A, Credential("", b""), "network", now, now)
     hold = health.hold(A, 4)
     assert hold is not None

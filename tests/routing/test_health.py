@@ -29,12 +29,12 @@ def fail(
     at: Health, it: Deployment, kind: FailureKind, now: float, *, status: int = 0, cool_s: float = 0, key: int = 0
 ) -> None:
     assert it.upstream is not None
-    at.begin(it, now)
+    at.of(it).begin(now)
     at.failed(it, it.upstream.credentials[key], kind, now, now, status=status, cool_s=cool_s)
 
 
 def succeed(at: Health, it: Deployment, now: float) -> None:
-    at.begin(it, now)
+    at.of(it).begin(now)
     at.of(it).succeeded(now, now)
 
 
@@ -124,7 +124,7 @@ def test_one_request_tries_and_decides() -> None:
         fail(at, ACME, "server", now)
     assert at.of(ACME).half_open(9)
     assert at.hold(ACME, 9) is None
-    at.begin(ACME, 9)
+    at.of(ACME).begin(9)
     assert at.hold(ACME, 9) is not None  # one trial at a time
     at.of(ACME).cancelled()
     assert at.hold(ACME, 9) is None  # it told nothing
@@ -140,7 +140,7 @@ def test_one_request_tries_and_decides() -> None:
 
 def test_what_began_before_it_opened_tells_nothing() -> None:
     at = health()
-    at.begin(ACME, 0)
+    at.of(ACME).begin(0)
     for now in (1, 2, 3):
         fail(at, ACME, "server", now)
     before = at.hold(ACME, 4)
@@ -187,13 +187,13 @@ def test_silence_is_noticed_before_anything_times_out() -> None:
     at = health()
     answers(at, ACME, 2.0)
     for now in (10, 10.5, 11):
-        at.begin(ACME, now)
+        at.of(ACME).begin(now)
     assert at.hold(ACME, 13.0) is None
     hold = at.hold(ACME, 13.1)
     assert hold is not None
     assert (hold.why, hold.until) == ("silent", 11 + 4)
     assert at.hold(ACME, 15) is None  # one may try
-    at.begin(ACME, 15)
+    at.of(ACME).begin(15)
     assert at.hold(ACME, 15) is not None
     at.of(ACME).succeeded(15, 16)
     assert at.hold(ACME, 16) is None
@@ -203,9 +203,9 @@ def test_silence_says_nothing_while_little_is_known_or_little_was_asked() -> Non
     at, two = health(), deployment("two")
     answers(at, two, 2.0)
     for now in (0, 0, 0):
-        at.begin(ACME, now)
+        at.of(ACME).begin(now)
     for now in (0, 0):
-        at.begin(two, now)
+        at.of(two).begin(now)
     assert at.hold(ACME, 99) is None
     assert at.hold(two, 99) is None
 

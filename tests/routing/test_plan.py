@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.routing.deployments import deployment, needs, priced
 from weebill.config.routing import Policy, RoutingSettings, Sort
 from weebill.providers.failures import FailureKind
-from weebill.routing.attempts import Attempts, Pause, Shared, Try
+from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
 from weebill.routing.candidates import Candidate
 from weebill.routing.decisions import DECISIONS
@@ -22,6 +22,7 @@ from weebill.routing.filters import CAPABILITIES, PREFERENCES
 from weebill.routing.health import Health
 from weebill.routing.plan import Plan, make_plan
 from weebill.routing.preferences import Wanted
+from weebill.routing.steps import Pause, Try
 from weebill.wire.errors import ApiError
 
 PROVIDERS = "abcdef"

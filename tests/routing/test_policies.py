@@ -40,7 +40,7 @@ def firsts(
 
 def busy(health: Health, it: Deployment, count: int) -> None:
     for _ in range(count):
-        health.begin(it, 100.0)
+        health.of(it).begin(100.0)
 
 
 def slow(health: Health, it: Deployment, seconds: float) -> None:
@@ -133,7 +133,7 @@ def test_who_fails_often_gets_less(policy: Policy) -> None:
         slow(health, each, 1.0)
     for n in range(15):
         for each in (a, b):
-            health.begin(each, 99)
+            health.of(each).begin(99)
             if each is b and n % 3 == 0:
                 health.failed(each, b.upstream.credentials[0], "server", 99, 99)
             else:

@@ -14,9 +14,9 @@ from weebill.apis.chat.api import CHAT
 from weebill.config.routing import Preferences, RoutingSettings
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
 from weebill.routing import router as router_module
-from weebill.routing.attempts import Try
 from weebill.routing.directory import Directory
 from weebill.routing.router import Asked, Router
+from weebill.routing.steps import Try
 from weebill.wire.errors import ApiError
 
 PROVIDERS = {
@@ -152,7 +152,7 @@ def test_what_is_drawn_and_fails_is_followed_by_all_others() -> None:
 
 
 def test_a_few_of_those_drawn_explore() -> None:
-    at = router(policy="weighted", explore=0.5)
+    at = router(policy="price", explore=0.5)
     providers = dict(PROVIDERS) | {"acme": msgspec.structs.replace(PROVIDERS["acme"], weight=1000.0)}
     at.follow(Directory(Settings(local=LocalSettings(models=()), providers=providers), (), 0))
     drawn = Counter(at.route(asked(), 0.0, 60.0).deployment.provider for _ in range(4000))

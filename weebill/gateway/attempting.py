@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 from weebill.gateway.failures import upstream_failure
 from weebill.gateway.meter import Meter, Spending
 from weebill.ledger.records import Outcome
-from weebill.routing.attempts import Attempts, Pause, Try
+from weebill.routing.attempts import Attempts
+from weebill.routing.steps import Pause, Try
 from weebill.transport.errors import PoolFull, UpstreamError, UpstreamTimeout
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
@@ -31,29 +32,31 @@ log = logging.getLogger(__name__)
 
 def deadline_of(exchange: Exchange, longest_s: float) -> float:
     """When the client wants its answer to have begun, of `time.monotonic()`. Raises ApiError 400 for no number."""
-    said = exchange.header(_OWN_HEADER)
+    fields = exchange.head.fields
+    said = fields.get(_OWN_HEADER)
     if said is not None:
         seconds = _seconds(said)
         if seconds is None:
             message = "X-Weebill-Timeout must be a number of seconds greater than 0."
             raise ApiError(400, message, code="invalid_value", param="x-weebill-timeout")
         return exchange.started_at + min(seconds, longest_s)
-    said = exchange.header(_SDK_HEADER) or exchange.header(_OTHER_SDK_HEADER)
+    said = fields.get(_SDK_HEADER) or fields.get(_OTHER_SDK_HEADER)
     seconds = None if said is None else _seconds(said)
     if seconds is not None and seconds < longest_s:
         return exchange.started_at + seconds
     return exchange.started_at + longest_s
 
 
-async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, open_leg: Open[Leg]) -> Leg:
+async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, open_leg: Open[Leg], now: float) -> Leg:
     """What the first attempt that is answered gives; nothing has been sent to the client by then.
 
     Raises ApiError: what the client is to be told when none was.
     """
     blame: Outcome | None = None
-    while (step := attempts.next(time.monotonic())) is not None:
+    while (step := attempts.next(now)) is not None:
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
+            now = time.monotonic()
             continue
         deployment = step.deployment
         meter.begin(deployment)
@@ -63,17 +66,17 @@ async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, o
             else:
                 leg = await _within(step, open_leg(step, meter))
         except (ApiError, UpstreamError) as failure:
-            _failed(attempts, meter, failure)
+            now = time.monotonic()
+            _failed(attempts, meter, failure, now)
             blame = blame or meter.blame
         except BaseException:
             attempts.cancelled()
             raise
         else:
-            attempts.answering()
-            meter.route = attempts.trace(time.monotonic())
+            meter.route = attempts.trace(meter.first_byte_at or time.monotonic())
             return leg
     meter.blame = blame or "upstream_error"
-    meter.route = attempts.trace(time.monotonic())
+    meter.route = attempts.trace(now)
     tell(attempts, exchange, meter, "none")
     raise attempts.error()
 
@@ -100,13 +103,13 @@ async def _within(step: Try, opening: Awaitable[Leg]) -> Leg:
         raise UpstreamTimeout("first_byte") from None
 
 
-def _failed(attempts: Attempts, meter: Meter, failure: ApiError | UpstreamError) -> None:
+def _failed(attempts: Attempts, meter: Meter, failure: ApiError | UpstreamError, now: float) -> None:
     """Tell routing."""
     sent = meter.sent and not isinstance(failure, PoolFull)
     status = meter.status if meter.status >= 400 else 0
     if isinstance(failure, UpstreamError):
         failure, meter.blame = upstream_failure(failure, meter.upstream)
-    attempts.failed(failure, time.monotonic(), status=status, sent=sent)
+    attempts.failed(failure, now, status=status, sent=sent)
 
 
 def _seconds(value: bytes) -> float | None:

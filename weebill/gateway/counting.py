@@ -22,8 +22,8 @@ from weebill.gateway.metered import JSON, MAX_ERROR_BYTES, Metered
 from weebill.gateway.translation import translator
 from weebill.providers.anthropic.relay import count_tokens_request
 from weebill.providers.base import Target, UpstreamRequest
-from weebill.routing.attempts import Try
 from weebill.routing.router import Asked
+from weebill.routing.steps import Try
 from weebill.transport.client import Response
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
@@ -76,7 +76,8 @@ class Counting(Metered[CountEndpoint]):
         meter.model_asked = call.model
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name)
-        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, router.deadline_s))
+        now = time.monotonic()
+        attempts = router.route(asked, now, deadline_of(exchange, router.deadline_s))
 
         async def open_leg(step: Try, spending: Spending) -> bytes:
             deployment = step.deployment
@@ -86,7 +87,7 @@ class Counting(Metered[CountEndpoint]):
             request = endpoint.request(call, deployment.target)
             return await self._asked(exchange, endpoint, call, step, request, spending)
 
-        body = await first_answered(attempts, exchange, meter, open_leg)
+        body = await first_answered(attempts, exchange, meter, open_leg, now)
         attempts.succeeded(time.monotonic())
         self._recorder.settle(meter, 200, "ok")
         exchange.respond(200, JSON + meter.route, body)

@@ -20,9 +20,10 @@ from weebill.gateway.translation import failure as failure_event
 from weebill.ledger.records import Outcome
 from weebill.providers.base import Answer, ByteStream, Translator
 from weebill.providers.usage import estimate
-from weebill.routing.attempts import Attempts, Try
+from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Upstream
 from weebill.routing.router import Asked
+from weebill.routing.steps import Try
 from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
@@ -113,7 +114,8 @@ class Inference(Metered[Api]):
         self, exchange: Exchange, answer: Answer, call: Call, attempts: Attempts, meter: Meter
     ) -> None:
         attempts.succeeded(time.monotonic(), meter.first_byte_at, answer.usage.completion_tokens)
-        tell(attempts, exchange, meter, meter.upstream)
+        if attempts.log:
+            tell(attempts, exchange, meter, meter.upstream)
         if self._state is not None:
             await self._state.keep(call, meter.key_id, answer.body)
         self._recorder.settle(meter, 200, "ok")
@@ -127,6 +129,7 @@ class Inference(Metered[Api]):
     ) -> None:
         """A stream that has begun, event by event."""
         stream = leg.stream
+        attempts.answering()
         exchange.start(200, api.stream_headers(call) + meter.route)
         exchange.write(leg.held)
         try:

@@ -58,7 +58,15 @@ class Meter(Spending):
 
     def __init__(self, request_id: str, key_id: str, endpoint: str, started: float, key_name: str = "") -> None:
         """`started`, like `first_byte_at`, is a reading of `time.monotonic()` in seconds."""
-        super().__init__()
+        # As the base does, but at the cost of no further call.
+        self.model_served = ""
+        self.upstream = ""
+        self.first_byte_at = 0.0
+        self.blame = "rejected"
+        self.usage = nothing_used
+        self.price = None
+        self.sent = False
+        self.status = 0
         self._request_id = request_id
         self.key_id = key_id
         self.key_name = key_name
@@ -80,7 +88,11 @@ class Meter(Spending):
         """Another attempt begins, and so the last is not the answer."""
         if self.sent:
             self.charge(self)
-        super().begin(deployment)
+            super().begin(deployment)
+            return
+        self.model_served = deployment.model
+        self.upstream = deployment.provider
+        self.price = deployment.price
 
     def charge(self, spending: Spending) -> None:
         """What an attempt used that is not the answer was paid for all the same."""

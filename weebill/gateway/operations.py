@@ -16,9 +16,10 @@ from weebill.ledger.records import Outcome
 from weebill.providers.operations import operation, unsupported
 from weebill.providers.operations.base import Operation, OperationAnswer, OperationStream, OperationTranslator
 from weebill.providers.usage import estimate
-from weebill.routing.attempts import Attempts, Try
+from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Upstream
 from weebill.routing.router import Asked
+from weebill.routing.steps import Try
 from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
@@ -61,9 +62,10 @@ class Operations(Metered[Operation]):
         meter.stream = call.stream
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name)
-        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, router.deadline_s))
+        now = time.monotonic()
+        attempts = router.route(asked, now, deadline_of(exchange, router.deadline_s))
 
-        leg: Leg = await first_answered(attempts, exchange, meter, partial(self._open, exchange, endpoint, call))
+        leg: Leg = await first_answered(attempts, exchange, meter, partial(self._open, exchange, endpoint, call), now)
         try:
             if isinstance(leg, _Begun):
                 await self._relay(exchange, leg, attempts, meter)
@@ -115,6 +117,7 @@ class Operations(Metered[Operation]):
     async def _relay(self, exchange: Exchange, leg: _Begun, attempts: Attempts, meter: Meter) -> None:
         """Pass an answer on piece by piece."""
         stream = leg.stream
+        attempts.answering()
         exchange.start(200, stream.headers + meter.route)
         exchange.write(leg.held)
         try:

@@ -13,36 +13,15 @@ from weebill.routing.credentials import Credential
 from weebill.routing.decisions import DECISIONS
 from weebill.routing.deployments import Deployment
 from weebill.routing.health import DeploymentHealth, Health
+from weebill.routing.lots import Draw
 from weebill.routing.plan import Choice
 from weebill.routing.preferences import WANTS_NOTHING, Wanted
+from weebill.routing.steps import Attempted, Pause, Try
 from weebill.wire.errors import ApiError
 
 _MIN_HEDGE_SAMPLES: Final = 20
 _HEDGE_AT: Final = 0.95
 _NO_CREDENTIAL: Final = Credential("", b"")
-
-
-class Try(NamedTuple):
-    """Call this deployment with this credential; the head of its answer must be there within `patience_s`."""
-
-    deployment: Deployment
-    credential: Credential
-    patience_s: float
-
-
-class Pause(NamedTuple):
-    """Wait, then ask again what is next."""
-
-    seconds: float
-
-
-class Attempted(NamedTuple):
-    """An attempt that is over. `what` is "200", the status it was refused with, or the kind of failure."""
-
-    provider: str
-    model: str
-    what: str
-    elapsed_s: float
 
 
 class Shared(NamedTuple):
@@ -62,10 +41,18 @@ class Attempts:
     attempts that are over, `first_error` is that of the first.
     """
 
-    __slots__ = (
-        "_again", "_at", "_begun", "_choices", "_credential", "_deadline", "_health", "_pause", "_rest", "_rotation",
-        "_shared", "_tried", "_tries", "first_error", "log", "policy", "wanted",
-    )  # fmt: skip
+    # What is so for nearly all requests is not said for each.
+    _drawn: Draw | None = None  # what the first attempt is, where that was decided by lot
+    _rotation = 0
+    wanted: Wanted = WANTS_NOTHING
+    _at = 0  # the choice that is, or was last, tried
+    _tries = 0  # of all
+    _again = 0  # of the same deployment
+    _tried: tuple[str, ...] = ()  # its credentials
+    _pause = 0.0
+    _health: DeploymentHealth | None = None  # of the attempt under way
+    first_error: ApiError | None = None
+    log: tuple[Attempted, ...] = ()
 
     def __init__(
         self,
@@ -86,27 +73,46 @@ class Attempts:
         self._deadline = deadline
         self._rotation = rotation
         self._rest = rest
-        self._at = 0  # the choice that is, or was last, tried
-        self._tries = 0  # of all
-        self._again = 0  # of the same deployment
-        self._tried: tuple[str, ...] = ()  # its credentials
-        self._credential = _NO_CREDENTIAL
-        self._health: DeploymentHealth | None = None  # of the attempt under way
-        self._pause = 0.0
-        self._begun = 0.0
         self.policy = policy
         self.wanted = wanted
-        self.first_error: ApiError | None = None
-        self.log: list[Attempted] = []
         shared.budget.earn()
+
+    @classmethod
+    def drawn(
+        cls,
+        shared: Shared,
+        draw: Draw,
+        deadline: float,
+        policy: str,
+        rotation: int = 0,
+        rest: Callable[[float], Sequence[Choice]] | None = None,
+    ) -> Attempts:
+        """Those that begin with a choice that was drawn."""
+        self = cls.__new__(cls)
+        self._drawn = draw
+        self._choices = draw.choices
+        self._shared = shared
+        self._deadline = deadline
+        if rotation:
+            self._rotation = rotation
+        self._rest = rest
+        self.policy = policy
+        shared.budget.earn()
+        return self
 
     @property
     def deployment(self) -> Deployment:
         """That of the attempt under way, or of the last."""
-        return self._choices[min(self._at, len(self._choices) - 1)].candidate.deployment
+        return self._choices[self._at if self._at < len(self._choices) else -1].candidate.deployment
 
     def next(self, now: float) -> Try | Pause | None:
         """What to do; None to give up, and answer with `error`."""
+        draw = self._drawn
+        if draw is not None and draw.first is not None and not self._tries:
+            # Where there is time enough, the upstream's own timeouts will do.
+            unhurried = self._deadline - now >= draw.unhurried_s
+            if unhurried and self._shared.health.quiet:
+                return self._begin(draw.first, draw.health, now)
         if self._pause:
             pause, self._pause = self._pause, 0.0
             return Pause(pause)
@@ -121,13 +127,18 @@ class Attempts:
         else:
             return None
         deployment = choice.candidate.deployment
-        self._credential = credential
+        health = self._shared.health.of(deployment)
+        # Before it counts as sent: what is asked is how it is doing without this one.
+        patience = self._patience(health, now)
+        return self._begin(Try(deployment, credential, patience), health, now)
+
+    def _begin(self, step: Try, health: DeploymentHealth, now: float) -> Try:
+        self._credential = step.credential
         self._tries += 1
         self._begun = now
-        # Before it counts as sent: what is asked is how it is doing without this one.
-        patience = self._patience(deployment, now)
-        self._health = self._shared.health.begin(deployment, now)
-        return Try(deployment, credential, patience)
+        self._health = health
+        health.begin(now)
+        return step
 
     def answering(self) -> None:
         """The first content of the attempt's answer is there."""
@@ -145,10 +156,10 @@ class Attempts:
         self._health = None
         health.succeeded(begun, now)
         if first_at:
-            health.measured(first_at - begun, now - begun, tokens, now, stream=stream)
+            health.measured(first_at - begun, now - begun, tokens, now, stream)
         if self.log:
             deployment = self.deployment
-            self.log.append(Attempted(deployment.provider, deployment.model, "200", (first_at or now) - begun))
+            self._over(deployment, "200", (first_at or now) - begun)
 
     def cancelled(self) -> None:
         """The caller has gone."""
@@ -174,7 +185,7 @@ class Attempts:
         if self.first_error is None:
             self.first_error = error
         what = str(status) if status >= 400 else kind
-        self.log.append(Attempted(deployment.provider, deployment.model, what, now - self._begun))
+        self._over(deployment, what, now - self._begun)
         cool_s = 0.0
         if decision.cool:
             cool_s = retry_after if retry_after is not None else 0.0
@@ -188,6 +199,9 @@ class Attempts:
 
     def trace(self, now: float) -> bytes:
         """The header line that says who was tried, how that went, and by which policy; an attempt under way as 200."""
+        draw = self._drawn
+        if draw is not None and self._health is draw.health and not self.log:
+            return b"%b%d%b" % (draw.head, int((now - self._begun) * 1000), draw.tail)
         tried = [f"{each.provider}:{each.what}:{int(each.elapsed_s * 1000)}ms" for each in self.log]
         if self._health is not None:
             tried.append(f"{self.deployment.provider}:200:{int((now - self._begun) * 1000)}ms")
@@ -229,6 +243,10 @@ class Attempts:
             return None
         samples = self._shared.health.of(self.deployment).first_content
         return samples.percentile(_HEDGE_AT) if len(samples) >= _MIN_HEDGE_SAMPLES else None
+
+    def _over(self, deployment: Deployment, what: str, elapsed_s: float) -> None:
+        """An attempt goes into the log."""
+        self.log = (*self.log, Attempted(deployment.provider, deployment.model, what, elapsed_s))
 
     def _decide(self, kind: FailureKind, sent: bool, cool_s: float, now: float) -> None:
         """Where to go on: the same deployment, the next, or nowhere."""
@@ -282,12 +300,11 @@ class Attempts:
         following = self._at + 1
         return following < len(self._choices) and self._choices[following].hold is None
 
-    def _patience(self, deployment: Deployment, now: float) -> float:
+    def _patience(self, health: DeploymentHealth, now: float) -> float:
         """Who else may be asked must have time to answer, and a trial must not take longer than an answer would."""
         left = self._deadline - now
-        if not self._others():
+        if self._rest is None and not self._others():
             return left
-        health = self._shared.health.of(deployment)
         usual = None if health.quiet or not health.on_trial(now) else health.longest_usual()
         return left / 2 if usual is None else min(left / 2, usual)
 

@@ -25,7 +25,7 @@ class RetryBudget:
 
     def earn(self) -> None:
         """A request has come."""
-        self._earned = min(self._max_earned, self._earned + self._share)
+        self._earned += self._share
 
     def spend(self, now: float) -> bool:
         """Take a retry out of the budget; False if there is none."""
@@ -37,6 +37,6 @@ class RetryBudget:
             self._floor_saved -= 1.0
             return True
         if self._earned >= 1.0:
-            self._earned -= 1.0
+            self._earned = min(self._max_earned, self._earned) - 1.0
             return True
         return False

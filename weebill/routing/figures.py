@@ -72,18 +72,18 @@ class Window:
 
     def add(self, now: float) -> None:
         """Count one."""
-        self._turn(now)
+        if now - self._begun >= self._span_s:
+            self._turn(now)
         self._current += 1
 
     def count(self, now: float) -> int:
         """How many there were."""
-        self._turn(now)
+        if now - self._begun >= self._span_s:
+            self._turn(now)
         return self._current + self._previous
 
     def _turn(self, now: float) -> None:
         passed = now - self._begun
-        if passed < self._span_s:
-            return
         self._previous = self._current if passed < 2 * self._span_s else 0
         self._current = 0
         self._begun = now

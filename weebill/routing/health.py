@@ -89,12 +89,15 @@ class DeploymentHealth:
         """Whether nothing has ever gone wrong, and nothing may be about to."""
         return not self._breakers and not self.limited and self._unheard < self._settings.failures
 
-    def sent(self, now: float) -> None:
-        """A request is sent."""
+    def begin(self, now: float) -> None:
+        """A request is sent; `Health.failed`, `succeeded` or `cancelled` must follow."""
+        self.in_flight += 1
         if not self._unheard:
             self._unheard_since = now
         self._unheard += 1
         self._sent_at = now
+        for breaker in self._breakers.values():
+            breaker.begin(now)
 
     def heard(self) -> None:
         """It has given a sign of life: an answer, the first content of one, or an error."""
@@ -166,7 +169,7 @@ class DeploymentHealth:
             if breaker.succeeded(begun):
                 self.back_at = now
 
-    def measured(self, first_s: float, whole_s: float, tokens: int, now: float, *, stream: bool) -> None:
+    def measured(self, first_s: float, whole_s: float, tokens: int, now: float, stream: bool) -> None:
         """An answer of `tokens` began after `first_s` and took `whole_s`."""
         self.latency.add(first_s, now)
         (self.first_content if stream else self.whole_answer).add(first_s)
@@ -258,16 +261,6 @@ class Health:
             each.limited = {name: said for name, said in each.limited.items() if name in credentials}
 
     # What becomes of requests
-
-    def begin(self, deployment: Deployment, now: float) -> DeploymentHealth:
-        """A request is sent; `failed`, or its health's own `succeeded` or `cancelled`, must follow."""
-        health = self.of(deployment)
-        health.in_flight += 1
-        health.sent(now)
-        if not self.quiet:
-            for _, breaker in health.breakers():
-                breaker.begin(now)
-        return health
 
     def failed(
         self, deployment: Deployment, credential: Credential, kind: FailureKind, begun: float, now: float,

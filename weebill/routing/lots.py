@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
+from math import inf
 
 from weebill.config.routing import Policy
+from weebill.routing.candidates import Candidate
+from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Route
-from weebill.routing.filters import Filter
+from weebill.routing.health import DeploymentHealth
 from weebill.routing.plan import Choice
-from weebill.routing.policies import WEIGHTS
+from weebill.routing.policies import NEEDS_EXPLORING, WEIGHTS
+from weebill.routing.steps import Try
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A choice that may be drawn.
+
+    `first` is what is tried where the caller leaves at least `unhurried_s`, so that the upstream's own timeouts are
+    enough; None where a credential has to be chosen. `head` and `tail` are the header line that says so, around the
+    milliseconds that it took.
+    """
+
+    choices: tuple[Choice]
+    health: DeploymentHealth
+    first: Try | None
+    unhurried_s: float
+    head: bytes
+    tail: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,42 +40,55 @@ class Lot:
 
     `lone` is the only choice there is, None where there are several. `drawn` are those of the first tier, each with
     the share of draws that it ends at; empty where the policy has to look at more. `turns` is whether any of them has
-    several credentials.
+    several credentials, `explores` whether some draws are for keeping figures fresh.
     """
 
     route: Route
     policy: Policy
-    lone: tuple[Choice] | None
-    drawn: tuple[tuple[float, tuple[Choice]], ...]
-    limits: tuple[Filter, ...]
+    lone: Draw | None
+    drawn: tuple[tuple[float, Draw], ...]
     turns: bool
+    explores: bool
 
     @classmethod
-    def of(cls, route: Route, policy: Policy) -> Lot:
+    def of(cls, route: Route, policy: Policy, health_of: Callable[[Deployment], DeploymentHealth]) -> Lot:
         """The lot of a route by a policy."""
-        choices: list[tuple[Choice]] = [(Choice(each, 0.0),) for each in route.candidates]
         turns = any(
             each.deployment.upstream is not None and len(each.deployment.upstream.credentials) > 1
             for each in route.candidates
         )
-        if len(choices) == 1:
-            return cls(route, policy, choices[0], (), route.limits, turns)
-        up = [each for each in choices if each[0].candidate.deployment.upstream is not None]
+        if len(route.candidates) == 1:
+            [only] = route.candidates
+            return cls(route, policy, _draw(only, "only", health_of(only.deployment), alone=True), (), turns, False)
+        up = [each for each in route.candidates if each.deployment.upstream is not None]
         if policy not in WEIGHTS or not up:
-            return cls(route, policy, None, (), route.limits, turns)
-        tier = min(each[0].candidate.tier for each in up)
-        first = [each for each in up if each[0].candidate.tier == tier]
-        weights = WEIGHTS[policy]([each[0].candidate for each in first])
+            return cls(route, policy, None, (), turns, False)
+        tier = min(each.tier for each in up)
+        first = [each for each in up if each.tier == tier]
+        weights = WEIGHTS[policy](first)
         ends = accumulate(weight / sum(weights) for weight in weights)
-        return cls(route, policy, None, tuple(zip(ends, first, strict=True)), route.limits, turns)
+        draws = [_draw(each, policy, health_of(each.deployment), alone=False) for each in first]
+        return cls(route, policy, None, tuple(zip(ends, draws, strict=True)), turns, policy in NEEDS_EXPLORING)
 
-    def draw(self, lot: float, explore: float) -> tuple[Choice]:
+    def draw(self, lot: float, explore: float) -> Draw:
         """The choice for a number in [0, 1): by weight, but for a share of draws in which all are equal."""
         drawn = self.drawn
-        if lot < explore:
-            return drawn[int(lot / explore * len(drawn))][1]
-        lot = (lot - explore) / (1 - explore)
-        for end, choice in drawn:
+        if self.explores:
+            if lot < explore:
+                return drawn[int(lot / explore * len(drawn))][1]
+            lot = (lot - explore) / (1 - explore)
+        for end, draw in drawn:
             if lot < end:
-                return choice
+                return draw
         return drawn[-1][1]
+
+
+def _draw(candidate: Candidate, policy: str, health: DeploymentHealth, *, alone: bool) -> Draw:
+    deployment = candidate.deployment
+    upstream = deployment.upstream
+    first, unhurried_s = None, inf
+    if upstream is not None and len(upstream.credentials) == 1:
+        first = Try(deployment, upstream.credentials[0], inf)
+        unhurried_s = upstream.patience_s * (1 if alone else 2)
+    head = f"x-weebill-route: {deployment.provider}:200:".encode()
+    return Draw((Choice(candidate, 0.0),), health, first, unhurried_s, head, f"ms;policy={policy}\r\n".encode())

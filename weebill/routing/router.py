@@ -96,26 +96,26 @@ class Router:
         route = self.directory.route(name)
         if route.preferences or name not in self.directory:
             return None
-        found = self._lots[name] = Lot.of(route, route.policy or self._settings.policy)
+        found = self._lots[name] = Lot.of(route, route.policy or self._settings.policy, self.health.of)
         return found
 
     def _drawn(self, lot: Lot, asked: Asked, now: float, deadline: float) -> Attempts | None:
         """Attempts that begin with one that is drawn; None where more has to be looked at than a lot does."""
         if lot.lone is not None:
             turn = self._turn(self._conversation(asked, Needs(asked.call, asked.conversation))) if lot.turns else 0
-            return Attempts(self._shared, lot.lone, deadline, "only", turn)
+            return Attempts.drawn(self._shared, lot.lone, deadline, "only", turn)
         if not lot.drawn or not self.health.quiet:
             return None
         if self._settings.sticky and asked.call.prompt_bytes() >= CACHED_BYTES:
             return None
-        if lot.limits and not fits_all(lot.limits, lot.route.candidates, Needs(asked.call, asked.conversation)):
+        route = lot.route
+        if route.limits and not fits_all(route.limits, route.candidates, Needs(asked.call, asked.conversation)):
             return None
-        choice = lot.draw(self._rng.random(), self._settings.explore)
-        if self.health.of(choice[0].candidate.deployment).silent(now):
+        draw = lot.draw(self._rng.random(), self._settings.explore)
+        if not draw.health.quiet and draw.health.silent(now):
             return None
         turn = self._turn(None) if lot.turns else 0
-        rest = partial(self._rest, lot.route, asked)
-        return Attempts(self._shared, choice, deadline, lot.policy, turn, rest)
+        return Attempts.drawn(self._shared, draw, deadline, lot.policy, turn, partial(self._rest, route, asked))
 
     def _rest(self, route: Route, asked: Asked, now: float) -> Sequence[Choice]:
         """All choices of a request whose first was drawn."""

@@ -12,7 +12,7 @@ from weebill.wire.errors import ApiError
 
 Json = dict[str, Raw]
 # What the prompt is called, API by API.
-_PROMPT_FIELDS = ("messages", "prompt", "input", "contents", "system", "instructions", "systemInstruction")
+_PROMPT_FIELDS = frozenset({"messages", "prompt", "input", "contents", "system", "instructions", "systemInstruction"})
 
 
 _decode_fields = msgspec.json.Decoder(Json).decode
@@ -72,7 +72,11 @@ class Call(Struct, frozen=True):
 
     def prompt_bytes(self) -> int:
         """The length in bytes of the prompt's JSON, for estimates."""
-        return sum(len(memoryview(self.fields[name])) for name in _PROMPT_FIELDS if name in self.fields)
+        size = 0
+        for name, value in self.fields.items():
+            if name in _PROMPT_FIELDS:
+                size += len(memoryview(value))
+        return size
 
 
 def take_own(fields: Json) -> Own:
