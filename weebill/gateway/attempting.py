@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from weebill.gateway.failures import upstream_failure
 from weebill.gateway.meter import Meter, Spending
@@ -17,12 +17,6 @@ from weebill.transport.errors import PoolFull, UpstreamError, UpstreamTimeout
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
 
-_OWN_HEADER: Final = b"x-weebill-timeout"
-# What OpenAI's and Anthropic's SDKs say of the time they wait for the next byte. They began to wait before we did, and
-# so will have left by then; it is for leaving time to others that it counts.
-_SDK_HEADER: Final = b"x-stainless-read-timeout"
-_OTHER_SDK_HEADER: Final = b"x-stainless-timeout"
-
 Leg = TypeVar("Leg")
 # Calls an upstream until there is something to answer with. Raises ApiError or UpstreamError.
 Open = Callable[[Try, Spending], Awaitable[Leg]]
@@ -30,29 +24,24 @@ Open = Callable[[Try, Spending], Awaitable[Leg]]
 log = logging.getLogger(__name__)
 
 
-def deadline_of(exchange: Exchange, longest_s: float) -> float:
-    """When the client wants its answer to have begun, of `time.monotonic()`. Raises ApiError 400 for no number."""
-    fields = exchange.head.fields
-    said = fields.get(_OWN_HEADER)
-    if said is not None:
-        seconds = _seconds(said)
-        if seconds is None:
-            message = "X-Weebill-Timeout must be a number of seconds greater than 0."
-            raise ApiError(400, message, code="invalid_value", param="x-weebill-timeout")
-        return exchange.started_at + min(seconds, longest_s)
-    said = fields.get(_SDK_HEADER) or fields.get(_OTHER_SDK_HEADER)
-    seconds = None if said is None else _seconds(said)
-    if seconds is not None and seconds < longest_s:
-        return exchange.started_at + seconds
-    return exchange.started_at + longest_s
+def deadline_of(exchange: Exchange, meter: Meter, longest_s: float) -> float:
+    """When the client wants its answer to have begun, of `time.monotonic()`. Raises ApiError 400 for no time."""
+    timeout_s = meter.timeout_s
+    if timeout_s >= longest_s:
+        return exchange.started_at + longest_s
+    if timeout_s > 0:
+        return exchange.started_at + timeout_s
+    message = "X-Weebill-Timeout must be a number of seconds greater than 0."
+    raise ApiError(400, message, code="invalid_value", param="x-weebill-timeout")
 
 
-async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, open_leg: Open[Leg], now: float) -> Leg:
+async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, open_leg: Open[Leg]) -> Leg:
     """What the first attempt that is answered gives; nothing has been sent to the client by then.
 
     Raises ApiError: what the client is to be told when none was.
     """
     blame: Outcome | None = None
+    now = time.monotonic()
     while (step := attempts.next(now)) is not None:
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
@@ -110,11 +99,3 @@ def _failed(attempts: Attempts, meter: Meter, failure: ApiError | UpstreamError,
     if isinstance(failure, UpstreamError):
         failure, meter.blame = upstream_failure(failure, meter.upstream)
     attempts.failed(failure, now, status=status, sent=sent)
-
-
-def _seconds(value: bytes) -> float | None:
-    try:
-        seconds = float(value)
-    except ValueError:
-        return None
-    return seconds if 0 < seconds < float("inf") else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf, isnan, nan
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
@@ -14,13 +15,21 @@ from weebill.wire.errors import ApiError
 # Anthropic's SDKs, Google's, and Azure's; all others say `Authorization: Bearer`.
 _KEY_HEADERS: Final = (b"x-api-key", b"x-goog-api-key", b"api-key")
 _KEY_PARAMETER: Final = "key"  # Google's
+_OWN_TIMEOUT: Final = b"x-weebill-timeout"
+# What OpenAI's and Anthropic's SDKs say of the time they wait for the next byte. They began to wait before we did, and
+# so will have left by then; it is for leaving time to others that it counts.
+_SDK_TIMEOUTS: Final = (b"x-stainless-read-timeout", b"x-stainless-timeout")
 
 
-class _Caller(NamedTuple):
-    """Whose key a request's head holds, and when that was found out."""
+class Caller(NamedTuple):
+    """Whose key a request's head holds, and when that was found out; and how long the client waits, in seconds.
+
+    `timeout_s` is `inf` where it does not say, NaN where what it says is no time.
+    """
 
     generation: int
     key: ApiKey
+    timeout_s: float
 
 
 class Authenticator:
@@ -32,13 +41,17 @@ class Authenticator:
 
     def authenticate(self, exchange: Exchange) -> ApiKey:
         """The caller's key. Raises ApiError 401, or 503 while the ledger cannot be read."""
+        return self.caller(exchange).key
+
+    def caller(self, exchange: Exchange) -> Caller:
+        """Who asks. Raises ApiError 401, or 503 while the ledger cannot be read."""
         head = exchange.head
         known = head.memo
-        if type(known) is _Caller and known.generation == self._keyring.generation:
-            return known.key
+        if type(known) is Caller and known.generation == self._keyring.generation:
+            return known
         key = self._authenticated(exchange)
-        head.memo = _Caller(self._keyring.generation, key)
-        return key
+        caller = head.memo = Caller(self._keyring.generation, key, _timeout(exchange))
+        return caller
 
     def _authenticated(self, exchange: Exchange) -> ApiKey:
         scheme, _, token = (exchange.header(b"authorization") or b"").partition(b" ")
@@ -59,6 +72,25 @@ class Authenticator:
                 401, "The API key is wrong or revoked. `weebill keys create NAME` makes one.", code="invalid_api_key"
             )
         return key
+
+
+def _timeout(exchange: Exchange) -> float:
+    said = exchange.header(_OWN_TIMEOUT)
+    if said is not None:
+        return _seconds(said)
+    for name in _SDK_TIMEOUTS:
+        said = exchange.header(name)
+        if said is not None and not isnan(seconds := _seconds(said)):
+            return seconds
+    return inf
+
+
+def _seconds(value: bytes) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        return nan
+    return seconds if 0 < seconds < inf else nan
 
 
 def _other_token(exchange: Exchange) -> bytes:

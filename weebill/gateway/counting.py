@@ -76,8 +76,7 @@ class Counting(Metered[CountEndpoint]):
         meter.model_asked = call.model
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name)
-        now = time.monotonic()
-        attempts = router.route(asked, now, deadline_of(exchange, router.deadline_s))
+        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
 
         async def open_leg(step: Try, spending: Spending) -> bytes:
             deployment = step.deployment
@@ -87,7 +86,7 @@ class Counting(Metered[CountEndpoint]):
             request = endpoint.request(call, deployment.target)
             return await self._asked(exchange, endpoint, call, step, request, spending)
 
-        body = await first_answered(attempts, exchange, meter, open_leg, now)
+        body = await first_answered(attempts, exchange, meter, open_leg)
         attempts.succeeded(time.monotonic())
         self._recorder.settle(meter, 200, "ok")
         exchange.respond(200, JSON + meter.route, body)

@@ -62,7 +62,7 @@ class Inference(Metered[Api]):
         """Route, call, answer. Raises ApiError for what ends without an answer."""
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name, api.conversation)
-        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, router.deadline_s))
+        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
         return self._serve_routed(exchange, api, call, attempts, meter)
 
     async def _serve_routed(self, exchange: Exchange, api: Api, call: Call, attempts: Attempts, meter: Meter) -> None:

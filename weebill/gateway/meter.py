@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from math import inf
 
 from weebill.ledger.records import Outcome, UsageRecord
 from weebill.routing.deployments import Deployment
@@ -54,10 +55,16 @@ class Meter(Spending):
     __slots__ = (
         "_earlier_nano", "_endpoint", "_estimated", "_request_id", "_settled", "_started", "arm", "attempts",
         "checked", "key_id", "key_name", "model_asked", "outcome", "route", "spent_nano", "stream",
+        "timeout_s",
     )  # fmt: skip
 
-    def __init__(self, request_id: str, key_id: str, endpoint: str, started: float, key_name: str = "") -> None:
-        """`started`, like `first_byte_at`, is a reading of `time.monotonic()` in seconds."""
+    def __init__(
+        self, request_id: str, key_id: str, endpoint: str, started: float, key_name: str = "", timeout_s: float = inf
+    ) -> None:
+        """`started`, like `first_byte_at`, is a reading of `time.monotonic()` in seconds.
+
+        `timeout_s` is how long the client waits: `inf` where it does not say, NaN where that is no time.
+        """
         # As the base does, but at the cost of no further call.
         self.model_served = ""
         self.upstream = ""
@@ -70,6 +77,7 @@ class Meter(Spending):
         self._request_id = request_id
         self.key_id = key_id
         self.key_name = key_name
+        self.timeout_s = timeout_s
         self._endpoint = endpoint
         self._started = started
         self._settled = False

@@ -135,12 +135,13 @@ class Metered(ABC, Generic[Kind]):
     async def serve(self, exchange: Exchange, endpoint: Kind, tail: str = "") -> None:
         """Answer one request; `tail` is what follows the endpoint's path. A caller without a key leaves no record."""
         try:
-            key = self._authenticator.authenticate(exchange)
+            caller = self._authenticator.caller(exchange)
             self._recorder.require_writable()
         except ApiError as error:
             self._respond(exchange, endpoint, error)
             return
-        meter = Meter(exchange.request_id, key.id, endpoint.name, exchange.started_at, key.name)
+        key = caller.key
+        meter = Meter(exchange.request_id, key.id, endpoint.name, exchange.started_at, key.name, caller.timeout_s)
         try:
             await self._answer(exchange, endpoint, tail, meter)
         except ApiError as error:

@@ -62,10 +62,9 @@ class Operations(Metered[Operation]):
         meter.stream = call.stream
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name)
-        now = time.monotonic()
-        attempts = router.route(asked, now, deadline_of(exchange, router.deadline_s))
+        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
 
-        leg: Leg = await first_answered(attempts, exchange, meter, partial(self._open, exchange, endpoint, call), now)
+        leg: Leg = await first_answered(attempts, exchange, meter, partial(self._open, exchange, endpoint, call))
         try:
             if isinstance(leg, _Begun):
                 await self._relay(exchange, leg, attempts, meter)

@@ -24,9 +24,10 @@ from weebill.gateway.responses import ResponseState
 from weebill.gateway.selection import Selected, Selector
 from weebill.gateway.shadows import Shadows
 from weebill.ledger.experiments import Experiment
-from weebill.routing.attempts import Attempted, Attempts
+from weebill.routing.attempts import Attempts
 from weebill.routing.cascade.checks import Checks, Judgement
 from weebill.routing.router import Asked
+from weebill.routing.steps import Attempted
 from weebill.transport.errors import UpstreamError, UpstreamTimeout
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
@@ -84,7 +85,7 @@ class VirtualInference(Inference):
         asked = Asked(call, meter.key_id, meter.key_name, api.conversation)
         selected = self._selector.select(asked, api.name)
         meter.arm = selected.arm
-        deadline = deadline_of(exchange, self._upstreams.router.deadline_s)
+        deadline = deadline_of(exchange, meter, self._upstreams.router.deadline_s)
         request = _Request(exchange, api, asked._replace(preferences=selected.preferences), selected, deadline)
         answered: Tier | None = None if selected.decision is None else selected.decision.tier
         failed = await self._try_smaller(request, selected.checks, meter) if selected.checks else None
@@ -93,7 +94,7 @@ class VirtualInference(Inference):
             meter.checked = failed.why
             attempts = self._route(request, selected.larger, selected.note(failed.why), deadline)
             # Who was asked before is part of the story.
-            attempts.log[:0] = failed.log
+            attempts.log = (*failed.log, *attempts.log)
             await self._serve_routed(exchange, api, call, attempts, meter)
         elif not selected.checks:
             attempts = self._route(request, selected.model, selected.note(), deadline)

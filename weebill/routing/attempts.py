@@ -83,7 +83,6 @@ class Attempts:
         shared: Shared,
         draw: Draw,
         deadline: float,
-        policy: str,
         rotation: int = 0,
         rest: Callable[[float], Sequence[Choice]] | None = None,
     ) -> Attempts:
@@ -96,7 +95,7 @@ class Attempts:
         if rotation:
             self._rotation = rotation
         self._rest = rest
-        self.policy = policy
+        self.policy = draw.policy
         shared.budget.earn()
         return self
 
@@ -200,7 +199,7 @@ class Attempts:
     def trace(self, now: float) -> bytes:
         """The header line that says who was tried, how that went, and by which policy; an attempt under way as 200."""
         draw = self._drawn
-        if draw is not None and self._health is draw.health and not self.log:
+        if draw is not None and self._health is draw.health and not self.log and self.policy is draw.policy:
             return b"%b%d%b" % (draw.head, int((now - self._begun) * 1000), draw.tail)
         tried = [f"{each.provider}:{each.what}:{int(each.elapsed_s * 1000)}ms" for each in self.log]
         if self._health is not None:

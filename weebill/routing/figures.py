@@ -39,17 +39,15 @@ class PeakEwma:
 class Samples:
     """The last few of a measure, for its percentiles."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_values", "add")
 
     def __init__(self) -> None:
         self._values: deque[float] = deque(maxlen=_SAMPLES)
+        # Takes in a value; the oldest makes room for it.
+        self.add = self._values.append
 
     def __len__(self) -> int:
         return len(self._values)
-
-    def add(self, value: float) -> None:
-        """Take in a value; the oldest makes room for it."""
-        self._values.append(value)
 
     def percentile(self, share: float) -> float | None:
         """The value that `share` of the last ones do not exceed; None without any."""

@@ -22,14 +22,15 @@ class Draw:
     """A choice that may be drawn.
 
     `first` is what is tried where the caller leaves at least `unhurried_s`, so that the upstream's own timeouts are
-    enough; None where a credential has to be chosen. `head` and `tail` are the header line that says so, around the
-    milliseconds that it took.
+    enough; None where a credential has to be chosen. `head` and `tail` are the header line that names it and `policy`,
+    around the milliseconds that it took.
     """
 
     choices: tuple[Choice]
     health: DeploymentHealth
     first: Try | None
     unhurried_s: float
+    policy: str
     head: bytes
     tail: bytes
 
@@ -91,4 +92,4 @@ def _draw(candidate: Candidate, policy: str, health: DeploymentHealth, *, alone:
         first = Try(deployment, upstream.credentials[0], inf)
         unhurried_s = upstream.patience_s * (1 if alone else 2)
     head = f"x-weebill-route: {deployment.provider}:200:".encode()
-    return Draw((Choice(candidate, 0.0),), health, first, unhurried_s, head, f"ms;policy={policy}\r\n".encode())
+    return Draw((Choice(candidate, 0.0),), health, first, unhurried_s, policy, head, f"ms;policy={policy}\r\n".encode())

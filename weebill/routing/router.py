@@ -103,7 +103,7 @@ class Router:
         """Attempts that begin with one that is drawn; None where more has to be looked at than a lot does."""
         if lot.lone is not None:
             turn = self._turn(self._conversation(asked, Needs(asked.call, asked.conversation))) if lot.turns else 0
-            return Attempts.drawn(self._shared, lot.lone, deadline, "only", turn)
+            return Attempts.drawn(self._shared, lot.lone, deadline, turn)
         if not lot.drawn or not self.health.quiet:
             return None
         if self._settings.sticky and asked.call.prompt_bytes() >= CACHED_BYTES:
@@ -112,10 +112,10 @@ class Router:
         if route.limits and not fits_all(route.limits, route.candidates, Needs(asked.call, asked.conversation)):
             return None
         draw = lot.draw(self._rng.random(), self._settings.explore)
-        if not draw.health.quiet and draw.health.silent(now):
+        if draw.health.silent(now):
             return None
         turn = self._turn(None) if lot.turns else 0
-        return Attempts.drawn(self._shared, draw, deadline, lot.policy, turn, partial(self._rest, route, asked))
+        return Attempts.drawn(self._shared, draw, deadline, turn, partial(self._rest, route, asked))
 
     def _rest(self, route: Route, asked: Asked, now: float) -> Sequence[Choice]:
         """All choices of a request whose first was drawn."""
