@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -140,9 +141,8 @@ def weebill_program() -> str:
 def weebill_key(home: Path) -> str:
     """A new API key of the installation in `home`."""
     command = [weebill_program(), "keys", "create", "bench", "--quiet"]
-    done = subprocess.run(
-        command, env={"WEEBILL_HOME": str(home), "PATH": ""}, capture_output=True, text=True, timeout=60, check=False
-    )
+    env = os.environ | {"WEEBILL_HOME": str(home)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise BenchError(f"{' '.join(command[1:])} failed: {done.stderr.strip()[-300:]}")
     return done.stdout.strip()
