@@ -1,5 +1,6 @@
 """Names, and what they lead to."""
 
+import msgspec
 import pytest
 
 from weebill.config.routing import AliasSettings, Preferences
@@ -179,3 +180,14 @@ def test_each_key_is_a_credential_and_another_key_another() -> None:
     assert b"authorization: Bearer k2\r\n" in upstream.head(UpstreamRequest(b"/x", b""), second)
     assert b"Bearer k1" in upstream.head(UpstreamRequest(b"/x", b""))
     assert "k1" not in repr(upstream)
+
+
+def test_an_alias_that_prefers_nothing_says_nothing() -> None:
+    # So that its requests take the short way.
+    aliases: dict[str, str | AliasSettings] = {
+        "both": AliasSettings(models=("big", "shared")),
+        "kept": AliasSettings(models=("both",), preferences=Preferences(zdr=True)),
+    }
+    names = Directory(msgspec.structs.replace(SETTINGS, aliases=aliases), [UP], created=1)
+    assert names.route("both").preferences == ()
+    assert names.route("kept").preferences == (Preferences(zdr=True),)

@@ -28,6 +28,7 @@ from weebill.wire.errors import ApiError
 from weebill.wire.models import ModelCard
 
 VIRTUAL_OWNER: Final = "weebill"
+_SAYS_NOTHING: Final = Preferences()
 # What may follow a name: how to choose among those that serve it.
 SUFFIXES: Final[Mapping[str, Preferences]] = {
     "floor": Preferences(sort="price"),
@@ -172,7 +173,9 @@ class Directory:
         whole = _in_turn(name, routes)
         inner = [each for _, route in models if route is not None for each in route.preferences]
         candidates = tuple(candidate._replace(model=0) for candidate in whole.candidates)
-        return Route(name, candidates, alias.policy, (alias.preferences, *inner, *whole.preferences))
+        # Without any, a choice need not look at them.
+        said = tuple(each for each in (alias.preferences, *inner, *whole.preferences) if each != _SAYS_NOTHING)
+        return Route(name, candidates, alias.policy, said)
 
     def _suffixed(self, name: str, param: str) -> Route:
         """What serves a name that ends in one of the suffixes. Raises ApiError 404."""
