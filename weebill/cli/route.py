@@ -51,7 +51,7 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
         selected = _selected(sources, settings, router, asked, APIS[api])
         if selected is not None:
             renamed = msgspec.structs.replace(call, model=selected.model)
-            asked = asked._replace(call=renamed, preferences=selected.preferences)
+            asked = msgspec.structs.replace(asked, call=renamed, preferences=selected.preferences)
         plan = router.plan(asked, 0.0)
     except ApiError as error:
         where = f" ({error.detail.param})" if error.detail.param else ""

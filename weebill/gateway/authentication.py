@@ -16,9 +16,10 @@ from weebill.wire.errors import ApiError
 _KEY_HEADERS: Final = (b"x-api-key", b"x-goog-api-key", b"api-key")
 _KEY_PARAMETER: Final = "key"  # Google's
 _OWN_TIMEOUT: Final = b"x-weebill-timeout"
-# What OpenAI's and Anthropic's SDKs say of the time they wait for the next byte. They began to wait before we did, and
-# so will have left by then; it is for leaving time to others that it counts.
+# What OpenAI's and Anthropic's SDKs say of the time they wait for the next byte. It counts for leaving time to others;
+# that it is over is for them to say, by leaving, and so we wait a moment longer than they do.
 _SDK_TIMEOUTS: Final = (b"x-stainless-read-timeout", b"x-stainless-timeout")
+_GRACE_S: Final = 1.0
 
 
 class Caller(NamedTuple):
@@ -81,7 +82,7 @@ def _timeout(exchange: Exchange) -> float:
     for name in _SDK_TIMEOUTS:
         said = exchange.header(name)
         if said is not None and not isnan(seconds := _seconds(said)):
-            return seconds
+            return seconds + _GRACE_S
     return inf
 
 

@@ -34,6 +34,8 @@ class CachedInference(VirtualInference):
         self._cache = cache
 
     def _serve(self, exchange: Exchange, api: Api, call: Call, meter: Meter) -> Coroutine[None, None, None]:
+        if not self._cache.settings.enabled and "cache" not in call.fields:
+            return super()._serve(exchange, api, call, meter)
         lookup = self._cache.lookup(
             call, api, call.model, meter.key_id, exchange.header(b"cache-control"), call.own.provider
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from weebill.gateway.meter import Spending
 from weebill.providers.base import Answer, AnswerCollector, ByteStream
@@ -15,8 +16,7 @@ from weebill.transport.client import Response
 _MAX_HELD_BYTES: Final = 65_536  # of a stream that goes on without content
 
 
-@dataclass(slots=True)
-class Whole:
+class Whole(Struct, frozen=True):
     """A complete answer."""
 
     upstream: Upstream
@@ -24,8 +24,7 @@ class Whole:
     answer: Answer
 
 
-@dataclass(slots=True)
-class Begun:
+class Begun(Struct):
     """A stream up to its first content, none of which has been sent: `held` is for the client.
 
     The rest is in `chunks`; None if it is over.

@@ -86,7 +86,8 @@ class VirtualInference(Inference):
         selected = self._selector.select(asked, api.name)
         meter.arm = selected.arm
         deadline = deadline_of(exchange, meter, self._upstreams.router.deadline_s)
-        request = _Request(exchange, api, asked._replace(preferences=selected.preferences), selected, deadline)
+        asked = msgspec.structs.replace(asked, preferences=selected.preferences)
+        request = _Request(exchange, api, asked, selected, deadline)
         answered: Tier | None = None if selected.decision is None else selected.decision.tier
         failed = await self._try_smaller(request, selected.checks, meter) if selected.checks else None
         if failed is not None and selected.decision is not None:
@@ -225,4 +226,4 @@ class VirtualInference(Inference):
 
 def _naming(asked: Asked, model: str) -> Asked:
     """The same request for another model."""
-    return asked._replace(call=msgspec.structs.replace(asked.call, model=model))
+    return msgspec.structs.replace(asked, call=msgspec.structs.replace(asked.call, model=model))

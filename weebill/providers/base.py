@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -44,7 +44,7 @@ class Target(Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
 
 
-class UpstreamRequest(NamedTuple):
+class UpstreamRequest(Struct, frozen=True):
     """A POST: `path` below the provider's base URL, with query; `headers` are lines, each ended by CRLF.
 
     Without `host`, credentials and framing, which are put in where the request is sent.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from weebill.config.routing import Preferences, RoutingSettings
 from weebill.routing.attempts import Attempts, Shared
@@ -22,7 +23,7 @@ from weebill.wire.call import NOTHING_OWN, Call
 from weebill.wire.conversation import Conversation
 
 
-class Asked(NamedTuple):
+class Asked(Struct, frozen=True):
     """A request to be routed: `key_id` and `key_name` are its API key's.
 
     `conversation` gives the canonical form of a request to generate; None for all others. `preferences` are what

@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
+
 from weebill.providers.base import Target, UpstreamRequest
 from weebill.providers.openai.dialect import OpenAIChatDialect
 from weebill.providers.openai.relay import OpenAITranslator
@@ -34,7 +36,7 @@ def azure_path(path: bytes, target: Target) -> bytes:
 
 
 def _at_azure(request: UpstreamRequest, target: Target) -> UpstreamRequest:
-    return request._replace(path=azure_path(request.path, target))
+    return msgspec.structs.replace(request, path=azure_path(request.path, target))
 
 
 class AzureRelay(OpenAITranslator):
