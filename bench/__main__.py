@@ -26,6 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import weebill
 from bench import measure, report
+from bench.bytecodes import bytecodes_table, count_bytecodes
 from bench.contenders import STARTERS
 from bench.cost.report import cost_markdown, cost_tables, draw_cost
 from bench.cost.study import study
@@ -35,7 +36,7 @@ from bench.failover.run import Plan, failover
 from bench.plot import draw, draw_soak
 from bench.proc import BenchError, busy_share
 from bench.results import Run, total
-from bench.routed import is_within, measure_routed, routed_table
+from bench.routed import DEPLOYMENTS, is_within, measure_routed, routed_table
 from bench.rows import notes_of, rows_of
 from bench.simulation.report import draw_routing, routing_table
 from bench.simulation.run import RUNS, run_all
@@ -236,6 +237,7 @@ def routed_command(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each, in turns.")] = 20,
     seconds: Annotated[float, typer.Option(min=0.2, help="How long each round lasts.")] = 1.5,
     connections: Annotated[int, typer.Option(min=1, help="Closed loops asking at once.")] = 16,
+    functions: Annotated[int, typer.Option(min=0, help="How many functions are shown with their bytecodes.")] = 30,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the results go.")] = _RESULTS,
     publish: Annotated[bool, typer.Option("--publish", help="Copy the results into the documentation.")] = False,
 ) -> None:
@@ -246,6 +248,7 @@ def routed_command(
         task = progress.add_task("rounds", total=2 * rounds)
         found = measure_routed(rounds, seconds, connections, lambda: progress.update(task, advance=1, refresh=True))
     console.print(routed_table(found))
+    console.print(bytecodes_table({model: count_bytecodes(model) for model in DEPLOYMENTS}, functions))
     out.mkdir(parents=True, exist_ok=True)
     (out / "routed.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
     _publish(console, out, ("routed.json",), publish)

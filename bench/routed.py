@@ -25,10 +25,10 @@ from bench.proc import CONTENDER_CORE, HARNESS_CORE, BenchError, Service, cpu_by
 from bench.upstream import REPLY_TEXT
 
 TARGET: Final = 0.10  # at most so much more
-_PATH: Final = "/v1/chat/completions"
-_PROVIDERS: Final = {"alone": "one", "first": "three", "second": "three", "third": "three"}
-_DEPLOYMENTS: Final = {"one": 1, "three": 3}
-_FDS: Final = 1000
+PATH: Final = "/v1/chat/completions"
+PROVIDERS: Final = {"alone": "one", "first": "three", "second": "three", "third": "three"}
+DEPLOYMENTS: Final = {"one": 1, "three": 3}
+FDS: Final = 1000
 _WARMUP_S: Final = 0.3
 
 
@@ -61,7 +61,7 @@ def measure_routed(rounds: int, seconds: float, connections: int, tick: Callable
     os.sched_setaffinity(0, {HARNESS_CORE})
     with tempfile.TemporaryDirectory(prefix="weebill-bench-") as name, ExitStack() as stack:
         folder = Path(name)
-        upstream, port, fds = free_port(), free_port(), raise_fd_limit(_FDS)
+        upstream, port, fds = free_port(), free_port(), raise_fd_limit(FDS)
         server = nginx.start(folder / "nginx", [nginx.fixed_answer(upstream)], core=HARNESS_CORE, fds=fds)
         stack.callback(server.stop)
         home = folder / "weebill"
@@ -72,7 +72,7 @@ def measure_routed(rounds: int, seconds: float, connections: int, tick: Callable
             [weebill_program(), "serve"], log=home / "log", core=CONTENDER_CORE, env={"WEEBILL_HOME": str(home)}
         )
         stack.callback(service.stop)
-        endpoints = [Endpoint(port, _PATH, model, headers) for model in _DEPLOYMENTS]
+        endpoints = [Endpoint(port, PATH, model, headers) for model in DEPLOYMENTS]
         for endpoint in endpoints:
             wait_for(endpoint, service)
         found = []
@@ -87,7 +87,7 @@ def _config(port: int, upstream: int) -> str:
     lines = [f"[server]\nport = {port}\nworkers = 1\n[local]\nmodels = []"]
     lines += [
         f'[providers.{name}]\nbase_url = "http://127.0.0.1:{upstream}/v1"\napi_key = "{name}"\nmodels = ["{model}"]'
-        for name, model in _PROVIDERS.items()
+        for name, model in PROVIDERS.items()
     ]
     return "\n".join(lines)
 
@@ -104,7 +104,7 @@ def _round(endpoint: Endpoint, service: Service, seconds: float, connections: in
         raise BenchError(f"{result.errors} errors, the first: {result.first_error or service.log_end()}")
     spent = {name: after[name] - before.get(name, 0.0) for name in after}
     return Round(
-        deployments=_DEPLOYMENTS[endpoint.model],
+        deployments=DEPLOYMENTS[endpoint.model],
         requests=result.requests,
         cpu_us=1e6 * sum(spent.values()) / result.total,
         worker_us=1e6 * spent["weebill.gateway"] / result.total,
@@ -135,7 +135,7 @@ def routed_table(found: Choosing) -> Table:
     for column in ("one deployment", "three", "more, pair by pair"):
         table.add_column(column, justify="right")
     for title, figure in _FIGURES.items():
-        cells = [[figure(it) for it in found.of(deployments)] for deployments in _DEPLOYMENTS.values()]
+        cells = [[figure(it) for it in found.of(deployments)] for deployments in DEPLOYMENTS.values()]
         shown = [f"{statistics.median(cell):.1f} ({min(cell):.1f})" for cell in cells]
         table.add_row(title, *shown, f"{found.more(figure):+.1%}")
     return table
