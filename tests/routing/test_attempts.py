@@ -256,7 +256,7 @@ def test_a_second_leg_starts_where_nineteen_of_twenty_have_begun() -> None:
     samples = it._shared.health.of(A).first_content
     for n in range(19):
         samples.add(n / 100)
-    assert it.hedge_after() is None
+    assert it.hedge_after(stream=True) is None
     samples.add(0.19)
-    assert it.hedge_after() == 0.19
-    assert attempts(A).hedge_after() is None
+    assert it.hedge_after(stream=True) == 0.19
+    assert attempts(A).hedge_after(stream=True) is None

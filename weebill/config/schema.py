@@ -93,6 +93,7 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     tier: Annotated[int, Meta(ge=0, le=1000)] = 0
     local: bool = False
     quantization: Quantization = "unknown"
+    continues: bool | None = None
     zero_retention: bool | None = None
     trains: bool | None = None
     region: str = ""

@@ -8,17 +8,19 @@ from functools import partial
 from typing import Final
 
 from weebill.apis.base import Api
-from weebill.gateway.attempting import deadline_of, first_answered, tell
+from weebill.gateway.attempting import Open, deadline_of, first_answered, tell
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.failures import retry_after_seconds, upstream_failure
+from weebill.gateway.hedging import hedged
 from weebill.gateway.legs import Begun, Leg, Whole, begun, collected
 from weebill.gateway.meter import Meter, Spending, nothing_used
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered, Recorder, Upstreams
 from weebill.gateway.responses import ResponseState
+from weebill.gateway.resuming import Story, only_continuing
 from weebill.gateway.translation import KeepsResponse, translator
 from weebill.gateway.translation import failure as failure_event
 from weebill.ledger.records import Outcome
-from weebill.providers.base import Answer, ByteStream, Translator
+from weebill.providers.base import Answer, Translator
 from weebill.providers.usage import estimate
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Upstream
@@ -66,15 +68,29 @@ class Inference(Metered[Api]):
         return self._serve_routed(exchange, api, call, attempts, meter)
 
     async def _serve_routed(self, exchange: Exchange, api: Api, call: Call, attempts: Attempts, meter: Meter) -> None:
-        open_leg = partial(self._open, exchange, partial(translator, api), call)
-        leg: Leg = await first_answered(attempts, exchange, meter, open_leg)
-        try:
-            if isinstance(leg, Whole):
-                await self._respond_whole(exchange, leg.answer, call, attempts, meter)
-            else:
-                await self._relay(exchange, leg, call, api, attempts, meter)
-        finally:
-            self._upstreams.leave(leg.upstream, leg.response)
+        story = Story(api, call) if attempts.wanted.resume and call.stream else None
+        translators: Translators = partial(translator, api) if story is None else story.translator
+        open_leg = partial(self._open, exchange, translators, call)
+        leg: Leg
+        if attempts.wanted.hedge:
+            leg, attempts = await hedged(attempts, exchange, meter, open_leg, self._give_up, stream=call.stream)
+        else:
+            leg = await first_answered(attempts, exchange, meter, open_leg)
+        while True:
+            failure = None
+            try:
+                if isinstance(leg, Whole):
+                    await self._respond_whole(exchange, leg.answer, call, attempts, meter)
+                else:
+                    failure = await self._relay(exchange, leg, call, api, attempts, meter, story)
+            finally:
+                self._give_up(leg)
+            if failure is None or story is None:
+                return
+            going_on = await self._resumed(exchange, failure, story, attempts, meter, open_leg)
+            if going_on is None:
+                return
+            leg = going_on
 
     async def _open(
         self, exchange: Exchange, translators: Translators, call: Call, step: Try, spending: Spending
@@ -110,6 +126,9 @@ class Inference(Metered[Api]):
             self._upstreams.leave(upstream, response)
             raise
 
+    def _give_up(self, leg: Leg) -> None:
+        self._upstreams.leave(leg.upstream, leg.response)
+
     async def _respond_whole(
         self, exchange: Exchange, answer: Answer, call: Call, attempts: Attempts, meter: Meter
     ) -> None:
@@ -125,12 +144,21 @@ class Inference(Metered[Api]):
         return endpoint.error_body(error)
 
     async def _relay(
-        self, exchange: Exchange, leg: Begun, call: Call, api: Api, attempts: Attempts, meter: Meter
-    ) -> None:
-        """A stream that has begun, event by event."""
+        self,
+        exchange: Exchange,
+        leg: Begun,
+        call: Call,
+        api: Api,
+        attempts: Attempts,
+        meter: Meter,
+        story: Story | None = None,
+    ) -> ApiError | None:
+        """A stream that has begun, event by event. What it broke off with, where the `story` can go on elsewhere."""
         stream = leg.stream
+        fail = partial(failure_event, api, stream)
         attempts.answering()
-        exchange.start(200, api.stream_headers(call) + meter.route)
+        if not exchange.responded:
+            exchange.start(200, api.stream_headers(call) + meter.route)
         exchange.write(leg.held)
         try:
             await exchange.drain()
@@ -148,8 +176,16 @@ class Inference(Metered[Api]):
                 end = stream.finish()
             attempts.succeeded(time.monotonic(), meter.first_byte_at, stream.usage.completion_tokens, stream=True)
         except (ApiError, UpstreamError) as failure:
-            self._break_off(exchange, failure, api, stream, attempts, meter)
-            return
+            outcome: Outcome = "upstream_error"
+            if isinstance(failure, UpstreamError):
+                failure, outcome = upstream_failure(failure, meter.upstream)
+            if story is not None and story.can_go_on:
+                meter.blame = outcome
+                return failure
+            attempts.broke_off(failure, time.monotonic())
+            tell(attempts, exchange, meter, "none")
+            self._end(exchange, fail(failure), failure.status, outcome, fail, meter)
+            return None
         except BaseException:
             attempts.cancelled()
             raise
@@ -158,36 +194,49 @@ class Inference(Metered[Api]):
             if self._state is not None and isinstance(stream, KeepsResponse):
                 await self._state.keep(call, meter.key_id, stream.response)
         except ApiError as failure:
-            end = failure_event(api, stream, failure)
-            self._end(exchange, end, failure.status, "upstream_error", api, stream, meter)
-            return
-        self._end(exchange, end, 200, "ok", api, stream, meter)
+            self._end(exchange, fail(failure), failure.status, "upstream_error", fail, meter)
+            return None
+        self._end(exchange, end, 200, "ok", fail, meter)
+        return None
 
-    def _break_off(
+    async def _resumed(
         self,
         exchange: Exchange,
-        failure: ApiError | UpstreamError,
-        api: Api,
-        stream: ByteStream,
+        failure: ApiError,
+        story: Story,
         attempts: Attempts,
         meter: Meter,
-    ) -> None:
-        """End a stream that has begun with an error event."""
-        outcome: Outcome = "upstream_error"
-        if isinstance(failure, UpstreamError):
-            failure, outcome = upstream_failure(failure, meter.upstream)
-        attempts.broke_off(failure, time.monotonic())
-        tell(attempts, exchange, meter, "none")
-        self._end(exchange, failure_event(api, stream, failure), failure.status, outcome, api, stream, meter)
+        open_leg: Open[Leg],
+    ) -> Begun | None:
+        """Another stream that goes on with a story that broke off with `failure`; None if nobody does."""
+        first_byte_at, blame = meter.first_byte_at, meter.blame
+        attempts.failed(failure, time.monotonic())
+        story.go_on()
+        try:
+            leg = await first_answered(attempts, exchange, meter, partial(only_continuing, open_leg))
+        except ApiError:
+            meter.first_byte_at = first_byte_at
+            self._end(exchange, story.fail(failure), failure.status, blame, story.fail, meter)
+            return None
+        meter.first_byte_at = first_byte_at
+        exchange.write(story.mark(meter.upstream))
+        assert isinstance(leg, Begun)  # noqa: S101 - a stream was asked for
+        return leg
 
     def _end(
-        self, exchange: Exchange, end: bytes, status: int, outcome: Outcome, api: Api, stream: ByteStream, meter: Meter
+        self,
+        exchange: Exchange,
+        end: bytes,
+        status: int,
+        outcome: Outcome,
+        fail: Callable[[ApiError], bytes],
+        meter: Meter,
     ) -> None:
-        """Record a stream, then end it; one that cannot be recorded does not end cleanly."""
+        """Record a stream, then end it; one that cannot be recorded does not end cleanly, but as `fail` says."""
         try:
             self._recorder.settle(meter, status, outcome)
         except ApiError as error:
-            end = failure_event(api, stream, error)
+            end = fail(error)
         exchange.write(end)
         exchange.finish()
 

@@ -116,11 +116,18 @@ class Meter(Spending):
         self._estimated = self._estimated or other._estimated
         self.charge(other)
 
-    def take(self, spending: Spending) -> None:
-        """Another attempt than its own is the answer."""
+    def besides(self) -> Meter:
+        """For attempts that are made for the same request at the same time."""
+        return Meter(self._request_id, self.key_id, self._endpoint, self._started, self.key_name, self.timeout_s)
+
+    def take(self, other: Meter) -> None:
+        """What was asked besides is the answer."""
         self.charge(self)
+        self._earlier_nano += other._earlier_nano
+        self._estimated = self._estimated or other._estimated
+        self.route = other.route
         for name in Spending.__slots__:
-            setattr(self, name, getattr(spending, name))
+            setattr(self, name, getattr(other, name))
 
     def settle(self, status: int, outcome: Outcome) -> UsageRecord | None:
         """The record, the first time this is called; None after that."""

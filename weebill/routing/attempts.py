@@ -233,15 +233,28 @@ class Attempts:
         )
         return ApiError(502, message, code="upstream_credential_refused")
 
-    def hedge_after(self) -> float | None:
+    def hedge_after(self, *, stream: bool) -> float | None:
         """Seconds of silence after which another deployment is to be asked too; None to leave it.
 
-        It is what 19 of 20 of its streams have begun within; Source: Dean and Barroso, "The tail at scale", 2013.
+        It is what 19 of 20 of its answers have begun within. Source: Dean and Barroso, "The tail at scale", 2013.
         """
-        if not self._others():
+        if self._rest is None and not self._others():
             return None
-        samples = self._shared.health.of(self.deployment).first_content
+        health = self._shared.health.of(self.deployment)
+        samples = health.first_content if stream else health.whole_answer
         return samples.percentile(_HEDGE_AT) if len(samples) >= _MIN_HEDGE_SAMPLES else None
+
+    def fork(self, now: float) -> Attempts | None:
+        """Attempts at the others, to be made besides these, which keep to their own; None where there are none."""
+        self._know_all(now)
+        others = [each for each in self._choices[self._at + 1 :] if each.hold is None]
+        if not others or not self._shared.budget.spend(now):
+            return None
+        deployment = self.deployment
+        self._choices = self._choices[: self._at + 1]
+        fork = Attempts(self._shared, others, self._deadline, self.policy, self._rotation, None, self.wanted)
+        fork.log = (*self.log, Attempted(deployment.provider, deployment.model, "slow", now - self._begun))
+        return fork
 
     def _over(self, deployment: Deployment, what: str, elapsed_s: float) -> None:
         """An attempt goes into the log."""
@@ -309,14 +322,18 @@ class Attempts:
 
     def _move_on(self, now: float) -> None:
         """To the next deployment."""
+        self._know_all(now)
+        self._at += 1
+        self._again = 0
+        self._tried = ()
+
+    def _know_all(self, now: float) -> None:
+        """Have all choices, where only the first was drawn so far."""
         if self._rest is not None:
             first = self._choices[0]
             others = [each for each in self._rest(now) if each.candidate.deployment != first.candidate.deployment]
             self._choices = (first, *others)
             self._rest = None
-        self._at += 1
-        self._again = 0
-        self._tried = ()
 
     def _skip_smaller(self, failed: Deployment, now: float) -> None:
         """Past those whose context is known to be no larger."""

@@ -13,6 +13,10 @@ from weebill.config.routing import Quantization
 from weebill.config.schema import ProviderSettings
 
 _NOBODY: Final = DataPolicy()
+# Dialects whose servers go on with an answer that the last message begins.
+# Sources: https://docs.anthropic.com/en/docs/build-with-claude/prompt-engineering/prefill-claudes-response,
+# https://github.com/ollama/ollama/blob/main/docs/api.md
+_CONTINUING: Final = {"anthropic": True, "ollama": True}
 _TRAINS: Final = {"no": False, "yes": True, "free-tier": True, "unknown": None}
 
 
@@ -21,7 +25,8 @@ class Facts(Struct, frozen=True, kw_only=True):
 
     `canonical` is the catalogue's id of the model, "" for one that it does not have. `context` and `max_output` are
     tokens. `price` is in nano-dollars for a thousand tokens. `local` is whether requests stay on this machine, `trains`
-    whether its provider may train on them, `zero_retention` whether it stores none. `weight` and `tier` say how much
+    whether its provider may train on them, `zero_retention` whether it stores none, `continues` whether
+    it goes on with an answer whose beginning it is given. `weight` and `tier` say how much
     it is given, and after whom: the tier with the smallest number comes first.
     """
 
@@ -39,6 +44,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     trains: bool | None = None
     region: str = ""
     quantization: Quantization = "unknown"
+    continues: bool = False
     weight: float = 1.0
     tier: int = 0
 
@@ -73,6 +79,7 @@ def facts_of(settings: ProviderSettings, policy: DataPolicy | None, model: Model
         trains=_first(settings.trains, False if settings.local else _TRAINS[data.trains]),
         region=settings.region or (offer.region if offer else "") or data.region,
         quantization=settings.quantization,
+        continues=_CONTINUING.get(settings.dialect, False) if settings.continues is None else settings.continues,
         weight=settings.weight,
         tier=settings.tier,
     )

@@ -1,0 +1,74 @@
+"""Asking another deployment too when the first is unusually slow: whoever begins first answers, and both are paid."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from weebill.gateway.attempting import Open, first_answered
+from weebill.gateway.legs import Leg
+from weebill.gateway.meter import Meter
+from weebill.routing.attempts import Attempts
+from weebill.transport.exchange import Exchange
+from weebill.wire.errors import ApiError
+
+
+async def hedged(
+    attempts: Attempts,
+    exchange: Exchange,
+    meter: Meter,
+    open_leg: Open[Leg],
+    give_up: Callable[[Leg], None],
+    *,
+    stream: bool,
+) -> tuple[Leg, Attempts]:
+    """The first leg that is answered, and the attempts that it is of; `give_up` lets go of one that comes second.
+
+    Raises ApiError: what the client is to be told when none was.
+    """
+    others: Attempts | None = None
+    first = asyncio.create_task(first_answered(attempts, exchange, meter, open_leg))
+    second: asyncio.Task[Leg] | None = None
+    try:
+        await asyncio.wait({first}, timeout=attempts.hedge_after(stream=stream))
+        others = None if first.done() else attempts.fork(time.monotonic())
+        if others is None:
+            return await first, attempts
+        besides = meter.besides()
+        second = asyncio.create_task(first_answered(others, exchange, besides, open_leg))
+        await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+        if not (_answered(first) or _answered(second)):
+            await asyncio.wait({first, second})
+        if not _answered(first) and not _answered(second):
+            meter.absorb(besides)
+            attempts.log = (*attempts.log, *others.log[1:])
+            raise attempts.error()
+        if _answered(first):
+            await _drop(second, others, give_up)
+            meter.absorb(besides)
+            return first.result(), attempts
+        await _drop(first, attempts, give_up)
+        meter.take(besides)
+        return second.result(), others
+    except BaseException:
+        await _drop(first, attempts, give_up)
+        if second is not None and others is not None:
+            await _drop(second, others, give_up)
+        raise
+
+
+def _answered(leg: asyncio.Task[Leg]) -> bool:
+    return leg.done() and not leg.cancelled() and leg.exception() is None
+
+
+async def _drop(leg: asyncio.Task[Leg], attempts: Attempts, give_up: Callable[[Leg], None]) -> None:
+    """End a leg that is not needed; nothing if it has failed by itself."""
+    leg.cancel()
+    try:
+        unwanted = await leg
+    except (asyncio.CancelledError, ApiError):
+        return
+    # It was answered in the very moment.
+    attempts.cancelled()
+    give_up(unwanted)
