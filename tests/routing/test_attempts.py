@@ -260,3 +260,22 @@ def test_a_second_leg_starts_where_nineteen_of_twenty_have_begun() -> None:
     samples.add(0.19)
     assert it.hedge_after(stream=True) == 0.19
     assert attempts(A).hedge_after(stream=True) is None
+
+
+def test_a_fork_has_the_others_and_the_rest_keeps_to_its_own() -> None:
+    third = deployment("c")
+    it = attempts(A, B, third)
+    assert it.fork(0.0) is not None
+    it = attempts(A, B, third)
+    assert isinstance(it.next(0.0), Try)
+    fork = it.fork(0.5)
+    assert fork is not None
+    assert [(each.provider, each.what, each.elapsed_s) for each in fork.log] == [("a", "slow", 0.5)]
+    assert run(fork, "timeout") == "b c"
+    it.failed(error("timeout"), 1.0)
+    assert it.next(1.0) is None
+    assert attempts(A).fork(0.0) is None
+
+
+def test_a_fork_costs_a_retry() -> None:
+    assert attempts(A, B, budget=RetryBudget(0.0, 0.0)).fork(0.0) is None

@@ -13,9 +13,10 @@ from tests.routing.deployments import deployment
 from weebill.config.routing import BreakerSettings
 from weebill.providers.failures import FailureKind
 from weebill.routing.breaker import Breaker
+from weebill.routing.deployment_health import BREAKING
 from weebill.routing.deployments import Deployment
 from weebill.routing.figures import PeakEwma, Samples, Window
-from weebill.routing.health import BREAKING, Health
+from weebill.routing.health import Health
 
 SETTINGS = BreakerSettings(failures=3, error_share=0.5, min_requests=10, window_s=10, open_s=4, max_open_s=16)
 ACME = deployment("acme")

@@ -68,11 +68,12 @@ class Inference(Metered[Api]):
         return self._serve_routed(exchange, api, call, attempts, meter)
 
     async def _serve_routed(self, exchange: Exchange, api: Api, call: Call, attempts: Attempts, meter: Meter) -> None:
-        story = Story(api, call) if attempts.wanted.resume and call.stream else None
+        wanted = attempts.wanted
+        story = Story(api, call) if wanted.resume and call.stream else None
         translators: Translators = partial(translator, api) if story is None else story.translator
         open_leg = partial(self._open, exchange, translators, call)
         leg: Leg
-        if attempts.wanted.hedge:
+        if wanted.hedge:
             leg, attempts = await hedged(attempts, exchange, meter, open_leg, self._give_up, stream=call.stream)
         else:
             leg = await first_answered(attempts, exchange, meter, open_leg)

@@ -11,8 +11,9 @@ from weebill.providers.failures import FailureKind, classify
 from weebill.routing.budget import RetryBudget
 from weebill.routing.credentials import Credential
 from weebill.routing.decisions import DECISIONS
+from weebill.routing.deployment_health import DeploymentHealth
 from weebill.routing.deployments import Deployment
-from weebill.routing.health import DeploymentHealth, Health
+from weebill.routing.health import Health
 from weebill.routing.lots import Draw
 from weebill.routing.plan import Choice
 from weebill.routing.preferences import WANTS_NOTHING, Wanted
@@ -50,6 +51,8 @@ class Attempts:
     _again = 0  # of the same deployment
     _tried: tuple[str, ...] = ()  # its credentials
     _pause = 0.0
+    _begun = 0.0
+    _credential = _NO_CREDENTIAL
     _health: DeploymentHealth | None = None  # of the attempt under way
     first_error: ApiError | None = None
     log: tuple[Attempted, ...] = ()

@@ -9,9 +9,9 @@ from math import inf
 
 from weebill.config.routing import Policy
 from weebill.routing.candidates import Candidate
+from weebill.routing.deployment_health import DeploymentHealth
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Route
-from weebill.routing.health import DeploymentHealth
 from weebill.routing.plan import Choice
 from weebill.routing.policies import NEEDS_EXPLORING, WEIGHTS
 from weebill.routing.steps import Try

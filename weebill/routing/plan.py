@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from weebill.config.routing import RoutingSettings
 from weebill.routing.candidates import Candidate
+from weebill.routing.deployment_health import DeploymentHealth, Hold
 from weebill.routing.directory import Route
 from weebill.routing.filters import Removal, nothing_left, split
-from weebill.routing.health import DeploymentHealth, Health, Hold
+from weebill.routing.health import Health
 from weebill.routing.needs import Needs
 from weebill.routing.policies import NEEDS_EXPLORING, POLICIES, SORTS, Score
 from weebill.routing.preferences import Wanted

@@ -13,7 +13,7 @@ from typing import Final
 
 from weebill.config.routing import Policy, Sort
 from weebill.routing.candidates import Candidate
-from weebill.routing.health import DeploymentHealth
+from weebill.routing.deployment_health import DeploymentHealth
 
 Score = Callable[[Sequence[Candidate], Sequence[DeploymentHealth], Sequence[float], float], list[float]]
 
