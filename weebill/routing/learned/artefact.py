@@ -92,9 +92,9 @@ def read_model(path: Path = ROUTER) -> Model:
     if card.format != FORMAT:
         raise ArtefactError(f"{path} is of format {card.format}; this version reads {FORMAT}")
     model = Model(card, _unpacked(arrays.pop("vocabulary")), **arrays)
+    if tuple(card.tiers) not in (TIERS, (TIERS[0], TIERS[-1])):
+        raise ArtefactError(f"{path} is for the tiers {', '.join(card.tiers)}, not {', '.join(TIERS)}")
     tiers = len(card.tiers)
-    if not {"compact", "large"} <= set(card.tiers):
-        raise ArtefactError(f"{path} has not seen both a compact and a large tier")
     if model.ngrams.shape[1:] != (1 + tiers,) or model.pieces.shape != (len(model.vocabulary), 1 + tiers):
         raise ArtefactError(f"{path} does not have {tiers} tiers throughout")
     return model

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from weebill.routing.learned.artefact import EMBEDDING, Embedding, read_embedding
-from weebill.routing.learned.text import tokens, visible
+from weebill.routing.learned.text import visible
 from weebill.routing.learned.wordpiece import Words
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Embedder:
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """A unit vector (D,) of float32; zero for a text without a known piece."""
-        rows = [piece for token in tokens(visible(text)) for piece in self._words[token].pieces]
+        _, rows = self._words.read(visible(text))
         weights = self._embedding.weight[rows]
         vector = (weights @ self._embedding.rows[rows].astype(np.float32)) * self._embedding.scale
         norm = float(vector @ vector) ** 0.5

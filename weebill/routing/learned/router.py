@@ -13,7 +13,7 @@ import numpy as np
 from weebill.routing.learned.artefact import EMBEDDING, ROUTER, TIERS, Card, Model, read_model
 from weebill.routing.learned.embedding import Embedder
 from weebill.routing.learned.estimate import Chances
-from weebill.routing.learned.text import ngrams, surface, tokens, visible
+from weebill.routing.learned.text import MAX_SURFACE, ngrams, surface, visible
 from weebill.routing.learned.wordpiece import Words
 
 if TYPE_CHECKING:
@@ -27,10 +27,7 @@ class Router:
         self._model = model
         self._embedding = embedding
         self._words = Words(model.vocabulary)
-        self._surface = model.surface / model.surface_scale[:, None]
-        self._bias = model.bias - model.surface_mean @ self._surface
         self._quantiles: list[float] = model.quantiles.tolist()
-        self._columns = tuple(model.card.tiers.index(tier) if tier in model.card.tiers else None for tier in TIERS)
 
     @classmethod
     def load(cls, path: Path | None = None) -> Router:
@@ -46,28 +43,24 @@ class Router:
         """How likely each tier is to answer `text` well. Any text has an estimate, the empty one included."""
         scale, shift = self._model.calibration
         logits: list[float] = (scale * self.raw_logits(text) + shift).tolist()
-        compact, mid, large = (None if column is None else logits[column] for column in self._columns)
-        assert compact is not None  # a card without both ends is refused when it is read
-        assert large is not None
-        between = (compact + large) / 2 if mid is None else mid
+        compact, large = logits[0], logits[-1]
+        mid = logits[1] if len(logits) == len(TIERS) else (compact + large) / 2
         low, high = _logistic(compact), _logistic(large)
-        return Chances(low, _logistic(between), high, self._rank(high - low))
+        return Chances(low, _logistic(mid), high, self._rank(high - low))
 
     def raw_logits(self, text: str) -> NDArray[np.float32]:
         """(T,) logits before calibration."""
         model = self._model
         seen = visible(text)
-        found = tokens(seen)
-        values = np.array(surface(seen, len(found)), np.float32) @ self._surface + self._bias
-        if not found:
-            return values
-        words = [self._words[token] for token in found]
-        buckets, weights = ngrams(np.array([word.hash for word in words], np.uint32))
-        rows = model.ngrams[buckets]
-        rows *= weights[:, None]
-        if (norm := float(rows[:, 0] @ rows[:, 0])) > 0:
-            values += rows[:, 1:].sum(0) / norm**0.5
-        if pieces := [piece for word in words for piece in word.pieces]:
+        hashes, pieces = self._words.read(seen)
+        values = self._surface_logits(surface(seen, len(hashes)))
+        if len(hashes):
+            buckets, weights = ngrams(hashes)
+            rows = model.ngrams[buckets]
+            tf_idf = weights * rows[:, 0]
+            if (norm := float(tf_idf @ tf_idf)) > 0:
+                values += (weights @ rows)[1:] / norm**0.5
+        if len(pieces):
             total = model.pieces[pieces].sum(0)
             values += total[1:] / total[0]
         return values
@@ -75,6 +68,11 @@ class Router:
     def embed(self, text: str) -> NDArray[np.float32]:
         """A unit vector, close to those of texts that mean the same; zero for a text without a known word."""
         return self._embedder.embed(text)
+
+    def _surface_logits(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        model = self._model
+        standard = (values - model.surface_mean) / model.surface_scale
+        return np.clip(standard, -MAX_SURFACE, MAX_SURFACE) @ model.surface + model.bias
 
     @cached_property
     def _embedder(self) -> Embedder:

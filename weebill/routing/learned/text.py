@@ -18,33 +18,16 @@ if TYPE_CHECKING:
 # Of a longer text, the first and the last half of this are looked at: what is asked is at either end, and the time
 # for an estimate is bounded.
 MAX_CHARS = 16_000
-# Words, single digits (so that every number is seen as a number of its length), and every other sign by itself.
+# Words, single digits (so that a number is seen by its length), and every other sign by itself.
 _TOKEN = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_")
 
-BUCKET_BITS = 17
+BUCKET_BITS = 18
 BUCKETS = 1 << BUCKET_BITS
 _SHIFT = np.uint32(32 - BUCKET_BITS)
 # Odd 32-bit constants of multiplicative hashing: 2^32 over the golden ratio, and two of xxHash's primes.
 _UNIGRAM, _FIRST, _SECOND = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77), np.uint32(0xC2B2AE3D)
-
-_MATHS = "=+*/^<>$\\{}|∑∫√π"
-_OPTIONS = ("\nB. ", "\nB) ", "\n(B) ", "\n2. ", "\n2) ")
-SURFACE = (
-    "characters",
-    "tokens",
-    "characters for each token",
-    "digits for each character",
-    "digits",
-    "lines",
-    "question marks",
-    "full stops",
-    "commas",
-    "quotation marks",
-    "signs of mathematics",
-    "signs beyond ASCII for each character",
-    "a code fence",
-    "options to choose from",
-)
+# A token is at least one character, and the cut adds one.
+_LOG_COUNT = np.concatenate(([0], 1 + np.log(np.arange(1, MAX_CHARS + 2)))).astype(np.float32)
 
 
 def visible(text: str) -> str:
@@ -52,9 +35,14 @@ def visible(text: str) -> str:
     return text if len(text) <= MAX_CHARS else f"{text[: MAX_CHARS // 2]}\n{text[-MAX_CHARS // 2 :]}"
 
 
-def tokens(text: str) -> list[str]:
-    """Lower-case words, digits and signs, in order."""
-    found: list[str] = _TOKEN.findall(text.lower())
+def chunks(text: str) -> list[str]:
+    """What stands between white space, in lower case; a token never crosses it."""
+    return text.lower().split()
+
+
+def tokens(chunk: str) -> list[str]:
+    """The words, digits and signs of a chunk, in order."""
+    found: list[str] = _TOKEN.findall(chunk)
     return found
 
 
@@ -63,36 +51,61 @@ def token_hash(token: str) -> int:
     return zlib.crc32(token.encode("utf-8", "replace"))
 
 
-def ngrams(hashes: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The buckets, ascending, of all tokens and pairs of neighbours, and 1 + log(count) for each."""
-    buckets = np.empty(max(2 * len(hashes) - 1, 0), np.uint32)
-    np.multiply(hashes, _UNIGRAM, out=buckets[: len(hashes)])
-    if len(hashes) > 1:
-        np.add(hashes[:-1] * _FIRST, hashes[1:] * _SECOND, out=buckets[len(hashes) :])
+def ngrams(hashes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """The buckets, ascending, of one or more tokens and of the pairs of neighbours, and 1 + log(count) for each."""
+    buckets = np.concatenate((hashes * _UNIGRAM, hashes[:-1] * _FIRST + hashes[1:] * _SECOND))
     buckets >>= _SHIFT
     buckets.sort()
-    first = np.flatnonzero(np.diff(buckets, prepend=np.uint32(BUCKETS)))
-    counts = np.diff(first, append=len(buckets))
-    return buckets[first].astype(np.int64), (1 + np.log(counts)).astype(np.float32)
+    starts = np.empty(len(buckets) + 1, bool)
+    starts[0] = starts[-1] = True
+    np.not_equal(buckets[1:], buckets[:-1], out=starts[1:-1])
+    edges = np.flatnonzero(starts)
+    return buckets[edges[:-1]], _LOG_COUNT[edges[1:] - edges[:-1]]
 
 
-def surface(text: str, token_count: int) -> list[float]:
-    """The values that `SURFACE` names; counts as log(1 + count). `text` is lower or mixed case, all of it or its ends."""
-    count, length = text.count, len(text)
-    digits = sum(map(count, "0123456789"))
-    return [
+# Counted by byte of UTF-8, all classes in one product.
+_CLASSES = {
+    "digits": b"0123456789",
+    "capitals": b"ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "lines": b"\n",
+    "question marks": b"?",
+    "full stops": b".",
+    "commas": b",",
+    "quotation marks": b'"',
+    "signs of mathematics": b"=+*/^<>$\\{}|",
+    "code fences": b"`",
+    "blanks to fill in": b"_",
+    "signs beyond ASCII": bytes(range(0x80, 0x100)),
+}
+_CLASS_OF_BYTE = np.array([[byte in members for members in _CLASSES.values()] for byte in range(256)], np.float32)
+# In standard deviations: beyond it, a text is unlike any that was learned from, and no more is to be read from that.
+MAX_SURFACE = 3.0
+_FIRST_OPTIONS = ("\nA. ", "\nA) ", "\n(A) ", "\n1. ", "\n1) ")
+_NEGATIONS = (" not ", " NOT ", " except ", " EXCEPT ")
+SURFACE = (
+    *_CLASSES,
+    *(f"share of {name}" for name in _CLASSES),
+    "characters",
+    "tokens",
+    "characters for each token",
+    "characters before options to choose from",
+    "characters of the options",
+    "negations",
+)
+
+
+def surface(text: str, token_count: int) -> NDArray[np.float32]:
+    """(S,) values that `SURFACE` names; counts are log(1 + count)."""
+    data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
+    counts = np.bincount(data, minlength=256).astype(np.float32) @ _CLASS_OF_BYTE
+    length = len(text)
+    options = min((at for each in _FIRST_OPTIONS if (at := text.find(each)) >= 0), default=length)
+    rest = (
         log1p(length),
         log1p(token_count),
         length / (token_count + 1),
-        digits / (length + 1),
-        log1p(digits),
-        log1p(count("\n")),
-        log1p(count("?")),
-        log1p(count(".")),
-        log1p(count(",")),
-        log1p(count('"')),
-        log1p(sum(map(count, _MATHS))),
-        0.0 if text.isascii() else (len(text.encode("utf-8", "replace")) - length) / (length + 1),
-        float("```" in text),
-        float(any(option in text for option in _OPTIONS)),
-    ]
+        log1p(options),
+        log1p(length - options),
+        log1p(sum(map(text.count, _NEGATIONS))),
+    )
+    return np.concatenate((np.log1p(counts), counts / np.float32(len(data) + 1), np.array(rest, np.float32)))

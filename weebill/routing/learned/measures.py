@@ -1,0 +1,100 @@
+"""How good a ranking of requests is, as the literature measures routers.
+
+Requests go to the strong model from the highest gain down. Accuracy against the share that went there is a curve from
+the weak model's accuracy to the strong one's. With the gap between the two as the unit:
+
+- APGR, average performance gap recovered: the area under the curve, above the weak model; random order has 0.5.
+- CPT(x), call-performance threshold: the least share that recovers x of the gap.
+
+(Ong et al., "RouteLLM: Learning to route LLMs with preference data", 2024.) Rows of equal gain go in random order; the
+figures are its expectation, so that they depend on nothing but the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+
+
+class MeasureError(ValueError):
+    """Rows that the measure is not defined on."""
+
+
+class Interval(NamedTuple):
+    """A figure and its confidence interval of 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Measures:
+    """A ranking's figures. `apgr`, and shares `cpt50` and `cpt80`, are from 0 to 1; lower shares are better."""
+
+    rows: int
+    weak: float
+    strong: float
+    apgr: Interval
+    cpt50: Interval
+    cpt80: Interval
+
+
+def curve(gain: Floats, weak: Floats, strong: Floats) -> Floats:
+    """(N + 1,) mean quality after the first 0, 1, ... N rows have gone to the strong model."""
+    steps = _steps(gain, strong - weak)
+    return weak.mean() + np.concatenate(([0.0], np.cumsum(steps))) / len(gain)
+
+
+def apgr(gain: Floats, weak: Floats, strong: Floats) -> float:
+    """Raises MeasureError where the strong model is no better than the weak one."""
+    return float(_figures(_steps(gain, strong - weak))[0])
+
+
+def measure(gain: Floats, weak: Floats, strong: Floats, seed: int = 0) -> Measures:
+    """All figures, with intervals by the bootstrap over rows. Raises MeasureError as `apgr` does."""
+    steps = _steps(gain, strong - weak)
+    value = _figures(steps)
+    generator = np.random.default_rng(seed)
+    count = len(steps)
+    samples = []
+    for _ in range(RESAMPLES):
+        drawn = np.sort(generator.integers(0, count, count))  # a sample of rows, still in the order of their gain
+        if steps[drawn].sum() > 0:
+            samples.append(_figures(steps[drawn]))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(samples, (tail, 1 - tail), axis=0)
+    return Measures(count, float(weak.mean()), float(strong.mean()), *map(Interval, value, low, high))
+
+
+def _steps(gain: Floats, improvement: Floats) -> Floats:
+    """What each row adds, best gain first; rows of equal gain add their mean each."""
+    order = np.argsort(-gain, kind="stable")
+    ordered = improvement[order]
+    starts = np.flatnonzero(np.diff(gain[order], prepend=np.inf))
+    lengths = np.diff(starts, append=len(gain))
+    steps: Floats = np.repeat(np.add.reduceat(ordered, starts) / lengths, lengths)
+    return steps
+
+
+def _figures(steps: Floats) -> tuple[float, float, float]:
+    recovered = np.concatenate(([0.0], np.cumsum(steps)))
+    if recovered[-1] <= 0:
+        raise MeasureError("the strong model is no better than the weak one on these rows: there is no gap to recover")
+    recovered /= recovered[-1]
+    area = (recovered.sum() - (recovered[0] + recovered[-1]) / 2) / len(steps)
+    return area, _share(recovered, 0.5), _share(recovered, 0.8)
+
+
+def _share(recovered: Floats, wanted: float) -> float:
+    return float(np.argmax(recovered >= wanted - 1e-12)) / (len(recovered) - 1)

@@ -1,0 +1,149 @@
+"""Recorded outcomes: what the router learns from and is measured on.
+
+A row is a JSON object on a line of its own, the file gzipped where its name ends in `.gz`:
+
+    {"prompt": "...", "weak": false, "strong": true}
+
+`weak` and `strong` are how well the compact and the large tier answered: true or false, or a number from 0 to 1.
+`mid` says so of a tier in between, on every row or on none. `domain` names the kind of task. Other fields are ignored.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_ROWS = 1_000_000
+MAX_LINE_BYTES = 1 << 20
+
+
+class RowsError(ValueError):
+    """Outcomes that cannot be read, with the file and line."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """N prompts and their outcomes. `outcomes` (N, T) is the quality of each of `tiers`, 0 to 1, smallest tier first."""
+
+    name: str
+    prompts: tuple[str, ...]
+    tiers: tuple[str, ...]
+    outcomes: NDArray[np.float64]
+    domains: tuple[str, ...]  # "" where a row names none
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    @property
+    def weak(self) -> NDArray[np.float64]:
+        return self.outcomes[:, 0]
+
+    @property
+    def strong(self) -> NDArray[np.float64]:
+        return self.outcomes[:, -1]
+
+    def take(self, which: NDArray[np.intp]) -> Rows:
+        """The rows at these positions."""
+        return Rows(
+            self.name,
+            tuple(self.prompts[at] for at in which),
+            self.tiers,
+            self.outcomes[which],
+            tuple(self.domains[at] for at in which),
+        )
+
+
+class _Row(msgspec.Struct):
+    prompt: str
+    weak: bool | float
+    strong: bool | float
+    mid: bool | float | None = None
+    domain: str = ""
+
+
+class _LeftOut(msgspec.Struct):
+    eval_prompt: str = ""
+    prompt: str = ""
+
+
+def read(path: Path, left_out: Container[str] = frozenset()) -> Rows:
+    """The outcomes in a file, without the prompts in `left_out`. Raises RowsError, or OSError."""
+    decode = msgspec.json.Decoder(_Row).decode
+    rows: list[_Row] = []
+    for number, line in _lines(path):
+        try:
+            row = decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RowsError(f"{path}, line {number}: {error}") from error
+        for field in ("weak", "mid", "strong"):
+            value = getattr(row, field)
+            if value is not None and not 0 <= value <= 1:
+                raise RowsError(f"{path}, line {number}: `{field}` is from 0 to 1, not {value}")
+        if row.prompt not in left_out:
+            rows.append(row)
+        if len(rows) > MAX_ROWS:
+            raise RowsError(f"{path} has more than {MAX_ROWS} rows")
+    if not rows:
+        raise RowsError(f"{path} has no outcomes")
+    with_mid = sum(row.mid is not None for row in rows)
+    if 0 < with_mid < len(rows):
+        raise RowsError(f"{path}: {with_mid} of {len(rows)} rows have `mid`; all of them or none must")
+    return Rows(
+        path.name.removesuffix(".gz").removesuffix(".jsonl"),
+        tuple(row.prompt for row in rows),
+        ("compact", "mid", "large") if with_mid else ("compact", "large"),
+        np.array([[row.weak, row.mid, row.strong] if with_mid else [row.weak, row.strong] for row in rows], float),
+        tuple(row.domain for row in rows),
+    )
+
+
+def read_left_out(path: Path) -> set[str]:
+    """The prompts that a file names in `eval_prompt` or `prompt`. Raises RowsError, or OSError."""
+    decode = msgspec.json.Decoder(_LeftOut).decode
+    try:
+        rows = [decode(line) for _, line in _lines(path)]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RowsError(f"{path}: {error}") from error
+    return {row.eval_prompt or row.prompt for row in rows}
+
+
+def together(sets: Sequence[Rows], name: str) -> Rows:
+    """All rows of several sets. Raises RowsError where they are not of the same tiers."""
+    if len({rows.tiers for rows in sets}) != 1:
+        raise RowsError("sets with a `mid` tier and sets without cannot be learned from together")
+    return Rows(
+        name,
+        tuple(prompt for rows in sets for prompt in rows.prompts),
+        sets[0].tiers,
+        np.concatenate([rows.outcomes for rows in sets]),
+        tuple(domain for rows in sets for domain in rows.domains),
+    )
+
+
+def folds(keys: Sequence[str], count: int) -> NDArray[np.intp]:
+    """A fold, 0 to count - 1, for each key: the same for the same key, in every process, whatever the others are."""
+    return np.array([zlib.crc32(b"fold\0" + key.encode("utf-8", "replace")) // 7 % count for key in keys], np.intp)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            number = 0
+            while line := file.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                if len(line) > MAX_LINE_BYTES:
+                    raise RowsError(f"{path}, line {number} is longer than {MAX_LINE_BYTES} bytes")
+                if line.strip():
+                    yield number, line
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise RowsError(f"{path} is not a gzip file, or not all of one: {error}") from error
