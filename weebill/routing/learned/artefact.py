@@ -60,7 +60,7 @@ class Model:
     pieces: Floats
     surface_mean: Floats
     surface_scale: Floats
-    surface: Floats  # (S, T)
+    surface: Floats  # (S + S * (S + 1) / 2, T): each feature's, then each product's
     bias: Floats  # (T,)
     calibration: Floats  # (2, T): scale and shift
     quantiles: Floats

@@ -16,7 +16,7 @@ from weebill.routing.learned.artefact import Card, Embedding, Model
 from weebill.routing.learned.extra import optimize, sparse
 from weebill.routing.learned.features import Features, features
 from weebill.routing.learned.rows import Rows, folds
-from weebill.routing.learned.text import MAX_SURFACE
+from weebill.routing.learned.text import standardised
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 # Chosen by cross-validation on MMLU's and GSM8K's outcomes; the results move by less than 0.005 APGR around them.
-NGRAM_RIDGE, DENSE_RIDGE = 1 / 0.3, 1 / 0.1
-EMBEDDING_SCALE, SURFACE_SCALE = 1.5, 0.1
+NGRAM_RIDGE, DENSE_RIDGE = 1 / 0.5, 1 / 0.1
+EMBEDDING_SCALE, SURFACE_SCALE, PRODUCT_SCALE = 1.5, 0.1, 0.06
 MIN_ROWS_OF_NGRAM = 2  # what one row alone has says nothing about the others
 CALIBRATION_FOLDS = 3
 CALIBRATION_RIDGE = 1.0  # towards leaving the logits as they are: a few rows must not turn them around
@@ -55,7 +55,7 @@ class _Weights:
         return (
             _unit(seen.ngrams @ sparse().diags(self.idf)) @ self.ngrams
             + _mean(seen.pieces, piece_weight) @ self.pieces
-            + _standard(seen.surface, self.surface_mean, self.surface_scale) @ self.surface
+            + standardised(seen.surface, self.surface_mean, self.surface_scale) @ self.surface
             + self.bias
         )
 
@@ -109,19 +109,24 @@ def _fit(seen: Features, outcomes: Floats, vectors: Floats, piece_weight: Floats
     gram_weights[used], gram_bias = _regress(grams[:, used], outcomes, NGRAM_RIDGE)
 
     mean, scale = seen.surface.mean(0, dtype=float), seen.surface.std(0, dtype=float) + 1e-6
-    place = _mean(seen.pieces, piece_weight) @ vectors
-    middle = place.mean(0)
-    dense = np.hstack(((place - middle) * EMBEDDING_SCALE, _standard(seen.surface, mean, scale) * SURFACE_SCALE))
-    dense_weights, dense_bias = _regress(dense, outcomes, DENSE_RIDGE)
-    of_place = dense_weights[: vectors.shape[1]] * EMBEDDING_SCALE
+    place, marks = _mean(seen.pieces, piece_weight) @ vectors, standardised(seen.surface, mean, scale)
+    scales = np.repeat(
+        (EMBEDDING_SCALE, SURFACE_SCALE, PRODUCT_SCALE),
+        (place.shape[1], len(mean), marks.shape[1] - len(mean)),
+    )
+    dense = np.hstack((place, marks))
+    middle = dense.mean(0)  # so that the penalty is on differences between texts
+    dense_weights, dense_bias = _regress((dense - middle) * scales, outcomes, DENSE_RIDGE)
+    dense_weights *= scales[:, None]
+    of_place, of_marks = np.split(dense_weights, [place.shape[1]])
     return _Weights(
         idf=idf,
         ngrams=gram_weights / 2,
         pieces=vectors @ of_place / 2,
         surface_mean=mean,
         surface_scale=scale,
-        surface=dense_weights[vectors.shape[1] :] * SURFACE_SCALE / 2,
-        bias=(gram_bias + dense_bias - middle @ of_place) / 2,
+        surface=of_marks / 2,
+        bias=(gram_bias + dense_bias - middle @ dense_weights) / 2,
     )
 
 
@@ -168,10 +173,6 @@ def _mean(pieces: csr_matrix, weight: Floats) -> csr_matrix:
     """Rows that sum to one: each piece's share of its text."""
     total = np.asarray(pieces @ weight).ravel()
     return (sparse().diags(1 / np.where(total > 0, total, 1)) @ pieces @ sparse().diags(weight)).tocsr()
-
-
-def _standard(values: NDArray[np.float32], mean: Floats, scale: Floats) -> Floats:
-    return np.clip((values - mean) / scale, -MAX_SURFACE, MAX_SURFACE)
 
 
 def _logistic(logits: Floats) -> Floats:

@@ -12,6 +12,7 @@ figures are its expectation, so that they depend on nothing but the data.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,6 +49,20 @@ class Measures:
     apgr: Interval
     cpt50: Interval
     cpt80: Interval
+
+    @classmethod
+    def mean(cls, several: Sequence[Measures]) -> Measures:
+        """Of measures on independent rows or draws; each bound of an interval is the mean of the bounds."""
+
+        def mean(values: Iterable[Sequence[float] | float]) -> list[float]:
+            return [float(value) for value in np.atleast_1d(np.mean(list(values), axis=0))]
+
+        return cls(
+            sum(each.rows for each in several),
+            *mean(each.weak for each in several),
+            *mean(each.strong for each in several),
+            *(Interval(*mean(getattr(each, name) for each in several)) for name in ("apgr", "cpt50", "cpt80")),
+        )
 
 
 def curve(gain: Floats, weak: Floats, strong: Floats) -> Floats:

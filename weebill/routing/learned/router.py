@@ -13,7 +13,7 @@ import numpy as np
 from weebill.routing.learned.artefact import EMBEDDING, ROUTER, TIERS, Card, Model, read_model
 from weebill.routing.learned.embedding import Embedder
 from weebill.routing.learned.estimate import Chances
-from weebill.routing.learned.text import MAX_SURFACE, ngrams, surface, visible
+from weebill.routing.learned.text import ngrams, standardised, surface, visible
 from weebill.routing.learned.wordpiece import Words
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class Router:
         model = self._model
         seen = visible(text)
         hashes, pieces = self._words.read(seen)
-        values = self._surface_logits(surface(seen, len(hashes)))
+        standard = standardised(surface(seen, len(hashes)), model.surface_mean, model.surface_scale)
+        values = standard @ model.surface + model.bias
         if len(hashes):
             buckets, weights = ngrams(hashes)
             rows = model.ngrams[buckets]
@@ -68,11 +69,6 @@ class Router:
     def embed(self, text: str) -> NDArray[np.float32]:
         """A unit vector, close to those of texts that mean the same; zero for a text without a known word."""
         return self._embedder.embed(text)
-
-    def _surface_logits(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        model = self._model
-        standard = (values - model.surface_mean) / model.surface_scale
-        return np.clip(standard, -MAX_SURFACE, MAX_SURFACE) @ model.surface + model.bias
 
     @cached_property
     def _embedder(self) -> Embedder:

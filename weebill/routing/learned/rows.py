@@ -33,7 +33,7 @@ class RowsError(ValueError):
 
 @dataclass(frozen=True)
 class Rows:
-    """N prompts and their outcomes. `outcomes` (N, T) is the quality of each of `tiers`, 0 to 1, smallest tier first."""
+    """N prompts and their outcomes. `outcomes` (N, T) are each of `tiers`' quality, 0 to 1, the smallest tier first."""
 
     name: str
     prompts: tuple[str, ...]

@@ -87,7 +87,7 @@ class Spend:
             raise TargetError(f"a budget is positive nano-dollars for a request, not {self.nano_per_request}")
 
     def excess(self, answer: Answer) -> float:
-        """Positive where the answer cost more than the budget; one budget is 1, and no answer counts for more than 10."""
+        """Positive where the answer cost more than the budget, which is 1; no answer counts for more than 10."""
         return min(answer.cost_nano / self.nano_per_request - 1, MAX_EXCESS)
 
 

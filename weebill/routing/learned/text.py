@@ -109,3 +109,14 @@ def surface(text: str, token_count: int) -> NDArray[np.float32]:
         log1p(sum(map(text.count, _NEGATIONS))),
     )
     return np.concatenate((np.log1p(counts), counts / np.float32(len(data) + 1), np.array(rest, np.float32)))
+
+
+def standardised(
+    values: NDArray[np.float32], mean: NDArray[np.float32], scale: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(..., S + S * (S + 1) / 2) surface features in standard deviations from the mean, then their products in pairs."""
+    standard = np.clip((values - mean) / scale, -MAX_SURFACE, MAX_SURFACE)
+    return np.concatenate((standard, standard[..., _LEFT] * standard[..., _RIGHT]), axis=-1)
+
+
+_LEFT, _RIGHT = np.triu_indices(len(SURFACE))

@@ -43,7 +43,7 @@ class Words(dict[str, Chunk]):
     def __missing__(self, chunk: str) -> Chunk:
         found = tokens(chunk)
         hashes = np.array([token_hash(token) for token in found], np.uint32)
-        pieces = np.array([row for token in found for row in self._pieces(token)], np.int32)
+        pieces = np.array([row for token in found for row in self.pieces(token)], np.int32)
         known = Chunk(hashes.tobytes(), pieces.tobytes())
         # A very long chunk is rarely seen twice, and would make the cache's bound one in name only.
         if len(chunk) <= MAX_CHUNK_CHARS:
@@ -52,7 +52,7 @@ class Words(dict[str, Chunk]):
             self[chunk] = known
         return known
 
-    def _pieces(self, token: str) -> list[int]:
+    def pieces(self, token: str) -> list[int]:
         """The rows of a token's pieces; none where no pieces make it up, or it is too long to be a word."""
         if len(token) > MAX_CHUNK_CHARS:
             return []
