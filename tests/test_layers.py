@@ -31,7 +31,7 @@ RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
 # What a process must not have loaded once its main module has been imported.
 HEAVY = (
     *("fastapi", "starlette", "typer", "rich", "pydantic", "xllamacpp", "uvicorn", "websockets", "httpx"),
-    *("redis", "numpy"),
+    *("redis", "numpy", "scipy", "matplotlib"),
 )
 HEAVY_FOR_HELP = (
     *(name for name in HEAVY if name != "typer"),
@@ -106,7 +106,9 @@ def test_a_worker_loads_nothing_heavy():
     assert not loaded & set(HEAVY)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"], ["keys", "--help"], ["version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["serve", "--help"], ["keys", "--help"], ["router", "--help"], ["version"]]
+)
 def test_help_loads_nothing_heavy(arguments):
     loaded = loaded_by(
         f"sys.argv = ['weebill', *{arguments!r}]\n"

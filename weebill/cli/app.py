@@ -10,6 +10,7 @@ import typer
 
 from weebill import __version__
 from weebill.cli.catalog import catalog_app, models_app, providers_app
+from weebill.cli.router import router_app
 
 if TYPE_CHECKING:
     from weebill.config.load import Sources
@@ -34,6 +35,7 @@ app.add_typer(experiment_app, name="experiment")
 app.add_typer(models_app, name="models")
 app.add_typer(providers_app, name="providers")
 app.add_typer(catalog_app, name="catalog")
+app.add_typer(router_app, name="router")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Configuration file.", show_default=False)

@@ -43,6 +43,16 @@ class Home:
         return self.root / "responses.db"
 
     @property
+    def router(self) -> Path:
+        """A learned router that this installation trained, in place of the package's."""
+        return self.root / "router.npz"
+
+    @property
+    def outcomes(self) -> Path:
+        """Own outcomes to train the router on: how well each tier answered a prompt."""
+        return self.root / "outcomes.jsonl"
+
+    @property
     def pepper(self) -> Path:
         """32 random bytes that key the hashes of API keys; mode 0600."""
         return self.root / "secret.key"

@@ -91,7 +91,8 @@ def read_model(path: Path = ROUTER) -> Model:
         raise ArtefactError(f"{path} has no card that can be read: {error}") from error
     if card.format != FORMAT:
         raise ArtefactError(f"{path} is of format {card.format}; this version reads {FORMAT}")
-    model = Model(card, _unpacked(arrays.pop("vocabulary")), **arrays)
+    vocabulary = _unpacked(arrays.pop("vocabulary"))
+    model = Model(card, vocabulary, **{name: values.astype(np.float32) for name, values in arrays.items()})
     if tuple(card.tiers) not in (TIERS, (TIERS[0], TIERS[-1])):
         raise ArtefactError(f"{path} is for the tiers {', '.join(card.tiers)}, not {', '.join(TIERS)}")
     tiers = len(card.tiers)
@@ -109,7 +110,12 @@ def write_embedding(embedding: Embedding, path: Path) -> None:
 def read_embedding(path: Path = EMBEDDING) -> Embedding:
     """Raises ArtefactError, or OSError where the file cannot be read."""
     arrays = _read(path, ("vocabulary", *_EMBEDDING_ARRAYS))
-    return Embedding(_unpacked(arrays.pop("vocabulary")), **arrays)
+    return Embedding(
+        _unpacked(arrays["vocabulary"]),
+        rows=arrays["rows"].astype(np.int8),
+        scale=arrays["scale"].astype(np.float32),
+        weight=arrays["weight"].astype(np.float32),
+    )
 
 
 _MODEL_ARRAYS = (

@@ -20,6 +20,7 @@ from weebill.routing.learned.teacher import Teacher
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
     Floats = NDArray[np.float32]
 
@@ -72,11 +73,12 @@ def distil(learned: Lesson, report: Report = no_report) -> Embedding:
     return Embedding(learned.vocabulary, rows, scale, weight)
 
 
-def _ridge(design: NDArray[np.float32], wanted: Floats, report: Report) -> Floats:
+def _ridge(design: csr_matrix, wanted: Floats, report: Report) -> Floats:
     """The D that minimises |design D - wanted|^2 + RIDGE |D|^2, by conjugate gradients on each column at once."""
     transposed = design.T.tocsr()
     residual = transposed @ wanted
-    found, direction = np.zeros_like(residual), residual.copy()
+    found: Floats = np.zeros_like(residual)
+    direction = residual.copy()
     left = (residual * residual).sum(0)
     for iteration in range(ITERATIONS):
         turned = transposed @ (design @ direction) + np.float32(RIDGE) * direction

@@ -45,19 +45,16 @@ class _Weights:
     idf: Floats
     ngrams: Floats
     pieces: Floats
-    surface_mean: Floats
-    surface_scale: Floats
+    surface_mean: NDArray[np.float32]
+    surface_scale: NDArray[np.float32]
     surface: Floats
     bias: Floats
 
     def logits(self, seen: Features, piece_weight: Floats) -> Floats:
         """(N, T)."""
-        return (
-            _unit(seen.ngrams @ sparse().diags(self.idf)) @ self.ngrams
-            + _mean(seen.pieces, piece_weight) @ self.pieces
-            + standardised(seen.surface, self.surface_mean, self.surface_scale) @ self.surface
-            + self.bias
-        )
+        logits: Floats = _unit(seen.ngrams @ sparse().diags(self.idf)) @ self.ngrams
+        logits = logits + _mean(seen.pieces, piece_weight) @ self.pieces
+        return logits + standardised(seen.surface, self.surface_mean, self.surface_scale) @ self.surface + self.bias
 
 
 def fit(rows: Rows, embedding: Embedding, card: Card, seen: Features | None = None) -> Model:
@@ -70,8 +67,8 @@ def fit(rows: Rows, embedding: Embedding, card: Card, seen: Features | None = No
     if np.ptp(rows.strong - rows.weak) == 0:
         raise FittingError("the tiers differ by the same amount on every row, so there is nothing to tell apart")
     seen = seen or features(rows.prompts, embedding.vocabulary)
-    vectors = embedding.rows.astype(float) * embedding.scale
-    piece_weight = embedding.weight.astype(float)
+    vectors: Floats = embedding.rows.astype(np.float64) * embedding.scale
+    piece_weight: Floats = embedding.weight.astype(np.float64)
 
     def weights(which: NDArray[np.intp]) -> _Weights:
         return _fit(seen.take(which), rows.outcomes[which], vectors, piece_weight)
@@ -90,8 +87,8 @@ def fit(rows: Rows, embedding: Embedding, card: Card, seen: Features | None = No
         vocabulary=embedding.vocabulary,
         ngrams=np.column_stack((final.idf, final.idf[:, None] * final.ngrams)).astype(np.float32),
         pieces=np.column_stack((piece_weight, piece_weight[:, None] * final.pieces)).astype(np.float32),
-        surface_mean=final.surface_mean.astype(np.float32),
-        surface_scale=final.surface_scale.astype(np.float32),
+        surface_mean=final.surface_mean,
+        surface_scale=final.surface_scale,
         surface=final.surface.astype(np.float32),
         bias=final.bias.astype(np.float32),
         calibration=calibration.astype(np.float32),
@@ -108,7 +105,8 @@ def _fit(seen: Features, outcomes: Floats, vectors: Floats, piece_weight: Floats
     gram_weights = np.zeros((len(idf), outcomes.shape[1]))
     gram_weights[used], gram_bias = _regress(grams[:, used], outcomes, NGRAM_RIDGE)
 
-    mean, scale = seen.surface.mean(0, dtype=float), seen.surface.std(0, dtype=float) + 1e-6
+    mean = seen.surface.mean(0, dtype=float).astype(np.float32)
+    scale = (seen.surface.std(0, dtype=float) + 1e-6).astype(np.float32)
     place, marks = _mean(seen.pieces, piece_weight) @ vectors, standardised(seen.surface, mean, scale)
     scales = np.repeat(
         (EMBEDDING_SCALE, SURFACE_SCALE, PRODUCT_SCALE),

@@ -54,21 +54,24 @@ class Measures:
     def mean(cls, several: Sequence[Measures]) -> Measures:
         """Of measures on independent rows or draws; each bound of an interval is the mean of the bounds."""
 
-        def mean(values: Iterable[Sequence[float] | float]) -> list[float]:
-            return [float(value) for value in np.atleast_1d(np.mean(list(values), axis=0))]
+        def interval(of: Iterable[Interval]) -> Interval:
+            return Interval(*np.mean(list(of), axis=0).tolist())
 
         return cls(
-            sum(each.rows for each in several),
-            *mean(each.weak for each in several),
-            *mean(each.strong for each in several),
-            *(Interval(*mean(getattr(each, name) for each in several)) for name in ("apgr", "cpt50", "cpt80")),
+            rows=sum(each.rows for each in several),
+            weak=float(np.mean([each.weak for each in several])),
+            strong=float(np.mean([each.strong for each in several])),
+            apgr=interval(each.apgr for each in several),
+            cpt50=interval(each.cpt50 for each in several),
+            cpt80=interval(each.cpt80 for each in several),
         )
 
 
 def curve(gain: Floats, weak: Floats, strong: Floats) -> Floats:
     """(N + 1,) mean quality after the first 0, 1, ... N rows have gone to the strong model."""
     steps = _steps(gain, strong - weak)
-    return weak.mean() + np.concatenate(([0.0], np.cumsum(steps))) / len(gain)
+    quality: Floats = weak.mean() + np.concatenate(([0.0], np.cumsum(steps))) / len(gain)
+    return quality
 
 
 def apgr(gain: Floats, weak: Floats, strong: Floats) -> float:

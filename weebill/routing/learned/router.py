@@ -54,7 +54,7 @@ class Router:
         seen = visible(text)
         hashes, pieces = self._words.read(seen)
         standard = standardised(surface(seen, len(hashes)), model.surface_mean, model.surface_scale)
-        values = standard @ model.surface + model.bias
+        values: NDArray[np.float32] = standard @ model.surface + model.bias
         if len(hashes):
             buckets, weights = ngrams(hashes)
             rows = model.ngrams[buckets]

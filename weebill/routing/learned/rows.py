@@ -10,6 +10,7 @@ A row is a JSON object on a line of its own, the file gzipped where its name end
 
 from __future__ import annotations
 
+import csv
 import gzip
 import zlib
 from collections.abc import Container, Iterator, Sequence
@@ -76,6 +77,12 @@ class _LeftOut(msgspec.Struct):
     prompt: str = ""
 
 
+class _Text(msgspec.Struct):
+    prompt: str = ""
+    question: str = ""
+    text: str = ""
+
+
 def read(path: Path, left_out: Container[str] = frozenset()) -> Rows:
     """The outcomes in a file, without the prompts in `left_out`. Raises RowsError, or OSError."""
     decode = msgspec.json.Decoder(_Row).decode
@@ -115,6 +122,26 @@ def read_left_out(path: Path) -> set[str]:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RowsError(f"{path}: {error}") from error
     return {row.eval_prompt or row.prompt for row in rows}
+
+
+def read_texts(path: Path) -> list[str]:
+    """Texts without outcomes: `prompt`, `question` or `text` of JSONL, or the column `text` of a CSV file.
+
+    Raises RowsError, or OSError.
+    """
+    if path.suffix == ".csv":
+        with path.open(newline="", encoding="utf-8") as file:
+            texts = [row.get("text") or "" for row in csv.DictReader(file)]
+    else:
+        decode = msgspec.json.Decoder(_Text).decode
+        try:
+            rows = [decode(line) for _, line in _lines(path)]
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RowsError(f"{path}: {error}") from error
+        texts = [row.prompt or row.question or row.text for row in rows]
+    if not any(texts):
+        raise RowsError(f"{path} has no texts")
+    return [text for text in texts if text]
 
 
 def together(sets: Sequence[Rows], name: str) -> Rows:

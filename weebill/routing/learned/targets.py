@@ -138,7 +138,8 @@ def settings(recorded: Recorded) -> list[Setting]:
 
     def path(compact: Floats, large: Floats) -> Floats:
         moved = np.cumsum((large - compact)[order])[last]
-        return (compact.sum() + np.concatenate(([0.0], moved))) / count
+        quality: Floats = (compact.sum() + np.concatenate(([0.0], moved))) / count
+        return quality
 
     thresholds = np.concatenate(([NONE_TO_LARGE], gains[last]))
     shares = np.concatenate(([0], last + 1)) / count

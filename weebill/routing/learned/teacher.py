@@ -67,7 +67,9 @@ class Teacher:
         return self._encode([[row] for row in range(len(self.vocabulary))], report, "Encoding the vocabulary")
 
     def _tokens(self, text: str) -> list[int]:
-        plain = "".join(sign for sign in unicodedata.normalize("NFD", text.lower()) if unicodedata.category(sign) != "Mn")
+        plain = "".join(
+            sign for sign in unicodedata.normalize("NFD", text.lower()) if unicodedata.category(sign) != "Mn"
+        )
         rows = [row for word in _WORD.findall(plain) for row in self._words.pieces(word) or [self._unknown]]
         return rows[: MAX_TOKENS - 2]
 
@@ -106,20 +108,24 @@ class Teacher:
         count, length, width = states.shape
 
         def heads(part: str) -> Floats:
-            return self._linear(states, f"{name}.{part}").reshape(count, length, HEADS, -1).transpose(0, 2, 1, 3)
+            split = self._linear(states, f"{name}.{part}").reshape(count, length, HEADS, width // HEADS)
+            return split.transpose(0, 2, 1, 3)
 
         scores = heads("query") @ heads("key").transpose(0, 1, 3, 2) / np.float32((width / HEADS) ** 0.5)
         scores = np.exp(scores - scores.max(-1, keepdims=True))
         scores /= scores.sum(-1, keepdims=True)
-        return (scores @ heads("value")).transpose(0, 2, 1, 3).reshape(count, length, width)
+        mixed: Floats = scores @ heads("value")
+        return mixed.transpose(0, 2, 1, 3).reshape(count, length, width)
 
     def _linear(self, states: Floats, name: str) -> Floats:
-        return states @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
+        moved: Floats = states @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
+        return moved
 
     def _norm(self, states: Floats, name: str) -> Floats:
         centred = states - states.mean(-1, keepdims=True)
         deviation = np.sqrt((centred * centred).mean(-1, keepdims=True) + np.float32(1e-12))
-        return centred / deviation * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+        normal: Floats = centred / deviation * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+        return normal
 
 
 def _find(path: Path, name: str) -> bytes:
@@ -144,4 +150,5 @@ def _tensors(data: bytes) -> dict[str, Floats]:
 
 
 def _unit(vectors: Floats) -> Floats:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+    unit: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+    return unit

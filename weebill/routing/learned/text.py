@@ -15,6 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Floats = NDArray[np.float32]
+
 # Of a longer text, the first and the last half of this are looked at: what is asked is at either end, and the time
 # for an estimate is bounded.
 MAX_CHARS = 16_000
@@ -111,10 +113,8 @@ def surface(text: str, token_count: int) -> NDArray[np.float32]:
     return np.concatenate((np.log1p(counts), counts / np.float32(len(data) + 1), np.array(rest, np.float32)))
 
 
-def standardised(
-    values: NDArray[np.float32], mean: NDArray[np.float32], scale: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """(..., S + S * (S + 1) / 2) surface features in standard deviations from the mean, then their products in pairs."""
+def standardised(values: Floats, mean: Floats, scale: Floats) -> Floats:
+    """(..., S + S * (S + 1) / 2): each feature in standard deviations from its mean, then their products in pairs."""
     standard = np.clip((values - mean) / scale, -MAX_SURFACE, MAX_SURFACE)
     return np.concatenate((standard, standard[..., _LEFT] * standard[..., _RIGHT]), axis=-1)
 

@@ -1,0 +1,131 @@
+"""`weebill router train`, `distil` and `show`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+
+from weebill.cli.errors import CommandError
+from weebill.cli.models_catalogue import print_json
+from weebill.cli.output import size
+from weebill.cli.router_evaluation import figure, print_results, read_sets
+from weebill.cli.router_progress import explained, show_progress
+from weebill.config.paths import Home
+from weebill.routing.learned.artefact import (
+    ROUTER,
+    Card,
+    Embedding,
+    read_embedding,
+    read_model,
+    write_embedding,
+    write_model,
+)
+from weebill.routing.learned.distillation import distil as distil_from
+from weebill.routing.learned.distillation import lesson
+from weebill.routing.learned.evaluation import Result, evaluate, plans
+from weebill.routing.learned.features import Report
+from weebill.routing.learned.fitting import fit
+from weebill.routing.learned.rows import Rows, read_texts, together
+from weebill.routing.learned.teacher import Teacher
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What `weebill router train` was asked for."""
+
+    data: tuple[Path, ...]
+    from_usage: bool
+    without: tuple[Path, ...]
+    embedding: Path | None
+    out: Path | None
+    name: str
+    licence: str
+    notes: tuple[str, ...]
+    few: int
+    quick: bool
+
+
+def train(home: Home, wanted: Wanted) -> None:
+    """Learn, measure and write a router. Raises CommandError."""
+    paths = _data(home, wanted)
+    out = wanted.out or home.router
+    with explained(), show_progress() as report:
+        sets = read_sets(paths, wanted.without)
+        embedding = read_embedding(wanted.embedding) if wanted.embedding else read_embedding()
+        results = [] if wanted.quick else _measure(sets, embedding, wanted.few, report)
+        rows = together(sets, wanted.name)
+        card = _card(wanted, sets, rows, results)
+        if wanted.out is None:
+            home.create()
+        write_model(fit(rows, embedding, card), out)
+    if results:
+        print_results(results)
+    typer.echo(f"Learned from {len(rows)} rows; written to {out}, {size(out.stat().st_size)}")
+
+
+def distil(texts: tuple[Path, ...], teacher: Path, out: Path) -> None:
+    """Make and write a static embedding. Raises CommandError."""
+    with explained(), show_progress() as report:
+        found = [text for path in texts for text in read_texts(path)]
+        embedding = distil_from(lesson(Teacher.load(teacher), found, report), report)
+        write_embedding(embedding, out)
+    typer.echo(f"Distilled from {len(found)} texts; written to {out}, {size(out.stat().st_size)}")
+
+
+def show(home: Home, file: Path | None, as_json: bool) -> None:
+    """Print a router's card. Raises CommandError."""
+    path = file or (home.router if home.router.exists() else ROUTER)
+    with explained():
+        card = read_model(path).card
+    if as_json:
+        print_json(card)
+        return
+    typer.echo(f"{card.name}, made {card.made}, licence: {card.licence}")
+    typer.echo(f"{path}, {size(path.stat().st_size)}")
+    typer.echo(f"\nLearned from {card.rows} rows of the tiers {', '.join(card.tiers)}:")
+    for source in card.data:
+        typer.echo(f"  {source}")
+    if card.figures:
+        typer.echo("\nAPGR on prompts that it had not seen, with 95 % confidence intervals (random order: 0.5):")
+        width = max(map(len, card.figures))
+        for name, value in card.figures.items():
+            typer.echo(f"  {name:{width}}  {value}")
+    for note in card.notes:
+        typer.echo(f"\n{note}")
+    typer.echo(f"\nMade by: {card.recipe}")
+
+
+def _data(home: Home, wanted: Wanted) -> tuple[Path, ...]:
+    if wanted.from_usage and not home.outcomes.exists():
+        raise CommandError(
+            f"there is no {home.outcomes}: the ledger keeps tokens and costs, not what answers were worth",
+            'write a line {"prompt": "...", "weak": false, "strong": true} there for each prompt that both tiers '
+            "answered, or give DATA",
+        )
+    paths = (*wanted.data, *((home.outcomes,) if wanted.from_usage else ()))
+    if not paths:
+        raise CommandError("there is nothing to learn from", "give DATA, or --from-usage for your own outcomes")
+    return paths
+
+
+def _measure(sets: list[Rows], embedding: Embedding, few: int, report: Report) -> list[Result]:
+    return [evaluate(plan, embedding, report=report) for plan in plans(sets, few)]
+
+
+def _card(wanted: Wanted, sets: list[Rows], rows: Rows, results: list[Result]) -> Card:
+    return Card(
+        name=wanted.name,
+        made=datetime.now(UTC).date().isoformat(),
+        licence=wanted.licence,
+        data=[f"{each.name}: {len(each)} rows" for each in sets],
+        recipe=shlex.join(["weebill", *sys.argv[1:]]),
+        tiers=list(rows.tiers),
+        rows=len(rows),
+        figures={f"{each.routed}, from {each.learned_from}": figure(each.measures.apgr) for each in results},
+        notes=list(wanted.notes),
+    )
