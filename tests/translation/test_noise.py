@@ -30,7 +30,7 @@ from weebill.apis.gemini.api import GEMINI
 from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.translation import translator
 from weebill.providers.base import Target
-from weebill.wire.call import Call
+from weebill.wire.call import Call, Own
 from weebill.wire.errors import ApiError
 
 APIS: Final[dict[str, Api]] = {
@@ -151,7 +151,7 @@ def test_whatever_a_client_asks(api: str, dialect: str, random: Random) -> None:
     statuses = []
     try:
         call = decoded(api, flipped(random, json.dumps(altered(random, REQUESTS[api])).encode()))
-        call = structs.replace(call, drop_params=random.random() < 0.6)
+        call = structs.replace(call, own=Own(drop_params=random.random() < 0.6))
         request = translator(APIS[api], dialect, frozenset()).encode(call, target)
     except ApiError as error:
         statuses.append(error.status)
