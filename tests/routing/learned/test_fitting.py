@@ -77,8 +77,9 @@ def test_the_router_computes_what_training_did(model, rows, embedding):
         standard = np.clip((seen.surface[at] - model.surface_mean) / model.surface_scale, -3, 3)
         pairs = np.outer(standard, standard)[np.triu_indices(len(standard))]
         marks = np.concatenate((standard, pairs)) @ model.surface
-        wanted = grams + shares[1:] / shares[0] + marks + model.bias
-        np.testing.assert_allclose(router.raw_logits(prompt), wanted, rtol=1e-3, atol=1e-4)
+        scale, shift = model.calibration
+        wanted = scale * (grams + shares[1:] / shares[0] + marks + model.bias) + shift
+        np.testing.assert_allclose(router.logits(prompt)[0], wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_a_tier_in_between_is_learned_where_it_is_recorded(embedding, tmp_path):

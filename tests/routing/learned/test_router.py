@@ -16,10 +16,9 @@ from weebill.routing.learned.router import Router
 OURS = Router.load()
 EASY = "What is the capital of France?\nA. Paris\nB. Lyon\nC. Nice\nD. Lille\nAnswer:"
 HARD = (
-    "Let p = (1, 2, 5, 4)(2, 3) in S_5. Let X be a compact metric space and suppose that f is a continuous map of X "
-    "into itself. Determine the index of <p> in S_5 and whether f must have a fixed point if X is contractible, and "
-    "compute the integral of x^3 / (e^x - 1) from 0 to infinity.\n"
-    "A. 8, yes, pi^4/15\nB. 2, no, pi^4/15\nC. 24, yes, pi^2/6\nD. 120, no, pi^2/6\nAnswer:"
+    "Maria sells 24 boxes a day for 5 days, each with 12 pencils at $0.75, and pays 3 workers $45 a day. She then "
+    "spends a third of what is left on rent, and half of the rest on a machine that makes 20% more boxes each day for "
+    "the next two weeks. If the price falls by a tenth, how many dollars does she have after the three weeks?"
 )
 
 

@@ -51,7 +51,7 @@ class Model:
     A tier's logit is `scale * (n-grams + pieces + surface + bias) + shift`, calibrated on held-out rows. Columns of
     `ngrams` (B, 1 + T) are a bucket's inverse document frequency and that times each tier's weight; columns of
     `pieces` (V, 1 + T) are a piece's weight in the embedding and that times each tier's projection of its vector.
-    `quantiles` are of the expected improvement on the training rows, evenly spaced from the least to the most.
+    `quantiles` are of the merit of the training rows, held out, evenly spaced from the least to the most.
     """
 
     card: Card

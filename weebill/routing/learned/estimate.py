@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Numbers = TypeVar("Numbers", float, "NDArray[np.float64]")
+
+# What a likely failure of the compact tier counts for, whatever the large one's chances: for questions with options to
+# choose from, and for all others. That a large model fails too is mostly learned from such questions, where a short
+# answer leaves no room to think, and carries over badly to free text.
+CAUTION_WITH_OPTIONS, CAUTION = 0.1, 0.4
+
+
+def merit(compact: Numbers, large: Numbers, caution: Numbers) -> Numbers:
+    """What `Chances.gain` ranks: the expected improvement, and a little for not trusting the compact tier alone."""
+    return large - compact + caution * (1 - compact)
 
 
 class Chances(NamedTuple):
@@ -10,9 +26,9 @@ class Chances(NamedTuple):
 
     `compact` and `large` are calibrated on recorded answers. `mid` is on the line between the two on the logit scale
     unless the router was trained on outcomes of a tier in between.
-    `gain` ranks the expected improvement, `large - compact`, among the prompts that the router was trained on: 0 is
-    where a large model helps least, 1 where it helps most, so that sending `gain >= 0.8` to the large tier sends a
-    fifth of traffic like theirs. It is what thresholds apply to.
+    `gain` ranks the request's `merit` among the prompts that the router was trained on: 0 is where a large model helps
+    least, 1 where it helps most, so that sending `gain >= 0.8` to the large tier sends a fifth of traffic like theirs.
+    It is what thresholds apply to.
     """
 
     compact: float

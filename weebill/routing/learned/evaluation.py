@@ -117,8 +117,8 @@ def as_it_is(router: Router, rows: Rows) -> Result:
 
 
 def gains_of(router: Router, prompts: Sequence[str]) -> Floats:
-    """The expected improvement of each, which `Chances.gain` ranks: without the ties at that scale's ends."""
-    return np.array([router.estimate(prompt).improvement for prompt in prompts])
+    """The merit of each, which `Chances.gain` ranks: without the ties at that scale's ends."""
+    return np.array([router.merit(prompt) for prompt in prompts])
 
 
 def _route(split: Split, embedding: Embedding, taught: Lesson | None) -> Floats:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 RESAMPLES = 1000
+SMALLEST_GAP = 1e-9  # in rows: less is what is left of a sum of zero
 CONFIDENCE = 0.95
 
 
@@ -88,11 +89,12 @@ def measure(gain: Floats, weak: Floats, strong: Floats, seed: int = 0) -> Measur
     samples = []
     for _ in range(RESAMPLES):
         drawn = np.sort(generator.integers(0, count, count))  # a sample of rows, still in the order of their gain
-        if steps[drawn].sum() > 0:
+        if steps[drawn].sum() >= SMALLEST_GAP:
             samples.append(_figures(steps[drawn]))
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(samples, (tail, 1 - tail), axis=0)
-    return Measures(count, float(weak.mean()), float(strong.mean()), *map(Interval, value, low, high))
+    intervals = (Interval(*each) for each in np.transpose((value, low, high)).tolist())
+    return Measures(count, float(weak.mean()), float(strong.mean()), *intervals)
 
 
 def _steps(gain: Floats, improvement: Floats) -> Floats:
@@ -107,7 +109,7 @@ def _steps(gain: Floats, improvement: Floats) -> Floats:
 
 def _figures(steps: Floats) -> tuple[float, float, float]:
     recovered = np.concatenate(([0.0], np.cumsum(steps)))
-    if recovered[-1] <= 0:
+    if recovered[-1] < SMALLEST_GAP:
         raise MeasureError("the strong model is no better than the weak one on these rows: there is no gap to recover")
     recovered /= recovered[-1]
     area = (recovered.sum() - (recovered[0] + recovered[-1]) / 2) / len(steps)

@@ -12,8 +12,8 @@ import numpy as np
 
 from weebill.routing.learned.artefact import EMBEDDING, ROUTER, TIERS, Card, Model, read_model
 from weebill.routing.learned.embedding import Embedder
-from weebill.routing.learned.estimate import Chances
-from weebill.routing.learned.text import ngrams, standardised, surface, visible
+from weebill.routing.learned.estimate import CAUTION, CAUTION_WITH_OPTIONS, Chances, merit
+from weebill.routing.learned.text import OPTIONS, ngrams, standardised, surface, visible
 from weebill.routing.learned.wordpiece import Words
 
 if TYPE_CHECKING:
@@ -41,19 +41,24 @@ class Router:
 
     def estimate(self, text: str) -> Chances:
         """How likely each tier is to answer `text` well. Any text has an estimate, the empty one included."""
-        scale, shift = self._model.calibration
-        logits: list[float] = (scale * self.raw_logits(text) + shift).tolist()
+        logits, caution = self.logits(text)
         compact, large = logits[0], logits[-1]
         mid = logits[1] if len(logits) == len(TIERS) else (compact + large) / 2
         low, high = _logistic(compact), _logistic(large)
-        return Chances(low, _logistic(mid), high, self._rank(high - low))
+        return Chances(low, _logistic(mid), high, self._rank(merit(low, high, caution)))
 
-    def raw_logits(self, text: str) -> NDArray[np.float32]:
-        """(T,) logits before calibration."""
+    def merit(self, text: str) -> float:
+        """What `Chances.gain` ranks, without an end to its scale."""
+        logits, caution = self.logits(text)
+        return merit(_logistic(logits[0]), _logistic(logits[-1]), caution)
+
+    def logits(self, text: str) -> tuple[list[float], float]:
+        """Calibrated logits, one for each tier; and how much caution `text` calls for."""
         model = self._model
         seen = visible(text)
         hashes, pieces = self._words.read(seen)
-        standard = standardised(surface(seen, len(hashes)), model.surface_mean, model.surface_scale)
+        marks = surface(seen, len(hashes))
+        standard = standardised(marks, model.surface_mean, model.surface_scale)
         values: NDArray[np.float32] = standard @ model.surface + model.bias
         if len(hashes):
             buckets, weights = ngrams(hashes)
@@ -64,7 +69,8 @@ class Router:
         if len(pieces):
             total = model.pieces[pieces].sum(0)
             values += total[1:] / total[0]
-        return values
+        scale, shift = model.calibration
+        return (scale * values + shift).tolist(), CAUTION_WITH_OPTIONS if marks[OPTIONS] else CAUTION
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """A unit vector, close to those of texts that mean the same; zero for a text without a known word."""
@@ -74,16 +80,16 @@ class Router:
     def _embedder(self) -> Embedder:
         return Embedder.load(self._embedding)
 
-    def _rank(self, improvement: float) -> float:
-        """Where an improvement stands among the training rows', 0 to 1, straight between two quantiles."""
+    def _rank(self, value: float) -> float:
+        """Where a merit stands among the training rows', 0 to 1, straight between two quantiles."""
         quantiles = self._quantiles
-        above = bisect_left(quantiles, improvement)
+        above = bisect_left(quantiles, value)
         if above == 0:
             return 0.0
         if above == len(quantiles):
             return 1.0
         low, high = quantiles[above - 1], quantiles[above]
-        return (above - 1 + (improvement - low) / (high - low)) / (len(quantiles) - 1)
+        return (above - 1 + (value - low) / (high - low)) / (len(quantiles) - 1)
 
 
 def _logistic(value: float) -> float:

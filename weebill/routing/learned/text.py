@@ -94,6 +94,7 @@ SURFACE = (
     "characters of the options",
     "negations",
 )
+OPTIONS = SURFACE.index("characters of the options")  # 0 where a text offers none
 
 
 def surface(text: str, token_count: int) -> NDArray[np.float32]:
