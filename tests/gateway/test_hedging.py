@@ -11,9 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.upstream import DONE, Request, Script, answer, chunk, complete, completion, running_upstream, stream
+from tests.fixtures.upstream import (
+    DONE,
+    STREAM_HEAD,
+    Request,
+    Script,
+    answer,
+    chunk,
+    complete,
+    completion,
+    framed,
+    running_upstream,
+    stream,
+)
 from tests.fixtures.worker import running_worker
-from tests.gateway.test_failover import CHAT, GARBAGE, HELLO, NAMES, Three, failing, said, settings
+from tests.gateway.test_failover import CHAT, GARBAGE, HELLO, NAMES, ROLE, Three, failing, said, settings
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
 
 HEDGE = {"provider": {"hedge": True}}
@@ -151,3 +163,20 @@ async def test_both_are_paid(tmp_path: Path) -> None:
             # What the other worked on in vain is on the bill, and known only as an estimate.
             assert record.cost_nano > alone.cost_nano > 0
             assert (alone.measured, record.measured) == (True, False)
+
+
+async def test_a_stream_that_may_be_resumed_is_told_by_the_winner_alone(three: Three) -> None:
+    for _ in range(25):
+        three.script(a=stream(ROLE, chunk("a", "stop"), DONE))
+        await three.post(stream=True)
+
+    async def hangs_after_its_role(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD + framed(ROLE))
+        await asyncio.sleep(SLOW_S)
+
+    three.script(a=hangs_after_its_role, b=stream(ROLE, chunk("b", "stop"), DONE))
+    body = {"model": "m", "input": "Hello", "store": False, "stream": True, "provider": {"hedge": True, "resume": True}}
+    told = await three.worker.client.post("/v1/responses", json=body)
+    numbers = [json.loads(line[6:])["sequence_number"] for line in told.text.splitlines() if line[:6] == "data: "]
+    assert numbers == list(range(len(numbers)))
+    assert '"text":"b"' in told.text

@@ -149,3 +149,27 @@ async def test_whatever_api_the_client_speaks(three: Three) -> None:
     assert kinds.count("content_block_start") == kinds.count("content_block_stop") == kinds.count("message_start") == 1
     said = "".join(each["delta"].get("text", "") for each in events if each["type"] == "content_block_delta")
     assert said == "The answer is forty-two."
+
+
+async def test_a_beginning_that_came_to_nothing_is_not_part_of_the_story(three: Three) -> None:
+    scripts = [stream(ROLE, end=False), REST, stream(ROLE, end=False), REST]
+
+    async def in_turn(request, writer):  # type: ignore[no-untyped-def]
+        await scripts.pop(0)(request, writer)
+
+    three.script(a=in_turn)
+    response = await three.post(stream=True, **RESUME)
+    assert text(response.content) == "forty-two."
+    assert pieces(response.content)[0]["choices"][0]["delta"]["role"] == "assistant"  # type: ignore[index]
+    body = {"model": "m", "input": "Hello", "store": False, "stream": True, **RESUME}
+    told = await three.worker.client.post("/v1/responses", json=body)
+    numbers = [json.loads(line[6:])["sequence_number"] for line in told.text.splitlines() if line[:6] == "data: "]
+    assert numbers == list(range(len(numbers)))
+
+
+async def test_what_the_second_took_is_measured_from_when_it_was_asked(three: Three) -> None:
+    three.script(a=stream(ROLE, chunk("The answer"), end=False), c=REST)
+    response = await three.post(stream=True, **RESUME)
+    assert b": continued by c\n\n" in response.content
+    record = await three.worker.record()
+    assert int(record.attempts.rsplit(":", 1)[1].removesuffix("ms")) >= 0

@@ -16,7 +16,7 @@ from weebill.gateway.legs import Begun, Leg, Whole, begun, collected
 from weebill.gateway.meter import Meter, Spending, nothing_used
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered, Recorder, Upstreams
 from weebill.gateway.responses import ResponseState
-from weebill.gateway.resuming import Story, only_continuing
+from weebill.gateway.resuming import Story, StoryStream, only_continuing
 from weebill.gateway.translation import KeepsResponse, translator
 from weebill.gateway.translation import failure as failure_event
 from weebill.ledger.records import Outcome
@@ -77,6 +77,10 @@ class Inference(Metered[Api]):
             leg, attempts = await hedged(attempts, exchange, meter, open_leg, self._give_up, stream=call.stream)
         else:
             leg = await first_answered(attempts, exchange, meter, open_leg)
+        if isinstance(leg, Begun) and isinstance(leg.stream, StoryStream):
+            # That of the one who answers, of all that were asked.
+            story = leg.stream.story
+            open_leg = partial(self._open, exchange, story.translator, call)
         while True:
             failure = None
             try:
@@ -175,7 +179,7 @@ class Inference(Metered[Api]):
                     if stream.error is not None:
                         raise stream.error
                 end = stream.finish()
-            attempts.succeeded(time.monotonic(), meter.first_byte_at, stream.usage.completion_tokens, stream=True)
+            attempts.succeeded(time.monotonic(), leg.first_at, stream.usage.completion_tokens, stream=True)
         except (ApiError, UpstreamError) as failure:
             outcome: Outcome = "upstream_error"
             if isinstance(failure, UpstreamError):

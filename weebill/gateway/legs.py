@@ -25,7 +25,7 @@ class Whole(Struct, frozen=True):
 
 
 class Begun(Struct):
-    """A stream up to its first content, none of which has been sent: `held` is for the client.
+    """A stream up to its first content, which came at `first_at`; none of it has been sent: `held` is for the client.
 
     The rest is in `chunks`; None if it is over.
     """
@@ -34,6 +34,7 @@ class Begun(Struct):
     response: Response
     stream: ByteStream
     held: bytes
+    first_at: float
     chunks: AsyncIterator[bytes] | None = None
 
 
@@ -51,10 +52,10 @@ async def begun(upstream: Upstream, response: Response, stream: ByteStream, spen
             raise stream.error
         if stream.begun or len(held) > _MAX_HELD_BYTES:
             spending.first_byte_at = time.monotonic()
-            return Begun(upstream, response, stream, held, chunks)
+            return Begun(upstream, response, stream, held, spending.first_byte_at, chunks)
     held += stream.finish()
     spending.first_byte_at = time.monotonic()
-    return Begun(upstream, response, stream, held)
+    return Begun(upstream, response, stream, held, spending.first_byte_at)
 
 
 async def collected(response: Response, collector: AnswerCollector, spending: Spending) -> Answer:

@@ -12,7 +12,7 @@ from weebill.gateway.attempting import Open
 from weebill.gateway.legs import Leg
 from weebill.gateway.meter import Spending
 from weebill.gateway.translation import Bridge, BridgeStream, KeepsResponse
-from weebill.providers.base import ByteStream, Translator
+from weebill.providers.base import ByteStream, StreamDecoder, Translator
 from weebill.providers.registry import STREAMS_ONLY
 from weebill.providers.registry import dialect as registry_dialect
 from weebill.routing.steps import Try
@@ -59,6 +59,10 @@ class Story:
     def translator(self, dialect: str, spoken: frozenset[str]) -> Translator:
         """By way of the canonical form, in whatever format: bytes that pass through could not be continued."""
         return _Continuation(self, self._api, dialect)
+
+    def telling(self) -> Story:
+        """The story for another stream: this one where it goes on, else one of its own, for its beginning may fail."""
+        return self if self._resumed else Story(self._api, self._call)
 
     def conversation(self, call: Call) -> Conversation:
         """What is asked, and what has been answered so far."""
@@ -138,6 +142,16 @@ class Story:
         )
 
 
+class StoryStream(BridgeStream):
+    """A stream that tells its part of a `story`."""
+
+    __slots__ = ("story",)
+
+    def __init__(self, call: Call, decoder: StreamDecoder, story: Story) -> None:
+        super().__init__(call, decoder, story)
+        self.story = story
+
+
 class _Continuation(Bridge):
     """A `Translator` whose requests hold what was said, and whose streams go on with the same story."""
 
@@ -149,7 +163,7 @@ class _Continuation(Bridge):
         return self._story.conversation(call)
 
     def stream(self, call: Call) -> ByteStream:
-        return BridgeStream(call, self._decoder(call), self._story)
+        return StoryStream(call, self._decoder(call), self._story.telling())
 
 
 def only_continuing(open_leg: Open[Leg], step: Try, spending: Spending) -> Awaitable[Leg]:
