@@ -344,3 +344,9 @@ async def test_every_attempt_is_paid_for(tmp_path: Path) -> None:
             third = await worker.record(3)
             assert (third.upstream, third.measured) == ("together", True)  # an error costs nothing
             assert third.cost_nano < second.cost_nano
+
+
+async def test_no_time_left_is_told_as_that(three: Three) -> None:
+    response = await three.post(headers={"x-weebill-timeout": "0.000001"}, provider={"only": ["a"]})
+    assert (response.status_code, response.json()["error"]["code"]) == (504, "upstream_timeout")
+    assert three.asked() == {}

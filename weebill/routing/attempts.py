@@ -119,6 +119,8 @@ class Attempts:
             pause, self._pause = self._pause, 0.0
             return Pause(pause)
         if now >= self._deadline:
+            if self.first_error is None:
+                self.first_error = ApiError(504, "There was no time left to ask anybody.", code="upstream_timeout")
             return None
         while self._at < len(self._choices):
             choice = self._choices[self._at]
