@@ -350,3 +350,15 @@ async def test_no_time_left_is_told_as_that(three: Three) -> None:
     response = await three.post(headers={"x-weebill-timeout": "0.000001"}, provider={"only": ["a"]})
     assert (response.status_code, response.json()["error"]["code"]) == (504, "upstream_timeout")
     assert three.asked() == {}
+
+
+async def test_an_estimate_says_nothing_of_who_was_not_asked(three: Three) -> None:
+    three.script(a=failing(500))
+    for _ in range(2):
+        await three.post()
+    three.asked()
+    body = {**HELLO, "provider": {"only": ["a"]}}
+    counted = await three.worker.client.post("/v1/messages/count_tokens", json=body)
+    assert counted.status_code == 200
+    await three.post()
+    assert three.asked() == {"b": 1}

@@ -87,7 +87,10 @@ class Counting(Metered[CountEndpoint]):
             return await self._asked(exchange, endpoint, call, step, request, spending)
 
         body = await first_answered(attempts, exchange, meter, open_leg)
-        attempts.succeeded(time.monotonic())
+        if meter.sent:
+            attempts.succeeded(time.monotonic())
+        else:  # an estimate says nothing of a deployment that was not asked
+            attempts.cancelled()
         self._recorder.settle(meter, 200, "ok")
         exchange.respond(200, JSON + meter.route, body)
 
