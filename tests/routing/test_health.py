@@ -307,3 +307,31 @@ def test_own_experience_stands_before_what_is_told() -> None:
     other.merge("one", one.facts(3), 3, {ACME.key: ACME})
     other.merge("one", (), 3.1, {ACME.key: ACME})
     assert other.hold(ACME, 3.2) == own
+
+
+def test_what_is_told_of_a_trial_does_not_undo_ones_own() -> None:
+    """Who has told that it failed may not be asked for long, and so may not find out that it is over."""
+    one, other = health(), health()
+    for now in (1, 2, 3):
+        fail(one, ACME, "server", now)
+    known = {ACME.key: ACME}
+    other.merge("one", one.facts(3), 3, known)
+    other.of(ACME).begin(10)
+    for now in range(10, 14):
+        other.merge("one", one.facts(now), now, known)
+    # The answer took longer than it takes to be told again.
+    other.of(ACME).succeeded(10, 14)
+    other.merge("one", one.facts(15), 15, known)
+    other.of(ACME).begin(15)
+    assert other.hold(ACME, 15.1) is None
+
+
+def test_who_is_no_longer_configured_leaves_nothing_behind() -> None:
+    at = health()
+    assert ACME.upstream is not None
+    begun = at.of(ACME)
+    begun.begin(1)
+    at.keep([])
+    at.keep([ACME])
+    at.failed(ACME, ACME.upstream.credentials[0], "network", 1, 2, health=begun)
+    assert (at.of(ACME).in_flight, begun.in_flight) == (0, 0)

@@ -196,7 +196,9 @@ class Attempts:
             if not cool_s and decision.cool == "always":
                 cool_s = shared.settings.rate_limit_s
         if sent:
-            shared.health.failed(deployment, self._credential, kind, self._begun, now, status=status, cool_s=cool_s)
+            shared.health.failed(
+                deployment, self._credential, kind, self._begun, now, status=status, cool_s=cool_s, health=health
+            )
         elif health is not None:
             health.cancelled()
         return kind, cool_s

@@ -113,8 +113,10 @@ class Breaker:
         if self._times and not self.source:
             return
         self.source = source
+        # To be told the same again does not open it again: a trial may be under way.
+        if not self._times or (remaining_s > 0 and now >= self._until):
+            self._opened_at = now
         self._times = max(1, self._times)
-        self._opened_at = now
         self._until = now + min(remaining_s, self._settings.max_open_s * (1 + _JITTER))
 
     def close(self) -> None:

@@ -74,10 +74,14 @@ class Health:
 
     def failed(
         self, deployment: Deployment, credential: Credential, kind: FailureKind, begun: float, now: float,
-        *, status: int = 0, cool_s: float = 0.0,
+        *, status: int = 0, cool_s: float = 0.0, health: DeploymentHealth | None = None,
     ) -> None:  # fmt: skip
-        """A request failed. `cool_s` is how long the deployment, or the credential at it, is to be left alone."""
-        health = self.of(deployment)
+        """A request failed. `cool_s` is how long the deployment, or the credential at it, is to be left alone.
+
+        `health` is what it began with, where that may be forgotten by now.
+        """
+        if health is None:
+            health = self.of(deployment)
         health.failed(kind, begun, now, self._rng)
         self.quiet = False
         if kind in ("credential", "quota"):
@@ -172,7 +176,10 @@ class Health:
             if fact.what == "dead":
                 self._dead.setdefault((fact.credential, fact.subject), Said(_FOREVER, fact.kind, source))
             elif deployment is not None and fact.what == "open":
-                self.of(deployment).breaker(fact.kind).adopt(source, fact.remaining_s, now)
+                health = self.of(deployment)
+                # Who may be tried, and answers here, needs no trial.
+                if fact.remaining_s > 0 or not health.successes.count(now):
+                    health.breaker(fact.kind).adopt(source, fact.remaining_s, now)
             elif deployment is not None:
                 own = self.of(deployment).limited.get(fact.credential)
                 if own is None or own.source or own.until <= now:
