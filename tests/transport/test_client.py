@@ -651,3 +651,44 @@ def test_origin_of_a_url(url: str, origin: Origin, prefix: str, authority: str) 
 def test_not_an_origin(url: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - each has a message of its own
         Origin.parse(url)
+
+
+@pytest.mark.parametrize("answered_first", [True, False])
+async def test_what_is_cancelled_as_it_is_answered_does_not_end_the_next(client: Client, answered_first: bool) -> None:
+    """Its connection is free again, and may be another's, before the task that waited has run."""
+
+    async def silent(peer: Peer) -> None:
+        await peer.reader.read(-1)
+
+    async with Upstream(silent) as upstream:
+        first = asyncio.create_task(client.send(upstream.origin, GET, b"", SLOW))
+        await until(lambda: client.connections == 1)
+        await asyncio.sleep(0.01)
+        [connection] = client._sweeper.members
+        second = asyncio.create_task(client.send(upstream.origin, GET, b"", SLOW))
+        if answered_first:
+            connection.data_received(OK)
+            first.cancel()
+        else:
+            first.cancel()
+            connection.data_received(OK)
+        await asyncio.wait({first})
+        assert first.cancelled()
+        connection.data_received(OK)
+        assert await (await second).read(10) == b"ok"
+        assert client.connections == 1
+
+
+async def test_what_is_cancelled_while_its_answer_begins_is_given_up(client: Client) -> None:
+    async def silent(peer: Peer) -> None:
+        await peer.reader.read(-1)
+
+    async with Upstream(silent) as upstream:
+        first = asyncio.create_task(client.send(upstream.origin, GET, b"", SLOW))
+        await until(lambda: client.connections == 1)
+        await asyncio.sleep(0.01)
+        [connection] = client._sweeper.members
+        first.cancel()
+        connection.data_received(OK[:-1])
+        await asyncio.wait({first})
+        await until(lambda: client.connections == 0)

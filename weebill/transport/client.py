@@ -70,19 +70,21 @@ class Client:
             pool = self._open_pool(origin)
         if isinstance(body, bytes):
             connection = pool.take() or await pool.open(timeouts.connect, fresh=False)
+            waiter = connection.begin(head, body, timeouts)
             try:
-                return await connection.begin(head, body, timeouts)
+                return await waiter
             except asyncio.CancelledError:
-                connection.fail(UpstreamCut("the exchange was cancelled"))
+                connection.give_up(waiter)
                 raise
             except StaleConnectionError:
                 # If it was the last one, the pool is gone with it.
                 pool = self._pools.get(origin) or self._open_pool(origin)
         connection = await pool.open(timeouts.connect, fresh=True)
+        waiter = connection.begin(head, body, timeouts)
         try:
-            return await connection.begin(head, body, timeouts)
+            return await waiter
         except asyncio.CancelledError:
-            connection.fail(UpstreamCut("the exchange was cancelled"))
+            connection.give_up(waiter)
             raise
 
     def close(self) -> None:

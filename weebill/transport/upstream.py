@@ -86,7 +86,7 @@ class UpstreamConnection(FlowControl):
     # Sending
 
     def begin(self, head: bytes, body: bytes | AsyncIterator[bytes], timeouts: Timeouts) -> asyncio.Future[Response]:
-        """Send a request (see `Client.send`); the future is of the response's head. `fail` ends what is cancelled."""
+        """Send a request (see `Client.send`); the future is of the answer's head. `give_up` ends what is cancelled."""
         self._timeouts = timeouts
         self._began = now = self._loop.time()
         self._deadline = now + timeouts.first_byte
@@ -180,8 +180,10 @@ class UpstreamConnection(FlowControl):
         self._settle(answer)
 
     def _settle(self, answer: Response) -> None:
-        waiter, self._waiter = self._waiter, None
+        waiter = self._waiter
+        # One that was cancelled stays until `give_up` comes, or the next exchange.
         if waiter is not None and not waiter.done():
+            self._waiter = None
             waiter.set_result(answer)
 
     def eof_received(self) -> None:
@@ -271,6 +273,13 @@ class UpstreamConnection(FlowControl):
         return None
 
     # Endings
+
+    def give_up(self, waiter: asyncio.Future[Response]) -> None:
+        """Who waits for that answer was cancelled; by now the exchange may be over, and the next another's."""
+        if self._waiter is waiter:
+            self.fail(UpstreamCut("the exchange was cancelled"))
+        elif not waiter.cancelled() and waiter.exception() is None:
+            waiter.result().close()
 
     def abandon(self, inbox: Inbox) -> None:
         """The reader of that answer has gone; nothing if the answer is complete."""
