@@ -100,6 +100,14 @@ def test_preferences_come_from_the_environment_too(tmp_path: Path) -> None:
         ("[routing]\npolice = 'price'", "unknown key `routing.police`; did you mean `policy`?"),
         ("[routing]\npolicy = 'cheap'", "`routing.policy` must be one of"),
         ("[routing]\nexplore = 2", "`routing.explore` must be"),
+        (
+            "[routing.preferences]\npreferred_max_latency = {p90 = 0}",
+            "`routing.preferences.preferred_max_latency` must be a number > 0.0",
+        ),
+        (
+            "[routing.preferences]\npreferred_max_latency = {p95 = 2}",
+            "`routing.preferences.preferred_max_latency` must be one of its choices, not 'p95'",
+        ),
         ("[routing.preferences]\nonly = ['opnai']", "names unknown provider `opnai`; did you mean `openai`?"),
         ("[routing.keys.k]\norder = ['opnai']", "`routing.keys.k.order` names unknown provider `opnai`"),
         ("[routing.keys.k]\nzdr = 1", "`routing.keys.k.zdr` must be"),

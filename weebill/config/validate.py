@@ -23,6 +23,7 @@ _TYPE_NAMES = {
     "null": "nothing",
 }
 _QUOTED_TYPES = re.compile(r"`([^`]*)`")
+_CHOICE = re.compile(r"Invalid enum value (.+)", re.DOTALL)
 
 
 def validate(
@@ -89,12 +90,14 @@ def _readable(message: str, kind: object) -> str:
         if get_origin(literal) is Literal:
             choices = ", ".join(f'"{choice}"' for choice in get_args(literal))
             return f"one of {choices}"
-    message, _, place = message.partition(" - at `$[")
+    message, _, place = message.partition(" - at ")
+    item = re.fullmatch(r"`\$\[(\d+)\]`", place)
+    message = _CHOICE.sub(r"one of its choices, not \1", message)
     expected = message.removeprefix("Expected ").replace(", got ", ", not ")
     expected = _QUOTED_TYPES.sub(
         lambda match: " or ".join(_TYPE_NAMES.get(name, name) for name in match[1].split(" | ")), expected
     )
-    return f"{expected} (item {int(place.rstrip(']`')) + 1})" if place else expected
+    return f"{expected} (item {int(item[1]) + 1})" if item else expected
 
 
 def _unknown(path: KeyPath, value: object, fields: Mapping[str, object]) -> str:
