@@ -75,6 +75,12 @@ async def test_an_answer_is_given_again() -> None:
     assert second.header == b"x-weebill-cache: hit\r\n"
 
 
+async def test_a_number_of_answers_that_is_left_open() -> None:
+    kept = cache()
+    answer(lookup(kept, n=None))
+    assert await found(lookup(kept, n=None)) == BODY
+
+
 async def test_a_stream_is_given_again_byte_for_byte_and_only_as_a_stream() -> None:
     kept = cache()
     answer(lookup(kept, stream=True), *STREAM)

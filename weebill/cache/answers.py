@@ -11,7 +11,7 @@ from msgspec import Raw
 from weebill.cache.control import Control, take_control
 from weebill.cache.ending import worth_keeping
 from weebill.cache.memory import Memory
-from weebill.cache.question import Endpoint, Question, limits_length, question
+from weebill.cache.question import Endpoint, Question, choices, limits_length, question
 from weebill.cache.recording import Recording
 from weebill.cache.remote import RemoteRecordings
 from weebill.cache.semantic import SemanticIndex
@@ -160,7 +160,7 @@ class Lookup:
             data,
             streamed=self._call.stream,
             limited=limits_length(fields),
-            choices=int(bytes(fields["n"])) if "n" in fields else 1,
+            choices=choices(fields),
         ):
             return
         ttl_s = min(cache.settings.ttl_s, self._control.ttl_s or cache.settings.ttl_s)

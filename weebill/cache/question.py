@@ -102,6 +102,12 @@ def limits_length(fields: Json) -> bool:
     return b'"maxOutputTokens"' in bytes(fields.get("generationConfig", b""))
 
 
+def choices(fields: Json) -> int:
+    """How many answers a request wants; its API has seen to it that `n` is a number, if anything."""
+    n = bytes(fields.get("n", b"null"))
+    return 1 if n == b"null" else int(n)
+
+
 def _number(text: str) -> int | float:
     value = float(text)
     if not math.isfinite(value):
