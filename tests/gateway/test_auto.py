@@ -322,6 +322,34 @@ async def test_high_stakes_go_to_the_large_model(tmp_path: Path) -> None:
         assert ";auto:small(" in (await pair.ask()).headers["x-weebill-route"]
 
 
+@pytest.mark.parametrize("suffix", ["floor", "nitro", "fast"])
+async def test_a_suffix_leaves_the_choice_of_the_tier_to_the_rules(tmp_path: Path, suffix: str) -> None:
+    rules = {"private": (Rule(regex="IBAN"),), "high_stakes": (Rule(regex="lawsuit"),)}
+    async with running_pair(tmp_path, auto("refusal", **rules)) as pair:
+        response = await pair.ask(model=f"auto:{suffix}", messages=[{"role": "user", "content": "The lawsuit"}])
+        assert response.headers["x-weebill-route"].endswith(";auto:large(high_stakes[1])")
+        assert pair.asked == (0, 1)
+        pair.small.script = send(answer(500, b"{}"))
+        await pair.ask(model=f"auto:{suffix}", messages=[{"role": "user", "content": "My IBAN"}])
+        assert pair.asked[0] > 0
+        assert pair.asked[1] == 1
+
+
+async def test_an_answer_to_a_suffixed_name_is_checked(tmp_path: Path) -> None:
+    async with running_pair(tmp_path, auto("refusal")) as pair:
+        pair.small.script = complete(completion("I can't help with that."))
+        assert said(await pair.ask(model="auto:floor")) == "From the large one."
+
+
+async def test_where_auto_does_not_choose_nothing_leaves_that_may_be_private(tmp_path: Path) -> None:
+    async with running_pair(tmp_path, auto(private=(Rule(regex="IBAN"),))) as pair:
+        pair.small.script = send(answer(500, b"{}"))
+        text = "My IBAN"
+        await pair.ask(model=SMALL, models=["auto"], messages=[{"role": "user", "content": text}])
+        await pair.worker.client.post("/v1/embeddings", json={"model": "auto", "input": text})
+        assert pair.asked[1] == 0
+
+
 async def test_what_is_private_stays_whatever_fails(tmp_path: Path) -> None:
     rules = {"private": (Rule(regex="IBAN"),), "high_stakes": (Rule(regex="lawsuit"),)}
     async with running_pair(tmp_path, auto("refusal", target=ALWAYS_LARGE, **rules)) as pair:

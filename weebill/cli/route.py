@@ -69,7 +69,7 @@ def _selected(sources: Sources, settings: Settings, router: Router, asked: Asked
     """What becomes of a name that is `auto` or in an experiment; None for all others. Raises ApiError."""
     with closing(Experiments(sources.home.database)) as experiments:
         selector = Selector(router, experiments)
-        if asked.call.model == AUTO:
+        if asked.call.model.partition(":")[0] == AUTO:
             selector.configure(settings.auto)
             selector.refresh()
         return selector.select(asked, api.name) if asked.call.model in selector.names else None

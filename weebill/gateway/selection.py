@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+import msgspec
+
 from weebill.config.auto import AUTO, AutoSettings, Tier
 from weebill.config.routing import Preferences
 from weebill.ledger.experiments import Experiment, Experiments
@@ -14,6 +16,7 @@ from weebill.routing.auto.decision import Decision
 from weebill.routing.auto.rules import Subject
 from weebill.routing.cascade.checks import Checks
 from weebill.routing.deployments import Deployment
+from weebill.routing.directory import SUFFIXES
 from weebill.routing.needs import Needs
 from weebill.routing.router import Asked, Router
 from weebill.routing.sticky import conversation_key
@@ -21,6 +24,7 @@ from weebill.wire.errors import ApiError
 from weebill.wire.reply import Usage
 
 _STAYS: Final = (Preferences(local_only=True),)
+_SUFFIXED: Final = frozenset(f"{AUTO}:{suffix}" for suffix in SUFFIXES)
 # As policies weigh prices: three tokens read for each that is said.
 _READ: Final = 3
 
@@ -80,7 +84,9 @@ class Selector:
     def refresh(self) -> None:
         """Follow settings and experiments; cheap enough to be called several times a second."""
         self._experiments.refresh()
-        names = {*self._experiments.running, *self._experiments.promoted, *([AUTO] if self._models else [])}
+        names = {*self._experiments.running, *self._experiments.promoted}
+        if self._models:
+            names |= {AUTO, *_SUFFIXED}
         if names != self.names:
             self.names = frozenset(names)
 
@@ -90,6 +96,12 @@ class Selector:
 
     def select(self, asked: Asked, endpoint: str) -> Selected:
         """Who answers. Raises ApiError: 400 as routing does, 503 where `auto` cannot be served."""
+        if asked.call.model in _SUFFIXED:
+            suffix = asked.call.model.removeprefix(AUTO)
+            bare = msgspec.structs.replace(asked, call=msgspec.structs.replace(asked.call, model=AUTO))
+            chosen = self.select(bare, endpoint)
+            # It says how to choose among those who serve a tier, not which tier.
+            return chosen._replace(model=chosen.model + suffix, larger=chosen.larger and chosen.larger + suffix)
         needs = Needs(asked.call, asked.conversation)
         name = asked.call.model
         decision = self._decide(asked, needs, endpoint) if name == AUTO and self._models else None

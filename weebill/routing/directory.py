@@ -193,9 +193,13 @@ class Directory:
 
 
 def _auto(settings: Settings) -> dict[str, AliasSettings]:
-    """`auto` for whoever does not choose among its tiers: the smallest, then the larger ones."""
+    """`auto` for whoever does not choose among its tiers: the smallest, then the larger ones.
+
+    Nobody has looked then whether such a request is private, so where any may be, all stay here.
+    """
     names = tuple(settings.auto.tiers.values())
-    return {AUTO: AliasSettings(models=names[:1], fallbacks=names[1:])} if names else {}
+    preferences = Preferences(local_only=True) if settings.auto.private else Preferences()
+    return {AUTO: AliasSettings(models=names[:1], fallbacks=names[1:], preferences=preferences)} if names else {}
 
 
 def _one_each(serving: Iterable[Deployment], first: Sequence[Deployment]) -> list[Sequence[Deployment]]:
