@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,8 @@ from tests.fixtures.upstream import DONE, USAGE_CHUNK, Upstream, answer, chunk, 
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.conftest import settings
 from weebill.config.schema import CacheSettings, RedisSettings
+from weebill.ledger.experiments import ExperimentStore
+from weebill.process.messages import Reload
 
 PATHS = {
     "chat": "/v1/chat/completions",
@@ -101,3 +103,32 @@ async def test_replicas_share_and_survive_the_loss_of_redis(
         assert (await one.client.post(PATHS["chat"], json=request)).headers["x-weebill-cache"] == "hit"
         other = await one.client.post(PATHS["chat"], json=body("chat", "Other", model="gpt-4o-mini"))
         assert (other.status_code, other.headers["x-weebill-cache"]) == (200, "miss")
+
+
+async def test_a_name_that_leads_elsewhere_is_another_question(tmp_path: Path, upstream: Upstream) -> None:
+    on = msgspec.structs.replace(settings(upstream), cache=ON)
+    request = body("chat", model="large")
+    async with running_worker(tmp_path / "home", on) as worker:
+
+        async def outcome() -> str:
+            found: str = (await worker.client.post(PATHS["chat"], json=request)).headers["x-weebill-cache"]
+            return found
+
+        assert [await outcome(), await outcome()] == ["miss", "hit"]
+        worker.link.send(Reload(settings=msgspec.structs.replace(on, aliases={**on.aliases, "large": "other"})))
+        await _until_asked(upstream, 2, outcome)
+        assert await outcome() == "hit"
+        with ExperimentStore.open(worker.home.database) as experiments:
+            experiments.create("try", "large", "gpt-4o-mini", 0.5, False)
+            experiments.promote("try")
+        await _until_asked(upstream, 3, outcome)
+        assert await outcome() == "hit"
+        models = [each.json["model"] for each in upstream.requests]
+        assert models == ["gpt-4o-mini", "other", "gpt-4o-mini"]
+
+
+async def _until_asked(upstream: Upstream, count: int, ask: Callable[[], Awaitable[str]]) -> None:
+    async with asyncio.timeout(10):
+        while len(upstream.requests) < count:
+            await ask()
+            await asyncio.sleep(0.02)

@@ -15,6 +15,7 @@ from weebill.gateway.shadows import Shadows
 from weebill.gateway.virtual import VirtualInference
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
+from weebill.wire.errors import ApiError
 
 
 class CachedInference(VirtualInference):
@@ -37,12 +38,22 @@ class CachedInference(VirtualInference):
         if not self._cache.settings.enabled and "cache" not in call.fields:
             return super()._serve(exchange, api, call, meter)
         lookup = self._cache.lookup(
-            call, api, call.model, meter.key_id, exchange.header(b"cache-control"), call.own.provider
+            call, api, self._stands_for(call), meter.key_id, exchange.header(b"cache-control"), call.own.provider
         )
         # What is compared has to be made anew each time.
         if not lookup.header or self._selector.compares(call.model):
             return super()._serve(exchange, api, call, meter)
         return self._serve_looked_up(exchange, api, call, meter, lookup)
+
+    def _stands_for(self, call: Call) -> str:
+        """What the request's names lead to now: when that changes, by a reload or a promotion, so does the question."""
+        names = (call.model, *call.own.models)
+        try:
+            route = self._upstreams.router.directory.route(call.model, call.own.models)
+        except ApiError:  # routing says so, too
+            return "\n".join(names)
+        deployments = (each.deployment.key for each in route.candidates)
+        return "\n".join((*names, *deployments, *self._selector.promotions))
 
     async def _serve_looked_up(self, exchange: Exchange, api: Api, call: Call, meter: Meter, lookup: Lookup) -> None:
         known = await lookup.find()

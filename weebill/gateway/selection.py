@@ -94,6 +94,11 @@ class Selector:
         """Whether an experiment is about that name."""
         return name in self._experiments.running
 
+    @property
+    def promotions(self) -> tuple[str, ...]:
+        """What stands in for what."""
+        return tuple(f"{model}={candidate}" for model, candidate in sorted(self._experiments.promoted.items()))
+
     def select(self, asked: Asked, endpoint: str) -> Selected:
         """Who answers. Raises ApiError: 400 as routing does, 503 where `auto` cannot be served."""
         if asked.call.model in _SUFFIXED:
