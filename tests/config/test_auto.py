@@ -77,6 +77,7 @@ endpoint = "messages"
         (BOTH + "target = { quality = 0.9, share = 0.2 }\n", "FILE:8: `auto.target` can be held to one thing"),
         (BOTH + "target = { share = 1.5 }\n", "`auto.target.share`"),
         (BOTH + "target = { spend = 0 }\n", "`auto.target.spend`"),
+        ('[auto]\nlarge = "acme/larg"\n', "`auto.large` names unknown model `acme/larg`"),
         ('[auto]\nsmall = "smal"\nlarge = "acme/large"\n', "`auto.small` names unknown model `smal`"),
         (BOTH + '[aliases]\nauto = "mini"\n', "`auto` is the name of what `[auto]` sets up; choose another"),
         (BOTH + "[[auto.private]]\n", "`auto.private` (item 1) says nothing"),

@@ -113,6 +113,7 @@ def test_preferences_come_from_the_environment_too(tmp_path: Path) -> None:
         ("[routing.keys.k]\nzdr = 1", "`routing.keys.k.zdr` must be"),
         ("[routing.preferences.max_price]\nimage = 1", "unknown key `routing.preferences.max_price.image`"),
         ("[aliases.a]\nmodels = []", "`aliases.a.models` must be"),
+        ("[aliases]\na = 'groq/x'", "names unknown model `groq/x`; Groq serves models once GROQ_API_KEY is set"),
         ("[aliases.a]\nmodels = ['bg']", "alias `a` names unknown model `bg`; did you mean `big`?"),
         ("[aliases.a]\nmodels = ['big']\nfallbacks = ['a']", "alias `a` leads back to itself: a -> a"),
         ("[aliases]\nb = 'a'\n[aliases.a]\nmodels = ['b']", "alias `a` leads back to itself: a -> b -> a"),

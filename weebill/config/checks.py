@@ -123,7 +123,7 @@ def _check_aliases(settings: Settings, locate: Locate) -> Iterator[Problem]:
         for name in targets(target):
             if name not in models and name not in settings.aliases:
                 known = sorted(models | set(settings.aliases) - {alias})
-                yield Problem(where, f"alias `{alias}` names unknown model `{name}`{did_you_mean(name, known)}")
+                yield Problem(where, f"alias `{alias}` names unknown model `{name}`{_instead(name, known, settings)}")
         if isinstance(target, AliasSettings):
             for name in target.weights:
                 if name not in target.models:
@@ -134,14 +134,22 @@ def _check_aliases(settings: Settings, locate: Locate) -> Iterator[Problem]:
 
 def _check_auto(settings: Settings, locate: Locate) -> Iterator[Problem]:
     yield from check_auto(settings.auto, locate)
-    tiers = settings.auto.tiers
+    auto = settings.auto
     known = model_names(settings) | set(settings.aliases)
-    for tier, name in tiers.items():
-        if name not in known:
-            nearest = did_you_mean(name, sorted(known))
-            yield Problem(locate((AUTO, tier)), f"`auto.{tier}` names unknown model `{name}`{nearest}")
-    if tiers and AUTO in known:
+    for tier, name in {"small": auto.small, "mid": auto.mid, "large": auto.large}.items():
+        if name and name not in known:
+            instead = _instead(name, sorted(known), settings)
+            yield Problem(locate((AUTO, tier)), f"`auto.{tier}` names unknown model `{name}`{instead}")
+    if auto.tiers and AUTO in known:
         yield Problem(locate(("aliases", AUTO)), f"`{AUTO}` is the name of what `[auto]` sets up; choose another")
+
+
+def _instead(name: str, known: list[str], settings: Settings) -> str:
+    """What to do about a name that nothing has: give its provider a key, or spell it right."""
+    provider = load().providers.get(name.partition("/")[0])
+    if provider is not None and provider.id not in settings.providers and provider.credentials:
+        return f"; {provider.name} serves models once {' and '.join(provider.credentials[0])} is set"
+    return did_you_mean(name, known)
 
 
 def _check_preferences(settings: Settings, locate: Locate) -> Iterator[Problem]:
