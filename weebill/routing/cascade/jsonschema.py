@@ -16,6 +16,9 @@ from urllib.parse import unquote
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 _MAX_STEPS: Final = 20_000
 _MAX_DEPTH: Final = 100
+# A step is worth so many looks at a name or a value.
+_LOOKS: Final = 20
+_COMPARING: Final = frozenset({"enum", "const"})
 # What is in no place of its own, and decides: a schema that uses it cannot be judged here.
 _BEYOND: Final = frozenset({"$dynamicRef", "$recursiveRef", "unevaluatedItems", "unevaluatedProperties"})
 
@@ -38,6 +41,7 @@ class _Validation:
     def __init__(self, root: Json) -> None:
         self._root = root
         self._steps = _MAX_STEPS
+        self._looks: dict[int, int] = {}  # by the schema's identity, which lives as long as its root
 
     def misfits(self, value: Json, schema: Json, at: str, depth: int) -> Iterator[str]:
         self._steps -= 1
@@ -49,6 +53,7 @@ class _Validation:
             return
         if not isinstance(schema, Mapping):
             raise CannotTell("the schema is neither an object nor true or false")
+        self._charge(value, schema)
         if beyond := _BEYOND & schema.keys():
             raise CannotTell(f"the schema uses {min(beyond)}")
         if "$ref" in schema:
@@ -61,6 +66,20 @@ class _Validation:
             yield from self._object(value, schema, at, depth + 1)
         elif _is_array(value):
             yield from self._array(value, schema, at, depth + 1)
+
+    def _charge(self, value: Json, schema: Mapping[str, Json]) -> None:
+        """Take off what looking through a schema's own lists takes, and comparing with its values."""
+        looks = self._looks.get(id(schema))
+        if looks is None:
+            looks = sum(len(each) for each in schema.values() if isinstance(each, list | tuple | Mapping))
+            looks += len(reference) if isinstance(reference := schema.get("$ref"), str) else 0
+            looks += sum(_size(schema[keyword]) for keyword in _COMPARING & schema.keys())
+            self._looks[id(schema)] = looks
+        if _COMPARING & schema.keys() or schema.get("uniqueItems") is True:
+            looks += _size(value)
+        self._steps -= looks // _LOOKS
+        if self._steps < 0:
+            raise CannotTell("the schema is too much work")
 
     def _fits(self, value: Json, schema: Json, depth: int) -> bool:
         return next(self.misfits(value, schema, "$", depth), None) is None
@@ -224,6 +243,13 @@ def _canonical(value: Json) -> object:
     if isinstance(value, int | float):
         return ("number", value)
     return ("array", tuple(map(_canonical, value)))
+
+
+def _size(value: Json) -> int:
+    """How many values it is made of."""
+    if isinstance(value, Mapping):
+        return 1 + sum(map(_size, value.values()))
+    return 1 + sum(map(_size, value)) if _is_array(value) else 1
 
 
 def _list(value: Json) -> Sequence[Json]:
