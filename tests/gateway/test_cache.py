@@ -127,6 +127,20 @@ async def test_a_name_that_leads_elsewhere_is_another_question(tmp_path: Path, u
         assert models == ["gpt-4o-mini", "other", "gpt-4o-mini"]
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_no_upstream_is_shown_the_wish_whatever_the_endpoint(
+    tmp_path: Path, upstream: Upstream, enabled: bool
+) -> None:
+    given = msgspec.structs.replace(settings(upstream), cache=CacheSettings(enabled=enabled))
+    async with running_worker(tmp_path / "home", given) as worker:
+        for path, said in (("/v1/embeddings", {"input": "Hi"}), (PATHS["chat"], body("chat"))):
+            await worker.client.post(path, json={**said, "model": "gpt-4o-mini", "cache": False})
+            assert "cache" not in upstream.requests[-1].json
+        refused = await worker.client.post("/v1/embeddings", json={"model": "gpt-4o-mini", "input": "Hi", "cache": 1})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "cache")
+        assert [request.path for request in upstream.requests] == ["/v1/embeddings", "/v1/chat/completions"]
+
+
 async def _until_asked(upstream: Upstream, count: int, ask: Callable[[], Awaitable[str]]) -> None:
     async with asyncio.timeout(10):
         while len(upstream.requests) < count:

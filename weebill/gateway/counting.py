@@ -15,6 +15,7 @@ from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.base import Api
 from weebill.apis.gemini import count as gemini_count
 from weebill.apis.gemini.api import GEMINI
+from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered
 from weebill.gateway.failures import retry_after_seconds
 from weebill.gateway.meter import Meter, Spending
@@ -74,6 +75,7 @@ class Counting(Metered[CountEndpoint]):
         headers = {name: value for name, value in exchange.headers if name in own}
         call = endpoint.decode(await exchange.body(), headers, tail)
         meter.model_asked = call.model
+        take_control(call.fields, None)  # nothing is cached here, and no provider is shown the wish
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name)
         attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))

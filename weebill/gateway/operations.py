@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered, tell
 from weebill.gateway.failures import retry_after_seconds, upstream_failure
 from weebill.gateway.meter import Meter, Spending, nothing_used
@@ -60,6 +61,7 @@ class Operations(Metered[Operation]):
         call = endpoint.decode_request(await exchange.body(), exchange.header(b"content-type") or b"")
         meter.model_asked = call.model
         meter.stream = call.stream
+        take_control(call.fields, None)  # nothing is cached here, and no provider is shown the wish
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name)
         attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
