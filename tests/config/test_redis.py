@@ -46,6 +46,13 @@ def test_what_is_none_is_refused_without_being_shown(home, url):
     assert problems(home, f'[redis]\nurl = "{url}"\n') == [f"FILE:2: {NOT_ONE}"]
 
 
+@pytest.mark.parametrize("option", ["foo=hunter2", "socket_timeout=soon", "protocol=9"])
+def test_options_that_a_worker_would_fail_over(home, option):
+    assert problems(home, f'[redis]\nurl = "redis://h/0?{option}"\n') == [
+        "FILE:2: `redis.url` has options behind its `?` that redis-py does not take"
+    ]
+
+
 def test_what_is_not_there_is_named(home):
     assert problems(home, '[redis]\nurl = "env:NOWHERE"\n[cache]\nshared = true\n') == [
         "FILE:2: `redis.url` refers to the environment variable NOWHERE, which is not set"

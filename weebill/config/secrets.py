@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -86,7 +87,21 @@ def _redis_url(url: str) -> str:
         where = ""
     if not where or parts.scheme not in _REDIS_SCHEMES:
         raise SecretError('must be like "redis://host:6379/0", "rediss://..." for TLS, or "unix:///path/redis.sock"')
+    if parts.query and not _options_fit(url):
+        raise SecretError("has options behind its `?` that redis-py does not take")
     return url
+
+
+def _options_fit(url: str) -> bool:
+    """Whether a connection can be made of an address with options, by the client's own word; nothing is connected."""
+    try:
+        pool = import_module("redis").ConnectionPool.from_url(url)
+        pool.connection_class(**pool.connection_kwargs)
+    except ImportError:  # which is a problem of its own
+        return True
+    except Exception:  # of many kinds, some of which quote the address
+        return False
+    return True
 
 
 def _read(path: Path) -> str:
