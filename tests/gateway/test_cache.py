@@ -146,3 +146,20 @@ async def _until_asked(upstream: Upstream, count: int, ask: Callable[[], Awaitab
         while len(upstream.requests) < count:
             await ask()
             await asyncio.sleep(0.02)
+
+
+async def test_what_is_compared_is_made_anew(tmp_path: Path, upstream: Upstream) -> None:
+    on = msgspec.structs.replace(settings(upstream), cache=ON)
+    async with running_worker(tmp_path / "home", on) as worker:
+        request = body("chat", model="large")
+        for _ in range(2):
+            await worker.client.post(PATHS["chat"], json=request)
+        assert len(upstream.requests) == 1
+        with ExperimentStore.open(worker.home.database) as experiments:
+            experiments.create("try", "large", "other", 0.5, False)
+        async with asyncio.timeout(10):
+            while (await worker.client.post(PATHS["chat"], json=request)).headers["x-weebill-cache"] == "hit":
+                await asyncio.sleep(0.02)
+        again = await worker.client.post(PATHS["chat"], json=request)
+        assert again.headers["x-weebill-cache"] == "bypass"
+        assert len(upstream.requests) == 3

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 UPSTREAM: Final = "cache"
 """What the usage record of a hit has as its upstream; no provider may be called so."""
-_HIT, _MISS, _SEMANTIC, _BYPASS = (
+_HIT, _MISS, _SEMANTIC, BYPASS = (
     b"x-weebill-cache: %b\r\n" % outcome for outcome in (b"hit", b"miss", b"semantic", b"bypass")
 )
 
@@ -110,7 +110,7 @@ class Lookup:
         self.header = b""
         """The line for the answer's head, ended by CRLF; b"" where there is no cache."""
         if cache.settings.enabled:
-            self.header = _MISS if asked is not None and control.find else _BYPASS
+            self.header = _MISS if asked is not None and control.find else BYPASS
 
     async def find(self) -> Recording | None:
         """An answer that was given before; None if there is none, or the request wants a new one."""

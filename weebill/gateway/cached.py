@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 
 from weebill.apis.base import Api
-from weebill.cache.answers import UPSTREAM, AnswerCache, Lookup
+from weebill.cache.answers import BYPASS, UPSTREAM, AnswerCache, Lookup
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.meter import Meter
 from weebill.gateway.metered import JSON, Recorder, Upstreams
@@ -40,8 +40,11 @@ class CachedInference(VirtualInference):
         lookup = self._cache.lookup(
             call, api, self._stands_for(call), meter.key_id, exchange.header(b"cache-control"), call.own.provider
         )
-        # What is compared has to be made anew each time.
-        if not lookup.header or self._selector.compares(call.model):
+        if not lookup.header:
+            return super()._serve(exchange, api, call, meter)
+        if self._selector.compares(call.model):
+            # What is compared has to be made anew each time.
+            exchange.add_headers(BYPASS)
             return super()._serve(exchange, api, call, meter)
         return self._serve_looked_up(exchange, api, call, meter, lookup)
 
