@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from tests.fixtures.upstream import Upstream, answer, complete, completion, hang, running_upstream, send
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.test_auto import CHAT, LARGE, SMALL, auto, said, settings
 from weebill.config.auto import AutoSettings, Rule, TargetSettings
+from weebill.config.schema import CacheSettings
 from weebill.ledger.experiments import ExperimentStore
 from weebill.ledger.records import UsageRecord
 
@@ -194,3 +197,25 @@ async def _both(worker: RunningWorker) -> bool:
     for number in range(4):
         await ask(worker, f"Question {len(worker.records())} {number}", "auto")
     return {"worth-it/control", "worth-it/candidate"} <= {record.arm for record in worker.records()}
+
+
+async def test_the_cache_leaves_the_tiers_of_auto_to_their_experiment(tmp_path: Path) -> None:
+    async with running_upstream() as small, running_upstream() as large:
+        small.script = large.script = complete(completion("Yes."))
+        cached = msgspec.structs.replace(settings(small, large, auto()), cache=CacheSettings(enabled=True))
+        async with running_worker(tmp_path / "home", cached) as worker:
+
+            async def outcome(model: str) -> str:
+                request = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
+                found: str = (await worker.client.post(CHAT, json=request)).headers["x-weebill-cache"]
+                return found
+
+            assert [await outcome("auto") for _ in range(2)] == ["miss", "hit"]
+            with ExperimentStore.open(worker.home.database) as experiments:
+                experiments.create("tier", SMALL, LARGE, 0.5, False)
+
+            async def bypassed() -> bool:
+                return await outcome("auto") == "bypass"
+
+            await follows(bypassed)
+            assert await outcome("auto:floor") == "bypass"

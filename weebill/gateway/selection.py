@@ -91,8 +91,12 @@ class Selector:
             self.names = frozenset(names)
 
     def compares(self, name: str) -> bool:
-        """Whether an experiment is about that name."""
-        return name in self._experiments.running
+        """Whether an experiment is about that name, or one of the tiers that it may lead to."""
+        running = self._experiments.running
+        if not running:
+            return False
+        of_auto = (AUTO, *self._models.values()) if name == AUTO or name in _SUFFIXED else ()
+        return name in running or any(each in running for each in of_auto)
 
     @property
     def promotions(self) -> tuple[str, ...]:
