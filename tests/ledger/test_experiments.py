@@ -51,6 +51,20 @@ def test_a_worker_follows(store: ExperimentStore, seen: Experiments) -> None:
     assert [each.state for each in store.all()] == ["rolled_back"]
 
 
+def test_promoted_again_it_is_the_last(store: ExperimentStore, seen: Experiments) -> None:
+    for name in ("old", "new"):
+        store.create(name, "m", name, 0.5, False)
+        store.promote(name)
+    store.promote("old")
+    seen.refresh()
+    assert seen.promoted == {"m": "old"}
+    again = store.promote("old")
+    assert again == store.get("old")
+    store.roll_back("old")
+    seen.refresh()
+    assert seen.promoted == {"m": "new"}
+
+
 def test_the_last_that_was_promoted_answers(
     store: ExperimentStore, seen: Experiments, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,8 +120,8 @@ class ExperimentStore:
         return found
 
     def promote(self, name: str) -> Experiment:
-        """Send all requests for the model to the candidate. Raises LedgerError."""
-        return self._change(name, "promoted", ("running",))
+        """Send all requests for the model to the candidate, whatever was promoted before. Raises LedgerError."""
+        return self._change(name, "promoted", ("running", "promoted"))
 
     def roll_back(self, name: str) -> Experiment:
         """Send no request to the candidate any more. Raises LedgerError."""
@@ -130,12 +130,16 @@ class ExperimentStore:
     def _change(self, name: str, state: State, before: Sequence[State]) -> Experiment:
         with transaction(self._connection):
             found = self.get(name)
-            if found.state == state:
+            promoted = self._select("model = ? AND state = 'promoted'", found.model)
+            last = max((each.changed_at for each in promoted if each.name != name), default=0)
+            if found.state == state and (state == "rolled_back" or found.changed_at > last):
                 return found
             if found.state not in before:
                 raise LedgerError(f"The experiment {name!r} has been rolled back; create another one.")
+            # Of several that are promoted the last one counts, even within a second.
+            changed_at = max(int(time.time()), last + 1)
             self._connection.execute(
-                "UPDATE experiments SET state = ?, changed_at = ? WHERE name = ?", (state, int(time.time()), name)
+                "UPDATE experiments SET state = ?, changed_at = ? WHERE name = ?", (state, changed_at, name)
             )
             self._bump()
             return self.get(name)
