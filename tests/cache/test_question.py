@@ -233,3 +233,9 @@ def test_what_was_said_before_is_part_of_the_rest() -> None:
 )
 def test_who_limits_the_length(api: str, fields: dict[str, Any], limited: bool) -> None:
     assert limits_length(call(api, body(api, **fields)).fields) is limited
+
+
+def test_who_else_may_answer_makes_a_difference() -> None:
+    """With `sort` across models, say, it may be another model that answers in the first place."""
+    keys = {key(call("chat", body("chat", models=others))) for others in ([], ["other"], ["third"], ["other", "third"])}
+    assert len(keys) == 4

@@ -82,7 +82,8 @@ def question(
             return None
         form = endpoint.stream_headers(call) + (b"usage" if call.wants_usage else b"") if call.stream else b""
         where = None if preferences is None else _decode(preferences)
-        place = [tenant, endpoint.name, model, form, call.drop_params, sorted(call.headers.items()), where]
+        models = [model, *call.own.models]
+        place = [tenant, endpoint.name, models, form, call.drop_params, sorted(call.headers.items()), where]
         key = _digest([*place, fields], secret, _PERSON_EXACT)
         said = _said(endpoint.name, fields)
         if said is None:
