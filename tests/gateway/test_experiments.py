@@ -14,6 +14,7 @@ from tests.fixtures.upstream import Upstream, answer, complete, completion, hang
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.test_auto import CHAT, LARGE, SMALL, auto, said, settings
 from weebill.config.auto import AutoSettings, Rule, TargetSettings
+from weebill.config.routing import AliasSettings, Preferences
 from weebill.config.schema import CacheSettings
 from weebill.ledger.experiments import ExperimentStore
 from weebill.ledger.records import UsageRecord
@@ -186,6 +187,50 @@ async def test_what_is_private_is_in_no_experiment(tmp_path: Path) -> None:
             assert await ask(worker, "My IBAN", "auto") == "From the small one."
             await asyncio.sleep(0.3)
             assert len(large.requests) == shadows > asked
+
+
+async def test_what_an_alias_keeps_here_is_taken_nowhere_by_an_experiment(tmp_path: Path) -> None:
+    kept = AliasSettings(models=(SMALL,), preferences=Preferences(local_only=True))
+    async with running_upstream() as small, running_upstream() as large:
+        small.script = complete(completion("From the small one."))
+        found = msgspec.structs.replace(settings(small, large, AutoSettings()), aliases={"kept": kept})
+        async with running_worker(tmp_path / "home", found) as worker:
+            with ExperimentStore.open(worker.home.database) as experiments:
+                experiments.create("watch", "kept", LARGE, 1.0, True)
+                await follows(lambda: _shadowed_by(worker, "kept"))
+                experiments.roll_back("watch")
+                experiments.create("leak", "kept", LARGE, 1.0, False)
+
+                async def begun() -> bool:
+                    await worker.client.post(
+                        CHAT, json={"model": "kept", "messages": [{"role": "user", "content": "Hi"}]}
+                    )
+                    return worker.records()[-1].arm == "leak/candidate"
+
+                await follows(begun)
+                assert worker.records()[-1].status == 404
+                assert not large.requests
+
+
+async def test_a_shadow_of_auto_keeps_what_is_private_here(tmp_path: Path) -> None:
+    """Though the smaller tier may be asked elsewhere for all others."""
+    rules = auto(target=TargetSettings(share=0), private=(Rule(regex="IBAN"),))
+    both = AliasSettings(models=(LARGE,), fallbacks=(SMALL,))
+    async with running_upstream() as small, running_upstream() as large:
+        for each in (small, large):
+            each.script = complete()
+        found = msgspec.structs.replace(
+            settings(small, large, msgspec.structs.replace(rules, small="both")), aliases={"both": both}
+        )
+        async with running_worker(tmp_path / "home", found) as worker:
+            with ExperimentStore.open(worker.home.database) as experiments:
+                experiments.create("watch", SMALL, "auto", 1.0, True)
+                await follows(lambda: _shadowed_by(worker, SMALL))
+                await asyncio.sleep(0.3)
+                asked = len(large.requests)
+                await ask(worker, "My IBAN", SMALL)
+                await asyncio.sleep(0.3)
+                assert len(large.requests) == asked > 0
 
 
 async def _shadowed_by(worker: RunningWorker, model: str) -> bool:

@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 class Selected(NamedTuple):
     """Who answers a request.
 
-    `model` is the name to route by. With a `decision`, it is that of the decision's tier; an answer that fails one of
-    `checks` is made anew by `larger`. `arm` is the experiment's, and `shadow` the one that a copy is for.
+    `model` is the name to route by, and `demands` is what the name that it stands in for asks of whoever serves it.
+    With a `decision`, it is that of the decision's tier; an answer that fails one of `checks` is made anew by `larger`.
+    `arm` is the experiment's, and `shadow` the one that a copy is for.
     """
 
     model: str
@@ -45,6 +46,7 @@ class Selected(NamedTuple):
     checks: Checks | None = None
     arm: str = ""
     shadow: Experiment | None = None
+    demands: tuple[Preferences, ...] = ()
 
     def note(self, failed: str = "") -> str:
         """What is said of it in the header; `failed` is what the smaller tier's answer did not pass."""
@@ -121,11 +123,14 @@ class Selector:
         if selected.model != AUTO or not self._models:
             return selected
         decision = decision or self._decide(asked, needs, endpoint)
+        # What leads to `auto` holds for all of its tiers.
+        selected = selected._replace(preferences=selected.demands, demands=())
         if selected.arm or decision.stays:
             return self._decided(selected, decision)
         model = self._models[decision.tier]
         placed = self._placed(model, conversation)
         # A tier that `auto` itself was promoted to stand in for is meant as it was.
+        placed = placed._replace(preferences=selected.preferences)
         return self._decided(placed, decision, model if placed.model == AUTO else placed.model)
 
     def _decide(self, asked: Asked, needs: Needs, endpoint: str) -> Decision:
@@ -140,7 +145,7 @@ class Selector:
         return selected._replace(
             model=model or self._models[decision.tier],
             decision=decision,
-            preferences=_STAYS if decision.stays else (),
+            preferences=(*selected.preferences, *(_STAYS if decision.stays else ())),
             larger="" if decision.larger is None else self._models[decision.larger],
             checks=checks or None,
             shadow=None if decision.stays else selected.shadow,
@@ -157,13 +162,30 @@ class Selector:
         """What experiments make of a name."""
         model = self._experiments.promoted.get(name, name)
         experiment = self._experiments.running.get(name)
+        demands = () if experiment is None and model == name else self._demands(name)
         if experiment is None:
-            return Selected(model)
+            return Selected(model, demands=demands)
         drawn = experiment.draws(conversation)
         if experiment.shadow:
-            return Selected(model, arm=experiment.arm("control"), shadow=experiment) if drawn else Selected(model)
+            if not drawn:
+                return Selected(model, demands=demands)
+            return Selected(model, arm=experiment.arm("control"), shadow=experiment, demands=demands)
         return Selected(
-            experiment.candidate if drawn else model, arm=experiment.arm("candidate" if drawn else "control")
+            experiment.candidate if drawn else model,
+            arm=experiment.arm("candidate" if drawn else "control"),
+            demands=demands,
+        )
+
+    def _demands(self, name: str) -> tuple[Preferences, ...]:
+        """Where an alias lets its requests go: no experiment takes them elsewhere."""
+        directory = self._router.directory
+        if name not in directory:
+            return ()
+        return tuple(
+            Preferences(
+                data_collection=each.data_collection, zdr=each.zdr, local_only=each.local_only, regions=each.regions
+            )
+            for each in directory.route(name).preferences
         )
 
     def _local(self) -> frozenset[Tier]:

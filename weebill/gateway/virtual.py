@@ -87,13 +87,15 @@ class VirtualInference(Inference):
         meter.arm = selected.arm
         deadline = deadline_of(exchange, meter, self._upstreams.router.deadline_s)
         asked = msgspec.structs.replace(asked, preferences=selected.preferences)
-        request = _Request(exchange, api, asked, selected, deadline)
+        demanding = msgspec.structs.replace(asked, preferences=(*selected.preferences, *selected.demands))
+        request = _Request(exchange, api, demanding, selected, deadline)
         answered: Tier | None = None if selected.decision is None else selected.decision.tier
         failed = await self._try_smaller(request, selected.checks, meter) if selected.checks else None
         if failed is not None and selected.decision is not None:
             answered = selected.decision.larger
             meter.checked = failed.why
-            attempts = self._route(request, selected.larger, selected.note(failed.why), deadline)
+            # It stands in for nothing but itself.
+            attempts = self._route(request._replace(asked=asked), selected.larger, selected.note(failed.why), deadline)
             # Who was asked before is part of the story.
             attempts.log = (*failed.log, *attempts.log)
             await self._serve_routed(exchange, api, call, attempts, meter)
@@ -187,7 +189,9 @@ class VirtualInference(Inference):
         try:
             model = experiment.candidate
             if model == AUTO:
-                model = self._selector.select(_naming(asked, AUTO), api.name).model
+                selected = self._selector.select(_naming(asked, AUTO), api.name)
+                model, preferences = selected.model, (*asked.preferences, *selected.preferences, *selected.demands)
+                request = request._replace(asked=msgspec.structs.replace(asked, preferences=preferences))
             reply = await self._ask(request, model, meter, began + self._upstreams.router.deadline_s)
             judgement = _SHADOW_CHECKS.judge_alone(api.conversation(asked.call), reply)
             meter.checked = judgement.failed.check if judgement.failed else "passed"
