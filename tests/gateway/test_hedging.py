@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from random import Random
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -26,7 +29,17 @@ from tests.fixtures.upstream import (
 )
 from tests.fixtures.worker import running_worker
 from tests.gateway.test_failover import CHAT, GARBAGE, HELLO, NAMES, ROLE, Three, failing, said, settings
+from tests.routing.deployments import deployment
+from weebill.config.routing import BreakerSettings, RoutingSettings
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
+from weebill.gateway.hedging import hedged
+from weebill.gateway.meter import Meter, Spending
+from weebill.routing.attempts import Attempts, Shared
+from weebill.routing.budget import RetryBudget
+from weebill.routing.candidates import Candidate
+from weebill.routing.health import Health
+from weebill.routing.plan import Choice
+from weebill.routing.steps import Try
 
 HEDGE = {"provider": {"hedge": True}}
 SLOW_S = 3.0
@@ -180,3 +193,88 @@ async def test_a_stream_that_may_be_resumed_is_told_by_the_winner_alone(three: T
     numbers = [json.loads(line[6:])["sequence_number"] for line in told.text.splitlines() if line[:6] == "data: "]
     assert numbers == list(range(len(numbers)))
     assert '"text":"b"' in told.text
+
+
+class Legs:
+    """Two deployments, of which the first is known to be quick; a leg is the name of who answered."""
+
+    def __init__(self) -> None:
+        a, b = deployment("a"), deployment("b")
+        self.health = Health(BreakerSettings(), Random(1))
+        for _ in range(25):
+            self.health.of(a).whole_answer.add(0.01)
+        self.of = (self.health.of(a), self.health.of(b))
+        shared = Shared(RoutingSettings(), self.health, RetryBudget(0.0, 10.0), Random(1))
+        choices = [Choice(Candidate(each), 0.0) for each in (a, b)]
+        self.attempts = Attempts(shared, choices, time.monotonic() + 1000)
+        self.meter = Meter("r", "k", "e", time.monotonic())
+        self.given_up: list[Any] = []
+
+    async def hedged(self, **opening: Callable[[Spending], Awaitable[str]]) -> Any:
+        def open_leg(step: Try, spending: Spending) -> Awaitable[Any]:
+            spending.price = lambda usage: 7
+            spending.sent = True
+            return opening[step.deployment.provider](spending)
+
+        exchange: Any = SimpleNamespace(request_id="r")
+        leg, _ = await hedged(self.attempts, exchange, self.meter, open_leg, self.given_up.append, stream=False)
+        return leg
+
+
+async def test_one_that_fails_in_an_unforeseen_way_takes_nothing_with_it() -> None:
+    legs = Legs()
+
+    async def breaks(spending: Spending) -> str:
+        await asyncio.sleep(0.05)
+        raise RuntimeError("not foreseen")
+
+    async def answers(spending: Spending) -> str:
+        await asyncio.sleep(0.1)
+        return "b"
+
+    assert await legs.hedged(a=breaks, b=answers) == "b"
+    assert legs.given_up == []
+    assert [each.in_flight for each in legs.of] == [0, 1]
+
+
+async def test_a_client_that_leaves_both_pays_both() -> None:
+    legs = Legs()
+
+    async def hangs(spending: Spending) -> str:
+        await asyncio.sleep(60)
+        return ""
+
+    task = asyncio.create_task(legs.hedged(a=hangs, b=hangs))
+    async with asyncio.timeout(5):
+        while not legs.of[1].in_flight:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [each.in_flight for each in legs.of] == [0, 0]
+    assert (record := legs.meter.settle(499, "client_cancelled")) is not None
+    assert record.cost_nano == 14
+
+
+async def test_a_client_that_leaves_as_the_loser_is_let_go_of_is_gone() -> None:
+    legs = Legs()
+    leaving = asyncio.Event()
+
+    async def stubborn(spending: Spending) -> str:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            leaving.set()
+            await asyncio.sleep(0.05)
+        return ""
+
+    async def answers(spending: Spending) -> str:
+        return "b"
+
+    task = asyncio.create_task(legs.hedged(a=stubborn, b=answers))
+    await leaving.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert legs.given_up == ["b"]
+    assert [each.in_flight for each in legs.of] == [0, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ from weebill.gateway.meter import Meter
 from weebill.routing.attempts import Attempts
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
+
+log = logging.getLogger(__name__)
 
 
 async def hedged(
@@ -28,6 +31,7 @@ async def hedged(
     Raises ApiError: what the client is to be told when none was.
     """
     others: Attempts | None = None
+    besides = meter.besides()
     first = asyncio.create_task(first_answered(attempts, exchange, meter, open_leg))
     second: asyncio.Task[Leg] | None = None
     try:
@@ -35,14 +39,15 @@ async def hedged(
         others = None if first.done() else attempts.fork(time.monotonic())
         if others is None:
             return await first, attempts
-        besides = meter.besides()
+        begun = len(others.log)
         second = asyncio.create_task(first_answered(others, exchange, besides, open_leg))
         await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
         if not (_answered(first) or _answered(second)):
             await asyncio.wait({first, second})
         if not _answered(first) and not _answered(second):
-            meter.absorb(besides)
-            attempts.log = (*attempts.log, *others.log[1:])
+            attempts.log = (*attempts.log, *others.log[begun:])
+            if not isinstance(first.exception(), ApiError):
+                first.result()
             raise attempts.error()
         if _answered(first):
             await _drop(second, others, give_up)
@@ -55,6 +60,7 @@ async def hedged(
         await _drop(first, attempts, give_up)
         if second is not None and others is not None:
             await _drop(second, others, give_up)
+            meter.absorb(besides)
         raise
 
 
@@ -65,10 +71,14 @@ def _answered(leg: asyncio.Task[Leg]) -> bool:
 async def _drop(leg: asyncio.Task[Leg], attempts: Attempts, give_up: Callable[[Leg], None]) -> None:
     """End a leg that is not needed; nothing if it has failed by itself."""
     leg.cancel()
-    try:
-        unwanted = await leg
-    except (asyncio.CancelledError, ApiError):
+    # Not the leg itself: that this task is cancelled meanwhile must not be taken for the leg's end.
+    await asyncio.wait({leg})
+    if leg.cancelled():
         return
-    # It was answered in the very moment.
-    attempts.cancelled()
-    give_up(unwanted)
+    failure = leg.exception()
+    if failure is None:
+        # It was answered in the very moment.
+        attempts.cancelled()
+        give_up(leg.result())
+    elif not isinstance(failure, ApiError):
+        log.error("a leg that is not needed failed", exc_info=failure)
