@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from msgspec import Raw
 
-from weebill.wire.call import Call, InboundRequest, Own, take_own, top_level
+from weebill.wire.call import Call, InboundRequest, Json, take_own, top_level
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.operations_form import Form, is_form, parse_form
+from weebill.wire.operations_form import FORM_OWN, Form, is_form, parse_form
 from weebill.wire.requests import ModelName, invalid_body
 
 _PROMPT_FIELDS: Final = ("input", "query", "documents", "instructions")
@@ -100,9 +101,7 @@ class Endpoint:
 
     def _form(self, form: Form) -> OperationCall:
         texts = {name: text for name in self._form_fields if (text := form.text(name)) is not None}
-        drop = form.text("drop_params")
-        if drop not in (None, "true", "false"):
-            raise ApiError(400, "drop_params must be true or false.", code="invalid_value", param="drop_params")
+        fields = _own_of(form)
         try:
             request = msgspec.convert(texts, self._request, strict=False)
         except msgspec.ValidationError as error:
@@ -114,10 +113,20 @@ class Endpoint:
             raise ApiError(400, message, code="missing_required_parameter", param=param)
         return OperationCall(
             request,
-            {},
+            fields,
             request.model,
             request.wants_stream,
-            own=Own(drop_params=drop == "true"),
+            own=take_own(fields),
             endpoint=self.name,
             form=form,
         )
+
+
+def _own_of(form: Form) -> Json:
+    """Weebill's own fields of a form, whose values are JSON there. Raises ApiError 400."""
+    for part in form.parts:
+        name, bracket, _ = part.name.partition("[")
+        if bracket and name in FORM_OWN:
+            # A wish such as `provider[local_only]` must not be passed over.
+            raise ApiError(400, f"In a form, '{name}' must be one part with JSON.", code="invalid_value", param=name)
+    return {name: Raw(text.encode()) for name in FORM_OWN if (text := form.text(name)) is not None}

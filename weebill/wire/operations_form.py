@@ -21,6 +21,9 @@ MAX_PARTS: Final = 256
 MAX_HEADER_BYTES: Final = 8 * 1024
 MAX_TEXT_BYTES: Final = 256 * 1024
 
+# Weebill's own fields, which no upstream is shown.
+FORM_OWN: Final[Mapping[str, None]] = dict.fromkeys(("drop_params", "provider", "models", "cache"))
+
 _MEDIA_TYPE: Final = b"multipart/form-data"
 _PARAMETER: Final = re.compile(rb';[ \t]*([^\s=;"]+)=("(?:[^"\\\r\n]|\\[^\r\n])*"|[^\s;"]+)[ \t]*')
 _ESCAPED: Final = re.compile(rb"\\(.)")

@@ -79,9 +79,13 @@ def test_azure_has_the_deployment_in_the_path() -> None:
     assert request.path == b"/openai/deployments/whisper/audio/translations?api-version=2024-10-21"
 
 
-def test_our_own_field_does_not_go_on() -> None:
-    call = decode([("drop_params", None, b"true"), *TRANSCRIBE])
+def test_our_own_fields_do_not_go_on() -> None:
+    wish = b'{"local_only": true}'
+    own: Parts = [("drop_params", None, b"true"), ("provider", None, wish), ("models", None, b'["other"]')]
+    call = decode([*own, ("cache", None, b"false"), *TRANSCRIBE])
     assert call.drop_params
+    assert call.own.provider is not None
+    assert (bytes(call.own.provider), call.own.models) == (wish, ("other",))
     body = OPERATIONS["audio.transcriptions", "openai"].encode(call, Target(model="m")).body
     assert body == form(TRANSCRIBE, b"b0")
 
@@ -123,6 +127,8 @@ INVALID = [
     ("audio.transcriptions", [*TRANSCRIBE[:2], ("temperature", None, b"1.5")], "temperature"),
     ("audio.transcriptions", [*TRANSCRIBE[:2], ("stream", None, b"maybe")], "stream"),
     ("audio.transcriptions", [*TRANSCRIBE[:2], ("drop_params", None, b"1")], "drop_params"),
+    ("audio.transcriptions", [*TRANSCRIBE[:2], ("models", None, b"other")], "models"),
+    ("audio.transcriptions", [*TRANSCRIBE[:2], ("provider[local_only]", None, b"true")], "provider"),
     ("images.edits", [("model", None, b"m"), ("prompt", None, b"p")], "image"),
     ("images.edits", [("model", None, b"m"), ("image", "a.png", b"\0")], "prompt"),
     ("images.variations", [("model", None, b"m"), ("image", "a.png", b"\0"), ("n", None, b"11")], "n"),

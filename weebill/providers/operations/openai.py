@@ -21,6 +21,7 @@ from weebill.wire.audio import TEXT_FORMATS, TranscriptionRequest
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.operations import OperationCall
+from weebill.wire.operations_form import FORM_OWN
 
 _encode = msgspec.json.encode
 _decode_fields = msgspec.json.Decoder(Json).decode
@@ -56,7 +57,7 @@ class Relay:
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
         path = self._address(self._path, target)
         if call.form is not None:
-            body = call.form.rewritten({"model": target.model, "drop_params": None})
+            body = call.form.rewritten({"model": target.model, **FORM_OWN})
             return UpstreamRequest(path, body, call.form.headers)
         return UpstreamRequest(path, _encode(self.fields(call, target)))
 

@@ -17,6 +17,7 @@ from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.operations import OperationCall
+from weebill.wire.operations_form import FORM_OWN
 
 _TEXT_HEADERS: Final = b"content-type: text/plain; charset=utf-8\r\n"
 _FORMATS: Final = frozenset({"json", "verbose_json", "text"})
@@ -34,7 +35,7 @@ class MistralTranscripts(Relay):
         assert form is not None  # noqa: S101 - this endpoint takes nothing else
         if wanted_format(call) not in _FORMATS and not call.drop_params:
             raise refused("response_format", f"the format '{wanted_format(call)}'", target)
-        body = form.rewritten({"model": target.model, "drop_params": None, "response_format": None})
+        body = form.rewritten({"model": target.model, **FORM_OWN, "response_format": None})
         return UpstreamRequest(b"/audio/transcriptions", body, form.headers)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
