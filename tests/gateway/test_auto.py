@@ -29,11 +29,16 @@ from tests.fixtures.upstream import (
     stream,
 )
 from tests.fixtures.worker import RunningWorker, running_worker
+from tests.routing.learned.rows import outcomes, write
 from weebill.catalog.load import load
 from weebill.catalog.pricing import cost_nano
 from weebill.config.auto import AutoSettings, CascadeSettings, CheckName, Rule, TargetSettings
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
 from weebill.process.messages import Reload
+from weebill.routing.learned.artefact import Card, read_embedding, write_model
+from weebill.routing.learned.fitting import fit
+from weebill.routing.learned.router import Router as Learned
+from weebill.routing.learned.rows import read
 from weebill.wire.reply import Usage
 
 CHAT = "/v1/chat/completions"
@@ -381,6 +386,28 @@ async def test_what_is_private_stays_whatever_fails(tmp_path: Path) -> None:
         pair.worker.link.send(Reload(settings=small_elsewhere))
         await _until(lambda: pair.ask(**private), 404)
         assert pair.asked == before
+
+
+async def test_a_router_of_ones_own_decides(tmp_path: Path) -> None:
+    sums, capitals = "Compute 123 * 456 + 78.", "Is Oslo or Lima the capital of Peru?"
+    assert Learned.load().estimate(sums).gain > Learned.load().estimate(capitals).gain + 0.2
+    turned = [row | {"weak": not row["weak"]} for row in outcomes(400)]
+    rows = read(write(tmp_path / "turned.jsonl", turned))
+    card = Card(name="own", made="", licence="", data=[], recipe="", tiers=list(rows.tiers), rows=len(rows))
+    write_model(fit(rows, read_embedding(), card), tmp_path / "home" / "router.npz")
+    async with running_pair(tmp_path, auto(target=TargetSettings(share=0.5))) as pair:
+        for text, model in ((sums, "small"), (capitals, "large")):
+            answered = await pair.ask(messages=[{"role": "user", "content": text}])
+            assert said(answered) == f"From the {model} one."
+
+
+async def test_a_router_of_ones_own_that_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "router.npz").write_bytes(b"nothing")
+    async with running_pair(tmp_path, auto()) as pair:
+        answered = await pair.ask()
+        assert answered.status_code == 503
+        assert "router.npz is not a router" in answered.text
 
 
 async def test_a_reload_changes_the_target(tmp_path: Path) -> None:

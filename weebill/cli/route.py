@@ -68,7 +68,7 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
 def _selected(sources: Sources, settings: Settings, router: Router, asked: Asked, api: Api) -> Selected | None:
     """What becomes of a name that is `auto` or in an experiment; None for all others. Raises ApiError."""
     with closing(Experiments(sources.home.database)) as experiments:
-        selector = Selector(router, experiments)
+        selector = Selector(router, experiments, sources.home.router)
         if asked.call.model.partition(":")[0] == AUTO:
             selector.configure(settings.auto)
             selector.refresh()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
@@ -58,12 +59,17 @@ class Selected(NamedTuple):
 
 
 class Selector:
-    """What a worker selects by. `names` are those that `select` is for; all others are as configured."""
+    """What a worker selects by. `names` are those that `select` is for; all others are as configured.
 
-    def __init__(self, router: Router, experiments: Experiments) -> None:
+    `learned` is where a router that this installation trained would be; without it, the package's own decides.
+    """
+
+    def __init__(self, router: Router, experiments: Experiments, learned: Path) -> None:
         self._router = router
         self._experiments = experiments
+        self._learned = learned
         self._settings: AutoSettings | None = None
+        self._trained_at: int | None = None
         self._auto: Auto | None = None
         self._problem = ""
         self._models: Mapping[Tier, str] = {}
@@ -72,16 +78,18 @@ class Selector:
 
     def configure(self, settings: AutoSettings) -> None:
         """Go by these settings. Takes a moment if there is a router to load, so it may be called in another thread."""
-        if settings == self._settings:
+        trained_at = self._learned.stat().st_mtime_ns if self._learned.exists() else None
+        if (settings, trained_at) == (self._settings, self._trained_at):
             return  # what the threshold has learned is kept
         models, auto, problem = settings.tiers, None, ""
         if models:
             try:
-                auto = load_auto(settings, self._cost_ratio(models))
+                auto = load_auto(settings, self._cost_ratio(models), None if trained_at is None else self._learned)
             except AutoUnavailableError as error:
                 problem = str(error)
                 log.error("`auto` cannot be served: %s", problem)
-        self._settings, self._models, self._auto, self._problem = settings, models, auto, problem
+        self._settings, self._trained_at = settings, trained_at
+        self._models, self._auto, self._problem = models, auto, problem
 
     def refresh(self) -> None:
         """Follow settings and experiments; cheap enough to be called several times a second."""

@@ -81,7 +81,7 @@ class Worker:
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - lots, not secrets
         self._upstreams = upstreams = Upstreams(self._client, self._router)
         self._experiments = Experiments(home.database)
-        self._selector = Selector(self._router, self._experiments)
+        self._selector = Selector(self._router, self._experiments, home.router)
         self._selector.configure(boot.settings.auto)
         self._selector.refresh()
         self._shadows = Shadows()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 from weebill.config.auto import AutoSettings, Tier
@@ -64,8 +65,8 @@ class Auto:
         )
 
 
-def load_auto(settings: AutoSettings, cost_ratio: float | None) -> Auto:
-    """`auto` with the package's own router. Takes a tenth of a second, so it is done before anybody asks.
+def load_auto(settings: AutoSettings, cost_ratio: float | None, learned: Path | None = None) -> Auto:
+    """`auto` with the router in `learned`, or the package's. Takes a tenth of a second, so it is done beforehand.
 
     `cost_ratio` is what the small tier costs for each dollar of the largest, None if that is not known. Raises
     AutoUnavailableError.
@@ -80,7 +81,7 @@ def load_auto(settings: AutoSettings, cost_ratio: float | None) -> Auto:
         raise AutoUnavailableError("`auto` needs NumPy: `pip install numpy`") from error
     try:
         function = load_function(settings.cascade.function) if "function" in settings.cascade.checks else None
-        router = Router.load()
+        router = Router.load(learned)
     except UnusableFunctionError as error:
         raise AutoUnavailableError(f"`auto.cascade.function`: {error}") from error
     except (OSError, ArtefactError) as error:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-Numbers = TypeVar("Numbers", float, "NDArray[np.float64]")
-
-# What a likely failure of the compact tier counts for, whatever the large one's chances: for questions with options to
-# choose from, and for all others. That a large model fails too is mostly learned from such questions, where a short
-# answer leaves no room to think, and carries over badly to free text.
-CAUTION_WITH_OPTIONS, CAUTION = 0.1, 0.4
+# What a likely failure of the compact tier counts for by itself: for questions with options to choose from, and for
+# all other text.
+CAUTION_WITH_OPTIONS, CAUTION = 0.1, 0.3
 
 
-def merit(compact: Numbers, large: Numbers, caution: Numbers) -> Numbers:
-    """What `Chances.gain` ranks: the expected improvement, and a little for not trusting the compact tier alone."""
-    return large - compact + caution * (1 - compact)
+def merit(compact: float, large: float, options: bool) -> float:
+    """What `Chances.gain` ranks: the expected improvement, and a little for not trusting the compact tier alone.
+
+    That a large model does worse than a compact one is believed of questions with options only. It is learned from
+    such questions, where a short answer leaves no room to think, and carries over badly to free text.
+    """
+    improvement = large - compact
+    if options:
+        return improvement + CAUTION_WITH_OPTIONS * (1 - compact)
+    return max(improvement, 0.0) + CAUTION * (1 - compact)
 
 
 class Chances(NamedTuple):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from weebill.routing.learned.artefact import Card, Embedding, Model
-from weebill.routing.learned.estimate import CAUTION, CAUTION_WITH_OPTIONS, merit
+from weebill.routing.learned.estimate import merit
 from weebill.routing.learned.extra import optimize, sparse
 from weebill.routing.learned.features import Features, features
 from weebill.routing.learned.rows import Rows, folds
@@ -82,8 +82,9 @@ def fit(rows: Rows, embedding: Embedding, card: Card, seen: Features | None = No
     calibration = np.stack([_calibrate(held_out[:, at], rows.outcomes[:, at]) for at in range(len(rows.tiers))], 1)
     chances = _logistic(held_out * calibration[0] + calibration[1])
     final = weights(np.arange(len(rows)))
-    caution = np.where(seen.surface[:, OPTIONS] > 0, CAUTION_WITH_OPTIONS, CAUTION)
-    quantiles = np.quantile(merit(chances[:, 0], chances[:, -1], caution), np.linspace(0, 1, QUANTILES))
+    options = (seen.surface[:, OPTIONS] > 0).tolist()
+    merits = [merit(*each) for each in zip(chances[:, 0].tolist(), chances[:, -1].tolist(), options, strict=True)]
+    quantiles = np.quantile(merits, np.linspace(0, 1, QUANTILES))
     return Model(
         card=card,
         vocabulary=embedding.vocabulary,

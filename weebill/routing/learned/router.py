@@ -12,7 +12,7 @@ import numpy as np
 
 from weebill.routing.learned.artefact import EMBEDDING, ROUTER, TIERS, Card, Model, read_model
 from weebill.routing.learned.embedding import Embedder
-from weebill.routing.learned.estimate import CAUTION, CAUTION_WITH_OPTIONS, Chances, merit
+from weebill.routing.learned.estimate import Chances, merit
 from weebill.routing.learned.text import OPTIONS, ngrams, standardised, surface, visible
 from weebill.routing.learned.wordpiece import Words
 
@@ -41,19 +41,19 @@ class Router:
 
     def estimate(self, text: str) -> Chances:
         """How likely each tier is to answer `text` well. Any text has an estimate, the empty one included."""
-        logits, caution = self.logits(text)
+        logits, options = self.logits(text)
         compact, large = logits[0], logits[-1]
         mid = logits[1] if len(logits) == len(TIERS) else (compact + large) / 2
         low, high = _logistic(compact), _logistic(large)
-        return Chances(low, _logistic(mid), high, self._rank(merit(low, high, caution)))
+        return Chances(low, _logistic(mid), high, self._rank(merit(low, high, options)))
 
     def merit(self, text: str) -> float:
         """What `Chances.gain` ranks, without an end to its scale."""
-        logits, caution = self.logits(text)
-        return merit(_logistic(logits[0]), _logistic(logits[-1]), caution)
+        logits, options = self.logits(text)
+        return merit(_logistic(logits[0]), _logistic(logits[-1]), options)
 
-    def logits(self, text: str) -> tuple[list[float], float]:
-        """Calibrated logits, one for each tier; and how much caution `text` calls for."""
+    def logits(self, text: str) -> tuple[list[float], bool]:
+        """Calibrated logits, one for each tier; and whether `text` has options to choose from."""
         model = self._model
         seen = visible(text)
         hashes, pieces = self._words.read(seen)
@@ -70,7 +70,7 @@ class Router:
             total = model.pieces[pieces].sum(0)
             values += total[1:] / total[0]
         scale, shift = model.calibration
-        return (scale * values + shift).tolist(), CAUTION_WITH_OPTIONS if marks[OPTIONS] else CAUTION
+        return (scale * values + shift).tolist(), bool(marks[OPTIONS])
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """A unit vector, close to those of texts that mean the same; zero for a text without a known word."""
