@@ -135,6 +135,7 @@ async def test_early_answer_to_a_streamed_body(client: Client) -> None:
         (GET, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"", True),
         (GET, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2;a=b\r\nok\r\n0\r\nT: x\r\n\r\n", b"ok", True),
         (GET, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n" + OK, b"ok", True),
+        (GET, b"\r\n\r\n" + OK, b"ok", True),
         (GET, b"HTTP/1.1 204 No Content\r\n\r\n", b"", True),
         (GET, b"HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n", b"", True),
         (HEAD, b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", b"", True),

@@ -223,6 +223,8 @@ class UpstreamConnection(FlowControl):
         if self._state != _HEAD:
             return
         received = self._received
+        if received.startswith(b"\r"):  # llhttp passes over empty lines before a head
+            received = received.lstrip(b"\r\n")
         end = received.find(END_OF_HEAD)
         status: int = self._parser.get_status_code()
         if 100 <= status < 200 and status != 101:
