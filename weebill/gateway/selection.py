@@ -187,7 +187,8 @@ class Selector:
     def _demands(self, name: str) -> tuple[Preferences, ...]:
         """Where an alias lets its requests go: no experiment takes them elsewhere."""
         directory = self._router.directory
-        if name not in directory:
+        # `auto` keeps what its rules say here, request by request; its alias is for those where nobody chooses.
+        if name == AUTO or name not in directory:
             return ()
         return tuple(
             Preferences(
