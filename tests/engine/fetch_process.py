@@ -3,6 +3,7 @@
 With `pause` as second argument it stops for good in the middle of unpacking.
 """
 
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +15,8 @@ from weebill.engine.store import ModelStore, Phase
 
 
 def main() -> None:
+    # Whoever runs the tests in the background has them ignore it, and what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for module in (fetch, store):
         module.KNOWN_MODELS = MappingProxyType({NAME: tiny_model()})
     said: set[Phase] = set()
