@@ -133,8 +133,7 @@ def translation_command(
 ) -> None:
     """What translating costs, every inbound API to every dialect, in process."""
     console = _console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with _stopping_in_order(console), Progress(*columns, console=console) as progress:
+    with _stopping_in_order(console), _steps(console) as progress:
         task = progress.add_task("translation", total=PAIRS)
         pairs = measure_translation(rounds, lambda: progress.advance(task))
     console.print(translation_table(pairs))
@@ -188,8 +187,7 @@ def routing_command(
 ) -> None:
     """Routing under failures, in virtual time: Weebill's policies beside round-robin and LiteLLM's default."""
     console = _console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with _stopping_in_order(console), Progress(*columns, console=console) as progress:
+    with _stopping_in_order(console), _steps(console) as progress:
         task = progress.add_task("simulated runs", total=RUNS)
         outcomes = run_all(seed, lambda: progress.advance(task))
     console.print(routing_table(outcomes))
@@ -254,6 +252,12 @@ def routed_command(
     _publish(console, out, ("routed.json",), publish)
     if not is_within(found):
         raise typer.Exit(1)
+
+
+def _steps(console: Console) -> Progress:
+    """How many of a known number of steps are done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)
 
 
 def _console() -> Console:
