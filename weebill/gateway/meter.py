@@ -126,8 +126,14 @@ class Meter(Spending):
         self._earlier_nano += other._earlier_nano
         self._estimated = self._estimated or other._estimated
         self.route = other.route
-        for name in Spending.__slots__:
-            setattr(self, name, getattr(other, name))
+        self.model_served = other.model_served
+        self.upstream = other.upstream
+        self.first_byte_at = other.first_byte_at
+        self.blame = other.blame
+        self.usage = other.usage
+        self.price = other.price
+        self.sent = other.sent
+        self.status = other.status
 
     def settle(self, status: int, outcome: Outcome) -> UsageRecord | None:
         """The record, the first time this is called; None after that."""

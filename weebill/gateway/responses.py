@@ -33,7 +33,7 @@ class ResponseState:
         self._open_store = open_store
         self._store: ResponseStore | None = None
         # One thread: the store is one connection.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="responses")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="responses")
 
     async def prepare(self, call: Call, tenant: str) -> Call:
         """The call with what it continues. Raises ApiError 400, 404 for what is not kept."""
@@ -79,13 +79,13 @@ class ResponseState:
 
     def close(self) -> None:
         """Let go of the store."""
-        self._thread.shutdown()
+        self._executor.shutdown()
         if self._store is not None:
             self._store.close()
 
     async def _run(self, use: Callable[[ResponseStore], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._use, use)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, self._use, use)
         except StoreError as error:
             log.error("%s", error)
             message = "Responses cannot be kept or read right now."

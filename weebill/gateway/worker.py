@@ -38,9 +38,9 @@ from weebill.process import logs
 from weebill.process.link import Link
 from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Ready, Reload
 from weebill.routing.directory import Directory
-from weebill.routing.health import Fact
 from weebill.routing.router import Router
 from weebill.routing.shared import SharedHealth
+from weebill.routing.told import Fact
 from weebill.shared.redis import Redis
 from weebill.telemetry.counters import Counters
 from weebill.telemetry.exposition import expose

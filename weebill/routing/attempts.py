@@ -66,10 +66,11 @@ class Attempts:
         rotation: int = 0,
         rest: Callable[[float], Sequence[Choice]] | None = None,
         wanted: Wanted = WANTS_NOTHING,
+        draw: Draw | None = None,
     ) -> None:
         """`deadline` is when the caller wants an answer by; credentials are tried in turn from `rotation` on.
 
-        `rest` gives all choices, where `choices` are but the first.
+        `rest` gives all choices, where `choices` are but the first; `draw` is what that is, where a lot decided it.
         """
         self._choices = choices
         self._shared = shared
@@ -78,6 +79,7 @@ class Attempts:
         self._rest = rest
         self.policy = policy
         self.wanted = wanted
+        self._drawn = draw
         shared.budget.earn()
 
     @classmethod
@@ -90,17 +92,7 @@ class Attempts:
         rest: Callable[[float], Sequence[Choice]] | None = None,
     ) -> Attempts:
         """Those that begin with a choice that was drawn."""
-        self = cls.__new__(cls)
-        self._drawn = draw
-        self._choices = draw.choices
-        self._shared = shared
-        self._deadline = deadline
-        if rotation:
-            self._rotation = rotation
-        self._rest = rest
-        self.policy = draw.policy
-        shared.budget.earn()
-        return self
+        return cls(shared, draw.choices, deadline, draw.policy, rotation, rest, draw=draw)
 
     @property
     def deployment(self) -> Deployment:

@@ -7,31 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from random import Random
-from typing import Final, Literal
-
-from msgspec import Struct
+from typing import Final
 
 from weebill.config.routing import BreakerSettings
 from weebill.providers.failures import FailureKind
 from weebill.routing.credentials import Credential
 from weebill.routing.deployment_health import DeploymentHealth, Hold, Said
 from weebill.routing.deployments import Deployment
+from weebill.routing.told import Fact
 
 _MAX_SOURCES: Final = 256
 _MAX_FACTS: Final = 4096
-
-
-class Fact(Struct, frozen=True, array_like=True):
-    """What one worker tells the others. `remaining_s` is from when it is told; 0 of an open breaker: it may be tried.
-
-    `subject` is a deployment's key, or "" for all that a credential is used for.
-    """
-
-    what: Literal["open", "limited", "dead"]
-    subject: str
-    kind: FailureKind
-    credential: str = ""
-    remaining_s: float = 0.0
 
 
 class Health:

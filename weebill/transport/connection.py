@@ -83,7 +83,7 @@ class ServerConnection(FlowControl):
 
     # The connection's life
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         self.secure = transport.get_extra_info("sslcontext") is not None

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Final
 
 from weebill.transport.duplex import Duplex
-from weebill.transport.flow import Inbox
+from weebill.transport.flow import Inbox, Once
 from weebill.transport.head import Head
 from weebill.transport.headers import Headers
 from weebill.transport.status import BODILESS, SHUTTING_DOWN, STATUS_LINES
@@ -142,16 +142,12 @@ class Exchange:
         await asyncio.sleep(0)
         raise asyncio.CancelledError
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives, with backpressure; not subject to `max_body_bytes`."""
-        if self._whole is not None:
-            if self._whole:
-                yield self._whole
-            return
-        if self._inbox is not None:
-            self._connection.body_wanted()
-            async for chunk in self._inbox:
-                yield chunk
+        if self._inbox is None or self._whole is not None:
+            return Once(self._whole or b"")
+        self._connection.body_wanted()
+        return self._inbox
 
     # The response
 

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable
+from typing import cast
 
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamCut, UpstreamTimeout
 from weebill.transport.limits import MAX_WAITERS
@@ -126,10 +127,11 @@ class Pool:
         origin = self.origin
         connection = UpstreamConnection(self, self._loop)
         try:
+            protocol = cast("asyncio.Protocol", connection)
             if origin.path:
-                await self._loop.create_unix_connection(lambda: connection, origin.path)
+                await self._loop.create_unix_connection(lambda: protocol, origin.path)
             else:
-                await self._loop.create_connection(lambda: connection, origin.host, origin.port, ssl=self._tls)
+                await self._loop.create_connection(lambda: protocol, origin.host, origin.port, ssl=self._tls)
             connection.open()
         except BaseException as error:
             self._free_slot()

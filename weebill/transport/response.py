@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from weebill.transport.duplex import Duplex
 from weebill.transport.errors import UpstreamProtocolError
-from weebill.transport.flow import Inbox
+from weebill.transport.flow import Inbox, Once
 from weebill.transport.headers import Headers, first, parse_fields
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Response:
 
         Ends only if the framing says that the body is complete, else raises UpstreamCut or UpstreamTimeout.
         """
-        return _once(self.body) if self.inbox is None else self.inbox
+        return Once(self.body) if self.inbox is None else self.inbox
 
     def close(self) -> None:
         """Stop reading; the socket of an answer that is not complete is closed at once. Idempotent."""
@@ -79,11 +79,6 @@ class Response:
         if self.status != 101 or self._connection is None or self.inbox is None:
             raise RuntimeError("only an open 101 answer can be upgraded")
         return Duplex(self._connection, self.inbox)
-
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    if body:
-        yield body
 
 
 def _too_long(limit: int) -> UpstreamProtocolError:

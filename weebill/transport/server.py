@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Iterable
+from typing import cast
 
 from weebill.config.schema import ServerSettings
 from weebill.transport.connection import ServerConnection
@@ -49,7 +50,7 @@ class Server:
         """Accept on these sockets; with TLS if the settings name a certificate."""
         for sock in sockets:
             listener = await self.loop.create_server(
-                lambda: ServerConnection(self),
+                lambda: cast("asyncio.Protocol", ServerConnection(self)),
                 sock=sock,
                 ssl=self._tls,
                 backlog=4096,

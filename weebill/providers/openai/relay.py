@@ -11,15 +11,15 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Translator, UpstreamRequest
-from weebill.providers.openai.errors import ErrorDetail, body_error, inner_error
+from weebill.providers.openai.errors import body_error, inner_error
 from weebill.providers.openai.history import own_chat
 from weebill.providers.openai.pieces import has_pieces, joined
 from weebill.providers.openai.quirks import fitted, is_plain
 from weebill.providers.openai.relay_stream import OpenAIStream
+from weebill.providers.openai.relayed import decode_completion
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.openai_chat import UsageReport
 from weebill.wire.requests import ChatRequest, CompletionRequest
 
 _encode = msgspec.json.encode
@@ -28,17 +28,6 @@ PATHS: Final[dict[type[InboundRequest], bytes]] = {
     ChatRequest: b"/chat/completions",
     CompletionRequest: b"/completions",
 }
-
-
-class _Completion(msgspec.Struct, frozen=True):
-    """The part of an answer that the gateway reads."""
-
-    choices: list[Raw] | None = None
-    usage: UsageReport | None = None
-    error: ErrorDetail | str | None = None
-
-
-_decode_completion = msgspec.json.Decoder(_Completion).decode
 
 
 class OpenAITranslator:
@@ -62,7 +51,7 @@ class OpenAITranslator:
     def decode(self, call: Call, body: bytes) -> Answer:
         """The body as it came, but for content in pieces, and its usage."""
         try:
-            completion = _decode_completion(body)
+            completion = decode_completion(body)
             if has_pieces(body):
                 body = joined(body)
         except UNREADABLE as error:

@@ -12,12 +12,12 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.openai.errors import ErrorDetail, inner_error
+from weebill.providers.openai.errors import inner_error
 from weebill.providers.openai.pieces import has_pieces, joined
+from weebill.providers.openai.relayed import Chunk, decode_chunk, decode_first_chunk
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.openai_chat import UsageReport
 from weebill.wire.reply import Usage
 from weebill.wire.sse import DONE, MAX_EVENT_BYTES, event, event_data
 
@@ -25,40 +25,9 @@ _END: Final = b"\n\n"
 _DONE_DATA: Final = b"[DONE]"
 
 
-class _Choice(msgspec.Struct, frozen=True):
-    finish_reason: str | None = None
-
-
-class _FirstChoice(msgspec.Struct, frozen=True):
-    """One that may hold the beginning of the answer."""
-
-    delta: dict[str, Raw] | None = None
-    text: str | None = None
-    finish_reason: str | None = None
-
-
-class _FirstChunk(msgspec.Struct, frozen=True):
-    choices: list[_FirstChoice] | None = None
-
-
-class _Groq(msgspec.Struct, frozen=True):
-    usage: UsageReport | None = None
-
-
-class _Chunk(msgspec.Struct, frozen=True):
-    """The part of a chunk that the gateway reads."""
-
-    choices: list[_Choice] | None = None
-    usage: UsageReport | None = None
-    x_groq: _Groq | None = None
-    error: ErrorDetail | str | None = None
-
-
-_decode_first = msgspec.json.Decoder(_FirstChunk).decode
 # What says nothing yet: the role, and fields that are there for form's sake.
 _ROLE: Final = "role"
 _EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
-_decode_chunk = msgspec.json.Decoder(_Chunk).decode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -194,7 +163,7 @@ def _unreadable(error: Exception) -> ApiError:
 def _says_something(block: bytes) -> bool:
     """Whether any of the answer itself is in an event."""
     try:
-        chunk = _decode_first(event_data(block))
+        chunk = decode_first_chunk(event_data(block))
     except UNREADABLE:
         return False
     return any(
@@ -205,9 +174,9 @@ def _says_something(block: bytes) -> bool:
     )
 
 
-def _chunk(data: bytes) -> _Chunk | None:
+def _chunk(data: bytes) -> Chunk | None:
     """The chunk in an event's data; None if it is none (a comment, or not of this shape)."""
     try:
-        return _decode_chunk(data)
+        return decode_chunk(data)
     except UNREADABLE:
         return None
