@@ -63,7 +63,7 @@ class CachedInference(VirtualInference):
         exchange.add_headers(lookup.header)
         if known is not None:
             meter.upstream, meter.model_served = UPSTREAM, known.model
-            meter.usage = lambda: known.usage
+            meter.used = known
             self._recorder.settle(meter, 200, "ok")
             exchange.respond(200, api.stream_headers(call) if call.stream else JSON, known.data)
             return
@@ -71,4 +71,4 @@ class CachedInference(VirtualInference):
         await super()._serve(exchange, api, call, meter)
         # Who stood in for another once shall not do so for as long as the cache remembers.
         if meter.outcome == "ok" and not meter.attempts:
-            lookup.keep(meter.usage(), meter.model_served)
+            lookup.keep(meter.used.usage, meter.model_served)

@@ -13,7 +13,7 @@ from weebill.gateway.authentication import Authenticator
 from weebill.gateway.failures import retry_after_seconds, upstream_failure
 from weebill.gateway.hedging import hedged
 from weebill.gateway.legs import Begun, Leg, Whole, begun, collected
-from weebill.gateway.meter import Meter, Spending, nothing_used
+from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered, Recorder, Upstreams
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
@@ -21,7 +21,7 @@ from weebill.gateway.translation import KeepsResponse, translator
 from weebill.gateway.translation import failure as failure_event
 from weebill.ledger.records import Outcome
 from weebill.providers.base import Answer, Translator
-from weebill.providers.usage import estimate
+from weebill.providers.usage import Estimate
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Upstream
 from weebill.routing.router import Asked
@@ -109,7 +109,7 @@ class Inference(Metered[Api]):
             request = translate.encode(call, deployment.target)
             spending.sent = True
             spending.blame = "upstream_error"
-            spending.usage = lambda: estimate(call)
+            spending.used = Estimate(call)
             response = await self._upstreams.send(exchange, upstream, request, step.credential)
             spending.status = response.status
             if response.status != 200:
@@ -123,11 +123,11 @@ class Inference(Metered[Api]):
                 answer = translate.decode(call, body)
             else:
                 answer = await collected(response, collector, spending)
-            spending.usage = lambda: answer.usage
+            spending.used = answer
             return Whole(upstream, response, answer)
         except BaseException as failure:
             if isinstance(failure, UpstreamConnectError | PoolFull):
-                spending.usage = nothing_used
+                spending.used = NOTHING
             self._upstreams.leave(upstream, response)
             raise
 
@@ -255,7 +255,7 @@ async def _upstream_error(
     call: Call, response: Response, translate: Translator, upstream: Upstream, spending: Spending
 ) -> ApiError:
     """What an answer with another status than 200 means for the client."""
-    spending.usage = nothing_used
+    spending.used = NOTHING
     body = await response.read(MAX_ERROR_BYTES)
     if 400 <= response.status < 500:
         spending.blame = "rejected"

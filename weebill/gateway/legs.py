@@ -43,7 +43,7 @@ Leg = Whole | Begun
 
 async def begun(upstream: Upstream, response: Response, stream: ByteStream, spending: Spending) -> Begun:
     """A stream's beginning, held back so that it can still be another's. Raises ApiError or UpstreamError."""
-    spending.usage = lambda: stream.usage
+    spending.used = stream
     chunks = response.chunks()
     held = b""
     async for data in chunks:
@@ -60,7 +60,7 @@ async def begun(upstream: Upstream, response: Response, stream: ByteStream, spen
 
 async def collected(response: Response, collector: AnswerCollector, spending: Spending) -> Answer:
     """A complete answer out of a stream. Raises ApiError or UpstreamError."""
-    spending.usage = lambda: collector.usage
+    spending.used = collector
     async for data in response.chunks():
         spending.first_byte_at = spending.first_byte_at or time.monotonic()
         collector.feed(data)

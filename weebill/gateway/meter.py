@@ -5,29 +5,43 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from math import inf
+from typing import Final, Protocol
 
 from weebill.ledger.records import Outcome, UsageRecord
 from weebill.routing.deployments import Deployment
 from weebill.wire.reply import Usage
 
-_NOTHING = Usage(measured=True)
+
+class Used(Protocol):
+    """Something that knows what has been used so far: an answer, a stream that goes on, an estimate."""
+
+    @property
+    def usage(self) -> Usage: ...
+
+
+class _Nothing:
+    usage = Usage(measured=True)
+
+
+NOTHING: Final[Used] = _Nothing()
+"""What has been used for a request that no upstream has worked on."""
 
 
 class Spending:
     """What one attempt at an upstream comes to.
 
-    `blame` is the outcome if the attempt fails at its present stage; `usage` tells what has been used so far, and
+    `blame` is the outcome if the attempt fails at its present stage; `used` knows what has been used so far, and
     `price` what that costs in nano-dollars. `sent` is whether the upstream has been asked, `status` what it answered.
     """
 
-    __slots__ = ("blame", "first_byte_at", "model_served", "price", "sent", "status", "upstream", "usage")
+    __slots__ = ("blame", "first_byte_at", "model_served", "price", "sent", "status", "upstream", "used")
 
     def __init__(self) -> None:
         self.model_served = ""
         self.upstream = ""
         self.first_byte_at = 0.0
         self.blame: Outcome = "rejected"
-        self.usage: Callable[[], Usage] = nothing_used
+        self.used: Used = NOTHING
         self.price: Callable[[Usage], int] | None = None
         self.sent = False
         self.status = 0
@@ -38,7 +52,7 @@ class Spending:
         self.upstream = deployment.provider
         self.first_byte_at = 0.0
         self.blame = "rejected"
-        self.usage = nothing_used
+        self.used = NOTHING
         self.price = deployment.price
         self.sent = False
         self.status = 0
@@ -70,7 +84,7 @@ class Meter(Spending):
         self.upstream = ""
         self.first_byte_at = 0.0
         self.blame = "rejected"
-        self.usage = nothing_used
+        self.used = NOTHING
         self.price = None
         self.sent = False
         self.status = 0
@@ -104,7 +118,7 @@ class Meter(Spending):
 
     def charge(self, spending: Spending) -> None:
         """What an attempt used that is not the answer was paid for all the same."""
-        usage = spending.usage()
+        usage = spending.used.usage
         cost = 0 if spending.price is None else spending.price(usage)
         if cost:
             self._earlier_nano += cost
@@ -130,7 +144,7 @@ class Meter(Spending):
         self.upstream = other.upstream
         self.first_byte_at = other.first_byte_at
         self.blame = other.blame
-        self.usage = other.usage
+        self.used = other.used
         self.price = other.price
         self.sent = other.sent
         self.status = other.status
@@ -142,7 +156,7 @@ class Meter(Spending):
         self._settled = True
         self.outcome = outcome
         elapsed = time.monotonic() - self._started
-        usage = self.usage()
+        usage = self.used.usage
         price = self.price
         self.spent_nano = self._earlier_nano + (0 if price is None else price(usage))
         return UsageRecord(
@@ -169,8 +183,3 @@ class Meter(Spending):
             self.checked,
             self.arm,
         )
-
-
-def nothing_used() -> Usage:
-    """The usage of a request that no upstream has worked on."""
-    return _NOTHING

@@ -11,12 +11,12 @@ from typing import Final
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered, tell
 from weebill.gateway.failures import retry_after_seconds, upstream_failure
-from weebill.gateway.meter import Meter, Spending, nothing_used
+from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered
 from weebill.ledger.records import Outcome
 from weebill.providers.operations import operation, unsupported
 from weebill.providers.operations.base import Operation, OperationAnswer, OperationStream, OperationTranslator
-from weebill.providers.usage import estimate
+from weebill.providers.usage import Estimate
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Upstream
 from weebill.routing.router import Asked
@@ -93,7 +93,7 @@ class Operations(Metered[Operation]):
             request = translate.encode(call, deployment.target)
             spending.sent = True
             spending.blame = "upstream_error"
-            spending.usage = lambda: estimate(call)
+            spending.used = Estimate(call)
             response = await self._upstreams.send(exchange, upstream, request, step.credential)
             spending.status = response.status
             if response.status != 200:
@@ -104,11 +104,11 @@ class Operations(Metered[Operation]):
             body = await response.read(MAX_ANSWER_BYTES)
             spending.first_byte_at = time.monotonic()
             answer = translate.decode(call, body, content_type)
-            spending.usage = lambda: answer.usage
+            spending.used = answer
             return _Whole(upstream, response, answer)
         except BaseException as failure:
             if isinstance(failure, UpstreamConnectError | PoolFull):
-                spending.usage = nothing_used
+                spending.used = NOTHING
             self._upstreams.leave(upstream, response)
             raise
 
@@ -165,7 +165,7 @@ class Operations(Metered[Operation]):
 
 async def _begun(upstream: Upstream, response: Response, stream: OperationStream, spending: Spending) -> _Begun:
     """A stream up to the first that is for the client. Raises ApiError or UpstreamError."""
-    spending.usage = lambda: stream.usage
+    spending.used = stream
     chunks = response.chunks()
     async for data in chunks:
         held = stream.feed(data)
@@ -183,7 +183,7 @@ async def _upstream_error(
     call: OperationCall, response: Response, translate: OperationTranslator, upstream: Upstream, spending: Spending
 ) -> ApiError:
     """What an answer with another status than 200 means for the client."""
-    spending.usage = nothing_used
+    spending.used = NOTHING
     body = await response.read(MAX_ERROR_BYTES)
     if 400 <= response.status < 500:
         spending.blame = "rejected"

@@ -103,7 +103,7 @@ class VirtualInference(Inference):
             attempts = self._route(request, selected.model, selected.note(), deadline)
             await self._serve_routed(exchange, api, call, attempts, meter)
         if answered is not None:
-            self._selector.observe(selected, answered, meter.spent_nano, meter.usage())
+            self._selector.observe(selected, answered, meter.spent_nano, meter.used.usage)
         if selected.shadow is not None:
             self._shadows.send(self._shadow(request, selected.shadow))
 
@@ -134,7 +134,7 @@ class VirtualInference(Inference):
                     await self._relay(exchange, leg, call, api, attempts, meter)
                 return None
             at = time.monotonic()
-            attempts.succeeded(at, meter.first_byte_at, meter.usage().completion_tokens)
+            attempts.succeeded(at, meter.first_byte_at, meter.used.usage.completion_tokens)
             answered = Attempted(meter.upstream, meter.model_served, "200", (meter.first_byte_at or at) - now)
             return _Failed(judgement.failed.check, attempts.log or [answered])
         finally:
@@ -212,7 +212,7 @@ class VirtualInference(Inference):
         attempts = self._route(request, model, "", deadline)
         leg = await self._answered(request, whole, attempts, meter, watched)
         self._upstreams.leave(leg.upstream, leg.response)
-        attempts.succeeded(time.monotonic(), meter.first_byte_at, meter.usage().completion_tokens)
+        attempts.succeeded(time.monotonic(), meter.first_byte_at, meter.used.usage.completion_tokens)
         return watched.said()
 
     def _answered(

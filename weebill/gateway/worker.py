@@ -73,7 +73,7 @@ class Worker:
         self._shared = SharedHealth(Fact, home.health, self._name, self._redis)
         self._created = int(home.pepper.stat().st_mtime)
         self._journal = JournalWriter(home.journal, boot.index, boot.settings.metering, boot.settings.server.workers)
-        self._counters = Counters(home.counters, boot.index)
+        self._counters = Counters(home.counters, boot.index, asyncio.get_running_loop().call_soon)
         self._client = Client()
         authenticator = Authenticator(self._keyring, self._counters)
         recorder = Recorder(self._journal, self._counters)

@@ -10,6 +10,19 @@ from weebill.wire.reply import Usage
 _BYTES_PER_TOKEN = 4
 
 
+class Estimate:
+    """What a call is likely to have used before anything is known of its answer, for who wants to know."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    @property
+    def usage(self) -> Usage:
+        return estimate(self._call)
+
+
 def estimate(call: Call, completion_bytes: int = 0, completion_tokens: int = 0) -> Usage:
     """What `call` is likely to have used, from the size of its prompt and of its answer."""
     return Usage(

@@ -7,10 +7,12 @@ workers can sum them. A worker that takes over from a dead one goes on counting 
 from __future__ import annotations
 
 import mmap
+import operator
 import os
 import secrets
 import time
 from bisect import bisect_left
+from collections.abc import Callable
 from pathlib import Path
 
 from weebill.telemetry import layout, metrics
@@ -92,43 +94,83 @@ class Histogram(Series):
         self._cells[cell + self._sum] += microseconds
 
 
+class _Durations:
+    """Durations that are not in the file yet."""
+
+    __slots__ = ("_buckets", "_cell", "_cells", "_sum")
+
+    def __init__(self, cells: memoryview, cell: int) -> None:
+        """`cell` is the histogram's first."""
+        self._cells = cells
+        self._cell = cell
+        self._buckets = [0] * (len(DURATION_BOUNDS_US) + 1)
+        self._sum = 0
+
+    def add(self, microseconds: int) -> None:
+        self._buckets[bisect_left(DURATION_BOUNDS_US, microseconds)] += 1
+        self._sum += microseconds
+
+    def write(self) -> None:
+        cells, buckets = self._cells, self._buckets
+        for at, count in enumerate(buckets):
+            if count:
+                cells[self._cell + at] += count
+                buckets[at] = 0
+        cells[self._cell + _DURATION_SUM] += self._sum
+        self._sum = 0
+
+
 class RequestCells:
-    """The cells that one kind of request counts in, found once: a request costs additions only."""
+    """What one kind of request counts in.
+
+    Requests are added up here and written to the file once a turn of the event loop, for a cell costs many times what
+    an addition does. A worker that is killed thus loses the counts of a turn; their records it does not.
+    """
 
     __slots__ = (
-        "_cached", "_cells", "_completion", "_first_byte", "_prompt", "_requests", "_seconds", "_upstream_requests",
+        "_cached", "_cells", "_completion", "_counters", "_first_byte", "_prompt", "_requests", "_seconds", "_tokens",
+        "_total", "_upstream_requests",
     )  # fmt: skip
 
     def __init__(self, counters: Counters, endpoint: str, status: int, upstream: str, outcome: str, model: str) -> None:
         """`upstream` and `model` are empty for a request that reached none."""
+        self._counters = counters
         self._cells = counters.cells
-        self._requests = counters.requests.cell((endpoint, str(status)))
-        self._seconds = counters.request_seconds.cell((endpoint,))
-        self._first_byte = counters.first_byte_seconds.cell((endpoint,))
+        self._total = counters.requests.cell((endpoint, str(status)))
+        self._seconds = _Durations(counters.cells, counters.request_seconds.cell((endpoint,)))
+        self._first_byte = _Durations(counters.cells, counters.first_byte_seconds.cell((endpoint,)))
         self._upstream_requests = counters.upstream_requests.cell((upstream, outcome)) if upstream else -1
-        self._prompt, self._cached, self._completion = (
-            [counters.tokens.cell((model, kind)) for kind in ("prompt", "cached", "completion")]
-            if upstream
-            else (-1, -1, -1)
-        )
+        kinds = ("prompt", "cached", "completion") if upstream else ()
+        self._tokens = tuple(counters.tokens.cell((model, kind)) for kind in kinds)
+        # Not in the file yet
+        self._requests = 0
+        self._prompt = 0
+        self._cached = 0
+        self._completion = 0
 
     def count(self, total_us: int, first_byte_us: int, prompt: int, cached: int, completion: int) -> None:
         """One more request: its durations in microseconds (0: no first byte came) and its tokens."""
-        cells = self._cells
-        cells[self._requests] += 1
-        seconds = self._seconds
-        cells[seconds + bisect_left(DURATION_BOUNDS_US, total_us)] += 1
-        cells[seconds + _DURATION_SUM] += total_us
+        self._requests += 1
+        self._seconds.add(total_us)
         if first_byte_us:
-            first_byte = self._first_byte
-            cells[first_byte + bisect_left(DURATION_BOUNDS_US, first_byte_us)] += 1
-            cells[first_byte + _DURATION_SUM] += first_byte_us
+            self._first_byte.add(first_byte_us)
+        self._prompt += prompt
+        self._cached += cached
+        self._completion += completion
+        if self._requests == 1:
+            self._counters.changed(self)
+
+    def write(self) -> None:
+        """Write what has been counted since last time."""
+        cells = self._cells
+        cells[self._total] += self._requests
+        self._seconds.write()
+        self._first_byte.write()
         if self._upstream_requests >= 0:
-            cells[self._upstream_requests] += 1
-            cells[self._prompt] += prompt
-            cells[self._completion] += completion
-            if cached:
-                cells[self._cached] += cached
+            cells[self._upstream_requests] += self._requests
+            for cell, tokens in zip(self._tokens, (self._prompt, self._cached, self._completion), strict=True):
+                cells[cell] += tokens
+        self._requests = self._prompt = self._cached = self._completion = 0
 
 
 class Gauge:
@@ -146,16 +188,21 @@ class Gauge:
 class Counters:
     """All metrics of one worker. Raises OSError where the file cannot be made.
 
-    `worker_index` names the file; two living processes must not share one.
+    `worker_index` names the file; two living processes must not share one. `soon` runs what it is given when the
+    turn of the event loop is over; without one, at once.
     """
 
-    def __init__(self, folder: Path, worker_index: int) -> None:
+    def __init__(
+        self, folder: Path, worker_index: int, soon: Callable[[Callable[[], None]], object] = operator.call
+    ) -> None:
         self._map = _open_file(folder / layout.file_name(worker_index))
         self._content = memoryview(self._map)
         content = self._content[layout.CELLS_AT :]
         self.cells = unsigned = content.cast("Q")
         signed = content.cast("q")
         self._kinds: dict[tuple[str, int, str, str, str], RequestCells] = {}
+        self._soon = soon
+        self._changed: list[RequestCells] = []
         values = {label.name: Values(self._content, label) for label in metrics.LABELS}
 
         self.requests = Counter(unsigned, metrics.REQUESTS, values)
@@ -184,8 +231,20 @@ class Counters:
                 self._kinds[kind] = cells
         return cells
 
+    def changed(self, cells: RequestCells) -> None:
+        """These have something to write."""
+        self._changed.append(cells)
+        if len(self._changed) == 1:
+            self._soon(self._write)
+
+    def _write(self) -> None:
+        changed, self._changed = self._changed, []
+        for each in changed:
+            each.write()
+
     def close(self) -> None:
         """Say that this worker has left, so that its gauges are not shown any more."""
+        self._write()
         layout.write_owner(self._content, 0)
 
 
