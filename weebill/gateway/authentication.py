@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import inf, isnan, nan
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import parse_qs
 
 from weebill.ledger.keyring import KeyRing, LedgerUnavailable
@@ -22,7 +23,8 @@ _SDK_TIMEOUTS: Final = (b"x-stainless-read-timeout", b"x-stainless-timeout")
 _GRACE_S: Final = 1.0
 
 
-class Caller(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Caller:
     """Whose key a request's head holds, and when that was found out; and how long the client waits, in seconds.
 
     `timeout_s` is `inf` where it does not say, NaN where what it says is no time.

@@ -53,7 +53,10 @@ class Inference(Metered[Api]):
 
     async def _answer(self, exchange: Exchange, endpoint: Api, tail: str, meter: Meter) -> None:
         headers = _own_headers(exchange, endpoint) if endpoint.headers else _NO_HEADERS
-        call = endpoint.decode(await exchange.body(), headers, tail)
+        body = exchange.received
+        if body is None:
+            body = await exchange.body()
+        call = endpoint.decode(body, headers, tail)
         meter.model_asked = call.model
         meter.stream = call.stream
         if self._state is not None:
@@ -118,7 +121,7 @@ class Inference(Metered[Api]):
                 return await begun(upstream, response, translate.stream(call), spending)
             collector = translate.collect(call)
             if collector is None:
-                body = await response.read(MAX_ANSWER_BYTES)
+                body = response.body or await response.read(MAX_ANSWER_BYTES)
                 spending.first_byte_at = time.monotonic()
                 answer = translate.decode(call, body)
             else:

@@ -42,20 +42,10 @@ class Attempts:
     attempts that are over, `first_error` is that of the first.
     """
 
-    # What is so for nearly all requests is not said for each.
-    _drawn: Draw | None = None  # what the first attempt is, where that was decided by lot
-    _rotation = 0
-    wanted: Wanted = WANTS_NOTHING
-    _at = 0  # the choice that is, or was last, tried
-    _tries = 0  # of all
-    _again = 0  # of the same deployment
-    _tried: tuple[str, ...] = ()  # its credentials
-    _pause = 0.0
-    _begun = 0.0
-    _credential = _NO_CREDENTIAL
-    _health: DeploymentHealth | None = None  # of the attempt under way
-    first_error: ApiError | None = None
-    log: tuple[Attempted, ...] = ()
+    __slots__ = (
+        "_again", "_at", "_begun", "_choices", "_credential", "_deadline", "_drawn", "_health", "_pause", "_rest",
+        "_rotation", "_shared", "_tried", "_tries", "first_error", "log", "policy", "wanted",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -77,9 +67,19 @@ class Attempts:
         self._deadline = deadline
         self._rotation = rotation
         self._rest = rest
+        self._drawn = draw
         self.policy = policy
         self.wanted = wanted
-        self._drawn = draw
+        self._at = 0  # the choice that is, or was last, tried
+        self._tries = 0  # of all
+        self._again = 0  # of the same deployment
+        self._tried: tuple[str, ...] = ()  # its credentials
+        self._pause = 0.0
+        self._begun = 0.0
+        self._credential = _NO_CREDENTIAL
+        self._health: DeploymentHealth | None = None  # of the attempt under way
+        self.first_error: ApiError | None = None
+        self.log: tuple[Attempted, ...] = ()
         shared.budget.earn()
 
     @classmethod

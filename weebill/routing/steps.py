@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from weebill.routing.credentials import Credential
 from weebill.routing.deployments import Deployment
 
 
-class Try(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Try:
     """Call this deployment with this credential; its answer must have begun within `patience_s`."""
 
     deployment: Deployment
@@ -16,7 +18,8 @@ class Try(NamedTuple):
     patience_s: float
 
 
-class Pause(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Pause:
     """Wait, then ask again what is next."""
 
     seconds: float

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 OTHER = "other"
 
 # Upper bounds in microseconds; one more bucket is unbounded. From a gateway's own errors to long generations.
-DURATION_BOUNDS_US = (
+DURATION_BOUNDS_US: Final[tuple[int, ...]] = (
     *(1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000),
     *(1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000, 120_000_000, 300_000_000),
 )

@@ -114,15 +114,16 @@ class Exchange:
 
     @property
     def received(self) -> bytes | None:
-        """The body if all of it is here already."""
-        return self._whole
+        """The body if all of it is here already and no longer than `max_body_bytes`."""
+        whole = self._whole
+        return whole if whole is None or len(whole) <= self._connection.server.settings.max_body_bytes else None
 
     async def body(self) -> bytes:
         """The whole body. If it is too large, too slow or malformed, the server answers and cancels the handler."""
-        limit = self._connection.server.settings.max_body_bytes
-        whole = self._whole
-        if whole is not None and len(whole) <= limit:
+        whole = self.received
+        if whole is not None:
             return whole
+        limit = self._connection.server.settings.max_body_bytes
         parts: list[bytes] = []
         size = max(self.head.length, 0)
         if size <= limit:

@@ -28,6 +28,7 @@ _CLOSED: Final = 4  # or not open yet
 
 # Methods whose empty body is announced; others have none (RFC 9110 section 8.6).
 _WITH_BODY: Final = (b"POST ", b"PUT ", b"PATCH ")
+_CR: Final = 13
 _NO_TIMEOUTS: Final = Timeouts()
 _SPENT_PARSER: Final = HttpResponseParser(None)
 
@@ -223,7 +224,7 @@ class UpstreamConnection(FlowControl):
         if self._state != _HEAD:
             return
         received = self._received
-        if received.startswith(b"\r"):  # llhttp passes over empty lines before a head
+        if received[0] == _CR:  # llhttp passes over empty lines before a head
             received = received.lstrip(b"\r\n")
         end = received.find(END_OF_HEAD)
         status: int = self._parser.get_status_code()
@@ -234,7 +235,9 @@ class UpstreamConnection(FlowControl):
         fields = head.lower()
         # Not `in`: with bytes it first takes what is sought for a number, and raises inside.
         coded = fields.find(b"\r\ntransfer-encoding:") >= 0
-        if coded or not 200 <= status < 600 or fields.count(b"\r\n") > MAX_HEADER_FIELDS:
+        # A field takes four bytes at least.
+        many = len(head) > 4 * MAX_HEADER_FIELDS
+        if coded or many or not 200 <= status < 600:
             refusal = self._refusal(status, parse_fields(head))
             if refusal is not None:
                 self.fail(UpstreamProtocolError(refusal))
