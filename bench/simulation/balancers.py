@@ -158,10 +158,10 @@ class Weebill:
             if isinstance(step, Pause):
                 yield step.seconds
                 continue
-            deployment, credential, patience_s = step
+            deployment = step.deployment
             assert deployment.upstream is not None
-            key = deployment.upstream.credentials.index(credential)
-            answer = yield from self._call(deployment.provider, request, patience_s, key)
+            key = deployment.upstream.credentials.index(step.credential)
+            answer = yield from self._call(deployment.provider, request, step.patience_s, key)
             if answer.error is None:
                 attempts.succeeded(clock.now, clock.now)
                 return True

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from weebill.providers.base import Target
 from weebill.providers.llamacpp.relay import LlamaCppTranslator
+from weebill.wire.body import decode_chat, decode_completion
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
-from weebill.wire.requests import decode_chat, decode_completion
 from weebill.wire.sse import DONE
 
 TRANSLATOR = LlamaCppTranslator()

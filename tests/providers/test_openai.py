@@ -5,10 +5,10 @@ import pytest
 
 from weebill.providers.base import Quirks, Target
 from weebill.providers.openai.relay import OpenAITranslator
+from weebill.wire.body import decode_chat
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Usage
-from weebill.wire.requests import decode_chat
 
 TRANSLATOR = OpenAITranslator()
 

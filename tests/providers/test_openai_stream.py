@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weebill.providers.openai.relay_stream import OpenAIStream
+from weebill.wire.body import decode_chat
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Usage
-from weebill.wire.requests import decode_chat
 from weebill.wire.sse import DONE, MAX_EVENT_BYTES
 
 

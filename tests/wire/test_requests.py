@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weebill.wire.body import decode_chat, decode_completion
 from weebill.wire.errors import ApiError
-from weebill.wire.requests import decode_chat, decode_completion
 
 USER = '{"role":"user","content":"hi"}'
 

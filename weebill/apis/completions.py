@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 from weebill.apis.base import Api, StreamEncoder
 from weebill.apis.chat.answer import FINISH_REASONS, UsageBody, new_id, usage_body
 from weebill.wire import sse
+from weebill.wire.body import decode_completion
 from weebill.wire.call import Call, Json
 from weebill.wire.conversation import Conversation, Refusal, Text, Turn
 from weebill.wire.errors import ApiError
@@ -31,7 +32,7 @@ from weebill.wire.reply import (
     Usage,
     UsageReported,
 )
-from weebill.wire.requests import CompletionRequest, decode_completion
+from weebill.wire.requests import CompletionRequest
 
 _encode = msgspec.json.encode
 FIELDS: Final = {"turns": "prompt", "top_logprobs": "logprobs"}

@@ -7,8 +7,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from weebill.wire.body import invalid_body
 from weebill.wire.call import Json
-from weebill.wire.requests import invalid_body
 
 
 class Control(Struct, frozen=True):

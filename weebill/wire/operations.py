@@ -11,10 +11,11 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.wire.call import Call, InboundRequest, Json, take_own, top_level
+from weebill.wire.body import invalid_body, take_own, top_level
+from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.operations_form import FORM_OWN, Form, is_form, parse_form
-from weebill.wire.requests import ModelName, invalid_body
+from weebill.wire.requests import ModelName
 
 _PROMPT_FIELDS: Final = ("input", "query", "documents", "instructions")
 

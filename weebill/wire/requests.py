@@ -1,21 +1,15 @@
-"""Requests to the inference endpoints: OpenAI's fields as types, and the body as it was sent.
-
-A body is decoded twice in one go each: into a struct, which validates the fields that OpenAI documents, and into
-the raw JSON of each top-level field, so that whatever the gateway does not know still reaches the upstream.
+"""Requests to the inference endpoints: OpenAI's fields as types.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create and .../completions/create
 """
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from weebill.wire.call import Call, InboundRequest, Json, take_own, top_level
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.call import InboundRequest, Json
 
 ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -140,53 +134,3 @@ class CompletionRequest(GenerationRequest, frozen=True, kw_only=True):
     echo: bool | None = None
     logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
     suffix: str | None = None
-
-
-_decode_chat = msgspec.json.Decoder(ChatRequest).decode
-_decode_completion = msgspec.json.Decoder(CompletionRequest).decode
-
-
-def decode_chat(body: bytes) -> Call:
-    """The call in `body`. Raises ApiError 400 that names the field."""
-    try:
-        return _call(_decode_chat(body), top_level(body))
-    except UNREADABLE as error:
-        raise invalid_body(error) from error
-
-
-def decode_completion(body: bytes) -> Call:
-    """The call in `body`. Raises ApiError 400 that names the field."""
-    try:
-        return _call(_decode_completion(body), top_level(body))
-    except UNREADABLE as error:
-        raise invalid_body(error) from error
-
-
-def _call(request: ChatRequest | CompletionRequest, fields: Json) -> Call:
-    own = take_own(fields)
-    return Call(request, fields, request.model, bool(request.stream), request.wants_usage, own)
-
-
-_PATH = re.compile(r" - at `(?:key` in `)?\$\.?(.*)`$")
-_MISSING = re.compile(r"missing required field `([^`]+)`")
-
-
-def invalid_body(error: Exception) -> ApiError:
-    """What a client is told of a body that does not decode.
-
-    >>> invalid_body(msgspec.ValidationError("Expected `str`, got `int` - at `$.messages[0].role`")).detail.param
-    'messages[0].role'
-    """
-    if not isinstance(error, msgspec.ValidationError):
-        return ApiError(400, f"The request body is not valid JSON: {error}.", code="invalid_json")
-    text = str(error)
-    path = _PATH.search(text)
-    where = path.group(1) if path else ""
-    missing = _MISSING.search(text)
-    if missing:
-        param = f"{where}.{missing.group(1)}" if where else missing.group(1)
-        return ApiError(400, f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
-    reason = _PATH.sub("", text)
-    if not where:
-        return ApiError(400, f"The request body must be a JSON object: {reason}.", code="invalid_type")
-    return ApiError(400, f"Invalid value for '{where}': {reason}.", code="invalid_value", param=where)

@@ -13,9 +13,10 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from weebill.wire.call import Call, InboundRequest, Json, take_own, top_level
+from weebill.wire.body import invalid_body, take_own, top_level
+from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.requests import ModelName, Probability, Temperature, TokenLimit, invalid_body
+from weebill.wire.requests import ModelName, Probability, Temperature, TokenLimit
 
 # A `Raw | None` would take nothing but null.
 NULL: Final = Raw(b"null")

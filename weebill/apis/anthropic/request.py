@@ -18,10 +18,11 @@ from msgspec import Meta, Raw, Struct
 from weebill.apis.anthropic.turns import mark_last, message_turns, refusal, text
 from weebill.wire import anthropic as wire
 from weebill.wire.anthropic import cache_mark
-from weebill.wire.call import Call, InboundRequest, Json, Own, take_own, top_level
+from weebill.wire.body import invalid_body, take_own, top_level
+from weebill.wire.call import Call, InboundRequest, Json, Own
 from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Text, Tool, ToolChoice, Turn
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.requests import ModelName, Probability, invalid_body
+from weebill.wire.requests import ModelName, Probability
 
 
 class _BlockHead(Struct, frozen=True):

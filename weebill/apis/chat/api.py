@@ -13,11 +13,11 @@ from weebill.apis.chat import answer as openai_chat_answer
 from weebill.apis.chat import request as openai_chat_request
 from weebill.apis.chat.stream import ChatStream
 from weebill.wire import sse
+from weebill.wire.body import decode_chat
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Reply
-from weebill.wire.requests import decode_chat
 
 # What fields of the canonical form are called here, where their names differ.
 FIELDS: Final = {

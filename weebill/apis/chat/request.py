@@ -23,11 +23,11 @@ from weebill.apis.chat.tools import (
     tool_choice,
     tools,
 )
+from weebill.wire.body import invalid_body
 from weebill.wire.call import Call, Json
 from weebill.wire.conversation import AudioOutput, Conversation, OutputFormat, ReasoningOptions
 from weebill.wire.errors import ApiError
 from weebill.wire.openai_chat import HINTS
-from weebill.wire.requests import invalid_body
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 

@@ -18,12 +18,12 @@ from weebill.apis.gemini.decode import FIELDS, read_request
 from weebill.apis.gemini.errors import error_body
 from weebill.apis.gemini.stream import GeminiStreamEncoder
 from weebill.wire import sse
-from weebill.wire.call import Call, Json, Own, take_own, top_level
+from weebill.wire.body import invalid_body, take_own, top_level
+from weebill.wire.call import Call, Json, Own
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini_request import GeminiRequest, GenerateContentRequest, camel_case, wants_array
 from weebill.wire.reply import Reply
-from weebill.wire.requests import invalid_body
 
 _GENERATE: Final = "generateContent"
 _STREAM: Final = "streamGenerateContent"

@@ -13,10 +13,10 @@ from msgspec import Raw, Struct
 from weebill.apis.gemini.api import decode_body, split_tail, unknown_method
 from weebill.apis.gemini.decode import read_request
 from weebill.apis.token_estimate import TokenRates, estimate_tokens
-from weebill.wire.call import Call, top_level
+from weebill.wire.body import invalid_body, top_level
+from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini_request import GeminiRequest
-from weebill.wire.requests import invalid_body
 
 _METHOD: Final = "countTokens"
 _WHOLE: Final = ("generateContentRequest", "generate_content_request")

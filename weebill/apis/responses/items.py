@@ -11,6 +11,7 @@ from typing import Final, Literal, cast
 import msgspec
 from msgspec import Raw
 
+from weebill.wire.body import invalid_body
 from weebill.wire.conversation import (
     Audio,
     CacheMark,
@@ -28,7 +29,6 @@ from weebill.wire.conversation import (
 )
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.openai_chat import split_data_uri
-from weebill.wire.requests import invalid_body
 from weebill.wire.responses import (
     NO_ARGUMENTS,
     ORIGIN,

@@ -16,11 +16,11 @@ from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
 from weebill.providers.openai import decode as openai_decode
 from weebill.providers.openai import encode as openai_encode
 from weebill.providers.openai.events import ChatDecoder
+from weebill.wire.body import decode_chat
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, Text, Turn
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Event, Failed, Reply, UsageReported
-from weebill.wire.requests import decode_chat
 
 _NOWHERE: Final = Target(model="llama.cpp")
 _ANY: Final = Conversation(turns=(Turn("user", (Text(""),)),))

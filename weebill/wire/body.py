@@ -1,0 +1,110 @@
+"""A request's body, from bytes to a `Call`.
+
+A body is decoded twice: into a struct, which validates the fields that its API documents, and into the
+raw JSON of each top-level field, so that whatever the gateway does not know still reaches the upstream.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Raw
+
+from weebill.wire.call import NOTHING_OWN, Call, Json, Own
+from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.requests import ChatRequest, CompletionRequest
+
+# Weebill's own
+_OWN_FIELDS: Final = frozenset({"drop_params", "provider", "models"})
+_MAX_MODELS: Final = 16
+_Models = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...], Meta(max_length=_MAX_MODELS)]
+
+_decode_chat: Final = msgspec.json.Decoder(ChatRequest).decode
+_decode_completion: Final = msgspec.json.Decoder(CompletionRequest).decode
+_decode_fields: Final = msgspec.json.Decoder(Json).decode
+_decode_models: Final = msgspec.json.Decoder(_Models | None).decode
+
+# What msgspec says of a body that does not decode
+_PATH: Final = re.compile(r" - at `(?:key` in `)?\$\.?(.*)`$")
+_MISSING: Final = re.compile(r"missing required field `([^`]+)`")
+
+
+def decode_chat(body: bytes) -> Call:
+    """The call in `body`. Raises ApiError 400 that names the field."""
+    try:
+        return _call(_decode_chat(body), top_level(body))
+    except UNREADABLE as error:
+        raise invalid_body(error) from error
+
+
+def decode_completion(body: bytes) -> Call:
+    """The call in `body`. Raises ApiError 400 that names the field."""
+    try:
+        return _call(_decode_completion(body), top_level(body))
+    except UNREADABLE as error:
+        raise invalid_body(error) from error
+
+
+def _call(request: ChatRequest | CompletionRequest, fields: Json) -> Call:
+    own = take_own(fields)
+    return Call(request, fields, request.model, bool(request.stream), request.wants_usage, own)
+
+
+def top_level(body: bytes) -> Json:
+    """The raw JSON of each of the top-level fields in `body`. Raises what is in `UNREADABLE`.
+
+    All of the body must be UTF-8: what stays raw is not looked at again before it is sent on.
+    """
+    if not body.isascii():
+        body.decode()
+    return _decode_fields(body)
+
+
+def take_own(fields: Json) -> Own:
+    """Take Weebill's own fields out of `fields`. Raises ApiError 400 that names the one that is not what it must be."""
+    if _OWN_FIELDS.isdisjoint(fields):
+        return NOTHING_OWN
+    provider = fields.pop("provider", None)
+    return Own(
+        _flag(fields.pop("drop_params", None)),
+        None if provider is None or bytes(provider) == b"null" else provider,
+        _models(fields.pop("models", None)),
+    )
+
+
+def _flag(value: Raw | None) -> bool:
+    text = b"null" if value is None else bytes(value)
+    if text not in (b"true", b"false", b"null"):
+        raise ApiError(400, "drop_params must be true or false.", code="invalid_value", param="drop_params")
+    return text == b"true"
+
+
+def _models(value: Raw | None) -> tuple[str, ...]:
+    try:
+        return () if value is None else _decode_models(value) or ()
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"models must be a list of at most {_MAX_MODELS} names."
+        raise ApiError(400, message, code="invalid_value", param="models") from error
+
+
+def invalid_body(error: Exception) -> ApiError:
+    """What a client is told of a body that does not decode.
+
+    >>> invalid_body(msgspec.ValidationError("Expected `str`, got `int` - at `$.messages[0].role`")).detail.param
+    'messages[0].role'
+    """
+    if not isinstance(error, msgspec.ValidationError):
+        return ApiError(400, f"The request body is not valid JSON: {error}.", code="invalid_json")
+    text = str(error)
+    path = _PATH.search(text)
+    where = path.group(1) if path else ""
+    missing = _MISSING.search(text)
+    if missing:
+        param = f"{where}.{missing.group(1)}" if where else missing.group(1)
+        return ApiError(400, f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
+    reason = _PATH.sub("", text)
+    if not where:
+        return ApiError(400, f"The request body must be a JSON object: {reason}.", code="invalid_type")
+    return ApiError(400, f"Invalid value for '{where}': {reason}.", code="invalid_value", param=where)
