@@ -50,8 +50,7 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
         asked = Asked(call, key, key, APIS[api].conversation)
         selected = _selected(sources, settings, router, asked, APIS[api])
         if selected is not None:
-            renamed = msgspec.structs.replace(call, model=selected.model)
-            asked = msgspec.structs.replace(asked, call=renamed, preferences=selected.preferences)
+            asked = asked.naming(selected.model).preferring(selected.preferences)
         plan = router.plan(asked, 0.0)
     except ApiError as error:
         where = f" ({error.detail.param})" if error.detail.param else ""

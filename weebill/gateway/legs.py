@@ -6,8 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from typing import Final
 
-from msgspec import Struct
-
 from weebill.gateway.meter import Spending
 from weebill.providers.base import Answer, AnswerCollector, ByteStream
 from weebill.routing.deployments import Upstream
@@ -16,26 +14,40 @@ from weebill.transport.client import Response
 _MAX_HELD_BYTES: Final = 65_536  # of a stream that goes on without content
 
 
-class Whole(Struct, frozen=True):
+class Whole:
     """A complete answer."""
 
-    upstream: Upstream
-    response: Response
-    answer: Answer
+    __slots__ = ("answer", "response", "upstream")
+
+    def __init__(self, upstream: Upstream, response: Response, answer: Answer) -> None:
+        self.upstream = upstream
+        self.response = response
+        self.answer = answer
 
 
-class Begun(Struct):
+class Begun:
     """A stream up to its first content, which came at `first_at`; none of it has been sent: `held` is for the client.
 
     The rest is in `chunks`; None if it is over.
     """
 
-    upstream: Upstream
-    response: Response
-    stream: ByteStream
-    held: bytes
-    first_at: float
-    chunks: AsyncIterator[bytes] | None = None
+    __slots__ = ("chunks", "first_at", "held", "response", "stream", "upstream")
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        response: Response,
+        stream: ByteStream,
+        held: bytes,
+        first_at: float,
+        chunks: AsyncIterator[bytes] | None = None,
+    ) -> None:
+        self.upstream = upstream
+        self.response = response
+        self.stream = stream
+        self.held = held
+        self.first_at = first_at
+        self.chunks = chunks
 
 
 Leg = Whole | Begun

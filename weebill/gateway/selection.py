@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
-
 from weebill.config.auto import AUTO, AutoSettings, Tier
 from weebill.config.routing import Preferences
 from weebill.ledger.experiments import Experiment, Experiments
@@ -117,8 +115,7 @@ class Selector:
         """Who answers. Raises ApiError: 400 as routing does, 503 where `auto` cannot be served."""
         if asked.call.model in _SUFFIXED:
             suffix = asked.call.model.removeprefix(AUTO)
-            bare = msgspec.structs.replace(asked, call=msgspec.structs.replace(asked.call, model=AUTO))
-            chosen = self.select(bare, endpoint)
+            chosen = self.select(asked.naming(AUTO), endpoint)
             # It says how to choose among those who serve a tier, not which tier.
             return chosen._replace(model=chosen.model + suffix, larger=chosen.larger and chosen.larger + suffix)
         needs = Needs(asked.call, asked.conversation)

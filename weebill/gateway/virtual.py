@@ -86,8 +86,8 @@ class VirtualInference(Inference):
         selected = self._selector.select(asked, api.name)
         meter.arm = selected.arm
         deadline = deadline_of(exchange, meter, self._upstreams.router.deadline_s)
-        asked = msgspec.structs.replace(asked, preferences=selected.preferences)
-        demanding = msgspec.structs.replace(asked, preferences=(*selected.preferences, *selected.demands))
+        asked = asked.preferring(selected.preferences)
+        demanding = asked.preferring((*selected.preferences, *selected.demands))
         request = _Request(exchange, api, demanding, selected, deadline)
         answered: Tier | None = None if selected.decision is None else selected.decision.tier
         failed = await self._try_smaller(request, selected.checks, meter) if selected.checks else None
@@ -189,9 +189,9 @@ class VirtualInference(Inference):
         try:
             model = experiment.candidate
             if model == AUTO:
-                selected = self._selector.select(_naming(asked, AUTO), api.name)
+                selected = self._selector.select(asked.naming(AUTO), api.name)
                 model, preferences = selected.model, (*asked.preferences, *selected.preferences, *selected.demands)
-                request = request._replace(asked=msgspec.structs.replace(asked, preferences=preferences))
+                request = request._replace(asked=asked.preferring(preferences))
             reply = await self._ask(request, model, meter, began + self._upstreams.router.deadline_s)
             judgement = _SHADOW_CHECKS.judge_alone(api.conversation(asked.call), reply)
             meter.checked = judgement.failed.check if judgement.failed else "passed"
@@ -223,11 +223,6 @@ class VirtualInference(Inference):
         return first_answered(attempts, request.exchange, meter, open_leg)
 
     def _route(self, request: _Request, model: str, note: str, deadline: float) -> Attempts:
-        attempts = self._upstreams.router.route(_naming(request.asked, model), time.monotonic(), deadline)
+        attempts = self._upstreams.router.route(request.asked.naming(model), time.monotonic(), deadline)
         attempts.policy += note
         return attempts
-
-
-def _naming(asked: Asked, model: str) -> Asked:
-    """The same request for another model."""
-    return msgspec.structs.replace(asked, call=msgspec.structs.replace(asked.call, model=model))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -29,6 +29,9 @@ class Quirks(Struct, frozen=True, kw_only=True):
     short_call_ids: bool = False
 
 
+NO_QUIRKS: Final = Quirks()
+
+
 class Target(Struct, frozen=True, kw_only=True):
     """A deployment as a dialect sees it.
 
@@ -39,7 +42,7 @@ class Target(Struct, frozen=True, kw_only=True):
 
     model: str
     provider: str = ""
-    quirks: Quirks = Quirks()
+    quirks: Quirks = NO_QUIRKS
     options: dict[str, str] = {}
     max_output_tokens: int | None = None
 

@@ -15,7 +15,7 @@ from weebill.catalog.pricing import cost_nano
 from weebill.catalog.schema import Model, Offer
 from weebill.config.schema import EngineSettings, ProviderSettings, Settings
 from weebill.process.messages import EngineState
-from weebill.providers.base import Quirks, Target, UpstreamRequest
+from weebill.providers.base import NO_QUIRKS, Quirks, Target, UpstreamRequest
 from weebill.routing.credentials import Credential, Signer, credentials, key_lines, signer
 from weebill.routing.facts import NOTHING_KNOWN, Facts, facts_of, local_facts
 from weebill.routing.sticky import salt
@@ -32,7 +32,8 @@ class Upstream:
     """Where a provider is and how to call it; all its deployments share one.
 
     `dialects` are all that it speaks at that address. There is at least one of the `credentials`, which bring the
-    lines that go with every request; a `signer` makes more for each.
+    lines that go with every request; a `signer` makes more for each. `patience_s` is the longest that it may be silent
+    before its answer's first content, by its own timeouts.
     """
 
     name: str
@@ -44,11 +45,11 @@ class Upstream:
     forward_headers: frozenset[bytes]
     max_in_flight: int
     signer: Signer | None = None
+    patience_s: float = field(init=False)
 
-    @property
-    def patience_s(self) -> float:
-        """The longest that it may be silent before its answer's first content, by its own timeouts."""
-        return self.timeouts.connect + self.timeouts.first_byte + self.timeouts.idle
+    def __post_init__(self) -> None:
+        patience_s = self.timeouts.connect + self.timeouts.first_byte + self.timeouts.idle
+        object.__setattr__(self, "patience_s", patience_s)
 
     def head(self, request: UpstreamRequest, credential: Credential | None = None) -> bytes:
         """Request line and headers for `request`, with the first credential unless another is given."""
@@ -113,7 +114,7 @@ def _deployment(
     target = Target(
         model=model,
         provider=name,
-        quirks=Quirks() if quirks is None else msgspec.convert(msgspec.to_builtins(quirks), Quirks),
+        quirks=NO_QUIRKS if quirks is None else msgspec.convert(msgspec.to_builtins(quirks), Quirks),
         options=provider.options,
         max_output_tokens=facts.max_output,
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
-from msgspec import Struct
+from msgspec import structs
 
 from weebill.config.routing import Preferences, RoutingSettings
 from weebill.routing.attempts import Attempts, Shared
@@ -23,18 +23,37 @@ from weebill.wire.call import NOTHING_OWN, Call
 from weebill.wire.conversation import Conversation
 
 
-class Asked(Struct, frozen=True):
-    """A request to be routed: `key_id` and `key_name` are its API key's.
+class Asked:
+    """A request to be routed, immutable: `key_id` and `key_name` are its API key's.
 
     `conversation` gives the canonical form of a request to generate; None for all others. `preferences` are what
     Weebill itself has decided, such as that the request must stay here.
     """
 
-    call: Call
-    key_id: str
-    key_name: str = ""
-    conversation: Callable[[Call], Conversation] | None = None
-    preferences: tuple[Preferences, ...] = ()
+    __slots__ = ("call", "conversation", "key_id", "key_name", "preferences")
+
+    def __init__(
+        self,
+        call: Call,
+        key_id: str,
+        key_name: str = "",
+        conversation: Callable[[Call], Conversation] | None = None,
+        preferences: tuple[Preferences, ...] = (),
+    ) -> None:
+        self.call = call
+        self.key_id = key_id
+        self.key_name = key_name
+        self.conversation = conversation
+        self.preferences = preferences
+
+    def naming(self, model: str) -> Asked:
+        """The same request for another model."""
+        call = structs.replace(self.call, model=model)
+        return Asked(call, self.key_id, self.key_name, self.conversation, self.preferences)
+
+    def preferring(self, preferences: tuple[Preferences, ...]) -> Asked:
+        """The same request with these preferences in place of its own."""
+        return Asked(self.call, self.key_id, self.key_name, self.conversation, preferences)
 
 
 class Router:

@@ -97,17 +97,18 @@ class Histogram(Series):
 class _Durations:
     """Durations that are not in the file yet."""
 
-    __slots__ = ("_buckets", "_cell", "_cells", "_sum")
+    __slots__ = ("_bounds", "_buckets", "_cell", "_cells", "_sum")
 
     def __init__(self, cells: memoryview, cell: int) -> None:
         """`cell` is the histogram's first."""
         self._cells = cells
         self._cell = cell
+        self._bounds = DURATION_BOUNDS_US
         self._buckets = [0] * (len(DURATION_BOUNDS_US) + 1)
         self._sum = 0
 
     def add(self, microseconds: int) -> None:
-        self._buckets[bisect_left(DURATION_BOUNDS_US, microseconds)] += 1
+        self._buckets[bisect_left(self._bounds, microseconds)] += 1
         self._sum += microseconds
 
     def write(self) -> None:
