@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
@@ -22,6 +22,14 @@ class StreamEncoder(Protocol):
 
     def fail(self, error: ApiError) -> bytes:
         """The end of a stream that has begun and failed."""
+
+
+@runtime_checkable
+class KeepsResponse(Protocol):
+    """A stream that knows the whole of what it said, in the Responses API's form: `b""` if it does not."""
+
+    @property
+    def response(self) -> bytes: ...
 
 
 class Api(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Final
 
-from weebill.apis.base import Api
+from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open, deadline_of, first_answered, tell
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.failures import retry_after_seconds, upstream_failure
@@ -17,8 +17,8 @@ from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered, Recorder, Upstreams
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
-from weebill.gateway.translation import KeepsResponse, translator
 from weebill.gateway.translation import failure as failure_event
+from weebill.gateway.translation import translator
 from weebill.ledger.records import Outcome
 from weebill.providers.base import Answer, Translator
 from weebill.providers.usage import Estimate

@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
-from weebill.apis.base import Api
+from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open
 from weebill.gateway.legs import Leg
 from weebill.gateway.meter import Spending
-from weebill.gateway.translation import Bridge, BridgeStream, KeepsResponse
+from weebill.gateway.translation import Bridge, BridgeStream
 from weebill.providers.base import ByteStream, StreamDecoder, Translator
 from weebill.providers.registry import STREAMS_ONLY
 from weebill.providers.registry import dialect as registry_dialect

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 import msgspec
 
-from weebill.apis.base import Api, StreamEncoder
+from weebill.apis.base import Api, KeepsResponse, StreamEncoder
 from weebill.providers.base import (
     Answer,
     AnswerCollector,
     ByteStream,
     Dialect,
+    ReadsByRequest,
     StreamDecoder,
     Target,
     Translator,
@@ -77,13 +78,6 @@ def _translator(api: Api, dialect: str, spoken: frozenset[str]) -> Translator:
         if found is not None:
             return found
     return Bridge(api, registry_dialect(dialect), streams_only=dialect in STREAMS_ONLY)
-
-
-@runtime_checkable
-class ReadsByRequest(Protocol):
-    """A dialect that needs to know what was asked to understand what is answered."""
-
-    def stream_for(self, conversation: Conversation) -> StreamDecoder: ...
 
 
 class Bridge:
@@ -184,14 +178,6 @@ class Bridge:
 def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
     """The end of a client's stream that has begun and failed."""
     return stream.fail(error) if isinstance(stream, BridgeStream) else api.error_event(error)
-
-
-@runtime_checkable
-class KeepsResponse(Protocol):
-    """A stream that knows the whole of what it said, in the Responses API's form: `b""` if it does not."""
-
-    @property
-    def response(self) -> bytes: ...
 
 
 class BridgeStream:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -102,6 +102,13 @@ class Dialect(Protocol):
 
     def error(self, status: int, body: bytes, upstream: str) -> ApiError:
         """What the client is told of an answer with a status other than 200; the provider's message is inside."""
+
+
+@runtime_checkable
+class ReadsByRequest(Protocol):
+    """A dialect that needs to know what was asked to understand what is answered."""
+
+    def stream_for(self, conversation: Conversation) -> StreamDecoder: ...
 
 
 class Answer(Struct, frozen=True):
