@@ -86,6 +86,24 @@ def test_an_unfinished_line_waits_for_its_writer(home: Home, ledger: sqlite3.Con
     journal.close()
 
 
+@pytest.mark.parametrize("batch_bytes", [1000, 65_536, 70_000, 1 << 22])
+def test_a_segment_is_read_up_to_its_unused_space(
+    home: Home, ledger: sqlite3.Connection, caplog: pytest.LogCaptureFixture, batch_bytes: int
+) -> None:
+    journal = JournalWriter(home.journal, 0, MeteringSettings())
+    ingester = Ingester(ledger, home.journal, batch_bytes)
+    written = [f"req-{number}" for number in range(2500)]
+    for position in range(0, len(written), 1000):
+        for request_id in written[position : position + 1000]:
+            journal.append(make_record(request_id))
+        assert ingester.run() == len(written[position : position + 1000])
+    journal.close()
+    assert ingester.run() == 0
+    assert request_ids(ledger) == written
+    assert list(home.journal.iterdir()) == []
+    assert caplog.records == []
+
+
 def test_the_unused_space_of_a_dead_writer_is_no_record(
     home: Home, ledger: sqlite3.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:

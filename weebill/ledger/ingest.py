@@ -25,6 +25,7 @@ from weebill.ledger.records import UsageRecord
 
 BATCH_BYTES = 1 << 20  # of journal in one transaction: some 5,000 records
 _PIECE_BYTES = 1 << 14  # worked on before others may have the processor: a fifth of a millisecond
+_READ_BYTES = 1 << 16  # at once, of a segment whose unused space may be next
 DRAFT_AGE_S = 60.0
 _UNUSED = b"\0"  # the space of a segment that no record has taken yet
 
@@ -115,12 +116,11 @@ class Ingester:
 
     def _read_lines(self, descriptor: int, offset: int) -> tuple[bytes, bool]:
         """Whole lines from `offset`, and whether there are more; a line longer than `batch_bytes` comes in pieces."""
-        content = os.pread(descriptor, self._batch_bytes, offset).rstrip(_UNUSED)
+        if _try_lock(descriptor):  # before anything is read, so that it is all there will ever be
+            content = os.pread(descriptor, self._batch_bytes, offset).rstrip(_UNUSED)
+        else:
+            content = _read_written(descriptor, offset, self._batch_bytes)
         more = len(content) == self._batch_bytes
-        hole = content.find(_UNUSED)
-        if hole >= 0 and not _try_lock(descriptor):
-            # A line may be seen before all of it (its writer is another processor): it will be there the next time.
-            content = content[:hole]
         return content if more and b"\n" not in content else _whole_lines(content), more
 
     def _insert(self, segment: str, offset: int, lines: bytes) -> int:
@@ -236,6 +236,22 @@ def _try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _read_written(descriptor: int, offset: int, limit: int) -> bytes:
+    """What is between `offset` and the first zero, at most `limit` bytes, of a segment that has a writer.
+
+    A line may be seen before all of it, since its writer is another processor: it will be there the next time.
+    """
+    parts: list[bytes] = []
+    while limit:
+        part, zero, _ = os.pread(descriptor, min(limit, _READ_BYTES), offset).partition(_UNUSED)
+        parts.append(part)
+        offset += len(part)
+        limit -= len(part)
+        if zero or not part:
+            break
+    return b"".join(parts)
 
 
 def _whole_lines(content: bytes) -> bytes:
