@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from weebill.config.paths import Home
 from weebill.ledger.comparison import compare
 from weebill.ledger.database import LedgerError
+from weebill.ledger.entries import Entries
 from weebill.ledger.experiments import Experiment, Experiments, ExperimentStore
 from weebill.ledger.intervals import Interval, difference, mean, proportion, ranks
 from weebill.ledger.records import Outcome, UsageRecord
@@ -163,10 +164,7 @@ def insert(connection: sqlite3.Connection, arm: str, **fields: object) -> None:
     record = UsageRecord(
         "req", "key", "chat.completions", "m", "m", "up", False, 10, 0, 5, True, 200, "ok", 0, 1000, 2000, arm=arm
     )
-    values = msgspec.structs.astuple(msgspec.structs.replace(record, **fields))
-    marks = ", ".join("?" * len(values))
-    columns = ", ".join(UsageRecord.__struct_fields__)
-    connection.execute(f"INSERT INTO usage ({columns}) VALUES ({marks})", values)
+    Entries(connection).insert([[msgspec.structs.replace(record, **fields)]])
 
 
 def test_arms_are_compared(store: ExperimentStore) -> None:
