@@ -29,7 +29,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: int | None = None
 
 
-class UsageRecord(msgspec.Struct, frozen=True, array_like=True):
+class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One request to a metered endpoint; exactly one is kept for each.
 
     A JSON array in the journal, so fields are only ever appended, with a default.
