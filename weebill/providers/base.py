@@ -111,7 +111,7 @@ class ReadsByRequest(Protocol):
     def stream_for(self, conversation: Conversation) -> StreamDecoder: ...
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """A complete answer as the client gets it, and what it used."""
 
     body: bytes

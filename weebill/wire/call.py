@@ -12,8 +12,8 @@ Json = dict[str, Raw]
 _PROMPT_FIELDS = frozenset({"messages", "prompt", "input", "contents", "system", "instructions", "systemInstruction"})
 
 
-class InboundRequest(Struct, frozen=True):
-    """Base of each API's typed request."""
+class InboundRequest(Struct, frozen=True, gc=False):
+    """Base of each API's typed request. None can refer to itself, so the garbage collector need not look at them."""
 
 
 class Own(Struct, frozen=True):
@@ -31,7 +31,7 @@ class Own(Struct, frozen=True):
 NOTHING_OWN: Final = Own()
 
 
-class Call(Struct, frozen=True):
+class Call(Struct, frozen=True, gc=False):
     """One request.
 
     `request` holds the fields that its API documents, validated; `fields` the raw JSON of every top-level field, known

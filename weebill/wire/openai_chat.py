@@ -37,7 +37,7 @@ class CompletionDetails(Struct, frozen=True):
     reasoning_tokens: int | None = None
 
 
-class UsageReport(Struct, frozen=True):
+class UsageReport(Struct, frozen=True, gc=False):
     """`usage` as OpenAI and those who speak its dialect write it.
 
     `prompt_cache_hit_tokens` is DeepSeek's, `cached_tokens` Moonshot's.

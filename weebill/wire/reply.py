@@ -14,7 +14,7 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusa
 turn that the provider wants continued."""
 
 
-class Usage(Struct, frozen=True):
+class Usage(Struct, frozen=True, gc=False):
     """Tokens that a call used.
 
     Invariant, for every dialect: `cached_tokens` and `cache_write_tokens` are disjoint subsets of `prompt_tokens`;

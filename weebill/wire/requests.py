@@ -19,7 +19,7 @@ TokenLimit = Annotated[int, Meta(ge=1)]
 ChoiceCount = Annotated[int, Meta(ge=1, le=128)]
 
 
-class ContentPart(Struct, frozen=True):
+class ContentPart(Struct, frozen=True, gc=False):
     """One part of a message: text, image_url, input_audio, file or refusal."""
 
     type: str
@@ -41,7 +41,7 @@ class ToolCall(Struct, frozen=True):
     function: FunctionCall | None = None
 
 
-class Message(Struct, frozen=True):
+class Message(Struct, frozen=True, gc=False):
     """One message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]

@@ -12,7 +12,7 @@ from weebill.providers.openai.errors import ErrorDetail
 from weebill.wire.openai_chat import UsageReport
 
 
-class _Completion(msgspec.Struct, frozen=True):
+class _Completion(msgspec.Struct, frozen=True, gc=False):
     choices: list[Raw] | None = None
     usage: UsageReport | None = None
     error: ErrorDetail | str | None = None
