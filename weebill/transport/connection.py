@@ -15,7 +15,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from weebill.transport.body import BodyReader
-from weebill.transport.cors import preflight_lines
+from weebill.transport.cors import answer_options
 from weebill.transport.duplex import Duplex
 from weebill.transport.exchange import Exchange
 from weebill.transport.flow import FlowControl, Inbox
@@ -51,12 +51,15 @@ class ServerConnection(FlowControl):
     __slots__ = (
         "_body",
         "_cut_at",
+        "_due",
         "_exchange",
         "_parser",
         "_pending",
         "_raw",
         "_started_at",
         "_state",
+        "_task",
+        "_wake",
         "deadline",
         "secure",
         "send_deadline",
@@ -73,6 +76,10 @@ class ServerConnection(FlowControl):
         self._parser = RequestParser()
         self._started_at = 0.0
         self._exchange: Exchange | None = None
+        # Serves one exchange after another: the one that is due, when it is woken
+        self._task: asyncio.Task[None] | None = None
+        self._due: Exchange | None = None
+        self._wake: asyncio.Future[None] | None = None
         # The rest of a request's body, while it is coming
         self._body: BodyReader | None = None
         # Pipelined input
@@ -99,6 +106,8 @@ class ServerConnection(FlowControl):
             self._raw.end()
         self._cancel(CLIENT_CLOSED_REQUEST)
         self._exchange = None
+        if self._task is not None and self._wake is not None:
+            self._task.cancel()
 
     def eof_received(self) -> None:
         if self._raw is not None:
@@ -224,8 +233,8 @@ class ServerConnection(FlowControl):
             self._open_body(exchange)
             if rest:
                 rest = self._read_body(rest)
-        if head.method != b"OPTIONS" or not self._answer_options(exchange):
-            exchange.task = asyncio.Task(self._serve(exchange), loop=server.loop)
+        if head.method != b"OPTIONS" or not answer_options(exchange, server.cors):
+            self._start(exchange)
         return rest
 
     def _open_body(self, exchange: Exchange) -> None:
@@ -255,6 +264,27 @@ class ServerConnection(FlowControl):
         return rest
 
     # The exchange
+
+    def _start(self, exchange: Exchange) -> None:
+        """Have the handler run, by the task that has run it for the connection's earlier requests if there were any."""
+        self._due = exchange
+        if self._task is None:
+            self._task = asyncio.Task(self._serve_all(), loop=self.server.loop)
+        elif self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+        exchange.task = self._task
+
+    async def _serve_all(self) -> None:
+        """Serve the exchanges as they come. Who cancels one cancels all: its connection is of no more use."""
+        while True:
+            exchange = self._due
+            if exchange is None:
+                self._wake = self.server.loop.create_future()
+                await self._wake
+                self._wake = None
+            else:
+                self._due = None
+                await self._serve(exchange)
 
     async def _serve(self, exchange: Exchange) -> None:
         """Run the handler; whatever it does, the exchange ends."""
@@ -286,20 +316,6 @@ class ServerConnection(FlowControl):
             exchange.abort()
         else:
             exchange.fail(error)
-
-    def _answer_options(self, exchange: Exchange) -> bool:
-        """Answer a preflight or a question about the whole server; false if it is neither."""
-        origin = exchange.header(b"origin")
-        if origin is not None and exchange.header(b"access-control-request-method") is not None:
-            if self.server.cors.allows(origin):
-                exchange.respond(204, preflight_lines(exchange.header), b"")
-            else:
-                exchange.fail(ApiError(403, "This origin is not in server.cors_origins.", code="origin_not_allowed"))
-            return True
-        if exchange.path == b"*":
-            exchange.respond(204, b"", b"")
-            return True
-        return False
 
     def _cancel(self, status: int) -> None:
         """End the exchange without an answer; `status` tells the handler why."""
