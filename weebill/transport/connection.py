@@ -7,7 +7,6 @@ and a half-close look the same, and cancelling what nobody waits for must not ta
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import struct
 import time
@@ -27,13 +26,12 @@ from weebill.transport.limits import (
     WRITE_HIGH_WATER,
 )
 from weebill.transport.parser import RequestParser
+from weebill.transport.serving import Serving, end_with
 from weebill.transport.status import CLIENT_CLOSED_REQUEST, STATUS_LINES
 from weebill.wire.errors import ApiError
 
 if TYPE_CHECKING:
     from weebill.transport.server import Server
-
-logger = logging.getLogger(__name__)
 
 # What the next bytes from the client are.
 _HEAD: Final = 0  # a request's head
@@ -51,15 +49,13 @@ class ServerConnection(FlowControl):
     __slots__ = (
         "_body",
         "_cut_at",
-        "_due",
         "_exchange",
         "_parser",
         "_pending",
         "_raw",
+        "_serving",
         "_started_at",
         "_state",
-        "_task",
-        "_wake",
         "deadline",
         "secure",
         "send_deadline",
@@ -76,10 +72,7 @@ class ServerConnection(FlowControl):
         self._parser = RequestParser()
         self._started_at = 0.0
         self._exchange: Exchange | None = None
-        # Serves one exchange after another: the one that is due, when it is woken
-        self._task: asyncio.Task[None] | None = None
-        self._due: Exchange | None = None
-        self._wake: asyncio.Future[None] | None = None
+        self._serving = Serving(self)
         # The rest of a request's body, while it is coming
         self._body: BodyReader | None = None
         # Pipelined input
@@ -106,8 +99,7 @@ class ServerConnection(FlowControl):
             self._raw.end()
         self._cancel(CLIENT_CLOSED_REQUEST)
         self._exchange = None
-        if self._task is not None and self._wake is not None:
-            self._task.cancel()
+        self._serving.close()
 
     def eof_received(self) -> None:
         if self._raw is not None:
@@ -234,7 +226,7 @@ class ServerConnection(FlowControl):
             if rest:
                 rest = self._read_body(rest)
         if head.method != b"OPTIONS" or not answer_options(exchange, server.cors):
-            self._start(exchange)
+            self._serving.start(exchange)
         return rest
 
     def _open_body(self, exchange: Exchange) -> None:
@@ -265,57 +257,12 @@ class ServerConnection(FlowControl):
 
     # The exchange
 
-    def _start(self, exchange: Exchange) -> None:
-        """Have the handler run, by the task that has run it for the connection's earlier requests if there were any."""
-        self._due = exchange
-        if self._task is None:
-            self._task = asyncio.Task(self._serve_all(), loop=self.server.loop)
-        elif self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
-        exchange.task = self._task
-
-    async def _serve_all(self) -> None:
-        """Serve the exchanges as they come. Who cancels one cancels all: its connection is of no more use."""
-        while True:
-            exchange = self._due
-            if exchange is None:
-                self._wake = self.server.loop.create_future()
-                await self._wake
-                self._wake = None
-            else:
-                self._due = None
-                await self._serve(exchange)
-
-    async def _serve(self, exchange: Exchange) -> None:
-        """Run the handler; whatever it does, the exchange ends."""
-        # Counted here and not where the task is made: one that is cancelled before its first step never gets here.
-        self.server.active += 1
-        try:
-            await self.server.handler(exchange)
-            if not exchange.complete:
-                if exchange.responded:
-                    exchange.abort()
-                else:
-                    raise RuntimeError("the handler has given no answer")
-        except asyncio.CancelledError:
-            exchange.abort()
-            raise
-        except ApiError as error:
-            self._end_with(exchange, error)
-        except Exception:
-            logger.exception("request failed", extra={"request_id": exchange.request_id})
-            self._end_with(exchange, ApiError(500, "Internal error; see the server's log.", code="internal_error"))
-        finally:
-            exchange.task = None
-            self.server.handler_ended()
-            if self._exchange is exchange and exchange.complete:
-                self._go_on()
-
-    def _end_with(self, exchange: Exchange, error: ApiError) -> None:
-        if exchange.responded:
-            exchange.abort()
-        else:
-            exchange.fail(error)
+    def handler_ended(self, exchange: Exchange) -> None:
+        """The handler has returned, or been cancelled."""
+        exchange.task = None
+        self.server.handler_ended()
+        if self._exchange is exchange and exchange.complete:
+            self._go_on()
 
     def _cancel(self, status: int) -> None:
         """End the exchange without an answer; `status` tells the handler why."""
@@ -383,7 +330,7 @@ class ServerConnection(FlowControl):
             task = exchange.task
             exchange.keep_alive = False
             exchange.cancelled_with = error.status
-            self._end_with(exchange, error)
+            end_with(exchange, error)
             if task is not None:
                 task.cancel()
 
