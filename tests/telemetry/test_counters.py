@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,28 @@ def test_gauges_are_the_living_owners(tmp_path: Path) -> None:
     assert read_totals(tmp_path)["weebill_connections"] == {}
     Counters(tmp_path, 0)
     assert read_totals(tmp_path)["weebill_connections"] == {("0",): (0,)}
+
+
+def test_requests_are_written_once_a_turn(tmp_path: Path) -> None:
+    turn: list[Callable[[], None]] = []
+    counters = Counters(tmp_path, 0, turn.append)
+    requests = ("weebill_requests_total", (("endpoint", "chat"), ("status", "200")))
+    for total_us in (500, 5_000, 50_000):
+        counters.of_request("chat", 200, "acme", "ok", "tiny").count(total_us, 400, 10, 4, 2)
+    counters.of_request("chat", 400, "", "rejected", "").count(100, 0, 0, 0, 0)
+    assert scrape(tmp_path).get(requests, 0) == 0
+    [write] = turn
+    write()
+    found = scrape(tmp_path)
+    assert found[requests] == 3
+    assert found["weebill_requests_total", (("endpoint", "chat"), ("status", "400"))] == 1
+    assert found["weebill_request_seconds_count", (("endpoint", "chat"),)] == 4
+    assert found["weebill_request_seconds_sum", (("endpoint", "chat"),)] == pytest.approx(0.0556)
+    assert found["weebill_first_byte_seconds_count", (("endpoint", "chat"),)] == 3
+    assert found["weebill_tokens_total", (("kind", "prompt"), ("model", "tiny"))] == 30
+    assert found["weebill_tokens_total", (("kind", "cached"), ("model", "tiny"))] == 12
+    assert found["weebill_tokens_total", (("kind", "completion"), ("model", "tiny"))] == 6
+    counters.of_request("chat", 200, "acme", "ok", "tiny").count(500, 0, 0, 0, 0)
+    assert len(turn) == 2
+    counters.close()  # what the turn has not come to write
+    assert scrape(tmp_path)[requests] == 4

@@ -68,6 +68,30 @@ async def test_ten_thousand_connections_opened_and_dropped(serve: Serve) -> None
     assert alive(Exchange) == 0
 
 
+async def test_connections_that_were_served_leave_no_task_behind(serve: Serve) -> None:
+    async def handler(exchange: Exchange) -> None:
+        exchange.respond(200, b"", b"done")
+
+    server, port = await serve(handler)
+    tasks = len(asyncio.all_tasks())
+    served = []
+    for _ in range(100):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(3):
+            writer.write(GET)
+            assert b"done" in await reader.readuntil(b"done")
+        served.append(writer)
+    assert len(asyncio.all_tasks()) == tasks + 100  # one for each, however many requests it has served
+    for at, writer in enumerate(served):
+        if at % 2:
+            writer.close()
+        else:
+            writer.transport.abort()
+    await until(lambda: server.connections == 0)
+    await until(lambda: len(asyncio.all_tasks()) == tasks)
+    assert alive(ServerConnection) == 0
+
+
 async def test_upstream_connections_cut_and_cancelled() -> None:
     async def script(peer: Peer) -> None:
         head, _ = await read_request(peer)
