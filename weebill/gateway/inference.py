@@ -171,8 +171,10 @@ class Inference(Metered[Api]):
         try:
             await exchange.drain()
             end = b""
-            if stream.error is not None:
-                raise stream.error
+            # By a name of its own: mypy would think `stream.error` None from here on, and mypyc would hold it to that.
+            beginning = stream.error
+            if beginning is not None:
+                raise beginning
             if leg.chunks is not None:
                 async for data in leg.chunks:
                     events = stream.feed(data)
