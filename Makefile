@@ -2,17 +2,24 @@
 # make test   install what the tests need; lint, types, all tests
 # make bench  install what the benchmarks need; Weebill beside its peers
 # make docs   build the documentation into site/
+# make wheel  compile the hot path and build a wheel into dist/; takes a C compiler and some two minutes
 
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
+CAN_COMPILE := import os, shutil, sysconfig; \
+	compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]; \
+	headers = os.path.join(sysconfig.get_path("include"), "Python.h"); \
+	raise SystemExit(not (shutil.which(compiler) and os.path.exists(headers)))
+DIST ?= dist
+
 # The first supported Python on the PATH, unless PYTHON names one.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
 
-.PHONY: run test lint types bench soak docs clean
+.PHONY: run test lint types bench soak docs wheel clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -36,6 +43,14 @@ soak: $(VENV)/.bench
 
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict
+
+wheel: $(BIN)/python
+	@$(BIN)/python -c '$(CAN_COMPILE)' || { echo "error: compiling takes a C compiler and Python's headers" >&2; \
+		echo "hint: on Debian and Ubuntu, 'apt install gcc libc6-dev python3-dev' brings them" >&2; exit 2; }
+	@echo "Compiling the hot path; this takes some two minutes ..."
+	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
+		--wheel-dir $(DIST) $(ARGS) .
+	@ls $(DIST)/weebill-*.whl
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist site
