@@ -33,7 +33,7 @@ def test_help_lists_the_commands_with_and_without_the_flag(weebill):
 
 
 def test_version(weebill):
-    assert weebill.ok("version") == weebill.ok("--version") == f"{package.__version__}\n"
+    assert weebill.ok("version") == weebill.ok("--version") == f"{package.__version__} (compiled: no)\n"
 
 
 @pytest.mark.parametrize(

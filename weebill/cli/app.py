@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from weebill import __version__
 from weebill.cli.catalog import catalog_app, models_app, providers_app
 from weebill.cli.router import router_app
 
@@ -64,7 +63,7 @@ def weebill(
     """Without a command, show the help."""
     context.obj = Globals(home, verbose)
     if show_version:
-        typer.echo(__version__)
+        version()
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -155,8 +154,10 @@ def reload(context: typer.Context) -> None:
 
 @app.command()
 def version() -> None:
-    """Print the version."""
-    typer.echo(__version__)
+    """Print the version, and whether the hot path is compiled."""
+    from weebill.cli.version import version
+
+    typer.echo(version())
 
 
 @keys_app.command("create")
