@@ -149,7 +149,15 @@ def weebill_key(home: Path) -> str:
 
 
 def _weebill(folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
-    home = folder / "weebill"
+    return _weebill_in("weebill", peers.weebill(), folder, upstreams, started)
+
+
+def _interpreted(folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
+    return _weebill_in("interpreted", {}, folder, upstreams, started)
+
+
+def _weebill_in(name: str, env: dict[str, str], folder: Path, upstreams: Upstreams, started: Started) -> Contender:
+    home = folder / name
     home.mkdir(mode=0o700)
     port = free_port()
     (home / "weebill.toml").write_text(
@@ -157,12 +165,12 @@ def _weebill(folder: Path, upstreams: Upstreams, fds: int, started: Started) -> 
     )
     headers = {"authorization": f"Bearer {weebill_key(home)}"}
     service = Service(
-        [weebill_program(), "serve"], log=home / "log", core=CONTENDER_CORE, env={"WEEBILL_HOME": str(home)}
+        [weebill_program(), "serve"], log=home / "log", core=CONTENDER_CORE, env={"WEEBILL_HOME": str(home), **env}
     )
     started(service)
     path = "/v1/chat/completions"
     return Contender(
-        "weebill",
+        name,
         weebill.__version__,
         Endpoint(port, path, "plain/bench", headers),
         Endpoint(port, path, "stream/bench", headers),
@@ -234,6 +242,7 @@ STARTERS: dict[str, Starter] = {
     "direct": _direct,
     "nginx": _nginx,
     "weebill": _weebill,
+    "interpreted": _interpreted,
     "litellm": _litellm,
     "portkey": _portkey,
 }

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench import peers
 from bench.contenders import weebill_key, weebill_program
 from bench.proc import BenchError, Service, free_port
 from bench.results import EngineSample, Run
@@ -115,7 +116,8 @@ def _start(folder: Path, model: str, stack: ExitStack) -> list[_Path]:
     config = _CONFIG.format(port=own_port, base_url=f"http://{host}:{port}", key=_KEY, model=model)
     (home / "weebill.toml").write_text(config)
     key = weebill_key(home)
-    service = Service([weebill_program(), "serve"], log=home / "log", env={"WEEBILL_HOME": str(home)})
+    env = {"WEEBILL_HOME": str(home), **peers.weebill()}
+    service = Service([weebill_program(), "serve"], log=home / "log", env=env)
     stack.callback(service.stop)
     until = time.monotonic() + _START_TIMEOUT_S
     while not _listens(own_port):

@@ -1,14 +1,19 @@
-"""The gateways that Weebill is compared with: where each is installed, and what starts it.
+"""What is measured and has to be installed for that: where each is, and what starts it.
 
-Each goes into a folder of its own under bench/peers on first use. The versions are pinned, so that a figure
-can be had again; LiteLLM's is the newest whose requirements could be installed when it was chosen.
+Each goes into a folder of its own under bench/peers on first use. The versions of others' gateways are pinned, so that
+a figure can be had again; LiteLLM's is the newest whose requirements could be installed when it was chosen. Weebill is
+there with its hot path compiled, and is built anew where its files have changed.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.machinery
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +22,7 @@ import msgspec
 from bench.proc import BenchError, require
 
 PEERS = Path(__file__).parent / "peers"
+_ROOT = PEERS.parent.parent
 
 LITELLM_VERSION = "1.104.5"
 PORTKEY_VERSION = "1.15.2"
@@ -29,6 +35,43 @@ _PORTKEY_PACKAGE = {
 }
 
 _INSTALL_TIMEOUT_S = 1200
+
+
+_WHERE_IT_IS = "from weebill.transport import connection; print(connection.__file__)"
+
+
+def weebill() -> dict[str, str]:
+    """The environment in which `weebill` is the compiled one, built first if need be. BenchError says why it cannot be.
+
+    Its dependencies are those of the Python that runs the benchmark.
+    """
+    folder = PEERS / "weebill"
+
+    def install() -> None:
+        with tempfile.TemporaryDirectory(prefix="weebill-bench-") as dist:
+            # ARGS: those of `make bench` are not for pip.
+            _run(["make", "-C", str(_ROOT), "wheel", f"VENV={sys.prefix}", f"DIST={dist}", "ARGS="])
+            (wheel,) = Path(dist).iterdir()
+            _run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), str(wheel)])
+
+    _once(folder, _weebill_version(), install)
+    env = {"PYTHONPATH": str(folder)}
+    command = [sys.executable, "-P", "-c", _WHERE_IT_IS]
+    done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, check=False)
+    where = Path(done.stdout.strip())
+    if not where.is_relative_to(folder) or not where.name.endswith(tuple(importlib.machinery.EXTENSION_SUFFIXES)):
+        raise BenchError(f"not the compiled one: {done.stdout}{done.stderr[-300:]}; remove {folder} and try again")
+    return env
+
+
+def _weebill_version() -> str:
+    """A hash of all that the wheel is made of, and for which Python."""
+    files = [path for path in (_ROOT / "weebill").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    digest = hashlib.sha256(sys.version.encode())
+    for path in (_ROOT / "pyproject.toml", _ROOT / "hatch_build.py", *sorted(files)):
+        digest.update(b"%s\0%d\0" % (os.fsencode(path.relative_to(_ROOT)), path.stat().st_size))
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def litellm() -> Path:

@@ -19,6 +19,7 @@ _COLOURS = {
     "direct": "#b8bec7",
     "nginx": "#7d8896",
     "weebill": "#0b7a75",
+    "interpreted": "#6fb0ac",
     "litellm": "#d1913c",
     "portkey": "#b65a7a",
 }

@@ -12,7 +12,14 @@ from rich.text import Text
 from bench.results import Figure, Run
 from bench.rows import Row
 
-TITLES = {"direct": "direct", "nginx": "nginx", "weebill": "Weebill", "litellm": "LiteLLM", "portkey": "Portkey"}
+TITLES = {
+    "direct": "direct",
+    "nginx": "nginx",
+    "weebill": "Weebill",
+    "interpreted": "Weebill, interpreted",
+    "litellm": "LiteLLM",
+    "portkey": "Portkey",
+}
 
 
 def columns_of(run: Run, rows: list[Row]) -> list[str]:

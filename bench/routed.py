@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from rich.table import Table
 
-from bench import nginx
+from bench import nginx, peers
 from bench.contenders import Endpoint, wait_for, weebill_key, weebill_program
 from bench.load import Load, LoadResult
 from bench.measure import generate, raise_fd_limit
@@ -68,9 +68,8 @@ def measure_routed(rounds: int, seconds: float, connections: int, tick: Callable
         home.mkdir(mode=0o700)
         (home / "weebill.toml").write_text(_config(port, upstream))
         headers = {"authorization": f"Bearer {weebill_key(home)}"}
-        service = Service(
-            [weebill_program(), "serve"], log=home / "log", core=CONTENDER_CORE, env={"WEEBILL_HOME": str(home)}
-        )
+        env = {"WEEBILL_HOME": str(home), **peers.weebill()}
+        service = Service([weebill_program(), "serve"], log=home / "log", core=CONTENDER_CORE, env=env)
         stack.callback(service.stop)
         endpoints = [Endpoint(port, PATH, model, headers) for model in DEPLOYMENTS]
         for endpoint in endpoints:

@@ -112,9 +112,8 @@ def _weebill(folder: Path, ports: dict[str, int]) -> tuple[Service, int, str]:
         )
     (home / "weebill.toml").write_text("\n".join(lines))
     key = weebill_key(home)
-    service = Service(
-        [weebill_program(), "serve"], log=home / "log", core=CONTENDER_CORE, env={"WEEBILL_HOME": str(home)}
-    )
+    env = {"WEEBILL_HOME": str(home), **peers.weebill()}
+    service = Service([weebill_program(), "serve"], log=home / "log", core=CONTENDER_CORE, env=env)
     return service, port, key
 
 
