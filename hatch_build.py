@@ -62,8 +62,9 @@ def _build(folder: Path, modules: list[str]) -> list[Path]:
     from setuptools import Distribution
 
     with contextlib.chdir(folder):  # mypyc takes and writes paths relative to where it runs
+        level = os.environ.get("MYPYC_OPT_LEVEL", "3")  # what mypy's own build calls it
         # A name of its own within the package; otherwise the library would lie beside all packages, called by a hash.
-        extensions = mypycify(modules, opt_level="3", debug_level="0", target_dir="c", group_name=f"{PACKAGE}.native")
+        extensions = mypycify(modules, opt_level=level, debug_level="0", target_dir="c", group_name=f"{PACKAGE}.native")
         command = Distribution({"name": PACKAGE, "ext_modules": extensions}).get_command_obj("build_ext")
         command.build_lib, command.build_temp, command.parallel = "lib", "temp", os.cpu_count()
         command.ensure_finalized()

@@ -1,0 +1,75 @@
+"""The wheel is what `pyproject.toml` says, and behaves as the sources do."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import pytest
+
+from hatch_build import compiled_modules
+from tests.wheel.conftest import BUILD_S, ROOT, Wheel
+
+SUFFIX = EXTENSION_SUFFIXES[0]
+HOOK = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]
+COMPILED = compiled_modules(ROOT, HOOK["custom"]["compile"], HOOK["custom"]["interpreted"])
+LOADERS = """
+import importlib, json, sys
+print(json.dumps({name: type(importlib.import_module(name).__loader__).__name__ for name in sys.argv[1:]}))
+"""
+
+# Tests of the hot path that go over real sockets. One that passes a fake cannot pass: a compiled function takes its own
+# kind alone. What is left out says nothing more of the hot path, and takes long.
+SUITES = {
+    "transport": ["tests/transport"],
+    "gateway": [f"tests/gateway/test_{name}.py" for name in ("inference", "resuming", "auto")],
+    "python sdk": ["tests/e2e/test_sdk_python.py", "-k", "not long_prompt and not json_schema"],
+    "chaos": ["tests/e2e/test_chaos.py"],
+}
+
+
+def test_every_pattern_finds_a_file(tmp_path: Path) -> None:
+    assert "weebill/transport/connection.py" in COMPILED
+    assert "weebill/wire/errors.py" not in COMPILED
+    (tmp_path / "weebill").mkdir()
+    with pytest.raises(ValueError, match=r"no file of weebill is called 'wire/sse\.py'"):
+        compiled_modules(tmp_path, ["wire/sse.py"], [])
+
+
+def test_the_compiler_is_the_pinned_one() -> None:
+    pinned = (ROOT / "constraints.txt").read_text().splitlines()
+    assert set(HOOK["custom"]["dependencies"]) <= set(pinned)
+    assert any(each.startswith("mypy==") for each in HOOK["custom"]["dependencies"])
+
+
+@pytest.mark.timeout(BUILD_S)
+def test_it_holds_the_hot_path_compiled_and_the_sources_stay_as_they_are(wheel: Wheel) -> None:
+    assert not wheel.name.endswith("-none-any.whl")
+    extensions = {str(path.relative_to(wheel.folder)) for path in wheel.folder.rglob(f"*{SUFFIX}")}
+    library = f"weebill/native__mypyc{SUFFIX}"
+    assert extensions == {name.removesuffix(".py") + SUFFIX for name in COMPILED} | {library}
+    assert not [path for path in (ROOT / "weebill").rglob("*") if path.suffix in (".so", ".c")]
+
+
+def test_the_compiled_modules_are_those_imported(wheel: Wheel) -> None:
+    names = [name.removesuffix(".py").replace("/", ".") for name in COMPILED]
+    done = wheel.python("-c", LOADERS, *names)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == dict.fromkeys(names, "ExtensionFileLoader")
+
+
+def test_it_says_so(wheel: Wheel) -> None:
+    assert wheel.python("-m", "weebill", "--version").stdout.endswith(" (compiled: yes)\n")
+
+
+@pytest.mark.timeout(BUILD_S)
+@pytest.mark.parametrize("suite", SUITES)
+def test_it_behaves_as_the_sources_do(wheel: Wheel, suite: str) -> None:
+    done = wheel.python(
+        *("-m", "pytest", "--import-mode=append", "-p", "tests.wheel.only_compiled", "-p", "no:cacheprovider"),
+        *("-q", "--no-header", *SUITES[suite]),
+        timeout_s=BUILD_S,
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
