@@ -59,7 +59,7 @@ def _draw_panel(axes: Axes, panel: _Panel, row: Row | None) -> None:
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     cells = row.cells if row else {}
     names = [name for name in TITLES if name in cells and not (panel.over_direct and name == "direct")]
-    axes.set_yticks(range(len(names)), [TITLES[name] for name in names])
+    axes.set_yticks(range(len(names)), [TITLES[name].replace(", ", ",\n") for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     shown = {name: cell for name in names if isinstance(cell := cells[name], Figure)}
     if not shown:
