@@ -82,7 +82,8 @@ def litellm() -> Path:
         _run([sys.executable, "-m", "venv", str(folder)])
         _run([str(folder / "bin" / "pip"), "install", "--quiet", f"litellm[proxy]=={LITELLM_VERSION}"])
 
-    _once(folder, LITELLM_VERSION, install)
+    # On the Python that runs Weebill, too: how that was built makes a difference.
+    _once(folder, f"{LITELLM_VERSION} on {sys.version}", install)
     return folder / "bin" / "litellm"
 
 
