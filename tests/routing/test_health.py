@@ -335,3 +335,16 @@ def test_who_is_no_longer_configured_leaves_nothing_behind() -> None:
     at.keep([ACME])
     at.failed(ACME, ACME.upstream.credentials[0], "network", 1, 2, health=begun)
     assert (at.of(ACME).in_flight, begun.in_flight) == (0, 0)
+
+
+def test_a_provider_that_stays_down_for_days_is_still_tried_and_left_alone() -> None:
+    it, now = health(), 0.0
+    for _ in range(SETTINGS.failures):
+        fail(it, ACME, "network", now)
+    for _ in range(2000):
+        hold = it.hold(ACME, now)
+        assert hold is not None
+        assert now < hold.until <= now + 1.2 * SETTINGS.max_open_s
+        now = hold.until + 0.1
+        assert it.hold(ACME, now) is None  # one may try
+        fail(it, ACME, "network", now)

@@ -12,6 +12,7 @@ State = Literal["closed", "open", "half_open"]
 
 _JITTER: Final = 0.2  # of the time it stays open, so that workers do not all try again at once
 _SHEDDING: Final = 4  # times as many in a row, of one that has too much to do
+_MOST_DOUBLINGS: Final = 32  # of the time it stays open; more than any bound needs, fewer than a float has room for
 _TRIAL_S: Final = 30.0  # after which a trial that nobody has reported on is given to another
 
 
@@ -127,7 +128,7 @@ class Breaker:
         self.source = ""
 
     def _open(self, now: float, rng: Random) -> None:
-        span = min(self._settings.open_s * 2.0**self._times, self._settings.max_open_s)
+        span = min(self._settings.open_s * 2.0 ** min(self._times, _MOST_DOUBLINGS), self._settings.max_open_s)
         self._times += 1
         self._opened_at = now
         self._until = now + span * (1.0 + _JITTER * rng.random())
