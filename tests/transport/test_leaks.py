@@ -92,6 +92,42 @@ async def test_connections_that_were_served_leave_no_task_behind(serve: Serve) -
     assert alive(ServerConnection) == 0
 
 
+async def test_connections_that_were_served_are_gone_without_a_collection(serve: Serve) -> None:
+    async def handler(exchange: Exchange) -> None:
+        exchange.respond(200, b"", b"done")
+
+    server, port = await serve(handler)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET)
+            await reader.readuntil(b"done")
+            writer.close()
+        await until(lambda: server.connections == 0)
+        await until(lambda: not any(isinstance(thing, ServerConnection) for thing in gc.get_objects()))
+    finally:
+        gc.enable()
+
+
+async def test_a_handler_that_outlives_its_connection_ends_the_task(serve: Serve) -> None:
+    async def handler(exchange: Exchange) -> None:
+        stream = exchange.upgrade(b"connection: upgrade\r\nupgrade: raw\r\n")
+        assert await stream.read() == b""
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    server, port = await serve(handler)
+    tasks = len(asyncio.all_tasks())
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\n" + HOST + b"Connection: upgrade\r\nUpgrade: raw\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    await until(lambda: server.connections == 0 and server.active == 0)
+    await until(lambda: len(asyncio.all_tasks()) == tasks)
+
+
 async def test_upstream_connections_cut_and_cancelled() -> None:
     async def script(peer: Peer) -> None:
         head, _ = await read_request(peer)

@@ -117,6 +117,24 @@ async def test_a_great_many_small_requests_in_one_packet(method: bytes, serve: S
             assert (await peer.reply()).status in (200, 204)
 
 
+async def test_pipelined_requests_leave_others_their_turn(serve: Serve) -> None:
+    answered = 0
+
+    async def handler(exchange: Exchange) -> None:
+        nonlocal answered
+        answered += 1
+        exchange.respond(200, b"", b"")
+
+    _, port = await serve(handler)
+    most, before = 0, 0
+    async with connected(port) as peer:
+        peer.send(GET * 500)
+        while answered < 500:
+            await asyncio.sleep(0)
+            most, before = max(most, answered - before), answered
+    assert most == 1
+
+
 @pytest.mark.parametrize("size", [0, 1, 1000, 300_000, 5_000_000])
 @pytest.mark.parametrize("coding", ["length", "chunked"])
 async def test_body_sizes(size: int, coding: str, serve: Serve) -> None:

@@ -72,7 +72,7 @@ class ServerConnection(FlowControl):
         self._parser = RequestParser()
         self._started_at = 0.0
         self._exchange: Exchange | None = None
-        self._serving = Serving(self)
+        self._serving = Serving(server)
         # The rest of a request's body, while it is coming
         self._body: BodyReader | None = None
         # Pipelined input

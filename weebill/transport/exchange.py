@@ -257,6 +257,10 @@ class Exchange:
         """The body is still coming."""
         self._inbox = inbox
 
+    def handler_ended(self) -> None:
+        """The handler has returned, or been cancelled."""
+        self._connection.handler_ended(self)
+
     def _begin(self) -> bool:
         """Claim the response; false if nobody is there to get it."""
         if self.complete:

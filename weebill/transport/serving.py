@@ -10,7 +10,7 @@ from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
 
 if TYPE_CHECKING:
-    from weebill.transport.connection import ServerConnection
+    from weebill.transport.server import Server
 
 logger = logging.getLogger(__name__)
 
@@ -18,13 +18,15 @@ logger = logging.getLogger(__name__)
 class Serving:
     """Runs the handler for one exchange after another: a task for each would cost more than many a handler does.
 
-    Who cancels one ends them all, for its connection is of no more use.
+    Who cancels one ends them all, for its connection is of no more use. It does not hold its connection: a cycle that
+    the collector would have to find.
     """
 
-    __slots__ = ("_connection", "_due", "_task", "_wake")
+    __slots__ = ("_closed", "_due", "_server", "_task", "_wake")
 
-    def __init__(self, connection: ServerConnection) -> None:
-        self._connection = connection
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._closed = False
         self._due: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
         self._wake: asyncio.Future[None] | None = None  # while there is nothing to do
@@ -33,33 +35,39 @@ class Serving:
         """Run the handler for `exchange` soon; that for the one before has ended, or is about to."""
         self._due = exchange
         if self._task is None:
-            self._task = asyncio.Task(self._run(), loop=self._connection.server.loop)
+            self._task = asyncio.Task(self._run(), loop=self._server.loop)
         elif self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
         exchange.task = self._task
 
     def close(self) -> None:
-        """No more will come."""
+        """No more will come: a handler that still runs, such as one that joined raw streams, is the last."""
+        self._closed = True
         if self._task is not None and self._wake is not None:
             self._task.cancel()
 
     async def _run(self) -> None:
+        pipelined = False
         try:
-            while True:
+            while not self._closed:
                 exchange = self._due
                 if exchange is None:
-                    self._wake = self._connection.server.loop.create_future()
+                    self._wake = self._server.loop.create_future()
                     await self._wake
                     self._wake = None
+                    pipelined = False
                 else:
+                    if pipelined:  # others shall have their turn in between
+                        await asyncio.sleep(0)
                     self._due = None
                     await self._serve(exchange)
+                    pipelined = True
         finally:
             self._task = self._wake = None
 
     async def _serve(self, exchange: Exchange) -> None:
         """Run the handler; whatever it does, the exchange ends."""
-        server = self._connection.server
+        server = self._server
         # Counted here and not where it was started: one that is cancelled before its first step never gets here.
         server.active += 1
         try:
@@ -78,7 +86,7 @@ class Serving:
             logger.exception("request failed", extra={"request_id": exchange.request_id})
             end_with(exchange, ApiError(500, "Internal error; see the server's log.", code="internal_error"))
         finally:
-            self._connection.handler_ended(exchange)
+            exchange.handler_ended()
 
 
 def end_with(exchange: Exchange, error: ApiError) -> None:
