@@ -25,8 +25,8 @@ class CompileHotPath(BuildHookInterface):  # type: ignore[type-arg]
         """Add the extension modules to a wheel. What is editable stays as it is."""
         if version == "editable":
             return
-        folder = Path(tempfile.mkdtemp(prefix="weebill-mypyc-"))
-        self._folder = folder
+        self._temporary = tempfile.TemporaryDirectory(prefix="weebill-mypyc-")
+        folder = Path(self._temporary.name)
         shutil.copytree(Path(self.root, PACKAGE), folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(Path(self.root, "pyproject.toml"), folder)
         modules = compiled_modules(folder, self.config["compile"], self.config["interpreted"])
@@ -38,7 +38,7 @@ class CompileHotPath(BuildHookInterface):  # type: ignore[type-arg]
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """The wheel is written."""
         if version != "editable":
-            shutil.rmtree(self._folder)
+            self._temporary.cleanup()
 
 
 def compiled_modules(root: Path, compiled: list[str], interpreted: list[str]) -> list[str]:
