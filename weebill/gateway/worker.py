@@ -223,8 +223,9 @@ async def main() -> int:
     # What exists by now stays; the collector need not look at it again on the hot path.
     gc.collect()
     gc.freeze()
-    # A request makes hardly any cycles: look for them seldom rather than every few requests.
-    gc.set_threshold(20_000, 20, 50)
+    # A request makes hardly any cycles: look for them seldom. Hundreds of requests under way hold tens of thousands of
+    # objects, and with a threshold below that, each turn of the loop would look at all of them.
+    gc.set_threshold(100_000, 20, 50)
     await worker.run(link, sockets)
     with suppress(OSError):
         link.close()
