@@ -16,9 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from weebill.telemetry import layout, metrics
-from weebill.telemetry.metrics import DURATION_BOUNDS_US, METRICS, Label, Metric
+from weebill.telemetry.metrics import METRICS, Label, Metric
 
-_DURATION_SUM = metrics.REQUEST_SECONDS.width - 1
 _MOST_KINDS = 10_000
 
 
@@ -79,32 +78,17 @@ class Counter(Series):
         self._cells[self.cell(labels)] += amount
 
 
-class Histogram(Series):
-    """Durations, by bucket."""
-
-    def __init__(self, cells: memoryview, metric: Metric, values: dict[str, Values]) -> None:
-        super().__init__(cells, metric, values)
-        self._bounds = metric.bounds
-        self._sum = metric.width - 1
-
-    def observe(self, labels: tuple[str, ...], microseconds: int) -> None:
-        """Count a duration for these label values."""
-        cell = self.cell(labels)
-        self._cells[cell + bisect_left(self._bounds, microseconds)] += 1
-        self._cells[cell + self._sum] += microseconds
-
-
-class _Durations:
-    """Durations that are not in the file yet."""
+class Durations:
+    """Durations of one series that are not in the file yet."""
 
     __slots__ = ("_bounds", "_buckets", "_cell", "_cells", "_sum")
 
-    def __init__(self, cells: memoryview, cell: int) -> None:
-        """`cell` is the histogram's first."""
+    def __init__(self, cells: memoryview, cell: int, bounds: tuple[int, ...]) -> None:
+        """`cell` is the series' first: one for each of the `bounds`, one for what exceeds them, and the sum."""
         self._cells = cells
         self._cell = cell
-        self._bounds = DURATION_BOUNDS_US
-        self._buckets = [0] * (len(DURATION_BOUNDS_US) + 1)
+        self._bounds = bounds
+        self._buckets = [0] * (len(bounds) + 1)
         self._sum = 0
 
     def add(self, microseconds: int) -> None:
@@ -112,13 +96,27 @@ class _Durations:
         self._sum += microseconds
 
     def write(self) -> None:
-        cells, buckets = self._cells, self._buckets
+        cells, cell, buckets = self._cells, self._cell, self._buckets
         for at, count in enumerate(buckets):
             if count:
-                cells[self._cell + at] += count
+                cells[cell + at] += count
                 buckets[at] = 0
-        cells[self._cell + _DURATION_SUM] += self._sum
+        cells[cell + len(buckets)] += self._sum
         self._sum = 0
+
+
+class Histogram(Series):
+    """Durations, by bucket."""
+
+    def durations(self, labels: tuple[str, ...]) -> Durations:
+        """Those to come of the series with these label values; whoever adds to them has to write them."""
+        return Durations(self._cells, self.cell(labels), self._metric.bounds)
+
+    def observe(self, labels: tuple[str, ...], microseconds: int) -> None:
+        """Count a duration for these label values."""
+        durations = self.durations(labels)
+        durations.add(microseconds)
+        durations.write()
 
 
 class RequestCells:
@@ -138,8 +136,8 @@ class RequestCells:
         self._counters = counters
         self._cells = counters.cells
         self._total = counters.requests.cell((endpoint, str(status)))
-        self._seconds = _Durations(counters.cells, counters.request_seconds.cell((endpoint,)))
-        self._first_byte = _Durations(counters.cells, counters.first_byte_seconds.cell((endpoint,)))
+        self._seconds = counters.request_seconds.durations((endpoint,))
+        self._first_byte = counters.first_byte_seconds.durations((endpoint,))
         self._upstream_requests = counters.upstream_requests.cell((upstream, outcome)) if upstream else -1
         kinds = ("prompt", "cached", "completion") if upstream else ()
         self._tokens = tuple(counters.tokens.cell((model, kind)) for kind in kinds)
