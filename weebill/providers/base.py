@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -29,9 +29,6 @@ class Quirks(Struct, frozen=True, kw_only=True):
     short_call_ids: bool = False
 
 
-NO_QUIRKS: Final = Quirks()
-
-
 class Target(Struct, frozen=True, kw_only=True):
     """A deployment as a dialect sees it.
 
@@ -42,7 +39,7 @@ class Target(Struct, frozen=True, kw_only=True):
 
     model: str
     provider: str = ""
-    quirks: Quirks = NO_QUIRKS
+    quirks: Quirks = Quirks()
     options: dict[str, str] = {}
     max_output_tokens: int | None = None
 

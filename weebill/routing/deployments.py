@@ -15,7 +15,7 @@ from weebill.catalog.pricing import cost_nano
 from weebill.catalog.schema import Model, Offer
 from weebill.config.schema import EngineSettings, ProviderSettings, Settings
 from weebill.process.messages import EngineState
-from weebill.providers.base import NO_QUIRKS, Quirks, Target, UpstreamRequest
+from weebill.providers.base import Quirks, Target, UpstreamRequest
 from weebill.routing.credentials import Credential, Signer, credentials, key_lines, signer
 from weebill.routing.facts import NOTHING_KNOWN, Facts, facts_of, local_facts
 from weebill.routing.sticky import salt
@@ -114,7 +114,7 @@ def _deployment(
     target = Target(
         model=model,
         provider=name,
-        quirks=NO_QUIRKS if quirks is None else msgspec.convert(msgspec.to_builtins(quirks), Quirks),
+        quirks=Quirks() if quirks is None else msgspec.convert(msgspec.to_builtins(quirks), Quirks),
         options=provider.options,
         max_output_tokens=facts.max_output,
     )

@@ -60,7 +60,7 @@ class UsageReport(Struct, frozen=True, gc=False):
         details, thinking = self.prompt_tokens_details, self.completion_tokens_details
         plain = details is None and thinking is None and not self.prompt_cache_hit_tokens and not self.cached_tokens
         if plain and (self.total_tokens or 0) <= prompt + completion:
-            return Usage(max(0, prompt), 0, max(0, completion), True)
+            return Usage.reported(prompt, completion)
         reasoning = (thinking.reasoning_tokens if thinking else None) or 0
         apart = (self.total_tokens or 0) - prompt - completion
         if apart > 0 and reasoning in (0, apart):

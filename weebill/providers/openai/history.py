@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import NO_QUIRKS, Quirks
+from weebill.providers.base import Quirks
 from weebill.providers.openai.messages import TextPart, ThinkingPart, is_detailed
 from weebill.providers.openai.quirks import call_id
 from weebill.wire.call import Json
@@ -54,7 +54,7 @@ def own_chat(messages: Raw, quirks: Quirks) -> Raw:
 
 
 def _looked_for(quirks: Quirks) -> Sequence[bytes]:
-    if quirks is NO_QUIRKS or (not quirks.refuse and not quirks.short_call_ids):
+    if not quirks.refuse and not quirks.short_call_ids:
         return _ALWAYS
     marks = [mark for name, mark in _MARKS.items() if name == _DETAILS or name in quirks.refuse]
     return [*marks, *_CALL_MARKS] if quirks.short_call_ids else marks

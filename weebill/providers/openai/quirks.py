@@ -10,7 +10,7 @@ from base64 import b32encode
 from hashlib import blake2b
 from typing import Final, TypeVar
 
-from weebill.providers.base import NO_QUIRKS, Quirks
+from weebill.providers.base import Quirks
 from weebill.wire.call import Json
 from weebill.wire.errors import ApiError
 from weebill.wire.openai_chat import HINTS
@@ -41,7 +41,7 @@ def call_id(given: str, quirks: Quirks) -> str:
 
 def is_plain(quirks: Quirks) -> bool:
     """Whether fields pass as they are."""
-    return quirks is NO_QUIRKS or (not quirks.rename and not quirks.refuse and quirks.stream_usage)
+    return not quirks.rename and not quirks.refuse and quirks.stream_usage
 
 
 def fitted(fields: Json, quirks: Quirks, drop: bool) -> Json:
