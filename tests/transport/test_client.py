@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from weebill.transport.client import (
     Client,
     Origin,
     PoolFull,
+    Response,
     Timeouts,
     UpstreamConnectError,
     UpstreamCut,
@@ -654,9 +656,9 @@ def test_not_an_origin(url: str) -> None:
         Origin.parse(url)
 
 
-@pytest.mark.parametrize("answered_first", [True, False])
-async def test_what_is_cancelled_as_it_is_answered_does_not_end_the_next(client: Client, answered_first: bool) -> None:
-    """Its connection is free again, and may be another's, before the task that waited has run."""
+@asynccontextmanager
+async def waiting(client: Client) -> AsyncIterator[tuple[Upstream, asyncio.Task[Response], UpstreamConnection]]:
+    """An upstream that says nothing by itself, a request that waits for it, and the connection that it waits on."""
 
     async def silent(peer: Peer) -> None:
         await peer.reader.read(-1)
@@ -666,6 +668,13 @@ async def test_what_is_cancelled_as_it_is_answered_does_not_end_the_next(client:
         await until(lambda: client.connections == 1)
         await asyncio.sleep(0.01)
         [connection] = client._sweeper.members
+        yield upstream, first, connection
+
+
+@pytest.mark.parametrize("answered_first", [True, False])
+async def test_what_is_cancelled_as_it_is_answered_does_not_end_the_next(client: Client, answered_first: bool) -> None:
+    """Its connection is free again, and may be another's, before the task that waited has run."""
+    async with waiting(client) as (upstream, first, connection):
         second = asyncio.create_task(client.send(upstream.origin, GET, b"", SLOW))
         if answered_first:
             connection.data_received(OK)
@@ -681,14 +690,7 @@ async def test_what_is_cancelled_as_it_is_answered_does_not_end_the_next(client:
 
 
 async def test_what_is_cancelled_while_its_answer_begins_is_given_up(client: Client) -> None:
-    async def silent(peer: Peer) -> None:
-        await peer.reader.read(-1)
-
-    async with Upstream(silent) as upstream:
-        first = asyncio.create_task(client.send(upstream.origin, GET, b"", SLOW))
-        await until(lambda: client.connections == 1)
-        await asyncio.sleep(0.01)
-        [connection] = client._sweeper.members
+    async with waiting(client) as (_, first, connection):
         first.cancel()
         connection.data_received(OK[:-1])
         await asyncio.wait({first})
