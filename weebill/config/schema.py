@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from weebill.catalog.traits import OnUnsupported
 from weebill.config.auto import AUTO, AutoSettings
 from weebill.config.routing import AliasSettings, Quantization, RoutingSettings
 from weebill.config.section import Name, NonNegativeInt, PositiveInt, PositiveSeconds, Seconds, Section
@@ -97,6 +98,7 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     zero_retention: bool | None = None
     trains: bool | None = None
     region: str = ""
+    on_unsupported: OnUnsupported | None = None
 
     def __repr__(self) -> str:
         # Without the key: settings end up in logs and tracebacks.

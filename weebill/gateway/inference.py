@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Final
 
+from msgspec.structs import replace
+
 from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open, deadline_of, first_answered, tell
 from weebill.gateway.authentication import Authenticator
@@ -72,6 +74,8 @@ class Inference(Metered[Api]):
 
     async def _serve_routed(self, exchange: Exchange, api: Api, call: Call, attempts: Attempts, meter: Meter) -> None:
         wanted = attempts.wanted
+        if wanted.on_unsupported is not None:
+            call = replace(call, own=replace(call.own, on_unsupported=wanted.on_unsupported))
         story = Story(api, call) if wanted.resume and call.stream else None
         translators: Translators = partial(translator, api) if story is None else story.translator
         open_leg = partial(self._open, exchange, translators, call)
@@ -110,6 +114,7 @@ class Inference(Metered[Api]):
         try:
             translate = translators(deployment.dialect, upstream.dialects)
             request = translate.encode(call, deployment.target)
+            spending.dropped = request.dropped
             spending.sent = True
             spending.blame = "upstream_error"
             spending.used = Estimate(call)
@@ -118,12 +123,12 @@ class Inference(Metered[Api]):
             if response.status != 200:
                 raise await _upstream_error(call, response, translate, upstream, spending)
             if call.stream:
-                return await begun(upstream, response, translate.stream(call), spending)
-            collector = translate.collect(call)
+                return await begun(upstream, response, translate.stream(call, request), spending)
+            collector = translate.collect(call, request)
             if collector is None:
                 body = response.body or await response.read(MAX_ANSWER_BYTES)
                 spending.first_byte_at = time.monotonic()
-                answer = translate.decode(call, body)
+                answer = translate.decode(call, request, body)
             else:
                 answer = await collected(response, collector, spending)
             spending.used = answer

@@ -13,6 +13,7 @@ import msgspec
 from weebill.catalog.load import Catalogue
 from weebill.catalog.pricing import cost_nano
 from weebill.catalog.schema import Model, Offer
+from weebill.catalog.traits import OnUnsupported, traits_of
 from weebill.config.schema import EngineSettings, ProviderSettings, Settings
 from weebill.process.messages import EngineState
 from weebill.providers.base import Quirks, Target, UpstreamRequest
@@ -88,7 +89,12 @@ def deployments(
     """All of a configuration, in its order, each with what the catalogue has of it."""
     for engine in engines:
         upstream = _engine_upstream(engine, settings.local.engine)
-        target = Target(model=engine.model, provider=LOCAL)
+        target = Target(
+            model=engine.model,
+            provider=LOCAL,
+            traits=traits_of(engine.model),
+            on_unsupported=settings.routing.on_unsupported,
+        )
         facts = local_facts(engine.context)
         yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, facts=facts), None, None
     for name, provider in settings.providers.items():
@@ -97,7 +103,8 @@ def deployments(
             known, offer = catalogue.served(name, model) or (None, None)
             row = catalogue.providers.get(name)
             facts = facts_of(provider, None if row is None else row.data, known, offer)
-            yield _deployment(name, model, provider, upstream, facts, offer), known, offer
+            on_unsupported = provider.on_unsupported or settings.routing.on_unsupported
+            yield _deployment(name, model, provider, upstream, facts, offer, on_unsupported), known, offer
 
 
 def _offered(provider: str, catalogue: Catalogue) -> tuple[str, ...]:
@@ -108,7 +115,13 @@ def _offered(provider: str, catalogue: Catalogue) -> tuple[str, ...]:
 
 
 def _deployment(
-    name: str, model: str, provider: ProviderSettings, upstream: Upstream, facts: Facts, offer: Offer | None
+    name: str,
+    model: str,
+    provider: ProviderSettings,
+    upstream: Upstream,
+    facts: Facts,
+    offer: Offer | None,
+    on_unsupported: OnUnsupported,
 ) -> Deployment:
     quirks = provider.quirks
     target = Target(
@@ -117,6 +130,8 @@ def _deployment(
         quirks=Quirks() if quirks is None else msgspec.convert(msgspec.to_builtins(quirks), Quirks),
         options=provider.options,
         max_output_tokens=facts.max_output,
+        traits=traits_of(facts.canonical or model, facts.reasoning),
+        on_unsupported=on_unsupported,
     )
     price = None if facts.price is None else partial(cost_nano, facts.price)
     dialect = (offer.dialect if offer else "") or provider.dialect or "openai"

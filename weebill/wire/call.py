@@ -7,6 +7,8 @@ from typing import Final
 
 from msgspec import Raw, Struct
 
+from weebill.catalog.traits import OnUnsupported
+
 Json = dict[str, Raw]
 # What the prompt is called, API by API.
 _PROMPT_FIELDS = frozenset({"messages", "prompt", "input", "contents", "system", "instructions", "systemInstruction"})
@@ -20,12 +22,14 @@ class Own(Struct, frozen=True):
     """Weebill's own fields of a request, which no upstream is shown.
 
     `drop_params`: what a target cannot do is dropped rather than refused. `provider` says how to route, as JSON
-    (`weebill.routing.preferences`). `models` are tried in turn after the one that is asked for.
+    (`weebill.routing.preferences`). `models` are tried in turn after the one that is asked for. `on_unsupported` is
+    what an alias or an API key says; None where the target decides.
     """
 
     drop_params: bool = False
     provider: Raw | None = None
     models: tuple[str, ...] = ()
+    on_unsupported: OnUnsupported | None = None
 
 
 NOTHING_OWN: Final = Own()
@@ -52,6 +56,11 @@ class Call(Struct, frozen=True, gc=False):
     def drop_params(self) -> bool:
         """Whether what a target cannot do is dropped rather than refused."""
         return self.own.drop_params
+
+    def on_unsupported(self, target: OnUnsupported) -> OnUnsupported:
+        """What becomes of what a target cannot do: the request decides, then its alias or key, then the target."""
+        own = self.own
+        return "drop" if own.drop_params else own.on_unsupported or target
 
     def prompt_bytes(self) -> int:
         """The length in bytes of the prompt's JSON, for estimates."""

@@ -81,7 +81,7 @@ class AnthropicRelay:
         """The body as it came, but for the model's name and other models' thinking."""
         return _request(call, target, b"/messages")
 
-    def decode(self, call: Call, body: bytes) -> Answer:
+    def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, and its usage."""
         try:
             message = _decode_answer(body)
@@ -96,10 +96,10 @@ class AnthropicRelay:
             return Answer(body, message.usage.usage())
         return Answer(body, estimate(call, completion_bytes=len(content)))
 
-    def stream(self, call: Call) -> ByteStream:
+    def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         return AnthropicRelayStream(call)
 
-    def collect(self, call: Call) -> AnswerCollector | None:
+    def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:

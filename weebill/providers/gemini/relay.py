@@ -72,7 +72,7 @@ class GeminiRelay:
             fields = {**fields, "contents": own_gemini(fields["contents"], target.model)}
         return UpstreamRequest(self._dialect.path(target, call.stream), _encode(fields))
 
-    def decode(self, call: Call, body: bytes) -> Answer:
+    def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, and its usage."""
         try:
             whole = _decode_whole(body)
@@ -86,10 +86,10 @@ class GeminiRelay:
             return Answer(body, whole.usage_metadata.usage())
         return Answer(body, estimate(call, completion_bytes=sum(len(memoryview(c)) for c in whole.candidates or ())))
 
-    def stream(self, call: Call) -> ByteStream:
+    def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         return GeminiRelayStream(call)
 
-    def collect(self, call: Call) -> AnswerCollector | None:
+    def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:

@@ -11,9 +11,8 @@ from hashlib import blake2b
 from typing import Final, TypeVar
 
 from weebill.providers.base import Quirks
+from weebill.providers.fit import Fit
 from weebill.wire.call import Json
-from weebill.wire.errors import ApiError
-from weebill.wire.openai_chat import HINTS
 
 _Value = TypeVar("_Value")
 # Values that ask for just what happens without the field, so that leaving it out loses nothing.
@@ -44,20 +43,16 @@ def is_plain(quirks: Quirks) -> bool:
     return not quirks.rename and not quirks.refuse and quirks.stream_usage
 
 
-def fitted(fields: Json, quirks: Quirks, drop: bool) -> Json:
-    """A client's fields as the provider takes them.
-
-    Raises ApiError 400 for one that it refuses, unless `drop` says to leave such out, or it is but a hint.
-    """
+def fitted(fields: Json, quirks: Quirks, fit: Fit) -> Json:
+    """A client's fields as the provider takes them. Raises Unsupported, as `fit` has it, for one that it refuses."""
     fields = dict(fields)
     for name in quirks.refuse:
         value = fields.pop(name, None)
-        if value is None or drop or name in HINTS:
+        if value is None:
             continue
         text = bytes(value)
         if text != b"null" and text not in _IDLE.get(name, ()):
-            message = f"The provider of this model does not support '{name}'."
-            raise ApiError(400, message, code="unsupported_parameter", param=name)
+            fit.unsupported(name)
     if not quirks.stream_usage:
         # What the option is for is known anyway, as far as the provider says it.
         fields.pop("stream_options", None)

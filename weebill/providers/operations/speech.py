@@ -71,7 +71,7 @@ class GeminiSpeech(WholeAnswers):
         if wanted == "wav":
             rate = _RATE.search(blobs[0].mime_type)
             samples = wav_header(len(samples), int(rate[1]) if rate else _DEFAULT_RATE) + samples
-        return OperationAnswer(samples, usage or estimate(call), _HEADERS[wanted])
+        return OperationAnswer(samples, usage or estimate(call), headers=_HEADERS[wanted])
 
 
 def wav_header(size: int, rate: int) -> bytes:

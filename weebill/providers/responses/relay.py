@@ -67,7 +67,7 @@ class ResponsesRelay:
             fields["include"] = Raw(_encode([*(request.include or ()), ENCRYPTED_REASONING]))
         return UpstreamRequest(PATH, _encode(fields))
 
-    def decode(self, call: Call, body: bytes) -> Answer:
+    def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, and its usage."""
         try:
             response = _decode_response(body)
@@ -82,10 +82,10 @@ class ResponsesRelay:
             return Answer(answered, response.usage.usage())
         return Answer(answered, estimate(call, completion_bytes=sum(len(memoryview(each)) for each in response.output)))
 
-    def stream(self, call: Call) -> ByteStream:
+    def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         return ResponsesRelayStream(call)
 
-    def collect(self, call: Call) -> AnswerCollector | None:
+    def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
