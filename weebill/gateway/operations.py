@@ -91,6 +91,7 @@ class Operations(Metered[Operation]):
         response: Response | None = None
         try:
             request = translate.encode(call, deployment.target)
+            spending.dropped = request.dropped
             spending.sent = True
             spending.blame = "upstream_error"
             spending.used = Estimate(call)
