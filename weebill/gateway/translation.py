@@ -36,6 +36,7 @@ from weebill.wire.reply import (
     ReasoningDelta,
     RefusalDelta,
     Reply,
+    Started,
     TextDelta,
     ToolArguments,
     ToolStarted,
@@ -132,6 +133,8 @@ class Bridge:
     def _render(self, call: Call, reply: Reply) -> Answer:
         if not reply.usage.measured:
             reply = msgspec.structs.replace(reply, usage=_estimated(call, reply))
+        if not call.as_served:
+            reply = msgspec.structs.replace(reply, model=call.model)
         return Answer(self._api.answer(call, reply), reply.usage)
 
     def _fit(self, conversation: Conversation, target: Target, fit: Fit) -> Conversation:
@@ -250,6 +253,9 @@ class BridgeStream:
             elif isinstance(event, UsageReported):
                 if event.usage.measured:
                     self._reported = event.usage
+            elif isinstance(event, Started) and not self._call.as_served:
+                started = msgspec.structs.replace(event, model=self._call.model)
+                events = [*events[:at], started, *events[at + 1 :]]
             elif isinstance(event, Failed):
                 self.error = event.error
                 return self._encoder.feed(list(events[:at]))
