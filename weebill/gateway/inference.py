@@ -19,8 +19,8 @@ from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered, Recorder, Upstreams
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
+from weebill.gateway.translation import BridgeStream, translator
 from weebill.gateway.translation import failure as failure_event
-from weebill.gateway.translation import translator
 from weebill.ledger.records import Outcome
 from weebill.providers.base import Answer, Translator
 from weebill.providers.usage import Estimate
@@ -134,6 +134,7 @@ class Inference(Metered[Api]):
             else:
                 answer = await collected(response, collector, spending)
             spending.used = answer
+            spending.dropped += answer.dropped
             return Whole(upstream, response, answer)
         except BaseException as failure:
             if isinstance(failure, UpstreamConnectError | PoolFull):
@@ -207,6 +208,8 @@ class Inference(Metered[Api]):
             attempts.cancelled()
             raise
         tell(attempts, exchange, meter, meter.upstream)
+        if isinstance(stream, BridgeStream):
+            meter.dropped += tuple(stream.dropped)
         try:
             if self._state is not None and isinstance(stream, KeepsResponse):
                 await self._state.keep(call, meter.key_id, stream.response)
