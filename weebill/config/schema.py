@@ -65,6 +65,7 @@ class QuirkSettings(Section, frozen=True, kw_only=True):
 
     rename: dict[str, str] = {}
     refuse: tuple[str, ...] = ()
+    accept: tuple[str, ...] = ()
     reasoning_field: str = "reasoning_content"
     stream_usage: bool = True
     short_call_ids: bool = False
