@@ -31,6 +31,8 @@ _FORMS: Final = {
     "api-key": "api-key: {}",
     "x-goog-api-key": "x-goog-api-key: {}",
 }
+# What comes compressed all the same is decoded.
+_ACCEPTED: Final = ("accept: application/json, text/event-stream", "accept-encoding: identity")
 _GOOGLE_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -61,9 +63,7 @@ def credentials(provider: str, host: str, keys: Iterable[tuple[str, str]]) -> tu
     return tuple(
         Credential(
             f"{provider}#{blake2b(key.encode(), digest_size=6, person=b'weebill-key').hexdigest()}",
-            "".join(
-                f"{each}\r\n" for each in (f"host: {host}", "accept: application/json, text/event-stream", line) if each
-            ).encode(),
+            "".join(f"{each}\r\n" for each in (f"host: {host}", *_ACCEPTED, line) if each).encode(),
         )
         for key, line in keys
     )

@@ -250,7 +250,8 @@ class UpstreamConnection(FlowControl):
             self._message_done = True
         else:
             self._by_close = not coded and fields.find(b"\r\ncontent-length:") < 0
-        self._answer = Response(self, status, head)
+        coded = fields.find(b"\r\ncontent-encoding:") >= 0
+        self._answer = Response(self, status, head, coded)
 
     def on_body(self, data: bytes) -> None:
         if self._message_done:
@@ -345,7 +346,7 @@ class UpstreamConnection(FlowControl):
         if answer is not None:
             early = self._early
             if early:
-                answer.body = early[0] if len(early) == 1 else b"".join(early)
+                answer.deliver(early[0] if len(early) == 1 else b"".join(early))
                 self._early = []
             self._settle(answer)
         elif inbox is not None:
