@@ -10,8 +10,9 @@ class Head:
     """A request's head, shared by all requests of a connection that repeat it. Immutable but for `memo`.
 
     `target` is as sent; `path` and `query` are its parts (without scheme, host or `?`). `headers` has lower-case names,
-    `fields` the first value of each. `length` is that of the body in bytes, or `CHUNKED`; `minor` is that of HTTP/1.x.
-    `codings` are those of the body, none for a plain one. `memo` is for whoever answers to keep what follows from the head alone, apart from the body's length.
+    `fields` the first value of each. `length` is that of the body in bytes, or `CHUNKED`, `codings` are its content
+    codings, none for a plain one; `minor` is that of HTTP/1.x. `memo` is for whoever answers to keep what follows from
+    the head alone, apart from the body's length.
     """
 
     __slots__ = (
