@@ -76,7 +76,9 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
 
     Loading fills in what `weebill.catalog` knows of a provider (dialect, address, options, quirks), and the secrets
     themselves. Without `models`, a provider of the catalogue serves all that the catalogue has of it. `api_keys` are
-    used in turn. From `weight` on, what routing goes by: what the catalogue says of data holds where nothing is set.
+    used in turn. `proxy` is the URL of an HTTP proxy, a secret too, "" or "none" for none; unless set, loading takes that
+    of the environment. From `weight` on, what routing goes by: what the catalogue says of data holds where nothing is
+    set.
     """
 
     dialect: str = ""
@@ -90,6 +92,11 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     options: dict[str, str] = {}
     quirks: QuirkSettings | None = None
     forward_headers: tuple[str, ...] = ()
+    proxy: str | None = None
+    ca_file: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    verify: bool = True
     max_connections: PositiveInt = 1024
     connect_timeout_s: PositiveSeconds = 5.0
     first_byte_timeout_s: PositiveSeconds = 120.0

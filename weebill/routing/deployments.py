@@ -20,7 +20,7 @@ from weebill.providers.base import Quirks, Target, UpstreamRequest
 from weebill.routing.credentials import Credential, Signer, credentials, key_lines, signer
 from weebill.routing.facts import NOTHING_KNOWN, Facts, facts_of, local_facts
 from weebill.routing.sticky import salt
-from weebill.transport.client import Origin, Timeouts
+from weebill.transport.client import Origin, Proxy, Timeouts, Trust
 from weebill.wire.reply import Usage
 
 LOCAL: Final = "local"
@@ -158,7 +158,14 @@ def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream 
 
 
 def _provider_upstream(name: str, provider: ProviderSettings, catalogue: Catalogue) -> Upstream:
-    origin, path = Origin.parse(provider.base_url, provider.max_connections)
+    trust = Trust(
+        ca_file=provider.ca_file or "",
+        client_cert=provider.client_cert or "",
+        client_key=provider.client_key or "",
+        verify=provider.verify,
+    )
+    proxy = Proxy.parse(provider.proxy) if provider.proxy else None
+    origin, path = Origin.parse(provider.base_url, provider.max_connections, proxy, trust)
     dialect = provider.dialect or "openai"
     known = catalogue.providers.get(name)
     host = _host(provider.base_url)
