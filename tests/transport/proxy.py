@@ -53,35 +53,49 @@ class RunningProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream: asyncio.StreamWriter | None = None
         try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                self.heads.append(head)
-                if self.answer:
-                    writer.write(self.answer)
-                    await writer.drain()
-                    await reader.read()
-                    return
-                if self._wanted and b"\r\nproxy-authorization: " + self._wanted + b"\r\n" not in head:
-                    length = b"content-length: %d\r\n\r\n" % len(REFUSAL)
-                    writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\n" + length + REFUSAL)
-                    await writer.drain()
-                    return
-                method, target, rest = head.split(b" ", 2)
-                if method == b"CONNECT":
-                    host, _, port = target.decode().rpartition(":")
-                    source, upstream = await self._connected(host.strip("[]"), int(port))
-                    writer.write(b"HTTP/1.1 200 Connection established\r\nvia: test\r\n\r\n")
-                else:
-                    parts = urlsplit(target.decode())
-                    source, upstream = await self._connected(parts.hostname or "", parts.port or 80)
-                    upstream.write(b"%b %b?%b %b" % (method, parts.path.encode(), parts.query.encode(), rest))
+            head = await reader.readuntil(b"\r\n\r\n")
+            self.heads.append(head)
+            if self.answer:
+                writer.write(self.answer)
+                await writer.drain()
+                await reader.read()
+                return
+            shown = head.lower().find(b"\r\nproxy-authorization: ")
+            if self._wanted and (shown < 0 or head[shown:].split(b"\r\n")[1].split(b": ")[1] != self._wanted):
+                length = b"content-length: %d\r\n\r\n" % len(REFUSAL)
+                writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\n" + length + REFUSAL)
+                await writer.drain()
+                return
+            method, target, rest = head.split(b" ", 2)
+            if method == b"CONNECT":
+                host, _, port = target.decode().rpartition(":")
+                source, upstream = await self._connected(host.strip("[]"), int(port))
+                writer.write(b"HTTP/1.1 200 Connection established\r\nvia: test\r\n\r\n")
                 await asyncio.gather(_pump(reader, upstream), _pump(source, writer))
+                return
+            upstream = await self._pass_on(reader, writer, method, target, rest)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
             if upstream is not None:
                 upstream.close()
+
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: bytes, target: bytes, rest: bytes
+    ) -> asyncio.StreamWriter:
+        """One request in absolute form, and its answer, which ends the connection."""
+        parts = urlsplit(target.decode())
+        path = parts.path + ("?" + parts.query if parts.query else "")
+        version, *lines = rest.removesuffix(b"\r\n\r\n").split(b"\r\n")
+        kept = [line for line in lines if not line.lower().startswith((b"proxy-", b"connection:"))]
+        length = sum(int(line[15:]) for line in kept if line.lower().startswith(b"content-length:"))
+        source, upstream = await self._connected(parts.hostname or "", parts.port or 80)
+        first = b"%b %b %b" % (method, path.encode(), version)
+        upstream.write(b"\r\n".join([first, *kept, b"connection: close", b"", b""]))
+        upstream.write(await reader.readexactly(length))
+        await _pump(source, writer)
+        return upstream
 
     async def _connected(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(self.resolved.get(host, host), port)

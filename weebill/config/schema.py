@@ -76,9 +76,9 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
 
     Loading fills in what `weebill.catalog` knows of a provider (dialect, address, options, quirks), and the secrets
     themselves. Without `models`, a provider of the catalogue serves all that the catalogue has of it. `api_keys` are
-    used in turn. `proxy` is the URL of an HTTP proxy, a secret too, "" or "none" for none; unless set, loading takes that
-    of the environment. From `weight` on, what routing goes by: what the catalogue says of data holds where nothing is
-    set.
+    used in turn. `proxy` is the URL of an HTTP proxy, a secret too, "" or "none" for none; unless set, loading takes
+    that of the environment. From `weight` on, what routing goes by: what the catalogue says of data holds where nothing
+    is set.
     """
 
     dialect: str = ""
