@@ -77,8 +77,9 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     Loading fills in what `weebill.catalog` knows of a provider (dialect, address, options, quirks), and the secrets
     themselves. Without `models`, a provider of the catalogue serves all that the catalogue has of it. `api_keys` are
     used in turn. `proxy` is the URL of an HTTP proxy, a secret too, "" or "none" for none; unless set, loading takes
-    that of the environment. From `weight` on, what routing goes by: what the catalogue says of data holds where nothing
-    is set.
+    that of the environment. `first_byte_timeout_s` is for all answers; unless set, those in one piece, whose head comes
+    when they are complete, have longer than streams. From `weight` on, what routing goes by: what the catalogue says of
+    data holds where nothing is set.
     """
 
     dialect: str = ""
@@ -99,9 +100,9 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     verify: bool = True
     max_connections: PositiveInt = 1024
     connect_timeout_s: PositiveSeconds = 5.0
-    first_byte_timeout_s: PositiveSeconds = 120.0
-    idle_timeout_s: PositiveSeconds = 120.0
-    total_timeout_s: PositiveSeconds = 900.0
+    first_byte_timeout_s: PositiveSeconds | None = None
+    idle_timeout_s: PositiveSeconds = 300.0
+    total_timeout_s: PositiveSeconds = 3600.0
     weight: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
     tier: Annotated[int, Meta(ge=0, le=1000)] = 0
     local: bool = False

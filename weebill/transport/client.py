@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Coroutine
+from math import inf
 
 from weebill.transport.dialing import forwarded, require_forwarded
 from weebill.transport.errors import (
@@ -59,9 +60,14 @@ class Client:
         return len(self._sweeper.members)
 
     def send(
-        self, origin: Origin, head: bytes, body: bytes | AsyncIterator[bytes], timeouts: Timeouts
+        self,
+        origin: Origin,
+        head: bytes,
+        body: bytes | AsyncIterator[bytes],
+        timeouts: Timeouts,
+        patience_s: float = inf,
     ) -> Coroutine[object, object, Response]:
-        """Send a request and wait for the response's head.
+        """Send a request and wait for the response's head, for at most `patience_s`.
 
         `head` is the request line and header lines (`host` included), each ended by CRLF, without framing
         headers and without the blank line. If the task is cancelled, the upstream's socket is closed at once.
@@ -75,22 +81,34 @@ class Client:
         if pool is None:
             pool = self._open_pool(origin)
         if pool.forwards:
-            return self._send_forwarded(pool, origin, head, body, timeouts)
-        return self._send(pool, origin, head, body, timeouts)
+            return self._send_forwarded(pool, origin, head, body, timeouts, patience_s)
+        return self._send(pool, origin, head, body, timeouts, patience_s)
 
     async def _send_forwarded(
-        self, pool: Pool, origin: Origin, head: bytes, body: bytes | AsyncIterator[bytes], timeouts: Timeouts
+        self,
+        pool: Pool,
+        origin: Origin,
+        head: bytes,
+        body: bytes | AsyncIterator[bytes],
+        timeouts: Timeouts,
+        patience_s: float,
     ) -> Response:
-        response = await self._send(pool, origin, forwarded(head, origin), body, timeouts)
+        response = await self._send(pool, origin, forwarded(head, origin), body, timeouts, patience_s)
         require_forwarded(response, origin)
         return response
 
     async def _send(
-        self, pool: Pool, origin: Origin, head: bytes, body: bytes | AsyncIterator[bytes], timeouts: Timeouts
+        self,
+        pool: Pool,
+        origin: Origin,
+        head: bytes,
+        body: bytes | AsyncIterator[bytes],
+        timeouts: Timeouts,
+        patience_s: float,
     ) -> Response:
         if isinstance(body, bytes):
             connection = pool.take() or await pool.open(timeouts.connect, fresh=False)
-            waiter = connection.begin(head, body, timeouts)
+            waiter = connection.begin(head, body, timeouts, patience_s)
             try:
                 return await waiter
             except asyncio.CancelledError:
@@ -100,7 +118,7 @@ class Client:
                 # If it was the last one, the pool is gone with it.
                 pool = self._pools.get(origin) or self._open_pool(origin)
         connection = await pool.open(timeouts.connect, fresh=True)
-        waiter = connection.begin(head, body, timeouts)
+        waiter = connection.begin(head, body, timeouts, patience_s)
         try:
             return await waiter
         except asyncio.CancelledError:
