@@ -18,6 +18,11 @@ from weebill.config.schema import ProviderSettings, Settings
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+# What is about one connection, or about a body as it was sent there.
+_NOT_FORWARDED = {
+    *("accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host"),
+    *("keep-alive", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"),
+}
 _RESERVED_PROVIDERS = {
     "local": "the models of this machine",
     "cache": "answers that were given before",
@@ -58,6 +63,9 @@ def _check_provider(name: str, provider: ProviderSettings, locate: Locate) -> It
     for header in provider.forward_headers:
         if not _HEADER_NAME.match(header):
             what = f"`providers.{name}.forward_headers`: `{header}` is not a header name"
+            yield Problem(locate((*path, "forward_headers")), what)
+        elif header.lower() in _NOT_FORWARDED:
+            what = f"`providers.{name}.forward_headers`: `{header}` is about the client's connection or body"
             yield Problem(locate((*path, "forward_headers")), what)
 
 
