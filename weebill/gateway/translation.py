@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 
 import msgspec
 
 from weebill.apis.base import Api, KeepsResponse, StreamEncoder
 from weebill.providers.base import (
+    LINGER_S,
+    SETTLE_S,
     Answer,
     AnswerCollector,
     ByteStream,
     Dialect,
     ReadsByRequest,
+    SaysWhenOver,
     StreamDecoder,
     Target,
     Translator,
@@ -200,12 +204,16 @@ def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
 class BridgeStream:
     """An upstream's stream as the client's."""
 
-    __slots__ = ("_call", "_decoder", "_encoder", "_pieces", "_reported", "begun", "dropped", "error")
+    __slots__ = (
+        "_call", "_decoder", "_encoder", "_ends", "_over", "_pieces", "_reported", "begun", "dropped", "error",
+    )  # fmt: skip
 
     def __init__(self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
         self._call = call
         self._decoder = decoder
         self._encoder = encoder
+        self._over = decoder if isinstance(decoder, SaysWhenOver) else None
+        self._ends = 0
         self._pieces = 0
         self._reported: Usage | None = None
         self.begun = False
@@ -216,6 +224,14 @@ class BridgeStream:
     def usage(self) -> Usage:
         """As reported; else estimated at a token for each piece."""
         return self._reported or estimate(self._call, completion_tokens=self._pieces)
+
+    @property
+    def owed_s(self) -> float:
+        """As the decoder says; else by the ends of all choices, which usage may follow."""
+        owed_s = inf if self._over is None else self._over.owed_s
+        if self._ends < self._call.request.choices:
+            return owed_s
+        return min(owed_s, LINGER_S if self._reported is None else SETTLE_S)
 
     @property
     def response(self) -> bytes:
@@ -252,6 +268,8 @@ class BridgeStream:
                 self.begun = True
             elif kind in _ALSO_CONTENT:
                 self.begun = True
+                if kind is Finished:
+                    self._ends += 1
             elif isinstance(event, UsageReported):
                 if event.usage.measured:
                     self._reported = event.usage
@@ -281,6 +299,7 @@ class _Collector:
         self._bridge = bridge
         self._call = call
         self._decoder = decoder
+        self._over = decoder if isinstance(decoder, SaysWhenOver) else None
         self._builder = ReplyBuilder()
         self.error: ApiError | None = None
 
@@ -288,6 +307,10 @@ class _Collector:
     def usage(self) -> Usage:
         usage = self._builder.usage
         return usage if usage.measured else _estimated(self._call, self._builder.reply())
+
+    @property
+    def owed_s(self) -> float:
+        return self._over.owed_s if self._over is not None else inf
 
     def feed(self, data: bytes) -> None:
         self._add(self._decoder.feed(data))

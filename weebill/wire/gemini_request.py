@@ -192,13 +192,13 @@ class GeminiRequest(InboundRequest, frozen=True):
     body: GenerateContentRequest
     array: bool = False
 
+    @property
+    def choices(self) -> int:
+        """How many answers are asked for."""
+        config = self.body.generation_config
+        return 1 if config is None else config.candidate_count or 1
+
 
 def wants_array(call: Call) -> bool:
     """Whether the stream that answers `call` is a JSON array."""
     return isinstance(call.request, GeminiRequest) and call.request.array
-
-
-def candidate_count(call: Call) -> int:
-    """How many answers `call` asks for."""
-    config = call.request.body.generation_config if isinstance(call.request, GeminiRequest) else None
-    return 1 if config is None else config.candidate_count or 1

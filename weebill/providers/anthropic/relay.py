@@ -5,6 +5,7 @@ Source: https://platform.claude.com/docs/en/api/messages
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 import msgspec
@@ -14,7 +15,7 @@ from weebill.providers.anthropic import decode as decoding
 from weebill.providers.anthropic.encode import headers
 from weebill.providers.anthropic.history import own_anthropic
 from weebill.providers.anthropic.stream import cut
-from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
+from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
 from weebill.providers.naming import named, named_within
 from weebill.providers.usage import estimate
 from weebill.wire.anthropic import UsageReport
@@ -139,6 +140,11 @@ class AnthropicRelayStream:
     def begun(self) -> bool:
         """Whether a piece of content has come, or the end."""
         return bool(self._events) or self._finished or self._ended
+
+    @property
+    def owed_s(self) -> float:
+        """Nothing after `message_stop`, which follows the reason for the end."""
+        return 0.0 if self._ended else LINGER_S if self._finished else inf
 
     def feed(self, data: bytes) -> bytes:
         """The whole events in `data` and what was left of earlier data."""

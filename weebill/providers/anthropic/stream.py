@@ -5,6 +5,7 @@ Source: https://platform.claude.com/docs/en/build-with-claude/streaming
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 import msgspec
@@ -98,6 +99,11 @@ class AnthropicStream:
         self._finished = False
         self._ended = False
         self._failed = False
+
+    @property
+    def owed_s(self) -> float:
+        """Nothing after `message_stop`."""
+        return 0.0 if self._ended else inf
 
     def feed(self, data: bytes) -> list[Event]:
         events: list[Event] = []

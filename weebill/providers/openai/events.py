@@ -6,6 +6,7 @@ Source: https://platform.openai.com/docs/api-reference/chat/streaming
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 
 import msgspec
@@ -112,6 +113,11 @@ class ChatDecoder:
         self._id = ""
         self._started = False
         self._done = False
+
+    @property
+    def owed_s(self) -> float:
+        """Nothing after `[DONE]`; what is owed before it, the events tell."""
+        return 0.0 if self._done else inf
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """The events that `data` completes."""
