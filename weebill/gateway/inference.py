@@ -15,6 +15,7 @@ from weebill.gateway.attempting import Open, deadline_of, first_answered, tell
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.failures import retry_after_seconds, upstream_failure
 from weebill.gateway.hedging import hedged
+from weebill.gateway.keepalive import KeepAlive, interval_s
 from weebill.gateway.legs import Begun, Leg, Whole, begun, collected, over
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered, Recorder, Upstreams
@@ -32,6 +33,7 @@ from weebill.routing.steps import Try
 from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
+from weebill.transport.sweeper import Sweeper
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 
@@ -53,6 +55,7 @@ class Inference(Metered[Api]):
     ) -> None:
         super().__init__(authenticator, recorder, upstreams)
         self._state = state
+        self._kept: Sweeper[KeepAlive] = Sweeper(interval_s(inf))
 
     async def _answer(self, exchange: Exchange, endpoint: Api, tail: str, meter: Meter) -> None:
         headers = _own_headers(exchange, endpoint) if endpoint.headers else _NO_HEADERS
@@ -66,7 +69,26 @@ class Inference(Metered[Api]):
         meter.stream = call.stream
         if self._state is not None:
             call = await self._state.prepare(call, meter.key_id)
-        await self._serve(exchange, endpoint, call, meter)
+        silence_s = self._upstreams.settings.keepalive_s
+        if call.stream and silence_s:
+            await self._serve_kept(exchange, endpoint, call, meter, silence_s)
+        else:
+            await self._serve(exchange, endpoint, call, meter)
+
+    async def _serve_kept(self, exchange: Exchange, api: Api, call: Call, meter: Meter, silence_s: float) -> None:
+        """Answer with a stream that gives signs of life, even before there is anything to answer with."""
+        kept = KeepAlive(exchange, api, call, silence_s)
+        self._kept.interval = interval_s(silence_s)
+        self._kept.add(kept)
+        try:
+            await self._serve(exchange, api, call, meter)
+        except ApiError as error:
+            if not exchange.responded:
+                raise
+            fail = api.stream(call).fail
+            self._end(exchange, fail(error), error.status, meter.blame, fail, meter)
+        finally:
+            self._kept.discard(kept)
 
     def _serve(self, exchange: Exchange, api: Api, call: Call, meter: Meter) -> Coroutine[None, None, None]:
         """Route, call, answer. Raises ApiError for what ends without an answer."""

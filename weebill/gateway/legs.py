@@ -9,6 +9,7 @@ from typing import Final
 
 from weebill.gateway.meter import Spending
 from weebill.providers.base import Answer, AnswerCollector, ByteStream
+from weebill.providers.operations.base import OperationStream
 from weebill.routing.deployments import Upstream
 from weebill.transport.client import Response
 from weebill.transport.errors import UpstreamError
@@ -55,7 +56,7 @@ class Begun:
 Leg = Whole | Begun
 
 
-def over(response: Response, stream: ByteStream | AnswerCollector) -> bool:
+def over(response: Response, stream: ByteStream | AnswerCollector | OperationStream) -> bool:
     """Whether a stream is over, whatever its upstream does with the connection.
 
     One whose answer is complete, but that may still say what was used, is given little time for that.

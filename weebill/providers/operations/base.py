@@ -51,6 +51,10 @@ class OperationStream(Protocol):
     def error(self) -> ApiError | None:
         """Set once the upstream has reported an error inside its stream; nothing more is to be fed."""
 
+    @property
+    def owed_s(self) -> float:
+        """As `weebill.providers.base.ByteStream.owed_s`."""
+
     def feed(self, data: bytes) -> bytes:
         """What to send on for `data`, b"" if nothing yet. Raises ApiError 502 on an event over the size bound."""
 
