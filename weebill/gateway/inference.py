@@ -13,7 +13,7 @@ from msgspec import structs
 from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open, deadline_of, first_answered, tell
 from weebill.gateway.authentication import Authenticator
-from weebill.gateway.failures import retry_after_seconds, upstream_failure
+from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.hedging import hedged
 from weebill.gateway.keepalive import KeepAlive, interval_s
 from weebill.gateway.legs import Begun, Leg, Whole, begun, collected, over
@@ -136,17 +136,19 @@ class Inference(Metered[Api]):
         deployment = step.deployment
         upstream = self._upstreams.enter(deployment)
         response: Response | None = None
+        path = b""
         try:
-            translate = translators(deployment.dialect, upstream.dialects)
+            translate = translators(*self._upstreams.spoken(deployment, upstream))
             request = translate.encode(call, deployment.target)
             spending.dropped = request.dropped
+            path = request.path
             spending.sent = True
             spending.blame = "upstream_error"
             spending.used = Estimate(call)
             response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
             spending.status = response.status
             if response.status != 200:
-                raise await _upstream_error(call, response, translate, upstream, spending)
+                raise await _upstream_error(call, response, translate, upstream, step, request.path, spending)
             if call.stream:
                 return await begun(upstream, response, translate.stream(call, request), spending)
             collector = translate.collect(call, request)
@@ -163,7 +165,9 @@ class Inference(Metered[Api]):
             if isinstance(failure, UpstreamConnectError | PoolFull):
                 spending.used = NOTHING
             self._upstreams.leave(upstream, response)
-            raise
+            if response is None or not self._upstreams.learns(upstream, path, response.status, failure):
+                raise
+            return await self._open(exchange, translators, call, step, spending)
 
     def _give_up(self, leg: Leg) -> None:
         self._upstreams.leave(leg.upstream, leg.response)
@@ -304,11 +308,18 @@ def _own_headers(exchange: Exchange, api: Api) -> dict[bytes, bytes]:
 
 
 async def _upstream_error(
-    call: Call, response: Response, translate: Translator, upstream: Upstream, spending: Spending
+    call: Call,
+    response: Response,
+    translate: Translator,
+    upstream: Upstream,
+    step: Try,
+    path: bytes,
+    spending: Spending,
 ) -> ApiError:
     """What an answer with another status than 200 means for the client."""
     spending.used = NOTHING
     body = await response.read(MAX_ERROR_BYTES)
     if 400 <= response.status < 500:
         spending.blame = "rejected"
-    return translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
+    error = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
+    return upstream_said(error, response.status, body, upstream, step.credential, path)

@@ -1,7 +1,7 @@
 """Signs of life in the silent phases of a stream, so that nobody on the way takes it for dead.
 
-The head waits for the first content, since another upstream may have to answer; but not for longer than the silence that is
-kept to. From then on a failure is an event inside the stream.
+The head waits for the first content, since another upstream may have to answer; but not for longer than the silence
+that is kept to. From then on a failure is an event inside the stream.
 """
 
 from __future__ import annotations

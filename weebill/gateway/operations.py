@@ -14,7 +14,7 @@ from msgspec.json import encode
 
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered, tell
-from weebill.gateway.failures import retry_after_seconds, upstream_failure
+from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.legs import over
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered
@@ -104,7 +104,7 @@ class Operations(Metered[Operation]):
             response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
             spending.status = response.status
             if response.status != 200:
-                raise await _upstream_error(call, response, translate, upstream, spending)
+                raise await _upstream_error(call, response, translate, upstream, step, request.path, spending)
             content_type = response.header(b"content-type") or _ANY_TYPE
             if translate.streams(call, content_type):
                 return await _begun(upstream, response, translate.stream(call, content_type), spending)
@@ -202,7 +202,13 @@ async def _begun(upstream: Upstream, response: Response, stream: OperationStream
 
 
 async def _upstream_error(
-    call: OperationCall, response: Response, translate: OperationTranslator, upstream: Upstream, spending: Spending
+    call: OperationCall,
+    response: Response,
+    translate: OperationTranslator,
+    upstream: Upstream,
+    step: Try,
+    path: bytes,
+    spending: Spending,
 ) -> ApiError:
     """What an answer with another status than 200 means for the client."""
     spending.used = NOTHING
@@ -210,4 +216,5 @@ async def _upstream_error(
     if 400 <= response.status < 500:
         spending.blame = "rejected"
     retry_after = retry_after_seconds(response)
-    return translate.error(call, response.status, body, retry_after, upstream.name)
+    error = translate.error(call, response.status, body, retry_after, upstream.name)
+    return upstream_said(error, response.status, body, upstream, step.credential, path)

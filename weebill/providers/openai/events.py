@@ -151,7 +151,7 @@ class ChatDecoder:
         except UNREADABLE as error:
             raise not_a_completion(str(error)) from error
         if chunk.error is not None:
-            self._fail(inner_error(chunk.error), events)
+            self._fail(inner_error(chunk.error).with_more(data), events)
             return
         usage = chunk.usage or (chunk.x_groq.usage if chunk.x_groq else None)
         if not self._started and (chunk.id or chunk.choices or usage):

@@ -161,7 +161,7 @@ class OpenAIStream:
                 raise _unreadable(error) from error
             block = b"data: " + data
         if chunk.error is not None:
-            self.error = inner_error(chunk.error)
+            self.error = inner_error(chunk.error).with_more(data)
             return b""
         if chunk.usage is None:
             if chunk.x_groq is not None and chunk.x_groq.usage is not None:
