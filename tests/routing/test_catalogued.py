@@ -91,7 +91,9 @@ def test_a_card_says_what_the_catalogue_knows(directory: Directory) -> None:
     assert card.architecture == Architecture("text+image->text", ("text", "image"), ("text",))
     assert {"tools", "reasoning"} <= set(card.supported_parameters or ())
     assert directory.card("best").pricing == card.pricing
-    assert [card.id for card in directory.cards()] == ["maker/big", "maker/vectors", "own", "best"]
+    # Aliases first; what is configured under its own name, too.
+    assert [card.id for card in directory.cards()] == ["best", "maker/big", "maker/vectors", "big-z", "own"]
+    assert (directory.card("best").owned_by, directory.card("big-z").owned_by) == ("maker", "maker")
 
 
 def test_a_model_is_served_by_all_who_have_it(directory: Directory) -> None:

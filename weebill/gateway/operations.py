@@ -112,8 +112,9 @@ class Operations(Metered[Operation]):
             spending.first_byte_at = time.monotonic()
             answer = translate.decode(call, body, content_type)
             spending.used = answer
-            if answer.headers == JSON and not self._upstreams.names_served:
-                answer = structs.replace(answer, body=named(answer.body, encode(call.model)))
+            if answer.headers == JSON:
+                name = b"" if self._upstreams.names_served else encode(call.model)
+                answer = structs.replace(answer, body=endpoint.rendered(named(answer.body, name)))
             return _Whole(upstream, response, answer)
         except BaseException as failure:
             if isinstance(failure, UpstreamConnectError | PoolFull):
@@ -122,7 +123,7 @@ class Operations(Metered[Operation]):
             raise
 
     def _error_body(self, endpoint: Operation, error: ApiError) -> bytes:
-        return error.body()
+        return endpoint.error_body(error)
 
     async def _relay(self, exchange: Exchange, leg: _Begun, attempts: Attempts, meter: Meter) -> None:
         """Pass an answer on piece by piece."""

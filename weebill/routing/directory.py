@@ -73,10 +73,14 @@ class Directory:
         self._name(tuple(each for each, _, _ in found))
         self.deployments: Mapping[str, Deployment] = {each.key: each for each, _, _ in found}
         for deployment, model, offer in found:
-            self._show(deployment, model, offer, created)
+            settled = settings.providers.get(deployment.provider)
+            self._show(deployment, model, offer, created, chosen=settled is not None and bool(settled.models))
         aliases = {**settings.aliases, **_auto(settings)}
+        models, self._cards = self._cards, {}
         for alias in aliases:
-            self._alias(alias, aliases, created)
+            self._alias(alias, aliases, models, created)
+        # What the user has named comes first.
+        self._cards = {**self._cards, **{name: card for name, card in models.items() if name not in self._cards}}
 
     def route(self, name: str, fallbacks: Sequence[str] = ()) -> Route:
         """What serves `name`, and after it each of `fallbacks`. Raises ApiError 404 if nothing has one of the names."""
@@ -97,7 +101,7 @@ class Directory:
         return self.route(name).first
 
     def cards(self) -> tuple[ModelCard, ...]:
-        """Every model once, then the aliases."""
+        """The aliases, then every model, under the name that the configuration has for it and the catalogue's."""
         return tuple(self._cards.values())
 
     def card(self, name: str) -> ModelCard:
@@ -135,20 +139,35 @@ class Directory:
         for name, deployment in pinned.items():
             self._routes.setdefault(name, Route(name, _ranked([[deployment]])))
 
-    def _show(self, deployment: Deployment, model: Model | None, offer: Offer | None, created: int) -> None:
-        shown = deployment.model if model is None else model.id
-        if shown not in self._cards:
-            self._cards[shown] = card_of(shown, deployment.provider, created, model, offer)
+    def _show(
+        self, deployment: Deployment, model: Model | None, offer: Offer | None, created: int, *, chosen: bool
+    ) -> None:
+        """Make cards of a deployment; `chosen` is one that the configuration names."""
+        names = [deployment.model] if chosen or model is None else []
+        if model is not None:
+            names.append(model.id)
+        for shown in names:
+            if shown not in self._cards:
+                context = deployment.facts.context
+                self._cards[shown] = card_of(shown, deployment.provider, created, model, offer, context)
 
-    def _alias(self, alias: str, aliases: Mapping[str, str | AliasSettings], created: int) -> None:
+    def _alias(
+        self,
+        alias: str,
+        aliases: Mapping[str, str | AliasSettings],
+        models: Mapping[str, ModelCard],
+        created: int,
+    ) -> None:
         route = self._follow(alias, aliases)
         if route is None:
             return
         self._routes[alias] = route
         first = route.first
         shown = first.facts.canonical or first.model
-        known = self._cards.get(shown) or ModelCard(shown, created, VIRTUAL_OWNER)
-        self._cards[alias] = msgspec.structs.replace(known, id=alias, owned_by=VIRTUAL_OWNER)
+        known = models.get(shown) or ModelCard(shown, created, VIRTUAL_OWNER)
+        # The author of what has one; what is several, or nobody's but the configuration's, is Weebill's.
+        owner = known.owned_by if first.facts.canonical and alias != AUTO else VIRTUAL_OWNER
+        self._cards[alias] = msgspec.structs.replace(known, id=alias, owned_by=owner)
 
     def _follow(self, name: str, aliases: Mapping[str, str | AliasSettings]) -> Route | None:
         """What a name leads to; checking the configuration has ruled loops out. None while nothing has that name."""

@@ -169,6 +169,11 @@ def camel_case(body: bytes, struct: type[Struct]) -> bytes:
     """
     if b"_" not in body or _SNAKE.search(body) is None:
         return body
+    return renamed(body, struct)
+
+
+def renamed(body: bytes, struct: type[Struct]) -> bytes:
+    """`camel_case` for messages that are no part of a GenerateContentRequest."""
     return _renamed(Raw(body), struct)
 
 

@@ -26,6 +26,12 @@ class Operation(Protocol):
     def decode_request(self, body: bytes, content_type: bytes) -> OperationCall:
         """The call in a body. Raises ApiError 400 that names the field, 415 for a kind of body not taken."""
 
+    def rendered(self, body: bytes) -> bytes:
+        """The body of an answer in JSON, in the client's format rather than OpenAI's. Raises ApiError 502."""
+
+    def error_body(self, error: ApiError) -> bytes:
+        """An error in the client's format."""
+
 
 class OperationAnswer(Answer, frozen=True):
     """A complete answer as the client gets it, what it used, and its header lines, each ended by CRLF."""
