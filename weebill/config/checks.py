@@ -13,7 +13,7 @@ from weebill.catalog.load import load
 from weebill.config.auto import AUTO, check_auto
 from weebill.config.certificates import check_server, check_upstream
 from weebill.config.problems import KeyPath, Locate, Problem, did_you_mean, dotted
-from weebill.config.routing import AliasSettings, Preferences, targets
+from weebill.config.routing import WILDCARD, AliasSettings, Preferences, targets
 from weebill.config.schema import ProviderSettings, Settings
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
@@ -95,7 +95,12 @@ def _check_aliases(settings: Settings, locate: Locate) -> Iterator[Problem]:
         if loop := _loop(alias, settings.aliases):
             yield Problem(where, f"alias `{alias}` leads back to itself: {' -> '.join(loop)}")
             continue
+        if max(name.count(WILDCARD) for name in targets(target)) > alias.count(WILDCARD):
+            yield Problem(where, f"alias `{alias}` has fewer `*` than what it stands for")
+            continue
         for name in targets(target):
+            if WILDCARD in name:
+                continue  # who is meant shows when somebody asks
             if name not in models and name not in settings.aliases:
                 known = sorted(models | set(settings.aliases) - {alias})
                 yield Problem(where, f"alias `{alias}` names unknown model `{name}`{_instead(name, known, settings)}")

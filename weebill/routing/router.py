@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
+from typing import Final
 
 from msgspec import structs
 
@@ -21,6 +22,9 @@ from weebill.routing.preferences import Wanted, decode, merge
 from weebill.routing.sticky import CACHED_BYTES, conversation_key
 from weebill.wire.call import NOTHING_OWN, Call
 from weebill.wire.conversation import Conversation
+
+# Those of a directory's own names are fewer; any number may match a pattern.
+_MAX_LOTS: Final = 8192
 
 
 class Asked:
@@ -67,7 +71,7 @@ class Router:
         self._settings = settings
         self._shared = Shared(settings, self.health, RetryBudget(settings.retry_share, settings.retry_floor_per_s), rng)
         self._says_nothing = self._nothing_said()
-        self._lots: dict[str, Lot] = {}  # by name, as far as they have been asked for; of the directory's at most
+        self._lots: dict[str, Lot] = {}  # by name, as far as they have been asked for
 
     @property
     def deadline_s(self) -> float:
@@ -114,9 +118,11 @@ class Router:
     def _lot(self, name: str) -> Lot | None:
         """The lot for a name of the directory's; None for a name with a suffix, or whose alias prefers something."""
         route = self.directory.route(name)
-        if route.preferences or name not in self.directory:
+        if route.preferences or not self.directory.keeps(name):
             return None
         policy = route.policy or self._settings.policy
+        if len(self._lots) >= _MAX_LOTS:
+            self._lots.clear()
         found = self._lots[name] = Lot.of(route, policy, self.health.of, self._settings.deadline_s)
         return found
 

@@ -96,7 +96,7 @@ class GeminiEmbed:
         if any(_settings(each) != settings for each in asked):
             message = "All requests of a batch must have the same settings here."
             raise ApiError(400, message, code="unsupported_parameter", param="requests")
-        own = {name: fields[name] for name in _OWN if name in fields}
+        own: dict[str, object] = {name: fields[name] for name in _OWN if name in fields}
         openai: dict[str, object] = {
             "model": model,
             "input": [_text(each, at) for at, each in enumerate(asked)],
