@@ -54,7 +54,8 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
     try:
         call: Call = APIS[api].decode(_read(file), {}, "")
         matched = directory.pattern(call.model)
-        asked = Asked(call, key, key, APIS[api].conversation).naming(directory.stands_for(call.model))
+        meant = directory.stands_for(call.model)
+        asked = Asked(call, key, key, APIS[api].conversation).naming(meant)
         selected = _selected(sources, settings, router, asked, APIS[api])
         if selected is not None:
             asked = asked.naming(selected.model).preferring(selected.preferences)
@@ -76,7 +77,7 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
             named = ", ".join(targets(matched.target))
             console().print(f"{call.model} matches the alias {matched.pattern}: {named}", markup=False, highlight=False)
         if selected is not None:
-            _print_selection(asked.call.model, selected)
+            _print_selection(meant, selected)
         _print(plan, fits)
 
 

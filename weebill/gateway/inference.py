@@ -21,20 +21,21 @@ from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered, Recorder, Upstreams
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
-from weebill.gateway.translation import BridgeStream, translator
+from weebill.gateway.translation import Bridge, BridgeStream, translator
 from weebill.gateway.translation import failure as failure_event
 from weebill.ledger.records import Outcome
 from weebill.providers.base import Answer, Translator
 from weebill.providers.usage import Estimate
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Upstream
+from weebill.routing.foreign import OPENROUTER, along
 from weebill.routing.router import Asked
 from weebill.routing.steps import Try
 from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
 from weebill.transport.sweeper import Sweeper
-from weebill.wire.call import Call
+from weebill.wire.call import NOTHING_OWN, Call
 from weebill.wire.errors import ApiError
 
 # What translates for a deployment, by its dialect and all that its upstream speaks.
@@ -139,7 +140,13 @@ class Inference(Metered[Api]):
         path = b""
         try:
             translate = translators(*self._upstreams.spoken(deployment, upstream))
-            request = translate.encode(call, deployment.target)
+            if deployment.provider == OPENROUTER and call.own is not NOTHING_OWN and not isinstance(translate, Bridge):
+                # What the client prefers among those whom only OpenRouter knows.
+                directory = self._upstreams.directory
+                more = along(call.own, directory.providers, directory.serves)
+                request = translate.encode(structs.replace(call, fields={**call.fields, **more}), deployment.target)
+            else:
+                request = translate.encode(call, deployment.target)
             spending.dropped = request.dropped
             path = request.path
             spending.sent = True

@@ -79,6 +79,7 @@ class Directory:
         found = tuple(deployments(settings, engines, catalogue or load()))
         self._name(tuple(each for each, _, _ in found))
         self.deployments: Mapping[str, Deployment] = {each.key: each for each, _, _ in found}
+        self.providers = frozenset(each.provider for each, _, _ in found)
         for deployment, model, offer in found:
             settled = settings.providers.get(deployment.provider)
             self._show(deployment, model, offer, created, chosen=settled is not None and bool(settled.models))
@@ -94,18 +95,19 @@ class Directory:
         self._cards = {**self._cards, **{name: card for name, card in models.items() if name not in self._cards}}
 
     def route(self, name: str, fallbacks: Sequence[str] = ()) -> Route:
-        """What serves `name`, and after it each of `fallbacks`. Raises ApiError 404 if nothing has one of the names."""
-        route = self._routes.get(name) or self._otherwise(name, "model")
+        """What serves `name`, and after it each of `fallbacks` that is known. Raises ApiError 404 if nothing has it."""
+        route = self._routes.get(name) or self._otherwise(name)
         if not fallbacks:
             return route
-        others = (
-            self._routes.get(each) or self._otherwise(each, f"models[{position}]")
-            for position, each in enumerate(fallbacks)
-        )
-        return _in_turn(name, (route, *others))
+        others = [found for each in fallbacks if (found := self._find(each)) is not None]
+        return _in_turn(name, (route, *others)) if others else route
 
     def __contains__(self, name: str) -> bool:
         return name in self._routes
+
+    def serves(self, name: str) -> bool:
+        """Whether anything has that name."""
+        return self._find(name) is not None
 
     def keeps(self, name: str) -> bool:
         """Whether a name leads to the same route each time."""
@@ -216,19 +218,26 @@ class Directory:
     def _known(self, name: str, seen: tuple[str, ...]) -> Route | None:
         return self._routes.get(name) or self._suffixed(name, seen) or self._match(name, seen)
 
-    def _otherwise(self, name: str, param: str) -> Route:
+    def _otherwise(self, name: str) -> Route:
         """What serves a name that is none by itself. Raises ApiError 404."""
-        route = self._matched.get(name) or self._suffixed(name)
-        if route is not None:
-            return route
-        route = self._match(name)
+        route = self._find(name)
         if route is None:
             raise ApiError(
                 404,
                 f"The model '{name}' does not exist{self._nearest(name)}. GET /v1/models lists those that do.",
                 code="model_not_found",
-                param=param,
+                param="model",
             )
+        return route
+
+    def _find(self, name: str) -> Route | None:
+        """What serves a name, None if nothing does."""
+        route = self._routes.get(name) or self._matched.get(name) or self._suffixed(name)
+        if route is not None:
+            return route
+        route = self._match(name)
+        if route is None:
+            return None
         if len(self._matched) >= _MAX_MATCHED:
             self._matched.clear()
         self._matched[name] = route

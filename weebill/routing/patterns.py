@@ -27,9 +27,6 @@ class Patterns:
         self._patterns = sorted(found, key=lambda each: -sum(map(len, each[0])))
         self._known: dict[str, Matched | None] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._patterns)
-
     def match(self, name: str) -> Matched | None:
         """The alias of a name that is no alias by itself; None if it matches no pattern."""
         if not self._patterns:

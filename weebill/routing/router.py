@@ -14,13 +14,14 @@ from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
 from weebill.routing.directory import Directory, Route
 from weebill.routing.filters import fits_all
+from weebill.routing.foreign import OPENROUTER, ours
 from weebill.routing.health import Health
 from weebill.routing.lots import Lot
 from weebill.routing.needs import Needs
 from weebill.routing.plan import Choice, Plan, make_plan
 from weebill.routing.preferences import Wanted, decode, merge
 from weebill.routing.sticky import CACHED_BYTES, conversation_key
-from weebill.wire.call import NOTHING_OWN, Call
+from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
 
 # Those of a directory's own names are fewer; any number may match a pattern.
@@ -102,7 +103,7 @@ class Router:
         nothing may serve the request.
         """
         own = asked.call.own
-        if own is NOTHING_OWN and self._says_nothing and not asked.preferences:
+        if own.provider is None and not own.models and self._says_nothing and not asked.preferences:
             lot = self._lots.get(asked.call.model) or self._lot(asked.call.model)
             if lot is not None:
                 attempts = self._drawn(lot, asked, now, deadline)
@@ -164,7 +165,9 @@ class Router:
             scopes.append(of_key)
         scopes += route.preferences
         if provider is not None:
-            scopes.append(decode(provider))
+            served = any(each.deployment.provider == OPENROUTER for each in route.candidates)
+            said = decode(provider, only_known=served)
+            scopes.append(ours(said, self.directory.providers, at_openrouter=served))
         scopes += asked.preferences
         return merge(scopes)
 
