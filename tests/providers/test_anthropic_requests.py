@@ -112,13 +112,6 @@ def test_what_anthropic_cannot_do_is_refused_by_name(conversation: Conversation,
     assert field in ANTHROPIC_DIALECT.supported
 
 
-def test_a_budget_is_refused_where_only_an_effort_is_taken() -> None:
-    with pytest.raises(Unsupported, match="takes an effort"):
-        ANTHROPIC_DIALECT.encode(
-            asked(reasoning=ReasoningOptions(budget_tokens=2048)), Target(model="claude-opus-4-7"), stream=False
-        )
-
-
 @pytest.mark.parametrize(
     "schema",
     [
