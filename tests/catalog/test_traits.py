@@ -70,8 +70,12 @@ def test_every_row_says_where_it_is_from_in_words_that_are_known() -> None:
         assert row.reasoning or (row.thinking is None and not row.efforts and row.budget is None), row.models
 
 
+# OpenAI's own page calls it a model that does not reason, against models.dev.
+DISPUTED = {"openai/gpt-5-chat"}
+
+
 def test_traits_do_not_contradict_the_catalogue() -> None:
     for model in load().models.values():
-        if model.kind == "chat":
+        if model.kind == "chat" and model.id not in DISPUTED:
             said = traits_of(model.id).reasoning
             assert said is None or said == model.reasoning, model.id
