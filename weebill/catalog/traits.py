@@ -23,7 +23,9 @@ Thinking = Literal["effort", "budget", "level", "adaptive", "switch"]
 word, or only whether."""
 
 # Where a model is and who made it, before its own name: `us.anthropic.`, `arn:...:inference-profile/`, `openai/`.
-_BEFORE: Final = re.compile(r"^(?:.*/)?(?:(?:global|us|us-gov|eu|apac|jp|au)\.)?(?:[a-z0-9]+\.(?=[a-z]))?")
+_BEFORE: Final = re.compile(
+    r"^(?:.*/)?(?:(?:global|us|us-gov|eu|apac|jp|au|ca|sa|uk|me|mx|af|il)\.)?(?:[a-z0-9]+\.(?=[a-z]))?"
+)
 
 
 class Traits(Row, frozen=True, kw_only=True):

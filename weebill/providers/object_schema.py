@@ -48,7 +48,7 @@ def object_schema(schema: Raw | None) -> Fitted:
         kind = bytes(fields.get("type", b""))
         if kind == b'"object"' and not any(name in fields for name in _CHOICES):
             return Fitted(schema)
-        lost = [name for name in ("anyOf", "oneOf") if name in fields]
+        lost: list[str] = [name for name in ("anyOf", "oneOf") if name in fields]
         if kind not in (b"", b'"object"', b"null") and b'"object"' not in kind:
             lost.append("type")
         return Fitted(Raw(_encode({"type": _OBJECT, **_object(fields, fields, 0)})), ", ".join(lost))

@@ -1,4 +1,4 @@
-"""Tool calls and their results as APIs that count them demand: each call has one result, in the next thing that is said.
+"""Tool calls and their results as APIs that count them demand: each call has one result, in what is said next.
 
 Real histories are not like that: a client was interrupted before a tool had answered, calls were trimmed away and their
 results were not, ids come twice. What is missing is said to be missing, and a result without its call becomes text.
@@ -99,7 +99,7 @@ class _Pairing:
             if given == part.call_id:
                 del self._open[at]
                 return (structs.replace(part, call_id=name),)
-        return (Text(_ORPHAN), *part.content)
+        return (Text(_ORPHAN), *part.content) if part.content else ()
 
     def _close(self) -> None:
         """Say of the calls that have no result that they have none."""
