@@ -12,9 +12,9 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from weebill.apis.anthropic.foreign import readable
 from weebill.apis.anthropic.tolerant import SetAside, invalid, read, refusal, type_of
 from weebill.wire import anthropic as wire
+from weebill.wire.anthropic_text import readable
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
 
