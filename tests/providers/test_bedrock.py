@@ -378,5 +378,5 @@ def test_errors_that_blame_someone_else(scenario, status, code):
 def test_an_event_that_cannot_be_read_is_refused():
     decoder = BEDROCK_DIALECT.stream()
     with pytest.raises(ApiError) as caught:
-        decoder.feed(encode_entry({"event": "contentBlockDelta", "payload": {"delta": 5}}))
+        decoder.feed(encode_entry({"event": "contentBlockDelta", "payload": [5]}))
     assert caught.value.detail.code == "upstream_invalid_answer"

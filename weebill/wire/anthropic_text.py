@@ -1,4 +1,4 @@
-"""Blocks that only Anthropic understands, such as what its own tools gave, as text that any model can read.
+"""Blocks that only their provider understands, such as what its own tools gave, as text that any model can read.
 
 Source: https://platform.claude.com/docs/en/api/messages
 """
@@ -15,7 +15,7 @@ from weebill.wire.errors import UNREADABLE
 # The members that hold text for people, in the order in which they are said. What is encrypted is none.
 _TEXTS: Final = (
     "title", "url", "source", "tool_name", "tool_references", "text", "stdout", "stderr", "content", "summary",
-    "error_code", "error_message",
+    "error_code", "error_message", "toolResult",
 )  # fmt: skip
 _MAX_DEPTH: Final = 8
 
