@@ -12,14 +12,17 @@ from msgspec import Raw, Struct
 
 from weebill.providers.anthropic import decode as decoding
 from weebill.providers.anthropic.encode import headers
-from weebill.providers.anthropic.history import own_anthropic
+from weebill.providers.anthropic.fields import fitted
+from weebill.providers.anthropic.history import mended
 from weebill.providers.anthropic.stream import cut
-from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
+from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
+from weebill.providers.fit import Fit
 from weebill.providers.naming import named, named_within
 from weebill.providers.usage import estimate
-from weebill.wire.anthropic import UsageReport
+from weebill.wire.anthropic import ORIGIN, UsageReport
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.lenient import reader
 from weebill.wire.reply import Usage
 from weebill.wire.sse import EventSplitter, event_data
 
@@ -56,18 +59,23 @@ class _Event(Struct, frozen=True):
     error: decoding.UpstreamError | str | None = None
 
 
-_decode_answer = msgspec.json.Decoder(_Answer).decode
-_decode_event = msgspec.json.Decoder(_Event).decode
+_decode_answer = reader(_Answer)
+_decode_event = reader(_Event)
 
 
 def _request(call: Call, target: Target, path: bytes) -> UpstreamRequest:
-    fields = {**call.fields, "model": Raw(_encode(target.model))}
+    fit = Fit(call.on_unsupported(target.on_unsupported))
+    try:
+        fields = fitted({**call.fields, "model": Raw(_encode(target.model))}, target, fit)
+    except Unsupported as unsupported:
+        what = f"'{target.model}' does not support {unsupported.what}. \"drop_params\": true does without it."
+        raise ApiError(400, what, code="unsupported_parameter", param=unsupported.field) from unsupported
     if "messages" in fields:
-        fields["messages"] = own_anthropic(fields["messages"])
+        fields["messages"] = mended(fields["messages"], target.provider or ORIGIN, signed=target.traits.signed)
     given = call.headers
     version = given.get(b"anthropic-version", b"").decode("latin-1") or None
     betas = (given.get(b"anthropic-beta", b"").decode("latin-1"), target.options.get("anthropic_beta", ""))
-    return UpstreamRequest(path, _encode(fields), headers(target, betas, version))
+    return UpstreamRequest(path, _encode(fields), headers(target, betas, version), fit.dropped)
 
 
 def count_tokens_request(call: Call, target: Target) -> UpstreamRequest:

@@ -7,7 +7,7 @@ Source: https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking,
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, cast
 
 from weebill.catalog.traits import NOTHING_SAID, Traits, traits_of
 from weebill.providers.base import Target
@@ -27,7 +27,7 @@ _ANSWER_ROOM: Final = 1024
 _BUDGETS: Final[dict[AnyEffort, int]] = {
     "minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32768,
 }  # fmt: skip
-_DEFAULT_EFFORT: Final = "medium"
+_DEFAULT_EFFORT: Final[AnyEffort] = "medium"
 _EFFORTS: Final[dict[AnyEffort, Effort]] = {
     "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max",
 }  # fmt: skip
@@ -129,7 +129,7 @@ def _effort(options: ReasoningOptions, target: Target, fit: Fit) -> Effort | Non
     word = options.effort
     if options.budget_tokens:
         fit.hint("reasoning", "a budget of thinking tokens for this model; it takes an effort")
-        word = word or _word(options.budget_tokens)
+        word = word or word_of(options.budget_tokens)
     if word is None:
         return None
     taken = traits(target).efforts
@@ -137,15 +137,20 @@ def _effort(options: ReasoningOptions, target: Target, fit: Fit) -> Effort | Non
     return None if chosen is None else _EFFORTS.get(chosen)
 
 
-def _word(budget: int) -> AnyEffort:
+def word_of(budget: int) -> AnyEffort:
     """The word whose budget comes closest from below."""
     fitting = [word for word, tokens in _BUDGETS.items() if tokens <= budget]
     return fitting[-1] if fitting else "minimal"
 
 
+def budget_of(word: str | None) -> int:
+    """The tokens that a word for how much to think comes to."""
+    return _BUDGETS.get(cast("AnyEffort", word), _BUDGETS[_DEFAULT_EFFORT])
+
+
 def _budget(options: ReasoningOptions, fit: Fit) -> int:
     if not options.budget_tokens or options.budget_tokens < 0:
-        return _BUDGETS[options.effort if options.effort in _BUDGETS else _DEFAULT_EFFORT]
+        return budget_of(options.effort)
     if options.budget_tokens < MIN_BUDGET:
         fit.hint("reasoning", f"a budget of less than {MIN_BUDGET} thinking tokens")
     return max(MIN_BUDGET, options.budget_tokens)
