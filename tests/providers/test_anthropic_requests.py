@@ -131,7 +131,7 @@ def enabled(tokens: int) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("conversation", "model", "expected", "dropped"),
     [
-        (asked(temperature=1.5), "m", {"temperature": 1}, ("temperature",)),
+        (asked(temperature=1.5), "m", {"temperature": None}, ("temperature",)),
         (asked(temperature=0.2, reasoning=THINK), "m",
          {"thinking": enabled(8192), "temperature": None}, ("temperature",)),
         (asked(temperature=1, reasoning=THINK), "m", {"temperature": 1}, ()),

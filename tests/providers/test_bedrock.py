@@ -117,7 +117,7 @@ def tools_of(body):
 @pytest.mark.parametrize(
     ("model", "fields", "part", "expected", "dropped"),
     [
-        (OLD, {"temperature": 1.5}, "inferenceConfig", {"temperature": 1}, ("temperature",)),
+        (OLD, {"temperature": 1.5}, "inferenceConfig", None, ("temperature",)),
         (OLD, {"extra": {"foo": Raw(b"1"), "bar": Raw(b"2")}}, "foo", None, ("foo", "bar")),
         (OLD, {"hints": {"store": Raw(b"true"), "user": Raw(b"null")}}, "store", None, ("store",)),
         (LLAMA, {"top_k": 5}, "additionalModelRequestFields", None, ("top_k",)),

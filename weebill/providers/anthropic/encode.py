@@ -144,7 +144,7 @@ def sampling(conversation: Conversation, fit: Fit, *, thinks: bool) -> Sampling:
     temperature, top_p, top_k = conversation.temperature, conversation.top_p, conversation.top_k
     if temperature is not None and temperature > 1:
         fit.hint("temperature", "a temperature over 1")
-        temperature = 1
+        temperature = None  # what comes closest is what holds anyway
     if thinks and temperature is not None and temperature != 1:
         fit.hint("temperature", "a temperature other than 1 together with reasoning")
         temperature = None

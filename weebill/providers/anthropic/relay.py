@@ -14,6 +14,7 @@ from weebill.providers.anthropic import decode as decoding
 from weebill.providers.anthropic.encode import headers
 from weebill.providers.anthropic.fields import fitted
 from weebill.providers.anthropic.history import mended
+from weebill.providers.anthropic.relay_events import EventRepair, marked_answer
 from weebill.providers.anthropic.stream import cut
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
@@ -21,6 +22,7 @@ from weebill.providers.naming import named, named_within
 from weebill.providers.usage import estimate
 from weebill.wire.anthropic import ORIGIN, UsageReport
 from weebill.wire.call import Call
+from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.lenient import reader
 from weebill.wire.reply import Usage
@@ -75,7 +77,9 @@ def _request(call: Call, target: Target, path: bytes) -> UpstreamRequest:
     given = call.headers
     version = given.get(b"anthropic-version", b"").decode("latin-1") or None
     betas = (given.get(b"anthropic-beta", b"").decode("latin-1"), target.options.get("anthropic_beta", ""))
-    return UpstreamRequest(path, _encode(fields), headers(target, betas, version), fit.dropped)
+    return UpstreamRequest(
+        path, _encode(fields), headers(target, betas, version), fit.dropped, provider=target.provider
+    )
 
 
 def count_tokens_request(call: Call, target: Target) -> UpstreamRequest:
@@ -101,13 +105,13 @@ class AnthropicRelay:
         content = bytes(message.content)
         if not content.startswith(b"["):
             raise decoding.invalid("is not a message: it has no content")
-        body = named(body, call.answer_name)
+        body = marked_answer(named(body, call.answer_name), sent.provider)
         if message.usage is not None:
             return Answer(body, message.usage.usage())
         return Answer(body, estimate(call, completion_bytes=len(content)))
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return AnthropicRelayStream(call)
+        return AnthropicRelayStream(call, sent.provider)
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
@@ -120,10 +124,13 @@ class AnthropicRelay:
 class AnthropicRelayStream:
     """A `ByteStream` from Anthropic's API to itself."""
 
-    __slots__ = ("_call", "_ended", "_events", "_finished", "_measured", "_report", "_splitter", "error")
+    __slots__ = (
+        "_call", "_ended", "_events", "_finished", "_measured", "_repair", "_report", "_splitter", "error",
+    )  # fmt: skip
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, provider: Origin = "") -> None:
         self._call = call
+        self._repair = EventRepair(_encode(call.model), provider)
         self._splitter = EventSplitter()
         self._report: UsageReport | None = None
         self._measured = False
@@ -162,7 +169,7 @@ class AnthropicRelayStream:
                     break
             elif b"content_block_delta" in block:
                 self._events += 1
-            out += (block, _END)
+            out.append(self._repair.event(block))
         return b"".join(out)
 
     def finish(self) -> bytes:
