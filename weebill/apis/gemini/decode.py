@@ -252,6 +252,8 @@ def _speech(config: GenerationConfig, fields: Json) -> tuple[AudioOutput | None,
     if speech is None:
         return None, {}
     whole = _decode_fields(fields["generationConfig"])["speechConfig"]
+    if _empty(whole):
+        return None, {}
     config_of_voice = speech.voice_config
     voice = None if config_of_voice is None else config_of_voice.prebuilt_voice_config
     if _rest(whole, "", _SPEECH_READ) or voice is None or voice.voice_name is None:
