@@ -93,7 +93,9 @@ def _steps(path: str) -> list[str | int]:
         if found is None or len(steps) >= _MAX_STEPS:
             return []
         name, index, quoted, double = found.groups()
-        steps.append(int(index) if index is not None and len(index) < 6 else name or quoted or double or index or "")
+        if index is not None and int(index[:6]) > _MAX_INDEX:
+            return []
+        steps.append(name or quoted or double or "" if index is None else int(index))
         at = found.end()
     return steps
 
@@ -111,7 +113,7 @@ def _set(holder: Value, step: str | int, value: Value) -> bool:
     if isinstance(holder, dict):
         holder[str(step)] = value
         return True
-    if not isinstance(holder, list) or not isinstance(step, int) or step > _MAX_INDEX:
+    if not isinstance(holder, list) or not isinstance(step, int):
         return False
     holder += [None] * (step + 1 - len(holder))
     holder[step] = value
