@@ -240,10 +240,9 @@ def test_arguments_in_pieces(name: str, last: list[dict]) -> None:
 
 
 def test_calls_in_pieces_follow_each_other() -> None:
-    reply = streamed(
-        piece(name="f", id="a", willContinue=True), at("$.x", numberValue=1), piece(name="g", id="b", willContinue=True),
-        at("$.y", numberValue=2), piece(), response({"text": "Done."}),
-    )  # fmt: skip
+    pieces = [piece(name="f", id="a", willContinue=True), at("$.x", numberValue=1)]
+    pieces += [piece(name="g", id="b", willContinue=True), at("$.y", numberValue=2), piece()]
+    reply = streamed(*pieces, response({"text": "Done."}))
     assert reply.choices[0].parts == (
         ToolUse("a", "f", '{"x":1}'), ToolUse("b", "g", '{"y":2}'), Text("Done."),
     )  # fmt: skip
