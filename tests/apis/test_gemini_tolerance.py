@@ -250,6 +250,15 @@ def test_results_find_their_calls_whatever_names_them() -> None:
     ]  # fmt: skip
 
 
+def test_a_call_is_answered_once() -> None:
+    body = said({"functionCall": {"id": "a", "name": "f"}}, {"functionCall": {"id": "b", "name": "f"}})
+    given = [{"functionResponse": {"id": name, "name": "f", "response": {"output": name}}} for name in "aab"]
+    body["contents"].append({"role": "user", "parts": given})
+    conversation = read(body)
+    assert conversation.turns[2].parts == (ToolResult("a", (Text("a"),), "f"), ToolResult("b", (Text("b"),), "f"))
+    assert list(conversation.extra) == ["contents[2].parts[1].functionResponse"]
+
+
 CHOICES = [
     ({"mode": "any", "allowedFunctionNames": "f"}, ToolChoice("required", ("f",))),
     ({"mode": "none"}, ToolChoice("none")),

@@ -94,7 +94,9 @@ class Turns:
                 if said:
                     turns.append(Turn("user", tuple(said)))
                     said = []
-                results.append(self._result(part.function_response, f"{where}.parts[{at}].functionResponse"))
+                result = self._result(part.function_response, f"{where}.parts[{at}].functionResponse")
+                if result is not None:
+                    results.append(result)
                 continue
             if results:
                 turns.append(Turn("tool", tuple(results)))
@@ -149,7 +151,12 @@ class Turns:
         else:
             said.append(ToolUse(call_id, call.name, arguments, held.signature, held.origin))
 
-    def _result(self, response: FunctionResponse, where: str) -> ToolResult:
+    def _result(self, response: FunctionResponse, where: str) -> ToolResult | None:
+        """What a function gave; None where a call is answered again, which other APIs refuse."""
+        call_id, name = self._answered(response, where)
+        if call_id is None:
+            self._passed_over[where] = _SAID
+            return None
         text, is_error = _given(given(response.response))
         content: list[Text | Image | Document] = [Text(text)] if text or not response.parts else []
         for at, piece in enumerate(response.parts or ()):
@@ -157,12 +164,16 @@ class Turns:
             if not isinstance(media, Image | Document):
                 raise _unsupported(f"{where}.parts[{at}]", "Sound in what a function gave")
             content.append(media)
-        call_id, name = self._answered(response, where)
         return ToolResult(call_id, tuple(content), name, is_error)
 
-    def _answered(self, response: FunctionResponse, where: str) -> tuple[str, str]:
-        """The id and name of the call it answers: that of the id, else the first open one of the name, or of any."""
+    def _answered(self, response: FunctionResponse, where: str) -> tuple[str | None, str]:
+        """The id and name of the call it answers: that of the id, else the first open one of the name, or of any.
+
+        No id for one that has been answered.
+        """
         matching = [call for call in self._open if response.id and call[0] == response.id]
+        if not matching and response.id in self._ids:
+            return None, response.name
         matching = matching or [call for call in self._open if call[1] == response.name]
         if not matching and not response.id:
             matching = self._open
