@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from weebill.apis.base import Api, KeepsResponse, StreamEncoder
+from weebill.gateway.one_call import FirstCalls, first_calls, wants_one_call
 from weebill.gateway.origins import NOBODY_IN_PARTICULAR, Maker
 from weebill.providers.base import (
     LINGER_S,
@@ -118,7 +119,8 @@ class Bridge:
         try:
             if not body.isascii():
                 body.decode()  # so that what is kept raw is UTF-8, too
-            return self._render(call, self._maker(sent).reply(self._dialect.decode(body)))
+            reply = self._maker(sent).reply(self._dialect.decode(body))
+            return self._render(call, first_calls(reply) if wants_one_call(sent) else reply)
         except UNREADABLE as error:
             raise _unreadable(error) from error
 
@@ -140,8 +142,10 @@ class Bridge:
 
     def _decoder(self, sent: UpstreamRequest) -> StreamDecoder:
         if self._by_request is None or sent.asked is None:
-            return self._dialect.stream()
-        return self._by_request.stream_for(sent.asked)
+            decoder = self._dialect.stream()
+        else:
+            decoder = self._by_request.stream_for(sent.asked)
+        return FirstCalls(decoder) if wants_one_call(sent) else decoder
 
     def _render(self, call: Call, reply: Reply) -> Answer:
         if not reply.usage.measured:
