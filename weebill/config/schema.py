@@ -21,7 +21,10 @@ _TIER_ALIASES = {"small": "mini", "large": "large"}
 
 
 class ServerSettings(Section, frozen=True, kw_only=True):
-    """`[server]`: where Weebill listens and what it accepts."""
+    """`[server]`: where Weebill listens, what it accepts, and what all of its answers have in common.
+
+    `model_in_answers` is the name by which an answer calls its model.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8080
@@ -37,6 +40,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     idle_timeout_s: PositiveSeconds = 75.0
     send_timeout_s: PositiveSeconds = 300.0
     drain_grace_s: Seconds = 30.0
+    model_in_answers: Literal["asked", "served"] = "asked"
 
 
 class EngineSettings(Section, frozen=True, kw_only=True):

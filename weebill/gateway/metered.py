@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Coroutine, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
+from weebill.config.schema import ServerSettings
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.failures import model_unavailable, overloaded
 from weebill.gateway.meter import Meter
@@ -69,17 +70,26 @@ class Recorder:
 
 
 class Upstreams:
-    """Calls upstreams, and knows how many calls each has under way; one for all endpoints of a worker."""
+    """Calls upstreams, and knows how many calls each has under way; one for all endpoints of a worker.
 
-    def __init__(self, client: Client, router: Router) -> None:
+    `settings` say what all answers have in common.
+    """
+
+    def __init__(self, client: Client, router: Router, settings: ServerSettings) -> None:
         self._client = client
         self.router = router
+        self.settings = settings
         self._in_flight: Counter[str] = Counter()
 
     @property
     def directory(self) -> Directory:
         """The names that there are."""
         return self.router.directory
+
+    @property
+    def names_served(self) -> bool:
+        """Whether answers name the model that served them rather than the one that was asked for."""
+        return self.settings.model_in_answers == "served"
 
     def enter(self, deployment: Deployment) -> Upstream:
         """A place among the calls to a deployment's upstream; `leave` gives it back. Raises ApiError 503."""

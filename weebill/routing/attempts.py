@@ -14,7 +14,7 @@ from weebill.routing.decisions import DECISIONS
 from weebill.routing.deployment_health import DeploymentHealth
 from weebill.routing.deployments import Deployment
 from weebill.routing.health import Health
-from weebill.routing.lots import Draw
+from weebill.routing.lots import Draw, how
 from weebill.routing.plan import Choice
 from weebill.routing.preferences import WANTS_NOTHING, Wanted
 from weebill.routing.steps import Attempted, Pause, Try
@@ -201,9 +201,10 @@ class Attempts:
         if draw is not None and self._health is draw.health and not self.log and self.policy is draw.policy:
             return b"%b%d%b" % (draw.head, int((now - self._begun) * 1000), draw.tail)
         tried = [f"{each.provider}:{each.what}:{int(each.elapsed_s * 1000)}ms" for each in self.log]
-        if self._health is not None:
-            tried.append(f"{self.deployment.provider}:200:{int((now - self._begun) * 1000)}ms")
-        return f"x-weebill-route: {','.join(tried)};policy={self.policy}\r\n".encode()
+        answered = self.deployment if self._health is not None else None
+        if answered is not None:
+            tried.append(f"{answered.provider}:200:{int((now - self._begun) * 1000)}ms")
+        return b"x-weebill-route: %b%b" % (",".join(tried).encode(), how(answered, self.policy))
 
     def summary(self) -> str:
         """Who was tried, for the record."""

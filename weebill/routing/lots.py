@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from math import inf
+from urllib.parse import quote
 
 from weebill.config.routing import Policy
 from weebill.routing.candidates import Candidate
@@ -84,6 +85,12 @@ class Lot:
         return drawn[-1][1]
 
 
+def how(answered: Deployment | None, policy: str) -> bytes:
+    """The end of the header line about a request's way: the model that `answered`, None if none did, and `policy`."""
+    model = "" if answered is None else f";model={quote(answered.model, safe='/:@+')}"
+    return f"{model};policy={policy}\r\n".encode()
+
+
 def _draw(candidate: Candidate, policy: str, health: DeploymentHealth, *, alone: bool) -> Draw:
     deployment = candidate.deployment
     upstream = deployment.upstream
@@ -92,4 +99,4 @@ def _draw(candidate: Candidate, policy: str, health: DeploymentHealth, *, alone:
         first = Try(deployment, upstream.credentials[0], inf)
         unhurried_s = upstream.patience_s * (1 if alone else 2)
     head = f"x-weebill-route: {deployment.provider}:200:".encode()
-    return Draw((Choice(candidate, 0.0),), health, first, unhurried_s, policy, head, f"ms;policy={policy}\r\n".encode())
+    return Draw((Choice(candidate, 0.0),), health, first, unhurried_s, policy, head, b"ms" + how(deployment, policy))
