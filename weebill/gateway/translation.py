@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from weebill.apis.base import Api, KeepsResponse, StreamEncoder
+from weebill.gateway.tool_names import events_by_client, fit_names, named_by_client
 from weebill.providers.base import (
     Answer,
     AnswerCollector,
@@ -52,6 +53,7 @@ _ALWAYS_SUPPORTED: Final = frozenset({"turns", "hints", "extra"})
 # One for each API and kind of upstream, of which there are a few dozen.
 _TRANSLATORS: Final[dict[tuple[str, str, frozenset[str]], Translator]] = {}
 _NOTHING_ASKED: Final = Conversation(turns=())
+_NO_TOOLS: Final[Mapping[str, str]] = {}
 # How often a request is written anew without a field that its dialect cannot write: of all that there are, once.
 _MAX_TRIES: Final = len(Conversation.__struct_fields__) + 8
 _DEFAULTS: Final = {field: getattr(_NOTHING_ASKED, field) for field in Conversation.__struct_fields__}
@@ -71,18 +73,19 @@ def _translator(api: Api, dialect: str, spoken: frozenset[str]) -> Translator:
         found = relay(api.native, name)
         if found is not None:
             return found
-    return Bridge(api, registry_dialect(dialect), streams_only=dialect in STREAMS_ONLY)
+    return Bridge(api, registry_dialect(dialect), dialect, streams_only=dialect in STREAMS_ONLY)
 
 
 class Bridge:
     """A `Translator` by way of the canonical form.
 
-    `streams_only` is for a dialect whose upstream is asked for a stream even if the client is not.
+    `name` is the dialect's; `streams_only` is for one whose upstream is asked for a stream even if the client is not.
     """
 
-    def __init__(self, api: Api, dialect: Dialect, *, streams_only: bool = False) -> None:
+    def __init__(self, api: Api, dialect: Dialect, name: str = "", *, streams_only: bool = False) -> None:
         self._api = api
         self._dialect = dialect
+        self._dialect_name = name
         self._names = api.fields()
         self._streams_only = streams_only
         self._by_request = dialect if isinstance(dialect, ReadsByRequest) else None
@@ -92,14 +95,14 @@ class Bridge:
         fit = Fit(call.on_unsupported(target.on_unsupported))
         stream = call.stream or self._streams_only
         try:
-            conversation = self._fit(self._conversation(call), target, fit)
+            conversation, tools = fit_names(self._fit(self._conversation(call), target, fit), self._dialect_name)
             for _ in range(_MAX_TRIES):
                 try:
                     sent = self._dialect.encode(conversation, target, fit, stream=stream)
                 except Unsupported as unsupported:
                     conversation = _without(conversation, unsupported, fit)
                 else:
-                    return self._sent(sent, conversation, fit)
+                    return self._sent(sent, conversation, fit, tools)
             raise Unsupported("extra", "that many fields")
         except Unsupported as unsupported:
             raise self._refusal(unsupported.field, unsupported.what, target) from unsupported
@@ -109,15 +112,15 @@ class Bridge:
         try:
             if not body.isascii():
                 body.decode()  # so that what is kept raw is UTF-8, too
-            return self._render(call, self._dialect.decode(body))
+            return self._render(call, named_by_client(self._dialect.decode(body), sent.tools))
         except UNREADABLE as error:
             raise _unreadable(error) from error
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return BridgeStream(call, self._decoder(sent), self._api.stream(call))
+        return BridgeStream(call, self._decoder(sent), self._api.stream(call), sent.tools)
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
-        return _Collector(self, call, self._decoder(sent)) if self._streams_only else None
+        return _Collector(self, call, sent, self._decoder(sent)) if self._streams_only else None
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
         """The upstream's own error, with OpenAI's status and code."""
@@ -160,10 +163,12 @@ class Bridge:
         fitted = msgspec.structs.replace(conversation, **changes) if changes else conversation
         return fit_to_model(fitted, target, fit)
 
-    def _sent(self, sent: UpstreamRequest, conversation: Conversation, fit: Fit) -> UpstreamRequest:
+    def _sent(
+        self, sent: UpstreamRequest, conversation: Conversation, fit: Fit, tools: dict[str, str]
+    ) -> UpstreamRequest:
         """The request with what whoever reads the answer needs to know."""
         dropped = tuple(dict.fromkeys(map(self._name, fit.dropped)))
-        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, sent.tools)
+        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, {**tools, **sent.tools})
 
     def _name(self, field: str) -> str:
         """What the client calls a field."""
@@ -200,12 +205,15 @@ def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
 class BridgeStream:
     """An upstream's stream as the client's."""
 
-    __slots__ = ("_call", "_decoder", "_encoder", "_pieces", "_reported", "begun", "dropped", "error")
+    __slots__ = ("_call", "_decoder", "_encoder", "_pieces", "_reported", "_tools", "begun", "dropped", "error")
 
-    def __init__(self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
+    def __init__(
+        self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, tools: Mapping[str, str] = _NO_TOOLS
+    ) -> None:
         self._call = call
         self._decoder = decoder
         self._encoder = encoder
+        self._tools = tools
         self._pieces = 0
         self._reported: Usage | None = None
         self.begun = False
@@ -245,6 +253,8 @@ class BridgeStream:
         return self._encoder.fail(error)
 
     def _write(self, events: Sequence[Event]) -> bytes:
+        if self._tools:
+            events = events_by_client(events, self._tools)
         for at, event in enumerate(events):
             kind = type(event)
             if kind in _PIECES:
@@ -277,9 +287,10 @@ def _told(events: Sequence[Event]) -> list[Event]:
 class _Collector:
     """One answer out of an upstream's stream."""
 
-    def __init__(self, bridge: Bridge, call: Call, decoder: StreamDecoder) -> None:
+    def __init__(self, bridge: Bridge, call: Call, sent: UpstreamRequest, decoder: StreamDecoder) -> None:
         self._bridge = bridge
         self._call = call
+        self._tools = sent.tools
         self._decoder = decoder
         self._builder = ReplyBuilder()
         self.error: ApiError | None = None
@@ -296,7 +307,7 @@ class _Collector:
         self._add(self._decoder.finish())
         if self.error is not None:
             raise self.error
-        return self._bridge._render(self._call, self._builder.reply())
+        return self._bridge._render(self._call, named_by_client(self._builder.reply(), self._tools))
 
     def _add(self, events: Sequence[Event]) -> None:
         try:
