@@ -1,13 +1,32 @@
-"""Items of a Response that are calls of other kinds than functions.
+"""Items of a Response that are calls: of functions, and of tools of other kinds.
 
 Source: https://platform.openai.com/docs/api-reference/responses/object#responses-object-output
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple
+
+import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.responses import FunctionCallItem
+from weebill.wire.responses_items import InputItem, decode_members, is_given, is_object, text_of
+
+Kind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search"]
+CALLS: Final[dict[str, Kind]] = {
+    "function_call": "function",
+    "custom_tool_call": "custom",
+    "local_shell_call": "local_shell",
+    "shell_call": "shell",
+    "apply_patch_call": "apply_patch",
+    "tool_search_call": "tool_search",
+}
+"""The kind of tool that an item of each of these types calls."""
+_NAMED: Final = frozenset({"function", "custom"})
+_encode: Final = msgspec.json.encode
 
 
 class CustomCallItem(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="custom_tool_call"):
@@ -86,3 +105,43 @@ class ToolSearchCallItem(Struct, frozen=True, tag_field="type", tag="tool_search
 
 
 CallItem = FunctionCallItem | CustomCallItem | LocalShellCallItem | ShellCallItem | PatchCallItem | ToolSearchCallItem
+
+
+class MadeCall(NamedTuple):
+    """A call as an item has it: `name` is the tool's own or, where it has none, that of its kind."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+def made_call(item: InputItem, type_: str) -> MadeCall:
+    """The call that an item of one of the types in `CALLS` is."""
+    kind = CALLS[type_]
+    name = text_of(item.name) if kind in _NAMED else kind
+    return MadeCall(text_of(item.call_id) or text_of(item.id), name, _ARGUMENTS[kind](item))
+
+
+def _text_or_json(raw: Raw) -> str:
+    """Arguments in whichever form they are, as text."""
+    if not is_given(raw):
+        return NO_ARGUMENTS
+    return text_of(raw) or (NO_ARGUMENTS if bytes(raw) == b'""' else bytes(raw).decode())
+
+
+def _action(item: InputItem) -> str:
+    """An action without its type, which says nothing."""
+    if not is_object(item.action):
+        return NO_ARGUMENTS
+    fields = decode_members(item.action)
+    return _encode({name: raw for name, raw in fields.items() if name != "type" and is_given(raw)}).decode()
+
+
+_ARGUMENTS: Final[dict[Kind, Callable[[InputItem], str]]] = {
+    "function": lambda item: _text_or_json(item.arguments),
+    "custom": lambda item: _encode({"input": text_of(item.input)}).decode(),
+    "local_shell": _action,
+    "shell": _action,
+    "apply_patch": lambda item: _text_or_json(item.operation),
+    "tool_search": lambda item: _text_or_json(item.arguments),
+}

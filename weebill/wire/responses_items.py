@@ -1,4 +1,4 @@
-"""Items of a Responses request as clients send them: anything may be missing, null or of another form.
+"""Items of the Responses format as others write them: anything may be missing, null or of another form.
 
 Source: https://platform.openai.com/docs/api-reference/responses/create#responses-create-input
 """
@@ -44,6 +44,7 @@ class InputPart(Struct, frozen=True):
     text: Raw = NULL
     refusal: Raw = NULL
     annotations: Raw = NULL
+    logprobs: Raw = NULL
     image_url: Raw = NULL
     detail: Raw = NULL
     file_id: Raw = NULL

@@ -6,20 +6,22 @@ run that is not said to be a command, such as arguments that were cut.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, Raw
 
-from weebill.apis.responses.tools import ClientTool, Kind, Offer
+from weebill.apis.responses.tools import ClientTool, Offer
 from weebill.wire.arguments import NO_ARGUMENTS, as_object
 from weebill.wire.call import Json
+from weebill.wire.conversation import ToolUse
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import FunctionCallItem
 from weebill.wire.responses_calls import (
+    CALLS,
     CallItem,
     CustomCallItem,
+    Kind,
     LocalShellAction,
     LocalShellCallItem,
     PatchCallItem,
@@ -27,8 +29,9 @@ from weebill.wire.responses_calls import (
     ShellAction,
     ShellCallItem,
     ToolSearchCallItem,
+    made_call,
 )
-from weebill.wire.responses_items import InputItem, decode_members, is_given, is_object, list_of, text_of
+from weebill.wire.responses_items import InputItem, decode_members, list_of, text_of
 from weebill.wire.responses_request import NULL
 
 ITEM_IDS: Final[dict[Kind, str]] = {
@@ -40,62 +43,15 @@ ITEM_IDS: Final[dict[Kind, str]] = {
     "tool_search": "tsc_",
 }
 """What the ids of items begin with, by the kind of tool they call."""
-_KINDS: Final[dict[str, Kind]] = {
-    "function_call": "function",
-    "custom_tool_call": "custom",
-    "local_shell_call": "local_shell",
-    "shell_call": "shell",
-    "apply_patch_call": "apply_patch",
-    "tool_search_call": "tool_search",
-}
-CALL_TYPES: Final = frozenset(_KINDS)
 _SHELL: Final = ("bash", "-lc")
-_encode: Final = msgspec.json.encode
-_decode_string_map: Final = msgspec.json.Decoder(dict[str, str]).decode
+_decode_strings: Final = msgspec.json.Decoder(dict[str, str]).decode
 
 
-class Called(NamedTuple):
-    """A call in a request's input."""
-
-    id: str
-    name: str
-    arguments: str
-
-
-def called(item: InputItem, type_: str, offer: Offer) -> Called:
-    """The call that an item of one of `CALL_TYPES` is."""
-    kind = _KINDS[type_]
-    name = text_of(item.name) if kind in ("function", "custom") else kind
-    return Called(
-        text_of(item.call_id) or text_of(item.id),
-        offer.name_of(kind, name, text_of(item.namespace)),
-        _ARGUMENTS[kind](item),
-    )
-
-
-def _text_or_json(raw: Raw) -> str:
-    """Arguments in whichever form the client has them, as text."""
-    if not is_given(raw):
-        return NO_ARGUMENTS
-    return text_of(raw) or (NO_ARGUMENTS if bytes(raw) == b'""' else bytes(raw).decode())
-
-
-def _action(item: InputItem) -> str:
-    """An action without its type, which says nothing."""
-    if not is_object(item.action):
-        return NO_ARGUMENTS
-    fields = decode_members(item.action)
-    return _encode({name: raw for name, raw in fields.items() if name != "type" and is_given(raw)}).decode()
-
-
-_ARGUMENTS: Final[dict[Kind, Callable[[InputItem], str]]] = {
-    "function": lambda item: _text_or_json(item.arguments),
-    "custom": lambda item: _encode({"input": text_of(item.input)}).decode(),
-    "local_shell": _action,
-    "shell": _action,
-    "apply_patch": lambda item: _text_or_json(item.operation),
-    "tool_search": lambda item: _text_or_json(item.arguments),
-}
+def called(item: InputItem, type_: str, offer: Offer) -> ToolUse:
+    """The call that an item of one of the types in `CALLS` is, by the name that a model knows the tool by."""
+    call = made_call(item, type_)
+    name = offer.name_of(CALLS[type_], call.name, text_of(item.namespace))
+    return ToolUse(call.id, name, call.arguments)
 
 
 def call_item(tool: ClientTool, call_id: str, arguments: str, item_id: str, status: str) -> CallItem:
@@ -155,7 +111,7 @@ def _command(arguments: str) -> LocalShellAction:
     line = text_of(given)
     command = [*_SHELL, line] if line else _strings(given)
     try:
-        environment = _decode_string_map(fields.get("env", Raw(b"{}")))
+        environment = _decode_strings(fields.get("env", Raw(b"{}")))
     except UNREADABLE:
         environment = {}
     directory = text_of(fields.get("working_directory", NULL)) or text_of(fields.get("workdir", NULL))

@@ -32,7 +32,7 @@ Pass = Callable[[str, Raw], None]
 _Detail = Literal["auto", "low", "high", "original"]
 _DETAILS: Final = ("auto", "low", "high", "original")
 _PDF: Final = "application/pdf"
-_MEMBERS: Final = frozenset(InputPart.__struct_fields__) | {"logprobs"}
+_MEMBERS: Final = frozenset(InputPart.__struct_fields__)
 _decode_audio: Final = msgspec.json.Decoder(AudioData).decode
 _decode_mark: Final = msgspec.json.Decoder(CacheBreakpoint).decode
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, cast, get_args
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
-from weebill.apis.responses.calls import CALL_TYPES, called
+from weebill.apis.responses.calls import called
 from weebill.apis.responses.contents import are_parts, parts_of, texts_of
 from weebill.apis.responses.errors import invalid_at
 from weebill.apis.responses.tools import Offer
@@ -25,11 +25,11 @@ from weebill.wire.conversation import (
     Role,
     Text,
     ToolResult,
-    ToolUse,
     Turn,
 )
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import ORIGIN, unseal
+from weebill.wire.responses_calls import CALLS
 from weebill.wire.responses_items import (
     InputItem,
     decode_item,
@@ -112,7 +112,7 @@ class Turns:
             for name in members.keys() - known:
                 if is_given(members[name]):
                     self._pass(f"input.{name}", members[name])
-        if kind in CALL_TYPES:
+        if kind in CALLS:
             self._call(item, kind, raw)
         elif kind in _READERS:
             _READERS[kind](self, item, path)
@@ -138,7 +138,7 @@ class Turns:
             return
         signature, origin = self._signature or (None, "")
         self._signature = None
-        self.say("assistant", (ToolUse(use.id, use.name, use.arguments, signature, origin),))
+        self.say("assistant", (structs.replace(use, signature=signature, origin=origin),))
 
     def _result(self, item: InputItem, kind: str, raw: Raw, path: str) -> None:
         call_id = text_of(item.call_id) or text_of(item.id)

@@ -10,7 +10,7 @@ Source: https://platform.openai.com/docs/api-reference/responses/create#response
 from __future__ import annotations
 
 import hashlib
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -20,10 +20,9 @@ from weebill.wire.call import Json
 from weebill.wire.conversation import Tool
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import decode_items
+from weebill.wire.responses_calls import Kind
 from weebill.wire.responses_items import decode_item, decode_members, is_given, is_object, list_of, text_of
 from weebill.wire.responses_request import NULL, NamedTool, ResponsesRequest, ToolEntry, ToolFormat
-
-Kind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search"]
 
 
 class ClientTool(Struct, frozen=True):

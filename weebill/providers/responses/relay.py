@@ -15,11 +15,11 @@ from msgspec import Raw, Struct
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
 from weebill.providers.naming import named
 from weebill.providers.openai.errors import ErrorDetail, body_error
-from weebill.providers.responses.decode import ResponseBody
+from weebill.providers.responses.body import ResponseBody, error_detail, is_answer
 from weebill.providers.responses.dialect import PATH
 from weebill.providers.responses.encode import reasons
 from weebill.providers.responses.errors import cut, inner_error, invalid_answer
-from weebill.providers.responses.stream import bare_error, decode_event, event_error
+from weebill.providers.responses.event import bare_error, decode_event, failure
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, Json
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -74,14 +74,15 @@ class ResponsesRelay:
             response = _decode_response(body)
         except UNREADABLE as error:
             raise invalid_answer(str(error)) from error
-        if response.error is not None or response.status == "failed":
-            raise inner_error(response.error or ErrorDetail())
-        if response.output is None:
+        if response.failed:
+            raise inner_error(error_detail(response.error) or ErrorDetail())
+        if not is_answer(response):
             raise invalid_answer("no output")
         answered = named(_with_state(call, body), call.answer_name)
-        if response.usage is not None:
-            return Answer(answered, response.usage.usage())
-        return Answer(answered, estimate(call, completion_bytes=sum(len(memoryview(each)) for each in response.output)))
+        usage = response.reported()
+        if usage is not None:
+            return Answer(answered, usage)
+        return Answer(answered, estimate(call, completion_bytes=len(memoryview(response.output))))
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         return ResponsesRelayStream(call)
@@ -155,13 +156,11 @@ class ResponsesRelayStream:
 
     def _look_into(self, block: bytes, data: bytes) -> bytes:
         event = decode_event(data)
-        if event is None:
-            return block + _END
         response = event.response
-        if response is not None and response.usage is not None:
-            self._reported = response.usage.usage()
-        if event.type in ("error", "response.failed") or (not event.type and event.error is not None):
-            self.error = event_error(event)
+        if response is not None:
+            self._reported = response.reported() or self._reported
+        self.error = failure(event)
+        if self.error is not None:
             return b""
         if response is None:
             return block + _END
