@@ -15,6 +15,7 @@ from weebill.providers.base import (
     ByteStream,
     Dialect,
     ReadsByRequest,
+    SaysItsFailure,
     StreamDecoder,
     Target,
     Translator,
@@ -198,8 +199,10 @@ def _without(conversation: Conversation, unsupported: Unsupported, fit: Fit) -> 
 
 
 def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
-    """The end of a client's stream that has begun and failed."""
-    return stream.fail(error) if isinstance(stream, BridgeStream) else api.error_event(error)
+    """The end of a client's stream that has begun and failed: the upstream's own, where it said one."""
+    if isinstance(stream, BridgeStream):
+        return stream.fail(error)
+    return (stream.failed if isinstance(stream, SaysItsFailure) else b"") or api.error_event(error)
 
 
 class BridgeStream:

@@ -166,7 +166,9 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, stream:
 
 def reasons(target: Target) -> bool:
     """Whether a model can be asked for its encrypted reasoning."""
-    return "include" not in target.quirks.refuse and not target.model.startswith(_NOT_REASONING)
+    if target.traits.reasoning is False or "include" in target.quirks.refuse:
+        return False
+    return not target.model.startswith(_NOT_REASONING)
 
 
 def _given(value: Number | None) -> Number | UnsetType:

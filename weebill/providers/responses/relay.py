@@ -13,13 +13,16 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
+from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.naming import named
 from weebill.providers.openai.errors import ErrorDetail, body_error
+from weebill.providers.openai.relay import refusal
 from weebill.providers.responses.body import ResponseBody, error_detail, is_answer
 from weebill.providers.responses.dialect import PATH
 from weebill.providers.responses.encode import reasons
 from weebill.providers.responses.errors import cut, inner_error, invalid_answer
 from weebill.providers.responses.event import bare_error, decode_event, failure
+from weebill.providers.responses.relay_fit import fitted
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, Json
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -36,6 +39,8 @@ _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_response: Final = msgspec.json.Decoder(ResponseBody).decode
 _LAST: Final = frozenset({"response.completed", "response.incomplete"})
+# What an input holds that has items which may say nothing to an upstream.
+_SIGNS: Final = (b'"reasoning"', b'"item_reference"')
 # Items whose ids an upstream that keeps nothing would look for in vain.
 _OWN_IDS: Final = frozenset({None, "message", "function_call", "function_call_output"})
 
@@ -56,17 +61,21 @@ class ResponsesRelay:
     """A `Translator` from the Responses API to itself."""
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
-        """The body as it came, but for the model's name and for what is about keeping it."""
+        """The body as it came, but for the model's name, what is about keeping it, and what its model refuses."""
         request = cast(ResponsesRequest, call.request)
-        fields = {**call.fields, "model": Raw(_encode(target.model)), "store": _FALSE}
-        given = fields.get("input", _NULL)
-        # The fewest requests have items that say nothing to this upstream, or ids of ours.
-        if isinstance(request.input, list) and (request.stored or b'"reasoning"' in bytes(given)):
-            fields["input"] = _input(given, request.stored)
+        fit = Fit(call.on_unsupported(target.on_unsupported))
+        given = call.fields.get("input", _NULL)
+        try:
+            fields = {**fitted(call.fields, request, target, fit), "model": Raw(_encode(target.model)), "store": _FALSE}
+            # The fewest requests have items that say nothing to this upstream, or ids of ours.
+            if isinstance(request.input, list) and (request.stored or any(sign in bytes(given) for sign in _SIGNS)):
+                fields["input"] = _input(given, request.stored, fit)
+        except Unsupported as unsupported:
+            raise refusal(unsupported, target) from unsupported
         if request.stored and reasons(target) and ENCRYPTED_REASONING not in (request.include or ()):
             # Without it, what is kept of the answer could not be sent to this upstream again.
             fields["include"] = Raw(_encode([*(request.include or ()), ENCRYPTED_REASONING]))
-        return UpstreamRequest(PATH, _encode(fields))
+        return UpstreamRequest(PATH, _encode(fields), dropped=fit.dropped)
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for the model's name, and its usage."""
@@ -99,9 +108,12 @@ RESPONSES_RELAY: Final = ResponsesRelay()
 
 
 class ResponsesRelayStream:
-    """A `ByteStream` from the Responses API to itself. `response` is the Response's JSON once it has come."""
+    """A `ByteStream` from the Responses API to itself.
 
-    __slots__ = ("_call", "_deltas", "_reported", "_splitter", "error", "response")
+    `response` is the Response's JSON once it has come; `failed` the event that says that it failed, if one has.
+    """
+
+    __slots__ = ("_call", "_deltas", "_reported", "_splitter", "error", "failed", "response")
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -109,6 +121,7 @@ class ResponsesRelayStream:
         self._deltas = 0
         self._reported: Usage | None = None
         self.error: ApiError | None = None
+        self.failed = b""
         self.response = b""
 
     @property
@@ -160,22 +173,28 @@ class ResponsesRelayStream:
         if response is not None:
             self._reported = response.reported() or self._reported
         self.error = failure(event)
-        if self.error is not None:
-            return b""
         if response is None:
-            return block + _END
+            return block + _END if self.error is None else b""
+        shown = self._shown(block, data, event.type)
+        if self.error is None:
+            return shown
+        self.failed = shown
+        return b""
+
+    def _shown(self, block: bytes, data: bytes, kind: str) -> bytes:
+        """An event that holds a response, as the client is to see it."""
         try:
             fields = _decode_object(data)
             body = bytes(fields["response"])
             shown = named(_with_state(self._call, body), self._call.answer_name)
         except UNREADABLE as error:
             raise invalid_answer(str(error)) from error
-        if event.type in _LAST:
+        if kind in _LAST:
             self.response = shown
         if shown is body:
             return block + _END
         fields["response"] = Raw(shown)
-        return b"event: %b\ndata: %b\n\n" % (event.type.encode(), _encode(fields))
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode(fields))
 
 
 def _with_state(call: Call, body: bytes) -> bytes:
@@ -189,8 +208,11 @@ def _with_state(call: Call, body: bytes) -> bytes:
     return _encode(response)
 
 
-def _input(given: Raw, stored: bool) -> Raw:
-    """The items without the reasoning of other models, and, where they would be `stored`, without ids."""
+def _input(given: Raw, stored: bool, fit: Fit) -> Raw:
+    """The items without the reasoning of other models and, where they would be `stored`, without ids.
+
+    References lead nowhere: nothing is kept at the target, and those to what is kept here have been replaced.
+    """
     sent: list[Raw] = []
     for raw in decode_items(given):
         try:
@@ -198,6 +220,9 @@ def _input(given: Raw, stored: bool) -> Raw:
         except UNREADABLE:
             # The upstream says what is wrong with it.
             sent.append(raw)
+            continue
+        if item.type == "item_reference":
+            fit.hint("input.item_reference", "references to items")
             continue
         if item.type == "reasoning" and _is_useless(item):
             continue
