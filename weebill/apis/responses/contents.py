@@ -32,7 +32,8 @@ Pass = Callable[[str, Raw], None]
 _Detail = Literal["auto", "low", "high", "original"]
 _DETAILS: Final = ("auto", "low", "high", "original")
 _PDF: Final = "application/pdf"
-_MEMBERS: Final = frozenset(InputPart.__struct_fields__)
+# What OpenAI's SDKs add when they read an answer says nothing more.
+_MEMBERS: Final = frozenset(InputPart.__struct_fields__) | {"parsed"}
 _decode_audio: Final = msgspec.json.Decoder(AudioData).decode
 _decode_mark: Final = msgspec.json.Decoder(CacheBreakpoint).decode
 
@@ -80,11 +81,13 @@ def _part(raw: Raw, path: str, passed: Pass) -> Part | None:
     """One part; None for one that is empty, or that is passed over."""
     try:
         part = decode_part(raw)
-        further = decode_members(raw).keys() - _MEMBERS
+        members = decode_members(raw)
     except UNREADABLE as error:
         raise invalid_at(error, path) from error
-    for name in further:
-        passed(f"input.content.{name}", raw)
+    if not members.keys() <= _MEMBERS:
+        for name in members.keys() - _MEMBERS:
+            if is_given(members[name]):
+                passed(f"input.content.{name}", members[name])
     if is_given(part.detail) and text_of(part.detail) not in _DETAILS:
         passed("input.content.detail", part.detail)
     kind = text_of(part.type)

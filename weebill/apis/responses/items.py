@@ -46,7 +46,8 @@ _CALL: Final = _COMMON | {"call_id", "name", "namespace"}
 _MEMBERS: Final[dict[str, frozenset[str]]] = {
     "message": _COMMON | {"role", "content"},
     "reasoning": _COMMON | {"summary", "content", "encrypted_content"},
-    "function_call": _CALL | {"arguments"},
+    # The SDKs add what they have parsed.
+    "function_call": _CALL | {"arguments", "parsed_arguments"},
     "custom_tool_call": _CALL | {"input"},
     "local_shell_call": _CALL | {"action"},
     "shell_call": _CALL | {"action"},
