@@ -141,6 +141,14 @@ def test_what_a_model_refuses_is_an_error_where_that_is_wanted() -> None:
     assert (caught.value.status, caught.value.detail.param) == (400, "temperature")
 
 
+def test_answers_in_the_background_are_refused_or_given_at_once() -> None:
+    with pytest.raises(ApiError) as caught:
+        sent(call(background=True, conversation="conv_1"))
+    assert caught.value.detail.param == "background"
+    assert sent(call(background=True, drop_params=True))["background"] is False
+    assert sent(call(conversation="conv_1"))["conversation"] == "conv_1"
+
+
 def test_a_failure_passes_as_the_upstream_said_it() -> None:
     said = {
         "id": "r",
@@ -156,8 +164,8 @@ def test_a_failure_passes_as_the_upstream_said_it() -> None:
     assert isinstance(relay, SaysItsFailure)
     assert failure(RESPONSES, relay, relay.error) == block
     other = RESPONSES_RELAY.stream(call(store=False), NOTHING_SENT)
-    error = ApiError(502, "Cut.")
-    assert failure(RESPONSES, other, error) == RESPONSES.error_event(error)
+    cut = ApiError(502, "Cut.")
+    assert failure(RESPONSES, other, cut) == RESPONSES.error_event(cut)
 
 
 @pytest.mark.parametrize("name", ["text", "tool-parallel", "reasoning", "length", "citations", "hosted-tool", "cached"])

@@ -119,11 +119,6 @@ class ResponsesRequest(InboundRequest, frozen=True, kw_only=True):
 
 
 _decode_request: Final = msgspec.json.Decoder(ResponsesRequest).decode
-# Of fields that are not served at all, what is said.
-_NOT_SERVED: Final = {
-    "background": "Weebill answers while the client waits; 'background' must be false.",
-    "conversation": "Weebill keeps no conversations; continue with 'previous_response_id'.",
-}
 
 
 def decode_responses(body: bytes) -> Call:
@@ -132,9 +127,6 @@ def decode_responses(body: bytes) -> Call:
         request, fields = _decode_request(body), top_level(body)
     except UNREADABLE as error:
         raise invalid_body(error) from error
-    if request.background or request.conversation is not None:
-        field = "background" if request.background else "conversation"
-        raise ApiError(400, _NOT_SERVED[field], code="unsupported_parameter", param=field)
     if request.input is None and request.prompt is None and request.previous_response_id is None:
         message = "Missing required parameter: 'input'."
         raise ApiError(400, message, code="missing_required_parameter", param="input")

@@ -46,7 +46,7 @@ NAMES: Final = {name: name for name in Conversation.__struct_fields__} | {
 # Fields that have a place in the canonical form, are served by Weebill itself, or ask for nothing where there are no
 # hosted tools, which are refused by themselves.
 _PLACED: Final = frozenset(
-    {"model", "input", "instructions", "stream", "stream_options", "store", "background", "conversation", "include"}
+    {"model", "input", "instructions", "stream", "stream_options", "store", "include"}
     | {"previous_response_id", "max_output_tokens", "max_tool_calls", "temperature", "top_p", "top_logprobs", "tools"}
     | {"tool_choice", "parallel_tool_calls", "text", "reasoning"}
 )
@@ -58,7 +58,7 @@ _ABOUT_THE_ANSWER: Final = frozenset(
     | {"computer_call_output.output.image_url"}
 )
 # Values that say what is so anyway.
-_DEFAULTS: Final = {"truncation": b'"disabled"'}
+_DEFAULTS: Final = {"truncation": b'"disabled"', "background": b"false"}
 _REASONING_DEFAULTS: Final = {"context": b'"auto"', "mode": b'"standard"'}
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 _EFFORTS: Final = get_args(Effort)

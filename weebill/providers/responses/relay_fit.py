@@ -34,6 +34,10 @@ _decode: Final = msgspec.json.decode
 def fitted(fields: Json, request: ResponsesRequest, target: Target, fit: Fit) -> Json:
     """The fields without what the target refuses, in the values that it takes. Raises Unsupported, as `fit` has it."""
     changes: Json = {}
+    if request.background:
+        # Nothing is kept upstream that could be asked for again.
+        fit.demand("background", "answers in the background")
+        changes["background"] = Raw(b"false")
     without = [name for name in _quirky(fields, target) if _unwanted(name, fields[name], fit)]
     traits, limit = target.traits, target.max_output_tokens
     if limit is not None and request.max_output_tokens is not None and request.max_output_tokens > limit:
