@@ -13,6 +13,7 @@ from weebill.providers.base import NOTHING_SENT, Quirks, SaysItsFailure, Target
 from weebill.providers.responses.relay import RESPONSES_RELAY
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
+from weebill.wire.marks import mark_of
 from weebill.wire.reply import Usage
 from weebill.wire.responses_request import decode_responses
 
@@ -139,6 +140,38 @@ def test_what_a_model_refuses_is_an_error_where_that_is_wanted() -> None:
     with pytest.raises(ApiError) as caught:
         RESPONSES_RELAY.encode(call(temperature=0.5), target)
     assert (caught.value.status, caught.value.detail.param) == (400, "temperature")
+
+
+SEALED = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
+
+
+def said_by(provider: str, *, stream: bool) -> dict[str, object]:
+    """A reasoning item, as a client of that provider gets it."""
+    asked = call(store=False)
+    made = RESPONSES_RELAY.encode(asked, Target(model="m", provider=provider))
+    if not stream:
+        body = json.dumps({"id": "r", "status": "completed", "output": [SEALED]}).encode()
+        [item] = json.loads(RESPONSES_RELAY.decode(asked, made, body).body)["output"]
+    else:
+        event = {"type": "response.output_item.done", "output_index": 0, "item": SEALED}
+        data = RESPONSES_RELAY.stream(asked, made).feed(b"data: %b\n\n" % json.dumps(event).encode())
+        item = json.loads(data.removeprefix(b"data: "))["item"]
+    assert isinstance(item, dict)
+    return item
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("store", [True, False])
+def test_encrypted_reasoning_goes_back_to_the_very_provider_that_made_it(stream: bool, store: bool) -> None:
+    item = said_by("acme", stream=stream)
+    assert item == {**SEALED, "encrypted_content": f"{mark_of('acme')}gAAA"}
+    compacted = {"type": "compaction", "encrypted_content": item["encrypted_content"]}
+    asked = call(input=[MESSAGE, item, compacted], store=store)
+    own = RESPONSES_RELAY.encode(asked, Target(model="m", provider="acme"))
+    assert json.loads(own.body)["input"][1:] == [SEALED, {"type": "compaction", "encrypted_content": "gAAA"}]
+    other = RESPONSES_RELAY.encode(asked, Target(model="m", provider="other"))
+    assert len(json.loads(other.body)["input"]) == 1
+    assert other.dropped == ("input.compaction",)
 
 
 def test_answers_in_the_background_are_refused_or_given_at_once() -> None:

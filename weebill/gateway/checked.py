@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -57,7 +57,7 @@ class CheckedBridge(Bridge):
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         decoder, encoder = self._decoder(sent), self._api.stream(call)
-        self._stream = CheckedStream(call, decoder, encoder, sent.tools, hides=self._hides(call))
+        self._stream = CheckedStream(call, decoder, encoder, sent, hides=self._hides(call))
         return self._stream
 
     def _conversation(self, call: Call) -> Conversation:
@@ -79,9 +79,9 @@ class CheckedStream(BridgeStream):
     __slots__ = ("_builder", "_hides")
 
     def __init__(
-        self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, tools: Mapping[str, str], *, hides: bool
+        self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, sent: UpstreamRequest, *, hides: bool
     ) -> None:
-        super().__init__(call, decoder, encoder, tools)
+        super().__init__(call, decoder, encoder, sent)
         self._builder: ReplyBuilder | None = ReplyBuilder()
         self._hides = hides
 
@@ -95,7 +95,7 @@ class CheckedStream(BridgeStream):
 
     def _write(self, events: Sequence[Event]) -> bytes:
         if self._builder is not None:
-            for event in events_by_client(events, self._tools):
+            for event in events_by_client(events, self._sent.tools):
                 if not isinstance(event, Failed):
                     self._builder.add(event)
         return super()._write([each for each in events if not isinstance(each, Logprobs)] if self._hides else events)

@@ -147,8 +147,8 @@ class StoryStream(BridgeStream):
 
     __slots__ = ("story",)
 
-    def __init__(self, call: Call, decoder: StreamDecoder, story: Story) -> None:
-        super().__init__(call, decoder, story)
+    def __init__(self, call: Call, decoder: StreamDecoder, story: Story, sent: UpstreamRequest) -> None:
+        super().__init__(call, decoder, story, sent)
         self.story = story
 
 
@@ -156,14 +156,14 @@ class _Continuation(Bridge):
     """A `Translator` whose requests hold what was said, and whose streams go on with the same story."""
 
     def __init__(self, story: Story, api: Api, dialect: str) -> None:
-        super().__init__(api, registry_dialect(dialect), streams_only=dialect in STREAMS_ONLY)
+        super().__init__(api, registry_dialect(dialect), dialect, streams_only=dialect in STREAMS_ONLY)
         self._story = story
 
     def _conversation(self, call: Call) -> Conversation:
         return self._story.conversation(call)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return StoryStream(call, self._decoder(sent), self._story.telling())
+        return StoryStream(call, self._decoder(sent), self._story.telling(), sent)
 
 
 def only_continuing(open_leg: Open[Leg], step: Try, spending: Spending) -> Awaitable[Leg]:

@@ -161,10 +161,10 @@ def _choice(choice: Choice, tools: Mapping[str, str]) -> Choice:
     return structs.replace(choice, parts=tuple(parts))
 
 
-def events_by_client(events: Sequence[Event], tools: Mapping[str, str]) -> list[Event]:
+def events_by_client(events: Sequence[Event], tools: Mapping[str, str]) -> Sequence[Event]:
     """Events of an answer whose calls name their tools as the client does."""
     if not tools:
-        return list(events)
+        return events
     return [
         structs.replace(event, name=tools.get(event.name, event.name)) if isinstance(event, ToolStarted) else event
         for event in events

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from weebill.apis.base import Api, KeepsResponse, StreamEncoder
+from weebill.gateway.origins import fit_origins, mark_events, mark_reply
 from weebill.gateway.tool_names import events_by_client, fit_names, named_by_client
 from weebill.providers.base import (
+    NOTHING_SENT,
     Answer,
     AnswerCollector,
     ByteStream,
@@ -54,7 +56,6 @@ _ALWAYS_SUPPORTED: Final = frozenset({"turns", "hints", "extra"})
 # One for each API and kind of upstream, of which there are a few dozen.
 _TRANSLATORS: Final[dict[tuple[str, str, frozenset[str]], Translator]] = {}
 _NOTHING_ASKED: Final = Conversation(turns=())
-_NO_TOOLS: Final[Mapping[str, str]] = {}
 # How often a request is written anew without a field that its dialect cannot write: of all that there are, once.
 _MAX_TRIES: Final = len(Conversation.__struct_fields__) + 8
 _DEFAULTS: Final = {field: getattr(_NOTHING_ASKED, field) for field in Conversation.__struct_fields__}
@@ -99,14 +100,15 @@ class Bridge:
         fit = Fit(call.on_unsupported(target.on_unsupported))
         stream = call.stream or self._streams_only
         try:
-            conversation, tools = fit_names(self._fit(self._conversation(call), target, fit), self._dialect_name)
+            asked = fit_origins(self._fit(self._conversation(call), target, fit), target.provider)
+            conversation, tools = fit_names(asked, self._dialect_name)
             for _ in range(_MAX_TRIES):
                 try:
                     sent = self._dialect.encode(conversation, target, fit, stream=stream)
                 except Unsupported as unsupported:
                     conversation = _without(conversation, unsupported, fit)
                 else:
-                    return self._sent(sent, conversation, fit, tools)
+                    return self._sent(sent, conversation, fit, tools, target.provider)
             raise Unsupported("extra", "that many fields")
         except Unsupported as unsupported:
             raise self._refusal(unsupported.field, unsupported.what, target) from unsupported
@@ -116,12 +118,12 @@ class Bridge:
         try:
             if not body.isascii():
                 body.decode()  # so that what is kept raw is UTF-8, too
-            return self._render(call, named_by_client(self._dialect.decode(body), sent.tools))
+            return self._render(call, reply_to_client(self._dialect.decode(body), sent))
         except UNREADABLE as error:
             raise _unreadable(error) from error
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return BridgeStream(call, self._decoder(sent), self._api.stream(call), sent.tools)
+        return BridgeStream(call, self._decoder(sent), self._api.stream(call), sent)
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return _Collector(self, call, sent, self._decoder(sent)) if self._streams_only else None
@@ -165,13 +167,13 @@ class Bridge:
         return fit_to_model(fitted, target, fit)
 
     def _sent(
-        self, sent: UpstreamRequest, conversation: Conversation, fit: Fit, tools: dict[str, str]
+        self, sent: UpstreamRequest, conversation: Conversation, fit: Fit, tools: dict[str, str], provider: str
     ) -> UpstreamRequest:
         """The request with what whoever reads the answer needs to know."""
         dropped = tuple(dict.fromkeys(map(self._name, fit.dropped))) if fit.dropped else ()
         if tools:
             tools |= sent.tools
-        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, tools or sent.tools)
+        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, tools or sent.tools, provider)
 
     def _name(self, field: str) -> str:
         """What the client calls a field."""
@@ -200,6 +202,16 @@ def _without(conversation: Conversation, unsupported: Unsupported, fit: Fit) -> 
     return msgspec.structs.replace(conversation, **{field: _DEFAULTS[field]})
 
 
+def reply_to_client(reply: Reply, sent: UpstreamRequest) -> Reply:
+    """An answer with the client's names of tools, and with marks on what only its provider can read again."""
+    return mark_reply(named_by_client(reply, sent.tools), sent.provider)
+
+
+def told_by_client(events: Sequence[Event], sent: UpstreamRequest) -> Sequence[Event]:
+    """The same of an answer's events."""
+    return mark_events(events_by_client(events, sent.tools), sent.provider)
+
+
 def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
     """The end of a client's stream that has begun and failed: the upstream's own, where it said one."""
     if isinstance(stream, BridgeStream):
@@ -210,15 +222,15 @@ def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
 class BridgeStream:
     """An upstream's stream as the client's."""
 
-    __slots__ = ("_call", "_decoder", "_encoder", "_pieces", "_reported", "_tools", "begun", "dropped", "error")
+    __slots__ = ("_call", "_decoder", "_encoder", "_pieces", "_reported", "_sent", "begun", "dropped", "error")
 
     def __init__(
-        self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, tools: Mapping[str, str] = _NO_TOOLS
+        self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, sent: UpstreamRequest = NOTHING_SENT
     ) -> None:
         self._call = call
         self._decoder = decoder
         self._encoder = encoder
-        self._tools = tools
+        self._sent = sent
         self._pieces = 0
         self._reported: Usage | None = None
         self.begun = False
@@ -258,8 +270,7 @@ class BridgeStream:
         return self._encoder.fail(error)
 
     def _write(self, events: Sequence[Event]) -> bytes:
-        if self._tools:
-            events = events_by_client(events, self._tools)
+        events = told_by_client(events, self._sent)
         for at, event in enumerate(events):
             kind = type(event)
             if kind in _PIECES:
@@ -295,7 +306,7 @@ class _Collector:
     def __init__(self, bridge: Bridge, call: Call, sent: UpstreamRequest, decoder: StreamDecoder) -> None:
         self._bridge = bridge
         self._call = call
-        self._tools = sent.tools
+        self._sent = sent
         self._decoder = decoder
         self._builder = ReplyBuilder()
         self.error: ApiError | None = None
@@ -312,7 +323,7 @@ class _Collector:
         self._add(self._decoder.finish())
         if self.error is not None:
             raise self.error
-        return self._bridge._render(self._call, named_by_client(self._builder.reply(), self._tools))
+        return self._bridge._render(self._call, reply_to_client(self._builder.reply(), self._sent))
 
     def _add(self, events: Sequence[Event]) -> None:
         try:

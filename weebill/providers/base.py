@@ -57,8 +57,8 @@ class UpstreamRequest(Struct, frozen=True):
 
     Without `host`, credentials and framing, which are put in where the request is sent. `dropped` are the fields of
     the client's request that were passed over, by the client's names. Whoever reads the answer needs `asked`, the
-    conversation as it was written (None where bytes passed through), and `tools`, the client's names of the tools
-    that go by another there.
+    conversation as it was written (None where bytes passed through), `tools`, the client's names of the tools that go
+    by another there, and `provider`, whose mark is put on what is opaque.
     """
 
     path: bytes
@@ -67,6 +67,7 @@ class UpstreamRequest(Struct, frozen=True):
     dropped: tuple[str, ...] = ()
     asked: Conversation | None = None
     tools: Mapping[str, str] = {}
+    provider: str = ""
 
 
 NOTHING_SENT: Final = UpstreamRequest(b"", b"")

@@ -26,6 +26,7 @@ from weebill.providers.responses.relay_fit import fitted
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, Json
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.marks import mark_sealed, unmark_sealed, unmarked
 from weebill.wire.reply import Usage
 from weebill.wire.responses import decode_items, is_foreign
 from weebill.wire.responses_request import ENCRYPTED_REASONING, ResponsesRequest
@@ -40,7 +41,7 @@ _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_response: Final = msgspec.json.Decoder(ResponseBody).decode
 _LAST: Final = frozenset({"response.completed", "response.incomplete"})
 # What an input holds that has items which may say nothing to an upstream.
-_SIGNS: Final = (b'"reasoning"', b'"item_reference"')
+_SIGNS: Final = (b'"reasoning"', b'"item_reference"', b'"encrypted_content"')
 # Items whose ids an upstream that keeps nothing would look for in vain.
 _OWN_IDS: Final = frozenset({None, "message", "function_call", "function_call_output"})
 
@@ -69,13 +70,14 @@ class ResponsesRelay:
             fields = {**fitted(call.fields, request, target, fit), "model": Raw(_encode(target.model)), "store": _FALSE}
             # The fewest requests have items that say nothing to this upstream, or ids of ours.
             if isinstance(request.input, list) and (request.stored or any(sign in bytes(given) for sign in _SIGNS)):
+                given = Raw(unmark_sealed(bytes(given), target.provider))
                 fields["input"] = _input(given, request.stored, fit)
         except Unsupported as unsupported:
             raise refusal(unsupported, target) from unsupported
         if request.stored and reasons(target) and ENCRYPTED_REASONING not in (request.include or ()):
             # Without it, what is kept of the answer could not be sent to this upstream again.
             fields["include"] = Raw(_encode([*(request.include or ()), ENCRYPTED_REASONING]))
-        return UpstreamRequest(PATH, _encode(fields), dropped=fit.dropped)
+        return UpstreamRequest(PATH, _encode(fields), dropped=fit.dropped, provider=target.provider)
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for the model's name, and its usage."""
@@ -87,14 +89,14 @@ class ResponsesRelay:
             raise inner_error(error_detail(response.error) or ErrorDetail())
         if not is_answer(response):
             raise invalid_answer("no output")
-        answered = named(_with_state(call, body), call.answer_name)
+        answered = mark_sealed(named(_with_state(call, body), call.answer_name), sent.provider)
         usage = response.reported()
         if usage is not None:
             return Answer(answered, usage)
         return Answer(answered, estimate(call, completion_bytes=len(memoryview(response.output))))
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return ResponsesRelayStream(call)
+        return ResponsesRelayStream(call, sent.provider)
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
@@ -113,10 +115,11 @@ class ResponsesRelayStream:
     `response` is the Response's JSON once it has come; `failed` the event that says that it failed, if one has.
     """
 
-    __slots__ = ("_call", "_deltas", "_reported", "_splitter", "error", "failed", "response")
+    __slots__ = ("_call", "_deltas", "_provider", "_reported", "_splitter", "error", "failed", "response")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, provider: str = "") -> None:
         self._call = call
+        self._provider = provider
         self._splitter = EventSplitter()
         self._deltas = 0
         self._reported: Usage | None = None
@@ -155,6 +158,7 @@ class ResponsesRelayStream:
         """What to send on for one event."""
         if self.error is not None or self.response:
             return b""
+        block = mark_sealed(block, self._provider)
         if b'"response":' not in block and b'error"' not in block:
             if b'.delta"' in block:
                 self._deltas += 1
@@ -226,6 +230,9 @@ def _input(given: Raw, stored: bool, fit: Fit) -> Raw:
             continue
         if item.type == "reasoning" and _is_useless(item):
             continue
+        if item.encrypted_content is not None and _is_others(item.encrypted_content):
+            fit.hint(f"input.{item.type}", "what another provider has encrypted")
+            continue
         if stored and item.id is not None and item.type in _OWN_IDS:
             fields = _decode_object(raw)
             del fields["id"]
@@ -237,5 +244,10 @@ def _input(given: Raw, stored: bool, fit: Fit) -> Raw:
 def _is_useless(item: _InputItem) -> bool:
     """Whether an upstream could do nothing with a piece of reasoning: it is another's, or there is but its id."""
     if item.encrypted_content is not None:
-        return is_foreign(item.encrypted_content)
+        return _is_others(item.encrypted_content)
     return bytes(item.content) in (b"null", b"[]")
+
+
+def _is_others(content: str) -> bool:
+    """Whether encrypted content, which bears no mark of the upstream's own any more, is another's."""
+    return is_foreign(content) or unmarked(content, "") is None
