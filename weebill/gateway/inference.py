@@ -123,7 +123,7 @@ class Inference(Metered[Api]):
             spending.sent = True
             spending.blame = "upstream_error"
             spending.used = Estimate(call)
-            response = await self._upstreams.send(exchange, upstream, request, step.credential)
+            response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
             spending.status = response.status
             if response.status not in _ANSWERED:
                 raise await _upstream_error(call, response, translate, upstream, spending)

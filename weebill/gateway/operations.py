@@ -99,7 +99,7 @@ class Operations(Metered[Operation]):
             spending.sent = True
             spending.blame = "upstream_error"
             spending.used = Estimate(call)
-            response = await self._upstreams.send(exchange, upstream, request, step.credential)
+            response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
             spending.status = response.status
             if response.status != 200:
                 raise await _upstream_error(call, response, translate, upstream, spending)
