@@ -51,12 +51,20 @@ class UsageReport(Struct, frozen=True, gc=False):
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
 
+    def says_anything(self) -> bool:
+        """Whether there is any count in it."""
+        return self.prompt_tokens is not None or self.completion_tokens is not None or self.total_tokens is not None
+
     def usage(self) -> Usage:
         """The report as usage.
 
         xAI and Google count reasoning in the total but not in the completion, of which it is a part here.
         """
         prompt, completion = self.prompt_tokens or 0, self.completion_tokens or 0
+        if not self.says_anything():
+            return Usage()
+        if self.completion_tokens is None and self.total_tokens is not None:
+            completion = max(0, self.total_tokens - prompt)
         details, thinking = self.prompt_tokens_details, self.completion_tokens_details
         plain = details is None and thinking is None and not self.prompt_cache_hit_tokens and not self.cached_tokens
         if plain and (self.total_tokens or 0) <= prompt + completion:

@@ -55,30 +55,7 @@ class _Entry(Struct, frozen=True):
     custom: _Name | None = None
 
 
-class _Wrapped(Struct, frozen=True):
-    input: str
-
-
-_encode: Final = msgspec.json.encode
 _decode_entries: Final = msgspec.json.Decoder(list[_Entry]).decode
-_decode_wrapped: Final = msgspec.json.Decoder(_Wrapped).decode
-
-
-def wrapped(given: str) -> str:
-    """A custom tool's input as a function's arguments.
-
-    >>> wrapped("ls"), unwrapped('{"input":"ls"}'), unwrapped("ls")
-    ('{"input":"ls"}', 'ls', 'ls')
-    """
-    return _encode(_Wrapped(given)).decode()
-
-
-def unwrapped(arguments: str) -> str:
-    """The input in a function's arguments; they themselves where a model did not keep to their form."""
-    try:
-        return _decode_wrapped(arguments).input
-    except UNREADABLE:
-        return arguments
 
 
 def custom_names(call: Call) -> frozenset[str]:

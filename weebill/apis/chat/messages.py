@@ -10,7 +10,6 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from weebill.apis.chat.custom import wrapped
 from weebill.wire.conversation import (
     Audio,
     CacheMark,
@@ -24,6 +23,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
+from weebill.wire.custom_input import wrapped
 from weebill.wire.errors import ApiError
 from weebill.wire.openai_chat import (
     GOOGLE,
