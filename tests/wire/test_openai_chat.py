@@ -60,7 +60,10 @@ PIECES = [
 
 
 def test_reasoning_comes_back_as_it_went() -> None:
-    details = [detail for index, piece in enumerate(PIECES) for detail in reasoning_details(piece, index)]
+    details: list[ReasoningDetail] = []
+    for piece in PIECES:
+        details += reasoning_details(piece, len(details))
+    assert [detail.index for detail in details] == list(range(len(details)))
     assert reasoning_of(details, "") == PIECES
 
 

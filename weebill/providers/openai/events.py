@@ -34,7 +34,7 @@ from weebill.wire.conversation import Audio
 from weebill.wire.custom_input import BEGINNING, END, inner
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.lenient import leniently
-from weebill.wire.openai_chat import UsageReport, image_of, reasoning_piece
+from weebill.wire.openai_chat import ReasoningDetail, UsageReport, goes_on, image_of, reasoning_piece
 from weebill.wire.replay import events_of
 from weebill.wire.reply import (
     CitationAdded,
@@ -55,6 +55,7 @@ from weebill.wire.reply import (
 from weebill.wire.sse import EventSplitter, event_data
 
 _DONE: Final = b"[DONE]"
+_DETAILS: Final = "reasoning details"
 _NO_CALL: Final = Function()
 # How many pieces of what is said wait for the call that they came amid.
 _MAX_HELD: Final = 4096
@@ -97,7 +98,20 @@ class _State:
     which sequence: that may come before the last of what it has to say.
     """
 
-    __slots__ = ("audio", "block", "call", "called", "calls", "ending", "finished", "held", "kind", "refused", "spoken")
+    __slots__ = (
+        "audio",
+        "block",
+        "call",
+        "called",
+        "calls",
+        "detail",
+        "ending",
+        "finished",
+        "held",
+        "kind",
+        "refused",
+        "spoken",
+    )
 
     def __init__(self) -> None:
         self.kind = ""
@@ -105,6 +119,7 @@ class _State:
         self.calls = CallSorter()
         self.call: Slot | None = None
         self.called = False
+        self.detail: ReasoningDetail | None = None
         self.held: list[Message] = []
         self.refused = False
         self.ending: tuple[str, str | int | None] | None = None
@@ -239,7 +254,10 @@ class ChatDecoder:
         if delta.reasoning_details:
             for detail in delta.reasoning_details:
                 piece = reasoning_piece(detail, UNKNOWN_FORMAT)
-                self._enter(choice, state, f"reasoning {detail.index}", events)
+                if state.kind != _DETAILS or state.detail is None or not goes_on(state.detail, detail):
+                    self._enter(choice, state, "", events)
+                    state.kind = _DETAILS
+                state.detail = detail
                 events.append(
                     ReasoningDelta(
                         piece.text, piece.signature, piece.encrypted, piece.id, piece.origin, state.block, choice
