@@ -9,7 +9,7 @@ import pytest
 from msgspec import Raw, Struct
 
 from weebill.wire.errors import UNREADABLE
-from weebill.wire.lenient import leniently
+from weebill.wire.lenient import leniently, reader
 from weebill.wire.surrogates import mended
 
 
@@ -53,6 +53,14 @@ READ = [
 @pytest.mark.parametrize(("data", "meant"), READ)
 def test_what_can_be_read_is(data: bytes, meant: Outer) -> None:
     assert leniently(data, Outer) == meant
+
+
+def test_members_that_must_be_there_may_be_taken_for_empty() -> None:
+    read = reader(Inner)
+    assert read(b'{"name": "x"}') == Inner("x")
+    assert read(b'{"name": null, "again": {"again": 3}}') == Inner("", Inner(""))
+    with pytest.raises(UNREADABLE):
+        read(b"[]")
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"3", b'{"a": tru}', b"[" * 100_000, b'{"raw":' + b"[" * 100_000])

@@ -6,11 +6,13 @@ Source: https://platform.openai.com/docs/api-reference/chat/streaming
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
 
+from weebill.providers.base import LINGER_S
 from weebill.providers.openai.calls import CallSorter, Slot
 from weebill.providers.openai.decode import (
     FAILURES,
@@ -142,6 +144,14 @@ class ChatDecoder:
         self._spent = False
         """Whether the last that came was the usage."""
 
+    @property
+    def owed_s(self) -> float:
+        """Nothing after `[DONE]`; not much once all choices have said why they ended, which is yet to be told."""
+        if self._done:
+            return 0.0
+        ended = self._choices and all(state.ending is not None for state in self._choices.values())
+        return LINGER_S if ended else inf
+
     def feed(self, data: bytes) -> Sequence[Event]:
         """The events that `data` completes."""
         events: list[Event] = []
@@ -184,7 +194,7 @@ class ChatDecoder:
             return
         chunk = _read(data)
         if is_error(chunk.error):
-            self._fail(inner_error(chunk.error), events)
+            self._fail(inner_error(chunk.error).with_more(data), events)
             return
         usage = chunk.usage or (chunk.x_groq.usage if chunk.x_groq else None)
         self._spent = usage is not None and not chunk.choices

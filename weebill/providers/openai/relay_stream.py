@@ -7,11 +7,13 @@ model says.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 import msgspec
 from msgspec import Raw
 
+from weebill.providers.base import LINGER_S, SETTLE_S
 from weebill.providers.naming import EventNaming
 from weebill.providers.openai.errors import inner_error, is_error
 from weebill.providers.openai.pieces import has_pieces, joined
@@ -33,6 +35,9 @@ _CRLF_END: Final = b"\n\r\n"
 _NOTHING: Final = 0
 _END_ALONE: Final = 1
 _CONTENT: Final = 2
+# Not null, in the two ways in which JSON is written.
+_REASON: Final = b'"finish_reason":"'
+_REASON_SPACED: Final = b'"finish_reason": "'
 
 
 # What says nothing yet: the role, and fields that are there for form's sake.
@@ -45,7 +50,7 @@ class OpenAIStream:
     """A `ByteStream` from OpenAI's dialect to itself."""
 
     __slots__ = (
-        "_call", "_done", "_events", "_last", "_naming", "_opened", "_plain", "_repair", "_reported", "_said",
+        "_call", "_done", "_ends", "_events", "_last", "_naming", "_opened", "_plain", "_repair", "_reported", "_said",
         "_show_usage", "_tail", "begun", "error",
     )  # fmt: skip
 
@@ -61,6 +66,7 @@ class OpenAIStream:
         self._plain = False  # whether the upstream sends no events but one JSON text
         self._repair: CallRepair | None = None
         self._said = False  # whether any text or call has come
+        self._ends = 0  # choices that have said why they ended
         self._reported: Usage | None = None
         self.begun = False
         self.error: ApiError | None = None
@@ -74,6 +80,15 @@ class OpenAIStream:
         if self._reported is not None and (self._reported.completion_tokens or not self._said):
             return self._reported
         return estimate(self._call, completion_tokens=max(0, self._events - 1))
+
+    @property
+    def owed_s(self) -> float:
+        """Nothing after `[DONE]`; not all servers send it, and usage may follow the reason for the end."""
+        if self._done:
+            return 0.0
+        if self._ends < self._call.request.choices:
+            return inf
+        return LINGER_S if self._reported is None else SETTLE_S
 
     def feed(self, data: bytes) -> bytes:
         """The whole events in `data` and what was left of earlier data, without what is not for the client."""
@@ -116,6 +131,8 @@ class OpenAIStream:
             says = max(map(_says, data[:-2].split(_END)))
             self.begun = says > _NOTHING
             self._said = says == _CONTENT
+        if data.find(_REASON) >= 0 or data.find(_REASON_SPACED) >= 0:
+            self._ends += _ends(data, _REASON) + _ends(data, _REASON_SPACED)
         self._last = data[data.rfind(_END, 0, -2) + 2 :] if count > 1 else data
         if (
             data.find(b'"usage":') >= 0
@@ -132,10 +149,12 @@ class OpenAIStream:
         if self._plain:
             return self._whole()
         # A last event without its blank line: some servers close right after it.
-        rest = self.feed(_END) if self._tail.strip() else b""
+        rest = b""
+        if self._tail.strip() and (self.owed_s == inf or _chunk(event_data(bytes(self._tail))) is not None):
+            rest = self.feed(_END)
         if self.error is not None:
             raise self.error
-        if self._done or self._finished(self._last):
+        if self.owed_s < inf or self._finished(self._last):
             return rest + DONE
         raise _cut()
 
@@ -159,7 +178,7 @@ class OpenAIStream:
         except UNREADABLE as error:
             raise _cut() from error
         if is_error(completion.error):
-            self.error = inner_error(completion.error)
+            self.error = inner_error(completion.error).with_more(body)
             raise self.error
         if not completion.choices:
             raise _cut()
@@ -219,7 +238,7 @@ class OpenAIStream:
             if written is not data:
                 data, block = written, b"data: " + written
         if is_error(chunk.error):
-            self.error = inner_error(chunk.error)
+            self.error = inner_error(chunk.error).with_more(data)
             return b""
         if chunk.usage is None or not chunk.usage.says_anything():
             if chunk.x_groq is not None and chunk.x_groq.usage is not None:
@@ -245,6 +264,11 @@ def _cut() -> ApiError:
 def _unreadable(error: Exception) -> ApiError:
     message = f"The upstream sent an event that cannot be read: {error}."
     return ApiError(502, message, code="upstream_invalid_answer")
+
+
+def _ends(data: bytes, reason: bytes) -> int:
+    """How many choices have said why they ended; some servers say "" until they have."""
+    return data.count(reason) - data.count(reason + b'"')
 
 
 def _has_end(data: bytearray, start: int) -> bool:
