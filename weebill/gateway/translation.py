@@ -152,7 +152,7 @@ class Bridge:
         return FirstCalls(decoder) if wants_one_call(sent) else decoder
 
     def _render(self, call: Call, reply: Reply) -> Answer:
-        if not reply.usage.measured:
+        if not reply.usage.measured or (not reply.usage.completion_tokens and _says_anything(reply)):
             reply = msgspec.structs.replace(reply, usage=_estimated(call, reply))
         if not call.as_served:
             reply = msgspec.structs.replace(reply, model=call.model)
@@ -295,7 +295,8 @@ class BridgeStream:
                 if kind is Finished:
                     self._ends += 1
             elif isinstance(event, UsageReported):
-                if event.usage.measured:
+                # No tokens for what was said are no report.
+                if event.usage.measured and (event.usage.completion_tokens or not self._pieces):
                     self._reported = event.usage
             elif isinstance(event, Started) and not self._call.as_served:
                 started = msgspec.structs.replace(event, model=self._call.model)
@@ -362,6 +363,10 @@ def _unreadable(error: Exception) -> ApiError:
     """For what is JSON on the outside only, such as log probabilities that hold something else."""
     message = f"A part of the upstream's answer cannot be read: {error}."
     return ApiError(502, message, code="upstream_invalid_answer")
+
+
+def _says_anything(reply: Reply) -> bool:
+    return any(choice.parts for choice in reply.choices)
 
 
 def _estimated(call: Call, reply: Reply) -> Usage:
