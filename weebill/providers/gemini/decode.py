@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw
 
 from weebill.providers.gemini.errors import status_error
 from weebill.providers.gemini.partial import PartialArguments
+from weebill.wire import lenient
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.arguments import as_text
 from weebill.wire.conversation import Audio, Citation, Image, Origin
@@ -34,7 +35,6 @@ from weebill.wire.gemini import (
 )
 from weebill.wire.gemini import Part as WirePart
 from weebill.wire.gemini_parts import Inexpressible, canonical_media, ran_code
-from weebill.wire.leaving_out import lenient
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -53,7 +53,8 @@ from weebill.wire.reply import (
     WholePart,
 )
 
-_decode: Final = msgspec.json.Decoder(GenerateContentResponse | list[GenerateContentResponse], strict=False).decode
+_decode_one: Final = lenient.reader(GenerateContentResponse, strict=False)
+_decode_several: Final = lenient.reader(list[GenerateContentResponse], strict=False)
 _encode: Final = msgspec.json.encode
 _format: Final = msgspec.json.format
 _decode_text: Final = msgspec.json.Decoder(str).decode
@@ -68,10 +69,11 @@ def responses(data: bytes) -> list[GenerateContentResponse]:
     Raises ApiError 502 if it is none.
     """
     try:
-        decoded = lenient(_decode, data)
+        if data.removeprefix(lenient.BOM).lstrip()[:1] == b"[":
+            return _decode_several(data)
+        return [_decode_one(data)]
     except UNREADABLE as error:
         raise not_an_answer(str(error)) from error
-    return decoded if isinstance(decoded, list) else [decoded]
 
 
 def decode_reply(body: bytes, origin: Origin = ORIGIN) -> Reply:

@@ -28,7 +28,7 @@ from weebill.wire.call import Call, Json
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import AnyJson, Status, UsageMetadata, Wire, given
 from weebill.wire.gemini_request import GeminiRequest, ThinkingConfig, wants_array
-from weebill.wire.leaving_out import lenient
+from weebill.wire.lenient import reader
 from weebill.wire.reply import Usage
 
 _END: Final = b"\r\n\r\n"
@@ -56,8 +56,8 @@ class _Whole(Wire, frozen=True):
     error: Status | None = None
 
 
-_decode_piece: Final = msgspec.json.Decoder(_Piece, strict=False).decode
-_decode_whole: Final = msgspec.json.Decoder(_Whole, strict=False).decode
+_decode_piece: Final = reader(_Piece, strict=False)
+_decode_whole: Final = reader(_Whole, strict=False)
 _decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_fields: Final = msgspec.json.Decoder(Json).decode
 _format: Final = msgspec.json.format
@@ -94,7 +94,7 @@ class GeminiRelay:
         """The body as it came, but for the model's name, and its usage."""
         try:
             body = joined(body)
-            whole = lenient(_decode_whole, body)
+            whole = _decode_whole(body)
         except UNREADABLE as error:
             raise not_an_answer(str(error)) from error
         if whole.error is not None:
@@ -184,7 +184,7 @@ class GeminiRelayStream:
         """As last reported; else estimated at a token for each event."""
         if self._usage:
             try:
-                reported = lenient(_decode_piece, self._usage).usage_metadata
+                reported = _decode_piece(self._usage).usage_metadata
             except UNREADABLE:
                 reported = None
             usage = None if reported is None else reported.usage()
@@ -270,7 +270,7 @@ class GeminiRelayStream:
     def _inspect(self, data: bytes) -> ApiError | None:
         """Take note of which candidates are under way and which have ended; the error that the event is, if it is."""
         try:
-            piece = lenient(_decode_piece, data)
+            piece = _decode_piece(data)
         except UNREADABLE as error:
             raise not_an_answer(str(error)) from error
         if piece.error is not None:
