@@ -1,88 +1,95 @@
-"""What is opaque goes back to the very provider that made it: marked in answers, and looked at in requests."""
+"""Whose an opaque thing is: the very provider's that made it, not that of all who speak its dialect.
+
+Dialects know their family alone: what they read bears its name, and they give back only what does. So between them and
+the client the family's name stands for the provider's. Thinking that is open and unsigned is anybody's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from msgspec import structs
 
-from weebill.wire.conversation import Conversation, Part, Reasoning, ToolUse
-from weebill.wire.marks import mark_of, unmarked
+from weebill.gateway.tool_names import NO_TOOLS, events_by_client, named_by_client
+from weebill.wire.conversation import Conversation, Origin, Part, Reasoning, ToolUse, Turn
 from weebill.wire.reply import Event, ReasoningDelta, Reply, ToolStarted
 
-
-def fit_origins(conversation: Conversation, provider: str) -> Conversation:
-    """The conversation without marks, and without what is opaque and another provider's; words of it stay."""
-    if not any(_is_opaque(part) for turn in conversation.turns for part in turn.parts):
-        return conversation
-    turns = []
-    for turn in conversation.turns:
-        parts = [part for each in turn.parts if (part := _unmarked(each, provider)) is not None]
-        if parts or not turn.parts:
-            turns.append(structs.replace(turn, parts=tuple(parts)))
-    return structs.replace(conversation, turns=tuple(turns))
+_ANOTHER: Final[Origin] = "another"
+"""Whose the family's is where the provider bears another name: not this one's."""
 
 
-def _is_opaque(part: Part) -> bool:
+class Maker:
+    """Names a provider in place of its dialect's family, and the family in place of the provider.
+
+    In answers, tools are named as the client names them: `tools` are its names by the provider's.
+    """
+
+    __slots__ = ("_family", "_named", "_provider", "_tools")
+
+    def __init__(self, family: Origin, provider: str, tools: Mapping[str, str] = NO_TOOLS) -> None:
+        self._family = family
+        self._tools = tools
+        self._provider = provider
+        self._named = provider not in ("", family)
+
+    def conversation(self, conversation: Conversation) -> Conversation:
+        """A client's, as the dialect is to see it."""
+        if not self._named or not any(_is_sealed(part) for turn in conversation.turns for part in turn.parts):
+            return conversation
+        turns = tuple([self._turn(turn) for turn in conversation.turns])
+        return structs.replace(conversation, turns=turns)
+
+    def _turn(self, turn: Turn) -> Turn:
+        if not any(_is_sealed(part) for part in turn.parts):
+            return turn
+        return structs.replace(turn, parts=tuple([self._part(part) for part in turn.parts]))
+
+    def _part(self, part: Part) -> Part:
+        if not isinstance(part, Reasoning | ToolUse) or not _is_sealed(part):
+            return part
+        if part.origin == self._provider:
+            return structs.replace(part, origin=self._family)
+        return structs.replace(part, origin=_ANOTHER) if part.origin == self._family else part
+
+    def reply(self, reply: Reply) -> Reply:
+        """A dialect's, as the client is to see it."""
+        reply = named_by_client(reply, self._tools)
+        if not self._named or not any(_is_sealed(part) for choice in reply.choices for part in choice.parts):
+            return reply
+        choices = [
+            structs.replace(choice, parts=tuple([self._made(part) for part in choice.parts]))
+            for choice in reply.choices
+        ]
+        return structs.replace(reply, choices=tuple(choices))
+
+    def _made(self, part: Part) -> Part:
+        if isinstance(part, Reasoning | ToolUse) and _is_sealed(part) and part.origin == self._family:
+            return structs.replace(part, origin=self._provider)
+        return part
+
+    def events(self, events: Sequence[Event]) -> Sequence[Event]:
+        """A dialect's, as the client is to see them."""
+        events = events_by_client(events, self._tools)
+        if not self._named:
+            return events
+        return [self._event(event) if type(event) in (ReasoningDelta, ToolStarted) else event for event in events]
+
+    def _event(self, event: Event) -> Event:
+        if isinstance(event, ReasoningDelta):
+            sealed = event.signature is not None or event.encrypted is not None
+        else:
+            sealed = isinstance(event, ToolStarted) and event.signature is not None
+        if sealed and isinstance(event, ReasoningDelta | ToolStarted) and event.origin == self._family:
+            return structs.replace(event, origin=self._provider)
+        return event
+
+
+NOBODY_IN_PARTICULAR: Final = Maker("", "")
+
+
+def _is_sealed(part: Part) -> bool:
+    """Whether a part holds something that is of worth to its maker alone."""
     if isinstance(part, Reasoning):
         return part.signature is not None or part.encrypted is not None
     return isinstance(part, ToolUse) and part.signature is not None
-
-
-def _unmarked(part: Part, provider: str) -> Part | None:
-    """A part as its provider said it; None for reasoning of which only another provider could make anything."""
-    if isinstance(part, Reasoning):
-        signature = None if part.signature is None else unmarked(part.signature, provider)
-        encrypted = None if part.encrypted is None else unmarked(part.encrypted, provider)
-        if signature is None and encrypted is None and not part.text and _is_opaque(part):
-            return None
-        return structs.replace(part, signature=signature, encrypted=encrypted)
-    if isinstance(part, ToolUse) and part.signature is not None:
-        return structs.replace(part, signature=unmarked(part.signature, provider))
-    return part
-
-
-def mark_reply(reply: Reply, provider: str) -> Reply:
-    """An answer whose opaque parts bear the mark of the provider that made them."""
-    mark = mark_of(provider)
-    if not mark or not any(_is_opaque(part) for choice in reply.choices for part in choice.parts):
-        return reply
-    choices = [
-        structs.replace(choice, parts=tuple([_marked(part, mark) for part in choice.parts])) for choice in reply.choices
-    ]
-    return structs.replace(reply, choices=tuple(choices))
-
-
-def _marked(part: Part, mark: str) -> Part:
-    if isinstance(part, Reasoning):
-        signature = None if part.signature is None else mark + part.signature
-        return structs.replace(
-            part, signature=signature, encrypted=None if part.encrypted is None else mark + part.encrypted
-        )
-    if isinstance(part, ToolUse) and part.signature is not None:
-        return structs.replace(part, signature=mark + part.signature)
-    return part
-
-
-def mark_events(events: Sequence[Event], provider: str) -> Sequence[Event]:
-    """Events of an answer whose opaque parts bear the mark of the provider that made them."""
-    mark = mark_of(provider)
-    if not mark or not any(_says_opaque(event) for event in events):
-        return events
-    return [_marked_event(event, mark) if _says_opaque(event) else event for event in events]
-
-
-def _says_opaque(event: Event) -> bool:
-    if isinstance(event, ReasoningDelta):
-        return event.signature is not None or event.encrypted is not None
-    return isinstance(event, ToolStarted) and event.signature is not None
-
-
-def _marked_event(event: Event, mark: str) -> Event:
-    if isinstance(event, ReasoningDelta):
-        signature = None if event.signature is None else mark + event.signature
-        encrypted = None if event.encrypted is None else mark + event.encrypted
-        return structs.replace(event, signature=signature, encrypted=encrypted)
-    if isinstance(event, ToolStarted) and event.signature is not None:
-        return structs.replace(event, signature=mark + event.signature)
-    return event

@@ -11,6 +11,7 @@ from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open
 from weebill.gateway.legs import Leg
 from weebill.gateway.meter import Spending
+from weebill.gateway.origins import Maker
 from weebill.gateway.translation import Bridge, BridgeStream
 from weebill.providers.base import ByteStream, StreamDecoder, Translator, UpstreamRequest
 from weebill.providers.registry import STREAMS_ONLY
@@ -147,8 +148,8 @@ class StoryStream(BridgeStream):
 
     __slots__ = ("story",)
 
-    def __init__(self, call: Call, decoder: StreamDecoder, story: Story, sent: UpstreamRequest) -> None:
-        super().__init__(call, decoder, story, sent)
+    def __init__(self, call: Call, decoder: StreamDecoder, story: Story, maker: Maker) -> None:
+        super().__init__(call, decoder, story, maker)
         self.story = story
 
 
@@ -163,7 +164,7 @@ class _Continuation(Bridge):
         return self._story.conversation(call)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return StoryStream(call, self._decoder(sent), self._story.telling(), sent)
+        return StoryStream(call, self._decoder(sent), self._story.telling(), self._maker(sent))
 
 
 def only_continuing(open_leg: Open[Leg], step: Try, spending: Spending) -> Awaitable[Leg]:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 
 import msgspec
 
 from weebill.apis.base import Api, KeepsResponse, StreamEncoder
-from weebill.gateway.origins import fit_origins, mark_events, mark_reply
-from weebill.gateway.tool_names import events_by_client, fit_names, named_by_client
+from weebill.gateway.one_call import FirstCalls, first_calls, wants_one_call
+from weebill.gateway.origins import NOBODY_IN_PARTICULAR, Maker
+from weebill.gateway.tool_names import fit_names
 from weebill.providers.base import (
-    NOTHING_SENT,
+    LINGER_S,
+    SETTLE_S,
     Answer,
     AnswerCollector,
     ByteStream,
     Dialect,
     ReadsByRequest,
     SaysItsFailure,
+    SaysWhenOver,
     StreamDecoder,
     Target,
     Translator,
@@ -100,15 +104,15 @@ class Bridge:
         fit = Fit(call.on_unsupported(target.on_unsupported))
         stream = call.stream or self._streams_only
         try:
-            asked = fit_origins(self._fit(self._conversation(call), target, fit), target.provider)
-            conversation, tools = fit_names(asked, self._dialect_name)
+            asked = Maker(self._dialect.family, target.provider).conversation(self._conversation(call))
+            conversation, tools = fit_names(self._fit(asked, target, fit), self._dialect_name)
             for _ in range(_MAX_TRIES):
                 try:
                     sent = self._dialect.encode(conversation, target, fit, stream=stream)
                 except Unsupported as unsupported:
                     conversation = _without(conversation, unsupported, fit)
                 else:
-                    return self._sent(sent, conversation, fit, tools, target.provider)
+                    return self._sent(sent, conversation, fit, target.provider, tools)
             raise Unsupported("extra", "that many fields")
         except Unsupported as unsupported:
             raise self._refusal(unsupported.field, unsupported.what, target) from unsupported
@@ -118,15 +122,16 @@ class Bridge:
         try:
             if not body.isascii():
                 body.decode()  # so that what is kept raw is UTF-8, too
-            return self._render(call, reply_to_client(self._dialect.decode(body), sent))
+            reply = self._maker(sent).reply(self._dialect.decode(body))
+            return self._render(call, first_calls(reply) if wants_one_call(sent) else reply)
         except UNREADABLE as error:
             raise _unreadable(error) from error
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return BridgeStream(call, self._decoder(sent), self._api.stream(call), sent)
+        return BridgeStream(call, self._decoder(sent), self._api.stream(call), self._maker(sent))
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
-        return _Collector(self, call, sent, self._decoder(sent)) if self._streams_only else None
+        return _Collector(self, call, self._decoder(sent), self._maker(sent)) if self._streams_only else None
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
         """The upstream's own error, with OpenAI's status and code."""
@@ -135,10 +140,15 @@ class Bridge:
     def _conversation(self, call: Call) -> Conversation:
         return self._api.conversation(call)
 
+    def _maker(self, sent: UpstreamRequest) -> Maker:
+        return Maker(self._dialect.family, sent.provider, sent.tools)
+
     def _decoder(self, sent: UpstreamRequest) -> StreamDecoder:
         if self._by_request is None or sent.asked is None:
-            return self._dialect.stream()
-        return self._by_request.stream_for(sent.asked)
+            decoder = self._dialect.stream()
+        else:
+            decoder = self._by_request.stream_for(sent.asked)
+        return FirstCalls(decoder) if wants_one_call(sent) else decoder
 
     def _render(self, call: Call, reply: Reply) -> Answer:
         if not reply.usage.measured:
@@ -167,13 +177,12 @@ class Bridge:
         return fit_to_model(fitted, target, fit)
 
     def _sent(
-        self, sent: UpstreamRequest, conversation: Conversation, fit: Fit, tools: dict[str, str], provider: str
+        self, sent: UpstreamRequest, conversation: Conversation, fit: Fit, provider: str, tools: dict[str, str]
     ) -> UpstreamRequest:
         """The request with what whoever reads the answer needs to know."""
         dropped = tuple(dict.fromkeys(map(self._name, fit.dropped))) if fit.dropped else ()
-        if tools:
-            tools |= sent.tools
-        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, tools or sent.tools, provider)
+        names = {**tools, **sent.tools} if tools else sent.tools
+        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, names, provider)
 
     def _name(self, field: str) -> str:
         """What the client calls a field."""
@@ -202,16 +211,6 @@ def _without(conversation: Conversation, unsupported: Unsupported, fit: Fit) -> 
     return msgspec.structs.replace(conversation, **{field: _DEFAULTS[field]})
 
 
-def reply_to_client(reply: Reply, sent: UpstreamRequest) -> Reply:
-    """An answer with the client's names of tools, and with marks on what only its provider can read again."""
-    return mark_reply(named_by_client(reply, sent.tools), sent.provider)
-
-
-def told_by_client(events: Sequence[Event], sent: UpstreamRequest) -> Sequence[Event]:
-    """The same of an answer's events."""
-    return mark_events(events_by_client(events, sent.tools), sent.provider)
-
-
 def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
     """The end of a client's stream that has begun and failed: the upstream's own, where it said one."""
     if isinstance(stream, BridgeStream):
@@ -222,15 +221,20 @@ def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
 class BridgeStream:
     """An upstream's stream as the client's."""
 
-    __slots__ = ("_call", "_decoder", "_encoder", "_pieces", "_reported", "_sent", "begun", "dropped", "error")
+    __slots__ = (
+        "_call", "_decoder", "_encoder", "_ends", "_maker", "_over", "_pieces", "_reported", "begun", "dropped",
+        "error",
+    )  # fmt: skip
 
     def __init__(
-        self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, sent: UpstreamRequest = NOTHING_SENT
+        self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, maker: Maker = NOBODY_IN_PARTICULAR
     ) -> None:
         self._call = call
         self._decoder = decoder
         self._encoder = encoder
-        self._sent = sent
+        self._over = decoder if isinstance(decoder, SaysWhenOver) else None
+        self._ends = 0
+        self._maker = maker
         self._pieces = 0
         self._reported: Usage | None = None
         self.begun = False
@@ -243,6 +247,14 @@ class BridgeStream:
         return self._reported or estimate(self._call, completion_tokens=self._pieces)
 
     @property
+    def owed_s(self) -> float:
+        """As the decoder says; else by the ends of all choices, which usage may follow."""
+        owed_s = inf if self._over is None else self._over.owed_s
+        if self._ends < self._call.request.choices:
+            return owed_s
+        return min(owed_s, LINGER_S if self._reported is None else SETTLE_S)
+
+    @property
     def response(self) -> bytes:
         """The Response object, where that is the client's format."""
         return self._encoder.response if isinstance(self._encoder, KeepsResponse) else b""
@@ -251,13 +263,13 @@ class BridgeStream:
         if self.error is not None:
             return b""
         try:
-            return self._write(self._decoder.feed(data))
+            return self._write(self._maker.events(self._decoder.feed(data)))
         except UNREADABLE as error:
             raise _unreadable(error) from error
 
     def finish(self) -> bytes:
         try:
-            last = self._write(self._decoder.finish())
+            last = self._write(self._maker.events(self._decoder.finish()))
         except UNREADABLE as error:
             raise _unreadable(error) from error
         if self.error is not None:
@@ -270,7 +282,6 @@ class BridgeStream:
         return self._encoder.fail(error)
 
     def _write(self, events: Sequence[Event]) -> bytes:
-        events = told_by_client(events, self._sent)
         for at, event in enumerate(events):
             kind = type(event)
             if kind in _PIECES:
@@ -278,6 +289,8 @@ class BridgeStream:
                 self.begun = True
             elif kind in _ALSO_CONTENT:
                 self.begun = True
+                if kind is Finished:
+                    self._ends += 1
             elif isinstance(event, UsageReported):
                 if event.usage.measured:
                     self._reported = event.usage
@@ -303,11 +316,12 @@ def _told(events: Sequence[Event]) -> list[Event]:
 class _Collector:
     """One answer out of an upstream's stream."""
 
-    def __init__(self, bridge: Bridge, call: Call, sent: UpstreamRequest, decoder: StreamDecoder) -> None:
+    def __init__(self, bridge: Bridge, call: Call, decoder: StreamDecoder, maker: Maker) -> None:
         self._bridge = bridge
         self._call = call
-        self._sent = sent
         self._decoder = decoder
+        self._over = decoder if isinstance(decoder, SaysWhenOver) else None
+        self._maker = maker
         self._builder = ReplyBuilder()
         self.error: ApiError | None = None
 
@@ -316,14 +330,18 @@ class _Collector:
         usage = self._builder.usage
         return usage if usage.measured else _estimated(self._call, self._builder.reply())
 
+    @property
+    def owed_s(self) -> float:
+        return self._over.owed_s if self._over is not None else inf
+
     def feed(self, data: bytes) -> None:
-        self._add(self._decoder.feed(data))
+        self._add(self._maker.events(self._decoder.feed(data)))
 
     def finish(self) -> Answer:
-        self._add(self._decoder.finish())
+        self._add(self._maker.events(self._decoder.finish()))
         if self.error is not None:
             raise self.error
-        return self._bridge._render(self._call, reply_to_client(self._builder.reply(), self._sent))
+        return self._bridge._render(self._call, self._builder.reply())
 
     def _add(self, events: Sequence[Event]) -> None:
         try:
