@@ -240,10 +240,6 @@ Count = int | float | None
 _MOST_TOKENS: Final = 2**48
 
 
-def _tokens(count: Count) -> int:
-    return min(int(count or 0), _MOST_TOKENS)
-
-
 class UsageMetadata(Wire, frozen=True):
     """Tokens. What the model thought is not among the candidates' tokens, nor tools' results among the prompt's."""
 
@@ -256,11 +252,13 @@ class UsageMetadata(Wire, frozen=True):
 
     def usage(self) -> Usage:
         """As usage, whose counts include each other."""
-        thoughts = _tokens(self.thoughts_token_count)
+        thoughts = int(self.thoughts_token_count or 0)
+        prompt = int(self.prompt_token_count or 0) + int(self.tool_use_prompt_token_count or 0)
+        completion = int(self.candidates_token_count or 0) + thoughts
         return Usage.reported(
-            _tokens(self.prompt_token_count) + _tokens(self.tool_use_prompt_token_count),
-            _tokens(self.candidates_token_count) + thoughts,
-            cached=_tokens(self.cached_content_token_count),
+            prompt if prompt < _MOST_TOKENS else _MOST_TOKENS,
+            completion if completion < _MOST_TOKENS else _MOST_TOKENS,
+            cached=int(self.cached_content_token_count or 0),
             reasoning=thoughts,
         )
 

@@ -152,13 +152,13 @@ class AnswerReader:
 
     def _report(self, response: GenerateContentResponse, told: UsageMetadata, events: list[Event]) -> None:
         usage = told.usage()
-        ended = response.prompt_feedback is not None or any(
-            each.finish_reason is not None for each in response.candidates or ()
-        )
-        said = any(reader.said for reader in self._readers.values())
-        # Early events say only what the prompt was; and what was said, did not cost nothing.
-        if (told.candidates_token_count is None and not ended) or (said and not usage.completion_tokens):
-            usage = msgspec.structs.replace(usage, measured=False)
+        if not usage.completion_tokens:
+            ended = response.prompt_feedback is not None or any(
+                each.finish_reason is not None for each in response.candidates or ()
+            )
+            # Early events say only what the prompt was; and what was said, did not cost nothing.
+            if any(reader.said for reader in self._readers.values()) or not ended:
+                usage = msgspec.structs.replace(usage, measured=False)
         events.append(UsageReported(usage))
 
     def _fail(self, error: ApiError, events: list[Event]) -> None:

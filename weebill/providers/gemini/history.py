@@ -40,7 +40,8 @@ def own_gemini(contents: Raw, origin: Origin, signs_calls: bool) -> Raw:
     `signs_calls` is whether the model refuses calls without a signature.
     """
     text = bytes(contents)
-    if _MARK not in text and not (signs_calls and any(mark in text for mark in _CALL_MARKS)):
+    # `find`, since `in` first takes what is sought for a number.
+    if text.find(_MARK) < 0 and not (signs_calls and (text.find(_CALL_MARKS[0]) >= 0 or text.find(_CALL_MARKS[1]) >= 0)):
         return contents
     changed = False
     step_called = False

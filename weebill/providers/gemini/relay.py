@@ -81,12 +81,15 @@ class GeminiRelay:
             contents = own_gemini(fields["contents"], self._dialect.family, signs)
             if contents is not fields["contents"]:
                 fields = {**fields, "contents": contents}
-        fit = Fit(call.on_unsupported(target.on_unsupported))
-        try:
-            fields = _fitted(fields, call, target, fit)
-        except Unsupported as unsupported:
-            raise _refusal(unsupported, target) from unsupported
-        dropped = tuple([_NAMES.get(name, name) for name in fit.dropped])
+        dropped: tuple[str, ...] = ()
+        if _CONFIG in fields:
+            fit = Fit(call.on_unsupported(target.on_unsupported))
+            try:
+                fields = _fitted(fields, call, target, fit)
+            except Unsupported as unsupported:
+                raise _refusal(unsupported, target) from unsupported
+            if fit.dropped:
+                dropped = tuple([_NAMES.get(name, name) for name in fit.dropped])
         return UpstreamRequest(self._dialect.path(target, call.stream), _encode(fields), dropped=dropped)
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
