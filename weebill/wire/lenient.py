@@ -1,90 +1,130 @@
-"""What an upstream sent, read without the members that are not what they should be.
+"""JSON that others wrote, read as far as it can be: what is not of the type it should be is left out, not an error.
 
-Providers add members, and give known ones other types: a count as a list, a reason as a number. An answer that was paid
-for is not lost for the sake of a member that nobody needs: what does not fit is left out, and the rest is read.
+A paid answer is worth more than any of its fields: a count that is a text, an id that is a number, half an emoji.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Final, Protocol, TypeVar
+from collections.abc import Callable
+from functools import cache
+from typing import Final, NamedTuple, TypeVar, cast, get_args, get_origin
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
-T_co = TypeVar("T_co", covariant=True)
+from weebill.wire.errors import UNREADABLE
 
-BOM: Final = b"\xef\xbb\xbf"
-_MAX_LEFT_OUT: Final = 64
-_PATH: Final = re.compile(r" - at `\$(.*)`$")
-_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
-# One half of a pair that stands for a character beyond 16 bits. An escaped backslash may come before.
-_SURROGATE: Final = re.compile(
-    rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+_BOM: Final = b"\xef\xbb\xbf"
+# Escapes in a JSON text: both halves of a character beyond the basic plane, one of them alone, any other.
+_ESCAPE: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
 )
-_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
-_encode: Final = msgspec.json.encode
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_MAX_DEPTH: Final = 16
+_EMPTY: Final[dict[object, object]] = {str: "", int: 0, bool: False, list: []}
 
+_decode_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
+_decode_number: Final = msgspec.json.Decoder(float).decode
 
-class Reader(Protocol[T_co]):
-    """A decoder's `decode`."""
-
-    def __call__(self, data: bytes, /) -> T_co: ...
-
-
-def lenient(decode: Reader[T_co], data: bytes) -> T_co:
-    """What `decode` reads in `data`. Raises msgspec.DecodeError where nothing that is left out helps.
-
-    >>> class Point(msgspec.Struct):
-    ...     x: int = 0
-    ...     y: int = 0
-    >>> lenient(msgspec.json.Decoder(Point).decode, b'{"x": 1, "y": {"z": 2}}')
-    Point(x=1, y=0)
-    """
-    data = data.removeprefix(BOM)
-    for _ in range(_MAX_LEFT_OUT):
-        try:
-            return decode(data)
-        except msgspec.ValidationError as error:
-            path = _PATH.search(str(error))
-            steps = [] if path is None else _STEP.findall(path.group(1))
-            if path is None or not steps or "".join(map(_written, steps)) != path.group(1):
-                raise
-            data = _without(data, steps)
-        except msgspec.DecodeError:
-            whole = whole_characters(data)
-            if whole == data:
-                raise
-            data = whole
-    return decode(data)
+Read = TypeVar("Read", bound=Struct)
 
 
 def whole_characters(data: bytes) -> bytes:
-    r"""JSON with halves of surrogate pairs replaced, which UTF-8 has no place for.
+    r"""JSON with the replacement character for each half of a character that stands alone, which no UTF-8 can hold.
 
-    >>> whole_characters(rb'["\ud83d\ude00", "\ud83d", "\\ud83d"]')
-    b'["\\ud83d\\ude00", "\\ufffd", "\\\\ud83d"]'
+    >>> whole_characters(b'"a\\ud83d \\ud83d\\ude00 \\\\ud83d"')
+    b'"a\\ufffd \\ud83d\\ude00 \\\\ud83d"'
     """
-    return _SURROGATE.sub(lambda found: found[0] if found[2] else found[1] + rb"\ufffd", data)
+    if _HALF.search(data) is None:
+        return data
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], data)
 
 
-def _written(step: tuple[str, str]) -> str:
-    name, index = step
-    return f".{name}" if name else f"[{index}]"
+def reader(kind: type[Read]) -> Callable[[bytes], Read]:
+    """A decoder of objects of that kind: as they should be, and else as far as they can be read.
+
+    It raises what is in `UNREADABLE` for what is no JSON object.
+    """
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(data: bytes) -> Read:
+        try:
+            return decode(data)
+        except UNREADABLE:
+            return cast("Read", _read(kind, whole_characters(bytes(data).removeprefix(_BOM)), 0))
+
+    return read
 
 
-def _without(data: bytes, steps: list[tuple[str, str]]) -> bytes:
-    """`data` without what is at the end of `steps`; what is beside the way keeps every byte."""
-    (name, index), *further = steps
-    if name:
-        fields = _decode_fields(data)
-        inner = fields.pop(name)
-        if further:
-            fields[name] = Raw(_without(bytes(inner), further))
-        return _encode(fields)
-    items = _decode_items(data)
-    inner = items.pop(int(index))
-    if further:
-        items.insert(int(index), Raw(_without(bytes(inner), further)))
-    return _encode(items)
+class _Member(NamedTuple):
+    decoder: msgspec.json.Decoder[object]
+    required: bool
+    kinds: tuple[object, ...]
+
+
+@cache
+def _members(kind: type[Struct]) -> dict[str, _Member]:
+    return {
+        field.encode_name: _Member(msgspec.json.Decoder(field.type), field.required, _kinds(field.type))
+        for field in msgspec.structs.fields(kind)
+    }
+
+
+def _kinds(annotation: object) -> tuple[object, ...]:
+    """What a value may be, list types whole."""
+    return (annotation,) if get_origin(annotation) is list else get_args(annotation) or (annotation,)
+
+
+def _read(kind: type[Struct], data: bytes, depth: int) -> Struct:
+    names = {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
+    given: dict[str, object] = {}
+    fields = _decode_object(data)
+    for name, member in _members(kind).items():
+        raw = fields.get(name)
+        value = None if raw is None else _value(member, raw, depth)
+        if value is not None:
+            given[names[name]] = value
+        elif member.required:
+            given[names[name]] = next((_EMPTY[each] for each in member.kinds if each in _EMPTY), None)
+    return kind(**given)
+
+
+def _value(member: _Member, raw: Raw, depth: int) -> object:
+    """The value of a member; None if it has none that can be read."""
+    try:
+        return member.decoder.decode(raw)
+    except UNREADABLE:
+        pass
+    for kind in member.kinds:
+        value = _converted(kind, raw, depth + 1)
+        if value is not None:
+            return value
+    return None
+
+
+def _converted(kind: object, raw: Raw, depth: int) -> object:
+    text = bytes(raw)
+    if text == b"null":
+        return None
+    try:
+        if kind is int:
+            number = _decode_number(_decode_text(raw) if text.startswith(b'"') else raw)
+            return int(number) if math.isfinite(number) else None
+        if kind is str and text[:1] not in b'"{[':
+            return text.decode()
+        if depth > _MAX_DEPTH:
+            return None
+        if isinstance(kind, type) and issubclass(kind, Struct) and text.startswith(b"{"):
+            return _read(kind, text, depth)
+        if get_origin(kind) is list and text.startswith(b"["):
+            (inner,) = get_args(kind)
+            each = _Member(msgspec.json.Decoder(inner), False, _kinds(inner))
+            values = (_value(each, one, depth) for one in _decode_list(raw))
+            return [value for value in values if value is not None]
+    except UNREADABLE:
+        return None
+    return None

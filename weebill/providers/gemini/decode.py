@@ -34,7 +34,7 @@ from weebill.wire.gemini import (
 )
 from weebill.wire.gemini import Part as WirePart
 from weebill.wire.gemini_parts import Inexpressible, canonical_media, ran_code
-from weebill.wire.lenient import lenient
+from weebill.wire.leaving_out import lenient
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -100,9 +100,12 @@ def cut() -> ApiError:
 
 
 class AnswerReader:
-    """Reads an answer's pieces, of which a whole answer is one. Ends are told last: some models name one in each."""
+    """Reads an answer's pieces, of which a whole answer is one. Ends are told last: some models name one in each.
 
-    __slots__ = ("_blocked", "_origin", "_readers", "_started", "failed")
+    `premature` is whether anything was said after a reason for the end.
+    """
+
+    __slots__ = ("_blocked", "_origin", "_readers", "_started", "failed", "premature")
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
@@ -110,6 +113,13 @@ class AnswerReader:
         self._started = False
         self._blocked = False
         self.failed = False
+        self.premature = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether all candidates have named a reason for their end, or it was said that there will be none."""
+        readers = self._readers.values()
+        return self._blocked or (bool(readers) and all(reader.finish is not None for reader in readers))
 
     def read(self, response: GenerateContentResponse, events: list[Event]) -> None:
         """Append the events of one piece. After a failure there are none."""
@@ -126,6 +136,7 @@ class AnswerReader:
             reader = self._readers.get(index)
             if reader is None:
                 reader = self._readers[index] = CandidateReader(index, self._origin)
+            self.premature = self.premature or (reader.finish is not None and bool(candidate.content))
             reader.read(candidate, events)
         if response.prompt_feedback is not None:
             self._blocked = True

@@ -9,13 +9,15 @@ Source: https://ai.google.dev/api/generate-content#method:-models.streamgenerate
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 
+from weebill.providers.base import LINGER_S
 from weebill.providers.gemini.decode import AnswerReader, responses
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import ApiError
 from weebill.wire.gemini import ORIGIN, GenerateContentResponse
-from weebill.wire.lenient import BOM
+from weebill.wire.leaving_out import BOM
 from weebill.wire.reply import Event
 from weebill.wire.sse import MAX_EVENT_BYTES, EventSplitter, event_data
 
@@ -32,6 +34,13 @@ class GeminiStream:
         self._pieces = PieceSplitter()
         self._reader = AnswerReader(origin)
         self._done = False
+
+    @property
+    def owed_s(self) -> float:
+        """These streams have no last event, and some models name a reason for the end in every piece."""
+        if self._done:
+            return 0.0
+        return LINGER_S if self._reader.ended and not self._reader.premature else inf
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """The events that `data` completes."""
