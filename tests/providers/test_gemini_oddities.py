@@ -99,7 +99,7 @@ ODD: dict[str, tuple[dict, tuple[Part, ...], str, tuple[str, ...]]] = {
         response(
             {"toolCall": {"id": "t"}},
             {"toolResponse": {"id": "t"}},
-            {"executableCode": {"language": 1, "code": "print(1)"}},
+            {"executableCode": {"language": [1], "code": "print(1)"}},
             {"codeExecutionResult": {"outcome": 1}},
             {"text": "Hello"},
         ),

@@ -16,7 +16,8 @@ from msgspec import Raw, Struct
 
 from weebill.wire.errors import UNREADABLE
 
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
+"""What some begin UTF-8 with."""
 # Escapes in a JSON text: both halves of a character beyond the basic plane, one of them alone, any other.
 _ESCAPE: Final = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
@@ -55,7 +56,7 @@ def reader(kind: type[Read]) -> Callable[[bytes], Read]:
         try:
             return decode(data)
         except UNREADABLE:
-            return cast("Read", _read(kind, whole_characters(bytes(data).removeprefix(_BOM)), 0))
+            return cast("Read", _read(kind, whole_characters(bytes(data).removeprefix(BOM)), 0))
 
     return read
 

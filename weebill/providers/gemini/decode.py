@@ -34,7 +34,7 @@ from weebill.wire.gemini import (
 )
 from weebill.wire.gemini import Part as WirePart
 from weebill.wire.gemini_parts import Inexpressible, canonical_media, ran_code
-from weebill.wire.leaving_out import lenient
+from weebill.wire.lenient import BOM, reader, whole_characters
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -53,7 +53,8 @@ from weebill.wire.reply import (
     WholePart,
 )
 
-_decode: Final = msgspec.json.Decoder(GenerateContentResponse | list[GenerateContentResponse], strict=False).decode
+_read: Final = reader(GenerateContentResponse)
+_decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 _encode: Final = msgspec.json.encode
 _format: Final = msgspec.json.format
 _decode_text: Final = msgspec.json.Decoder(str).decode
@@ -68,10 +69,14 @@ def responses(data: bytes) -> list[GenerateContentResponse]:
     Raises ApiError 502 if it is none.
     """
     try:
-        decoded = lenient(_decode, data)
+        if data[:1] == b"{":
+            return [_read(data)]
+        text = data.removeprefix(BOM).lstrip()
+        if text[:1] == b"[":
+            return [_read(bytes(each)) for each in _decode_items(whole_characters(text))]
+        return [_read(text)]
     except UNREADABLE as error:
         raise not_an_answer(str(error)) from error
-    return decoded if isinstance(decoded, list) else [decoded]
 
 
 def decode_reply(body: bytes, origin: Origin = ORIGIN) -> Reply:
@@ -151,12 +156,12 @@ class AnswerReader:
         """Append the ends of all candidates. Raises ApiError 502 if one has none, unless the answer is `whole`."""
         if self.failed:
             return
-        readers = [self._readers[index] for index in sorted(self._readers)]
-        for reader in readers:
-            if reader.finish is None and not whole:
+        candidates = [self._readers[index] for index in sorted(self._readers)]
+        for candidate in candidates:
+            if candidate.finish is None and not whole:
                 raise cut()
-            reader.end(events)
-        if not readers:
+            candidate.end(events)
+        if not candidates:
             if not self._blocked:
                 raise not_an_answer("it has no candidates") if whole else cut()
             events.append(Finished("content_filter"))

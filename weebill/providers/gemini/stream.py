@@ -17,7 +17,7 @@ from weebill.providers.gemini.decode import AnswerReader, responses
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import ApiError
 from weebill.wire.gemini import ORIGIN, GenerateContentResponse
-from weebill.wire.leaving_out import BOM
+from weebill.wire.lenient import BOM
 from weebill.wire.reply import Event
 from weebill.wire.sse import MAX_EVENT_BYTES, EventSplitter, event_data
 
