@@ -7,7 +7,7 @@ Source: https://ai.google.dev/api/generate-content and https://ai.google.dev/api
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -363,7 +363,12 @@ def parts_of(content: Content | str | None) -> list[Part]:
     parts = content.parts if isinstance(content, Content) else content
     if parts is None:
         return []
-    return [_part(part) for part in parts] if isinstance(parts, list) else [_part(parts)]
+    if not isinstance(parts, list):
+        return [_part(parts)]
+    for part in parts:
+        if type(part) is str:
+            return [_part(each) for each in parts]
+    return cast("list[Part]", parts)
 
 
 def _part(part: Part | str) -> Part:

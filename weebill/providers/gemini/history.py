@@ -45,8 +45,8 @@ def own_gemini(contents: Raw, origin: Origin, signs_calls: bool) -> Raw:
     """
     text = bytes(contents)
     # `find`, since `in` first takes what is sought for a number.
-    calls = signs_calls and (text.find(_CALL_MARKS[0]) >= 0 or text.find(_CALL_MARKS[1]) >= 0)
-    if not calls and text.find(_MARK) < 0:
+    looks = signs_calls and (text.find(_CALL_MARKS[0]) >= 0 or text.find(_CALL_MARKS[1]) >= 0)
+    if not looks and text.find(_MARK) < 0:
         return contents
     changed = False
     step_called = False
