@@ -21,7 +21,7 @@ from weebill.wire.surrogates import mended
 
 T = TypeVar("T")
 
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 _decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_any: Final = msgspec.json.Decoder().decode
@@ -32,12 +32,12 @@ class _Unfit(Exception):  # noqa: N818 - never leaves this module
     """A value says nothing that its type could hold."""
 
 
-def reader(kind: type[T]) -> Callable[[bytes], T]:
+def reader(kind: type[T], *, strict: bool = True) -> Callable[[bytes], T]:
     """A decoder of that kind: as it should be, and else as far as it can be read, members that must be there empty.
 
-    It raises what is in `UNREADABLE` for what is no JSON object.
+    `strict` as msgspec has it. It raises what is in `UNREADABLE` for what is no JSON object.
     """
-    decode = msgspec.json.Decoder(kind).decode
+    decode = msgspec.json.Decoder(kind, strict=strict).decode
 
     def read(data: bytes) -> T:
         try:
@@ -56,7 +56,7 @@ def leniently(data: bytes, kind: type[T], *, fill: bool = False) -> T:
     >>> leniently(b'["1", 2.0, {}, null]', list[int])
     [1, 2]
     """
-    data = mended(data.removeprefix(_BOM))
+    data = mended(data.removeprefix(BOM))
     if not data.isascii():
         data = data.decode(errors="replace").encode()
     try:
