@@ -236,7 +236,8 @@ def test_an_error_as_an_event_ends_the_stream(name: str, before: str, status: in
     "block", [b'data: {"error":{"message":"No","code":"server_error"}}', b'{"error":{"code":502}}']
 )
 def test_an_error_without_a_type_is_one(block: bytes) -> None:
-    [failed] = RESPONSES_DIALECT.stream().feed(block + b"\n\n")
+    decoder = RESPONSES_DIALECT.stream()
+    [failed] = [*decoder.feed(block + b"\n\n"), *decoder.finish()]
     assert isinstance(failed, Failed)
     assert failed.error.status == 502
 

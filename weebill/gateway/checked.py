@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from weebill.apis.base import Api, StreamEncoder
-from weebill.gateway.origins import Maker
+from weebill.gateway.for_client import ForClient
 from weebill.gateway.translation import Bridge, BridgeStream
 from weebill.providers.base import Answer, ByteStream, StreamDecoder, Target, UpstreamRequest
 from weebill.providers.registry import STREAMS_ONLY
@@ -57,7 +57,7 @@ class CheckedBridge(Bridge):
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         decoder, encoder = self._decoder(sent), self._api.stream(call)
-        self._stream = CheckedStream(call, decoder, encoder, self._maker(sent), hides=self._hides(call))
+        self._stream = CheckedStream(call, decoder, encoder, self._for_client(sent), hides=self._hides(call))
         return self._stream
 
     def _conversation(self, call: Call) -> Conversation:
@@ -79,9 +79,9 @@ class CheckedStream(BridgeStream):
     __slots__ = ("_builder", "_hides")
 
     def __init__(
-        self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, maker: Maker, *, hides: bool
+        self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, for_client: ForClient, *, hides: bool
     ) -> None:
-        super().__init__(call, decoder, encoder, maker)
+        super().__init__(call, decoder, encoder, for_client)
         self._builder: ReplyBuilder | None = ReplyBuilder()
         self._hides = hides
 
@@ -95,7 +95,7 @@ class CheckedStream(BridgeStream):
 
     def _write(self, events: Sequence[Event]) -> bytes:
         if self._builder is not None:
-            for event in events:
+            for event in self._for_client.events(events):
                 if not isinstance(event, Failed):
                     self._builder.add(event)
         return super()._write([each for each in events if not isinstance(each, Logprobs)] if self._hides else events)

@@ -9,9 +9,9 @@ import msgspec
 
 from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open
+from weebill.gateway.for_client import ForClient
 from weebill.gateway.legs import Leg
 from weebill.gateway.meter import Spending
-from weebill.gateway.origins import Maker
 from weebill.gateway.translation import Bridge, BridgeStream
 from weebill.providers.base import ByteStream, StreamDecoder, Translator, UpstreamRequest
 from weebill.providers.registry import STREAMS_ONLY
@@ -148,8 +148,8 @@ class StoryStream(BridgeStream):
 
     __slots__ = ("story",)
 
-    def __init__(self, call: Call, decoder: StreamDecoder, story: Story, maker: Maker) -> None:
-        super().__init__(call, decoder, story, maker)
+    def __init__(self, call: Call, decoder: StreamDecoder, story: Story, for_client: ForClient) -> None:
+        super().__init__(call, decoder, story, for_client)
         self.story = story
 
 
@@ -164,7 +164,7 @@ class _Continuation(Bridge):
         return self._story.conversation(call)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return StoryStream(call, self._decoder(sent), self._story.telling(), self._maker(sent))
+        return StoryStream(call, self._decoder(sent), self._story.telling(), self._for_client(sent))
 
 
 def only_continuing(open_leg: Open[Leg], step: Try, spending: Spending) -> Awaitable[Leg]:

@@ -61,7 +61,6 @@ IDS: Final[dict[str, Rule]] = {
     "azure": _ANY_OF_40,
 }
 """What the dialects take as the id of a call."""
-NO_TOOLS: Final[Mapping[str, str]] = {}
 _HASHES: Final = (8, 16, 32, 64)
 
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.wire.call import Json
-from weebill.wire.leaving_out import BOM
+from weebill.wire.lenient import BOM
 
 _decode_responses: Final = msgspec.json.Decoder(list[Json]).decode
 _decode_candidates: Final = msgspec.json.Decoder(list[Json]).decode

@@ -38,7 +38,7 @@ from weebill.wire.openai_chat import (
 FAMILY: Final = "openai"
 UNKNOWN_FORMAT: Final = "unknown"
 # Who know the role "developer"; to others, and to OpenAI's newer models, "system" says the same.
-_DEVELOPER: Final = frozenset({"openai", "azure"})
+DEVELOPER: Final = frozenset({"openai", "azure"})
 # Who take marks for their prompt cache; others cache by themselves or not at all.
 _MARKS: Final = frozenset({"openrouter"})
 
@@ -142,7 +142,7 @@ def messages(turns: tuple[Turn, ...], target: Target) -> list[Message]:
         if turn.role == "assistant":
             result.append(_assistant(turn, target))
         else:
-            role = "system" if turn.role == "developer" and target.provider not in _DEVELOPER else turn.role
+            role = "system" if turn.role == "developer" and target.provider not in DEVELOPER else turn.role
             result.append(Message(role, _content(turn.parts, marks), turn.name or UNSET))
     if shown:
         result.append(Message("user", shown))
@@ -215,7 +215,7 @@ def _assistant(turn: Turn, target: Target) -> Message:
     thoughts: list[str] = []
     details: list[ReasoningDetail] = []
     audio: _AudioReference | UnsetType = UNSET
-    for index, part in enumerate(turn.parts):
+    for part in turn.parts:
         if isinstance(part, Text):
             texts.append(part.text)
         elif isinstance(part, ToolUse):
@@ -226,7 +226,7 @@ def _assistant(turn: Turn, target: Target) -> Message:
             if part.origin == FAMILY and part.encrypted is None and part.id is None:
                 thoughts.append(part.text)
             elif is_detailed(part.origin):
-                details += reasoning_details(part, index)
+                details += reasoning_details(part, len(details))
         elif isinstance(part, Image) and target.provider in _MARKS and (url := image_url(part)) is not None:
             images.append(ImagePart(ImageUrl(url)))
         elif isinstance(part, Audio) and part.id is not None:

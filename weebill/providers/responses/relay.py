@@ -24,10 +24,10 @@ from weebill.providers.responses.encode import reasons
 from weebill.providers.responses.errors import cut, inner_error, invalid_answer
 from weebill.providers.responses.event import bare_error, decode_event, failure
 from weebill.providers.responses.relay_fit import fitted
-from weebill.providers.responses.sealed import sealed, unsealed
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, Json
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.marks import mark_sealed, unmark_sealed, unmarked
 from weebill.wire.reply import Usage
 from weebill.wire.responses import decode_items, is_foreign
 from weebill.wire.responses_request import ENCRYPTED_REASONING, ResponsesRequest
@@ -71,7 +71,7 @@ class ResponsesRelay:
             fields = {**fitted(call.fields, request, target, fit), "model": Raw(_encode(target.model)), "store": _FALSE}
             # The fewest requests have items that say nothing to this upstream, or ids of ours.
             if isinstance(request.input, list) and (request.stored or any(sign in bytes(given) for sign in _SIGNS)):
-                given = Raw(unsealed(bytes(given), target.provider))
+                given = Raw(unmark_sealed(bytes(given), target.provider))
                 fields["input"] = _input(given, request.stored, fit)
         except Unsupported as unsupported:
             raise refusal(unsupported, target) from unsupported
@@ -90,7 +90,7 @@ class ResponsesRelay:
             raise inner_error(error_detail(response.error) or ErrorDetail())
         if not is_answer(response):
             raise invalid_answer("no output")
-        answered = sealed(named(_with_state(call, body), call.answer_name), sent.provider)
+        answered = mark_sealed(named(_with_state(call, body), call.answer_name), sent.provider)
         usage = response.reported()
         if usage is not None:
             return Answer(answered, usage)
@@ -164,7 +164,7 @@ class ResponsesRelayStream:
         """What to send on for one event."""
         if self.error is not None or self.response:
             return b""
-        block = sealed(block, self._provider)
+        block = mark_sealed(block, self._provider)
         if b'"response":' not in block and b'error"' not in block:
             if b'.delta"' in block:
                 self._deltas += 1
@@ -236,7 +236,7 @@ def _input(given: Raw, stored: bool, fit: Fit) -> Raw:
             continue
         if item.type == "reasoning" and _is_useless(item):
             continue
-        if item.encrypted_content is not None and is_foreign(item.encrypted_content):
+        if item.encrypted_content is not None and _is_others(item.encrypted_content):
             fit.hint(f"input.{item.type}", "what another provider has encrypted")
             continue
         if stored and item.id is not None and item.type in _OWN_IDS:
@@ -250,5 +250,10 @@ def _input(given: Raw, stored: bool, fit: Fit) -> Raw:
 def _is_useless(item: _InputItem) -> bool:
     """Whether an upstream could do nothing with a piece of reasoning: it is another's, or there is but its id."""
     if item.encrypted_content is not None:
-        return is_foreign(item.encrypted_content)
+        return _is_others(item.encrypted_content)
     return bytes(item.content) in (b"null", b"[]")
+
+
+def _is_others(content: str) -> bool:
+    """Whether encrypted content, which bears no mark of the upstream's own any more, is another's."""
+    return is_foreign(content) or unmarked(content, "") is None
