@@ -245,7 +245,7 @@ def ran_code(part: Part) -> str:
     """What a part says of code that the model had run, as text; "" if it says nothing of any."""
     code, result = part.executable_code, part.code_execution_result
     if code is not None and code.code.strip():
-        return f"\n```{code.language.lower()}\n{code.code.strip()}\n```\n"
+        return f"\n```{code.language.lower() if code.language.isalpha() else ''}\n{code.code.strip()}\n```\n"
     if result is not None and result.output.strip():
         return f"\n```\n{result.output.strip()}\n```\n"
     return ""
