@@ -13,7 +13,6 @@ from msgspec import UNSET, Raw
 
 from weebill.providers.gemini.errors import status_error
 from weebill.providers.gemini.partial import PartialArguments
-from weebill.wire import lenient
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.arguments import as_text
 from weebill.wire.conversation import Audio, Citation, Image, Origin
@@ -35,6 +34,7 @@ from weebill.wire.gemini import (
 )
 from weebill.wire.gemini import Part as WirePart
 from weebill.wire.gemini_parts import Inexpressible, canonical_media, ran_code
+from weebill.wire.lenient import BOM, reader
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -52,8 +52,9 @@ from weebill.wire.reply import (
     UsageReported,
     WholePart,
 )
+from weebill.wire.surrogates import mended
 
-_decode_several: Final = lenient.reader(list[GenerateContentResponse], strict=False)
+_decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 _encode: Final = msgspec.json.encode
 _format: Final = msgspec.json.format
 _decode_text: Final = msgspec.json.Decoder(str).decode
@@ -62,7 +63,7 @@ _decode_text: Final = msgspec.json.Decoder(str).decode
 _SERVER_TOOLS: Final = (("tool_call", "toolCall"), ("tool_response", "toolResponse"))
 
 
-read_response: Final = lenient.reader(GenerateContentResponse, strict=False)
+read_response: Final = reader(GenerateContentResponse)
 """One response, read as far as it can be. Raises what is in `UNREADABLE`."""
 
 
@@ -72,9 +73,12 @@ def responses(data: bytes) -> list[GenerateContentResponse]:
     Raises ApiError 502 if it is none.
     """
     try:
-        if data.removeprefix(lenient.BOM).lstrip()[:1] == b"[":
-            return _decode_several(data)
-        return [read_response(data)]
+        if data[:1] == b"{":
+            return [read_response(data)]
+        text = data.removeprefix(BOM).lstrip()
+        if text[:1] == b"[":
+            return [read_response(bytes(each)) for each in _decode_items(mended(text))]
+        return [read_response(text)]
     except UNREADABLE as error:
         raise not_an_answer(str(error)) from error
 

@@ -58,8 +58,8 @@ class _Whole(Wire, frozen=True):
     error: Status | None = None
 
 
-_decode_piece: Final = reader(_Piece, strict=False)
-_decode_whole: Final = reader(_Whole, strict=False)
+_decode_piece: Final = reader(_Piece)
+_decode_whole: Final = reader(_Whole)
 _decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_fields: Final = msgspec.json.Decoder(Json).decode
 _format: Final = msgspec.json.format
