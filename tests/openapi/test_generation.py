@@ -25,6 +25,8 @@ _DELTA: Final = _MESSAGE | {
 _RESPONSE: Final = {
     "store": "in every example of the description",
     "output.output_format": "OpenAI says it of the images that it makes",
+    "presence_penalty": "Open Responses demands it",
+    "frequency_penalty": "Open Responses demands it",
 }
 EXTENSIONS: Final[dict[str, frozenset[str]]] = {
     "CreateChatCompletionResponse": frozenset(f"choices.message.{field}" for field in _MESSAGE),
