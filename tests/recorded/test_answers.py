@@ -1,0 +1,141 @@
+"""Each recorded answer through each API: whole or streamed, split anywhere, read by the official SDK, and echoed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from tests.recorded import Answer, answers
+from tests.recorded.sdks import HELLO, Said, sdk
+from tests.translation.test_noise import APIS
+from weebill.gateway.translation import translator
+from weebill.providers.base import Target
+from weebill.providers.registry import relay
+from weebill.wire.call import Call
+from weebill.wire.conversation import Reasoning, Refusal, Text, ToolUse
+
+SPLITS: Final = (1000, 7, 1)
+ASKED: Final[dict[str, dict[str, Any]]] = {
+    "chat": {"model": "m", "messages": [{"role": "user", "content": HELLO}]},
+    "completions": {"model": "m", "prompt": HELLO},
+    "responses": {"model": "m", "input": HELLO},
+    "anthropic": {"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": HELLO}]},
+    "gemini": {"contents": [{"role": "user", "parts": [{"text": HELLO}]}]},
+}
+# The words for a finish, where the answer is not passed on as it came.
+FINISHES: Final[dict[str, dict[str, set[str]]]] = {
+    "chat": {
+        "stop": {"stop"}, "length": {"length"}, "tool_calls": {"tool_calls"}, "content_filter": {"content_filter"},
+    },
+    "completions": {"stop": {"stop"}, "length": {"length"}, "content_filter": {"content_filter"}},
+    "responses": {
+        "stop": {"completed"}, "length": {"incomplete"}, "tool_calls": {"completed"}, "content_filter": {"incomplete"},
+    },
+    "anthropic": {
+        "stop": {"end_turn", "stop_sequence"}, "length": {"max_tokens"}, "tool_calls": {"tool_use"},
+        "content_filter": {"refusal"},
+    },
+    "gemini": {"stop": {"STOP"}, "length": {"MAX_TOKENS"}, "tool_calls": {"STOP"}, "content_filter": {"SAFETY"}},
+}  # fmt: skip
+
+
+def call(api: str, body: dict[str, Any] | bytes, *, stream: bool) -> Call:
+    if isinstance(body, dict):
+        streaming = {"stream": True} if stream else {}
+        if stream and api in ("chat", "completions"):
+            streaming["stream_options"] = {"include_usage": True}
+        body = json.dumps(body | streaming if api != "gemini" else body).encode()
+    tail = f"m:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}" if api == "gemini" else ""
+    return APIS[api].decode(body, {}, tail)
+
+
+def passed(api: str, answer: Answer, size: int) -> tuple[bytes, tuple[int, int]]:
+    """What the client gets, and the usage that is recorded."""
+    data = answer.data()
+    translate = translator(APIS[api], _dialect(answer), frozenset())
+    if not answer.streamed:
+        decoded = translate.decode(call(api, ASKED[api], stream=False), data)
+        return decoded.body, (decoded.usage.prompt_tokens, decoded.usage.completion_tokens)
+    stream = translate.stream(call(api, ASKED[api], stream=True))
+    out = b""
+    for at in range(0, len(data), size):
+        out += stream.feed(data[at : at + size])
+        if stream.error is not None:
+            raise stream.error
+    out += stream.finish()
+    return out, (stream.usage.prompt_tokens, stream.usage.completion_tokens)
+
+
+def _dialect(answer: Answer) -> str:
+    return "openai" if answer.dialect == "completions" else answer.dialect
+
+
+def apis(answer: Answer) -> list[str]:
+    """Completions have words alone, and only they can say a completion."""
+    if answer.dialect == "completions":
+        return ["completions"]
+    plain = not answer.want.calls and not answer.want.also and answer.want.text
+    bridged = relay("openai.completions", answer.dialect) is None
+    return ["chat", "responses", "anthropic", "gemini", *(["completions"] if plain and bridged else [])]
+
+
+def check_said(api: str, answer: Answer, said: Said) -> None:
+    want = answer.want
+    relayed = relay(APIS[api].native, _dialect(answer)) is not None
+    assert said.text == want.text
+    assert said.calls == [(name, arguments) for name, arguments in want.calls]
+    if api != "completions":
+        assert said.reasoning == want.reasoning
+    if want.finish is not None:
+        assert said.finish
+    if not relayed:
+        assert said.finish in FINISHES[api].get(want.finish or "stop", {said.finish})
+
+
+def check_echo(api: str, answer: Answer, said: Said) -> None:
+    """The next turn, as the SDK sends it, is the same conversation, and gives the provider back what it wants back."""
+    want = answer.want
+    again = call(api, said.next, stream=False)
+    turns = APIS[api].conversation(again).turns
+    parts = [part for turn in turns if turn.role == "assistant" for part in turn.parts]
+    assert "".join(part.text for part in parts if isinstance(part, Text | Refusal)) == want.text
+    assert [(part.name, json.loads(part.arguments)) for part in parts if isinstance(part, ToolUse)] == [
+        (name, arguments) for name, arguments in want.calls
+    ]
+    assert "".join(part.text for part in parts if isinstance(part, Reasoning)) == want.reasoning
+    target = Target(model="m", provider=answer.provider, options=OPTIONS.get(answer.dialect, {}))
+    body = translator(APIS[api], answer.dialect, frozenset()).encode(again, target).body.decode()
+    assert [piece for piece in want.opaque if piece not in body] == []
+
+
+OPTIONS: Final[dict[str, dict[str, str]]] = {
+    "azure": {"api_version": "2026-01-01"},
+    "vertex": {"project": "p", "location": "l"},
+    "bedrock": {"region": "us-east-1"},
+}
+
+
+@pytest.mark.parametrize("name", answers())
+def test_an_answer_through_every_api(name: str) -> None:
+    answer = answers()[name]
+    for api in apis(answer):
+        body, usage = passed(api, answer, SPLITS[0])
+        said = sdk(api).read(body, stream=answer.streamed)
+        check_said(api, answer, said)
+        if answer.want.usage is not None:
+            assert usage == answer.want.usage
+        if api != "completions":
+            check_echo(api, answer, said)
+
+
+@pytest.mark.parametrize("name", [name for name, answer in answers().items() if answer.streamed])
+def test_a_stream_split_anywhere(name: str) -> None:
+    answer = answers()[name]
+    for api in apis(answer):
+        first, *others = (sdk(api).read(passed(api, answer, size)[0], stream=True) for size in SPLITS)
+        for other in others:
+            assert (other.text, other.reasoning, other.calls, other.finish) == (
+                first.text, first.reasoning, first.calls, first.finish,
+            )  # fmt: skip
