@@ -29,13 +29,19 @@ Json = dict[str, Any]
 
 
 class Want(msgspec.Struct, frozen=True):
-    """What must come out of an answer; what is absent is not there."""
+    """What must come out of an answer; what is absent is not there.
+
+    `refusal` are words about a refusal that are no part of the answer: an API without a place for them may say them
+    as text. `error` is what a stream that fails says.
+    """
 
     text: str = ""
     reasoning: str = ""
     calls: list[tuple[str, Any]] = []
     finish: str | None = None
     usage: tuple[int, int] | None = None
+    refusal: str = ""
+    error: str = ""
     opaque: list[str] = []
     also: list[str] = []
 

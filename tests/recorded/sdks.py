@@ -86,16 +86,17 @@ class Chat:
         create = self.client.chat.completions
         if stream:
             with create.stream(model="m", messages=hello, stream_options={"include_usage": True}) as events:
-                for _ in events:
-                    pass
-                choice: Any = events.get_final_completion().choices[0]
+                # The helper raises at the end of an answer that was cut; what it has accumulated is there all the same.
+                with suppress(openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError):
+                    events.until_done()
+                choice: Any = events.current_completion_snapshot.choices[0]
         else:
             choice = create.create(model="m", messages=hello).choices[0]
         message = choice.message
         extra = message.model_extra or {}
         said = Said(
-            (message.content or "") + (message.refusal or ""),
-            extra.get("reasoning_content") or extra.get("reasoning") or "",
+            _pieces(message.content, "text") + (message.refusal or ""),
+            extra.get("reasoning_content") or extra.get("reasoning") or _pieces(message.content, "thinking"),
             [_chat_call(call) for call in message.tool_calls or ()],
             choice.finish_reason,
         )
@@ -105,6 +106,13 @@ class Chat:
         history = [*hello, message, *after, *hello]
         said.next = self.wire.second(lambda: create.create(model="m", messages=history))
         return said
+
+
+def _pieces(content: Any, kind: str) -> str:
+    """What is of a kind in a message's content; Mistral's is a list, which the SDK passes as it is."""
+    if isinstance(content, list):
+        return "".join(_pieces(part[kind], "text") for part in content if part["type"] == kind)
+    return content if content and kind == "text" else ""
 
 
 def _chat_call(call: Any) -> tuple[str, object]:
@@ -127,7 +135,7 @@ class Completions:
         said = Said()
         for chunk in self.client.completions.create(model="m", prompt=HELLO, stream=True):
             for choice in chunk.choices:
-                said.text += choice.text
+                said.text += choice.text or ""
                 said.finish = choice.finish_reason or said.finish
         return said
 
@@ -142,9 +150,9 @@ class Responses:
         self.wire.put(body, stream=stream)
         if stream:
             with self.client.responses.stream(model="m", input=HELLO) as events:
-                for _ in events:
-                    pass
-                response: Any = events.get_final_response()
+                # `get_final_response` knows completed ones alone.
+                *_, last = events
+                response: Any = getattr(last, "response", None)
         else:
             response = self.client.responses.create(model="m", input=HELLO)
         said = Said(finish=response.status)
