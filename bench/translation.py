@@ -24,7 +24,7 @@ from weebill.apis.chat.api import CHAT
 from weebill.apis.gemini.api import GEMINI
 from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.translation import translator
-from weebill.providers.base import Target, Translator
+from weebill.providers.base import NOTHING_SENT, Target, Translator
 from weebill.providers.registry import relay
 from weebill.wire.call import Call
 
@@ -164,14 +164,13 @@ def _relay_us(dialect: str, target: Target, rounds: int) -> float:
 def _request_us(translate: Translator, call: Call, target: Target, answer: bytes, times: int = 300) -> float:
     begun = time.process_time_ns()
     for _ in range(times):
-        translate.encode(call, target)
-        translate.decode(call, answer)
+        translate.decode(call, translate.encode(call, target), answer)
     return (time.process_time_ns() - begun) / times / 1000
 
 
 def _chunk_us(translate: Translator, call: Call, events: tuple[bytes, bytes], times: int = 1000) -> float:
     before, delta = events
-    stream = translate.stream(call)
+    stream = translate.stream(call, NOTHING_SENT)
     stream.feed(before)
     begun = time.process_time_ns()
     for _ in range(times):

@@ -10,6 +10,7 @@ from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.anthropic.count import count_answer, decode_count, estimate
 from weebill.providers.anthropic.dialect import ANTHROPIC_DIALECT
 from weebill.providers.base import Target
+from weebill.providers.fit import Fit
 from weebill.wire.call import Call
 from weebill.wire.conversation import (
     Conversation,
@@ -362,7 +363,7 @@ def test_a_request_comes_back_as_it_went() -> None:
     }
     conversation = ANTHROPIC.conversation(ANTHROPIC.decode(msgspec.json.encode(body), {}, ""))
     assert not conversation.extra
-    assert json.loads(ANTHROPIC_DIALECT.encode(conversation, Target(model="m"), stream=False).body) == body
+    assert json.loads(ANTHROPIC_DIALECT.encode(conversation, Target(model="m"), Fit(), stream=False).body) == body
 
 
 # --- Counting tokens.

@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from weebill.apis.gemini.api import GEMINI
 from weebill.providers.base import Target
+from weebill.providers.fit import Fit
 from weebill.providers.gemini.dialect import GEMINI_DIALECT
 from weebill.wire.conversation import (
     Audio,
@@ -409,7 +410,7 @@ ONE_WAY = {"tool-strict", "tool-unsigned", "tool-image-beside", "vision-detail",
 def test_what_google_is_asked_reads_back_and_is_asked_again(name: str) -> None:
     vector = REQUESTS[name]
     target = msgspec.convert(vector["target"], Target)
-    again = GEMINI_DIALECT.encode(read(vector["body"]), target, stream=False)
+    again = GEMINI_DIALECT.encode(read(vector["body"]), target, Fit(), stream=False)
     thinking = vector["body"].get("generationConfig", {}).get("thinkingConfig")
     sent = json.loads(again.body)
     if thinking is not None and "includeThoughts" not in thinking:

@@ -4,12 +4,13 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.providers.test_anthropic import ERRORS, FAILURES, REPLIES, VECTORS
 from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.anthropic.count import decode_count
 from weebill.providers.anthropic.relay import ANTHROPIC_RELAY, AnthropicRelayStream, count_tokens_request
-from weebill.providers.base import Target
+from weebill.providers.base import NOTHING_SENT, Target
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Usage
@@ -17,7 +18,7 @@ from weebill.wire.reply import Usage
 
 def call(headers: dict[bytes, bytes] | None = None, **fields: object) -> Call:
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], **fields}
-    return ANTHROPIC.decode(msgspec.json.encode(body), headers or {}, "")
+    return structs.replace(ANTHROPIC.decode(msgspec.json.encode(body), headers or {}, ""), as_served=True)
 
 
 def relayed(pieces: list[bytes]) -> tuple[bytes, Usage, ApiError | None]:
@@ -56,18 +57,20 @@ def test_counting_tokens_passes_through() -> None:
 @pytest.mark.parametrize("name", REPLIES)
 def test_an_answer_passes_as_it_came(name: str) -> None:
     body = bytes(VECTORS.answers[name].body)
-    answer = ANTHROPIC_RELAY.decode(call(), body)
+    answer = ANTHROPIC_RELAY.decode(call(), NOTHING_SENT, body)
     assert answer.body is body
     assert answer.usage == REPLIES[name][3]
 
 
 def test_blocks_that_are_not_known_pass() -> None:
     body = b'{"content":[{"type":"new","text":{},"name":1,"input":[]}],"usage":{"input_tokens":1,"output_tokens":2}}'
-    assert ANTHROPIC_RELAY.decode(call(), body).usage == Usage(1, 0, 2, measured=True)
+    assert ANTHROPIC_RELAY.decode(call(), NOTHING_SENT, body).usage == Usage(1, 0, 2, measured=True)
 
 
 def test_a_missing_usage_is_estimated_and_says_so() -> None:
-    usage = ANTHROPIC_RELAY.decode(call(), b'{"content":[{"type":"text","text":"' + b"x" * 400 + b'"}]}').usage
+    usage = ANTHROPIC_RELAY.decode(
+        call(), NOTHING_SENT, b'{"content":[{"type":"text","text":"' + b"x" * 400 + b'"}]}'
+    ).usage
     assert not usage.measured
     assert usage.completion_tokens >= 100
 
@@ -75,7 +78,7 @@ def test_a_missing_usage_is_estimated_and_says_so() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"content":null}'])
 def test_what_is_no_answer(body: bytes) -> None:
     with pytest.raises(ApiError) as raised:
-        ANTHROPIC_RELAY.decode(call(), body)
+        ANTHROPIC_RELAY.decode(call(), NOTHING_SENT, body)
     assert raised.value.detail.code == "upstream_invalid_answer"
 
 
@@ -112,7 +115,7 @@ def test_an_unfinished_stream_has_its_usage_estimated() -> None:
 def test_an_error_inside_a_200(name: str) -> None:
     vector = VECTORS.answers[name]
     with pytest.raises(ApiError, match="Overloaded"):
-        ANTHROPIC_RELAY.decode(call(), bytes(vector.body))
+        ANTHROPIC_RELAY.decode(call(), NOTHING_SENT, bytes(vector.body))
     stream = AnthropicRelayStream(call())
     sent = stream.feed(vector.bytes())
     if stream.error is None:

@@ -7,6 +7,7 @@ from msgspec import Raw
 from tests.providers.test_anthropic import VECTORS
 from weebill.providers.anthropic.dialect import ANTHROPIC_DIALECT
 from weebill.providers.base import Target, Unsupported
+from weebill.providers.fit import Fit
 from weebill.wire.conversation import (
     Audio,
     Conversation,
@@ -65,7 +66,7 @@ def test_a_request(name: str) -> None:
     target = msgspec.convert(
         {"model": name, **{key: msgspec.json.decode(value) for key, value in vector.target.items()}}, Target
     )
-    request = ANTHROPIC_DIALECT.encode(conversation_of(vector.conversation), target, stream=vector.stream)
+    request = ANTHROPIC_DIALECT.encode(conversation_of(vector.conversation), target, Fit(), stream=vector.stream)
     assert request.path.decode() == vector.path
     assert msgspec.json.decode(request.body) == msgspec.json.decode(vector.body)
     assert request.headers.decode() == vector.headers
@@ -106,7 +107,7 @@ FREE = OutputFormat("json_schema", Raw(b'{"type":"object"}'))
 )
 def test_what_anthropic_cannot_do_is_refused_by_name(conversation: Conversation, field: str) -> None:
     with pytest.raises(Unsupported) as raised:
-        ANTHROPIC_DIALECT.encode(conversation, Target(model="m"), stream=False)
+        ANTHROPIC_DIALECT.encode(conversation, Target(model="m"), Fit(), stream=False)
     assert raised.value.field == field
     assert field in ANTHROPIC_DIALECT.supported
 
@@ -132,7 +133,7 @@ def test_a_budget_is_refused_where_only_an_effort_is_taken() -> None:
 )
 def test_a_schema_that_structured_outputs_do_not_take_goes_by_way_of_a_tool(schema: dict[str, object]) -> None:
     conversation = asked(output=OutputFormat("json_schema", Raw(msgspec.json.encode(schema))))
-    body = msgspec.json.decode(ANTHROPIC_DIALECT.encode(conversation, Target(model="m"), stream=False).body)
+    body = msgspec.json.decode(ANTHROPIC_DIALECT.encode(conversation, Target(model="m"), Fit(), stream=False).body)
     assert "output_config" not in body
     assert body["tools"][0]["input_schema"] == schema
 
@@ -153,5 +154,5 @@ def test_a_schema_that_structured_outputs_do_not_take_goes_by_way_of_a_tool(sche
 )
 def test_which_models_decide_for_themselves_how_much_to_think(model: str, adaptive: bool) -> None:
     conversation = asked(reasoning=THINK)
-    body = msgspec.json.decode(ANTHROPIC_DIALECT.encode(conversation, Target(model=model), stream=False).body)
+    body = msgspec.json.decode(ANTHROPIC_DIALECT.encode(conversation, Target(model=model), Fit(), stream=False).body)
     assert body["thinking"]["type"] == ("adaptive" if adaptive else "enabled")

@@ -13,6 +13,7 @@ from tests.vectors.eventstream import encode_entry
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.bedrock.dialect import BEDROCK_DIALECT
 from weebill.providers.bedrock.models import JSON_TOOL, effort, model_of
+from weebill.providers.fit import Fit
 from weebill.wire.anthropic import Thinking
 from weebill.wire.conversation import (
     Audio,
@@ -97,12 +98,12 @@ def decoded(scenario):
 )
 def test_what_it_cannot_do_is_refused_by_name(model, conversation, field):
     with pytest.raises(Unsupported) as caught:
-        BEDROCK_DIALECT.encode(conversation, Target(model=model), stream=False)
+        BEDROCK_DIALECT.encode(conversation, Target(model=model), Fit(), stream=False)
     assert caught.value.field == field
 
 
 def body_of(conversation, model=OLD):
-    return json.loads(BEDROCK_DIALECT.encode(conversation, Target(model=model), stream=False).body)
+    return json.loads(BEDROCK_DIALECT.encode(conversation, Target(model=model), Fit(), stream=False).body)
 
 
 def test_a_required_tool_leaves_no_room_for_a_schema():

@@ -19,6 +19,7 @@ from tests.vectors.eventstream import encode_entry
 from weebill.providers.base import Target
 from weebill.providers.bedrock.dialect import BEDROCK_DIALECT
 from weebill.providers.cohere.dialect import COHERE_DIALECT
+from weebill.providers.fit import Fit
 from weebill.providers.ollama.dialect import OLLAMA_DIALECT
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import Conversation, Reasoning, Text, ToolUse, Turn
@@ -117,7 +118,9 @@ def outcome(name, pieces):
 def test_a_request_is_written_as_documented(name, scenario):
     vector = vectors(name)["requests"][scenario]
     conversation = conversation_of(vector["conversation"])
-    request = DIALECTS[name].encode(conversation, Target(model=vector.get("model", scenario)), stream=vector["stream"])
+    request = DIALECTS[name].encode(
+        conversation, Target(model=vector.get("model", scenario)), Fit(), stream=vector["stream"]
+    )
     assert json.loads(request.body) == vector["body"]
     assert request.path.decode() == vector["path"]
     assert request.headers == b"content-type: application/json\r\n"
@@ -129,8 +132,8 @@ def test_fields_that_ask_for_nothing_are_taken(name):
     nothing = {"n": 1, "logprobs": False, "logit_bias": {}, "modalities": ("text",)}
     assert nothing.keys() <= DIALECTS[name].supported
     dialect, target = DIALECTS[name], Target(model="m")
-    asked = dialect.encode(Conversation(turns=turns, **nothing), target, stream=False)
-    assert asked == dialect.encode(Conversation(turns=turns), target, stream=False)
+    asked = dialect.encode(Conversation(turns=turns, **nothing), target, Fit(), stream=False)
+    assert asked == dialect.encode(Conversation(turns=turns), target, Fit(), stream=False)
 
 
 def call(tool, arguments):

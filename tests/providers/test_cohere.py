@@ -10,6 +10,7 @@ import pytest
 from tests.providers.test_bedrock_cohere_ollama import answered, events_of, stream_bytes
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.cohere.dialect import COHERE_DIALECT
+from weebill.providers.fit import Fit
 from weebill.wire.conversation import (
     Audio,
     Citation,
@@ -67,7 +68,7 @@ def decoded(scenario):
 )
 def test_what_it_cannot_do_is_refused_by_name(conversation, field):
     with pytest.raises(Unsupported) as caught:
-        COHERE_DIALECT.encode(conversation, TARGET, stream=False)
+        COHERE_DIALECT.encode(conversation, TARGET, Fit(), stream=False)
     assert caught.value.field == field
 
 

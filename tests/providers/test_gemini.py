@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from weebill.providers.base import Target, Unsupported
+from weebill.providers.fit import Fit
 from weebill.providers.gemini.dialect import GEMINI_DIALECT
 from weebill.wire.conversation import (
     Audio,
@@ -215,7 +216,7 @@ def whole_part(block: list) -> object:
 def test_what_is_asked(name: str) -> None:
     vector = REQUESTS[name]
     target = msgspec.convert(vector["target"], Target)
-    request = GEMINI_DIALECT.encode(conversation(vector["conversation"]), target, stream=vector["stream"])
+    request = GEMINI_DIALECT.encode(conversation(vector["conversation"]), target, Fit(), stream=vector["stream"])
     assert request.path.decode() == vector["path"]
     assert json.loads(request.body) == vector["body"]
 
@@ -426,7 +427,7 @@ FIELDS = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_google_cannot_do_is_refused(name: str) -> None:
     with pytest.raises(Unsupported) as raised:
-        GEMINI_DIALECT.encode(REFUSED[name], Target(model="gemini-2.5-flash"), stream=False)
+        GEMINI_DIALECT.encode(REFUSED[name], Target(model="gemini-2.5-flash"), Fit(), stream=False)
     assert raised.value.field == FIELDS.get(name, "turns")
     assert raised.value.what
 
@@ -440,7 +441,7 @@ def test_what_google_cannot_do_is_refused(name: str) -> None:
     ],
 )
 def test_paths(model: str, path: bytes) -> None:
-    request = GEMINI_DIALECT.encode(Conversation(turns=user(Text("x"))), Target(model=model), stream=False)
+    request = GEMINI_DIALECT.encode(Conversation(turns=user(Text("x"))), Target(model=model), Fit(), stream=False)
     assert request.path == path
 
 
@@ -448,7 +449,7 @@ def test_what_is_opaque_returns_to_its_part() -> None:
     for name in ("tool-signed", "reasoning", "signed-text", "image-output"):
         reply = GEMINI_DIALECT.decode(body(name))
         back = Conversation(turns=(*user(Text("x")), Turn("assistant", reply.choices[0].parts)))
-        sent = json.loads(GEMINI_DIALECT.encode(back, Target(model="gemini-3-pro"), stream=False).body)
+        sent = json.loads(GEMINI_DIALECT.encode(back, Target(model="gemini-3-pro"), Fit(), stream=False).body)
         assert sent["contents"][1] == ANSWERS[name]["body"]["candidates"][0]["content"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weebill.providers.base import Target
+from weebill.providers.base import NOTHING_SENT, Target
 from weebill.providers.gemini.relay import GEMINI_RELAY
 from weebill.providers.gemini.vertex import VERTEX_RELAY
 from weebill.wire.call import Call
@@ -27,11 +27,11 @@ def call(*, stream: bool = True, array: bool = False, count: int | None = None) 
         contents=Content(parts=[Part(text="x")]), generation_config=GenerationConfig(candidate_count=count)
     )
     fields = msgspec.json.decode(FIELDS, type=dict[str, msgspec.Raw])
-    return Call(GeminiRequest(body, array), fields, "mine", stream)
+    return Call(GeminiRequest(body, array), fields, "mine", stream, as_served=True)
 
 
 def run(pieces: list[bytes], array: bool = False, count: int | None = None) -> tuple[bytes, Usage, ApiError | None]:
-    relay = GEMINI_RELAY.stream(call(array=array, count=count))
+    relay = GEMINI_RELAY.stream(call(array=array, count=count), NOTHING_SENT)
     out = b"".join([relay.feed(piece) for piece in pieces])
     out += relay.finish()
     return out, relay.usage, relay.error
@@ -61,7 +61,7 @@ def test_the_body_passes_as_it_came() -> None:
 @pytest.mark.parametrize("name", PASSING)
 def test_a_whole_answer_passes(name: str) -> None:
     body = msgspec.json.encode(ANSWERS[name]["body"])
-    answer = GEMINI_RELAY.decode(call(stream=False), body)
+    answer = GEMINI_RELAY.decode(call(stream=False), NOTHING_SENT, body)
     assert answer.body == body
     assert answer.usage.measured
     assert answer.usage.prompt_tokens >= 11
@@ -70,7 +70,7 @@ def test_a_whole_answer_passes(name: str) -> None:
 @pytest.mark.parametrize("name", PASSING)
 def test_a_stream_passes_cut_at_every_byte(name: str) -> None:
     data = stream(name)
-    whole = GEMINI_RELAY.decode(call(stream=False), msgspec.json.encode(ANSWERS[name]["body"])).usage
+    whole = GEMINI_RELAY.decode(call(stream=False), NOTHING_SENT, msgspec.json.encode(ANSWERS[name]["body"])).usage
     for at in range(0, len(data) + 1, 7):
         assert run([data[:at], data[at:]]) == (data, whole, None)
 
@@ -89,11 +89,11 @@ def test_an_array_holds_every_event(name: str, cuts: list[int], bare_lines: bool
 
 
 def test_usage_is_estimated_where_none_is_reported() -> None:
-    relay = GEMINI_RELAY.stream(call())
+    relay = GEMINI_RELAY.stream(call(), NOTHING_SENT)
     relay.feed(b'data: {"candidates":[{"content":{"parts":[{"text":"Hello"}]},"finishReason":"STOP"}]}\r\n\r\n')
     assert relay.usage == Usage(prompt_tokens=13, completion_tokens=1)
     body = b'{"candidates":[{"content":{"parts":[{"text":"Hello"}]}}]}'
-    answer = GEMINI_RELAY.decode(call(stream=False), body)
+    answer = GEMINI_RELAY.decode(call(stream=False), NOTHING_SENT, body)
     assert answer.usage == Usage(prompt_tokens=13, completion_tokens=10)
 
 
@@ -138,13 +138,13 @@ def test_a_candidate_that_began_late_must_end_too() -> None:
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"<html>"])
 def test_what_is_no_answer_is_refused(data: bytes) -> None:
     with pytest.raises(ApiError) as raised:
-        GEMINI_RELAY.decode(call(stream=False), data)
+        GEMINI_RELAY.decode(call(stream=False), NOTHING_SENT, data)
     assert raised.value.detail.code == "upstream_invalid_answer"
 
 
 def test_an_error_inside_200_is_one() -> None:
     with pytest.raises(ApiError) as raised:
-        GEMINI_RELAY.decode(call(stream=False), msgspec.json.encode(ANSWERS["error-in-200"]["body"]))
+        GEMINI_RELAY.decode(call(stream=False), NOTHING_SENT, msgspec.json.encode(ANSWERS["error-in-200"]["body"]))
     assert raised.value.status == 503
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weebill.providers.base import Target
+from weebill.providers.base import NOTHING_SENT, Target
 from weebill.providers.llamacpp.relay import LlamaCppTranslator
 from weebill.wire.body import decode_chat, decode_completion
 from weebill.wire.call import Call
@@ -126,7 +126,7 @@ def usage(prompt: int, completion: int) -> bytes:
 
 def collected(call: Call, *events: bytes) -> dict[str, object]:
     """The answer that a stream of `events` makes."""
-    collector = TRANSLATOR.collect(call)
+    collector = TRANSLATOR.collect(call, NOTHING_SENT)
     for event in events:
         collector.feed(event)
     answer = collector.finish()
@@ -208,7 +208,7 @@ def test_completions_out_of_a_stream() -> None:
 
 
 def test_an_answer_whose_stream_is_cut_is_none() -> None:
-    collector = TRANSLATOR.collect(chat())
+    collector = TRANSLATOR.collect(chat(), NOTHING_SENT)
     collector.feed(chunk({"content": "Hel"}))
     with pytest.raises(ApiError) as caught:
         collector.finish()
@@ -296,7 +296,7 @@ def streamed(call: Call, pieces: list[str], finish: str = "stop") -> dict[str, l
     """What the client gets of a stream that says `pieces`."""
 
     sent = [chunk({"role": "assistant", "content": None}), *[chunk({"content": piece}) for piece in pieces]]
-    stream = TRANSLATOR.stream(call)
+    stream = TRANSLATOR.stream(call, NOTHING_SENT)
     out = b"".join([stream.feed(each) for each in [*sent, chunk({}, finish), usage(5, 3), DONE]]) + stream.finish()
     assert out.endswith(DONE)
     assert stream.usage.measured
@@ -333,7 +333,7 @@ def test_a_free_call_streams_however_it_is_cut(cuts: list[int]) -> None:
 
 
 def test_plain_text_is_not_held_back() -> None:
-    stream = TRANSLATOR.stream(FREE)
+    stream = TRANSLATOR.stream(FREE, NOTHING_SENT)
     event = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n'
     assert b'"content":"Hi"' in stream.feed(event)
 

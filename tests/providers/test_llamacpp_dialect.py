@@ -5,6 +5,7 @@ import pytest
 from msgspec import Raw
 
 from weebill.providers.base import Target, Unsupported
+from weebill.providers.fit import Fit
 from weebill.providers.llamacpp.dialect import LLAMACPP_DIALECT, LlamaCppDialect
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import Conversation, Image, OutputFormat, Text, Tool, ToolChoice, ToolUse, Turn
@@ -21,7 +22,7 @@ ARGUMENTS = '{"city": "Paris"}'
 
 
 def sent(conversation: Conversation, stream: bool = False) -> dict[str, object]:
-    request = LLAMACPP_DIALECT.encode(conversation, Target(model="m"), stream=stream)
+    request = LLAMACPP_DIALECT.encode(conversation, Target(model="m"), Fit(), stream=stream)
     assert request.path == b"/chat/completions"
     body: dict[str, object] = msgspec.json.decode(request.body)
     return body

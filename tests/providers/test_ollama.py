@@ -9,6 +9,7 @@ import pytest
 
 from tests.providers.test_bedrock_cohere_ollama import answered, events_of, reply_of, stream_bytes
 from weebill.providers.base import Target, Unsupported
+from weebill.providers.fit import Fit
 from weebill.providers.ollama.dialect import OLLAMA_DIALECT
 from weebill.wire.conversation import (
     Audio,
@@ -62,7 +63,7 @@ def decoded(scenario):
 )
 def test_what_it_cannot_do_is_refused_by_name(conversation, field):
     with pytest.raises(Unsupported) as caught:
-        OLLAMA_DIALECT.encode(conversation, TARGET, stream=False)
+        OLLAMA_DIALECT.encode(conversation, TARGET, Fit(), stream=False)
     assert caught.value.field == field
 
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from weebill.providers.base import Quirks, Target
+from weebill.providers.base import NOTHING_SENT, Quirks, Target
 from weebill.providers.openai.relay import OpenAITranslator
 from weebill.wire.body import decode_chat
 from weebill.wire.call import Call
@@ -60,7 +60,7 @@ def test_a_stream_is_always_asked_for_its_usage(options: dict[str, object] | Non
 def test_an_answer_passes_as_it_came() -> None:
     usage = b'{"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 5}}'
     body = b'{ "choices": [{"message": {}}],  "usage": ' + usage + b', "new": 1.0 }'
-    answer = TRANSLATOR.decode(call(), body)
+    answer = TRANSLATOR.decode(call(), NOTHING_SENT, body)
     assert answer.body is body
     assert answer.usage == Usage(9, 5, 4, measured=True)
 
@@ -69,11 +69,13 @@ def test_cached_tokens_never_exceed_the_prompt() -> None:
     body = (
         b'{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":7}}}'
     )
-    assert TRANSLATOR.decode(call(), body).usage.cached_tokens == 3
+    assert TRANSLATOR.decode(call(), NOTHING_SENT, body).usage.cached_tokens == 3
 
 
 def test_a_missing_usage_is_estimated_and_says_so() -> None:
-    usage = TRANSLATOR.decode(call(), b'{"choices":[{"message":{"content":"' + b"x" * 400 + b'"}}]}').usage
+    usage = TRANSLATOR.decode(
+        call(), NOTHING_SENT, b'{"choices":[{"message":{"content":"' + b"x" * 400 + b'"}}]}'
+    ).usage
     assert not usage.measured
     assert usage.prompt_tokens > 0
     assert usage.completion_tokens >= 100
@@ -82,7 +84,7 @@ def test_a_missing_usage_is_estimated_and_says_so() -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"choices":null}', b'{"error":{"message":"no"}}'])
 def test_what_is_no_completion_is_an_upstream_error(body: bytes) -> None:
     with pytest.raises(ApiError) as caught:
-        TRANSLATOR.decode(call(), body)
+        TRANSLATOR.decode(call(), NOTHING_SENT, body)
     assert caught.value.status == 502
 
 
@@ -124,14 +126,14 @@ def test_errors_keep_the_upstreams_words(
 
 def test_an_error_in_a_200_keeps_the_upstreams_words() -> None:
     with pytest.raises(ApiError, match="slow down") as caught:
-        TRANSLATOR.decode(call(), b'{"error":{"message":"slow down","code":429}}')
+        TRANSLATOR.decode(call(), NOTHING_SENT, b'{"error":{"message":"slow down","code":429}}')
     assert (caught.value.status, caught.value.detail.code) == (429, "rate_limit_exceeded")
 
 
 def test_reasoning_apart_from_the_completion_counts_as_part_of_it() -> None:
     usage = b'{"prompt_tokens":9,"completion_tokens":4,"total_tokens":20,"completion_tokens_details":%b}'
     body = b'{"choices":[],"usage":' + usage % b'{"reasoning_tokens":7}' + b"}"
-    assert TRANSLATOR.decode(call(), body).usage == Usage.reported(9, 11, reasoning=7)
+    assert TRANSLATOR.decode(call(), NOTHING_SENT, body).usage == Usage.reported(9, 11, reasoning=7)
 
 
 def quirky(quirks: Quirks, drop: bool = False, **fields: object) -> dict[str, object]:
@@ -159,12 +161,40 @@ def test_quirks_are_data(quirks: Quirks, fields: dict[str, object], sent: dict[s
     assert quirky(quirks, **fields) == sent
 
 
-@pytest.mark.parametrize(("fields", "param"), [({"seed": 7}, "seed"), ({"n": 2}, "n")])
-def test_a_field_that_the_provider_refuses(fields: dict[str, object], param: str) -> None:
+STRICT = Quirks(rename={"seed": "random_seed"}, accept=("temperature", "seed"))
+
+
+@pytest.mark.parametrize(
+    ("quirks", "fields", "param"),
+    [
+        (REFUSE, {"n": 2}, "n"),
+        (STRICT, {"n": 2}, "n"),
+        (STRICT, {"response_format": {"type": "json_object"}}, "response_format"),
+    ],
+)
+def test_a_demand_that_the_provider_refuses(quirks: Quirks, fields: dict[str, object], param: str) -> None:
     with pytest.raises(ApiError) as caught:
-        quirky(REFUSE, **fields)
+        quirky(quirks, **fields)
     assert (caught.value.status, caught.value.detail.param) == (400, param)
-    assert quirky(REFUSE, drop=True, **fields) == {}
+    assert quirky(quirks, drop=True, **fields) == {}
+
+
+@pytest.mark.parametrize(
+    ("quirks", "fields", "sent", "dropped"),
+    [
+        (REFUSE, {"seed": 7, "temperature": 0.5}, {"temperature": 0.5}, ("seed",)),
+        (REFUSE, {"parallel_tool_calls": False}, {}, ("parallel_tool_calls",)),
+        (STRICT, {"seed": 7, "top_k": 3, "x_new": {}}, {"random_seed": 7}, ("top_k", "x_new")),
+        (STRICT, {"n": 1, "stream": True}, {"stream": True, "stream_options": {"include_usage": True}}, ()),
+    ],
+)
+def test_a_hint_that_the_provider_refuses(
+    quirks: Quirks, fields: dict[str, object], sent: dict[str, object], dropped: tuple[str, ...]
+) -> None:
+    request = TRANSLATOR.encode(call(**fields), Target(model="m", quirks=quirks))
+    body = msgspec.json.decode(request.body)
+    assert {name: value for name, value in body.items() if name not in ("model", "messages")} == sent
+    assert request.dropped == dropped
 
 
 MISTRAL = Quirks(
@@ -216,7 +246,7 @@ PIECES = [
 
 def test_content_in_pieces_is_text_for_clients() -> None:
     body = {"id": "1", "choices": [{"index": 0, "message": {"role": "assistant", "content": PIECES}}]}
-    answer = msgspec.json.decode(TRANSLATOR.decode(call(), msgspec.json.encode(body)).body)
+    answer = msgspec.json.decode(TRANSLATOR.decode(call(), NOTHING_SENT, msgspec.json.encode(body)).body)
     message = {"role": "assistant", "content": "Hi", "reasoning_content": "Hm."}
     assert answer == {"id": "1", "choices": [{"index": 0, "message": message}]}
 
@@ -224,7 +254,7 @@ def test_content_in_pieces_is_text_for_clients() -> None:
 def test_content_in_pieces_is_text_in_streams() -> None:
     deltas: list[object] = [PIECES[:1], PIECES[1:], " there"]
     chunks = [{"choices": [{"index": 0, "delta": {"content": delta}}]} for delta in deltas]
-    stream = TRANSLATOR.stream(call(stream=True))
+    stream = TRANSLATOR.stream(call(stream=True), NOTHING_SENT)
     events = b"".join([b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks])
     seen = [msgspec.json.decode(line[6:])["choices"][0]["delta"] for line in stream.feed(events).split(b"\n\n") if line]
     assert seen == [{"content": "", "reasoning_content": "Hm."}, {"content": "Hi"}, {"content": " there"}]

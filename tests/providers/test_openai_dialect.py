@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from tests import vectors
 from weebill.providers.base import Quirks, Target, Unsupported
+from weebill.providers.fit import Fit
 from weebill.providers.openai.dialect import OPENAI_CHAT
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import (
@@ -282,7 +283,7 @@ def test_a_request(name: str) -> None:
     target = Target(
         model=name, provider=options.get("provider", ""), quirks=msgspec.convert(options.get("quirks", {}), Quirks)
     )
-    request = OPENAI_CHAT.encode(vectors.conversation(vector.conversation), target, stream=vector.stream)
+    request = OPENAI_CHAT.encode(vectors.conversation(vector.conversation), target, Fit(), stream=vector.stream)
     assert request.path == vector.path.encode()
     assert msgspec.json.decode(request.body) == msgspec.json.decode(vector.body)
 
@@ -310,13 +311,13 @@ REFUSED = [
 @pytest.mark.parametrize(("conversation", "quirks", "field"), REFUSED)
 def test_what_cannot_be_said_is_refused_by_name(conversation: Conversation, quirks: Quirks, field: str) -> None:
     with pytest.raises(Unsupported) as caught:
-        OPENAI_CHAT.encode(conversation, Target(model="m", quirks=quirks), stream=False)
+        OPENAI_CHAT.encode(conversation, Target(model="m", quirks=quirks), Fit(), stream=False)
     assert caught.value.field == field
 
 
 def test_a_default_that_is_refused_is_left_out() -> None:
     conversation = asked(HELLO, tools=(Tool("f"),), tool_choice=ToolChoice(parallel=True))
     target = Target(model="m", quirks=Quirks(refuse=("parallel_tool_calls",)))
-    body = msgspec.json.decode(OPENAI_CHAT.encode(conversation, target, stream=False).body)
+    body = msgspec.json.decode(OPENAI_CHAT.encode(conversation, target, Fit(), stream=False).body)
     assert body["tool_choice"] == "auto"
     assert "parallel_tool_calls" not in body

@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from tests import vectors
 from weebill.providers.base import Target, Unsupported
+from weebill.providers.fit import Fit
 from weebill.providers.responses.dialect import RESPONSES_DIALECT
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import (
@@ -277,7 +278,9 @@ def target(name: str) -> Target:
 @pytest.mark.parametrize("name", VECTORS.requests)
 def test_a_request(name: str) -> None:
     vector = VECTORS.requests[name]
-    request = RESPONSES_DIALECT.encode(vectors.conversation(vector.conversation), target(name), stream=vector.stream)
+    request = RESPONSES_DIALECT.encode(
+        vectors.conversation(vector.conversation), target(name), Fit(), stream=vector.stream
+    )
     assert request.path.decode() == vector.path
     assert msgspec.json.decode(request.body) == msgspec.json.decode(vector.body)
 
@@ -301,7 +304,7 @@ def conversation(*parts: Part, role: str = "user", name: str | None = None, **fi
 )
 def test_what_it_cannot_say_is_refused(asked: Conversation, field: str) -> None:
     with pytest.raises(Unsupported) as caught:
-        RESPONSES_DIALECT.encode(asked, Target(model="m"), stream=False)
+        RESPONSES_DIALECT.encode(asked, Target(model="m"), Fit(), stream=False)
     assert caught.value.field == field
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests import vectors
-from weebill.providers.base import Target
+from weebill.providers.base import NOTHING_SENT, Target
 from weebill.providers.responses.relay import RESPONSES_RELAY
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
@@ -19,7 +19,8 @@ TARGET = Target(model="gpt-up", provider="openai")
 
 
 def call(**fields: object) -> Call:
-    return decode_responses(json.dumps({"model": "m", "input": "Hi", **fields}).encode())
+    asked = decode_responses(json.dumps({"model": "m", "input": "Hi", **fields}).encode())
+    return msgspec.structs.replace(asked, as_served=True)
 
 
 def sent(asked: Call, target: Target = TARGET) -> dict[str, object]:
@@ -89,11 +90,11 @@ def test_reasoning_of_no_use_to_the_target_is_left_out() -> None:
 @pytest.mark.parametrize("name", ["text", "tool-parallel", "reasoning", "length", "citations", "hosted-tool", "cached"])
 def test_an_answer_passes_as_it_came(name: str) -> None:
     body, stream, asked = bytes(VECTORS.answers[name].body), stream_bytes(name), call(store=False)
-    whole = RESPONSES_RELAY.decode(asked, body)
+    whole = RESPONSES_RELAY.decode(asked, NOTHING_SENT, body)
     assert whole.body == body
     assert whole.usage.measured
     for size in (1, 7, 100, len(stream)):
-        relay = RESPONSES_RELAY.stream(asked)
+        relay = RESPONSES_RELAY.stream(asked, NOTHING_SENT)
         out = b"".join(relay.feed(stream[at : at + size]) for at in range(0, len(stream), size)) + relay.finish()
         assert out == stream
         assert relay.usage == whole.usage
@@ -102,11 +103,11 @@ def test_an_answer_passes_as_it_came(name: str) -> None:
 
 def test_the_answer_says_of_keeping_what_the_client_asked() -> None:
     asked = call(previous_response_id="resp_before")
-    whole = msgspec.json.decode(RESPONSES_RELAY.decode(asked, bytes(VECTORS.answers["text"].body)).body)
+    whole = msgspec.json.decode(RESPONSES_RELAY.decode(asked, NOTHING_SENT, bytes(VECTORS.answers["text"].body)).body)
     expected = {**msgspec.json.decode(VECTORS.answers["text"].body), "store": True}
     expected["previous_response_id"] = "resp_before"
     assert whole == expected
-    relay = RESPONSES_RELAY.stream(asked)
+    relay = RESPONSES_RELAY.stream(asked, NOTHING_SENT)
     out = relay.feed(stream_bytes("text")) + relay.finish()
     events = [msgspec.json.decode(block.partition(b"data: ")[2]) for block in out.split(b"\n\n") if block]
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
@@ -116,14 +117,14 @@ def test_the_answer_says_of_keeping_what_the_client_asked() -> None:
 
 
 def test_usage_is_estimated_until_it_is_told() -> None:
-    relay = RESPONSES_RELAY.stream(call(input="x" * 40))
+    relay = RESPONSES_RELAY.stream(call(input="x" * 40), NOTHING_SENT)
     relay.feed(stream_bytes("cut"))
     assert relay.usage == Usage(prompt_tokens=11, completion_tokens=1)
 
 
 @pytest.mark.parametrize("name", ["error-first-event", "error-mid-stream", "error-in-200"])
 def test_an_error_in_a_stream(name: str) -> None:
-    relay = RESPONSES_RELAY.stream(call())
+    relay = RESPONSES_RELAY.stream(call(), NOTHING_SENT)
     out = relay.feed(stream_bytes(name))
     assert relay.error is not None
     assert relay.error.status == (429 if name == "error-first-event" else 502)
@@ -135,7 +136,7 @@ def test_an_error_in_a_stream(name: str) -> None:
 
 @pytest.mark.parametrize("data", [stream_bytes("cut"), b"", b"data: [DONE]\n\n", stream_bytes("text").rstrip()[:-9]])
 def test_a_cut_never_ends_cleanly(data: bytes) -> None:
-    relay = RESPONSES_RELAY.stream(call())
+    relay = RESPONSES_RELAY.stream(call(), NOTHING_SENT)
     relay.feed(data)
     with pytest.raises(ApiError) as caught:
         relay.finish()
@@ -143,7 +144,7 @@ def test_a_cut_never_ends_cleanly(data: bytes) -> None:
 
 
 def test_the_last_blank_line_may_be_missing() -> None:
-    relay = RESPONSES_RELAY.stream(call(store=False))
+    relay = RESPONSES_RELAY.stream(call(store=False), NOTHING_SENT)
     assert relay.feed(stream_bytes("text").rstrip()) + relay.finish() == stream_bytes("text")
 
 
@@ -153,7 +154,7 @@ def test_the_last_blank_line_may_be_missing() -> None:
 )
 def test_what_is_no_answer(body: bytes, status: int) -> None:
     with pytest.raises(ApiError) as caught:
-        RESPONSES_RELAY.decode(call(), body)
+        RESPONSES_RELAY.decode(call(), NOTHING_SENT, body)
     assert caught.value.status == status
 
 

@@ -6,6 +6,7 @@ import pytest
 from msgspec import Raw
 
 from weebill.providers.base import Target
+from weebill.providers.fit import Fit
 from weebill.providers.gemini.dialect import GEMINI_DIALECT
 from weebill.providers.gemini.vertex import VERTEX_DIALECT
 from weebill.wire.conversation import Conversation, Text, Turn
@@ -41,14 +42,14 @@ HELLO = Conversation(
     ],
 )
 def test_paths(model: str, options: dict[str, str], stream: bool, path: str) -> None:
-    request = VERTEX_DIALECT.encode(HELLO, Target(model=model, options=options), stream=stream)
+    request = VERTEX_DIALECT.encode(HELLO, Target(model=model, options=options), Fit(), stream=stream)
     assert request.path.decode() == path
 
 
 def test_each_takes_the_hints_that_it_knows() -> None:
     contents = [{"role": "user", "parts": [{"text": "Hello"}]}]
     target = Target(model="gemini-2.5-flash")
-    vertex = json.loads(VERTEX_DIALECT.encode(HELLO, target, stream=False).body)
-    gemini = json.loads(GEMINI_DIALECT.encode(HELLO, target, stream=False).body)
+    vertex = json.loads(VERTEX_DIALECT.encode(HELLO, target, Fit(), stream=False).body)
+    gemini = json.loads(GEMINI_DIALECT.encode(HELLO, target, Fit(), stream=False).body)
     assert vertex == {"contents": contents, "labels": {"team": "a"}}
     assert gemini == {"contents": contents, "serviceTier": "flex"}

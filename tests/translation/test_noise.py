@@ -29,7 +29,7 @@ from weebill.apis.completions import COMPLETIONS
 from weebill.apis.gemini.api import GEMINI
 from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.translation import translator
-from weebill.providers.base import Target
+from weebill.providers.base import NOTHING_SENT, Target
 from weebill.wire.call import Call, Own
 from weebill.wire.errors import ApiError
 
@@ -119,7 +119,7 @@ def test_whatever_an_upstream_answers(api: str, dialect: str, random: Random) ->
     body = flipped(random, json.dumps(altered(random, vector.get("body"))).encode())
     assert APIS[api].error_body(translate.error(good(api), random.choice((400, 429, 529)), body, None, "mine"))
     with suppress(ApiError):
-        assert translate.decode(good(api), body).usage.prompt_tokens >= 0
+        assert translate.decode(good(api), NOTHING_SENT, body).usage.prompt_tokens >= 0
     events = list(vector.get("stream", ()))
     if not events:
         return
@@ -130,7 +130,7 @@ def test_whatever_an_upstream_answers(api: str, dialect: str, random: Random) ->
     else:
         stream[at] = encoded({**events[at], "payload": altered(random, events[at].get("payload", {}))})
     data, size = flipped(random, b"".join(stream)), random.choice(CHUNKS)
-    relayed = translate.stream(good(api))
+    relayed = translate.stream(good(api), NOTHING_SENT)
     with suppress(ApiError):
         for start in range(0, len(data), size):
             relayed.feed(data[start : start + size])

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from weebill.catalog.traits import OnUnsupported
 from weebill.config.section import Name, PositiveInt, PositiveSeconds, Seconds, Section
 
 Policy = Literal["price", "weighted", "least_busy", "latency", "throughput"]
@@ -56,6 +57,7 @@ class Preferences(Section, frozen=True, kw_only=True):
     regions: Names = ()
     resume: bool | None = None
     hedge: bool | None = None
+    on_unsupported: OnUnsupported | None = None
 
 
 class AliasSettings(Section, frozen=True, kw_only=True):
@@ -96,7 +98,8 @@ class BreakerSettings(Section, frozen=True, kw_only=True):
 class RoutingSettings(Section, frozen=True, kw_only=True):
     """`[routing]`: how a request finds a deployment, and what is done when that fails.
 
-    `preferences` are for all requests, `keys` for those of an API key, by its name or id.
+    `preferences` are for all requests, `keys` for those of an API key, by its name or id. `on_unsupported` is what
+    becomes of fields that a target cannot do, where neither provider, alias, key nor request says otherwise.
     """
 
     policy: Policy = "price"
@@ -109,5 +112,6 @@ class RoutingSettings(Section, frozen=True, kw_only=True):
     retry_share: Share = 0.2
     retry_floor_per_s: Annotated[float, Meta(ge=0)] = 10.0
     breaker: BreakerSettings = BreakerSettings()
+    on_unsupported: OnUnsupported = "drop-hints"
     preferences: Preferences = Preferences()
     keys: dict[Name, Preferences] = {}

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from weebill.gateway.failures import upstream_failure
-from weebill.gateway.meter import Meter, Spending
+from weebill.gateway.meter import MAX_DROPPED, Meter, Spending
 from weebill.ledger.records import Outcome
 from weebill.routing.attempts import Attempts
 from weebill.routing.steps import Pause, Try
-from weebill.transport.errors import PoolFull, UpstreamError, UpstreamTimeout
+from weebill.transport.errors import PoolFull, ProxyRefused, UpstreamError, UpstreamTimeout
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
 
 Leg = TypeVar("Leg")
 # Calls an upstream until there is something to answer with. Raises ApiError or UpstreamError.
 Open = Callable[[Try, Spending], Awaitable[Leg]]
+
+_NOT_SHOWN: Final = re.compile(r"[^\x21-\x7e ]")
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +66,20 @@ async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, o
             raise
         else:
             meter.route = attempts.trace(meter.first_byte_at or time.monotonic())
+            if meter.dropped:
+                meter.route += dropped_line(meter.dropped)
             return leg
     meter.blame = blame or "upstream_error"
     meter.route = attempts.trace(now)
     tell(attempts, exchange, meter, "none")
     raise attempts.error()
+
+
+def dropped_line(dropped: tuple[str, ...]) -> bytes:
+    """The header line that says which fields of the request were passed over."""
+    # Names are the client's: what a header cannot hold is not shown.
+    names = _NOT_SHOWN.sub("?", ", ".join(dropped))[:MAX_DROPPED]
+    return f"x-weebill-dropped: {names}\r\n".encode()
 
 
 def tell(attempts: Attempts, exchange: Exchange, meter: Meter, answered: str) -> None:
@@ -96,6 +108,8 @@ def _failed(attempts: Attempts, meter: Meter, failure: ApiError | UpstreamError,
     """Tell routing."""
     sent = meter.sent and not isinstance(failure, PoolFull)
     status = meter.status if meter.status >= 400 else 0
+    if isinstance(failure, ProxyRefused):
+        log.warning("no way through the proxy for %s: %s", meter.upstream, failure, extra={"said": failure.text})
     if isinstance(failure, UpstreamError):
         failure, meter.blame = upstream_failure(failure, meter.upstream)
     attempts.failed(failure, now, status=status, sent=sent)

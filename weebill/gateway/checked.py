@@ -54,8 +54,8 @@ class CheckedBridge(Bridge):
             self._probabilities = False
             return super().encode(call, target)
 
-    def stream(self, call: Call) -> ByteStream:
-        self._stream = CheckedStream(call, self._decoder(call), self._api.stream(call), hides=self._hides(call))
+    def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
+        self._stream = CheckedStream(call, self._decoder(sent), self._api.stream(call), hides=self._hides(call))
         return self._stream
 
     def _conversation(self, call: Call) -> Conversation:

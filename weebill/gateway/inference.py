@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Final
 
+from msgspec import structs
+
 from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open, deadline_of, first_answered, tell
 from weebill.gateway.authentication import Authenticator
@@ -17,8 +19,8 @@ from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered, Recorder, Upstreams
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
+from weebill.gateway.translation import BridgeStream, translator
 from weebill.gateway.translation import failure as failure_event
-from weebill.gateway.translation import translator
 from weebill.ledger.records import Outcome
 from weebill.providers.base import Answer, Translator
 from weebill.providers.usage import Estimate
@@ -57,6 +59,8 @@ class Inference(Metered[Api]):
         if body is None:
             body = await exchange.body()
         call = endpoint.decode(body, headers, tail)
+        if self._upstreams.names_served:
+            call = structs.replace(call, as_served=True)
         meter.model_asked = call.model
         meter.stream = call.stream
         if self._state is not None:
@@ -72,6 +76,8 @@ class Inference(Metered[Api]):
 
     async def _serve_routed(self, exchange: Exchange, api: Api, call: Call, attempts: Attempts, meter: Meter) -> None:
         wanted = attempts.wanted
+        if wanted.on_unsupported is not None:
+            call = structs.replace(call, own=structs.replace(call.own, on_unsupported=wanted.on_unsupported))
         story = Story(api, call) if wanted.resume and call.stream else None
         translators: Translators = partial(translator, api) if story is None else story.translator
         open_leg = partial(self._open, exchange, translators, call)
@@ -110,23 +116,25 @@ class Inference(Metered[Api]):
         try:
             translate = translators(deployment.dialect, upstream.dialects)
             request = translate.encode(call, deployment.target)
+            spending.dropped = request.dropped
             spending.sent = True
             spending.blame = "upstream_error"
             spending.used = Estimate(call)
-            response = await self._upstreams.send(exchange, upstream, request, step.credential)
+            response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
             spending.status = response.status
             if response.status != 200:
                 raise await _upstream_error(call, response, translate, upstream, spending)
             if call.stream:
-                return await begun(upstream, response, translate.stream(call), spending)
-            collector = translate.collect(call)
+                return await begun(upstream, response, translate.stream(call, request), spending)
+            collector = translate.collect(call, request)
             if collector is None:
                 body = response.body or await response.read(MAX_ANSWER_BYTES)
                 spending.first_byte_at = time.monotonic()
-                answer = translate.decode(call, body)
+                answer = translate.decode(call, request, body)
             else:
                 answer = await collected(response, collector, spending)
             spending.used = answer
+            spending.dropped += answer.dropped
             return Whole(upstream, response, answer)
         except BaseException as failure:
             if isinstance(failure, UpstreamConnectError | PoolFull):
@@ -200,6 +208,8 @@ class Inference(Metered[Api]):
             attempts.cancelled()
             raise
         tell(attempts, exchange, meter, meter.upstream)
+        if isinstance(stream, BridgeStream):
+            meter.dropped += tuple(stream.dropped)
         try:
             if self._state is not None and isinstance(stream, KeepsResponse):
                 await self._state.keep(call, meter.key_id, stream.response)

@@ -23,6 +23,8 @@ class _Nothing:
     usage = Usage(measured=True)
 
 
+MAX_DROPPED: Final = 1024
+"""How many characters about dropped fields a record or a header holds."""
 NOTHING: Final[Used] = _Nothing()
 """What has been used for a request that no upstream has worked on."""
 
@@ -32,9 +34,10 @@ class Spending:
 
     `blame` is the outcome if the attempt fails at its present stage; `used` knows what has been used so far, and
     `price` what that costs in nano-dollars. `sent` is whether the upstream has been asked, `status` what it answered.
+    `dropped` are the fields of the request that were passed over.
     """
 
-    __slots__ = ("blame", "first_byte_at", "model_served", "price", "sent", "status", "upstream", "used")
+    __slots__ = ("blame", "dropped", "first_byte_at", "model_served", "price", "sent", "status", "upstream", "used")
 
     def __init__(self) -> None:
         self.model_served = ""
@@ -45,6 +48,7 @@ class Spending:
         self.price: Callable[[Usage], int] | None = None
         self.sent = False
         self.status = 0
+        self.dropped: tuple[str, ...] = ()
 
     def begin(self, deployment: Deployment) -> None:
         """An attempt begins at `deployment`."""
@@ -56,6 +60,7 @@ class Spending:
         self.price = deployment.price
         self.sent = False
         self.status = 0
+        self.dropped = ()
 
 
 class Meter(Spending):
@@ -88,6 +93,7 @@ class Meter(Spending):
         self.price = None
         self.sent = False
         self.status = 0
+        self.dropped = ()
         self._request_id = request_id
         self.key_id = key_id
         self.key_name = key_name
@@ -148,6 +154,7 @@ class Meter(Spending):
         self.price = other.price
         self.sent = other.sent
         self.status = other.status
+        self.dropped = other.dropped
 
     def settle(self, status: int, outcome: Outcome) -> UsageRecord | None:
         """The record, the first time this is called; None after that."""
@@ -182,4 +189,5 @@ class Meter(Spending):
             self.attempts,
             self.checked,
             self.arm,
+            ",".join(self.dropped)[:MAX_DROPPED],
         )

@@ -82,9 +82,10 @@ async def _probe(name: str, settings: Settings) -> ProbeResult:
 def _chat(deployment: Deployment, upstream: Upstream) -> _Question:
     call = CHAT.decode(_body(deployment, _CHAT), {}, "")
     translate = translator(CHAT, deployment.dialect, upstream.dialects)
+    request = translate.encode(call, deployment.target)
     return _Question(
-        translate.encode(call, deployment.target),
-        lambda body, _: translate.decode(call, body),
+        request,
+        lambda body, _: translate.decode(call, request, body),
         lambda status, body, wait: translate.error(call, status, body, wait, upstream.name),
     )
 

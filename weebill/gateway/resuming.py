@@ -12,7 +12,7 @@ from weebill.gateway.attempting import Open
 from weebill.gateway.legs import Leg
 from weebill.gateway.meter import Spending
 from weebill.gateway.translation import Bridge, BridgeStream
-from weebill.providers.base import ByteStream, StreamDecoder, Translator
+from weebill.providers.base import ByteStream, StreamDecoder, Translator, UpstreamRequest
 from weebill.providers.registry import STREAMS_ONLY
 from weebill.providers.registry import dialect as registry_dialect
 from weebill.routing.steps import Try
@@ -162,8 +162,8 @@ class _Continuation(Bridge):
     def _conversation(self, call: Call) -> Conversation:
         return self._story.conversation(call)
 
-    def stream(self, call: Call) -> ByteStream:
-        return StoryStream(call, self._decoder(call), self._story.telling())
+    def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
+        return StoryStream(call, self._decoder(sent), self._story.telling())
 
 
 def only_continuing(open_leg: Open[Leg], step: Try, spending: Spending) -> Awaitable[Leg]:

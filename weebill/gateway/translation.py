@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -20,10 +20,12 @@ from weebill.providers.base import (
     Unsupported,
     UpstreamRequest,
 )
+from weebill.providers.fit import Fit
+from weebill.providers.model_fit import NEUTRAL, fit_to_model
 from weebill.providers.registry import STREAMS_ONLY, relay
 from weebill.providers.registry import dialect as registry_dialect
 from weebill.providers.usage import estimate
-from weebill.wire.accumulate import ReplyBuilder
+from weebill.wire.accumulate import MAX_NAMED, ReplyBuilder
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -31,9 +33,11 @@ from weebill.wire.reply import (
     Event,
     Failed,
     Finished,
+    PassedOver,
     ReasoningDelta,
     RefusalDelta,
     Reply,
+    Started,
     TextDelta,
     ToolArguments,
     ToolStarted,
@@ -48,18 +52,8 @@ _ALWAYS_SUPPORTED: Final = frozenset({"turns", "hints", "extra"})
 # One for each API and kind of upstream, of which there are a few dozen.
 _TRANSLATORS: Final[dict[tuple[str, str, frozenset[str]], Translator]] = {}
 _NOTHING_ASKED: Final = Conversation(turns=())
-# Values that ask for what every target does anyway.
-_NEUTRAL: Final[Mapping[str, object]] = {
-    "presence_penalty": 0,
-    "frequency_penalty": 0,
-    "repetition_penalty": 1,
-    "min_p": 0,
-    "n": 1,
-    "logprobs": False,
-    "top_logprobs": 0,
-    "logit_bias": {},
-    "modalities": ("text",),
-}
+# How often a request is written anew without a field that its dialect cannot write: of all that there are, once.
+_MAX_TRIES: Final = len(Conversation.__struct_fields__) + 8
 _DEFAULTS: Final = {field: getattr(_NOTHING_ASKED, field) for field in Conversation.__struct_fields__}
 
 
@@ -95,22 +89,22 @@ class Bridge:
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
         """The request for the upstream. Raises ApiError 400, naming the client's field, for what it cannot do."""
-        conversation = self._fit(self._conversation(call), call, target)
+        fit = Fit(call.on_unsupported(target.on_unsupported))
         stream = call.stream or self._streams_only
-        while True:
-            try:
-                return self._dialect.encode(conversation, target, stream=stream)
-            except Unsupported as unsupported:
-                field = unsupported.field
-                if call.drop_params and field in conversation.extra:
-                    extra = {name: value for name, value in conversation.extra.items() if name != field}
-                    conversation = msgspec.structs.replace(conversation, extra=extra)
-                    continue
-                if not call.drop_params or field in _SUBSTANCE or getattr(conversation, field, None) == _default(field):
-                    raise self._refusal(field, unsupported.what, target) from unsupported
-                conversation = msgspec.structs.replace(conversation, **{field: _default(field)})
+        try:
+            conversation = self._fit(self._conversation(call), target, fit)
+            for _ in range(_MAX_TRIES):
+                try:
+                    sent = self._dialect.encode(conversation, target, fit, stream=stream)
+                except Unsupported as unsupported:
+                    conversation = _without(conversation, unsupported, fit)
+                else:
+                    return self._sent(sent, conversation, fit)
+            raise Unsupported("extra", "that many fields")
+        except Unsupported as unsupported:
+            raise self._refusal(unsupported.field, unsupported.what, target) from unsupported
 
-    def decode(self, call: Call, body: bytes) -> Answer:
+    def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The answer in the client's format. Raises ApiError 502 if there is none in `body`."""
         try:
             if not body.isascii():
@@ -119,11 +113,11 @@ class Bridge:
         except UNREADABLE as error:
             raise _unreadable(error) from error
 
-    def stream(self, call: Call) -> ByteStream:
-        return BridgeStream(call, self._decoder(call), self._api.stream(call))
+    def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
+        return BridgeStream(call, self._decoder(sent), self._api.stream(call))
 
-    def collect(self, call: Call) -> AnswerCollector | None:
-        return _Collector(self, call, self._decoder(call)) if self._streams_only else None
+    def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
+        return _Collector(self, call, self._decoder(sent)) if self._streams_only else None
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
         """The upstream's own error, with OpenAI's status and code."""
@@ -132,47 +126,70 @@ class Bridge:
     def _conversation(self, call: Call) -> Conversation:
         return self._api.conversation(call)
 
-    def _decoder(self, call: Call) -> StreamDecoder:
-        if self._by_request is None:
+    def _decoder(self, sent: UpstreamRequest) -> StreamDecoder:
+        if self._by_request is None or sent.asked is None:
             return self._dialect.stream()
-        return self._by_request.stream_for(self._conversation(call))
+        return self._by_request.stream_for(sent.asked)
 
     def _render(self, call: Call, reply: Reply) -> Answer:
         if not reply.usage.measured:
             reply = msgspec.structs.replace(reply, usage=_estimated(call, reply))
-        return Answer(self._api.answer(call, reply), reply.usage)
+        if not call.as_served:
+            reply = msgspec.structs.replace(reply, model=call.model)
+        return Answer(self._api.answer(call, reply), reply.usage, reply.dropped)
 
-    def _fit(self, conversation: Conversation, call: Call, target: Target) -> Conversation:
-        """The conversation without what this dialect has no word for, if the request allows that. Raises ApiError."""
+    def _fit(self, conversation: Conversation, target: Target, fit: Fit) -> Conversation:
+        """The conversation without what this dialect has no word for, as the model takes it. Raises Unsupported."""
         supported = self._dialect.supported
-        dropped: dict[str, object] = {}
+        changes: dict[str, object] = {}
         if conversation.extra and "extra" not in supported:
-            if not call.drop_params:
-                field = next(iter(conversation.extra))
-                raise self._refusal(field, f"the field '{field}'", target)
-            dropped["extra"] = {}
+            for name in conversation.extra:
+                fit.unsupported(name, f"the field '{name}'")
+            changes["extra"] = {}
         for field, default in _DEFAULTS.items():
             if field in supported or field in _ALWAYS_SUPPORTED:
                 continue
             value = getattr(conversation, field)
             if value == default:
                 continue
-            if field in _NEUTRAL and value == _NEUTRAL[field]:
-                dropped[field] = default
-                continue
-            if not call.drop_params or field in _SUBSTANCE:
-                raise self._refusal(field, self._names.get(field, field), target)
-            dropped[field] = default
-        return msgspec.structs.replace(conversation, **dropped) if dropped else conversation
+            if field in _SUBSTANCE:
+                raise Unsupported(field, self._names.get(field, field))
+            if field not in NEUTRAL or value != NEUTRAL[field]:
+                fit.unsupported(field, self._names.get(field, field))
+            changes[field] = default
+        fitted = msgspec.structs.replace(conversation, **changes) if changes else conversation
+        return fit_to_model(fitted, target, fit)
+
+    def _sent(self, sent: UpstreamRequest, conversation: Conversation, fit: Fit) -> UpstreamRequest:
+        """The request with what whoever reads the answer needs to know."""
+        dropped = tuple(dict.fromkeys(map(self._name, fit.dropped)))
+        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, sent.tools)
+
+    def _name(self, field: str) -> str:
+        """What the client calls a field."""
+        return self._names.get(field, field)
 
     def _refusal(self, field: str, what: str, target: Target) -> ApiError:
         where = f"'{target.model}' at '{target.provider}'" if target.provider else f"'{target.model}'"
         return ApiError(
             400,
-            f"{where} does not support {what}.",
+            f'{where} does not support {what}. "drop_params": true does without it.',
             code="unsupported_parameter",
-            param=self._names.get(field, field),
+            param=self._name(field),
         )
+
+
+def _without(conversation: Conversation, unsupported: Unsupported, fit: Fit) -> Conversation:
+    """The conversation without a field that its dialect could not write. Raises Unsupported where it must not go."""
+    field = unsupported.field
+    if field in conversation.extra:
+        fit.unsupported(field, unsupported.what)
+        extra = {name: value for name, value in conversation.extra.items() if name != field}
+        return msgspec.structs.replace(conversation, extra=extra)
+    if field in _SUBSTANCE or getattr(conversation, field, None) == _DEFAULTS.get(field):
+        raise unsupported
+    fit.unsupported(field, unsupported.what)
+    return msgspec.structs.replace(conversation, **{field: _DEFAULTS[field]})
 
 
 def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
@@ -183,7 +200,7 @@ def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
 class BridgeStream:
     """An upstream's stream as the client's."""
 
-    __slots__ = ("_call", "_decoder", "_encoder", "_pieces", "_reported", "begun", "error")
+    __slots__ = ("_call", "_decoder", "_encoder", "_pieces", "_reported", "begun", "dropped", "error")
 
     def __init__(self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
         self._call = call
@@ -193,6 +210,7 @@ class BridgeStream:
         self._reported: Usage | None = None
         self.begun = False
         self.error: ApiError | None = None
+        self.dropped: dict[str, None] = {}
 
     @property
     def usage(self) -> Usage:
@@ -237,10 +255,23 @@ class BridgeStream:
             elif isinstance(event, UsageReported):
                 if event.usage.measured:
                     self._reported = event.usage
+            elif isinstance(event, Started) and not self._call.as_served:
+                started = msgspec.structs.replace(event, model=self._call.model)
+                events = [*events[:at], started, *events[at + 1 :]]
+            elif isinstance(event, PassedOver):
+                if len(self.dropped) < MAX_NAMED:
+                    self.dropped[event.what] = None
             elif isinstance(event, Failed):
                 self.error = event.error
-                return self._encoder.feed(list(events[:at]))
+                return self._encoder.feed(_told(events[:at]))
+        if self.dropped:
+            events = _told(events)
         return self._encoder.feed(list(events)) if events else b""
+
+
+def _told(events: Sequence[Event]) -> list[Event]:
+    """The events that a client is told of."""
+    return [event for event in events if type(event) is not PassedOver]
 
 
 class _Collector:
@@ -283,10 +314,6 @@ def _unreadable(error: Exception) -> ApiError:
     """For what is JSON on the outside only, such as log probabilities that hold something else."""
     message = f"A part of the upstream's answer cannot be read: {error}."
     return ApiError(502, message, code="upstream_invalid_answer")
-
-
-def _default(field: str) -> object:
-    return _DEFAULTS.get(field)
 
 
 def _estimated(call: Call, reply: Reply) -> Usage:

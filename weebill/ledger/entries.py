@@ -20,7 +20,7 @@ _DAY_US: Final = 86_400_000_000
 
 _KIND: Final = (
     "key_id", "endpoint", "model_asked", "model_served", "upstream", "stream", "measured", "status", "outcome",
-    "checked",
+    "checked", "dropped",
 )  # fmt: skip
 _ENTRY: Final = (
     "kind", "request_id", "prompt_tokens", "cached_tokens", "completion_tokens", "started_at", "first_byte_us",
@@ -76,7 +76,7 @@ class Entries:
             for record in records:
                 kind = (
                     record.key_id, record.endpoint, record.model_asked, record.model_served, record.upstream,
-                    record.stream, record.measured, record.status, record.outcome, record.checked,
+                    record.stream, record.measured, record.status, record.outcome, record.checked, record.dropped,
                 )  # fmt: skip
                 kind_id = kinds.get(kind)
                 if kind_id is None:

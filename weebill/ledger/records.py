@@ -42,6 +42,7 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `checked` is "passed" where a smaller model's answer was checked and will do, else the check that it failed, or
     "unavailable" where there was none to check.
     `arm` is that of the experiment which the request was part of, as `faster/candidate`.
+    `dropped` are the fields of the request that its target has no counterpart for, as `top_k,metadata`.
     `first_byte_us` runs from the request's head to the first body byte from the upstream, 0 if none came.
     """
 
@@ -67,3 +68,4 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     attempts: str = ""
     checked: str = ""
     arm: str = ""
+    dropped: str = ""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol, runtime_checkable
 
 from msgspec import Struct
 
+from weebill.catalog.traits import NOTHING_SAID, OnUnsupported, Traits
+from weebill.providers.fit import Fit
+from weebill.providers.fit import Unsupported as Unsupported
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import ApiError
@@ -17,13 +20,15 @@ class Quirks(Struct, frozen=True, kw_only=True):
     """Where an OpenAI-compatible provider differs from OpenAI, as data; names are those of the Chat Completions API.
 
     `rename` maps a request field to this provider's name for it. `refuse` names fields that it answers with an error,
-    those of a message for reasoning among them. `reasoning_field` is where its messages carry reasoning text; with
-    "content" that is a piece of type `thinking`, as Mistral has it. `stream_usage` is False where `stream_options` is
-    refused. `short_call_ids` is True where a tool call's id must have nine letters or digits.
+    those of a message for reasoning among them; `accept`, where it answers all others with an error, the ones that it
+    takes. `reasoning_field` is where its messages carry reasoning text; with "content" that is a piece of type
+    `thinking`, as Mistral has it. `stream_usage` is False where `stream_options` is refused. `short_call_ids` is True
+    where a tool call's id must have nine letters or digits.
     """
 
     rename: dict[str, str] = {}
     refuse: tuple[str, ...] = ()
+    accept: tuple[str, ...] = ()
     reasoning_field: str = "reasoning_content"
     stream_usage: bool = True
     short_call_ids: bool = False
@@ -34,7 +39,8 @@ class Target(Struct, frozen=True, kw_only=True):
 
     `model` is the upstream's name for it; `options` are the provider's settings that are part of a request's path or
     body, such as Azure's `api_version` or Vertex's `project`; `max_output_tokens` is the model's own limit, where
-    known, for APIs that demand one.
+    known, for APIs that demand one. `traits` are what the model's requests may say; `on_unsupported` is what becomes
+    of the rest, unless the request says otherwise.
     """
 
     model: str
@@ -42,29 +48,29 @@ class Target(Struct, frozen=True, kw_only=True):
     quirks: Quirks = Quirks()
     options: dict[str, str] = {}
     max_output_tokens: int | None = None
+    traits: Traits = NOTHING_SAID
+    on_unsupported: OnUnsupported = "drop-hints"
 
 
 class UpstreamRequest(Struct, frozen=True):
     """A POST: `path` below the provider's base URL, with query; `headers` are lines, each ended by CRLF.
 
-    Without `host`, credentials and framing, which are put in where the request is sent.
+    Without `host`, credentials and framing, which are put in where the request is sent. `dropped` are the fields of
+    the client's request that were passed over, by the client's names. Whoever reads the answer needs `asked`, the
+    conversation as it was written (None where bytes passed through), and `tools`, the client's names of the tools
+    that go by another there.
     """
 
     path: bytes
     body: bytes
     headers: bytes = b"content-type: application/json\r\n"
+    dropped: tuple[str, ...] = ()
+    asked: Conversation | None = None
+    tools: Mapping[str, str] = {}
 
 
-class Unsupported(Exception):  # noqa: N818 - not an error of ours
-    """A target cannot do what the request asks.
-
-    `field` is a field of Conversation, or the name of an entry of `extra`; `what` completes "does not support".
-    """
-
-    def __init__(self, field: str, what: str) -> None:
-        super().__init__(f"{field}: {what}")
-        self.field = field
-        self.what = what
+NOTHING_SENT: Final = UpstreamRequest(b"", b"")
+"""For who reads an answer without there having been a request."""
 
 
 class StreamDecoder(Protocol):
@@ -82,14 +88,14 @@ class Dialect(Protocol):
     """Translates for one kind of upstream.
 
     `family` marks what its models make that is opaque to others (`Origin`); `supported` are the fields of
-    Conversation that it can express; the caller refuses the others, or drops them where the request says so.
+    Conversation that it can express; the caller drops or refuses the others, as `Fit` has it.
     """
 
     family: str
     supported: frozenset[str]
 
-    def encode(self, conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
-        """The request. Raises Unsupported for a value of a supported field that this target cannot do."""
+    def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
+        """The request. Tells `fit` of what this target cannot do; raises Unsupported where that is refused."""
 
     def decode(self, body: bytes) -> Reply:
         """The answer in a whole body with status 200. Raises ApiError if it holds an error, 502 if it is no answer."""
@@ -109,10 +115,14 @@ class ReadsByRequest(Protocol):
 
 
 class Answer(Struct, frozen=True, gc=False):
-    """A complete answer as the client gets it, and what it used."""
+    """A complete answer as the client gets it, and what it used.
+
+    `dropped` names what the upstream said that the client's API has no place for.
+    """
 
     body: bytes
     usage: Usage
+    dropped: tuple[str, ...] = ()
 
 
 class ByteStream(Protocol):
@@ -159,19 +169,19 @@ class Translator(Protocol):
     """One inbound API to one dialect: what the gateway calls.
 
     The same API on both sides passes bytes through; any other pair goes by way of the canonical form
-    (`weebill.gateway.translation`).
+    (`weebill.gateway.translation`). `sent` is what `encode` made of the call.
     """
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
         """The request for the upstream. Raises ApiError 400 for what it cannot do, naming the client's field."""
 
-    def decode(self, call: Call, body: bytes) -> Answer:
+    def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The answer in a whole body with status 200. Raises ApiError 502 if there is none in it."""
 
-    def stream(self, call: Call) -> ByteStream:
+    def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         """A decoder for the stream that answers `call`."""
 
-    def collect(self, call: Call) -> AnswerCollector | None:
+    def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         """For an upstream that was asked for a stream although the client wants one piece; None for others."""
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from weebill.catalog.traits import OnUnsupported
 from weebill.config.routing import MaxPrice, Percentile, Preferences, Quantization, Sort, SortBy
 from weebill.wire.errors import ApiError
 
@@ -44,6 +45,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     regions: frozenset[str] | None = None
     resume: bool = False
     hedge: bool = False
+    on_unsupported: OnUnsupported | None = None
 
 
 WANTS_NOTHING: Final = Wanted()
@@ -91,6 +93,7 @@ def merge(scopes: Iterable[Preferences]) -> Wanted:
         regions=_common(each.regions for each in said),
         resume=_first((each.resume for each in narrowest_first), False),
         hedge=_first((each.hedge for each in narrowest_first), False),
+        on_unsupported=next((each.on_unsupported for each in narrowest_first if each.on_unsupported), None),
     )
 
 

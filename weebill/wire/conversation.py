@@ -1,7 +1,7 @@
 """A request in no API's words: what every inbound API is read into and every outbound dialect written from.
 
 It holds what at least two of the APIs can say. Whatever only one of them can say stays in `extra`, under the name
-that API gives it, so that it reaches a target of the same API or is refused by name, and is never lost in silence.
+that API gives it, so that it reaches a target that knows it, or is passed over or refused by name, never in silence.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 
 Json = dict[str, Raw]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 CacheMark = Literal["5m", "1h"]
 """How long a provider shall keep the prompt up to and including what is marked."""
 
@@ -165,7 +166,7 @@ class ReasoningOptions(Struct, frozen=True):
     """
 
     enabled: bool | None = None
-    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    effort: Effort | None = None
     budget_tokens: int | None = None
     summary: str | None = None
     include: bool | None = None
@@ -181,9 +182,9 @@ class AudioOutput(Struct, frozen=True):
 class Conversation(Struct, frozen=True, kw_only=True):
     """A request to generate. Every field but `turns` may be absent; absent means the target's own default.
 
-    `extra` holds the top-level fields that have no counterpart here, by their inbound name. `hints` are fields that
-    say nothing about the answer (whom it is for, how it is billed); a target without a counterpart may pass over
-    them, unlike everything else.
+    `extra` holds what has no counterpart here, by its inbound name, or its path (`tools[0].defer_loading`) where it is
+    not at the top. `hints` are fields that say nothing about the answer (whom it is for, how it is billed) and that
+    several APIs have.
     """
 
     turns: tuple[Turn, ...]

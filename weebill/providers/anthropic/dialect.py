@@ -19,6 +19,7 @@ from weebill.providers.anthropic import decode as decoding
 from weebill.providers.anthropic import encode as encoding
 from weebill.providers.anthropic.stream import AnthropicStream
 from weebill.providers.base import StreamDecoder, Target, UpstreamRequest
+from weebill.providers.fit import Fit
 from weebill.wire.anthropic import ORIGIN
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import ApiError
@@ -34,7 +35,7 @@ class AnthropicDialect:
          "reasoning", "modalities", "hints"}
     )  # fmt: skip
 
-    def encode(self, conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
+    def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
         return encoding.encode(conversation, target, stream=stream)
 
     def decode(self, body: bytes) -> Reply:

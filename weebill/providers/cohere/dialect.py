@@ -11,6 +11,7 @@ from weebill.providers.base import Target, UpstreamRequest
 from weebill.providers.cohere.decode import body_error, decode_reply
 from weebill.providers.cohere.encode import FAMILY, SUPPORTED, encode_request
 from weebill.providers.cohere.stream import CohereStream
+from weebill.providers.fit import Fit
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Reply
@@ -22,7 +23,7 @@ class CohereDialect:
     family = FAMILY
     supported = SUPPORTED
 
-    def encode(self, conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
+    def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
         return encode_request(conversation, target, stream=stream)
 
     def decode(self, body: bytes) -> Reply:

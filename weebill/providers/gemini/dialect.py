@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from weebill.providers.base import StreamDecoder, Target, UpstreamRequest
+from weebill.providers.fit import Fit
 from weebill.providers.gemini.decode import decode_reply
 from weebill.providers.gemini.encode import SUPPORTED, encode_request
 from weebill.providers.gemini.errors import body_error
@@ -38,7 +39,7 @@ class GeminiDialect:
         model = target.model if target.model.startswith(_NAMED) else f"models/{target.model}"
         return f"/{quote(model, safe='/:@-._~')}{method_of(stream)}".encode()
 
-    def encode(self, conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
+    def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
         """The request. Raises Unsupported."""
         return UpstreamRequest(self.path(target, stream), encode_request(conversation, target, self.hints))
 

@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from weebill.providers.base import Dialect, StreamDecoder, Target, Unsupported, UpstreamRequest
+from weebill.providers.base import NOTHING_SENT, Dialect, StreamDecoder, Target, Unsupported, UpstreamRequest
+from weebill.providers.fit import Fit
 from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
 from weebill.providers.openai import decode as openai_decode
 from weebill.providers.openai import encode as openai_encode
@@ -35,9 +36,9 @@ class LlamaCppDialect:
     family = "llamacpp"
     supported = _SUPPORTED
 
-    def encode(self, conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
+    def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
         """The request, always for a stream. Raises Unsupported."""
-        call = chat_call(conversation, target)
+        call = chat_call(conversation, target, fit)
         try:
             return LLAMACPP_RELAY.encode(call, target)
         except ApiError as error:
@@ -55,25 +56,26 @@ class LlamaCppDialect:
 
     def stream_for(self, conversation: Conversation) -> StreamDecoder:
         """For the answer to `conversation`, whose tools are what its text is searched for."""
-        return LlamaCppDecoder(chat_call(conversation, _NOWHERE))
+        return LlamaCppDecoder(chat_call(conversation, _NOWHERE, Fit()))
 
     def error(self, status: int, body: bytes, upstream: str) -> ApiError:
-        return LLAMACPP_RELAY.error(chat_call(_ANY, _NOWHERE), status, body, None, upstream)
+        return LLAMACPP_RELAY.error(chat_call(_ANY, _NOWHERE, Fit()), status, body, None, upstream)
 
 
 LLAMACPP_DIALECT: Final[Dialect] = LlamaCppDialect()
 
 
-def chat_call(conversation: Conversation, target: Target) -> Call:
-    """A streamed Chat Completions call that asks the same. Raises Unsupported."""
-    return decode_chat(msgspec.json.encode(openai_encode.fields(conversation, target, stream=True)))
+def chat_call(conversation: Conversation, target: Target, fit: Fit) -> Call:
+    """A streamed Chat Completions call that asks the same, but for the name in the answer. Raises Unsupported."""
+    call = decode_chat(msgspec.json.encode(openai_encode.fields(conversation, target, fit, stream=True)))
+    return msgspec.structs.replace(call, as_served=True)
 
 
 class LlamaCppDecoder:
     """A `StreamDecoder` over what the chat relay makes of the stream."""
 
     def __init__(self, call: Call) -> None:
-        self._relay = LLAMACPP_RELAY.stream(call)
+        self._relay = LLAMACPP_RELAY.stream(call, NOTHING_SENT)
         self._decoder = ChatDecoder()
 
     def feed(self, data: bytes) -> Sequence[Event]:

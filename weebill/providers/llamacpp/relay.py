@@ -69,16 +69,16 @@ class LlamaCppTranslator(OpenAITranslator):
         fields["model"] = Raw(_encode(target.model))
         return UpstreamRequest(PATHS[type(call.request)], _encode(with_usage(fields)))
 
-    def stream(self, call: Call) -> ByteStream:
+    def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         """A relay; one that turns text into tool calls where tools are offered."""
         relay = LlamaCppStream(call)
         if isinstance(call.request, ChatRequest) and call.request.tools:
             return ToolStream(relay, _tool_answers(call.request))
         return relay
 
-    def collect(self, call: Call) -> AnswerCollector:
+    def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector:
         """The answer out of the stream."""
-        return CollectedAnswer(call, self.stream(call))
+        return CollectedAnswer(call, self.stream(call, sent))
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
         """llama.cpp's error, with OpenAI's `context_length_exceeded` for a prompt beyond the window."""

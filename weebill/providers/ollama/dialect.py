@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from weebill.providers.base import Target, UpstreamRequest
+from weebill.providers.fit import Fit
 from weebill.providers.ollama.decode import OllamaStream, body_error, decode_reply
 from weebill.providers.ollama.encode import FAMILY, SUPPORTED, encode_request
 from weebill.wire.conversation import Conversation
@@ -21,7 +22,7 @@ class OllamaDialect:
     family = FAMILY
     supported = SUPPORTED
 
-    def encode(self, conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
+    def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
         return encode_request(conversation, target, stream=stream)
 
     def decode(self, body: bytes) -> Reply:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from weebill.providers.base import Target, UpstreamRequest
+from weebill.providers.fit import Fit
 from weebill.providers.openai.dialect import OpenAIChatDialect
 from weebill.providers.openai.relay import OpenAITranslator
 from weebill.wire.call import Call
@@ -49,8 +50,8 @@ class AzureRelay(OpenAITranslator):
 class AzureDialect(OpenAIChatDialect):
     """Chat Completions at Azure."""
 
-    def encode(self, conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
-        return _at_azure(super().encode(conversation, target, stream=stream), target)
+    def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
+        return _at_azure(super().encode(conversation, target, fit, stream=stream), target)
 
 
 AZURE_RELAY: Final = AzureRelay()

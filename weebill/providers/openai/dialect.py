@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from weebill.providers.base import Dialect, StreamDecoder, Target, UpstreamRequest
+from weebill.providers.fit import Fit
 from weebill.providers.openai import decode as openai_decode
 from weebill.providers.openai import encode as openai_encode
 from weebill.providers.openai.errors import body_error
@@ -29,8 +30,8 @@ class OpenAIChatDialect:
     family = FAMILY
     supported = frozenset(Conversation.__struct_fields__)
 
-    def encode(self, conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
-        return UpstreamRequest(CHAT_PATH, _encode(openai_encode.fields(conversation, target, stream=stream)))
+    def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
+        return UpstreamRequest(CHAT_PATH, _encode(openai_encode.fields(conversation, target, fit, stream=stream)))
 
     def decode(self, body: bytes) -> Reply:
         return openai_decode.decode(body)

@@ -10,9 +10,10 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import Target, Unsupported
+from weebill.providers.base import Target
+from weebill.providers.fit import Fit
 from weebill.providers.openai.messages import messages
-from weebill.providers.openai.quirks import renamed
+from weebill.providers.openai.quirks import refused, renamed
 from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Tool
 from weebill.wire.errors import UNREADABLE
 
@@ -38,6 +39,8 @@ _SERVICE_TIERS: Final = frozenset({b'"auto"', b'"default"', b'"flex"', b'"scale"
 # Google's table for the two ways to say how much to think, read the other way.
 # Source: https://ai.google.dev/gemini-api/docs/openai#thinking
 _EFFORTS: Final = ((1024, "low"), (8192, "medium"))
+# Fields that are part of a demand's counterpart in the canonical form, and by themselves are hints.
+_HINTS_OF_DEMANDS: Final = frozenset({"parallel_tool_calls"})
 _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
 
 
@@ -83,7 +86,7 @@ class _AnthropicMetadata(msgspec.Struct, frozen=True):
     user_id: str | None = None
 
 
-def fields(conversation: Conversation, target: Target, *, stream: bool) -> Fields:
+def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> Fields:
     """The body's fields. Raises Unsupported."""
     body: Fields = {"model": target.model, "messages": messages(conversation.turns, target)}
     for name in _SAME:
@@ -107,17 +110,18 @@ def fields(conversation: Conversation, target: Target, *, stream: bool) -> Field
     if conversation.audio is not None:
         body["audio"] = _Audio(conversation.audio.voice, conversation.audio.format)
     for name, extra in conversation.extra.items():
-        if name not in _EXTRA:
-            raise Unsupported(name, f"'{name}'")
-        body[name] = extra
+        if name in _EXTRA:
+            body[name] = extra
+        else:
+            fit.unsupported(name)
     if conversation.hints:
         _put_hints(conversation, body, target)
     if stream:
         body["stream"] = True
         if target.quirks.stream_usage:
             body["stream_options"] = _WITH_USAGE
-    if target.quirks.refuse:
-        _refuse(body, target)
+    if target.quirks.refuse or target.quirks.accept:
+        _refuse(body, target, fit)
     return renamed(body, target.quirks) if target.quirks.rename else body
 
 
@@ -176,11 +180,13 @@ def _put_hints(conversation: Conversation, body: Fields, target: Target) -> None
             body.pop(name, None)
 
 
-def _refuse(body: Fields, target: Target) -> None:
-    for name in target.quirks.refuse:
+def _refuse(body: Fields, target: Target, fit: Fit) -> None:
+    for name in refused(tuple(body), target.quirks):
         if name not in body:
             continue
-        if body[name] is True and name == "parallel_tool_calls":
-            del body[name]  # which is the default
-            continue
-        raise Unsupported(CANONICAL.get(name, name), f"'{name}'")
+        if name in _HINTS_OF_DEMANDS:
+            if body[name] is not True:  # which is the default
+                fit.hint(name)
+        else:
+            fit.unsupported(CANONICAL.get(name, name), f"'{name}'")
+        del body[name]

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import re
 from base64 import b32encode
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final, TypeVar
 
 from weebill.providers.base import Quirks
+from weebill.providers.fit import Fit
 from weebill.wire.call import Json
-from weebill.wire.errors import ApiError
-from weebill.wire.openai_chat import HINTS
 
 _Value = TypeVar("_Value")
+# What the gateway puts in where the provider takes it.
+_OURS: Final = frozenset({"model", "messages", "stream", "stream_options"})
 # Values that ask for just what happens without the field, so that leaving it out loses nothing.
 _IDLE: Final = {
     "n": (b"1",),
@@ -41,23 +43,26 @@ def call_id(given: str, quirks: Quirks) -> str:
 
 def is_plain(quirks: Quirks) -> bool:
     """Whether fields pass as they are."""
-    return not quirks.rename and not quirks.refuse and quirks.stream_usage
+    return not quirks.rename and not quirks.refuse and not quirks.accept and quirks.stream_usage
 
 
-def fitted(fields: Json, quirks: Quirks, drop: bool) -> Json:
-    """A client's fields as the provider takes them.
+def refused(fields: Iterable[str], quirks: Quirks) -> tuple[str, ...]:
+    """The fields of a request that the provider answers with an error, as far as that is known."""
+    if not quirks.accept:
+        return quirks.refuse
+    return (*quirks.refuse, *(name for name in fields if name not in quirks.accept and name not in _OURS))
 
-    Raises ApiError 400 for one that it refuses, unless `drop` says to leave such out, or it is but a hint.
-    """
+
+def fitted(fields: Json, quirks: Quirks, fit: Fit) -> Json:
+    """A client's fields as the provider takes them. Raises Unsupported, as `fit` has it, for one that it refuses."""
     fields = dict(fields)
-    for name in quirks.refuse:
+    for name in refused(fields, quirks):
         value = fields.pop(name, None)
-        if value is None or drop or name in HINTS:
+        if value is None:
             continue
         text = bytes(value)
         if text != b"null" and text not in _IDLE.get(name, ()):
-            message = f"The provider of this model does not support '{name}'."
-            raise ApiError(400, message, code="unsupported_parameter", param=name)
+            fit.unsupported(name)
     if not quirks.stream_usage:
         # What the option is for is known anyway, as far as the provider says it.
         fields.pop("stream_options", None)

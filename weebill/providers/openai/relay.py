@@ -11,6 +11,8 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Translator, UpstreamRequest
+from weebill.providers.fit import Fit, Unsupported
+from weebill.providers.naming import named
 from weebill.providers.openai.errors import body_error, inner_error
 from weebill.providers.openai.history import own_chat
 from weebill.providers.openai.pieces import has_pieces, joined
@@ -42,14 +44,20 @@ class OpenAITranslator:
         fields = {**call.fields, "model": Raw(_encode(target.model))}
         if "messages" in fields:
             fields["messages"] = own_chat(fields["messages"], quirks)
+        dropped: tuple[str, ...] = ()
         if not is_plain(quirks):
-            fields = fitted(fields, quirks, call.drop_params)
+            fit = Fit(call.on_unsupported(target.on_unsupported))
+            try:
+                fields = fitted(fields, quirks, fit)
+            except Unsupported as unsupported:
+                raise refusal(unsupported, target) from unsupported
+            dropped = fit.dropped
         if call.stream and quirks.stream_usage:
             fields = with_usage(fields)
-        return UpstreamRequest(PATHS[type(call.request)], _encode(fields))
+        return UpstreamRequest(PATHS[type(call.request)], _encode(fields), dropped=dropped)
 
-    def decode(self, call: Call, body: bytes) -> Answer:
-        """The body as it came, but for content in pieces, and its usage."""
+    def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
+        """The body as it came, but for content in pieces and the model's name, and its usage."""
         try:
             completion = decode_completion(body)
             if has_pieces(body):
@@ -62,14 +70,15 @@ class OpenAITranslator:
             raise inner_error(completion.error)
         if completion.choices is None:
             raise ApiError(502, "The upstream's answer has no choices.", code="upstream_invalid_answer")
+        body = named(body, call.answer_name)
         if completion.usage is not None:
             return Answer(body, completion.usage.usage())
         return Answer(body, estimate(call, completion_bytes=sum(len(memoryview(c)) for c in completion.choices)))
 
-    def stream(self, call: Call) -> ByteStream:
+    def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         return OpenAIStream(call)
 
-    def collect(self, call: Call) -> AnswerCollector | None:
+    def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
@@ -78,6 +87,12 @@ class OpenAITranslator:
 
 
 OPENAI_RELAY: Final[Translator] = OpenAITranslator()
+
+
+def refusal(unsupported: Unsupported, target: Target) -> ApiError:
+    """What a client is told of a field that the provider refuses, by the client's own name for it."""
+    message = f"The provider of '{target.model}' does not support {unsupported.what}."
+    return ApiError(400, message, code="unsupported_parameter", param=unsupported.field)
 
 
 def with_usage(fields: Json) -> Json:

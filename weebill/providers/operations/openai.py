@@ -110,7 +110,7 @@ class TranscriptRelay(Relay):
             # An error; or a server that does not know the format and answers as if it had not been asked for.
             answer_fields(body, self._required)
         headers = b"content-type: " + content_type + b"\r\n" if content_type else JSON
-        return OperationAnswer(body, estimate(call, completion_bytes=len(body)), headers)
+        return OperationAnswer(body, estimate(call, completion_bytes=len(body)), headers=headers)
 
 
 def wanted_format(call: OperationCall) -> str:

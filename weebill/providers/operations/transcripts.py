@@ -44,6 +44,6 @@ class MistralTranscripts(Relay):
         if wanted_format(call) != "text":
             return OperationAnswer(body, usage)
         try:
-            return OperationAnswer(_decode_text(fields["text"]).encode(), usage, _TEXT_HEADERS)
+            return OperationAnswer(_decode_text(fields["text"]).encode(), usage, headers=_TEXT_HEADERS)
         except UNREADABLE as error:
             raise no_answer("a transcript") from error

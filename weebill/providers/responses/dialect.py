@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from weebill.providers.base import StreamDecoder, Target, UpstreamRequest
+from weebill.providers.fit import Fit
 from weebill.providers.openai.errors import body_error
 from weebill.providers.responses.decode import decode_reply
 from weebill.providers.responses.encode import SUPPORTED, encode_request
@@ -28,7 +29,7 @@ class ResponsesDialect:
     family = ORIGIN
     supported = SUPPORTED
 
-    def encode(self, conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
+    def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
         """The request. Raises Unsupported."""
         return UpstreamRequest(PATH, encode_request(conversation, target, stream))
 

@@ -1,0 +1,82 @@
+"""What becomes of what a target cannot do: passed over and said, or refused.
+
+Most of what clients send besides the prompt steers cost, caching, telemetry or effort: a hint, which a target may go
+without. Some of it changes what is asked for: a demand, which is not quietly left out.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from weebill.catalog.traits import OnUnsupported
+
+DEMANDS: Final = frozenset(
+    {
+        "turns",
+        "tools",
+        "tool_choice",
+        "output",
+        "response_format",
+        "n",
+        "logprobs",
+        "top_logprobs",
+        "logit_bias",
+        "stop",
+    }
+    # The kind of answer, and what it begins or ends with.
+    | {"modalities", "audio", "best_of", "echo", "suffix", "background"}
+    # What holds an answer to a form, as vLLM, SGLang and llama.cpp name it.
+    | {"guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs", "regex", "ebnf"}
+    | {"grammar", "json_schema"}
+    # What vectors are made of, and documents ranked by.
+    | {"output_dtype", "output_dimension", "rank_fields"}
+    # Parts of the prompt that are kept elsewhere.
+    | {"previous_response_id", "conversation", "prompt", "cachedContent"}
+)
+"""Fields of Conversation and entries of its `extra` that change what is asked for; all others are hints."""
+
+
+class Unsupported(Exception):  # noqa: N818 - not an error of ours
+    """A target cannot do what the request asks.
+
+    `field` is a field of Conversation, or the name of an entry of `extra`; `what` completes "does not support".
+    """
+
+    def __init__(self, field: str, what: str) -> None:
+        super().__init__(f"{field}: {what}")
+        self.field = field
+        self.what = what
+
+
+class Fit:
+    """Fits one request to one target: told of all that the target cannot do, it decides by `policy` and keeps count."""
+
+    __slots__ = ("_dropped", "policy")
+
+    def __init__(self, policy: OnUnsupported = "drop-hints") -> None:
+        self.policy = policy
+        self._dropped: dict[str, None] = {}
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """What was passed over, each once, in the order it was met."""
+        return tuple(self._dropped)
+
+    def hint(self, field: str, what: str = "") -> None:
+        """Passes over a hint. Raises Unsupported where all is to be refused."""
+        if self.policy == "refuse":
+            raise Unsupported(field, what or f"'{field}'")
+        self._dropped[field] = None
+
+    def demand(self, field: str, what: str = "") -> None:
+        """Refuses a demand by raising Unsupported. Passes it over where all is to be dropped."""
+        if self.policy != "drop":
+            raise Unsupported(field, what or f"'{field}'")
+        self._dropped[field] = None
+
+    def unsupported(self, field: str, what: str = "") -> None:
+        """Passes over or refuses a field, whichever it is by `DEMANDS`. Raises Unsupported."""
+        if field in DEMANDS:
+            self.demand(field, what)
+        else:
+            self.hint(field, what)

@@ -1,0 +1,106 @@
+"""A conversation as a model takes it: the facts of the catalogue, applied before any dialect writes the request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, cast, get_args
+
+from msgspec import structs
+
+from weebill.catalog.traits import Traits
+from weebill.providers.base import Target
+from weebill.providers.fit import Fit
+from weebill.wire.conversation import Conversation, Effort, ReasoningOptions
+
+EFFORTS: Final = cast("tuple[Effort, ...]", get_args(Effort))
+"""The words for how much to think, ascending."""
+# Values that ask for what is so anyway; leaving them out loses nothing, and is not said.
+NEUTRAL: Final[Mapping[str, object]] = {
+    "temperature": 1,
+    "top_p": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "repetition_penalty": 1,
+    "min_p": 0,
+    "n": 1,
+    "logprobs": False,
+    "top_logprobs": 0,
+    "logit_bias": {},
+    "modalities": ("text",),
+}
+
+
+def fit_to_model(conversation: Conversation, target: Target, fit: Fit) -> Conversation:
+    """The conversation without what the target's model refuses, in the values that it takes. Raises Unsupported."""
+    traits = target.traits
+    changes: dict[str, object] = {}
+    limit = target.max_output_tokens
+    if limit is not None and conversation.max_tokens is not None and conversation.max_tokens > limit:
+        fit.hint("max_tokens", f"more than {limit} tokens")
+        changes["max_tokens"] = limit
+    for name in refused(traits, conversation.temperature is not None and conversation.top_p is not None):
+        value = getattr(conversation, name)
+        if value is None or value == ():
+            continue
+        if value != NEUTRAL.get(name):
+            fit.unsupported(name)
+        changes[name] = () if name == "stop" else None
+    if conversation.reasoning is not None:
+        reasoning = fit_reasoning(conversation.reasoning, traits, fit)
+        if reasoning is not conversation.reasoning:
+            changes["reasoning"] = reasoning
+    return structs.replace(conversation, **changes) if changes else conversation
+
+
+def refused(traits: Traits, both: bool) -> tuple[str, ...]:
+    """The fields of Conversation that a model refuses; `both` is whether temperature and top_p are both given."""
+    if traits.sampling == "none":
+        return ("temperature", "top_p", *traits.refuses)
+    return ("top_p", *traits.refuses) if both and traits.sampling == "one" else traits.refuses
+
+
+def fit_reasoning(asked: ReasoningOptions, traits: Traits, fit: Fit) -> ReasoningOptions | None:
+    """How much to think, as the model can be told. Raises Unsupported where hints are to be refused."""
+    off = asked.enabled is False or asked.effort == "none" or asked.budget_tokens == 0
+    if traits.reasoning is False:
+        if not off:
+            fit.hint("reasoning", "reasoning")
+        return None
+    if off:
+        if not traits.always_thinks:
+            return asked
+        fit.hint("reasoning", "to be kept from reasoning")
+        return _least(traits)
+    changes: dict[str, object] = {}
+    if asked.budget_tokens is not None and traits.budget is not None:
+        least, most = traits.budget
+        budget = min(max(asked.budget_tokens, least), most) if asked.budget_tokens > 0 else asked.budget_tokens
+        if budget != asked.budget_tokens:
+            fit.hint("reasoning", f"a budget of {asked.budget_tokens} tokens")
+            changes["budget_tokens"] = budget
+    # A model that is told a number of tokens is told what a word comes to, by its dialect.
+    by_budget = traits.thinking == "budget" and not traits.efforts
+    if asked.effort is not None and traits.efforts is not None and not by_budget:
+        effort = nearest(asked.effort, traits.efforts)
+        if effort != asked.effort:
+            fit.hint("reasoning", f"the effort '{asked.effort}'")
+            changes["effort"] = effort
+    return structs.replace(asked, **changes) if changes else asked
+
+
+def nearest(effort: Effort, taken: Sequence[str]) -> Effort | None:
+    """Of the words that a model takes, the one closest to `effort`, the lower of two; None if it takes none.
+
+    >>> nearest("xhigh", ("low", "medium", "high")), nearest("minimal", ("low", "high")), nearest("max", ())
+    ('high', 'low', None)
+    """
+    wanted = EFFORTS.index(effort)
+    known = [each for each in EFFORTS if each in taken and each != "none"]
+    return min(known, key=lambda each: abs(EFFORTS.index(each) - wanted), default=None)
+
+
+def _least(traits: Traits) -> ReasoningOptions | None:
+    """The least that a model which always thinks can be told to."""
+    if traits.efforts:
+        return ReasoningOptions(effort=cast("Effort", traits.efforts[0]))
+    return ReasoningOptions(budget_tokens=traits.budget[0]) if traits.budget else None
