@@ -3,14 +3,16 @@
 Written by us after public recordings of many projects: which members there are, of which types, in which order, with
 which empty, odd and repeated values. All words, names, ids, addresses and keys are our own. One recording a line:
 
-`answers/PROVIDER.jsonl` holds `body` (whole) or `events` (a stream). An event is an object (`data:`), a pair of the
-event's name and an object, or text as it was (comments, `[DONE]`). `style` says how it was written: "crlf", "bom",
-"ascii" (characters escaped), "spaced" and "pretty" JSON, "tight" (no space after `data:`), "lines" (one JSON a line),
-"frames" (Amazon's binary event stream). `want` is what a client must get of it, read by hand or by a reader that is
-not Weebill's: `text`, `reasoning`, `calls`, `finish`, `usage` (prompt, completion), `opaque` (what the provider wants
-back in the next turn) and `also` (what the answer holds besides, by the provider's name for it).
+`answers/PROVIDER.jsonl` holds `body` (whole) or `events` (a stream); `reports.jsonl` what public reports say of several
+providers. An event is an object (`data:`), a pair of the event's name and an object, or text as it was (comments,
+`[DONE]`). `style` says how it was written: "crlf", "bom", "ascii" (characters escaped), "spaced" and "pretty" JSON,
+"tight" (no space after `data:`), "lines" (one JSON a line), "frames" (Amazon's binary event stream). `want` is what a
+client must get of it, read by hand or by a reader that is not Weebill's: `text`, `reasoning`, `calls`, `finish`,
+`usage` (prompt, completion), `opaque` (what the provider wants back in the next turn) and `also` (what the answer
+holds besides, by the provider's name for it).
 
-`requests/API.jsonl` holds `body`, for Gemini also `tail`, and `want`: texts that must reach every target.
+`requests/API.jsonl` holds `body`, for Gemini also `tail`, and `want`: words, names of tools and data that must reach
+every target. `demands` are the kinds of what the request asks for that not every target can do.
 """
 
 from __future__ import annotations
@@ -97,6 +99,7 @@ class Request(msgspec.Struct, frozen=True):
     client: str
     body: Json
     want: list[str]
+    demands: list[str] = []
     api: str = ""
     tail: str = ""
     headers: dict[str, str] = {}

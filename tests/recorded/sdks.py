@@ -96,7 +96,7 @@ class Chat:
         extra = message.model_extra or {}
         said = Said(
             _pieces(message.content, "text") + (message.refusal or ""),
-            extra.get("reasoning_content") or extra.get("reasoning") or _pieces(message.content, "thinking"),
+            _reasoning(extra) or _pieces(message.content, "thinking"),
             [_chat_call(call) for call in message.tool_calls or ()],
             choice.finish_reason,
         )
@@ -106,6 +106,12 @@ class Chat:
         history = [*hello, message, *after, *hello]
         said.next = self.wire.second(lambda: create.create(model="m", messages=history))
         return said
+
+
+def _reasoning(extra: dict[str, Any]) -> str:
+    details = extra.get("reasoning_details") or ()
+    told = "".join(detail.get("text") or detail.get("summary") or "" for detail in details)
+    return extra.get("reasoning_content") or extra.get("reasoning") or told
 
 
 def _pieces(content: Any, kind: str) -> str:
@@ -221,6 +227,8 @@ class Gemini:
         said = Said()
         results: list[Any] = []
         for chunk in chunks:
+            if chunk.prompt_feedback is not None and chunk.prompt_feedback.block_reason is not None:
+                said.finish = chunk.prompt_feedback.block_reason.name
             for candidate in (chunk.candidates or ())[:1]:
                 said.finish = candidate.finish_reason.name if candidate.finish_reason else said.finish
                 for part in (candidate.content.parts if candidate.content else None) or ():
@@ -233,7 +241,9 @@ class Gemini:
                         said.reasoning += part.text or ""
                     else:
                         said.text += part.text or ""
-        said.next = self.wire.second(lambda: chat.send_message(results or [types.Part(text=MORE)]))
+        # The SDK cannot send a call back that came in pieces, except to the other of Google's two APIs.
+        with suppress(ValueError):
+            said.next = self.wire.second(lambda: chat.send_message(results or [types.Part(text=MORE)]))
         return said
 
 
