@@ -30,7 +30,8 @@ def test_answers_are_many_and_distinct() -> None:
     assert len(shapes) >= 200
     assert len({answer.provider for answer in recorded}) >= 10
     assert {answer.dialect for answer in recorded} >= {
-        "openai", "azure", "mistral", "openai-responses", "anthropic", "gemini", "vertex", "bedrock", "cohere", "ollama",
+        "openai", "azure", "mistral", "openai-responses", "anthropic", "gemini", "vertex", "bedrock", "cohere",
+        "ollama",
     }  # fmt: skip
     assert sum(answer.streamed for answer in recorded) >= 80
 
