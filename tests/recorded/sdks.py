@@ -97,7 +97,7 @@ class Chat:
         said = Said(
             _pieces(message.content, "text") + (message.refusal or ""),
             _reasoning(extra) or _pieces(message.content, "thinking"),
-            [_chat_call(call) for call in message.tool_calls or ()],
+            [_chat_call(call) for call in message.tool_calls or ()] + _older_call(message.function_call),
             choice.finish_reason,
         )
         after: list[Any] = [
@@ -125,6 +125,10 @@ def _chat_call(call: Any) -> tuple[str, object]:
     if call.type == "custom":
         return call.custom.name, call.custom.input
     return call.function.name, _loads(call.function.arguments)
+
+
+def _older_call(call: Any) -> list[tuple[str, object]]:
+    return [(call.name, _loads(call.arguments))] if call is not None and call.name else []
 
 
 class Completions:
