@@ -34,8 +34,8 @@ class Want(msgspec.Struct, frozen=True):
     """What must come out of an answer; what is absent is not there.
 
     `carried` are calls of a kind that the provider's own API alone knows, as (name, some words of what is asked): tools
-    of the client's in every other. `refusal` are words about a refusal that are no part of the answer: an API without a place for them may say them
-    as text. `error` is what a stream that fails says.
+    of the client's in every other. `refusal` are words about a refusal that are no part of the answer: an API without a
+    place for them may say them as text. `error` is what a stream that fails says.
     """
 
     text: str = ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tests.recorded import answers, requests
-from tests.recorded.known import KNOWN
-from tests.recorded.test_requests import MODELS
+from tests.recorded.known import AS_SENT, KNOWN
+from tests.recorded.test_answers import apis
+from tests.recorded.test_requests import targets
 
 # Members whose values are words of an API rather than of a model or a person.
 WORDS = frozenset({"type", "role", "object", "status", "finish_reason", "stop_reason", "finishReason", "stopReason"})
@@ -45,5 +46,7 @@ def test_requests_are_many_and_distinct() -> None:
 
 
 def test_what_is_known_is_there() -> None:
+    for name, api in AS_SENT:
+        assert api in apis(answers()[name])
     for name, where in KNOWN:
-        assert name in answers() or (name in requests() and where in MODELS)
+        assert where in (apis(answers()[name]) if name in answers() else targets(requests()[name]))
