@@ -30,7 +30,7 @@ _STREAM: Final = "streamGenerateContent"
 _MODEL_LIMIT: Final = 256
 _ARRAY_HEADERS: Final = b"content-type: application/json\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
-_decode: Final = msgspec.json.Decoder(GenerateContentRequest).decode
+_decode: Final = msgspec.json.Decoder(GenerateContentRequest, strict=False).decode
 
 
 class GeminiApi:
@@ -89,7 +89,7 @@ def split_tail(tail: str) -> tuple[str, str, dict[str, list[str]]]:
 
 def unknown_method(method: str) -> ApiError:
     """For a method that is not served."""
-    known = f"'{_GENERATE}', '{_STREAM}' and 'countTokens'"
+    known = f"'{_GENERATE}', '{_STREAM}', 'countTokens', 'embedContent' and 'batchEmbedContents'"
     return ApiError(404, f"Unknown method '{method}'; there are {known}.", code="unknown_url")
 
 
