@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
@@ -32,6 +33,10 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     "vertex": {"project": "p", "location": "l"},
     "bedrock": {"region": "us-east-1"},
 }
+# Kinds that others have a place for: calls, and text with citations.
+CARRIED: Final = frozenset({"custom", "custom_tool_call", "local_shell_call", "apply_patch_call", "citationsContent"})
+# How the images and sounds of these recordings begin, in base64.
+MEDIA: Final = (b"iVBORw0KGgo", b"UklGR")
 # The words for a finish, where the answer is not passed on as it came.
 FINISHES: Final[dict[str, dict[str, set[str]]]] = {
     "chat": {
@@ -59,15 +64,25 @@ def call(api: str, body: dict[str, Any] | bytes, *, stream: bool) -> Call:
     return APIS[api].decode(body, {}, tail)
 
 
-def passed(api: str, answer: Answer, size: int) -> tuple[bytes, tuple[int, int]]:
-    """What the client gets, and the usage that is recorded."""
+@dataclass
+class Passed:
+    """What the client gets, the usage that is recorded, and what is said to have no place in the client's API."""
+
+    body: bytes
+    usage: tuple[int, int]
+    dropped: set[str]
+
+
+def passed(api: str, answer: Answer, size: int) -> Passed:
+    """The answer in the client's API, given in pieces of `size` bytes if it is a stream."""
     data = answer.data()
     translate = translator(APIS[api], _dialect(answer), frozenset())
     asked = call(api, ASKED[api], stream=answer.streamed)
     sent = translate.encode(asked, target(answer))
     if not answer.streamed:
         decoded = translate.decode(asked, sent, data)
-        return decoded.body, (decoded.usage.prompt_tokens, decoded.usage.completion_tokens)
+        usage = decoded.usage
+        return Passed(decoded.body, (usage.prompt_tokens, usage.completion_tokens), set(decoded.dropped))
     stream = translate.stream(asked, sent)
     out = b""
     for at in range(0, len(data), size):
@@ -75,7 +90,7 @@ def passed(api: str, answer: Answer, size: int) -> tuple[bytes, tuple[int, int]]
         if stream.error is not None:
             raise stream.error
     out += stream.finish()
-    return out, (stream.usage.prompt_tokens, stream.usage.completion_tokens)
+    return Passed(out, (stream.usage.prompt_tokens, stream.usage.completion_tokens), set(stream.dropped))
 
 
 def target(answer: Answer) -> Target:
@@ -132,6 +147,14 @@ def _words(text: str) -> str:
     return "".join(text.split())
 
 
+def check_rest(api: str, answer: Answer, got: Passed) -> None:
+    """What is not words, reasoning or calls is there, or is said not to be."""
+    if relay(APIS[api].native, _dialect(answer)) is not None:
+        return
+    for kind in set(answer.want.also) - CARRIED:
+        assert kind in got.dropped or any(piece in got.body for piece in MEDIA)
+
+
 def check_echo(api: str, answer: Answer, said: Said) -> None:
     """The next turn, as the SDK sends it, is the same conversation, and gives the provider back what it wants back."""
     want = answer.want
@@ -167,13 +190,14 @@ def test_an_answer(answer: Answer, api: str) -> None:
     """The same whatever the pieces that it came in; in the next turn it is the same conversation."""
     first = None
     for size in SPLITS if answer.streamed else SPLITS[:1]:
-        body, usage = passed(api, answer, size)
+        got = passed(api, answer, size)
         if answer.want.usage is not None:
-            assert usage == answer.want.usage
-        said = sdk(api).read(body, stream=answer.streamed)
+            assert got.usage == answer.want.usage
+        said = sdk(api).read(got.body, stream=answer.streamed)
         if first is None:
             first = said
             check_said(api, answer, said)
+            check_rest(api, answer, got)
             if said.next:
                 check_echo(api, answer, said)
         assert (said.text, said.reasoning, said.calls, said.finish) == (
