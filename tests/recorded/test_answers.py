@@ -13,7 +13,7 @@ from tests.recorded import Answer, Want, answers
 from tests.recorded.known import AS_SENT, KNOWN
 from tests.recorded.sdks import HELLO, Said, sdk
 from tests.translation.test_noise import APIS
-from weebill.gateway.translation import translator
+from weebill.gateway.translation import BridgeStream, translator
 from weebill.providers.base import Target
 from weebill.providers.registry import relay
 from weebill.wire.call import Call
@@ -90,7 +90,8 @@ def passed(api: str, answer: Answer, size: int) -> Passed:
         if stream.error is not None:
             raise stream.error
     out += stream.finish()
-    return Passed(out, (stream.usage.prompt_tokens, stream.usage.completion_tokens), set(stream.dropped))
+    dropped = set(stream.dropped) if isinstance(stream, BridgeStream) else set()
+    return Passed(out, (stream.usage.prompt_tokens, stream.usage.completion_tokens), dropped)
 
 
 def target(answer: Answer) -> Target:

@@ -35,52 +35,23 @@ OPTIONS: Final = {
     "vertex": {"project": "p", "location": "l"},
     "bedrock": {"region": "us-east-1"},
 }
-DOCUMENTS: Final = {"document", "document-url"}
-LACKS: Final[dict[str, set[str]]] = {
-    "openai": {"document-url", "file-id", "citations", "video", "video-url", "modality"},
-    "openai-responses": {"stop", "modality", "citations", "file-id", "video", "video-url", "audio", "logit-bias"},
-    "anthropic": {"audio", "modality", "video", "video-url", "n", "logprobs", "logit-bias", "stop", "file-id"},
-    "bedrock": {
-        "audio",
-        "modality",
-        "video",
-        "video-url",
-        "n",
-        "logprobs",
-        "logit-bias",
-        "file-id",
-        "image-url",
-        "document-url",
-    },
-    "gemini": {"citations", "file-id", "modality", "logit-bias"},
-    "cohere": {"audio", "modality", "video", "video-url", "n", "file-id", "tool-image", "logit-bias", *DOCUMENTS},
-    "ollama": {
-        "forced-tool",
-        "audio",
-        "modality",
-        "video",
-        "video-url",
-        "n",
-        "file-id",
-        "image-url",
-        "citations",
-        "logit-bias",
-        *DOCUMENTS,
-    },
-    "llamacpp": {
-        "image",
-        "image-url",
-        "tool-image",
-        "audio",
-        "modality",
-        "video",
-        "video-url",
-        "file-id",
-        "citations",
-        *DOCUMENTS,
-    },
+# By dialect, what it cannot do of what these requests demand, in one form or another.
+LACKS: Final = {
+    dialect: frozenset(kinds.split())
+    for dialect, kinds in {
+        "openai": "citations document-url",
+        "azure": "citations document-url",
+        "mistral": "citations document-url",
+        "openai-responses": "citations modality stop video",
+        "anthropic": "audio modality stop video",
+        "bedrock": "document-url image-url modality video",
+        "gemini": "citations modality video",
+        "vertex": "citations modality video",
+        "cohere": "audio document document-url modality tool-image video",
+        "ollama": "audio citations document document-url forced-tool image-url modality video",
+        "llamacpp": "audio citations document document-url image image-url modality schema tool-image video",
+    }.items()
 }
-LACKS |= {"azure": LACKS["openai"], "mistral": LACKS["openai"], "vertex": LACKS["gemini"]}
 
 
 def targets(request: Request) -> list[str]:
