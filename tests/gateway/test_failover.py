@@ -144,7 +144,8 @@ async def test_what_is_wrong_for_all_is_told_at_once(three: Three, status: int) 
     three.script(a=failing(status))
     response = await three.post()
     assert response.status_code == status
-    assert response.json()["error"]["message"] == "It is 400.".replace("400", str(status))
+    whose = "The upstream 'a' answered 404 at /v1/chat/completions: " if status == 404 else ""
+    assert response.json()["error"]["message"] == f"{whose}It is {status}."
     assert three.asked() == {"a": 1}
     assert response.headers["x-weebill-route"].startswith(f"a:{status}:")
 

@@ -224,7 +224,7 @@ HISTORIES: dict[str, tuple[tuple[Turn, ...], list]] = {
     "a system message with a picture": ((Turn("system", (PNG,)), HI), [user(WRITTEN_PNG, {"text": "Hi"})]),
     "a result of no call": (
         (HI, Turn("tool", (ToolResult("z", (Text("x"), PNG)),))),
-        [user({"text": "Hi"}, {"text": "x"}, WRITTEN_PNG)],
+        [user({"text": "Hi"}, {"text": "A tool gave this result:"}, {"text": "x"}, WRITTEN_PNG)],
     ),
     "a tool that talks": ((HI, Turn("tool", (Text("x"),))), [user({"text": "Hi"}, {"text": "x"})]),
     "a picture by an address that tells nothing": (
@@ -251,6 +251,19 @@ HISTORIES: dict[str, tuple[tuple[Turn, ...], list]] = {
 def test_histories(name: str) -> None:
     turns, expected = HISTORIES[name]
     assert contents(*turns) == expected
+
+
+def test_each_call_has_one_result() -> None:
+    """What Gemini CLI sends when it goes on with a session, and what is left of a turn that was interrupted."""
+    calls = Turn("assistant", (ToolUse("a", "f", "{}"), ToolUse("b", "g", "{}")))
+    given = ToolResult("a", (Text("x"),))
+    _, called, answered, *_ = contents(HI, calls, Turn("tool", (given, given)), HI)
+    assert [part["functionCall"]["id"] for part in called["parts"]] == ["a", "b"]
+    results = [part["functionResponse"] for part in answered["parts"]]
+    assert [(result["id"], result["name"]) for result in results] in (
+        [("a", "f"), ("b", "g")],
+        [("b", "g"), ("a", "f")],
+    )
 
 
 def test_the_name_of_a_result_is_its_calls() -> None:

@@ -212,6 +212,7 @@ def test_streams_however_they_are_framed(name: str, size: int) -> None:
         assert b"\n" not in event
     last = json.loads(events[-1][6:])
     assert (last["modelVersion"], last["candidates"][0]["content"]) == ("mine", ENDED["candidates"][0]["content"])  # type: ignore[index]
+    assert last["candidates"][0]["finishReason"] == "STOP"
     items = json.loads(run(data, size, array=True))
     assert items == [json.loads(event[6:]) for event in events]
 
@@ -230,6 +231,13 @@ def test_a_list_of_pieces_is_put_together() -> None:
         "candidates": [{"content": {"parts": [{"text": "Well,"}, {"text": "Hello"}]}, "finishReason": "STOP"}],
         "responseId": "a", "newMember": 1, "usageMetadata": USED, "modelVersion": "mine",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "name"), [(1, "STOP"), (3, "SAFETY"), (5, "OTHER"), (17, "OTHER")])
+def test_reasons_have_names(number: int, name: str) -> None:
+    body = json.dumps({"candidates": [{"finishReason": number, "index": 0}], "usageMetadata": USED}).encode()
+    answer = GEMINI_RELAY.decode(call({"contents": [HI]}), NOTHING_SENT, body)
+    assert json.loads(answer.body)["candidates"][0]["finishReason"] == name
 
 
 def test_a_report_of_nothing_is_none() -> None:

@@ -306,6 +306,19 @@ def test_what_cannot_be_said_is_refused_by_name(conversation: Conversation, quir
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("image", "url"),
+    [
+        (Image(data="QUJD", media_type="image/jpg"), "data:image/jpeg;base64,QUJD"),
+        (Image(data="QUJD", media_type="IMAGE/PNG"), "data:image/png;base64,QUJD"),
+        (Image(data="/9j/4AAQ", media_type="image/png"), "data:image/jpeg;base64,/9j/4AAQ"),
+    ],
+)
+def test_images_are_of_registered_types(image: Image, url: str) -> None:
+    body = msgspec.json.decode(OPENAI_CHAT.encode(asked(image), Target(model="m"), Fit(), stream=False).body)
+    assert body["messages"][0]["content"][0]["image_url"]["url"] == url
+
+
 def test_a_default_that_is_refused_is_left_out() -> None:
     conversation = asked(HELLO, tools=(Tool("f"),), tool_choice=ToolChoice(parallel=True))
     target = Target(model="m", quirks=Quirks(refuse=("parallel_tool_calls",)))

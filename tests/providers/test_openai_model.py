@@ -107,3 +107,13 @@ def test_unknown_members_pass_to_the_byte() -> None:
     request = OpenAITranslator().encode(decode_chat(body), Target(model="m", provider="acme"))
     assert request.body == body
     assert request.dropped == ()
+
+
+def test_strict_providers_are_shown_nothing_that_they_do_not_know() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    signed = {**call, "extra_content": {"google": {"thought_signature": "s"}}}
+    said = {"role": "assistant", "content": None, "tool_calls": [call]}
+    refusing = Target(model="m", provider="openai", quirks=Quirks(refuse=("reasoning_details",)))
+    assert messages(refusing, {**said, "tool_calls": [signed]}) == [said]
+    accepting = Target(model="m", provider="groq", quirks=Quirks(accept=("tools",)))
+    assert messages(accepting, {**said, "tool_calls": [signed], "refusal": None, "annotations": []}) == [said]

@@ -112,7 +112,7 @@ def _check_error(api: str, body: Json) -> str:
     elif api == "gemini":
         assert set(error) >= {"code", "message", "status"}
     else:
-        assert set(error) == {"message", "type", "param", "code"}
+        assert set(error) >= {"message", "type", "param", "code"}
     return str(error["message"])
 
 

@@ -53,8 +53,8 @@ def upstream_said(
     said = f"The upstream '{upstream.name}' answered {status} at {where}"
     if error.detail.code == "model_not_found":
         return error.saying(f"{said}: {error.detail.message}")
-    hint = "" if _VERSION.search(where) else "; is `/v1` missing from its base_url?"
-    told = error.saying(f"{said}{hint} It said: {error.detail.message}")
+    hint = ":" if _VERSION.search(where) else "; is `/v1` missing from its base_url? It said:"
+    told = error.saying(f"{said}{hint} {error.detail.message}")
     if status == 404 and error.detail.code is None:
         told.detail = structs.replace(told.detail, code="upstream_not_found")
     return told

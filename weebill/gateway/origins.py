@@ -31,10 +31,11 @@ class Maker:
 
     def conversation(self, conversation: Conversation) -> Conversation:
         """A client's, as the dialect is to see it."""
-        if not self._provider or not any(self._concerns(part) for turn in conversation.turns for part in turn.parts):
+        if not self._provider or not _holds_sealed(conversation.turns):
             return conversation
-        turns = tuple([self._turn(turn) for turn in conversation.turns])
-        return structs.replace(conversation, turns=turns)
+        turns = [self._turn(turn) for turn in conversation.turns]
+        changed = any(mine is not theirs for mine, theirs in zip(turns, conversation.turns, strict=True))
+        return structs.replace(conversation, turns=tuple(turns)) if changed else conversation
 
     def _concerns(self, part: Part) -> bool:
         return _is_sealed(part) and (self._named or _bears_mark(part))
@@ -88,6 +89,17 @@ class Maker:
 
 
 NOBODY_IN_PARTICULAR: Final = Maker("", "")
+
+
+def _holds_sealed(turns: Sequence[Turn]) -> bool:
+    """Whether any part is sealed: most histories have none, so that this has to be quick."""
+    for turn in turns:
+        if turn.role == "assistant":
+            for part in turn.parts:
+                kind = type(part)
+                if (kind is Reasoning or kind is ToolUse) and _is_sealed(part):
+                    return True
+    return False
 
 
 def _is_sealed(part: Part) -> bool:

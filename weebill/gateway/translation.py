@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Final
 
@@ -12,7 +12,7 @@ from weebill.apis.base import Api, KeepsResponse, StreamEncoder
 from weebill.gateway.for_client import AS_IT_IS, ForClient
 from weebill.gateway.one_call import FirstCalls, wants_one_call
 from weebill.gateway.origins import Maker
-from weebill.gateway.tool_names import fit_names
+from weebill.gateway.tool_names import NO_TOOLS, fit_names
 from weebill.providers.base import (
     LINGER_S,
     SETTLE_S,
@@ -36,7 +36,7 @@ from weebill.providers.registry import dialect as registry_dialect
 from weebill.providers.usage import estimate
 from weebill.wire.accumulate import MAX_NAMED, ReplyBuilder
 from weebill.wire.call import Call
-from weebill.wire.conversation import Conversation
+from weebill.wire.conversation import Conversation, Reasoning, Text, ToolResult, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import (
     Event,
@@ -105,8 +105,13 @@ class Bridge:
         fit = Fit(call.on_unsupported(target.on_unsupported))
         stream = call.stream or self._streams_only
         try:
-            asked = Maker(self._dialect.family, target.provider).conversation(self._conversation(call))
-            conversation, tools = fit_names(self._fit(asked, target, fit), self._dialect_name)
+            asked = self._conversation(call)
+            replays = _replays(asked)
+            if replays:
+                asked = Maker(self._dialect.family, target.provider).conversation(asked)
+            conversation, tools = self._fit(asked, target, fit), NO_TOOLS
+            if replays or conversation.tools:
+                conversation, tools = fit_names(conversation, self._dialect_name, replays=replays)
             for _ in range(_MAX_TRIES):
                 try:
                     sent = self._dialect.encode(conversation, target, fit, stream=stream)
@@ -178,12 +183,12 @@ class Bridge:
         return fit_to_model(fitted, target, fit)
 
     def _sent(
-        self, sent: UpstreamRequest, conversation: Conversation, fit: Fit, tools: dict[str, str], provider: str
+        self, sent: UpstreamRequest, conversation: Conversation, fit: Fit, tools: Mapping[str, str], provider: str
     ) -> UpstreamRequest:
         """The request with what whoever reads the answer needs to know."""
         dropped = tuple(dict.fromkeys(map(self._name, fit.dropped))) if fit.dropped else ()
         if tools:
-            tools |= sent.tools
+            tools = {**tools, **sent.tools}
         return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, tools or sent.tools, provider)
 
     def _name(self, field: str) -> str:
@@ -198,6 +203,16 @@ class Bridge:
             code="unsupported_parameter",
             param=self._name(field),
         )
+
+
+def _replays(conversation: Conversation) -> bool:
+    """Whether the history holds more than what was said: calls, their results, thinking."""
+    for turn in conversation.turns:
+        for part in turn.parts:
+            kind = type(part)
+            if kind is not Text and (kind is ToolUse or kind is ToolResult or kind is Reasoning):
+                return True
+    return False
 
 
 def _without(conversation: Conversation, unsupported: Unsupported, fit: Fit) -> Conversation:

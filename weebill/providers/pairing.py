@@ -19,6 +19,7 @@ NO_RESULT: Final = "The tool gave no result."
 _ORPHAN: Final = "A tool gave this result:"
 _GONE: Final = "A tool that was there earlier in the conversation. It is not available any more: do not call it."
 _ODD: Final = re.compile(r"[^a-zA-Z0-9_-]")
+_PLAIN: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}").fullmatch
 _MAX_ID: Final = 64
 
 
@@ -28,7 +29,7 @@ def call_id(given: str) -> str:
     >>> call_id("toolu_1"), call_id("fc.1|x")
     ('toolu_1', 'fc_1_x_7ff37157')
     """
-    if given and len(given) <= _MAX_ID and not _ODD.search(given):
+    if _PLAIN(given) is not None:
         return given
     digest = hashlib.blake2b(given.encode(errors="surrogatepass"), digest_size=4).hexdigest()
     return f"{_ODD.sub('_', given)[: _MAX_ID - 9] or 'call'}_{digest}"
@@ -42,9 +43,33 @@ def stand_ins(turns: Iterable[Turn]) -> tuple[Tool, ...]:
 
 def paired(turns: Sequence[Turn]) -> Sequence[Turn]:
     """`turns` with one result for each call, and ids that differ and are made of what `call_id` leaves."""
-    if not any(isinstance(part, ToolUse | ToolResult) for turn in turns for part in turn.parts):
-        return turns
-    return _Pairing().of(turns)
+    return turns if _are_paired(turns) else _Pairing().of(turns)
+
+
+def _are_paired(turns: Sequence[Turn]) -> bool:
+    """Whether nothing has to be mended, as in most histories."""
+    seen: set[str] = set()
+    waiting: set[str] = set()
+    spoken = False
+    for turn in turns:
+        if turn.role == "assistant":
+            if spoken and waiting:
+                return False
+            spoken = False
+            for part in turn.parts:
+                if type(part) is ToolUse:
+                    if part.id in seen or _PLAIN(part.id) is None:
+                        return False
+                    seen.add(part.id)
+                    waiting.add(part.id)
+        elif turn.role in ("user", "tool"):
+            spoken = True
+            for part in turn.parts:
+                if type(part) is ToolResult:
+                    if part.call_id not in waiting:
+                        return False
+                    waiting.remove(part.call_id)
+    return not waiting
 
 
 class _Pairing:

@@ -6,7 +6,7 @@ its text, and is set aside if it has none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -43,6 +43,7 @@ class _Message(Struct, frozen=True, forbid_unknown_fields=True):
     content: Raw = _EMPTY
 
 
+_decode_messages: Final = msgspec.json.Decoder(list[wire.Message]).decode
 _decode_message: Final = msgspec.json.Decoder(wire.Message).decode
 _decode_system: Final[Callable[[Raw], str | list[wire.TextBlock]]] = msgspec.json.Decoder(
     str | list[wire.TextBlock]
@@ -54,8 +55,15 @@ _decode_object: Final = msgspec.json.Decoder(Json).decode
 _encode: Final = msgspec.json.encode
 
 
-def messages(raws: Sequence[Raw], aside: SetAside) -> Iterator[wire.Message]:
+def messages(raw: Raw, aside: SetAside) -> Iterable[wire.Message]:
     """The messages of a request. Raises ApiError 400 for what is none."""
+    try:
+        return _decode_messages(raw)
+    except UNREADABLE:
+        return _messages(_decode_list(raw), aside)
+
+
+def _messages(raws: Sequence[Raw], aside: SetAside) -> Iterator[wire.Message]:
     for index, raw in enumerate(raws):
         try:
             yield _decode_message(raw)

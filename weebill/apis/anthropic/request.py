@@ -87,7 +87,7 @@ def conversation(call: Call) -> Conversation:
         parts = (Text(prompt),) if isinstance(prompt, str) else tuple(text(block) for block in prompt)
         if prompt:
             turns.append(Turn("system", parts))
-    for index, message in enumerate(messages(request.messages, aside)):
+    for index, message in enumerate(messages(fields["messages"], aside)):
         turns.extend(message_turns(message, f"messages[{index}].content"))
     if "cache_control" in fields:
         _mark_last(turns, fields["cache_control"], aside)

@@ -110,8 +110,13 @@ def _bound(writer: Turns, choice: wire.ToolChoice | None) -> str:
     return "an answer that has begun" if writer.begun else ""
 
 
+_USUAL_HEADERS: Final = f"content-type: application/json\r\nanthropic-version: {wire.VERSION}\r\n".encode()
+
+
 def headers(target: Target, betas: Iterable[str], version: str | None = None) -> bytes:
     """The header lines, with the version and betas of the request, or else of the target's options."""
+    if not version and not target.options and not any(betas):
+        return _USUAL_HEADERS
     lines = "content-type: application/json\r\n"
     lines += f"anthropic-version: {version or target.options.get('anthropic_version') or wire.VERSION}\r\n"
     named = [beta.strip() for given in betas for beta in given.split(",")]

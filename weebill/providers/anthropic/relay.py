@@ -15,7 +15,7 @@ from weebill.providers.anthropic import decode as decoding
 from weebill.providers.anthropic.encode import headers
 from weebill.providers.anthropic.fields import fitted
 from weebill.providers.anthropic.history import mended
-from weebill.providers.anthropic.relay_events import EventRepair, marked_answer
+from weebill.providers.anthropic.relay_events import DELTA, EventRepair, marked_answer
 from weebill.providers.anthropic.stream import cut
 from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
@@ -167,6 +167,10 @@ class AnthropicRelayStream:
         for block in self._splitter.feed(data):
             if self._ended or self.error is not None:
                 break
+            if self._repair.steady and block.startswith(DELTA):
+                self._events += 1
+                out += (block, _END)
+                continue
             if b'"message_start"' in block:
                 block = self._named(block)
             if any(needle in block for needle in _NEEDLES):

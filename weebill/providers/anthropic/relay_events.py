@@ -20,6 +20,7 @@ from weebill.wire.errors import UNREADABLE
 from weebill.wire.lenient import reader
 from weebill.wire.sse import event_data
 
+DELTA: Final = b"event: content_block_delta\n"
 _NAME: Final = b"event: "
 _END: Final = b"\n\n"
 _MESSAGE_START: Final = (
@@ -59,22 +60,27 @@ _read_event: Final = reader(_Event)
 class EventRepair:
     """Mends one stream's events; `model` is JSON, `provider` who made what is opaque, "" for Anthropic."""
 
-    __slots__ = ("_begun", "_mark", "_model", "_open")
+    __slots__ = ("_begun", "_mark", "_model", "_open", "steady")
 
     def __init__(self, model: bytes, provider: Origin) -> None:
         self._model = model
         self._mark = provider if provider != ORIGIN else ""
         self._begun = False
         self._open = False
+        self.steady = False
+        """Whether a delta is as it must be, as nearly all are."""
 
     def event(self, block: bytes) -> bytes:
         """The event with what must come before it, blank lines included; b"" for one that is to be left out."""
+        mended = self._event(block)
+        self.steady = self._open and self._begun and not self._mark
+        return mended
+
+    def _event(self, block: bytes) -> bytes:
         if not block.startswith(_NAME):
             block = _with_name(block)
         name = block[len(_NAME) : block.find(b"\n")] if block.startswith(_NAME) else b""
         if name == b"content_block_delta":
-            if self._open and self._begun and not self._mark:
-                return block + _END
             return self._delta(block)
         if name == b"message_start":
             if self._begun:

@@ -229,7 +229,7 @@ def _plain(block: wire.Block) -> str | None:
 
 
 def _text(part: Text) -> wire.TextBlock | None:
-    if not part.text.strip():
+    if not part.text or part.text.isspace():
         return None
     cited = [citation.raw for citation in part.citations if citation.origin == ORIGIN and citation.raw is not None]
     return wire.TextBlock(part.text, cited or None, cache_control(part.cache))

@@ -118,10 +118,9 @@ class Contents:
 
     def _add_results(self, parts: Sequence[CanonicalPart]) -> None:
         """All that was called at once is answered in one message. What answers no call is the user's words."""
+        others = [part for part in parts if not isinstance(part, ToolResult)]
         for part in parts:
             if not isinstance(part, ToolResult):
-                if not isinstance(part, Text) or part.text:
-                    self._add("user", [self._user_part(part)])
                 continue
             name = self._names.get(part.call_id)
             if name is None:
@@ -146,6 +145,7 @@ class Contents:
             said.insert(at, Part(function_response=response))
             if not inside:
                 said += media
+        self._add("user", [self._user_part(part) for part in others if not isinstance(part, Text) or part.text])
 
 
 def _response(text: str, is_error: bool) -> Raw:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from weebill.providers.gemini.errors import status_error
+from weebill.providers.gemini.metadata import citations, openai_logprobs
 from weebill.providers.gemini.partial import PartialArguments
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.arguments import as_text
@@ -25,9 +26,6 @@ from weebill.wire.gemini import (
     Candidate,
     FunctionCall,
     GenerateContentResponse,
-    LogprobsResult,
-    Source,
-    TokenLogprob,
     UsageMetadata,
     given,
     parts_of,
@@ -55,7 +53,6 @@ from weebill.wire.reply import (
 from weebill.wire.surrogates import mended
 
 _decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
-_encode: Final = msgspec.json.encode
 _format: Final = msgspec.json.format
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
@@ -380,63 +377,3 @@ def _arguments(args: Raw | None) -> str:
         written = _decode_text(text)
         return written if written.lstrip().startswith("{") else text.decode()
     return as_text(_format(text, indent=-1))
-
-
-def openai_logprobs(result: LogprobsResult) -> tuple[Raw, ...]:
-    """The steps as OpenAI's entries."""
-    chosen = result.chosen_candidates or []
-    likeliest = [step.candidates or [] for step in result.top_candidates or ()]
-    likeliest += [[]] * (len(chosen) - len(likeliest))
-    return tuple(
-        [
-            Raw(_encode(_entry(token) | {"top_logprobs": [_entry(other) for other in top]}))
-            for token, top in zip(chosen, likeliest, strict=False)
-        ]
-    )
-
-
-def _entry(token: TokenLogprob) -> dict[str, object]:
-    return {"token": token.token, "logprob": token.log_probability, "bytes": list(token.token.encode())}
-
-
-def citations(candidate: Candidate, text: str) -> list[Citation]:
-    """What a piece says its text rests on; `text` is all of the text part under way."""
-    found: list[Citation] = []
-    grounding, copied = candidate.grounding_metadata, candidate.citation_metadata
-    if grounding is not None:
-        chunks = [
-            chunk.web or chunk.retrieved_context or chunk.maps or Source() for chunk in grounding.grounding_chunks or ()
-        ]
-        used: set[int] = set()
-        for support in grounding.grounding_supports or ():
-            segment = support.segment
-            start, end = None, None
-            if segment is not None:
-                start, end = _characters(text, segment.start_index or 0, segment.end_index, segment.text)
-            for at in support.grounding_chunk_indices or ():
-                if 0 <= at < len(chunks):
-                    used.add(at)
-                    chunk = chunks[at]
-                    found.append(Citation(chunk.uri, chunk.title, chunk.text, start, end, ORIGIN))
-        found += [
-            Citation(chunk.uri, chunk.title, chunk.text, origin=ORIGIN)
-            for at, chunk in enumerate(chunks)
-            if at not in used
-        ]
-    if copied is not None:
-        for source in copied.citation_sources or copied.citations or ():
-            start, end = _characters(text, source.start_index or 0, source.end_index, None)
-            found.append(Citation(source.uri, source.title, None, start, end, ORIGIN))
-    return found
-
-
-def _characters(text: str, start: int, end: int | None, expected: str | None) -> tuple[int | None, int | None]:
-    """Offsets in bytes of UTF-8 as offsets in characters; None where they are not of this text."""
-    encoded = text.encode()
-    if end is None or not 0 <= start <= end <= len(encoded):
-        return None, None
-    piece = encoded[start:end].decode("utf-8", "replace")
-    if expected is not None and piece != expected:
-        return None, None
-    first = len(encoded[:start].decode("utf-8", "replace"))
-    return first, first + len(piece)

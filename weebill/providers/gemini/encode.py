@@ -26,6 +26,7 @@ from weebill.providers.fit import Fit
 from weebill.providers.gemini.contents import Contents, resolutions
 from weebill.providers.gemini.schema import answer_schema, function_schema
 from weebill.providers.gemini.thinking import is_first_generation, thinking_config
+from weebill.providers.pairing import paired
 from weebill.wire.conversation import Conversation, Json, Origin, ToolChoice
 from weebill.wire.conversation import Tool as CanonicalTool
 from weebill.wire.errors import UNREADABLE
@@ -73,7 +74,7 @@ def encode_request(
     resolution, each = resolutions(conversation.turns)
     try:
         contents = Contents(is_first_generation(target.traits), each, origin, fit)
-        contents.write(conversation.turns)
+        contents.write(paired(conversation.turns))
     except Inexpressible as error:
         raise Unsupported("turns", str(error)) from error
     system, said = contents.system, contents.contents

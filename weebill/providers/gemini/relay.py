@@ -7,6 +7,7 @@ inside a JSON text a quote is always escaped.
 
 from __future__ import annotations
 
+import re
 from math import inf
 from typing import Final
 
@@ -27,7 +28,7 @@ from weebill.providers.usage import estimate
 from weebill.wire.call import Call, Json
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.gemini import AnyJson, Status, UsageMetadata, Wire, given
+from weebill.wire.gemini import NUMBERED_REASONS, AnyJson, Status, UsageMetadata, Wire, given
 from weebill.wire.gemini_request import GeminiRequest, ThinkingConfig, wants_array
 from weebill.wire.lenient import reader
 from weebill.wire.reply import Usage
@@ -64,9 +65,21 @@ _decode_fields: Final = msgspec.json.Decoder(Json).decode
 _format: Final = msgspec.json.format
 
 _CONFIG: Final = "generationConfig"
+_NUMBERED: Final = re.compile(rb'("finishReason"\s*:\s*)(\d{1,3})(?=[\s,}])')
 # What fields that are fitted to a model are called here.
 _NAMES: Final = {"reasoning": f"{_CONFIG}.thinkingConfig", "max_tokens": f"{_CONFIG}.maxOutputTokens"}
 _THINKING: Final = frozenset(field.encode_name for field in msgspec.structs.fields(ThinkingConfig))
+
+
+def _reasons_by_name(data: bytes) -> bytes:
+    """JSON with the names of reasons whose numbers some write: Google's SDKs die of a number."""
+    return data if _NUMBERED.search(data) is None else _NUMBERED.sub(_by_name, data)
+
+
+def _by_name(found: re.Match[bytes]) -> bytes:
+    number = int(found[2])
+    name = NUMBERED_REASONS[number] if number < len(NUMBERED_REASONS) else "OTHER"
+    return found[1] + f'"{name}"'.encode()
 
 
 class GeminiRelay:
@@ -106,7 +119,7 @@ class GeminiRelay:
             raise status_error(whole.error)
         if not whole.candidates and given(whole.prompt_feedback) is None:
             raise not_an_answer("it has no candidates")
-        body = marked(named(body, call.answer_name, MODEL_VERSION), sent.provider)
+        body = marked(named(_reasons_by_name(body), call.answer_name, MODEL_VERSION), sent.provider)
         usage = None if whole.usage_metadata is None else whole.usage_metadata.usage()
         if usage is not None and _says_something(usage):
             return Answer(body, usage)
@@ -262,7 +275,8 @@ class GeminiRelayStream:
             if error is not None:
                 self.error = error
                 return b""
-        written = marked(named(data, self._name, MODEL_VERSION), self._provider)
+        whole = _reasons_by_name(data) if b'"finishReason"' in data else data
+        written = marked(named(whole, self._name, MODEL_VERSION), self._provider)
         if b"\n" in written or b"\r" in written:
             # Clients read an event's data line by line.
             written = _format(written, indent=-1)

@@ -76,7 +76,7 @@ def body_error(status: int, body: bytes, upstream: str) -> ApiError:
 
 def is_error(raw: Raw) -> bool:
     """Whether a member `error` says that there is one."""
-    return bytes(raw) not in _NONE
+    return raw is not NO_ERROR and bytes(raw) not in _NONE
 
 
 def inner_error(raw: Raw) -> ApiError:

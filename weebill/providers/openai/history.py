@@ -37,6 +37,10 @@ _FOREIGN: Final = b'"weebill:'
 _JPG: Final = b'"data:image/jpg;'
 _JPG_URI: Final = re.compile(rb'(?<!\\)"data:image/jpg;')
 _JPEG: Final = b'"data:image/jpeg;'
+# Where signatures of calls are, and what SDKs echo that says nothing.
+_SIGNED: Final = b'"extra_content"'
+_NOTHING: Final = (b"null", b"[]")
+_NOTHINGS: Final = (b":null", b": null", b":[]", b": []")
 _ALWAYS: Final = (_MARKS[_DETAILS], _FOREIGN, _JPG)
 _CALL_MARKS: Final = (b'"tool_calls"', b'"tool_call_id"')
 
@@ -68,10 +72,14 @@ def own_chat(messages: Raw, quirks: Quirks, *, developer: bool = True) -> Raw:
 
 
 def _looked_for(quirks: Quirks) -> Sequence[bytes]:
-    if not quirks.refuse and not quirks.short_call_ids:
+    if not quirks.refuse and not quirks.short_call_ids and not quirks.accept:
         return _ALWAYS
     marks = [mark for name, mark in _MARKS.items() if name != _DETAILS and name in quirks.refuse]
     marks += _ALWAYS
+    if _is_strict(quirks):
+        marks.append(_SIGNED)
+    if quirks.accept:
+        marks += _NOTHINGS
     return [*marks, *_CALL_MARKS] if quirks.short_call_ids else marks
 
 
@@ -92,8 +100,11 @@ def _own(raw: Raw, quirks: Quirks, developer: bool) -> Raw:
     content = bytes(kept.get("content", b""))
     if content.find(_JPG) >= 0:
         kept["content"] = Raw(_JPG_URI.sub(_JPEG, content))
-    if bytes(kept.get(_CALLS, b"")).find(_FOREIGN) >= 0:
-        kept[_CALLS] = Raw(_encode([_unsigned(call) for call in _decode_calls(kept[_CALLS])]))
+    if quirks.accept:
+        kept = {name: value for name, value in kept.items() if name == "content" or bytes(value) not in _NOTHING}
+    strict = _is_strict(quirks)
+    if bytes(kept.get(_CALLS, b"")).find(_SIGNED if strict else _FOREIGN) >= 0:
+        kept[_CALLS] = Raw(_encode([_unsigned(call, strict) for call in _decode_calls(kept[_CALLS])]))
     if _DETAILS in kept:
         details = _own_details(kept[_DETAILS])
         if details is None:
@@ -135,9 +146,14 @@ def _with_thinking(content: Raw, thought: Raw) -> Raw:
     return Raw(_encode([ThinkingPart((TextPart(words),)), *rest]))
 
 
-def _unsigned(call: Json) -> Json:
-    """A call without a signature that is not of this provider's models."""
-    if bytes(call.get("extra_content", b"")).find(_FOREIGN) < 0:
+def _is_strict(quirks: Quirks) -> bool:
+    """Whether the provider refuses members of messages that it does not know."""
+    return bool(quirks.accept) or _DETAILS in quirks.refuse
+
+
+def _unsigned(call: Json, strict: bool) -> Json:
+    """A call without a signature that is not of this provider's models; a strict one takes none."""
+    if not strict and bytes(call.get("extra_content", b"")).find(_FOREIGN) < 0:
         return call
     return {name: value for name, value in call.items() if name != "extra_content"}
 

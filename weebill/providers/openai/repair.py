@@ -18,6 +18,8 @@ from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.lenient import leniently
 
+# What both have in them, so that most chunks are searched but once.
+_SIGN: Final = b"_call"
 _SIGNS: Final = (b'"tool_calls"', b'"function_call"')
 _EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
 _NULL: Final = Raw(b"null")
@@ -30,7 +32,7 @@ _decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
 
 def has_calls(data: bytes) -> bool:
     """Whether there may be tool calls in an answer or in chunks."""
-    return data.find(_SIGNS[0]) >= 0 or data.find(_SIGNS[1]) >= 0
+    return data.find(_SIGN) >= 0 and (data.find(_SIGNS[0]) >= 0 or data.find(_SIGNS[1]) >= 0)
 
 
 class CallRepair:
