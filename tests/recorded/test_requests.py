@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -90,6 +91,11 @@ def words(text: str) -> str:
     return "".join(character for character in text if character.isalnum())
 
 
+def encoded(text: str) -> str:
+    """As the data of a file, but for the end."""
+    return b64encode(text.encode()).decode()[: len(text) // 3 * 4]
+
+
 def cases() -> list[object]:
     """Each request to each target; a strict xfail where it is known not to get there."""
     return [
@@ -111,5 +117,5 @@ def test_a_request(request_: Request, dialect: str) -> None:
         assert refusal.status == 400, refusal.message
         assert not LACKS[dialect].isdisjoint(request_.demands), refusal.message
         return
-    told = words("".join(strings(body)))
-    assert [piece for piece in request_.want if words(piece) not in told] == []
+    told = "".join(strings(body))
+    assert [piece for piece in request_.want if words(piece) not in words(told) and encoded(piece) not in told] == []
