@@ -26,6 +26,7 @@ from weebill.wire.conversation import (
     Text,
     Tool,
     ToolChoice,
+    ToolResult,
     ToolUse,
     Turn,
 )
@@ -325,3 +326,17 @@ def test_a_default_that_is_refused_is_left_out() -> None:
     body = msgspec.json.decode(OPENAI_CHAT.encode(conversation, target, Fit(), stream=False).body)
     assert body["tool_choice"] == "auto"
     assert "parallel_tool_calls" not in body
+
+
+def test_each_call_has_one_result() -> None:
+    """Real histories have results twice, or none where a client was interrupted; OpenAI refuses both."""
+    turns = (
+        Turn("assistant", (ToolUse("a", "f", "{}"), ToolUse("b", "f", "{}"))),
+        Turn("tool", (ToolResult("a", (Text("1"),)), ToolResult("a", (Text("1"),)))),
+        Turn("user", (HELLO,)),
+    )
+    body = msgspec.json.decode(
+        OPENAI_CHAT.encode(Conversation(turns=turns), Target(model="m"), Fit(), stream=False).body
+    )
+    first, *results, last = [message.get("tool_call_id") for message in body["messages"]]
+    assert (first, sorted(results), last) == (None, ["a", "b"], None)

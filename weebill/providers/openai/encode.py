@@ -14,6 +14,7 @@ from weebill.providers.base import Target
 from weebill.providers.fit import Fit
 from weebill.providers.openai.messages import messages
 from weebill.providers.openai.quirks import refused, renamed
+from weebill.providers.pairing import paired
 from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Tool
 from weebill.wire.errors import UNREADABLE
 
@@ -88,7 +89,7 @@ class _AnthropicMetadata(msgspec.Struct, frozen=True):
 
 def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> Fields:
     """The body's fields. Raises Unsupported."""
-    body: Fields = {"model": target.model, "messages": messages(conversation.turns, target)}
+    body: Fields = {"model": target.model, "messages": messages(tuple(paired(conversation.turns)), target)}
     for name in _SAME:
         value = getattr(conversation, name)
         if value is not None:
