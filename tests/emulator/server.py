@@ -15,8 +15,9 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from tests.emulator.agent import act
 from tests.emulator.seen import BadRequestError, Seen, check_mistral, seen
-from tests.emulator.two_turn import first_answer
+from tests.emulator.two_turn import FIRST, Answer, written
 from tests.fixtures.upstream import HEAD_END, Request, Upstream, answer, framed
 from tests.vectors import FOLDER
 from tests.vectors.eventstream import encode_entry
@@ -24,6 +25,7 @@ from weebill.catalog.load import load
 from weebill.config.schema import ProviderSettings, QuirkSettings
 
 TWO_TURN: Final = "two-turn"
+AGENT: Final = "agent"  # does what the user's words say, see `agent.py`
 KEY: Final = "the-providers-key"
 # The bodies' chunks have these lengths by turns, so that events are cut anywhere.
 _SIZES: Final = (1, 61, 7, 233, 2, 31, 419, 3, 127, 13)
@@ -110,9 +112,13 @@ def scenarios(dialect: str) -> dict[str, Scenario]:
         )
         for name, vector in vectors["answers"].items()
     }
-    body, stream = first_answer(dialect)
-    found[TWO_TURN] = Scenario(200, (), json.dumps(body).encode(), tuple(stream))
+    found[TWO_TURN] = _said(dialect, FIRST)
     return found
+
+
+def _said(dialect: str, answer: Answer) -> Scenario:
+    body, stream = written(dialect, answer)
+    return Scenario(200, (), json.dumps(body).encode(), tuple(stream))
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ class Emulator(Upstream):
             dialect=dialect,
             base_url=f"http://127.0.0.1:{self.port}/{dialect}{kind.base}",
             api_key=api_key,
-            models=(*scenarios(dialect), "unknown"),
+            models=(*scenarios(dialect), AGENT, "unknown"),
             options=dict(kind.options),
             quirks=_quirks(kind),
         )
@@ -178,10 +184,11 @@ class Emulator(Upstream):
         try:
             _check(got)
             name = "text" if got.model == TWO_TURN and got.seen.results else got.model
+            acted = _said(dialect, act(got.seen)) if name == AGENT else None
         except BadRequestError as problem:
             await _send(writer, _refusal(vectors["error-400"], str(problem)))
             return
-        scenario = vectors.get(name, vectors["error-404"])
+        scenario = acted or vectors.get(name, vectors["error-404"])
         if got.stream and scenario.stream:
             await _send_stream(writer, kind.media_type, scenario)
         else:
