@@ -60,7 +60,10 @@ class Seen:
 
 def seen(dialect: str, body: Body) -> Seen:
     """What a request says. Raises BadRequestError for what the provider would refuse."""
-    result = _READERS[dialect](body)
+    try:
+        result = _READERS[dialect](body)
+    except (AttributeError, KeyError, TypeError, ValueError) as malformed:
+        raise BadRequestError(f"not understood: {malformed!r}") from malformed
     result.check()
     return result
 
@@ -131,16 +134,25 @@ def check_mistral(body: Body) -> None:
             _require(given is None or re.fullmatch("[a-zA-Z0-9]{9}", given) is not None, f"a call's id, {given}")
 
 
+# Those that the client runs, and some that the provider does.
+_RESPONSES_TOOLS: Final = ("function", "custom", "local_shell", "namespace", "tool_search", "web_search")
+
+
 def _responses(body: Body) -> Seen:
     result = Seen(system=body.get("instructions") or "", limit=body.get("max_output_tokens"))
     items = body["input"]
     if isinstance(items, str):
         items = [{"type": "message", "role": "user", "content": items}]
+    tools = list(body.get("tools") or ())
     for item in items:
         kind = item.get("type", "message")
-        if kind == "function_call":
+        if kind == "additional_tools":
+            tools += item["tools"]
+        elif kind == "function_call":
             result.calls.append(Call(item["call_id"], item["name"], json.loads(item["arguments"])))
-        elif kind == "function_call_output":
+        elif kind == "custom_tool_call":
+            result.calls.append(Call(item["call_id"], item["name"], item["input"]))
+        elif kind in ("function_call_output", "custom_tool_call_output"):
             result.answer(item["call_id"], _text(item["output"]))
         elif kind == "reasoning":
             result.thoughts += [summary["text"] for summary in item["summary"]]
@@ -151,9 +163,10 @@ def _responses(body: Body) -> Seen:
             result.users.append(_text(item["content"]))
         else:
             result.said.append(_text(item["content"]))
-    for tool in body.get("tools") or ():
-        _require(tool["type"] == "function", "the type of a tool")
-        result.tools[tool["name"]] = tool["parameters"]
+    for tool in tools:
+        kind = tool["type"]
+        _require(kind in _RESPONSES_TOOLS, f"the type of a tool, {kind}")
+        result.tools[tool.get("name", kind)] = tool["parameters"] if kind == "function" else tool.get("format")
     choice = body.get("tool_choice") or "auto"
     result.choice = choice if isinstance(choice, str) else choice["type"]
     return result
@@ -165,8 +178,11 @@ def _anthropic(body: Body) -> Seen:
     previous = ""
     for message in body["messages"]:
         role = message["role"]
-        _require(role in ("user", "assistant"), f"the role {role!r}")
+        _require(role in ("user", "assistant", "system"), f"the role {role!r}")
         content = message["content"]
+        if role == "system":  # the newer models take instructions between the turns
+            result.system += _text(content)
+            continue
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
         _require(blocks, "content: empty")
         if previous == "assistant" and role == "user":
@@ -247,7 +263,7 @@ def _bedrock(body: Body) -> Seen:
     _require("model" not in body, "model: extraneous key")
     _require("stream" not in body, "stream: extraneous key")
     result = Seen(limit=body.get("inferenceConfig", {}).get("maxTokens"))
-    result.system = "".join(block["text"] for block in body.get("system", ()))
+    result.system = "".join(block["text"] for block in body.get("system", ()) if "cachePoint" not in block)
     previous = ""
     for message in body["messages"]:
         role = message["role"]
@@ -267,10 +283,12 @@ def _bedrock(body: Body) -> Seen:
                 result.thoughts += [thought["text"]] if thought else []
                 result.opaque += [thought["signature"]] if "signature" in thought else []
             else:
-                raise BadRequestError(f"a block of type {kind!r}")
+                _require(kind == "cachePoint", f"a block of type {kind!r}")
     config = body.get("toolConfig")
     _require(config is not None or not result.calls, "toolConfig is required once tools were called")
     for tool in (config or {}).get("tools", ()):
+        if "cachePoint" in tool:
+            continue
         result.tools[tool["toolSpec"]["name"]] = tool["toolSpec"]["inputSchema"]["json"]
     [choice] = (config or {}).get("toolChoice", {"auto": {}})
     result.choice = {"auto": "auto", "any": "required", "tool": "named"}[choice]
