@@ -16,6 +16,7 @@ from tests.emulator.two_turn import Answer, Calling
 
 THOUGHT: Final = "The user tells me what to do."
 NOTHING: Final = "Nothing to do."
+_TOLD: Final = "Calling tools:"  # smolagents tells of calls in words
 _MARK: Final = re.compile(r"\[\[(?P<verb>call|say) (?P<rest>.*?)\]\](?!\])", re.DOTALL)
 
 
@@ -33,7 +34,7 @@ def act(seen: Seen) -> Answer:
     """The next answer of a conversation."""
     marks = [[(found["verb"], found["rest"]) for found in _MARK.finditer(text)] for text in seen.users]
     calls = [rest for each in marks for verb, rest in each if verb == "call"]
-    done = len(seen.calls)
+    done = len(seen.calls) or sum(_TOLD in text for text in seen.said)
     if done < len(calls) and seen.choice != "none":
         tool, _, given = calls[done].partition(" ")
         if tool in seen.tools:
@@ -41,7 +42,7 @@ def act(seen: Seen) -> Answer:
     last = next((each for each in reversed(marks) if each), [])
     result = list(seen.results.values())[-1] if seen.results else NOTHING
     words = next((rest for verb, rest in last if verb == "say"), "{result}").replace("{result}", result)
-    if seen.choice in ("required", "named") and seen.tools:
+    if seen.choice not in ("auto", "none") and seen.tools:
         [tool, *_] = seen.tools
         return Answer(THOUGHT, "", (Calling(f"a{done}", tool, json.loads(words)),))
     return Answer(THOUGHT, words)

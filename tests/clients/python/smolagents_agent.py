@@ -1,0 +1,38 @@
+"""smolagents: an agent that calls a tool and gives its final answer by another."""
+
+from smolagents import OpenAIServerModel, ToolCallingAgent, tool
+
+from steps import FREE, HELLO, HELLO_SAID, KEY, MODEL, URL, WEATHER
+from steps import heard, run, weather
+
+
+@tool
+def get_weather(city: str) -> str:
+    """The weather in a city.
+
+    Args:
+        city: which one
+    """
+    return weather(city)
+
+
+model = OpenAIServerModel(model_id=MODEL, api_base=f"{URL}/v1", api_key=KEY, client_kwargs={"max_retries": 0})
+
+
+def chat():
+    heard(model.generate([{"role": "user", "content": [{"type": "text", "text": HELLO}]}]).content, HELLO_SAID)
+
+
+def tools(stream=False):
+    agent = ToolCallingAgent(tools=[get_weather], model=model, max_steps=3, verbosity_level=0, stream_outputs=stream)
+    done = agent.run(
+        'How is the weather? [[call get_weather {"city": "Paris"}]] [[call final_answer {"answer": "%s"}]]' % WEATHER
+    )
+    heard(done, WEATHER)
+
+
+def tools_stream():
+    tools(stream=True)
+
+
+run(chat, *([] if FREE else (tools, tools_stream)))
