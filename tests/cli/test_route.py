@@ -35,11 +35,23 @@ def explain(weebill, tmp_path):
 def test_the_table_says_who_and_why(explain):
     title, head, *rows = explain(ASKED).splitlines()
     assert title == "big, by price"
-    assert head.split() == ["TURN", "DEPLOYMENT", "TIER", "SCORE", "WHY"]
+    assert head.split() == ["TURN", "DEPLOYMENT", "TIER", "SCORE", "DROPS", "WHY"]
     first, second = (row.split() for row in rows)
     assert first[:3] == ["1", "acme/big", "0"]
     assert second[:3] == ["2", "zeta/big", "1"]
-    assert first[4:] == second[4:] == ["kept"]
+    assert first[4:] == second[4:] == ["-", "kept"]
+
+
+def test_what_a_target_would_not_be_told_is_named(explain, weebill):
+    anthropic = '[providers.ant]\ndialect = "anthropic"\nbase_url = "http://127.0.0.1:9"\nmodels = ["claude"]\n'
+    weebill.home.config_file.write_text(CONFIGURED + anthropic)
+    asked = {**ASKED, "model": "claude", "seed": 1, "user": "u", "logit_bias": {"1": 1}}
+    assert "refused: 'claude' at 'ant' does not support logit_bias" in " ".join(explain(asked).split())
+    del asked["logit_bias"]
+    _, _, row = explain(asked).splitlines()
+    assert row.split()[4:] == ["seed", "kept"]
+    [choice] = json.loads(explain(asked, "--json"))["choices"]
+    assert (choice["dropped"], choice["refused"]) == (["seed"], None)
 
 
 def test_what_removed_whom_is_named(explain):
@@ -78,7 +90,7 @@ def test_a_request_may_come_from_a_pipe(explain, weebill):
 
 def test_the_models_of_this_machine_are_taken_to_be_up(explain):
     _, _, only = explain({**ASKED, "model": "mini", "provider": {"local_only": True}}).splitlines()
-    turn, deployment, tier, _, why = only.split()
+    turn, deployment, tier, _, _, why = only.split()
     assert (turn, deployment, tier, why) == ("1", "local/smollm2:135m", "0", "kept")
 
 

@@ -117,9 +117,12 @@ def _chat(body: Body) -> Seen:
     return result
 
 
+# Those of ChatCompletionRequest in Mistral's own client library, 3.7.0.
 _MISTRALS_FIELDS = {
-    "model", "messages", "tools", "tool_choice", "parallel_tool_calls", "max_tokens", "temperature", "top_p", "stream",
-    "stop", "random_seed", "response_format", "presence_penalty", "frequency_penalty", "n", "reasoning_effort",
+    "model", "messages", "tools", "tool_choice", "parallel_tool_calls", "max_tokens", "temperature", "top_p", "top_k",
+    "min_tokens", "stream", "stop", "random_seed", "response_format", "presence_penalty", "frequency_penalty",
+    "repetition_penalty", "n", "reasoning_effort", "logprobs", "top_logprobs", "prompt_logprobs", "top_prompt_logprobs",
+    "metadata", "prediction", "prompt_mode", "guardrails", "prompt_cache_key", "service_tier", "safe_prompt",
 }  # fmt: skip
 _MISTRALS_IN_MESSAGES = {"role", "content", "tool_calls", "tool_call_id", "name", "prefix"}
 

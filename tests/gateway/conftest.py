@@ -21,7 +21,7 @@ def settings(upstream: Upstream) -> Settings:
         idle_timeout_s=1.0,
     )
     return Settings(
-        server=ServerSettings(port=0),
+        server=ServerSettings(port=0, model_in_answers="served"),  # so that what passes can be compared
         local=LocalSettings(models=()),
         providers={"acme": acme},
         aliases={"large": "gpt-4o-mini", "biggest": "large"},

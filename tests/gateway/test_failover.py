@@ -74,9 +74,8 @@ def settings(upstreams: dict[str, Upstream]) -> Settings:
         for name, each in upstreams.items()
     }
     routing = RoutingSettings(backoff_s=0.01, breaker=BreakerSettings(failures=4, open_s=0.5))
-    return Settings(
-        server=ServerSettings(port=0), local=LocalSettings(models=()), providers=providers, routing=routing
-    )  # fmt: skip
+    server = ServerSettings(port=0, model_in_answers="served")  # so that what passes can be compared
+    return Settings(server=server, local=LocalSettings(models=()), providers=providers, routing=routing)
 
 
 @pytest.fixture
@@ -134,9 +133,9 @@ async def test_the_client_does_not_notice(three: Three, script: Script, tries: i
 async def test_a_good_answer_says_so_and_the_record_is_plain(three: Three) -> None:
     response = await three.post()
     assert three.asked() == {"a": 1}
-    route, policy = response.headers["x-weebill-route"].split(";")
+    route, model, policy = response.headers["x-weebill-route"].split(";")
     assert route.startswith("a:200:")
-    assert policy == "policy=price"
+    assert (model, policy) == ("model=m", "policy=price")
     assert (await three.worker.record()).attempts == ""
 
 

@@ -71,34 +71,44 @@ def record(gateway: Gateway, response: httpx.Response) -> UsageRecord:
 
 SCHEMA: Final = {"type": "object", "properties": {}}
 TOOL: Final = {"type": "function", "function": {"name": "f", "parameters": SCHEMA}}
-# API, dialect, fields that the dialect cannot do, and the client's own name of what is to blame.
-REFUSED: Final[list[tuple[str, str, Json, str]]] = [
-    ("chat", "anthropic", {"seed": 1}, "seed"),
+# API, dialect, fields that the dialect cannot do, and the client's own name of what is to blame. Demands change what is
+# asked for; hints do not.
+DEMANDS: Final[list[tuple[str, str, Json, str]]] = [
     ("chat", "anthropic", {"n": 2}, "n"),
     ("chat", "anthropic", {"logit_bias": {"1": 5}}, "logit_bias"),
-    ("chat", "anthropic", {"frequency_penalty": 0.5}, "frequency_penalty"),
-    ("chat", "anthropic", {"temperature": 1.5}, "temperature"),
     ("chat", "gemini", {"logit_bias": {"1": 5}}, "logit_bias"),
-    ("chat", "bedrock", {"presence_penalty": 0.5}, "presence_penalty"),
     ("chat", "bedrock", {"response_format": {"type": "json_object"}}, "response_format"),
     ("chat", "cohere", {"n": 2}, "n"),
     ("chat", "ollama", {"tools": [TOOL], "tool_choice": "required"}, "tool_choice"),
     ("chat", "openai-responses", {"stop": ["x"]}, "stop"),
-    ("chat", "anthropic", {"x_new": {"a": 1}}, "x_new"),
-    ("chat", "cohere", {"x_new": {"a": 1}}, "x_new"),
+    ("chat", "anthropic", {"guided_json": SCHEMA}, "guided_json"),
     ("completions", "cohere", {"logit_bias": {"1": 5}}, "logit_bias"),
-    ("completions", "anthropic", {"seed": 1}, "seed"),
-    ("anthropic", "openai-responses", {"top_k": 5}, "top_k"),
     ("anthropic", "openai-responses", {"stop_sequences": ["x"]}, "stop_sequences"),
-    ("anthropic", "gemini", {"container": "c"}, "container"),
-    ("gemini", "anthropic", {"generationConfig": {"seed": 1}}, "generationConfig.seed"),
     ("gemini", "bedrock", {"generationConfig": {"candidateCount": 2}}, "generationConfig.candidateCount"),
-    ("gemini", "openai-responses", {"generationConfig": {"topK": 5}}, "generationConfig.topK"),
-    ("gemini", "openai", {"safetySettings": []}, "safetySettings"),
+    ("gemini", "anthropic", {"cachedContent": "cachedContents/1"}, "cachedContent"),
     ("responses", "anthropic", {"include": ["message.output_text.logprobs"]}, "include"),
     ("responses", "bedrock", {"prompt": {"id": "p"}}, "prompt"),
 ]
-_IDS: Final = [f"{api}-{dialect}-{name}" for api, dialect, _, name in REFUSED]
+HINTS: Final[list[tuple[str, str, Json, str]]] = [
+    ("chat", "anthropic", {"seed": 1}, "seed"),
+    ("chat", "anthropic", {"frequency_penalty": 0.5}, "frequency_penalty"),
+    ("chat", "anthropic", {"temperature": 1.5}, "temperature"),
+    ("chat", "bedrock", {"presence_penalty": 0.5}, "presence_penalty"),
+    ("chat", "anthropic", {"x_new": {"a": 1}}, "x_new"),
+    ("chat", "cohere", {"x_new": {"a": 1}}, "x_new"),
+    ("completions", "anthropic", {"seed": 1}, "seed"),
+    ("anthropic", "openai-responses", {"top_k": 5}, "top_k"),
+    ("anthropic", "gemini", {"container": "c"}, "container"),
+    ("anthropic", "openai", {"context_management": {"edits": []}}, "context_management"),
+    ("gemini", "anthropic", {"generationConfig": {"seed": 1}}, "generationConfig.seed"),
+    ("gemini", "openai-responses", {"generationConfig": {"topK": 5}}, "generationConfig.topK"),
+    ("responses", "anthropic", {"client_metadata": {"session": "1"}}, "client_metadata"),
+]
+REFUSED: Final = DEMANDS + HINTS
+
+
+def _ids(rows: list[tuple[str, str, Json, str]]) -> list[str]:
+    return [f"{api}-{dialect}-{name}" for api, dialect, _, name in rows]
 
 
 def blamed(api: str, body: Json) -> str:
@@ -110,10 +120,29 @@ def blamed(api: str, body: Json) -> str:
     return str(error["message"] if api == "anthropic" else error["param"])
 
 
-@pytest.mark.parametrize(("api", "dialect", "fields", "name"), REFUSED, ids=_IDS)
-def test_what_a_target_cannot_do_is_refused_by_the_clients_name(
+@pytest.mark.parametrize(("api", "dialect", "fields", "name"), DEMANDS, ids=_ids(DEMANDS))
+def test_a_demand_that_a_target_cannot_meet_is_refused_by_the_clients_name(
     gateway: Gateway, api: str, dialect: str, fields: Json, name: str
 ) -> None:
+    _is_refused(gateway, api, dialect, fields, name)
+
+
+@pytest.mark.parametrize(("api", "dialect", "fields", "name"), HINTS, ids=_ids(HINTS))
+def test_a_hint_is_passed_over_and_said(gateway: Gateway, api: str, dialect: str, fields: Json, name: str) -> None:
+    response = post(gateway, APIS[api](model(dialect, "text"), **fields))
+    assert response.status_code == 200, response.text
+    assert response.headers["x-weebill-dropped"] == name
+    assert record(gateway, response).dropped == name
+
+
+@pytest.mark.parametrize(("api", "dialect", "fields", "name"), HINTS, ids=_ids(HINTS))
+def test_or_refused_where_the_caller_wants_that(
+    gateway: Gateway, api: str, dialect: str, fields: Json, name: str
+) -> None:
+    _is_refused(gateway, api, dialect, {**fields, "provider": {"on_unsupported": "refuse"}}, name)
+
+
+def _is_refused(gateway: Gateway, api: str, dialect: str, fields: Json, name: str) -> None:
     asked = len(gateway.emulator.got)
     response = post(gateway, APIS[api](model(dialect, "text"), **fields))
     assert response.status_code == 400, response.text
@@ -124,7 +153,7 @@ def test_what_a_target_cannot_do_is_refused_by_the_clients_name(
     assert (kept.status, kept.outcome, kept.prompt_tokens, kept.completion_tokens) == (400, "rejected", 0, 0)
 
 
-@pytest.mark.parametrize(("api", "dialect", "fields", "name"), REFUSED, ids=_IDS)
+@pytest.mark.parametrize(("api", "dialect", "fields", "name"), REFUSED, ids=_ids(REFUSED))
 def test_or_dropped_where_the_client_says_so(gateway: Gateway, api: str, dialect: str, fields: Json, name: str) -> None:
     response = post(gateway, APIS[api](model(dialect, "text"), **fields, drop_params=True))
     assert response.status_code == 200, response.text

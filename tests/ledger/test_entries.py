@@ -23,7 +23,7 @@ from weebill.ledger.usage import recent, summarise
 BEFORE_KINDS = 5  # the schema in which a record was one row
 UNLIKE_ANY = UsageRecord(
     "req-é", "key_2", "embeddings", "m1", "m2", "up", False, 20, 5, 9, False, 502, "upstream_error", STARTED_AT + 1, 7,
-    8, 6, 4, 2**62, "a/b:500:12ms,c/d:200:9ms", "schema", "faster/control",
+    8, 6, 4, 2**62, "a/b:500:12ms,c/d:200:9ms", "schema", "faster/control", "top_k,metadata",
 )  # fmt: skip
 
 
@@ -86,14 +86,14 @@ def test_a_kind_that_was_rolled_back_is_inserted_again(ledger: sqlite3.Connectio
 
 
 def test_what_was_recorded_before_there_were_kinds_is_still_there(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    columns = UsageRecord.__struct_fields__
-    old = [make_record("old-1"), UNLIKE_ANY]
+    columns = UsageRecord.__struct_fields__[:-1]  # all but `dropped`, which came later
+    old = [make_record("old-1"), msgspec.structs.replace(UNLIKE_ANY, dropped="")]
     with monkeypatch.context() as patch:
         patch.setattr("weebill.ledger.database.MIGRATIONS", MIGRATIONS[:BEFORE_KINDS])
         with closing(open_ledger(home.database)) as ledger:
             ledger.executemany(
                 f"INSERT INTO usage ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-                map(msgspec.structs.astuple, old),
+                [msgspec.structs.astuple(record)[:-1] for record in old],
             )
     with closing(open_ledger(home.database)) as ledger:
         assert [entry.record for entry in recent(ledger, 10)] == old[::-1]

@@ -15,6 +15,7 @@ from weebill.apis.chat.api import CHAT
 from weebill.apis.completions import COMPLETIONS
 from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.translation import Bridge, failure
+from weebill.providers.base import NOTHING_SENT
 from weebill.providers.registry import dialect as registry_dialect
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
@@ -114,14 +115,14 @@ def _whole(api: Api, bridge: Bridge, call: Call, answer: dict[str, Any]) -> tupl
     if status != 200:
         return b"", api.error_body(bridge.error(call, status, body, None, "acme"))
     try:
-        return bridge.decode(call, body).body, b""
+        return bridge.decode(call, NOTHING_SENT, body).body, b""
     except ApiError as error:
         return b"", api.error_body(error)
 
 
 def _stream(api: Api, bridge: Bridge, call: Call, pieces: list[bytes]) -> tuple[bytes, bool]:
     """The client's stream as the gateway writes it, and whether it came to its end."""
-    stream = bridge.stream(call)
+    stream = bridge.stream(call, NOTHING_SENT)
     out = b""
     try:
         for piece in pieces:

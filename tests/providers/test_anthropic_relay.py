@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.providers.test_anthropic import ERRORS, FAILURES, REPLIES, VECTORS
 from weebill.apis.anthropic.api import ANTHROPIC
@@ -17,7 +18,7 @@ from weebill.wire.reply import Usage
 
 def call(headers: dict[bytes, bytes] | None = None, **fields: object) -> Call:
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], **fields}
-    return ANTHROPIC.decode(msgspec.json.encode(body), headers or {}, "")
+    return structs.replace(ANTHROPIC.decode(msgspec.json.encode(body), headers or {}, ""), as_served=True)
 
 
 def relayed(pieces: list[bytes]) -> tuple[bytes, Usage, ApiError | None]:

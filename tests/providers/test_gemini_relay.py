@@ -27,7 +27,7 @@ def call(*, stream: bool = True, array: bool = False, count: int | None = None) 
         contents=Content(parts=[Part(text="x")]), generation_config=GenerationConfig(candidate_count=count)
     )
     fields = msgspec.json.decode(FIELDS, type=dict[str, msgspec.Raw])
-    return Call(GeminiRequest(body, array), fields, "mine", stream)
+    return Call(GeminiRequest(body, array), fields, "mine", stream, as_served=True)
 
 
 def run(pieces: list[bytes], array: bool = False, count: int | None = None) -> tuple[bytes, Usage, ApiError | None]:

@@ -161,12 +161,40 @@ def test_quirks_are_data(quirks: Quirks, fields: dict[str, object], sent: dict[s
     assert quirky(quirks, **fields) == sent
 
 
-@pytest.mark.parametrize(("fields", "param"), [({"seed": 7}, "seed"), ({"n": 2}, "n")])
-def test_a_field_that_the_provider_refuses(fields: dict[str, object], param: str) -> None:
+STRICT = Quirks(rename={"seed": "random_seed"}, accept=("temperature", "seed"))
+
+
+@pytest.mark.parametrize(
+    ("quirks", "fields", "param"),
+    [
+        (REFUSE, {"n": 2}, "n"),
+        (STRICT, {"n": 2}, "n"),
+        (STRICT, {"response_format": {"type": "json_object"}}, "response_format"),
+    ],
+)
+def test_a_demand_that_the_provider_refuses(quirks: Quirks, fields: dict[str, object], param: str) -> None:
     with pytest.raises(ApiError) as caught:
-        quirky(REFUSE, **fields)
+        quirky(quirks, **fields)
     assert (caught.value.status, caught.value.detail.param) == (400, param)
-    assert quirky(REFUSE, drop=True, **fields) == {}
+    assert quirky(quirks, drop=True, **fields) == {}
+
+
+@pytest.mark.parametrize(
+    ("quirks", "fields", "sent", "dropped"),
+    [
+        (REFUSE, {"seed": 7, "temperature": 0.5}, {"temperature": 0.5}, ("seed",)),
+        (REFUSE, {"parallel_tool_calls": False}, {}, ("parallel_tool_calls",)),
+        (STRICT, {"seed": 7, "top_k": 3, "x_new": {}}, {"random_seed": 7}, ("top_k", "x_new")),
+        (STRICT, {"n": 1, "stream": True}, {"stream": True, "stream_options": {"include_usage": True}}, ()),
+    ],
+)
+def test_a_hint_that_the_provider_refuses(
+    quirks: Quirks, fields: dict[str, object], sent: dict[str, object], dropped: tuple[str, ...]
+) -> None:
+    request = TRANSLATOR.encode(call(**fields), Target(model="m", quirks=quirks))
+    body = msgspec.json.decode(request.body)
+    assert {name: value for name, value in body.items() if name not in ("model", "messages")} == sent
+    assert request.dropped == dropped
 
 
 MISTRAL = Quirks(

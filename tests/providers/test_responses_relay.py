@@ -19,7 +19,8 @@ TARGET = Target(model="gpt-up", provider="openai")
 
 
 def call(**fields: object) -> Call:
-    return decode_responses(json.dumps({"model": "m", "input": "Hi", **fields}).encode())
+    asked = decode_responses(json.dumps({"model": "m", "input": "Hi", **fields}).encode())
+    return msgspec.structs.replace(asked, as_served=True)
 
 
 def sent(asked: Call, target: Target = TARGET) -> dict[str, object]:

@@ -28,6 +28,7 @@ def deployment(provider: str = "acme", model: str = "m", keys: int = 1, **facts:
         path=b"/v1",
         credentials=credentials(provider, provider, [(f"{provider}-{n}", "") for n in range(keys)]),
         timeouts=Timeouts(),
+        whole_timeouts=Timeouts(),
         forward_headers=frozenset(),
         max_in_flight=8,
     )

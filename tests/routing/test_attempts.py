@@ -19,7 +19,7 @@ from weebill.routing.decisions import DECISIONS
 from weebill.routing.deployments import Deployment
 from weebill.routing.health import Health
 from weebill.routing.plan import Choice
-from weebill.routing.steps import Pause, Try
+from weebill.routing.steps import Pause, Try, patience
 from weebill.wire.errors import ApiError
 
 A, B = deployment("a"), deployment("b")
@@ -151,6 +151,14 @@ def test_nothing_is_begun_after_the_deadline() -> None:
     assert isinstance(it.next(59), Try)
     it.failed(error("timeout"), 60)
     assert it.next(60) is None
+
+
+@pytest.mark.parametrize(
+    ("left", "others", "longest"),
+    [(60, True, 30), (60, False, 60), (240, True, 120), (601, True, 481), (601, False, 601), (0, True, 0)],
+)
+def test_how_long_an_attempt_may_take(left: float, others: bool, longest: float) -> None:
+    assert patience(left, others) == longest
 
 
 def test_others_are_left_time_to_answer() -> None:

@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests.fixtures.upstream import answer, running_upstream, send
+from tests.transport.proxy import RunningProxy
 from weebill.config.schema import ProviderSettings
 from weebill.providers.base import UpstreamRequest
 from weebill.routing.credentials import AwsSigner, GoogleSigner, key_lines, signer
@@ -70,3 +74,26 @@ async def test_a_credentials_file_that_is_none_is_the_operators_fault(tmp_path: 
     with pytest.raises(ApiError) as caught:
         await found.lines(b"/", UpstreamRequest(b"/", b""))
     assert (caught.value.status, caught.value.detail.code) == (502, "upstream_credential_refused")
+
+
+@pytest.mark.parametrize("proxied", [True, False])
+async def test_googles_tokens_are_fetched_through_the_providers_proxy(
+    proxied: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not through the environment's, which a worker does not go by."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    async with running_upstream() as google, RunningProxy("me:pass") as proxy:
+        google.script = send(answer(200, b'{"access_token":"ya29.x","expires_in":3600,"token_type":"Bearer"}'), True)
+        proxy.resolved["oauth.test"] = "127.0.0.1"
+        token_uri = f"http://{'oauth.test' if proxied else '127.0.0.1'}:{google.port}/token"
+        account = {"type": "service_account", "client_email": "a@b.c", "private_key": pem, "token_uri": token_uri}
+        file = tmp_path / "key.json"
+        file.write_text(json.dumps(account))
+        provider = ProviderSettings(api_key=str(file), proxy=proxy.url("me:pass") if proxied else "")
+        found = signer("vertex", provider, "host.test")
+        assert found is not None
+        assert await found.lines(b"/", UpstreamRequest(b"/", b"")) == b"authorization: Bearer ya29.x\r\n"
+        assert len(proxy.heads) == proxied
+        assert [request.path for request in google.requests] == ["/token"]

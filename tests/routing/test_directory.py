@@ -65,10 +65,26 @@ def test_the_head_of_a_request_names_host_path_and_credential() -> None:
         b"POST /api/v1/chat/completions HTTP/1.1",
         b"host: acme.test:8443",
         b"accept: application/json, text/event-stream",
+        b"accept-encoding: identity",
         b"authorization: Bearer secret",
         b"content-type: application/json",
         b"",
     ]
+
+
+def test_answers_in_one_piece_have_as_long_as_the_sdks_wait() -> None:
+    """Unless it is set how long the head of any answer may take."""
+    providers = {
+        "plain": ProviderSettings(base_url="http://a", models=("m",)),
+        "set": ProviderSettings(base_url="http://b", models=("n",), first_byte_timeout_s=7.0),
+    }
+    found = Directory(Settings(local=LocalSettings(models=()), providers=providers), (), 0)
+    timeouts = {}
+    for name in ("m", "n"):
+        upstream = found.resolve(name).upstream
+        assert upstream is not None
+        timeouts[name] = upstream.timeouts.first_byte, upstream.whole_timeouts.first_byte
+    assert timeouts == {"m": (120.0, 600.0), "n": (7.0, 7.0)}
 
 
 def test_without_a_key_no_credential_is_sent() -> None:

@@ -51,6 +51,18 @@ def test_where_there_is_nothing_to_choose_nothing_is_asked(monkeypatch: pytest.M
     assert (step.deployment.key, step.patience_s) == ("zeta/single", 60.0)
 
 
+@pytest.mark.parametrize("left", [600.0, 599.9, 500.0, 60.0])
+def test_a_draw_is_given_as_long_as_a_plan_would(left: float) -> None:
+    """What is worked out beforehand, for who is in no hurry, and what is worked out for the others."""
+    at = router()
+    alone = at.route(asked(model="single"), 0.0, left).next(0.0)
+    among = at.route(asked(), 0.0, left).next(0.0)
+    assert isinstance(alone, Try)
+    assert isinstance(among, Try)
+    assert alone.patience_s == pytest.approx(left, rel=0.01)
+    assert among.patience_s == pytest.approx(max(left / 2, left - 120), rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("routing", "key", "name", "fields", "left"),
     [

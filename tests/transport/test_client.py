@@ -695,3 +695,22 @@ async def test_what_is_cancelled_while_its_answer_begins_is_given_up(client: Cli
         connection.data_received(OK[:-1])
         await asyncio.wait({first})
         await until(lambda: client.connections == 0)
+
+
+@pytest.mark.parametrize(("first_byte", "patience_s"), [(0.2, 60.0), (60.0, 0.2)])
+async def test_how_long_the_head_may_take(first_byte: float, patience_s: float, client: Client) -> None:
+    """The shorter of what the upstream may take, and of what whoever asks can wait."""
+    async with Upstream(silent) as upstream:
+        for body in (b"", pieces()):
+            with pytest.raises(UpstreamTimeout, match="first_byte"):
+                await client.send(upstream.origin, POST, body, Timeouts(first_byte=first_byte), patience_s)
+            assert client.connections == 0
+
+
+async def silent(peer: Peer) -> None:
+    await peer.reader.read()
+    await asyncio.sleep(60)
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    yield b"piece"

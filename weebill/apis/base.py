@@ -15,7 +15,7 @@ class StreamEncoder(Protocol):
     """Writes one answer's events as the bytes of the client's stream."""
 
     def feed(self, events: list[Event]) -> bytes:
-        """What to send for `events`, b"" if nothing. Never given `Failed`."""
+        """What to send for `events`, b"" if nothing. Never given `Failed` or `PassedOver`."""
 
     def finish(self) -> bytes:
         """The end of a complete stream: whatever closes open parts, then the API's own end marker."""

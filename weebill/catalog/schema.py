@@ -112,6 +112,7 @@ class Quirks(Row, frozen=True, kw_only=True):
 
     rename: dict[str, str] = {}
     refuse: tuple[str, ...] = ()
+    accept: tuple[str, ...] = ()
     reasoning_field: str = "reasoning_content"
     stream_usage: bool = True
     short_call_ids: bool = False

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import typer
+from msgspec import structs
 
 from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.base import Api
@@ -23,10 +25,13 @@ from weebill.config.auto import AUTO
 from weebill.config.load import Sources, load
 from weebill.config.schema import Settings
 from weebill.gateway.selection import Selected, Selector
+from weebill.gateway.translation import translator
 from weebill.ledger.experiments import Experiments
 from weebill.process.messages import EngineState
+from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Directory
 from weebill.routing.plan import Plan
+from weebill.routing.preferences import Wanted
 from weebill.routing.router import Asked, Router
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
@@ -52,16 +57,41 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
         if selected is not None:
             asked = asked.naming(selected.model).preferring(selected.preferences)
         plan = router.plan(asked, 0.0)
+        deployments = (choice.candidate.deployment for choice in plan.choices)
+        fits = {each.key: _fits(APIS[api], call, plan.wanted, each) for each in deployments}
     except ApiError as error:
         where = f" ({error.detail.param})" if error.detail.param else ""
         raise CommandError(f"{error.status}: {error.detail.message}{where}") from error
     if as_json:
-        described = _described(plan) if selected is None else {**_described_selection(selected), **_described(plan)}
+        described = _described(plan, fits)
+        if selected is not None:
+            described = {**_described_selection(selected), **described}
         typer.echo(msgspec.json.format(msgspec.json.encode(described), indent=2).decode())
     else:
         if selected is not None:
             _print_selection(call.model, selected)
-        _print(plan)
+        _print(plan, fits)
+
+
+class _Fits(NamedTuple):
+    """What a deployment would be asked: the fields that are passed over, or why the request would be refused."""
+
+    dropped: tuple[str, ...] = ()
+    refused: str = ""
+
+    @property
+    def shown(self) -> str:
+        return self.refused or ", ".join(self.dropped) or NOTHING
+
+
+def _fits(api: Api, call: Call, wanted: Wanted, deployment: Deployment) -> _Fits:
+    own = structs.replace(call.own, on_unsupported=wanted.on_unsupported)
+    spoken = frozenset({deployment.dialect}) if deployment.upstream is None else deployment.upstream.dialects
+    translate = translator(api, deployment.dialect, spoken)
+    try:
+        return _Fits(translate.encode(structs.replace(call, own=own), deployment.target).dropped)
+    except ApiError as error:
+        return _Fits(refused=f"refused: {error.detail.message}")
 
 
 def _selected(sources: Sources, settings: Settings, router: Router, asked: Asked, api: Api) -> Selected | None:
@@ -119,26 +149,27 @@ def _described_selection(selected: Selected) -> dict[str, Any]:
     }
 
 
-def _print(plan: Plan) -> None:
+def _print(plan: Plan, fits: Mapping[str, _Fits]) -> None:
     rows = [
         (
             str(position),
             choice.candidate.deployment.key,
             str(choice.candidate.tier),
             f"{choice.score:.4g}",
+            fits[choice.candidate.deployment.key].shown,
             choice.hold.why if choice.hold else choice.misses or "kept",
         )
         for position, choice in enumerate(plan.choices, 1)
     ]
     rows += [
-        (NOTHING, each.candidate.deployment.key, NOTHING, NOTHING, f"{each.reason} ({each.filter.param})")
+        (NOTHING, each.candidate.deployment.key, NOTHING, NOTHING, NOTHING, f"{each.reason} ({each.filter.param})")
         for each in plan.removed
     ]
     console().print(f"{plan.name}, by {plan.policy}")
-    print_table(("TURN", "DEPLOYMENT", "TIER", "SCORE", "WHY"), rows)
+    print_table(("TURN", "DEPLOYMENT", "TIER", "SCORE", "DROPS", "WHY"), rows)
 
 
-def _described(plan: Plan) -> dict[str, Any]:
+def _described(plan: Plan, fits: Mapping[str, _Fits]) -> dict[str, Any]:
     return {
         "model": plan.name,
         "policy": plan.policy,
@@ -149,6 +180,8 @@ def _described(plan: Plan) -> dict[str, Any]:
                 "score": choice.score,
                 "hold": choice.hold.why if choice.hold else None,
                 "misses": choice.misses or None,
+                "dropped": fits[choice.candidate.deployment.key].dropped,
+                "refused": fits[choice.candidate.deployment.key].refused or None,
             }
             for choice in plan.choices
         ],

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 from weebill.catalog.dialects import dialects
 from weebill.catalog.load import load
 from weebill.config.auto import AUTO, check_auto
+from weebill.config.certificates import check_server, check_upstream
 from weebill.config.problems import KeyPath, Locate, Problem, did_you_mean, dotted
 from weebill.config.routing import AliasSettings, Preferences, targets
-from weebill.config.schema import ProviderSettings, ServerSettings, Settings
+from weebill.config.schema import ProviderSettings, Settings
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
@@ -25,7 +26,7 @@ _RESERVED_PROVIDERS = {
 
 def check(settings: Settings, locate: Locate) -> Iterator[Problem]:
     """Everything in well-typed settings that cannot work."""
-    yield from _check_tls(settings.server, locate)
+    yield from check_server(settings.server, locate)
     for name in _doubled(settings.local.models):
         yield Problem(locate(("local", "models")), f"`local.models` names `{name}` twice")
     for name, provider in settings.providers.items():
@@ -34,41 +35,6 @@ def check(settings: Settings, locate: Locate) -> Iterator[Problem]:
     yield from _check_auto(settings, locate)
     yield from _check_preferences(settings, locate)
     yield from _check_redis(settings, locate)
-
-
-def _check_tls(server: ServerSettings, locate: Locate) -> Iterator[Problem]:
-    if server.tls_cert is None and server.tls_key is None:
-        return
-    if server.tls_cert is None or server.tls_key is None:
-        given, missing = ("tls_key", "tls_cert") if server.tls_cert is None else ("tls_cert", "tls_key")
-        yield Problem(locate(("server", given)), f"`server.{given}` needs `server.{missing}` too")
-        return
-    import ssl
-
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-            server.tls_cert, server.tls_key, password=_refuse_password
-        )
-    except ssl.SSLError as error:
-        problem = f"`server.tls_cert` and `server.tls_key` are not a certificate and its key in PEM: {error.reason}"
-        yield Problem(locate(("server", "tls_cert")), problem)
-    except (OSError, ValueError) as error:
-        unreadable = [path for path in (server.tls_cert, server.tls_key) if not _readable(path)]
-        problem = f"`server.tls_cert`, `server.tls_key`: cannot use {' and '.join(unreadable) or 'them'}: {error}"
-        yield Problem(locate(("server", "tls_cert")), problem)
-
-
-def _refuse_password() -> str:
-    # Without this, an encrypted key would stop the start to ask on the terminal.
-    raise ValueError("the key is encrypted; give one without a passphrase")
-
-
-def _readable(path: str) -> bool:
-    try:
-        with open(path, "rb"):
-            return True
-    except OSError:
-        return False
 
 
 def _check_provider(name: str, provider: ProviderSettings, locate: Locate) -> Iterator[Problem]:
@@ -88,6 +54,7 @@ def _check_provider(name: str, provider: ProviderSettings, locate: Locate) -> It
     if provider.api_keys and provider.api_key is not None:
         what = f"`providers.{name}.api_keys` stands in for `api_key`; give one of the two"
         yield Problem(locate((*path, "api_keys")), what)
+    yield from check_upstream(name, provider, locate)
     for header in provider.forward_headers:
         if not _HEADER_NAME.match(header):
             what = f"`providers.{name}.forward_headers`: `{header}` is not a header name"

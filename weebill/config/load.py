@@ -18,13 +18,13 @@ from weebill.config.paths import Home
 from weebill.config.problems import ConfigError, KeyPath, Locate, Problem
 from weebill.config.providers import FROM_ENVIRONMENT, complete_providers
 from weebill.config.schema import Settings
-from weebill.config.secrets import REDIS_URL, SECRET_LISTS, SECRETS, resolve_secrets
+from weebill.config.secrets import PROXY, REDIS_URL, SECRET_LISTS, SECRETS, resolve_secrets
 from weebill.config.validate import validate
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
 _ERROR_LINE = re.compile(r"\(at line (\d+), column \d+\)")
-# Settings that are paths; like `file:` keys, relative ones start at the folder of the configuration file.
-_FILE_SETTINGS: tuple[KeyPath, ...] = (("server", "tls_cert"), ("server", "tls_key"), ("local", "models_dir"))
+# Settings of a provider that are paths; like `file:` keys, relative ones start at the folder of the configuration file.
+_PROVIDER_FILES = ("ca_file", "client_cert", "client_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _read_file(sources: Sources) -> tuple[dict[str, object], dict[KeyPath, int]]
 def _referenced_variables(table: Mapping[str, object]) -> set[str]:
     """The variables that secrets such as `api_key = "env:NAME"` mention, before anything is known to be well-typed."""
     entries = [entry for entry in _configured_providers(table).values() if isinstance(entry, dict)]
-    keys = [entry.get(name) for entry in entries for name in SECRETS]
+    keys = [entry.get(name) for entry in entries for name in (*SECRETS, PROXY)]
     for entry in entries:
         for name in SECRET_LISTS:
             listed = entry.get(name)
@@ -175,17 +175,19 @@ def _locator(origins: Mapping[KeyPath, str], file: Path) -> Locate:
 
 def _absolute(settings: Settings, folder: Path) -> Settings:
     """Settings with absolute paths."""
-    changed = {path: getattr(getattr(settings, path[0]), path[1]) for path in _FILE_SETTINGS}
-    absolute = {
-        path: None if value is None else str(folder / Path(value).expanduser()) for path, value in changed.items()
-    }
+
+    def absolute(path: str | None) -> str | None:
+        return None if path is None else str(folder / Path(path).expanduser())
+
     replace = msgspec.structs.replace
+    server, local = settings.server, settings.local
+    providers = {
+        name: replace(provider, **{field: absolute(getattr(provider, field)) for field in _PROVIDER_FILES})
+        for name, provider in settings.providers.items()
+    }
     return replace(
         settings,
-        server=replace(
-            settings.server,
-            tls_cert=absolute["server", "tls_cert"],
-            tls_key=absolute["server", "tls_key"],
-        ),
-        local=replace(settings.local, models_dir=absolute["local", "models_dir"]),
+        server=replace(server, tls_cert=absolute(server.tls_cert), tls_key=absolute(server.tls_key)),
+        local=replace(local, models_dir=absolute(local.models_dir)),
+        providers=providers,
     )

@@ -10,6 +10,7 @@ from weebill.catalog import providers as known_providers
 from weebill.catalog.load import providers as catalogue
 from weebill.catalog.schema import Provider
 from weebill.config.problems import Locate, Problem
+from weebill.config.proxies import variable_for
 from weebill.config.schema import ProviderSettings, QuirkSettings, Settings
 
 FROM_ENVIRONMENT = "the environment"
@@ -36,7 +37,14 @@ def complete_providers(
         for name, known in catalogue().items():
             if name not in completed and known_providers.activity(known, environment).active:
                 completed[name] = _completed(ProviderSettings(), known, environment)
-    return msgspec.structs.replace(settings, providers=completed), problems
+    proxied = {name: _proxied(provider, environment) for name, provider in completed.items()}
+    return msgspec.structs.replace(settings, providers=proxied), problems
+
+
+def _proxied(provider: ProviderSettings, environment: Mapping[str, str]) -> ProviderSettings:
+    """One that says nothing of a proxy, with a reference to the environment's."""
+    variable = None if provider.proxy is not None else variable_for(provider.base_url, environment)
+    return provider if variable is None else msgspec.structs.replace(provider, proxy=f"env:{variable}")
 
 
 def _plain(provider: ProviderSettings) -> ProviderSettings:

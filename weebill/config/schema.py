@@ -21,7 +21,10 @@ _TIER_ALIASES = {"small": "mini", "large": "large"}
 
 
 class ServerSettings(Section, frozen=True, kw_only=True):
-    """`[server]`: where Weebill listens and what it accepts."""
+    """`[server]`: where Weebill listens, what it accepts, and what all of its answers have in common.
+
+    `model_in_answers` is the name by which an answer calls its model.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8080
@@ -37,6 +40,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     idle_timeout_s: PositiveSeconds = 75.0
     send_timeout_s: PositiveSeconds = 300.0
     drain_grace_s: Seconds = 30.0
+    model_in_answers: Literal["asked", "served"] = "asked"
 
 
 class EngineSettings(Section, frozen=True, kw_only=True):
@@ -61,6 +65,7 @@ class QuirkSettings(Section, frozen=True, kw_only=True):
 
     rename: dict[str, str] = {}
     refuse: tuple[str, ...] = ()
+    accept: tuple[str, ...] = ()
     reasoning_field: str = "reasoning_content"
     stream_usage: bool = True
     short_call_ids: bool = False
@@ -71,7 +76,10 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
 
     Loading fills in what `weebill.catalog` knows of a provider (dialect, address, options, quirks), and the secrets
     themselves. Without `models`, a provider of the catalogue serves all that the catalogue has of it. `api_keys` are
-    used in turn. From `weight` on, what routing goes by: what the catalogue says of data holds where nothing is set.
+    used in turn. `proxy` is the URL of an HTTP proxy, a secret too, "" or "none" for none; unless set, loading takes
+    that of the environment. `first_byte_timeout_s` is for all answers; unless set, those in one piece, whose head comes
+    when they are complete, have longer than streams. From `weight` on, what routing goes by: what the catalogue says of
+    data holds where nothing is set.
     """
 
     dialect: str = ""
@@ -85,11 +93,16 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     options: dict[str, str] = {}
     quirks: QuirkSettings | None = None
     forward_headers: tuple[str, ...] = ()
+    proxy: str | None = None
+    ca_file: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    verify: bool = True
     max_connections: PositiveInt = 1024
     connect_timeout_s: PositiveSeconds = 5.0
-    first_byte_timeout_s: PositiveSeconds = 120.0
-    idle_timeout_s: PositiveSeconds = 120.0
-    total_timeout_s: PositiveSeconds = 900.0
+    first_byte_timeout_s: PositiveSeconds | None = None
+    idle_timeout_s: PositiveSeconds = 300.0
+    total_timeout_s: PositiveSeconds = 3600.0
     weight: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
     tier: Annotated[int, Meta(ge=0, le=1000)] = 0
     local: bool = False

@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from weebill.config.problems import Locate, Problem
+from weebill.config.proxies import NONE, proxy_problem, with_scheme
 from weebill.config.schema import Settings
 
 MAX_SECRET_BYTES = 65_536
 MASK = "********"
 SECRETS = ("api_key", "access_key_id", "secret_access_key", "session_token")
 SECRET_LISTS = ("api_keys",)
+PROXY = "proxy"
 REDIS_URL = ("redis", "url")
 _REFERENCES = ("env:", "file:")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -46,6 +48,10 @@ def resolve_secrets(
             except SecretError as error:
                 what = f"`providers.{name}.api_keys` (item {position}) {error}"
                 problems.append(Problem(locate(("providers", name, "api_keys")), what))
+        try:
+            secrets[PROXY] = None if provider.proxy is None else _proxy_url(provider.proxy, environment, folder)
+        except SecretError as error:
+            problems.append(Problem(locate(("providers", name, PROXY)), f"`providers.{name}.{PROXY}` {error}"))
         providers[name] = msgspec.structs.replace(provider, **secrets, api_keys=tuple(keys))
     redis = settings.redis
     if redis.url is not None:
@@ -58,7 +64,7 @@ def resolve_secrets(
 
 def masked(reference: str) -> str:
     """What may be shown of an `api_key` setting: a reference as it is, a literal not at all."""
-    return reference if reference.startswith(_REFERENCES) else MASK
+    return reference if reference in NONE or reference.startswith(_REFERENCES) else MASK
 
 
 def _resolve(reference: str, environment: Mapping[str, str], folder: Path) -> str:
@@ -75,6 +81,18 @@ def _resolve(reference: str, environment: Mapping[str, str], folder: Path) -> st
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise SecretError("must be printable ASCII without spaces, and not empty")
     return key
+
+
+def _proxy_url(reference: str, environment: Mapping[str, str], folder: Path) -> str:
+    """A proxy's address, which may hold a password and so is not quoted; "" for none. Raises SecretError."""
+    url = "" if reference in NONE else _resolve(reference, environment, folder)
+    if url in NONE:
+        return ""
+    url = with_scheme(url)
+    if problem := proxy_problem(url):
+        whence = f"refers to {reference}, which " if reference.startswith(_REFERENCES) else ""
+        raise SecretError(f"{whence}{problem}")
+    return url
 
 
 def _redis_url(url: str) -> str:

@@ -14,7 +14,7 @@ from weebill.gateway.meter import MAX_DROPPED, Meter, Spending
 from weebill.ledger.records import Outcome
 from weebill.routing.attempts import Attempts
 from weebill.routing.steps import Pause, Try
-from weebill.transport.errors import PoolFull, UpstreamError, UpstreamTimeout
+from weebill.transport.errors import PoolFull, ProxyRefused, UpstreamError, UpstreamTimeout
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
 
@@ -108,6 +108,8 @@ def _failed(attempts: Attempts, meter: Meter, failure: ApiError | UpstreamError,
     """Tell routing."""
     sent = meter.sent and not isinstance(failure, PoolFull)
     status = meter.status if meter.status >= 400 else 0
+    if isinstance(failure, ProxyRefused):
+        log.warning("no way through the proxy for %s: %s", meter.upstream, failure, extra={"said": failure.text})
     if isinstance(failure, UpstreamError):
         failure, meter.blame = upstream_failure(failure, meter.upstream)
     attempts.failed(failure, now, status=status, sent=sent)

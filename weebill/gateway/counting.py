@@ -111,7 +111,7 @@ class Counting(Metered[CountEndpoint]):
         try:
             spending.sent = True
             spending.blame = "upstream_error"
-            response = await self._upstreams.send(exchange, upstream, request, step.credential)
+            response = await self._upstreams.send(exchange, upstream, request, step, whole=False)
             spending.status = response.status
             body = await response.read(MAX_ERROR_BYTES)
             if response.status == 200:

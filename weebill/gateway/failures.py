@@ -7,7 +7,7 @@ import time
 from weebill.ledger.records import Outcome
 from weebill.providers import waits
 from weebill.routing.deployments import LOCAL
-from weebill.transport.errors import UpstreamError, UpstreamTimeout
+from weebill.transport.errors import ProxyRefused, UpstreamError, UpstreamTimeout
 from weebill.transport.response import Response
 from weebill.wire.errors import ApiError
 
@@ -23,7 +23,8 @@ def upstream_failure(error: UpstreamError, upstream: str) -> tuple[ApiError, Out
         # Its host has died or is being restarted, which takes a moment.
         message = f"The local model is not available right now ({error}). Try again in a moment."
         return ApiError(503, message, code="model_unavailable", retry_after=_RESTART_S), "upstream_error"
-    return ApiError(502, f"The upstream '{upstream}' failed: {error}.", code="upstream_failed"), "upstream_error"
+    code = "upstream_proxy_refused" if isinstance(error, ProxyRefused) else "upstream_failed"
+    return ApiError(502, f"The upstream '{upstream}' failed: {error}.", code=code), "upstream_error"
 
 
 def model_unavailable(model: str) -> ApiError:

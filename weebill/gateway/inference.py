@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Final
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open, deadline_of, first_answered, tell
@@ -19,8 +19,8 @@ from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered, Recorder, Upstreams
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
+from weebill.gateway.translation import BridgeStream, translator
 from weebill.gateway.translation import failure as failure_event
-from weebill.gateway.translation import translator
 from weebill.ledger.records import Outcome
 from weebill.providers.base import Answer, Translator
 from weebill.providers.usage import Estimate
@@ -59,6 +59,8 @@ class Inference(Metered[Api]):
         if body is None:
             body = await exchange.body()
         call = endpoint.decode(body, headers, tail)
+        if self._upstreams.names_served:
+            call = structs.replace(call, as_served=True)
         meter.model_asked = call.model
         meter.stream = call.stream
         if self._state is not None:
@@ -75,7 +77,7 @@ class Inference(Metered[Api]):
     async def _serve_routed(self, exchange: Exchange, api: Api, call: Call, attempts: Attempts, meter: Meter) -> None:
         wanted = attempts.wanted
         if wanted.on_unsupported is not None:
-            call = replace(call, own=replace(call.own, on_unsupported=wanted.on_unsupported))
+            call = structs.replace(call, own=structs.replace(call.own, on_unsupported=wanted.on_unsupported))
         story = Story(api, call) if wanted.resume and call.stream else None
         translators: Translators = partial(translator, api) if story is None else story.translator
         open_leg = partial(self._open, exchange, translators, call)
@@ -118,7 +120,7 @@ class Inference(Metered[Api]):
             spending.sent = True
             spending.blame = "upstream_error"
             spending.used = Estimate(call)
-            response = await self._upstreams.send(exchange, upstream, request, step.credential)
+            response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
             spending.status = response.status
             if response.status != 200:
                 raise await _upstream_error(call, response, translate, upstream, spending)
@@ -132,6 +134,7 @@ class Inference(Metered[Api]):
             else:
                 answer = await collected(response, collector, spending)
             spending.used = answer
+            spending.dropped += answer.dropped
             return Whole(upstream, response, answer)
         except BaseException as failure:
             if isinstance(failure, UpstreamConnectError | PoolFull):
@@ -205,6 +208,8 @@ class Inference(Metered[Api]):
             attempts.cancelled()
             raise
         tell(attempts, exchange, meter, meter.upstream)
+        if isinstance(stream, BridgeStream):
+            meter.dropped += tuple(stream.dropped)
         try:
             if self._state is not None and isinstance(stream, KeepsResponse):
                 await self._state.keep(call, meter.key_id, stream.response)

@@ -9,18 +9,20 @@ from collections import Counter
 from collections.abc import Coroutine, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
+from weebill.config.schema import ServerSettings
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.failures import model_unavailable, overloaded
 from weebill.gateway.meter import Meter
 from weebill.ledger.journal import JournalError, JournalWriter
 from weebill.ledger.records import Outcome
 from weebill.providers.base import UpstreamRequest
-from weebill.routing.credentials import Credential, Signer
+from weebill.routing.credentials import Signer
 from weebill.routing.deployments import Deployment, Upstream
 from weebill.routing.directory import Directory
 from weebill.routing.router import Router
+from weebill.routing.steps import Try
 from weebill.telemetry.counters import Counters
-from weebill.transport.client import Client, Response
+from weebill.transport.client import Client, Response, Timeouts
 from weebill.transport.exchange import Exchange
 from weebill.transport.status import CLIENT_CLOSED_REQUEST, SHUTTING_DOWN
 from weebill.wire.errors import ApiError
@@ -69,17 +71,26 @@ class Recorder:
 
 
 class Upstreams:
-    """Calls upstreams, and knows how many calls each has under way; one for all endpoints of a worker."""
+    """Calls upstreams, and knows how many calls each has under way; one for all endpoints of a worker.
 
-    def __init__(self, client: Client, router: Router) -> None:
+    `settings` say what all answers have in common.
+    """
+
+    def __init__(self, client: Client, router: Router, settings: ServerSettings) -> None:
         self._client = client
         self.router = router
+        self.settings = settings
         self._in_flight: Counter[str] = Counter()
 
     @property
     def directory(self) -> Directory:
         """The names that there are."""
         return self.router.directory
+
+    @property
+    def names_served(self) -> bool:
+        """Whether answers name the model that served them rather than the one that was asked for."""
+        return self.settings.model_in_answers == "served"
 
     def enter(self, deployment: Deployment) -> Upstream:
         """A place among the calls to a deployment's upstream; `leave` gives it back. Raises ApiError 503."""
@@ -98,19 +109,31 @@ class Upstreams:
             response.close()
 
     def send(
-        self, exchange: Exchange, upstream: Upstream, request: UpstreamRequest, credential: Credential
+        self, exchange: Exchange, upstream: Upstream, request: UpstreamRequest, step: Try, *, whole: bool
     ) -> Coroutine[object, object, Response]:
-        """Send a request and wait for the answer's head. Raises UpstreamError, or ApiError where signing fails."""
-        head = upstream.head(request, credential)
+        """Send a request and wait for the answer's head, which comes late if it is to be in one piece (`whole`).
+
+        Raises UpstreamError, or ApiError where signing fails.
+        """
+        head = upstream.head(request, step.credential)
+        timeouts = upstream.whole_timeouts if whole else upstream.timeouts
         if upstream.forward_headers:
             head += _forwarded(exchange, upstream.forward_headers)
         if upstream.signer is not None:
-            return self._send_signed(upstream, upstream.signer, request, head)
-        return self._client.send(upstream.origin, head, request.body, upstream.timeouts)
+            return self._send_signed(upstream, upstream.signer, request, head, timeouts, step.patience_s)
+        return self._client.send(upstream.origin, head, request.body, timeouts, step.patience_s)
 
-    async def _send_signed(self, upstream: Upstream, signer: Signer, request: UpstreamRequest, head: bytes) -> Response:
+    async def _send_signed(
+        self,
+        upstream: Upstream,
+        signer: Signer,
+        request: UpstreamRequest,
+        head: bytes,
+        timeouts: Timeouts,
+        patience_s: float,
+    ) -> Response:
         head += await signer.lines(upstream.path + request.path, request)
-        return await self._client.send(upstream.origin, head, request.body, upstream.timeouts)
+        return await self._client.send(upstream.origin, head, request.body, timeouts, patience_s)
 
 
 class Endpoint(Protocol):

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from msgspec import structs
+from msgspec.json import encode
+
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered, tell
 from weebill.gateway.failures import retry_after_seconds, upstream_failure
 from weebill.gateway.meter import NOTHING, Meter, Spending
-from weebill.gateway.metered import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered
+from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered
 from weebill.ledger.records import Outcome
+from weebill.providers.naming import named
 from weebill.providers.operations import operation, unsupported
 from weebill.providers.operations.base import Operation, OperationAnswer, OperationStream, OperationTranslator
 from weebill.providers.usage import Estimate
@@ -91,10 +95,11 @@ class Operations(Metered[Operation]):
         response: Response | None = None
         try:
             request = translate.encode(call, deployment.target)
+            spending.dropped = request.dropped
             spending.sent = True
             spending.blame = "upstream_error"
             spending.used = Estimate(call)
-            response = await self._upstreams.send(exchange, upstream, request, step.credential)
+            response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
             spending.status = response.status
             if response.status != 200:
                 raise await _upstream_error(call, response, translate, upstream, spending)
@@ -105,6 +110,8 @@ class Operations(Metered[Operation]):
             spending.first_byte_at = time.monotonic()
             answer = translate.decode(call, body, content_type)
             spending.used = answer
+            if answer.headers == JSON and not self._upstreams.names_served:
+                answer = structs.replace(answer, body=named(answer.body, encode(call.model)))
             return _Whole(upstream, response, answer)
         except BaseException as failure:
             if isinstance(failure, UpstreamConnectError | PoolFull):

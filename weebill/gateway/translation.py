@@ -25,7 +25,7 @@ from weebill.providers.model_fit import NEUTRAL, fit_to_model
 from weebill.providers.registry import STREAMS_ONLY, relay
 from weebill.providers.registry import dialect as registry_dialect
 from weebill.providers.usage import estimate
-from weebill.wire.accumulate import ReplyBuilder
+from weebill.wire.accumulate import MAX_NAMED, ReplyBuilder
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -33,9 +33,11 @@ from weebill.wire.reply import (
     Event,
     Failed,
     Finished,
+    PassedOver,
     ReasoningDelta,
     RefusalDelta,
     Reply,
+    Started,
     TextDelta,
     ToolArguments,
     ToolStarted,
@@ -132,7 +134,9 @@ class Bridge:
     def _render(self, call: Call, reply: Reply) -> Answer:
         if not reply.usage.measured:
             reply = msgspec.structs.replace(reply, usage=_estimated(call, reply))
-        return Answer(self._api.answer(call, reply), reply.usage)
+        if not call.as_served:
+            reply = msgspec.structs.replace(reply, model=call.model)
+        return Answer(self._api.answer(call, reply), reply.usage, reply.dropped)
 
     def _fit(self, conversation: Conversation, target: Target, fit: Fit) -> Conversation:
         """The conversation without what this dialect has no word for, as the model takes it. Raises Unsupported."""
@@ -196,7 +200,7 @@ def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
 class BridgeStream:
     """An upstream's stream as the client's."""
 
-    __slots__ = ("_call", "_decoder", "_encoder", "_pieces", "_reported", "begun", "error")
+    __slots__ = ("_call", "_decoder", "_encoder", "_pieces", "_reported", "begun", "dropped", "error")
 
     def __init__(self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
         self._call = call
@@ -206,6 +210,7 @@ class BridgeStream:
         self._reported: Usage | None = None
         self.begun = False
         self.error: ApiError | None = None
+        self.dropped: dict[str, None] = {}
 
     @property
     def usage(self) -> Usage:
@@ -250,10 +255,23 @@ class BridgeStream:
             elif isinstance(event, UsageReported):
                 if event.usage.measured:
                     self._reported = event.usage
+            elif isinstance(event, Started) and not self._call.as_served:
+                started = msgspec.structs.replace(event, model=self._call.model)
+                events = [*events[:at], started, *events[at + 1 :]]
+            elif isinstance(event, PassedOver):
+                if len(self.dropped) < MAX_NAMED:
+                    self.dropped[event.what] = None
             elif isinstance(event, Failed):
                 self.error = event.error
-                return self._encoder.feed(list(events[:at]))
+                return self._encoder.feed(_told(events[:at]))
+        if self.dropped:
+            events = _told(events)
         return self._encoder.feed(list(events)) if events else b""
+
+
+def _told(events: Sequence[Event]) -> list[Event]:
+    """The events that a client is told of."""
+    return [event for event in events if type(event) is not PassedOver]
 
 
 class _Collector:

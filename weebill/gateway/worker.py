@@ -79,7 +79,7 @@ class Worker:
         recorder = Recorder(self._journal, self._counters)
         self._responses = ResponseState(lambda: ResponseStore(home.responses))
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - lots, not secrets
-        self._upstreams = upstreams = Upstreams(self._client, self._router)
+        self._upstreams = upstreams = Upstreams(self._client, self._router, boot.settings.server)
         self._experiments = Experiments(home.database)
         self._selector = Selector(self._router, self._experiments, home.router)
         self._selector.configure(boot.settings.auto)
@@ -148,6 +148,7 @@ class Worker:
         self._settings = settings
         logs.configure(settings.log, self._name)
         self._router.configure(settings.routing, self._directory())
+        self._upstreams.settings = settings.server
         await asyncio.to_thread(_prepare, settings)
         self._cache.update(settings.cache)
         # The learned router takes a moment to load, in which nobody shall wait.

@@ -167,6 +167,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         # SQLite cannot widen a UNIQUE constraint: kinds are few, so they are copied.
         "DROP VIEW usage",
+        "ALTER TABLE usage_before_kinds ADD COLUMN dropped TEXT NOT NULL DEFAULT ''",
         """CREATE TABLE usage_kinds_with_dropped (
             id INTEGER PRIMARY KEY,
             key_id TEXT NOT NULL,
@@ -194,7 +195,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE VIEW usage AS
             SELECT id, request_id, key_id, endpoint, model_asked, model_served, upstream, stream, prompt_tokens,
                 cached_tokens, completion_tokens, measured, status, outcome, started_at, first_byte_us, total_us,
-                cache_write_tokens, reasoning_tokens, cost_nano, attempts, checked, arm, '' AS dropped
+                cache_write_tokens, reasoning_tokens, cost_nano, attempts, checked, arm, dropped
             FROM usage_before_kinds
             UNION ALL
             SELECT entry.id, request_id, key_id, endpoint, model_asked, model_served, upstream, stream, prompt_tokens,

@@ -20,13 +20,15 @@ class Quirks(Struct, frozen=True, kw_only=True):
     """Where an OpenAI-compatible provider differs from OpenAI, as data; names are those of the Chat Completions API.
 
     `rename` maps a request field to this provider's name for it. `refuse` names fields that it answers with an error,
-    those of a message for reasoning among them. `reasoning_field` is where its messages carry reasoning text; with
-    "content" that is a piece of type `thinking`, as Mistral has it. `stream_usage` is False where `stream_options` is
-    refused. `short_call_ids` is True where a tool call's id must have nine letters or digits.
+    those of a message for reasoning among them; `accept`, where it answers all others with an error, the ones that it
+    takes. `reasoning_field` is where its messages carry reasoning text; with "content" that is a piece of type
+    `thinking`, as Mistral has it. `stream_usage` is False where `stream_options` is refused. `short_call_ids` is True
+    where a tool call's id must have nine letters or digits.
     """
 
     rename: dict[str, str] = {}
     refuse: tuple[str, ...] = ()
+    accept: tuple[str, ...] = ()
     reasoning_field: str = "reasoning_content"
     stream_usage: bool = True
     short_call_ids: bool = False

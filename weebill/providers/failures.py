@@ -41,6 +41,7 @@ class Failure(NamedTuple):
 _OF_CODE: Final[dict[str, FailureKind]] = {
     "upstream_failed": "network",
     "upstream_cut": "network",
+    "upstream_proxy_refused": "network",
     "upstream_timeout": "timeout",
     "upstream_overloaded": "overloaded",
     "overloaded": "overloaded",

@@ -28,6 +28,8 @@ DEMANDS: Final = frozenset(
     # What holds an answer to a form, as vLLM, SGLang and llama.cpp name it.
     | {"guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs", "regex", "ebnf"}
     | {"grammar", "json_schema"}
+    # What vectors are made of, and documents ranked by.
+    | {"output_dtype", "output_dimension", "rank_fields"}
     # Parts of the prompt that are kept elsewhere.
     | {"previous_response_id", "conversation", "prompt", "cachedContent"}
 )

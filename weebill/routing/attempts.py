@@ -14,10 +14,10 @@ from weebill.routing.decisions import DECISIONS
 from weebill.routing.deployment_health import DeploymentHealth
 from weebill.routing.deployments import Deployment
 from weebill.routing.health import Health
-from weebill.routing.lots import Draw
+from weebill.routing.lots import Draw, how
 from weebill.routing.plan import Choice
 from weebill.routing.preferences import WANTS_NOTHING, Wanted
-from weebill.routing.steps import Attempted, Pause, Try
+from weebill.routing.steps import Attempted, Pause, Try, patience
 from weebill.wire.errors import ApiError
 
 _MIN_HEDGE_SAMPLES: Final = 20
@@ -103,7 +103,7 @@ class Attempts:
         """What to do; None to give up, and answer with `error`."""
         draw = self._drawn
         if draw is not None and draw.first is not None and not self._tries:
-            # Where there is time enough, the upstream's own timeouts will do.
+            # Where there is as much time as there ever is, how long this may take is known.
             unhurried = self._deadline - now >= draw.unhurried_s
             if unhurried and self._shared.health.quiet:
                 return self._begin(draw.first, draw.health, now)
@@ -125,8 +125,7 @@ class Attempts:
         deployment = choice.candidate.deployment
         health = self._shared.health.of(deployment)
         # Before it counts as sent: what is asked is how it is doing without this one.
-        patience = self._patience(health, now)
-        return self._begin(Try(deployment, credential, patience), health, now)
+        return self._begin(Try(deployment, credential, self._patience(health, now)), health, now)
 
     def _begin(self, step: Try, health: DeploymentHealth, now: float) -> Try:
         self._credential = step.credential
@@ -201,9 +200,10 @@ class Attempts:
         if draw is not None and self._health is draw.health and not self.log and self.policy is draw.policy:
             return b"%b%d%b" % (draw.head, int((now - self._begun) * 1000), draw.tail)
         tried = [f"{each.provider}:{each.what}:{int(each.elapsed_s * 1000)}ms" for each in self.log]
-        if self._health is not None:
-            tried.append(f"{self.deployment.provider}:200:{int((now - self._begun) * 1000)}ms")
-        return f"x-weebill-route: {','.join(tried)};policy={self.policy}\r\n".encode()
+        answered = self.deployment if self._health is not None else None
+        if answered is not None:
+            tried.append(f"{answered.provider}:200:{int((now - self._begun) * 1000)}ms")
+        return b"x-weebill-route: %b%b" % (",".join(tried).encode(), how(answered, self.policy))
 
     def summary(self) -> str:
         """Who was tried, for the record."""
@@ -313,11 +313,10 @@ class Attempts:
 
     def _patience(self, health: DeploymentHealth, now: float) -> float:
         """Who else may be asked must have time to answer, and a trial must not take longer than an answer would."""
-        left = self._deadline - now
-        if self._rest is None and not self._others():
-            return left
-        usual = None if health.quiet or not health.on_trial(now) else health.longest_usual()
-        return left / 2 if usual is None else min(left / 2, usual)
+        others = self._others()
+        longest = patience(self._deadline - now, others)
+        usual = None if not others or health.quiet or not health.on_trial(now) else health.longest_usual()
+        return longest if usual is None else min(longest, usual)
 
     def _move_on(self, now: float) -> None:
         """To the next deployment."""

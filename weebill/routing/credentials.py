@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,8 @@ _FORMS: Final = {
     "api-key": "api-key: {}",
     "x-goog-api-key": "x-goog-api-key: {}",
 }
+# What comes compressed all the same is decoded.
+_ACCEPTED: Final = ("accept: application/json, text/event-stream", "accept-encoding: identity")
 _GOOGLE_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -61,9 +64,7 @@ def credentials(provider: str, host: str, keys: Iterable[tuple[str, str]]) -> tu
     return tuple(
         Credential(
             f"{provider}#{blake2b(key.encode(), digest_size=6, person=b'weebill-key').hexdigest()}",
-            "".join(
-                f"{each}\r\n" for each in (f"host: {host}", "accept: application/json, text/event-stream", line) if each
-            ).encode(),
+            "".join(f"{each}\r\n" for each in (f"host: {host}", *_ACCEPTED, line) if each).encode(),
         )
         for key, line in keys
     )
@@ -84,7 +85,7 @@ def signer(dialect: str, provider: ProviderSettings, host: str) -> Signer | None
         key = AwsKey(provider.access_key_id, provider.secret_access_key, provider.session_token)
         return AwsSigner(key, provider.options.get("region", ""), host)
     if dialect == "vertex" and provider.api_key and provider.api_key.endswith(".json"):
-        return GoogleSigner(provider.api_key)
+        return GoogleSigner(provider.api_key, provider.proxy, provider.ca_file)
     return None
 
 
@@ -118,10 +119,15 @@ class _GoogleCredentials(Protocol):
 
 
 class GoogleSigner:
-    """An access token for the service account, or the user, in a credentials file; renewed when it expires."""
+    """An access token for the service account, or the user, in a credentials file; renewed when it expires.
 
-    def __init__(self, file: str) -> None:
+    It is fetched the way that the provider is reached: through its `proxy` ("" for none), trusting its `ca_file`.
+    """
+
+    def __init__(self, file: str, proxy: str | None = None, ca_file: str | None = None) -> None:
         self._file = file
+        self._proxy = proxy
+        self._ca_file = ca_file
         self._credentials: _GoogleCredentials | None = None
         self._renewing = asyncio.Lock()
 
@@ -142,6 +148,7 @@ class GoogleSigner:
         try:
             auth = import_module("google.auth")
             transport = import_module("google.auth.transport.requests")
+            session = import_module("requests").Session()
         except ImportError as error:
             message = "Google's access tokens need google-auth: pip install 'weebill[vertex]'."
             raise ApiError(503, message, code="extra_not_installed") from error
@@ -151,7 +158,12 @@ class GoogleSigner:
                 credentials = cast(
                     _GoogleCredentials, auth.load_credentials_from_file(self._file, scopes=[_GOOGLE_SCOPE])[0]
                 )
-            credentials.refresh(transport.Request())
+            if self._proxy is not None:
+                session.trust_env = False  # or its proxies would go before ours
+                session.proxies = {"http": self._proxy, "https": self._proxy} if self._proxy else {}
+            # requests does not go by OpenSSL's variable, as all other connections do.
+            session.verify = self._ca_file or os.environ.get("SSL_CERT_FILE") or True
+            credentials.refresh(transport.Request(session))
         except (auth.exceptions.GoogleAuthError, OSError) as error:
             message = f"No access token from Google for the credentials in {self._file}: {error}"
             raise ApiError(502, message, code="upstream_credential_refused") from error

@@ -20,12 +20,15 @@ from weebill.providers.base import Quirks, Target, UpstreamRequest
 from weebill.routing.credentials import Credential, Signer, credentials, key_lines, signer
 from weebill.routing.facts import NOTHING_KNOWN, Facts, facts_of, local_facts
 from weebill.routing.sticky import salt
-from weebill.transport.client import Origin, Timeouts
+from weebill.transport.client import Origin, Proxy, Timeouts, Trust
 from weebill.wire.reply import Usage
 
 LOCAL: Final = "local"
 LOCAL_DIALECT: Final = "llamacpp"
 _ENGINE_TIMEOUTS: Final = Timeouts(connect=2.0, first_byte=600.0, idle=600.0, total=3600.0)
+# To the head of an answer. That of one in one piece comes when it is complete; so long do the SDKs wait for it.
+_FIRST_BYTE_S: Final = 120.0
+_FIRST_BYTE_OF_WHOLE_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,9 @@ class Upstream:
     """Where a provider is and how to call it; all its deployments share one.
 
     `dialects` are all that it speaks at that address. There is at least one of the `credentials`, which bring the
-    lines that go with every request; a `signer` makes more for each. `patience_s` is the longest that it may be silent
-    before its answer's first content, by its own timeouts.
+    lines that go with every request; a `signer` makes more for each. `timeouts` are those of a stream, `whole_timeouts`
+    those of an answer in one piece. `patience_s` is the longest that a stream may be silent before its first content,
+    by its own timeouts.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Upstream:
     path: bytes
     credentials: tuple[Credential, ...]
     timeouts: Timeouts
+    whole_timeouts: Timeouts
     forward_headers: frozenset[bytes]
     max_in_flight: int
     signer: Signer | None = None
@@ -152,13 +157,21 @@ def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream 
             LOCAL, _host(engine.base_url), [(engine.api_key, f"authorization: Bearer {engine.api_key}")]
         ),
         timeouts=_ENGINE_TIMEOUTS,
+        whole_timeouts=_ENGINE_TIMEOUTS,
         forward_headers=frozenset(),
         max_in_flight=max_in_flight,
     )
 
 
 def _provider_upstream(name: str, provider: ProviderSettings, catalogue: Catalogue) -> Upstream:
-    origin, path = Origin.parse(provider.base_url, provider.max_connections)
+    trust = Trust(
+        ca_file=provider.ca_file or "",
+        client_cert=provider.client_cert or "",
+        client_key=provider.client_key or "",
+        verify=provider.verify,
+    )
+    proxy = Proxy.parse(provider.proxy) if provider.proxy else None
+    origin, path = Origin.parse(provider.base_url, provider.max_connections, proxy, trust)
     dialect = provider.dialect or "openai"
     known = catalogue.providers.get(name)
     host = _host(provider.base_url)
@@ -168,15 +181,20 @@ def _provider_upstream(name: str, provider: ProviderSettings, catalogue: Catalog
         origin=origin,
         path=path.encode(),
         credentials=credentials(name, host, key_lines(dialect, provider)),
-        timeouts=Timeouts(
-            connect=provider.connect_timeout_s,
-            first_byte=provider.first_byte_timeout_s,
-            idle=provider.idle_timeout_s,
-            total=provider.total_timeout_s,
-        ),
+        timeouts=_timeouts(provider, _FIRST_BYTE_S),
+        whole_timeouts=_timeouts(provider, _FIRST_BYTE_OF_WHOLE_S),
         forward_headers=frozenset(header.lower().encode() for header in provider.forward_headers),
         max_in_flight=provider.max_connections,
         signer=signer(dialect, provider, host),
+    )
+
+
+def _timeouts(provider: ProviderSettings, first_byte_s: float) -> Timeouts:
+    return Timeouts(
+        connect=provider.connect_timeout_s,
+        first_byte=provider.first_byte_timeout_s or first_byte_s,
+        idle=provider.idle_timeout_s,
+        total=provider.total_timeout_s,
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from math import inf
+from typing import Final
+from urllib.parse import quote
 
 from weebill.config.routing import Policy
 from weebill.routing.candidates import Candidate
@@ -14,16 +16,17 @@ from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Route
 from weebill.routing.plan import Choice
 from weebill.routing.policies import NEEDS_EXPLORING, WEIGHTS
-from weebill.routing.steps import Try
+from weebill.routing.steps import Try, patience
+
+_NEARLY_ALL: Final = 0.99  # some of it has gone by when a request is routed
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
     """A choice that may be drawn.
 
-    `first` is what is tried where the caller leaves at least `unhurried_s`, so that the upstream's own timeouts are
-    enough; None where a credential has to be chosen. `head` and `tail` are the header line that names it and `policy`,
-    around the milliseconds that it took.
+    `first` is what is tried where the caller leaves at least `unhurried_s`; None where a credential has to be chosen.
+    `head` and `tail` are the header line that names it and `policy`, around the milliseconds that it took.
     """
 
     choices: tuple[Choice]
@@ -52,15 +55,19 @@ class Lot:
     explores: bool
 
     @classmethod
-    def of(cls, route: Route, policy: Policy, health_of: Callable[[Deployment], DeploymentHealth]) -> Lot:
-        """The lot of a route by a policy."""
+    def of(
+        cls, route: Route, policy: Policy, health_of: Callable[[Deployment], DeploymentHealth], deadline_s: float
+    ) -> Lot:
+        """The lot of a route by a policy, for requests that have `deadline_s` if their callers are in no hurry."""
         turns = any(
             each.deployment.upstream is not None and len(each.deployment.upstream.credentials) > 1
             for each in route.candidates
         )
         if len(route.candidates) == 1:
             [only] = route.candidates
-            return cls(route, policy, _draw(only, "only", health_of(only.deployment), alone=True), (), turns, False)
+            return cls(
+                route, policy, _draw(only, "only", health_of(only.deployment), deadline_s, alone=True), (), turns, False
+            )
         up = [each for each in route.candidates if each.deployment.upstream is not None]
         if policy not in WEIGHTS or not up:
             return cls(route, policy, None, (), turns, False)
@@ -68,7 +75,7 @@ class Lot:
         first = [each for each in up if each.tier == tier]
         weights = WEIGHTS[policy](first)
         ends = accumulate(weight / sum(weights) for weight in weights)
-        draws = [_draw(each, policy, health_of(each.deployment), alone=False) for each in first]
+        draws = [_draw(each, policy, health_of(each.deployment), deadline_s, alone=False) for each in first]
         return cls(route, policy, None, tuple(zip(ends, draws, strict=True)), turns, policy in NEEDS_EXPLORING)
 
     def draw(self, lot: float, explore: float) -> Draw:
@@ -84,12 +91,18 @@ class Lot:
         return drawn[-1][1]
 
 
-def _draw(candidate: Candidate, policy: str, health: DeploymentHealth, *, alone: bool) -> Draw:
+def how(answered: Deployment | None, policy: str) -> bytes:
+    """The end of the header line about a request's way: the model that `answered`, None if none did, and `policy`."""
+    model = "" if answered is None else f";model={quote(answered.model, safe='/:@+')}"
+    return f"{model};policy={policy}\r\n".encode()
+
+
+def _draw(candidate: Candidate, policy: str, health: DeploymentHealth, deadline_s: float, *, alone: bool) -> Draw:
     deployment = candidate.deployment
     upstream = deployment.upstream
     first, unhurried_s = None, inf
     if upstream is not None and len(upstream.credentials) == 1:
-        first = Try(deployment, upstream.credentials[0], inf)
-        unhurried_s = upstream.patience_s * (1 if alone else 2)
+        first = Try(deployment, upstream.credentials[0], patience(deadline_s, not alone))
+        unhurried_s = deadline_s * _NEARLY_ALL
     head = f"x-weebill-route: {deployment.provider}:200:".encode()
-    return Draw((Choice(candidate, 0.0),), health, first, unhurried_s, policy, head, f"ms;policy={policy}\r\n".encode())
+    return Draw((Choice(candidate, 0.0),), health, first, unhurried_s, policy, head, b"ms" + how(deployment, policy))

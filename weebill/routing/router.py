@@ -116,7 +116,8 @@ class Router:
         route = self.directory.route(name)
         if route.preferences or name not in self.directory:
             return None
-        found = self._lots[name] = Lot.of(route, route.policy or self._settings.policy, self.health.of)
+        policy = route.policy or self._settings.policy
+        found = self._lots[name] = Lot.of(route, policy, self.health.of, self._settings.deadline_s)
         return found
 
     def _drawn(self, lot: Lot, asked: Asked, now: float, deadline: float) -> Attempts | None:

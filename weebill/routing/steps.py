@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from weebill.routing.credentials import Credential
 from weebill.routing.deployments import Deployment
+
+_FOR_OTHERS_S: Final = 120.0  # in which most answers are there
+
+
+def patience(left_s: float, others: bool) -> float:
+    """How long an attempt may take of what is left: others who may be asked must have time to answer, too."""
+    return left_s - min(left_s / 2, _FOR_OTHERS_S) if others else left_s
 
 
 @dataclass(frozen=True, slots=True)

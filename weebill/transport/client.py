@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from math import inf
 
+from weebill.transport.dialing import forwarded, require_forwarded
 from weebill.transport.errors import (
     PoolFull,
+    ProxyRefused,
     UpstreamConnectError,
     UpstreamCut,
     UpstreamError,
@@ -15,18 +18,22 @@ from weebill.transport.errors import (
     UpstreamTimeout,
 )
 from weebill.transport.limits import CLIENT_SWEEP_S
-from weebill.transport.origin import Origin, Timeouts
+from weebill.transport.origin import Origin, Proxy, Timeouts, Trust
 from weebill.transport.pool import Pool
 from weebill.transport.response import Response
 from weebill.transport.sweeper import Sweeper
+from weebill.transport.tls import ClientContexts
 from weebill.transport.upstream import StaleConnectionError, UpstreamConnection
 
 __all__ = [
     "Client",
     "Origin",
     "PoolFull",
+    "Proxy",
+    "ProxyRefused",
     "Response",
     "Timeouts",
+    "Trust",
     "UpstreamConnectError",
     "UpstreamCut",
     "UpstreamError",
@@ -42,7 +49,7 @@ class Client:
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None, idle_expiry_s: float = 15.0) -> None:
-        self._tls = tls
+        self._contexts = ClientContexts(tls)
         self._idle_expiry_s = idle_expiry_s
         self._sweeper: Sweeper[UpstreamConnection] = Sweeper(CLIENT_SWEEP_S)
         self._pools: dict[Origin, Pool] = {}
@@ -52,10 +59,15 @@ class Client:
         """How many connections to upstreams are open."""
         return len(self._sweeper.members)
 
-    async def send(
-        self, origin: Origin, head: bytes, body: bytes | AsyncIterator[bytes], timeouts: Timeouts
-    ) -> Response:
-        """Send a request and wait for the response's head.
+    def send(
+        self,
+        origin: Origin,
+        head: bytes,
+        body: bytes | AsyncIterator[bytes],
+        timeouts: Timeouts,
+        patience_s: float = inf,
+    ) -> Coroutine[object, object, Response]:
+        """Send a request and wait for the response's head, for at most `patience_s`.
 
         `head` is the request line and header lines (`host` included), each ended by CRLF, without framing
         headers and without the blank line. If the task is cancelled, the upstream's socket is closed at once.
@@ -68,9 +80,35 @@ class Client:
         pool = self._pools.get(origin)
         if pool is None:
             pool = self._open_pool(origin)
+        if pool.forwards:
+            return self._send_forwarded(pool, origin, head, body, timeouts, patience_s)
+        return self._send(pool, origin, head, body, timeouts, patience_s)
+
+    async def _send_forwarded(
+        self,
+        pool: Pool,
+        origin: Origin,
+        head: bytes,
+        body: bytes | AsyncIterator[bytes],
+        timeouts: Timeouts,
+        patience_s: float,
+    ) -> Response:
+        response = await self._send(pool, origin, forwarded(head, origin), body, timeouts, patience_s)
+        require_forwarded(response, origin)
+        return response
+
+    async def _send(
+        self,
+        pool: Pool,
+        origin: Origin,
+        head: bytes,
+        body: bytes | AsyncIterator[bytes],
+        timeouts: Timeouts,
+        patience_s: float,
+    ) -> Response:
         if isinstance(body, bytes):
             connection = pool.take() or await pool.open(timeouts.connect, fresh=False)
-            waiter = connection.begin(head, body, timeouts)
+            waiter = connection.begin(head, body, timeouts, patience_s)
             try:
                 return await waiter
             except asyncio.CancelledError:
@@ -80,7 +118,7 @@ class Client:
                 # If it was the last one, the pool is gone with it.
                 pool = self._pools.get(origin) or self._open_pool(origin)
         connection = await pool.open(timeouts.connect, fresh=True)
-        waiter = connection.begin(head, body, timeouts)
+        waiter = connection.begin(head, body, timeouts, patience_s)
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -93,12 +131,7 @@ class Client:
             connection.fail(UpstreamCut("the client was closed"))
 
     def _open_pool(self, origin: Origin) -> Pool:
-        tls = None
-        if origin.scheme == "https" and not origin.path:
-            if self._tls is None:
-                self._tls = ssl.create_default_context()
-            tls = self._tls
-        pool = Pool(origin, tls, self._idle_expiry_s, self._sweeper, self._forget)
+        pool = Pool(origin, self._contexts, self._idle_expiry_s, self._sweeper, self._forget)
         self._pools[origin] = pool
         return pool
 

@@ -15,6 +15,14 @@ class UpstreamConnectError(UpstreamError):
     """No connection could be made: name resolution, refusal, TLS verification."""
 
 
+class ProxyRefused(UpstreamConnectError):  # noqa: N818 - named for what happened
+    """The proxy on the way to the upstream does not lead there; `text` is what it said besides, for the log."""
+
+    def __init__(self, message: str, text: str = "") -> None:
+        super().__init__(message)
+        self.text = text
+
+
 class UpstreamTimeout(UpstreamError):  # noqa: N818 - named for what happened
     """The upstream was too slow; `phase` says in which part of the exchange."""
 

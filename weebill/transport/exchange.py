@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Final
 
+from weebill.transport.coding import KNOWN, CodingError, Decoding, TooLongError, UnknownCodingError
 from weebill.transport.duplex import Duplex
 from weebill.transport.flow import Inbox, Once
 from weebill.transport.head import Head
@@ -35,6 +36,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_coded",
         "_connection",
         "_extra",
         "_framing",
@@ -64,6 +66,7 @@ class Exchange:
         self._framing = _NOT_STARTED
         self._unsent = 0
         self._whole: bytes | None = None if head.length else b""
+        self._coded = bool(head.codings)
         self._inbox: Inbox | None = None
         self.tap: Callable[[bytes], None] | None = None
         self.responded = False
@@ -114,37 +117,62 @@ class Exchange:
 
     @property
     def received(self) -> bytes | None:
-        """The body if all of it is here already and no longer than `max_body_bytes`."""
+        """The body if all of it is here already, plain and no longer than `max_body_bytes`."""
+        if self._coded:
+            return None
         whole = self._whole
         return whole if whole is None or len(whole) <= self._connection.server.settings.max_body_bytes else None
 
     async def body(self) -> bytes:
-        """The whole body. If it is too large, too slow or malformed, the server answers and cancels the handler."""
+        """The whole body, its content codings taken off.
+
+        If it is too large, too slow or malformed, the server answers and cancels the handler. Raises ApiError 415 for a
+        coding that is not known, 400 for a body that is not what its coding says.
+        """
         whole = self.received
         if whole is not None:
             return whole
         limit = self._connection.server.settings.max_body_bytes
-        parts: list[bytes] = []
-        size = max(self.head.length, 0)
-        if size <= limit:
-            size = 0
-            async for chunk in self.chunks():
-                size += len(chunk)
-                if size > limit:
-                    break
-                parts.append(chunk)
-            else:
-                self._whole = b"".join(parts)
-                return self._whole
-        self._connection.refuse(
-            ApiError(413, f"The request body exceeds the limit of {limit} bytes.", code="request_too_large")
-        )
+        try:
+            decoding = Decoding(self.head.codings, limit) if self._coded else None
+            self._whole = whole = await self._collected(limit, decoding)
+            self._coded = False
+            return whole
+        except UnknownCodingError as error:
+            self.add_headers(b"accept-encoding: %b\r\n" % KNOWN.encode())
+            message = f"The header 'content-encoding': {error}."
+            raise ApiError(415, message, code="unsupported_encoding", param="content-encoding") from None
+        except CodingError as error:
+            message = f"The request body is not what its header 'content-encoding' says: {error}."
+            raise ApiError(400, message, code="invalid_encoding", param="content-encoding") from None
+        except TooLongError:
+            self._connection.refuse(
+                ApiError(413, f"The request body exceeds the limit of {limit} bytes.", code="request_too_large")
+            )
         # The refusal has cancelled this very task, which takes effect here.
         await asyncio.sleep(0)
         raise asyncio.CancelledError
 
+    async def _collected(self, limit: int, decoding: Decoding | None) -> bytes:
+        """The body as it comes, decoded. Raises TooLongError for more than `limit` bytes, coded or not."""
+        if self.head.length > limit:
+            raise TooLongError
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in self.chunks():
+            size += len(chunk)
+            if size > limit:
+                raise TooLongError
+            if decoding is None:
+                parts.append(chunk)
+            else:
+                parts += await decoding.all_of(chunk)
+        if decoding is not None:
+            decoding.end()
+        return b"".join(parts)
+
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives, with backpressure; not subject to `max_body_bytes`."""
+        """The body as it arrives, coded or not, with backpressure; not subject to `max_body_bytes`."""
         if self._inbox is None or self._whole is not None:
             return Once(self._whole or b"")
         self._connection.body_wanted()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from weebill.transport.coding import codings_of
 from weebill.transport.headers import Headers
 
 
@@ -9,12 +10,14 @@ class Head:
     """A request's head, shared by all requests of a connection that repeat it. Immutable but for `memo`.
 
     `target` is as sent; `path` and `query` are its parts (without scheme, host or `?`). `headers` has lower-case names,
-    `fields` the first value of each. `length` is that of the body in bytes, or `CHUNKED`; `minor` is that of HTTP/1.x.
-    `memo` is for whoever answers to keep what follows from the head alone, apart from the body's length.
+    `fields` the first value of each. `length` is that of the body in bytes, or `CHUNKED`, `codings` are its content
+    codings, none for a plain one; `minor` is that of HTTP/1.x. `memo` is for whoever answers to keep what follows from
+    the head alone, apart from the body's length.
     """
 
     __slots__ = (
-        "fields", "headers", "keep_alive", "length", "memo", "method", "minor", "origin", "path", "query", "target",
+        "codings", "fields", "headers", "keep_alive", "length", "memo", "method", "minor", "origin", "path", "query",
+        "target",
     )  # fmt: skip
 
     def __init__(
@@ -39,6 +42,7 @@ class Head:
         self.length = length
         self.keep_alive = keep_alive
         self.origin = fields.get(b"origin")
+        self.codings = codings_of(headers) if b"content-encoding" in fields else ()
         self.memo: object = None
 
     def with_length(self, length: bytes) -> Head:

@@ -1,16 +1,51 @@
-"""Where an upstream is, and how long it may take."""
+"""Where an upstream is, what leads there, and how long it may take."""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from base64 import b64encode
+from urllib.parse import unquote, urlsplit
 
 import msgspec
+
+
+class Proxy(msgspec.Struct, frozen=True, kw_only=True):
+    """An HTTP proxy. `authorization` is the value of the header that it wants to see, "" for none: a secret."""
+
+    scheme: str = "http"
+    host: str
+    port: int
+    authorization: str = ""
+
+    @classmethod
+    def parse(cls, url: str) -> Proxy:
+        """That of an http(s) URL, which may hold a user and a password. Raises ValueError if it is none."""
+        parts = urlsplit(url)
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+            raise ValueError("not the http or https URL of a proxy")
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        authorization = f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}" if user or password else ""
+        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        return cls(scheme=parts.scheme, host=parts.hostname, port=port, authorization=authorization)
+
+    def __repr__(self) -> str:
+        # Without the credentials: values end up in logs and tracebacks.
+        return f"Proxy({self.scheme}://{_host_and_port(self.host, self.port)})"
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose certificates are believed, and which one is shown; files in PEM, "" for the system's and for none."""
+
+    ca_file: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+    verify: bool = True
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """Where an upstream listens, and how many connections it may be given.
 
-    It is the key of the connection pool. `path` is a Unix socket's; `host` and `port` are then not used.
+    It is the key of the connection pool. `path` is a Unix socket's; `host` and `port` are then not used. `trust` is for
+    https.
     """
 
     scheme: str = "http"
@@ -18,9 +53,13 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     port: int = 0
     path: str = ""
     max_connections: int = 1024
+    proxy: Proxy | None = None
+    trust: Trust = Trust()
 
     @classmethod
-    def parse(cls, base_url: str, max_connections: int = 1024) -> tuple[Origin, str]:
+    def parse(
+        cls, base_url: str, max_connections: int = 1024, proxy: Proxy | None = None, trust: Trust | None = None
+    ) -> tuple[Origin, str]:
         """The origin and the path prefix ("" or "/v1", without trailing slash) of an http(s) URL.
 
         Raises ValueError with the reason if it is none.
@@ -34,7 +73,14 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
             raise ValueError("a base URL has no user, query or fragment")
         port = parts.port or _DEFAULT_PORTS[parts.scheme]
         return (
-            cls(scheme=parts.scheme, host=parts.hostname, port=port, max_connections=max_connections),
+            cls(
+                scheme=parts.scheme,
+                host=parts.hostname,
+                port=port,
+                max_connections=max_connections,
+                proxy=proxy,
+                trust=trust or Trust(),
+            ),
             parts.path.rstrip("/"),
         )
 
@@ -43,8 +89,25 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
         """What goes into the Host header."""
         if self.path:
             return "localhost"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        with_port = self.host_and_port
+        return with_port.rpartition(":")[0] if self.port == _DEFAULT_PORTS[self.scheme] else with_port
+
+    @property
+    def host_and_port(self) -> str:
+        """What a proxy is asked to connect to."""
+        return _host_and_port(self.host, self.port)
+
+    @property
+    def way(self) -> str:
+        """Where it is, and what leads there, for people."""
+        proxy = self.proxy
+        through = "" if proxy is None else f" through the proxy {_host_and_port(proxy.host, proxy.port)}"
+        return f"{self.path or self.authority}{through}"
+
+    @property
+    def forwarded(self) -> bool:
+        """Whether a proxy takes the requests themselves and passes them on, rather than joins the connections."""
+        return self.proxy is not None and self.scheme == "http" and not self.path
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +117,10 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     first_byte: float = 120.0
     idle: float = 120.0
     total: float = 900.0
+
+
+def _host_and_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import cast
 
+from weebill.transport.dialing import dial
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamCut, UpstreamTimeout
 from weebill.transport.limits import MAX_WAITERS
 from weebill.transport.origin import Origin
 from weebill.transport.sweeper import Sweeper
+from weebill.transport.tls import ClientContexts
 from weebill.transport.upstream import UpstreamConnection
 
 
 class Pool:
     """At most `origin.max_connections` connections; the one used last is used next, so that surplus ones expire.
 
-    `on_empty` is called when no connection and no waiter is left.
+    `on_empty` is called when no connection and no waiter is left. `forwards` is whether a proxy passes the requests on.
     """
 
-    __slots__ = ("_idle", "_loop", "_on_empty", "_size", "_sweeper", "_tls", "_waiters", "idle_expiry_s", "origin")
+    __slots__ = (
+        "_contexts", "_idle", "_loop", "_on_empty", "_size", "_sweeper", "_waiters", "forwards", "idle_expiry_s",
+        "origin",
+    )  # fmt: skip
 
     def __init__(
         self,
         origin: Origin,
-        tls: ssl.SSLContext | None,
+        contexts: ClientContexts,
         idle_expiry_s: float,
         sweeper: Sweeper[UpstreamConnection],
         on_empty: Callable[[Pool], None],
     ) -> None:
         self.origin = origin
-        self._tls = tls
+        self.forwards = origin.forwarded
+        self._contexts = contexts
         self.idle_expiry_s = idle_expiry_s
         self._sweeper = sweeper
         self._on_empty = on_empty
@@ -127,16 +131,12 @@ class Pool:
         origin = self.origin
         connection = UpstreamConnection(self, self._loop)
         try:
-            protocol = cast("asyncio.Protocol", connection)
-            if origin.path:
-                await self._loop.create_unix_connection(lambda: protocol, origin.path)
-            else:
-                await self._loop.create_connection(lambda: protocol, origin.host, origin.port, ssl=self._tls)
+            await dial(connection, origin, self._contexts)
             connection.open()
         except BaseException as error:
             self._free_slot()
             if isinstance(error, (OSError, UnicodeError)):
-                raise UpstreamConnectError(f"cannot connect to {origin.path or origin.authority}: {error}") from error
+                raise UpstreamConnectError(f"cannot connect to {origin.way}: {error}") from error
             raise
         self._sweeper.add(connection)
         return connection

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from math import inf
 from typing import TYPE_CHECKING
 
+from weebill.transport.coding import CodingError, Decoding, TooLongError, UnknownCodingError, codings_of
 from weebill.transport.duplex import Duplex
 from weebill.transport.errors import UpstreamProtocolError
 from weebill.transport.flow import Inbox, Once
@@ -18,17 +21,19 @@ class Response:
     """An upstream's answer whose head is complete; header names are in lower case.
 
     Read it to its end or `close()` it: an answer left half-read keeps its connection until a timeout. Its `body` is
-    there at once if all of it came with the head; otherwise it comes through `inbox`.
+    there at once if all of it came with the head and is plain; otherwise it is to be read.
     """
 
-    __slots__ = ("_connection", "_head", "_headers", "body", "inbox", "status")
+    __slots__ = ("_coded", "_connection", "_head", "_headers", "_sent", "body", "inbox", "status")
 
-    def __init__(self, connection: UpstreamConnection, status: int, head: bytes) -> None:
-        """`head` runs from the status line to before the blank line."""
+    def __init__(self, connection: UpstreamConnection, status: int, head: bytes, coded: bool) -> None:
+        """`head` runs from the status line to before the blank line; `coded` is whether it names a content coding."""
         self._connection: UpstreamConnection | None = connection
         self.status = status
         self._head = head
         self._headers: Headers | None = None
+        self._coded = coded
+        self._sent = b""
         self.body = b""
         self.inbox: Inbox | None = None
 
@@ -43,16 +48,22 @@ class Response:
         """The first value of that (lower-case) header."""
         return first(self.headers, name)
 
+    def deliver(self, body: bytes) -> None:
+        """The whole body came with the head."""
+        if self._coded:
+            self._sent = body
+        else:
+            self.body = self._sent = body
+
     async def read(self, limit: int) -> bytes:
-        """The whole body; UpstreamProtocolError if it is longer than `limit` bytes."""
-        inbox = self.inbox
-        if inbox is None:
+        """The whole body, decoded. UpstreamProtocolError if it is longer than `limit` bytes, or cannot be decoded."""
+        if self.inbox is None and not self._coded:
             if len(self.body) > limit:
                 raise _too_long(limit)
             return self.body
         parts: list[bytes] = []
         size = 0
-        async for chunk in inbox:
+        async for chunk in self._content(limit):
             size += len(chunk)
             if size > limit:
                 self.close()
@@ -61,11 +72,27 @@ class Response:
         return b"".join(parts)
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """What arrived since last time, coalesced.
+        """What arrived since last time, decoded and coalesced.
 
-        Ends only if the framing says that the body is complete, else raises UpstreamCut or UpstreamTimeout.
+        Ends only if the framing says that the body is complete, else raises UpstreamCut or UpstreamTimeout; and
+        UpstreamProtocolError for what cannot be decoded.
         """
-        return Once(self.body) if self.inbox is None else self.inbox
+        return self._content(inf)
+
+    def chunks_as_sent(self) -> AsyncIterator[bytes]:
+        """The same, with the content coding that the head names."""
+        return Once(self._sent) if self.inbox is None else self.inbox
+
+    def _content(self, most: float) -> AsyncIterator[bytes]:
+        sent = self.chunks_as_sent()
+        codings = codings_of(self.headers) if self._coded else ()
+        if not codings:
+            return sent
+        try:
+            return _Decoded(self, sent, Decoding(codings, most))
+        except UnknownCodingError as error:
+            self.close()
+            raise UpstreamProtocolError(f"its answer cannot be decoded: {error}") from None
 
     def close(self) -> None:
         """Stop reading; the socket of an answer that is not complete is closed at once. Idempotent."""
@@ -79,6 +106,42 @@ class Response:
         if self.status != 101 or self._connection is None or self.inbox is None:
             raise RuntimeError("only an open 101 answer can be upgraded")
         return Duplex(self._connection, self.inbox)
+
+
+class _Decoded:
+    """The content of a coded answer as it comes."""
+
+    __slots__ = ("_answer", "_decoding", "_sent")
+
+    def __init__(self, answer: Response, sent: AsyncIterator[bytes], decoding: Decoding) -> None:
+        self._answer = answer
+        self._sent = sent
+        self._decoding = decoding
+
+    def __aiter__(self) -> _Decoded:
+        return self
+
+    async def __anext__(self) -> bytes:
+        decoding = self._decoding
+        try:
+            while True:
+                if decoding.starved:
+                    try:
+                        decoding.feed(await self._sent.__anext__())
+                    except StopAsyncIteration:
+                        decoding.end()
+                        raise
+                else:
+                    await asyncio.sleep(0)  # it may be much: others have their turn
+                piece = decoding.step()
+                if piece:
+                    return piece
+        except TooLongError:
+            self._answer.close()
+            raise UpstreamProtocolError("the upstream's answer is too long once it is decoded") from None
+        except CodingError as error:
+            self._answer.close()
+            raise UpstreamProtocolError(f"its answer is not what its header 'content-encoding' says: {error}") from None
 
 
 def _too_long(limit: int) -> UpstreamProtocolError:

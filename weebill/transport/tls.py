@@ -1,10 +1,16 @@
-"""TLS for the listening side."""
+"""TLS: for the listening side, and towards upstreams."""
 
 from __future__ import annotations
 
+import os
 import ssl
+from typing import Final
 
 from weebill.config.schema import ServerSettings
+from weebill.transport.origin import Trust
+
+_MOST_CONTEXTS: Final = 256  # reloads may bring others
+_Stamp = tuple[tuple[int, int], ...]  # when the files were last changed, and how long they are
 
 
 def server_context(settings: ServerSettings) -> ssl.SSLContext | None:
@@ -16,3 +22,39 @@ def server_context(settings: ServerSettings) -> ssl.SSLContext | None:
     context.set_alpn_protocols(["http/1.1"])
     context.load_cert_chain(settings.tls_cert, settings.tls_key)
     return context
+
+
+class ClientContexts:
+    """The contexts for upstreams, each kept for as long as its files are what they were.
+
+    `default` stands in for the one of the system's trust store, which OpenSSL's SSL_CERT_FILE and SSL_CERT_DIR replace.
+    """
+
+    def __init__(self, default: ssl.SSLContext | None) -> None:
+        self._default = default
+        self._known: dict[Trust, tuple[_Stamp, ssl.SSLContext]] = {}
+
+    def of(self, trust: Trust) -> ssl.SSLContext:
+        """The context for a connection that is opened now. Raises OSError (ssl.SSLError) for files that do not do."""
+        if self._default is not None and trust == Trust():
+            return self._default
+        files = [os.stat(file) for file in (trust.ca_file, trust.client_cert, trust.client_key) if file]
+        stamp = tuple((file.st_mtime_ns, file.st_size) for file in files)
+        known = self._known.get(trust)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        if len(self._known) >= _MOST_CONTEXTS:
+            self._known.clear()
+        context = ssl.create_default_context(cafile=trust.ca_file or None)
+        if not trust.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if trust.client_cert:
+            context.load_cert_chain(trust.client_cert, trust.client_key or None, password=_refuse_password)
+        self._known[trust] = stamp, context
+        return context
+
+
+def _refuse_password() -> str:
+    # Without this, an encrypted key would stop everything to ask on the terminal.
+    raise OSError("the key is encrypted; give one without a passphrase")

@@ -92,7 +92,7 @@ def request_head(exchange: Exchange) -> bytes:
 async def _relay_response(exchange: Exchange, response: Response) -> None:
     length = response.header(b"content-length")
     exchange.start(response.status, _response_lines(response), int(length) if length and length.isdigit() else None)
-    async for chunk in response.chunks():
+    async for chunk in response.chunks_as_sent():
         exchange.write(chunk)
         await exchange.drain()
     exchange.finish()

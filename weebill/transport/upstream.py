@@ -41,9 +41,9 @@ class UpstreamConnection(FlowControl):
     """A connection of a pool, used for one exchange at a time."""
 
     __slots__ = (
-        "_answer", "_began", "_by_close", "_deadline", "_early", "_head", "_head_bytes", "_inbox", "_loop",
-        "_message_done", "_parser", "_phase", "_pool", "_pump", "_received", "_reusable", "_state", "_timeouts",
-        "_touched", "_used", "_waiter",
+        "_answer", "_began", "_by_close", "_deadline", "_early", "_first_byte", "_head", "_head_bytes", "_inbox",
+        "_loop", "_message_done", "_parser", "_phase", "_pool", "_pump", "_received", "_reusable", "_state",
+        "_timeouts", "_touched", "_used", "_waiter",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
@@ -71,6 +71,7 @@ class UpstreamConnection(FlowControl):
         self._timeouts = _NO_TIMEOUTS
         self._began = 0.0
         self._deadline = inf
+        self._first_byte = inf
         self._touched = False
 
     @property
@@ -86,11 +87,15 @@ class UpstreamConnection(FlowControl):
 
     # Sending
 
-    def begin(self, head: bytes, body: bytes | AsyncIterator[bytes], timeouts: Timeouts) -> asyncio.Future[Response]:
+    def begin(
+        self, head: bytes, body: bytes | AsyncIterator[bytes], timeouts: Timeouts, patience_s: float
+    ) -> asyncio.Future[Response]:
         """Send a request (see `Client.send`); the future is of the answer's head. `give_up` ends what is cancelled."""
         self._timeouts = timeouts
+        first_byte = timeouts.first_byte
+        self._first_byte = first_byte if first_byte < patience_s else patience_s
         self._began = now = self._loop.time()
-        self._deadline = now + timeouts.first_byte
+        self._deadline = now + self._first_byte
         self._phase = "first_byte"
         self._state = _HEAD
         self._head = head
@@ -125,7 +130,7 @@ class UpstreamConnection(FlowControl):
         self._pump = None
         if self._state == _HEAD:
             self._phase = "first_byte"
-            self._deadline = self._loop.time() + self._timeouts.first_byte
+            self._deadline = self._loop.time() + self._first_byte
 
     # Receiving
 
@@ -250,7 +255,8 @@ class UpstreamConnection(FlowControl):
             self._message_done = True
         else:
             self._by_close = not coded and fields.find(b"\r\ncontent-length:") < 0
-        self._answer = Response(self, status, head)
+        coded = fields.find(b"\r\ncontent-encoding:") >= 0
+        self._answer = Response(self, status, head, coded)
 
     def on_body(self, data: bytes) -> None:
         if self._message_done:
@@ -345,7 +351,7 @@ class UpstreamConnection(FlowControl):
         if answer is not None:
             early = self._early
             if early:
-                answer.body = early[0] if len(early) == 1 else b"".join(early)
+                answer.deliver(early[0] if len(early) == 1 else b"".join(early))
                 self._early = []
             self._settle(answer)
         elif inbox is not None:

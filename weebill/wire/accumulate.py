@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Raw
 
 from weebill.wire.conversation import Citation, Part, Reasoning, Refusal, Text, ToolUse
@@ -13,6 +15,7 @@ from weebill.wire.reply import (
     Finished,
     FinishReason,
     Logprobs,
+    PassedOver,
     ReasoningDelta,
     RefusalDelta,
     Reply,
@@ -24,6 +27,9 @@ from weebill.wire.reply import (
     UsageReported,
     WholePart,
 )
+
+MAX_NAMED: Final = 64
+"""How many things that were passed over are named."""
 
 
 class _Block:
@@ -84,6 +90,7 @@ class ReplyBuilder:
     def __init__(self) -> None:
         self._started = Started("", "")
         self._choices: dict[int, _Choice] = {}
+        self._dropped: dict[str, None] = {}
         self.usage = Usage()
 
     def add(self, event: Event) -> None:
@@ -92,6 +99,9 @@ class ReplyBuilder:
             self._started = event
         elif isinstance(event, UsageReported):
             self.usage = event.usage
+        elif isinstance(event, PassedOver):
+            if len(self._dropped) < MAX_NAMED:
+                self._dropped[event.what] = None
         elif isinstance(event, Failed):
             raise event.error
         else:
@@ -146,4 +156,4 @@ class ReplyBuilder:
         """The reply so far."""
         start = self._started
         choices = tuple(self._choices[index].choice() for index in sorted(self._choices))
-        return Reply(start.id, start.model, choices, self.usage, start.created)
+        return Reply(start.id, start.model, choices, self.usage, start.created, tuple(self._dropped))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
 from msgspec import Raw, Struct
 
 from weebill.catalog.traits import OnUnsupported
@@ -41,7 +42,8 @@ class Call(Struct, frozen=True, gc=False):
     `request` holds the fields that its API documents, validated; `fields` the raw JSON of every top-level field, known
     or not, so that what the gateway does not know still reaches an upstream of the same API. `wants_usage` is whether
     a stream shall show the usage. `own` are Weebill's own fields; they are not among `fields`. `headers` are those of
-    the client's that belong to its API.
+    the client's that belong to its API. `as_served` is whether the answer names the model that served it rather than
+    the one that was asked for.
     """
 
     request: InboundRequest
@@ -51,6 +53,12 @@ class Call(Struct, frozen=True, gc=False):
     wants_usage: bool = True
     own: Own = NOTHING_OWN
     headers: Mapping[bytes, bytes] = {}
+    as_served: bool = False
+
+    @property
+    def answer_name(self) -> bytes:
+        """The JSON of the model's name for the answer; b"" for that of the one that served."""
+        return b"" if self.as_served else msgspec.json.encode(self.model)
 
     @property
     def drop_params(self) -> bool:

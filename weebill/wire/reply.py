@@ -57,13 +57,17 @@ class Choice(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """A complete answer; `choices` are in order of index, `created` is Unix time, 0 if the upstream did not say."""
+    """A complete answer; `choices` are in order of index, `created` is Unix time, 0 if the upstream did not say.
+
+    `dropped` names what the upstream said besides that has no place here, such as the blocks of tools that it runs.
+    """
 
     id: str
     model: str
     choices: tuple[Choice, ...]
     usage: Usage
     created: int = 0
+    dropped: tuple[str, ...] = ()
 
 
 # Events of a stream. `choice` is its index; `block` numbers a choice's parts in the order they begin, from 0, and never
@@ -162,6 +166,12 @@ class UsageReported(Struct, frozen=True):
     usage: Usage
 
 
+class PassedOver(Struct, frozen=True):
+    """The upstream said something that has no place here; `what` names it, such as "web_search_tool_result"."""
+
+    what: str
+
+
 class Failed(Struct, frozen=True):
     """The upstream reported an error inside its stream; nothing follows."""
 
@@ -170,5 +180,5 @@ class Failed(Struct, frozen=True):
 
 Event = (
     Started | TextDelta | CitationAdded | ReasoningDelta | ToolStarted | ToolArguments | RefusalDelta | WholePart
-    | Logprobs | Finished | UsageReported | Failed
+    | Logprobs | Finished | UsageReported | PassedOver | Failed
 )  # fmt: skip

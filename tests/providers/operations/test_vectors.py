@@ -91,6 +91,24 @@ def test_what_is_refused(endpoint: str, dialect: str, vector: dict[str, object])
     assert (caught.value.status, detail.code, detail.param) == (400, "unsupported_parameter", vector["param"])
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "dialect", "model", "client", "dropped"),
+    [
+        ("embeddings", "bedrock", "cohere.embed-english-v3", {"input": "a", "max_tokens": 5}, ("max_tokens",)),
+        ("embeddings", "gemini", "e", {"input": "a", "truncate": True}, ("truncate",)),
+        ("embeddings", "ollama", "e", {"input": "a", "user": "u", "x_new": 1}, ("user", "x_new")),
+        ("rerank", "cohere", "r", {"query": "q", "documents": ["a"], "x_new": {}}, ("x_new",)),
+        ("moderations", "mistral", "m", {"input": "a", "x_new": None, "metadata": {}}, ("metadata",)),
+    ],
+)
+def test_hints_are_passed_over_and_said(
+    endpoint: str, dialect: str, model: str, client: dict[str, object], dropped: tuple[str, ...]
+) -> None:
+    sent = OPERATIONS[endpoint, dialect].encode(call(endpoint, {"model": "m", **client}), target({"model": model}))
+    assert sent.dropped == dropped
+    assert not json.loads(sent.body).keys() & set(dropped)
+
+
 @pytest.mark.parametrize(("endpoint", "dialect"), OPERATIONS)
 @pytest.mark.parametrize("body", [b"", b"<html>", b'"x"', b"[1]", b"null", b"\xff", b'{"a":', b"[" * 5000])
 def test_no_answer_at_all_is_the_upstreams_fault(endpoint: str, dialect: str, body: bytes) -> None:

@@ -43,6 +43,7 @@ from weebill.wire.reply import (
     Finished,
     FinishReason,
     Logprobs,
+    PassedOver,
     ReasoningDelta,
     RefusalDelta,
     Started,
@@ -152,8 +153,8 @@ class MessageStream:
                 self._start(event)
             case UsageReported(usage):
                 self._usage = usage
-            case Failed() | Logprobs():
-                # The one is never given to an encoder, the other cannot be asked for here.
+            case Failed() | PassedOver() | Logprobs():
+                # The first two are never given to an encoder, the last cannot be asked for here.
                 return
             case _ if event.choice:
                 return

@@ -15,6 +15,7 @@ from weebill.providers.anthropic.encode import headers
 from weebill.providers.anthropic.history import own_anthropic
 from weebill.providers.anthropic.stream import cut
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
+from weebill.providers.naming import named, named_within
 from weebill.providers.usage import estimate
 from weebill.wire.anthropic import UsageReport
 from weebill.wire.call import Call
@@ -82,7 +83,7 @@ class AnthropicRelay:
         return _request(call, target, b"/messages")
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
-        """The body as it came, and its usage."""
+        """The body as it came, but for the model's name, and its usage."""
         try:
             message = _decode_answer(body)
         except UNREADABLE as error:
@@ -92,6 +93,7 @@ class AnthropicRelay:
         content = bytes(message.content)
         if not content.startswith(b"["):
             raise decoding.invalid("is not a message: it has no content")
+        body = named(body, call.answer_name)
         if message.usage is not None:
             return Answer(body, message.usage.usage())
         return Answer(body, estimate(call, completion_bytes=len(content)))
@@ -144,6 +146,8 @@ class AnthropicRelayStream:
         for block in self._splitter.feed(data):
             if self._ended or self.error is not None:
                 break
+            if b'"message_start"' in block:
+                block = self._named(block)
             if any(needle in block for needle in _NEEDLES):
                 self.error = self._look_into(event_data(block))
                 if self.error is not None:
@@ -166,6 +170,12 @@ class AnthropicRelayStream:
         if not self._finished:
             raise cut()
         return sent + _MESSAGE_STOP
+
+    def _named(self, block: bytes) -> bytes:
+        """The event that begins a message, with the model's name for the client."""
+        data = event_data(block)
+        written = named_within(data, "message", self._call.answer_name)
+        return block if written is data else b"event: message_start\ndata: " + written
 
     def _look_into(self, data: bytes) -> ApiError | None:
         """Take from an event what the gateway needs; the error if it is one."""

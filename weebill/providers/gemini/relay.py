@@ -18,6 +18,7 @@ from weebill.providers.gemini.dialect import GEMINI_DIALECT, GeminiDialect
 from weebill.providers.gemini.errors import body_error, status_error
 from weebill.providers.gemini.history import own_gemini
 from weebill.providers.gemini.stream import cut
+from weebill.providers.naming import MODEL_VERSION, named
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -73,7 +74,7 @@ class GeminiRelay:
         return UpstreamRequest(self._dialect.path(target, call.stream), _encode(fields))
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
-        """The body as it came, and its usage."""
+        """The body as it came, but for the model's name, and its usage."""
         try:
             whole = _decode_whole(body)
         except UNREADABLE as error:
@@ -82,6 +83,7 @@ class GeminiRelay:
             raise status_error(whole.error)
         if not whole.candidates and given(whole.prompt_feedback) is None:
             raise not_an_answer("it has no candidates")
+        body = named(body, call.answer_name, MODEL_VERSION)
         if whole.usage_metadata is not None:
             return Answer(body, whole.usage_metadata.usage())
         return Answer(body, estimate(call, completion_bytes=sum(len(memoryview(c)) for c in whole.candidates or ())))
@@ -103,11 +105,12 @@ GEMINI_RELAY: Final = GeminiRelay(GEMINI_DIALECT)
 class GeminiRelayStream:
     """A `ByteStream` from the Gemini API to itself."""
 
-    __slots__ = ("_array", "_call", "_events", "_open", "_sent", "_several", "_splitter", "_usage", "error")
+    __slots__ = ("_array", "_call", "_events", "_name", "_open", "_sent", "_several", "_splitter", "_usage", "error")
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._array = wants_array(call)
+        self._name = call.answer_name
         self._several = candidate_count(call) > 1
         self._splitter = EventSplitter()
         self._events = 0
@@ -170,10 +173,13 @@ class GeminiRelayStream:
             if error is not None:
                 self.error = error
                 return b""
+        written = named(data, self._name, MODEL_VERSION)
         if not self._array:
+            if written is not data:
+                block = b"data: " + written.replace(b"\n", b"\ndata: ")
             return block.replace(b"\n", b"\r\n") + b"\r\n\r\n"
         start, self._sent = (b",\r\n" if self._sent else b"["), True
-        return start + data
+        return start + written
 
     def _inspect(self, data: bytes) -> ApiError | None:
         """Take note of which candidates are under way and which have ended; the error that the event is, if it is."""

@@ -66,8 +66,9 @@ LLAMACPP_DIALECT: Final[Dialect] = LlamaCppDialect()
 
 
 def chat_call(conversation: Conversation, target: Target, fit: Fit) -> Call:
-    """A streamed Chat Completions call that asks the same. Raises Unsupported."""
-    return decode_chat(msgspec.json.encode(openai_encode.fields(conversation, target, fit, stream=True)))
+    """A streamed Chat Completions call that asks the same, but for the name in the answer. Raises Unsupported."""
+    call = decode_chat(msgspec.json.encode(openai_encode.fields(conversation, target, fit, stream=True)))
+    return msgspec.structs.replace(call, as_served=True)
 
 
 class LlamaCppDecoder:

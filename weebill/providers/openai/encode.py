@@ -13,7 +13,7 @@ from msgspec import Raw
 from weebill.providers.base import Target
 from weebill.providers.fit import Fit
 from weebill.providers.openai.messages import messages
-from weebill.providers.openai.quirks import renamed
+from weebill.providers.openai.quirks import refused, renamed
 from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Tool
 from weebill.wire.errors import UNREADABLE
 
@@ -120,7 +120,7 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
         body["stream"] = True
         if target.quirks.stream_usage:
             body["stream_options"] = _WITH_USAGE
-    if target.quirks.refuse:
+    if target.quirks.refuse or target.quirks.accept:
         _refuse(body, target, fit)
     return renamed(body, target.quirks) if target.quirks.rename else body
 
@@ -181,7 +181,7 @@ def _put_hints(conversation: Conversation, body: Fields, target: Target) -> None
 
 
 def _refuse(body: Fields, target: Target, fit: Fit) -> None:
-    for name in target.quirks.refuse:
+    for name in refused(tuple(body), target.quirks):
         if name not in body:
             continue
         if name in _HINTS_OF_DEMANDS:

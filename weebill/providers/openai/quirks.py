@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from base64 import b32encode
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final, TypeVar
 
@@ -15,6 +16,8 @@ from weebill.providers.fit import Fit
 from weebill.wire.call import Json
 
 _Value = TypeVar("_Value")
+# What the gateway puts in where the provider takes it.
+_OURS: Final = frozenset({"model", "messages", "stream", "stream_options"})
 # Values that ask for just what happens without the field, so that leaving it out loses nothing.
 _IDLE: Final = {
     "n": (b"1",),
@@ -40,13 +43,20 @@ def call_id(given: str, quirks: Quirks) -> str:
 
 def is_plain(quirks: Quirks) -> bool:
     """Whether fields pass as they are."""
-    return not quirks.rename and not quirks.refuse and quirks.stream_usage
+    return not quirks.rename and not quirks.refuse and not quirks.accept and quirks.stream_usage
+
+
+def refused(fields: Iterable[str], quirks: Quirks) -> tuple[str, ...]:
+    """The fields of a request that the provider answers with an error, as far as that is known."""
+    if not quirks.accept:
+        return quirks.refuse
+    return (*quirks.refuse, *(name for name in fields if name not in quirks.accept and name not in _OURS))
 
 
 def fitted(fields: Json, quirks: Quirks, fit: Fit) -> Json:
     """A client's fields as the provider takes them. Raises Unsupported, as `fit` has it, for one that it refuses."""
     fields = dict(fields)
-    for name in quirks.refuse:
+    for name in refused(fields, quirks):
         value = fields.pop(name, None)
         if value is None:
             continue

@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Translator, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
+from weebill.providers.naming import named
 from weebill.providers.openai.errors import body_error, inner_error
 from weebill.providers.openai.history import own_chat
 from weebill.providers.openai.pieces import has_pieces, joined
@@ -56,7 +57,7 @@ class OpenAITranslator:
         return UpstreamRequest(PATHS[type(call.request)], _encode(fields), dropped=dropped)
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
-        """The body as it came, but for content in pieces, and its usage."""
+        """The body as it came, but for content in pieces and the model's name, and its usage."""
         try:
             completion = decode_completion(body)
             if has_pieces(body):
@@ -69,6 +70,7 @@ class OpenAITranslator:
             raise inner_error(completion.error)
         if completion.choices is None:
             raise ApiError(502, "The upstream's answer has no choices.", code="upstream_invalid_answer")
+        body = named(body, call.answer_name)
         if completion.usage is not None:
             return Answer(body, completion.usage.usage())
         return Answer(body, estimate(call, completion_bytes=sum(len(memoryview(c)) for c in completion.choices)))

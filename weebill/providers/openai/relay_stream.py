@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from weebill.providers.naming import EventNaming
 from weebill.providers.openai.errors import inner_error
 from weebill.providers.openai.pieces import has_pieces, joined
 from weebill.providers.openai.relayed import Chunk, decode_chunk, decode_first_chunk
@@ -34,10 +35,11 @@ _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 class OpenAIStream:
     """A `ByteStream` from OpenAI's dialect to itself."""
 
-    __slots__ = ("_call", "_done", "_events", "_last", "_reported", "_show_usage", "_tail", "begun", "error")
+    __slots__ = ("_call", "_done", "_events", "_last", "_naming", "_reported", "_show_usage", "_tail", "begun", "error")
 
     def __init__(self, call: Call) -> None:
         self._call = call
+        self._naming = EventNaming(call.answer_name)
         self._show_usage = call.wants_usage
         self._tail = b""
         self._last = b""
@@ -72,10 +74,12 @@ class OpenAIStream:
             data = data[:end]
         if not self._show_usage and data.find(b'"usage":null') >= 0:
             data = data.replace(b',"usage":null', b"")
-        self._events += data.count(_END)
+        count = data.count(_END)
+        data = self._naming.events(data, count)
+        self._events += count
         if not self.begun:
             self.begun = any(map(_says_something, data[:-2].split(_END)))
-        self._last = data[data.rfind(_END, 0, -2) + 2 :] if data.count(_END) > 1 else data
+        self._last = data[data.rfind(_END, 0, -2) + 2 :] if count > 1 else data
         if (
             data.find(b'"usage":') >= 0
             or data.find(b'"error":') >= 0

@@ -14,7 +14,7 @@ from weebill.providers.base import Target, UpstreamRequest
 _HEADERS = b"content-type: application/json\r\naccept: application/json\r\n"
 
 
-def invocation(target: Target, body: msgspec.Struct) -> UpstreamRequest:
+def invocation(target: Target, body: msgspec.Struct, dropped: tuple[str, ...] = ()) -> UpstreamRequest:
     """The request to invoke a model; its id may be an ARN, whose colons and slashes are escaped."""
     path = f"/model/{quote(target.model, safe='')}/invoke"
-    return UpstreamRequest(path.encode(), msgspec.json.encode(body), _HEADERS)
+    return UpstreamRequest(path.encode(), msgspec.json.encode(body), _HEADERS, dropped)

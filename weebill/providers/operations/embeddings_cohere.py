@@ -113,8 +113,8 @@ class CohereEmbeddings(WholeAnswers):
     """Cohere's v2 API."""
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
-        check_fields(call, _FIELDS, target)
-        return UpstreamRequest(b"/v2/embed", _encode(_cohere_request(call, target, target.model)))
+        dropped = check_fields(call, _FIELDS, target)
+        return UpstreamRequest(b"/v2/embed", _encode(_cohere_request(call, target, target.model)), dropped=dropped)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
         return _cohere_answer(call, body)
@@ -146,12 +146,12 @@ class BedrockEmbeddings(WholeAnswers):
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
         if "cohere.embed" in target.model:
-            check_fields(call, _BEDROCK_FIELDS, target)
-            return invocation(target, _cohere_request(call, target, None))
+            dropped = check_fields(call, _BEDROCK_FIELDS, target)
+            return invocation(target, _cohere_request(call, target, None), dropped)
         if "titan-embed" not in target.model:
             raise refused("model", "embeddings", target)
-        check_fields(call, _TITAN_FIELDS, target)
-        return invocation(target, self._titan(call, target))
+        dropped = check_fields(call, _TITAN_FIELDS, target)
+        return invocation(target, self._titan(call, target), dropped)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
         # A target's model is not known here, but only Titan's answers hold a single embedding.

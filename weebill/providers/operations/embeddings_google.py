@@ -71,7 +71,7 @@ class GeminiEmbeddings(WholeAnswers):
     """The Gemini API, where a request for several embeddings is a batch of requests."""
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
-        check_fields(call, _FIELDS, target)
+        dropped = check_fields(call, _FIELDS, target)
         request = request_of(call)
         model = "models/" + target.model.removeprefix("models/")
         purpose = purpose_of(call, _WORDS, target)
@@ -79,7 +79,9 @@ class GeminiEmbeddings(WholeAnswers):
             _GeminiItem(model, Content([Part(text)]), purpose, request.title, request.dimensions)
             for text in texts_of(call, target, GEMINI_AT_MOST)
         ]
-        return UpstreamRequest(gemini_path(target, "batchEmbedContents"), _encode(_GeminiRequest(items)))
+        return UpstreamRequest(
+            gemini_path(target, "batchEmbedContents"), _encode(_GeminiRequest(items)), dropped=dropped
+        )
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
         answer = read_answer(_decode_gemini, body, "a list of embeddings")
@@ -126,12 +128,14 @@ class VertexEmbeddings(WholeAnswers):
     """Vertex AI."""
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
-        check_fields(call, _FIELDS, target)
+        dropped = check_fields(call, _FIELDS, target)
         request = request_of(call)
         purpose = purpose_of(call, _WORDS, target)
         instances = [_VertexInstance(text, purpose, request.title) for text in texts_of(call, target, VERTEX_AT_MOST)]
         parameters = None if request.dimensions is None else _VertexParameters(request.dimensions)
-        return UpstreamRequest(vertex_path(target, "predict"), _encode(_VertexRequest(instances, parameters)))
+        return UpstreamRequest(
+            vertex_path(target, "predict"), _encode(_VertexRequest(instances, parameters)), dropped=dropped
+        )
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
         answer = read_answer(_decode_vertex, body, "a list of embeddings")

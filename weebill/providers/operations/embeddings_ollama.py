@@ -43,13 +43,13 @@ class OllamaEmbeddings(WholeAnswers):
     """Ollama."""
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
-        check_fields(call, _FIELDS, target)
+        dropped = check_fields(call, _FIELDS, target)
         given = call.fields
         body = _OllamaRequest(
             target.model, texts_of(call, target), request_of(call).dimensions,
             given.get("truncate"), given.get("keep_alive"), given.get("options"),
         )  # fmt: skip
-        return UpstreamRequest(b"/api/embed", _encode(body))
+        return UpstreamRequest(b"/api/embed", _encode(body), dropped=dropped)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
         answer = read_answer(_decode_ollama, body, "a list of embeddings")

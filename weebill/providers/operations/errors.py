@@ -10,14 +10,15 @@ from msgspec import UNSET, Raw, UnsetType
 
 from weebill.providers.base import Target
 from weebill.providers.errors import provider_error
+from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.operations.base import OperationStream
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.operations import OperationCall
 
 _MESSAGE_LIMIT: Final = 2000
-# What says nothing about the answer, so that a target without it may pass over it.
-HINTS: Final = frozenset({"user", "safety_identifier", "metadata"})
+# Documented fields that say nothing about the answer, but for how much of a long text is read.
+HINTS: Final = frozenset({"user", "safety_identifier", "metadata", "truncate", "max_tokens"})
 _NULL: Final = b"null"
 
 
@@ -55,18 +56,27 @@ def refused(field: str, what: str, target: Target) -> ApiError:
 
 def check_fields(
     call: OperationCall, supported: Set[str], target: Target, neutral: Mapping[str, Set[bytes]] | None = None
-) -> None:
-    """Raise ApiError 400 for the first field that is neither supported nor a hint, unless such may be dropped.
+) -> tuple[str, ...]:
+    """The fields that are passed over, being neither supported nor part of what is asked for.
 
-    `neutral` are JSON values of other fields that ask for nothing but what the target does anyway.
+    Fields that the endpoint documents are demands, but for `HINTS`; all others are what `Fit` takes them for. `neutral`
+    are JSON values that ask for nothing but what the target does anyway. Raises ApiError 400 for what is refused.
     """
-    if call.drop_params:
-        return
-    for name, value in call.fields.items():
-        if name in supported or name in HINTS or name == "model" or bytes(value) == _NULL:
-            continue
-        if neutral is None or bytes(value) not in neutral.get(name, ()):
-            raise refused(name, f"'{name}'", target)
+    fit = Fit(call.on_unsupported(target.on_unsupported))
+    documented = type(call.request).__struct_fields__
+    try:
+        for name, value in call.fields.items():
+            if name in supported or name == "model" or bytes(value) == _NULL:
+                continue
+            if neutral is not None and bytes(value) in neutral.get(name, ()):
+                continue
+            if name in documented and name not in HINTS:
+                fit.demand(name)
+            else:
+                fit.unsupported(name)
+    except Unsupported as unsupported:
+        raise refused(unsupported.field, unsupported.what, target) from unsupported
+    return fit.dropped
 
 
 def no_answer(what: str) -> ApiError:

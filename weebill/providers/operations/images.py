@@ -151,8 +151,11 @@ class GoogleImages(WholeAnswers):
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
         imagen = "imagen" in target.model
-        check_fields(call, self._imagen_fields if imagen else _COMMON | {"aspect_ratio", "seed"}, target, _NEUTRAL)
-        return self._imagen(call, target) if imagen else self._gemini(call, target)
+        dropped = check_fields(
+            call, self._imagen_fields if imagen else _COMMON | {"aspect_ratio", "seed"}, target, _NEUTRAL
+        )
+        request = self._imagen(call, target) if imagen else self._gemini(call, target)
+        return msgspec.structs.replace(request, dropped=dropped)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
         # A target's model is not known here; Gemini's answers have candidates, or say why there are none.
@@ -238,7 +241,7 @@ class BedrockImages(WholeAnswers):
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
         if "nova-canvas" not in target.model and "titan-image" not in target.model:
             raise refused("model", "images by Weebill", target)
-        check_fields(call, _COMMON | {"quality", "seed", "negative_prompt"}, target, _NEUTRAL)
+        dropped = check_fields(call, _COMMON | {"quality", "seed", "negative_prompt"}, target, _NEUTRAL)
         request = _request(call)
         quality = _AMAZON_QUALITY.get(request.quality or "")
         if quality is None and request.quality not in (None, "auto") and not call.drop_params:
@@ -249,7 +252,7 @@ class BedrockImages(WholeAnswers):
             _TextToImage(request.prompt, request.negative_prompt),
             _AmazonConfig(request.n or 1, width, height, quality, request.seed),
         )
-        return invocation(target, body)
+        return invocation(target, body, dropped)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
         answer = read_answer(_decode_amazon, body, "an image")

@@ -56,8 +56,8 @@ class MistralModerations(WholeAnswers):
     """Mistral's moderation of texts. Its own categories stay beside OpenAI's, and flag an input like them."""
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
-        check_fields(call, frozenset({"input"}), target)
-        return UpstreamRequest(b"/moderations", _encode(_Request(target.model, _texts(call, target))))
+        dropped = check_fields(call, frozenset({"input"}), target)
+        return UpstreamRequest(b"/moderations", _encode(_Request(target.model, _texts(call, target))), dropped=dropped)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
         answer = read_answer(_decode_answer, body, "a list of moderation results")

@@ -84,13 +84,13 @@ class CohereRerank(RerankRelay):
     """Cohere's v2 API, which takes only texts and returns no documents."""
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
-        check_fields(call, _COHERE_FIELDS, target)
+        dropped = check_fields(call, _COHERE_FIELDS, target)
         request = _request(call)
         body = _CohereRequest(
             target.model, _query(call, target), _texts(call, target), request.top_n, request.max_tokens_per_doc,
             call.fields.get("priority"),
         )  # fmt: skip
-        return UpstreamRequest(b"/v2/rerank", _encode(body))
+        return UpstreamRequest(b"/v2/rerank", _encode(body), dropped=dropped)
 
 
 class _BedrockRequest(Struct, frozen=True, omit_defaults=True):
@@ -106,10 +106,10 @@ class BedrockRerank(RerankRelay):
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
         if "rerank" not in target.model:
             raise refused("model", "reranking", target)
-        check_fields(call, _OURS, target)
+        dropped = check_fields(call, _OURS, target)
         version = 2 if "cohere" in target.model else None
         body = _BedrockRequest(_query(call, target), _texts(call, target), _request(call).top_n, version)
-        return invocation(target, body)
+        return invocation(target, body, dropped)
 
     def answer(self, call: OperationCall, body: bytes, fields: Json) -> OperationAnswer:
         # Its answers name no model.
@@ -129,7 +129,7 @@ class VoyageRerank(WholeAnswers):
     """Voyage, which has other names for some of the fields."""
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
-        check_fields(call, _VOYAGE_FIELDS, target)
+        dropped = check_fields(call, _VOYAGE_FIELDS, target)
         body = _VoyageRequest(
             target.model,
             _query(call, target),
@@ -137,7 +137,7 @@ class VoyageRerank(WholeAnswers):
             _request(call).top_n,
             call.fields.get("truncation"),
         )
-        return UpstreamRequest(b"/rerank", _encode(body))
+        return UpstreamRequest(b"/rerank", _encode(body), dropped=dropped)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
         fields = answer_fields(body, "data")
@@ -156,13 +156,13 @@ class HuggingFaceRerank(WholeAnswers):
     """Hugging Face's Text Embeddings Inference, which serves one model and ranks all of the texts."""
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
-        check_fields(call, _TEI_FIELDS, target)
+        dropped = check_fields(call, _TEI_FIELDS, target)
         given = call.fields
         body = _TeiRequest(
             _query(call, target), _texts(call, target),
             given.get("truncate"), given.get("truncation_direction"), given.get("raw_scores"),
         )  # fmt: skip
-        return UpstreamRequest(b"/rerank", _encode(body))
+        return UpstreamRequest(b"/rerank", _encode(body), dropped=dropped)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
         if body.lstrip().startswith(b"{"):

@@ -47,7 +47,7 @@ class GeminiSpeech(WholeAnswers):
         self._address = address
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
-        check_fields(call, _FIELDS, target, _NEUTRAL)
+        dropped = check_fields(call, _FIELDS, target, _NEUTRAL)
         request = _request(call)
         if request.response_format not in _HEADERS:
             # Without one, OpenAI's default is MP3.
@@ -59,7 +59,7 @@ class GeminiSpeech(WholeAnswers):
         text = f"{request.instructions}:\n{request.input}" if request.instructions else request.input
         config = GenerationConfig(["AUDIO"], speech_config=SpeechConfig(VoiceConfig(VoiceName(request.voice))))
         body = GenerateContent([Content([Part(text)], "user")], config)
-        return UpstreamRequest(self._address(target, "generateContent"), msgspec.json.encode(body))
+        return UpstreamRequest(self._address(target, "generateContent"), msgspec.json.encode(body), dropped=dropped)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
         blobs, usage = inline_data(body, "sound")

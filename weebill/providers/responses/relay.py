@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
+from weebill.providers.naming import named
 from weebill.providers.openai.errors import ErrorDetail, body_error
 from weebill.providers.responses.decode import ResponseBody
 from weebill.providers.responses.dialect import PATH
@@ -68,7 +69,7 @@ class ResponsesRelay:
         return UpstreamRequest(PATH, _encode(fields))
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
-        """The body as it came, and its usage."""
+        """The body as it came, but for the model's name, and its usage."""
         try:
             response = _decode_response(body)
         except UNREADABLE as error:
@@ -77,7 +78,7 @@ class ResponsesRelay:
             raise inner_error(response.error or ErrorDetail())
         if response.output is None:
             raise invalid_answer("no output")
-        answered = _with_state(call, body)
+        answered = named(_with_state(call, body), call.answer_name)
         if response.usage is not None:
             return Answer(answered, response.usage.usage())
         return Answer(answered, estimate(call, completion_bytes=sum(len(memoryview(each)) for each in response.output)))
@@ -167,7 +168,7 @@ class ResponsesRelayStream:
         try:
             fields = _decode_object(data)
             body = bytes(fields["response"])
-            shown = _with_state(self._call, body)
+            shown = named(_with_state(self._call, body), self._call.answer_name)
         except UNREADABLE as error:
             raise invalid_answer(str(error)) from error
         if event.type in _LAST:

@@ -1,0 +1,71 @@
+"""What an answer holds that no client's API has a place for is named, and the rest of it goes on."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from weebill.apis.anthropic.api import ANTHROPIC
+from weebill.apis.base import Api
+from weebill.apis.chat.api import CHAT
+from weebill.gateway.translation import BridgeStream
+from weebill.wire.accumulate import MAX_NAMED, ReplyBuilder
+from weebill.wire.reply import Event, Finished, PassedOver, Started, TextDelta
+
+EVENTS: list[Event] = [
+    PassedOver("first"),
+    Started("id", "m"),
+    TextDelta("Hello"),
+    PassedOver("web_search_tool_result"),
+    PassedOver("web_search_tool_result"),
+    PassedOver("mcp_tool_use"),
+    TextDelta(" there."),
+    Finished("stop"),
+]
+NAMED = ("first", "web_search_tool_result", "mcp_tool_use")
+
+
+class Decoder:
+    """Gives the events one by one, whatever it is fed."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self._events = list(events)
+
+    def feed(self, data: bytes) -> Sequence[Event]:
+        return [self._events.pop(0)]
+
+    def finish(self) -> Sequence[Event]:
+        return self._events
+
+
+def test_a_whole_answer_names_it() -> None:
+    builder = ReplyBuilder()
+    for event in EVENTS:
+        builder.add(event)
+    reply = builder.reply()
+    assert reply.dropped == NAMED
+    assert [part.text for part in reply.choices[0].parts] == ["Hello there."]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("api", [CHAT, ANTHROPIC], ids=lambda api: api.name)
+@pytest.mark.parametrize("fed", [0, 1, len(EVENTS)])
+def test_a_stream_names_it_and_is_as_if_it_had_not_been(api: Api, fed: int) -> None:
+    prompt = b'{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}'
+
+    def told(events: Sequence[Event]) -> tuple[bytes, tuple[str, ...]]:
+        call = api.decode(prompt, {}, "")
+        stream = BridgeStream(call, Decoder(events), api.stream(call))
+        sent = b"".join(stream.feed(b"x") for _ in range(min(fed, len(events)))) + stream.finish()
+        return sent, tuple(stream.dropped)
+
+    with_it, named = told(EVENTS)
+    without, nothing = told([event for event in EVENTS if not isinstance(event, PassedOver)])
+    assert (named, nothing) == (NAMED, ())
+    assert b"web_search" not in with_it
+    assert len(with_it) == len(without)
+
+
+def test_so_many_are_named_and_no_more() -> None:
+    builder = ReplyBuilder()
+    for number in range(MAX_NAMED * 3):
+        builder.add(PassedOver(str(number)))
+    assert len(builder.reply().dropped) == MAX_NAMED

@@ -1,0 +1,147 @@
+"""The model's name in answers that pass through: the one that was asked for, in the place of the one that served.
+
+The member is found by its literal bytes: inside a JSON text a quote is always escaped, so that no text can hold it.
+That it is the outermost object's shows in what is before it or after it, where that holds no other object; only where
+both do is the object taken apart. Nothing but the name's bytes is touched otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from weebill.wire.call import Json
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.sse import event_data
+
+_END: Final = b"\n\n"
+_DATA: Final = b"data:"
+_decode: Final = msgspec.json.Decoder(Json).decode
+_encode: Final = msgspec.json.encode
+
+
+def _member(key: bytes) -> re.Pattern[bytes]:
+    """A member `key` whose value, the group, is text or null."""
+    return re.compile(rb'"' + key + rb'"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*"|null)')
+
+
+# What the member is called, API by API.
+MODEL: Final = "model"
+MODEL_VERSION: Final = "modelVersion"
+_PATTERNS: Final = {key: _member(key.encode()) for key in (MODEL, MODEL_VERSION)}
+
+
+def named(data: bytes, name: bytes, key: str = MODEL) -> bytes:
+    """The JSON object in `data` with `name` (JSON, b"" for as it is) as its own member `key`, if it has that.
+
+    >>> named(b'{"model": "big-2025", "text": "\\\\"model\\\\":"}', b'"big"')
+    b'{"model": "big", "text": "\\\\"model\\\\":"}'
+    """
+    if not name:
+        return data
+    pattern = _PATTERNS[key]
+    found = pattern.search(data)
+    if found is None:
+        return data
+    if not _is_outermost_head(data[: found.start()]):
+        # Azure's and Gemini's comes last.
+        found = pattern.match(data, data.rfind(b'"' + key.encode() + b'"'))
+        if found is None or not _is_outermost_tail(data[found.end() :]):
+            return _renamed(data, name, key)
+    start, end = found.span(1)
+    return data if data[start:end] == name else data[:start] + name + data[end:]
+
+
+def named_within(data: bytes, member: str, name: bytes) -> bytes:
+    """The same for the object that is the member `member` of the one in `data`."""
+    if not name:
+        return data
+    try:
+        fields = _decode(data)
+        inner = bytes(fields.get(member, b""))
+    except UNREADABLE:
+        return data
+    written = named(inner, name)
+    if written is inner:
+        return data
+    fields[member] = Raw(written)
+    return _encode(fields)
+
+
+class EventNaming:
+    """`named` for the events of a stream. They mostly begin alike: then one search finds the names of all of them."""
+
+    __slots__ = ("_known", "_name", "_new")
+
+    def __init__(self, name: bytes) -> None:
+        self._name = name
+        self._known = b""  # how the last event began, its model's name included
+        self._new = b""
+
+    def events(self, data: bytes, count: int) -> bytes:
+        """`data` are `count` whole events, LF its line end."""
+        if not self._name:
+            return data
+        known = self._known
+        if known and data.count(known) == count:
+            return data if known == self._new else data.replace(known, self._new)
+        return b"".join([self._event(block) + _END for block in data[:-2].split(_END)])
+
+    def _event(self, block: bytes) -> bytes:
+        if not block.startswith(_DATA) or block.find(b"\n") >= 0:
+            return _in_lines(block, self._name)
+        start = 6 if block.startswith(b"data: ") else 5
+        found = _PATTERNS[MODEL].search(block)
+        if found is None or not _is_outermost_head(block[start : found.start()]):
+            return block[:start] + named(block[start:], self._name)
+        begin, end = found.span(1)
+        self._known = block[:end]
+        self._new = block[:begin] + self._name
+        return self._new + block[end:]
+
+
+def _in_lines(block: bytes, name: bytes) -> bytes:
+    """An event of several lines, or one that is none."""
+    data = event_data(block)
+    written = named(data, name)
+    if written is data:
+        return block
+    others = [line for line in block.split(b"\n") if not line.startswith(_DATA)]
+    return b"\n".join([*others, *(b"data: " + line for line in written.split(b"\n"))])
+
+
+def _renamed(data: bytes, name: bytes, key: str) -> bytes:
+    """`named`, by taking the object apart; `data` itself where it is none, or has no such member of its own."""
+    try:
+        fields = _decode(data)
+    except UNREADABLE:
+        return data
+    if key not in fields or bytes(fields[key]) == name:
+        return data
+    fields[key] = Raw(name)
+    return _encode(fields)
+
+
+def _is_outermost_head(head: bytes) -> bool:
+    """Whether a member that follows `head` is certainly the outermost object's."""
+    return (
+        head.count(b"{") == 1
+        and head.find(b"[") < 0
+        and head.find(b"\\") < 0
+        and head.find(b"}") < 0
+        and head.count(b'"') % 2 == 0
+    )
+
+
+def _is_outermost_tail(tail: bytes) -> bool:
+    """Whether a member that `tail` follows is certainly the outermost object's."""
+    return (
+        tail.count(b"}") == 1
+        and tail.find(b"]") < 0
+        and tail.find(b"\\") < 0
+        and tail.find(b"{") < 0
+        and tail.count(b'"') % 2 == 0
+    )
