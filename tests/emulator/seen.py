@@ -98,11 +98,11 @@ def _chat(body: Body) -> Seen:
             result.answer(message["tool_call_id"], _text(message["content"]))
         else:
             result.said.append(_text(message.get("content")))
-            for call in message.get("tool_calls", ()):
+            for call in message.get("tool_calls") or ():
                 _require(call["type"] == "function", "the type of a call")
                 called = call["function"]
                 result.calls.append(Call(call["id"], called["name"], json.loads(called["arguments"])))
-            for detail in message.get("reasoning_details", ()):
+            for detail in message.get("reasoning_details") or ():
                 result.thoughts += [detail["text"]] if detail.get("text") else []
                 result.opaque += [detail[name] for name in ("signature", "data") if detail.get(name)]
             result.thoughts += [message["reasoning_content"]] if message.get("reasoning_content") else []
@@ -133,7 +133,7 @@ def check_mistral(body: Body) -> None:
     for message in body["messages"]:
         _require(set(message) <= _MISTRALS_IN_MESSAGES, f"the message's fields {set(message) - _MISTRALS_IN_MESSAGES}")
         _require(message["role"] in ("system", "user", "assistant", "tool"), f"the role {message['role']}")
-        for given in (message.get("tool_call_id"), *(call["id"] for call in message.get("tool_calls", ()))):
+        for given in (message.get("tool_call_id"), *(call["id"] for call in message.get("tool_calls") or ())):
             _require(given is None or re.fullmatch("[a-zA-Z0-9]{9}", given) is not None, f"a call's id, {given}")
 
 
@@ -312,7 +312,7 @@ def _cohere(body: Body) -> Seen:
             result.said.append(_text(content))
             if isinstance(content, list):
                 result.thoughts += [block["thinking"] for block in content if block["type"] == "thinking"]
-            for call in message.get("tool_calls", ()):
+            for call in message.get("tool_calls") or ():
                 called = call["function"]
                 result.calls.append(Call(call["id"], called["name"], json.loads(called["arguments"])))
     for tool in body.get("tools", ()):
@@ -337,7 +337,7 @@ def _ollama(body: Body) -> Seen:
         else:
             result.said.append(content)
             result.thoughts += [message["thinking"]] if message.get("thinking") else []
-            for call in message.get("tool_calls", ()):
+            for call in message.get("tool_calls") or ():
                 called_now = call["function"]
                 result.calls.append(Call(call["id"], called_now["name"], called_now["arguments"]))
     for tool in body.get("tools", ()):

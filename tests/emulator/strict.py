@@ -63,7 +63,7 @@ _CHAT_BODY: Final = (
 )
 _CHAT_MEMBERS: Final = {
     "messages[]": "role content name tool_calls tool_call_id refusal audio function_call "
-    "reasoning reasoning_content reasoning_details",
+    "annotations parsed reasoning reasoning_content reasoning_details",
     "messages[].content[]": "type text image_url input_audio file refusal prompt_cache_breakpoint",
     "messages[].tool_calls[]": "id type function custom index",
     "messages[].tool_calls[].function": "name arguments",
@@ -95,8 +95,8 @@ _GEMINI_MEMBERS: Final = {
     "toolConfig.functionCallingConfig": "mode allowedFunctionNames streamFunctionCallArguments",
 }
 _MEMBERS: Final[dict[str, Members]] = {
-    # A generic one: OpenAI's, with OpenRouter's reasoning.
-    "openai": _members({"": f"{_CHAT_BODY} reasoning", **_CHAT_MEMBERS}),
+    # A generic one: OpenAI's, with OpenRouter's reasoning and sampling.
+    "openai": _members({"": f"{_CHAT_BODY} reasoning top_k min_p repetition_penalty", **_CHAT_MEMBERS}),
     "azure": _members({"": _CHAT_BODY, **_CHAT_MEMBERS}),
     "openai-responses": _members(
         {
