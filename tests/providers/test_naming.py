@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weebill.providers.anthropic.relay import ANTHROPIC_RELAY
+from weebill.providers.base import NOTHING_SENT
 from weebill.providers.gemini.relay import GEMINI_RELAY
 from weebill.providers.naming import MODEL, MODEL_VERSION, named, named_within
 from weebill.providers.openai.relay import OPENAI_RELAY
@@ -121,15 +122,15 @@ def test_events_of_other_shapes(begin: bytes) -> None:
 
 def test_whole_answers() -> None:
     body = b'{"id":"c","model":"up","choices":[{"message":{"content":"\\"model\\":\\"up\\""}}]}'
-    assert OPENAI_RELAY.decode(call(), body).body == body.replace(b'"model":"up"', b'"model":"asked"')
-    assert OPENAI_RELAY.decode(call(as_served=True), body).body == body
+    assert OPENAI_RELAY.decode(call(), NOTHING_SENT, body).body == body.replace(b'"model":"up"', b'"model":"asked"')
+    assert OPENAI_RELAY.decode(call(as_served=True), NOTHING_SENT, body).body == body
     body = b'{"id":"m","model":"up","content":[{"type":"text","text":"up"}],"usage":{"input_tokens":1}}'
-    assert ANTHROPIC_RELAY.decode(call(), body).body == body.replace(b'"model":"up"', b'"model":"asked"')
+    assert ANTHROPIC_RELAY.decode(call(), NOTHING_SENT, body).body == body.replace(b'"model":"up"', b'"model":"asked"')
     body = b'{"candidates":[{"content":{"parts":[]}}],"modelVersion":"up","responseId":"r"}'
-    assert GEMINI_RELAY.decode(call(), body).body == body.replace(b'"up"', b'"asked"')
+    assert GEMINI_RELAY.decode(call(), NOTHING_SENT, body).body == body.replace(b'"up"', b'"asked"')
 
 
 def test_anthropics_stream_names_it_once() -> None:
     start = b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"up","content":[]}}\n\n'
     text = b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"message_start up"}}\n\n'
-    assert ANTHROPIC_RELAY.stream(call()).feed(start + text) == start.replace(b'"up"', b'"asked"') + text
+    assert ANTHROPIC_RELAY.stream(call(), NOTHING_SENT).feed(start + text) == start.replace(b'"up"', b'"asked"') + text

@@ -83,7 +83,7 @@ def traits_of(name: str, reasoning: bool | None = None) -> Traits:
         if any(fnmatchcase(bare, pattern) for pattern in row.models):
             known = Traits(**{field: getattr(row, field) for field in Traits.__struct_fields__})
             return known if known.reasoning is not None else msgspec.structs.replace(known, reasoning=reasoning)
-    return Traits(reasoning=reasoning)
+    return NOTHING_SAID if reasoning is None else Traits(reasoning=reasoning)
 
 
 def bare_name(name: str) -> str:

@@ -84,6 +84,9 @@ class Bridge:
         self._api = api
         self._dialect = dialect
         self._names = api.fields()
+        self._takes_extra = "extra" in dialect.supported
+        words = dialect.supported | _ALWAYS_SUPPORTED
+        self._lacking = tuple((field, default) for field, default in _DEFAULTS.items() if field not in words)
         self._streams_only = streams_only
         self._by_request = dialect if isinstance(dialect, ReadsByRequest) else None
 
@@ -140,15 +143,12 @@ class Bridge:
 
     def _fit(self, conversation: Conversation, target: Target, fit: Fit) -> Conversation:
         """The conversation without what this dialect has no word for, as the model takes it. Raises Unsupported."""
-        supported = self._dialect.supported
         changes: dict[str, object] = {}
-        if conversation.extra and "extra" not in supported:
+        if conversation.extra and not self._takes_extra:
             for name in conversation.extra:
                 fit.unsupported(name, f"the field '{name}'")
             changes["extra"] = {}
-        for field, default in _DEFAULTS.items():
-            if field in supported or field in _ALWAYS_SUPPORTED:
-                continue
+        for field, default in self._lacking:
             value = getattr(conversation, field)
             if value == default:
                 continue
@@ -162,7 +162,7 @@ class Bridge:
 
     def _sent(self, sent: UpstreamRequest, conversation: Conversation, fit: Fit) -> UpstreamRequest:
         """The request with what whoever reads the answer needs to know."""
-        dropped = tuple(dict.fromkeys(map(self._name, fit.dropped)))
+        dropped = tuple(dict.fromkeys(map(self._name, fit.dropped))) if fit.dropped else ()
         return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, sent.tools)
 
     def _name(self, field: str) -> str:

@@ -36,6 +36,10 @@ DEMANDS: Final = frozenset(
 """Fields of Conversation and entries of its `extra` that change what is asked for; all others are hints."""
 
 
+MAX_NAMED: Final = 64
+"""How many fields are named that were passed over; a client may send any number."""
+
+
 class Unsupported(Exception):  # noqa: N818 - not an error of ours
     """A target cannot do what the request asks.
 
@@ -51,28 +55,24 @@ class Unsupported(Exception):  # noqa: N818 - not an error of ours
 class Fit:
     """Fits one request to one target: told of all that the target cannot do, it decides by `policy` and keeps count."""
 
-    __slots__ = ("_dropped", "policy")
+    __slots__ = ("dropped", "policy")
 
     def __init__(self, policy: OnUnsupported = "drop-hints") -> None:
+        """`dropped` is what was passed over, each once, in the order it was met."""
         self.policy = policy
-        self._dropped: dict[str, None] = {}
-
-    @property
-    def dropped(self) -> tuple[str, ...]:
-        """What was passed over, each once, in the order it was met."""
-        return tuple(self._dropped)
+        self.dropped: tuple[str, ...] = ()
 
     def hint(self, field: str, what: str = "") -> None:
         """Passes over a hint. Raises Unsupported where all is to be refused."""
         if self.policy == "refuse":
             raise Unsupported(field, what or f"'{field}'")
-        self._dropped[field] = None
+        self._drop(field)
 
     def demand(self, field: str, what: str = "") -> None:
         """Refuses a demand by raising Unsupported. Passes it over where all is to be dropped."""
         if self.policy != "drop":
             raise Unsupported(field, what or f"'{field}'")
-        self._dropped[field] = None
+        self._drop(field)
 
     def unsupported(self, field: str, what: str = "") -> None:
         """Passes over or refuses a field, whichever it is by `DEMANDS`. Raises Unsupported."""
@@ -80,3 +80,7 @@ class Fit:
             self.demand(field, what)
         else:
             self.hint(field, what)
+
+    def _drop(self, field: str) -> None:
+        if len(self.dropped) < MAX_NAMED and field not in self.dropped:
+            self.dropped += (field,)

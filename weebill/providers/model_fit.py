@@ -7,7 +7,7 @@ from typing import Final, cast, get_args
 
 from msgspec import structs
 
-from weebill.catalog.traits import Traits
+from weebill.catalog.traits import NOTHING_SAID, Traits
 from weebill.providers.base import Target
 from weebill.providers.fit import Fit
 from weebill.wire.conversation import Conversation, Effort, ReasoningOptions
@@ -33,8 +33,10 @@ NEUTRAL: Final[Mapping[str, object]] = {
 def fit_to_model(conversation: Conversation, target: Target, fit: Fit) -> Conversation:
     """The conversation without what the target's model refuses, in the values that it takes. Raises Unsupported."""
     traits = target.traits
-    changes: dict[str, object] = {}
     limit = target.max_output_tokens
+    if traits is NOTHING_SAID and limit is None:
+        return conversation
+    changes: dict[str, object] = {}
     if limit is not None and conversation.max_tokens is not None and conversation.max_tokens > limit:
         fit.hint("max_tokens", f"more than {limit} tokens")
         changes["max_tokens"] = limit

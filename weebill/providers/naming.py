@@ -1,8 +1,8 @@
 """The model's name in answers that pass through: the one that was asked for, in the place of the one that served.
 
 The member is found by its literal bytes: inside a JSON text a quote is always escaped, so that no text can hold it.
-That it is the outermost object's shows in what is before it or after it, where that holds no other object; only where
-both do is the object taken apart. Nothing but the name's bytes is touched otherwise.
+That it is the outermost object's shows in what is before it or after it, where that holds no other brace; only where
+both do, or where it is written otherwise, is the object taken apart. Nothing but the name's bytes is touched otherwise.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ def _member(key: bytes) -> re.Pattern[bytes]:
 MODEL: Final = "model"
 MODEL_VERSION: Final = "modelVersion"
 _PATTERNS: Final = {key: _member(key.encode()) for key in (MODEL, MODEL_VERSION)}
+_LITERALS: Final = {key: f'"{key}":'.encode() for key in _PATTERNS}
+_SPACE, _QUOTE = b' "'
 
 
 def named(data: bytes, name: bytes, key: str = MODEL) -> bytes:
@@ -42,12 +44,30 @@ def named(data: bytes, name: bytes, key: str = MODEL) -> bytes:
     """
     if not name:
         return data
+    literal = _LITERALS[key]
+    at = data.find(literal)
+    if data[:1] == b"{" and at >= 0:
+        if data.find(b"{", 1, at) >= 0:
+            # Azure's and Gemini's comes last.
+            at = data.rfind(literal)
+            if data.find(b"{", at) >= 0 or data.count(b"}", at) != 1:
+                return _searched(data, name, key)
+        start = at + len(literal)
+        if data[start] == _SPACE:
+            start += 1
+        end = data.find(b'"', start + 1) + 1
+        if data[start] == _QUOTE and end > 0 and data.find(b"\\", start, end) < 0:
+            return data if data[start:end] == name else data[:start] + name + data[end:]
+    return _searched(data, name, key)
+
+
+def _searched(data: bytes, name: bytes, key: str) -> bytes:
+    """`named`, for a member that is written in an unusual way."""
     pattern = _PATTERNS[key]
     found = pattern.search(data)
     if found is None:
         return data
     if not _is_outermost_head(data[: found.start()]):
-        # Azure's and Gemini's comes last.
         found = pattern.match(data, data.rfind(b'"' + key.encode() + b'"'))
         if found is None or not _is_outermost_tail(data[found.end() :]):
             return _renamed(data, name, key)
