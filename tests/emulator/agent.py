@@ -1,8 +1,9 @@
 """A model that does what the user's words say, so that a program in front of it acts for real.
 
 `[[call TOOL {"argument": 1}]]` makes it call a tool, each mark once over a conversation and in their order, as far as
-the program offers that tool; `[[say WORDS]]` makes it say them, with `{result}` for what the last tool gave. Without
-such a mark it says what the last tool gave. Where a tool is forced that no mark names, it is given what is to be said.
+the program offers that tool, under this name or one that ends in it; `[[say WORDS]]` makes it say them, with `{result}`
+for what the last tool gave. Without such a mark it says what the last tool gave. Where a tool is forced that no mark
+names, it is given what is to be said.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ def act(seen: Seen) -> Answer:
     done = len(seen.calls) or sum(_TOLD in text for text in seen.said)
     if done < len(calls) and seen.choice != "none":
         tool, _, given = calls[done].partition(" ")
-        if tool in seen.tools:
-            return Answer(THOUGHT, "", (Calling(f"a{done}", tool, json.loads(given)),))
+        name = next((name for name in seen.tools if name == tool or name.endswith(f"_{tool}")), None)
+        if name is not None:
+            return Answer(THOUGHT, "", (Calling(f"a{done}", name, json.loads(given), name in seen.custom),))
     last = next((each for each in reversed(marks) if each), [])
     result = list(seen.results.values())[-1] if seen.results else NOTHING
     words = next((rest for verb, rest in last if verb == "say"), "{result}").replace("{result}", result)

@@ -36,6 +36,7 @@ class Seen:
     users: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     tools: dict[str, object] = field(default_factory=dict)
+    custom: set[str] = field(default_factory=set)
     choice: str = "auto"
     calls: list[Call] = field(default_factory=list)
     results: dict[str, str] = field(default_factory=dict)
@@ -169,7 +170,9 @@ def _responses(body: Body) -> Seen:
     for tool in tools:
         kind = tool["type"]
         _require(kind in _RESPONSES_TOOLS, f"the type of a tool, {kind}")
-        result.tools[tool.get("name", kind)] = tool["parameters"] if kind == "function" else tool.get("format")
+        for each in tool["tools"] if kind == "namespace" else (tool,):
+            result.tools[each.get("name", kind)] = each.get("parameters")
+            result.custom |= {each["name"]} if each["type"] == "custom" else set()
     choice = body.get("tool_choice") or "auto"
     result.choice = choice if isinstance(choice, str) else choice["type"]
     return result

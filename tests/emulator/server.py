@@ -62,7 +62,7 @@ KINDS: Final = {
     "openai": Kind("openai", "/v1", _CHAT, _CHAT, "authorization", "Bearer {}"),
     "openai-responses": Kind("responses", "/v1", "/v1/responses", "/v1/responses", "authorization", "Bearer {}"),
     "azure": Kind(
-        "openai", "", _DEPLOYED, _DEPLOYED, "api-key", options=(("api_version", "2024-10-21"),), catalogued="azure",
+        "openai", "", _DEPLOYED, _DEPLOYED, "api-key", options=(("api_version", "2024-10-21"),),
     ),
     "mistral": Kind("openai", "/v1", _CHAT, _CHAT, "authorization", "Bearer {}", catalogued="mistral"),
     "cloudflare": Kind(

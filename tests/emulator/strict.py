@@ -70,6 +70,8 @@ _CHAT_MEMBERS: Final = {
     "tools[]": "type function custom",
     "tools[].function": "name description parameters strict",
 }
+# OpenAI's, with OpenRouter's reasoning and sampling.
+_GENERIC: Final = _members({"": f"{_CHAT_BODY} reasoning top_k min_p repetition_penalty", **_CHAT_MEMBERS})
 _GEMINI_PART: Final = (
     "text thought thoughtSignature inlineData fileData functionCall functionResponse executableCode "
     "codeExecutionResult videoMetadata mediaResolution partMetadata toolCall toolResponse"
@@ -95,9 +97,9 @@ _GEMINI_MEMBERS: Final = {
     "toolConfig.functionCallingConfig": "mode allowedFunctionNames streamFunctionCallArguments",
 }
 _MEMBERS: Final[dict[str, Members]] = {
-    # A generic one: OpenAI's, with OpenRouter's reasoning and sampling.
-    "openai": _members({"": f"{_CHAT_BODY} reasoning top_k min_p repetition_penalty", **_CHAT_MEMBERS}),
-    "azure": _members({"": _CHAT_BODY, **_CHAT_MEMBERS}),
+    # These have no quirks of the catalogue's here.
+    "openai": _GENERIC,
+    "azure": _GENERIC,
     "openai-responses": _members(
         {
             "": "background background_options context_management conversation include input instructions "

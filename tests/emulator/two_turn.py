@@ -37,11 +37,15 @@ Block = dict[str, Any]
 
 @dataclass(frozen=True)
 class Calling:
-    """A tool call; `key` tells it from the others of the conversation, and each dialect makes an id of it."""
+    """A tool call; `key` tells it from the others of the conversation, and each dialect makes an id of it.
+
+    A `custom` tool of the Responses API is given its `input` as it is.
+    """
 
     key: str
     name: str
     given: Block
+    custom: bool = False
 
     @property
     def arguments(self) -> str:
@@ -199,7 +203,7 @@ def _responses(said: Answer) -> tuple[Block, list[bytes]]:
 
 
 # What the fields of an item hold while nothing of it is written.
-_UNWRITTEN: Final = {"summary": [], "content": [], "arguments": "", "status": "in_progress"}
+_UNWRITTEN: Final = {"summary": [], "content": [], "arguments": "", "input": "", "status": "in_progress"}
 
 
 def _reasoning_item(text: str, at: Block) -> tuple[Block, list[Block]]:
@@ -225,15 +229,17 @@ def _message_item(text: str, at: Block) -> tuple[Block, list[Block]]:
 
 
 def _call_item(calling: Calling, index: int) -> tuple[Block, list[Block]]:
+    kind, field = ("custom_tool_call", "input") if calling.custom else ("function_call", "arguments")
+    given, pieces = (calling.given["input"],) * 2 if calling.custom else (calling.arguments, calling.pieces)
     at: Block = {"item_id": f"fc_{calling.key}", "output_index": index}
     item: Block = {
-        "id": at["item_id"], "type": "function_call", "status": "completed", "name": calling.name,
-        "call_id": f"call_{calling.key.lower()}", "arguments": calling.arguments,
+        "id": at["item_id"], "type": kind, "status": "completed", "name": calling.name,
+        "call_id": f"call_{calling.key.lower()}", field: given,
     }  # fmt: skip
-    more = "response.function_call_arguments"
+    more = f"response.{kind}_{field}"  # as in `response.function_call_arguments`
     return item, [
-        *({"type": f"{more}.delta", **at, "delta": piece} for piece in calling.pieces),
-        {"type": f"{more}.done", **at, "arguments": calling.arguments},
+        *({"type": f"{more}.delta", **at, "delta": piece} for piece in pieces),
+        {"type": f"{more}.done", **at, field: given},
     ]
 
 

@@ -1,9 +1,23 @@
 """The `anthropic` SDK: its accumulator, each answer echoed as the next turn, with and without thinking."""
 
 from anthropic import Anthropic
-
-from steps import ABOUT, AGAIN, AGAIN_SAID, ASK, HELLO, HELLO_SAID, KEY, MODEL, SCHEMA, URL
-from steps import heard, listed, only_told, run, weather
+from steps import (
+    ABOUT,
+    AGAIN,
+    AGAIN_SAID,
+    ASK,
+    HELLO,
+    HELLO_SAID,
+    KEY,
+    MODEL,
+    SCHEMA,
+    URL,
+    heard,
+    listed,
+    only_told,
+    run,
+    weather,
+)
 
 client = Anthropic(base_url=URL, api_key=KEY, max_retries=0)
 TOOL = {"name": "get_weather", "description": ABOUT, "input_schema": SCHEMA, "cache_control": {"type": "ephemeral"}}

@@ -3,9 +3,23 @@
 from google import genai
 from google.genai import types
 from pydantic import BaseModel
-
-from steps import AGAIN, AGAIN_SAID, ASK, HELLO, HELLO_SAID, KEY, MODEL, PERSON, URL, WEATHER
-from steps import heard, listed, only_told, run, weather
+from steps import (
+    AGAIN,
+    AGAIN_SAID,
+    ASK,
+    HELLO,
+    HELLO_SAID,
+    KEY,
+    MODEL,
+    PERSON,
+    URL,
+    WEATHER,
+    heard,
+    listed,
+    only_told,
+    run,
+    weather,
+)
 
 client = genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=URL))
 

@@ -5,9 +5,7 @@ from anthropic import Anthropic
 from google import genai
 from openai import OpenAI
 from pydantic import BaseModel
-
-from steps import FREE, HELLO, HELLO_SAID, KEY, MODEL, PERSON, URL
-from steps import heard, run
+from steps import FREE, HELLO, HELLO_SAID, KEY, MODEL, PERSON, URL, heard, run
 
 
 class Person(BaseModel):

@@ -1,14 +1,14 @@
 """LangChain's three vendors' classes: answers, streams, tools over two turns, and structured output in each way."""
 
+from functools import partial
+
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 from langchain_google_genai import ChatGoogleGenerativeAI
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
-
-from steps import AGAIN, AGAIN_SAID, ASK, FREE, HELLO, HELLO_SAID, KEY, MODEL, PERSON, URL, WEATHER
-from steps import heard, run, weather
+from steps import AGAIN, AGAIN_SAID, ASK, FREE, HELLO, HELLO_SAID, KEY, MODEL, PERSON, URL, WEATHER, heard, run, weather
 
 
 class Person(BaseModel):
@@ -31,12 +31,6 @@ MODELS = {
     ),
     "anthropic": lambda: ChatAnthropic(model=MODEL, base_url=URL, api_key=KEY, max_retries=0, max_tokens=1024),
     "google": lambda: ChatGoogleGenerativeAI(model=MODEL, base_url=URL, api_key=KEY, max_retries=1),
-}
-METHODS = {
-    "openai": ("function_calling", "json_schema"),
-    "openai_responses": ("function_calling", "json_schema"),
-    "anthropic": ("function_calling", "json_schema"),
-    "google": ("function_calling", "json_schema"),
 }
 
 
@@ -72,12 +66,13 @@ def structured(make, method):
     assert make().with_structured_output(Person, method=method).invoke(PERSON) == Person(name="Ada", age=36)
 
 
-steps = []
-for vendor, make in MODELS.items():
-    steps.append(named(f"{vendor}_chat", lambda make=make: chat(make)))
-    steps.append(named(f"{vendor}_stream", lambda make=make: stream(make)))
-    if not FREE:
-        steps.append(named(f"{vendor}_tools", lambda make=make: tools(make)))
-        for method in METHODS[vendor]:
-            steps.append(named(f"{vendor}_{method}", lambda make=make, method=method: structured(make, method)))
-run(*steps)
+def steps():
+    for vendor, make in MODELS.items():
+        yield named(f"{vendor}_chat", partial(chat, make))
+        yield named(f"{vendor}_stream", partial(stream, make))
+        yield named(f"{vendor}_tools", partial(tools, make))
+        for method in ("function_calling", "json_schema"):
+            yield named(f"{vendor}_{method}", partial(structured, make, method))
+
+
+run(*(step for step in steps() if not FREE or step.__name__.endswith(("_chat", "_stream"))))

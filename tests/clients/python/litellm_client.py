@@ -1,11 +1,10 @@
 """LiteLLM as a client, in the APIs of three vendors."""
 
 import json
+from functools import partial
 
 import litellm
-
-from steps import ABOUT, AGAIN, AGAIN_SAID, ASK, FREE, HELLO, HELLO_SAID, KEY, MODEL, SCHEMA, URL
-from steps import heard, run, weather
+from steps import ABOUT, AGAIN, AGAIN_SAID, ASK, FREE, HELLO, HELLO_SAID, KEY, MODEL, SCHEMA, URL, heard, run, weather
 
 litellm.suppress_debug_info = True
 TOOL = {"type": "function", "function": {"name": "get_weather", "description": ABOUT, "parameters": SCHEMA}}
@@ -45,8 +44,5 @@ def named(name, function):
     return function
 
 
-steps = []
-for vendor, way in WAYS.items():
-    for do in (chat, stream) if FREE else (chat, stream, tools):
-        steps.append(named(f"{vendor}_{do.__name__}", lambda way=way, do=do: do(way)))
-run(*steps)
+STEPS = (chat, stream) if FREE else (chat, stream, tools)
+run(*(named(f"{vendor}_{do.__name__}", partial(do, way)) for vendor, way in WAYS.items() for do in STEPS))

@@ -3,9 +3,7 @@
 from agents import Agent, OpenAIChatCompletionsModel, OpenAIResponsesModel, Runner, function_tool, set_tracing_disabled
 from openai import AsyncOpenAI
 from pydantic import BaseModel
-
-from steps import AGAIN, AGAIN_SAID, ASK, FREE, HELLO, HELLO_SAID, KEY, MODEL, PERSON, URL, WEATHER
-from steps import heard, run, weather
+from steps import AGAIN, AGAIN_SAID, ASK, FREE, HELLO, HELLO_SAID, KEY, MODEL, PERSON, URL, WEATHER, heard, run, weather
 
 set_tracing_disabled(True)
 
@@ -63,8 +61,6 @@ def named(name, do, kind):
     return step
 
 
-steps = []
-for api, kind in (("chat", OpenAIChatCompletionsModel), ("responses", OpenAIResponsesModel)):
-    for do in (chat,) if FREE else (chat, tools, tools_stream, structured):
-        steps.append(named(f"{api}_{do.__name__}", do, kind))
-run(*steps)
+APIS = {"chat": OpenAIChatCompletionsModel, "responses": OpenAIResponsesModel}
+STEPS = (chat,) if FREE else (chat, tools, tools_stream, structured)
+run(*(named(f"{api}_{do.__name__}", do, kind) for api, kind in APIS.items() for do in STEPS))

@@ -4,9 +4,24 @@ import json
 
 from openai import OpenAI
 from pydantic import BaseModel
-
-from steps import ABOUT, AGAIN, AGAIN_SAID, ASK, HELLO, HELLO_SAID, KEY, MODEL, PERSON, SCHEMA, URL
-from steps import heard, listed, only_told, run, weather
+from steps import (
+    ABOUT,
+    AGAIN,
+    AGAIN_SAID,
+    ASK,
+    HELLO,
+    HELLO_SAID,
+    KEY,
+    MODEL,
+    PERSON,
+    SCHEMA,
+    URL,
+    heard,
+    listed,
+    only_told,
+    run,
+    weather,
+)
 
 client = OpenAI(base_url=f"{URL}/v1", api_key=KEY, max_retries=0)
 TOOL = {"type": "function", "function": {"name": "get_weather", "description": ABOUT, "parameters": SCHEMA}}

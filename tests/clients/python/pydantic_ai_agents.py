@@ -10,9 +10,7 @@ from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.providers.openai import OpenAIProvider
-
-from steps import AGAIN, AGAIN_SAID, ASK, FREE, HELLO, HELLO_SAID, KEY, MODEL, PERSON, URL, WEATHER
-from steps import heard, run, weather
+from steps import AGAIN, AGAIN_SAID, ASK, FREE, HELLO, HELLO_SAID, KEY, MODEL, PERSON, URL, WEATHER, heard, run, weather
 
 
 class Person(BaseModel):
@@ -83,10 +81,14 @@ def named(name, do, make):
     return step
 
 
-steps = []
-for api, make in MODELS.items():
-    for do in (chat,) if FREE else (chat, tools, tools_stream, output_tool, output_native):
-        if do is output_native and api == "anthropic":
-            continue  # its model profile says for each Claude whether there is such an output
-        steps.append(named(f"{api}_{do.__name__}", do, make))
-run(*steps)
+STEPS = (chat,) if FREE else (chat, tools, tools_stream, output_tool, output_native)
+# What it knows of each Claude says whether there is a native output.
+LEFT_OUT = {("anthropic", output_native)}
+run(
+    *(
+        named(f"{api}_{do.__name__}", do, make)
+        for api, make in MODELS.items()
+        for do in STEPS
+        if (api, do) not in LEFT_OUT
+    )
+)

@@ -1,9 +1,9 @@
 """smolagents: an agent that calls a tool and gives its final answer by another."""
 
-from smolagents import OpenAIServerModel, ToolCallingAgent, tool
+import json
 
-from steps import FREE, HELLO, HELLO_SAID, KEY, MODEL, URL, WEATHER
-from steps import heard, run, weather
+from smolagents import OpenAIServerModel, ToolCallingAgent, tool
+from steps import ASK, FREE, HELLO, HELLO_SAID, KEY, MODEL, URL, WEATHER, heard, run, weather
 
 
 @tool
@@ -25,10 +25,8 @@ def chat():
 
 def tools(stream=False):
     agent = ToolCallingAgent(tools=[get_weather], model=model, max_steps=3, verbosity_level=0, stream_outputs=stream)
-    done = agent.run(
-        'How is the weather? [[call get_weather {"city": "Paris"}]] [[call final_answer {"answer": "%s"}]]' % WEATHER
-    )
-    heard(done, WEATHER)
+    answer = json.dumps({"answer": WEATHER})
+    heard(agent.run(f"{ASK} [[call final_answer {answer}]]"), WEATHER)
 
 
 def tools_stream():
