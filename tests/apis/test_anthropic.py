@@ -188,6 +188,7 @@ def test_a_cache_mark_for_the_whole_request_goes_on_its_last_part() -> None:
 
 
 SIMPLE_TOOL = {"name": "f", "input_schema": SCHEMA}
+SIMPLE = Tool("f", parameters=raw(SCHEMA))
 
 
 @pytest.mark.parametrize(
@@ -205,11 +206,14 @@ SIMPLE_TOOL = {"name": "f", "input_schema": SCHEMA}
             {"tools": (Tool("f", parameters=raw(SCHEMA), cache="5m"),)},
         ),
         ({"tool_choice": {"type": "auto"}}, {"tool_choice": ToolChoice()}),
-        ({"tool_choice": {"type": "any"}}, {"tool_choice": ToolChoice("required")}),
+        (
+            {"tool_choice": {"type": "any"}, "tools": [SIMPLE_TOOL]},
+            {"tool_choice": ToolChoice("required"), "tools": (SIMPLE,)},
+        ),
         ({"tool_choice": {"type": "none"}}, {"tool_choice": ToolChoice("none")}),
         (
-            {"tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": True}},
-            {"tool_choice": ToolChoice("required", ("f",), False)},
+            {"tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": True}, "tools": [SIMPLE_TOOL]},
+            {"tool_choice": ToolChoice("required", ("f",), False), "tools": (SIMPLE,)},
         ),
         (
             {"thinking": {"type": "enabled", "budget_tokens": 2048}},
@@ -267,30 +271,23 @@ def one(content: object, role: str = "user") -> dict[str, object]:
         ({"messages": []}, "messages"),
         ({"max_tokens": "many"}, "max_tokens"),
         ({"max_tokens": 0}, "max_tokens"),
-        ({"temperature": 1.5}, "temperature"),
         ({"messages": [{"role": "robot", "content": ""}]}, "messages[0].role"),
-        ({"messages": [{"role": "user", "content": "", "name": "ada"}]}, "messages[0]"),
         (one({"text": "no type"}), "messages[0].content[0].type"),
-        (one(text("a", cache_control={"type": "eternal"})), "messages[0].content[0].cache_control.type"),
-        (one(block("web_search_tool_result", tool_use_id="a", content=[])), "messages[0].content[0].type"),
         (one(block("image", source=block("ftp", url="x"))), "messages[0].content[0].source.type"),
         (one(block("tool_result", tool_use_id="a"), "assistant"), "messages[0].content[0].type"),
         (one(block("tool_use", id="a", name="f", input={})), "messages[0].content[0].type"),
         (one(block("thinking", thinking="", signature="")), "messages[0].content[0].type"),
         (one(block("image", source=block("url", url="x")), "system"), "messages[0].content[0].type"),
-        (one(block("tool_use", id="a", name="f", input=[]), "assistant"), "messages[0].content[0].input"),
         (one(block("tool_use", name="f", input={}), "assistant"), "messages[0].content[0].id"),
-        ({"system": [block("image", source={})]}, "system[0].type"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"messages": ["Hi."]}, "messages[0]"),
+        ({"messages": [{"role": "user", "content": 1}]}, "messages[0].content"),
+        (one(block("text", text=1)), "messages[0].content[0].text"),
+        ({"system": [block("image", source=block("url", url="x"))]}, "system[0].type"),
         ({"tools": [{"name": "f"}]}, "tools[0].input_schema"),
         ({"tools": [{"name": "f", "input_schema": []}]}, "tools[0].input_schema"),
-        ({"tools": [{**SIMPLE_TOOL, "new": 1}]}, "tools[0]"),
-        ({"tool_choice": {"type": "some"}}, "tool_choice.type"),
         ({"tool_choice": {"type": "tool"}}, "tool_choice.name"),
-        ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens"),
-        ({"thinking": {"type": "between_tools"}}, "thinking.type"),
-        ({"output_config": {"effort": "minimal"}}, "output_config.effort"),
         ({"output_config": {"format": {"type": "json_schema", "schema": 1}}}, "output_config.format.schema"),
-        ({"metadata": {"user_id": 1}}, "metadata.user_id"),
         ({"drop_params": 1}, "drop_params"),
     ],
 )
@@ -392,5 +389,5 @@ def test_counting_names_a_bad_field() -> None:
         decode_count(b'{"model":"m"}')
     assert raised.value.detail.param == "messages"
     with pytest.raises(ApiError) as raised:
-        counted(messages=[{"role": "user", "content": [block("new")]}])
+        counted(messages=[{"role": "user", "content": [{}]}])
     assert raised.value.detail.param == "messages[0].content[0].type"

@@ -301,7 +301,7 @@ def test_ids_and_models_that_are_missing_are_made_up() -> None:
 
 def test_arguments_that_are_no_json_are_not_lost() -> None:
     body = answered((ToolUse("a", "f", '{"city":"Par'),), "length")
-    assert body["content"] == [block("tool_use", id="a", name="f", input={"INVALID_JSON": '{"city":"Par'})]
+    assert body["content"] == [block("tool_use", id="a", name="f", input={"weebill_arguments": '{"city":"Par'})]
 
 
 def test_what_a_client_echoes_is_what_was_told() -> None:

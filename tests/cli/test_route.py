@@ -94,6 +94,13 @@ def test_the_models_of_this_machine_are_taken_to_be_up(explain):
     assert (turn, deployment, tier, why) == ("1", "local/smollm2:135m", "0", "kept")
 
 
+def test_a_pattern_is_named(explain, weebill):
+    weebill.home.config_file.write_text(weebill.home.config_file.read_text() + '[aliases]\n"claude-*[1m]" = "big"\n')
+    asked = {**ASKED, "model": "claude-x[1m]"}
+    assert explain(asked).splitlines()[0] == "claude-x[1m] matches the alias claude-*[1m]: big"
+    assert json.loads(explain(asked, "--json"))["alias"] == "claude-*[1m]"
+
+
 AUTO = """
 [auto]
 small = "acme/big"

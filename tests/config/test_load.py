@@ -203,7 +203,7 @@ base_url = "https:///v1"
 base_url = "https://u:p@h/v1"
 [providers.d]
 models = ["m", "m"]
-forward_headers = ["x-ok", "not ok"]
+forward_headers = ["x-ok", "not ok", "Content-Encoding"]
 [providers.e]
 base_url = "https://h:99999/v1"
 [local]
@@ -219,6 +219,7 @@ models = ["x", "x"]
         'FILE:12: `providers.d.base_url` is missing; give the address of its API, such as "https://api.example.com/v1"',
         "FILE:13: `providers.d.models` names `m` twice",
         "FILE:14: `providers.d.forward_headers`: `not ok` is not a header name",
+        "FILE:14: `providers.d.forward_headers`: `Content-Encoding` is about the client's connection or body",
         "FILE:16: `providers.e.base_url` is not a URL",
     ]
 

@@ -71,6 +71,7 @@ def settings(small: Upstream, large: Upstream, auto: AutoSettings, name: str = "
         server=ServerSettings(port=0),
         local=LocalSettings(models=()),
         providers={"groq": provider(small, SMALL, local=True), name: provider(large, LARGE)},
+        aliases={"claude-*": "auto", "*[1m]": "*"},
         auto=auto,
     )
 
@@ -139,6 +140,16 @@ async def test_it_is_listed_and_answers_by_the_small_model(tmp_path: Path) -> No
         record = await pair.worker.record()
         assert (record.model_asked, record.model_served, record.upstream) == ("auto", SMALL, "groq")
         assert (record.checked, record.attempts) == ("", "")
+
+
+async def test_a_pattern_may_lead_to_it(tmp_path: Path) -> None:
+    async with running_pair(tmp_path, auto("schema")) as pair:
+        for name in ("claude-haiku", "claude-sonnet[1m]"):
+            response = await pair.ask(model=name)
+            assert said(response) == "From the small one."
+            assert response.json()["model"] == name
+            assert ";auto:small(" in response.headers["x-weebill-route"]
+        assert (await pair.worker.record(2)).model_asked == "claude-sonnet[1m]"
 
 
 async def test_what_the_target_gives_to_the_large_model(tmp_path: Path) -> None:

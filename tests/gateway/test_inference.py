@@ -170,10 +170,10 @@ async def test_models(worker: RunningWorker) -> None:
     listed = (await worker.client.get("/v1/models")).json()
     assert listed["object"] == "list"
     assert [(card["id"], card["owned_by"]) for card in listed["data"]] == [
-        ("gpt-4o-mini", "acme"),
-        ("other", "acme"),
         ("large", "weebill"),
         ("biggest", "weebill"),
+        ("gpt-4o-mini", "acme"),
+        ("other", "acme"),
     ]
     for name in ["gpt-4o-mini", "large", "acme/gpt-4o-mini", "acme%2Fgpt-4o-mini"]:
         card = (await worker.client.get(f"/openai/v1/models/{name}")).json()

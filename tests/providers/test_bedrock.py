@@ -10,11 +10,12 @@ from msgspec import Raw
 
 from tests.providers.test_bedrock_cohere_ollama import answered, events_of, reply_of, stream_bytes
 from tests.vectors.eventstream import encode_entry
+from weebill.catalog.traits import traits_of
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.bedrock.dialect import BEDROCK_DIALECT
-from weebill.providers.bedrock.models import JSON_TOOL, effort, model_of
+from weebill.providers.bedrock.models import JSON_TOOL, model_of
 from weebill.providers.fit import Fit
-from weebill.wire.anthropic import Thinking
+from weebill.providers.pairing import call_id
 from weebill.wire.conversation import (
     Audio,
     Citation,
@@ -27,6 +28,7 @@ from weebill.wire.conversation import (
     Text,
     Tool,
     ToolChoice,
+    ToolResult,
     ToolUse,
     Turn,
 )
@@ -36,7 +38,9 @@ from weebill.wire.reply import Failed, Finished, ToolArguments, ToolStarted
 OLD = "eu.anthropic.claude-3-7-sonnet-20250219-v1:0"
 NEW = "anthropic.claude-opus-4-6-v1"
 NEWEST = "global.anthropic.claude-opus-4-7"
+NOVA = "us.amazon.nova-pro-v1:0"
 LLAMA = "us.meta.llama3-3-70b-instruct-v1:0"
+ID = call_id("c.1|")
 SCHEMA = OutputFormat("json_schema", Raw(b'{"type":"object"}'))
 CALLED = (
     Turn("user", (Text("Time?"),)),
@@ -56,44 +60,18 @@ def decoded(scenario):
     ("model", "conversation", "field"),
     [
         (OLD, Conversation(turns=()), "turns"),
-        (OLD, Conversation(turns=(Turn("system", (Text("Be brief."),)),)), "turns"),
         (OLD, Conversation(turns=user(), n=2), "n"),
         (OLD, Conversation(turns=user(), logprobs=True), "logprobs"),
         (OLD, Conversation(turns=user(), presence_penalty=0.5), "presence_penalty"),
-        (OLD, Conversation(turns=user(), temperature=1.5), "temperature"),
-        (OLD, Conversation(turns=user(), extra={"foo": Raw(b"1")}), "foo"),
-        (LLAMA, Conversation(turns=user(), top_k=5), "top_k"),
-        (LLAMA, Conversation(turns=user(), reasoning=ReasoningOptions(effort="low")), "reasoning"),
-        (OLD, Conversation(turns=user(), reasoning=ReasoningOptions(effort="low"), max_tokens=1024), "reasoning"),
-        (OLD, Conversation(turns=user(), reasoning=ReasoningOptions(effort="low"), temperature=0.5), "temperature"),
-        (OLD, Conversation(turns=user(), reasoning=ReasoningOptions(effort="low"), top_k=5), "top_k"),
-        (NEWEST, Conversation(turns=user(), reasoning=ReasoningOptions(budget_tokens=5000)), "reasoning"),
-        (
-            OLD,
-            Conversation(
-                turns=user(),
-                reasoning=ReasoningOptions(effort="low"),
-                tools=(Tool("now"),),
-                tool_choice=ToolChoice("required"),
-            ),
-            "tool_choice",
-        ),
         (LLAMA, Conversation(turns=user(), output=OutputFormat("json_object")), "output"),
-        (OLD, Conversation(turns=user(), output=SCHEMA, reasoning=ReasoningOptions(effort="low")), "output"),
-        (OLD, Conversation(turns=user(), tools=(Tool("now", strict=True),)), "tools"),
         (OLD, Conversation(turns=user(), tools=(Tool(JSON_TOOL),)), "tools"),
-        (OLD, Conversation(turns=user(), tools=(Tool("now"),), tool_choice=ToolChoice(parallel=False)), "tool_choice"),
         (OLD, Conversation(turns=user(), tool_choice=ToolChoice("required")), "tool_choice"),
-        (OLD, Conversation(turns=CALLED, tools=(Tool("now"),), tool_choice=ToolChoice("none")), "tool_choice"),
-        (OLD, Conversation(turns=CALLED), "tools"),
-        (OLD, Conversation(turns=(Turn("user", (Text("Hello"),), name="Ada"),)), "turns"),
         (OLD, Conversation(turns=(Turn("system", (Image(data="aa", media_type="image/png"),)),)), "turns"),
         (OLD, Conversation(turns=user(Image(url="https://a/b"))), "turns"),
         (OLD, Conversation(turns=user(Image(data="aa", media_type="image/tiff"))), "turns"),
         (OLD, Conversation(turns=user(Audio("aa", "midi"))), "turns"),
         (OLD, Conversation(turns=user(Document(url="https://a/b"))), "turns"),
         (OLD, Conversation(turns=user(Document(data="aa", media_type="application/zip"))), "turns"),
-        (OLD, Conversation(turns=(Turn("assistant", (ToolUse("c", "now", "noon"),)),)), "turns"),
     ],
 )
 def test_what_it_cannot_do_is_refused_by_name(model, conversation, field):
@@ -117,29 +95,146 @@ def test_text_that_is_blank_is_left_out():
     assert message == {"role": "user", "content": [{"text": "Hello"}]}
 
 
+LOW = ReasoningOptions(effort="low")
+NOW = (Tool("now"),)
+
+
+def fitted(conversation, model=OLD, **fields):
+    """The body, and what was passed over."""
+    fit = Fit()
+    sent = BEDROCK_DIALECT.encode(conversation, Target(model=model, **fields), fit, stream=False)
+    return json.loads(sent.body), fit.dropped
+
+
+def thinking_of(body):
+    return body.get("additionalModelRequestFields", {}).get("thinking")
+
+
+def tools_of(body):
+    return [entry["toolSpec"]["name"] for entry in body["toolConfig"]["tools"]]
+
+
 @pytest.mark.parametrize(
-    ("name", "anthropic", "version", "strict"),
+    ("model", "fields", "part", "expected", "dropped"),
     [
-        ("anthropic.claude-3-haiku-20240307-v1:0", True, (3, 0), False),
-        ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", True, (3, 7), False),
-        ("apac.anthropic.claude-sonnet-4-20250514-v1:0", True, (4, 0), False),
-        ("global.anthropic.claude-haiku-4-5-20251001-v1:0", True, (4, 5), True),
-        ("anthropic.claude-opus-4-6-v1", True, (4, 6), True),
-        ("anthropic.claude-v2:1", True, (0, 0), False),
-        ("arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-opus-4-1-v1:0", True, (4, 1), False),
-        ("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-sonnet-4-6", True, (4, 6), True),
-        ("arn:aws:bedrock:us-east-1:1:application-inference-profile/a1b2c3", False, (0, 0), True),
-        ("us.amazon.nova-pro-v1:0", False, (0, 0), False),
-        ("openai.gpt-oss-120b-1:0", False, (0, 0), True),
+        (OLD, {"temperature": 1.5}, "inferenceConfig", None, ("temperature",)),
+        (OLD, {"extra": {"foo": Raw(b"1"), "bar": Raw(b"2")}}, "foo", None, ("foo", "bar")),
+        (OLD, {"hints": {"store": Raw(b"true"), "user": Raw(b"null")}}, "store", None, ("store",)),
+        (LLAMA, {"top_k": 5}, "additionalModelRequestFields", None, ("top_k",)),
+        (LLAMA, {"reasoning": LOW}, "additionalModelRequestFields", None, ("reasoning",)),
+        (LLAMA, {"reasoning": ReasoningOptions(budget_tokens=0)}, "additionalModelRequestFields", None, ()),
+        (OLD, {"reasoning": LOW, "max_tokens": 512}, "inferenceConfig", {"maxTokens": 1536}, ("max_tokens",)),
+        (OLD, {"reasoning": LOW, "temperature": 0.5}, "inferenceConfig", None, ("temperature",)),
+        (OLD, {"reasoning": LOW, "top_k": 5}, "additionalModelRequestFields",
+         {"thinking": {"type": "enabled", "budget_tokens": 2048}}, ("top_k",)),
+        (NEWEST, {"reasoning": ReasoningOptions(budget_tokens=5000)},
+         "outputConfig", {"effort": "low"}, ("reasoning",)),
+        (OLD, {"reasoning": LOW, "tools": NOW, "tool_choice": ToolChoice("required")},
+         "additionalModelRequestFields", None, ("reasoning",)),
+        (OLD, {"reasoning": LOW, "output": SCHEMA}, "additionalModelRequestFields", None, ("reasoning",)),
+        (OLD, {"tools": NOW, "tool_choice": ToolChoice(parallel=False)}, "toolChoice", None, ("parallel_tool_calls",)),
     ],
 )  # fmt: skip
-def test_a_models_name_says_what_it_can_do(name, anthropic, version, strict):
-    model = model_of(name)
-    assert (model.anthropic, model.version, model.strict) == (anthropic, version, strict)
+def test_a_hint_that_it_does_not_take_gives_way(model, fields, part, expected, dropped):
+    body, passed_over = fitted(Conversation(turns=user(), **fields), model)
+    assert body.get(part) == expected
+    assert passed_over == dropped
 
 
-def asked_for(reasoning, model, max_tokens=None, **fields):
-    return effort(reasoning, model_of(model), max_tokens, Target(model=model, **fields))
+def test_a_strict_tool_goes_without_being_strict_where_it_cannot_be():
+    tools = (Tool("now", strict=True),)
+    body, dropped = fitted(Conversation(turns=user(), tools=tools))
+    assert "strict" not in body["toolConfig"]["tools"][0]["toolSpec"]
+    assert dropped == ("tools[0].strict",)
+    assert fitted(Conversation(turns=user(), tools=tools), NEW)[0]["toolConfig"]["tools"][0]["toolSpec"]["strict"]
+
+
+@pytest.mark.parametrize(
+    ("model", "points", "dropped"), [(OLD, 2, ()), (NOVA, 1, ("cache_control",)), (LLAMA, 0, ("cache_control",))]
+)
+def test_marks_for_the_cache_go_to_models_that_have_one(model, points, dropped):
+    conversation = Conversation(turns=user(Text("Hello", cache="5m")), tools=(Tool("now", cache="5m"),))
+    body, passed_over = fitted(conversation, model)
+    assert json.dumps(body).count("cachePoint") == points
+    assert passed_over == dropped
+
+
+def test_other_tools_stay_when_one_is_forced():
+    tools = (Tool("now"), Tool("then"))
+    body, _ = fitted(Conversation(turns=user(), tools=tools, tool_choice=ToolChoice("required", ("now",))))
+    assert tools_of(body) == ["now", "then"]
+    assert body["toolConfig"]["toolChoice"] == {"tool": {"name": "now"}}
+
+
+@pytest.mark.parametrize("fields", [{}, {"tools": NOW, "tool_choice": ToolChoice("none")}])
+def test_calls_in_a_history_get_stand_ins_for_tools_that_are_not_there(fields):
+    body, _ = fitted(Conversation(turns=CALLED, **fields))
+    assert tools_of(body) == ["now"]
+    assert "do not call" in body["toolConfig"]["tools"][0]["toolSpec"]["description"]
+    assert body["messages"][2]["content"][0]["toolResult"]["status"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("turns", "system", "messages"),
+    [
+        ((Turn("system", (Text("Be brief."),)),), None, [("user", [{"text": "Be brief."}])]),
+        ((Turn("user", (Text("Hello"),), name="Ada"),), None, [("user", [{"text": "Ada: Hello"}])]),
+        ((Turn("assistant", (Text("Hello! "),)),), None,
+         [("user", [{"text": "."}]), ("assistant", [{"text": "Hello!"}])]),
+        ((*user(), Turn("assistant", (Reasoning("Hm.", origin="bedrock"), Text("Ho."))), *user()), None,
+         [("user", [{"text": "Hello"}]), ("assistant", [{"text": "Ho."}]), ("user", [{"text": "Hello"}])]),
+        ((*user(), Turn("assistant", (ToolUse("c.1|", "now", "noon"),)),
+          Turn("tool", (ToolResult("c.1|", (Text("\n"),)),))), None,
+         [("user", [{"text": "Hello"}]),
+          ("assistant", [{"toolUse": {"toolUseId": ID, "name": "now", "input": {"weebill_arguments": "noon"}}}]),
+          ("user", [{"toolResult": {"toolUseId": ID, "content": []}}])]),
+    ],
+)  # fmt: skip
+def test_a_history_is_mended(turns, system, messages):
+    body, _ = fitted(Conversation(turns=turns, tools=NOW))
+    assert body.get("system") == system
+    assert body["messages"] == [{"role": role, "content": content} for role, content in messages]
+
+
+def test_an_answer_that_has_begun_is_asked_for_where_it_is_not_taken():
+    turns = (*user(), Turn("assistant", (Text("{"),)))
+    body, dropped = fitted(Conversation(turns=turns), NEW)
+    assert (body["messages"][-1]["role"], dropped) == ("user", ("turns",))
+    assert fitted(Conversation(turns=turns))[0]["messages"][-1]["role"] == "assistant"
+
+
+def test_a_tools_schema_is_that_of_an_object():
+    schema = Raw(b'{"anyOf":[{"properties":{"a":{}}}]}')
+    body, dropped = fitted(Conversation(turns=user(), tools=(Tool("now", parameters=schema),)))
+    assert body["toolConfig"]["tools"][0]["toolSpec"]["inputSchema"]["json"]["type"] == "object"
+    assert dropped == ("tools[0].parameters",)
+
+
+@pytest.mark.parametrize(
+    ("name", "anthropic", "strict", "thinks"),
+    [
+        ("anthropic.claude-3-haiku-20240307-v1:0", True, False, False),
+        ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", True, False, True),
+        ("apac.anthropic.claude-sonnet-4-20250514-v1:0", True, False, True),
+        ("global.anthropic.claude-haiku-4-5-20251001-v1:0", True, True, True),
+        ("anthropic.claude-opus-4-6-v1", True, True, True),
+        ("anthropic.claude-v2:1", True, False, False),
+        ("arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-opus-4-1-v1:0", True, False, True),
+        ("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-sonnet-4-6", True, True, True),
+        ("arn:aws:bedrock:us-east-1:1:application-inference-profile/a1b2c3", False, True, False),
+        ("us.amazon.nova-pro-v1:0", False, False, False),
+        ("openai.gpt-oss-120b-1:0", False, True, False),
+    ],
+)
+def test_a_models_name_says_what_it_can_do(name, anthropic, strict, thinks):
+    model = model_of(Target(model=name))
+    assert (model.anthropic, model.strict, model.thinks) == (anthropic, strict, thinks)
+
+
+def test_an_application_profile_is_known_by_its_deployments_traits():
+    profile = "arn:aws:bedrock:us-east-1:1:application-inference-profile/a1b2c3"
+    model = model_of(Target(model=profile, traits=traits_of("claude-sonnet-4-5")))
+    assert (model.anthropic, model.strict, model.thinks) == (True, True, True)
 
 
 @pytest.mark.parametrize(
@@ -147,27 +242,33 @@ def asked_for(reasoning, model, max_tokens=None, **fields):
     [
         (ReasoningOptions(), OLD, None, None, None),
         (ReasoningOptions(summary="auto"), NEWEST, None, None, None),
-        (ReasoningOptions(effort="high"), OLD, 10000, Thinking("enabled", 8976), None),
-        (ReasoningOptions(enabled=True), NEW, None, Thinking("enabled", 8192), None),
-        (ReasoningOptions(enabled=False), OLD, None, Thinking("disabled"), None),
+        (ReasoningOptions(effort="high"), OLD, 10000, {"type": "enabled", "budget_tokens": 8976}, None),
+        (ReasoningOptions(enabled=True), NEW, None, {"type": "adaptive"}, None),
+        (ReasoningOptions(enabled=False), OLD, None, {"type": "disabled"}, None),
         (ReasoningOptions(effort="none"), "anthropic.claude-3-haiku-20240307-v1:0", None, None, None),
-        (ReasoningOptions(enabled=True), NEWEST, None, Thinking("adaptive"), None),
-        (ReasoningOptions(effort="minimal"), NEWEST, None, Thinking("adaptive"), "low"),
-        (ReasoningOptions(effort="low", include=False), NEWEST, None, Thinking("adaptive", display="omitted"), "low"),
-        (ReasoningOptions(budget_tokens=5000), NEW, None, Thinking("enabled", 5000), None),
+        (ReasoningOptions(enabled=True), NEWEST, None, {"type": "adaptive"}, None),
+        (ReasoningOptions(effort="minimal"), NEWEST, None, {"type": "adaptive"}, "low"),
+        (
+            ReasoningOptions(effort="low", include=False),
+            NEWEST,
+            None,
+            {"type": "adaptive", "display": "omitted"},
+            "low",
+        ),
+        (ReasoningOptions(budget_tokens=5000), NEW, None, {"type": "enabled", "budget_tokens": 5000}, None),
     ],
 )
 def test_reasoning_is_asked_for_in_the_models_way(options, model, max_tokens, thinking, level):
-    asked = asked_for(options, model, max_tokens)
-    assert (asked.thinking, asked.effort) == (thinking, level)
-    assert asked.thinks == (thinking is not None and thinking.type != "disabled")
+    body, _ = fitted(Conversation(turns=user(), reasoning=options, max_tokens=max_tokens), model)
+    assert thinking_of(body) == thinking
+    assert body.get("outputConfig", {}).get("effort") == level
 
 
 def test_an_option_says_how_a_model_of_unknown_version_thinks():
-    preview, low = "anthropic.claude-mythos-preview", ReasoningOptions(effort="low")
-    assert asked_for(low, preview, options={"thinking": "adaptive"}).thinking == Thinking("adaptive")
-    with pytest.raises(Unsupported):
-        asked_for(low, preview)
+    conversation = Conversation(turns=user(), reasoning=LOW)
+    preview = "anthropic.claude-next"
+    assert thinking_of(fitted(conversation, preview, options={"thinking": "adaptive"})[0]) == {"type": "adaptive"}
+    assert thinking_of(fitted(conversation, preview)[0]) == {"type": "enabled", "budget_tokens": 2048}
 
 
 @pytest.mark.parametrize(
@@ -277,5 +378,5 @@ def test_errors_that_blame_someone_else(scenario, status, code):
 def test_an_event_that_cannot_be_read_is_refused():
     decoder = BEDROCK_DIALECT.stream()
     with pytest.raises(ApiError) as caught:
-        decoder.feed(encode_entry({"event": "contentBlockDelta", "payload": {"delta": 5}}))
+        decoder.feed(encode_entry({"event": "contentBlockDelta", "payload": [5]}))
     assert caught.value.detail.code == "upstream_invalid_answer"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from weebill.catalog.load import Catalogue
+from weebill.catalog.load import Catalogue, load
 from weebill.catalog.schema import DataPolicy, Model, Offer, Price, Provider
+from weebill.catalog.traits import NOTHING_SAID
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
+from weebill.routing.deployments import deployments
 from weebill.routing.directory import Directory
 from weebill.routing.facts import facts_of
 from weebill.wire.models import Architecture, Pricing
@@ -91,7 +93,9 @@ def test_a_card_says_what_the_catalogue_knows(directory: Directory) -> None:
     assert card.architecture == Architecture("text+image->text", ("text", "image"), ("text",))
     assert {"tools", "reasoning"} <= set(card.supported_parameters or ())
     assert directory.card("best").pricing == card.pricing
-    assert [card.id for card in directory.cards()] == ["maker/big", "maker/vectors", "own", "best"]
+    # Aliases first; what is configured under its own name, too.
+    assert [card.id for card in directory.cards()] == ["best", "maker/big", "maker/vectors", "big-z", "own"]
+    assert (directory.card("best").owned_by, directory.card("big-z").owned_by) == ("maker", "maker")
 
 
 def test_a_model_is_served_by_all_who_have_it(directory: Directory) -> None:
@@ -177,3 +181,38 @@ def test_what_a_provider_does_with_data(
 ) -> None:
     facts = facts_of(ProviderSettings(**settings), policy, None, None)  # type: ignore[arg-type]
     assert (facts.zero_retention, facts.trains, facts.region) == known
+
+
+PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4"
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", {}),
+        ("anthropic.claude-sonnet-4-5-20250929-v1:0", {}),
+        ("ca.anthropic.claude-sonnet-4-5-20250929-v1:0", {}),
+        ("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-sonnet-4-5-20250929-v1:0", {}),
+        ("arn:aws:bedrock:us-east-1:1:inference-profile/apac.anthropic.claude-sonnet-4-5-20250929-v1:0", {}),
+        (PROFILE, {f"model.{PROFILE}": "anthropic.claude-sonnet-4-5-20250929-v1:0"}),
+    ],
+)
+@pytest.mark.parametrize("provider", ["bedrock", "aws"])
+def test_a_model_of_bedrock_is_known_by_all_its_names(model: str, options: dict[str, str], provider: str) -> None:
+    settings = ProviderSettings(
+        dialect="bedrock", base_url="https://aws.test", api_key="k", models=(model,), options=options
+    )
+    ((deployment, known, _),) = deployments(Settings(local=LocalSettings(models=()), providers={provider: settings}),
+                                            (), load())  # fmt: skip
+    assert known is not None
+    assert known.id == "anthropic/claude-sonnet-4.5"
+    assert deployment.target.max_output_tokens
+    assert (deployment.target.traits.thinking, deployment.target.traits.signed) == ("budget", True)
+
+
+def test_an_application_profile_alone_says_nothing_of_its_model() -> None:
+    settings = ProviderSettings(dialect="bedrock", base_url="https://aws.test", api_key="k", models=(PROFILE,))
+    ((deployment, known, _),) = deployments(Settings(local=LocalSettings(models=()), providers={"aws": settings}),
+                                            (), load())  # fmt: skip
+    assert known is None
+    assert deployment.target.traits == NOTHING_SAID

@@ -178,13 +178,17 @@ def test_fallbacks_of_a_request_come_in_turn() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "fallbacks", "param"), [("shared:slow", [], "model"), ("shared", ["big", "nope"], "models[1]")]
-)
-def test_the_unknown_one_is_named(name: str, fallbacks: list[str], param: str) -> None:
+@pytest.mark.parametrize(("name", "fallbacks"), [("shared:slow", []), ("nope", ["shared"])])
+def test_an_unknown_name_is_404_whatever_follows(name: str, fallbacks: list[str]) -> None:
     with pytest.raises(ApiError) as caught:
         Directory(MANY, [UP], 0).route(name, fallbacks)
-    assert (caught.value.status, caught.value.detail.param) == (404, param)
+    assert (caught.value.status, caught.value.detail.param) == (404, "model")
+
+
+def test_an_unknown_fallback_is_passed_over() -> None:
+    directory = Directory(MANY, [UP], 0)
+    assert directory.route("shared", ["nope", "big"]) == directory.route("shared", ["big"])
+    assert directory.route("shared", ["nope"]) == directory.route("shared")
 
 
 def test_each_key_is_a_credential_and_another_key_another() -> None:

@@ -37,6 +37,7 @@ CASES: dict[str, tuple[Wanted, Needs, dict[str, object], dict[str, object]]] = {
     ),
     "max_output": (WANTS_NOTHING, needs(max_tokens=100), {"max_output": 99}, {"max_output": 100}),
     "context_length": (WANTS_NOTHING, needs(messages=LONG), {"context": 9_000}, {"context": 16_000}),
+    "room": (WANTS_NOTHING, needs(max_tokens=10_000), {"context": 9_000}, {"context": 16_000}),
 }  # fmt: skip
 
 
@@ -105,12 +106,28 @@ def test_require_parameters_looks_at_dialect_and_quirks() -> None:
 def test_nothing_left_says_who_was_removed_by_what(
     wanted: Wanted, needed: Needs, facts: dict[str, object], status: int, code: str, param: str
 ) -> None:
-    alone = route(deployment("acme", "big", **facts))
-    error = nothing_left("m", split(alone.candidates, alone.limits, wanted, needed)[1])
+    both = route(deployment("acme", "big", **facts), deployment("zeta", "big", **facts))
+    error = nothing_left("m", split(both.candidates, both.limits, wanted, needed)[1])
     assert (error.status, error.detail.code, error.detail.param) == (status, code, param)
     assert "'m'" in error.detail.message
     assert "acme/big" in error.detail.message
     assert f"({param})" in error.detail.message
+
+
+@pytest.mark.parametrize("name", ["max_output", "room"])
+def test_what_can_be_bounded_removes_nobody_if_nobody_is_left(name: str) -> None:
+    wanted, needed, facts, _ = CASES[name]
+    alike, unable = deployment("a", **facts), deployment("b", **facts, zero_retention=True)
+    both = route(alike, unable)
+    assert split(both.candidates, both.limits, wanted, needed) == (list(both.candidates), [])
+    # What is against one for another reason stays against it.
+    kept, removed = split(both.candidates, both.limits, Wanted(zero_retention=True), needed)
+    assert [each.deployment for each in kept] == [unable]
+    assert [(each.candidate.deployment, each.filter.name) for each in removed] == [(alike, "zdr")]
+
+
+def test_who_is_alone_says_itself_what_it_cannot_do() -> None:
+    assert route(deployment(context=8, max_output=8, tools=False)).limits == ()
 
 
 def test_a_long_list_is_cut_with_its_length() -> None:

@@ -114,12 +114,18 @@ def test_every_filter_is_honoured_and_every_removal_explained(
     found: tuple[Deployment, ...], wanted: Wanted, request: int, policy: Policy, seed: int
 ) -> None:
     plan = planned(found, wanted, request, policy, fresh(), seed)
-    refused = {
-        each.key
+    against = {
+        each.key: [
+            one
+            for one in (*PREFERENCES, *(CAPABILITIES if len(found) > 1 else ()))
+            if one.asked(wanted, REQUESTS[request]) and one.why(each, wanted, REQUESTS[request])
+        ]
         for each in found
-        for one in (*PREFERENCES, *CAPABILITIES)
-        if one.asked(wanted, REQUESTS[request]) and one.why(each, wanted, REQUESTS[request])
     }
+    refused = {key for key, filters in against.items() if filters}
+    if len(refused) == len(found):
+        # Then those against whom there is nothing but what can be bounded are tried.
+        refused -= {key for key, filters in against.items() if all(one.soft for one in filters)}
     if plan is None:
         assert refused == {each.key for each in found}
         return

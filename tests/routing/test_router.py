@@ -203,7 +203,6 @@ def test_loading_anew_keeps_figures_and_revives_credentials() -> None:
         ({"models": "m"}, "models"),
         ({"models": ["m"] * 17}, "models"),
         ({"models": [""]}, "models"),
-        ({"models": ["nope"]}, "models[0]"),
         ({"drop_params": 1}, "drop_params"),
     ],
 )

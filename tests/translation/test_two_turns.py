@@ -87,10 +87,12 @@ def test_tools_called_and_answered(gateway: Gateway, api: str, dialect: str, str
 @pytest.mark.parametrize("after", DIALECTS)
 @pytest.mark.parametrize("before", OPAQUE)
 @pytest.mark.parametrize("api", CLIENTS)
-def test_what_is_opaque_reaches_its_own_dialect_alone(gateway: Gateway, api: str, before: str, after: str) -> None:
+def test_what_is_opaque_reaches_its_own_provider_alone(gateway: Gateway, api: str, before: str, after: str) -> None:
     """The second turn goes to another provider."""
     client = CLIENTS[api]
-    expected = [OPAQUE[before]] if FAMILIES.get(before, before) == FAMILIES.get(after, after) else []
+    # Where bytes pass through, Google's two providers are not told apart.
+    one = FAMILIES if api == "gemini" else {}
+    expected = [OPAQUE[before]] if one.get(before, before) == one.get(after, after) else []
     history = client.question()
     said = ask(gateway, client, before, history, True, None)
     answered = ask(gateway, client, after, [*history, *said.echo, *client.results(said, RESULTS)], True, None)

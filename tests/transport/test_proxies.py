@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -182,7 +185,7 @@ async def test_a_proxy_without_an_answer(script: str, client: Client) -> None:
         )
         error: type[Exception] = UpstreamTimeout if script == "silent" else UpstreamConnectError
         with pytest.raises(error):
-            await client.send(origin, HEAD, b"", Timeouts(connect=0.3))
+            await client.send(origin, HEAD, b"", Timeouts(connect=0.3 if script == "silent" else 20.0))
         await until(lambda: silent.closed == 1)
 
 
@@ -304,3 +307,42 @@ asyncio.run(main())
             sys.executable, "-c", code, env={**os.environ, **environment}, stdout=-1, stderr=-1
         )
         assert said in b"".join(await process.communicate())
+
+
+@pytest.mark.skipif(shutil.which("tinyproxy") is None, reason="tinyproxy is not installed")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_somebody_elses_proxy(
+    scheme: str, serve: Serve, certificate: tuple[Path, Path], tmp_path: Path, client: Client
+) -> None:
+    tls = {"tls_cert": str(certificate[0]), "tls_key": str(certificate[1])} if scheme == "https" else {}
+    _, port = await serve(echo, **tls)
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        its_port = reserved.getsockname()[1]
+    settings = tmp_path / "tinyproxy.conf"
+    settings.write_text(f"Port {its_port}\nListen 127.0.0.1\nBasicAuth me secret\n")
+    process = await asyncio.create_subprocess_exec("tinyproxy", "-d", "-c", str(settings), stdout=-3)
+    try:
+        await _listening(its_port)
+        for password in ("secret", "wrong"):
+            proxy = Proxy.parse(f"http://me:{password}@127.0.0.1:{its_port}")
+            trust = Trust(ca_file=str(certificate[0]) if tls else "")
+            origin = Origin(scheme=scheme, host="127.0.0.1", port=port, proxy=proxy, trust=trust)
+            if password == "wrong" and scheme == "https":
+                with pytest.raises(ProxyRefused, match=r"40[17]"):
+                    await client.send(origin, HEAD, b"body", FAST)
+                continue
+            response = await client.send(origin, HEAD, b"body", FAST)
+            assert (response.status == 200) == (password == "secret")
+            response.close()
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _listening(port: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(OSError):
+                (await asyncio.open_connection("127.0.0.1", port))[1].close()
+                return
+            await asyncio.sleep(0.05)

@@ -47,6 +47,11 @@ class Catalogue:
         """The model that `provider` calls `name`, and its offer."""
         return self._offers.get((provider, name))
 
+    @property
+    def offers(self) -> Mapping[tuple[str, str], tuple[Model, Offer]]:
+        """All offers with their models, by the provider and its name for the model."""
+        return self._offers
+
     def find(self, name: str) -> Model | None:
         """The model called `author/name`, `name` alone where that is unambiguous, or `provider/its-name-there`."""
         if model := self.models.get(name) or self.models.get(self._short.get(name, "")):

@@ -23,7 +23,9 @@ Thinking = Literal["effort", "budget", "level", "adaptive", "switch"]
 word, or only whether."""
 
 # Where a model is and who made it, before its own name: `us.anthropic.`, `arn:...:inference-profile/`, `openai/`.
-_BEFORE: Final = re.compile(r"^(?:.*/)?(?:(?:global|us|us-gov|eu|apac|jp|au)\.)?(?:[a-z0-9]+\.(?=[a-z]))?")
+_BEFORE: Final = re.compile(
+    r"^(?:.*/)?(?:(?:global|us|us-gov|eu|apac|jp|au|ca|sa|uk|me|mx|af|il)\.)?(?:[a-z0-9]+\.(?=[a-z]))?"
+)
 
 
 class Traits(Row, frozen=True, kw_only=True):
@@ -33,7 +35,9 @@ class Traits(Row, frozen=True, kw_only=True):
     told, `efforts` the words that it takes for it, ascending, `budget` the least and the most tokens. `sampling` is
     whether it takes `temperature` and `top_p` together, one of them, or none. `refuses` are further fields of
     Conversation that it answers with an error; `completion_tokens` is whether its limit must be named
-    `max_completion_tokens`; `signed` whether thinking that goes back to it must bear its signature.
+    `max_completion_tokens`; `signed` whether thinking that goes back to it must bear its signature. `schema` is whether
+    it can be held to a JSON schema, in its text and in the arguments of tools; `prefill` whether it goes on with what a
+    conversation has begun to say for it.
     """
 
     reasoning: bool | None = None
@@ -45,6 +49,8 @@ class Traits(Row, frozen=True, kw_only=True):
     refuses: tuple[str, ...] = ()
     completion_tokens: bool = False
     signed: bool = False
+    schema: bool | None = None
+    prefill: bool = True
 
 
 class TraitsRow(Traits, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from weebill.cli.output import NOTHING, console, print_table
 from weebill.cli.providers import load_catalogue
 from weebill.config.auto import AUTO
 from weebill.config.load import Sources, load
+from weebill.config.routing import targets
 from weebill.config.schema import Settings
 from weebill.gateway.selection import Selected, Selector
 from weebill.gateway.translation import translator
@@ -52,7 +53,9 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
     router = Router(settings.routing, directory, random.Random(seed))  # noqa: S311 - lots, not secrets
     try:
         call: Call = APIS[api].decode(_read(file), {}, "")
-        asked = Asked(call, key, key, APIS[api].conversation)
+        matched = directory.pattern(call.model)
+        meant = directory.stands_for(call.model)
+        asked = Asked(call, key, key, APIS[api].conversation).naming(meant)
         selected = _selected(sources, settings, router, asked, APIS[api])
         if selected is not None:
             asked = asked.naming(selected.model).preferring(selected.preferences)
@@ -66,10 +69,15 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
         described = _described(plan, fits)
         if selected is not None:
             described = {**_described_selection(selected), **described}
+        if matched is not None:
+            described = {"alias": matched.pattern, **described}
         typer.echo(msgspec.json.format(msgspec.json.encode(described), indent=2).decode())
     else:
+        if matched is not None:
+            named = ", ".join(targets(matched.target))
+            console().print(f"{call.model} matches the alias {matched.pattern}: {named}", markup=False, highlight=False)
         if selected is not None:
-            _print_selection(call.model, selected)
+            _print_selection(meant, selected)
         _print(plan, fits)
 
 

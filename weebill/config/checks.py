@@ -13,11 +13,16 @@ from weebill.catalog.load import load
 from weebill.config.auto import AUTO, check_auto
 from weebill.config.certificates import check_server, check_upstream
 from weebill.config.problems import KeyPath, Locate, Problem, did_you_mean, dotted
-from weebill.config.routing import AliasSettings, Preferences, targets
+from weebill.config.routing import WILDCARD, AliasSettings, Preferences, targets
 from weebill.config.schema import ProviderSettings, Settings
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+# What is about one connection, or about a body as it was sent there.
+_NOT_FORWARDED = {
+    *("accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host"),
+    *("keep-alive", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"),
+}
 _RESERVED_PROVIDERS = {
     "local": "the models of this machine",
     "cache": "answers that were given before",
@@ -59,6 +64,9 @@ def _check_provider(name: str, provider: ProviderSettings, locate: Locate) -> It
         if not _HEADER_NAME.match(header):
             what = f"`providers.{name}.forward_headers`: `{header}` is not a header name"
             yield Problem(locate((*path, "forward_headers")), what)
+        elif header.lower() in _NOT_FORWARDED:
+            what = f"`providers.{name}.forward_headers`: `{header}` is about the client's connection or body"
+            yield Problem(locate((*path, "forward_headers")), what)
 
 
 def _url_problem(url: str) -> str:
@@ -87,7 +95,12 @@ def _check_aliases(settings: Settings, locate: Locate) -> Iterator[Problem]:
         if loop := _loop(alias, settings.aliases):
             yield Problem(where, f"alias `{alias}` leads back to itself: {' -> '.join(loop)}")
             continue
+        if max(name.count(WILDCARD) for name in targets(target)) > alias.count(WILDCARD):
+            yield Problem(where, f"alias `{alias}` has fewer `*` than what it stands for")
+            continue
         for name in targets(target):
+            if WILDCARD in name:
+                continue  # who is meant shows when somebody asks
             if name not in models and name not in settings.aliases:
                 known = sorted(models | set(settings.aliases) - {alias})
                 yield Problem(where, f"alias `{alias}` names unknown model `{name}`{_instead(name, known, settings)}")

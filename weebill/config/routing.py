@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -71,6 +71,10 @@ class AliasSettings(Section, frozen=True, kw_only=True):
     weights: dict[Name, Annotated[float, Meta(gt=0, le=1_000_000)]] = {}
     policy: Policy | None = None
     preferences: Preferences = Preferences()
+
+
+WILDCARD: Final = "*"
+"""In an alias's name: any text. In what it stands for: that text again."""
 
 
 def targets(alias: str | AliasSettings) -> tuple[str, ...]:

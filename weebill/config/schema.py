@@ -23,7 +23,8 @@ _TIER_ALIASES = {"small": "mini", "large": "large"}
 class ServerSettings(Section, frozen=True, kw_only=True):
     """`[server]`: where Weebill listens, what it accepts, and what all of its answers have in common.
 
-    `model_in_answers` is the name by which an answer calls its model.
+    `model_in_answers` is the name by which an answer calls its model; `keepalive_s` how long a stream may be silent
+    before its client is given a sign, 0 for none.
     """
 
     host: str = "127.0.0.1"
@@ -40,6 +41,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     idle_timeout_s: PositiveSeconds = 75.0
     send_timeout_s: PositiveSeconds = 300.0
     drain_grace_s: Seconds = 30.0
+    keepalive_s: Seconds = 15.0
     model_in_answers: Literal["asked", "served"] = "asked"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
@@ -14,9 +14,12 @@ from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.apis.completions import COMPLETIONS
 from weebill.apis.gemini.api import GEMINI
+from weebill.apis.gemini.embed import GeminiEmbed
 from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.counting import ANTHROPIC_COUNT, GEMINI_COUNT, Counting
+from weebill.gateway.forms import ANTHROPIC as ANTHROPIC_FORM
+from weebill.gateway.forms import Form, form_of
 from weebill.gateway.inference import Inference
 from weebill.gateway.metered import JSON, Upstreams
 from weebill.gateway.operations import Operations
@@ -25,7 +28,6 @@ from weebill.providers.operations import ENDPOINTS as OPERATION_ENDPOINTS
 from weebill.transport.exchange import Exchange
 from weebill.transport.tunnel import Tunnel
 from weebill.wire.errors import ApiError
-from weebill.wire.models import ModelList
 
 Serve = Callable[[Exchange], Coroutine[None, None, None]]
 
@@ -42,6 +44,18 @@ _COUNT_TOKENS: Final = (b"/v1/messages/count_tokens", b"/anthropic/v1/messages/c
 # Where Gemini's clients say model and method: `gemini-2.5-flash:generateContent`.
 _GEMINI: Final = (b"/v1beta/models/", b"/v1/models/", b"/gemini/v1beta/models/")
 _COUNT_METHOD: Final = ":countTokens"
+_EMBED_METHODS: Final = (":embedContent", ":batchEmbedContents")
+# Where there are lists of models, and what is below them one model each.
+_MODELS: Final = (
+    b"/v1/models",
+    b"/openai/v1/models",
+    b"/anthropic/v1/models",
+    b"/v1beta/models",
+    b"/gemini/v1beta/models",
+)
+# What is not there below these is answered here, in the format of the API that asks.
+_ROOTS: Final = (b"/v1", b"/openai/v1", b"/anthropic", b"/v1beta", b"/gemini")
+_MAX_PARAMETERS: Final = 32
 _TEXT: Final = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
 
@@ -86,63 +100,94 @@ class App:
         if route is None:
             return self._serve_other(exchange)
         method, serve = route
-        if exchange.method != method:
-            _require(exchange, method)
+        if exchange.method != method and not _allowed(exchange, method):
+            return self._refuse(exchange, _not_allowed(exchange, method))
         return serve(exchange)
 
     def _fixed_routes(self) -> Iterator[tuple[bytes, tuple[bytes, Serve]]]:
         yield b"/healthz", (b"GET", self._health)
+        yield b"/health", (b"GET", self._health)  # load tools and balancers ask for it
         yield b"/readyz", (b"GET", self._ready)
         yield b"/metrics", (b"GET", self._metrics)
-        for prefix in PREFIXES:
-            yield prefix + b"/models", (b"GET", self._models)
+        for path in _MODELS:
+            yield path, (b"GET", self._models)
         for path, api in _GENERATION:
-            yield path, (b"POST", partial(self._inference.serve, endpoint=api))
+            serve: Serve = partial(self._inference.serve, endpoint=api)
+            yield path, (b"POST", serve if api is not ANTHROPIC else partial(_with_request_id, serve))
         for prefix in PREFIXES:
             yield prefix + _RESPONSES, (b"POST", partial(self._responses.serve, endpoint=RESPONSES))
         for path in _COUNT_TOKENS:
-            yield path, (b"POST", partial(self._counting.serve, endpoint=ANTHROPIC_COUNT))
+            yield path, (b"POST", partial(_with_request_id, partial(self._counting.serve, endpoint=ANTHROPIC_COUNT)))
         for operation in OPERATION_ENDPOINTS:
             for path in (*(prefix + operation.path for prefix in PREFIXES), *operation.aliases):
                 yield path, (b"POST", partial(self._operations.serve, endpoint=operation))
 
     async def _serve_other(self, exchange: Exchange) -> None:
         """What has a part of its path to itself."""
+        try:
+            await self._serve_below(exchange)
+        except ApiError as error:
+            await self._refuse(exchange, error)
+
+    async def _serve_below(self, exchange: Exchange) -> None:
         path = exchange.path
         for prefix in _GEMINI:
             if path.startswith(prefix) and b":" in path and exchange.method != b"GET":
                 await self._gemini(exchange, path.removeprefix(prefix))
                 return
-        root = next((prefix for prefix in PREFIXES if _is_below(path, prefix)), None)
-        if root is None:
+        if not any(_is_below(path, root) for root in _ROOTS):
             await self._tunnel.relay(exchange)
             return
-        if path.startswith(root + _RESPONSES + b"/"):
-            await self._kept.serve(exchange, unquote(path.removeprefix(root + _RESPONSES + b"/").decode("latin-1")))
-            return
-        name = path.removeprefix(root + b"/models/")
-        if name and name != path:
-            _require(exchange, b"GET")
-            self._model(exchange, unquote(name.decode("latin-1")))
-            return
+        for root in PREFIXES:
+            if path.startswith(root + _RESPONSES + b"/"):
+                await self._kept.serve(exchange, unquote(path.removeprefix(root + _RESPONSES + b"/").decode("latin-1")))
+                return
+        for listed in _MODELS:
+            name = path.removeprefix(listed + b"/")
+            if name and name != path:
+                _require(exchange, b"GET")
+                self._model(exchange, unquote(name.decode("latin-1")))
+                return
         raise ApiError(404, f"Unknown request URL: {_shown(exchange)}.", code="unknown_url")
 
     async def _gemini(self, exchange: Exchange, rest: bytes) -> None:
         _require(exchange, b"POST")
         tail = unquote(rest.decode("latin-1"))
         asked = f"{tail}?{exchange.query.decode('latin-1')}" if exchange.query else tail
-        if tail.endswith(_COUNT_METHOD):
+        if tail.endswith(_EMBED_METHODS):
+            await self._operations.serve(exchange, GeminiEmbed(tail))
+        elif tail.endswith(_COUNT_METHOD):
             await self._counting.serve(exchange, GEMINI_COUNT, asked)
         else:
             await self._inference.serve(exchange, GEMINI, asked)
 
     async def _models(self, exchange: Exchange) -> None:
-        self._authenticator.authenticate(exchange)
-        exchange.respond(200, JSON, msgspec.json.encode(ModelList(self._upstreams.directory.cards())))
+        form = form_of(exchange)
+        try:
+            self._authenticator.authenticate(exchange)
+            query = parse_qs(exchange.query.decode("latin-1"), max_num_fields=_MAX_PARAMETERS)
+            body = form.models(self._upstreams.directory.cards(), query)
+        except ApiError as error:
+            await self._refuse(exchange, error)
+        except ValueError:
+            await self._refuse(exchange, ApiError(400, "The URL has too many parameters.", code="invalid_value"))
+        else:
+            self._say(exchange, form, 200, JSON, body)
 
     def _model(self, exchange: Exchange, name: str) -> None:
         self._authenticator.authenticate(exchange)
-        exchange.respond(200, JSON, msgspec.json.encode(self._upstreams.directory.card(name)))
+        form = form_of(exchange)
+        self._say(exchange, form, 200, JSON, form.model(self._upstreams.directory.card(name)))
+
+    async def _refuse(self, exchange: Exchange, error: ApiError) -> None:
+        """Answer with an error in the format of the API that asks."""
+        form = form_of(exchange)
+        self._say(exchange, form, error.status, error.headers(), form.error(error))
+
+    def _say(self, exchange: Exchange, form: Form, status: int, headers: bytes, body: bytes) -> None:
+        if form is ANTHROPIC_FORM:
+            _add_request_id(exchange)
+        exchange.respond(status, headers, body)
 
     async def _health(self, exchange: Exchange) -> None:
         exchange.respond(200, JSON, b'{"status":"ok"}')
@@ -160,11 +205,29 @@ def _is_below(path: bytes, prefix: bytes) -> bool:
     return path == prefix or path.startswith(prefix + b"/")
 
 
+def _with_request_id(serve: Serve, exchange: Exchange) -> Coroutine[None, None, None]:
+    _add_request_id(exchange)
+    return serve(exchange)
+
+
+def _add_request_id(exchange: Exchange) -> None:
+    """The id where Anthropic's SDKs look for it."""
+    exchange.add_headers(b"request-id: %b\r\n" % exchange.request_id.encode())
+
+
+def _allowed(exchange: Exchange, method: bytes) -> bool:
+    """Whether the request uses `method`; HEAD does wherever GET does."""
+    return exchange.method == method or (method == b"GET" and exchange.method == b"HEAD")
+
+
 def _require(exchange: Exchange, method: bytes) -> None:
-    """Raise ApiError 405 unless the request uses `method`; HEAD does wherever GET does."""
-    if exchange.method == method or (method == b"GET" and exchange.method == b"HEAD"):
-        return
-    raise ApiError(
+    """Raise ApiError 405 unless the request uses `method`."""
+    if not _allowed(exchange, method):
+        raise _not_allowed(exchange, method)
+
+
+def _not_allowed(exchange: Exchange, method: bytes) -> ApiError:
+    return ApiError(
         405,
         f"{_shown(exchange)} is not allowed; use {method.decode()}.",
         code="method_not_allowed",

@@ -42,7 +42,7 @@ class CachedInference(VirtualInference):
         )
         if not lookup.header:
             return super()._serve(exchange, api, call, meter)
-        if self._selector.compares(call.model):
+        if self._selector.compares(self._upstreams.directory.stands_for(call.model)):
             # What is compared has to be made anew each time.
             exchange.add_headers(BYPASS)
             return super()._serve(exchange, api, call, meter)

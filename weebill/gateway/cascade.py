@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import Final
 
 import msgspec
 
 from weebill.apis.base import Api
 from weebill.gateway.checked import CheckedBridge
-from weebill.gateway.legs import Begun, Leg
+from weebill.gateway.legs import Begun, Leg, over
 from weebill.gateway.metered import MAX_ANSWER_BYTES
 from weebill.routing.cascade.checks import Checks, Judgement
+from weebill.transport.errors import UpstreamError
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Reply
@@ -66,7 +68,13 @@ async def judged(leg: Leg, watched: Watched, checks: Checks, asked: Conversation
 async def _read_on(leg: Begun) -> None:
     """One more piece of a stream, held."""
     assert leg.chunks is not None  # noqa: S101 - the caller has looked
-    data = await anext(leg.chunks, None)
+    data: bytes | None = None
+    if not over(leg.response, leg.stream):
+        try:
+            data = await anext(leg.chunks, None)
+        except UpstreamError:
+            if leg.stream.owed_s == inf:
+                raise
     if data is None:
         leg.chunks = None
         leg.held += leg.stream.finish()

@@ -17,7 +17,7 @@ from weebill.apis.gemini import count as gemini_count
 from weebill.apis.gemini.api import GEMINI
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered
-from weebill.gateway.failures import retry_after_seconds
+from weebill.gateway.failures import retry_after_seconds, upstream_said
 from weebill.gateway.meter import Meter, Spending
 from weebill.gateway.metered import JSON, MAX_ERROR_BYTES, Metered
 from weebill.gateway.translation import translator
@@ -117,7 +117,8 @@ class Counting(Metered[CountEndpoint]):
             if response.status == 200:
                 return body
             translate = translator(endpoint.api, step.deployment.dialect, upstream.dialects)
-            raise translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
+            error = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
+            raise upstream_said(error, response.status, body, upstream, step.credential, request.path)
         finally:
             self._upstreams.leave(upstream, response)
 

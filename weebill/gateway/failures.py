@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import time
+from typing import Final
+
+from msgspec import structs
 
 from weebill.ledger.records import Outcome
 from weebill.providers import waits
-from weebill.routing.deployments import LOCAL
+from weebill.routing.credentials import Credential
+from weebill.routing.deployments import LOCAL, Upstream
 from weebill.transport.errors import ProxyRefused, UpstreamError, UpstreamTimeout
 from weebill.transport.response import Response
 from weebill.wire.errors import ApiError
 
 _RESTART_S = 1
+_NO_SUCH_PATH: Final = frozenset({404, 405})
+_NO_SUCH_ENDPOINT: Final = frozenset({404, 405, 501})
+_VERSION: Final = re.compile(r"/v\d")
+# What is between a provider and the operator of the gateway.
+_OPERATORS: Final = frozenset({"upstream_credential_refused", "insufficient_quota"})
+_MIN_SECRET: Final = 8
 
 
 def upstream_failure(error: UpstreamError, upstream: str) -> tuple[ApiError, Outcome]:
@@ -25,6 +36,39 @@ def upstream_failure(error: UpstreamError, upstream: str) -> tuple[ApiError, Out
         return ApiError(503, message, code="model_unavailable", retry_after=_RESTART_S), "upstream_error"
     code = "upstream_proxy_refused" if isinstance(error, ProxyRefused) else "upstream_failed"
     return ApiError(502, f"The upstream '{upstream}' failed: {error}.", code=code), "upstream_error"
+
+
+def upstream_said(
+    error: ApiError, status: int, body: bytes, upstream: Upstream, credential: Credential, path: bytes
+) -> ApiError:
+    """What an upstream's answer with another status than 200 means, with what it says besides, and whose it is.
+
+    `path` is what was asked for below the upstream's base URL. Nothing that holds the credential is passed on.
+    """
+    if error.detail.code not in _OPERATORS and not _tells(credential, body):
+        error = error.with_more(body)
+    if status not in _NO_SUCH_PATH or upstream.name == LOCAL:
+        return error
+    where = (upstream.path + path).partition(b"?")[0].decode("latin-1")
+    said = f"The upstream '{upstream.name}' answered {status} at {where}"
+    if error.detail.code == "model_not_found":
+        return error.saying(f"{said}: {error.detail.message}")
+    hint = "" if _VERSION.search(where) else "; is `/v1` missing from its base_url?"
+    told = error.saying(f"{said}{hint} It said: {error.detail.message}")
+    if status == 404 and error.detail.code is None:
+        told.detail = structs.replace(told.detail, code="upstream_not_found")
+    return told
+
+
+def lacks_endpoint(error: ApiError, status: int) -> bool:
+    """Whether an upstream that answered so does not have what was asked for, rather than the model."""
+    return status in _NO_SUCH_ENDPOINT and error.detail.code != "model_not_found"
+
+
+def _tells(credential: Credential, body: bytes) -> bool:
+    """Whether a body holds a secret that was sent."""
+    values = (line.partition(b":")[2].strip().rpartition(b" ")[2] for line in credential.lines.split(b"\r\n"))
+    return any(len(value) >= _MIN_SECRET and value in body for value in values)
 
 
 def model_unavailable(model: str) -> ApiError:

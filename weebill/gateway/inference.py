@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
+from math import inf
 from typing import Final
 
 from msgspec import structs
@@ -12,26 +13,29 @@ from msgspec import structs
 from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open, deadline_of, first_answered, tell
 from weebill.gateway.authentication import Authenticator
-from weebill.gateway.failures import retry_after_seconds, upstream_failure
+from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.hedging import hedged
-from weebill.gateway.legs import Begun, Leg, Whole, begun, collected
+from weebill.gateway.keepalive import KeepAlive, interval_s
+from weebill.gateway.legs import Begun, Leg, Whole, begun, collected, over
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered, Recorder, Upstreams
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
-from weebill.gateway.translation import BridgeStream, translator
+from weebill.gateway.translation import Bridge, BridgeStream, translator
 from weebill.gateway.translation import failure as failure_event
 from weebill.ledger.records import Outcome
 from weebill.providers.base import Answer, Translator
 from weebill.providers.usage import Estimate
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Upstream
+from weebill.routing.foreign import OPENROUTER, along
 from weebill.routing.router import Asked
 from weebill.routing.steps import Try
 from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
-from weebill.wire.call import Call
+from weebill.transport.sweeper import Sweeper
+from weebill.wire.call import NOTHING_OWN, Call
 from weebill.wire.errors import ApiError
 
 # What translates for a deployment, by its dialect and all that its upstream speaks.
@@ -52,6 +56,7 @@ class Inference(Metered[Api]):
     ) -> None:
         super().__init__(authenticator, recorder, upstreams)
         self._state = state
+        self._kept: Sweeper[KeepAlive] = Sweeper(interval_s(inf))
 
     async def _answer(self, exchange: Exchange, endpoint: Api, tail: str, meter: Meter) -> None:
         headers = _own_headers(exchange, endpoint) if endpoint.headers else _NO_HEADERS
@@ -65,7 +70,26 @@ class Inference(Metered[Api]):
         meter.stream = call.stream
         if self._state is not None:
             call = await self._state.prepare(call, meter.key_id)
-        await self._serve(exchange, endpoint, call, meter)
+        silence_s = self._upstreams.settings.keepalive_s
+        if call.stream and silence_s:
+            await self._serve_kept(exchange, endpoint, call, meter, silence_s)
+        else:
+            await self._serve(exchange, endpoint, call, meter)
+
+    async def _serve_kept(self, exchange: Exchange, api: Api, call: Call, meter: Meter, silence_s: float) -> None:
+        """Answer with a stream that gives signs of life, even before there is anything to answer with."""
+        kept = KeepAlive(exchange, api, call, silence_s)
+        self._kept.interval = interval_s(silence_s)
+        self._kept.add(kept)
+        try:
+            await self._serve(exchange, api, call, meter)
+        except ApiError as error:
+            if not exchange.responded:
+                raise
+            fail = api.stream(call).fail
+            self._end(exchange, fail(error), error.status, meter.blame, fail, meter)
+        finally:
+            self._kept.discard(kept)
 
     def _serve(self, exchange: Exchange, api: Api, call: Call, meter: Meter) -> Coroutine[None, None, None]:
         """Route, call, answer. Raises ApiError for what ends without an answer."""
@@ -113,17 +137,25 @@ class Inference(Metered[Api]):
         deployment = step.deployment
         upstream = self._upstreams.enter(deployment)
         response: Response | None = None
+        path = b""
         try:
-            translate = translators(deployment.dialect, upstream.dialects)
-            request = translate.encode(call, deployment.target)
+            translate = translators(*self._upstreams.spoken(deployment, upstream))
+            if deployment.provider == OPENROUTER and call.own is not NOTHING_OWN and not isinstance(translate, Bridge):
+                # What the client prefers among those whom only OpenRouter knows.
+                directory = self._upstreams.directory
+                more = along(call.own, directory.providers, directory.serves)
+                request = translate.encode(structs.replace(call, fields={**call.fields, **more}), deployment.target)
+            else:
+                request = translate.encode(call, deployment.target)
             spending.dropped = request.dropped
+            path = request.path
             spending.sent = True
             spending.blame = "upstream_error"
             spending.used = Estimate(call)
             response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
             spending.status = response.status
             if response.status != 200:
-                raise await _upstream_error(call, response, translate, upstream, spending)
+                raise await _upstream_error(call, response, translate, upstream, step, request.path, spending)
             if call.stream:
                 return await begun(upstream, response, translate.stream(call, request), spending)
             collector = translate.collect(call, request)
@@ -140,7 +172,9 @@ class Inference(Metered[Api]):
             if isinstance(failure, UpstreamConnectError | PoolFull):
                 spending.used = NOTHING
             self._upstreams.leave(upstream, response)
-            raise
+            if response is None or not self._upstreams.learns(upstream, path, response.status, failure):
+                raise
+            return await self._open(exchange, translators, call, step, spending)
 
     def _give_up(self, leg: Leg) -> None:
         self._upstreams.leave(leg.upstream, leg.response)
@@ -184,14 +218,10 @@ class Inference(Metered[Api]):
             if beginning is not None:
                 raise beginning
             if leg.chunks is not None:
-                async for data in leg.chunks:
-                    events = stream.feed(data)
-                    if events:
-                        exchange.write(events)
-                        await exchange.drain()
-                    if stream.error is not None:
-                        raise stream.error
+                if not over(leg.response, stream):
+                    await self._pass_on(exchange, leg, leg.chunks)
                 end = stream.finish()
+                leg.response.release()
             attempts.succeeded(time.monotonic(), leg.first_at, stream.usage.completion_tokens, stream=True)
         except (ApiError, UpstreamError) as failure:
             outcome: Outcome = "upstream_error"
@@ -218,6 +248,24 @@ class Inference(Metered[Api]):
             return None
         self._end(exchange, end, 200, "ok", fail, meter)
         return None
+
+    async def _pass_on(self, exchange: Exchange, leg: Begun, chunks: AsyncIterator[bytes]) -> None:
+        """The rest of a stream. Raises ApiError or UpstreamError."""
+        stream = leg.stream
+        try:
+            async for data in chunks:
+                events = stream.feed(data)
+                if events:
+                    exchange.write(events)
+                    await exchange.drain()
+                if stream.error is not None:
+                    raise stream.error
+                if over(leg.response, stream):
+                    break
+        except UpstreamError:
+            # An answer that is complete stays so, whatever becomes of its connection.
+            if stream.owed_s == inf:
+                raise
 
     async def _resumed(
         self,
@@ -267,11 +315,18 @@ def _own_headers(exchange: Exchange, api: Api) -> dict[bytes, bytes]:
 
 
 async def _upstream_error(
-    call: Call, response: Response, translate: Translator, upstream: Upstream, spending: Spending
+    call: Call,
+    response: Response,
+    translate: Translator,
+    upstream: Upstream,
+    step: Try,
+    path: bytes,
+    spending: Spending,
 ) -> ApiError:
     """What an answer with another status than 200 means for the client."""
     spending.used = NOTHING
     body = await response.read(MAX_ERROR_BYTES)
     if 400 <= response.status < 500:
         spending.blame = "rejected"
-    return translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
+    error = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
+    return upstream_said(error, response.status, body, upstream, step.credential, path)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from math import inf
 from typing import Final
 
 from weebill.gateway.meter import Spending
 from weebill.providers.base import Answer, AnswerCollector, ByteStream
+from weebill.providers.operations.base import OperationStream
 from weebill.routing.deployments import Upstream
 from weebill.transport.client import Response
+from weebill.transport.errors import UpstreamError
 
 _MAX_HELD_BYTES: Final = 65_536  # of a stream that goes on without content
 
@@ -53,6 +56,22 @@ class Begun:
 Leg = Whole | Begun
 
 
+def over(response: Response, stream: ByteStream | AnswerCollector | OperationStream) -> bool:
+    """Whether a stream is over, whatever its upstream does with the connection.
+
+    One whose answer is complete, but that may still say what was used, is given little time for that.
+    """
+    owed_s = stream.owed_s
+    if owed_s == inf:
+        if response.hastened:
+            response.hasten(inf)
+        return False
+    if owed_s > 0:
+        response.hasten(owed_s)
+        return False
+    return True
+
+
 async def begun(upstream: Upstream, response: Response, stream: ByteStream, spending: Spending) -> Begun:
     """A stream's beginning, held back so that it can still be another's. Raises ApiError or UpstreamError."""
     spending.used = stream
@@ -65,6 +84,8 @@ async def begun(upstream: Upstream, response: Response, stream: ByteStream, spen
         if stream.begun or len(held) > _MAX_HELD_BYTES:
             spending.first_byte_at = time.monotonic()
             return Begun(upstream, response, stream, held, spending.first_byte_at, chunks)
+        if over(response, stream):
+            break
     held += stream.finish()
     spending.first_byte_at = time.monotonic()
     return Begun(upstream, response, stream, held, spending.first_byte_at)
@@ -73,9 +94,17 @@ async def begun(upstream: Upstream, response: Response, stream: ByteStream, spen
 async def collected(response: Response, collector: AnswerCollector, spending: Spending) -> Answer:
     """A complete answer out of a stream. Raises ApiError or UpstreamError."""
     spending.used = collector
-    async for data in response.chunks():
-        spending.first_byte_at = spending.first_byte_at or time.monotonic()
-        collector.feed(data)
-        if collector.error is not None:
-            raise collector.error
-    return collector.finish()
+    try:
+        async for data in response.chunks():
+            spending.first_byte_at = spending.first_byte_at or time.monotonic()
+            collector.feed(data)
+            if collector.error is not None:
+                raise collector.error
+            if over(response, collector):
+                break
+    except UpstreamError:
+        if collector.owed_s == inf:
+            raise
+    answer = collector.finish()
+    response.release()
+    return answer

@@ -11,7 +11,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from weebill.config.schema import ServerSettings
 from weebill.gateway.authentication import Authenticator
-from weebill.gateway.failures import model_unavailable, overloaded
+from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded
 from weebill.gateway.meter import Meter
 from weebill.ledger.journal import JournalError, JournalWriter
 from weebill.ledger.records import Outcome
@@ -30,6 +30,8 @@ from weebill.wire.errors import ApiError
 JSON: Final = b"content-type: application/json\r\n"
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_ERROR_BYTES: Final = 1024 * 1024
+RESPONSES_PATH: Final = b"/responses"
+_RESPONSES: Final = "openai-responses"
 # What has become of a request whose handler was cancelled, by the reason. Any other: the server itself refused it.
 _CANCELLED: Final[Mapping[int, Outcome]] = {CLIENT_CLOSED_REQUEST: "client_cancelled", SHUTTING_DOWN: "gateway_error"}
 
@@ -80,6 +82,7 @@ class Upstreams:
         self._client = client
         self.router = router
         self.settings = settings
+        self._without_responses: set[str] = set()  # upstreams that have turned out not to have that endpoint
         self._in_flight: Counter[str] = Counter()
 
     @property
@@ -91,6 +94,34 @@ class Upstreams:
     def names_served(self) -> bool:
         """Whether answers name the model that served them rather than the one that was asked for."""
         return self.settings.model_in_answers == "served"
+
+    def configure(self, settings: ServerSettings) -> None:
+        """Go by settings that were loaded anew, and find out again what upstreams can do."""
+        self.settings = settings
+        self._without_responses.clear()
+
+    def spoken(self, deployment: Deployment, upstream: Upstream) -> tuple[str, frozenset[str]]:
+        """The dialect of a deployment, and all that its upstream speaks, as far as is known by now."""
+        if upstream.name not in self._without_responses:
+            return deployment.dialect, upstream.dialects
+        dialect = "openai" if deployment.dialect == _RESPONSES else deployment.dialect
+        return dialect, upstream.dialects - {_RESPONSES}
+
+    def learns(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
+        """Whether a failed call has shown that an upstream has no Responses: then the same can be asked otherwise."""
+        if not isinstance(failure, ApiError) or not lacks_endpoint(failure, status):
+            return False
+        known = upstream.name in self._without_responses
+        if path == RESPONSES_PATH and not known:
+            self._without_responses.add(upstream.name)
+            log.info(
+                "an upstream has no Responses API; it is asked for Chat Completions", extra={"upstream": upstream.name}
+            )
+            return True
+        if known:
+            # It has none of the two: something else is wrong, and may be mended.
+            self._without_responses.discard(upstream.name)
+        return False
 
     def enter(self, deployment: Deployment) -> Upstream:
         """A place among the calls to a deployment's upstream; `leave` gives it back. Raises ApiError 503."""

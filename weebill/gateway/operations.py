@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Final
 
 from msgspec import structs
@@ -13,7 +14,8 @@ from msgspec.json import encode
 
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered, tell
-from weebill.gateway.failures import retry_after_seconds, upstream_failure
+from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
+from weebill.gateway.legs import over
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered
 from weebill.ledger.records import Outcome
@@ -102,7 +104,7 @@ class Operations(Metered[Operation]):
             response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
             spending.status = response.status
             if response.status != 200:
-                raise await _upstream_error(call, response, translate, upstream, spending)
+                raise await _upstream_error(call, response, translate, upstream, step, request.path, spending)
             content_type = response.header(b"content-type") or _ANY_TYPE
             if translate.streams(call, content_type):
                 return await _begun(upstream, response, translate.stream(call, content_type), spending)
@@ -110,8 +112,9 @@ class Operations(Metered[Operation]):
             spending.first_byte_at = time.monotonic()
             answer = translate.decode(call, body, content_type)
             spending.used = answer
-            if answer.headers == JSON and not self._upstreams.names_served:
-                answer = structs.replace(answer, body=named(answer.body, encode(call.model)))
+            if answer.headers == JSON:
+                name = b"" if self._upstreams.names_served else encode(call.model)
+                answer = structs.replace(answer, body=endpoint.rendered(named(answer.body, name)))
             return _Whole(upstream, response, answer)
         except BaseException as failure:
             if isinstance(failure, UpstreamConnectError | PoolFull):
@@ -120,7 +123,7 @@ class Operations(Metered[Operation]):
             raise
 
     def _error_body(self, endpoint: Operation, error: ApiError) -> bytes:
-        return error.body()
+        return endpoint.error_body(error)
 
     async def _relay(self, exchange: Exchange, leg: _Begun, attempts: Attempts, meter: Meter) -> None:
         """Pass an answer on piece by piece."""
@@ -131,12 +134,9 @@ class Operations(Metered[Operation]):
         try:
             await exchange.drain()
             if leg.chunks is not None:
-                async for data in leg.chunks:
-                    exchange.write(stream.feed(data))
-                    await exchange.drain()
-                    if stream.error is not None:
-                        raise stream.error
+                await self._pass_on(exchange, leg, leg.chunks)
                 exchange.write(stream.finish())
+                leg.response.release()
             attempts.succeeded(time.monotonic())
         except (ApiError, UpstreamError) as failure:
             self._break_off(exchange, stream, failure, attempts, meter)
@@ -147,6 +147,22 @@ class Operations(Metered[Operation]):
         tell(attempts, exchange, meter, meter.upstream)
         self._recorder.settle(meter, 200, "ok")
         exchange.finish()
+
+    async def _pass_on(self, exchange: Exchange, leg: _Begun, chunks: AsyncIterator[bytes]) -> None:
+        """The rest of a stream. Raises ApiError or UpstreamError."""
+        stream = leg.stream
+        try:
+            async for data in chunks:
+                exchange.write(stream.feed(data))
+                await exchange.drain()
+                if stream.error is not None:
+                    raise stream.error
+                if over(leg.response, stream):
+                    break
+        except UpstreamError:
+            # An answer that is complete stays so, whatever becomes of its connection.
+            if stream.owed_s == inf:
+                raise
 
     def _break_off(
         self,
@@ -187,7 +203,13 @@ async def _begun(upstream: Upstream, response: Response, stream: OperationStream
 
 
 async def _upstream_error(
-    call: OperationCall, response: Response, translate: OperationTranslator, upstream: Upstream, spending: Spending
+    call: OperationCall,
+    response: Response,
+    translate: OperationTranslator,
+    upstream: Upstream,
+    step: Try,
+    path: bytes,
+    spending: Spending,
 ) -> ApiError:
     """What an answer with another status than 200 means for the client."""
     spending.used = NOTHING
@@ -195,4 +217,5 @@ async def _upstream_error(
     if 400 <= response.status < 500:
         spending.blame = "rejected"
     retry_after = retry_after_seconds(response)
-    return translate.error(call, response.status, body, retry_after, upstream.name)
+    error = translate.error(call, response.status, body, retry_after, upstream.name)
+    return upstream_said(error, response.status, body, upstream, step.credential, path)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 
 import msgspec
 
 from weebill.apis.base import Api, KeepsResponse, StreamEncoder
+from weebill.gateway.origins import NOBODY_IN_PARTICULAR, Maker
 from weebill.providers.base import (
+    LINGER_S,
+    SETTLE_S,
     Answer,
     AnswerCollector,
     ByteStream,
     Dialect,
     ReadsByRequest,
+    SaysWhenOver,
     StreamDecoder,
     Target,
     Translator,
@@ -95,14 +100,15 @@ class Bridge:
         fit = Fit(call.on_unsupported(target.on_unsupported))
         stream = call.stream or self._streams_only
         try:
-            conversation = self._fit(self._conversation(call), target, fit)
+            asked = Maker(self._dialect.family, target.provider).conversation(self._conversation(call))
+            conversation = self._fit(asked, target, fit)
             for _ in range(_MAX_TRIES):
                 try:
                     sent = self._dialect.encode(conversation, target, fit, stream=stream)
                 except Unsupported as unsupported:
                     conversation = _without(conversation, unsupported, fit)
                 else:
-                    return self._sent(sent, conversation, fit)
+                    return self._sent(sent, conversation, fit, target.provider)
             raise Unsupported("extra", "that many fields")
         except Unsupported as unsupported:
             raise self._refusal(unsupported.field, unsupported.what, target) from unsupported
@@ -112,15 +118,15 @@ class Bridge:
         try:
             if not body.isascii():
                 body.decode()  # so that what is kept raw is UTF-8, too
-            return self._render(call, self._dialect.decode(body))
+            return self._render(call, self._maker(sent).reply(self._dialect.decode(body)))
         except UNREADABLE as error:
             raise _unreadable(error) from error
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return BridgeStream(call, self._decoder(sent), self._api.stream(call))
+        return BridgeStream(call, self._decoder(sent), self._api.stream(call), self._maker(sent))
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
-        return _Collector(self, call, self._decoder(sent)) if self._streams_only else None
+        return _Collector(self, call, self._decoder(sent), self._maker(sent)) if self._streams_only else None
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
         """The upstream's own error, with OpenAI's status and code."""
@@ -128,6 +134,9 @@ class Bridge:
 
     def _conversation(self, call: Call) -> Conversation:
         return self._api.conversation(call)
+
+    def _maker(self, sent: UpstreamRequest) -> Maker:
+        return Maker(self._dialect.family, sent.provider)
 
     def _decoder(self, sent: UpstreamRequest) -> StreamDecoder:
         if self._by_request is None or sent.asked is None:
@@ -160,10 +169,10 @@ class Bridge:
         fitted = msgspec.structs.replace(conversation, **changes) if changes else conversation
         return fit_to_model(fitted, target, fit)
 
-    def _sent(self, sent: UpstreamRequest, conversation: Conversation, fit: Fit) -> UpstreamRequest:
+    def _sent(self, sent: UpstreamRequest, conversation: Conversation, fit: Fit, provider: str) -> UpstreamRequest:
         """The request with what whoever reads the answer needs to know."""
         dropped = tuple(dict.fromkeys(map(self._name, fit.dropped))) if fit.dropped else ()
-        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, sent.tools)
+        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, sent.tools, provider)
 
     def _name(self, field: str) -> str:
         """What the client calls a field."""
@@ -200,12 +209,20 @@ def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
 class BridgeStream:
     """An upstream's stream as the client's."""
 
-    __slots__ = ("_call", "_decoder", "_encoder", "_pieces", "_reported", "begun", "dropped", "error")
+    __slots__ = (
+        "_call", "_decoder", "_encoder", "_ends", "_maker", "_over", "_pieces", "_reported", "begun", "dropped",
+        "error",
+    )  # fmt: skip
 
-    def __init__(self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
+    def __init__(
+        self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, maker: Maker = NOBODY_IN_PARTICULAR
+    ) -> None:
         self._call = call
         self._decoder = decoder
         self._encoder = encoder
+        self._over = decoder if isinstance(decoder, SaysWhenOver) else None
+        self._ends = 0
+        self._maker = maker
         self._pieces = 0
         self._reported: Usage | None = None
         self.begun = False
@@ -218,6 +235,14 @@ class BridgeStream:
         return self._reported or estimate(self._call, completion_tokens=self._pieces)
 
     @property
+    def owed_s(self) -> float:
+        """As the decoder says; else by the ends of all choices, which usage may follow."""
+        owed_s = inf if self._over is None else self._over.owed_s
+        if self._ends < self._call.request.choices:
+            return owed_s
+        return min(owed_s, LINGER_S if self._reported is None else SETTLE_S)
+
+    @property
     def response(self) -> bytes:
         """The Response object, where that is the client's format."""
         return self._encoder.response if isinstance(self._encoder, KeepsResponse) else b""
@@ -226,13 +251,13 @@ class BridgeStream:
         if self.error is not None:
             return b""
         try:
-            return self._write(self._decoder.feed(data))
+            return self._write(self._maker.events(self._decoder.feed(data)))
         except UNREADABLE as error:
             raise _unreadable(error) from error
 
     def finish(self) -> bytes:
         try:
-            last = self._write(self._decoder.finish())
+            last = self._write(self._maker.events(self._decoder.finish()))
         except UNREADABLE as error:
             raise _unreadable(error) from error
         if self.error is not None:
@@ -252,6 +277,8 @@ class BridgeStream:
                 self.begun = True
             elif kind in _ALSO_CONTENT:
                 self.begun = True
+                if kind is Finished:
+                    self._ends += 1
             elif isinstance(event, UsageReported):
                 if event.usage.measured:
                     self._reported = event.usage
@@ -277,10 +304,12 @@ def _told(events: Sequence[Event]) -> list[Event]:
 class _Collector:
     """One answer out of an upstream's stream."""
 
-    def __init__(self, bridge: Bridge, call: Call, decoder: StreamDecoder) -> None:
+    def __init__(self, bridge: Bridge, call: Call, decoder: StreamDecoder, maker: Maker) -> None:
         self._bridge = bridge
         self._call = call
         self._decoder = decoder
+        self._over = decoder if isinstance(decoder, SaysWhenOver) else None
+        self._maker = maker
         self._builder = ReplyBuilder()
         self.error: ApiError | None = None
 
@@ -289,11 +318,15 @@ class _Collector:
         usage = self._builder.usage
         return usage if usage.measured else _estimated(self._call, self._builder.reply())
 
+    @property
+    def owed_s(self) -> float:
+        return self._over.owed_s if self._over is not None else inf
+
     def feed(self, data: bytes) -> None:
-        self._add(self._decoder.feed(data))
+        self._add(self._maker.events(self._decoder.feed(data)))
 
     def finish(self) -> Answer:
-        self._add(self._decoder.finish())
+        self._add(self._maker.events(self._decoder.finish()))
         if self.error is not None:
             raise self.error
         return self._bridge._render(self._call, self._builder.reply())

@@ -44,13 +44,10 @@ class _Request(NamedTuple):
 
     exchange: Exchange
     api: Api
+    call: Call
     asked: Asked
     selected: Selected
     deadline: float
-
-    @property
-    def call(self) -> Call:
-        return self.asked.call
 
 
 class _Failed(NamedTuple):
@@ -77,18 +74,21 @@ class VirtualInference(Inference):
         self._shadows = shadows
 
     def _serve(self, exchange: Exchange, api: Api, call: Call, meter: Meter) -> Coroutine[None, None, None]:
-        if call.model in self._selector.names:
-            return self._serve_selected(exchange, api, call, meter)
+        names = self._selector.names
+        if call.model in names:
+            return self._serve_selected(exchange, api, call, meter, call.model)
+        if names and (meant := self._upstreams.directory.stands_for(call.model)) in names:
+            return self._serve_selected(exchange, api, call, meter, meant)
         return super()._serve(exchange, api, call, meter)
 
-    async def _serve_selected(self, exchange: Exchange, api: Api, call: Call, meter: Meter) -> None:
-        asked = Asked(call, meter.key_id, meter.key_name, api.conversation)
+    async def _serve_selected(self, exchange: Exchange, api: Api, call: Call, meter: Meter, meant: str) -> None:
+        asked = Asked(call, meter.key_id, meter.key_name, api.conversation).naming(meant)
         selected = self._selector.select(asked, api.name)
         meter.arm = selected.arm
         deadline = deadline_of(exchange, meter, self._upstreams.router.deadline_s)
         asked = asked.preferring(selected.preferences)
         demanding = asked.preferring((*selected.preferences, *selected.demands))
-        request = _Request(exchange, api, demanding, selected, deadline)
+        request = _Request(exchange, api, call, demanding, selected, deadline)
         answered: Tier | None = None if selected.decision is None else selected.decision.tier
         failed = await self._try_smaller(request, selected.checks, meter) if selected.checks else None
         if failed is not None and selected.decision is not None:

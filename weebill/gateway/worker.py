@@ -148,7 +148,7 @@ class Worker:
         self._settings = settings
         logs.configure(settings.log, self._name)
         self._router.configure(settings.routing, self._directory())
-        self._upstreams.settings = settings.server
+        self._upstreams.configure(settings.server)
         await asyncio.to_thread(_prepare, settings)
         self._cache.update(settings.cache)
         # The learned router takes a moment to load, in which nobody shall wait.

@@ -15,6 +15,10 @@ from weebill.wire.conversation import Conversation
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Event, Reply, Usage
 
+# What an upstream that lingers is given after an answer is complete: until its usage has come, and for what may follow.
+LINGER_S: Final = 1.5
+SETTLE_S: Final = 0.3
+
 
 class Quirks(Struct, frozen=True, kw_only=True):
     """Where an OpenAI-compatible provider differs from OpenAI, as data; names are those of the Chat Completions API.
@@ -57,8 +61,8 @@ class UpstreamRequest(Struct, frozen=True):
 
     Without `host`, credentials and framing, which are put in where the request is sent. `dropped` are the fields of
     the client's request that were passed over, by the client's names. Whoever reads the answer needs `asked`, the
-    conversation as it was written (None where bytes passed through), and `tools`, the client's names of the tools
-    that go by another there.
+    conversation as it was written (None where bytes passed through), `tools`, the client's names of the tools that go
+    by another there, and `provider`, whose what is opaque in it will be.
     """
 
     path: bytes
@@ -67,6 +71,7 @@ class UpstreamRequest(Struct, frozen=True):
     dropped: tuple[str, ...] = ()
     asked: Conversation | None = None
     tools: Mapping[str, str] = {}
+    provider: str = ""
 
 
 NOTHING_SENT: Final = UpstreamRequest(b"", b"")
@@ -82,6 +87,15 @@ class StreamDecoder(Protocol):
 
     def finish(self) -> Sequence[Event]:
         """The last events, once the upstream's body is complete. Raises ApiError 502 if it was cut."""
+
+
+@runtime_checkable
+class SaysWhenOver(Protocol):
+    """A decoder of streams that knows its upstream's last event, or what may come when an answer is complete."""
+
+    @property
+    def owed_s(self) -> float:
+        """As `ByteStream.owed_s`; `inf` where only the answer's own events tell."""
 
 
 class Dialect(Protocol):
@@ -140,11 +154,15 @@ class ByteStream(Protocol):
     def begun(self) -> bool:
         """Whether any of the answer itself has come; until then, another upstream's could still take its place."""
 
+    @property
+    def owed_s(self) -> float:
+        """How many seconds what may still come is worth: `inf` until the answer is complete, 0 once it is over."""
+
     def feed(self, data: bytes) -> bytes:
         """What to send on for `data`, b"" if nothing yet. Raises ApiError on an event over the size bound."""
 
     def finish(self) -> bytes:
-        """The end of the client's stream, once the upstream's body is complete. Raises ApiError if it was cut."""
+        """The end of the client's stream, once nothing more will come. Raises ApiError if it was cut."""
 
 
 class AnswerCollector(Protocol):
@@ -157,6 +175,10 @@ class AnswerCollector(Protocol):
     @property
     def error(self) -> ApiError | None:
         """Set once the upstream has reported an error inside its stream; nothing more is to be fed."""
+
+    @property
+    def owed_s(self) -> float:
+        """As `ByteStream.owed_s`."""
 
     def feed(self, data: bytes) -> None:
         """Take in a piece of the stream. Raises ApiError on an event over the size bound."""

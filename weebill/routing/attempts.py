@@ -217,11 +217,7 @@ class Attempts:
         if len(self.log) < 2:
             return error
         tried = ", ".join(f"{each.provider}/{each.model}: {each.what}" for each in self.log)
-        detail = error.detail
-        return ApiError(
-            error.status, f"{detail.message} (Tried {tried}.)", code=detail.code, param=detail.param, type=detail.type,
-            retry_after=error.retry_after, allow=error.allow,
-        )  # fmt: skip
+        return error.saying(f"{error.detail.message} (Tried {tried}.)")
 
     def _refused(self) -> ApiError:
         """For a request whose deployments all have no credential left."""

@@ -15,10 +15,12 @@ from weebill.wire.models import Architecture, ModelCard, Pricing
 _NANO_PER_THOUSAND = Decimal(10) ** 12  # a rate is nano-dollars per thousand tokens
 
 
-def card_of(name: str, owner: str, created: int, model: Model | None, offer: Offer | None) -> ModelCard:
-    """The card of a model; `created` is for those whose release the catalogue does not know."""
+def card_of(
+    name: str, owner: str, created: int, model: Model | None, offer: Offer | None, context: int | None = None
+) -> ModelCard:
+    """The card of a model. `owner`, `created` and `context` are for those that the catalogue does not know."""
     if model is None or offer is None:
-        return ModelCard(name, created, owner)
+        return ModelCard(name, created, owner, context_length=context or UNSET)
     inputs, outputs = model.input_modalities, model.output_modalities
     return ModelCard(
         name,
@@ -30,6 +32,7 @@ def card_of(name: str, owner: str, created: int, model: Model | None, offer: Off
         architecture=Architecture(f"{'+'.join(inputs)}->{'+'.join(outputs)}", inputs, outputs),
         pricing=UNSET if offer.price is None else _pricing(offer.price),
         supported_parameters=tuple(_parameters(model)) if model.kind == "chat" else UNSET,
+        kind=model.kind,
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from weebill.catalog.load import Catalogue
 from weebill.catalog.pricing import cost_nano
 from weebill.catalog.schema import Model, Offer
-from weebill.catalog.traits import OnUnsupported, traits_of
+from weebill.catalog.traits import OnUnsupported, bare_name, traits_of
 from weebill.config.schema import EngineSettings, ProviderSettings, Settings
 from weebill.process.messages import EngineState
 from weebill.providers.base import Quirks, Target, UpstreamRequest
@@ -25,6 +25,9 @@ from weebill.wire.reply import Usage
 
 LOCAL: Final = "local"
 LOCAL_DIALECT: Final = "llamacpp"
+BEDROCK: Final = "bedrock"
+BEHIND: Final = "model."
+"""How the option begins that says which model is behind a name."""
 _ENGINE_TIMEOUTS: Final = Timeouts(connect=2.0, first_byte=600.0, idle=600.0, total=3600.0)
 # To the head of an answer. That of one in one piece comes when it is complete; so long do the SDKs wait for it.
 _FIRST_BYTE_S: Final = 120.0
@@ -105,11 +108,29 @@ def deployments(
     for name, provider in settings.providers.items():
         upstream = _provider_upstream(name, provider, catalogue)
         for model in provider.models or _offered(name, catalogue):
-            known, offer = catalogue.served(name, model) or (None, None)
+            known, offer = served(catalogue, name, model, provider)
             row = catalogue.providers.get(name)
             facts = facts_of(provider, None if row is None else row.data, known, offer)
             on_unsupported = provider.on_unsupported or settings.routing.on_unsupported
             yield _deployment(name, model, provider, upstream, facts, offer, on_unsupported), known, offer
+
+
+def served(
+    catalogue: Catalogue, name: str, model: str, provider: ProviderSettings
+) -> tuple[Model, Offer] | tuple[None, None]:
+    """The model that a provider calls `model`, and its offer, as far as the catalogue has them.
+
+    Bedrock's has many names: with a region or without, by ARN, and that of an inference profile of one's own, which
+    tells nothing: `options` say which model is behind it (`"model.PROFILE" = "anthropic.claude-..."`).
+    """
+    found = catalogue.served(name, model)
+    if found is not None or provider.dialect != BEDROCK:
+        return found or (None, None)
+    bare = bare_name(provider.options.get(f"{BEHIND}{model}", model))
+    for (seller, sold), known in catalogue.offers.items():
+        if seller == BEDROCK and bare_name(sold) == bare:
+            return known
+    return None, None
 
 
 def _offered(provider: str, catalogue: Catalogue) -> tuple[str, ...]:
@@ -135,7 +156,7 @@ def _deployment(
         quirks=Quirks() if quirks is None else msgspec.convert(msgspec.to_builtins(quirks), Quirks),
         options=provider.options,
         max_output_tokens=facts.max_output,
-        traits=traits_of(facts.canonical or model, facts.reasoning),
+        traits=traits_of(facts.canonical or provider.options.get(f"{BEHIND}{model}", model), facts.reasoning),
         on_unsupported=on_unsupported,
     )
     price = None if facts.price is None else partial(cost_nano, facts.price)

@@ -8,8 +8,11 @@ is the catalogue's, but the provider that it names comes before all others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -17,18 +20,22 @@ import msgspec
 from weebill.catalog.load import Catalogue, load
 from weebill.catalog.schema import Model, Offer
 from weebill.config.auto import AUTO
-from weebill.config.routing import AliasSettings, Policy, Preferences
+from weebill.config.routing import WILDCARD, AliasSettings, Policy, Preferences
 from weebill.config.schema import Settings
 from weebill.process.messages import EngineState
 from weebill.routing.candidates import Candidate
 from weebill.routing.cards import card_of
 from weebill.routing.deployments import Deployment, deployments
 from weebill.routing.filters import Filter, limiting
+from weebill.routing.patterns import Matched, Patterns
 from weebill.wire.errors import ApiError
 from weebill.wire.models import ModelCard
 
 VIRTUAL_OWNER: Final = "weebill"
 _SAYS_NOTHING: Final = Preferences()
+_MAX_STEPS: Final = 8  # from a name by patterns to one that is known
+_MAX_MATCHED: Final = 1024
+_MAX_COMPARED: Final = 128
 # What may follow a name: how to choose among those that serve it.
 SUFFIXES: Final[Mapping[str, Preferences]] = {
     "floor": Preferences(sort="price"),
@@ -72,32 +79,61 @@ class Directory:
         found = tuple(deployments(settings, engines, catalogue or load()))
         self._name(tuple(each for each, _, _ in found))
         self.deployments: Mapping[str, Deployment] = {each.key: each for each, _, _ in found}
+        self.providers = frozenset(each.provider for each, _, _ in found)
         for deployment, model, offer in found:
-            self._show(deployment, model, offer, created)
+            settled = settings.providers.get(deployment.provider)
+            self._show(deployment, model, offer, created, chosen=settled is not None and bool(settled.models))
         aliases = {**settings.aliases, **_auto(settings)}
+        self._patterns = Patterns(aliases.items())
+        self._matched: dict[str, Route] = {}  # names that match a pattern, as far as they have been asked for
+        models, self._cards = self._cards, {}
         for alias in aliases:
-            self._alias(alias, aliases, created)
+            if WILDCARD in alias:
+                continue
+            self._alias(alias, aliases, models, created)
+        # What the user has named comes first.
+        self._cards = {**self._cards, **{name: card for name, card in models.items() if name not in self._cards}}
 
     def route(self, name: str, fallbacks: Sequence[str] = ()) -> Route:
-        """What serves `name`, and after it each of `fallbacks`. Raises ApiError 404 if nothing has one of the names."""
-        route = self._routes.get(name) or self._suffixed(name, "model")
+        """What serves `name`, and after it each of `fallbacks` that is known. Raises ApiError 404 if nothing has it."""
+        route = self._routes.get(name) or self._otherwise(name)
         if not fallbacks:
             return route
-        others = (
-            self._routes.get(each) or self._suffixed(each, f"models[{position}]")
-            for position, each in enumerate(fallbacks)
-        )
-        return _in_turn(name, (route, *others))
+        others = [found for each in fallbacks if (found := self._find(each)) is not None]
+        return _in_turn(name, (route, *others)) if others else route
 
     def __contains__(self, name: str) -> bool:
         return name in self._routes
+
+    def serves(self, name: str) -> bool:
+        """Whether anything has that name."""
+        return self._find(name) is not None
+
+    def keeps(self, name: str) -> bool:
+        """Whether a name leads to the same route each time."""
+        return name in self._routes or name in self._matched
+
+    def stands_for(self, name: str) -> str:
+        """The name that a pattern leads a name to, itself where none does or it is an alias for several."""
+        seen = {name}
+        while name not in self._routes:
+            found = self._patterns.match(name)
+            if found is None or not isinstance(found.target, str) or found.target in seen:
+                break
+            name = found.target
+            seen.add(name)
+        return name
+
+    def pattern(self, name: str) -> Matched | None:
+        """The alias whose pattern a name matches, None where it is one of its own or matches none."""
+        return None if name in self._routes else self._patterns.match(name)
 
     def resolve(self, name: str) -> Deployment:
         """The first of those that serve `name`. Raises ApiError 404 if nothing has that name."""
         return self.route(name).first
 
     def cards(self) -> tuple[ModelCard, ...]:
-        """Every model once, then the aliases."""
+        """The aliases, then every model, under the name that the configuration has for it and the catalogue's."""
         return tuple(self._cards.values())
 
     def card(self, name: str) -> ModelCard:
@@ -135,61 +171,120 @@ class Directory:
         for name, deployment in pinned.items():
             self._routes.setdefault(name, Route(name, _ranked([[deployment]])))
 
-    def _show(self, deployment: Deployment, model: Model | None, offer: Offer | None, created: int) -> None:
-        shown = deployment.model if model is None else model.id
-        if shown not in self._cards:
-            self._cards[shown] = card_of(shown, deployment.provider, created, model, offer)
+    def _show(
+        self, deployment: Deployment, model: Model | None, offer: Offer | None, created: int, *, chosen: bool
+    ) -> None:
+        """Make cards of a deployment; `chosen` is one that the configuration names."""
+        names = [deployment.model] if chosen or model is None else []
+        if model is not None:
+            names.append(model.id)
+        for shown in names:
+            if shown not in self._cards:
+                context = deployment.facts.context
+                self._cards[shown] = card_of(shown, deployment.provider, created, model, offer, context)
 
-    def _alias(self, alias: str, aliases: Mapping[str, str | AliasSettings], created: int) -> None:
+    def _alias(
+        self,
+        alias: str,
+        aliases: Mapping[str, str | AliasSettings],
+        models: Mapping[str, ModelCard],
+        created: int,
+    ) -> None:
         route = self._follow(alias, aliases)
         if route is None:
             return
         self._routes[alias] = route
         first = route.first
         shown = first.facts.canonical or first.model
-        known = self._cards.get(shown) or ModelCard(shown, created, VIRTUAL_OWNER)
-        self._cards[alias] = msgspec.structs.replace(known, id=alias, owned_by=VIRTUAL_OWNER)
+        known = models.get(shown) or ModelCard(shown, created, VIRTUAL_OWNER)
+        # The author of what has one; what is several, or nobody's but the configuration's, is Weebill's.
+        owner = known.owned_by if first.facts.canonical and alias != AUTO else VIRTUAL_OWNER
+        self._cards[alias] = msgspec.structs.replace(known, id=alias, owned_by=owner)
 
     def _follow(self, name: str, aliases: Mapping[str, str | AliasSettings]) -> Route | None:
         """What a name leads to; checking the configuration has ruled loops out. None while nothing has that name."""
         alias = aliases.get(name)
         if alias is None:
             return self._routes.get(name)
-        if isinstance(alias, str):
-            target = self._follow(alias, aliases)
-            return None if target is None else Route(name, target.candidates, target.policy, target.preferences)
-        models = [(each, self._follow(each, aliases)) for each in alias.models]
-        balanced = [
-            candidate._replace(weight=candidate.weight * alias.weights.get(each, 1.0))
-            for each, route in models
-            if route is not None
-            for candidate in route.candidates
-        ]
-        fallbacks = [self._follow(each, aliases) for each in alias.fallbacks]
-        routes = [Route(name, _distinct(balanced))] if balanced else []
-        routes += [route for route in fallbacks if route is not None]
-        if not routes:
-            return None
-        whole = _in_turn(name, routes)
-        inner = [each for _, route in models if route is not None for each in route.preferences]
-        candidates = tuple(candidate._replace(model=0) for candidate in whole.candidates)
-        # Without any, a choice need not look at them.
-        said = tuple(each for each in (alias.preferences, *inner, *whole.preferences) if each != _SAYS_NOTHING)
-        return Route(name, candidates, alias.policy, said)
+        return _leading(name, alias, partial(self._follow, aliases=aliases))
 
-    def _suffixed(self, name: str, param: str) -> Route:
-        """What serves a name that ends in one of the suffixes. Raises ApiError 404."""
-        base, _, suffix = name.rpartition(":")
-        route = self._routes.get(base)
-        preferences = SUFFIXES.get(suffix)
-        if route is None or preferences is None:
+    def _match(self, name: str, seen: tuple[str, ...] = ()) -> Route | None:
+        """What a name leads to by a pattern; `seen` are the names on the way, so that loops end. None if to nothing."""
+        if name in seen or len(seen) == _MAX_STEPS:
+            return None
+        found = self._patterns.match(name)
+        return None if found is None else _leading(name, found.target, partial(self._known, seen=(*seen, name)))
+
+    def _known(self, name: str, seen: tuple[str, ...]) -> Route | None:
+        return self._routes.get(name) or self._suffixed(name, seen) or self._match(name, seen)
+
+    def _otherwise(self, name: str) -> Route:
+        """What serves a name that is none by itself. Raises ApiError 404."""
+        route = self._find(name)
+        if route is None:
             raise ApiError(
                 404,
-                f"The model '{name}' does not exist. GET /v1/models lists those that do.",
+                f"The model '{name}' does not exist{self._nearest(name)}. GET /v1/models lists those that do.",
                 code="model_not_found",
-                param=param,
+                param="model",
             )
-        return Route(name, route.candidates, route.policy, (*route.preferences, preferences))
+        return route
+
+    def _find(self, name: str) -> Route | None:
+        """What serves a name, None if nothing does."""
+        route = self._routes.get(name) or self._matched.get(name) or self._suffixed(name)
+        if route is not None:
+            return route
+        route = self._match(name)
+        if route is None:
+            return None
+        if len(self._matched) >= _MAX_MATCHED:
+            self._matched.clear()
+        self._matched[name] = route
+        return route
+
+    def _suffixed(self, name: str, seen: tuple[str, ...] = ()) -> Route | None:
+        """What serves a name that ends in one of the suffixes; None if it does not."""
+        base, _, suffix = name.rpartition(":")
+        preferences = SUFFIXES.get(suffix)
+        if preferences is None:
+            return None
+        route = self._routes.get(base) or self._match(base, seen)
+        return None if route is None else Route(name, route.candidates, route.policy, (*route.preferences, preferences))
+
+    def _nearest(self, name: str) -> str:
+        """A clause that names what may have been meant. No more names are compared than is quickly done."""
+        wanted = name[:_MAX_COMPARED].lower()
+        bare = wanted.rpartition("/")[2]
+        alike = (known for known in self._routes if known[:2].lower() == wanted[:2] or bare in known.lower())
+        candidates = {known.lower(): known for known in islice(alike, _MAX_COMPARED)}
+        near = difflib.get_close_matches(wanted, candidates, n=3, cutoff=0.6)
+        return f"; did you mean {' or '.join(repr(candidates[each]) for each in near)}?" if near else ""
+
+
+def _leading(name: str, alias: str | AliasSettings, follow: Callable[[str], Route | None]) -> Route | None:
+    """The route of an alias, by what its targets lead to. None while they lead to nothing."""
+    if isinstance(alias, str):
+        target = follow(alias)
+        return None if target is None else Route(name, target.candidates, target.policy, target.preferences)
+    models = [(each, follow(each)) for each in alias.models]
+    balanced = [
+        candidate._replace(weight=candidate.weight * alias.weights.get(each, 1.0))
+        for each, route in models
+        if route is not None
+        for candidate in route.candidates
+    ]
+    fallbacks = [follow(each) for each in alias.fallbacks]
+    routes = [Route(name, _distinct(balanced))] if balanced else []
+    routes += [route for route in fallbacks if route is not None]
+    if not routes:
+        return None
+    whole = _in_turn(name, routes)
+    inner = [each for _, route in models if route is not None for each in route.preferences]
+    candidates = tuple(candidate._replace(model=0) for candidate in whole.candidates)
+    # Without any, a choice need not look at them.
+    said = tuple(each for each in (alias.preferences, *inner, *whole.preferences) if each != _SAYS_NOTHING)
+    return Route(name, candidates, alias.policy, said)
 
 
 def _auto(settings: Settings) -> dict[str, AliasSettings]:

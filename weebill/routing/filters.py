@@ -22,7 +22,8 @@ class Filter(NamedTuple):
     """A condition. `asked` is whether a request sets it at all; `why` is the reason to remove a deployment.
 
     `param` is the request's field that it is about. A filter with `limits` is of what a deployment can do, where that
-    says whether it can do less than others at all; the others are of what somebody prefers.
+    says whether it can do less than others at all; the others are of what somebody prefers. A `soft` one removes nobody
+    if nobody else is left: what is asked for can be bounded.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Filter(NamedTuple):
     asked: Callable[[Wanted, Needs], bool]
     why: Callable[[Deployment, Wanted, Needs], Reason]
     limits: Callable[[Facts], bool] | None = None
+    soft: bool = False
 
 
 class Removal(NamedTuple):
@@ -90,9 +92,14 @@ def _price(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
 
 def _context(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
     context = it.facts.context
+    return f"has a context of {context} tokens" if context is not None and needs.tokens > context else ""
+
+
+def _room(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+    context = it.facts.context
     if context is None or needs.tokens + needs.max_tokens <= context:
         return ""
-    return f"has a context of {context} tokens"
+    return f"has a context of {context} tokens for prompt and answer"
 
 
 def _max_output(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
@@ -170,17 +177,24 @@ CAPABILITIES: Final[tuple[Filter, ...]] = (
            lambda facts: facts.inputs is not None),
     Filter("output_modalities", "modalities", lambda wanted, needs: needs.outputs != _TEXT, _outputs,
            lambda facts: facts.outputs is not None),
-    Filter("max_output", "max_tokens", lambda wanted, needs: needs.max_tokens > 0, _max_output,
-           lambda facts: facts.max_output is not None),
     Filter("context_length", "messages", lambda wanted, needs: True, _context,
            lambda facts: facts.context is not None),
+    Filter("max_output", "max_tokens", lambda wanted, needs: needs.max_tokens > 0, _max_output,
+           lambda facts: facts.max_output is not None, soft=True),
+    Filter("room", "max_tokens", lambda wanted, needs: needs.max_tokens > 0, _room,
+           lambda facts: facts.context is not None, soft=True),
 )  # fmt: skip
 _SHOWN: Final = 8
 
 
 def limiting(deployments: Iterable[Deployment]) -> tuple[Filter, ...]:
-    """The capabilities that not all deployments are known to have; the others need not be looked at."""
+    """The capabilities that not all deployments are known to have; the others need not be looked at.
+
+    Where there is but one, it says itself what it cannot do.
+    """
     facts = [each.facts for each in deployments]
+    if len(facts) == 1:
+        return ()
     return tuple(each for each in CAPABILITIES if each.limits is not None and any(map(each.limits, facts)))
 
 
@@ -202,7 +216,11 @@ def split(
                 break
         else:
             kept.append(candidate)
-    return kept, removed
+    if kept:
+        return kept, removed
+    # The soft ones come last, so that nothing else is against these.
+    spared = [each for each in removed if each.filter.soft]
+    return [each.candidate for each in spared], [each for each in removed if not each.filter.soft]
 
 
 def fits_all(limits: Iterable[Filter], candidates: Iterable[Candidate], needs: Needs) -> bool:

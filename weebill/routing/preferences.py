@@ -17,6 +17,7 @@ _NANO_PER_DOLLAR: Final = 1_000_000  # a dollar for a million tokens, in nano-do
 _PATH: Final = re.compile(r" - at `(?:key` in `)?\$\.?(.*)`$")
 _UNKNOWN: Final = re.compile(r"unknown field `([^`]+)`")
 _decode: Final = msgspec.json.Decoder(Preferences).decode
+_decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 T = TypeVar("T")
 
 
@@ -51,9 +52,16 @@ class Wanted(Struct, frozen=True, kw_only=True):
 WANTS_NOTHING: Final = Wanted()
 
 
-def decode(provider: Raw) -> Preferences:
-    """The preferences in a request's `provider` field. Raises ApiError 400 naming the member, as `provider.sort`."""
+def decode(provider: Raw, *, only_known: bool = False) -> Preferences:
+    """The preferences in a request's `provider` field. Raises ApiError 400 naming the member, as `provider.sort`.
+
+    With `only_known`, members that are not known are passed over rather than refused.
+    """
     try:
+        if only_known:
+            members = _decode_members(provider)
+            known = {name: value for name, value in members.items() if name in Preferences.__struct_fields__}
+            provider = Raw(msgspec.json.encode(known))
         return _decode(provider)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _refused(str(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
+from typing import Final
 
 from msgspec import structs
 
@@ -13,14 +14,18 @@ from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
 from weebill.routing.directory import Directory, Route
 from weebill.routing.filters import fits_all
+from weebill.routing.foreign import OPENROUTER, ours
 from weebill.routing.health import Health
 from weebill.routing.lots import Lot
 from weebill.routing.needs import Needs
 from weebill.routing.plan import Choice, Plan, make_plan
 from weebill.routing.preferences import Wanted, decode, merge
 from weebill.routing.sticky import CACHED_BYTES, conversation_key
-from weebill.wire.call import NOTHING_OWN, Call
+from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
+
+# Those of a directory's own names are fewer; any number may match a pattern.
+_MAX_LOTS: Final = 8192
 
 
 class Asked:
@@ -67,7 +72,7 @@ class Router:
         self._settings = settings
         self._shared = Shared(settings, self.health, RetryBudget(settings.retry_share, settings.retry_floor_per_s), rng)
         self._says_nothing = self._nothing_said()
-        self._lots: dict[str, Lot] = {}  # by name, as far as they have been asked for; of the directory's at most
+        self._lots: dict[str, Lot] = {}  # by name, as far as they have been asked for
 
     @property
     def deadline_s(self) -> float:
@@ -98,7 +103,7 @@ class Router:
         nothing may serve the request.
         """
         own = asked.call.own
-        if own is NOTHING_OWN and self._says_nothing and not asked.preferences:
+        if own.provider is None and not own.models and self._says_nothing and not asked.preferences:
             lot = self._lots.get(asked.call.model) or self._lot(asked.call.model)
             if lot is not None:
                 attempts = self._drawn(lot, asked, now, deadline)
@@ -114,9 +119,11 @@ class Router:
     def _lot(self, name: str) -> Lot | None:
         """The lot for a name of the directory's; None for a name with a suffix, or whose alias prefers something."""
         route = self.directory.route(name)
-        if route.preferences or name not in self.directory:
+        if route.preferences or not self.directory.keeps(name):
             return None
         policy = route.policy or self._settings.policy
+        if len(self._lots) >= _MAX_LOTS:
+            self._lots.clear()
         found = self._lots[name] = Lot.of(route, policy, self.health.of, self._settings.deadline_s)
         return found
 
@@ -158,7 +165,9 @@ class Router:
             scopes.append(of_key)
         scopes += route.preferences
         if provider is not None:
-            scopes.append(decode(provider))
+            served = any(each.deployment.provider == OPENROUTER for each in route.candidates)
+            said = decode(provider, only_known=served)
+            scopes.append(ours(said, self.directory.providers, at_openrouter=served))
         scopes += asked.preferences
         return merge(scopes)
 

@@ -58,4 +58,7 @@ def _preflight_lines(exchange: Exchange) -> bytes:
     """What a preflight is told: every method, and the headers that it asked for (`*` would not cover keys)."""
     asked = exchange.header(b"access-control-request-headers")
     allowed = b"access-control-allow-headers: %b\r\n" % asked if asked else b""
+    if exchange.header(b"access-control-request-private-network") == b"true":
+        # A page of the internet that calls a gateway in a private network, as browsers see it.
+        allowed += b"access-control-allow-private-network: true\r\n"
     return b"access-control-allow-methods: %b\r\n%baccess-control-max-age: 86400\r\n" % (_METHODS, allowed)

@@ -32,7 +32,7 @@ class Exchange:
     `responded` is true once an answer has begun; `complete` once it has ended or the client is gone. When the client
     goes away, the server itself answers (400, 408, 413), or the process ends, the handler is cancelled and what it
     still writes is ignored; `cancelled_with` is then the status that says why (499, that of the answer, or 503).
-    `tap` is told all that the client is sent of a body.
+    `tap` is told all that the client is sent of a body; `written` counts the pieces of a streamed one.
     """
 
     __slots__ = (
@@ -52,6 +52,7 @@ class Exchange:
         "started_at",
         "tap",
         "task",
+        "written",
     )
 
     def __init__(
@@ -71,6 +72,7 @@ class Exchange:
         self.tap: Callable[[bytes], None] | None = None
         self.responded = False
         self.complete = False
+        self.written = 0
         self.cancelled_with = SHUTTING_DOWN
         self.task: asyncio.Task[None] | None = None
 
@@ -232,6 +234,15 @@ class Exchange:
             return
         if self.tap is not None:
             self.tap(data)
+        self.written += 1
+        self._send(data)
+
+    def write_aside(self, data: bytes) -> None:
+        """Send what is no piece of the answer, such as a comment; nothing while the client does not keep up."""
+        if not self.complete and not self._connection.write_paused:
+            self._send(data)
+
+    def _send(self, data: bytes) -> None:
         framing = self._framing
         if framing == _BY_CHUNKS:
             self._connection.transport.write(b"%x\r\n%b\r\n" % (len(data), data))

@@ -26,5 +26,7 @@ MAX_REFUSALS: Final = 256
 MAX_WAITERS: Final = 1024
 # How often an upstream connection's timeouts are looked at.
 CLIENT_SWEEP_S: Final = 0.1
+# An answer of which nobody needs the rest gets this long to end by itself, so that its connection can be used again.
+RELEASE_S: Final = 0.5
 # A handler that was cut off gets this long to record what was used.
 CANCEL_GRACE_S: Final = 2.0

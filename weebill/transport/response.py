@@ -24,7 +24,7 @@ class Response:
     there at once if all of it came with the head and is plain; otherwise it is to be read.
     """
 
-    __slots__ = ("_coded", "_connection", "_head", "_headers", "_sent", "body", "inbox", "status")
+    __slots__ = ("_coded", "_connection", "_head", "_headers", "_sent", "body", "hastened", "inbox", "status")
 
     def __init__(self, connection: UpstreamConnection, status: int, head: bytes, coded: bool) -> None:
         """`head` runs from the status line to before the blank line; `coded` is whether it names a content coding."""
@@ -36,6 +36,7 @@ class Response:
         self._sent = b""
         self.body = b""
         self.inbox: Inbox | None = None
+        self.hastened = False
 
     @property
     def headers(self) -> Headers:
@@ -99,6 +100,19 @@ class Response:
         if self._connection is not None:
             if self.inbox is not None:
                 self._connection.abandon(self.inbox)
+            self._connection = None
+
+    def hasten(self, within_s: float) -> None:
+        """What is left may be silent for no more than this, and no longer than it was to be: then it is a timeout."""
+        self.hastened = within_s < inf
+        if self._connection is not None and self.inbox is not None:
+            self._connection.hasten(self.inbox, within_s)
+
+    def release(self) -> None:
+        """Stop reading: nobody needs the rest. If it ends soon, the connection is used again. Idempotent."""
+        if self._connection is not None:
+            if self.inbox is not None:
+                self._connection.let_go(self.inbox)
             self._connection = None
 
     def upgrade(self) -> Duplex:

@@ -12,7 +12,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from weebill.transport.errors import Phase, UpstreamCut, UpstreamProtocolError, UpstreamTimeout
 from weebill.transport.flow import FlowControl, Inbox
 from weebill.transport.headers import END_OF_HEAD, Headers, first, parse_fields
-from weebill.transport.limits import MAX_HEADER_FIELDS, MAX_RESPONSE_HEAD_BYTES, WRITE_HIGH_WATER
+from weebill.transport.limits import MAX_HEADER_FIELDS, MAX_RESPONSE_HEAD_BYTES, RELEASE_S, WRITE_HIGH_WATER
 from weebill.transport.origin import Timeouts
 from weebill.transport.response import Response
 from weebill.transport.status import BODILESS
@@ -41,9 +41,9 @@ class UpstreamConnection(FlowControl):
     """A connection of a pool, used for one exchange at a time."""
 
     __slots__ = (
-        "_answer", "_began", "_by_close", "_deadline", "_early", "_first_byte", "_head", "_head_bytes", "_inbox",
-        "_loop", "_message_done", "_parser", "_phase", "_pool", "_pump", "_received", "_reusable", "_state",
-        "_timeouts", "_touched", "_used", "_waiter",
+        "_answer", "_began", "_by_close", "_deadline", "_early", "_first_byte", "_head", "_head_bytes", "_idle_s",
+        "_inbox", "_loop", "_message_done", "_parser", "_phase", "_pool", "_pump", "_received", "_reusable", "_state",
+        "_timeouts", "_total_s", "_touched", "_used", "_waiter",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
@@ -69,6 +69,8 @@ class UpstreamConnection(FlowControl):
         # Its timeouts
         self._phase: Phase = "idle"
         self._timeouts = _NO_TIMEOUTS
+        self._idle_s = inf
+        self._total_s = inf
         self._began = 0.0
         self._deadline = inf
         self._first_byte = inf
@@ -94,6 +96,8 @@ class UpstreamConnection(FlowControl):
         self._timeouts = timeouts
         first_byte = timeouts.first_byte
         self._first_byte = first_byte if first_byte < patience_s else patience_s
+        self._idle_s = timeouts.idle
+        self._total_s = timeouts.total
         self._began = now = self._loop.time()
         self._deadline = now + self._first_byte
         self._phase = "first_byte"
@@ -211,11 +215,11 @@ class UpstreamConnection(FlowControl):
                 self.fail(UpstreamCut("idle for too long"))
         elif self._state == _RAW:
             return  # whoever joined the two streams minds them
-        elif now > self._began + self._timeouts.total:
+        elif now > self._began + self._total_s:
             self.fail(UpstreamTimeout("total"))
         elif self._phase == "idle" and (self._touched or (self._inbox is not None and self._inbox.paused)):
             self._touched = False
-            self._deadline = now + self._timeouts.idle
+            self._deadline = now + self._idle_s
         elif now > self._deadline:
             self.fail(UpstreamTimeout(self._phase))
 
@@ -296,6 +300,26 @@ class UpstreamConnection(FlowControl):
         """The reader of that answer has gone; nothing if the answer is complete."""
         if self._inbox is inbox:
             self._abandoned()
+
+    def hasten(self, inbox: Inbox, within_s: float) -> None:
+        """That answer may be silent for no more than this from now on."""
+        if self._inbox is inbox:
+            self._idle_s = min(within_s, self._timeouts.idle)
+            self._deadline = self._loop.time() + self._idle_s
+
+    def let_go(self, inbox: Inbox) -> None:
+        """The reader of that answer needs no more of it: what still comes is thrown away, for a moment."""
+        if self._inbox is not inbox:
+            return
+        if self._by_close or not self._reusable:
+            self._abandoned()
+            return
+        self._inbox = None
+        inbox.end()
+        now = self._loop.time()
+        self._idle_s = RELEASE_S
+        self._total_s = now - self._began + RELEASE_S
+        self._deadline = now + RELEASE_S
 
     def fail(self, error: Exception) -> None:
         """End the exchange with `error` and close the socket at once; idempotent."""

@@ -1,8 +1,7 @@
 """Anthropic's Messages API as types: the blocks, answers, events and errors that both directions need.
 
-What clients send is read strictly: an unknown field or block is an error that names it, for what is not understood
-could not be translated. What upstreams send is read tolerantly: fields that are not known are passed over, and every
-field may be absent.
+These are the forms that Anthropic documents. What clients send besides is set aside by who reads it
+(`weebill.apis.anthropic.tolerant`); what upstreams send is read as far as it can be (`weebill.wire.lenient`).
 
 Source: https://platform.claude.com/docs/en/api/messages, .../build-with-claude/streaming and .../api/errors
 """
@@ -275,8 +274,9 @@ def citation(raw: Raw) -> Citation:
         fields = _CitationFields()
     source = fields.source
     url = fields.url or (source if source and source.startswith(("http://", "https://")) else None)
-    # A copy: what was decoded is a view of all of the message that it came in.
-    return Citation(url, fields.title or fields.document_title, fields.cited_text, origin=ORIGIN, raw=raw.copy())
+    # A copy, on one line: what was decoded is a view of all of the message that it came in.
+    own = Raw(msgspec.json.format(bytes(raw), indent=-1))
+    return Citation(url, fields.title or fields.document_title, fields.cited_text, origin=ORIGIN, raw=own)
 
 
 def citation_written(cited: Citation) -> Raw:

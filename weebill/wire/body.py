@@ -18,6 +18,7 @@ from weebill.wire.requests import ChatRequest, CompletionRequest
 
 # Weebill's own
 _OWN_FIELDS: Final = frozenset({"drop_params", "provider", "models"})
+_SAYS_NOTHING: Final = (b"null", b"{}")
 _MAX_MODELS: Final = 16
 _Models = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...], Meta(max_length=_MAX_MODELS)]
 
@@ -67,11 +68,12 @@ def take_own(fields: Json) -> Own:
     if _OWN_FIELDS.isdisjoint(fields):
         return NOTHING_OWN
     provider = fields.pop("provider", None)
-    return Own(
+    own = Own(
         _flag(fields.pop("drop_params", None)),
-        None if provider is None or bytes(provider) == b"null" else provider,
+        None if provider is None or bytes(provider) in _SAYS_NOTHING else provider,
         _models(fields.pop("models", None)),
     )
+    return NOTHING_OWN if own == NOTHING_OWN else own
 
 
 def _flag(value: Raw | None) -> bool:

@@ -18,6 +18,11 @@ _PROMPT_FIELDS = frozenset({"messages", "prompt", "input", "contents", "system",
 class InboundRequest(Struct, frozen=True, gc=False):
     """Base of each API's typed request. None can refer to itself, so the garbage collector need not look at them."""
 
+    @property
+    def choices(self) -> int:
+        """How many answers are asked for."""
+        return 1
+
 
 class Own(Struct, frozen=True):
     """Weebill's own fields of a request, which no upstream is shown.

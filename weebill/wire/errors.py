@@ -6,9 +6,11 @@ Source: https://platform.openai.com/docs/guides/error-codes/api-errors
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final, Self
 
 import msgspec
+from msgspec import Raw
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading JSON from outside can raise; `Raw` parts of it are not checked for UTF-8 until they are read."""
@@ -23,6 +25,14 @@ _TYPES = {
     503: "service_unavailable_error",
     504: "timeout_error",
 }
+
+
+# Statuses of what no retry mends: SDKs repeat some of them otherwise, Claude Code a 401 ten times.
+_FINAL: Final = frozenset({400, 401, 402, 403, 404, 405, 411, 413, 414, 415, 422, 431, 501})
+_FINAL_CODES: Final = frozenset({"insufficient_quota", "upstream_credential_refused"})
+# What an upstream says beyond the members of `ErrorDetail`, as far as it is passed on.
+_MAX_DETAILS: Final = 16
+_MAX_DETAIL_BYTES: Final = 8192
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):
@@ -40,10 +50,18 @@ class ErrorBody(msgspec.Struct, frozen=True):
     error: ErrorDetail
 
 
+class _UpstreamBody(msgspec.Struct, frozen=True):
+    error: dict[str, Raw] = {}
+
+
+_decode_upstream: Final = msgspec.json.Decoder(_UpstreamBody).decode
+
+
 class ApiError(Exception):
     """A request that ends in an error for the client.
 
     `retry_after` is in seconds and becomes a `Retry-After` header, rounded up; `allow` names the methods of a 405.
+    `more` are further members of an upstream's error, as JSON.
     """
 
     def __init__(
@@ -62,6 +80,22 @@ class ApiError(Exception):
         self.detail = ErrorDetail(message, type or error_type(status), param, code)
         self.retry_after = retry_after
         self.allow = allow
+        self.more: Mapping[str, Raw] = {}
+
+    def saying(self, message: str) -> ApiError:
+        """This error in other words."""
+        detail = self.detail
+        error = ApiError(
+            self.status, message, code=detail.code, param=detail.param, type=detail.type,
+            retry_after=self.retry_after, allow=self.allow,
+        )  # fmt: skip
+        error.more = self.more
+        return error
+
+    def with_more(self, body: bytes) -> Self:
+        """This error, with what the `error` in an upstream's body says besides, such as Groq's `failed_generation`."""
+        self.more = _more(body)
+        return self
 
     def after(self, seconds: float | None) -> Self:
         """This error, with the wait that is known from elsewhere, if one is."""
@@ -78,11 +112,41 @@ class ApiError(Exception):
             lines += b"allow: %b\r\n" % self.allow.encode()
         if self.status == 401:
             lines += b"www-authenticate: Bearer\r\n"
+        if self.status in _FINAL or self.detail.code in _FINAL_CODES:
+            lines += b"x-should-retry: false\r\n"
         return lines
 
     def body(self) -> bytes:
         """The JSON body to answer with."""
+        if self.more:
+            return msgspec.json.encode({"error": {**msgspec.structs.asdict(self.detail), **self.more}})
         return msgspec.json.encode(ErrorBody(self.detail))
+
+
+def _more(body: bytes) -> dict[str, Raw]:
+    """The members of an upstream's error that `ErrorDetail` has not; a long one is cut, and is text then."""
+    try:
+        members = _decode_upstream(body).error
+    except UNREADABLE:
+        return {}
+    found: dict[str, Raw] = {}
+    for name, value in members.items():
+        text = bytes(value)
+        if (
+            name in ErrorDetail.__struct_fields__
+            or text in (b"null", b'""', b"{}", b"[]")
+            or len(found) == _MAX_DETAILS
+        ):
+            continue
+        try:
+            said = text.decode()
+        except UnicodeDecodeError:
+            continue
+        if len(text) > _MAX_DETAIL_BYTES:
+            found[name] = Raw(msgspec.json.encode(f"{said[:_MAX_DETAIL_BYTES]}…"))
+        else:
+            found[name] = Raw(text)
+    return found
 
 
 def error_type(status: int) -> str:

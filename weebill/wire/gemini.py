@@ -245,6 +245,7 @@ class ErrorDetail(Wire, frozen=True):
     retry_delay: str | None = None
     reason: str | None = None
     domain: str | None = None
+    metadata: dict[str, str] | None = None
     field_violations: list[FieldViolation] | None = None
     violations: list[QuotaViolation] | None = None
 

@@ -169,6 +169,11 @@ def camel_case(body: bytes, struct: type[Struct]) -> bytes:
     """
     if b"_" not in body or _SNAKE.search(body) is None:
         return body
+    return renamed(body, struct)
+
+
+def renamed(body: bytes, struct: type[Struct]) -> bytes:
+    """`camel_case` for messages that are no part of a GenerateContentRequest."""
     return _renamed(Raw(body), struct)
 
 
@@ -192,13 +197,13 @@ class GeminiRequest(InboundRequest, frozen=True):
     body: GenerateContentRequest
     array: bool = False
 
+    @property
+    def choices(self) -> int:
+        """How many answers are asked for."""
+        config = self.body.generation_config
+        return 1 if config is None else config.candidate_count or 1
+
 
 def wants_array(call: Call) -> bool:
     """Whether the stream that answers `call` is a JSON array."""
     return isinstance(call.request, GeminiRequest) and call.request.array
-
-
-def candidate_count(call: Call) -> int:
-    """How many answers `call` asks for."""
-    config = call.request.body.generation_config if isinstance(call.request, GeminiRequest) else None
-    return 1 if config is None else config.candidate_count or 1

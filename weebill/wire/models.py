@@ -6,7 +6,14 @@ https://openrouter.ai/docs/overview/models
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Final
+
 from msgspec import UNSET, Struct, UnsetType
+
+from weebill.wire.errors import ApiError
+
+MAX_PAGE: Final = 1000
 
 
 class Pricing(Struct, frozen=True, omit_defaults=True):
@@ -30,7 +37,8 @@ class Architecture(Struct, frozen=True):
 class ModelCard(Struct, frozen=True):
     """A model as `/v1/models` shows it; `created` is Unix time. What is not known is left out.
 
-    `supported_parameters` are names of request fields that not every model knows.
+    `supported_parameters` are names of request fields that not every model knows; `kind` is what the model is for, as
+    the catalogue has it.
     """
 
     id: str
@@ -43,6 +51,7 @@ class ModelCard(Struct, frozen=True):
     architecture: Architecture | UnsetType = UNSET
     pricing: Pricing | UnsetType = UNSET
     supported_parameters: tuple[str, ...] | UnsetType = UNSET
+    kind: str | UnsetType = UNSET
 
 
 class ModelList(Struct, frozen=True):
@@ -50,3 +59,13 @@ class ModelList(Struct, frozen=True):
 
     data: tuple[ModelCard, ...]
     object: str = "list"
+
+
+def page_size(query: Mapping[str, Sequence[str]], name: str, most: int) -> int:
+    """How many a page shall hold: `most` where the query does not say. Raises ApiError 400 for what is no number."""
+    if name not in query:
+        return most
+    said = query[name][0]
+    if not said.isascii() or not said.isdigit() or not int(said[:9]) >= 1:
+        raise ApiError(400, f"{name} must be a number from 1 on.", code="invalid_value", param=name)
+    return min(int(said[:9]), most)

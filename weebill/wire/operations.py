@@ -100,6 +100,14 @@ class Endpoint:
             endpoint=self.name,
         )
 
+    def rendered(self, body: bytes) -> bytes:
+        """The body of an answer in JSON, in this endpoint's format rather than OpenAI's."""
+        return body
+
+    def error_body(self, error: ApiError) -> bytes:
+        """An error in this endpoint's format."""
+        return error.body()
+
     def _form(self, form: Form) -> OperationCall:
         texts = {name: text for name in self._form_fields if (text := form.text(name)) is not None}
         fields = _own_of(form)

@@ -111,6 +111,11 @@ class GenerationRequest(InboundRequest, frozen=True, kw_only=True):
         """Whether a stream shall end with a chunk that carries the usage."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
+    @property
+    def choices(self) -> int:
+        """How many answers are asked for."""
+        return self.n or 1
+
 
 class ChatRequest(GenerationRequest, frozen=True, kw_only=True):
     """`POST /v1/chat/completions`."""
@@ -134,3 +139,10 @@ class CompletionRequest(GenerationRequest, frozen=True, kw_only=True):
     echo: bool | None = None
     logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
     suffix: str | None = None
+
+    @property
+    def choices(self) -> int:
+        """How many answers are asked for: `n` to each prompt."""
+        prompts = self.prompt if isinstance(self.prompt, list) else ()
+        several = len(prompts) if prompts and not isinstance(prompts[0], int) else 1
+        return several * (self.n or 1)

@@ -24,13 +24,13 @@ from weebill.wire.anthropic import (
     UsageReport,
     citation_written,
 )
-from weebill.wire.call import Call, Json
+from weebill.wire.arguments import as_object
+from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Citation, Image, Part, Reasoning, Refusal, Text, ToolUse
-from weebill.wire.errors import UNREADABLE
 from weebill.wire.reply import FinishReason, Reply
 
 _encode = msgspec.json.encode
-_decode_object = msgspec.json.Decoder(Json).decode
+_MESSAGE_ID: Final = "msg_"
 
 _STOP_REASONS: Final[dict[FinishReason, str]] = {
     "stop": "end_turn",
@@ -94,8 +94,8 @@ def answer(call: Call, reply: Reply) -> bytes:
 
 
 def message_id(given: str) -> str:
-    """The upstream's own, or one of ours where it has none."""
-    return given or f"msg_{secrets.token_hex(12)}"
+    """The upstream's own if it has the shape of this API's, else one of ours."""
+    return given if given.startswith(_MESSAGE_ID) else f"{_MESSAGE_ID}{secrets.token_hex(12)}"
 
 
 def tool_id(given: str) -> str:
@@ -156,20 +156,8 @@ def _blocks(part: Part) -> Iterator[AnswerBlock]:
         case ToolUse():
             if part.signature is not None:
                 yield tool_signature(part.signature, part.origin)
-            yield ToolUseBlock(tool_id(part.id), part.name, _input(part.arguments))
+            yield ToolUseBlock(tool_id(part.id), part.name, as_object(part.arguments))
         case _:
             media = media_block(part)
             if media is not None:
                 yield media
-
-
-def _input(arguments: str) -> Raw:
-    """A call's arguments as an object; what is none, such as one cut short, as Anthropic's guide has it wrapped.
-
-    Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/fine-grained-tool-streaming
-    """
-    try:
-        _decode_object(arguments)
-    except UNREADABLE:
-        return Raw(_encode({"INVALID_JSON": arguments}) if arguments else b"{}")
-    return Raw(arguments.encode())

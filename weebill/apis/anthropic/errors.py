@@ -23,9 +23,10 @@ def error_body(error: ApiError) -> bytes:
     kind = _ERROR_TYPES.get(error.status) or ("api_error" if error.status >= 500 else "invalid_request_error")
     detail = error.detail
     named = detail.param is None or detail.param in detail.message
-    return msgspec.json.encode(
-        ErrorBody(ErrorDetail(kind, detail.message if named else f"{detail.param}: {detail.message}"))
-    )
+    said = ErrorDetail(kind, detail.message if named else f"{detail.param}: {detail.message}")
+    if error.more:
+        return msgspec.json.encode({"type": "error", "error": {**msgspec.structs.asdict(said), **error.more}})
+    return msgspec.json.encode(ErrorBody(said))
 
 
 def error_event(error: ApiError) -> bytes:

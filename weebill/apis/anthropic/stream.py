@@ -33,6 +33,7 @@ from weebill.wire.anthropic import (
     UsageReport,
     citation_written,
 )
+from weebill.wire.arguments import as_object
 from weebill.wire.call import Call
 from weebill.wire.conversation import Citation
 from weebill.wire.errors import ApiError
@@ -89,6 +90,7 @@ _SIGNATURE: Final = b'{"type":"signature_delta","signature":'
 _CITATION: Final = b'{"type":"citations_delta","citation":'
 _BLOCK_STOP: Final = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 _MESSAGE_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_BEFORE_THE_START: Final = frozenset({Started, UsageReported, PassedOver, Failed})
 _EMPTY_TEXT: Final = TextBlock("")
 _EMPTY_THINKING: Final = ThinkingBlock("", "")
 
@@ -101,8 +103,8 @@ class MessageStream:
     """A `StreamEncoder`. Of several choices it shows the first; this API cannot ask for more."""
 
     __slots__ = (
-        "_block", "_call", "_finish", "_index", "_kind", "_opaque", "_out", "_refused", "_started", "_stop_sequence",
-        "_usage",
+        "_block", "_call", "_finish", "_held", "_index", "_kind", "_opaque", "_out", "_refused", "_started",
+        "_stop_sequence", "_usage",
     )  # fmt: skip
 
     def __init__(self, call: Call) -> None:
@@ -113,6 +115,8 @@ class MessageStream:
         # The canonical block that is under way, and as what it was opened: "" while it has nothing to show.
         self._block = -1
         self._kind = ""
+        # A call's arguments until it shows that they are an object; None once it has.
+        self._held: str | None = None
         # What is opaque of a reasoning block is held until it ends: only then is it known whether it has text.
         self._opaque: ReasoningDelta | None = None
         self._refused = False
@@ -123,6 +127,8 @@ class MessageStream:
     def feed(self, events: list[Event]) -> bytes:
         """The bytes for `events`."""
         for event in events:
+            if not self._started and type(event) not in _BEFORE_THE_START:
+                self._start(Started("", ""))  # not every upstream says that it begins
             if type(event) is TextDelta and event.choice == 0:
                 self._delta(event.block, "text", _TEXT, event.text)
             else:
@@ -159,7 +165,7 @@ class MessageStream:
             case _ if event.choice:
                 return
             case ToolArguments(json, block):
-                self._delta(block, "tool_use", _INPUT, json)
+                self._arguments(block, json)
             case ReasoningDelta():
                 self._reasoning(event)
             case ToolStarted():
@@ -178,6 +184,8 @@ class MessageStream:
                 self._finish, self._stop_sequence = reason, stop_sequence
 
     def _start(self, event: Started) -> None:
+        if self._started:
+            return
         self._started = True
         model = event.model or self._call.model
         usage = UsageReport.of(self._usage or self._estimate())
@@ -207,6 +215,9 @@ class MessageStream:
         held, self._opaque = self._opaque, None
         if held is not None:
             self._end_reasoning(held)
+        if self._kind == "tool_use" and self._held:
+            self._out.append(_DELTA % (self._index, _INPUT + _encode(bytes(as_object(self._held)).decode())))
+        self._held = None
         if self._kind:
             self._out.append(_BLOCK_STOP % self._index)
             self._kind = ""
@@ -221,6 +232,20 @@ class MessageStream:
             self._open(kind, _EMPTY_TEXT)
         self._out.append(_DELTA % (self._index, head + _encode(text)))
 
+    def _arguments(self, block: int, json: str) -> None:
+        """More of a call's arguments. SDKs read them as they come, and an input is an object."""
+        held = self._held
+        if held is None or block != self._block:
+            self._delta(block, "tool_use", _INPUT, json)
+            return
+        held += json
+        begun = held.lstrip()
+        if begun.startswith("{"):
+            self._held = None
+            self._delta(block, "tool_use", _INPUT, begun)
+        else:
+            self._held = held
+
     def _citation(self, block: int, citation: Citation) -> None:
         self._move(block)
         if not self._kind:
@@ -232,6 +257,7 @@ class MessageStream:
         if event.signature is not None:
             self._whole(tool_signature(event.signature, event.origin))
         self._open("tool_use", _ToolUseStart(tool_id(event.id), event.name))
+        self._held = ""
 
     def _reasoning(self, event: ReasoningDelta) -> None:
         self._move(event.block)

@@ -10,15 +10,11 @@ from typing import Final
 
 import msgspec
 
+from weebill.apis.anthropic.tolerant import refusal
 from weebill.wire import anthropic as wire
 from weebill.wire.anthropic import Opaque, cache_mark
+from weebill.wire.arguments import NO_ARGUMENTS, as_text
 from weebill.wire.conversation import Document, Image, Part, Reasoning, Role, Text, ToolResult, ToolUse, Turn
-from weebill.wire.errors import ApiError
-
-
-def refusal(path: str, reason: str) -> ApiError:
-    """The error for what stands at `path`."""
-    return ApiError(400, f"Invalid value for '{path}': {reason}.", code="invalid_value", param=path)
 
 
 def message_turns(message: wire.Message, path: str) -> Iterator[Turn]:
@@ -46,7 +42,7 @@ def message_turns(message: wire.Message, path: str) -> Iterator[Turn]:
             case wire.DocumentBlock():
                 parts.extend(_document(block))
             case wire.ToolUseBlock():
-                parts.append(_tool_use(block, signature, where))
+                parts.append(_tool_use(block, signature))
                 signature = None
             case wire.ToolResultBlock():
                 parts.append(_tool_result(block))
@@ -111,14 +107,12 @@ def _document(block: wire.DocumentBlock) -> Iterator[Text | Document]:
             yield replace(document, file_id=file_id)
 
 
-def _tool_use(block: wire.ToolUseBlock, signature: Opaque | None, where: str) -> ToolUse:
+def _tool_use(block: wire.ToolUseBlock, signature: Opaque | None) -> ToolUse:
     arguments = bytes(block.input)
-    if not arguments.startswith(b"{"):
-        raise refusal(f"{where}.input", "expected an object")
     return ToolUse(
         block.id,
         block.name,
-        arguments.decode(),
+        NO_ARGUMENTS if arguments == b"null" else as_text(arguments),
         signature.value if signature else None,
         signature.origin if signature else "",
         cache_mark(block.cache_control),

@@ -89,7 +89,7 @@ def split_tail(tail: str) -> tuple[str, str, dict[str, list[str]]]:
 
 def unknown_method(method: str) -> ApiError:
     """For a method that is not served."""
-    known = f"'{_GENERATE}', '{_STREAM}' and 'countTokens'"
+    known = f"'{_GENERATE}', '{_STREAM}', 'countTokens', 'embedContent' and 'batchEmbedContents'"
     return ApiError(404, f"Unknown method '{method}'; there are {known}.", code="unknown_url")
 
 

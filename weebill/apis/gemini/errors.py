@@ -27,8 +27,10 @@ def error_body(error: ApiError) -> bytes:
     """`{"error": {"code", "message", "status", "details"}}`, with the field, the code and the wait as details."""
     detail = error.detail
     details = []
-    if detail.code is not None:
-        details.append(ErrorDetail(type=f"{_RPC}ErrorInfo", reason=detail.code.upper(), domain=_DOMAIN))
+    if detail.code is not None or error.more:
+        reason = (detail.code or "upstream_error").upper()
+        more = {name: bytes(value).decode() for name, value in error.more.items()} or None
+        details.append(ErrorDetail(type=f"{_RPC}ErrorInfo", reason=reason, domain=_DOMAIN, metadata=more))
     if detail.param is not None:
         violation = FieldViolation(field=detail.param, description=detail.message)
         details.append(ErrorDetail(type=f"{_RPC}BadRequest", field_violations=[violation]))

@@ -1,8 +1,8 @@
 """Anthropic's answers and errors in canonical form.
 
-Blocks of tools that Anthropic runs itself (`HIDDEN`) are passed over: what came of them is in the text and its
-citations, and only Anthropic could do anything with them. Any other block that is not known may be the answer itself,
-and is an error rather than a loss.
+Blocks of tools that Anthropic runs itself (`HIDDEN`) are passed over and named: what came of them is in the text and
+its citations, and only Anthropic could do anything with them. Of any other block that is not known the text is kept,
+and of the hidden ones where there is nothing else.
 
 Source: https://platform.claude.com/docs/en/api/messages and .../api/errors
 """
@@ -17,15 +17,19 @@ from msgspec import Raw, Struct
 from weebill.providers.anthropic.encode import JSON_TOOL
 from weebill.providers.errors import provider_error
 from weebill.wire.anthropic import ERROR_STATUS, ORIGIN, STOP_REASONS, StopDetails, UsageReport, citation
+from weebill.wire.anthropic_text import readable
+from weebill.wire.arguments import NO_ARGUMENTS, as_text
 from weebill.wire.conversation import Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.lenient import reader
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
 HIDDEN: Final = frozenset(
     {"server_tool_use", "web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result",
      "bash_code_execution_tool_result", "text_editor_code_execution_tool_result", "tool_search_tool_result",
-     "mcp_tool_use", "mcp_tool_result"}
+     "mcp_tool_use", "mcp_tool_result", "advisor_tool_result", "compaction", "fallback"}
 )  # fmt: skip
+_KNOWN: Final = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
 _MESSAGE_LIMIT: Final = 2000
 
 
@@ -42,7 +46,7 @@ class UpstreamError(Struct, frozen=True):
 class Block(Struct, frozen=True):
     """A block of an answer, whatever its type."""
 
-    type: str
+    type: str = ""
     text: str | None = None
     citations: list[Raw] | None = None
     thinking: str | None = None
@@ -60,7 +64,7 @@ class Message(Struct, frozen=True):
     type: str = "message"
     id: str = ""
     model: str = ""
-    content: list[Block] | None = None
+    content: list[Raw] | None = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
     stop_details: StopDetails | None = None
@@ -73,28 +77,41 @@ class _ErrorBody(Struct, frozen=True):
     message: str | None = None
 
 
-_decode_message = msgspec.json.Decoder(Message).decode
-_decode_error = msgspec.json.Decoder(_ErrorBody).decode
+_decode_message = reader(Message)
+_decode_error = reader(_ErrorBody)
+read_block = reader(Block)
+_decode_text = msgspec.json.Decoder(str).decode
 _format = msgspec.json.format
+_NO_INPUT: Final = frozenset({b"", b"null", b"{}", b'""'})
 
 
 def decode(body: bytes) -> Reply:
     """The answer in a whole body. Raises ApiError if it holds an error, 502 if it is no answer."""
     message = read_message(body)
     parts: list[Part] = []
-    for block in message.content or ():
-        part = _part(block)
+    passed: dict[str, None] = {}
+    hidden: list[str] = []
+    for raw in message.content or ():
+        try:
+            block = read_block(raw)
+        except UNREADABLE:
+            continue  # No block is anything but an object.
+        part = _part(block, raw)
         if part is not None:
             parts.append(part)
-    reason = finish_reason(message.stop_reason, message.stop_details)
+        if block.type not in _KNOWN:
+            passed[block.type] = None
+            hidden += [text] if part is None and (text := readable(raw)) else ()
+    called = any(isinstance(part, ToolUse) for part in parts)
+    reason = finish_reason(message.stop_reason, message.stop_details, called=called)
     refusal = explanation(message.stop_details)
     if refusal is not None:
         parts.append(refusal)
-    if reason == "tool_calls" and not any(isinstance(part, ToolUse) for part in parts):
-        # The one call was the answer itself.
-        reason = "stop"
+    if hidden and not parts:
+        parts.append(Text("\n".join(hidden)))
     usage = message.usage.usage() if message.usage is not None else Usage()
-    return Reply(message.id, message.model, (Choice(tuple(parts), reason, message.stop_sequence),), usage)
+    choice = Choice(tuple(parts), reason, message.stop_sequence)
+    return Reply(message.id, message.model, (choice,), usage, dropped=tuple(passed))
 
 
 def read_message(body: bytes) -> Message:
@@ -115,12 +132,18 @@ def invalid(why: str) -> ApiError:
     return ApiError(502, f"The upstream's answer {why}.", code="upstream_invalid_answer")
 
 
-def finish_reason(reason: str | None, details: StopDetails | None) -> FinishReason:
-    """Why an answer ended. A refusal that has the category of a policy was decided by a filter, not the model."""
+def finish_reason(reason: str | None, details: StopDetails | None, *, called: bool) -> FinishReason:
+    """Why an answer ended; `called` is whether the client's tools are called.
+
+    A refusal that has the category of a policy was decided by a filter, not the model. Without calls of the client's,
+    the one call was the answer itself; not every server says that there are some.
+    """
     finish = STOP_REASONS.get(reason or "", "stop")
     if finish == "refusal" and details is not None and details.category is not None:
         return "content_filter"
-    return finish
+    if finish == "tool_calls" and not called:
+        return "stop"
+    return "tool_calls" if finish == "stop" and called and reason != "stop_sequence" else finish
 
 
 def explanation(details: StopDetails | None) -> Refusal | None:
@@ -129,17 +152,16 @@ def explanation(details: StopDetails | None) -> Refusal | None:
 
 
 def compact(given: Raw) -> str:
-    """A call's input as the text of its arguments."""
+    """A call's input as the text of its arguments; some servers give the text itself."""
     text = bytes(given)
-    return "{}" if text in (b"", b"null", b"{}") else _format(text, indent=-1).decode()
+    if text in _NO_INPUT:
+        return NO_ARGUMENTS
+    if text.startswith(b'"'):
+        return _decode_text(text) or NO_ARGUMENTS
+    return as_text(_format(text, indent=-1))
 
 
-def unknown_block(kind: str) -> ApiError:
-    """The error for a block that nothing is known of."""
-    return invalid(f"has a block of type '{kind}', which cannot be translated")
-
-
-def _part(block: Block) -> Part | None:
+def _part(block: Block, raw: Raw) -> Part | None:
     match block.type:
         case "text":
             cited = tuple(citation(raw) for raw in block.citations or ())
@@ -155,8 +177,9 @@ def _part(block: Block) -> Part | None:
             return Reasoning(encrypted=block.data or "", origin=ORIGIN)
         case kind if kind in HIDDEN:
             return None
-        case kind:
-            raise unknown_block(kind)
+        case _:
+            text = readable(raw)
+            return Text(text) if text else None
 
 
 # --- Errors.

@@ -2,9 +2,9 @@
 
 Of a target's `options` it reads:
 - `anthropic_version` and `anthropic_beta`: headers; the betas are separated by commas.
-- `json_schema`: "native" (the default), or "tool" for models without structured outputs, whose JSON is then the input
-  of a tool that they have to call.
-- `thinking`: "budget" or "adaptive", for models whose name does not tell.
+- `json_schema`: "native", or "tool" for models without structured outputs, whose JSON is then the input of a tool that
+  they have to call; without it, the model's traits decide.
+- `thinking`: "budget" or "adaptive", for models of which the traits say nothing.
 
 A limit on tokens, which Anthropic demands, is the request's, else the model's own, else 8,192.
 
@@ -36,7 +36,7 @@ class AnthropicDialect:
     )  # fmt: skip
 
     def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
-        return encoding.encode(conversation, target, stream=stream)
+        return encoding.encode(conversation, target, fit, stream=stream)
 
     def decode(self, body: bytes) -> Reply:
         return decoding.decode(body)

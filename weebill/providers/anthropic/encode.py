@@ -6,30 +6,34 @@ Source: https://platform.claude.com/docs/en/api/messages
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypedDict
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.providers.anthropic import schema as schemas
-from weebill.providers.anthropic.thinking import effort, thinking
+from weebill.providers.anthropic.thinking import thought, traits
 from weebill.providers.anthropic.turns import Message, Turns
 from weebill.providers.base import Target, Unsupported, UpstreamRequest
+from weebill.providers.fit import Fit
+from weebill.providers.object_schema import ANY_OBJECT, object_schema
+from weebill.providers.pairing import stand_ins
 from weebill.wire import anthropic as wire
 from weebill.wire.anthropic import cache_control
 from weebill.wire.call import Json
-from weebill.wire.conversation import Conversation, Tool
-from weebill.wire.errors import UNREADABLE
+from weebill.wire.conversation import Conversation, OutputFormat, Tool
 
 JSON_TOOL: Final = "weebill_json_output"
 """The tool by which a model gives its answer where the answer has to be JSON and cannot be bound to be otherwise."""
 
 _FILES_BETA: Final = "files-api-2025-04-14"
-_ANY_OBJECT: Final = Raw(b'{"type":"object"}')
-_NOTHING: Final = Raw(b'{"type":"object","properties":{}}')
+_LEAST_TOP_P: Final = 0.95
+_USERS: Final = frozenset({"user", "safety_identifier"})
+# OpenAI's tiers that have a counterpart.
+_TIERS: Final = {b'"auto"': "auto", b'"default"': "standard_only"}
+_NOTHING_ASKED: Final = frozenset({b"null", b"{}", b"[]", b'""', b"false"})
 
 _encode = msgspec.json.encode
-_decode_object = msgspec.json.Decoder(Json).decode
 _decode_string = msgspec.json.Decoder(str).decode
 
 
@@ -63,34 +67,47 @@ class _Request(Struct, frozen=True, kw_only=True):
     stream: bool | UnsetType = UNSET
 
 
-def encode(conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
+def encode(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
     """The request. Raises Unsupported."""
-    thought, max_tokens = thinking(conversation.reasoning, conversation.max_tokens, target)
-    thinks = thought is not None and thought.type != "disabled"
-    _check(conversation, thinks)
+    _check(conversation)
     writer = Turns()
     writer.write(conversation.turns)
-    tools, choice, output = _tools(conversation, target, thinks)
-    config = wire.OutputConfig(effort(conversation.reasoning, target), output)
+    if writer.begun and not traits(target).prefill:
+        fit.hint("turns", "an answer that has begun")
+        writer.go_on()
+    tools, choice, output = _tools(conversation, target, fit)
+    told = thought(
+        conversation.reasoning,
+        conversation.max_tokens,
+        target,
+        fit,
+        bound=_bound(writer, choice),
+        unthinking=writer.called_without_thinking,
+    )
+    config = wire.OutputConfig(told.effort, output)
     body = _Request(
         model=target.model,
-        max_tokens=max_tokens,
+        max_tokens=told.max_tokens,
         messages=writer.messages(),
         system=writer.system_prompt() or UNSET,
         tools=tools or UNSET,
         tool_choice=choice or UNSET,
-        thinking=thought or UNSET,
+        thinking=told.thinking or UNSET,
         output_config=config if config.effort or config.format else UNSET,
-        temperature=UNSET if conversation.temperature is None else conversation.temperature,
-        top_p=UNSET if conversation.top_p is None else conversation.top_p,
-        top_k=UNSET if conversation.top_k is None else conversation.top_k,
+        **sampling(conversation, fit, thinks=told.thinks),
         stop_sequences=conversation.stop or UNSET,
-        metadata=_metadata(conversation.hints),
-        service_tier=_service_tier(conversation.hints),
+        **_hints(conversation.hints, fit),
         stream=stream or UNSET,
     )
     betas = [target.options.get("anthropic_beta", ""), _FILES_BETA if writer.has_files else ""]
     return UpstreamRequest(b"/messages", _encode(body), headers(target, betas))
+
+
+def _bound(writer: Turns, choice: wire.ToolChoice | None) -> str:
+    """What the model cannot think beside; "" if nothing."""
+    if choice is not None and choice.type in ("any", "tool"):
+        return "forced calls"
+    return "an answer that has begun" if writer.begun else ""
 
 
 def headers(target: Target, betas: Iterable[str], version: str | None = None) -> bytes:
@@ -104,15 +121,8 @@ def headers(target: Target, betas: Iterable[str], version: str | None = None) ->
     return lines.encode("latin-1")
 
 
-def _check(conversation: Conversation, thinks: bool) -> None:
+def _check(conversation: Conversation) -> None:
     """Raises Unsupported for the values of single fields that Anthropic has nothing for."""
-    temperature = conversation.temperature
-    if temperature is not None and temperature > 1:
-        raise Unsupported("temperature", "a temperature over 1")
-    if thinks and temperature is not None and temperature != 1:
-        raise Unsupported("temperature", "a temperature other than 1 together with reasoning")
-    if thinks and conversation.top_k is not None:
-        raise Unsupported("top_k", "this together with reasoning")
     if conversation.n is not None and conversation.n > 1:
         raise Unsupported("n", "more than one answer")
     if any(not stop.strip() for stop in conversation.stop):
@@ -121,36 +131,70 @@ def _check(conversation: Conversation, thinks: bool) -> None:
         raise Unsupported("modalities", "answers other than text")
 
 
-def _metadata(hints: Json) -> _Metadata | UnsetType:
-    user = hints.get("user") or hints.get("safety_identifier")
-    try:
-        return UNSET if user is None else _Metadata(_decode_string(user))
-    except UNREADABLE:
-        return UNSET
+class Sampling(TypedDict):
+    """How a token is chosen, in the bounds that Anthropic sets."""
+
+    temperature: float | UnsetType
+    top_p: float | UnsetType
+    top_k: int | UnsetType
 
 
-def _service_tier(hints: Json) -> str | UnsetType:
-    """OpenAI's tiers that have a counterpart; the others are passed over."""
-    tier = hints.get("service_tier")
-    return UNSET if tier is None else {b'"auto"': "auto", b'"default"': "standard_only"}.get(bytes(tier), UNSET)
+def sampling(conversation: Conversation, fit: Fit, *, thinks: bool) -> Sampling:
+    """How a token is to be chosen. A model that thinks chooses as it was made to."""
+    temperature, top_p, top_k = conversation.temperature, conversation.top_p, conversation.top_k
+    if temperature is not None and temperature > 1:
+        fit.hint("temperature", "a temperature over 1")
+        temperature = None  # what comes closest is what holds anyway
+    if thinks and temperature is not None and temperature != 1:
+        fit.hint("temperature", "a temperature other than 1 together with reasoning")
+        temperature = None
+    if thinks and top_p is not None and not _LEAST_TOP_P <= top_p <= 1:
+        fit.hint("top_p", f"less than {_LEAST_TOP_P} together with reasoning")
+        top_p = None
+    if thinks and top_k is not None:
+        fit.hint("top_k", "this together with reasoning")
+        top_k = None
+    return {
+        "temperature": UNSET if temperature is None else temperature,
+        "top_p": UNSET if top_p is None else top_p,
+        "top_k": UNSET if top_k is None else top_k,
+    }
+
+
+class _Hinted(TypedDict):
+    metadata: _Metadata | UnsetType
+    service_tier: str | UnsetType
+
+
+def _hints(hints: Json, fit: Fit) -> _Hinted:
+    """The hints that have a counterpart; the others are passed over."""
+    found: _Hinted = {"metadata": UNSET, "service_tier": UNSET}
+    for name, value in hints.items():
+        if name in _USERS and bytes(value).startswith(b'"'):
+            if found["metadata"] is UNSET or name == "user":
+                found["metadata"] = _Metadata(_decode_string(value))
+        elif name == "service_tier" and bytes(value) in _TIERS:
+            found["service_tier"] = _TIERS[bytes(value)]
+        elif bytes(value) not in _NOTHING_ASKED:
+            fit.hint(name)
+    return found
 
 
 # --- Tools, and output that must be JSON.
 
 
 def _tools(
-    conversation: Conversation, target: Target, thinks: bool
+    conversation: Conversation, target: Target, fit: Fit
 ) -> tuple[list[_Tool], wire.ToolChoice | None, wire.JsonFormat | None]:
     """`tools`, `tool_choice` and `output_config.format`."""
     choice = conversation.tool_choice
     names = choice.names if choice else ()
     only_some = names and not (choice and choice.mode == "required" and len(names) == 1)
-    tools = [_tool(tool) for tool in conversation.tools if not only_some or tool.name in names]
+    offered = [(index, tool) for index, tool in enumerate(conversation.tools) if not only_some or tool.name in names]
+    tools = [_tool(tool, f"tools[{index}]", target, fit) for index, tool in offered]
     mode = choice.mode if choice else "auto"
     if mode == "required" and not tools:
         raise Unsupported("tool_choice", "calls where there are no tools")
-    if mode == "required" and thinks:
-        raise Unsupported("tool_choice", "forced calls together with reasoning")
     single = True if choice and choice.parallel is False else None
     written: wire.ToolChoice | None = None
     if tools and choice is not None:
@@ -163,47 +207,56 @@ def _tools(
                 written = wire.ToolChoice("none")
             case "auto":
                 written = wire.ToolChoice("auto", None, single)
+    if not tools:
+        tools = [_tool(tool, "tools", target, fit) for tool in stand_ins(conversation.turns)]
+        if tools:
+            mode, written = "none", wire.ToolChoice("none")
     # Where a call is demanded there is no text that could have to be JSON.
     if conversation.output is None or mode == "required":
         return tools, written, None
     try:
-        return tools, written, wire.JsonFormat("json_schema", _native_schema(conversation, target))
-    except schemas.NotNative as error:
-        if thinks:
-            raise Unsupported("output", f"{error.what} together with reasoning") from error
-    tools.append(_json_tool(conversation))
+        return tools, written, wire.JsonFormat("json_schema", _native_schema(conversation.output, target))
+    except schemas.NotNative:
+        tools.append(_json_tool(conversation.output))
     if len(tools) > 1 and mode == "auto":
         # The model shall still be free to call the others first.
         return tools, wire.ToolChoice("any", None, single), None
     return tools, wire.ToolChoice("tool", JSON_TOOL), None
 
 
-def _native_schema(conversation: Conversation, target: Target) -> Raw:
+def _native_schema(output: OutputFormat, target: Target) -> Raw:
     """The schema for structured outputs. Raises NotNative where they do not do."""
-    output = conversation.output
-    if output is None or output.schema is None:
+    if output.schema is None:
         raise schemas.NotNative("JSON output without a schema")
-    if target.options.get("json_schema", "native") != "native":
+    option = target.options.get("json_schema")
+    if option not in (None, "native") or (option is None and traits(target).schema is False):
         raise schemas.NotNative("JSON output by this model")
-    return schemas.native(output.schema)
+    return schemas.native(schemas.described(output.schema, output.name, output.description))
 
 
-def _json_tool(conversation: Conversation) -> _Tool:
-    output = conversation.output
-    schema = output.schema if output and output.schema is not None else _ANY_OBJECT
-    told = output.description if output and output.description else "The answer."
-    return _Tool(JSON_TOOL, _input_schema(schema), f"{told} Give the whole answer by calling this tool, once.")
+def _json_tool(output: OutputFormat) -> _Tool:
+    schema = ANY_OBJECT if output.schema is None else object_schema(output.schema).schema
+    told = output.description or "The answer."
+    described = schemas.described(schema, output.name, None)
+    return _Tool(JSON_TOOL, described, f"{told} Give the whole answer by calling this tool, once.")
 
 
-def _tool(tool: Tool) -> _Tool:
-    schema = _NOTHING if tool.parameters is None else _input_schema(tool.parameters)
-    return _Tool(tool.name, schema, tool.description, tool.strict or None, cache_control(tool.cache))
+def _tool(tool: Tool, path: str, target: Target, fit: Fit) -> _Tool:
+    schema, lost = object_schema(tool.parameters)
+    if lost:
+        fit.hint(f"{path}.parameters", f"the schema's {lost} at its root")
+    strict = tool.strict or None
+    if strict:
+        try:
+            schema = _strict_schema(schema, target)
+        except schemas.NotNative as error:
+            fit.hint(f"{path}.strict", f"a strict tool with {error.what}")
+            strict = None
+    return _Tool(tool.name, schema, tool.description, strict, cache_control(tool.cache))
 
 
-def _input_schema(schema: Raw) -> Raw:
-    """A schema that says that it is of an object, which Anthropic demands and others take for granted."""
-    try:
-        fields = _decode_object(schema)
-    except UNREADABLE as error:
-        raise Unsupported("tools", "parameters that are not a JSON Schema object") from error
-    return schema if "type" in fields else Raw(_encode({"type": "object", **fields}))
+def _strict_schema(schema: Raw, target: Target) -> Raw:
+    if traits(target).schema is False:
+        raise schemas.NotNative("this model")
+    schemas.native(schema)
+    return schema

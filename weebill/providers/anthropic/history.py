@@ -1,12 +1,13 @@
-"""The thinking of other models, taken out of histories in Anthropic's format that are passed through.
+"""What of a history in Anthropic's format its upstream would refuse, when all the rest is passed through.
 
-A client that changes models sends back what it was given before, Weebill's marks included, and an upstream whose API it
-speaks would refuse that. Messages without a mark are not looked into; what cannot be read is left for the upstream to
-judge.
+A client that changes models sends back what it was given before: the thinking of other providers, under Weebill's
+marks. It replays what no API takes, too: thinking without a signature, texts of white space, messages of nothing.
+Messages that show no sign of such are not looked into; what cannot be read is left for the upstream to judge.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -14,52 +15,136 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.wire.anthropic import Opaque
 from weebill.wire.call import Json
+from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE
 
 _MARK: Final = b'"weebill:'
 _THINKING: Final = frozenset({"thinking", "redacted_thinking"})
+_THOUGHT: Final = b'"thinking"'
+# A text of white space alone, and content that is nothing.
+_BLANK: Final = re.compile(rb'"(?:text|content)"\s*:\s*(?:"(?:[ \t]|\\[nrt])*"|\[\s*\]|null)')
+_ASSISTANT: Final = re.compile(rb'"role"\s*:\s*"assistant"')
+# White space at the end of a text, at the end of a message.
+_TRAILING: Final = re.compile(rb'(?:[ \t]|\\[nrt])+"[\s}\]]*(?:,\s*"role"\s*:\s*"assistant"\s*\}\s*)?$')
 
 _encode: Final = msgspec.json.encode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 class _Block(Struct, frozen=True):
-    """A block of Anthropic's, as far as it may be another's thinking."""
+    """A block of Anthropic's, as far as it may have to be mended."""
 
     type: str = ""
-    signature: str | None = None
+    text: str | UnsetType | None = UNSET
+    signature: str | UnsetType | None = UNSET
     data: str | UnsetType | None = UNSET
 
 
 _decode_block: Final = msgspec.json.Decoder(_Block).decode
 
 
-def own_anthropic(messages: Raw) -> Raw:
-    """Anthropic's `messages` without the thinking of other models."""
-    if _MARK not in bytes(messages):
+def mended(messages: Raw, own: Origin, *, signed: bool) -> Raw:
+    """Anthropic's `messages` as the provider `own` takes them; `signed` is whether thinking must bear its signature.
+
+    Raises nothing: what cannot be read stays as it is.
+    """
+    text = bytes(messages)
+    begun = _is_assistant(text)
+    if not _has_trouble(text, signed) and not (begun and _TRAILING.search(text.rstrip(b"] \r\n\t"))):
         return messages
     try:
-        kept = [each for raw in _decode_list(messages) if (each := _own_message(raw)) is not None]
+        raws = _decode_list(messages)
+        kept = [each for raw in raws if (each := _message(raw, own, signed)) is not None]
+        if begun and kept:
+            kept[-1] = _stripped(kept[-1])
     except UNREADABLE:
         return messages
-    return Raw(_encode(kept))
+    return messages if not kept or kept == raws else Raw(_encode(kept))
 
 
-def _own_message(raw: Raw) -> Raw | None:
+def _has_trouble(text: bytes, signed: bool) -> bool:
+    return text.find(_MARK) >= 0 or (signed and text.find(_THOUGHT) >= 0) or _BLANK.search(text) is not None
+
+
+def _is_assistant(text: bytes) -> bool:
+    """Whether the last message seems to be the model's."""
+    at = text.rfind(b'"role"')
+    return at >= 0 and _ASSISTANT.match(text, at) is not None
+
+
+def _message(raw: Raw, own: Origin, signed: bool) -> Raw | None:
     """None if nothing is left of it."""
-    if _MARK not in bytes(raw):
+    if not _has_trouble(bytes(raw), signed):
         return raw
     fields = _decode_object(raw)
-    if not bytes(fields["content"]).startswith(b"["):
+    content = bytes(fields.get("content", b"null"))
+    if content.startswith(b'"'):
+        return raw if _decode_text(content).strip() else None
+    if not content.startswith(b"["):
+        return None if content == b"null" else raw
+    given = _decode_list(content)
+    blocks = [each for block in given if (each := _block(block, own, signed)) is not None]
+    if blocks == given and blocks:
         return raw
-    blocks = [block for block in _decode_list(fields["content"]) if not _is_foreign(block)]
     return Raw(_encode({**fields, "content": blocks})) if blocks else None
 
 
-def _is_foreign(raw: Raw) -> bool:
-    if _MARK not in bytes(raw):
-        return False
+def _block(raw: Raw, own: Origin, signed: bool) -> Raw | None:
+    if not _has_trouble(bytes(raw), signed):
+        return raw
     block = _decode_block(raw)
+    if block.type == "text":
+        return raw if isinstance(block.text, str) and block.text.strip() else None
+    if block.type == "tool_result":
+        return _tool_result(raw)
+    if block.type not in _THINKING:
+        return raw
+    name = "signature" if block.type == "thinking" else "data"
     sealed = block.signature if block.type == "thinking" else block.data
-    return block.type in _THINKING and isinstance(sealed, str) and Opaque.read(sealed) != Opaque(sealed)
+    if not sealed:
+        return None if signed else raw
+    opaque = Opaque.read(sealed)
+    if opaque == Opaque(sealed):
+        return raw
+    if opaque.origin != own or opaque.kind or opaque.id is not None or not opaque.value:
+        return None
+    return Raw(_encode({**_decode_object(raw), name: opaque.value}))
+
+
+def _tool_result(raw: Raw) -> Raw:
+    """A tool's result without the texts in it that are nothing, and without content if nothing is left."""
+    fields = _decode_object(raw)
+    content = bytes(fields.get("content", b""))
+    if content.startswith(b"["):
+        given = _decode_list(content)
+        kept = [block for block in given if not _is_blank(block)]
+        if kept == given and kept:
+            return raw
+        if kept:
+            return Raw(_encode({**fields, "content": kept}))
+    elif content != b"null":
+        return raw
+    return Raw(_encode({name: value for name, value in fields.items() if name != "content"}))
+
+
+def _is_blank(raw: Raw) -> bool:
+    block = _decode_block(raw)
+    return block.type == "text" and not (isinstance(block.text, str) and block.text.strip())
+
+
+def _stripped(raw: Raw) -> Raw:
+    """A message of the model's without white space at its end, which Anthropic refuses where an answer has begun."""
+    fields = _decode_object(raw)
+    content = bytes(fields.get("content", b""))
+    if _decode_text(fields.get("role", Raw(b'""'))) != "assistant":
+        return raw
+    if content.startswith(b'"'):
+        return Raw(_encode({**fields, "content": _decode_text(content).rstrip()}))
+    blocks = _decode_list(content)
+    last = _decode_block(blocks[-1])
+    if last.type != "text" or not isinstance(last.text, str):
+        return raw
+    blocks[-1] = Raw(_encode({**_decode_object(blocks[-1]), "text": last.text.rstrip()}))
+    return Raw(_encode({**fields, "content": blocks}))

@@ -5,6 +5,7 @@ Source: https://platform.claude.com/docs/en/api/messages
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 import msgspec
@@ -12,14 +13,19 @@ from msgspec import Raw, Struct
 
 from weebill.providers.anthropic import decode as decoding
 from weebill.providers.anthropic.encode import headers
-from weebill.providers.anthropic.history import own_anthropic
+from weebill.providers.anthropic.fields import fitted
+from weebill.providers.anthropic.history import mended
+from weebill.providers.anthropic.relay_events import EventRepair, marked_answer
 from weebill.providers.anthropic.stream import cut
-from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
+from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
+from weebill.providers.fit import Fit
 from weebill.providers.naming import named, named_within
 from weebill.providers.usage import estimate
-from weebill.wire.anthropic import UsageReport
+from weebill.wire.anthropic import ORIGIN, UsageReport
 from weebill.wire.call import Call
+from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.lenient import reader
 from weebill.wire.reply import Usage
 from weebill.wire.sse import EventSplitter, event_data
 
@@ -56,18 +62,25 @@ class _Event(Struct, frozen=True):
     error: decoding.UpstreamError | str | None = None
 
 
-_decode_answer = msgspec.json.Decoder(_Answer).decode
-_decode_event = msgspec.json.Decoder(_Event).decode
+_decode_answer = reader(_Answer)
+_decode_event = reader(_Event)
 
 
 def _request(call: Call, target: Target, path: bytes) -> UpstreamRequest:
-    fields = {**call.fields, "model": Raw(_encode(target.model))}
+    fit = Fit(call.on_unsupported(target.on_unsupported))
+    try:
+        fields = fitted({**call.fields, "model": Raw(_encode(target.model))}, target, fit)
+    except Unsupported as unsupported:
+        what = f"'{target.model}' does not support {unsupported.what}. \"drop_params\": true does without it."
+        raise ApiError(400, what, code="unsupported_parameter", param=unsupported.field) from unsupported
     if "messages" in fields:
-        fields["messages"] = own_anthropic(fields["messages"])
+        fields["messages"] = mended(fields["messages"], target.provider or ORIGIN, signed=target.traits.signed)
     given = call.headers
     version = given.get(b"anthropic-version", b"").decode("latin-1") or None
     betas = (given.get(b"anthropic-beta", b"").decode("latin-1"), target.options.get("anthropic_beta", ""))
-    return UpstreamRequest(path, _encode(fields), headers(target, betas, version))
+    return UpstreamRequest(
+        path, _encode(fields), headers(target, betas, version), fit.dropped, provider=target.provider
+    )
 
 
 def count_tokens_request(call: Call, target: Target) -> UpstreamRequest:
@@ -93,13 +106,13 @@ class AnthropicRelay:
         content = bytes(message.content)
         if not content.startswith(b"["):
             raise decoding.invalid("is not a message: it has no content")
-        body = named(body, call.answer_name)
+        body = marked_answer(named(body, call.answer_name), sent.provider)
         if message.usage is not None:
             return Answer(body, message.usage.usage())
         return Answer(body, estimate(call, completion_bytes=len(content)))
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return AnthropicRelayStream(call)
+        return AnthropicRelayStream(call, sent.provider)
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
@@ -112,10 +125,13 @@ class AnthropicRelay:
 class AnthropicRelayStream:
     """A `ByteStream` from Anthropic's API to itself."""
 
-    __slots__ = ("_call", "_ended", "_events", "_finished", "_measured", "_report", "_splitter", "error")
+    __slots__ = (
+        "_call", "_ended", "_events", "_finished", "_measured", "_repair", "_report", "_splitter", "error",
+    )  # fmt: skip
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, provider: Origin = "") -> None:
         self._call = call
+        self._repair = EventRepair(_encode(call.model), provider)
         self._splitter = EventSplitter()
         self._report: UsageReport | None = None
         self._measured = False
@@ -140,6 +156,11 @@ class AnthropicRelayStream:
         """Whether a piece of content has come, or the end."""
         return bool(self._events) or self._finished or self._ended
 
+    @property
+    def owed_s(self) -> float:
+        """Nothing after `message_stop`, which follows the reason for the end."""
+        return 0.0 if self._ended else LINGER_S if self._finished else inf
+
     def feed(self, data: bytes) -> bytes:
         """The whole events in `data` and what was left of earlier data."""
         out: list[bytes] = []
@@ -154,7 +175,7 @@ class AnthropicRelayStream:
                     break
             elif b"content_block_delta" in block:
                 self._events += 1
-            out += (block, _END)
+            out.append(self._repair.event(block))
         return b"".join(out)
 
     def finish(self) -> bytes:

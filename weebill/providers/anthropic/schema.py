@@ -51,6 +51,17 @@ def native(schema: Raw) -> Raw:
         raise NotNative("a schema that is no JSON Schema object") from error
 
 
+def described(schema: Raw, name: str | None, description: str | None) -> Raw:
+    """`schema` with a name and a description, where it has none of its own."""
+    said = {"title": name, "description": description}
+    try:
+        fields = _decode_object(schema)
+    except UNREADABLE:
+        return schema
+    added = {key: Raw(_encode(value)) for key, value in said.items() if value and key not in fields}
+    return Raw(_encode({**fields, **added})) if added else schema
+
+
 def _closed(schema: Json) -> Json:
     closed: Json = {}
     for keyword, value in schema.items():

@@ -5,6 +5,7 @@ Source: https://platform.claude.com/docs/en/build-with-claude/streaming
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 import msgspec
@@ -19,17 +20,20 @@ from weebill.providers.anthropic.decode import (
     explanation,
     finish_reason,
     invalid,
+    read_block,
     stream_error,
-    unknown_block,
 )
 from weebill.providers.anthropic.encode import JSON_TOOL
 from weebill.wire.anthropic import ORIGIN, StopDetails, UsageReport, citation
+from weebill.wire.anthropic_text import readable
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.lenient import reader
 from weebill.wire.reply import (
     CitationAdded,
     Event,
     Failed,
     Finished,
+    PassedOver,
     ReasoningDelta,
     RefusalDelta,
     Started,
@@ -51,6 +55,7 @@ class Delta(Struct, frozen=True):
     partial_json: str | None = None
     thinking: str | None = None
     signature: str | None = None
+    content: str | None = None
     citation: Raw = _NONE
     stop_reason: str | None = None
     stop_sequence: str | None = None
@@ -62,15 +67,21 @@ class StreamEvent(Struct, frozen=True):
 
     type: str = ""
     message: Message | None = None
-    content_block: Block | None = None
+    content_block: Raw = _NONE
+    index: int | None = None
     delta: Delta | None = None
     usage: UsageReport | None = None
     error: UpstreamError | str | None = None
 
 
-_decode_event = msgspec.json.Decoder(StreamEvent).decode
+_decode_event = reader(StreamEvent)
+# What a block is whose start never came.
+_KIND_OF_DELTA: Final = {
+    "text_delta": "text", "citations_delta": "text", "thinking_delta": "thinking", "signature_delta": "thinking",
+}  # fmt: skip
 _NO_DELTA: Final = Delta()
 _NO_USAGE: Final = UsageReport()
+_CALLS: Final = frozenset({"json", "arguments", "tool_use"})
 
 
 def cut() -> ApiError:
@@ -84,20 +95,33 @@ class AnthropicStream:
     The usage in the first event is reported as not measured: of what has been generated it counts the first token.
     """
 
-    __slots__ = ("_block", "_calls", "_ended", "_failed", "_finished", "_kind", "_open", "_splitter", "_usage")
+    __slots__ = (
+        "_block", "_calls", "_ended", "_failed", "_finished", "_hidden", "_index", "_kind", "_open", "_reported",
+        "_splitter", "_started", "_usage",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
         self._usage = _NO_USAGE
-        # The part under way: its number, its block's type (or "json" for an answer by way of a tool), and whether
-        # anything of it has been told.
+        # The part under way: its number, its block's index and type (or "json" for an answer by way of a tool), and
+        # whether anything of it has been told.
         self._block = -1
+        self._index: int | None = None
         self._kind = ""
         self._open = False
+        self._hidden: list[str] = []
+        """The text of blocks that are passed over, to be told where there is nothing else."""
         self._calls = 0
+        self._started = False
+        self._reported = False
         self._finished = False
         self._ended = False
         self._failed = False
+
+    @property
+    def owed_s(self) -> float:
+        """Nothing after `message_stop`."""
+        return 0.0 if self._ended else inf
 
     def feed(self, data: bytes) -> list[Event]:
         events: list[Event] = []
@@ -115,7 +139,9 @@ class AnthropicStream:
         elif rest:
             self._take(event_data(rest), events)
         if not self._finished and not self._failed:
-            raise cut()
+            if not self._reported:
+                raise cut()
+            self._end(Delta(), events)
         return events
 
     def _take(self, data: bytes, events: list[Event]) -> None:
@@ -125,10 +151,18 @@ class AnthropicStream:
             event = _decode_event(data)
         except UNREADABLE as error:
             raise invalid(f"has an event that cannot be read: {error}") from error
+        before = len(events)
+        self._read(event, events)
+        if not self._started and len(events) > before and not self._failed:
+            self._started = True
+            events.insert(before, Started("", ""))
+
+    def _read(self, event: StreamEvent, events: list[Event]) -> None:
         match event.type:
             case "content_block_delta":
-                self._delta(event.delta or _NO_DELTA, events)
+                self._delta(event.index, event.delta or _NO_DELTA, events)
             case "content_block_start":
+                self._index = event.index
                 self._start_block(event.content_block, events)
             case "content_block_stop":
                 self._stop_block(events)
@@ -139,8 +173,7 @@ class AnthropicStream:
             case "message_stop":
                 self._ended = True
                 if not self._finished:
-                    self._finished = True
-                    events.append(Finished("stop"))
+                    self._end(_NO_DELTA, events)
             case _ if event.error is not None:
                 self._failed = True
                 events.append(Failed(stream_error(event.error)))
@@ -149,7 +182,9 @@ class AnthropicStream:
                 return
 
     def _start(self, message: Message, events: list[Event]) -> None:
-        events.append(Started(message.id, message.model))
+        if not self._started:
+            self._started = True
+            events.append(Started(message.id, message.model))
         if message.usage is not None:
             self._usage = message.usage
             counted = message.usage.usage()
@@ -157,19 +192,24 @@ class AnthropicStream:
 
     def _finish(self, event: StreamEvent, events: list[Event]) -> None:
         delta = event.delta or _NO_DELTA
-        if delta.stop_reason is not None:
-            self._finished = True
-            refusal = explanation(delta.stop_details)
-            if refusal is not None:
-                self._open = False
-                events.append(RefusalDelta(refusal.text, self._told()))
-            reason = finish_reason(delta.stop_reason, delta.stop_details)
-            # The one call may have been the answer itself.
-            answered = reason == "tool_calls" and not self._calls
-            events.append(Finished("stop" if answered else reason, delta.stop_sequence))
+        if delta.stop_reason is not None and not self._finished:
+            self._end(delta, events)
         if event.usage is not None:
+            self._reported = True
             self._usage = self._usage.updated(event.usage)
             events.append(UsageReported(self._usage.usage()))
+
+    def _end(self, delta: Delta, events: list[Event]) -> None:
+        """The answer is complete, for the reason that `delta` gives."""
+        self._finished = True
+        refusal = explanation(delta.stop_details)
+        if refusal is not None:
+            self._open = False
+            events.append(RefusalDelta(refusal.text, self._told()))
+        if self._hidden and self._block < 0:
+            events.append(TextDelta("\n".join(self._hidden), self._told()))
+        reason = finish_reason(delta.stop_reason, delta.stop_details, called=bool(self._calls))
+        events.append(Finished(reason, delta.stop_sequence))
 
     def _told(self) -> int:
         """The number of the part under way, of which something is about to be told."""
@@ -178,13 +218,15 @@ class AnthropicStream:
             self._block += 1
         return self._block
 
-    def _start_block(self, block: Block | None, events: list[Event]) -> None:
-        if block is None:
-            raise invalid("has a block that is none")
+    def _start_block(self, raw: Raw, events: list[Event]) -> None:
+        try:
+            block = read_block(raw)
+        except UNREADABLE:
+            block = Block()  # Its deltas say what it is.
         self._kind = block.type
         self._open = False
         match block.type:
-            case "text":
+            case "" | "text":
                 if block.text:
                     events.append(TextDelta(block.text, self._told()))
                 events.extend(CitationAdded(citation(raw), self._told()) for raw in block.citations or ())
@@ -195,8 +237,14 @@ class AnthropicStream:
                 events.append(ReasoningDelta(encrypted=block.data or "", origin=ORIGIN, block=self._told()))
             case "tool_use":
                 self._start_call(block, events)
-            case kind if kind not in HIDDEN:
-                raise unknown_block(kind)
+            case kind:
+                events.append(PassedOver(kind))
+                text = readable(raw)
+                if kind in HIDDEN:
+                    self._hidden += [text] if text else ()
+                    self._kind = "hidden"
+                elif text:
+                    events.append(TextDelta(text, self._told()))
 
     def _start_call(self, block: Block, events: list[Event]) -> None:
         given = compact(block.input)
@@ -221,22 +269,43 @@ class AnthropicStream:
             events.append(TextDelta("{}", self._told()))
         self._kind = ""
 
-    def _delta(self, delta: Delta, events: list[Event]) -> None:
+    def _delta(self, index: int | None, delta: Delta, events: list[Event]) -> None:
+        if index != self._index or not self._kind:
+            # Not every server says that a block begins.
+            if index != self._index or index is None:
+                self._stop_block(events)
+                self._open = False
+            self._index = index
+            self._kind = _KIND_OF_DELTA.get(delta.type, "")
         kind = self._kind
         if kind == "text":
             if delta.text:
                 events.append(TextDelta(delta.text, self._told()))
             elif bytes(delta.citation):
                 events.append(CitationAdded(citation(delta.citation), self._told()))
+            elif delta.type not in _KIND_OF_DELTA:
+                events.append(PassedOver(delta.type))
         elif kind == "thinking":
             if delta.thinking or delta.signature:
                 events.append(self._reasoning(delta.thinking or "", delta.signature or None))
-        elif delta.partial_json:
-            if kind == "json":
-                events.append(TextDelta(delta.partial_json, self._told()))
-            elif kind in ("arguments", "tool_use"):
-                self._kind = "tool_use"
-                events.append(ToolArguments(delta.partial_json, self._block))
+        elif kind in _CALLS:
+            if delta.partial_json:
+                self._input(delta.partial_json, events)
+        elif kind == "hidden":
+            said = delta.text or delta.content
+            self._hidden += [said] if said else ()
+        elif delta.text or delta.content:
+            # Of a block that is not known.
+            events.append(TextDelta(delta.text or delta.content or "", self._told()))
+        elif delta.type:
+            events.append(PassedOver(delta.type))
+
+    def _input(self, piece: str, events: list[Event]) -> None:
+        if self._kind == "json":
+            events.append(TextDelta(piece, self._told()))
+        else:
+            self._kind = "tool_use"
+            events.append(ToolArguments(piece, self._block))
 
     def _reasoning(self, text: str, signature: str | None) -> ReasoningDelta:
         return ReasoningDelta(text, signature, origin=ORIGIN, block=self._told())

@@ -1,18 +1,20 @@
 """How much a model shall think, in the words of Anthropic's older and newer models.
 
-Older ones take a budget in tokens; newer ones (from Claude 4.7 on nothing else) decide for themselves, guided by an
-effort.
+Older ones take a budget in tokens; newer ones decide for themselves, guided by an effort. The traits say which do.
 
 Source: https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking, .../extended-thinking and .../effort
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple, cast
 
-from weebill.providers.base import Target, Unsupported
+from weebill.catalog.traits import NOTHING_SAID, Traits, traits_of
+from weebill.providers.base import Target
+from weebill.providers.fit import Fit
+from weebill.providers.model_fit import nearest
 from weebill.wire.anthropic import Thinking
+from weebill.wire.conversation import Effort as AnyEffort
 from weebill.wire.conversation import ReasoningOptions
 
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
@@ -22,33 +24,31 @@ DEFAULT_MAX_TOKENS: Final = 8192
 MIN_BUDGET: Final = 1024
 # Of a limit that covers thinking and answer, what is left for the answer at least.
 _ANSWER_ROOM: Final = 1024
-_BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32768}
-_DEFAULT_EFFORT: Final = "medium"
-_EFFORTS: Final[dict[str, Effort]] = {
+_BUDGETS: Final[dict[AnyEffort, int]] = {
+    "minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32768,
+}  # fmt: skip
+_DEFAULT_EFFORT: Final[AnyEffort] = "medium"
+_EFFORTS: Final[dict[AnyEffort, Effort]] = {
     "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max",
 }  # fmt: skip
-_FIRST_ADAPTIVE: Final = (4, 7)
 
 
-def is_adaptive(target: Target) -> bool:
-    """Whether the model decides for itself: by the option `thinking`, "adaptive" or "budget", else by its name."""
-    option = target.options.get("thinking")
-    return _adaptive_name(target.model) if option is None else option == "adaptive"
+class Thought(NamedTuple):
+    """`thinking`, the limit of tokens (which covers both thinking and answer), and `output_config.effort`."""
+
+    thinking: Thinking | None
+    max_tokens: int
+    effort: Effort | None = None
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model is made to think."""
+        return self.thinking is not None and self.thinking.type != "disabled"
 
 
-@lru_cache(maxsize=1024)
-def _adaptive_name(model: str) -> bool:
-    """Whether a name is that of Claude 4.7 or later.
-
-    >>> [_adaptive_name(name) for name in ("claude-opus-4-7", "claude-sonnet-4-20250514", "claude-opus-5", "kimi-k2")]
-    [True, False, True, False]
-    """
-    name = model.lower().rpartition("/")[2]
-    if not name.startswith("claude-"):
-        return False
-    # A date such as 20250514 is no part of the version.
-    numbers = [int(word) for word in name.replace(".", "-").split("-") if word.isdecimal() and len(word) < 3]
-    return tuple(numbers[:2]) >= _FIRST_ADAPTIVE
+def traits(target: Target) -> Traits:
+    """What is known of the model, by its name where its deployment was told nothing."""
+    return traits_of(target.model) if target.traits == NOTHING_SAID else target.traits
 
 
 def wanted(options: ReasoningOptions | None) -> bool | None:
@@ -63,49 +63,94 @@ def wanted(options: ReasoningOptions | None) -> bool | None:
     return True if said else None
 
 
-def effort(options: ReasoningOptions | None, target: Target) -> Effort | None:
-    """`output_config.effort`, for models that take one."""
-    if options is None or options.effort is None or not is_adaptive(target) or not wanted(options):
-        return None
-    return _EFFORTS[options.effort]
+def thought(
+    options: ReasoningOptions | None,
+    max_tokens: int | None,
+    target: Target,
+    fit: Fit,
+    *,
+    bound: str = "",
+    unthinking: bool = False,
+) -> Thought:
+    """How much to think. `bound` says what thinking would get in the way of: it then gives way to that.
 
-
-def thinking(options: ReasoningOptions | None, max_tokens: int | None, target: Target) -> tuple[Thinking | None, int]:
-    """`thinking` and `max_tokens`, which covers both thinking and answer. Raises Unsupported."""
+    `unthinking` is whether the tools whose results come last were called without thinking, which a budget does not go
+    with. Raises Unsupported where hints are to be refused.
+    """
     limit = max_tokens or target.max_output_tokens or DEFAULT_MAX_TOKENS
     asked = wanted(options)
     if options is None or asked is None:
-        return None, limit
+        return Thought(None, limit)
     if not asked:
-        return Thinking("disabled"), limit
+        return Thought(Thinking("disabled"), limit)
+    adaptive = _is_adaptive(options, target)
+    if unthinking and not adaptive:
+        bound = bound or "tool calls that were made without it"
+    effort = _effort(options, target, fit) if adaptive else None
+    if bound:
+        fit.hint("reasoning", f"reasoning together with {bound}")
+        return Thought(None, limit, effort)
     display: Literal["omitted"] | None = "omitted" if options.include is False else None
-    if is_adaptive(target):
-        if options.budget_tokens is not None and options.budget_tokens > 0:
-            raise Unsupported("reasoning", "a budget of thinking tokens for this model; it takes an effort")
+    if adaptive:
         # These models leave the text of their thinking out unless they are asked for it.
         shown = options.include or options.summary is not None
-        return Thinking("adaptive", display="summarized" if shown else display), limit
-    if options.budget_tokens is not None and options.budget_tokens > 0:
-        budget = options.budget_tokens
-        if budget < MIN_BUDGET:
-            raise Unsupported("reasoning", f"a budget of less than {MIN_BUDGET} thinking tokens")
-        if max_tokens is None:
-            return Thinking("enabled", budget, display), _limit(budget, target)
-        if budget >= limit:
-            raise Unsupported("reasoning", "a thinking budget that is not below the limit of tokens")
-        return Thinking("enabled", budget, display), limit
-    budget = _BUDGETS[options.effort or _DEFAULT_EFFORT]
+        return Thought(Thinking("adaptive", display="summarized" if shown else display), limit, effort)
+    budget = _budget(options, fit)
     if max_tokens is None:
-        limit = _limit(budget, target)
-    budget = min(budget, limit - _ANSWER_ROOM)
-    if budget < MIN_BUDGET:
-        raise Unsupported("reasoning", f"thinking with a limit of less than {MIN_BUDGET + _ANSWER_ROOM} tokens")
-    return Thinking("enabled", budget, display), limit
+        limit = target.max_output_tokens or budget + DEFAULT_MAX_TOKENS
+    elif limit < MIN_BUDGET + _ANSWER_ROOM:
+        # What was to be the answer's limit still is: the least of thinking comes on top.
+        fit.hint("max_tokens", f"a limit of {limit} tokens with reasoning")
+        limit = min(limit + MIN_BUDGET, target.max_output_tokens or limit + MIN_BUDGET)
+    if limit <= MIN_BUDGET:
+        fit.hint("reasoning", f"reasoning within {limit} tokens")
+        return Thought(None, limit)
+    if options.budget_tokens and budget >= limit:
+        fit.hint("reasoning", f"a budget of {budget} tokens, which is not below the limit")
+    if not options.budget_tokens or budget >= limit:
+        budget = min(budget, max(MIN_BUDGET, limit - _ANSWER_ROOM))
+    return Thought(Thinking("enabled", budget, display), limit)
 
 
-def _limit(budget: int, target: Target) -> int:
-    """A limit for a request that has none: the model's own, or the usual room for an answer beside the thinking."""
-    limit = target.max_output_tokens or budget + DEFAULT_MAX_TOKENS
-    if budget >= limit:
-        raise Unsupported("reasoning", "a thinking budget that is not below the model's limit of tokens")
-    return limit
+def _is_adaptive(options: ReasoningOptions, target: Target) -> bool:
+    """Whether the model is to decide for itself: by the option `thinking`, "adaptive" or "budget", else by its traits.
+
+    Of those that take both, one that is given a number of tokens keeps to it.
+    """
+    option = target.options.get("thinking")
+    if option is not None:
+        return option == "adaptive"
+    known = traits(target)
+    return known.thinking == "adaptive" and (known.budget is None or not options.budget_tokens)
+
+
+def _effort(options: ReasoningOptions, target: Target, fit: Fit) -> Effort | None:
+    """The word for how much to think: what was said, or what comes closest to a number of tokens."""
+    word = options.effort
+    if options.budget_tokens:
+        fit.hint("reasoning", "a budget of thinking tokens for this model; it takes an effort")
+        word = word or word_of(options.budget_tokens)
+    if word is None:
+        return None
+    taken = traits(target).efforts
+    chosen = nearest(word, taken) if taken else word
+    return None if chosen is None else _EFFORTS.get(chosen)
+
+
+def word_of(budget: int) -> AnyEffort:
+    """The word whose budget comes closest from below."""
+    fitting = [word for word, tokens in _BUDGETS.items() if tokens <= budget]
+    return fitting[-1] if fitting else "minimal"
+
+
+def budget_of(word: str | None) -> int:
+    """The tokens that a word for how much to think comes to."""
+    return _BUDGETS.get(cast("AnyEffort", word), _BUDGETS[_DEFAULT_EFFORT])
+
+
+def _budget(options: ReasoningOptions, fit: Fit) -> int:
+    if not options.budget_tokens or options.budget_tokens < 0:
+        return budget_of(options.effort)
+    if options.budget_tokens < MIN_BUDGET:
+        fit.hint("reasoning", f"a budget of less than {MIN_BUDGET} thinking tokens")
+    return max(MIN_BUDGET, options.budget_tokens)

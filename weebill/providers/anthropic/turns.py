@@ -2,36 +2,42 @@
 
 Where the two differ:
 - System and developer turns make up `system`, in their order, wherever in the conversation they stood.
-- Consecutive turns of one side become one message; tool results come first in theirs, as Anthropic demands.
-- Texts that are empty are left out, and messages that then have nothing.
+- Consecutive turns of one side become one message; tool results come first in theirs, as Anthropic demands, and each
+  call has one (`weebill.providers.pairing`).
+- Texts of nothing but white space are left out, and messages that then have nothing; so is white space at the end of an
+  answer that has begun. A conversation that the model would begin begins with a full stop of the user's.
 - A user's `name` goes before the text as "name: "; there is no field for it. An assistant's is left out.
 - An image's `detail` is left out: Anthropic always looks at all of the image.
 - Thinking goes back only to whom it came from and only with its signature; so do citations with their originals.
-- Ids of calls that Anthropic would refuse have their odd characters replaced, in the call and its result alike.
 
 Source: https://platform.claude.com/docs/en/api/messages
 """
 
 from __future__ import annotations
 
-import re
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from weebill.providers.base import Unsupported
+from weebill.providers.media import image_type, plain_type
+from weebill.providers.pairing import paired
 from weebill.wire import anthropic as wire
 from weebill.wire.anthropic import ORIGIN, cache_control
-from weebill.wire.call import Json
+from weebill.wire.arguments import as_object
 from weebill.wire.conversation import Document, Image, Part, Reasoning, Refusal, Text, ToolResult, ToolUse, Turn
-from weebill.wire.errors import UNREADABLE
 
 _IMAGE_TYPES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-_ODD_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
-_decode_object = msgspec.json.Decoder(Json).decode
+# Those that are text, besides what says so.
+_TEXT_TYPES: Final = frozenset(
+    {"application/json", "application/xml", "application/yaml", "application/x-yaml", "application/javascript",
+     "application/x-sh", "application/sql", "application/toml"}
+)  # fmt: skip
+_OPENING: Final = "."
+_GO_ON: Final = "Continue exactly where you stopped."
 
 _Content = str | list[wire.Block]
 
@@ -52,8 +58,24 @@ class Turns:
         self._messages: list[tuple[Literal["user", "assistant"], list[wire.Block]]] = []
         self._results = 0
 
-    def write(self, turns: Iterable[Turn]) -> None:
-        for turn in turns:
+    @property
+    def begun(self) -> bool:
+        """Whether the conversation ends in an answer that has begun."""
+        return bool(self._messages) and self._messages[-1][0] == "assistant"
+
+    @property
+    def called_without_thinking(self) -> bool:
+        """Whether the tools whose results come last were called by a model that did not think."""
+        if len(self._messages) < 2 or not isinstance(self._messages[-1][1][0], wire.ToolResultBlock):
+            return False
+        return not isinstance(self._messages[-2][1][0], wire.ThinkingBlock | wire.RedactedThinkingBlock)
+
+    def go_on(self) -> None:
+        """Ask for the rest of an answer that has begun."""
+        self._say("user", [wire.TextBlock(_GO_ON)])
+
+    def write(self, turns: Sequence[Turn]) -> None:
+        for turn in paired(turns):
             if turn.role in ("system", "developer"):
                 self._instruct(turn)
             elif turn.role == "assistant":
@@ -69,6 +91,10 @@ class Turns:
             self._messages = [("user", blocks)]
         if not self._messages:
             raise Unsupported("turns", "a conversation without any content")
+        if self._messages[0][0] == "assistant":
+            self._messages.insert(0, ("user", [wire.TextBlock(_OPENING)]))
+        if self.begun:
+            _strip_end(self._messages[-1][1])
         return [Message(role, _content(blocks)) for role, blocks in self._messages]
 
     def system_prompt(self) -> str | list[wire.TextBlock]:
@@ -81,7 +107,7 @@ class Turns:
         for part in turn.parts:
             if not isinstance(part, Text):
                 raise Unsupported("turns", f"{_kind(part)} in a system message")
-            if part.text:
+            if part.text.strip():
                 self._system.append(wire.TextBlock(part.text, None, cache_control(part.cache)))
 
     def _say(self, role: Literal["user", "assistant"], blocks: list[wire.Block]) -> None:
@@ -113,15 +139,14 @@ class Turns:
             case Text():
                 return _text(part)
             case Refusal(text):
-                return wire.TextBlock(text) if text else None
+                return wire.TextBlock(text) if text.strip() else None
             case Image():
                 return self._image(part)
             case Document():
                 return self._document(part)
             case ToolUse():
-                return wire.ToolUseBlock(
-                    _id(part.id), part.name, _arguments(part.arguments), None, cache_control(part.cache)
-                )
+                cache = cache_control(part.cache)
+                return wire.ToolUseBlock(part.id, part.name, as_object(part.arguments), None, cache)
             case ToolResult():
                 return self._result(part)
             case Reasoning():
@@ -143,7 +168,7 @@ class Turns:
                     content.append(self._document(inner))
         plain = _plain(content[0]) if len(content) == 1 else None
         return wire.ToolResultBlock(
-            _id(part.call_id), plain or content or None, part.is_error or None, cache_control(part.cache)
+            part.call_id, plain or content or None, part.is_error or None, cache_control(part.cache)
         )
 
     def _image(self, part: Image) -> wire.ImageBlock:
@@ -155,9 +180,10 @@ class Turns:
         if part.file_id is not None:
             self.has_files = True
             return wire.FileSource(part.file_id)
-        if part.media_type not in _IMAGE_TYPES:
+        media_type = image_type(part.media_type, part.data or "")
+        if media_type not in _IMAGE_TYPES:
             raise Unsupported("turns", f"images of type {part.media_type}")
-        return wire.Base64Source(part.media_type, part.data or "")
+        return wire.Base64Source(media_type, part.data or "")
 
     def _document(self, part: Document) -> wire.DocumentBlock:
         cite = wire.CitationsConfig(True) if part.cite else None
@@ -173,9 +199,10 @@ class Turns:
             return wire.FileSource(part.file_id)
         if part.text is not None:
             return wire.TextSource("text/plain", part.text)
-        if part.media_type == "application/pdf":
+        media_type = plain_type(part.media_type) or ""
+        if media_type == "application/pdf":
             return wire.Base64Source("application/pdf", part.data or "")
-        if part.media_type is not None and part.media_type.startswith("text/"):
+        if media_type.startswith("text/") or media_type in _TEXT_TYPES:
             try:
                 return wire.TextSource("text/plain", b64decode(part.data or "", validate=True).decode())
             except ValueError as error:
@@ -187,6 +214,13 @@ def _content(blocks: list[wire.Block]) -> _Content:
     return (_plain(blocks[0]) if len(blocks) == 1 else None) or blocks
 
 
+def _strip_end(blocks: list[wire.Block]) -> None:
+    """Take white space off the end, which Anthropic refuses where an answer has begun."""
+    last = blocks[-1]
+    if isinstance(last, wire.TextBlock) and last.text[-1:].isspace():
+        blocks[-1] = msgspec.structs.replace(last, text=last.text.rstrip())
+
+
 def _plain(block: wire.Block) -> str | None:
     """The text of a block that is nothing but text."""
     if isinstance(block, wire.TextBlock) and block.cache_control is None and not block.citations:
@@ -195,7 +229,7 @@ def _plain(block: wire.Block) -> str | None:
 
 
 def _text(part: Text) -> wire.TextBlock | None:
-    if not part.text:
+    if not part.text.strip():
         return None
     cited = [citation.raw for citation in part.citations if citation.origin == ORIGIN and citation.raw is not None]
     return wire.TextBlock(part.text, cited or None, cache_control(part.cache))
@@ -207,18 +241,6 @@ def _reasoning(part: Reasoning) -> wire.Block | None:
     if part.encrypted is not None:
         return wire.RedactedThinkingBlock(part.encrypted)
     return None if part.signature is None else wire.ThinkingBlock(part.text, part.signature)
-
-
-def _arguments(arguments: str) -> Raw:
-    try:
-        _decode_object(arguments or "{}")
-    except UNREADABLE as error:
-        raise Unsupported("turns", "arguments of a tool call that are not a JSON object") from error
-    return Raw(arguments.encode() or b"{}")
-
-
-def _id(given: str) -> str:
-    return _ODD_ID.sub("_", given)
 
 
 def _kind(part: Part) -> str:

@@ -13,8 +13,11 @@ from msgspec import Raw, Struct
 from weebill.providers.bedrock.encode import FAMILY
 from weebill.providers.bedrock.models import JSON_TOOL
 from weebill.providers.errors import provider_error
+from weebill.wire.anthropic_text import readable
+from weebill.wire.arguments import NO_ARGUMENTS, as_text
 from weebill.wire.conversation import Citation, Image, Part, Reasoning, Text, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.lenient import reader
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
 _FINISHES: Final[dict[str, FinishReason]] = {
@@ -40,7 +43,13 @@ _STATUSES: Final = {
 _MODEL_FAILED: Final = 424
 _UNKNOWN_MODEL: Final = "model identifier is invalid"
 _MESSAGE_LIMIT: Final = 2000
-_NO_ARGUMENTS: Final = Raw(b"{}")
+_NONE: Final = Raw()
+_NO_INPUT: Final = frozenset({b"", b"null", b"{}", b'""'})
+SERVER_TOOL: Final = "server_tool_use"
+# The members of a block that say something; another is passed over and named.
+_KNOWN: Final = frozenset({"text", "toolUse", "reasoningContent", "citationsContent", "image"})
+_decode_text: Final = msgspec.json.Decoder(str).decode
+_decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _format: Final = msgspec.json.format
 
 
@@ -75,11 +84,14 @@ class _ReasoningContent(Struct, frozen=True, rename="camel"):
     redacted_content: str | None = None
 
 
-class _ToolUse(Struct, frozen=True, rename="camel"):
-    tool_use_id: str
-    name: str
+class ToolUseBlock(Struct, frozen=True, rename="camel"):
+    """A call, whole or as it begins; `type` is SERVER_TOOL for one that Bedrock answers itself."""
+
+    tool_use_id: str = ""
+    name: str = ""
+    type: str = ""
     # Not `Raw | None`, which takes nothing but null.
-    input: Raw = _NO_ARGUMENTS
+    input: Raw = _NONE
 
 
 class ImageSource(Struct, frozen=True):
@@ -89,7 +101,7 @@ class ImageSource(Struct, frozen=True):
 
 
 class _ImageBlock(Struct, frozen=True):
-    format: str
+    format: str = "png"
     source: ImageSource | None = None
 
 
@@ -104,18 +116,18 @@ class _CitationsContent(Struct, frozen=True):
 
 class _Block(Struct, frozen=True, rename="camel"):
     text: str | None = None
-    tool_use: _ToolUse | None = None
+    tool_use: ToolUseBlock | None = None
     reasoning_content: _ReasoningContent | None = None
     citations_content: _CitationsContent | None = None
     image: _ImageBlock | None = None
 
 
 class _Message(Struct, frozen=True):
-    content: list[_Block] = []
+    content: list[Raw] = []
 
 
 class _Output(Struct, frozen=True):
-    message: _Message
+    message: _Message = _Message()
 
 
 class _Converse(Struct, frozen=True, rename="camel"):
@@ -145,9 +157,10 @@ class _Error(Struct, frozen=True, rename={"message": "message", "capital": "Mess
     capital: str | None = None
 
 
-_decode_answer: Final = msgspec.json.Decoder(_Converse).decode
-_decode_citation: Final = msgspec.json.Decoder(_Citation).decode
-_decode_error: Final = msgspec.json.Decoder(_Error).decode
+_decode_answer: Final = reader(_Converse)
+_decode_block: Final = reader(_Block)
+_decode_citation: Final = reader(_Citation)
+_decode_error: Final = reader(_Error)
 
 
 def decode_reply(body: bytes) -> Reply:
@@ -158,16 +171,45 @@ def decode_reply(body: bytes) -> Reply:
         raise not_an_answer(str(error)) from error
     if answer.output is None:
         raise provider_error(200, answer.message, "") if answer.message else not_an_answer("it has no output")
-    try:
-        parts = [part for block in answer.output.message.content if (part := _part(block)) is not None]
-    except UNREADABLE as error:
-        raise not_an_answer(str(error)) from error
+    parts: list[Part] = []
+    passed: dict[str, None] = {}
+    hidden: list[str] = []
+    for raw in answer.output.message.content:
+        try:
+            block = _decode_block(raw)
+        except UNREADABLE:
+            continue  # No block is anything but an object.
+        part = _part(block)
+        if part is not None:
+            parts.append(part)
+        elif block.text is None:
+            name = SERVER_TOOL if block.tool_use is not None else unknown(raw)
+            passed[name] = None
+            hidden += [text] if (text := readable(raw)) else ()
+    if hidden and not parts:
+        parts.append(Text("\n".join(hidden)))
     called = any(isinstance(part, ToolUse) for part in parts)
     fields = answer.additional_model_response_fields
     stop_sequence = fields.stop_sequence if fields is not None else None
     finish = finish_of(answer.stop_reason, called)
     usage = answer.usage.usage() if answer.usage is not None else Usage()
-    return Reply("", "", (Choice(tuple(parts), finish, stop_sequence),), usage)
+    return Reply("", "", (Choice(tuple(parts), finish, stop_sequence),), usage, dropped=tuple(passed))
+
+
+def unknown(raw: Raw) -> str:
+    """What a block that nothing is known of calls itself."""
+    names = [name for name in _decode_members(raw) if name not in _KNOWN]
+    return names[0] if names else "content"
+
+
+def compact(given: Raw) -> str:
+    """A call's input as the text of its arguments, whether it comes as an object or as text."""
+    text = bytes(given)
+    if text in _NO_INPUT:
+        return NO_ARGUMENTS
+    if text.startswith(b'"'):
+        return _decode_text(text)
+    return as_text(_format(text, indent=-1))
 
 
 def _part(block: _Block) -> Part | None:
@@ -176,7 +218,9 @@ def _part(block: _Block) -> Part | None:
         return Text(block.text) if block.text else None
     if block.tool_use is not None:
         used = block.tool_use
-        arguments = _format(bytes(used.input), indent=-1).decode()
+        if used.type == SERVER_TOOL:
+            return None
+        arguments = compact(used.input)
         return Text(arguments) if used.name == JSON_TOOL else ToolUse(used.tool_use_id, used.name, arguments)
     if block.reasoning_content is not None:
         thought = block.reasoning_content
@@ -203,16 +247,19 @@ def citation(raw: Raw) -> Citation:
     cited = _decode_citation(raw)
     url = cited.location.web.url if cited.location is not None and cited.location.web is not None else None
     quoted = "".join([piece.text for piece in cited.source_content or ()])
-    return Citation(url=url, title=cited.title, quote=quoted or None, origin=FAMILY, raw=Raw(bytes(raw)))
+    return Citation(
+        url=url, title=cited.title, quote=quoted or None, origin=FAMILY, raw=Raw(_format(bytes(raw), indent=-1))
+    )
 
 
 def finish_of(reason: str | None, called: bool) -> FinishReason:
     """Why an answer ended; `called` is whether the client's tools are called. Raises ApiError if it is unusable."""
     if reason in _FAILURES:
         raise ApiError(502, f"The model's answer cannot be read ({reason}).", code="upstream_invalid_answer")
-    if reason == "tool_use" and not called:
+    finish = _FINISHES.get(reason or "", "stop")
+    if finish == "tool_calls" and not called:
         return "stop"  # The tool that stands for the output's schema.
-    return _FINISHES.get(reason or "", "stop")
+    return "tool_calls" if finish == "stop" and called and reason != "stop_sequence" else finish
 
 
 def exception_error(name: str, payload: bytes) -> ApiError:

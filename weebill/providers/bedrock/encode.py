@@ -1,46 +1,31 @@
 """Requests in the format of Bedrock's Converse API.
 
 Left out because Bedrock has no words for it and it does not change what is said: other models' citations and
-thinking in earlier answers.
+thinking in earlier answers. Turns are in `turns.py`.
 
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET
 
+from weebill.providers.anthropic.encode import sampling
+from weebill.providers.anthropic.schema import described
+from weebill.providers.anthropic.thinking import Thought, thought
 from weebill.providers.base import Target, Unsupported, UpstreamRequest
-from weebill.providers.bedrock.models import JSON_TOOL, Model, effort, model_of
-from weebill.wire.conversation import (
-    Audio,
-    CacheMark,
-    Conversation,
-    Document,
-    Image,
-    Json,
-    OutputFormat,
-    Part,
-    Reasoning,
-    Refusal,
-    Text,
-    Tool,
-    ToolResult,
-    ToolUse,
-    Turn,
-)
-from weebill.wire.errors import UNREADABLE
+from weebill.providers.bedrock.models import JSON_TOOL, Model, model_of
+from weebill.providers.bedrock.turns import FAMILY as FAMILY
+from weebill.providers.bedrock.turns import Block, Turns, cache_point
+from weebill.providers.fit import Fit
+from weebill.providers.object_schema import ANY_OBJECT, object_schema
+from weebill.providers.pairing import stand_ins
+from weebill.wire.conversation import Conversation, Json, OutputFormat, Tool
 
-Block = dict[str, object]
-
-FAMILY: Final = "bedrock"
 # Fields without a counterpart, with the value that asks for nothing.
 _NEUTRAL: Final[dict[str, object]] = {
     "n": 1, "logprobs": False, "top_logprobs": 0, "presence_penalty": 0, "frequency_penalty": 0,
@@ -57,282 +42,109 @@ _EXTRA: Final = frozenset({
 })  # fmt: skip
 _MODEL_FIELDS: Final = "additionalModelRequestFields"
 
-_IMAGES: Final = {
-    "image/png": "png",
-    "image/jpeg": "jpeg",
-    "image/jpg": "jpeg",
-    "image/gif": "gif",
-    "image/webp": "webp",
-}
-_AUDIO: Final = frozenset({
-    "mp3", "opus", "wav", "aac", "flac", "mp4", "ogg", "mkv", "mka", "x-aac", "m4a", "mpeg", "mpga", "pcm", "webm",
-})  # fmt: skip
-_DOCUMENTS: Final = {
-    "application/pdf": "pdf", "text/csv": "csv", "application/msword": "doc", "application/vnd.ms-excel": "xls",
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
-    "text/html": "html", "text/plain": "txt", "text/markdown": "md",
-}  # fmt: skip
-_DOCUMENT_FORMATS: Final = frozenset(_DOCUMENTS.values())
-_NOT_IN_NAMES: Final = re.compile(r"[^0-9A-Za-z\-()\[\]]+")
-_NAME_LIMIT: Final = 190
-_ID: Final = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
-
-_NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{}}')
-_ANY_OBJECT: Final = Raw(b'{"type":"object"}')
+_NOTHING_ASKED: Final = frozenset({b"null", b"{}", b"[]", b'""', b"false"})
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 
 
-def encode_request(conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
+def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
     """The request. Raises Unsupported."""
     for field, neutral in _NEUTRAL.items():
         value = getattr(conversation, field)
         if value is not None and value != neutral and value != ():
             raise Unsupported(field, f"the value {value} here")
-    model = model_of(target.model)
-    system, messages, called = _prompt(conversation.turns)
-    if not messages:
-        raise Unsupported("turns", "a conversation in which nobody but the system speaks")
-    body: Block = {"messages": messages}
-    if system:
-        body["system"] = system
-    thought = effort(conversation.reasoning, model, conversation.max_tokens, target)
-    _check(conversation, model, thought.thinks)
-    inference = _inference(conversation)
+    model = model_of(target)
+    writer = Turns(fit, caches=model.caches)
+    writer.write(conversation.turns)
+    if writer.begun and not model.prefill:
+        fit.hint("turns", "an answer that has begun")
+        writer.go_on()
+    body: Block = {"messages": writer.messages()}
+    if writer.system:
+        body["system"] = writer.system
+    output = conversation.output
+    by_tool = output if output is not None and _takes_tool(output, model) else None
+    tools = _tool_config(conversation, model, by_tool, fit)
+    told = _thought(conversation, model, target, writer, fit, forced=tools is not None and _is_forced(tools))
+    inference = _inference(conversation, told, fit)
+    top_k = inference.pop("topK", None)
     if inference:
         body["inferenceConfig"] = inference
-    output = conversation.output
-    by_tool = output if output is not None and _takes_tool(output, model, thought.thinks) else None
-    tools = _tool_config(conversation, model, by_tool, called)
     if tools is not None:
         body["toolConfig"] = tools
     shape: Block = {} if output is None or by_tool is not None else {"textFormat": _text_format(output)}
-    if thought.effort is not None:
-        shape["effort"] = thought.effort
+    if told.effort is not None:
+        shape["effort"] = told.effort
     if shape:
         body["outputConfig"] = shape
-    fields: Block = {} if thought.thinking is None else {"thinking": thought.thinking}
-    if conversation.top_k is not None:
-        fields["top_k"] = conversation.top_k
+    fields: Block = {} if told.thinking is None else {"thinking": told.thinking}
+    if top_k is not None and model.anthropic:
+        fields["top_k"] = top_k
+    elif top_k is not None:
+        fit.hint("top_k", "'top_k' for this model")
     if conversation.stop and model.anthropic:
         body["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
-    _add_extra(conversation.extra, body, fields)
+    _add_extra(conversation.extra, body, fields, fit)
+    for name, value in conversation.hints.items():
+        if bytes(value) not in _NOTHING_ASKED:
+            fit.hint(name)
     if fields:
         body[_MODEL_FIELDS] = fields
     verb = "converse-stream" if stream else "converse"
     return UpstreamRequest(f"/model/{quote(target.model, safe='')}/{verb}".encode(), _encode(body))
 
 
-def _add_extra(extra: Json, body: Block, fields: Block) -> None:
+def _add_extra(extra: Json, body: Block, fields: Block, fit: Fit) -> None:
     for name, raw in extra.items():
         if name == _MODEL_FIELDS:
             fields |= _decode_object(raw)
         elif name in _EXTRA:
             body[name] = raw
         else:
-            raise Unsupported(name, f"the field '{name}'")
+            fit.unsupported(name, f"the field '{name}'")
 
 
-def _check(conversation: Conversation, model: Model, thinks: bool) -> None:
-    """Raises Unsupported for the values of single fields that Bedrock has nothing for."""
-    temperature = conversation.temperature
-    if temperature is not None and temperature > 1:
-        raise Unsupported("temperature", "a temperature over 1")
-    if thinks and temperature not in (None, 1):
-        raise Unsupported("temperature", "a temperature other than 1 together with reasoning")
-    if conversation.top_k is not None and (thinks or not model.anthropic):
-        raise Unsupported("top_k", "this together with reasoning" if thinks else "'top_k' for this model")
-    if thinks and conversation.tool_choice is not None and conversation.tool_choice.mode == "required":
-        raise Unsupported("tool_choice", "forced calls together with reasoning")
+def _thought(
+    conversation: Conversation, model: Model, target: Target, writer: Turns, fit: Fit, *, forced: bool
+) -> Thought:
+    """How much to think: only Anthropic's models can be told. Raises Unsupported where hints are to be refused."""
+    asked, limit = conversation.reasoning, conversation.max_tokens
+    if asked is None or not model.thinks:
+        if asked is not None and asked.enabled is not False and asked.effort != "none" and asked.budget_tokens != 0:
+            fit.hint("reasoning", "control of its reasoning")
+        return Thought(None, limit or 0)
+    bound = "forced calls" if forced else "an answer that has begun" if writer.begun else ""
+    told = thought(asked, limit, target, fit, bound=bound, unthinking=writer.called_without_thinking)
+    # Bedrock needs no limit; its default is the model's own.
+    return told if limit is not None else told._replace(max_tokens=0)
 
 
-def _inference(conversation: Conversation) -> Block:
+def _inference(conversation: Conversation, told: Thought, fit: Fit) -> Block:
+    chosen = sampling(conversation, fit, thinks=told.thinks)
     named = {
-        "maxTokens": conversation.max_tokens,
-        "temperature": conversation.temperature,
-        "topP": conversation.top_p,
+        "maxTokens": told.max_tokens or None,
+        "temperature": chosen["temperature"],
+        "topP": chosen["top_p"],
+        "topK": chosen["top_k"],
         "stopSequences": conversation.stop or None,
     }
-    return {name: value for name, value in named.items() if value is not None}
-
-
-# Turns
-
-
-def _prompt(turns: Sequence[Turn]) -> tuple[list[Block], list[Block], bool]:
-    """The system's blocks, the messages, and whether a tool has been called.
-
-    Bedrock wants user and assistant by turns, so that what one of them says in several turns is put in one message.
-    """
-    system: list[Block] = []
-    messages: list[Block] = []
-    names: set[str] = set()
-    content: list[Block] = []
-    role, called = "", False
-    for turn in turns:
-        if turn.name is not None and turn.role != "tool":
-            raise Unsupported("turns", "the name of a message's author")
-        if turn.role in ("system", "developer"):
-            for part in turn.parts:
-                if not isinstance(part, Text):
-                    raise Unsupported("turns", "anything but text in a system message")
-                _write(part, system, names)
-            continue
-        said_by = "assistant" if turn.role == "assistant" else "user"
-        written: list[Block] = []
-        for part in turn.parts:
-            _write(part, written, names)
-            called = called or isinstance(part, ToolUse | ToolResult)
-        if not written:
-            continue
-        if said_by == role:
-            content += written
-        else:
-            role, content = said_by, written
-            messages.append({"role": role, "content": content})
-    return system, messages, called
-
-
-def _write(part: Part, blocks: list[Block], names: set[str]) -> None:
-    """Append what says `part`; `names` are those of the documents so far, which must differ."""
-    cache: CacheMark | None = None
-    if isinstance(part, Text):
-        if not part.text or part.text.isspace():
-            return  # Bedrock refuses blank texts.
-        blocks.append(_text(part))
-        cache = part.cache
-    elif isinstance(part, ToolUse):
-        blocks.append({"toolUse": {"toolUseId": _id(part.id), "name": part.name, "input": _arguments(part.arguments)}})
-        cache = part.cache
-    elif isinstance(part, ToolResult):
-        blocks.append(_tool_result(part, names))
-        cache = part.cache or next((piece.cache for piece in reversed(part.content) if piece.cache), None)
-    elif isinstance(part, Image):
-        blocks.append(_image(part))
-        cache = part.cache
-    elif isinstance(part, Document):
-        blocks.append(_document(part, names))
-        cache = part.cache
-    elif isinstance(part, Reasoning):
-        if part.origin == FAMILY:
-            _write_reasoning(part, blocks)
-    elif isinstance(part, Refusal):
-        blocks.append({"text": part.text})
-    else:
-        blocks.append(_audio(part))
-    if cache is not None:
-        blocks.append(_cache_point(cache))
-
-
-def _text(part: Text) -> Block:
-    ours = [citation.raw for citation in part.citations if citation.origin == FAMILY and citation.raw is not None]
-    if ours:
-        return {"citationsContent": {"content": [{"text": part.text}], "citations": ours}}
-    return {"text": part.text}
-
-
-def _write_reasoning(part: Reasoning, blocks: list[Block]) -> None:
-    # Without its signature the text is for people: models that do not sign take none back.
-    if part.encrypted is not None:
-        blocks.append({"reasoningContent": {"redactedContent": part.encrypted}})
-    elif part.signature is not None:
-        blocks.append({"reasoningContent": {"reasoningText": {"text": part.text, "signature": part.signature}}})
-
-
-def _image(part: Image) -> Block:
-    if part.data is None:
-        raise Unsupported("turns", "images by URL or file id; only those in the request")
-    form = _IMAGES.get(part.media_type or "")
-    if form is None:
-        raise Unsupported("turns", f"images of type '{part.media_type}'")
-    return {"image": {"format": form, "source": {"bytes": part.data}}}
-
-
-def _audio(part: Audio) -> Block:
-    if part.format not in _AUDIO:
-        raise Unsupported("turns", f"audio in the format '{part.format}'")
-    return {"audio": {"format": part.format, "source": {"bytes": part.data}}}
-
-
-def _document(part: Document, names: set[str]) -> Block:
-    suffix = (part.name or "").rpartition(".")[2].lower()
-    if part.text is not None:
-        form, source = "txt", {"text": part.text}
-    elif part.data is not None:
-        form = _DOCUMENTS.get(part.media_type or "", suffix)
-        source = {"bytes": part.data}
-        if form not in _DOCUMENT_FORMATS:
-            raise Unsupported("turns", f"documents of type '{part.media_type}'")
-    else:
-        raise Unsupported("turns", "documents by URL or file id; only those in the request")
-    document: Block = {"format": form, "name": _document_name(part.name, names), "source": source}
-    if part.cite:
-        document["citations"] = {"enabled": True}
-    return {"document": document}
-
-
-def _document_name(given: str | None, names: set[str]) -> str:
-    """A name that Bedrock takes, and that no other document of the request has."""
-    plain = _NOT_IN_NAMES.sub(" ", given or "").strip()[:_NAME_LIMIT] or "document"
-    name, count = plain, 1
-    while name in names:
-        count += 1
-        name = f"{plain} ({count})"
-    names.add(name)
-    return name
-
-
-def _tool_result(part: ToolResult, names: set[str]) -> Block:
-    content: list[Block] = []
-    for piece in part.content:
-        if isinstance(piece, Text):
-            content.append({"text": piece.text})
-        elif isinstance(piece, Image):
-            content.append(_image(piece))
-        else:
-            content.append(_document(piece, names))
-    result: Block = {"toolUseId": _id(part.call_id), "content": content}
-    if part.is_error:
-        result["status"] = "error"
-    return {"toolResult": result}
-
-
-def _id(given: str) -> str:
-    """A call's id, or one made of it where Bedrock would refuse it; alike for the call and its result."""
-    if _ID.fullmatch(given):
-        return given
-    return f"call_{hashlib.blake2b(given.encode(), digest_size=16).hexdigest()}"
-
-
-def _arguments(text: str) -> Raw:
-    try:
-        _decode_object(text)
-    except UNREADABLE as error:
-        raise Unsupported("turns", "tool calls with arguments that are not a JSON object") from error
-    return Raw(text.encode())
-
-
-def _cache_point(mark: CacheMark) -> Block:
-    return {"cachePoint": {"type": "default"} if mark == "5m" else {"type": "default", "ttl": mark}}
+    return {name: value for name, value in named.items() if value is not None and value is not UNSET}
 
 
 # Tools and output
 
 
-def _takes_tool(output: OutputFormat, model: Model, thinks: bool) -> bool:
+def _takes_tool(output: OutputFormat, model: Model) -> bool:
     """Whether the output's schema goes to `model` as that of a tool it must call."""
     if model.strict and output.schema is not None:
         return False
     if not model.forced_tool:
         raise Unsupported("output", "JSON without a schema for this model")
-    if thinks:
-        raise Unsupported("output", "this output format together with reasoning for this model")
     return True
 
 
 def _text_format(output: OutputFormat) -> Block:
-    schema: Block = {"schema": bytes(output.schema or _ANY_OBJECT).decode()}
+    schema: Block = {"schema": bytes(output.schema or ANY_OBJECT).decode()}
     if output.name:
         schema["name"] = output.name
     if output.description:
@@ -340,56 +152,67 @@ def _text_format(output: OutputFormat) -> Block:
     return {"type": "json_schema", "structure": {"jsonSchema": schema}}
 
 
-def _tool_config(conversation: Conversation, model: Model, by_tool: OutputFormat | None, called: bool) -> Block | None:
+def _is_forced(config: Block) -> bool:
+    return "toolChoice" in config
+
+
+def _tool_config(conversation: Conversation, model: Model, by_tool: OutputFormat | None, fit: Fit) -> Block | None:
     choice, tools = conversation.tool_choice, conversation.tools
     mode = choice.mode if choice is not None else "auto"
     names = choice.names if choice is not None else ()
     if choice is not None and choice.parallel is False and tools:
-        raise Unsupported("tool_choice", "being held to one tool call at a time")
+        fit.hint("parallel_tool_calls", "being held to one tool call at a time")
     if mode == "required":
         if not tools:
             raise Unsupported("tool_choice", "a tool call without tools")
         by_tool = None  # What is not said needs no format.
-    if names:
+    forced = names[0] if mode == "required" and len(names) == 1 else None
+    if names and forced is None:
         tools = tuple([tool for tool in tools if tool.name in names])
-    if by_tool is None and mode == "none":
+    if mode == "none" and by_tool is None:
         tools = ()
+    if not tools:
+        # Once tools have been called, Bedrock demands some.
+        tools = stand_ins(conversation.turns)
     if by_tool is None and not tools:
-        if called:
-            field = "tool_choice" if conversation.tools else "tools"
-            raise Unsupported(field, "a request without tools once tools have been called")
         return None
     entries: list[Block] = []
-    for tool in tools:
-        entries.append({"toolSpec": _tool_spec(tool, model)})
-        if tool.cache is not None:
-            entries.append(_cache_point(tool.cache))
+    for index, tool in enumerate(tools):
+        entries.append({"toolSpec": _tool_spec(tool, f"tools[{index}]", model, fit)})
+        if tool.cache is not None and model.caches and not model.nova:
+            entries.append(cache_point(tool.cache))
+        elif tool.cache is not None:
+            fit.hint("cache_control", "marks for the cache on tools for this model")
     config: Block = {"tools": entries}
     if by_tool is not None:
         entries.append({"toolSpec": _output_tool(by_tool)})
         # With tools of the client's, the model answers by calling any of them.
-        config["toolChoice"] = {"any": {}} if tools and mode == "auto" else {"tool": {"name": JSON_TOOL}}
+        config["toolChoice"] = {"any": {}} if conversation.tools and mode == "auto" else {"tool": {"name": JSON_TOOL}}
     elif mode == "required":
-        config["toolChoice"] = {"tool": {"name": names[0]}} if len(names) == 1 else {"any": {}}
+        config["toolChoice"] = {"any": {}} if forced is None else {"tool": {"name": forced}}
     return config
 
 
-def _tool_spec(tool: Tool, model: Model) -> Block:
+def _tool_spec(tool: Tool, path: str, model: Model, fit: Fit) -> Block:
     if tool.name == JSON_TOOL:
         raise Unsupported("tools", f"a tool of the name '{JSON_TOOL}', which Weebill uses itself")
-    spec: Block = {"name": tool.name, "inputSchema": {"json": tool.parameters or _NO_PARAMETERS}}
+    schema, lost = object_schema(tool.parameters)
+    if lost:
+        fit.hint(f"{path}.parameters", f"the schema's {lost} at its root")
+    spec: Block = {"name": tool.name, "inputSchema": {"json": schema}}
     if tool.description:
         spec["description"] = tool.description
-    if tool.strict:
-        if not model.strict:
-            raise Unsupported("tools", "tools with a strict schema for this model")
+    if tool.strict and model.strict:
         spec["strict"] = True
+    elif tool.strict:
+        fit.hint(f"{path}.strict", "tools with a strict schema for this model")
     return spec
 
 
 def _output_tool(output: OutputFormat) -> Block:
+    schema = ANY_OBJECT if output.schema is None else object_schema(output.schema).schema
     return {
         "name": JSON_TOOL,
         "description": output.description or "Give your answer by calling this tool.",
-        "inputSchema": {"json": output.schema or _ANY_OBJECT},
+        "inputSchema": {"json": described(schema, output.name, None)},
     }

@@ -9,14 +9,16 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.providers.bedrock.decode import (
+    SERVER_TOOL,
     ImageSource,
     ModelFields,
     TokenUsage,
+    ToolUseBlock,
     citation,
+    compact,
     exception_error,
     finish_of,
     image,
@@ -25,13 +27,16 @@ from weebill.providers.bedrock.decode import (
 from weebill.providers.bedrock.encode import FAMILY
 from weebill.providers.bedrock.models import JSON_TOOL
 from weebill.providers.errors import provider_error
+from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.eventstream import Frame, FrameDecoder
+from weebill.wire.lenient import reader
 from weebill.wire.reply import (
     CitationAdded,
     Event,
     Failed,
     Finished,
+    PassedOver,
     ReasoningDelta,
     Started,
     TextDelta,
@@ -43,7 +48,8 @@ from weebill.wire.reply import (
 
 
 class _ToolInput(Struct, frozen=True):
-    input: str = ""
+    # Text, or the object itself.
+    input: Raw = Raw()
 
 
 class _ReasoningPiece(Struct, frozen=True, rename="camel"):
@@ -66,26 +72,22 @@ class _Delta(Struct, frozen=True, rename="camel"):
 
 
 class _BlockDelta(Struct, frozen=True, rename="camel"):
-    delta: _Delta
+    delta: _Delta = _Delta()
     content_block_index: int = 0
 
 
-class _ToolStart(Struct, frozen=True, rename="camel"):
-    tool_use_id: str
-    name: str
-
-
 class _ImageStart(Struct, frozen=True):
-    format: str
+    format: str = "png"
 
 
 class _Start(Struct, frozen=True, rename="camel"):
-    tool_use: _ToolStart | None = None
+    text: str | None = None
+    tool_use: ToolUseBlock | None = None
     image: _ImageStart | None = None
 
 
 class _BlockStart(Struct, frozen=True, rename="camel"):
-    start: _Start
+    start: _Start = _Start()
     content_block_index: int = 0
 
 
@@ -98,10 +100,10 @@ class _Metadata(Struct, frozen=True):
     usage: TokenUsage | None = None
 
 
-_decode_delta: Final = msgspec.json.Decoder(_BlockDelta).decode
-_decode_start: Final = msgspec.json.Decoder(_BlockStart).decode
-_decode_stop: Final = msgspec.json.Decoder(_MessageStop).decode
-_decode_metadata: Final = msgspec.json.Decoder(_Metadata).decode
+_decode_delta: Final = reader(_BlockDelta)
+_decode_start: Final = reader(_BlockStart)
+_decode_stop: Final = reader(_MessageStop)
+_decode_metadata: Final = reader(_Metadata)
 
 
 class BedrockStream:
@@ -117,6 +119,8 @@ class BedrockStream:
         "_json",
         "_missing",
         "_pieces",
+        "_reported",
+        "_started",
         "_stopped",
     )
 
@@ -131,6 +135,8 @@ class BedrockStream:
         self._image = ""
         self._pieces: list[bytes] = []
         self._called = False
+        self._started = False
+        self._reported = False
         self._stopped = False
         self._failed = False
 
@@ -147,16 +153,22 @@ class BedrockStream:
         return events
 
     def finish(self) -> list[Event]:
-        """Nothing. Raises ApiError 502 if the upstream never said that it had finished."""
-        if not self._stopped and not self._failed:
-            raise ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
-        return []
+        """What is left. Raises ApiError 502 if the upstream never said that it had finished."""
+        if self._stopped or self._failed:
+            return []
+        if self._reported:  # The usage comes after all else.
+            return [Finished("tool_calls" if self._called else "stop")]
+        raise ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
 
     def _read(self, frame: Frame, events: list[Event]) -> None:
         headers, payload = frame
         read = _READERS.get(headers.get(":event-type"))
         if read is not None:
+            before = len(events)
             read(self, payload, events)
+            if not self._started and len(events) > before and not self._failed:
+                self._started = True
+                events.insert(before, Started("", ""))
         elif headers.get(":message-type") == "exception":
             self._fail(exception_error(str(headers.get(":exception-type", "")), payload), events)
         elif headers.get(":message-type") == "error":
@@ -168,7 +180,9 @@ class BedrockStream:
         events.append(Failed(error))
 
     def _read_message_start(self, payload: bytes, events: list[Event]) -> None:
-        events.append(Started("", ""))
+        if not self._started:
+            self._started = True
+            events.append(Started("", ""))
 
     def _open(self, index: int) -> None:
         """Begin a part with the first thing that is said of the block of that index."""
@@ -178,13 +192,25 @@ class BedrockStream:
     def _read_start(self, payload: bytes, events: list[Event]) -> None:
         started = _decode_start(payload)
         tool = started.start.tool_use
-        if tool is not None:
+        if tool is not None and tool.type == SERVER_TOOL:
+            self._index = -1
+            events.append(PassedOver(SERVER_TOOL))
+        elif tool is not None:
             self._open(started.content_block_index)
+            given = compact(tool.input)
             if tool.name == JSON_TOOL:
                 self._json = started.content_block_index
+                if given != NO_ARGUMENTS:
+                    events.append(TextDelta(given, self._block))
             else:
                 self._called = self._missing = True
                 events.append(ToolStarted(tool.tool_use_id, tool.name, self._block))
+                if given != NO_ARGUMENTS:
+                    self._missing = False
+                    events.append(ToolArguments(given, self._block))
+        elif started.start.text:
+            self._open(started.content_block_index)
+            events.append(TextDelta(started.start.text, self._block))
         elif started.start.image is not None:
             self._open(started.content_block_index)
             self._image, self._pieces = started.start.image.format, []
@@ -198,7 +224,8 @@ class BedrockStream:
                     self._open(index)
                 events.append(TextDelta(delta.text, self._block))
         elif delta.tool_use is not None:
-            arguments = delta.tool_use.input
+            given = bytes(delta.tool_use.input)
+            arguments = compact(delta.tool_use.input) if given not in (b"", b'""', b"null") else ""
             if arguments and index == self._json:
                 events.append(TextDelta(arguments, self._block))
             elif arguments and index == self._index:
@@ -242,6 +269,7 @@ class BedrockStream:
 
     def _read_metadata(self, payload: bytes, events: list[Event]) -> None:
         usage = _decode_metadata(payload).usage
+        self._reported = True
         if usage is not None:
             events.append(UsageReported(usage.usage()))
 

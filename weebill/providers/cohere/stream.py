@@ -6,6 +6,7 @@ Source: https://docs.cohere.com/v2/docs/streaming and https://docs.cohere.com/v2
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Final
 
 import msgspec
@@ -88,6 +89,11 @@ class CohereStream:
         """Whether the call under way has no arguments yet."""
         self._stopped = False
         self._failed = False
+
+    @property
+    def owed_s(self) -> float:
+        """Nothing after `message-end`."""
+        return 0.0 if self._stopped else inf
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes. Raises ApiError 502 on one that is too large or cannot be read."""

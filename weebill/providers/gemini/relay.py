@@ -7,12 +7,13 @@ inside a JSON text a quote is always escaped.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 import msgspec
 from msgspec import UNSET, Raw
 
-from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
+from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
 from weebill.providers.gemini.decode import not_an_answer
 from weebill.providers.gemini.dialect import GEMINI_DIALECT, GeminiDialect
 from weebill.providers.gemini.errors import body_error, status_error
@@ -23,7 +24,7 @@ from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import AnyJson, Status, UsageMetadata, Wire, given
-from weebill.wire.gemini_request import candidate_count, wants_array
+from weebill.wire.gemini_request import wants_array
 from weebill.wire.reply import Usage
 from weebill.wire.sse import EventSplitter, event_data
 
@@ -105,16 +106,29 @@ GEMINI_RELAY: Final = GeminiRelay(GEMINI_DIALECT)
 class GeminiRelayStream:
     """A `ByteStream` from the Gemini API to itself."""
 
-    __slots__ = ("_array", "_call", "_events", "_name", "_open", "_sent", "_several", "_splitter", "_usage", "error")
+    __slots__ = (
+        "_array",
+        "_call",
+        "_choices",
+        "_events",
+        "_name",
+        "_open",
+        "_premature",
+        "_sent",
+        "_splitter",
+        "_usage",
+        "error",
+    )
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._array = wants_array(call)
         self._name = call.answer_name
-        self._several = candidate_count(call) > 1
+        self._choices = call.request.choices
         self._splitter = EventSplitter()
         self._events = 0
         self._sent = False
+        self._premature = False  # whether anything was said after a reason for the end
         self._open: dict[int, bool] = {}
         self._usage = b""
         self.error: ApiError | None = None
@@ -135,6 +149,13 @@ class GeminiRelayStream:
     def begun(self) -> bool:
         """Whether a candidate has come, or word that there will be none."""
         return bool(self._open)
+
+    @property
+    def owed_s(self) -> float:
+        """These streams have no last event, and some models name a reason for the end in every piece."""
+        if self._premature or len(self._open) < self._choices or any(self._open.values()):
+            return inf
+        return LINGER_S
 
     def feed(self, data: bytes) -> bytes:
         """The whole events in `data` and what was left of earlier data."""
@@ -160,10 +181,12 @@ class GeminiRelayStream:
                 self.error = _bare_error(block)
             return b"" if self._array or self.error is not None else block + b"\r\n\r\n"
         self._events += 1
+        if self._open and not any(self._open.values()) and len(self._open) >= self._choices and b'"parts"' in data:
+            self._premature = True
         if b'"usageMetadata"' in data:
             self._usage = data
         if (
-            self._several
+            self._choices > 1
             or not self._open
             or b'"finishReason"' in data
             or b'"error"' in data

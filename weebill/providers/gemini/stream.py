@@ -9,9 +9,11 @@ Source: https://ai.google.dev/api/generate-content#method:-models.streamgenerate
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 import msgspec
 
+from weebill.providers.base import LINGER_S
 from weebill.providers.gemini.decode import CandidateReader, decode_response, not_an_answer
 from weebill.providers.gemini.errors import status_error
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -23,14 +25,22 @@ from weebill.wire.sse import EventSplitter, event_data
 class GeminiStream:
     """A `StreamDecoder`. Ends are told last: some models name a reason in every piece."""
 
-    __slots__ = ("_blocked", "_failed", "_readers", "_splitter", "_started")
+    __slots__ = ("_blocked", "_failed", "_premature", "_readers", "_splitter", "_started")
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
         self._readers: dict[int, CandidateReader] = {}
         self._started = False
         self._blocked = False
+        self._premature = False  # whether anything was said after a reason for the end
         self._failed = False
+
+    @property
+    def owed_s(self) -> float:
+        """These streams have no last event, and some models name a reason for the end in every piece."""
+        readers = self._readers.values()
+        ended = self._blocked or (bool(readers) and all(reader.finish is not None for reader in readers))
+        return LINGER_S if ended and not self._premature else inf
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """The events that `data` completes."""
@@ -85,6 +95,7 @@ class GeminiStream:
             reader = self._readers.get(index)
             if reader is None:
                 reader = self._readers[index] = CandidateReader(index)
+            self._premature = self._premature or (reader.finish is not None and bool(candidate.content))
             reader.read(candidate, events)
         if response.prompt_feedback is not None:
             self._blocked = True

@@ -132,6 +132,10 @@ class CollectedAnswer:
     def error(self) -> ApiError | None:
         return self._relay.error
 
+    @property
+    def owed_s(self) -> float:
+        return self._relay.owed_s
+
     def feed(self, data: bytes) -> None:
         """Take in a piece of the stream."""
         self._take(self._relay.feed(data))

@@ -73,6 +73,10 @@ class ToolStream:
     def begun(self) -> bool:
         return self._relay.begun
 
+    @property
+    def owed_s(self) -> float:
+        return self._relay.owed_s
+
     def feed(self, data: bytes) -> bytes:
         """The rewritten events."""
         return self._rewrite(self._relay.feed(data))

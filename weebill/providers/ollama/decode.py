@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from math import inf
 from typing import Final
 
 import msgspec
@@ -127,6 +128,11 @@ class OllamaStream:
         self._block = -1
         self._kind = ""
         self._calls = 0
+
+    @property
+    def owed_s(self) -> float:
+        """Nothing after the piece that is done."""
+        return 0.0 if self.stopped else inf
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes. Raises ApiError 502 on a line that is too long or cannot be read."""

@@ -6,6 +6,7 @@ Source: https://platform.openai.com/docs/api-reference/chat/streaming
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 
 import msgspec
@@ -113,6 +114,11 @@ class ChatDecoder:
         self._started = False
         self._done = False
 
+    @property
+    def owed_s(self) -> float:
+        """Nothing after `[DONE]`; what is owed before it, the events tell."""
+        return 0.0 if self._done else inf
+
     def feed(self, data: bytes) -> Sequence[Event]:
         """The events that `data` completes."""
         events: list[Event] = []
@@ -145,7 +151,7 @@ class ChatDecoder:
         except UNREADABLE as error:
             raise not_a_completion(str(error)) from error
         if chunk.error is not None:
-            self._fail(inner_error(chunk.error), events)
+            self._fail(inner_error(chunk.error).with_more(data), events)
             return
         usage = chunk.usage or (chunk.x_groq.usage if chunk.x_groq else None)
         if not self._started and (chunk.id or chunk.choices or usage):

@@ -67,7 +67,7 @@ class OpenAITranslator:
                 502, f"The upstream's answer is not a completion: {error}.", code="upstream_invalid_answer"
             ) from error
         if completion.error is not None:
-            raise inner_error(completion.error)
+            raise inner_error(completion.error).with_more(body)
         if completion.choices is None:
             raise ApiError(502, "The upstream's answer has no choices.", code="upstream_invalid_answer")
         body = named(body, call.answer_name)

@@ -7,11 +7,13 @@ says.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 import msgspec
 from msgspec import Raw
 
+from weebill.providers.base import LINGER_S, SETTLE_S
 from weebill.providers.naming import EventNaming
 from weebill.providers.openai.errors import inner_error
 from weebill.providers.openai.pieces import has_pieces, joined
@@ -24,6 +26,9 @@ from weebill.wire.sse import DONE, MAX_EVENT_BYTES, event, event_data
 
 _END: Final = b"\n\n"
 _DONE_DATA: Final = b"[DONE]"
+# Not null, in the two ways in which JSON is written.
+_REASON: Final = b'"finish_reason":"'
+_REASON_SPACED: Final = b'"finish_reason": "'
 
 
 # What says nothing yet: the role, and fields that are there for form's sake.
@@ -35,7 +40,9 @@ _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 class OpenAIStream:
     """A `ByteStream` from OpenAI's dialect to itself."""
 
-    __slots__ = ("_call", "_done", "_events", "_last", "_naming", "_reported", "_show_usage", "_tail", "begun", "error")
+    __slots__ = (
+        "_call", "_done", "_ends", "_events", "_last", "_naming", "_reported", "_show_usage", "_tail", "begun", "error"
+    )  # fmt: skip
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -45,6 +52,7 @@ class OpenAIStream:
         self._last = b""
         self._events = 0
         self._done = False
+        self._ends = 0  # choices that have said why they ended
         self._reported: Usage | None = None
         self.begun = False
         self.error: ApiError | None = None
@@ -53,6 +61,15 @@ class OpenAIStream:
     def usage(self) -> Usage:
         """As reported; else estimated at a token for each event after the first, which names the role."""
         return self._reported or estimate(self._call, completion_tokens=max(0, self._events - 1))
+
+    @property
+    def owed_s(self) -> float:
+        """Nothing after `[DONE]`; not all servers send it, and usage may follow the reason for the end."""
+        if self._done:
+            return 0.0
+        if self._ends < self._call.request.choices:
+            return inf
+        return LINGER_S if self._reported is None else SETTLE_S
 
     def feed(self, data: bytes) -> bytes:
         """The whole events in `data` and what was left of earlier data, without what is not for the client."""
@@ -79,6 +96,8 @@ class OpenAIStream:
         self._events += count
         if not self.begun:
             self.begun = any(map(_says_something, data[:-2].split(_END)))
+        if data.find(_REASON) >= 0 or data.find(_REASON_SPACED) >= 0:
+            self._ends += data.count(_REASON) + data.count(_REASON_SPACED)
         self._last = data[data.rfind(_END, 0, -2) + 2 :] if count > 1 else data
         if (
             data.find(b'"usage":') >= 0
@@ -92,10 +111,12 @@ class OpenAIStream:
     def finish(self) -> bytes:
         """`[DONE]`. Raises ApiError 502 if the upstream never said that it had finished."""
         # A last event without its blank line: some servers close right after it.
-        rest = self.feed(_END) if self._tail.strip() else b""
+        rest = b""
+        if self._tail.strip() and (self.owed_s == inf or _chunk(event_data(self._tail)) is not None):
+            rest = self.feed(_END)
         if self.error is not None:
             raise self.error
-        if self._done or self._finished(self._last):
+        if self.owed_s < inf or self._finished(self._last):
             return rest + DONE
         raise ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
 
@@ -140,7 +161,7 @@ class OpenAIStream:
                 raise _unreadable(error) from error
             block = b"data: " + data
         if chunk.error is not None:
-            self.error = inner_error(chunk.error)
+            self.error = inner_error(chunk.error).with_more(data)
             return b""
         if chunk.usage is None:
             if chunk.x_groq is not None and chunk.x_groq.usage is not None:

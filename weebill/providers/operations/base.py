@@ -26,6 +26,12 @@ class Operation(Protocol):
     def decode_request(self, body: bytes, content_type: bytes) -> OperationCall:
         """The call in a body. Raises ApiError 400 that names the field, 415 for a kind of body not taken."""
 
+    def rendered(self, body: bytes) -> bytes:
+        """The body of an answer in JSON, in the client's format rather than OpenAI's. Raises ApiError 502."""
+
+    def error_body(self, error: ApiError) -> bytes:
+        """An error in the client's format."""
+
 
 class OperationAnswer(Answer, frozen=True):
     """A complete answer as the client gets it, what it used, and its header lines, each ended by CRLF."""
@@ -50,6 +56,10 @@ class OperationStream(Protocol):
     @property
     def error(self) -> ApiError | None:
         """Set once the upstream has reported an error inside its stream; nothing more is to be fed."""
+
+    @property
+    def owed_s(self) -> float:
+        """As `weebill.providers.base.ByteStream.owed_s`."""
 
     def feed(self, data: bytes) -> bytes:
         """What to send on for `data`, b"" if nothing yet. Raises ApiError 502 on an event over the size bound."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from weebill.providers.base import LINGER_S
 from weebill.providers.operations.errors import error_within, given
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
@@ -56,6 +58,11 @@ class EventRelay:
     @property
     def usage(self) -> Usage:
         return self._reported or estimate(self._call)
+
+    @property
+    def owed_s(self) -> float:
+        """There may be several of the last kind, as for several images."""
+        return LINGER_S if self._done else inf
 
     def feed(self, data: bytes) -> bytes:
         if self.error is not None:
@@ -123,6 +130,10 @@ class SoundRelay:
     @property
     def usage(self) -> Usage:
         return estimate(self._call)
+
+    @property
+    def owed_s(self) -> float:
+        return inf
 
     def feed(self, data: bytes) -> bytes:
         return data

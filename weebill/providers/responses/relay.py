@@ -7,6 +7,7 @@ by their literal bytes: inside a JSON text a quote is always escaped.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final, cast
 
 import msgspec
@@ -119,6 +120,11 @@ class ResponsesRelayStream:
     def begun(self) -> bool:
         """Whether a piece of content has come, or the end."""
         return bool(self._deltas) or bool(self.response)
+
+    @property
+    def owed_s(self) -> float:
+        """Nothing after the event that holds all of the response."""
+        return 0.0 if self.response else inf
 
     def feed(self, data: bytes) -> bytes:
         """The whole events in `data` and what was left of earlier data."""

@@ -5,6 +5,7 @@ Source: https://platform.openai.com/docs/api-reference/responses-streaming
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 import msgspec
@@ -93,6 +94,11 @@ class ResponsesStream:
         self._calling = -1
         self._held: list[StreamEvent] = []
         self._done = False
+
+    @property
+    def owed_s(self) -> float:
+        """Nothing after the event that holds all of the response."""
+        return 0.0 if self._done else inf
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes. Raises ApiError 502 on one that cannot be read."""

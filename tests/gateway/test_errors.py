@@ -1,0 +1,183 @@
+"""What clients are told of errors: whose they are, all that was said, and whether to try again."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.upstream import (
+    DONE,
+    Request,
+    Script,
+    Upstream,
+    answer,
+    chunk,
+    complete,
+    completion,
+    running_upstream,
+    send,
+    stream,
+)  # fmt: skip
+from tests.fixtures.worker import RunningWorker, running_worker
+from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
+from weebill.process.messages import Reload
+
+HI = [{"role": "user", "content": "hi"}]
+CHAT = ("/v1/chat/completions", {"model": "m", "messages": HI})
+MESSAGES = ("/v1/messages", {"model": "m", "messages": HI, "max_tokens": 99})
+RESPONSES = ("/v1/responses", {"model": "m", "input": "hi"})
+GEMINI = ("/v1beta/models/m:generateContent", {"contents": [{"parts": [{"text": "hi"}]}]})
+EMBEDDINGS = ("/v1/embeddings", {"model": "m", "input": "hi"})
+SECRET = "upstream-secret-123"
+
+
+def failing(status: int, body: object) -> Script:
+    return send(answer(status, json.dumps(body).encode() if not isinstance(body, bytes) else body))
+
+
+def settings(upstream: Upstream, base_url: str | None = None, dialect: str = "openai") -> Settings:
+    acme = ProviderSettings(dialect=dialect, base_url=base_url or upstream.base_url, api_key=SECRET, models=("m",))
+    return Settings(server=ServerSettings(port=0), local=LocalSettings(models=()), providers={"acme": acme})
+
+
+@pytest.fixture
+async def worker(tmp_path: Path, upstream: Upstream) -> AsyncIterator[RunningWorker]:
+    async with running_worker(tmp_path / "home", settings(upstream)) as running:
+        yield running
+
+
+GROQ = {"message": "Failed to call a function.", "code": "tool_use_failed", "failed_generation": '<function="f">'}
+OPENROUTER = {"message": "Provider returned error", "code": 400, "metadata": {"raw": "too hot", "provider_name": "X"}}
+NEW = {"message": "No.", "type": "t", "numbers": [1, None], "null": None, "empty": {}}
+DETAILS = [(GROQ, {"failed_generation"}), (OPENROUTER, {"metadata"}), (NEW, {"numbers"})]
+
+
+@pytest.mark.parametrize(("said", "more"), DETAILS)
+async def test_all_that_an_upstream_says_reaches_clients(
+    worker: RunningWorker, upstream: Upstream, said: dict[str, object], more: set[str]
+) -> None:
+    upstream.script = failing(400, {"error": said})
+    known = {name: said[name] for name in more}
+    for path, body in (CHAT, RESPONSES, EMBEDDINGS, MESSAGES):
+        error = (await worker.client.post(path, json=body)).json()["error"]
+        assert {name: error[name] for name in set(error) - {"message", "type", "param", "code"}} == known
+        assert error["message"] == said["message"]
+    error = (await worker.client.post(GEMINI[0], json=GEMINI[1])).json()["error"]
+    told = next(each["metadata"] for each in error["details"] if "metadata" in each)
+    assert {name: json.loads(value) for name, value in told.items()} == known
+
+
+@pytest.mark.parametrize(("said", "more"), DETAILS)
+async def test_in_streams_and_in_a_200_too(
+    worker: RunningWorker, upstream: Upstream, said: dict[str, object], more: set[str]
+) -> None:
+    upstream.script = stream(chunk("Hi"), b"data: " + json.dumps({"error": said}).encode() + b"\n\n")
+    response = await worker.client.post(CHAT[0], json={**CHAT[1], "stream": True})
+    error = json.loads(response.text.rstrip().rpartition("data: ")[2])["error"]
+    assert {name: error[name] for name in more} == {name: said[name] for name in more}
+    upstream.script = failing(200, {"error": said})
+    error = (await worker.client.post(CHAT[0], json=CHAT[1])).json()["error"]
+    assert {name: error[name] for name in more} == {name: said[name] for name in more}
+
+
+async def test_what_is_too_much_is_cut_and_secrets_stay(worker: RunningWorker, upstream: Upstream) -> None:
+    upstream.script = failing(
+        400, {"error": {"message": "No.", "raw": "x" * 100_000, **{f"m{at}": at for at in range(99)}}}
+    )
+    error = (await worker.client.post(CHAT[0], json=CHAT[1])).json()["error"]
+    assert len(error["raw"]) < 10_000
+    assert len(error) <= 20
+    upstream.script = failing(400, {"error": {"message": "No.", "request": {"authorization": f"Bearer {SECRET}"}}})
+    assert SECRET not in (await worker.client.post(CHAT[0], json=CHAT[1])).text
+    upstream.script = failing(401, {"error": {"message": "Bad key.", "account": "acct-1"}})
+    assert "acct-1" not in (await worker.client.post(CHAT[0], json=CHAT[1])).text
+
+
+@pytest.mark.parametrize(
+    ("status", "retry"),
+    [(400, False), (404, False), (422, False), (501, False), (402, False), (429, True), (500, True), (503, True)],
+)
+async def test_what_no_retry_mends_says_so(worker: RunningWorker, upstream: Upstream, status: int, retry: bool) -> None:
+    upstream.script = failing(status, {"error": {"message": "No."}})
+    for path, body in (CHAT, MESSAGES, RESPONSES, GEMINI, EMBEDDINGS):
+        response = await worker.client.post(path, json=body)
+        assert response.headers.get("x-should-retry") == (None if retry else "false")
+
+
+async def test_a_wrong_key_is_not_tried_again(worker: RunningWorker) -> None:
+    for path, body in (CHAT, MESSAGES, RESPONSES, GEMINI, EMBEDDINGS):
+        response = await worker.client.post(path, json=body, headers={"authorization": "Bearer sk-wb-wrong"})
+        assert response.status_code == 401
+        assert response.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("body", [{"error": {"message": "Not Found"}}, b"<html>404</html>", {"detail": "Not Found"}])
+async def test_an_upstreams_404_says_whose_it_is(tmp_path: Path, upstream: Upstream, body: object) -> None:
+    bare = f"http://127.0.0.1:{upstream.port}"
+    async with running_worker(tmp_path / "home", settings(upstream, bare)) as worker:
+        upstream.script = failing(404, body)
+        response = await worker.client.post(CHAT[0], json=CHAT[1])
+        error = response.json()["error"]
+        assert (response.status_code, error["code"]) == (404, "upstream_not_found")
+        start = "The upstream 'acme' answered 404 at /chat/completions; is `/v1` missing from its base_url?"
+        assert error["message"].startswith(start)
+
+
+async def test_a_model_that_an_upstream_lacks_is_another_matter(worker: RunningWorker, upstream: Upstream) -> None:
+    upstream.script = failing(404, {"error": {"message": "The model `m` does not exist", "code": "model_not_found"}})
+    error = (await worker.client.post(CHAT[0], json=CHAT[1])).json()["error"]
+    assert error["code"] == "model_not_found"
+    assert error["message"] == "The upstream 'acme' answered 404 at /v1/chat/completions: The model `m` does not exist"
+
+
+def without_responses(status: int) -> Script:
+    """Chat Completions only."""
+
+    async def script(request: Request, writer: object) -> None:
+        if request.path.endswith("/responses"):
+            await failing(status, {"error": {"message": "Not Found"}})(request, writer)  # type: ignore[arg-type]
+        elif request.json.get("stream"):
+            await stream(chunk("Hi"), chunk("", "stop"), DONE)(request, writer)  # type: ignore[arg-type]
+        else:
+            await complete(completion("Hi"))(request, writer)  # type: ignore[arg-type]
+
+    return script
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_who_has_no_responses_is_asked_for_chat(tmp_path: Path, upstream: Upstream, status: int) -> None:
+    upstream.script = without_responses(status)
+    plain = settings(upstream, dialect="openai-responses")
+    async with running_worker(tmp_path / "home", plain) as worker:
+        for path, body in (RESPONSES, CHAT, MESSAGES):
+            for more in ({}, {"stream": True}):
+                response = await worker.client.post(path, json={**body, **more})
+                assert response.status_code == 200, response.text
+                assert "Hi" in response.text
+        paths = [each.path for each in upstream.requests]
+        assert paths == ["/v1/responses", *["/v1/chat/completions"] * 6]  # learned once
+        assert (await worker.record(6)).attempts == ""
+        worker.link.send(Reload(settings=plain))
+        while upstream.requests[-1].path == paths[-1]:
+            upstream.script = failing(400, {"error": {"message": "No."}})
+            await worker.client.post(RESPONSES[0], json=RESPONSES[1])
+
+
+async def test_a_missing_model_is_no_missing_endpoint(tmp_path: Path, upstream: Upstream) -> None:
+    upstream.script = failing(404, {"error": {"message": "The model 'm' does not exist."}})
+    async with running_worker(tmp_path / "home", settings(upstream, dialect="openai-responses")) as worker:
+        for _ in range(2):
+            response = await worker.client.post(RESPONSES[0], json=RESPONSES[1])
+            assert response.json()["error"]["code"] == "model_not_found"
+        assert {each.path for each in upstream.requests} == {"/v1/responses"}
+
+
+async def test_who_has_neither_is_asked_again_for_both(tmp_path: Path, upstream: Upstream) -> None:
+    async with running_upstream() as other:
+        other.script = failing(404, b"nothing here")
+        async with running_worker(tmp_path / "home", settings(other, dialect="openai-responses")) as worker:
+            for _ in range(2):
+                response = await worker.client.post(RESPONSES[0], json=RESPONSES[1])
+                assert response.json()["error"]["code"] == "upstream_not_found"
+            assert [each.path.rpartition("/")[2] for each in other.requests] == ["responses", "completions"] * 2

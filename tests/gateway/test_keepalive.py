@@ -1,0 +1,154 @@
+"""Signs of life in the silent phases of a stream."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.upstream import (
+    DONE,
+    STREAM_HEAD,
+    USAGE_CHUNK,
+    Request,
+    Script,
+    Upstream,
+    answer,
+    chunk,
+    framed,
+    running_upstream,
+    send,
+    stream,
+)  # fmt: skip
+from tests.fixtures.worker import RunningWorker, running_worker
+from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
+
+KEEPALIVE_S = 0.2
+HI = [{"role": "user", "content": "hi"}]
+COMMENT = ": keep-alive\n\n"
+PING = 'event: ping\ndata: {"type": "ping"}\n\n'
+# By API: path, body, the sign, what ends a complete stream, what an error looks like.
+APIS = {
+    "chat": ("/v1/chat/completions", {"messages": HI}, COMMENT, "data: [DONE]", '"code":"'),
+    "completions": ("/v1/completions", {"prompt": "hi"}, COMMENT, "data: [DONE]", '"code":"'),
+    "messages": ("/v1/messages", {"messages": HI, "max_tokens": 9}, PING, '"message_stop"', "event: error"),
+    "responses": ("/v1/responses", {"input": "hi"}, COMMENT, "response.completed", '"type":"error"'),
+    "gemini": ("/v1beta/models/m:streamGenerateContent?alt=sse", {}, "\r\n", '"STOP"', '"code":5'),
+    "array": ("/v1beta/models/m:streamGenerateContent", {}, "\r\n", '"STOP"', '"code":5'),
+}
+ANSWER = (chunk("Hi"), chunk("", "stop"), USAGE_CHUNK, DONE)
+
+
+def asked(api: str, **more: object) -> tuple[str, dict[str, object]]:
+    path, body, *_ = APIS[api]
+    if not body:
+        return path, {"contents": [{"parts": [{"text": "hi"}]}], **more}
+    return path, {**body, "model": "m", "stream": True, **more}
+
+
+def silent(pause_s: float, then: Script) -> Script:
+    async def script(request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(pause_s)
+        await then(request, writer)
+
+    return script
+
+
+def settings(keepalive_s: float, *upstreams: Upstream) -> Settings:
+    providers = {
+        f"p{at}": ProviderSettings(base_url=each.base_url, api_key="k", models=("m",), tier=at, idle_timeout_s=5.0)
+        for at, each in enumerate(upstreams)
+    }
+    server = ServerSettings(port=0, keepalive_s=keepalive_s)
+    return Settings(server=server, local=LocalSettings(models=()), providers=providers)
+
+
+@pytest.fixture
+async def worker(tmp_path: Path, upstream: Upstream) -> AsyncIterator[RunningWorker]:
+    async with running_upstream() as other:
+        other.script = stream(*ANSWER)
+        async with running_worker(tmp_path / "home", settings(KEEPALIVE_S, upstream, other)) as running:
+            yield running
+
+
+@pytest.mark.parametrize("api", APIS)
+async def test_before_the_first_content_and_between_pieces(worker: RunningWorker, upstream: Upstream, api: str) -> None:
+    upstream.script = silent(0.5, stream(*ANSWER, pause_s=0.5))
+    path, body = asked(api)
+    response = await worker.client.post(path, json=body)
+    _, _, sign, end, error = APIS[api]
+    assert response.status_code == 200
+    assert response.text.startswith(sign)
+    assert response.text.count(sign) >= 2
+    _, said, after = response.text.partition("Hi")
+    assert said
+    assert sign in after
+    assert end in after
+    assert error not in response.text
+    if api == "array":
+        assert len(json.loads(response.text)) >= 2
+
+
+@pytest.mark.parametrize("api", APIS)
+async def test_another_may_still_answer(worker: RunningWorker, upstream: Upstream, api: str) -> None:
+    upstream.script = silent(0.5, send(answer(500, b"{}")))
+    path, body = asked(api)
+    response = await worker.client.post(path, json=body)
+    assert response.text.startswith(APIS[api][2])
+    assert "Hi" in response.text
+    record = await worker.record()
+    assert (record.upstream, record.status, record.outcome) == ("p1", 200, "ok")
+
+
+@pytest.mark.parametrize("api", APIS)
+async def test_a_failure_is_then_an_event(tmp_path: Path, upstream: Upstream, api: str) -> None:
+    async with running_worker(tmp_path / "home", settings(KEEPALIVE_S, upstream)) as worker:
+        upstream.script = silent(0.5, send(answer(500, b'{"error":{"message":"broken"}}')))
+        path, body = asked(api)
+        response = await worker.client.post(path, json=body)
+        assert response.status_code == 200
+        assert response.text.startswith(APIS[api][2])
+        assert APIS[api][4] in response.text.replace(" ", "") or APIS[api][4] in response.text
+        assert "broken" in response.text
+        assert APIS[api][3] not in response.text
+        record = await worker.record()
+        assert (record.status, record.outcome) == (500, "upstream_error")
+
+
+async def test_whole_answers_have_none_and_quick_ones_need_none(worker: RunningWorker, upstream: Upstream) -> None:
+    path, body = asked("chat")
+    upstream.script = stream(*ANSWER)
+    assert ": keep-alive" not in (await worker.client.post(path, json=body)).text
+    upstream.script = silent(0.5, send(answer(400, b'{"error":{"message":"no"}}')))
+    response = await worker.client.post(path, json={**body, "stream": False})
+    assert response.status_code == 400
+
+
+async def test_zero_is_never(tmp_path: Path, upstream: Upstream) -> None:
+    async with running_worker(tmp_path / "home", settings(0, upstream)) as worker:
+        upstream.script = silent(0.5, send(answer(400, b'{"error":{"message":"no"}}')))
+        path, body = asked("chat")
+        assert (await worker.client.post(path, json=body)).status_code == 400
+
+
+async def test_upstreams_signs_are_life_and_passed_on(tmp_path: Path, upstream: Upstream) -> None:
+    """With an upstream that would be given up after less silence than there is between its words."""
+
+    async def script(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD + framed(ANSWER[0]))
+        for _ in range(6):
+            await asyncio.sleep(0.1)
+            writer.write(framed(b": PROCESSING\n\n"))
+        writer.write(b"".join(framed(each) for each in ANSWER[1:]) + b"0\r\n\r\n")
+
+    upstream.script = script
+    plain = settings(0, upstream)
+    provider = ProviderSettings(base_url=upstream.base_url, api_key="k", models=("m",), idle_timeout_s=0.3)
+    async with running_worker(tmp_path / "home", Settings(
+        server=plain.server, local=plain.local, providers={"p0": provider}
+    )) as worker:  # fmt: skip
+        path, body = asked("chat")
+        response = await worker.client.post(path, json=body)
+        assert response.text.count(": PROCESSING") == 6
+        assert response.text.endswith("data: [DONE]\n\n")

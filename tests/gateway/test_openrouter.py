@@ -1,0 +1,103 @@
+"""What a client prefers among providers that only OpenRouter knows; and that Weebill's own fields refuse nothing."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.upstream import Upstream, complete, running_upstream
+from tests.fixtures.worker import RunningWorker, running_worker
+from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
+
+CHAT = "/v1/chat/completions"
+HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[Upstream]:
+    async with running_upstream() as running:
+        yield running
+
+
+@pytest.fixture
+async def worker(tmp_path: Path, upstream: Upstream, other: Upstream) -> AsyncIterator[RunningWorker]:
+    """`upstream` is OpenRouter, `other` somebody else."""
+    upstream.script = other.script = complete()
+    settings = Settings(
+        server=ServerSettings(port=0),
+        local=LocalSettings(models=()),
+        providers={
+            "openrouter": ProviderSettings(
+                dialect="openai", base_url=upstream.base_url, api_key="k", models=("both", "routed"), tier=1
+            ),
+            "acme": ProviderSettings(base_url=other.base_url, api_key="k", models=("both", "own")),
+            "openai": ProviderSettings(dialect="openai", base_url=other.base_url, api_key="k", models=("gpt-4o-mini",)),
+        },
+    )
+    async with running_worker(tmp_path / "home", settings) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("said", "along"),
+    [
+        ({"provider": {"order": ["Together", "acme"], "sort": "price"}},
+         {"provider": {"order": ["Together"], "sort": "price"}}),
+        ({"provider": {"only": ["together"]}}, {"provider": {"only": ["together"]}}),
+        ({"provider": {"ignore": ["azure", "acme"]}}, {"provider": {"ignore": ["azure"]}}),
+        ({"provider": {"data_collection": "allow", "enforce_distillable_text": True, "hedge": False}},
+         {"provider": {"data_collection": "allow", "enforce_distillable_text": True}}),
+        ({"provider": {"order": ["acme"], "local_only": False}}, {}),
+        ({"models": ["x/y", "routed", "z"]}, {"models": ["x/y", "z"]}),
+        ({"provider": {}, "models": []}, {}),
+    ],
+)  # fmt: skip
+async def test_what_is_not_for_weebill_goes_along(
+    worker: RunningWorker, upstream: Upstream, said: dict[str, object], along: dict[str, object]
+) -> None:
+    response = await worker.client.post(CHAT, json={**HELLO, "model": "routed", **said})
+    assert response.status_code == 200, response.text
+    sent = upstream.requests[-1].json
+    assert {name: sent[name] for name in ("provider", "models") if name in sent} == along
+
+
+async def test_weebills_names_come_first(worker: RunningWorker, upstream: Upstream, other: Upstream) -> None:
+    async def asked(**provider: object) -> tuple[int, int]:
+        before = len(upstream.requests), len(other.requests)
+        response = await worker.client.post(CHAT, json={**HELLO, "model": "both", "provider": provider})
+        assert response.status_code == 200, response.text
+        return len(upstream.requests) - before[0], len(other.requests) - before[1]
+
+    assert await asked(order=["acme", "together"]) == (0, 1)
+    assert await asked(only=["acme", "together"]) == (0, 1)
+    assert await asked(only=["together"]) == (1, 0)
+    assert await asked(order=["together"]) == (1, 0)
+    assert await asked(ignore=["together"]) == (0, 1)
+
+
+async def test_elsewhere_they_are_hints_but_for_only(worker: RunningWorker, other: Upstream) -> None:
+    hints: tuple[dict[str, object], ...] = (
+        {"provider": {"order": ["together"]}}, {"provider": {"ignore": ["together"]}}, {"models": ["x/y"]},
+    )  # fmt: skip
+    for said in hints:
+        response = await worker.client.post(CHAT, json={**HELLO, "model": "own", **said})
+        assert response.status_code == 200, response.text
+        assert not {"provider", "models"} & set(other.requests[-1].json)
+    response = await worker.client.post(CHAT, json={**HELLO, "model": "own", "provider": {"only": ["together"]}})
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "no_deployment")
+
+
+@pytest.mark.parametrize(
+    "own",
+    [{}, {"drop_params": True}, {"provider": {"sort": "price"}}, {"models": ["own"]}, {"provider": {"hedge": False}}],
+)
+@pytest.mark.parametrize(
+    "asked", [{"max_tokens": 32_000}, {"max_completion_tokens": 200_000}, {"reasoning_effort": "low"}]
+)
+async def test_weebills_own_fields_refuse_nothing(
+    worker: RunningWorker, own: dict[str, object], asked: dict[str, object]
+) -> None:
+    response = await worker.client.post(CHAT, json={**HELLO, "model": "gpt-4o-mini", **asked, **own})
+    assert response.status_code == 200, json.dumps(response.json())

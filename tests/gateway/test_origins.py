@@ -1,0 +1,55 @@
+"""Whose an opaque thing is, between a dialect that knows its family alone and clients of several providers."""
+
+import pytest
+
+from weebill.gateway.origins import Maker
+from weebill.wire.conversation import Conversation, Part, Reasoning, Text, ToolUse, Turn
+from weebill.wire.reply import Choice, Event, ReasoningDelta, Reply, TextDelta, ToolStarted, Usage
+
+KIMI = Maker("anthropic", "kimi")
+
+
+@pytest.mark.parametrize(
+    ("part", "seen"),
+    [
+        (Reasoning("Hm.", "s", origin="kimi"), Reasoning("Hm.", "s", origin="anthropic")),
+        (Reasoning("Hm.", "s", origin="anthropic"), Reasoning("Hm.", "s", origin="another")),
+        (Reasoning(encrypted="e", origin="anthropic"), Reasoning(encrypted="e", origin="another")),
+        (Reasoning("Hm.", "s", origin="gemini"), Reasoning("Hm.", "s", origin="gemini")),
+        (Reasoning("Hm.", origin="anthropic"), Reasoning("Hm.", origin="anthropic")),
+        (ToolUse("a", "f", "{}", "s", "kimi"), ToolUse("a", "f", "{}", "s", "anthropic")),
+        (ToolUse("a", "f", "{}", "s", "anthropic"), ToolUse("a", "f", "{}", "s", "another")),
+        (ToolUse("a", "f", "{}"), ToolUse("a", "f", "{}")),
+        (Text("Hi."), Text("Hi.")),
+    ],
+)
+def test_what_goes_back_is_the_providers_own(part: Part, seen: Part) -> None:
+    asked = Conversation(turns=(Turn("assistant", (part, Text("Ho."))),))
+    assert KIMI.conversation(asked).turns[0].parts == (seen, Text("Ho."))
+
+
+@pytest.mark.parametrize("maker", [Maker("anthropic", "anthropic"), Maker("anthropic", "")])
+def test_a_provider_that_bears_the_familys_name_needs_no_other(maker: Maker) -> None:
+    part = Reasoning("Hm.", "s", origin="anthropic")
+    asked = Conversation(turns=(Turn("assistant", (part,)),))
+    reply = Reply("", "", (Choice((part,), "stop"),), Usage())
+    assert maker.conversation(asked) is asked
+    assert maker.reply(reply) is reply
+
+
+def test_an_answer_is_the_providers() -> None:
+    parts = (Reasoning("Hm.", "s", origin="anthropic"), Reasoning("So.", origin="anthropic"), Text("Hi."))
+    found = KIMI.reply(Reply("", "", (Choice(parts, "stop"),), Usage())).choices[0].parts
+    assert found == (Reasoning("Hm.", "s", origin="kimi"), *parts[1:])
+    events: list[Event] = [
+        ReasoningDelta("Hm.", origin="anthropic"),
+        ReasoningDelta(signature="s", origin="anthropic"),
+        TextDelta("Hi.", 1),
+        ToolStarted("a", "f", 2, signature="s", origin="anthropic"),
+    ]
+    assert KIMI.events(events) == [
+        events[0],
+        ReasoningDelta(signature="s", origin="kimi"),
+        events[2],
+        ToolStarted("a", "f", 2, signature="s", origin="kimi"),
+    ]

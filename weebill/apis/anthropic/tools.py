@@ -1,0 +1,101 @@
+"""Tools of Anthropic's Messages API, and which of them is to be called.
+
+There are three kinds. The client's own have a schema. Those that Anthropic defines and the client runs (`bash`,
+`memory`) have theirs at Anthropic, and go to other models with it; their calls come back under the same names. Those
+that Anthropic runs itself are set aside.
+
+Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from weebill.apis.anthropic.client_tools import client_tool
+from weebill.apis.anthropic.tolerant import SetAside, invalid, missing, read, refusal, type_of
+from weebill.wire import anthropic as wire
+from weebill.wire.anthropic import cache_mark
+from weebill.wire.conversation import Tool, ToolChoice
+from weebill.wire.errors import UNREADABLE
+
+_NONE: Final = Raw()
+_CALLED_BY_MODEL: Final = ["direct"]
+
+
+class _Tool(Struct, frozen=True, forbid_unknown_fields=True):
+    """A tool with a schema. What follows `cache_control` is for Anthropic's models alone."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    input_schema: Raw
+    description: str | None = None
+    type: str | None = None
+    strict: bool | None = None
+    cache_control: wire.CacheControl | None = None
+    input_examples: Raw = _NONE
+    allowed_callers: list[str] | None = None
+    defer_loading: bool | None = None
+    eager_input_streaming: bool | None = None
+
+
+class _Choice(Struct, frozen=True, forbid_unknown_fields=True):
+    type: str
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
+
+
+_encode: Final = msgspec.json.encode
+_decode_raws: Final = msgspec.json.Decoder(list[Raw]).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
+
+
+def tools(raw: Raw, aside: SetAside) -> tuple[Tool, ...]:
+    """The tools that the client runs. Raises ApiError 400 for what is no tool."""
+    try:
+        given = _decode_raws(raw)
+    except UNREADABLE as error:
+        raise invalid(error, "tools") from error
+    found = (_tool(each, f"tools[{index}]", aside) for index, each in enumerate(given))
+    return tuple(tool for tool in found if tool is not None)
+
+
+def _tool(raw: Raw, path: str, aside: SetAside) -> Tool | None:
+    kind = type_of(raw)
+    defined = client_tool(kind, raw)
+    if defined is not None:
+        return defined
+    if kind not in ("", "custom"):
+        aside.add(path, raw)
+        return None
+    tool = read(_Tool, raw, path, aside)
+    if not bytes(tool.input_schema).startswith(b"{"):
+        raise refusal(f"{path}.input_schema", "expected an object")
+    if bytes(tool.input_examples):
+        aside.add(f"{path}.input_examples", tool.input_examples)
+    if tool.allowed_callers is not None and tool.allowed_callers != _CALLED_BY_MODEL:
+        aside.add(f"{path}.allowed_callers", Raw(_encode(tool.allowed_callers)))
+    if tool.defer_loading:
+        aside.add(f"{path}.defer_loading", Raw(b"true"))
+    return Tool(tool.name, tool.description, tool.input_schema, tool.strict, cache_mark(tool.cache_control))
+
+
+def tool_choice(raw: Raw, offered: tuple[Tool, ...], aside: SetAside) -> ToolChoice | None:
+    """Which tools are to be called. A choice that these tools cannot meet is set aside as a demand."""
+    choice = _Choice(_decode_text(raw)) if bytes(raw).startswith(b'"') else read(_Choice, raw, "tool_choice", aside)
+    parallel = None if choice.disable_parallel_tool_use is None else not choice.disable_parallel_tool_use
+    match choice.type:
+        case "auto":
+            return ToolChoice("auto", (), parallel)
+        case "none":
+            return ToolChoice("none", (), parallel)
+        case "any" | "required" if offered:
+            return ToolChoice("required", (), parallel)
+        case "tool":
+            if not choice.name:
+                raise missing("tool_choice.name")
+            if any(tool.name == choice.name for tool in offered):
+                return ToolChoice("required", (choice.name,), parallel)
+    aside.add("tool_choice", raw)
+    return None

@@ -1,0 +1,141 @@
+"""Embeddings for Gemini clients: `:embedContent` and `:batchEmbedContents`, as the endpoint of all other embeddings.
+
+Source: https://ai.google.dev/api/embeddings
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.apis.gemini.api import split_tail, unknown_method
+from weebill.apis.gemini.errors import error_body
+from weebill.wire.body import invalid_body, top_level
+from weebill.wire.embeddings import EMBEDDINGS, MAX_INPUTS
+from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.gemini_request import renamed
+from weebill.wire.operations import OperationCall
+
+_encode = msgspec.json.encode
+_ONE: Final = "embedContent"
+_MANY: Final = "batchEmbedContents"
+# Weebill's own, which stand beside Google's.
+_OWN: Final = ("drop_params", "provider", "models")
+
+
+class _Part(Struct, frozen=True):
+    text: str | None = None
+
+
+class _Content(Struct, frozen=True):
+    parts: list[_Part] = []
+
+
+class _Config(Struct, frozen=True, rename="camel"):
+    task_type: str | None = None
+    title: str | None = None
+    output_dimensionality: int | None = None
+
+
+class _Embed(Struct, frozen=True, rename="camel"):
+    """One request. The settings are flat, or in `embedContentConfig`, as newer SDKs have them."""
+
+    content: _Content | str
+    task_type: str | None = None
+    title: str | None = None
+    output_dimensionality: int | None = None
+    embed_content_config: _Config | None = None
+
+
+class _Batch(Struct, frozen=True):
+    requests: list[_Embed]
+
+
+class _Vector(Struct, frozen=True):
+    embedding: Raw
+
+
+class _Answer(Struct, frozen=True):
+    data: list[_Vector]
+
+
+_decode_one = msgspec.json.Decoder(_Embed).decode
+_decode_many = msgspec.json.Decoder(_Batch).decode
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+class GeminiEmbed:
+    """The endpoint for one request, whose path names the model and the method."""
+
+    name: str = EMBEDDINGS.name
+    path: bytes = b""
+    aliases: tuple[bytes, ...] = ()
+
+    def __init__(self, tail: str) -> None:
+        """`tail` is what follows `/models/`, decoded."""
+        self._tail = tail
+
+    def decode_request(self, body: bytes, content_type: bytes) -> OperationCall:
+        """The call, in OpenAI's terms. Raises ApiError 400 that names the field, 404 for another method."""
+        model, method, _ = split_tail(self._tail)
+        if method not in (_ONE, _MANY):
+            raise unknown_method(method)
+        try:
+            fields = top_level(body)
+            single = method == _ONE
+            body = renamed(body, _Embed if single else _Batch)
+            asked = [_decode_one(body)] if single else _decode_many(body).requests
+        except UNREADABLE as error:
+            raise invalid_body(error) from error
+        if not 0 < len(asked) <= MAX_INPUTS:
+            message = f"There must be 1 to {MAX_INPUTS} requests."
+            raise ApiError(400, message, code="invalid_value", param="requests")
+        settings = _settings(asked[0])
+        if any(_settings(each) != settings for each in asked):
+            message = "All requests of a batch must have the same settings here."
+            raise ApiError(400, message, code="unsupported_parameter", param="requests")
+        own: dict[str, object] = {name: fields[name] for name in _OWN if name in fields}
+        openai: dict[str, object] = {
+            "model": model,
+            "input": [_text(each, at) for at, each in enumerate(asked)],
+            **settings,
+            **own,
+        }
+        return EMBEDDINGS.decode_request(_encode(openai), b"application/json")
+
+    def rendered(self, body: bytes) -> bytes:
+        """An answer in OpenAI's format in Google's. Raises ApiError 502 if it is none."""
+        try:
+            vectors = [{"values": each.embedding} for each in _decode_answer(body).data]
+        except UNREADABLE as error:
+            message = f"The upstream's answer is no list of embeddings: {error}."
+            raise ApiError(502, message, code="upstream_invalid_answer") from error
+        if f":{_ONE}" in self._tail:
+            return _encode({"embedding": vectors[0]} if vectors else {})
+        return _encode({"embeddings": vectors})
+
+    def error_body(self, error: ApiError) -> bytes:
+        return error_body(error)
+
+
+def _settings(asked: _Embed) -> dict[str, object]:
+    config = asked.embed_content_config or _Config()
+    said: dict[str, object] = {
+        "task_type": asked.task_type or config.task_type,
+        "title": asked.title or config.title,
+        "dimensions": asked.output_dimensionality or config.output_dimensionality,
+    }
+    return {name: value for name, value in said.items() if value not in (None, "", 0)}
+
+
+def _text(asked: _Embed, at: int) -> str:
+    """What is to be embedded. Raises ApiError 400 for what is no text."""
+    if isinstance(asked.content, str):
+        return asked.content
+    texts = [part.text for part in asked.content.parts if part.text is not None]
+    if len(texts) < len(asked.content.parts) or not any(texts):
+        param = f"requests[{at}].content"
+        raise ApiError(400, "Only text can be embedded here.", code="unsupported_parameter", param=param)
+    return "\n".join(texts)

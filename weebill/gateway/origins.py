@@ -1,0 +1,88 @@
+"""Whose an opaque thing is: the very provider's that made it, not that of all who speak its dialect.
+
+Dialects know their family alone: what they read bears its name, and they give back only what does. So between them and
+the client the family's name stands for the provider's. Thinking that is open and unsigned is anybody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import structs
+
+from weebill.wire.conversation import Conversation, Origin, Part, Reasoning, ToolUse, Turn
+from weebill.wire.reply import Event, ReasoningDelta, Reply, ToolStarted
+
+_ANOTHER: Final[Origin] = "another"
+"""Whose the family's is where the provider bears another name: not this one's."""
+
+
+class Maker:
+    """Names a provider in place of its dialect's family, and the family in place of the provider."""
+
+    __slots__ = ("_family", "_named", "_provider")
+
+    def __init__(self, family: Origin, provider: str) -> None:
+        self._family = family
+        self._provider = provider
+        self._named = provider not in ("", family)
+
+    def conversation(self, conversation: Conversation) -> Conversation:
+        """A client's, as the dialect is to see it."""
+        if not self._named or not any(_is_sealed(part) for turn in conversation.turns for part in turn.parts):
+            return conversation
+        turns = tuple([self._turn(turn) for turn in conversation.turns])
+        return structs.replace(conversation, turns=turns)
+
+    def _turn(self, turn: Turn) -> Turn:
+        if not any(_is_sealed(part) for part in turn.parts):
+            return turn
+        return structs.replace(turn, parts=tuple([self._part(part) for part in turn.parts]))
+
+    def _part(self, part: Part) -> Part:
+        if not isinstance(part, Reasoning | ToolUse) or not _is_sealed(part):
+            return part
+        if part.origin == self._provider:
+            return structs.replace(part, origin=self._family)
+        return structs.replace(part, origin=_ANOTHER) if part.origin == self._family else part
+
+    def reply(self, reply: Reply) -> Reply:
+        """A dialect's, as the client is to see it."""
+        if not self._named or not any(_is_sealed(part) for choice in reply.choices for part in choice.parts):
+            return reply
+        choices = [
+            structs.replace(choice, parts=tuple([self._made(part) for part in choice.parts]))
+            for choice in reply.choices
+        ]
+        return structs.replace(reply, choices=tuple(choices))
+
+    def _made(self, part: Part) -> Part:
+        if isinstance(part, Reasoning | ToolUse) and _is_sealed(part) and part.origin == self._family:
+            return structs.replace(part, origin=self._provider)
+        return part
+
+    def events(self, events: Sequence[Event]) -> Sequence[Event]:
+        """A dialect's, as the client is to see them."""
+        if not self._named:
+            return events
+        return [self._event(event) if type(event) in (ReasoningDelta, ToolStarted) else event for event in events]
+
+    def _event(self, event: Event) -> Event:
+        if isinstance(event, ReasoningDelta):
+            sealed = event.signature is not None or event.encrypted is not None
+        else:
+            sealed = isinstance(event, ToolStarted) and event.signature is not None
+        if sealed and isinstance(event, ReasoningDelta | ToolStarted) and event.origin == self._family:
+            return structs.replace(event, origin=self._provider)
+        return event
+
+
+NOBODY_IN_PARTICULAR: Final = Maker("", "")
+
+
+def _is_sealed(part: Part) -> bool:
+    """Whether a part holds something that is of worth to its maker alone."""
+    if isinstance(part, Reasoning):
+        return part.signature is not None or part.encrypted is not None
+    return isinstance(part, ToolUse) and part.signature is not None

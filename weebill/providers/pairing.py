@@ -1,0 +1,109 @@
+"""Tool calls and their results as APIs that count them demand: each call has one result, in what is said next.
+
+Real histories are not like that: a client was interrupted before a tool had answered, calls were trimmed away and their
+results were not, ids come twice. What is missing is said to be missing, and a result without its call becomes text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from msgspec import structs
+
+from weebill.wire.conversation import Part, Text, Tool, ToolResult, ToolUse, Turn
+
+NO_RESULT: Final = "The tool gave no result."
+_ORPHAN: Final = "A tool gave this result:"
+_GONE: Final = "A tool that was there earlier in the conversation. It is not available any more: do not call it."
+_ODD: Final = re.compile(r"[^a-zA-Z0-9_-]")
+_MAX_ID: Final = 64
+
+
+def call_id(given: str) -> str:
+    """A call's id of letters, digits, `_` and `-`: itself, or one made of it, the same for call and result.
+
+    >>> call_id("toolu_1"), call_id("fc.1|x")
+    ('toolu_1', 'fc_1_x_7ff37157')
+    """
+    if given and len(given) <= _MAX_ID and not _ODD.search(given):
+        return given
+    digest = hashlib.blake2b(given.encode(errors="surrogatepass"), digest_size=4).hexdigest()
+    return f"{_ODD.sub('_', given)[: _MAX_ID - 9] or 'call'}_{digest}"
+
+
+def stand_ins(turns: Iterable[Turn]) -> tuple[Tool, ...]:
+    """Definitions for the tools that a history calls, for APIs that demand some where the request has none."""
+    used = (part.name for turn in turns for part in turn.parts if isinstance(part, ToolUse))
+    return tuple(Tool(name, _GONE) for name in dict.fromkeys(used))
+
+
+def paired(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """`turns` with one result for each call, and ids that differ and are made of what `call_id` leaves."""
+    if not any(isinstance(part, ToolUse | ToolResult) for turn in turns for part in turn.parts):
+        return turns
+    return _Pairing().of(turns)
+
+
+class _Pairing:
+    """A history on its way to one in which calls and results are paired."""
+
+    def __init__(self) -> None:
+        self._out: list[Turn] = []
+        self._ids: set[str] = set()
+        # The calls that have no result yet: the id that each was given, and the one that it has now.
+        self._open: list[tuple[str, str]] = []
+        self._at = 0
+
+    def of(self, turns: Sequence[Turn]) -> Sequence[Turn]:
+        for turn in turns:
+            if turn.role in ("system", "developer"):
+                self._out.append(turn)
+            elif turn.role == "assistant":
+                self._said(turn)
+            else:
+                self._answered(turn)
+        self._close()
+        return self._out
+
+    def _said(self, turn: Turn) -> None:
+        if self._out and self._out[-1].role != "assistant":
+            self._close()
+        parts = [self._call(part) if isinstance(part, ToolUse) else part for part in turn.parts]
+        self._out.append(structs.replace(turn, parts=tuple(parts)))
+        self._at = len(self._out)
+
+    def _call(self, part: ToolUse) -> ToolUse:
+        name = call_id(part.id)
+        count = 1
+        while name in self._ids:
+            count += 1
+            name = f"{call_id(part.id)[: _MAX_ID - 6]}_{count}"
+        self._ids.add(name)
+        self._open.append((part.id, name))
+        return structs.replace(part, id=name)
+
+    def _answered(self, turn: Turn) -> None:
+        parts: list[Part] = []
+        for part in turn.parts:
+            if isinstance(part, ToolResult):
+                parts.extend(self._result(part))
+            else:
+                parts.append(part)
+        self._out.append(structs.replace(turn, parts=tuple(parts)))
+
+    def _result(self, part: ToolResult) -> Sequence[Part]:
+        for at, (given, name) in enumerate(self._open):
+            if given == part.call_id:
+                del self._open[at]
+                return (structs.replace(part, call_id=name),)
+        return (Text(_ORPHAN), *part.content) if part.content else ()
+
+    def _close(self) -> None:
+        """Say of the calls that have no result that they have none."""
+        if self._open:
+            results = tuple(ToolResult(name, (Text(NO_RESULT),), is_error=True) for _, name in self._open)
+            self._out.insert(self._at, Turn("tool", results))
+            self._open.clear()

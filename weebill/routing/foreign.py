@@ -1,0 +1,67 @@
+"""What a request prefers among providers that only OpenRouter knows: its own `provider` object and `models`.
+
+Weebill's names come first. Those that it does not know go along to a deployment at OpenRouter, and are hints elsewhere.
+
+Source: https://openrouter.ai/docs/features/provider-routing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Final
+
+import msgspec
+from msgspec import Raw, structs
+
+from weebill.config.routing import Preferences
+from weebill.wire.call import Json, Own
+from weebill.wire.errors import UNREADABLE
+
+OPENROUTER: Final = "openrouter"
+_NAMING: Final = ("order", "only", "ignore")
+# Weebill's own members, which OpenRouter would refuse.
+_OURS: Final = frozenset({"local_only", "regions", "resume", "hedge", "on_unsupported"})
+_decode: Final = msgspec.json.Decoder(Json).decode
+_decode_names: Final = msgspec.json.Decoder(list[str]).decode
+_encode: Final = msgspec.json.encode
+
+
+def ours(said: Preferences, known: Collection[str], *, at_openrouter: bool) -> Preferences:
+    """A request's preferences by the names that are `known` here.
+
+    What is only for others' eyes is for OpenRouter to see to, where it serves the request. If nobody that may serve it
+    is known and it does not, `only` stays as it is: then nothing may be used.
+    """
+    order = tuple(name for name in said.order if name in known)
+    only = tuple(name for name in said.only if name in known)
+    foreign = len(only) < len(said.only)
+    if foreign and at_openrouter:
+        only = (*only, OPENROUTER) if OPENROUTER not in only else only
+    elif not only:
+        only = said.only
+    if not order and said.order and at_openrouter:
+        order = (OPENROUTER,)
+    return structs.replace(said, order=order, only=only, ignore=tuple(name for name in said.ignore if name in known))
+
+
+def along(own: Own, known: Collection[str], serves: Callable[[str], bool]) -> Json:
+    """The fields of a request that go along to OpenRouter: what is not for Weebill."""
+    fields: Json = {}
+    if own.provider is not None:
+        try:
+            said = _decode(own.provider)
+            for name in _NAMING:
+                if name in said:
+                    foreign = [each for each in _decode_names(said[name]) if each not in known]
+                    said[name] = Raw(_encode(foreign))
+                    if not foreign:
+                        del said[name]
+        except UNREADABLE:
+            said = {}
+        said = {name: value for name, value in said.items() if name not in _OURS}
+        if said:
+            fields["provider"] = Raw(_encode(said))
+    models = [name for name in own.models if not serves(name)]
+    if models:
+        fields["models"] = Raw(_encode(models))
+    return fields
