@@ -103,7 +103,7 @@ PARTS: list[tuple[Part, dict]] = [
         {"functionCall": {"id": "a", "name": "f", "args": {"b": 1.0}}, "thoughtSignature": "QUJD"},
     ),
     (ToolUse("a", "f", ""), {"functionCall": {"id": "a", "name": "f", "args": {}}}),
-    (ToolUse("a", "f", '{"b'), {"functionCall": {"id": "a", "name": "f", "args": {"arguments": '{"b'}}}),
+    (ToolUse("a", "f", '{"b'), {"functionCall": {"id": "a", "name": "f", "args": {"weebill_arguments": '{"b'}}}),
     (Image(data="aGk=", media_type="image/png"), {"inlineData": {"mimeType": "image/png", "data": "aGk="}}),
     (Image(url="https://e.com/x"), {"fileData": {"fileUri": "https://e.com/x"}}),
     (

@@ -9,6 +9,7 @@ import pytest
 from msgspec import Raw
 
 from weebill.apis.gemini.api import GEMINI
+from weebill.catalog.traits import traits_of
 from weebill.providers.base import Target
 from weebill.providers.fit import Fit
 from weebill.providers.gemini.dialect import GEMINI_DIALECT
@@ -307,17 +308,18 @@ TABLE: dict[str, tuple[dict, Conversation]] = {
     ),
     "what only google has": (
         {
-            "contents": [HI], "safetySettings": [], "cachedContent": "c", "labels": {"a": "b"}, "serviceTier": "flex",
-            "new_field": 1, "generationConfig": {"mediaResolution": "MEDIA_RESOLUTION_LOW", "image_config": {}},
-            "toolConfig": {"retrievalConfig": {}}, "systemInstruction": None,
+            "contents": [HI], "safetySettings": [{"a": 1}], "cachedContent": "c", "labels": {"a": "b"},
+            "serviceTier": "flex", "new_field": 1, "systemInstruction": None,
+            "generationConfig": {"mediaResolution": "MEDIA_RESOLUTION_LOW", "image_config": {"ratio": "1:1"}},
+            "toolConfig": {"retrievalConfig": {"language": "en"}},
         },
         asked(
             hints={"labels": raw({"a": "b"}), "serviceTier": raw("flex")},
             extra={
-                "safetySettings": raw([]), "cachedContent": raw("c"), "newField": raw(1),
+                "safetySettings": raw([{"a": 1}]), "cachedContent": raw("c"), "newField": raw(1),
                 "generationConfig.mediaResolution": raw("MEDIA_RESOLUTION_LOW"),
-                "generationConfig.imageConfig": raw({}),
-                "toolConfig.retrievalConfig": raw({}),
+                "generationConfig.imageConfig": raw({"ratio": "1:1"}),
+                "toolConfig.retrievalConfig": raw({"language": "en"}),
             },
         ),
     ),
@@ -335,11 +337,14 @@ def test_what_is_asked(name: str) -> None:
     assert json.loads(msgspec.json.encode(read(body))) == json.loads(msgspec.json.encode(expected))
 
 
+OFFERED = {"contents": [HI], "tools": [{"functionDeclarations": [{"name": "f"}]}]}
+
+
 @pytest.mark.parametrize("mode", CHOICES)
 def test_tool_choice(mode: str) -> None:
-    assert (
-        read({"contents": [HI], "toolConfig": {"functionCallingConfig": {"mode": mode}}}).tool_choice == CHOICES[mode]
-    )
+    for written in (mode, mode.lower()):
+        body = {**OFFERED, "toolConfig": {"functionCallingConfig": {"mode": written}}}
+        assert read(body).tool_choice == CHOICES[mode]
 
 
 def test_tool_choice_of_names() -> None:
@@ -391,7 +396,7 @@ def test_every_field_that_can_be_asked_for_has_a_name() -> None:
         **config(
             temperature=1, topP=1, topK=1, maxOutputTokens=1, stopSequences=["a"], candidateCount=1, seed=1,
             presencePenalty=1, frequencyPenalty=1, responseLogprobs=True, logprobs=1, responseModalities=["TEXT"],
-            responseMimeType="application/json", thinkingConfig={},
+            responseMimeType="application/json", thinkingConfig={"thinkingBudget": 1},
             speechConfig={"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Kore"}}},
         ),
         "tools": [{"functionDeclarations": [{"name": "f"}]}],
@@ -410,6 +415,7 @@ ONE_WAY = {"tool-strict", "tool-unsigned", "tool-image-beside", "vision-detail",
 def test_what_google_is_asked_reads_back_and_is_asked_again(name: str) -> None:
     vector = REQUESTS[name]
     target = msgspec.convert(vector["target"], Target)
+    target = msgspec.structs.replace(target, traits=traits_of(target.model))
     again = GEMINI_DIALECT.encode(read(vector["body"]), target, Fit(), stream=False)
     thinking = vector["body"].get("generationConfig", {}).get("thinkingConfig")
     sent = json.loads(again.body)

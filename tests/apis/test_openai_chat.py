@@ -253,15 +253,15 @@ STREAMS: list[tuple[list[Event], list[dict[str, object]]]] = [
         [
             {**A, "content": "abc"},
             {"content": "def"},
-            {"annotations": [annotated(4, 5)]},
-            {"citations": [{"start_index": 3, "end_index": 4, "title": "Book", "quote": "words"}]},
+            {"annotations": [{**annotated(4, 5), "index": 0}]},
+            {"citations": [{"start_index": 3, "end_index": 4, "title": "Book", "quote": "words", "index": 0}]},
             {"finish": "stop"},
         ],
     ),
     (
         [WholePart(PICTURE), WholePart(Audio("QUJD", "wav", "a", "audio_1"), 1), Finished("stop")],
         [
-            {**A, "images": [{"type": "image_url", "image_url": {"url": PNG}}]},
+            {**A, "images": [{"type": "image_url", "image_url": {"url": PNG}, "index": 0}]},
             {"audio": {"id": "audio_1", "data": "QUJD", "transcript": "a", "expires_at": 0}},
             {"finish": "stop"},
         ],

@@ -66,6 +66,13 @@ CALL = {
 RESULT = {"type": "function_call_output", "call_id": "c1", "output": "Sunny"}
 
 
+HI_ITEM = {"role": "user", "content": "Hi"}
+
+
+def said_by(call_id: str, text: str) -> ToolResult:
+    return ToolResult(call_id, (Text(text),))
+
+
 def reasoning(text: str = "", **more: object) -> dict[str, object]:
     return {
         "type": "reasoning",
@@ -220,10 +227,52 @@ FIELDS: list[tuple[dict[str, object], dict[str, object]]] = [
             "extra": {"tools[0]": Raw(b'{"type": "web_search"}'), "tool_choice": Raw(b'{"type": "web_search"}')},
         },
     ),
+    ({"tools": [{"name": "g"}, {"name": "f", "type": None, "parameters": None}]}, {"tools": (OTHER_SAID, Tool("f"))}),
+    ({"tools": [OTHER], "tool_choice": "any"}, {"tools": (OTHER_SAID,), "tool_choice": ToolChoice("required")}),
     (
-        {"tools": [{"type": "custom", "name": "c"}]},
-        {"extra": {"tools[0]": Raw(b'{"type": "custom", "name": "c"}')}},
+        {"tools": [OTHER], "tool_choice": {"type": "any"}},
+        {"tools": (OTHER_SAID,), "tool_choice": ToolChoice("required")},
     ),
+    (
+        {"tools": [OTHER], "tool_choice": "sometimes"},
+        {"tools": (OTHER_SAID,), "extra": {"tool_choice": Raw(b'"sometimes"')}},
+    ),
+    (
+        {"tools": [{"type": "web_search"}], "tool_choice": "required"},
+        {"extra": {"tools[0]": Raw(b'{"type": "web_search"}'), "tool_choice": Raw(b'"required"')}},
+    ),
+    (
+        {
+            "tools": [OTHER, {"type": "mcp"}],
+            "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp", "server_label": "s"}]},
+        },
+        {
+            "tools": (OTHER_SAID,),
+            "tool_choice": ToolChoice("none"),
+            "extra": {
+                "tools[1]": Raw(b'{"type": "mcp"}'),
+                "tool_choice.tools": Raw(
+                    b'{"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp", "server_label": "s"}]}'
+                ),
+            },
+        },
+    ),
+    (
+        {"tools": [{**OTHER, "defer_loading": True, "output_schema": None}, {**FUNCTION, "defer_loading": False}]},
+        {"tools": (OTHER_SAID, FUNCTION_SAID), "extra": {"tools.defer_loading": Raw(b"true")}},
+    ),
+    ({"temperature": 3, "top_logprobs": 21}, {"temperature": 3, "top_logprobs": 21, "logprobs": True}),
+    ({"truncation": "some"}, {"extra": {"truncation": Raw(b'"some"')}}),
+    ({"metadata": {"a": 1}}, {"hints": {"metadata": Raw(b'{"a": 1}')}}),
+    ({"client_metadata": {"a": {}}}, {"extra": {"client_metadata": Raw(b'{"a": {}}')}}),
+    ({"reasoning": {"effort": "vast"}}, {"extra": {"reasoning.effort": Raw(b'"vast"')}}),
+    (
+        {"reasoning": {"effort": "vast", "summary": "odd"}},
+        {"extra": {"reasoning.effort": Raw(b'"vast"')}, "reasoning": ReasoningOptions(summary="odd")},
+    ),
+    ({"text": {"verbosity": "vast", "tone": 1}}, {"extra": {"verbosity": Raw(b'"vast"'), "text.tone": Raw(b"1")}}),
+    ({"text": {"format": {"type": "xml"}}}, {"extra": {"output": Raw(b'{"type": "xml"}')}}),
+    ({"text": {"format": {}}}, {}),
     ({"text": {"format": {"type": "text"}, "verbosity": "medium"}}, {}),
     ({"text": {"verbosity": "low"}}, {"extra": {"verbosity": Raw(b'"low"')}}),
     ({"text": {"format": {"type": "json_object"}}}, {"output": OutputFormat("json_object")}),
@@ -248,6 +297,9 @@ FIELDS: list[tuple[dict[str, object], dict[str, object]]] = [
     ({"stream_options": {"include_obfuscation": False}, "conversation": None, "previous_response_id": None}, {}),
     ({"truncation": "auto"}, {"extra": {"truncation": Raw(b'"auto"')}}),
     ({"prompt": {"id": "p"}}, {"extra": {"prompt": Raw(b'{"id": "p"}')}}),
+    ({"background": True}, {"extra": {"background": Raw(b"true")}}),
+    ({"conversation": "conv_1"}, {"extra": {"conversation": Raw(b'"conv_1"')}}),
+    ({"conversation": {"id": "c"}}, {"extra": {"conversation": Raw(b'{"id": "c"}')}}),
     ({"future": 1, "nothing": None}, {"extra": {"future": Raw(b"1")}}),
     (
         {"user": "u", "metadata": {"a": "b"}, "service_tier": "flex", "prompt_cache_key": "k",
@@ -277,48 +329,27 @@ INVALID: list[tuple[dict[str, object], str, str]] = [
     ({"input": None}, "input", "missing_required_parameter"),
     ({"input": 7}, "input", "invalid_value"),
     ({"model": ""}, "model", "invalid_value"),
-    ({"background": True}, "background", "unsupported_parameter"),
-    ({"conversation": "conv_1"}, "conversation", "unsupported_parameter"),
-    ({"conversation": {"id": "conv_1"}}, "conversation", "unsupported_parameter"),
     ({"previous_response_id": "resp_1"}, "previous_response_id", "previous_response_not_found"),
-    ({"temperature": 3}, "temperature", "invalid_value"),
     ({"max_output_tokens": 0}, "max_output_tokens", "invalid_value"),
-    ({"top_logprobs": 21}, "top_logprobs", "invalid_value"),
-    ({"truncation": "some"}, "truncation", "invalid_value"),
-    ({"metadata": {"a": 1}}, "metadata[...]", "invalid_value"),
-    ({"reasoning": {"effort": "vast"}}, "reasoning.effort", "invalid_value"),
-    ({"text": {"format": {"type": "xml"}}}, "text.format.type", "invalid_value"),
     ({"text": {"format": {"type": "json_schema"}}}, "text.format.name", "missing_required_parameter"),
     ({"text": {"format": {"type": "json_schema", "name": "p"}}}, "text.format.schema", "invalid_value"),
-    ({"tools": [{"name": "f"}]}, "tools[0].type", "missing_required_parameter"),
     ({"tools": [OTHER, {"type": "function"}]}, "tools[1].name", "missing_required_parameter"),
     ({"tools": [{**OTHER, "parameters": []}]}, "tools[0].parameters", "invalid_value"),
     ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
     ({"tools": [OTHER], "tool_choice": {"type": "function", "name": "h"}}, "tool_choice", "invalid_value"),
     ({"drop_params": 1}, "drop_params", "invalid_value"),
     ({"input": [7]}, "input[0]", "invalid_value"),
-    ({"input": [{"role": "user"}]}, "input[0].content", "missing_required_parameter"),
-    ({"input": [{"role": "king", "content": ""}]}, "input[0].role", "invalid_value"),
-    ({"input": [CALL, {**RESULT, "call_id": 7}]}, "input[1].call_id", "invalid_value"),
+    ({"input": user(7)}, "input[0].content[0]", "invalid_value"),  # type: ignore[arg-type]
+    ({"temperature": "hot"}, "temperature", "invalid_value"),
+    ({"reasoning": {"effort": 7}}, "reasoning.effort", "invalid_value"),
+    ({"text": {"format": []}}, "text.format", "invalid_value"),
+    ({"tools": [7]}, "tools[0]", "invalid_value"),
+    ({"tools": [{"type": "custom"}]}, "tools[0].name", "missing_required_parameter"),
     (
-        {"input": [{"type": "function_call", "call_id": "c", "name": "f"}]},
-        "input[0].arguments",
+        {"tools": [{"type": "namespace", "name": "n", "tools": [{}]}]},
+        "tools[0].tools[0].name",
         "missing_required_parameter",
     ),
-    ({"input": [{"type": "computer_call"}]}, "input[0]", "unsupported_parameter"),
-    ({"input": user({"type": "text", "text": "Hi"})}, "input[0].content[0].type", "invalid_value"),
-    ({"input": user({"type": "output_text", "text": "Hi"})}, "input[0].content[0].type", "invalid_value"),
-    ({"input": user({"type": "input_text"})}, "input[0].content[0].text", "missing_required_parameter"),
-    ({"input": user({"type": "input_image"})}, "input[0].content[0]", "invalid_value"),
-    ({"input": user(image(file_id="f"))}, "input[0].content[0]", "invalid_value"),
-    ({"input": user(image(detail="vast"))}, "input[0].content[0].detail", "invalid_value"),
-    ({"input": user({"type": "input_file", "filename": "a"})}, "input[0].content[0]", "invalid_value"),
-    (
-        {"input": user({"type": "input_image", "image_url": {"url": "a"}})},
-        "input[0].content[0].image_url",
-        "invalid_value",
-    ),
-    ({"input": [{**RESULT, "output": [{"type": "input_audio"}]}]}, "input[0].output[0].type", "invalid_value"),
 ]
 
 
@@ -329,16 +360,79 @@ def test_what_is_wrong_is_named(fields: dict[str, object], param: str, code: str
     assert (caught.value.status, caught.value.detail.param, caught.value.detail.code) == (400, param, code)
 
 
-def test_a_reference_to_what_is_not_kept() -> None:
-    with pytest.raises(ApiError, match="msg_9") as caught:
-        conversation(input=[{"type": "item_reference", "id": "msg_9"}])
-    assert (caught.value.status, caught.value.detail.param) == (404, "input")
+# What clients send that only some of them do -> the turns, and the names of what is passed over.
+LOOSE: dict[str, tuple[list[object], tuple[Turn, ...], set[str]]] = {
+    "no content": ([{"role": "user"}, {"role": "user", "content": None}, HI_ITEM], (HI,), set()),
+    "empty content": ([{"role": "assistant", "content": given} for given in ("", [])] + [HI_ITEM], (HI,), set()),
+    "null text": (user({"type": "input_text", "text": None}, {"type": "input_text", "text": "Hi"}), (HI,), set()),
+    "null id and status": ([{**HI_ITEM, "id": None, "status": None}], (HI,), set()),
+    "bare strings": (["Hi"], (HI,), set()),
+    "a string among parts": ([{"role": "user", "content": ["Hi"]}], (HI,), set()),
+    "an odd role": ([{**HI_ITEM, "role": "king"}], (HI,), {"input.role.king"}),
+    "a phase": ([{**HI_ITEM, "phase": "commentary", "future": 1}], (HI,), {"input.phase", "input.future"}),
+    "a part of another API": (user({"type": "text", "text": "Hi"}), (HI,), set()),
+    "what a model says in a user's words": (user({"type": "output_text", "text": "Hi"}), (HI,), set()),
+    "a part that is not known": (user({"type": "odd", "text": "Hi"}), (HI,), {"input.content.odd"}),
+    "a part without words": (user({"type": "odd", "n": 1}, {"type": "input_text", "text": "Hi"}), (HI,),
+                             {"input.content.odd", "input.content.n"}),
+    "no image": (user({"type": "input_image"}, {"type": "input_text", "text": "Hi"}), (HI,),
+                 {"input.content.input_image"}),
+    "an image's address in an object": (
+        user({"type": "image_url", "image_url": {"url": "https://a.b/c.png"}}),
+        (Turn("user", (Image(url="https://a.b/c.png"),)),), set(),
+    ),
+    "an image twice": (user(image(file_id=None)), (Turn("user", (Image(url="https://a.b/c.png"),)),), set()),
+    "an odd detail": (user(image(detail="vast")), (Turn("user", (Image(url="https://a.b/c.png"),)),),
+                      {"input.content.detail"}),
+    "reasoning without anything": ([{"type": "reasoning"}, {"type": "reasoning", "summary": None, "content": None,
+                                    "encrypted_content": None, "id": None}, HI_ITEM], (HI,), set()),
+    "reasoning in a string": ([{"type": "reasoning", "summary": "Hm."}],
+                              (Turn("assistant", (Reasoning("Hm.", origin="openai"),)),), set()),
+    "a reference to what is not kept": ([{"type": "item_reference", "id": "msg_9"}, {"id": "msg_8"}, HI_ITEM], (HI,),
+                                        {"input.item_reference"}),
+    "an item that only openai has": ([{"type": "computer_call"}, HI_ITEM], (HI,), {"input.computer_call"}),
+    "a hosted tool's words": (
+        [{"type": "mcp_call", "name": "f", "output": "Sunny"}, HI_ITEM],
+        (Turn("assistant", (Text("Sunny"),)), HI), {"input.mcp_call"},
+    ),
+    "an item that is not known": (
+        [{"type": "agent_message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}], (HI,),
+        {"input.agent_message"},
+    ),
+    "a call's arguments": (
+        [{**CALL, "arguments": given} for given in ({"a": 1}, None, "", [1], "[1", 7)],
+        (Turn("assistant", tuple(ToolUse("c1", "f", said) for said in ('{"a": 1}', "{}", "{}", "[1]", "[1", "7"))),),
+        set(),
+    ),
+    "a call without a type": (
+        [{"call_id": "c1", "name": "f", "arguments": "{}"}, {"call_id": "c1", "output": "a"}],
+        (Turn("assistant", (ToolUse("c1", "f", "{}"),)), Turn("tool", (said_by("c1", "a"),))), set(),
+    ),
+    "a call without a name": ([{"type": "function_call", "call_id": "c"}, HI_ITEM], (HI,), {"input.function_call"}),
+    "outputs": (
+        [{**RESULT, "output": given}
+         for given in (None, "", [], {"a": 1}, 7, [{"a": 1}], ["a"], [{"type": "text", "text": "a"}])],
+        (Turn("tool", tuple(said_by("c1", text) for text in ("", "", "", '{"a": 1}', "7", '[{"a": 1}]', "a", "a"))),),
+        set(),
+    ),
+    "an output that says how it went": (
+        [{**RESULT, "output": {"content": "No", "success": False}}],
+        (Turn("tool", (ToolResult("c1", (Text("No"),), None, True),)),), set(),
+    ),
+    "a sound from a tool": (
+        [{**RESULT, "output": [{"type": "input_text", "text": "a"}, {"type": "input_audio", "input_audio":
+                                                                     {"data": "QUJD", "format": "mp3"}}]}],
+        (Turn("tool", (said_by("c1", "a"),)),), {"input.output"},
+    ),
+}  # fmt: skip
 
 
-def test_items_that_only_openai_has_are_dropped_where_that_is_asked() -> None:
-    assert conversation(
-        input=[{"type": "computer_call"}, {"role": "user", "content": "Hi"}], drop_params=True
-    ).turns == (HI,)
+@pytest.mark.parametrize("name", LOOSE)
+def test_what_clients_send_is_taken(name: str) -> None:
+    given, turns, passed = LOOSE[name]
+    asked = conversation(input=given)
+    assert asked.turns == turns
+    assert asked.extra.keys() == passed
 
 
 def test_what_is_no_json() -> None:
@@ -515,8 +609,8 @@ def test_the_request_is_echoed() -> None:
     asked: dict[str, object] = {
         "instructions": "Be brief.", "metadata": {"a": "b"}, "temperature": 0.5, "top_p": 0.9, "max_output_tokens": 20,
         "parallel_tool_calls": False, "tool_choice": {"type": "function", "name": "f"}, "user": "u", "store": False,
-        "reasoning": {"effort": "low"}, "truncation": "auto", "top_logprobs": 2, "prompt_cache_key": "k",
-        "previous_response_id": "resp_1", "safety_identifier": "s",
+        "reasoning": {"effort": "low", "summary": None}, "truncation": "auto", "top_logprobs": 2,
+        "prompt_cache_key": "k", "previous_response_id": "resp_1", "safety_identifier": "s",
     }  # fmt: skip
     body = answered(
         reply(Text("a")), **asked, tools=[FUNCTION, OTHER, {"type": "web_search"}], text={"verbosity": "low"}
@@ -533,8 +627,8 @@ def test_a_response_has_all_that_the_format_demands() -> None:
     expected = {
         "object": "response", "created_at": 1741476777, "status": "completed", "error": None,
         "incomplete_details": None, "instructions": None, "metadata": {},
-        "model": "m-1", "parallel_tool_calls": True, "temperature": None,
-        "tool_choice": "auto", "tools": [], "top_p": None, "store": True, "truncation": "disabled", "background": False,
+        "model": "m-1", "parallel_tool_calls": True, "temperature": 1,
+        "tool_choice": "auto", "tools": [], "top_p": 1, "store": True, "truncation": "disabled", "background": False,
         "text": {"format": {"type": "text"}, "verbosity": "medium"}, "previous_response_id": None,
     }  # fmt: skip
     assert {name: body[name] for name in expected} == expected

@@ -125,8 +125,9 @@ def test_a_response_that_is_not_kept() -> None:
 
 
 def test_errors_name_the_items_as_the_client_counts_them() -> None:
-    for given, param in ([{"type": "odd"}], "input[0]"), ("Hi", "previous_response_id"):
-        before = FIRST if given != "Hi" else kept(call(input=[{"type": "odd"}]), Text("a"))
+    odd = [{"role": "user", "content": [7]}]
+    for given, param in (odd, "input[0].content[0]"), ("Hi", "previous_response_id.content[0]"):
+        before = FIRST if given != "Hi" else kept(call(input=odd), Text("a"))
         with pytest.raises(ApiError) as caught:
             RESPONSES.conversation(with_history(call(previous_response_id=before.id, input=given), [before]))
         assert caught.value.detail.param == param
@@ -145,9 +146,14 @@ def test_references_to_kept_items() -> None:
     assert RESPONSES.conversation(found).turns[1] == Turn("assistant", (CALLED,))
     assert msgspec.json.decode(kept(found, Text("a")).input)[1] == item
     assert len(msgspec.json.decode(kept(asked, Text("a")).input)) == 2
-    with pytest.raises(ApiError) as caught:
-        with_items(asked, {})
-    assert (caught.value.status, caught.value.detail.param) == (404, "input")
+    unknown = RESPONSES.conversation(with_items(asked, {}))
+    assert [turn.role for turn in unknown.turns] == ["user", "tool"]
+    assert unknown.extra.keys() == {"input.item_reference"}
+
+
+def test_bare_strings_are_kept_as_items() -> None:
+    stored = kept(call(input=["Hi"]), Text("a"))
+    assert [item["content"] for item in msgspec.json.decode(stored.input)] == [[{"type": "input_text", "text": "Hi"}]]
 
 
 def test_references_to_what_comes_before_anyway() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
-from openai.types.responses import ParsedResponse, ResponseStreamEvent
+from openai.types.responses import ParsedResponse, Response, ResponseStreamEvent
 
 from tests.apis.test_responses import (
     ANNOTATION,
@@ -25,7 +25,7 @@ from tests.apis.test_responses import (
 from weebill.apis.responses.api import RESPONSES
 from weebill.apis.responses.stream import ResponseStream
 from weebill.wire.accumulate import ReplyBuilder
-from weebill.wire.conversation import Audio, Citation, Image
+from weebill.wire.conversation import Audio, Citation, Image, Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import (
     CitationAdded,
@@ -324,3 +324,74 @@ def test_the_sdk_raises_what_went_wrong() -> None:
     client = sdk(TextDelta("Hel"), error=RESPONSES.error_event(ApiError(502, "It broke.", code="upstream_cut")))
     with pytest.raises(openai.APIError, match="It broke"), client.responses.stream(model="m", input="Hi") as stream:
         stream.until_done()
+
+
+LARK = {"type": "custom", "name": "patch", "description": "Edits.", "format": {"type": "text"}}
+GROUP = {"type": "namespace", "name": "files", "description": "Files.", "tools": [{**FUNCTION, "name": "list"}]}
+TOOLS = [FUNCTION, LARK, {"type": "local_shell"}, {"type": "shell"}, GROUP]
+PICTURE = Image(data="QUJD", media_type="image/png")
+# What a stream says -> what it means once it was accumulated and sent with the next turn.
+ECHOED: dict[str, tuple[list[Event], tuple[Part, ...]]] = {
+    "text": ([TextDelta("Hel"), TextDelta("lo."), CitationAdded(CITED)],
+             (Text("Hello.", citations=(Citation("https://a.b", "A", None, 0, 2, "openai"),)),)),
+    "texts": ([TextDelta("a"), TextDelta("b", 1)], (Text("a"), Text("b"))),
+    "refusal": ([RefusalDelta("No.")], (Refusal("No."),)),
+    "signed thoughts": (
+        [ReasoningDelta("Hm.", origin="anthropic"), ReasoningDelta(signature="c2ln", origin="anthropic"),
+         TextDelta("a", 1)],
+        (Reasoning("Hm.", "c2ln", origin="anthropic"), Text("a")),
+    ),
+    "encrypted thoughts": (
+        [ReasoningDelta("Hm.", encrypted="gA==", id="rs_1", origin="openai"), TextDelta("a", 1)],
+        (Reasoning("Hm.", None, "gA==", "rs_1", "openai"), Text("a")),
+    ),
+    "two thoughts": (
+        [ReasoningDelta("Hm.", encrypted="x", origin="openai"),
+         ReasoningDelta("So.", signature="y", origin="bedrock", block=1)],
+        (Reasoning("Hm.", None, "x", "rs_", "openai"), Reasoning("So.", "y", origin="bedrock")),
+    ),
+    "calls": (
+        [ToolStarted("c1", "f", 0), ToolArguments("{}", 0), ToolStarted("c2", "f", 1), ToolArguments('{"a":', 1),
+         ToolArguments("1}", 1)],
+        (ToolUse("c1", "f", "{}"), ToolUse("c2", "f", '{"a":1}')),
+    ),
+    "a signed call": (
+        [ToolStarted("c1", "f", 0, signature="s", origin="gemini"), ToolArguments("{}", 0)],
+        (ToolUse("c1", "f", "{}", "s", "gemini"),),
+    ),
+    "a custom call": ([ToolStarted("c1", "patch", 0), ToolArguments('{"input":"a\\n"}', 0)],
+                      (ToolUse("c1", "patch", '{"input":"a\\n"}'),)),
+    "a shell's call": ([ToolStarted("c1", "local_shell", 0), ToolArguments('{"command":["ls"],"env":{}}', 0)],
+                       (ToolUse("c1", "local_shell", '{"command":["ls"],"env":{}}'),)),
+    "another shell's call": ([ToolStarted("c1", "shell", 0), ToolArguments('{"commands":["ls"]}', 0)],
+                             (ToolUse("c1", "shell", '{"commands":["ls"]}'),)),
+    "a call in a namespace": ([ToolStarted("c1", "files__list", 0), ToolArguments("{}", 0)],
+                              (ToolUse("c1", "files__list", "{}"),)),
+    "an image": ([WholePart(PICTURE)], (PICTURE,)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("name", ECHOED)
+def test_what_the_sdk_accumulated_means_the_same_in_the_next_turn(name: str, streams: bool) -> None:
+    events, parts = ECHOED[name]
+    responses = sdk(*events, Finished("stop")).responses
+    if streams:
+        with responses.stream(model="m", input="Hi", tools=TOOLS) as stream:  # type: ignore[arg-type]
+            answer: Response = stream.get_final_response()
+    else:
+        answer = responses.create(model="m", input="Hi", tools=TOOLS)  # type: ignore[call-overload]
+    echoed = [item.model_dump(mode="json") for item in answer.output]
+    asked = RESPONSES.conversation(call(input=[{"role": "user", "content": "Hi"}, *echoed], tools=TOOLS))
+    assert asked.extra == {}
+    assert tuple(map(bare, asked.turns[1].parts)) == tuple(map(bare, parts))
+
+
+def bare(part: Part) -> Part:
+    """A part without what is made anew each time: ids of items, and citations as they were written."""
+    if isinstance(part, Reasoning) and part.id is not None:
+        return msgspec.structs.replace(part, id=part.id[:3])
+    if isinstance(part, Text):
+        cited = tuple([msgspec.structs.replace(each, raw=None) for each in part.citations])
+        return msgspec.structs.replace(part, citations=cited)
+    return part

@@ -4,6 +4,7 @@ import pytest
 
 from weebill.gateway.origins import Maker
 from weebill.wire.conversation import Conversation, Part, Reasoning, Text, ToolUse, Turn
+from weebill.wire.marks import mark_of
 from weebill.wire.reply import Choice, Event, ReasoningDelta, Reply, TextDelta, ToolStarted, Usage
 
 KIMI = Maker("anthropic", "kimi")
@@ -53,3 +54,14 @@ def test_an_answer_is_the_providers() -> None:
         events[2],
         ToolStarted("a", "f", 2, signature="s", origin="kimi"),
     ]
+
+
+@pytest.mark.parametrize("family", ["openai", "acme"])
+def test_what_a_relay_has_marked_is_the_providers_own(family: str) -> None:
+    marked = Reasoning("Hm.", encrypted=f"{mark_of('acme')}enc", origin="openai")
+    asked = Conversation(turns=(Turn("assistant", (marked,)),))
+    [own] = Maker(family, "acme").conversation(asked).turns[0].parts
+    assert own == Reasoning("Hm.", encrypted="enc", origin=family)
+    [foreign] = Maker("openai", "other").conversation(asked).turns[0].parts
+    assert isinstance(foreign, Reasoning)
+    assert foreign.origin not in ("openai", "other")

@@ -102,6 +102,9 @@ HINTS: Final[list[tuple[str, str, Json, str]]] = [
     ("anthropic", "openai", {"context_management": {"edits": []}}, "context_management"),
     ("gemini", "anthropic", {"generationConfig": {"seed": 1}}, "generationConfig.seed"),
     ("gemini", "openai-responses", {"generationConfig": {"topK": 5}}, "generationConfig.topK"),
+    ("gemini", "openai", {"safetySettings": [{"category": "X"}]}, "safetySettings"),
+    ("gemini", "cohere", {"tools": [{"googleSearch": {}}]}, "tools.googleSearch"),
+    ("chat", "gemini", {"user": "u"}, "user"),
     ("responses", "anthropic", {"client_metadata": {"session": "1"}}, "client_metadata"),
 ]
 REFUSED: Final = DEMANDS + HINTS
@@ -162,6 +165,16 @@ def test_or_dropped_where_the_client_says_so(gateway: Gateway, api: str, dialect
     with_drop, without = gateway.emulator.got[-2:]
     # As if the field had not been there, but for fields that say what holds anyway, such as "stream": false.
     assert _said(with_drop.body) == _said(without.body)
+
+
+@pytest.mark.parametrize("root", ["/v1beta", "/gemini/v1beta", "/v1beta/models", "/v1/models"])
+def test_gemini_names_with_a_slash_need_no_collection_before_them(gateway: Gateway, root: str) -> None:
+    """The AI SDK writes a name that holds a slash directly below the root."""
+    name = model("openai", "text")
+    assert "/" in name
+    response = post(gateway, (f"{root}/{name}:generateContent", {"contents": [{"parts": [{"text": "Hi"}]}]}))
+    assert response.status_code == 200, response.text
+    assert response.json()["modelVersion"] == name
 
 
 def _said(body: Json) -> Json:

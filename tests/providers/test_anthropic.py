@@ -37,6 +37,7 @@ from weebill.wire.reply import (
     Usage,
     UsageReported,
 )
+from weebill.wire.sse import MAX_EVENT_BYTES
 
 
 class AnswerVector(msgspec.Struct):
@@ -316,7 +317,7 @@ def test_what_is_no_event() -> None:
 
 def test_an_event_that_is_too_large() -> None:
     with pytest.raises(ApiError) as raised:
-        ANTHROPIC_DIALECT.stream().feed(b"data: " + b"x" * (5 << 20))
+        ANTHROPIC_DIALECT.stream().feed(b"data: " + b"x" * MAX_EVENT_BYTES)
     assert raised.value.detail.code == "upstream_invalid_answer"
 
 

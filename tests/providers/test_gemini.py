@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from weebill.catalog.traits import traits_of
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.gemini.dialect import GEMINI_DIALECT
@@ -25,7 +26,6 @@ from weebill.wire.conversation import (
     Text,
     Tool,
     ToolChoice,
-    ToolResult,
     ToolUse,
     Turn,
 )
@@ -130,7 +130,7 @@ READ = {
     ),
 }  # fmt: skip
 # Where a stream ends otherwise than the whole answer, or holds more.
-STREAMED = READ | {"content-filter": ((Text("Well,"),), "content_filter", used(11, 0))}
+STREAMED = READ | {"content-filter": ((Text("Well,"),), "content_filter", Usage(11))}
 READ["content-filter"] = ((), "content_filter", used(11, 0))
 
 FAILED = {f"finish-{reason.lower().replace('_', '-')}": (502, reason.lower()) for reason in sorted(FAILED_REASONS)}
@@ -216,6 +216,7 @@ def whole_part(block: list) -> object:
 def test_what_is_asked(name: str) -> None:
     vector = REQUESTS[name]
     target = msgspec.convert(vector["target"], Target)
+    target = msgspec.structs.replace(target, traits=traits_of(target.model))
     request = GEMINI_DIALECT.encode(conversation(vector["conversation"]), target, Fit(), stream=vector["stream"])
     assert request.path.decode() == vector["path"]
     assert json.loads(request.body) == vector["body"]
@@ -396,31 +397,20 @@ def user(*parts: object) -> tuple[Turn, ...]:
     return (Turn("user", parts),)  # type: ignore[arg-type]
 
 
-CALLED = Turn("assistant", (ToolUse("a", "f", "{}"),))
 REFUSED = {
-    "a seed of more than 32 bits": Conversation(turns=user(Text("x")), seed=2**31),
     "too many stop sequences": Conversation(turns=user(Text("x")), stop=tuple("abcdef")),
-    "one call at a time": Conversation(
-        turns=user(Text("x")), tools=(Tool("f"),), tool_choice=ToolChoice(parallel=False)
-    ),
     "a call without tools": Conversation(turns=user(Text("x")), tool_choice=ToolChoice("required")),
     "an audio format": Conversation(turns=user(Text("x")), audio=AudioOutput("Kore", "mp3")),
-    "a media type that nobody knows": Conversation(turns=user(Image(url="https://example.com/picture"))),
     "a file of another API": Conversation(turns=user(Document(file_id="file-abc"))),
-    "citations of a document": Conversation(turns=user(Document(text="x", cite=True))),
-    "an image in a system message": Conversation(turns=(Turn("system", (Image(data="", media_type="image/png"),)),)),
-    "a result without a call": Conversation(turns=(Turn("tool", (ToolResult("z", (Text("x"),)),)),)),
-    "arguments that are no object": Conversation(turns=(Turn("assistant", (ToolUse("a", "f", "[1"),)),)),
-    "a tool that says more than results": Conversation(turns=(CALLED, Turn("tool", (Text("x"),)))),
-    "extra fields of another API": Conversation(turns=user(Text("x")), extra={"store": Raw(b"true")}),
+    "a file whose type is not stated": Conversation(turns=user(Document(data="AAAA"))),
+    "a call that the user makes": Conversation(turns=(Turn("user", (ToolUse("a", "f", "{}"),)),)),
+    "extra fields that are demands": Conversation(turns=user(Text("x")), extra={"guided_regex": Raw(b'"a"')}),
 }
 FIELDS = {
-    "a seed of more than 32 bits": "seed",
     "too many stop sequences": "stop",
-    "one call at a time": "tool_choice",
     "a call without tools": "tool_choice",
     "an audio format": "audio",
-    "extra fields of another API": "store",
+    "extra fields that are demands": "guided_regex",
 }
 
 

@@ -79,8 +79,10 @@ ANSWERS: dict[str, tuple[tuple[Part, ...], FinishReason, Usage]] = {
     "hosted-tool": ((HELLO,), "stop", used(11, 4)),
     "terse": ((HELLO, ToolUse(C1, "now", "{}")), "tool_calls", used(11, 4)),
 }  # fmt: skip
+DROPPED = {"hosted-tool": ("web_search_call",)}
 EXPECTED = {
-    name: Reply(ID, name, (Choice(parts, finish),), usage, CREATED) for name, (parts, finish, usage) in ANSWERS.items()
+    name: Reply(ID, name, (Choice(parts, finish),), usage, CREATED, DROPPED.get(name, ()))
+    for name, (parts, finish, usage) in ANSWERS.items()
 }
 
 
@@ -198,8 +200,9 @@ def test_an_error_in_a_200(name: str) -> None:
         (b'{"error":{"message":"x"}}', 502, "upstream_error"),
         (b'{"status":"failed","output":[]}', 502, "upstream_error"),
         (b'{"status":"in_progress","output":[]}', 502, "upstream_invalid_answer"),
-        (b'{"status":"completed"}', 502, "upstream_invalid_answer"),
-        (b'{"output":[{"type":"function_call"}]}', 502, "upstream_invalid_answer"),
+        (b'{"status":"queued"}', 502, "upstream_invalid_answer"),
+        (b'{"output":[7]', 502, "upstream_invalid_answer"),
+        (b"{}", 502, "upstream_invalid_answer"),
         (b"<html>", 502, "upstream_invalid_answer"),
         (b"\xff", 502, "upstream_invalid_answer"),
     ],
@@ -233,7 +236,8 @@ def test_an_error_as_an_event_ends_the_stream(name: str, before: str, status: in
     "block", [b'data: {"error":{"message":"No","code":"server_error"}}', b'{"error":{"code":502}}']
 )
 def test_an_error_without_a_type_is_one(block: bytes) -> None:
-    [failed] = RESPONSES_DIALECT.stream().feed(block + b"\n\n")
+    decoder = RESPONSES_DIALECT.stream()
+    [failed] = [*decoder.feed(block + b"\n\n"), *decoder.finish()]
     assert isinstance(failed, Failed)
     assert failed.error.status == 502
 
@@ -255,9 +259,8 @@ def test_the_last_blank_line_may_be_missing() -> None:
     "data",
     [
         b"data: {\n\n",
-        b'data: {"type":"response.output_text.delta","delta":7}\n\n',
-        b'data: {"type":"response.output_item.added","item":{"type":"function_call"}}\n\n',
-        b'data: {"type":"response.function_call_arguments.delta","output_index":3,"delta":"{"}\n\n',
+        b"data: [1]\n\n",
+        b'data: {"type":"response.output_item.done","item":{"type":"message","content":[7]}}\n\n',
     ],
 )
 def test_an_event_that_cannot_be_read(data: bytes) -> None:
@@ -268,6 +271,189 @@ def test_an_event_that_cannot_be_read(data: bytes) -> None:
 
 def test_an_event_that_is_not_known_may_look_as_it_likes() -> None:
     assert RESPONSES_DIALECT.stream().feed(b'data: {"type":"response.audio.delta","delta":[1]}\n\n') == []
+
+
+def message_item(*texts: str) -> dict[str, object]:
+    return {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": each} for each in texts],
+    }
+
+
+CALL_ITEM = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": '{"a":1}'}
+USED = {"input_tokens": 3, "output_tokens": 2}
+
+
+def whole(*output: object, **fields: object) -> Reply:
+    body = {"id": "r", "model": "m", "status": "completed", "output": list(output), "usage": USED, **fields}
+    return RESPONSES_DIALECT.decode(msgspec.json.encode(body))
+
+
+# What a whole answer may look like -> its parts.
+ODD_ANSWERS: list[tuple[dict[str, object], list[object], tuple[Part, ...]]] = [
+    ({"status": "complete"}, [message_item("Hi")], (Text("Hi"),)),
+    ({"status": "in_progress"}, [message_item("Hi")], (Text("Hi"),)),
+    ({"status": None}, [message_item("Hi")], (Text("Hi"),)),
+    ({"error": {}, "created_at": "1741476777.5", "id": 7, "model": None}, [message_item("Hi")], (Text("Hi"),)),
+    ({"incomplete_details": "no", "output_text": "Hi"}, [message_item("Hi")], (Text("Hi"),)),
+    ({"output": None, "output_text": "Hi"}, [], (Text("Hi"),)),
+    ({"output": None}, [], ()),
+    ({}, [{"type": "message", "content": "Hi"}], (Text("Hi"),)),
+    ({}, [{"content": [{"text": "Hi", "annotations": None, "logprobs": {}}]}], (Text("Hi"),)),
+    ({}, [None, "x", message_item("Hi")], (Text("Hi"),)),
+    ({}, [{**CALL_ITEM, "arguments": {"a": 1}}], (ToolUse("c1", "f", '{"a":1}'),)),
+    ({}, [{**CALL_ITEM, "arguments": None, "status": 7}], (ToolUse("c1", "f", "{}"),)),
+    ({}, [{"type": "custom_tool_call", "call_id": "c1", "name": "f", "input": "x"}],
+     (ToolUse("c1", "f", '{"input":"x"}'),)),
+    ({}, [{"type": "local_shell_call", "call_id": "c1", "action": {"type": "exec", "command": ["ls"]}}],
+     (ToolUse("c1", "local_shell", '{"command":["ls"]}'),)),
+    ({}, [{"type": "reasoning", "summary": "Hm."}], (Reasoning("Hm.", origin="openai"),)),
+    ({}, [{"type": "reasoning", "summary": ["Hm.", {"text": None}], "content": None, "id": None}],
+     (Reasoning("Hm.", origin="openai"),)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "output", "parts"), ODD_ANSWERS)
+def test_no_answer_is_lost_for_a_field(
+    fields: dict[str, object], output: list[object], parts: tuple[Part, ...]
+) -> None:
+    assert whole(*output, **fields).choices[0].parts == parts
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"input_tokens": "3", "output_tokens": 2.0}, used(3, 2)),
+        ({"prompt_tokens": 3, "completion_tokens": 2}, used(3, 2)),
+        ({"input_tokens": 3, "output_tokens": 2, "input_tokens_details": 7}, used(3, 2)),
+        ({**USED, "output_tokens_details": {"reasoning_tokens": "1"}}, used(3, 2, reasoning=1)),
+        ({"input_tokens": None, "output_tokens": 2}, used(0, 2)),
+        ({"input_tokens": 0, "output_tokens": 0}, Usage()),
+        ({"input_tokens": "many", "output_tokens": -1}, Usage()),
+        ([], Usage()),
+        (None, Usage()),
+    ],
+)
+def test_counts_of_any_form(usage: object, counted: Usage) -> None:
+    assert whole(message_item("Hi"), usage=usage).usage == counted
+    assert said_by({"type": "response.completed", "response": {"usage": usage}}).usage == counted
+
+
+def test_what_has_no_place_is_named() -> None:
+    output = [{"type": "mcp_call", "output": "x"}, {"type": "mcp_call"}, {"type": "function_call"}]
+    assert whole(*output).dropped == ("mcp_call", "function_call")
+
+
+def said_by(*events: dict[str, object]) -> Reply:
+    return streamed([b"".join(b"data: %b\n\n" % msgspec.json.encode(event) for event in events)])
+
+
+def event(kind: str, **fields: object) -> dict[str, object]:
+    return {"type": f"response.{kind}", "output_index": 0, **fields}
+
+
+def added(item: object, at: int = 0) -> dict[str, object]:
+    return event("output_item.added", item=item, output_index=at)
+
+
+def done(item: object, at: int = 0) -> dict[str, object]:
+    return event("output_item.done", item=item, output_index=at)
+
+
+def delta(piece: object, **fields: object) -> dict[str, object]:
+    return event("output_text.delta", delta=piece, **fields)
+
+
+CREATED_EVENT = event("created", response={"id": "r", "model": "m"})
+COMPLETED = event("completed", response={"id": "r", "usage": USED})
+REASONING_ITEM = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}
+THINK = event("reasoning_text.delta", delta="Hm.")
+HI = (Text("Hi"),)
+ALL_OF_IT = event("completed", response={"output": [message_item("Hi"), CALL_ITEM]})
+# What a stream may look like -> the parts of the answer.
+ODD_STREAMS: dict[str, tuple[list[dict[str, object]], tuple[Part, ...]]] = {
+    "nothing first": ([delta("Hi"), COMPLETED], HI),
+    "only a lifecycle event first": ([event("in_progress", response={"id": "r"}), delta("Hi"), COMPLETED], HI),
+    "created twice": ([CREATED_EVENT, delta("H"), CREATED_EVENT, delta("i"), COMPLETED], HI),
+    "indexes of other types": (
+        [delta("H", output_index="0", content_index=None), delta("i", output_index=0.0), COMPLETED], HI
+    ),
+    "extra fields of any type": ([delta("Hi", logprobs={}, text=[1], message={}, code=[], refusal=7), COMPLETED], HI),
+    "a text that is none": ([delta(None), delta("Hi"), COMPLETED], HI),
+    "no more than the message at its end": ([done(message_item("Hi")), COMPLETED], HI),
+    "the message, then its end": (
+        [delta("Hi"), event("output_text.done", text="Hi"), done(message_item("Hi")), COMPLETED], HI
+    ),
+    "no more than the whole response": ([ALL_OF_IT], (*HI, ToolUse("c1", "f", '{"a":1}'))),
+    "a call that no event told of": ([delta("Hi"), ALL_OF_IT], (*HI, ToolUse("c1", "f", '{"a":1}'))),
+    "a call without a beginning": (
+        [event("function_call_arguments.delta", delta='{"a"'), done(CALL_ITEM), COMPLETED],
+        (ToolUse("c1", "f", '{"a":1}'),),
+    ),
+    "a call whose arguments come with its beginning": (
+        [added(CALL_ITEM), done(CALL_ITEM), COMPLETED], (ToolUse("c1", "f", '{"a":1}'),)
+    ),
+    "arguments as an object": (
+        [added({**CALL_ITEM, "arguments": ""}), event("function_call_arguments.delta", delta={"a": 1}),
+         done(CALL_ITEM), COMPLETED], (ToolUse("c1", "f", '{"a":1}'),)
+    ),
+    "a call without a name": ([added({"type": "function_call"}), delta("Hi"), COMPLETED], HI),
+    "a custom call": (
+        [added({"type": "custom_tool_call", "name": "f", "call_id": "c1", "input": ""}),
+         event("custom_tool_call_input.delta", delta="x"),
+         done({"type": "custom_tool_call", "name": "f", "call_id": "c1", "input": "x"}), COMPLETED],
+        (ToolUse("c1", "f", '{"input":"x"}'),),
+    ),
+    "thoughts that close after the message": (
+        [added({**REASONING_ITEM, "summary": []}), THINK, delta("Hi", output_index=1), done(message_item("Hi"), 1),
+         done(REASONING_ITEM), COMPLETED],
+        (Reasoning("Hm.", id="rs_1", origin="openai"), *HI),
+    ),
+    "and are worth keeping": (
+        [THINK, delta("Hi", output_index=1), done({**REASONING_ITEM, "encrypted_content": "gA"}), COMPLETED],
+        (Reasoning("Hm.", origin="openai"), *HI, Reasoning("", None, "gA", "rs_1", "openai")),
+    ),
+    "no response at its end": ([delta("Hi"), done(message_item("Hi"))], HI),
+    "an end without a response": ([delta("Hi"), event("completed", response=None)], HI),
+    "an end of another name": ([delta("Hi"), event("done", response={})], HI),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_STREAMS)
+def test_no_stream_is_lost_for_a_field(name: str) -> None:
+    events, parts = ODD_STREAMS[name]
+    reply = said_by(*events)
+    assert reply.choices[0].parts == parts
+    assert reply.choices[0].finish == ("tool_calls" if isinstance(parts[-1], ToolUse) else "stop")
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "words"),
+    [
+        ({"type": "error", "error": "No"}, 502, "No"),
+        ({"type": "error", "error": {"message": "No", "code": 429}}, 429, "No"),
+        ({"type": "error", "message": "No", "code": "server_error"}, 502, "No"),
+        ({"type": "error", "message": "No", "code": 503}, 503, "No"),
+        ({"type": "response.error", "error": {"message": "No", "type": "server_error", "code": [1]}}, 502, "No"),
+        ({"type": "response.failed", "response": {"error": {"message": "No", "code": "slow_down"}}}, 503, "No"),
+        ({"type": "response.failed", "response": {"error": None}}, 502, ""),
+        ({"type": "response.cancelled", "response": {}}, 502, ""),
+        ({"error": {"message": "No", "code": 400}}, 400, "No"),
+    ],
+)  # fmt: skip
+def test_errors_of_any_form(said: dict[str, object], status: int, words: str) -> None:
+    [*_, failed] = RESPONSES_DIALECT.stream().feed(b"data: %b\n\n" % msgspec.json.encode(said))
+    assert isinstance(failed, Failed)
+    assert failed.error.status == status
+    assert words in failed.error.detail.message
+
+
+@pytest.mark.parametrize("last", [THINK, done(REASONING_ITEM), delta("Hi"), added(CALL_ITEM)])
+def test_a_stream_that_stops_in_the_middle_is_cut(last: dict[str, object]) -> None:
+    with pytest.raises(ApiError) as caught:
+        said_by(CREATED_EVENT, last)
+    assert caught.value.detail.code == "upstream_cut"
 
 
 def target(name: str) -> Target:
@@ -292,12 +478,6 @@ def conversation(*parts: Part, role: str = "user", name: str | None = None, **fi
 @pytest.mark.parametrize(
     ("asked", "field"),
     [
-        (conversation(Text("Hi"), max_tokens=15), "max_tokens"),
-        (conversation(Text("Hi"), extra={"prediction": Raw(b"{}")}), "prediction"),
-        (conversation(Text("Hi"), name="ada"), "turns"),
-        (conversation(Document(data="QUJD", cite=True)), "turns"),
-        (conversation(Image(data="QUJD"), role="assistant"), "turns"),
-        (conversation(Audio("QUJD", "wav"), role="assistant"), "turns"),
         (conversation(Refusal("No.")), "turns"),
         (conversation(Text("Hi"), role="tool"), "turns"),
     ],
@@ -306,6 +486,35 @@ def test_what_it_cannot_say_is_refused(asked: Conversation, field: str) -> None:
     with pytest.raises(Unsupported) as caught:
         RESPONSES_DIALECT.encode(asked, Target(model="m"), Fit(), stream=False)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint", "said"),
+    [
+        (conversation(Text("Hi"), max_tokens=15), "max_tokens", {"max_output_tokens": 16}),
+        (conversation(Text("Hi"), extra={"prediction": Raw(b"{}"), "tools.x": Raw(b"1")}), "prediction", {}),
+        (conversation(Text("Hi"), name="ada"), "messages.name", {}),
+        (conversation(Document(data="QUJD", cite=True)), "citations", {}),
+    ],
+)
+def test_hints_are_passed_over(asked: Conversation, hint: str, said: dict[str, object]) -> None:
+    fit = Fit()
+    body = msgspec.json.decode(RESPONSES_DIALECT.encode(asked, Target(model="m"), fit, stream=False).body)
+    assert hint in fit.dropped
+    assert said.items() <= body.items()
+    with pytest.raises(Unsupported):
+        RESPONSES_DIALECT.encode(asked, Target(model="m"), Fit("refuse"), stream=False)
+
+
+def test_what_a_model_made_can_be_echoed() -> None:
+    asked = conversation(
+        Text("a"), Image(data="QUJD", media_type="image/png"), Audio("QUJD", "wav", "b"), role="assistant"
+    )
+    items = msgspec.json.decode(RESPONSES_DIALECT.encode(asked, Target(model="m"), Fit(), stream=False).body)["input"]
+    assert [(item["role"], item["content"][0]["type"]) for item in items] == [
+        ("assistant", "output_text"), ("user", "input_image"), ("assistant", "output_text"),
+    ]  # fmt: skip
+    assert items[1]["content"][0]["image_url"] == "data:image/png;base64,QUJD"
 
 
 @pytest.mark.parametrize("field", ["stop", "seed", "n", "top_k", "min_p", "presence_penalty", "logit_bias", "audio"])

@@ -6,10 +6,14 @@ import msgspec
 import pytest
 
 from tests import vectors
-from weebill.providers.base import NOTHING_SENT, Target
+from weebill.apis.responses.api import RESPONSES
+from weebill.catalog.traits import Traits
+from weebill.gateway.translation import failure
+from weebill.providers.base import NOTHING_SENT, Quirks, SaysItsFailure, Target
 from weebill.providers.responses.relay import RESPONSES_RELAY
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
+from weebill.wire.marks import mark_of
 from weebill.wire.reply import Usage
 from weebill.wire.responses_request import decode_responses
 
@@ -85,6 +89,116 @@ def test_reasoning_of_no_use_to_the_target_is_left_out() -> None:
     assert sent(call(input=items, store=False))["input"] == kept
     # Nobody knows the ids of what is kept here.
     assert sent(call(input=items))["input"] == [without_id(MESSAGE), OWN, OPEN, without_id(CALL), SEARCH, ODD]
+
+
+def test_a_reference_to_what_is_not_kept_is_left_out_and_said() -> None:
+    asked = call(input=[MESSAGE, {"type": "item_reference", "id": "msg_9"}], store=False)
+    assert sent(asked)["input"] == [MESSAGE]
+    assert RESPONSES_RELAY.encode(asked, TARGET).dropped == ("input.item_reference",)
+
+
+PLAIN = Traits(reasoning=False)
+THINKS = Traits(reasoning=True, always_thinks=True, efforts=("low", "medium", "high"), sampling="none")
+# What a model takes, and what a client says -> what of it is sent otherwise, without what, and what is said of that.
+FITTED: list[tuple[Target, dict[str, object], dict[str, object], set[str], set[str]]] = [
+    (Target(model="x"), {"temperature": 3, "reasoning": {"effort": "vast"}}, {}, set(), set()),
+    (Target(model="x", max_output_tokens=99), {"max_output_tokens": 100}, {"max_output_tokens": 99}, set(),
+     {"max_output_tokens"}),
+    (Target(model="x", traits=THINKS), {"temperature": 0.5, "top_p": 1}, {}, {"temperature", "top_p"}, {"temperature"}),
+    (Target(model="x", traits=THINKS), {"temperature": None}, {}, {"temperature"}, set()),
+    (Target(model="x", traits=Traits(sampling="one")), {"temperature": 0.5, "top_p": 0.5}, {}, {"top_p"}, {"top_p"}),
+    (Target(model="x", traits=Traits(refuses=("logprobs", "top_logprobs"))), {"top_logprobs": 2}, {}, set(), set()),
+    (Target(model="x", traits=THINKS), {"reasoning": {"effort": "xhigh", "summary": "auto", "future": 1}},
+     {"reasoning": {"effort": "high", "summary": "auto", "future": 1}}, set(), {"reasoning"}),
+    (Target(model="x", traits=THINKS), {"reasoning": {"effort": "none"}}, {"reasoning": {"effort": "low"}}, set(),
+     {"reasoning"}),
+    (Target(model="x", traits=THINKS), {"reasoning": {"effort": "vast"}}, {}, set(), set()),
+    (Target(model="x", traits=THINKS), {"reasoning": {"effort": "low", "context": "auto"}}, {}, set(), set()),
+    (Target(model="x", traits=PLAIN), {"reasoning": {"effort": "low"}}, {}, {"reasoning"}, {"reasoning"}),
+    (Target(model="x", traits=PLAIN), {"reasoning": {"effort": "none"}}, {}, {"reasoning"}, set()),
+    (Target(model="x", traits=PLAIN), {"reasoning": {"summary": "auto"}}, {}, {"reasoning"}, {"reasoning"}),
+    (Target(model="x", traits=PLAIN), {"reasoning": {"effort": None, "summary": None}}, {}, set(), set()),
+    (Target(model="x", traits=PLAIN), {"include": [ENCRYPTED, "a"]}, {"include": ["a"]}, set(), {"include"}),
+    (Target(model="x", quirks=Quirks(refuse=("metadata", "n", "include"))), {"metadata": {}}, {}, {"metadata"},
+     {"metadata"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("target", "fields", "otherwise", "without", "dropped"), FITTED)
+def test_only_what_a_model_refuses_is_touched(
+    target: Target, fields: dict[str, object], otherwise: dict[str, object], without: set[str], dropped: set[str]
+) -> None:
+    asked = call(**fields, store=False)
+    body = sent(asked, target)
+    kept = {name: value for name, value in fields.items() if name not in without}
+    assert body == {"model": "x", "input": "Hi", "store": False, **kept, **otherwise}
+    assert set(RESPONSES_RELAY.encode(asked, target).dropped) == dropped
+
+
+def test_what_a_model_refuses_is_an_error_where_that_is_wanted() -> None:
+    target = Target(model="x", traits=THINKS, on_unsupported="refuse")
+    with pytest.raises(ApiError) as caught:
+        RESPONSES_RELAY.encode(call(temperature=0.5), target)
+    assert (caught.value.status, caught.value.detail.param) == (400, "temperature")
+
+
+SEALED = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
+
+
+def said_by(provider: str, *, stream: bool) -> dict[str, object]:
+    """A reasoning item, as a client of that provider gets it."""
+    asked = call(store=False)
+    made = RESPONSES_RELAY.encode(asked, Target(model="m", provider=provider))
+    if not stream:
+        body = json.dumps({"id": "r", "status": "completed", "output": [SEALED]}).encode()
+        [item] = json.loads(RESPONSES_RELAY.decode(asked, made, body).body)["output"]
+    else:
+        event = {"type": "response.output_item.done", "output_index": 0, "item": SEALED}
+        data = RESPONSES_RELAY.stream(asked, made).feed(b"data: %b\n\n" % json.dumps(event).encode())
+        item = json.loads(data.removeprefix(b"data: "))["item"]
+    assert isinstance(item, dict)
+    return item
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("store", [True, False])
+def test_encrypted_reasoning_goes_back_to_the_very_provider_that_made_it(stream: bool, store: bool) -> None:
+    item = said_by("acme", stream=stream)
+    assert item == {**SEALED, "encrypted_content": f"{mark_of('acme')}gAAA"}
+    compacted = {"type": "compaction", "encrypted_content": item["encrypted_content"]}
+    asked = call(input=[MESSAGE, item, compacted], store=store)
+    own = RESPONSES_RELAY.encode(asked, Target(model="m", provider="acme"))
+    assert json.loads(own.body)["input"][1:] == [SEALED, {"type": "compaction", "encrypted_content": "gAAA"}]
+    other = RESPONSES_RELAY.encode(asked, Target(model="m", provider="other"))
+    assert len(json.loads(other.body)["input"]) == 1
+    assert other.dropped == ("input.compaction",)
+
+
+def test_answers_in_the_background_are_refused_or_given_at_once() -> None:
+    with pytest.raises(ApiError) as caught:
+        sent(call(background=True, conversation="conv_1"))
+    assert caught.value.detail.param == "background"
+    assert sent(call(background=True, drop_params=True))["background"] is False
+    assert sent(call(conversation="conv_1"))["conversation"] == "conv_1"
+
+
+def test_a_failure_passes_as_the_upstream_said_it() -> None:
+    said = {
+        "id": "r",
+        "status": "failed",
+        "model": "m",
+        "error": {"code": "server_error", "message": "No", "more": [1]},
+    }
+    event = json.dumps({"type": "response.failed", "sequence_number": 3, "response": said}).encode()
+    block = b"event: response.failed\ndata: %b\n\n" % event
+    relay = RESPONSES_RELAY.stream(call(store=False), NOTHING_SENT)
+    assert relay.feed(block) == b""
+    assert relay.error is not None
+    assert isinstance(relay, SaysItsFailure)
+    assert failure(RESPONSES, relay, relay.error) == block
+    other = RESPONSES_RELAY.stream(call(store=False), NOTHING_SENT)
+    cut = ApiError(502, "Cut.")
+    assert failure(RESPONSES, other, cut) == RESPONSES.error_event(cut)
 
 
 @pytest.mark.parametrize("name", ["text", "tool-parallel", "reasoning", "length", "citations", "hosted-tool", "cached"])

@@ -18,8 +18,10 @@ from weebill.wire.reply import Usage
 used = Usage.reported
 REPORTS = [
     ({"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}, used(9, 4)),
-    ({}, used(0, 0)),
-    ({"prompt_tokens": None, "completion_tokens": None, "prompt_tokens_details": None}, used(0, 0)),
+    # What holds no count measures nothing.
+    ({}, Usage()),
+    ({"prompt_tokens": None, "completion_tokens": None, "prompt_tokens_details": None}, Usage()),
+    ({"prompt_tokens": 9, "total_tokens": 13}, used(9, 4)),
     (
         {"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 12}},
         used(9, 4, cached=9),
@@ -58,7 +60,10 @@ PIECES = [
 
 
 def test_reasoning_comes_back_as_it_went() -> None:
-    details = [detail for index, piece in enumerate(PIECES) for detail in reasoning_details(piece, index)]
+    details: list[ReasoningDetail] = []
+    for piece in PIECES:
+        details += reasoning_details(piece, len(details))
+    assert [detail.index for detail in details] == list(range(len(details)))
     assert reasoning_of(details, "") == PIECES
 
 

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from weebill.wire.body import decode_chat, decode_completion
 from weebill.wire.errors import ApiError
@@ -34,30 +35,12 @@ BAD_CHAT_BODIES = [
     (chat(messages="[]"), "messages", "invalid_value"),
     (chat(messages='"hi"'), "messages", "invalid_value"),
     (chat(messages='[{"content":"hi"}]'), "messages[0].role", "missing_required_parameter"),
-    (chat(messages='[{"role":"boss","content":"hi"}]'), "messages[0].role", "invalid_value"),
     (chat(messages=f'[{USER},{{"role":"user","content":3}}]'), "messages[1].content", "invalid_value"),
-    (
-        chat(messages='[{"role":"user","content":[{"text":"hi"}]}]'),
-        "messages[0].content[0].type",
-        "missing_required_parameter",
-    ),
-    (chat(',"temperature":3'), "temperature", "invalid_value"),
     (chat(',"temperature":"hot"'), "temperature", "invalid_value"),
-    (chat(',"top_p":1.5'), "top_p", "invalid_value"),
     (chat(',"n":0'), "n", "invalid_value"),
-    (chat(',"max_tokens":0'), "max_tokens", "invalid_value"),
-    (chat(',"max_completion_tokens":-1'), "max_completion_tokens", "invalid_value"),
     (chat(',"stream":"yes"'), "stream", "invalid_value"),
     (chat(',"stream_options":{"include_usage":1}'), "stream_options.include_usage", "invalid_value"),
-    (chat(',"top_logprobs":21'), "top_logprobs", "invalid_value"),
-    (chat(',"response_format":{"type":"xml"}'), "response_format.type", "invalid_value"),
-    (
-        chat(',"response_format":{"type":"json_schema","json_schema":{}}'),
-        "response_format.json_schema.name",
-        "missing_required_parameter",
-    ),
     (chat(',"tools":[{"type":"function","function":{}}]'), "tools[0].function.name", "missing_required_parameter"),
-    (chat(',"tool_choice":"perhaps"'), "tool_choice", "invalid_value"),
     (chat(',"stop":[1]'), "stop[0]", "invalid_value"),
 ]  # fmt: skip
 
@@ -69,6 +52,26 @@ def test_a_bad_body_is_refused_by_the_name_of_its_field(body: bytes, param: str 
     detail = caught.value.detail
     assert (caught.value.status, detail.type, detail.param, detail.code) == (400, "invalid_request_error", param, code)
     assert param is None or param in detail.message
+
+
+# What some provider takes, or will: it judges, not we.
+TAKEN_BY_SOMEBODY = [
+    chat(',"temperature":3,"top_p":1.5,"max_tokens":0,"max_completion_tokens":-1,"top_logprobs":21,"logprobs":5'),
+    chat(',"response_format":{"type":"grammar"},"tool_choice":"any","tools":[{"function":{"name":"f"}}]'),
+    chat(',"response_format":{"type":"json_schema","json_schema":{}}'),
+    chat(',"tools":[{"type":"web_search","web_search":{}},{"type":"custom","custom":{"name":"x"}}]'),
+    chat(',"metadata":{"a":1},"logit_bias":{"1":"x"},"user":3,"service_tier":"dear","modalities":["smell"]'),
+    chat(',"stop":[],"seed":null,"parallel_tool_calls":"no","stream_options":{"x":1}'),
+    chat(messages='[{"role":"critic","content":null,"name":3,"tool_calls":[{"id":null}]}]'),
+    chat(messages='[{"role":"user","content":["hi",{"type":"text","text":null},{"text":"hi"},{"type":"video_url"}]}]'),
+]
+
+
+@pytest.mark.parametrize("body", TAKEN_BY_SOMEBODY)
+def test_words_and_ranges_are_left_to_the_provider(body: bytes) -> None:
+    assert decode_chat(body).fields == {
+        name: Raw(msgspec.json.encode(value)) for name, value in msgspec.json.decode(body).items()
+    }
 
 
 def test_nulls_mean_absent() -> None:

@@ -215,6 +215,8 @@ class CompletionStream:
         return self._head + b'],"usage":' + _encode(usage_body(self._usage)) + b"}\n\n" + sse.DONE
 
     def _chunk(self, event: Event) -> bytes:
+        if not self._head and not isinstance(event, Started):
+            self._begin(Started("", ""))
         if isinstance(event, TextDelta | RefusalDelta):
             return self._choice(_Choice(event.text, event.choice, None, None))
         if isinstance(event, Logprobs):
@@ -227,12 +229,17 @@ class CompletionStream:
         if isinstance(event, UsageReported):
             self._usage = event.usage
         elif isinstance(event, Started):
+            self._begin(event)
+        return b""
+
+    def _begin(self, event: Started) -> None:
+        """Write what all chunks begin with, once."""
+        if not self._head:
             self._head = b'data: {"id":%b,"object":"text_completion","created":%d,"model":%b,"choices":[' % (
                 _encode(event.id or new_id("cmpl")),
                 event.created or int(time.time()),
                 _encode(event.model or self._model),
             )
-        return b""
 
     def _choice(self, choice: _Choice) -> bytes:
         return self._head + _encode(choice) + self._tail

@@ -42,7 +42,7 @@ _GENERATION: Final[tuple[tuple[bytes, Api], ...]] = (
 _RESPONSES: Final = b"/responses"
 _COUNT_TOKENS: Final = (b"/v1/messages/count_tokens", b"/anthropic/v1/messages/count_tokens")
 # Where Gemini's clients say model and method: `gemini-2.5-flash:generateContent`.
-_GEMINI: Final = (b"/v1beta/models/", b"/v1/models/", b"/gemini/v1beta/models/")
+_GEMINI: Final = (b"/v1beta/models/", b"/v1/models/", b"/gemini/v1beta/models/", b"/v1beta/", b"/gemini/v1beta/")
 _COUNT_METHOD: Final = ":countTokens"
 _EMBED_METHODS: Final = (":embedContent", ":batchEmbedContents")
 # Where there are lists of models, and what is below them one model each.

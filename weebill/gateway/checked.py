@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from weebill.apis.base import Api, StreamEncoder
+from weebill.gateway.for_client import ForClient
 from weebill.gateway.translation import Bridge, BridgeStream
 from weebill.providers.base import Answer, ByteStream, StreamDecoder, Target, UpstreamRequest
 from weebill.providers.registry import STREAMS_ONLY
@@ -29,7 +30,7 @@ class CheckedBridge(Bridge):
     """
 
     def __init__(self, api: Api, dialect: str, asking: Asking, *, probabilities: bool) -> None:
-        super().__init__(api, registry_dialect(dialect), streams_only=dialect in STREAMS_ONLY)
+        super().__init__(api, registry_dialect(dialect), dialect, streams_only=dialect in STREAMS_ONLY)
         self._asking = asking
         self._probabilities = probabilities and "logprobs" in self._dialect.supported
         self._reply = _NOTHING
@@ -55,7 +56,8 @@ class CheckedBridge(Bridge):
             return super().encode(call, target)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        self._stream = CheckedStream(call, self._decoder(sent), self._api.stream(call), hides=self._hides(call))
+        decoder, encoder = self._decoder(sent), self._api.stream(call)
+        self._stream = CheckedStream(call, decoder, encoder, self._for_client(sent), hides=self._hides(call))
         return self._stream
 
     def _conversation(self, call: Call) -> Conversation:
@@ -76,8 +78,10 @@ class CheckedStream(BridgeStream):
 
     __slots__ = ("_builder", "_hides")
 
-    def __init__(self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, *, hides: bool) -> None:
-        super().__init__(call, decoder, encoder)
+    def __init__(
+        self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, for_client: ForClient, *, hides: bool
+    ) -> None:
+        super().__init__(call, decoder, encoder, for_client)
         self._builder: ReplyBuilder | None = ReplyBuilder()
         self._hides = hides
 
@@ -91,7 +95,7 @@ class CheckedStream(BridgeStream):
 
     def _write(self, events: Sequence[Event]) -> bytes:
         if self._builder is not None:
-            for event in events:
+            for event in self._for_client.events(events):
                 if not isinstance(event, Failed):
                     self._builder.add(event)
         return super()._write([each for each in events if not isinstance(each, Logprobs)] if self._hides else events)

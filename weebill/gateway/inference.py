@@ -37,11 +37,14 @@ from weebill.transport.exchange import Exchange
 from weebill.transport.sweeper import Sweeper
 from weebill.wire.call import NOTHING_OWN, Call
 from weebill.wire.errors import ApiError
+from weebill.wire.surrogates import mended
 
 # What translates for a deployment, by its dialect and all that its upstream speaks.
 Translators = Callable[[str, frozenset[str]], Translator]
 
 _NO_HEADERS: Final[dict[bytes, bytes]] = {}
+# The statuses that come with an answer; not all servers have chosen theirs with care.
+_ANSWERED: Final = frozenset({200, 201, 202, 203})
 
 
 class Inference(Metered[Api]):
@@ -63,7 +66,7 @@ class Inference(Metered[Api]):
         body = exchange.received
         if body is None:
             body = await exchange.body()
-        call = endpoint.decode(body, headers, tail)
+        call = endpoint.decode(mended(body), headers, tail)
         if self._upstreams.names_served:
             call = structs.replace(call, as_served=True)
         meter.model_asked = call.model
@@ -154,7 +157,7 @@ class Inference(Metered[Api]):
             spending.used = Estimate(call)
             response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
             spending.status = response.status
-            if response.status != 200:
+            if response.status not in _ANSWERED:
                 raise await _upstream_error(call, response, translate, upstream, step, request.path, spending)
             if call.stream:
                 return await begun(upstream, response, translate.stream(call, request), spending)
@@ -323,7 +326,7 @@ async def _upstream_error(
     path: bytes,
     spending: Spending,
 ) -> ApiError:
-    """What an answer with another status than 200 means for the client."""
+    """What an answer with a status of another kind means for the client."""
     spending.used = NOTHING
     body = await response.read(MAX_ERROR_BYTES)
     if 400 <= response.status < 500:

@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import structs
 
 from weebill.wire.conversation import Conversation, Origin, Part, Reasoning, ToolUse, Turn
+from weebill.wire.marks import is_marked, unmarked
 from weebill.wire.reply import Event, ReasoningDelta, Reply, ToolStarted
 
 _ANOTHER: Final[Origin] = "another"
@@ -30,22 +31,30 @@ class Maker:
 
     def conversation(self, conversation: Conversation) -> Conversation:
         """A client's, as the dialect is to see it."""
-        if not self._named or not any(_is_sealed(part) for turn in conversation.turns for part in turn.parts):
+        if not self._provider or not any(self._concerns(part) for turn in conversation.turns for part in turn.parts):
             return conversation
         turns = tuple([self._turn(turn) for turn in conversation.turns])
         return structs.replace(conversation, turns=turns)
 
+    def _concerns(self, part: Part) -> bool:
+        return _is_sealed(part) and (self._named or _bears_mark(part))
+
     def _turn(self, turn: Turn) -> Turn:
-        if not any(_is_sealed(part) for part in turn.parts):
+        if not any(self._concerns(part) for part in turn.parts):
             return turn
         return structs.replace(turn, parts=tuple([self._part(part) for part in turn.parts]))
 
     def _part(self, part: Part) -> Part:
         if not isinstance(part, Reasoning | ToolUse) or not _is_sealed(part):
             return part
+        if isinstance(part, Reasoning) and part.encrypted is not None and _bears_mark(part):
+            # By a relay, which has no other place to say whose it is.
+            encrypted = unmarked(part.encrypted, self._provider)
+            whose = _ANOTHER if encrypted is None else self._family
+            return structs.replace(part, encrypted=encrypted or part.encrypted, origin=whose)
         if part.origin == self._provider:
-            return structs.replace(part, origin=self._family)
-        return structs.replace(part, origin=_ANOTHER) if part.origin == self._family else part
+            return structs.replace(part, origin=self._family) if self._named else part
+        return structs.replace(part, origin=_ANOTHER) if self._named and part.origin == self._family else part
 
     def reply(self, reply: Reply) -> Reply:
         """A dialect's, as the client is to see it."""
@@ -86,3 +95,8 @@ def _is_sealed(part: Part) -> bool:
     if isinstance(part, Reasoning):
         return part.signature is not None or part.encrypted is not None
     return isinstance(part, ToolUse) and part.signature is not None
+
+
+def _bears_mark(part: Part) -> bool:
+    """Whether a relay has marked whose a part is."""
+    return isinstance(part, Reasoning) and part.encrypted is not None and is_marked(part.encrypted)

@@ -9,6 +9,7 @@ import msgspec
 
 from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open
+from weebill.gateway.for_client import ForClient
 from weebill.gateway.legs import Leg
 from weebill.gateway.meter import Spending
 from weebill.gateway.translation import Bridge, BridgeStream
@@ -147,8 +148,8 @@ class StoryStream(BridgeStream):
 
     __slots__ = ("story",)
 
-    def __init__(self, call: Call, decoder: StreamDecoder, story: Story) -> None:
-        super().__init__(call, decoder, story)
+    def __init__(self, call: Call, decoder: StreamDecoder, story: Story, for_client: ForClient) -> None:
+        super().__init__(call, decoder, story, for_client)
         self.story = story
 
 
@@ -156,14 +157,14 @@ class _Continuation(Bridge):
     """A `Translator` whose requests hold what was said, and whose streams go on with the same story."""
 
     def __init__(self, story: Story, api: Api, dialect: str) -> None:
-        super().__init__(api, registry_dialect(dialect), streams_only=dialect in STREAMS_ONLY)
+        super().__init__(api, registry_dialect(dialect), dialect, streams_only=dialect in STREAMS_ONLY)
         self._story = story
 
     def _conversation(self, call: Call) -> Conversation:
         return self._story.conversation(call)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return StoryStream(call, self._decoder(sent), self._story.telling())
+        return StoryStream(call, self._decoder(sent), self._story.telling(), self._for_client(sent))
 
 
 def only_continuing(open_leg: Open[Leg], step: Try, spending: Spending) -> Awaitable[Leg]:

@@ -9,7 +9,10 @@ from typing import Final
 import msgspec
 
 from weebill.apis.base import Api, KeepsResponse, StreamEncoder
-from weebill.gateway.origins import NOBODY_IN_PARTICULAR, Maker
+from weebill.gateway.for_client import AS_IT_IS, ForClient
+from weebill.gateway.one_call import FirstCalls, wants_one_call
+from weebill.gateway.origins import Maker
+from weebill.gateway.tool_names import fit_names
 from weebill.providers.base import (
     LINGER_S,
     SETTLE_S,
@@ -18,6 +21,7 @@ from weebill.providers.base import (
     ByteStream,
     Dialect,
     ReadsByRequest,
+    SaysItsFailure,
     SaysWhenOver,
     StreamDecoder,
     Target,
@@ -76,18 +80,19 @@ def _translator(api: Api, dialect: str, spoken: frozenset[str]) -> Translator:
         found = relay(api.native, name)
         if found is not None:
             return found
-    return Bridge(api, registry_dialect(dialect), streams_only=dialect in STREAMS_ONLY)
+    return Bridge(api, registry_dialect(dialect), dialect, streams_only=dialect in STREAMS_ONLY)
 
 
 class Bridge:
     """A `Translator` by way of the canonical form.
 
-    `streams_only` is for a dialect whose upstream is asked for a stream even if the client is not.
+    `name` is the dialect's; `streams_only` is for one whose upstream is asked for a stream even if the client is not.
     """
 
-    def __init__(self, api: Api, dialect: Dialect, *, streams_only: bool = False) -> None:
+    def __init__(self, api: Api, dialect: Dialect, name: str = "", *, streams_only: bool = False) -> None:
         self._api = api
         self._dialect = dialect
+        self._dialect_name = name
         self._names = api.fields()
         self._takes_extra = "extra" in dialect.supported
         words = dialect.supported | _ALWAYS_SUPPORTED
@@ -101,14 +106,14 @@ class Bridge:
         stream = call.stream or self._streams_only
         try:
             asked = Maker(self._dialect.family, target.provider).conversation(self._conversation(call))
-            conversation = self._fit(asked, target, fit)
+            conversation, tools = fit_names(self._fit(asked, target, fit), self._dialect_name)
             for _ in range(_MAX_TRIES):
                 try:
                     sent = self._dialect.encode(conversation, target, fit, stream=stream)
                 except Unsupported as unsupported:
                     conversation = _without(conversation, unsupported, fit)
                 else:
-                    return self._sent(sent, conversation, fit, target.provider)
+                    return self._sent(sent, conversation, fit, tools, target.provider)
             raise Unsupported("extra", "that many fields")
         except Unsupported as unsupported:
             raise self._refusal(unsupported.field, unsupported.what, target) from unsupported
@@ -118,15 +123,16 @@ class Bridge:
         try:
             if not body.isascii():
                 body.decode()  # so that what is kept raw is UTF-8, too
-            return self._render(call, self._maker(sent).reply(self._dialect.decode(body)))
+            reply = self._for_client(sent).reply(self._dialect.decode(body))
+            return self._render(call, reply)
         except UNREADABLE as error:
             raise _unreadable(error) from error
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return BridgeStream(call, self._decoder(sent), self._api.stream(call), self._maker(sent))
+        return BridgeStream(call, self._decoder(sent), self._api.stream(call), self._for_client(sent))
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
-        return _Collector(self, call, self._decoder(sent), self._maker(sent)) if self._streams_only else None
+        return _Collector(self, call, self._decoder(sent), self._for_client(sent)) if self._streams_only else None
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
         """The upstream's own error, with OpenAI's status and code."""
@@ -135,16 +141,18 @@ class Bridge:
     def _conversation(self, call: Call) -> Conversation:
         return self._api.conversation(call)
 
-    def _maker(self, sent: UpstreamRequest) -> Maker:
-        return Maker(self._dialect.family, sent.provider)
+    def _for_client(self, sent: UpstreamRequest) -> ForClient:
+        return ForClient(self._dialect.family, sent)
 
     def _decoder(self, sent: UpstreamRequest) -> StreamDecoder:
         if self._by_request is None or sent.asked is None:
-            return self._dialect.stream()
-        return self._by_request.stream_for(sent.asked)
+            decoder = self._dialect.stream()
+        else:
+            decoder = self._by_request.stream_for(sent.asked)
+        return FirstCalls(decoder) if wants_one_call(sent) else decoder
 
     def _render(self, call: Call, reply: Reply) -> Answer:
-        if not reply.usage.measured:
+        if not reply.usage.measured or (not reply.usage.completion_tokens and _says_anything(reply)):
             reply = msgspec.structs.replace(reply, usage=_estimated(call, reply))
         if not call.as_served:
             reply = msgspec.structs.replace(reply, model=call.model)
@@ -169,10 +177,14 @@ class Bridge:
         fitted = msgspec.structs.replace(conversation, **changes) if changes else conversation
         return fit_to_model(fitted, target, fit)
 
-    def _sent(self, sent: UpstreamRequest, conversation: Conversation, fit: Fit, provider: str) -> UpstreamRequest:
+    def _sent(
+        self, sent: UpstreamRequest, conversation: Conversation, fit: Fit, tools: dict[str, str], provider: str
+    ) -> UpstreamRequest:
         """The request with what whoever reads the answer needs to know."""
         dropped = tuple(dict.fromkeys(map(self._name, fit.dropped))) if fit.dropped else ()
-        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, sent.tools, provider)
+        if tools:
+            tools |= sent.tools
+        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, tools or sent.tools, provider)
 
     def _name(self, field: str) -> str:
         """What the client calls a field."""
@@ -202,27 +214,29 @@ def _without(conversation: Conversation, unsupported: Unsupported, fit: Fit) -> 
 
 
 def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
-    """The end of a client's stream that has begun and failed."""
-    return stream.fail(error) if isinstance(stream, BridgeStream) else api.error_event(error)
+    """The end of a client's stream that has begun and failed: the upstream's own, where it said one."""
+    if isinstance(stream, BridgeStream):
+        return stream.fail(error)
+    return (stream.failed if isinstance(stream, SaysItsFailure) else b"") or api.error_event(error)
 
 
 class BridgeStream:
     """An upstream's stream as the client's."""
 
     __slots__ = (
-        "_call", "_decoder", "_encoder", "_ends", "_maker", "_over", "_pieces", "_reported", "begun", "dropped",
+        "_call", "_decoder", "_encoder", "_ends", "_for_client", "_over", "_pieces", "_reported", "begun", "dropped",
         "error",
     )  # fmt: skip
 
     def __init__(
-        self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, maker: Maker = NOBODY_IN_PARTICULAR
+        self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, for_client: ForClient = AS_IT_IS
     ) -> None:
         self._call = call
         self._decoder = decoder
         self._encoder = encoder
         self._over = decoder if isinstance(decoder, SaysWhenOver) else None
         self._ends = 0
-        self._maker = maker
+        self._for_client = for_client
         self._pieces = 0
         self._reported: Usage | None = None
         self.begun = False
@@ -251,13 +265,13 @@ class BridgeStream:
         if self.error is not None:
             return b""
         try:
-            return self._write(self._maker.events(self._decoder.feed(data)))
+            return self._write(self._decoder.feed(data))
         except UNREADABLE as error:
             raise _unreadable(error) from error
 
     def finish(self) -> bytes:
         try:
-            last = self._write(self._maker.events(self._decoder.finish()))
+            last = self._write(self._decoder.finish())
         except UNREADABLE as error:
             raise _unreadable(error) from error
         if self.error is not None:
@@ -270,6 +284,7 @@ class BridgeStream:
         return self._encoder.fail(error)
 
     def _write(self, events: Sequence[Event]) -> bytes:
+        events = self._for_client.events(events)
         for at, event in enumerate(events):
             kind = type(event)
             if kind in _PIECES:
@@ -280,7 +295,8 @@ class BridgeStream:
                 if kind is Finished:
                     self._ends += 1
             elif isinstance(event, UsageReported):
-                if event.usage.measured:
+                # No tokens for what was said are no report.
+                if event.usage.measured and (event.usage.completion_tokens or not self._pieces):
                     self._reported = event.usage
             elif isinstance(event, Started) and not self._call.as_served:
                 started = msgspec.structs.replace(event, model=self._call.model)
@@ -304,12 +320,12 @@ def _told(events: Sequence[Event]) -> list[Event]:
 class _Collector:
     """One answer out of an upstream's stream."""
 
-    def __init__(self, bridge: Bridge, call: Call, decoder: StreamDecoder, maker: Maker) -> None:
+    def __init__(self, bridge: Bridge, call: Call, decoder: StreamDecoder, for_client: ForClient) -> None:
         self._bridge = bridge
         self._call = call
         self._decoder = decoder
         self._over = decoder if isinstance(decoder, SaysWhenOver) else None
-        self._maker = maker
+        self._for_client = for_client
         self._builder = ReplyBuilder()
         self.error: ApiError | None = None
 
@@ -323,13 +339,13 @@ class _Collector:
         return self._over.owed_s if self._over is not None else inf
 
     def feed(self, data: bytes) -> None:
-        self._add(self._maker.events(self._decoder.feed(data)))
+        self._add(self._decoder.feed(data))
 
     def finish(self) -> Answer:
-        self._add(self._maker.events(self._decoder.finish()))
+        self._add(self._decoder.finish())
         if self.error is not None:
             raise self.error
-        return self._bridge._render(self._call, self._builder.reply())
+        return self._bridge._render(self._call, self._for_client.reply(self._builder.reply()))
 
     def _add(self, events: Sequence[Event]) -> None:
         try:
@@ -347,6 +363,10 @@ def _unreadable(error: Exception) -> ApiError:
     """For what is JSON on the outside only, such as log probabilities that hold something else."""
     message = f"A part of the upstream's answer cannot be read: {error}."
     return ApiError(502, message, code="upstream_invalid_answer")
+
+
+def _says_anything(reply: Reply) -> bool:
+    return any(choice.parts for choice in reply.choices)
 
 
 def _estimated(call: Call, reply: Reply) -> Usage:

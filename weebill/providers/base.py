@@ -165,6 +165,15 @@ class ByteStream(Protocol):
         """The end of the client's stream, once nothing more will come. Raises ApiError if it was cut."""
 
 
+@runtime_checkable
+class SaysItsFailure(Protocol):
+    """A `ByteStream` whose upstream may say in the client's own format that it failed."""
+
+    @property
+    def failed(self) -> bytes:
+        """The event that it said it with, b"" if it said none."""
+
+
 class AnswerCollector(Protocol):
     """Puts an upstream's stream together to one answer."""
 

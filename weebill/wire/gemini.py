@@ -27,27 +27,43 @@ class Wire(Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True
 
 
 class Blob(Wire, frozen=True):
-    """Media in the message itself; `data` is base64."""
+    """Media in the message itself; `data` is base64, of either alphabet."""
 
-    mime_type: str
-    data: str
+    mime_type: str = ""
+    data: str = ""
     display_name: str | None = None
 
 
 class FileData(Wire, frozen=True):
     """Media by address: of the Files API, of Cloud Storage, or public."""
 
-    file_uri: str
+    file_uri: str = ""
     mime_type: str | None = None
     display_name: str | None = None
 
 
-class FunctionCall(Wire, frozen=True):
-    """A call that the model made; `args` is a JSON object. Older models give no `id`."""
+class PartialArg(Wire, frozen=True):
+    """A piece of a call's arguments: what stands at a path, or more of the text there."""
 
-    name: str
+    json_path: str = ""
+    string_value: str | None = None
+    number_value: AnyJson = UNSET
+    bool_value: bool | None = None
+    null_value: AnyJson = UNSET
+
+
+class FunctionCall(Wire, frozen=True):
+    """A call that the model made; `args` is a JSON object. Older models give no `id`.
+
+    Where arguments are streamed, the first piece has the name, `partial_args` are in those that follow, and the last
+    is the one that will not continue.
+    """
+
+    name: str = ""
     id: str | None = None
     args: AnyJson = UNSET
+    partial_args: list[PartialArg] | None = None
+    will_continue: bool | None = None
 
 
 class FunctionResponsePart(Wire, frozen=True):
@@ -60,7 +76,7 @@ class FunctionResponsePart(Wire, frozen=True):
 class FunctionResponse(Wire, frozen=True):
     """What a call gave; `response` is a JSON object, by custom `{"output": ...}` or `{"error": ...}`."""
 
-    name: str
+    name: str = ""
     id: str | None = None
     response: AnyJson = UNSET
     parts: list[FunctionResponsePart] | None = None
@@ -116,9 +132,9 @@ class Part(Wire, frozen=True):
 
 
 class Content(Wire, frozen=True):
-    """One message. Google's parser takes a single part for a list of one."""
+    """One message. Google's parser takes a single part for a list of one; its SDKs, a text for a part."""
 
-    parts: list[Part] | Part | None = None
+    parts: list[Part | str] | Part | str | None = None
     role: str | None = None
 
 
@@ -159,6 +175,7 @@ class GroundingMetadata(Wire, frozen=True):
 
     grounding_chunks: list[GroundingChunk] | None = None
     grounding_supports: list[GroundingSupport] | None = None
+    search_entry_point: AnyJson = UNSET
 
 
 class CitationSource(Wire, frozen=True):
@@ -201,7 +218,7 @@ class Candidate(Wire, frozen=True):
     """One answer, or a piece of it in a stream."""
 
     content: Content | None = None
-    finish_reason: str | None = None
+    finish_reason: str | int | None = None
     finish_message: str | None = None
     index: int | None = None
     logprobs_result: LogprobsResult | None = None
@@ -212,27 +229,38 @@ class Candidate(Wire, frozen=True):
 class PromptFeedback(Wire, frozen=True):
     """Set where the prompt was blocked."""
 
-    block_reason: str | None = None
+    block_reason: str | int | None = None
     block_reason_message: str | None = None
+
+
+Count = int | float | None
+"""How many; some who speak this format count in floats."""
+
+
+_MOST_TOKENS: Final = 2**48
+
+
+def _tokens(count: Count) -> int:
+    return min(int(count or 0), _MOST_TOKENS)
 
 
 class UsageMetadata(Wire, frozen=True):
     """Tokens. What the model thought is not among the candidates' tokens, nor tools' results among the prompt's."""
 
-    prompt_token_count: int | None = None
-    candidates_token_count: int | None = None
-    total_token_count: int | None = None
-    cached_content_token_count: int | None = None
-    thoughts_token_count: int | None = None
-    tool_use_prompt_token_count: int | None = None
+    prompt_token_count: Count = None
+    candidates_token_count: Count = None
+    total_token_count: Count = None
+    cached_content_token_count: Count = None
+    thoughts_token_count: Count = None
+    tool_use_prompt_token_count: Count = None
 
     def usage(self) -> Usage:
         """As usage, whose counts include each other."""
-        thoughts = self.thoughts_token_count or 0
+        thoughts = _tokens(self.thoughts_token_count)
         return Usage.reported(
-            (self.prompt_token_count or 0) + (self.tool_use_prompt_token_count or 0),
-            (self.candidates_token_count or 0) + thoughts,
-            cached=self.cached_content_token_count or 0,
+            _tokens(self.prompt_token_count) + _tokens(self.tool_use_prompt_token_count),
+            _tokens(self.candidates_token_count) + thoughts,
+            cached=_tokens(self.cached_content_token_count),
             reasoning=thoughts,
         )
 
@@ -312,6 +340,9 @@ FINISH_REASONS: Final[dict[str, FinishReason]] = {
 }
 """Why an answer ended. OTHER gives no reason; it comes where an answer was withheld."""
 
+NUMBERED_REASONS: Final = ("FINISH_REASON_UNSPECIFIED", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER")
+"""The reasons whose numbers all of Google's APIs agree on, by number; some proxies write the number."""
+
 FAILED_REASONS: Final = frozenset({
     "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MALFORMED_RESPONSE",
     "MISSING_THOUGHT_SIGNATURE",
@@ -329,8 +360,13 @@ def unset(value: Raw | None) -> AnyJson:
     return UNSET if value is None else value
 
 
-def parts_of(content: Content | None) -> list[Part]:
+def parts_of(content: Content | str | None) -> list[Part]:
     """A message's parts, as a list."""
-    if content is None or content.parts is None:
+    parts = content.parts if isinstance(content, Content) else content
+    if parts is None:
         return []
-    return content.parts if isinstance(content.parts, list) else [content.parts]
+    return [_part(part) for part in parts] if isinstance(parts, list) else [_part(parts)]
+
+
+def _part(part: Part | str) -> Part:
+    return Part(text=part) if isinstance(part, str) else part

@@ -22,9 +22,9 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
+from weebill.wire.arguments import as_object
 from weebill.wire.conversation import Audio, Document, Image, Origin, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.conversation import Part as CanonicalPart
-from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import ORIGIN, Blob, FileData, FunctionCall, Part, Transcription
 
 _MARK: Final = "weebill:"
@@ -47,9 +47,20 @@ _AUDIO_TYPES: Final = {
     "pcm16": "audio/L16;codec=pcm;rate=24000",
 }  # fmt: skip
 _AUDIO_FORMATS: Final = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "l16": "pcm16", "pcm": "pcm16", "mp4": "m4a"}
+# What names other than the registered ones are sent for.
+_TYPE_NAMES: Final = {
+    "image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png", "application/x-pdf":
+    "application/pdf", "text/x-markdown": "text/markdown", "application/x-javascript": "text/javascript",
+}  # fmt: skip
+# How the base64 of a file begins, for media whose type is not stated.
+_BY_START: Final = {
+    "iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp",
+    "JVBERi": "application/pdf",
+}  # fmt: skip
+_URL_ALPHABET: Final = str.maketrans("-_", "+/")
 _OWN_FILES: Final = ("https://generativelanguage.googleapis.com/", "gs://")
 
-_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
+_format: Final = msgspec.json.format
 
 
 class Inexpressible(Exception):  # noqa: N818 - not an error of ours
@@ -90,10 +101,10 @@ def seal(part: Reasoning) -> str | None:
     return None
 
 
-def model_parts(parts: Iterable[CanonicalPart], *, to_client: bool) -> list[Part]:
+def model_parts(parts: Iterable[CanonicalPart], *, to_client: bool, own: Origin = ORIGIN) -> list[Part]:
     """A model's parts in Google's form.
 
-    A client gets opaque things of every origin, sealed; an upstream gets back Google's own alone, and no thought of
+    A client gets opaque things of every origin, sealed; an upstream gets back its `own` alone, and no thought of
     another model, nor empty text, which Google takes for a part without content. Raises Inexpressible, for a client
     only if a tool's result is among them.
     """
@@ -101,10 +112,10 @@ def model_parts(parts: Iterable[CanonicalPart], *, to_client: bool) -> list[Part
     waiting: str | None = None
     for part in parts:
         if isinstance(part, Reasoning):
-            if not to_client and part.origin != ORIGIN:
+            if not to_client and part.origin != own:
                 continue
             token = seal(part) if to_client else part.signature
-            if part.text or (part.origin != ORIGIN and token is not None):
+            if part.text or (part.origin != own and token is not None):
                 out.append(Part(text=part.text, thought=True, thought_signature=token))
             elif token is not None and out and _may_take_signature(out[-1]):
                 out[-1] = replace(out[-1], thought_signature=token)
@@ -115,7 +126,7 @@ def model_parts(parts: Iterable[CanonicalPart], *, to_client: bool) -> list[Part
             continue
         if not to_client and isinstance(part, Text) and not part.text:
             continue
-        written = _model_part(part, to_client)
+        written = _model_part(part, to_client, own)
         if waiting is not None:
             if _may_take_signature(written):
                 written = replace(written, thought_signature=waiting)
@@ -133,42 +144,29 @@ def _may_take_signature(part: Part) -> bool:
     return plain and not part.thought and part.thought_signature is None
 
 
-def _model_part(part: CanonicalPart, to_client: bool) -> Part:
+def _model_part(part: CanonicalPart, to_client: bool, own: Origin) -> Part:
     if isinstance(part, Text | Refusal):
         return Part(text=part.text)
     if isinstance(part, ToolUse):
-        return call_part(part, to_client=to_client)
+        return call_part(part, to_client=to_client, own=own)
     if isinstance(part, Image | Audio | Document):
         return media_part(part, to_client=to_client)
     raise Inexpressible("tool results among what the model says")
 
 
-def call_part(call: ToolUse, *, to_client: bool) -> Part:
-    """A call with its signature.
-
-    Arguments that are not a JSON object, as when an answer was cut in them, reach a client as `{"arguments": text}`;
-    for an upstream they raise Inexpressible.
-    """
-    args = object_of(call.arguments)
-    if args is None:
-        if not to_client:
-            raise Inexpressible("tool call arguments that are not a JSON object")
-        args = Raw(msgspec.json.encode({"arguments": call.arguments}))
+def call_part(call: ToolUse, *, to_client: bool, own: Origin = ORIGIN) -> Part:
+    """A call with its signature. Arguments that are not a JSON object are wrapped in one."""
     signature = call.signature
-    if signature is not None and call.origin != ORIGIN:
+    if signature is not None and call.origin != own:
         signature = sealed(call.origin, signature) if to_client else None
+    args = one_line(as_object(call.arguments))
     return Part(function_call=FunctionCall(name=call.name, id=call.id or None, args=args), thought_signature=signature)
 
 
-def object_of(text: str) -> Raw | None:
-    """`text` as a JSON object; None if it is none. Empty text is an empty object."""
-    if not text or text == "{}":
-        return Raw(b"{}")
-    try:
-        _decode_object(text)
-    except UNREADABLE:
-        return None
-    return Raw(text.encode())
+def one_line(value: Raw) -> Raw:
+    """JSON without line breaks, as an event's data must be."""
+    text = bytes(value)
+    return Raw(_format(text, indent=-1)) if b"\n" in text or b"\r" in text else value
 
 
 def media_part(part: Image | Audio | Document, *, to_client: bool = False) -> Part:
@@ -178,40 +176,48 @@ def media_part(part: Image | Audio | Document, *, to_client: bool = False) -> Pa
         words = None if part.transcript is None else Transcription(text=part.transcript)
         return Part(inline_data=Blob(mime_type=kind, data=part.data), audio_transcription=words)
     name = part.name if isinstance(part, Document) else None
+    stated = plain_type(part.media_type or "") or None
     if part.data is not None:
-        media_type = part.media_type or guessed_type(name or "")
+        media_type = stated or guessed_type(name or "") or started_type(part.data)
         if media_type is None and not to_client:
             raise Inexpressible("a file whose media type is not stated")
         media_type = media_type or "application/octet-stream"
         return Part(inline_data=Blob(mime_type=media_type, data=part.data))
     if isinstance(part, Document) and part.text is not None:
         data = b64encode(part.text.encode()).decode()
-        return Part(inline_data=Blob(mime_type=part.media_type or "text/plain", data=data))
+        return Part(inline_data=Blob(mime_type=stated or "text/plain", data=data))
     address = part.url or part.file_id or ""
     if part.file_id is not None and not part.file_id.startswith(_OWN_FILES) and not to_client:
         raise Inexpressible("a file id of another API")
-    media_type = part.media_type or guessed_type(address) or guessed_type(name or "")
+    media_type = stated or guessed_type(address) or guessed_type(name or "")
     if media_type is None and part.file_id is None and not to_client:
-        raise Inexpressible("a URL whose media type neither the request nor its extension tells")
+        # Neither the request nor the extension tells. What it is when fetched, Google sees.
+        media_type = "image/jpeg" if isinstance(part, Image) else "application/pdf"
     return Part(file_data=FileData(file_uri=address, mime_type=media_type))
 
 
 def canonical_media(part: Part) -> Image | Audio | Document:
     """An image, a sound or a file of Google's. Raises Inexpressible."""
     if part.inline_data is not None:
-        kind, data, name = part.inline_data.mime_type, part.inline_data.data, part.inline_data.display_name
+        data, name = part.inline_data.data, part.inline_data.display_name
+        if "-" in data or "_" in data:
+            # The SDKs write the alphabet for URLs, which Google takes and others do not.
+            data = data.translate(_URL_ALPHABET)
+        kind = plain_type(part.inline_data.mime_type) or guessed_type(name or "") or started_type(data)
+        if kind is None:
+            raise Inexpressible("media whose type is not stated")
         if kind.startswith("image/"):
             return Image(data=data, media_type=kind)
         if kind.startswith("audio/"):
-            words = part.audio_transcription
-            return Audio(data, audio_format(kind), transcript=None if words is None else words.text)
+            words = None if part.audio_transcription is None else part.audio_transcription.text
+            return Audio(data, audio_format(part.inline_data.mime_type), transcript=words)
         if kind.startswith("video/"):
             raise Inexpressible("video")
         return Document(data=data, media_type=kind, name=name)
     if part.file_data is None:
         raise Inexpressible("an empty part")
     uri, name = part.file_data.file_uri, part.file_data.display_name
-    media_type = part.file_data.mime_type or guessed_type(uri)
+    media_type = plain_type(part.file_data.mime_type or "") or guessed_type(uri)
     url, file_id = (None, uri) if uri.startswith(_OWN_FILES) else (uri, None)
     if media_type is not None and media_type.startswith(("audio/", "video/")):
         raise Inexpressible("sound or video by address")
@@ -220,13 +226,38 @@ def canonical_media(part: Part) -> Image | Audio | Document:
     return Document(url=url, file_id=file_id, media_type=media_type, name=name)
 
 
+def plain_type(media_type: str) -> str:
+    """A media type under its registered name, without parameters; "" for none, and for one that is a pattern.
+
+    >>> plain_type("image/JPG"), plain_type("text/plain; charset=utf-8"), plain_type("image/*")
+    ('image/jpeg', 'text/plain', '')
+    """
+    name = media_type.partition(";")[0].strip().lower()
+    return "" if "*" in name else _TYPE_NAMES.get(name, name)
+
+
+def started_type(data: str) -> str | None:
+    """The media type of a file, by how its base64 begins."""
+    return next((kind for start, kind in _BY_START.items() if data.startswith(start)), None)
+
+
+def ran_code(part: Part) -> str:
+    """What a part says of code that the model had run, as text; "" if it says nothing of any."""
+    code, result = part.executable_code, part.code_execution_result
+    if code is not None and code.code.strip():
+        return f"\n```{code.language.lower() if code.language.isalpha() else ''}\n{code.code.strip()}\n```\n"
+    if result is not None and result.output.strip():
+        return f"\n```\n{result.output.strip()}\n```\n"
+    return ""
+
+
 def audio_format(media_type: str) -> str:
     """The format's short name, as OpenAI has it.
 
     >>> audio_format("audio/L16;codec=pcm;rate=24000")
     'pcm16'
     """
-    name = media_type.partition(";")[0].removeprefix("audio/").strip().lower()
+    name = media_type.partition(";")[0].strip().lower().removeprefix("audio/")
     return _AUDIO_FORMATS.get(name, name)
 
 

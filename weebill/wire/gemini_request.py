@@ -1,7 +1,8 @@
 """Google's generateContent requests.
 
-Clients' values are checked against the ranges that Google documents. Its JSON parser takes camelCase and snake_case
-alike, and one value where a list is due; `camel_case` brings a body to the form that the types have.
+Values are those of the client: which of them a model takes, its provider says. Google's JSON parser takes camelCase and
+snake_case alike, numbers as texts, and one value where a list is due; `camel_case` brings a body to the form that the
+types have.
 
 Source: https://ai.google.dev/api/generate-content and https://ai.google.dev/api/tokens
 """
@@ -11,18 +12,24 @@ from __future__ import annotations
 import re
 from functools import cache
 from types import UnionType
-from typing import Annotated, Final, Literal, get_args, get_origin
+from typing import Annotated, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct
 
 from weebill.wire.call import Call, InboundRequest
+from weebill.wire.conversation import ReasoningOptions
 from weebill.wire.gemini import AnyJson, Content, Wire
 
-Mode = Literal["MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED"]
-ThinkingLevel = Literal["THINKING_LEVEL_UNSPECIFIED", "MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"]
-Modality = Literal["MODALITY_UNSPECIFIED", "TEXT", "IMAGE", "AUDIO"]
-Penalty = Annotated[float, Meta(ge=-2, le=2)]
+T = TypeVar("T")
+
+_LEVELS: Final[dict[str, Literal["minimal", "low", "medium", "high", "xhigh"]]] = {
+    "MINIMAL": "minimal",
+    "LOW": "low",
+    "MEDIUM": "medium",
+    "HIGH": "high",
+    "XHIGH": "xhigh",
+}
 
 
 class FunctionDeclaration(Wire, frozen=True):
@@ -39,14 +46,14 @@ class FunctionDeclaration(Wire, frozen=True):
 class Tool(Wire, frozen=True):
     """Functions; or one of Google's own tools, which stay raw."""
 
-    function_declarations: list[FunctionDeclaration] | None = None
+    function_declarations: list[FunctionDeclaration] | FunctionDeclaration | None = None
 
 
 class FunctionCallingConfig(Wire, frozen=True):
     """Whether functions are called."""
 
-    mode: Mode | None = None
-    allowed_function_names: list[str] | None = None
+    mode: str | None = None
+    allowed_function_names: list[str] | str | None = None
 
 
 class ToolConfig(Wire, frozen=True):
@@ -59,8 +66,25 @@ class ThinkingConfig(Wire, frozen=True):
     """How much to think: a level, or tokens, of which 0 is none and -1 as many as it takes."""
 
     include_thoughts: bool | None = None
-    thinking_budget: Annotated[int, Meta(ge=-1)] | None = None
-    thinking_level: ThinkingLevel | None = None
+    thinking_budget: int | None = None
+    thinking_level: str | None = None
+
+    @property
+    def known_level(self) -> bool:
+        """Whether the level, if there is one, has a counterpart."""
+        return self.thinking_level is None or self.thinking_level.upper() in _LEVELS
+
+    def reasoning(self) -> ReasoningOptions | None:
+        """As options; None if nothing is said. What is not asked for is not to be shown."""
+        budget, level = self.thinking_budget, _LEVELS.get((self.thinking_level or "").upper())
+        if budget is None and level is None and not self.include_thoughts:
+            return None
+        return ReasoningOptions(
+            enabled=None if budget is None else budget != 0,
+            effort=level,
+            budget_tokens=budget if budget is not None and budget > 0 else None,
+            include=bool(self.include_thoughts),
+        )
 
 
 class PrebuiltVoice(Wire, frozen=True):
@@ -84,22 +108,22 @@ class SpeechConfig(Wire, frozen=True):
 class GenerationConfig(Wire, frozen=True):
     """How the answer is made."""
 
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    top_k: Annotated[float, Meta(ge=0)] | None = None
-    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
-    stop_sequences: list[str] | None = None
-    candidate_count: Annotated[int, Meta(ge=1)] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: float | None = None
+    max_output_tokens: int | None = None
+    stop_sequences: list[str] | str | None = None
+    candidate_count: int | None = None
     seed: int | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
     response_mime_type: str | None = None
     response_schema: AnyJson = UNSET
     response_json_schema: AnyJson = UNSET
     response_logprobs: bool | None = None
-    logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    logprobs: int | None = None
     thinking_config: ThinkingConfig | None = None
-    response_modalities: list[Modality] | None = None
+    response_modalities: list[str] | str | None = None
     speech_config: SpeechConfig | None = None
     media_resolution: str | None = None
 
@@ -107,8 +131,8 @@ class GenerationConfig(Wire, frozen=True):
 class GenerateContentRequest(Wire, frozen=True):
     """The body of generateContent and streamGenerateContent."""
 
-    contents: list[Content] | Content
-    system_instruction: Content | None = None
+    contents: list[Content | str] | Content | str
+    system_instruction: Content | str | None = None
     tools: list[Tool] | Tool | None = None
     tool_config: ToolConfig | None = None
     generation_config: GenerationConfig | None = None
@@ -189,6 +213,13 @@ def _renamed(value: Raw, struct: type[Struct]) -> bytes:
         camel, message = names.get(name, (name, None))
         fields[camel] = field if message is None else Raw(_renamed(field, message))
     return msgspec.json.encode(fields)
+
+
+def listed(value: list[T] | T | None) -> list[T]:
+    """A list where one value may stand for it."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 class GeminiRequest(InboundRequest, frozen=True):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from weebill.wire.conversation import Citation, Document, Image, Origin, Reasoning
 from weebill.wire.reply import Usage
@@ -51,12 +51,20 @@ class UsageReport(Struct, frozen=True, gc=False):
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
 
+    def says_anything(self) -> bool:
+        """Whether there is any count in it."""
+        return self.prompt_tokens is not None or self.completion_tokens is not None or self.total_tokens is not None
+
     def usage(self) -> Usage:
         """The report as usage.
 
         xAI and Google count reasoning in the total but not in the completion, of which it is a part here.
         """
         prompt, completion = self.prompt_tokens or 0, self.completion_tokens or 0
+        if not self.says_anything():
+            return Usage()
+        if self.completion_tokens is None and self.total_tokens is not None:
+            completion = max(0, self.total_tokens - prompt)
         details, thinking = self.prompt_tokens_details, self.completion_tokens_details
         plain = details is None and thinking is None and not self.prompt_cache_hit_tokens and not self.cached_tokens
         if plain and (self.total_tokens or 0) <= prompt + completion:
@@ -73,7 +81,7 @@ class UsageReport(Struct, frozen=True, gc=False):
 class ReasoningDetail(Struct, frozen=True, omit_defaults=True):
     """An entry of `reasoning_details`: a piece of reasoning as clients echo it back untouched.
 
-    `format` is the origin; entries of the same `index` are one piece of reasoning.
+    `format` is the origin. In a stream entries of the same `index` are put together, so that each has its own.
     """
 
     type: str
@@ -89,15 +97,24 @@ class ReasoningDetail(Struct, frozen=True, omit_defaults=True):
 def reasoning_of(details: Iterable[ReasoningDetail], default_origin: Origin) -> list[Reasoning]:
     """The pieces of reasoning that `details` are, those of a stream included, whose text comes in several."""
     pieces: list[Reasoning] = []
-    last: int | None = None
+    last: ReasoningDetail | None = None
     for detail in details:
         piece = reasoning_piece(detail, default_origin)
-        if pieces and detail.index is not None and detail.index == last:
+        if last is not None and goes_on(last, detail):
             pieces[-1] = _joined(pieces[-1], piece)
         else:
             pieces.append(piece)
-        last = detail.index
+        last = detail
     return pieces
+
+
+def goes_on(last: ReasoningDetail, detail: ReasoningDetail) -> bool:
+    """Whether an entry is of the same piece of reasoning as the one before it."""
+    if detail.index is not None and detail.index == last.index:
+        return True
+    # What is encrypted follows the words about it, under an index of its own.
+    encrypted = detail.type == "reasoning.encrypted" and last.type == "reasoning.summary"
+    return encrypted and (detail.id, detail.format) == (last.id, last.format)
 
 
 def reasoning_piece(detail: ReasoningDetail, default_origin: Origin) -> Reasoning:
@@ -116,8 +133,11 @@ def _joined(first: Reasoning, more: Reasoning) -> Reasoning:
     )
 
 
-def reasoning_details(piece: Reasoning, index: int) -> list[ReasoningDetail]:
-    """The entries for one piece of reasoning; none if there is nothing opaque in it, whose text alone is of no use."""
+def reasoning_details(piece: Reasoning, first: int) -> list[ReasoningDetail]:
+    """The entries for one piece of reasoning, the first of which is number `first` of its message's.
+
+    None if there is nothing opaque in it, whose text alone is of no use.
+    """
     if piece.signature is None and piece.encrypted is None and piece.id is None:
         return []
     origin = piece.origin or None
@@ -133,9 +153,9 @@ def reasoning_details(piece: Reasoning, index: int) -> list[ReasoningDetail]:
         details.append(ReasoningDetail("reasoning.encrypted", data=piece.encrypted or ""))
     return [
         ReasoningDetail(
-            each.type, each.text, each.summary, each.data, each.signature, piece.id, origin, index
+            each.type, each.text, each.summary, each.data, each.signature, piece.id, origin, first + at
         )
-        for each in details
+        for at, each in enumerate(details)
     ]  # fmt: skip
 
 
@@ -178,10 +198,11 @@ class UrlCitation(Struct, frozen=True):
 
 
 class Annotation(Struct, frozen=True):
-    """An entry of `annotations`; other types than "url_citation" have no such field."""
+    """An entry of `annotations`; other types than "url_citation" have no such field. `index` is for streams."""
 
     type: str = "url_citation"
     url_citation: UrlCitation | None = None
+    index: int | UnsetType = UNSET
 
 
 def citation_of(annotation: Annotation) -> Citation | None:
@@ -200,10 +221,11 @@ class ImageUrl(Struct, frozen=True, omit_defaults=True):
 
 
 class ImagePart(Struct, frozen=True):
-    """An image that a model made, in `message.images`."""
+    """An image that a model made, in `message.images`; `index` is for streams."""
 
     image_url: ImageUrl
     type: str = "image_url"
+    index: int | UnsetType = UNSET
 
 
 def split_data_uri(uri: str) -> tuple[str, str] | None:

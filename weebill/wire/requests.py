@@ -1,85 +1,63 @@
-"""Requests to the inference endpoints: OpenAI's fields as types.
+"""Requests to the inference endpoints: what the gateway itself reads of OpenAI's fields, as types.
+
+Words and ranges are left to whoever serves the request: those that are new today are a provider's tomorrow.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create and .../completions/create
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 from weebill.wire.call import InboundRequest, Json
 
 ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
-Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Temperature = Annotated[float, Meta(ge=0, le=2)]
-Probability = Annotated[float, Meta(ge=0, le=1)]
 TokenLimit = Annotated[int, Meta(ge=1)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
 ChoiceCount = Annotated[int, Meta(ge=1, le=128)]
 
 
 class ContentPart(Struct, frozen=True, gc=False):
-    """One part of a message: text, image_url, input_audio, file or refusal."""
+    """One part of a message: text, image_url, input_audio, file, refusal, or what a provider has besides."""
 
-    type: str
-    text: str | UnsetType = UNSET
-
-
-class FunctionCall(Struct, frozen=True):
-    """The function that a tool call names; `arguments` is JSON as text."""
-
-    name: str
-    arguments: str
-
-
-class ToolCall(Struct, frozen=True):
-    """A tool call of an earlier assistant message."""
-
-    id: str
-    type: str = "function"
-    function: FunctionCall | None = None
+    type: str | None = "text"
+    text: str | None = None
 
 
 class Message(Struct, frozen=True, gc=False):
     """One message of a conversation."""
 
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[ContentPart] | None = None
-    name: str | None = None
-    tool_calls: list[ToolCall] | None = None
-    tool_call_id: str | None = None
+    role: str
+    content: str | list[ContentPart | str] | None = None
 
 
 class FunctionDefinition(Struct, frozen=True):
     """A function that the model may call; `parameters` is a JSON Schema object."""
 
-    name: Annotated[str, Meta(min_length=1)]
-    description: str | None = None
+    name: str
     parameters: Json | None = None
-    strict: bool | None = None
 
 
 class Tool(Struct, frozen=True):
-    """A tool offered to the model."""
+    """A tool offered to the model; Mistral's clients say no type."""
 
-    type: str
+    type: str | None = "function"
     function: FunctionDefinition | None = None
 
 
 class JsonSchemaFormat(Struct, frozen=True):
     """`response_format.json_schema`."""
 
-    name: str
     schema: Json | None = None
-    description: str | None = None
-    strict: bool | None = None
 
 
 class ResponseFormat(Struct, frozen=True):
-    """`response_format`: text, json_object or json_schema."""
+    """`response_format`: text, json_object, json_schema, or what a provider has besides."""
 
-    type: Literal["text", "json_object", "json_schema"]
+    type: str | None = "text"
     json_schema: JsonSchemaFormat | None = None
 
 
@@ -96,15 +74,13 @@ class GenerationRequest(InboundRequest, frozen=True, kw_only=True):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: ChoiceCount | None = None
-    max_tokens: TokenLimit | None = None
-    temperature: Temperature | None = None
-    top_p: Probability | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    stop: str | Annotated[list[str], Meta(max_length=16)] | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    stop: str | list[str] | None = None
     seed: int | None = None
-    logit_bias: dict[str, float] | None = None
-    user: str | None = None
 
     @property
     def wants_usage(self) -> bool:
@@ -121,14 +97,10 @@ class ChatRequest(GenerationRequest, frozen=True, kw_only=True):
     """`POST /v1/chat/completions`."""
 
     messages: Annotated[list[Message], Meta(min_length=1)]
-    max_completion_tokens: TokenLimit | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    max_completion_tokens: int | None = None
     tools: list[Tool] | None = None
-    tool_choice: Literal["none", "auto", "required"] | Json | None = None
-    parallel_tool_calls: bool | None = None
+    tool_choice: str | Json | None = None
     response_format: ResponseFormat | None = None
-    metadata: dict[str, str] | None = None
 
 
 class CompletionRequest(GenerationRequest, frozen=True, kw_only=True):
@@ -137,7 +109,8 @@ class CompletionRequest(GenerationRequest, frozen=True, kw_only=True):
     prompt: str | list[str | int | list[int]]
     best_of: ChoiceCount | None = None
     echo: bool | None = None
-    logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
+    logprobs: int | None = None
+    logit_bias: dict[str, float] | None = None
     suffix: str | None = None
 
     @property

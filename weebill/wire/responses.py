@@ -151,13 +151,14 @@ class MessageItem(Struct, frozen=True, omit_defaults=True, tag_field="type", tag
 
 
 class FunctionCallItem(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="function_call"):
-    """A call that a model made; `arguments` is JSON as text."""
+    """A call that a model made; `arguments` is JSON as text. `namespace` is what its tool is grouped under."""
 
     call_id: str
     name: str
     arguments: str
     id: str | None = None
     status: str | None = None
+    namespace: str | None = None
 
 
 class FunctionOutputItem(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="function_call_output"):

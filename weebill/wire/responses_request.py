@@ -8,15 +8,15 @@ Source: https://platform.openai.com/docs/api-reference/responses/create
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Final
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
 from weebill.wire.body import invalid_body, take_own, top_level
 from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.requests import ModelName, Probability, Temperature, TokenLimit
+from weebill.wire.requests import ModelName, TokenLimit
 
 # A `Raw | None` would take nothing but null.
 NULL: Final = Raw(b"null")
@@ -25,35 +25,46 @@ TEXT_LOGPROBS: Final = "message.output_text.logprobs"
 
 
 class ToolEntry(Struct, frozen=True):
-    """A tool offered to the model; only a "function" has all of these fields."""
+    """A tool offered to the model, of any type: what belongs to its type is set."""
 
-    type: str
+    type: str | None = None
     name: str | None = None
     description: str | None = None
     parameters: Raw = NULL
     strict: bool | None = None
+    format: Raw = NULL
+    tools: Raw = NULL
+    execution: str | None = None
+    environment: Raw = NULL
 
 
-class AllowedTool(Struct, frozen=True):
-    """A tool that `allowed_tools` names."""
+class ToolFormat(Struct, frozen=True):
+    """`format` of a custom tool: "text", or a "grammar" in a `syntax` such as "lark"."""
 
-    type: str
+    type: str | None = None
+    syntax: str | None = None
+    definition: str | None = None
+
+
+class NamedTool(Struct, frozen=True):
+    """A tool that a choice names."""
+
+    type: str | None = None
     name: str | None = None
+    namespace: str | None = None
 
 
-class ToolChoiceObject(Struct, frozen=True):
+class ToolChoiceObject(NamedTool, frozen=True):
     """`tool_choice`: one tool, or "allowed_tools", of which `mode` says whether one must be called."""
 
-    type: str
-    name: str | None = None
-    mode: Literal["auto", "required"] | None = None
-    tools: list[AllowedTool] | None = None
+    mode: str | None = None
+    tools: list[NamedTool] | None = None
 
 
 class TextFormat(Struct, frozen=True):
     """`text.format`."""
 
-    type: Literal["text", "json_object", "json_schema"]
+    type: str = "text"
     name: str | None = None
     schema: Raw = NULL
     description: str | None = None
@@ -64,7 +75,7 @@ class TextOptions(Struct, frozen=True):
     """`text`."""
 
     format: TextFormat | None = None
-    verbosity: Literal["low", "medium", "high"] | None = None
+    verbosity: str | None = None
 
 
 class ReasoningConfig(Struct, frozen=True):
@@ -76,11 +87,14 @@ class ReasoningConfig(Struct, frozen=True):
 
 
 class ResponsesRequest(InboundRequest, frozen=True, kw_only=True):
-    """`POST /v1/responses`. `input` holds the client's own items, without those of earlier responses."""
+    """`POST /v1/responses`. `input` holds the client's own items, without those of earlier responses.
+
+    What is `Raw` is read where a target of another API is to get it: one of the same judges it by itself.
+    """
 
     model: ModelName
     input: str | list[Raw] | None = None
-    instructions: str | None = None
+    instructions: str | list[Raw] | None = None
     stream: bool | None = None
     store: bool | None = None
     background: bool | None = None
@@ -89,21 +103,14 @@ class ResponsesRequest(InboundRequest, frozen=True, kw_only=True):
     prompt: Json | None = None
     include: list[str] | None = None
     max_output_tokens: TokenLimit | None = None
-    max_tool_calls: int | None = None
-    temperature: Temperature | None = None
-    top_p: Probability | None = None
-    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
-    tools: list[ToolEntry] | None = None
-    tool_choice: Literal["none", "auto", "required"] | ToolChoiceObject | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_logprobs: int | None = None
+    tools: list[Raw] | None = None
+    tool_choice: Raw = NULL
     parallel_tool_calls: bool | None = None
-    text: TextOptions | None = None
-    reasoning: ReasoningConfig | None = None
-    truncation: Literal["auto", "disabled"] | None = None
-    metadata: dict[str, str] | None = None
-    user: str | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
-    service_tier: str | None = None
+    text: Raw = NULL
+    reasoning: Raw = NULL
 
     @property
     def stored(self) -> bool:
@@ -112,11 +119,6 @@ class ResponsesRequest(InboundRequest, frozen=True, kw_only=True):
 
 
 _decode_request: Final = msgspec.json.Decoder(ResponsesRequest).decode
-# Of fields that are not served at all, what is said.
-_NOT_SERVED: Final = {
-    "background": "Weebill answers while the client waits; 'background' must be false.",
-    "conversation": "Weebill keeps no conversations; continue with 'previous_response_id'.",
-}
 
 
 def decode_responses(body: bytes) -> Call:
@@ -125,9 +127,6 @@ def decode_responses(body: bytes) -> Call:
         request, fields = _decode_request(body), top_level(body)
     except UNREADABLE as error:
         raise invalid_body(error) from error
-    if request.background or request.conversation is not None:
-        field = "background" if request.background else "conversation"
-        raise ApiError(400, _NOT_SERVED[field], code="unsupported_parameter", param=field)
     if request.input is None and request.prompt is None and request.previous_response_id is None:
         message = "Missing required parameter: 'input'."
         raise ApiError(400, message, code="missing_required_parameter", param="input")

@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 from weebill.wire.errors import ApiError
+from weebill.wire.surrogates import mended
 
 DONE = b"data: [DONE]\n\n"
 HEADERS = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
-MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
+MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
+"""As much as a whole answer may have: an image that a model made comes in one event."""
+BOM: Final = b"\xef\xbb\xbf"
 _END: Final = b"\n\n"
 
 
@@ -42,19 +45,31 @@ def event_name(block: bytes) -> bytes:
 
 
 class EventSplitter:
-    """Cuts a stream of server-sent events into blocks, wherever its reads were split."""
+    """Cuts a stream of server-sent events into blocks, wherever its reads were split.
 
-    __slots__ = ("_cr", "_tail")
+    `plain` is whether the upstream sends none but one JSON text, as those do that do not stream what they were asked
+    to stream: then there are no blocks, and `rest` is all of it.
+    """
+
+    __slots__ = ("_begun", "_cr", "_tail", "plain")
 
     def __init__(self) -> None:
         self._tail = bytearray()
         self._cr = False
+        self._begun = False
+        self.plain = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """The event blocks that `data` completes, without their blank lines and with LF as line end.
 
         Raises ApiError 502 if what is left is over MAX_EVENT_BYTES.
         """
+        if not self._begun:
+            data = self._begin(data)
+        if self.plain:
+            self._tail += data
+            self._bound()
+            return []
         if self._cr or data.find(b"\r") >= 0:  # `in` costs more: it first takes what is sought for a number
             data = self._without_cr(data)
         tail = self._tail
@@ -71,13 +86,28 @@ class EventSplitter:
         if rest:
             tail += rest
             self._bound()
+        if data.find(b"\\u") >= 0:
+            return [mended(block) for block in blocks if block]
         return [block for block in blocks if block]
 
     def rest(self) -> bytes:
         """What came after the last blank line, stripped: a last event without its blank line, or half of one."""
         rest = bytes(self._tail).strip()
         self._tail.clear()
-        return rest
+        return mended(rest)
+
+    def _begin(self, data: bytes) -> bytes:
+        """`data` without what may stand before a stream; b"" until it is known how that begins."""
+        data = bytes(self._tail) + data
+        self._tail.clear()
+        if BOM.startswith(data):
+            self._tail += data
+            return b""
+        data = data.removeprefix(BOM).lstrip()
+        if data:
+            self._begun = True
+            self.plain = data[:1] in (b"{", b"[")
+        return data
 
     def _without_cr(self, data: bytes) -> bytes:
         """`data` with LF for CR LF; a CR at its end waits for what follows."""

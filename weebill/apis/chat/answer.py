@@ -16,8 +16,10 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from weebill.apis.chat.custom import custom_names
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Citation, Image, Reasoning, Refusal, Text, ToolUse
+from weebill.wire.custom_input import unwrapped
 from weebill.wire.openai_chat import (
     GOOGLE,
     Annotation,
@@ -73,6 +75,22 @@ class ToolCallBody(Struct, frozen=True):
     extra_content: ExtraContent | UnsetType = UNSET
 
 
+class CustomBody(Struct, frozen=True):
+    """`tool_calls[].custom`."""
+
+    name: str
+    input: str
+
+
+class CustomCallBody(Struct, frozen=True):
+    """An entry of `tool_calls` for a custom tool; `index` is for streams."""
+
+    id: str
+    custom: CustomBody
+    type: str = "custom"
+    index: int | UnsetType = UNSET
+
+
 class AudioBody(Struct, frozen=True):
     """`audio`; `expires_at` is Unix time, 0 where the data are all there is."""
 
@@ -83,19 +101,20 @@ class AudioBody(Struct, frozen=True):
 
 
 class QuotedSource(Struct, frozen=True, omit_defaults=True):
-    """A citation without an address: offsets count characters of the message's text."""
+    """A citation without an address: offsets count characters of the message's text. `index` is for streams."""
 
     start_index: int
     end_index: int
     title: str | None = None
     quote: str | None = None
+    index: int | UnsetType = UNSET
 
 
 class _Message(Struct, frozen=True):
     role: str
     content: str | None
     refusal: str | None
-    tool_calls: list[ToolCallBody] | UnsetType = UNSET
+    tool_calls: list[ToolCallBody | CustomCallBody] | UnsetType = UNSET
     function_call: FunctionBody | UnsetType = UNSET
     annotations: list[Annotation] | UnsetType = UNSET
     citations: list[QuotedSource] | UnsetType = UNSET
@@ -131,12 +150,13 @@ class _Completion(Struct, frozen=True):
 def answer(call: Call, reply: Reply) -> bytes:
     """The body of a complete answer."""
     legacy = "functions" in call.fields
+    custom = custom_names(call)
     body = _Completion(
         reply.id or new_id("chatcmpl"),
         "chat.completion",
         reply.created or int(time.time()),
         reply.model or call.model,
-        [_choice(index, choice, legacy) for index, choice in enumerate(reply.choices)],
+        [_choice(index, choice, legacy, custom) for index, choice in enumerate(reply.choices)],
         usage_body(reply.usage),
     )
     return _encode(body)
@@ -173,6 +193,11 @@ def tool_call(part: ToolUse) -> ToolCallBody:
     return ToolCallBody(part.id, FunctionBody(part.name, part.arguments or "{}"), extra_content=extra)
 
 
+def custom_call(part: ToolUse) -> CustomCallBody:
+    """One entry of `tool_calls` for a call of a custom tool."""
+    return CustomCallBody(part.id, CustomBody(part.name, unwrapped(part.arguments)))
+
+
 def extra_content(signature: str | None, origin: str) -> ExtraContent | UnsetType:
     """Where a call's signature goes."""
     if signature is None:
@@ -193,37 +218,42 @@ def sources(citations: Iterable[Citation], start: int, length: int) -> tuple[lis
     return annotations, quoted
 
 
-def _choice(index: int, choice: Choice, legacy: bool) -> _Choice:
+def _choice(index: int, choice: Choice, legacy: bool, custom: frozenset[str]) -> _Choice:
     parts = choice.parts
     if len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].citations:
         message, refused = _Message("assistant", parts[0].text, None), False
     else:
-        message = _message(choice, legacy)
+        message = _message(choice, legacy, custom)
         refused = message.refusal is not None
     logprobs = None if choice.logprobs is None else LogprobsBody(choice.logprobs)
     return _Choice(index, message, logprobs, finish_reason(choice.finish, refused=refused, legacy=legacy))
 
 
-def _message(choice: Choice, legacy: bool) -> _Message:
+def _message(choice: Choice, legacy: bool, custom: frozenset[str]) -> _Message:
     text, thoughts, refusals = "", [], []
     annotations: list[Annotation] = []
     quoted: list[QuotedSource] = []
-    calls: list[ToolCallBody] = []
+    calls: list[ToolCallBody | CustomCallBody] = []
+    called: FunctionBody | UnsetType = UNSET
     details: list[ReasoningDetail] = []
     images: list[ImagePart] = []
     audio: AudioBody | UnsetType = UNSET
-    for index, part in enumerate(choice.parts):
+    for part in choice.parts:
         if isinstance(part, Text):
             if part.citations:
                 found, without_url = sources(part.citations, len(text), len(part.text))
                 annotations += found
                 quoted += without_url
             text += part.text
+        elif isinstance(part, ToolUse) and part.name in custom:
+            calls.append(custom_call(part))
         elif isinstance(part, ToolUse):
-            calls.append(tool_call(part))
+            call = tool_call(part)
+            called = call.function if called is UNSET else called
+            calls.append(call)
         elif isinstance(part, Reasoning):
             thoughts.append(part.text)
-            details += reasoning_details(part, index)
+            details += reasoning_details(part, len(details))
         elif isinstance(part, Refusal):
             refusals.append(part.text)
         elif isinstance(part, Image):
@@ -237,7 +267,7 @@ def _message(choice: Choice, legacy: bool) -> _Message:
         text or absent,
         refusal,
         tool_calls=UNSET if legacy else calls or UNSET,
-        function_call=calls[0].function if legacy and calls else UNSET,
+        function_call=called if legacy else UNSET,
         annotations=annotations or UNSET,
         citations=quoted or UNSET,
         audio=audio,

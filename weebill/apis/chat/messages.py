@@ -1,7 +1,6 @@
 """The messages of a Chat Completions request as turns.
 
-Clients echo what an assistant said with whatever fields it came with, so those of a message that are not known are
-passed over; in what clients write themselves, content parts, they are refused.
+The types here are what clients are documented to write; what they write besides, `tolerance` brings into this form.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from weebill.wire.call import Json
 from weebill.wire.conversation import (
     Audio,
     CacheMark,
@@ -25,7 +23,8 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.custom_input import wrapped
+from weebill.wire.errors import ApiError
 from weebill.wire.openai_chat import (
     GOOGLE,
     Annotation,
@@ -39,7 +38,6 @@ from weebill.wire.openai_chat import (
     unmarked,
 )
 
-_decode_object = msgspec.json.Decoder(Json).decode
 _NO_ARGUMENTS: Final = "{}"
 
 
@@ -125,12 +123,21 @@ class FunctionCall(Struct, frozen=True):
     arguments: str = _NO_ARGUMENTS
 
 
-class ToolCall(Struct, frozen=True):
-    """An entry of `tool_calls`."""
+class CustomCall(Struct, frozen=True):
+    """A call of a custom tool; its `input` is text of any form."""
+
+    name: str
+    input: str = ""
+
+
+class ToolCall(Struct, frozen=True, forbid_unknown_fields=True):
+    """An entry of `tool_calls`; `index` is what a stream left there."""
 
     id: str
-    type: str = "function"
+    type: Literal["function", "custom"] = "function"
     function: FunctionCall | None = None
+    custom: CustomCall | None = None
+    index: int | None = None
     extra_content: ExtraContent | None = None
     cache_control: CacheControl | None = None
 
@@ -141,11 +148,13 @@ class AudioReference(Struct, frozen=True):
     id: str
 
 
-class _ImageEntry(Struct, frozen=True):
+class ImageEntry(Struct, frozen=True):
+    """An entry of `images`."""
+
     image_url: ImageUrl
 
 
-class Message(Struct, frozen=True):
+class Message(Struct, frozen=True, forbid_unknown_fields=True):
     """An entry of `messages`."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
@@ -160,7 +169,7 @@ class Message(Struct, frozen=True):
     reasoning: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
     annotations: list[Annotation] | None = None
-    images: list[_ImageEntry] | None = None
+    images: list[ImageEntry] | None = None
     cache_control: CacheControl | None = None
 
 
@@ -173,6 +182,8 @@ _ALLOWED: Final[dict[str, tuple[type[Part], ...]]] = {
     "tool": (Text, Image, Document),
     "function": (Text,),
 }
+# Who may say nothing at all.
+_SILENT: Final = frozenset({"assistant", "tool", "function"})
 
 
 def turns(messages: list[Message]) -> tuple[Turn, ...]:
@@ -200,9 +211,7 @@ def _content(message: Message, at: int) -> list[Part]:
     if isinstance(content, str):
         return [Text(content)]
     if content is None:
-        if message.role != "assistant":
-            raise _missing(f"messages[{at}].content")
-        return []
+        return [] if message.role in _SILENT else [Text("")]
     parts: list[Part] = []
     for index, part in enumerate(content):
         param = f"messages[{at}].content[{index}]"
@@ -257,51 +266,45 @@ def _assistant(message: Message, at: int, named: dict[str, str]) -> tuple[Part, 
     if message.refusal is not None:
         parts.append(Refusal(message.refusal))
     parts.extend(image_of(entry.image_url) for entry in message.images or ())
-    if message.audio is not None:
+    if message.audio is not None and message.audio.id:
         parts.append(Audio("", "", id=message.audio.id))
     for index, call in enumerate(message.tool_calls or ()):
-        parts.append(_tool_use(call, f"messages[{at}].tool_calls[{index}]"))
-    if message.function_call is not None:
+        if call.function is None or not _is_blank(call.function):
+            parts.append(_tool_use(call, at, index))
+    if message.function_call is not None and not _is_blank(message.function_call):
         called = message.function_call
         named[called.name] = f"call_{at}"
-        arguments = _arguments(called.arguments, f"messages[{at}].function_call.arguments")
-        parts.append(ToolUse(named[called.name], called.name, arguments))
+        parts.append(ToolUse(named[called.name], called.name, called.arguments or _NO_ARGUMENTS))
     return tuple(parts)
 
 
-def _tool_use(call: ToolCall, param: str) -> ToolUse:
-    if call.type != "function":
-        raise _invalid(f"{param}.type", f"'{call.type}' calls are for models of OpenAI alone")
+def _is_blank(called: FunctionCall) -> bool:
+    """Whether it is none: some servers write what there is not as an object of empty texts."""
+    return not called.name and called.arguments in ("", _NO_ARGUMENTS)
+
+
+def _tool_use(call: ToolCall, at: int, index: int) -> ToolUse:
+    cache = call.cache_control.ttl if call.cache_control else None
+    identity = call.id or f"call_{at}_{index}"
+    if call.custom is not None:
+        return ToolUse(identity, call.custom.name, wrapped(call.custom.input), cache=cache)
     if call.function is None:
-        raise _missing(f"{param}.function")
+        raise _missing(f"messages[{at}].tool_calls[{index}].{call.type}")
     signature = (
         call.extra_content.google.thought_signature if call.extra_content and call.extra_content.google else None
     )
     origin = ""
     if signature is not None:
         signature, origin = unmarked(signature, GOOGLE)
-    arguments = _arguments(call.function.arguments, f"{param}.function.arguments")
-    cache = call.cache_control.ttl if call.cache_control else None
-    return ToolUse(call.id, call.function.name, arguments, signature, origin, cache)
-
-
-def _arguments(text: str, param: str) -> str:
-    """The JSON object in `text`, which others than OpenAI demand."""
-    if not text or text == _NO_ARGUMENTS:
-        return _NO_ARGUMENTS
-    try:
-        _decode_object(text)
-    except UNREADABLE as error:
-        raise _invalid(param, "not a JSON object") from error
-    return text
+    # As they are: whoever must have an object makes one of them.
+    arguments = call.function.arguments or _NO_ARGUMENTS
+    return ToolUse(identity, call.function.name, arguments, signature, origin, cache)
 
 
 def _tool_result(message: Message, at: int, named: dict[str, str]) -> ToolResult:
     identity = message.tool_call_id
     if message.role == "function":
-        identity = named.get(message.name or "")
-        if identity is None:
-            raise _invalid(f"messages[{at}].name", "no function of this name was called before")
+        identity = named.get(message.name or "", f"call_{at}")
     if identity is None:
         raise _missing(f"messages[{at}].tool_call_id")
     parts = _content(message, at)

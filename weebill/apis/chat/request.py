@@ -13,10 +13,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.apis.chat.messages import Message, turns
+from weebill.apis.chat.parts import Aside
+from weebill.apis.chat.tolerance import tolerated
 from weebill.apis.chat.tools import (
-    AllowedToolsChoice,
+    Choice,
     FunctionCallChoice,
-    FunctionChoice,
     FunctionEntry,
     ToolEntry,
     legacy_tool_choice,
@@ -25,15 +26,13 @@ from weebill.apis.chat.tools import (
 )
 from weebill.wire.body import invalid_body
 from weebill.wire.call import Call, Json
-from weebill.wire.conversation import AudioOutput, Conversation, OutputFormat, ReasoningOptions
-from weebill.wire.errors import ApiError
+from weebill.wire.conversation import AudioOutput, Conversation, Effort, OutputFormat, ReasoningOptions
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.openai_chat import HINTS
-
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class _JsonSchema(Struct, frozen=True):
-    name: str
+    name: str | None = None
     schema: Raw = Raw(b"null")
     description: str | None = None
     strict: bool | None = None
@@ -79,10 +78,10 @@ class _ChatFields(Struct, frozen=True, kw_only=True):
     stop: str | list[str] | None = None
     seed: int | None = None
     logit_bias: dict[str, float] | None = None
-    logprobs: bool | None = None
+    logprobs: bool | int | None = None
     top_logprobs: int | None = None
     tools: list[ToolEntry] | None = None
-    tool_choice: Literal["none", "auto", "required"] | FunctionChoice | AllowedToolsChoice | None = None
+    tool_choice: Choice | None = None
     parallel_tool_calls: bool | None = None
     functions: list[FunctionEntry] | None = None
     function_call: Literal["none", "auto"] | FunctionCallChoice | None = None
@@ -93,6 +92,7 @@ class _ChatFields(Struct, frozen=True, kw_only=True):
     audio: _Audio | None = None
 
 
+_NOTHING: Final[Json] = {}
 _PLAIN: Final = frozenset(_ChatFields.__struct_fields__)
 
 _decode = msgspec.json.Decoder(_ChatFields).decode
@@ -102,9 +102,9 @@ _encode = msgspec.json.encode
 def conversation(call: Call) -> Conversation:
     """The request in canonical form. Raises ApiError 400 that names the field."""
     try:
-        fields = _decode(_encode(call.fields))
-    except msgspec.ValidationError as error:
-        raise invalid_body(error) from error
+        fields, aside = _decode(_encode(call.fields)), _NOTHING
+    except msgspec.ValidationError:
+        fields, aside = _tolerated(call)
     offered = tools(fields.tools, fields.functions)
     choice = (
         legacy_tool_choice(fields.function_call, offered)
@@ -112,16 +112,17 @@ def conversation(call: Call) -> Conversation:
         else tool_choice(fields.tool_choice, fields.parallel_tool_calls, offered)
     )
     hints, extra = _rest(call.fields)
+    extra |= aside
     modalities = tuple(fields.modalities or ())
     return Conversation(
         turns=turns(fields.messages),
         tools=offered,
         tool_choice=choice,
         output=_output(fields.response_format),
-        max_tokens=fields.max_completion_tokens or fields.max_tokens,
+        max_tokens=_limit(fields.max_completion_tokens) or _limit(fields.max_tokens),
         temperature=fields.temperature,
         top_p=fields.top_p,
-        top_k=fields.top_k,
+        top_k=_limit(fields.top_k),
         min_p=fields.min_p or None,
         presence_penalty=fields.presence_penalty or None,
         frequency_penalty=fields.frequency_penalty or None,
@@ -129,7 +130,7 @@ def conversation(call: Call) -> Conversation:
         stop=(fields.stop,) if isinstance(fields.stop, str) else tuple(fields.stop or ()),
         seed=fields.seed,
         n=None if fields.n == 1 else fields.n,
-        logprobs=fields.logprobs or None,
+        logprobs=True if fields.logprobs else None,
         top_logprobs=fields.top_logprobs if fields.logprobs else None,
         logit_bias=fields.logit_bias or None,
         reasoning=_reasoning(fields.reasoning_effort, fields.reasoning),
@@ -138,6 +139,20 @@ def conversation(call: Call) -> Conversation:
         hints=hints,
         extra=extra,
     )
+
+
+def _tolerated(call: Call) -> tuple[_ChatFields, Json]:
+    """The fields of a request that is not as documented, and what in it has no place."""
+    aside = Aside(call.drop_params)
+    try:
+        return _decode(_encode(tolerated(call.fields, aside))), aside.found
+    except UNREADABLE as error:
+        raise invalid_body(error) from error
+
+
+def _limit(number: int | None) -> int | None:
+    """Clients that want no limit say so by 0 or -1."""
+    return number if number is not None and number > 0 else None
 
 
 def _rest(fields: Json) -> tuple[Json, Json]:

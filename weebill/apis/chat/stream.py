@@ -13,9 +13,12 @@ from typing import Final
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from weebill.apis.chat.answer import (
     AudioBody,
+    CustomBody,
+    CustomCallBody,
     LogprobsBody,
     QuotedSource,
     audio_body,
@@ -26,8 +29,10 @@ from weebill.apis.chat.answer import (
     sources,
     usage_body,
 )
+from weebill.apis.chat.custom import custom_names
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Image, Reasoning
+from weebill.wire.custom_input import unwrapped
 from weebill.wire.errors import ApiError
 from weebill.wire.openai_chat import Annotation, ExtraContent, ImagePart, ReasoningDetail, reasoning_details
 from weebill.wire.reply import (
@@ -48,6 +53,7 @@ from weebill.wire.reply import (
 from weebill.wire.sse import DONE, error_event
 
 _encode = msgspec.json.encode
+_UNNAMED: Final = Started("", "")
 _ROLE: Final = b'"role":"assistant",'
 
 
@@ -68,7 +74,7 @@ class _Delta(Struct, frozen=True):
     """A delta other than plain text, without the role."""
 
     content: str | UnsetType | None = UNSET
-    tool_calls: list[_ToolCall] | UnsetType = UNSET
+    tool_calls: list[_ToolCall | CustomCallBody] | UnsetType = UNSET
     function_call: _Function | UnsetType = UNSET
     refusal: str | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET
@@ -80,16 +86,29 @@ class _Delta(Struct, frozen=True):
 
 
 class _State:
-    """What one choice has said so far."""
+    """What one choice has said so far; `annotations`, `quoted`, `details` and `images` are how many of each.
 
-    __slots__ = ("arguments", "begun", "block", "calls", "head", "length", "opaque", "refused", "start", "thoughts")
+    Clients put lists together by `index`: in each, every entry has its own. `custom` is the call of a custom tool under
+    way, whose input is known when its arguments are.
+    """
+
+    __slots__ = (
+        "annotations", "arguments", "begun", "block", "calls", "custom", "details", "head", "images", "input", "length",
+        "opaque", "quoted", "refused", "start", "thoughts",
+    )  # fmt: skip
 
     def __init__(self, head: bytes) -> None:
         self.head = head
         self.begun = False
         self.block = -1
         self.calls = 0
+        self.custom: ToolStarted | None = None
+        self.input: list[str] = []
         self.arguments = True
+        self.annotations = 0
+        self.quoted = 0
+        self.details = 0
+        self.images = 0
         self.refused = False
         self.start = 0
         self.length = 0
@@ -100,12 +119,13 @@ class _State:
 class ChatStream:
     """A `StreamEncoder`."""
 
-    __slots__ = ("_choices", "_envelope", "_legacy", "_model", "_tail", "_usage", "_wants_usage")
+    __slots__ = ("_choices", "_custom", "_envelope", "_legacy", "_model", "_tail", "_usage", "_wants_usage")
 
     def __init__(self, call: Call) -> None:
         self._model = call.model
         self._wants_usage = call.wants_usage
         self._legacy = "functions" in call.fields
+        self._custom = custom_names(call)
         self._tail = b'}],"usage":null}\n\n' if call.wants_usage else b"}]}\n\n"
         self._envelope = b""
         self._choices: dict[int, _State] = {}
@@ -137,9 +157,17 @@ class ChatStream:
         """The usage, where the client asked for it, and `[DONE]`."""
         if not self._wants_usage or self._usage is None:
             return DONE
-        return self._envelope + b'],"usage":' + _encode(usage_body(self._usage)) + b"}\n\n" + DONE
+        return self._head() + b'],"usage":' + _encode(usage_body(self._usage)) + b"}\n\n" + DONE
+
+    def _head(self) -> bytes:
+        """How every chunk begins, for an upstream that has not said who it is, too."""
+        if not self._envelope:
+            self._started(_UNNAMED)
+        return self._envelope
 
     def _started(self, event: Started) -> bytes:
+        if self._envelope:
+            return b""
         identity = _encode(event.id or new_id("chatcmpl"))
         created = event.created or int(time.time())
         model = _encode(event.model or self._model)
@@ -152,7 +180,7 @@ class ChatStream:
     def _state(self, choice: int) -> _State:
         state = self._choices.get(choice)
         if state is None:
-            head = self._envelope + b'{"index":%d,"delta":{' % choice
+            head = self._head() + b'{"index":%d,"delta":{' % choice
             state = self._choices[choice] = _State(head)
         return state
 
@@ -189,10 +217,17 @@ class ChatStream:
         if not state.arguments:
             state.arguments = True
             written = self._arguments_of(state, "{}")
+        if state.custom is not None:
+            started, state.custom = state.custom, None
+            body = CustomBody(started.name, unwrapped("".join(state.input)))
+            call = CustomCallBody(started.id, body, index=state.calls - 1)
+            written += self._delta(state, _Delta(UNSET if state.begun else None, [call]))
         if state.opaque is not None:
             # In one piece, so that clients that only collect entries can send them back as they are.
-            thought = msgspec.structs.replace(state.opaque, text="".join(state.thoughts))
-            written += self._delta(state, _Delta(reasoning_details=reasoning_details(thought, state.block)))
+            thought = replace(state.opaque, text="".join(state.thoughts))
+            details = reasoning_details(thought, state.details)
+            state.details += len(details)
+            written += self._delta(state, _Delta(reasoning_details=details))
             state.opaque = None
         state.thoughts.clear()
         return written
@@ -218,6 +253,10 @@ class ChatStream:
         state = self._state(event.choice)
         written = self._enter(state, event.block)
         index, state.calls = state.calls, state.calls + 1
+        if event.name in self._custom:
+            state.custom = event
+            state.input = []
+            return written
         state.arguments = False
         content = UNSET if state.begun else None
         function = _Function("", event.name)
@@ -229,6 +268,9 @@ class ChatStream:
 
     def _arguments(self, event: ToolArguments) -> bytes:
         state = self._state(event.choice)
+        if state.custom is not None:
+            state.input.append(event.json)
+            return b""
         if event.json:
             state.arguments = True
         return self._arguments_of(state, event.json) if event.json else b""
@@ -249,13 +291,19 @@ class ChatStream:
         state = self._state(event.choice)
         written = self._enter(state, event.block)
         annotations, quoted = sources((event.citation,), state.start, state.length)
+        annotations = [replace(each, index=state.annotations + at) for at, each in enumerate(annotations)]
+        quoted = [replace(each, index=state.quoted + at) for at, each in enumerate(quoted)]
+        state.annotations += len(annotations)
+        state.quoted += len(quoted)
         return written + self._delta(state, _Delta(annotations=annotations or UNSET, citations=quoted or UNSET))
 
     def _whole(self, event: WholePart) -> bytes:
         state = self._state(event.choice)
         written = self._enter(state, event.block)
         if isinstance(event.part, Image):
-            return written + self._delta(state, _Delta(images=[image_part(event.part)]))
+            image = replace(image_part(event.part), index=state.images)
+            state.images += 1
+            return written + self._delta(state, _Delta(images=[image]))
         if isinstance(event.part, Audio):
             return written + self._delta(state, _Delta(audio=audio_body(event.part)))
         return written

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
+from weebill.apis.chat.custom import INPUT, CustomEntry
 from weebill.apis.chat.messages import CacheControl
 from weebill.wire.conversation import Tool, ToolChoice
 from weebill.wire.errors import ApiError
@@ -21,11 +22,12 @@ class FunctionEntry(Struct, frozen=True, forbid_unknown_fields=True):
     cache_control: CacheControl | None = None
 
 
-class ToolEntry(Struct, frozen=True):
+class ToolEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """An entry of `tools`."""
 
-    type: str
+    type: Literal["function", "custom"]
     function: FunctionEntry | None = None
+    custom: CustomEntry | None = None
     cache_control: CacheControl | None = None
 
 
@@ -39,9 +41,21 @@ class FunctionChoice(Struct, frozen=True, tag_field="type", tag="function"):
     function: _Name
 
 
+class CustomChoice(Struct, frozen=True, tag_field="type", tag="custom"):
+    """`tool_choice` that names one custom tool."""
+
+    custom: _Name
+
+
 class _AllowedTool(Struct, frozen=True):
-    type: str
+    type: str = "function"
     function: _Name | None = None
+    custom: _Name | None = None
+
+    @property
+    def name(self) -> str | None:
+        named = self.function or self.custom
+        return named.name if named is not None else None
 
 
 class _AllowedTools(Struct, frozen=True):
@@ -55,6 +69,9 @@ class AllowedToolsChoice(Struct, frozen=True, tag_field="type", tag="allowed_too
     allowed_tools: _AllowedTools
 
 
+Choice = Literal["none", "auto", "required"] | FunctionChoice | CustomChoice | AllowedToolsChoice
+
+
 class FunctionCallChoice(Struct, frozen=True):
     """The old `function_call` that names one function."""
 
@@ -62,18 +79,22 @@ class FunctionCallChoice(Struct, frozen=True):
 
 
 def tools(entries: list[ToolEntry] | None, functions: list[FunctionEntry] | None) -> tuple[Tool, ...]:
-    """The tools offered. Raises ApiError 400 for those that are no functions."""
+    """The tools offered. Raises ApiError 400 for one without a definition."""
     if functions:
         if entries:
             raise _invalid("functions", "the old form of 'tools', which is given too")
         return tuple([_tool(function, None) for function in functions])
     offered = []
     for at, entry in enumerate(entries or ()):
-        if entry.type != "function" or entry.function is None:
-            reason = f"tools of type '{entry.type}' are not supported by this model"
-            raise ApiError(400, f"Invalid value for 'tools[{at}].type': {reason}.",
-                           code="unsupported_parameter", param=f"tools[{at}].type")  # fmt: skip
-        offered.append(_tool(entry.function, entry.cache_control))
+        if entry.function is not None:
+            offered.append(_tool(entry.function, entry.cache_control))
+        elif entry.custom is not None:
+            mark = entry.cache_control.ttl if entry.cache_control else None
+            offered.append(Tool(entry.custom.name, entry.custom.told(), INPUT, None, mark))
+        else:
+            param = f"tools[{at}].{entry.type}"
+            message = f"Missing required parameter: '{param}'."
+            raise ApiError(400, message, code="missing_required_parameter", param=param)
     return tuple(offered)
 
 
@@ -84,7 +105,7 @@ def _tool(function: FunctionEntry, cache: CacheControl | None) -> Tool:
 
 
 def tool_choice(
-    choice: Literal["none", "auto", "required"] | FunctionChoice | AllowedToolsChoice | None,
+    choice: Choice | None,
     parallel: bool | None,
     offered: tuple[Tool, ...],
 ) -> ToolChoice | None:
@@ -95,10 +116,11 @@ def tool_choice(
         raise _invalid("tool_choice", "there are no tools to choose from")
     if choice is None or isinstance(choice, str):
         return ToolChoice(choice or "auto", (), parallel) if choice or parallel is not None else None
-    if isinstance(choice, FunctionChoice):
-        return ToolChoice("required", _known((choice.function.name,), offered, "tool_choice"), parallel)
+    if isinstance(choice, FunctionChoice | CustomChoice):
+        named = choice.function if isinstance(choice, FunctionChoice) else choice.custom
+        return ToolChoice("required", _known((named.name,), offered, "tool_choice"), parallel)
     allowed = choice.allowed_tools
-    names = tuple(tool.function.name for tool in allowed.tools if tool.function is not None)
+    names = tuple(tool.name for tool in allowed.tools if tool.name is not None)
     if not names or len(names) < len(allowed.tools):
         raise _invalid("tool_choice.allowed_tools.tools", "not a list of functions")
     return ToolChoice(allowed.mode, _known(names, offered, "tool_choice.allowed_tools.tools"), parallel)

@@ -84,7 +84,7 @@ def _candidate(choice: Choice, index: int) -> Candidate:
     if any(isinstance(part, Text) and part.citations for part in choice.parts):
         grounding = _grounding(choice, parts)
     return Candidate(
-        content=Content(parts=parts or None, role="model"),
+        content=Content(parts=[*parts] or None, role="model"),
         finish_reason=reason,
         finish_message=message,
         index=index,

@@ -30,7 +30,7 @@ _STREAM: Final = "streamGenerateContent"
 _MODEL_LIMIT: Final = 256
 _ARRAY_HEADERS: Final = b"content-type: application/json\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
-_decode: Final = msgspec.json.Decoder(GenerateContentRequest).decode
+_decode: Final = msgspec.json.Decoder(GenerateContentRequest, strict=False).decode
 
 
 class GeminiApi:

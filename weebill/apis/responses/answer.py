@@ -7,34 +7,36 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, cast
 
 import msgspec
 from msgspec import Raw, Struct
 
+from weebill.apis.responses.calls import ITEM_IDS, call_item
+from weebill.apis.responses.tools import ClientTool, other_kinds
+from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.call import Call, Json
 from weebill.wire.conversation import Audio, Image, Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import FinishReason, Reply
 from weebill.wire.responses import (
-    NO_ARGUMENTS,
     ORIGIN,
     Content,
-    FunctionCallItem,
     ImageItem,
-    Item,
     MessageItem,
     ReasoningItem,
     UsageReport,
     annotation,
-    decode_items,
     output_text,
     seal,
     text_logprobs,
 )
+from weebill.wire.responses_calls import CallItem
+from weebill.wire.responses_items import is_given, is_object
 from weebill.wire.responses_request import NULL, ResponsesRequest
 
+Item = MessageItem | CallItem | ReasoningItem | ImageItem
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
 
@@ -52,46 +54,57 @@ class ResponseError(Struct, frozen=True):
 
 
 class ResponseObject(Struct, frozen=True, kw_only=True):
-    """A Response with every field that the format demands, and those of the request that it echoes."""
+    """A Response with every field that the format demands, and those of the request that it echoes.
+
+    The Open Responses specification wants numbers where nothing was asked, so these are the format's own defaults.
+    Source: https://www.openresponses.org/specification
+    """
 
     id: str
     object: Literal["response"] = "response"
     created_at: int
+    completed_at: int | None = None
     status: Status
     background: bool = False
     error: ResponseError | None = None
     incomplete_details: IncompleteDetails | None = None
-    instructions: str | None
+    instructions: str | list[Raw] | None
     max_output_tokens: int | None
-    max_tool_calls: int | None
+    max_tool_calls: Raw
     model: str
     output: list[Item] | list[Raw]
     parallel_tool_calls: bool
     previous_response_id: str | None
     prompt: Raw
-    prompt_cache_key: str | None
+    prompt_cache_key: Raw
     reasoning: Raw
-    safety_identifier: str | None
-    service_tier: None = None
+    safety_identifier: Raw
+    service_tier: str = "default"
     store: bool
-    temperature: float | None
+    temperature: float
     text: Raw
     tool_choice: Raw
     tools: list[Json] | list[Raw]
     top_logprobs: int
-    top_p: float | None
-    truncation: str
+    top_p: float
+    presence_penalty: float = 0
+    frequency_penalty: float = 0
+    truncation: Raw
     usage: UsageReport | None = None
-    user: str | None
-    metadata: dict[str, str]
+    user: Raw
+    metadata: Raw
 
 
 _TEXT: Final = Raw(b'{"format":{"type":"text"},"verbosity":"medium"}')
 _AUTO: Final = Raw(b'"auto"')
+_DISABLED: Final = Raw(b'"disabled"')
+_EMPTY: Final = Raw(b"{}")
 _REASONING: Final = Raw(b'{"effort":null,"summary":null}')
 # What the format demands where the request leaves it out.
-_OF_FUNCTION: Final[Json] = {"description": NULL, "parameters": NULL, "strict": NULL}
+_OF_FUNCTION: Final[Json] = {"type": Raw(b'"function"'), "description": NULL, "parameters": NULL, "strict": NULL}
 _OF_TEXT: Final[Json] = {"format": Raw(b'{"type":"text"}'), "verbosity": Raw(b'"medium"')}
+_OF_REASONING: Final[Json] = {"effort": NULL, "summary": NULL}
+_DEFAULT_SAMPLING: Final = 1.0
 
 # The status that each end gives, and why an answer is incomplete. A refusal is complete where there are words for it.
 _ENDS: Final[dict[FinishReason, tuple[Status, IncompleteDetails | None]]] = {
@@ -108,7 +121,7 @@ _ERROR_CODES: Final = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
+_FUNCTIONS: Final = (b'"function"', b"null")
 
 
 def new_id(prefix: str) -> str:
@@ -125,46 +138,53 @@ def opened(call: Call, upstream_id: str, model: str, created: int) -> ResponseOb
     """The response to `call` before anything has been said."""
     request = cast(ResponsesRequest, call.request)
     fields = call.fields
-    text = fields.get("text", NULL)
     return ResponseObject(
         id=response_id(upstream_id),
         created_at=created or int(time.time()),
         status="in_progress",
         instructions=request.instructions,
         max_output_tokens=request.max_output_tokens,
-        max_tool_calls=request.max_tool_calls,
+        max_tool_calls=fields.get("max_tool_calls", NULL),
         model=model or call.model,
         output=[],
         parallel_tool_calls=request.parallel_tool_calls is not False,
         previous_response_id=request.previous_response_id,
         prompt=fields.get("prompt", NULL),
-        prompt_cache_key=request.prompt_cache_key,
-        reasoning=_REASONING if request.reasoning is None else fields["reasoning"],
-        safety_identifier=request.safety_identifier,
+        prompt_cache_key=fields.get("prompt_cache_key", NULL),
+        reasoning=_completed(request.reasoning, _OF_REASONING, _REASONING),
+        safety_identifier=fields.get("safety_identifier", NULL),
         store=request.stored,
-        temperature=request.temperature,
-        text=_TEXT if request.text is None else Raw(_encode({**_OF_TEXT, **_decode_object(text)})),
-        tool_choice=_AUTO if request.tool_choice is None else fields["tool_choice"],
-        tools=_tools(request, fields),
+        temperature=_DEFAULT_SAMPLING if request.temperature is None else request.temperature,
+        text=_completed(request.text, _OF_TEXT, _TEXT),
+        tool_choice=_given(fields, "tool_choice", _AUTO),
+        tools=_tools(request),
         top_logprobs=request.top_logprobs or 0,
-        top_p=request.top_p,
-        truncation=request.truncation or "disabled",
-        user=request.user,
-        metadata=request.metadata or {},
+        top_p=_DEFAULT_SAMPLING if request.top_p is None else request.top_p,
+        truncation=_given(fields, "truncation", _DISABLED),
+        user=fields.get("user", NULL),
+        metadata=_given(fields, "metadata", _EMPTY),
     )
 
 
-def _tools(request: ResponsesRequest, fields: Json) -> list[Json] | list[Raw]:
-    """The request's tools, functions with all the fields that the format demands."""
-    if not request.tools:
-        return []
-    if all(tool.type != "function" for tool in request.tools):
-        return decode_items(fields["tools"])
-    given = _decode_objects(fields["tools"])
-    return [
-        {**_OF_FUNCTION, **raw} if tool.type == "function" else raw
-        for tool, raw in zip(request.tools, given, strict=True)
-    ]
+def _given(fields: Json, name: str, default: Raw) -> Raw:
+    """A field of the request, or what is so where it is left out or null."""
+    value = fields.get(name, NULL)
+    return value if is_given(value) else default
+
+
+def _completed(given: Raw, demanded: Json, default: Raw) -> Raw:
+    """An object of the request with the members that the format demands."""
+    return Raw(_encode({**demanded, **_decode_object(given)})) if is_object(given) else default
+
+
+def _tools(request: ResponsesRequest) -> list[Json]:
+    """The request's tools, functions with all the members that the format demands."""
+    return [_tool(raw) for raw in request.tools or ()]
+
+
+def _tool(raw: Raw) -> Json:
+    fields = _decode_object(raw)
+    return {**_OF_FUNCTION, **fields} if bytes(fields.get("type", NULL)) in _FUNCTIONS else fields
 
 
 def ended(
@@ -172,7 +192,15 @@ def ended(
 ) -> ResponseObject:
     """A response once all of it has been said; `refused` is whether there is a refusal among it."""
     status, details = end_of(finish, refused)
-    return msgspec.structs.replace(response, status=status, incomplete_details=details, output=output, usage=usage)
+    completed_at = max(int(time.time()), response.created_at) if status == "completed" else None
+    return msgspec.structs.replace(
+        response,
+        status=status,
+        completed_at=completed_at,
+        incomplete_details=details,
+        output=output,
+        usage=usage,
+    )
 
 
 def failed(response: ResponseObject, output: list[Raw], error: ApiError) -> ResponseObject:
@@ -193,20 +221,26 @@ def answer(call: Call, reply: Reply) -> bytes:
     choice = reply.choices[0]
     refused = any(isinstance(part, Refusal) for part in choice.parts)
     status, _ = end_of(choice.finish, refused)
-    output = output_items(choice.parts, text_logprobs(choice.logprobs or ()), status)
+    kinds = other_kinds(cast(ResponsesRequest, call.request), call.fields)
+    output = output_items(choice.parts, text_logprobs(choice.logprobs or ()), status, kinds)
     response = opened(call, reply.id, reply.model, reply.created)
     return _encode(ended(response, output, choice.finish, refused, UsageReport.of(reply.usage)))
 
 
-def output_items(parts: Iterable[Part], logprobs: list[Raw], status: Status) -> list[Item]:
-    """The items that parts make. Texts and refusals next to each other are one message, whose last has `status`."""
+def output_items(
+    parts: Iterable[Part], logprobs: list[Raw], status: Status, kinds: Mapping[str, ClientTool]
+) -> list[Item]:
+    """The items that parts make. Texts and refusals next to each other are one message, whose last has `status`.
+
+    `kinds` are the tools that the client knows otherwise than the model.
+    """
     items: list[Item] = []
     contents: list[Content] = []
     for part in parts:
         content = _content(part, logprobs)
         if content is None:
             contents = []
-            items.extend(_items(part))
+            items.extend(_items(part, kinds))
             continue
         if content.type == "output_text":
             # They are of the whole answer, and hardly ever is there more than one text.
@@ -234,14 +268,14 @@ def _content(part: Part, logprobs: list[Raw]) -> Content | None:
     return None
 
 
-def _items(part: Part) -> list[Item]:
+def _items(part: Part, kinds: Mapping[str, ClientTool]) -> list[Item]:
     match part:
         case Reasoning():
             return [reasoning_item(part)]
         case ToolUse():
-            call = FunctionCallItem(
-                part.id or new_id("call_"), part.name, part.arguments or NO_ARGUMENTS, new_id("fc_"), "completed"
-            )
+            tool = kinds.get(part.name) or ClientTool("function", part.name)
+            item_id = new_id(ITEM_IDS[tool.kind])
+            call = call_item(tool, part.id or new_id("call_"), part.arguments or NO_ARGUMENTS, item_id, "completed")
             if part.signature is None:
                 return [call]
             return [signature_item(part.signature, part.origin), call]

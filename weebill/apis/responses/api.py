@@ -10,8 +10,9 @@ from typing import Final
 
 from weebill.apis.base import StreamEncoder
 from weebill.apis.responses.answer import answer
+from weebill.apis.responses.events import error_event
 from weebill.apis.responses.request import NAMES, conversation
-from weebill.apis.responses.stream import ResponseStream, error_event
+from weebill.apis.responses.stream import ResponseStream
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import ApiError

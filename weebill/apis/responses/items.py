@@ -1,91 +1,84 @@
 """The items of a Responses request as turns.
 
+Whatever clients send is taken. What has no counterpart is passed over and noted, its text kept where there is any.
+
 Source: https://platform.openai.com/docs/api-reference/responses/create#responses-create-input
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, cast
+from typing import Final, cast, get_args
 
-import msgspec
-from msgspec import Raw
+from msgspec import Raw, structs
 
-from weebill.wire.body import invalid_body
+from weebill.apis.responses.calls import called
+from weebill.apis.responses.contents import are_parts, parts_of, texts_of
+from weebill.apis.responses.errors import invalid_at
+from weebill.apis.responses.tools import Offer
 from weebill.wire.conversation import (
-    Audio,
-    CacheMark,
     Document,
     Image,
     Origin,
     Part,
     Reasoning,
-    Refusal,
     Role,
     Text,
     ToolResult,
-    ToolUse,
     Turn,
 )
-from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.openai_chat import split_data_uri
-from weebill.wire.responses import (
-    NO_ARGUMENTS,
-    ORIGIN,
-    CacheBreakpoint,
-    Content,
-    FunctionCallItem,
-    FunctionOutputItem,
-    ImageItem,
-    Item,
-    MessageItem,
-    ReasoningItem,
-    ReferenceItem,
-    citation,
-    decode_head,
-    unseal,
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.responses import ORIGIN, unseal
+from weebill.wire.responses_calls import CALLS
+from weebill.wire.responses_items import (
+    InputItem,
+    decode_item,
+    decode_members,
+    is_given,
+    outcome,
+    text_of,
 )
 
-_DECODERS: Final[dict[str, Callable[[Raw], Item | ReferenceItem]]] = {
-    "message": msgspec.json.Decoder(MessageItem).decode,
-    "function_call": msgspec.json.Decoder(FunctionCallItem).decode,
-    "function_call_output": msgspec.json.Decoder(FunctionOutputItem).decode,
-    "reasoning": msgspec.json.Decoder(ReasoningItem).decode,
-    "image_generation_call": msgspec.json.Decoder(ImageItem).decode,
-    "item_reference": msgspec.json.Decoder(ReferenceItem).decode,
+_ROLES: Final = frozenset(get_args(Role)) - {"tool"}
+# What every item may have, and those of each type; of items of other types, all but their texts is passed over.
+_COMMON: Final = frozenset({"type", "id", "status"})
+_CALL: Final = _COMMON | {"call_id", "name", "namespace"}
+_MEMBERS: Final[dict[str, frozenset[str]]] = {
+    "message": _COMMON | {"role", "content"},
+    "reasoning": _COMMON | {"summary", "content", "encrypted_content"},
+    # The SDKs add what they have parsed.
+    "function_call": _CALL | {"arguments", "parsed_arguments"},
+    "custom_tool_call": _CALL | {"input"},
+    "local_shell_call": _CALL | {"action"},
+    "shell_call": _CALL | {"action"},
+    "apply_patch_call": _CALL | {"operation"},
+    "tool_search_call": _CALL | {"arguments", "execution"},
+    "function_call_output": _CALL | {"output"},
+    "custom_tool_call_output": _CALL | {"output"},
+    "local_shell_call_output": _CALL | {"output"},
+    "shell_call_output": _CALL | {"output"},
+    "apply_patch_call_output": _CALL | {"output"},
+    "tool_search_output": _CALL | {"tools", "execution"},
+    "image_generation_call": _COMMON | {"result", "output_format", "action"},
+    "additional_tools": _COMMON | {"role", "tools"},
 }
-_Detail = Literal["auto", "low", "high", "original"]
-_DETAILS: Final = ("auto", "low", "high", "original")
-# Of each type of content, the fields of which exactly one must be there.
-_SOURCES: Final[dict[str, tuple[str, ...]]] = {
-    "input_text": ("text",),
-    "output_text": ("text",),
-    "refusal": ("refusal",),
-    "input_image": ("image_url", "file_id"),
-    "input_file": ("file_data", "file_url", "file_id"),
-    "input_audio": ("input_audio",),
-}
-# What each role may say, and what a function may give.
-_OF_USER: Final = frozenset({"input_text", "input_image", "input_file", "input_audio"})
-_ALLOWED: Final[dict[str, frozenset[str]]] = {
-    "user": _OF_USER,
-    "system": _OF_USER,
-    "developer": _OF_USER,
-    "assistant": frozenset({"output_text", "refusal", "input_text"}),
-    "tool": frozenset({"input_text", "input_image", "input_file"}),
-}
-_PDF: Final = "application/pdf"
+# What a call's result is in, other than content.
+_AS_JSON: Final = frozenset({"shell_call_output", "tool_search_output"})
 
 
 class Turns:
-    """Puts items together to turns: a model's are one turn as long as nothing comes between, as are results."""
+    """Puts items together to turns: a model's are one turn as long as nothing comes between, as are results.
 
-    def __init__(self, drop_foreign: bool) -> None:
-        self._drop_foreign = drop_foreign
+    `passed` is what was passed over, by the kind of thing it is: a conversation may hold hundreds of one kind.
+    """
+
+    def __init__(self, offer: Offer) -> None:
+        self._offer = offer
         self._role: Role | None = None
         self._parts: list[Part] = []
         self._turns: list[Turn] = []
         self._signature: tuple[str, Origin] | None = None
+        self.passed: dict[str, Raw] = {}
 
     def turns(self) -> tuple[Turn, ...]:
         """The turns so far."""
@@ -93,53 +86,94 @@ class Turns:
         return tuple(self._turns)
 
     def say(self, role: Role, parts: Sequence[Part]) -> None:
-        """Add parts to the turn under way, or begin one."""
+        """Add parts to the turn under way, or begin one; none make none."""
+        if not parts:
+            return
         if role != self._role or role not in ("assistant", "tool"):
             self._close()
             self._role = role
         self._parts.extend(parts)
 
     def add(self, raw: Raw, path: str) -> None:
-        """Add an item, which is at `path` in the request. Raises ApiError that names it."""
+        """Add an item, which is at `path` in the request. Raises ApiError that names what is none."""
+        text = text_of(raw)
+        if text:
+            self.say("user", (Text(text),))
+            return
         try:
-            kind = decode_head(raw).type or "message"
-            decode = _DECODERS.get(kind)
-            item = None if decode is None else decode(raw)
+            item, members = decode_item(raw), decode_members(raw)
         except UNREADABLE as error:
             raise invalid_at(error, path) from error
-        match item:
-            case MessageItem():
-                self.say(item.role, _content(item.content, item.role, f"{path}.content"))
-            case FunctionCallItem():
-                signature, origin = self._signature or (None, "")
-                self._signature = None
-                call = ToolUse(item.call_id, item.name, item.arguments or NO_ARGUMENTS, signature, origin)
-                self.say("assistant", (call,))
-            case FunctionOutputItem():
-                content = cast("tuple[Text | Image | Document, ...]", _content(item.output, "tool", f"{path}.output"))
-                self.say("tool", (ToolResult(item.call_id, content),))
-            case ReasoningItem():
-                self._reason(item)
-            case ImageItem() if item.result:
-                media_type = f"image/{item.output_format or 'png'}"
-                self.say("assistant", (Image(data=item.result, media_type=media_type),))
-            case ReferenceItem():
-                raise unknown_item(item.id)
-            case _:
-                if not self._drop_foreign:
-                    raise ApiError(
-                        400,
-                        f"Invalid value for '{path}': this model cannot be given items of type '{kind}'.",
-                        code="unsupported_parameter",
-                        param=path,
-                    )
-
-    def _reason(self, item: ReasoningItem) -> None:
-        if item.encrypted_content is None:
-            if text := item.text():
-                self.say("assistant", (Reasoning(text, origin=ORIGIN, id=item.id),))
+        kind = text_of(item.type) or _type_of(item)
+        known = _MEMBERS.get(kind)
+        if known is None:
+            self._other(item, kind, raw, path)
             return
-        sealed = unseal(item.encrypted_content)
+        if not members.keys() <= known:
+            for name in members.keys() - known:
+                if is_given(members[name]):
+                    self._pass(f"input.{name}", members[name])
+        if kind in CALLS:
+            self._call(item, kind, raw)
+        elif kind in _READERS:
+            _READERS[kind](self, item, path)
+        elif kind != "additional_tools":
+            self._result(item, kind, raw, path)
+
+    def _pass(self, name: str, raw: Raw) -> None:
+        self.passed.setdefault(name, raw)
+
+    def _message(self, item: InputItem, path: str) -> None:
+        role = text_of(item.role)
+        if role not in _ROLES:
+            if role:
+                self._pass(f"input.role.{role}", item.role)
+            role = "user"
+        self.say(cast("Role", role), parts_of(item.content, f"{path}.content", self._pass))
+
+    def _call(self, item: InputItem, kind: str, raw: Raw) -> None:
+        use = called(item, kind, self._offer)
+        if not use.id or not use.name:
+            # One that its provider made and ran.
+            self._pass(f"input.{kind}", raw)
+            return
+        signature, origin = self._signature or (None, "")
+        self._signature = None
+        self.say("assistant", (structs.replace(use, signature=signature, origin=origin),))
+
+    def _result(self, item: InputItem, kind: str, raw: Raw, path: str) -> None:
+        call_id = text_of(item.call_id) or text_of(item.id)
+        if not call_id or (kind == "tool_search_output" and not text_of(item.call_id)):
+            self._pass(f"input.{kind}", raw)
+            return
+        given, is_error = outcome(item.tools if kind == "tool_search_output" else item.output)
+        if text_of(item.status) == "failed":
+            is_error = True
+        content: list[Text | Image | Document] = []
+        if kind not in _AS_JSON and are_parts(given):
+            for part in parts_of(given, f"{path}.output", self._pass):
+                if isinstance(part, Text | Image | Document):
+                    content.append(part)
+                else:
+                    self._pass("input.output", raw)
+        if not content and is_given(given) and bytes(given) not in (b'""', b"[]"):
+            content = [Text(text_of(given) or bytes(given).decode())]
+        self.say("tool", (ToolResult(call_id, tuple(content) or (Text(""),), None, is_error),))
+
+    def _image(self, item: InputItem, path: str) -> None:
+        data = text_of(item.result)
+        if data:
+            media_type = f"image/{text_of(item.output_format) or 'png'}"
+            self.say("assistant", (Image(data=data, media_type=media_type),))
+
+    def _reason(self, item: InputItem, path: str) -> None:
+        text = texts_of(item.content) or texts_of(item.summary)
+        encrypted, item_id = text_of(item.encrypted_content), text_of(item.id) or None
+        if not encrypted:
+            if text:
+                self.say("assistant", (Reasoning(text, origin=ORIGIN, id=item_id),))
+            return
+        sealed = unseal(encrypted)
         if sealed.kind == "tool":
             self._signature = sealed.data, sealed.origin
             return
@@ -147,14 +181,22 @@ class Turns:
             "assistant",
             (
                 Reasoning(
-                    item.text(),
+                    text,
                     sealed.data if sealed.kind == "" else None,
                     sealed.data if sealed.kind == "encrypted" else None,
-                    item.id if sealed.origin == ORIGIN else None,
+                    item_id if sealed.origin == ORIGIN else None,
                     sealed.origin,
                 ),
             ),
         )
+
+    def _other(self, item: InputItem, kind: str, raw: Raw, path: str) -> None:
+        """An item of a type that only OpenAI has, such as a hosted tool's call: what it says is kept."""
+        self._pass(f"input.{kind}", raw)
+        role = text_of(item.role)
+        said = texts_of(item.content) or texts_of(item.output) or texts_of(item.summary)
+        if said:
+            self.say(cast("Role", role) if role in _ROLES else "assistant", (Text(said),))
 
     def _close(self) -> None:
         if self._role is not None:
@@ -162,75 +204,19 @@ class Turns:
         self._role, self._parts = None, []
 
 
-def invalid_at(error: Exception, path: str) -> ApiError:
-    """What a client is told of a part of the body, at `path`, that does not decode."""
-    text = str(error)
-    # What is wrong with the part as a whole has no path.
-    text = text.replace("`$", f"`$.{path}", 1) if "`$" in text else f"{text} - at `$.{path}`"
-    return invalid_body(msgspec.ValidationError(text))
+_READERS: Final[dict[str, Callable[[Turns, InputItem, str], None]]] = {
+    "message": Turns._message,
+    "reasoning": Turns._reason,
+    "image_generation_call": Turns._image,
+}
 
 
-def unknown_item(item_id: str) -> ApiError:
-    """For a reference to what is not kept."""
-    return ApiError(404, f"Item with id '{item_id}' not found.", param="input")
-
-
-def _content(content: str | list[Content], role: str, path: str) -> tuple[Part, ...]:
-    if isinstance(content, str):
-        return (Text(content),)
-    return tuple([_part(part, role, f"{path}[{at}]") for at, part in enumerate(content)])
-
-
-def _part(part: Content, role: str, path: str) -> Part:
-    kind = part.type
-    if kind not in _ALLOWED[role]:
-        raise _invalid(f"{path}.type", f"'{kind}' is not supported here")
-    sources = _SOURCES[kind]
-    if sum(getattr(part, name) is not None for name in sources) != 1:
-        if len(sources) == 1:
-            param = f"{path}.{sources[0]}"
-            message = f"Missing required parameter: '{param}'."
-            raise ApiError(400, message, code="missing_required_parameter", param=param)
-        raise _invalid(path, f"exactly one of {', '.join(sources)} is required")
-    match kind:
-        case "refusal":
-            return Refusal(part.refusal or "")
-        case "input_image":
-            return _image(part, path)
-        case "input_file":
-            return _document(part)
-        case "input_audio" if part.input_audio is not None:
-            return Audio(part.input_audio.data, part.input_audio.format)
-        case _:
-            citations = tuple(map(citation, part.annotations)) if part.annotations else ()
-            return Text(part.text or "", _cache(part.prompt_cache_breakpoint), citations)
-
-
-def _image(part: Content, path: str) -> Image:
-    if part.detail is not None and part.detail not in _DETAILS:
-        raise _invalid(f"{path}.detail", f"'{part.detail}' is none of {', '.join(_DETAILS)}")
-    detail = cast("_Detail | None", part.detail)
-    cache = _cache(part.prompt_cache_breakpoint)
-    inline = split_data_uri(part.image_url) if part.image_url else None
-    if inline is not None:
-        return Image(data=inline[1], media_type=inline[0], detail=detail, cache=cache)
-    return Image(url=part.image_url, file_id=part.file_id, detail=detail, cache=cache)
-
-
-def _document(part: Content) -> Document:
-    cache = _cache(part.prompt_cache_breakpoint)
-    if part.file_data is None:
-        return Document(url=part.file_url, file_id=part.file_id, name=part.filename, cache=cache)
-    media_type, data = split_data_uri(part.file_data) or (_PDF, part.file_data)
-    return Document(data=data, media_type=media_type, name=part.filename, cache=cache)
-
-
-def _cache(mark: CacheBreakpoint | None) -> CacheMark | None:
-    """The nearest of the two times that there are: OpenAI's shortest is longer than the shorter of them."""
-    if mark is None:
-        return None
-    return "5m" if mark.ttl is None else "1h"
-
-
-def _invalid(param: str, reason: str) -> ApiError:
-    return ApiError(400, f"Invalid value for '{param}': {reason}.", code="invalid_value", param=param)
+def _type_of(item: InputItem) -> str:
+    """The type of an item that does not say it."""
+    if is_given(item.role) or is_given(item.content):
+        return "message"
+    if is_given(item.output):
+        return "function_call_output"
+    if is_given(item.arguments):
+        return "function_call"
+    return "item_reference" if text_of(item.id) else "unknown"

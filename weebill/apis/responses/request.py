@@ -5,25 +5,29 @@ Source: https://platform.openai.com/docs/api-reference/responses/create
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal, cast, get_args
 
 import msgspec
 from msgspec import Raw
 
+from weebill.apis.responses.errors import invalid, invalid_at, missing, unknown_response
 from weebill.apis.responses.items import Turns
+from weebill.apis.responses.tools import Offer, offered
 from weebill.wire.call import Call, Json
-from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Text, Tool, ToolChoice, Turn
-from weebill.wire.errors import ApiError
+from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Text, ToolChoice, Turn
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import decode_items
+from weebill.wire.responses_items import is_given, is_object, text_of
 from weebill.wire.responses_request import (
     ENCRYPTED_REASONING,
     NULL,
     TEXT_LOGPROBS,
+    NamedTool,
     ReasoningConfig,
     ResponsesRequest,
     TextOptions,
     ToolChoiceObject,
-    ToolEntry,
 )
 
 HINTS: Final = frozenset(
@@ -42,7 +46,7 @@ NAMES: Final = {name: name for name in Conversation.__struct_fields__} | {
 # Fields that have a place in the canonical form, are served by Weebill itself, or ask for nothing where there are no
 # hosted tools, which are refused by themselves.
 _PLACED: Final = frozenset(
-    {"model", "input", "instructions", "stream", "stream_options", "store", "background", "conversation", "include"}
+    {"model", "input", "instructions", "stream", "stream_options", "store", "include"}
     | {"previous_response_id", "max_output_tokens", "max_tool_calls", "temperature", "top_p", "top_logprobs", "tools"}
     | {"tool_choice", "parallel_tool_calls", "text", "reasoning"}
 )
@@ -54,17 +58,30 @@ _ABOUT_THE_ANSWER: Final = frozenset(
     | {"computer_call_output.output.image_url"}
 )
 # Values that say what is so anyway.
-_DEFAULTS: Final = {"truncation": b'"disabled"'}
+_DEFAULTS: Final = {"truncation": b'"disabled"', "background": b"false"}
 _REASONING_DEFAULTS: Final = {"context": b'"auto"', "mode": b'"standard"'}
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 _EFFORTS: Final = get_args(Effort)
 _QUOTE, _BRACKET = b'"['
+# The words for whether tools are called, other APIs' among them.
+_MODES: Final[dict[str, Literal["auto", "none", "required"]]] = {
+    "auto": "auto",
+    "none": "none",
+    "required": "required",
+    "any": "required",
+}
+# The types of tools that a choice names by name; others are a provider's.
+_OF_CLIENTS: Final = frozenset({"function", "custom", "tool", None})
+_TEXT_READ: Final = frozenset({"format", "verbosity"})
 _decode_object: Final = msgspec.json.Decoder(Json).decode
+_decode_choice: Final = msgspec.json.Decoder(ToolChoiceObject).decode
+_decode_text: Final = msgspec.json.Decoder(TextOptions).decode
+_decode_reasoning: Final = msgspec.json.Decoder(ReasoningConfig).decode
 _encode: Final = msgspec.json.encode
 
 
 def conversation(call: Call) -> Conversation:
-    """A request in canonical form. Raises ApiError 400, naming the field, for what no other model can be asked.
+    """A request in canonical form. Raises ApiError 400, naming the field, for what no model can be asked.
 
     Reads `input` from the call's fields, where earlier responses have been put in (`responses_state.with_history`).
     """
@@ -76,30 +93,21 @@ def conversation(call: Call) -> Conversation:
     hints: Json = {}
     if not fields.keys() <= _PLACED:
         _sort_rest(fields, hints, extra)
-    tools = _tools(request.tools, fields, extra)
+    offer = offered(request, fields)
+    extra |= offer.passed
     return Conversation(
-        turns=_turns(call, request),
-        tools=tools,
-        tool_choice=_tool_choice(request, fields, tools, extra),
+        turns=_turns(call, request, offer, extra),
+        tools=tuple(offer.tools),
+        tool_choice=_tool_choice(request, offer, extra),
         output=_output(request.text, extra),
         max_tokens=request.max_output_tokens,
         temperature=request.temperature,
         top_p=request.top_p,
         logprobs=_logprobs(request, extra) or None,
         top_logprobs=request.top_logprobs or None,
-        reasoning=_reasoning(request.reasoning, fields, extra),
+        reasoning=_reasoning(request.reasoning, extra),
         hints=hints,
         extra=extra,
-    )
-
-
-def unknown_response(response_id: str) -> ApiError:
-    """For a previous response that is not kept."""
-    return ApiError(
-        400,
-        f"Previous response with id '{response_id}' not found.",
-        code="previous_response_not_found",
-        param="previous_response_id",
     )
 
 
@@ -110,9 +118,12 @@ def _sort_rest(fields: Json, hints: Json, extra: Json) -> None:
         (hints if name in HINTS else extra)[name] = value
 
 
-def _turns(call: Call, request: ResponsesRequest) -> tuple[Turn, ...]:
-    turns = Turns(drop_foreign=call.drop_params)
-    if request.instructions:
+def _turns(call: Call, request: ResponsesRequest, offer: Offer, extra: Json) -> tuple[Turn, ...]:
+    turns = Turns(offer)
+    if isinstance(request.instructions, list):
+        for at, item in enumerate(request.instructions):
+            turns.add(item, f"instructions[{at}]")
+    elif request.instructions:
         turns.say("system", (Text(request.instructions),))
     given = call.fields.get("input", NULL)
     first = memoryview(given)[0]
@@ -123,78 +134,80 @@ def _turns(call: Call, request: ResponsesRequest) -> tuple[Turn, ...]:
         own = len(request.input) if isinstance(request.input, list) else int(request.input is not None)
         for at, item in enumerate(items, own - len(items)):
             turns.add(item, f"input[{at}]" if at >= 0 else "previous_response_id")
+    extra |= turns.passed
     return turns.turns()
 
 
-def _tools(entries: list[ToolEntry] | None, fields: Json, extra: Json) -> tuple[Tool, ...]:
-    """The functions. Other tools go to `extra`, under the path that they have in the request."""
-    if not entries:
-        return ()
-    offered = []
-    raws: list[Raw] | None = None
-    for at, entry in enumerate(entries):
-        if entry.type != "function":
-            raws = raws or decode_items(fields["tools"])
-            extra[f"tools[{at}]"] = raws[at]
-            continue
-        if not entry.name:
-            param = f"tools[{at}].name"
-            message = f"Missing required parameter: '{param}'."
-            raise ApiError(400, message, code="missing_required_parameter", param=param)
-        parameters = bytes(entry.parameters)
-        if parameters[:1] != b"{" and parameters != b"null":
-            raise _invalid(f"tools[{at}].parameters", "expected an object")
-        schema = entry.parameters if parameters != b"null" else None
-        offered.append(Tool(entry.name, entry.description, schema, entry.strict))
-    return tuple(offered)
+def _tool_choice(request: ResponsesRequest, offer: Offer, extra: Json) -> ToolChoice | None:
+    given, parallel = request.tool_choice, request.parallel_tool_calls
+    try:
+        choice = _decode_choice(given) if is_object(given) else ToolChoiceObject(text_of(given) or None)
+    except UNREADABLE as error:
+        raise invalid_at(error, "tool_choice") from error
+    kind = choice.type
+    if kind in _MODES or kind is None:
+        word = _MODES.get(kind or "")
+        if word == "required" and not offer.tools:
+            if not request.tools:
+                raise invalid("tool_choice", "there are no tools to choose from")
+            extra["tool_choice"] = given
+        if not offer.tools or (word is None and parallel is None):
+            return None
+        return ToolChoice(word or "auto", (), parallel)
+    listed = kind == "allowed_tools"
+    names, others = _chosen(choice.tools or () if listed else (choice,), offer)
+    mode = _MODES.get(choice.mode or "", "auto") if listed else "required"
+    if names:
+        if others:
+            extra["tool_choice.tools"] = given
+        return ToolChoice(mode, names, parallel)
+    extra["tool_choice" if mode == "required" else "tool_choice.tools"] = given
+    if listed and mode == "auto":
+        return ToolChoice("none", (), parallel) if offer.tools else None
+    return ToolChoice("auto", (), parallel) if offer.tools and parallel is not None else None
 
 
-def _tool_choice(request: ResponsesRequest, fields: Json, offered: tuple[Tool, ...], extra: Json) -> ToolChoice | None:
-    choice, parallel = request.tool_choice, request.parallel_tool_calls
-    if isinstance(choice, ToolChoiceObject):
-        names = _chosen(choice)
-        if names is None:
-            extra["tool_choice"] = fields["tool_choice"]
-            return ToolChoice("auto", (), parallel) if offered and parallel is not None else None
-        missing = set(names).difference(tool.name for tool in offered)
-        if missing:
-            raise _invalid("tool_choice", f"'{min(missing)}' is not among the tools")
-        return ToolChoice("required" if choice.type == "function" else choice.mode or "auto", names, parallel)
-    if not offered:
-        if choice == "required" and not request.tools:
-            raise _invalid("tool_choice", "there are no tools to choose from")
+def _chosen(named: Sequence[NamedTool], offer: Offer) -> tuple[tuple[str, ...], bool]:
+    """What a model calls the tools that a choice names, and whether it names others. Raises ApiError 400."""
+    names: list[str] = []
+    others = False
+    for tool in named:
+        called = tool.name or tool.type or ""
+        name = offer.find(called, tool.namespace or "")
+        if name is not None:
+            names.append(name)
+        elif tool.type in _OF_CLIENTS:
+            raise invalid("tool_choice", f"'{called}' is not among the tools")
+        else:
+            others = True
+    return tuple(names), others
+
+
+def _output(given: Raw, extra: Json) -> OutputFormat | None:
+    if not is_given(given):
         return None
-    if choice is None and parallel is None:
-        return None
-    return ToolChoice(choice or "auto", (), parallel)
-
-
-def _chosen(choice: ToolChoiceObject) -> tuple[str, ...] | None:
-    """The functions that a choice names; None if it names other tools."""
-    if choice.type == "function" and choice.name:
-        return (choice.name,)
-    if choice.type == "allowed_tools" and choice.tools:
-        names = tuple(tool.name for tool in choice.tools if tool.type == "function" and tool.name)
-        return names if len(names) == len(choice.tools) else None
-    return None
-
-
-def _output(text: TextOptions | None, extra: Json) -> OutputFormat | None:
-    if text is None:
-        return None
+    try:
+        text, members = _decode_text(given), _decode_object(given)
+    except UNREADABLE as error:
+        raise invalid_at(error, "text") from error
+    for name in members.keys() - _TEXT_READ:
+        if is_given(members[name]):
+            extra[f"text.{name}"] = members[name]
     # "medium" is what is so anyway.
     if text.verbosity is not None and text.verbosity != "medium":
-        extra["verbosity"] = Raw(_encode(text.verbosity))
+        extra["verbosity"] = members["verbosity"]
     form = text.format
     if form is None or form.type == "text":
         return None
     if form.type == "json_object":
         return OutputFormat("json_object")
+    if form.type != "json_schema":
+        extra["output"] = members["format"]
+        return None
     if form.name is None:
-        message = "Missing required parameter: 'text.format.name'."
-        raise ApiError(400, message, code="missing_required_parameter", param="text.format.name")
-    if bytes(form.schema)[:1] != b"{":
-        raise _invalid("text.format.schema", "expected an object")
+        raise missing("text.format.name")
+    if not is_object(form.schema):
+        raise invalid("text.format.schema", "expected an object")
     return OutputFormat("json_schema", form.schema, form.name, form.description, form.strict)
 
 
@@ -205,23 +218,23 @@ def _logprobs(request: ResponsesRequest, extra: Json) -> bool:
     return bool(request.top_logprobs) or TEXT_LOGPROBS in (request.include or ())
 
 
-def _reasoning(config: ReasoningConfig | None, fields: Json, extra: Json) -> ReasoningOptions | None:
-    if config is None:
+def _reasoning(given: Raw, extra: Json) -> ReasoningOptions | None:
+    if not is_given(given):
         return None
-    for name, value in _decode_object(fields["reasoning"]).items():
+    try:
+        config, members = _decode_reasoning(given), _decode_object(given)
+    except UNREADABLE as error:
+        raise invalid_at(error, "reasoning") from error
+    for name, value in members.items():
         if name not in ReasoningConfig.__struct_fields__ and bytes(value) not in (
             b"null",
             _REASONING_DEFAULTS.get(name),
         ):
             extra[f"reasoning.{name}"] = value
     summary = config.summary or config.generate_summary
-    if config.effort is None and summary is None:
+    effort = cast("Effort", config.effort) if config.effort in _EFFORTS else None
+    if config.effort is not None and effort is None:
+        extra["reasoning.effort"] = members["effort"]
+    if effort is None and summary is None:
         return None
-    if config.effort is not None and config.effort not in _EFFORTS:
-        raise _invalid("reasoning.effort", f"'{config.effort}' is none of {', '.join(_EFFORTS)}")
-    effort = cast("Effort | None", config.effort)
     return ReasoningOptions(enabled=False if effort == "none" else None, effort=effort, summary=summary)
-
-
-def _invalid(param: str, reason: str) -> ApiError:
-    return ApiError(400, f"Invalid value for '{param}': {reason}.", code="invalid_value", param=param)

@@ -19,11 +19,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.apis.responses.answer import new_id
-from weebill.apis.responses.items import invalid_at, unknown_item
-from weebill.apis.responses.request import unknown_response
+from weebill.apis.responses.errors import invalid_at, unknown_response
 from weebill.wire.call import Call, Json
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.responses import Content, ItemHead, MessageItem, decode_head, decode_items, output_text
+from weebill.wire.responses_items import text_of
 from weebill.wire.responses_request import NULL, ResponsesRequest
 from weebill.wire.responses_state import StoredResponse, input_items, item_id, items
 
@@ -94,21 +94,18 @@ def item_references(call: Call) -> tuple[str, ...]:
     request = cast(ResponsesRequest, call.request)
     if not isinstance(request.input, list):
         return ()
-    heads = [_head(item, at) for at, item in enumerate(request.input)]
+    heads = [_head(item, at) for at, item in enumerate(_own_items(request))]
     return tuple(head.id for head in heads if head.type == _REFERENCE and head.id is not None)
 
 
 def with_items(call: Call, found: Mapping[str, bytes]) -> Call:
-    """The call with references replaced by the items that they name. Raises ApiError 404 for one that is not there."""
+    """The call with references replaced by the items that they name; those to what is not there stay."""
     request = cast(ResponsesRequest, call.request)
     own = []
     for at, item in enumerate(_own_items(request)):
         head = _head(item, at)
-        if head.type == _REFERENCE:
-            named = head.id or ""
-            if named not in found:
-                raise unknown_item(named)
-            item = Raw(found[named])
+        if head.type == _REFERENCE and (head.id or "") in found:
+            item = Raw(found[head.id or ""])
         own.append(item)
     before = input_of(call)
     history = before[: len(before) - len(own)]
@@ -175,10 +172,13 @@ def input_of(call: Call) -> list[Raw]:
 def _own_items(request: ResponsesRequest) -> list[Raw]:
     """The request's own input as items."""
     if isinstance(request.input, list):
-        return request.input
-    if request.input is None:
-        return []
-    return [Raw(_encode(MessageItem("user", [Content("input_text", request.input)])))]
+        return [_said(text) if (text := text_of(item)) else item for item in request.input]
+    return [] if request.input is None else [_said(request.input)]
+
+
+def _said(text: str) -> Raw:
+    """What a user said in a bare string, as an item."""
+    return Raw(_encode(MessageItem("user", [Content("input_text", text)])))
 
 
 def _with_input(call: Call, fields: Json, history: list[Raw], own: list[Raw]) -> Call:
@@ -201,7 +201,9 @@ def _kept(item: Raw) -> Raw:
         content = bytes(fields.get("content", NULL))
         if content.startswith(b'"'):
             text = msgspec.json.decode(content, type=str)
-            said = output_text(text) if bytes(fields["role"]) == b'"assistant"' else Content("input_text", text)
+            said = (
+                output_text(text) if bytes(fields.get("role", NULL)) == b'"assistant"' else Content("input_text", text)
+            )
             fields["content"] = Raw(_encode([said]))
     return Raw(_encode(fields))
 

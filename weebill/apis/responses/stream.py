@@ -7,13 +7,14 @@ Source: https://platform.openai.com/docs/api-reference/responses-streaming
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, cast
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from weebill.apis.responses.answer import (
+    Item,
     ResponseObject,
     end_of,
     ended,
@@ -24,6 +25,10 @@ from weebill.apis.responses.answer import (
     reasoning_item,
     signature_item,
 )
+from weebill.apis.responses.calls import ITEM_IDS, call_item
+from weebill.apis.responses.events import DELTAS, delta_event, error_event
+from weebill.apis.responses.tools import ClientTool, other_kinds
+from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Image, Reasoning
 from weebill.wire.errors import ApiError
@@ -44,11 +49,8 @@ from weebill.wire.reply import (
     WholePart,
 )
 from weebill.wire.responses import (
-    NO_ARGUMENTS,
     Content,
-    FunctionCallItem,
     ImageItem,
-    Item,
     MessageItem,
     ReasoningItem,
     UsageReport,
@@ -56,50 +58,31 @@ from weebill.wire.responses import (
     output_text,
     text_logprobs,
 )
+from weebill.wire.responses_calls import CallItem, CustomCallItem, ShellCallItem
+from weebill.wire.responses_request import ResponsesRequest
 
 _encode: Final = msgspec.json.encode
 _TEXT: Final = "output_text"
 _REFUSAL: Final = "refusal"
+_CALL: Final = "function_call"
+_OTHER_CALL: Final = "other_call"
+_NO_TOOL: Final = ClientTool("function", "")
 _IMAGE_BEGUN: Final = b'{"type":"image_generation_call","id":%b,"status":"in_progress","result":null}'
-
-
-class _ErrorFields(Struct, frozen=True):
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class _ErrorEvent(Struct, frozen=True):
-    """The documented event has its fields flat, the one that OpenAI sends nested: only for that do the SDKs raise."""
-
-    type: str
-    code: str | None
-    message: str
-    param: str | None
-    sequence_number: int
-    error: _ErrorFields
-
-
-def error_event(error: ApiError, sequence: int = 0) -> bytes:
-    """The event that ends a stream that failed."""
-    detail = error.detail
-    fields = _ErrorFields(detail.message, detail.type, detail.param, detail.code)
-    event = _ErrorEvent("error", detail.code, detail.message, detail.param, sequence, fields)
-    return b"event: error\ndata: %b\n\n" % _encode(event)
 
 
 class ResponseStream:
     """A `StreamEncoder`. `response` is the Response object's JSON once the stream has ended, b"" before."""
 
     __slots__ = (
-        "_annotations", "_block", "_call", "_contents", "_delta", "_finish", "_item_id", "_kind", "_logprobs",
-        "_message_id", "_output", "_piece", "_position", "_refused", "_response", "_sequence", "_texts", "_tool",
-        "_usage", "response",
+        "_annotations", "_block", "_call", "_call_id", "_contents", "_delta", "_finish", "_item_id", "_kind", "_kinds",
+        "_logprobs", "_message_id", "_output", "_piece", "_position", "_refused", "_response", "_sequence", "_texts",
+        "_tool", "_usage", "response",
     )  # fmt: skip
 
     def __init__(self, call: Call) -> None:
         self._call = call
+        # The tools that the client knows otherwise than the model; looked up with the first call.
+        self._kinds: Mapping[str, ClientTool] | None = None
         self._response: ResponseObject | None = None
         self._sequence = 0
         self._output: list[Raw] = []
@@ -112,7 +95,8 @@ class ResponseStream:
         self._annotations: list[Raw] = []
         self._logprobs: list[Raw] = []
         self._piece = Reasoning()
-        self._tool = ToolStarted("", "")
+        self._tool = _NO_TOOL
+        self._call_id = ""
         self._item_id = ""
         # The message under way, of which the part may be the first or a later one.
         self._message_id = ""
@@ -125,6 +109,8 @@ class ResponseStream:
     def feed(self, events: list[Event]) -> bytes:
         """What to send for `events`. Answers other than the first cannot be asked for in this API."""
         written: list[bytes] = []
+        if self._response is None and events and type(events[0]) is not Started:
+            self._start(Started("", ""), written)
         last = len(events) - 1
         for at, event in enumerate(events):
             if type(event) is TextDelta:
@@ -162,6 +148,9 @@ class ResponseStream:
     # What follows writes one kind of event each.
 
     def _start(self, event: Started, written: list[bytes]) -> ResponseObject:
+        if self._response is not None:
+            # Some upstreams begin twice.
+            return self._response
         response = self._response = opened(self._call, event.id, event.model, event.created)
         data = b'"response":' + _encode(response)
         self._emit(written, b"response.created", data)
@@ -222,14 +211,20 @@ class ResponseStream:
     def _tool_started(self, event: ToolStarted, written: list[bytes]) -> None:
         if event.signature is not None:
             self._whole(signature_item(event.signature, event.origin), written)
+        if self._kinds is None:
+            self._kinds = other_kinds(cast(ResponsesRequest, self._call.request), self._call.fields)
+        tool = self._kinds.get(event.name) or ClientTool("function", event.name)
         call_id = event.id or new_id("call_")
-        item = FunctionCallItem(call_id, event.name, "", new_id("fc_"), "in_progress")
-        self._open_item(event.block, "function_call", item, written)
-        self._tool = ToolStarted(call_id, event.name)
+        item = call_item(tool, call_id, "", new_id(ITEM_IDS[tool.kind]), "in_progress")
+        self._open_item(event.block, _CALL if tool.kind == "function" else _OTHER_CALL, item, written)
+        self._tool, self._call_id = tool, call_id
 
     def _arguments(self, event: ToolArguments, written: list[bytes]) -> None:
-        if event.json:
-            self._texts.append(event.json)
+        if not event.json:
+            return
+        self._texts.append(event.json)
+        # What a model says as arguments of a function is something else to the client where that is none to it.
+        if self._kind == _CALL:
             written.append(self._delta % (self._sequence, _encode(event.json)))
             self._sequence += 1
 
@@ -277,18 +272,18 @@ class ResponseStream:
         self._position = b'"item_id":"%b","output_index":%d,"content_index":%d' % (
             self._message_id.encode(), self._index(), at
         )  # fmt: skip
-        self._delta = _delta(f"response.{kind}.delta", self._position, with_logprobs=kind == _TEXT)
+        self._delta = delta_event(f"response.{kind}.delta", self._position, with_logprobs=kind == _TEXT)
         empty = output_text("") if kind == _TEXT else Content(_REFUSAL, refusal="")
         self._emit(written, b"response.content_part.added", self._position + b',"part":' + _encode(empty))
 
-    def _open_item(self, block: int, kind: str, item: ReasoningItem | FunctionCallItem, written: list[bytes]) -> None:
+    def _open_item(self, block: int, kind: str, item: ReasoningItem | CallItem, written: list[bytes]) -> None:
         self._close_item(written, "completed")
         self._begin(block, kind)
         self._item_id = item.id or ""
         self._position = b'"item_id":%b,"output_index":%d' % (_encode(self._item_id), self._index())
         if kind == "reasoning":
             self._position += b',"summary_index":0'
-        self._delta = _delta(_DELTAS[kind], self._position)
+        self._delta = delta_event(DELTAS.get(kind, ""), self._position)
         self._emit(written, b"response.output_item.added", self._item(item))
 
     def _begin(self, block: int, kind: str) -> None:
@@ -333,7 +328,27 @@ class ResponseStream:
                 said = "".join(self._texts)
                 data = b'%b,"name":%b,"arguments":%b' % (self._position, _encode(self._tool.name), _encode(said))
                 self._emit(written, b"response.function_call_arguments.done", data)
-                self._done(FunctionCallItem(self._tool.id, self._tool.name, said, self._item_id, status), written)
+                self._done(call_item(self._tool, self._call_id, said, self._item_id, status), written)
+            case "other_call":
+                self._close_other_call(written, status)
+
+    def _close_other_call(self, written: list[bytes], status: str) -> None:
+        """Say all of a call of a kind that a model knows as a function; only now is it known what it comes to."""
+        said = "".join(self._texts) or NO_ARGUMENTS
+        item = call_item(self._tool, self._call_id, said, self._item_id, status)
+        if isinstance(item, CustomCallItem):
+            given = _encode(item.input)
+            if item.input:
+                self._emit(
+                    written, b"response.custom_tool_call_input.delta", b'%b,"delta":%b' % (self._position, given)
+                )
+            self._emit(written, b"response.custom_tool_call_input.done", b'%b,"input":%b' % (self._position, given))
+        elif isinstance(item, ShellCallItem):
+            for at, command in enumerate(item.action.commands):
+                line = b'"output_index":%d,"command_index":%d,"command":%b' % (self._index(), at, _encode(command))
+                self._emit(written, b"response.shell_call_command.added", line)
+                self._emit(written, b"response.shell_call_command.done", line)
+        self._done(item, written)
 
     def _close_content(self, written: list[bytes]) -> None:
         said = "".join(self._texts)
@@ -357,18 +372,6 @@ class ResponseStream:
         known = self._piece
         piece = Reasoning(said, known.signature, known.encrypted, None, known.origin)
         self._done(reasoning_item(piece, self._item_id, "incomplete" if status == "incomplete" else None), written)
-
-
-_DELTAS: Final = {
-    "reasoning": "response.reasoning_summary_text.delta",
-    "function_call": "response.function_call_arguments.delta",
-}
-
-
-def _delta(name: str, position: bytes, with_logprobs: bool = False) -> bytes:
-    """A delta event with places for its number, its text and, where it has them, its logprobs."""
-    head = b'event: %b\ndata: {"type":"%b",%b' % (name.encode(), name.encode(), position.replace(b"%", b"%%"))
-    return head + (b',"sequence_number":%d,"delta":%b' + (b',"logprobs":%b}\n\n' if with_logprobs else b"}\n\n"))
 
 
 _WRITERS: Final[dict[type, Callable[..., object]]] = {

@@ -9,15 +9,19 @@ from secrets import token_hex
 from typing import Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from weebill.providers.gemini.errors import status_error
+from weebill.providers.gemini.partial import PartialArguments
+from weebill.wire import lenient
 from weebill.wire.accumulate import ReplyBuilder
-from weebill.wire.conversation import Audio, Citation, Image
+from weebill.wire.arguments import as_text
+from weebill.wire.conversation import Audio, Citation, Image, Origin
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import (
     FAILED_REASONS,
     FINISH_REASONS,
+    NUMBERED_REASONS,
     ORIGIN,
     Candidate,
     FunctionCall,
@@ -25,17 +29,20 @@ from weebill.wire.gemini import (
     LogprobsResult,
     Source,
     TokenLogprob,
+    UsageMetadata,
     given,
     parts_of,
 )
 from weebill.wire.gemini import Part as WirePart
-from weebill.wire.gemini_parts import Inexpressible, canonical_media
+from weebill.wire.gemini_parts import Inexpressible, canonical_media, ran_code
 from weebill.wire.reply import (
     CitationAdded,
     Event,
+    Failed,
     Finished,
     FinishReason,
     Logprobs,
+    PassedOver,
     ReasoningDelta,
     Reply,
     Started,
@@ -46,37 +53,37 @@ from weebill.wire.reply import (
     WholePart,
 )
 
-decode_response: Final = msgspec.json.Decoder(GenerateContentResponse | list[GenerateContentResponse]).decode
+_decode_one: Final = lenient.reader(GenerateContentResponse, strict=False)
+_decode_several: Final = lenient.reader(list[GenerateContentResponse], strict=False)
 _encode: Final = msgspec.json.encode
 _format: Final = msgspec.json.format
+_decode_text: Final = msgspec.json.Decoder(str).decode
+
+# Members of a part that say what Google's own tools were asked and gave.
+_SERVER_TOOLS: Final = (("tool_call", "toolCall"), ("tool_response", "toolResponse"))
 
 
-def decode_reply(body: bytes) -> Reply:
-    """The answer in a whole body. Raises ApiError for an error in it, 502 if it is no answer."""
+def responses(data: bytes) -> list[GenerateContentResponse]:
+    """The responses in JSON: one, or a list of them, without members that are not as they should be.
+
+    Raises ApiError 502 if it is none.
+    """
     try:
-        response = decode_response(body)
+        if data.removeprefix(lenient.BOM).lstrip()[:1] == b"[":
+            return _decode_several(data)
+        return [_decode_one(data)]
     except UNREADABLE as error:
         raise not_an_answer(str(error)) from error
-    if isinstance(response, list):
-        if len(response) != 1:
-            raise not_an_answer("it is a list")
-        response = response[0]
-    if response.error is not None:
-        raise status_error(response.error)
+
+
+def decode_reply(body: bytes, origin: Origin = ORIGIN) -> Reply:
+    """The answer in a whole body; a list is a stream's pieces. Raises ApiError for an error in it, 502 for none."""
+    reader = AnswerReader(origin)
+    events: list[Event] = []
+    for response in responses(body):
+        reader.read(response, events)
+    reader.end(events, whole=True)
     builder = ReplyBuilder()
-    events: list[Event] = [Started(response.response_id or "", response.model_version or "")]
-    for at, candidate in enumerate(response.candidates or ()):
-        reader = CandidateReader(at if candidate.index is None else candidate.index)
-        reader.read(candidate, events)
-        if reader.failure is not None:
-            raise reader.failure
-        events.append(Finished(reader.finish or "stop", None, reader.index))
-    if len(events) == 1:
-        if response.prompt_feedback is None:
-            raise not_an_answer("it has no candidates")
-        events.append(Finished("content_filter"))
-    if response.usage_metadata is not None:
-        events.append(UsageReported(response.usage_metadata.usage()))
     for event in events:
         builder.add(event)
     return builder.reply()
@@ -89,22 +96,112 @@ def not_an_answer(why: str) -> ApiError:
     )
 
 
+def cut() -> ApiError:
+    """For a stream that ended before its answer did."""
+    return ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+
+
+class AnswerReader:
+    """Reads an answer's pieces, of which a whole answer is one. Ends are told last: some models name one in each.
+
+    `premature` is whether anything was said after a reason for the end.
+    """
+
+    __slots__ = ("_blocked", "_origin", "_readers", "_started", "failed", "premature")
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._readers: dict[int, CandidateReader] = {}
+        self._started = False
+        self._blocked = False
+        self.failed = False
+        self.premature = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether all candidates have named a reason for their end, or it was said that there will be none."""
+        readers = self._readers.values()
+        return self._blocked or (bool(readers) and all(reader.finish is not None for reader in readers))
+
+    def read(self, response: GenerateContentResponse, events: list[Event]) -> None:
+        """Append the events of one piece. After a failure there are none."""
+        if self.failed:
+            return
+        if response.error is not None:
+            self._fail(status_error(response.error), events)
+            return
+        if not self._started:
+            self._started = True
+            events.append(Started(response.response_id or "", response.model_version or ""))
+        for at, candidate in enumerate(response.candidates or ()):
+            index = at if candidate.index is None else candidate.index
+            reader = self._readers.get(index)
+            if reader is None:
+                reader = self._readers[index] = CandidateReader(index, self._origin)
+            self.premature = self.premature or (reader.finish is not None and bool(candidate.content))
+            reader.read(candidate, events)
+        if response.prompt_feedback is not None:
+            self._blocked = True
+        if response.usage_metadata is not None:
+            self._report(response, response.usage_metadata, events)
+        for reader in self._readers.values():
+            if reader.failure is not None:
+                self._fail(reader.failure, events)
+                return
+
+    def end(self, events: list[Event], *, whole: bool) -> None:
+        """Append the ends of all candidates. Raises ApiError 502 if one has none, unless the answer is `whole`."""
+        if self.failed:
+            return
+        readers = [self._readers[index] for index in sorted(self._readers)]
+        for reader in readers:
+            if reader.finish is None and not whole:
+                raise cut()
+            reader.end(events)
+        if not readers:
+            if not self._blocked:
+                raise not_an_answer("it has no candidates") if whole else cut()
+            events.append(Finished("content_filter"))
+
+    def _report(self, response: GenerateContentResponse, told: UsageMetadata, events: list[Event]) -> None:
+        usage = told.usage()
+        ended = response.prompt_feedback is not None or any(
+            each.finish_reason is not None for each in response.candidates or ()
+        )
+        said = any(reader.said for reader in self._readers.values())
+        # Early events say only what the prompt was; and what was said, did not cost nothing.
+        if (told.candidates_token_count is None and not ended) or (said and not usage.completion_tokens):
+            usage = msgspec.structs.replace(usage, measured=False)
+        events.append(UsageReported(usage))
+
+    def _fail(self, error: ApiError, events: list[Event]) -> None:
+        self.failed = True
+        events.append(Failed(error))
+
+
 class CandidateReader:
     """Reads the pieces of one candidate.
 
     A signature on plain text or media becomes a reasoning part without text after it. `finish` is set once Google has
-    said why the candidate ended, `failure` if that leaves no answer.
+    said why the candidate ended, `failure` if that leaves no answer, `said` once there is something of one.
     """
 
-    __slots__ = ("_block", "_called", "_cited", "_kind", "_signature", "_text", "failure", "finish", "index")
+    __slots__ = (
+        "_block", "_called", "_cited", "_ids", "_kind", "_origin", "_signature", "_streamed", "_text", "failure",
+        "finish", "index", "said",
+    )  # fmt: skip
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, origin: Origin) -> None:
         self.index = index
         self.finish: FinishReason | None = None
         self.failure: ApiError | None = None
+        self.said = False
+        self._origin = origin
         self._block = -1
         self._kind = ""
         self._called = False
+        self._ids: set[str] = set()
+        self._streamed: PartialArguments | None = None
         self._text: list[str] = []
         self._cited: set[Citation] = set()
         self._signature: str | None = None
@@ -114,20 +211,14 @@ class CandidateReader:
         for part in parts_of(candidate.content):
             if self._signature is not None:
                 self._sign(events)
-            if part.text is not None:
-                self._read_text(part, part.text, events)
-            elif part.function_call is not None:
+            if part.function_call is not None:
                 self._read_call(part.function_call, part.thought_signature, events)
+            elif part.text is not None:
+                self._read_text(part, part.text, events)
             elif part.inline_data is not None or part.file_data is not None:
                 self._read_media(part, events)
-            elif part.executable_code is not None:
-                code = part.executable_code
-                self._say(f"\n```{code.language.lower()}\n{code.code.strip()}\n```\n", part.thought_signature, events)
-            elif part.code_execution_result is not None:
-                printed = part.code_execution_result.output.strip()
-                self._say(f"\n```\n{printed}\n```\n", part.thought_signature, events)
-            elif part.thought_signature is not None:
-                self._signature = part.thought_signature
+            else:
+                self._read_other(part, events)
         if candidate.logprobs_result is not None:
             entries = openai_logprobs(candidate.logprobs_result)
             if entries:
@@ -137,9 +228,15 @@ class CandidateReader:
         if self._signature is not None:
             self._sign(events)
         if candidate.finish_reason is not None:
-            self._end(candidate.finish_reason, candidate.finish_message)
+            self._end(candidate.finish_reason, candidate.finish_message, events)
 
-    def _open(self, kind: str) -> None:
+    def end(self, events: list[Event]) -> None:
+        """Append the end."""
+        self._close_call(events)
+        events.append(Finished(self.finish or ("tool_calls" if self._called else "stop"), None, self.index))
+
+    def _open(self, kind: str, events: list[Event]) -> None:
+        self._close_call(events)
         self._block += 1
         self._kind = kind
         self._text = []
@@ -152,54 +249,91 @@ class CandidateReader:
         if not text and signature is None:
             return
         if self._kind != "thought":
-            self._open("thought")
-        events.append(ReasoningDelta(text, signature, None, None, ORIGIN, self._block, self.index))
+            self._open("thought", events)
+        self.said = self.said or bool(text)
+        events.append(ReasoningDelta(text, signature, None, None, self._origin, self._block, self.index))
         if signature is not None:
             self._kind = ""
 
     def _say(self, text: str, signature: str | None, events: list[Event]) -> None:
         if text:
             if self._kind != "text":
-                self._open("text")
+                self._open("text", events)
+            self.said = True
             self._text.append(text)
             events.append(TextDelta(text, self._block, self.index))
         self._signature = signature
 
     def _sign(self, events: list[Event]) -> None:
         """Tell the signature of the part just before."""
-        self._open("")
-        events.append(ReasoningDelta("", self._signature, None, None, ORIGIN, self._block, self.index))
+        self._open("", events)
+        events.append(ReasoningDelta("", self._signature, None, None, self._origin, self._block, self.index))
         self._signature = None
 
+    def _read_other(self, part: WirePart, events: list[Event]) -> None:
+        """What Google's own tools were asked and gave: as text where it is any, and said to be passed over."""
+        text = ran_code(part)
+        if part.executable_code is not None:
+            events.append(PassedOver("executableCode"))
+        elif part.code_execution_result is not None:
+            events.append(PassedOver("codeExecutionResult"))
+        for field, name in _SERVER_TOOLS:
+            if getattr(part, field) is not UNSET:
+                events.append(PassedOver(name))
+        self._say(text, part.thought_signature, events)
+
     def _read_call(self, call: FunctionCall, signature: str | None, events: list[Event]) -> None:
-        self._open("")
-        self._called = True
-        # Older models give calls no ids; theirs are matched to results by name and order.
-        name = call.id or f"call_{token_hex(12)}"
-        origin = "" if signature is None else ORIGIN
-        args = given(call.args)
-        try:
-            arguments = "{}" if args is None else _format(bytes(args), indent=-1).decode()
-        except UNREADABLE as error:
-            self.failure = not_an_answer(str(error))
+        """A whole call, or a piece of one whose arguments are streamed: only the first has a name."""
+        streamed = self._streamed
+        if not call.name and streamed is not None:
+            streamed.add(call.partial_args or ())
+            if not call.will_continue:
+                self._close_call(events)
             return
+        if not call.name:
+            # A call of nothing; or the end of one that has ended.
+            if given(call.args) is not None or call.partial_args:
+                events.append(PassedOver("functionCall"))
+            return
+        self._open("", events)
+        self._called = self.said = True
+        # Older models give calls no ids; theirs are matched to results by name and order.
+        name = call.id if call.id and call.id not in self._ids else f"call_{token_hex(12)}"
+        self._ids.add(name)
+        origin = "" if signature is None else self._origin
         events.append(ToolStarted(name, call.name, self._block, self.index, signature, origin))
-        events.append(ToolArguments(arguments, self._block, self.index))
+        if call.will_continue or call.partial_args:
+            self._streamed = PartialArguments(given(call.args))
+            self._streamed.add(call.partial_args or ())
+            if not call.will_continue:
+                self._close_call(events)
+            return
+        events.append(ToolArguments(_arguments(given(call.args)), self._block, self.index))
+
+    def _close_call(self, events: list[Event]) -> None:
+        """Tell the arguments of the call whose pieces were gathered."""
+        if self._streamed is not None:
+            events.append(ToolArguments(self._streamed.json(), self._block, self.index))
+            self._streamed = None
 
     def _read_media(self, part: WirePart, events: list[Event]) -> None:
         try:
             media = canonical_media(part)
-        except Inexpressible as error:
-            self.failure = not_an_answer(f"{error} in an answer")
-            return
+        except Inexpressible:
+            media = None
         if not isinstance(media, Image | Audio):
-            self.failure = not_an_answer("a file in an answer")
+            events.append(PassedOver("inlineData" if part.inline_data is not None else "fileData"))
+            self._signature = part.thought_signature
             return
-        self._open("")
+        self._open("", events)
+        self.said = True
         events.append(WholePart(media, self._block, self.index))
         self._signature = part.thought_signature
 
     def _cite(self, candidate: Candidate, events: list[Event]) -> None:
+        grounding = candidate.grounding_metadata
+        if grounding is not None and given(grounding.search_entry_point) is not None:
+            events.append(PassedOver("groundingMetadata.searchEntryPoint"))
         text = "".join(self._text) if self._kind == "text" else ""
         for citation in citations(candidate, text):
             if citation in self._cited:
@@ -207,18 +341,36 @@ class CandidateReader:
             self._cited.add(citation)
             if self._kind != "text":
                 # The text is over, and what came after it too; the citation still has to be of some text.
-                self._open("text")
+                self._open("text", events)
                 events.append(TextDelta("", self._block, self.index))
             events.append(CitationAdded(citation, self._block, self.index))
 
-    def _end(self, reason: str, message: str | None) -> None:
-        if reason in FAILED_REASONS:
+    def _end(self, reason: str | int, message: str | None, events: list[Event]) -> None:
+        if isinstance(reason, int):
+            reason = NUMBERED_REASONS[reason] if 0 <= reason < len(NUMBERED_REASONS) else str(reason)
+        if reason.upper() in FAILED_REASONS:
+            if self.said:
+                # What was said is paid for; that it is not all is the reason's name.
+                events.append(PassedOver(f"finishReason.{reason}"))
+                self.finish = "tool_calls" if self._called else "content_filter"
+                return
             said = f"The model's answer could not be used ({reason}){f': {message}' if message else '.'}"
             self.failure = ApiError(502, said, code=reason.lower())
             return
         # A reason that is not known yet is no reason to call the answer complete.
-        finish = FINISH_REASONS.get(reason, "content_filter")
+        finish = FINISH_REASONS.get(reason.upper(), "content_filter")
         self.finish = "tool_calls" if finish == "stop" and self._called else finish
+
+
+def _arguments(args: Raw | None) -> str:
+    """A call's arguments as JSON text. Some who speak this format write the text itself, as Chat Completions has it."""
+    if args is None:
+        return "{}"
+    text = bytes(args)
+    if text.startswith(b'"'):
+        written = _decode_text(text)
+        return written if written.lstrip().startswith("{") else text.decode()
+    return as_text(_format(text, indent=-1))
 
 
 def openai_logprobs(result: LogprobsResult) -> tuple[Raw, ...]:

@@ -41,15 +41,17 @@ class GeminiDialect:
 
     def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
         """The request. Raises Unsupported."""
-        return UpstreamRequest(self.path(target, stream), encode_request(conversation, target, self.hints))
+        return UpstreamRequest(
+            self.path(target, stream), encode_request(conversation, target, fit, self.hints, self.family)
+        )
 
     def decode(self, body: bytes) -> Reply:
         """The answer in a whole body. Raises ApiError."""
-        return decode_reply(body)
+        return decode_reply(body, self.family)
 
     def stream(self) -> StreamDecoder:
         """A decoder for one stream."""
-        return GeminiStream()
+        return GeminiStream(self.family)
 
     def error(self, status: int, body: bytes, upstream: str) -> ApiError:
         """What the client is told of an error; `retry_after` is set where Google says when."""

@@ -1,8 +1,11 @@
-"""The thoughts and signatures of other models, taken out of histories in Google's format that are passed through.
+"""Histories in Google's format that are passed through: without the thoughts and signatures of other models.
 
 A client that changes models sends back what it was given before, Weebill's marks included, and an upstream whose API it
-speaks would refuse that. Messages without a mark are not looked into; what cannot be read is left for the upstream to
-judge.
+speaks would refuse that. From Gemini 3 on the first call of each step needs a signature: where another model made it,
+and so there is none, it gets the one that Google documents for that. Messages with nothing to change keep every byte;
+what cannot be read is left for the upstream to judge.
+
+Source: https://ai.google.dev/gemini-api/docs/thought-signatures
 """
 
 from __future__ import annotations
@@ -12,14 +15,18 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.gemini.encode import UNSIGNED_CALL, is_first_generation
+from weebill.providers.gemini.contents import UNSIGNED_CALL
 from weebill.wire.call import Json
+from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import ORIGIN
 from weebill.wire.gemini_parts import ENCODED_MARK, opened
 
 _MARK: Final = b'"' + ENCODED_MARK.encode()
 _SIGNATURES: Final = ("thoughtSignature", "thought_signature")
+_CALLS: Final = ("functionCall", "function_call")
+_CALL_MARKS: Final = (b'"functionCall"', b'"function_call"')
+_MODEL: Final = b'"model"'
 
 _encode: Final = msgspec.json.encode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
@@ -27,31 +34,70 @@ _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
-def own_gemini(contents: Raw, model: str) -> Raw:
-    """Google's `contents` for `model`, without the thoughts and signatures of other models."""
-    if _MARK not in bytes(contents):
+def own_gemini(contents: Raw, origin: Origin, signs_calls: bool) -> Raw:
+    """Google's `contents` for the provider that marks its own with `origin`.
+
+    `signs_calls` is whether the model refuses calls without a signature.
+    """
+    text = bytes(contents)
+    if _MARK not in text and not (signs_calls and any(mark in text for mark in _CALL_MARKS)):
         return contents
-    call_signature = None if is_first_generation(model) else UNSIGNED_CALL
+    changed = False
+    step_called = False
+    kept: list[Raw] = []
     try:
-        kept = [each for raw in _decode_list(contents) if (each := _own_content(raw, call_signature)) is not None]
-    except UNREADABLE:
-        return contents
-    return Raw(_encode(kept))
-
-
-def _own_content(raw: Raw, call_signature: str | None) -> Raw | None:
-    if _MARK not in bytes(raw):
-        return raw
-    fields = _decode_object(raw)
-    parts: list[Json] = []
-    for part in map(_decode_object, _decode_list(fields["parts"])):
-        name = next((name for name in _SIGNATURES if name in part), None)
-        if name is not None and opened(_decode_text(part[name])).origin != ORIGIN:
-            del part[name]
-            if bytes(part.get("thought", b"")) == b"true" or bytes(part.get("text", b"")) == b'""':
+        for raw in _decode_list(text):
+            data = bytes(raw)
+            marked = _MARK in data
+            called = any(mark in data for mark in _CALL_MARKS)
+            if not marked and not called:
+                step_called = step_called and _is_models(raw)
+                kept.append(raw)
                 continue
+            fields = _decode_object(raw)
+            by_model = bytes(fields.get("role", b"")) == _MODEL
+            parts, other = _own_parts(fields["parts"], origin) if marked else (_parts(fields["parts"]), False)
+            calls = [part for part in parts if any(name in part for name in _CALLS)]
+            if signs_calls and by_model and calls and not step_called and not _signed(calls[0]):
+                calls[0][_SIGNATURES[0]] = Raw(_encode(UNSIGNED_CALL))
+                other = True
+            step_called = by_model and (step_called or bool(calls))
+            changed = changed or other
+            if parts:
+                kept.append(Raw(_encode({**fields, "parts": parts})) if other else raw)
+    except (*UNREADABLE, KeyError):
+        return contents
+    return Raw(_encode(kept)) if changed else contents
+
+
+def _is_models(raw: Raw) -> bool:
+    return bytes(_decode_object(raw).get("role", b"")) == _MODEL
+
+
+def _signed(part: Json) -> bool:
+    return any(name in part and bytes(part[name]) not in (b"null", b'""') for name in _SIGNATURES)
+
+
+def _parts(raw: Raw) -> list[Json]:
+    return [_decode_object(part) for part in _decode_list(raw)]
+
+
+def _own_parts(raw: Raw, origin: Origin) -> tuple[list[Json], bool]:
+    """The parts without what is opaque of others, and whether that changes them."""
+    parts: list[Json] = []
+    changed = False
+    for part in _parts(raw):
+        name = next((name for name in _SIGNATURES if name in part), None)
+        if name is not None:
+            text = _decode_text(part[name])
+            held = opened(text)
+            if held.origin == origin and held.signature is not None and held.signature != text:
+                part[name] = Raw(_encode(held.signature))
+                changed = True
+            elif held.origin not in (ORIGIN, origin):
+                del part[name]
+                changed = True
+                if bytes(part.get("thought", b"")) == b"true" or bytes(part.get("text", b"")) == b'""':
+                    continue
         parts.append(part)
-    calls = [part for part in parts if "functionCall" in part or "function_call" in part]
-    if calls and call_signature is not None and not any(name in calls[0] for name in _SIGNATURES):
-        calls[0][_SIGNATURES[0]] = Raw(_encode(call_signature))
-    return Raw(_encode({**fields, "parts": parts})) if parts else None
+    return parts, changed

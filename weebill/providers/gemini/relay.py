@@ -13,26 +13,30 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw
 
-from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
-from weebill.providers.gemini.decode import not_an_answer
+from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
+from weebill.providers.fit import Fit
+from weebill.providers.gemini.decode import cut, not_an_answer
 from weebill.providers.gemini.dialect import GEMINI_DIALECT, GeminiDialect
 from weebill.providers.gemini.errors import body_error, status_error
 from weebill.providers.gemini.history import own_gemini
-from weebill.providers.gemini.stream import cut
+from weebill.providers.gemini.stream import DONE, PieceSplitter, piece_data
+from weebill.providers.gemini.thinking import fit_thinking, is_first_generation
+from weebill.providers.gemini.whole import joined
 from weebill.providers.naming import MODEL_VERSION, named
 from weebill.providers.usage import estimate
-from weebill.wire.call import Call
+from weebill.wire.call import Call, Json
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import AnyJson, Status, UsageMetadata, Wire, given
-from weebill.wire.gemini_request import wants_array
+from weebill.wire.gemini_request import GeminiRequest, ThinkingConfig, wants_array
+from weebill.wire.lenient import reader
 from weebill.wire.reply import Usage
-from weebill.wire.sse import EventSplitter, event_data
 
+_END: Final = b"\r\n\r\n"
 _encode: Final = msgspec.json.encode
 
 
 class _Candidate(Wire, frozen=True):
-    finish_reason: str | None = None
+    finish_reason: str | int | None = None
     index: int = 0
 
 
@@ -52,13 +56,16 @@ class _Whole(Wire, frozen=True):
     error: Status | None = None
 
 
-class _Failure(Wire, frozen=True):
-    error: Status
+_decode_piece: Final = reader(_Piece, strict=False)
+_decode_whole: Final = reader(_Whole, strict=False)
+_decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
+_decode_fields: Final = msgspec.json.Decoder(Json).decode
+_format: Final = msgspec.json.format
 
-
-_decode_piece: Final = msgspec.json.Decoder(_Piece).decode
-_decode_whole: Final = msgspec.json.Decoder(_Whole).decode
-_decode_failures: Final = msgspec.json.Decoder(_Failure | list[_Failure]).decode
+_CONFIG: Final = "generationConfig"
+# What fields that are fitted to a model are called here.
+_NAMES: Final = {"reasoning": f"{_CONFIG}.thinkingConfig", "max_tokens": f"{_CONFIG}.maxOutputTokens"}
+_THINKING: Final = frozenset(field.encode_name for field in msgspec.structs.fields(ThinkingConfig))
 
 
 class GeminiRelay:
@@ -68,15 +75,25 @@ class GeminiRelay:
         self._dialect = dialect
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
-        """The body as it came, but for what other models want back."""
+        """The body as it came, but for what other models want back, and what the model is known to refuse."""
         fields = call.fields
         if "contents" in fields:
-            fields = {**fields, "contents": own_gemini(fields["contents"], target.model)}
-        return UpstreamRequest(self._dialect.path(target, call.stream), _encode(fields))
+            signs = not is_first_generation(target.traits)
+            contents = own_gemini(fields["contents"], self._dialect.family, signs)
+            if contents is not fields["contents"]:
+                fields = {**fields, "contents": contents}
+        fit = Fit(call.on_unsupported(target.on_unsupported))
+        try:
+            fields = _fitted(fields, call, target, fit)
+        except Unsupported as unsupported:
+            raise _refusal(unsupported, target) from unsupported
+        dropped = tuple([_NAMES.get(name, name) for name in fit.dropped])
+        return UpstreamRequest(self._dialect.path(target, call.stream), _encode(fields), dropped=dropped)
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for the model's name, and its usage."""
         try:
+            body = joined(body)
             whole = _decode_whole(body)
         except UNREADABLE as error:
             raise not_an_answer(str(error)) from error
@@ -85,8 +102,9 @@ class GeminiRelay:
         if not whole.candidates and given(whole.prompt_feedback) is None:
             raise not_an_answer("it has no candidates")
         body = named(body, call.answer_name, MODEL_VERSION)
-        if whole.usage_metadata is not None:
-            return Answer(body, whole.usage_metadata.usage())
+        usage = None if whole.usage_metadata is None else whole.usage_metadata.usage()
+        if usage is not None and _says_something(usage):
+            return Answer(body, usage)
         return Answer(body, estimate(call, completion_bytes=sum(len(memoryview(c)) for c in whole.candidates or ())))
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
@@ -100,6 +118,42 @@ class GeminiRelay:
         return body_error(status, body, upstream).after(retry_after)
 
 
+def _fitted(fields: Json, call: Call, target: Target, fit: Fit) -> Json:
+    """The request's fields as the model takes them. Raises Unsupported."""
+    config = call.request.body.generation_config if isinstance(call.request, GeminiRequest) else None
+    if config is None:
+        return fields
+    changes: dict[str, Raw | None] = {}
+    limit, asked = target.max_output_tokens, config.max_output_tokens
+    if limit is not None and asked is not None and asked > limit:
+        fit.hint("max_tokens", f"more than {limit} tokens")
+        changes["maxOutputTokens"] = Raw(_encode(limit))
+    thinking = config.thinking_config
+    if thinking is not None:
+        fitted = fit_thinking(thinking, target.traits, fit)
+        if fitted is not thinking:
+            raw = _decode_fields(_decode_fields(fields[_CONFIG])["thinkingConfig"])
+            rest = {name: value for name, value in raw.items() if name not in _THINKING}
+            known = {} if fitted is None else _decode_fields(_encode(fitted))
+            changes["thinkingConfig"] = None if fitted is None else Raw(_encode({**rest, **known}))
+    if not changes:
+        return fields
+    written = {name: raw for name, raw in _decode_fields(fields[_CONFIG]).items() if name not in changes}
+    written |= {name: raw for name, raw in changes.items() if raw is not None}
+    return {**fields, _CONFIG: Raw(_encode(written))}
+
+
+def _refusal(unsupported: Unsupported, target: Target) -> ApiError:
+    param = _NAMES.get(unsupported.field, unsupported.field)
+    message = f"'{target.model}' does not support {unsupported.what}."
+    return ApiError(400, message, code="unsupported_parameter", param=param)
+
+
+def _says_something(usage: Usage) -> bool:
+    """Whether a report is one: no prompt is of no tokens."""
+    return usage.prompt_tokens > 0 or usage.completion_tokens > 0
+
+
 GEMINI_RELAY: Final = GeminiRelay(GEMINI_DIALECT)
 
 
@@ -107,27 +161,19 @@ class GeminiRelayStream:
     """A `ByteStream` from the Gemini API to itself."""
 
     __slots__ = (
-        "_array",
-        "_call",
-        "_choices",
-        "_events",
-        "_name",
-        "_open",
-        "_premature",
-        "_sent",
-        "_splitter",
-        "_usage",
+        "_array", "_call", "_choices", "_done", "_events", "_name", "_open", "_pieces", "_premature", "_sent", "_usage",
         "error",
-    )
+    )  # fmt: skip
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._array = wants_array(call)
         self._name = call.answer_name
         self._choices = call.request.choices
-        self._splitter = EventSplitter()
+        self._pieces = PieceSplitter()
         self._events = 0
         self._sent = False
+        self._done = False
         self._premature = False  # whether anything was said after a reason for the end
         self._open: dict[int, bool] = {}
         self._usage = b""
@@ -138,11 +184,12 @@ class GeminiRelayStream:
         """As last reported; else estimated at a token for each event."""
         if self._usage:
             try:
-                piece = _decode_piece(self._usage)
+                reported = _decode_piece(self._usage).usage_metadata
             except UNREADABLE:
-                return estimate(self._call, completion_tokens=self._events)
-            if piece.usage_metadata is not None:
-                return piece.usage_metadata.usage()
+                reported = None
+            usage = None if reported is None else reported.usage()
+            if usage is not None and _says_something(usage):
+                return usage
         return estimate(self._call, completion_tokens=self._events)
 
     @property
@@ -153,21 +200,22 @@ class GeminiRelayStream:
     @property
     def owed_s(self) -> float:
         """These streams have no last event, and some models name a reason for the end in every piece."""
+        if self._done:
+            return 0.0
         if self._premature or len(self._open) < self._choices or any(self._open.values()):
             return inf
         return LINGER_S
 
     def feed(self, data: bytes) -> bytes:
         """The whole events in `data` and what was left of earlier data."""
-        return b"".join([self._pass(block) for block in self._splitter.feed(data)])
+        return b"".join([self._pass(block) for block in self._pieces.feed(data)])
 
     def finish(self) -> bytes:
         """The end of an array. Raises ApiError 502 unless every candidate has ended."""
-        rest = self._splitter.rest()
-        last = self._pass(rest) if rest else b""
+        last = b"".join([self._pass(block) for block in self._pieces.rest()])
         if self.error is not None:
             return last
-        if not self._open or any(self._open.values()):
+        if not self._open or (any(self._open.values()) and not self._done):
             raise cut()
         return last + b"]" if self._array else last
 
@@ -175,11 +223,23 @@ class GeminiRelayStream:
         """What to send on for one event."""
         if self.error is not None:
             return b""
-        data = event_data(block)
+        data = piece_data(block)
         if not data:
-            if block[:1] in (b"{", b"["):
-                self.error = _bare_error(block)
-            return b"" if self._array or self.error is not None else block + b"\r\n\r\n"
+            return b"" if self._array else block + _END
+        if data == DONE:
+            self._done = True
+            return b""
+        if data[:1] == b"[":
+            try:
+                return b"".join([self._pass_on(bytes(item), b"") for item in _decode_items(data)])
+            except UNREADABLE as error:
+                raise not_an_answer(str(error)) from error
+        return self._pass_on(data, block)
+
+    def _pass_on(self, data: bytes, block: bytes) -> bytes:
+        """What to send on for one response, whose event is `block`, if it is one."""
+        if self.error is not None:
+            return b""
         self._events += 1
         if self._open and not any(self._open.values()) and len(self._open) >= self._choices and b'"parts"' in data:
             self._premature = True
@@ -197,12 +257,15 @@ class GeminiRelayStream:
                 self.error = error
                 return b""
         written = named(data, self._name, MODEL_VERSION)
-        if not self._array:
-            if written is not data:
-                block = b"data: " + written.replace(b"\n", b"\ndata: ")
-            return block.replace(b"\n", b"\r\n") + b"\r\n\r\n"
-        start, self._sent = (b",\r\n" if self._sent else b"["), True
-        return start + written
+        if b"\n" in written or b"\r" in written:
+            # Clients read an event's data line by line.
+            written = _format(written, indent=-1)
+        if self._array:
+            start, self._sent = (b",\r\n" if self._sent else b"["), True
+            return start + written
+        if written is data and block.startswith(b"data:"):
+            return block + _END if b"\n" not in block else block.replace(b"\n", b"\r\n") + _END
+        return b"data: " + written + _END
 
     def _inspect(self, data: bytes) -> ApiError | None:
         """Take note of which candidates are under way and which have ended; the error that the event is, if it is."""
@@ -220,14 +283,3 @@ class GeminiRelayStream:
             else:
                 self._open.setdefault(candidate.index, True)
         return None
-
-
-def _bare_error(block: bytes) -> ApiError:
-    """The error in what is JSON but no event."""
-    try:
-        decoded = _decode_failures(block)
-    except UNREADABLE as error:
-        return not_an_answer(str(error))
-    if isinstance(decoded, list):
-        return status_error(decoded[0].error) if decoded else not_an_answer("it is an empty list")
-    return status_error(decoded.error)

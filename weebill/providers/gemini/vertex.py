@@ -23,6 +23,7 @@ _NAMED: Final = ("publishers/", "endpoints/")
 class VertexDialect(GeminiDialect):
     """Vertex AI, below https://{location}-aiplatform.googleapis.com/v1. It bills by `labels`."""
 
+    family = "vertex"
     hints = frozenset({"labels"})
 
     def path(self, target: Target, stream: bool) -> bytes:

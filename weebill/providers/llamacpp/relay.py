@@ -122,7 +122,7 @@ def _refuse(call: Call) -> None:
         return
     for at, message in enumerate(call.request.messages):
         for part_at, part in enumerate(message.content if isinstance(message.content, list) else ()):
-            if part.type != "text":
+            if not isinstance(part, str) and part.type != "text":
                 raise _unsupported(f"messages[{at}].content[{part_at}].type", f"'{part.type}' input")
     for at, tool in enumerate(call.request.tools or ()):
         if tool.type != "function" or tool.function is None:

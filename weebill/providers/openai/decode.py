@@ -14,10 +14,12 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from weebill.providers.openai.errors import ErrorDetail, inner_error
+from weebill.providers.openai.errors import NO_ERROR, inner_error, is_error
 from weebill.providers.openai.messages import FAMILY, UNKNOWN_FORMAT
 from weebill.wire.conversation import Audio, Citation, Part, Reasoning, Refusal, Text, ToolUse
+from weebill.wire.custom_input import wrapped
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.lenient import leniently
 from weebill.wire.openai_chat import (
     Annotation,
     ExtraContent,
@@ -57,7 +59,9 @@ FINISH_REASONS: Final[dict[str, FinishReason]] = {
     "pause_turn": "pause",
 }
 # Those that say that the provider failed, and the answer is none.
-_FAILURES: Final = frozenset({"error", "network_error", "abort"})
+FAILURES: Final = frozenset({"error", "network_error", "abort"})
+# What models write that call a tool without arguments.
+_NO_ARGUMENTS: Final = frozenset({"", "{}", "null"})
 # How base64 of each format begins.
 _AUDIO_FORMATS: Final = (("UklGR", "wav"), ("SUQz", "mp3"), ("//", "mp3"), ("T2dn", "opus"), ("ZkxhQ", "flac"))
 
@@ -66,7 +70,7 @@ class Function(Struct, frozen=True):
     """`function` of a tool call, whole or a piece; some providers give the arguments as an object."""
 
     name: str | None = None
-    arguments: str | dict[str, Raw] | None = None
+    arguments: str | dict[str, Raw] | list[Raw] | None = None
 
     def text(self) -> str:
         """The arguments' JSON text, "" if there are none."""
@@ -75,12 +79,21 @@ class Function(Struct, frozen=True):
         return msgspec.json.encode(self.arguments).decode()
 
 
+class Custom(Struct, frozen=True):
+    """`custom` of a tool call, whole or a piece."""
+
+    name: str | None = None
+    input: str | None = None
+
+
 class ToolCall(Struct, frozen=True):
     """An entry of `tool_calls`, whole or a piece; in streams some providers leave out `index`, some `id`."""
 
     index: int | None = None
     id: str | None = None
+    type: str | None = None
     function: Function | None = None
+    custom: Custom | None = None
     extra_content: ExtraContent | None = None
 
 
@@ -98,6 +111,10 @@ class AudioAnswer(Struct, frozen=True):
     id: str | None = None
     data: str | None = None
     transcript: str | None = None
+
+    def is_there(self) -> bool:
+        """Whether it says anything: some servers write an object of empty texts for none."""
+        return bool(self.id or self.data or self.transcript)
 
 
 class Message(Struct, frozen=True):
@@ -122,10 +139,23 @@ class Message(Struct, frozen=True):
         said = "".join([piece.text or "" for piece in self.content if piece.thinking is None])
         return said, thought + "".join([inner.text or "" for piece in self.content for inner in piece.thinking or ()])
 
+    def says_anything(self) -> bool:
+        """Whether there is more in it than calls and sound."""
+        return bool(
+            self.content
+            or self.refusal
+            or self.reasoning_content
+            or self.reasoning
+            or self.reasoning_details
+            or self.annotations
+            or self.images
+        )
+
     def calls(self) -> Sequence[ToolCall]:
-        """The tool calls, an old function call among them."""
-        if self.function_call is not None:
-            return [ToolCall(0, None, self.function_call)]
+        """The tool calls, or an old function call; an object of empty texts is none."""
+        called = self.function_call
+        if called is not None and (called.name or called.arguments):
+            return [ToolCall(0, function=called)]
         return self.tool_calls or ()
 
 
@@ -152,7 +182,7 @@ class _Choice(Struct, frozen=True):
     finish_reason: str | None = None
     stop_reason: str | int | None = None
     logprobs: LogprobsReport | None = None
-    error: ErrorDetail | str | None = None
+    error: Raw = NO_ERROR
 
 
 class _Completion(Struct, frozen=True):
@@ -162,7 +192,7 @@ class _Completion(Struct, frozen=True):
     choices: list[_Choice] | None = None
     usage: UsageReport | None = None
     search_results: list[SearchResult] | None = None
-    error: ErrorDetail | str | None = None
+    error: Raw = NO_ERROR
 
 
 _decode = msgspec.json.Decoder(_Completion).decode
@@ -172,9 +202,14 @@ def decode(body: bytes) -> Reply:
     """The answer in a whole body. Raises ApiError if it holds an error, 502 if it is no answer."""
     try:
         completion = _decode(body)
-    except UNREADABLE as error:
-        raise not_a_completion(str(error)) from error
-    if completion.error is not None:
+    except UNREADABLE:
+        try:
+            completion = leniently(body, _Completion)
+        except UNREADABLE as error:
+            raise not_a_completion(str(error)) from error
+        if not any(each.finish_reason or each.message != Message() for each in completion.choices or ()):
+            raise not_a_completion("its choices say nothing") from None
+    if is_error(completion.error):
         raise inner_error(completion.error)
     if not completion.choices:
         raise not_a_completion("it has no choices")
@@ -202,7 +237,7 @@ def finish_reason(word: str, *, called: bool, refused: bool) -> FinishReason:
     `called` and `refused` say what it holds: some providers say "stop" after tool calls, as OpenAI after a refusal.
     """
     word = word.lower()
-    if word in _FAILURES:
+    if word in FAILURES:
         raise ApiError(502, f"The upstream ended the answer with '{word}'.", code="upstream_error")
     reason = FINISH_REASONS.get(word, "stop")
     if reason == "stop":
@@ -236,7 +271,7 @@ def citations(annotations: list[Annotation] | None) -> tuple[Citation, ...]:
 
 
 def _choice(choice: _Choice, answer: str, found: tuple[Citation, ...]) -> Choice:
-    if choice.error is not None:
+    if is_error(choice.error):
         raise inner_error(choice.error)
     message, index = choice.message, choice.index or 0
     parts: list[Part] = []
@@ -248,11 +283,11 @@ def _choice(choice: _Choice, answer: str, found: tuple[Citation, ...]) -> Choice
     if text:
         parts.append(Text(text, citations=citations(message.annotations) + found))
     parts += [image_of(image.image_url) for image in message.images or ()]
-    if message.audio is not None:
+    if message.audio is not None and message.audio.is_there():
         data = message.audio.data or ""
         parts.append(Audio(data, audio_format(data), message.audio.transcript, message.audio.id))
-    calls = message.calls()
-    parts += [_tool_use(call, call_id(answer, index, at)) for at, call in enumerate(calls)]
+    calls = [use for at, call in enumerate(message.calls()) if (use := _tool_use(call, call_id(answer, index, at)))]
+    parts += calls
     if message.refusal:
         parts.append(Refusal(message.refusal))
     reason = finish_reason(choice.finish_reason or "", called=bool(calls), refused=bool(message.refusal))
@@ -261,10 +296,19 @@ def _choice(choice: _Choice, answer: str, found: tuple[Citation, ...]) -> Choice
     return Choice(tuple(parts), reason, stopped_by, None if entries is None else tuple(entries))
 
 
-def _tool_use(call: ToolCall, default_id: str) -> ToolUse:
+def _tool_use(call: ToolCall, default_id: str) -> ToolUse | None:
+    """The call; None for one of nothing."""
+    identity = call.id or default_id
+    if call.custom is not None:
+        return ToolUse(identity, call.custom.name or "", wrapped(call.custom.input or ""))
     function = call.function or Function()
+    arguments = function.text()
+    if arguments.strip() in _NO_ARGUMENTS:
+        arguments = "{}"
+        if not function.name:
+            return None
     signature, origin = signature_of(call)
-    return ToolUse(call.id or default_id, function.name or "", function.text() or "{}", signature, origin)
+    return ToolUse(identity, function.name or "", arguments, signature, origin)
 
 
 def signature_of(call: ToolCall) -> tuple[str | None, str]:

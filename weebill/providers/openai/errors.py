@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 
 from weebill.providers.errors import provider_error
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.lenient import leniently
 
 _MESSAGE_LIMIT: Final = 2000
 # Codes that repeat the status.
@@ -32,13 +33,28 @@ class ErrorDetail(Struct, frozen=True):
         return self.code if isinstance(self.code, str) and not self.code.isdigit() else None
 
 
-class _ErrorBody(Struct, frozen=True):
-    error: ErrorDetail | str | None = None
+NO_ERROR: Final = Raw(b"null")
+_NONE: Final = frozenset({b"null", b"false", b'""', b"{}", b"[]"})
+
+
+class _AnyDetail(Struct, frozen=True):
+    """The members of an error that say something, however deep in it they are."""
+
     message: str | None = None
-    detail: Raw = Raw(b"null")
+    msg: str | None = None
+    type: str | None = None
+    param: str | None = None
+    code: str | int | float | None = None
+    error: Raw = NO_ERROR
+    detail: Raw = NO_ERROR
 
 
-_decode = msgspec.json.Decoder(_ErrorBody).decode
+class _ErrorBody(Struct, frozen=True):
+    error: Raw = NO_ERROR
+    message: str | None = None
+    type: str | None = None
+    code: str | int | float | None = None
+    detail: Raw = NO_ERROR
 
 
 def body_error(status: int, body: bytes, upstream: str) -> ApiError:
@@ -58,26 +74,54 @@ def body_error(status: int, body: bytes, upstream: str) -> ApiError:
     )
 
 
-def inner_error(error: ErrorDetail | str) -> ApiError:
+def is_error(raw: Raw) -> bool:
+    """Whether a member `error` says that there is one."""
+    return bytes(raw) not in _NONE
+
+
+def inner_error(raw: Raw) -> ApiError:
     """What an error inside a 200, or inside a stream, means: its code may be the status that it stands for."""
-    detail = ErrorDetail(error) if isinstance(error, str) else error
+    detail = _said(raw)
     code = int(detail.code) if isinstance(detail.code, str) and detail.code.isdigit() else detail.code
     status = int(code) if isinstance(code, int | float) and 400 <= code < 600 else 502
     message = detail.message or "The upstream failed."
     return provider_error(status, message, "", code=detail.word, param=detail.param, type=detail.type)
 
 
+def _said(raw: Raw) -> ErrorDetail:
+    """What an error says, in whatever shape: text, an object, one inside another, a list."""
+    text = bytes(raw)
+    try:
+        if text[:1] == b'"':
+            return ErrorDetail(msgspec.json.decode(raw, type=str))
+        if text[:1] == b"[":
+            entries = msgspec.json.decode(raw, type=list[Raw])
+            return _said(entries[0]) if len(entries) == 1 else ErrorDetail(_shown(text))
+        found = leniently(text, _AnyDetail)
+    except UNREADABLE:
+        return ErrorDetail(_shown(text))
+    message = found.message or found.msg
+    if message is None:
+        for inner in (found.error, found.detail):
+            if is_error(inner):
+                said = _said(inner)
+                return ErrorDetail(said.message, said.type or found.type, said.param, said.code or found.code)
+    return ErrorDetail(message, found.type, found.param, found.code)
+
+
+def _shown(text: bytes) -> str | None:
+    return text[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip() or None
+
+
 def _detail(body: bytes) -> ErrorDetail:
     """What an error body says, in the shapes that are common among OpenAI-compatible servers."""
     try:
-        decoded = _decode(body)
+        decoded = leniently(body, _ErrorBody)
     except UNREADABLE:
-        return ErrorDetail(body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip() or None)
-    if isinstance(decoded.error, ErrorDetail):
-        return decoded.error
-    if decoded.error is not None:
-        return ErrorDetail(decoded.error)
-    detail = bytes(decoded.detail)
-    if decoded.message is None and detail != b"null":
-        return ErrorDetail(detail[:_MESSAGE_LIMIT].decode("utf-8", "replace"))
-    return ErrorDetail(decoded.message)
+        return _said(Raw(body)) if body[:1] == b"[" else ErrorDetail(_shown(body))
+    if is_error(decoded.error):
+        return _said(decoded.error)
+    if decoded.message is None and is_error(decoded.detail):
+        detail = bytes(decoded.detail)
+        return ErrorDetail(_shown(detail)) if detail[:1] == b"[" else _said(decoded.detail)
+    return ErrorDetail(decoded.message, decoded.type, None, decoded.code)

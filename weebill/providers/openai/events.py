@@ -10,9 +10,12 @@ from math import inf
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
+from weebill.providers.base import LINGER_S
+from weebill.providers.openai.calls import CallSorter, Slot
 from weebill.providers.openai.decode import (
+    FAILURES,
     Function,
     LogprobsReport,
     Message,
@@ -21,22 +24,27 @@ from weebill.providers.openai.decode import (
     audio_format,
     call_id,
     citations,
+    decode,
     finish_reason,
     joined_base64,
     not_a_completion,
     signature_of,
 )
-from weebill.providers.openai.errors import ErrorDetail, inner_error
+from weebill.providers.openai.errors import NO_ERROR, inner_error, is_error
 from weebill.providers.openai.messages import FAMILY, UNKNOWN_FORMAT
 from weebill.wire.conversation import Audio
+from weebill.wire.custom_input import BEGINNING, END, inner
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.openai_chat import UsageReport, image_of, reasoning_piece
+from weebill.wire.lenient import leniently
+from weebill.wire.openai_chat import ReasoningDetail, UsageReport, goes_on, image_of, reasoning_piece
+from weebill.wire.replay import events_of
 from weebill.wire.reply import (
     CitationAdded,
     Event,
     Failed,
     Finished,
     Logprobs,
+    PassedOver,
     ReasoningDelta,
     RefusalDelta,
     Started,
@@ -49,6 +57,10 @@ from weebill.wire.reply import (
 from weebill.wire.sse import EventSplitter, event_data
 
 _DONE: Final = b"[DONE]"
+_DETAILS: Final = "reasoning details"
+_NO_CALL: Final = Function()
+# How many pieces of what is said wait for the call that they came amid.
+_MAX_HELD: Final = 4096
 
 
 class _Choice(Struct, frozen=True):
@@ -60,7 +72,7 @@ class _Choice(Struct, frozen=True):
     stop_reason: str | int | None = None
     logprobs: LogprobsReport | None = None
     usage: UsageReport | None = None
-    error: ErrorDetail | str | None = None
+    error: Raw = NO_ERROR
 
 
 class _Groq(Struct, frozen=True):
@@ -75,28 +87,44 @@ class _Chunk(Struct, frozen=True):
     usage: UsageReport | None = None
     x_groq: _Groq | None = None
     search_results: list[SearchResult] | None = None
-    error: ErrorDetail | str | None = None
+    error: Raw = NO_ERROR
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class _State:
-    """What one choice has said so far; `kind` is what the part under way is, "" before the first."""
+    """What one choice has said so far; `kind` is what the part under way is, "" before the first.
+
+    `call` is the tool call under way; what is said meanwhile is `held`. `ending` is why it ended, as it said, and by
+    which sequence: that may come before the last of what it has to say.
+    """
 
     __slots__ = (
-        "arguments", "audio", "block", "call_id", "call_index", "calls", "finished", "kind", "refused", "seen", "spoken"
-    )  # fmt: skip
+        "audio",
+        "block",
+        "call",
+        "called",
+        "calls",
+        "detail",
+        "ending",
+        "finished",
+        "held",
+        "kind",
+        "refused",
+        "spoken",
+    )
 
     def __init__(self) -> None:
         self.kind = ""
         self.block = -1
-        self.calls = 0
-        self.call_index: int | None = None
-        self.call_id: str | None = None
-        self.seen: set[str | int | None] = set()
-        self.arguments = True
+        self.calls = CallSorter()
+        self.call: Slot | None = None
+        self.called = False
+        self.detail: ReasoningDetail | None = None
+        self.held: list[Message] = []
         self.refused = False
+        self.ending: tuple[str, str | int | None] | None = None
         self.finished = False
         self.audio: list[str] = []
         self.spoken = Audio("", "pcm16")
@@ -105,7 +133,7 @@ class _State:
 class ChatDecoder:
     """A `StreamDecoder`."""
 
-    __slots__ = ("_choices", "_done", "_id", "_splitter", "_started")
+    __slots__ = ("_choices", "_done", "_id", "_spent", "_splitter", "_started")
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
@@ -113,11 +141,16 @@ class ChatDecoder:
         self._id = ""
         self._started = False
         self._done = False
+        self._spent = False
+        """Whether the last that came was the usage."""
 
     @property
     def owed_s(self) -> float:
-        """Nothing after `[DONE]`; what is owed before it, the events tell."""
-        return 0.0 if self._done else inf
+        """Nothing after `[DONE]`; not much once all choices have said why they ended, which is yet to be told."""
+        if self._done:
+            return 0.0
+        ended = self._choices and all(state.ending is not None for state in self._choices.values())
+        return LINGER_S if ended else inf
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """The events that `data` completes."""
@@ -129,37 +162,48 @@ class ChatDecoder:
     def finish(self) -> Sequence[Event]:
         """The last events. Raises ApiError 502 if no choice ever ended, or one had begun that did not."""
         events: list[Event] = []
+        rest = self._splitter.rest()
+        if self._splitter.plain:
+            return self._whole(rest)
         # A last event without its blank line: some servers close right after it.
-        self._take(event_data(self._splitter.rest()), events)
+        self._take(event_data(rest), events)
         if events and isinstance(events[-1], Failed):
             return events
+        self._end_all(events)
         unfinished = [choice for choice, state in self._choices.items() if not state.finished]
-        if not self._choices or (unfinished and not self._done):
+        if not self._choices or (unfinished and not self._done and not self._spent):
             raise ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
         for choice in unfinished:
             self._end(choice, self._choices[choice], "", None, events)
         return events
 
+    def _whole(self, body: bytes) -> Sequence[Event]:
+        """An answer that came in one piece."""
+        try:
+            reply = decode(body)
+        except ApiError as error:
+            return [Failed(error)]
+        return events_of(reply)
+
     def _take(self, data: bytes, events: list[Event]) -> None:
         if not data or self._done:
             return
         if data.strip() == _DONE:
+            self._end_all(events)
             self._done = True
             return
-        try:
-            chunk = _decode(data)
-        except UNREADABLE as error:
-            raise not_a_completion(str(error)) from error
-        if chunk.error is not None:
+        chunk = _read(data)
+        if is_error(chunk.error):
             self._fail(inner_error(chunk.error).with_more(data), events)
             return
         usage = chunk.usage or (chunk.x_groq.usage if chunk.x_groq else None)
+        self._spent = usage is not None and not chunk.choices
         if not self._started and (chunk.id or chunk.choices or usage):
             self._started = True
             self._id = chunk.id or ""
             events.append(Started(self._id, chunk.model or "", int(chunk.created or 0)))
         for choice in chunk.choices or ():
-            if choice.error is not None:
+            if is_error(choice.error):
                 self._fail(inner_error(choice.error), events)
                 return
             usage = usage or choice.usage
@@ -168,7 +212,8 @@ class ChatDecoder:
             except ApiError as error:
                 self._fail(error, events)
                 return
-        if usage is not None:
+        if usage is not None and usage.says_anything():
+            self._end_all(events)
             events.append(UsageReported(usage.usage()))
 
     def _fail(self, error: ApiError, events: list[Event]) -> None:
@@ -185,18 +230,44 @@ class ChatDecoder:
         if choice.logprobs is not None and choice.logprobs.content:
             events.append(Logprobs(tuple(choice.logprobs.content), index))
         if choice.finish_reason and not state.finished:
-            # Perplexity repeats them with every chunk.
-            for result in found or ():
-                self._enter(index, state, "text", events)
-                events.append(CitationAdded(result.citation(), state.block, index))
-            self._end(index, state, choice.finish_reason, choice.stop_reason, events)
+            if choice.finish_reason.lower() in FAILURES:
+                self._end(index, state, choice.finish_reason, None, events)
+            if state.ending is None:
+                # Perplexity repeats them with every chunk.
+                for result in found or ():
+                    self._enter(index, state, "text", events)
+                    events.append(CitationAdded(result.citation(), state.block, index))
+            state.ending = (choice.finish_reason, choice.stop_reason)
 
     def _delta(self, choice: int, state: _State, delta: Message, events: list[Event]) -> None:
+        call = state.call
+        if call is None or not delta.says_anything():
+            self._speak(choice, state, delta, events)
+        elif len(state.held) < _MAX_HELD and not call.complete():
+            # What belongs to a part comes before the next part begins.
+            state.held.append(delta)
+        else:
+            self._close_calls(choice, state, events)
+            self._speak(choice, state, delta, events)
+        for piece in delta.calls():
+            self._call(choice, state, piece, events)
+        if delta.audio is not None:
+            spoken = state.spoken
+            transcript = (spoken.transcript or "") + (delta.audio.transcript or "")
+            state.spoken = Audio("", "", transcript or None, delta.audio.id or spoken.id)
+            if delta.audio.data:
+                state.audio.append(delta.audio.data)
+
+    def _speak(self, choice: int, state: _State, delta: Message, events: list[Event]) -> None:
+        """All of what a delta says but for calls and sound."""
         text, thought = delta.texts()
         if delta.reasoning_details:
             for detail in delta.reasoning_details:
                 piece = reasoning_piece(detail, UNKNOWN_FORMAT)
-                self._enter(choice, state, f"reasoning {detail.index}", events)
+                if state.kind != _DETAILS or state.detail is None or not goes_on(state.detail, detail):
+                    self._enter(choice, state, "", events)
+                    state.kind = _DETAILS
+                state.detail = detail
                 events.append(
                     ReasoningDelta(
                         piece.text, piece.signature, piece.encrypted, piece.id, piece.origin, state.block, choice
@@ -216,68 +287,108 @@ class ChatDecoder:
             self._enter(choice, state, "refusal", events)
             state.refused = True
             events.append(RefusalDelta(delta.refusal, state.block, choice))
-        for call in delta.calls():
-            self._call(choice, state, call, events)
         for image in delta.images or ():
             self._enter(choice, state, "", events)
             events.append(WholePart(image_of(image.image_url), state.block, choice))
-        if delta.audio is not None:
-            spoken = state.spoken
-            transcript = (spoken.transcript or "") + (delta.audio.transcript or "")
-            state.spoken = Audio("", "", transcript or None, delta.audio.id or spoken.id)
-            if delta.audio.data:
-                state.audio.append(delta.audio.data)
 
     def _enter(self, choice: int, state: _State, kind: str, events: list[Event]) -> None:
         """Begin another part unless one of `kind` is under way; every "" is a part of its own."""
         if kind and kind == state.kind:
             return
-        self._leave(choice, state, events)
         state.kind = kind
         state.block += 1
 
-    def _leave(self, choice: int, state: _State, events: list[Event]) -> None:
-        if not state.arguments:
-            state.arguments = True
-            events.append(ToolArguments("{}", state.block, choice))
+    def _call(self, choice: int, state: _State, piece: ToolCall, events: list[Event]) -> None:
+        slot = state.calls.take(piece)
+        text = piece.custom.input if piece.custom is not None else (piece.function or _NO_CALL).text()
+        if slot.ended:
+            if text and text.strip():
+                events.append(PassedOver("tool_calls"))
+            return
+        if text:
+            slot.pending.append(text)
+        if state.call is None or not (state.call.started or state.call.pending):
+            state.call = slot
+        while state.call is not None:
+            self._write(choice, state, state.call, events)
+            waiting = state.calls.waiting(state.call)
+            if waiting is None or not state.call.complete():
+                return
+            self._close(choice, state, state.call, events)
+            state.call = waiting
 
-    def _call(self, choice: int, state: _State, call: ToolCall, events: list[Event]) -> None:
-        function = call.function or Function()
-        if self._is_new(state, call, function):
-            known = call.id or call.index
-            if known is not None and known in state.seen:
-                raise not_a_completion("pieces of its tool calls are mixed up")
-            self._enter(choice, state, "", events)
-            state.kind = "call"
-            state.call_index, state.call_id = call.index, call.id
-            state.seen.update((call.id, call.index))
-            state.arguments = False
-            identity = call.id or call_id(self._id, choice, state.calls)
-            state.calls += 1
-            signature, origin = signature_of(call)
-            events.append(ToolStarted(identity, function.name or "", state.block, choice, signature, origin))
-        arguments = function.text()
-        if arguments:
-            state.arguments = True
-            events.append(ToolArguments(arguments, state.block, choice))
+    def _write(self, choice: int, state: _State, slot: Slot, events: list[Event]) -> None:
+        """What is known of a call, as far as it is not for another reading: a name, and arguments that are not null."""
+        if not slot.started:
+            if not slot.name or not (slot.id or slot.pending):
+                return
+            self._start(choice, state, slot, events)
+        text = "".join(slot.pending)
+        if not text or not (slot.custom or slot.written or not "null".startswith(text.strip())):
+            return
+        if slot.custom:
+            text = ("" if slot.written else BEGINNING) + inner(text)
+        slot.written = True
+        slot.pending.clear()
+        events.append(ToolArguments(text, state.block, choice))
 
-    def _is_new(self, state: _State, call: ToolCall, function: Function) -> bool:
-        """Whether a piece begins a call: by index, else by id, else by name. Google numbers all of them 0."""
-        if state.kind != "call":
-            return True
-        if call.id and function.name and call.id != state.call_id:
-            return True
-        if call.index is not None:
-            return call.index != state.call_index
-        return not call.id and bool(function.name)
+    def _start(self, choice: int, state: _State, slot: Slot, events: list[Event]) -> None:
+        self._enter(choice, state, "", events)
+        state.kind = "call"
+        state.called = True
+        slot.started = True
+        identity = slot.id or call_id(self._id, choice, slot.number)
+        signature, origin = signature_of(slot.piece) if slot.piece is not None else (None, "")
+        events.append(ToolStarted(identity, slot.name, state.block, choice, signature, origin))
+
+    def _close(self, choice: int, state: _State, slot: Slot, events: list[Event]) -> None:
+        slot.ended = True
+        if slot.is_blank():
+            return
+        if not slot.started:
+            self._start(choice, state, slot, events)
+        rest = "".join(slot.pending)
+        if slot.custom:
+            rest = ("" if slot.written else BEGINNING) + inner(rest) + END
+        elif not slot.written and rest.strip() in ("", "null"):
+            rest = "{}"
+        slot.pending.clear()
+        if rest:
+            events.append(ToolArguments(rest, state.block, choice))
+
+    def _close_calls(self, choice: int, state: _State, events: list[Event]) -> None:
+        """End the call under way, and those that waited for it."""
+        while state.call is not None:
+            self._close(choice, state, state.call, events)
+            state.call = state.calls.waiting(state.call)
+
+    def _end_all(self, events: list[Event]) -> None:
+        """End the choices that have said that they ended."""
+        for choice, state in self._choices.items():
+            if state.ending is not None and not state.finished:
+                self._end(choice, state, state.ending[0], state.ending[1], events)
 
     def _end(self, choice: int, state: _State, word: str, stopped_by: str | int | None, events: list[Event]) -> None:
-        self._leave(choice, state, events)
+        self._close_calls(choice, state, events)
+        for delta in state.held:
+            self._speak(choice, state, delta, events)
+        state.held.clear()
         if state.audio or state.spoken.id:
             data = joined_base64(state.audio) if state.audio else ""
             self._enter(choice, state, "", events)
             whole = Audio(data, audio_format(data), state.spoken.transcript, state.spoken.id)
             events.append(WholePart(whole, state.block, choice))
-        reason = finish_reason(word, called=state.calls > 0, refused=state.refused)
+        reason = finish_reason(word, called=state.called, refused=state.refused)
         state.finished = True
         events.append(Finished(reason, stopped_by if isinstance(stopped_by, str) else None, choice))
+
+
+def _read(data: bytes) -> _Chunk:
+    """Raises ApiError 502."""
+    try:
+        return _decode(data)
+    except UNREADABLE:
+        try:
+            return leniently(data, _Chunk)
+        except UNREADABLE as error:
+            raise not_a_completion(str(error)) from error

@@ -215,7 +215,7 @@ def _assistant(turn: Turn, target: Target) -> Message:
     thoughts: list[str] = []
     details: list[ReasoningDetail] = []
     audio: _AudioReference | UnsetType = UNSET
-    for index, part in enumerate(turn.parts):
+    for part in turn.parts:
         if isinstance(part, Text):
             texts.append(part.text)
         elif isinstance(part, ToolUse):
@@ -226,7 +226,7 @@ def _assistant(turn: Turn, target: Target) -> Message:
             if part.origin == FAMILY and part.encrypted is None and part.id is None:
                 thoughts.append(part.text)
             elif is_detailed(part.origin):
-                details += reasoning_details(part, index)
+                details += reasoning_details(part, len(details))
         elif isinstance(part, Image) and target.provider in _MARKS and (url := image_url(part)) is not None:
             images.append(ImagePart(ImageUrl(url)))
         elif isinstance(part, Audio) and part.id is not None:

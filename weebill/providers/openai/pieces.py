@@ -16,6 +16,8 @@ from msgspec import Raw
 
 from weebill.providers.openai.decode import Message
 from weebill.wire.call import Json
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.lenient import leniently
 
 # A list of log probabilities is named so as well; its entries have no type.
 _PIECES: Final = re.compile(rb'"content":\s?\[\s?\{\s?"type"')
@@ -46,8 +48,15 @@ def _joined(raw: Raw) -> Raw:
     fields = _decode_object(raw)
     if not bytes(fields.get("content", b"")).startswith(b"["):
         return raw
-    text, thought = _decode_message(raw).texts()
+    text, thought = _read(raw).texts()
     fields["content"] = Raw(_encode(text))
     if thought:
         fields["reasoning_content"] = Raw(_encode(thought))
     return Raw(_encode(fields))
+
+
+def _read(raw: Raw) -> Message:
+    try:
+        return _decode_message(raw)
+    except UNREADABLE:
+        return leniently(bytes(raw), Message)

@@ -5,6 +5,7 @@ Source: https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -13,18 +14,24 @@ from msgspec import Raw
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Translator, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.naming import named
-from weebill.providers.openai.errors import body_error, inner_error
+from weebill.providers.openai.errors import body_error, inner_error, is_error
 from weebill.providers.openai.history import own_chat
 from weebill.providers.openai.pieces import has_pieces, joined
 from weebill.providers.openai.quirks import fitted, is_plain
 from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.providers.openai.relayed import decode_completion
+from weebill.providers.openai.repair import has_calls, repaired
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest, CompletionRequest
+from weebill.wire.surrogates import mended
 
 _encode = msgspec.json.encode
+_UNSAID: Final = Usage()
+# Text, or a call's arguments.
+_SAYS: Final = re.compile(rb'"(?:content|reasoning_content|reasoning|text|arguments)"\s*:\s*"[^"]')
 _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
 PATHS: Final[dict[type[InboundRequest], bytes]] = {
     ChatRequest: b"/chat/completions",
@@ -57,22 +64,26 @@ class OpenAITranslator:
         return UpstreamRequest(PATHS[type(call.request)], _encode(fields), dropped=dropped)
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
-        """The body as it came, but for content in pieces and the model's name, and its usage."""
+        """The body as it came, but for content in pieces, odd calls and the model's name, and its usage."""
+        body = mended(body)
         try:
             completion = decode_completion(body)
             if has_pieces(body):
                 body = joined(body)
+            if has_calls(body):
+                body = repaired(body)
         except UNREADABLE as error:
             raise ApiError(
                 502, f"The upstream's answer is not a completion: {error}.", code="upstream_invalid_answer"
             ) from error
-        if completion.error is not None:
+        if is_error(completion.error):
             raise inner_error(completion.error).with_more(body)
         if completion.choices is None:
             raise ApiError(502, "The upstream's answer has no choices.", code="upstream_invalid_answer")
         body = named(body, call.answer_name)
-        if completion.usage is not None:
-            return Answer(body, completion.usage.usage())
+        usage = completion.usage.usage() if completion.usage is not None else _UNSAID
+        if usage.measured and (usage.completion_tokens or not _SAYS.search(body)):
+            return Answer(body, usage)
         return Answer(body, estimate(call, completion_bytes=sum(len(memoryview(c)) for c in completion.choices)))
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:

@@ -1,8 +1,8 @@
 """The relay of a stream in OpenAI's dialect: bytes in, bytes out, at the cost of a few searches.
 
-Whole events pass as they came. Only those that hold a usage, an error, the end or content in pieces are looked into,
-found by their literal bytes: inside a JSON text a quote is always escaped, so `"usage":` cannot be part of what a model
-says.
+Whole events pass as they came. Only those that hold a usage, an error, the end, calls or content in pieces are looked
+into, found by their literal bytes: inside a JSON text a quote is always escaped, so `"usage":` cannot be part of what a
+model says.
 """
 
 from __future__ import annotations
@@ -15,17 +15,26 @@ from msgspec import Raw
 
 from weebill.providers.base import LINGER_S, SETTLE_S
 from weebill.providers.naming import EventNaming
-from weebill.providers.openai.errors import inner_error
+from weebill.providers.openai.errors import inner_error, is_error
 from weebill.providers.openai.pieces import has_pieces, joined
-from weebill.providers.openai.relayed import Chunk, decode_chunk, decode_first_chunk
+from weebill.providers.openai.plain import as_events
+from weebill.providers.openai.relayed import Chunk, decode_chunk, decode_completion, decode_first_chunk
+from weebill.providers.openai.repair import CallRepair, has_calls, repaired
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import Usage
-from weebill.wire.sse import DONE, MAX_EVENT_BYTES, event, event_data
+from weebill.wire.sse import BOM, DONE, MAX_EVENT_BYTES, event, event_data
+from weebill.wire.surrogates import mended
 
 _END: Final = b"\n\n"
 _DONE_DATA: Final = b"[DONE]"
+_JSON: Final = (b"{", b"[")
+_CRLF_END: Final = b"\n\r\n"
+# What an event says of the answer.
+_NOTHING: Final = 0
+_END_ALONE: Final = 1
+_CONTENT: Final = 2
 # Not null, in the two ways in which JSON is written.
 _REASON: Final = b'"finish_reason":"'
 _REASON_SPACED: Final = b'"finish_reason": "'
@@ -41,17 +50,22 @@ class OpenAIStream:
     """A `ByteStream` from OpenAI's dialect to itself."""
 
     __slots__ = (
-        "_call", "_done", "_ends", "_events", "_last", "_naming", "_reported", "_show_usage", "_tail", "begun", "error"
+        "_call", "_done", "_ends", "_events", "_last", "_naming", "_opened", "_plain", "_repair", "_reported", "_said",
+        "_show_usage", "_tail", "begun", "error",
     )  # fmt: skip
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._naming = EventNaming(call.answer_name)
         self._show_usage = call.wants_usage
-        self._tail = b""
+        self._tail = bytearray()
         self._last = b""
         self._events = 0
         self._done = False
+        self._opened = False
+        self._plain = False  # whether the upstream sends no events but one JSON text
+        self._repair: CallRepair | None = None
+        self._said = False  # whether any text or call has come
         self._ends = 0  # choices that have said why they ended
         self._reported: Usage | None = None
         self.begun = False
@@ -59,8 +73,13 @@ class OpenAIStream:
 
     @property
     def usage(self) -> Usage:
-        """As reported; else estimated at a token for each event after the first, which names the role."""
-        return self._reported or estimate(self._call, completion_tokens=max(0, self._events - 1))
+        """As reported; else estimated at a token for each event after the first, which names the role.
+
+        No tokens for what was said are no report.
+        """
+        if self._reported is not None and (self._reported.completion_tokens or not self._said):
+            return self._reported
+        return estimate(self._call, completion_tokens=max(0, self._events - 1))
 
     @property
     def owed_s(self) -> float:
@@ -75,34 +94,51 @@ class OpenAIStream:
         """The whole events in `data` and what was left of earlier data, without what is not for the client."""
         if self._done or self.error:
             return b""
-        if self._tail:
-            data = self._tail + data
+        tail = self._tail
+        if tail:
+            start = max(0, len(tail) - 3)
+            tail += data
+            if self._opened and (self._plain or not _has_end(tail, start)):
+                self._bound()
+                return b""
+            data = bytes(tail)
+            tail.clear()
+        if not self._opened:
+            data = self._open(data)
+            if self._plain:
+                tail += data
+                return b""
         # Not `in`: with bytes it first takes what is sought for a number, and raises inside.
         if data.find(b"\r") >= 0:
             data = data.replace(b"\r\n", b"\n")
         end = data.rfind(_END) + 2
         if end == 1:
-            self._keep(data)
+            tail += data
+            self._bound()
             return b""
-        if end == len(data):
-            self._tail = b""
-        else:
-            self._keep(data[end:])
+        if end != len(data):
+            tail += data[end:]
+            self._bound()
             data = data[:end]
+        if data.find(b"\\u") >= 0:
+            data = mended(data)
         if not self._show_usage and data.find(b'"usage":null') >= 0:
             data = data.replace(b',"usage":null', b"")
         count = data.count(_END)
         data = self._naming.events(data, count)
         self._events += count
         if not self.begun:
-            self.begun = any(map(_says_something, data[:-2].split(_END)))
+            says = max(map(_says, data[:-2].split(_END)))
+            self.begun = says > _NOTHING
+            self._said = says == _CONTENT
         if data.find(_REASON) >= 0 or data.find(_REASON_SPACED) >= 0:
-            self._ends += data.count(_REASON) + data.count(_REASON_SPACED)
+            self._ends += _ends(data, _REASON) + _ends(data, _REASON_SPACED)
         self._last = data[data.rfind(_END, 0, -2) + 2 :] if count > 1 else data
         if (
             data.find(b'"usage":') >= 0
             or data.find(b'"error":') >= 0
             or data.find(b"[DONE]\n\n") >= 0
+            or has_calls(data)
             or has_pieces(data)
         ):
             return b"".join([self._inspect(block) for block in data[:-2].split(_END)])
@@ -110,24 +146,55 @@ class OpenAIStream:
 
     def finish(self) -> bytes:
         """`[DONE]`. Raises ApiError 502 if the upstream never said that it had finished."""
+        if self._plain:
+            return self._whole()
         # A last event without its blank line: some servers close right after it.
         rest = b""
-        if self._tail.strip() and (self.owed_s == inf or _chunk(event_data(self._tail)) is not None):
+        if self._tail.strip() and (self.owed_s == inf or _chunk(event_data(bytes(self._tail))) is not None):
             rest = self.feed(_END)
         if self.error is not None:
             raise self.error
         if self.owed_s < inf or self._finished(self._last):
             return rest + DONE
-        raise ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+        raise _cut()
 
-    def _keep(self, rest: bytes) -> None:
-        if len(rest) > MAX_EVENT_BYTES:
+    def _open(self, data: bytes) -> bytes:
+        """`data` without what may stand before a stream, as far as it is known how that begins."""
+        if BOM.startswith(data):
+            return data
+        start = data.removeprefix(BOM).lstrip()
+        if start:
+            self._opened = True
+            self._plain = start[:1] in _JSON
+        return start
+
+    def _whole(self) -> bytes:
+        """An answer that came in one piece, as the stream that was asked for."""
+        body = mended(bytes(self._tail))
+        self._tail.clear()
+        self._plain = False
+        try:
+            completion = decode_completion(body)
+        except UNREADABLE as error:
+            raise _cut() from error
+        if is_error(completion.error):
+            self.error = inner_error(completion.error).with_more(body)
+            raise self.error
+        if not completion.choices:
+            raise _cut()
+        try:
+            events = as_events(repaired(body))
+        except UNREADABLE as error:
+            raise _unreadable(error) from error
+        return self.feed(events) + DONE
+
+    def _bound(self) -> None:
+        if len(self._tail) > MAX_EVENT_BYTES:
             raise ApiError(
                 502,
                 f"The upstream sent an event of over {MAX_EVENT_BYTES} bytes.",
                 code="upstream_invalid_answer",
             )
-        self._tail = rest
 
     def _finished(self, block: bytes) -> bool:
         """Whether `block` is a chunk that can only come at the end."""
@@ -154,16 +221,26 @@ class OpenAIStream:
         chunk = _chunk(data)
         if chunk is None:
             return block + _END
+        if data.find(b"\n") >= 0:
+            # In one line, as it may be written anew, and what stays raw in it is not.
+            data = msgspec.json.format(data, indent=-1)
+            block = b"data: " + data
         if has_pieces(data):
             try:
                 data = joined(data)
             except UNREADABLE as error:
                 raise _unreadable(error) from error
             block = b"data: " + data
-        if chunk.error is not None:
+        if has_calls(data):
+            if self._repair is None:
+                self._repair = CallRepair()
+            written = self._repair.chunk(data)
+            if written is not data:
+                data, block = written, b"data: " + written
+        if is_error(chunk.error):
             self.error = inner_error(chunk.error).with_more(data)
             return b""
-        if chunk.usage is None:
+        if chunk.usage is None or not chunk.usage.says_anything():
             if chunk.x_groq is not None and chunk.x_groq.usage is not None:
                 self._reported = self._total(chunk.x_groq.usage.usage())
             return block + _END
@@ -180,23 +257,40 @@ class OpenAIStream:
         return event(msgspec.json.encode(fields))
 
 
+def _cut() -> ApiError:
+    return ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+
+
 def _unreadable(error: Exception) -> ApiError:
     message = f"The upstream sent an event that cannot be read: {error}."
     return ApiError(502, message, code="upstream_invalid_answer")
 
 
-def _says_something(block: bytes) -> bool:
-    """Whether any of the answer itself is in an event."""
+def _ends(data: bytes, reason: bytes) -> int:
+    """How many choices have said why they ended; some servers say "" until they have."""
+    return data.count(reason) - data.count(reason + b'"')
+
+
+def _has_end(data: bytearray, start: int) -> bool:
+    """Whether an event ends in `data` after `start`, by either line end."""
+    return data.find(_END, start) >= 0 or data.find(_CRLF_END, start) >= 0
+
+
+def _says(block: bytes) -> int:
+    """Whether any of the answer itself is in an event, or at least its end."""
     try:
         chunk = decode_first_chunk(event_data(block))
     except UNREADABLE:
-        return False
-    return any(
-        choice.text
-        or choice.finish_reason is not None
-        or any(name != _ROLE and bytes(value) not in _EMPTY for name, value in (choice.delta or {}).items())
-        for choice in chunk.choices or ()
-    )
+        return _NOTHING
+    says = _NOTHING
+    for choice in chunk.choices or ():
+        if choice.text or any(
+            name != _ROLE and bytes(value) not in _EMPTY for name, value in (choice.delta or {}).items()
+        ):
+            return _CONTENT
+        if choice.finish_reason is not None:
+            says = _END_ALONE
+    return says
 
 
 def _chunk(data: bytes) -> Chunk | None:

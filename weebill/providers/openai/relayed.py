@@ -6,16 +6,18 @@ Interpreted even where the rest is compiled: msgspec needs the annotations as th
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
-from weebill.providers.openai.errors import ErrorDetail
+from weebill.providers.openai.errors import NO_ERROR
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.lenient import leniently
 from weebill.wire.openai_chat import UsageReport
 
 
 class _Completion(msgspec.Struct, frozen=True, gc=False):
     choices: list[Raw] | None = None
     usage: UsageReport | None = None
-    error: ErrorDetail | str | None = None
+    error: Raw = NO_ERROR
 
 
 class _Choice(msgspec.Struct, frozen=True):
@@ -44,9 +46,47 @@ class Chunk(msgspec.Struct, frozen=True):
     choices: list[_Choice] | None = None
     usage: UsageReport | None = None
     x_groq: _Groq | None = None
-    error: ErrorDetail | str | None = None
+    error: Raw = NO_ERROR
 
 
-decode_completion = msgspec.json.Decoder(_Completion).decode
+class CallsOfMessage(msgspec.Struct, frozen=True):
+    """The calls in a message or a delta."""
+
+    tool_calls: list[Raw] | None = None
+    # Not `Raw | None`, which takes nothing but null.
+    function_call: Raw | UnsetType = UNSET
+
+
+class CallsOfChoice(msgspec.Struct, frozen=True):
+    """A choice, as far as its calls go."""
+
+    index: int | None = None
+    delta: CallsOfMessage | None = None
+    message: CallsOfMessage | None = None
+
+
+class _Calls(msgspec.Struct, frozen=True):
+    id: str | None = None
+    choices: list[CallsOfChoice] | None = None
+
+
+_decode_completion = msgspec.json.Decoder(_Completion).decode
+_decode_chunk = msgspec.json.Decoder(Chunk).decode
 decode_first_chunk = msgspec.json.Decoder(_FirstChunk).decode
-decode_chunk = msgspec.json.Decoder(Chunk).decode
+decode_calls = msgspec.json.Decoder(_Calls).decode
+
+
+def decode_completion(body: bytes) -> _Completion:
+    """What a relay reads of a whole answer. Raises what is in `UNREADABLE`."""
+    try:
+        return _decode_completion(body)
+    except UNREADABLE:
+        return leniently(body, _Completion)
+
+
+def decode_chunk(data: bytes) -> Chunk:
+    """What a relay reads of a chunk. Raises what is in `UNREADABLE`."""
+    try:
+        return _decode_chunk(data)
+    except UNREADABLE:
+        return leniently(data, Chunk)

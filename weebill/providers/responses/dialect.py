@@ -31,7 +31,7 @@ class ResponsesDialect:
 
     def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
         """The request. Raises Unsupported."""
-        return UpstreamRequest(PATH, encode_request(conversation, target, stream))
+        return UpstreamRequest(PATH, encode_request(conversation, target, fit, stream))
 
     def decode(self, body: bytes) -> Reply:
         """The answer in a whole body. Raises ApiError."""

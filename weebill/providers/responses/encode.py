@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.providers.base import Target, Unsupported
+from weebill.providers.fit import Fit
 from weebill.wire.conversation import (
     Audio,
     Conversation,
@@ -127,22 +128,25 @@ Number = TypeVar("Number", int, float)
 _encode: Final = msgspec.json.encode
 
 
-def encode_request(conversation: Conversation, target: Target, stream: bool) -> bytes:
-    """The body. Raises Unsupported."""
+def encode_request(conversation: Conversation, target: Target, fit: Fit, stream: bool) -> bytes:
+    """The body. Tells `fit` of what this API cannot say; raises Unsupported where that is refused."""
     verbosity: Raw | None = None
     for name, value in conversation.extra.items():
-        if name != "verbosity":
-            raise Unsupported(name, f"the field '{name}'")
-        verbosity = value
-    if conversation.max_tokens is not None and conversation.max_tokens < _FEWEST_TOKENS:
-        raise Unsupported("max_tokens", f"fewer than {_FEWEST_TOKENS} tokens")
+        if name == "verbosity":
+            verbosity = value
+        else:
+            fit.unsupported(name, f"the field '{name}'")
+    max_tokens = conversation.max_tokens
+    if max_tokens is not None and max_tokens < _FEWEST_TOKENS:
+        fit.hint("max_tokens", f"fewer than {_FEWEST_TOKENS} tokens")
+        max_tokens = _FEWEST_TOKENS
     include = [TEXT_LOGPROBS] if conversation.logprobs else []
     if reasons(target):
         include.append(ENCRYPTED_REASONING)
     choice = conversation.tool_choice
     request = _Request(
         model=target.model,
-        input=[item for turn in conversation.turns for item in _items(turn)],
+        input=[item for turn in conversation.turns for item in _items(turn, fit)],
         stream=stream or UNSET,
         include=include or UNSET,
         tools=[_function(tool) for tool in conversation.tools] or UNSET,
@@ -150,7 +154,7 @@ def encode_request(conversation: Conversation, target: Target, stream: bool) -> 
         parallel_tool_calls=UNSET if choice is None or choice.parallel is None else choice.parallel,
         text=_text(conversation.output, verbosity),
         reasoning=_reasoning(conversation.reasoning),
-        max_output_tokens=_given(conversation.max_tokens),
+        max_output_tokens=_given(max_tokens),
         temperature=_given(conversation.temperature),
         top_p=_given(conversation.top_p),
         top_logprobs=_given(conversation.top_logprobs),
@@ -162,24 +166,26 @@ def encode_request(conversation: Conversation, target: Target, stream: bool) -> 
 
 def reasons(target: Target) -> bool:
     """Whether a model can be asked for its encrypted reasoning."""
-    return "include" not in target.quirks.refuse and not target.model.startswith(_NOT_REASONING)
+    if target.traits.reasoning is False or "include" in target.quirks.refuse:
+        return False
+    return not target.model.startswith(_NOT_REASONING)
 
 
 def _given(value: Number | None) -> Number | UnsetType:
     return UNSET if value is None else value
 
 
-def _items(turn: Turn) -> Iterator[Item]:
+def _items(turn: Turn, fit: Fit) -> Iterator[Item]:
     """A turn's items: texts next to each other are one message. Reasoning of no use to this family is left out."""
     if turn.name is not None and turn.role != "tool":
-        raise Unsupported("turns", "the names of those who speak")
+        fit.hint("messages.name", "the names of those who speak")
     contents: list[Content] = []
     for part in turn.parts:
         if isinstance(part, Reasoning) and (part.origin != ORIGIN or part.encrypted is None):
             continue
-        item = _item(part)
+        item = _shown(part) if turn.role == "assistant" and isinstance(part, Image | Audio) else _item(part, fit)
         if item is None:
-            contents.append(_said(part) if turn.role == "assistant" else _asked(part))
+            contents.append(_said(part) if turn.role == "assistant" else _asked(part, fit))
             continue
         if contents:
             yield _message(turn, contents)
@@ -195,13 +201,20 @@ def _message(turn: Turn, contents: list[Content]) -> MessageItem:
     return MessageItem(turn.role, contents)
 
 
-def _item(part: Part) -> Item | None:
+def _shown(part: Image | Audio) -> Item:
+    """What a model made and is not text: an image is shown to it, of speech it gets the words."""
+    if isinstance(part, Audio):
+        return MessageItem("assistant", [output_text(part.transcript or "")])
+    return MessageItem("user", [_image(part)])
+
+
+def _item(part: Part, fit: Fit) -> Item | None:
     """The item that a part is by itself; None for part of a message."""
     match part:
         case ToolUse():
             return FunctionCallItem(_call_id(part.id), part.name, part.arguments)
         case ToolResult():
-            return FunctionOutputItem(_call_id(part.call_id), _output(part))
+            return FunctionOutputItem(_call_id(part.call_id), _output(part, fit))
         case Reasoning():
             summary = [Content("summary_text", part.text)] if part.text else []
             own = part.id if part.id and part.id.startswith("rs_") else None
@@ -216,14 +229,14 @@ def _call_id(call_id: str) -> str:
     return "call_" + hashlib.sha256(call_id.encode()).hexdigest()[:48]
 
 
-def _output(result: ToolResult) -> str | list[Content]:
+def _output(result: ToolResult, fit: Fit) -> str | list[Content]:
     """What a call gave. There is no field for its having failed, so the words have to say it."""
     parts: Sequence[Part] = result.content
     if result.is_error:
         parts = (Text("Error:"), *parts)
     if not result.is_error and len(parts) == 1 and isinstance(parts[0], Text):
         return parts[0].text
-    return [_asked(part) for part in parts]
+    return [_asked(part, fit) for part in parts]
 
 
 def _said(part: Part) -> Content:
@@ -237,23 +250,27 @@ def _said(part: Part) -> Content:
     raise Unsupported("turns", f"{type(part).__name__.lower()} parts that a model made")
 
 
-def _asked(part: Part) -> Content:
+def _image(image: Image) -> Content:
+    return Content("input_image", image_url=image_url(image), file_id=image.file_id, detail=image.detail or "auto")
+
+
+def _asked(part: Part, fit: Fit) -> Content:
     """A part of what a model is told. Cache marks have no effect: OpenAI keeps every prompt of some length."""
     match part:
         case Text():
             return Content("input_text", part.text)
         case Image():
-            return Content("input_image", image_url=image_url(part), file_id=part.file_id, detail=part.detail or "auto")
+            return _image(part)
         case Audio():
             return Content("input_audio", input_audio=AudioData(part.data, part.format))
         case Document():
-            return _document(part)
+            return _document(part, fit)
     raise Unsupported("turns", f"{type(part).__name__.lower()} parts in a message to the model")
 
 
-def _document(document: Document) -> Content:
+def _document(document: Document, fit: Fit) -> Content:
     if document.cite:
-        raise Unsupported("turns", "citations of documents")
+        fit.hint("citations", "citations of documents")
     if document.file_id is not None or document.url is not None:
         # A name belongs to data alone.
         return Content("input_file", file_id=document.file_id, file_url=document.url)

@@ -14,16 +14,20 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
+from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.naming import named
 from weebill.providers.openai.errors import ErrorDetail, body_error
-from weebill.providers.responses.decode import ResponseBody
+from weebill.providers.openai.relay import refusal
+from weebill.providers.responses.body import ResponseBody, error_detail, is_answer
 from weebill.providers.responses.dialect import PATH
 from weebill.providers.responses.encode import reasons
 from weebill.providers.responses.errors import cut, inner_error, invalid_answer
-from weebill.providers.responses.stream import bare_error, decode_event, event_error
+from weebill.providers.responses.event import bare_error, decode_event, failure
+from weebill.providers.responses.relay_fit import fitted
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, Json
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.marks import mark_sealed, unmark_sealed, unmarked
 from weebill.wire.reply import Usage
 from weebill.wire.responses import decode_items, is_foreign
 from weebill.wire.responses_request import ENCRYPTED_REASONING, ResponsesRequest
@@ -37,6 +41,8 @@ _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_response: Final = msgspec.json.Decoder(ResponseBody).decode
 _LAST: Final = frozenset({"response.completed", "response.incomplete"})
+# What an input holds that has items which may say nothing to an upstream.
+_SIGNS: Final = (b'"reasoning"', b'"item_reference"', b'"encrypted_content"')
 # Items whose ids an upstream that keeps nothing would look for in vain.
 _OWN_IDS: Final = frozenset({None, "message", "function_call", "function_call_output"})
 
@@ -57,17 +63,22 @@ class ResponsesRelay:
     """A `Translator` from the Responses API to itself."""
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
-        """The body as it came, but for the model's name and for what is about keeping it."""
+        """The body as it came, but for the model's name, what is about keeping it, and what its model refuses."""
         request = cast(ResponsesRequest, call.request)
-        fields = {**call.fields, "model": Raw(_encode(target.model)), "store": _FALSE}
-        given = fields.get("input", _NULL)
-        # The fewest requests have items that say nothing to this upstream, or ids of ours.
-        if isinstance(request.input, list) and (request.stored or b'"reasoning"' in bytes(given)):
-            fields["input"] = _input(given, request.stored)
+        fit = Fit(call.on_unsupported(target.on_unsupported))
+        given = call.fields.get("input", _NULL)
+        try:
+            fields = {**fitted(call.fields, request, target, fit), "model": Raw(_encode(target.model)), "store": _FALSE}
+            # The fewest requests have items that say nothing to this upstream, or ids of ours.
+            if isinstance(request.input, list) and (request.stored or any(sign in bytes(given) for sign in _SIGNS)):
+                given = Raw(unmark_sealed(bytes(given), target.provider))
+                fields["input"] = _input(given, request.stored, fit)
+        except Unsupported as unsupported:
+            raise refusal(unsupported, target) from unsupported
         if request.stored and reasons(target) and ENCRYPTED_REASONING not in (request.include or ()):
             # Without it, what is kept of the answer could not be sent to this upstream again.
             fields["include"] = Raw(_encode([*(request.include or ()), ENCRYPTED_REASONING]))
-        return UpstreamRequest(PATH, _encode(fields))
+        return UpstreamRequest(PATH, _encode(fields), dropped=fit.dropped, provider=target.provider)
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for the model's name, and its usage."""
@@ -75,17 +86,18 @@ class ResponsesRelay:
             response = _decode_response(body)
         except UNREADABLE as error:
             raise invalid_answer(str(error)) from error
-        if response.error is not None or response.status == "failed":
-            raise inner_error(response.error or ErrorDetail())
-        if response.output is None:
+        if response.failed:
+            raise inner_error(error_detail(response.error) or ErrorDetail())
+        if not is_answer(response):
             raise invalid_answer("no output")
-        answered = named(_with_state(call, body), call.answer_name)
-        if response.usage is not None:
-            return Answer(answered, response.usage.usage())
-        return Answer(answered, estimate(call, completion_bytes=sum(len(memoryview(each)) for each in response.output)))
+        answered = mark_sealed(named(_with_state(call, body), call.answer_name), sent.provider)
+        usage = response.reported()
+        if usage is not None:
+            return Answer(answered, usage)
+        return Answer(answered, estimate(call, completion_bytes=len(memoryview(response.output))))
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return ResponsesRelayStream(call)
+        return ResponsesRelayStream(call, sent.provider)
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
@@ -99,16 +111,21 @@ RESPONSES_RELAY: Final = ResponsesRelay()
 
 
 class ResponsesRelayStream:
-    """A `ByteStream` from the Responses API to itself. `response` is the Response's JSON once it has come."""
+    """A `ByteStream` from the Responses API to itself.
 
-    __slots__ = ("_call", "_deltas", "_reported", "_splitter", "error", "response")
+    `response` is the Response's JSON once it has come; `failed` the event that says that it failed, if one has.
+    """
 
-    def __init__(self, call: Call) -> None:
+    __slots__ = ("_call", "_deltas", "_provider", "_reported", "_splitter", "error", "failed", "response")
+
+    def __init__(self, call: Call, provider: str = "") -> None:
         self._call = call
+        self._provider = provider
         self._splitter = EventSplitter()
         self._deltas = 0
         self._reported: Usage | None = None
         self.error: ApiError | None = None
+        self.failed = b""
         self.response = b""
 
     @property
@@ -147,6 +164,7 @@ class ResponsesRelayStream:
         """What to send on for one event."""
         if self.error is not None or self.response:
             return b""
+        block = mark_sealed(block, self._provider)
         if b'"response":' not in block and b'error"' not in block:
             if b'.delta"' in block:
                 self._deltas += 1
@@ -161,28 +179,32 @@ class ResponsesRelayStream:
 
     def _look_into(self, block: bytes, data: bytes) -> bytes:
         event = decode_event(data)
-        if event is None:
-            return block + _END
         response = event.response
-        if response is not None and response.usage is not None:
-            self._reported = response.usage.usage()
-        if event.type in ("error", "response.failed") or (not event.type and event.error is not None):
-            self.error = event_error(event)
-            return b""
+        if response is not None:
+            self._reported = response.reported() or self._reported
+        self.error = failure(event)
         if response is None:
-            return block + _END
+            return block + _END if self.error is None else b""
+        shown = self._shown(block, data, event.type)
+        if self.error is None:
+            return shown
+        self.failed = shown
+        return b""
+
+    def _shown(self, block: bytes, data: bytes, kind: str) -> bytes:
+        """An event that holds a response, as the client is to see it."""
         try:
             fields = _decode_object(data)
             body = bytes(fields["response"])
             shown = named(_with_state(self._call, body), self._call.answer_name)
         except UNREADABLE as error:
             raise invalid_answer(str(error)) from error
-        if event.type in _LAST:
+        if kind in _LAST:
             self.response = shown
         if shown is body:
             return block + _END
         fields["response"] = Raw(shown)
-        return b"event: %b\ndata: %b\n\n" % (event.type.encode(), _encode(fields))
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode(fields))
 
 
 def _with_state(call: Call, body: bytes) -> bytes:
@@ -196,8 +218,11 @@ def _with_state(call: Call, body: bytes) -> bytes:
     return _encode(response)
 
 
-def _input(given: Raw, stored: bool) -> Raw:
-    """The items without the reasoning of other models, and, where they would be `stored`, without ids."""
+def _input(given: Raw, stored: bool, fit: Fit) -> Raw:
+    """The items without the reasoning of other models and, where they would be `stored`, without ids.
+
+    References lead nowhere: nothing is kept at the target, and those to what is kept here have been replaced.
+    """
     sent: list[Raw] = []
     for raw in decode_items(given):
         try:
@@ -206,7 +231,13 @@ def _input(given: Raw, stored: bool) -> Raw:
             # The upstream says what is wrong with it.
             sent.append(raw)
             continue
+        if item.type == "item_reference":
+            fit.hint("input.item_reference", "references to items")
+            continue
         if item.type == "reasoning" and _is_useless(item):
+            continue
+        if item.encrypted_content is not None and _is_others(item.encrypted_content):
+            fit.hint(f"input.{item.type}", "what another provider has encrypted")
             continue
         if stored and item.id is not None and item.type in _OWN_IDS:
             fields = _decode_object(raw)
@@ -219,5 +250,10 @@ def _input(given: Raw, stored: bool) -> Raw:
 def _is_useless(item: _InputItem) -> bool:
     """Whether an upstream could do nothing with a piece of reasoning: it is another's, or there is but its id."""
     if item.encrypted_content is not None:
-        return is_foreign(item.encrypted_content)
+        return _is_others(item.encrypted_content)
     return bytes(item.content) in (b"null", b"[]")
+
+
+def _is_others(content: str) -> bool:
+    """Whether encrypted content, which bears no mark of the upstream's own any more, is another's."""
+    return is_foreign(content) or unmarked(content, "") is None

@@ -8,12 +8,13 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
-from weebill.providers.openai.errors import ErrorDetail
-from weebill.providers.responses.decode import ResponseBody, finish_of, image, output_item, reasoning
-from weebill.providers.responses.errors import cut, inner_error, invalid_answer
+from weebill.providers.responses.body import NOTHING, ResponseBody
+from weebill.providers.responses.decode import Said, add_item, add_message, image, reasoning, reasoning_text
+from weebill.providers.responses.errors import cut, invalid_answer
+from weebill.providers.responses.event import StreamEvent, bare_error, decode_event, failure
+from weebill.wire.conversation import Image, Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import (
     CitationAdded,
@@ -21,78 +22,60 @@ from weebill.wire.reply import (
     Failed,
     Finished,
     Logprobs,
+    PassedOver,
     ReasoningDelta,
     RefusalDelta,
-    Started,
     TextDelta,
     ToolArguments,
     ToolStarted,
     UsageReported,
     WholePart,
 )
-from weebill.wire.responses import ORIGIN, FunctionCallItem, ImageItem, ReasoningItem, citation
+from weebill.wire.responses import ORIGIN, citation
+from weebill.wire.responses_calls import CALLS, MadeCall, made_call
+from weebill.wire.responses_items import InputItem, decode_item, is_object, list_of, text_of
 from weebill.wire.sse import EventSplitter, event_data
 
 _DONE: Final = b"[DONE]"
-_ABSENT: Final = Raw(b"")
-
-
-class StreamEvent(Struct, frozen=True):
-    """The part of an event, of any type, that is read. An error's fields come flat or under `error`."""
-
-    type: str = ""
-    delta: str = ""
-    output_index: int = 0
-    content_index: int = 0
-    summary_index: int = 0
-    text: str | None = None
-    refusal: str | None = None
-    arguments: str | None = None
-    logprobs: list[Raw] | None = None
-    annotation: Raw = _ABSENT
-    item: Raw = _ABSENT
-    response: ResponseBody | None = None
-    error: ErrorDetail | str | None = None
-    message: str | None = None
-    code: str | int | None = None
-    param: str | None = None
-
-
-class _EventType(Struct, frozen=True):
-    type: str = ""
-
-
-_decode_event: Final = msgspec.json.Decoder(StreamEvent).decode
-_decode_type: Final = msgspec.json.Decoder(_EventType).decode
+_NO_ITEM: Final = InputItem()
 # Events about the response rather than about one of its items.
 _LIFECYCLE: Final = frozenset(
     {"response.created", "response.queued", "response.in_progress", "response.completed", "response.incomplete"}
-    | {"response.failed", "error", ""}
+    | {"response.failed", "response.error", "response.cancelled", "error", ""}
 )
-# Events without which the answer is not whole.
-_ESSENTIAL: Final = frozenset(
-    {"response.output_item.added", "response.output_item.done", "response.output_text.delta", "response.refusal.delta"}
-    | {"response.function_call_arguments.delta", "response.reasoning_summary_text.delta"}
-    | {"response.reasoning_text.delta", "response.output_text.annotation.added"}
-) | (_LIFECYCLE - {"response.queued", "response.in_progress"})
+_LAST: Final = frozenset({"response.completed", "response.incomplete", "response.done"})
+_THOUGHTS: Final = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
+# Items after which an answer may be over, for upstreams that do not say so.
+_MAY_BE_LAST: Final = frozenset({"message", *CALLS})
 
 
 class ResponsesStream:
-    """A `StreamDecoder`. Parts of which only the end came are taken from there."""
+    """A `StreamDecoder`. Parts of which only the end came are taken from there, or from the whole response at last."""
 
-    __slots__ = ("_block", "_called", "_calling", "_done", "_held", "_open", "_refused", "_splitter", "_summary")
+    __slots__ = (
+        "_block", "_called", "_calling", "_calls", "_closed", "_done", "_ended_calls", "_held", "_open", "_pieces",
+        "_refused", "_said", "_splitter", "_started", "_summary", "_thought",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
+        self._started = False
         # Where the part under way is: its output index, and its content index in a message.
         self._open: tuple[int, int] = (-1, -1)
         self._block = -1
-        self._summary = 0
+        self._summary = self._pieces = 0
         self._called = self._refused = False
         # The output index of the call under way, if any. Some servers write parallel calls side by side: what belongs
         # to others waits until that call is complete, for the parts of a reply come one after the other.
         self._calling = -1
         self._held: list[StreamEvent] = []
+        # The output indexes of messages and of thoughts of which something was said, and of calls that are complete.
+        self._said: set[int] = set()
+        self._thought: set[int] = set()
+        self._ended_calls: set[int] = set()
+        self._calls: set[str] = set()
+        # Whether nothing is under way, and the answer may be over.
+        self._closed = False
         self._done = False
 
     @property
@@ -117,7 +100,9 @@ class ResponsesStream:
             except ApiError as error:
                 raise cut() from error
         if not self._done:
-            raise cut()
+            if not self._closed:
+                raise cut()
+            self._end(NOTHING, events)
         return events
 
     def _read(self, block: bytes, events: list[Event]) -> None:
@@ -127,63 +112,71 @@ class ResponsesStream:
             if not self._done and block.startswith(b"{"):
                 self._fail(bare_error(block), events)
             return
-        event = decode_event(data)
-        if event is None:
-            return
         try:
-            self._take(event, events)
+            self._take(decode_event(data), events)
         except UNREADABLE as error:
             raise invalid_answer(str(error)) from error
 
     def _take(self, event: StreamEvent, events: list[Event]) -> None:
         kind = event.type
-        if self._calling not in (-1, event.output_index) and kind not in _LIFECYCLE:
+        if kind in _LIFECYCLE or kind in _LAST:
+            self._lifecycle(kind, event, events)
+            return
+        if self._calling not in (-1, event.output_index):
             self._held.append(event)
         elif kind == "response.output_text.delta":
             self._text(event, event.delta, events)
         elif kind == "response.function_call_arguments.delta":
-            self._arguments(event, event.delta, events)
-        elif kind in ("response.reasoning_summary_text.delta", "response.reasoning_text.delta"):
-            self._thought(event, events)
+            self._arguments(event, events)
+        elif kind in _THOUGHTS:
+            self._think(event, events)
         elif kind == "response.refusal.delta":
             self._refusal(event, event.delta, events)
         else:
             self._rare(kind, event, events)
 
+    def _lifecycle(self, kind: str, event: StreamEvent, events: list[Event]) -> None:
+        error = failure(event)
+        if error is not None:
+            self._fail(error, events)
+        elif kind in _LAST:
+            self._end(event.response or NOTHING, events)
+        elif kind and not self._started and event.response is not None:
+            self._start(event.response, events)
+
     def _rare(self, kind: str, event: StreamEvent, events: list[Event]) -> None:
         """What does not come once a piece."""
         at = (event.output_index, event.content_index)
         match kind:
-            case "response.created":
-                response = event.response or ResponseBody()
-                events.append(Started(response.id, response.model, int(response.created_at or 0)))
             case "response.output_item.added":
                 self._item_added(event, events)
             case "response.output_item.done":
                 self._item_done(event, events)
-            case "response.output_text.annotation.added":
+            case "response.output_text.annotation.added" if is_object(event.annotation):
                 self._text(event, "", events)
                 events.append(CitationAdded(citation(event.annotation), self._block))
-            case "response.output_text.done" if event.text and self._open != at:
+            case "response.output_text.done" if event.text and self._open != at and at[0] not in self._said:
                 self._text(event, event.text, events)
-            case "response.refusal.done" if event.refusal and self._open != at:
+            case "response.refusal.done" if event.refusal and self._open != at and at[0] not in self._said:
                 self._refusal(event, event.refusal, events)
-            case "response.completed" | "response.incomplete":
-                self._ended(event.response or ResponseBody(), events)
-            case "response.failed" | "error":
-                self._fail(event_error(event), events)
-            case "" if event.error is not None:
-                self._fail(event_error(event), events)
 
-    def _part(self, at: tuple[int, int]) -> int:
+    def _start(self, response: ResponseBody, events: list[Event]) -> None:
+        self._started = True
+        events.append(response.started())
+
+    def _part(self, at: tuple[int, int], events: list[Event]) -> int:
         """The block of what is at an output index and a content index: the one under way, or a new one."""
+        if not self._started:
+            self._start(NOTHING, events)
+        self._closed = False
         if at != self._open:
             self._open = at
             self._block += 1
         return self._block
 
     def _text(self, event: StreamEvent, text: str, events: list[Event]) -> None:
-        block = self._part((event.output_index, event.content_index))
+        block = self._part((event.output_index, event.content_index), events)
+        self._said.add(event.output_index)
         if text:
             events.append(TextDelta(text, block))
         if event.logprobs:
@@ -191,53 +184,86 @@ class ResponsesStream:
 
     def _refusal(self, event: StreamEvent, text: str, events: list[Event]) -> None:
         self._refused = True
-        events.append(RefusalDelta(text, self._part((event.output_index, event.content_index))))
+        self._said.add(event.output_index)
+        block = self._part((event.output_index, event.content_index), events)
+        events.append(RefusalDelta(text, block))
 
-    def _arguments(self, event: StreamEvent, arguments: str, events: list[Event]) -> None:
-        if event.output_index != self._calling:
-            raise invalid_answer("arguments of a call that has not begun")
-        if arguments:
-            self._summary += 1
-            events.append(ToolArguments(arguments, self._block))
+    def _arguments(self, event: StreamEvent, events: list[Event]) -> None:
+        # Those of a call that has not begun come again at its end.
+        if event.delta and event.output_index == self._calling:
+            self._pieces += 1
+            events.append(ToolArguments(event.delta, self._block))
 
-    def _thought(self, event: StreamEvent, events: list[Event]) -> None:
-        block = self._part((event.output_index, -1))
+    def _think(self, event: StreamEvent, events: list[Event]) -> None:
+        begun = event.output_index in self._thought
+        self._thought.add(event.output_index)
+        block = self._part((event.output_index, -1), events)
         text = event.delta
         # The second summary of an item and those after it.
         if event.summary_index != self._summary:
             self._summary = event.summary_index
-            text = "\n\n" + text
+            text = "\n\n" + text if begun else text
         if text:
             events.append(ReasoningDelta(text, origin=ORIGIN, block=block))
 
     def _item_added(self, event: StreamEvent, events: list[Event]) -> None:
-        item = output_item(event.item)
-        # For a call this counts the pieces of its arguments.
+        item, kind = _item(event.item)
+        self._closed = False
         self._summary = 0
-        if isinstance(item, FunctionCallItem):
-            self._called = True
-            self._calling = event.output_index
-            block = self._part((event.output_index, -1))
-            events.append(ToolStarted(item.call_id, item.name, block))
-        elif isinstance(item, ReasoningItem):
-            block = self._part((event.output_index, -1))
-            events.append(ReasoningDelta(id=item.id, origin=ORIGIN, block=block))
+        if kind in CALLS:
+            call = made_call(item, kind)
+            # One of another kind than a function is told of as a whole.
+            if kind == "function_call" and call.name and event.output_index not in self._ended_calls:
+                self._begin_call(call, event.output_index, events)
+        elif kind == "reasoning":
+            block = self._part((event.output_index, -1), events)
+            events.append(ReasoningDelta(id=text_of(item.id) or None, origin=ORIGIN, block=block))
+
+    def _begin_call(self, call: MadeCall, at: int, events: list[Event]) -> None:
+        self._called = True
+        self._calling, self._pieces = at, 0
+        self._calls.add(call.id)
+        block = self._part((at, -1), events)
+        events.append(ToolStarted(call.id, call.name, block))
 
     def _item_done(self, event: StreamEvent, events: list[Event]) -> None:
-        item = output_item(event.item)
-        if isinstance(item, FunctionCallItem):
-            if event.output_index != self._calling:
-                self._item_added(event, events)
-            if not self._summary:
-                self._arguments(event, item.arguments, events)
-            self._release(events)
-        elif isinstance(item, ReasoningItem):
-            begun = event.output_index == self._open[0]
-            whole = reasoning(item, "" if begun else item.text())
-            block = self._part((event.output_index, -1))
+        item, kind = _item(event.item)
+        at = event.output_index
+        if kind in CALLS:
+            self._call_done(made_call(item, kind), at, events)
+        elif kind == "reasoning":
+            self._reasoning_done(item, at, events)
+        elif kind == "message":
+            if at not in self._said:
+                said = Said([], [], [])
+                add_message(item, said)
+                self._whole(said, at, events)
+        elif kind == "image_generation_call" and (made := image(item)) is not None:
+            block = self._part((at, -1), events)
+            events.append(WholePart(made, block))
+            self._said.add(at)
+        elif kind:
+            events.append(PassedOver(kind))
+        self._closed = kind in _MAY_BE_LAST and not self._held
+
+    def _call_done(self, call: MadeCall, at: int, events: list[Event]) -> None:
+        if at != self._calling:
+            if at in self._ended_calls or not call.name:
+                return
+            self._begin_call(call, at, events)
+        if not self._pieces:
+            events.append(ToolArguments(call.arguments, self._block))
+        self._ended_calls.add(at)
+        self._release(events)
+
+    def _reasoning_done(self, item: InputItem, at: int, events: list[Event]) -> None:
+        begun = at == self._open[0] or at in self._thought
+        whole = reasoning(item, "" if at in self._thought else reasoning_text(item))
+        # Some items close after what follows them has begun: what was said must not be said again.
+        if at == self._open[0] or not begun or whole.encrypted is not None:
+            block = self._part((at, -1), events)
             events.append(ReasoningDelta(whole.text, None, whole.encrypted, whole.id, ORIGIN, block))
-        elif isinstance(item, ImageItem) and item.result:
-            events.append(WholePart(image(item), self._part((event.output_index, -1))))
+        self._thought.add(at)
 
     def _release(self, events: list[Event]) -> None:
         """The call under way is complete: go on with what has waited for that."""
@@ -246,43 +272,64 @@ class ResponsesStream:
         for event in held:
             self._take(event, events)
 
-    def _ended(self, response: ResponseBody, events: list[Event]) -> None:
+    def _whole(self, said: Said, at: int, events: list[Event]) -> None:
+        """Tell of parts of which nothing has been told."""
+        for index, part in enumerate(said.parts):
+            self._told(part, self._part((at, index), events), events)
+        if said.logprobs:
+            events.append(Logprobs(tuple(said.logprobs)))
+        events.extend(map(PassedOver, said.dropped))
+        self._said.add(at)
+
+    def _told(self, part: Part, block: int, events: list[Event]) -> None:
+        match part:
+            case Text():
+                events.append(TextDelta(part.text, block))
+                events.extend(CitationAdded(cited, block) for cited in part.citations)
+            case Refusal():
+                self._refused = True
+                events.append(RefusalDelta(part.text, block))
+            case ToolUse():
+                self._called = True
+                events += (ToolStarted(part.id, part.name, block), ToolArguments(part.arguments, block))
+            case Reasoning():
+                events.append(ReasoningDelta(part.text, None, part.encrypted, part.id, ORIGIN, block))
+            case Image():
+                events.append(WholePart(part, block))
+
+    def _end(self, response: ResponseBody, events: list[Event]) -> None:
+        if not self._started:
+            self._start(response, events)
         while self._held:
             self._release(events)
+        self._untold(response, events)
         self._done = True
-        if response.usage is not None:
-            events.append(UsageReported(response.usage.usage()))
-        events.append(Finished(finish_of(response, self._called, self._refused)))
+        usage = response.reported()
+        if usage is not None:
+            events.append(UsageReported(usage))
+        events.append(Finished(response.finish(self._called, self._refused)))
+
+    def _untold(self, response: ResponseBody, events: list[Event]) -> None:
+        """Tell of what only the whole response holds: all of an answer, or calls that no event told of."""
+        nothing = not self._said and not self._calls
+        for at, raw in enumerate(list_of(response.output)):
+            item, kind = _item(raw)
+            if kind not in CALLS and not (nothing and kind in ("message", "image_generation_call")):
+                continue
+            if kind in CALLS and (text_of(item.call_id) or text_of(item.id)) in self._calls:
+                continue
+            said = Said([], [], [])
+            add_item(raw, said)
+            self._whole(said, at, events)
 
     def _fail(self, error: ApiError, events: list[Event]) -> None:
         self._done = True
         events.append(Failed(error))
 
 
-def decode_event(data: bytes) -> StreamEvent | None:
-    """An event; None if it can be done without. Raises ApiError 502 if it cannot be read."""
-    try:
-        return _decode_event(data)
-    except UNREADABLE as error:
-        try:
-            kind = _decode_type(data).type
-        except UNREADABLE:
-            kind = ""
-        if kind in _ESSENTIAL:
-            raise invalid_answer(str(error)) from error
-        return None
-
-
-def event_error(event: StreamEvent) -> ApiError:
-    """What an event says went wrong, in whichever of the three places."""
-    response = event.response
-    error = event.error or (response.error if response is not None else None)
-    if isinstance(error, str):
-        error = ErrorDetail(error)
-    return inner_error(error or ErrorDetail(event.message, None, event.param, event.code))
-
-
-def bare_error(block: bytes) -> ApiError:
-    """The error in what is JSON but no event."""
-    event = decode_event(block)
-    return invalid_answer("it is no event") if event is None else event_error(event)
+def _item(raw: Raw) -> tuple[InputItem, str]:
+    """An item and its type; "" for none."""
+    if not is_object(raw):
+        return _NO_ITEM, ""
+    item = decode_item(raw)
+    return item, text_of(item.type)

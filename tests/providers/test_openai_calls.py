@@ -1,0 +1,188 @@
+"""Tool calls in pieces, however servers number them: the same calls by the decoder, and by the SDK behind the relay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+import pytest
+from openai.lib.streaming._deltas import accumulate_delta
+
+from weebill.providers.base import NOTHING_SENT
+from weebill.providers.openai.dialect import OPENAI_CHAT
+from weebill.providers.openai.relay import OPENAI_RELAY
+from weebill.wire.accumulate import ReplyBuilder
+from weebill.wire.body import decode_chat
+from weebill.wire.call import Call
+from weebill.wire.conversation import Text, ToolUse
+from weebill.wire.reply import Reply, Started, TextDelta, ToolArguments, ToolStarted
+
+Piece = dict[str, object]
+
+
+def piece(arguments: object = None, name: object = None, **fields: object) -> Piece:
+    function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not None}
+    return {**fields, "function": function}
+
+
+def call() -> Call:
+    messages = [{"role": "user", "content": "hi"}]
+    return decode_chat(msgspec.json.encode({"model": "m", "messages": messages, "stream": True}))
+
+
+def chunk(delta: object, finish: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return b"data: " + msgspec.json.encode({"id": "chatcmpl-abc", "model": "m", "choices": [choice]}) + b"\n\n"
+
+
+def stream(deltas: Iterable[object]) -> bytes:
+    return b"".join(map(chunk, deltas)) + chunk({}, "tool_calls") + b"data: [DONE]\n\n"
+
+
+def decoded(data: bytes) -> Reply:
+    decoder, builder = OPENAI_CHAT.stream(), ReplyBuilder()
+    for event in [*decoder.feed(data), *decoder.finish()]:
+        builder.add(event)
+    return builder.reply()
+
+
+def relayed(data: bytes) -> dict[str, object]:
+    """The message that OpenAI's SDK puts together of what the relay lets through."""
+    relay = OPENAI_RELAY.stream(call(), NOTHING_SENT)
+    out = relay.feed(data) + relay.finish()
+    message: dict[object, object] = {}
+    for block in out.split(b"\n\n"):
+        if block.startswith(b"data: {"):
+            message = accumulate_delta(message, msgspec.json.decode(block[6:])["choices"][0]["delta"])
+    return message  # type: ignore[return-value]
+
+
+def calls_of(message: dict[str, object]) -> list[tuple[str, str, str]]:
+    calls: list[dict[str, object]] = message.get("tool_calls") or []  # type: ignore[assignment]
+    return [(each["id"], each["function"]["name"], each["function"]["arguments"]) for each in calls]  # type: ignore[index, misc]
+
+
+A = ("a", "f", '{"x":1}')
+B = ("b", "g", '{"y":2}')
+BEGIN_A, BEGIN_B = piece("", "f", index=0, id="a", type="function"), piece("", "g", index=1, id="b", type="function")
+IN_PIECES: list[tuple[str, list[Piece], list[tuple[str, str, str]]]] = [
+    ("as OpenAI", [BEGIN_A, piece('{"x"', index=0), piece(":1}", index=0), BEGIN_B, piece('{"y":2}', index=1)], [A, B]),
+    ("interleaved", [BEGIN_A, BEGIN_B, piece('{"x"', index=0), piece('{"y"', index=1), piece(":1}", index=0),
+                     piece(":2}", index=1)], [A, B]),
+    ("without index", [piece('{"x":1}', "f", id="a"), piece('{"y":2}', "g", id="b")], [A, B]),
+    ("without index, in pieces", [piece('{"x"', "f", id="a"), piece(":1}"), piece('{"y":2}', "g", id="b")], [A, B]),
+    ("all of index 0", [piece('{"x":1}', "f", index=0, id="a"), piece('{"y":2}', "g", index=0, id="b")], [A, B]),
+    ("all of index 0, in pieces by id", [piece("", "f", index=0, id="a"), piece('{"x":1}', index=0, id="a"),
+                                         piece("", "g", index=0, id="b"), piece('{"y":2}', index=0, id="b")], [A, B]),
+    ("index that begins at 1",
+     [piece('{"x":1}', "f", index=1, id="a"), piece('{"y":2}', "g", index=2, id="b")], [A, B]),
+    ("id and name with every piece", [piece('{"x"', "f", index=0, id="a"), piece(":1}", "f", index=0, id="a"),
+                                      piece('{"y":2}', "g", index=1, id="b")], [A, B]),
+    ("an id that is new with every piece", [piece('{"x"', "f", index=0, id="a"), piece(":1}", index=0, id="z")], [A]),
+    ("a name that comes later",
+     [piece("", "", index=0, id="a"), piece("", "f", index=0), piece('{"x":1}', index=0)], [A]),
+    ("no ids", [piece('{"x":1}', "f", index=0), piece('{"y":2}', "g", index=1)],
+     [("call_abc_0_0", "f", '{"x":1}'), ("call_abc_0_1", "g", '{"y":2}')]),
+    ("no ids, no indexes, one function", [piece('{"x":1}', "f"), piece('{"x":2}', "f")],
+     [("call_abc_0_0", "f", '{"x":1}'), ("call_abc_0_1", "f", '{"x":2}')]),
+    ("arguments as an object", [piece({"x": 1}, "f", index=0, id="a", type="function")], [A]),
+    ("arguments of null", [piece("null", "f", index=0, id="a", type="function")], [("a", "f", "{}")]),
+    ("a call of nothing", [piece("", "", index=0), piece('{"x":1}', "f", index=0, id="a")], [A]),
+    ("a call of nothing besides", [piece("", "", index=0), piece('{"x":1}', "f", index=1, id="a")], [A]),
+    ("numbers and nulls", [piece('{"x":1}', "f", index="0", id="a", type=None, extra_content=None)], [A]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pieces", "calls"), [row[1:] for row in IN_PIECES], ids=[row[0] for row in IN_PIECES])
+def test_calls_in_pieces(pieces: list[Piece], calls: list[tuple[str, str, str]]) -> None:
+    for deltas in ([{"tool_calls": [each]} for each in pieces], [{"tool_calls": pieces}]):
+        data = stream([{"role": "assistant", "content": None}, *deltas])
+        (choice,) = decoded(data).choices
+        assert choice.parts == tuple(ToolUse(*each) for each in calls)
+        assert choice.finish == "tool_calls"
+        assert calls_of(relayed(data)) == calls
+
+
+def test_an_id_that_comes_later() -> None:
+    pieces = [piece("", "f", index=0), piece("", index=0, id="a"), piece('{"x":1}', index=0)]
+    data = stream([{"tool_calls": [each]} for each in pieces])
+    assert decoded(data).choices[0].parts == (ToolUse(*A),)
+    # The relay has told one by then, and keeps to it.
+    assert calls_of(relayed(data)) == [("call_abc_0_0", *A[1:])]
+
+
+def test_a_chunk_as_openai_writes_it_passes_to_the_byte() -> None:
+    data = stream([{"tool_calls": [each]} for each in IN_PIECES[0][1]]).replace(b'":', b'" : ')
+    relay = OPENAI_RELAY.stream(call(), NOTHING_SENT)
+    assert relay.feed(data) + relay.finish() == data.replace(b'"m"', b'"m"')
+
+
+def test_a_later_call_waits_until_the_one_under_way_is_complete() -> None:
+    decoder = OPENAI_CHAT.stream()
+    began = decoder.feed(b"".join(chunk({"tool_calls": [each]}) for each in IN_PIECES[1][1][:4]))
+    assert began == [Started("chatcmpl-abc", "m"), ToolStarted("a", "f"), ToolArguments('{"x"')]
+    assert decoder.feed(chunk({"tool_calls": [IN_PIECES[1][1][4]]})) == [
+        ToolArguments(":1}"),
+        ToolStarted("b", "g", 1),
+        ToolArguments('{"y"', 1),
+    ]
+
+
+def test_text_amid_a_call_is_said_after_it() -> None:
+    deltas = [
+        {"tool_calls": [BEGIN_A]},
+        {"content": "\n"},
+        {"tool_calls": [piece('{"x":1}', index=0)]},
+        {"content": "Hi"},
+    ]
+    (choice,) = decoded(stream(deltas)).choices
+    assert choice.parts == (ToolUse(*A), Text("Hi\n"))
+
+
+def test_text_after_a_call_is_said_at_once() -> None:
+    decoder = OPENAI_CHAT.stream()
+    decoder.feed(chunk({"tool_calls": [{**BEGIN_A, "function": {"name": "f", "arguments": "{}"}}]}))
+    assert decoder.feed(chunk({"content": "Hi"})) == [TextDelta("Hi", 1)]
+
+
+def test_custom_calls() -> None:
+    custom = {"index": 0, "id": "a", "type": "custom", "custom": {"name": "sh", "input": 'echo "'}}
+    more = {"index": 0, "custom": {"input": 'hi"\n'}}
+    (choice,) = decoded(stream([{"tool_calls": [custom]}, {"tool_calls": [more]}])).choices
+    assert choice.parts == (ToolUse("a", "sh", '{"input":"echo \\"hi\\"\\n"}'),)
+
+
+EMPTY_CALL = {"name": "", "arguments": ""}
+WHOLE: list[tuple[object, list[tuple[str, str, str]]]] = [
+    ([{"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}], [A]),
+    ([{"id": None, "function": {"name": "f", "arguments": {"x": 1}}}], [("call_abc_0_0", "f", '{"x":1}')]),
+    ([{"id": "a", "function": {"name": "f", "arguments": "null"}}], [("a", "f", "{}")]),
+    ([{"id": "a", "type": "function", "function": {"name": "f"}}], [("a", "f", "{}")]),
+    ([{"id": "p", "type": "function", "function": EMPTY_CALL},
+      {"id": "a", "function": {"name": "f", "arguments": '{"x":1}'}}],
+     [A]),
+    ([{"id": "p", "type": "function", "function": EMPTY_CALL}], []),
+    ([{"index": "0", "id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}], [A]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "calls"), WHOLE)
+def test_calls_of_a_whole_answer(given: object, calls: list[tuple[str, str, str]]) -> None:
+    message = {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": given,
+        "function_call": EMPTY_CALL,
+        "audio": {"id": ""},
+    }
+    choices = [{"index": 0, "message": message, "finish_reason": "tool_calls"}]
+    usage = {"prompt_tokens": 9, "completion_tokens": 4}
+    body = msgspec.json.encode({"id": "chatcmpl-abc", "model": "m", "choices": choices, "usage": usage})
+    expected = tuple(ToolUse(*each) for each in calls)
+    assert OPENAI_CHAT.decode(body).choices[0].parts == expected
+    answer = msgspec.json.decode(OPENAI_RELAY.decode(call(), NOTHING_SENT, body).body)["choices"][0]["message"]
+    assert calls_of(answer) == calls
+    assert "function_call" not in answer
+    # The same where a stream was asked for.
+    assert decoded(body).choices[0].parts == expected
+    assert calls_of(relayed(body)) == calls

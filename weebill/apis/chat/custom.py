@@ -1,0 +1,70 @@
+"""Custom tools, which take text of any form: as functions of one text, for models that know functions alone.
+
+Source: https://platform.openai.com/docs/guides/function-calling#custom-tools
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.wire.call import Call
+from weebill.wire.errors import UNREADABLE
+
+INPUT: Final = Raw(
+    b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}'
+)
+"""The parameters of such a function."""
+_MARK: Final = b'"custom"'
+
+
+class _Grammar(Struct, frozen=True):
+    syntax: str | None = None
+    definition: str | None = None
+
+
+class _Format(Struct, frozen=True):
+    type: str | None = None
+    grammar: _Grammar | None = None
+
+
+class CustomEntry(Struct, frozen=True):
+    """`custom` of an entry of `tools`."""
+
+    name: str
+    description: str | None = None
+    format: _Format | None = None
+
+    def told(self) -> str | None:
+        """The description, with what the input must look like."""
+        grammar = self.format.grammar if self.format is not None else None
+        if grammar is None or not grammar.definition:
+            return self.description
+        rule = f"The input must follow this {grammar.syntax or 'formal'} grammar:\n{grammar.definition}"
+        return f"{self.description}\n\n{rule}" if self.description else rule
+
+
+class _Name(Struct, frozen=True):
+    name: str = ""
+
+
+class _Entry(Struct, frozen=True):
+    type: str = ""
+    custom: _Name | None = None
+
+
+_decode_entries: Final = msgspec.json.Decoder(list[_Entry]).decode
+
+
+def custom_names(call: Call) -> frozenset[str]:
+    """The names of a request's custom tools."""
+    tools = call.fields.get("tools")
+    if tools is None or bytes(tools).find(_MARK) < 0:
+        return frozenset()
+    try:
+        entries = _decode_entries(tools)
+    except UNREADABLE:
+        return frozenset()
+    return frozenset([entry.custom.name for entry in entries if entry.type == "custom" and entry.custom is not None])

@@ -1,0 +1,145 @@
+"""Calls of every kind, as a model makes them and as the client writes them: one name, and arguments as JSON.
+
+What a model makes as arguments need not have the form of its kind. Text is taken from wherever it is; but nothing is
+run that is not said to be a command, such as arguments that were cut.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from weebill.apis.responses.tools import ClientTool, Offer
+from weebill.wire.arguments import NO_ARGUMENTS, as_object
+from weebill.wire.call import Json
+from weebill.wire.conversation import ToolUse
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.responses import FunctionCallItem
+from weebill.wire.responses_calls import (
+    CALLS,
+    CallItem,
+    CustomCallItem,
+    Kind,
+    LocalShellAction,
+    LocalShellCallItem,
+    PatchCallItem,
+    PatchOperation,
+    ShellAction,
+    ShellCallItem,
+    ToolSearchCallItem,
+    made_call,
+)
+from weebill.wire.responses_items import InputItem, decode_members, list_of, text_of
+from weebill.wire.responses_request import NULL
+
+ITEM_IDS: Final[dict[Kind, str]] = {
+    "function": "fc_",
+    "custom": "ctc_",
+    "local_shell": "lsh_",
+    "shell": "sh_",
+    "apply_patch": "apc_",
+    "tool_search": "tsc_",
+}
+"""What the ids of items begin with, by the kind of tool they call."""
+_SHELL: Final = ("bash", "-lc")
+_decode_strings: Final = msgspec.json.Decoder(dict[str, str]).decode
+
+
+def called(item: InputItem, type_: str, offer: Offer) -> ToolUse:
+    """The call that an item of one of the types in `CALLS` is, by the name that a model knows the tool by."""
+    call = made_call(item, type_)
+    name = offer.name_of(CALLS[type_], call.name, text_of(item.namespace))
+    return ToolUse(call.id, name, call.arguments)
+
+
+def call_item(tool: ClientTool, call_id: str, arguments: str, item_id: str, status: str) -> CallItem:
+    """The item for a model's call of `tool`; with arguments of "", for one that has but begun."""
+    match tool.kind:
+        case "function":
+            return FunctionCallItem(call_id, tool.name, arguments, item_id, status, tool.namespace or None)
+        case "custom":
+            return CustomCallItem(call_id, tool.name, freeform(arguments), item_id, status, tool.namespace or None)
+        case "local_shell":
+            return LocalShellCallItem(call_id, _command(arguments), item_id, status)
+        case "shell":
+            return ShellCallItem(call_id, _commands(arguments), item_id, status)
+        case "apply_patch":
+            # It has no status for a call that was cut.
+            status = "completed" if status == "incomplete" else status
+            return PatchCallItem(call_id, _operation(arguments), item_id, status)
+        case "tool_search":
+            return ToolSearchCallItem(call_id, as_object(arguments), item_id, status)
+
+
+def freeform(arguments: str) -> str:
+    """The text in a call of a tool that takes text: its one argument, whatever the model calls it.
+
+    >>> freeform('{"input":"a"}'), freeform('{"patch":"b"}'), freeform("c"), freeform('{"x":1}')
+    ('a', 'b', 'c', '{"x":1}')
+    """
+    fields = _members(arguments)
+    said = fields.get("input") or (next(iter(fields.values())) if len(fields) == 1 else NULL)
+    if bytes(said).startswith(b'"'):
+        return text_of(said)
+    return "" if arguments == NO_ARGUMENTS else arguments
+
+
+def _members(arguments: str) -> Json:
+    try:
+        return decode_members(arguments.encode(errors="replace"))
+    except UNREADABLE:
+        return {}
+
+
+def _strings(raw: Raw) -> list[str]:
+    """The strings of a list, of which other values are written as JSON."""
+    return [text_of(each) or ("" if bytes(each) == b'""' else bytes(each).decode()) for each in list_of(raw)]
+
+
+def _number(raw: Raw) -> int | None:
+    try:
+        return msgspec.json.decode(raw, type=int)
+    except UNREADABLE:
+        return None
+
+
+def _command(arguments: str) -> LocalShellAction:
+    fields = _members(arguments)
+    given = fields.get("command", NULL)
+    line = text_of(given)
+    command = [*_SHELL, line] if line else _strings(given)
+    try:
+        environment = _decode_strings(fields.get("env", Raw(b"{}")))
+    except UNREADABLE:
+        environment = {}
+    directory = text_of(fields.get("working_directory", NULL)) or text_of(fields.get("workdir", NULL))
+    return LocalShellAction(
+        command,
+        environment,
+        directory or None,
+        _number(fields.get("timeout_ms", NULL)),
+        text_of(fields.get("user", NULL)) or None,
+    )
+
+
+def _commands(arguments: str) -> ShellAction:
+    fields = _members(arguments)
+    given = fields.get("commands", fields.get("command", NULL))
+    line = text_of(given)
+    commands = [line] if line else _strings(given)
+    return ShellAction(
+        commands, _number(fields.get("timeout_ms", NULL)), _number(fields.get("max_output_length", NULL))
+    )
+
+
+def _operation(arguments: str) -> PatchOperation:
+    fields = _members(arguments)
+    if not fields:
+        return PatchOperation("update_file", "", arguments if arguments != NO_ARGUMENTS else "")
+    kind = text_of(fields.get("type", NULL)) or "update_file"
+    path = text_of(fields.get("path", NULL))
+    if kind == "delete_file":
+        return PatchOperation(kind, path, UNSET)
+    return PatchOperation(kind, path, text_of(fields.get("diff", NULL)))

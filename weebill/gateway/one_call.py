@@ -1,0 +1,81 @@
+"""Answers held to one tool call, where that was asked for and the provider has no setting for it.
+
+What is called besides the first is passed over, and said. A provider that has the setting never calls a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from typing import Final
+
+import msgspec
+
+from weebill.providers.base import SaysWhenOver, StreamDecoder, UpstreamRequest
+from weebill.wire.conversation import ToolUse
+from weebill.wire.reply import Choice, Event, PassedOver, Reply, ToolArguments, ToolStarted
+
+FURTHER_CALL: Final = "parallel_tool_call"
+"""What a call that was passed over is named."""
+
+
+def wants_one_call(sent: UpstreamRequest) -> bool:
+    """Whether the request asked for no more than one call at a time."""
+    asked = sent.asked
+    if asked is None or asked.tool_choice is None:
+        return False
+    return asked.tool_choice.parallel is False
+
+
+def first_calls(reply: Reply) -> Reply:
+    """The reply with the first call of each choice alone; itself if there are no others."""
+    choices = tuple([_first_call(choice) for choice in reply.choices])
+    if all(len(kept.parts) == len(choice.parts) for kept, choice in zip(choices, reply.choices, strict=True)):
+        return reply
+    return msgspec.structs.replace(reply, choices=choices, dropped=(*reply.dropped, FURTHER_CALL))
+
+
+def _first_call(choice: Choice) -> Choice:
+    calls = [at for at, part in enumerate(choice.parts) if isinstance(part, ToolUse)]
+    if len(calls) < 2:
+        return choice
+    further = set(calls[1:])
+    parts = tuple([part for at, part in enumerate(choice.parts) if at not in further])
+    return msgspec.structs.replace(choice, parts=parts)
+
+
+class FirstCalls:
+    """A `StreamDecoder` that tells of the first call of each choice alone."""
+
+    __slots__ = ("_decoder", "_first", "_over")
+
+    def __init__(self, decoder: StreamDecoder) -> None:
+        self._decoder = decoder
+        self._over = decoder if isinstance(decoder, SaysWhenOver) else None
+        self._first: dict[int, int] = {}
+        """Of each choice, the block of its first call."""
+
+    @property
+    def owed_s(self) -> float:
+        return inf if self._over is None else self._over.owed_s
+
+    def feed(self, data: bytes) -> Sequence[Event]:
+        """The events that `data` completes."""
+        return self._keep(self._decoder.feed(data))
+
+    def finish(self) -> Sequence[Event]:
+        """The last events. Raises ApiError 502 if the upstream's body was cut."""
+        return self._keep(self._decoder.finish())
+
+    def _keep(self, events: Sequence[Event]) -> list[Event]:
+        """The events without those of further calls, each of which is named."""
+        kept: list[Event] = []
+        for event in events:
+            if isinstance(event, ToolStarted):
+                if self._first.setdefault(event.choice, event.block) != event.block:
+                    kept.append(PassedOver(FURTHER_CALL))
+                    continue
+            elif isinstance(event, ToolArguments) and self._first.get(event.choice) != event.block:
+                continue
+            kept.append(event)
+        return kept

@@ -1,0 +1,137 @@
+"""Tool calls out of their pieces, whichever way a server numbers them.
+
+OpenAI's own pieces have an index each, and an id and a name once. Others leave out the index, or give every call the
+same; repeat id and name with every piece, or say the name later; and write calls of nothing where there is none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from weebill.providers.openai.decode import Function, ToolCall, not_a_completion
+
+MAX_CALLS: Final = 1024
+"""How many calls one choice may make."""
+_NOTHING: Final = Function()
+_is_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+class Slot:
+    """One call; `number` is its place among the choice's, `name` and `id` are "" until they are known.
+
+    `pending`, `started`, `written` and `ended` are for whoever passes it on.
+    """
+
+    __slots__ = ("custom", "ended", "id", "index", "name", "number", "pending", "piece", "pieces", "started", "written")
+
+    def __init__(self, number: int, index: int | None) -> None:
+        self.number = number
+        self.index = index
+        self.id = ""
+        self.name = ""
+        self.pieces: list[str] = []
+        self.custom = False
+        self.piece: ToolCall | None = None
+        """The one that has its signature."""
+        self.pending: list[str] = []
+        self.started = False
+        self.written = False
+        self.ended = False
+
+    def arguments(self) -> str:
+        """What has come of the arguments."""
+        if len(self.pieces) > 1:
+            self.pieces = ["".join(self.pieces)]
+        return self.pieces[0] if self.pieces else ""
+
+    def complete(self) -> bool:
+        """Whether the arguments are whole: JSON that could end here."""
+        if self.custom or not self.pieces:
+            return False
+        if not self.pieces[-1].rstrip().endswith(("}", "]", "null", '"')):
+            return False
+        try:
+            _is_json(self.arguments())
+        except msgspec.DecodeError:
+            return False
+        return True
+
+    def is_blank(self) -> bool:
+        """Whether it is none: without a name, and without arguments."""
+        return not self.name and self.arguments().strip() in ("", "{}", "null")
+
+
+class CallSorter:
+    """Says which of a choice's calls a piece belongs to, and takes in what it says."""
+
+    __slots__ = ("_by_id", "_by_index", "_last", "slots")
+
+    def __init__(self) -> None:
+        self.slots: list[Slot] = []
+        self._by_id: dict[str, Slot] = {}
+        self._by_index: dict[int, Slot] = {}
+        self._last: Slot | None = None
+
+    def take(self, call: ToolCall) -> Slot:
+        """The call that a piece is of. Raises ApiError 502 on more calls than anybody makes."""
+        function = call.function or _NOTHING
+        if call.custom is not None:
+            function = Function(call.custom.name, call.custom.input)
+        slot = self._known(call, function)
+        if slot is None:
+            if len(self.slots) >= MAX_CALLS:
+                raise not_a_completion(f"it makes over {MAX_CALLS} calls")
+            slot = Slot(len(self.slots), call.index)
+            self.slots.append(slot)
+            if call.index is not None:
+                self._by_index[call.index] = slot
+        if call.id and not slot.id:
+            slot.id = call.id
+            self._by_id[call.id] = slot
+        if function.name and not slot.name:
+            slot.name = function.name
+        if call.custom is not None:
+            slot.custom = True
+        if call.extra_content is not None or slot.piece is None:
+            slot.piece = call
+        text = function.text()
+        if text:
+            slot.pieces.append(text)
+        self._last = slot
+        return slot
+
+    def waiting(self, current: Slot) -> Slot | None:
+        """The next call that anything has come of, after the one under way; None if there is none."""
+        if len(self.slots) == 1:
+            return None
+        return next(
+            (slot for slot in self.slots if slot is not current and not slot.ended and (slot.name or slot.pending)),
+            None,
+        )
+
+    def _known(self, call: ToolCall, function: Function) -> Slot | None:
+        """The call under way that a piece goes on with; None if it begins another."""
+        if call.id:
+            slot = self._by_id.get(call.id)
+            if slot is not None and not (function.name and call.index is not None and call.index != slot.index):
+                return slot
+            if slot is None:
+                # An id that comes late, or one that is new with every piece.
+                slot = self._last if call.index is None else self._by_index.get(call.index)
+                return slot if slot is not None and _goes_on(slot, call, function) else None
+            return None
+        slot = self._last if call.index is None else self._by_index.get(call.index)
+        if slot is None or not function.name or not slot.name:
+            return slot
+        # A name again: that of the same call, unless that is complete.
+        same = function.name == slot.name and not slot.complete()
+        return slot if same else None
+
+
+def _goes_on(slot: Slot, call: ToolCall, function: Function) -> bool:
+    """Whether a piece with an id that is new belongs to a call that has begun."""
+    if function.name:
+        return not slot.id and slot.name in ("", function.name)
+    return call.index is not None or not slot.complete()

@@ -1,0 +1,212 @@
+"""Tool calls in relayed answers, as OpenAI's clients can read them.
+
+Their SDKs put pieces together by index, and join what is said twice: a wrong index, or a name that comes with every
+piece, makes calls that nobody can run. Chunks as OpenAI writes them pass as they are; only others are written anew.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from weebill.providers.openai.calls import CallSorter, Slot
+from weebill.providers.openai.decode import Function, ToolCall, call_id
+from weebill.providers.openai.relayed import CallsOfChoice, decode_calls
+from weebill.wire.call import Json
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.lenient import leniently
+
+_SIGNS: Final = (b'"tool_calls"', b'"function_call"')
+_EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
+_NULL: Final = Raw(b"null")
+_FUNCTION: Final = Raw(b'"function"')
+_NONE: Final = frozenset({"", "null"})
+_encode: Final = msgspec.json.encode
+_decode_object: Final = msgspec.json.Decoder(Json).decode
+_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
+
+
+def has_calls(data: bytes) -> bool:
+    """Whether there may be tool calls in an answer or in chunks."""
+    return data.find(_SIGNS[0]) >= 0 or data.find(_SIGNS[1]) >= 0
+
+
+class CallRepair:
+    """The chunks of one stream, those with calls put in order."""
+
+    __slots__ = ("_sorters", "_told")
+
+    def __init__(self) -> None:
+        self._sorters: dict[int, CallSorter] = {}
+        self._told: dict[tuple[int, int], bool] = {}
+        """The calls that have been begun, by choice and number, and whether their names were told."""
+
+    def chunk(self, data: bytes) -> bytes:
+        """A chunk as it came if it is as it should be. What cannot be read passes."""
+        try:
+            chunk = decode_calls(data)
+            written = {
+                at: calls
+                for at, choice in enumerate(chunk.choices or ())
+                if (calls := self._choice(chunk.id or "", choice)) is not None
+            }
+            return _with_calls(data, "delta", written) if written else data
+        except UNREADABLE:
+            return data
+
+    def _choice(self, identity: str, choice: CallsOfChoice) -> Json | None:
+        """The members to put in the place of a delta's own, null for those to be left out; None if it is fine."""
+        delta = choice.delta
+        if delta is None:
+            return None
+        members: Json = {}
+        if delta.function_call is not UNSET and _is_blank(delta.function_call):
+            members["function_call"] = _NULL
+        if delta.tool_calls:
+            index = choice.index or 0
+            sorter = self._sorters.get(index)
+            if sorter is None:
+                sorter = self._sorters[index] = CallSorter()
+            fine = True
+            pieces = []
+            for raw in delta.tool_calls:
+                call, typed = _read(raw)
+                piece = self._piece(identity, index, sorter.take(call), call, raw, typed)
+                fine = fine and piece is raw
+                if piece is not None:
+                    pieces.append(piece)
+            if not fine:
+                members["tool_calls"] = Raw(_encode(pieces)) if pieces else _NULL
+        return members or None
+
+    def _piece(self, identity: str, choice: int, slot: Slot, call: ToolCall, raw: Raw, typed: bool) -> Raw | None:
+        """A piece as clients put it together: itself where it is so; None for one of nothing."""
+        if slot.custom:
+            return raw
+        key = (choice, slot.number)
+        told = self._told.get(key)
+        function = call.function or Function()
+        if told is None:
+            if slot.is_blank():
+                return None
+            self._told[key] = bool(slot.name)
+            if (
+                typed
+                and call.index == slot.number
+                and call.id
+                and call.type
+                and function.name
+                and isinstance(function.arguments, str)
+                and function.arguments != "null"
+            ):
+                return raw
+            return _written(raw, slot, slot.id or call_id(identity, choice, slot.number), slot.name, function)
+        name = None
+        if not told and slot.name:
+            self._told[key] = True
+            name = slot.name
+        if (
+            typed
+            and call.index == slot.number
+            and not call.id
+            and (not function.name or function.name == name)
+            and isinstance(function.arguments, str | None)
+        ):
+            return raw
+        return _written(raw, slot, None, name, function)
+
+
+def _read(raw: Raw) -> tuple[ToolCall, bool]:
+    """One call, or a piece of one, and whether its members have their types. Raises what is in `UNREADABLE`."""
+    try:
+        return _decode_call(raw), True
+    except UNREADABLE:
+        return leniently(bytes(raw), ToolCall), False
+
+
+_decode_call: Final = msgspec.json.Decoder(ToolCall).decode
+
+
+def repaired(body: bytes) -> bytes:
+    """A whole answer: as it came if its calls are as they should be. What cannot be read passes."""
+    try:
+        answer = decode_calls(body)
+        written: dict[int, Json] = {}
+        for at, choice in enumerate(answer.choices or ()):
+            message = choice.message
+            if message is None:
+                continue
+            members: Json = {}
+            if message.function_call is not UNSET and _is_blank(message.function_call):
+                members["function_call"] = _NULL
+            if message.tool_calls:
+                calls = [
+                    _call(raw, call_id(answer.id or "", at, number)) for number, raw in enumerate(message.tool_calls)
+                ]
+                if any(call is not raw for call, raw in zip(calls, message.tool_calls, strict=True)):
+                    kept = [call for call in calls if call is not None]
+                    members["tool_calls"] = Raw(_encode(kept)) if kept else _NULL
+            if members:
+                written[at] = members
+        return _with_calls(body, "message", written) if written else body
+    except UNREADABLE:
+        return body
+
+
+def _call(raw: Raw, default_id: str) -> Raw | None:
+    call, typed = _read(raw)
+    if call.custom is not None:
+        return raw
+    function = call.function or Function()
+    text = function.text()
+    if not function.name and text.strip() in ("", "null", "{}"):
+        return None
+    if typed and call.id and call.type and isinstance(function.arguments, str) and text not in _NONE:
+        return raw
+    fields = _decode_object(raw)
+    given = _decode_object(fields["function"]) if bytes(fields.get("function", b"null")) != b"null" else {}
+    given["arguments"] = Raw(_encode("{}" if text.strip() in _NONE else text))
+    return Raw(
+        _encode({**fields, "id": call.id or default_id, "type": call.type or "function", "function": given}),
+    )
+
+
+def _written(raw: Raw, slot: Slot, identity: str | None, name: str | None, function: Function) -> Raw:
+    """A piece with the call's index, and with `identity` and `name` where it is to tell them."""
+    fields = _decode_object(raw)
+    given = _decode_object(fields["function"]) if bytes(fields.get("function", b"null")) != b"null" else {}
+    fields.pop("id", None)
+    given.pop("name", None)
+    if name:
+        given["name"] = Raw(_encode(name))
+    text = function.text()
+    given["arguments"] = Raw(_encode("{}" if text == "null" and slot.arguments() == "null" else text))
+    fields["index"] = Raw(_encode(slot.number))
+    fields["function"] = Raw(_encode(given))
+    if identity is not None:
+        fields["id"] = Raw(_encode(identity))
+        fields["type"] = _FUNCTION
+    return Raw(_encode(fields))
+
+
+def _is_blank(raw: Raw) -> bool:
+    """Whether an object is there for form's sake: it has no values but empty ones."""
+    text = bytes(raw)
+    if text[:1] != b"{":
+        return False
+    return all(bytes(value) in _EMPTY for value in _decode_object(raw).values())
+
+
+def _with_calls(data: bytes, where: str, written: dict[int, Json]) -> bytes:
+    """An answer or a chunk with some members of its choices' messages replaced; null takes one out."""
+    fields = _decode_object(data)
+    choices = _decode_objects(fields["choices"])
+    for at, members in written.items():
+        message = _decode_object(choices[at][where]) | members
+        choices[at][where] = Raw(
+            _encode({name: value for name, value in message.items() if name not in members or value is not _NULL}),
+        )
+    fields["choices"] = Raw(_encode(choices))
+    return _encode(fields)

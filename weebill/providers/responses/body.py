@@ -1,0 +1,118 @@
+"""A Response object as upstreams write it: whatever a field holds, no answer is lost for the sake of it.
+
+Source: https://platform.openai.com/docs/api-reference/responses/object
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.providers.openai.errors import ErrorDetail
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.reply import FinishReason, Started, Usage
+from weebill.wire.responses_items import decode_members, is_given, is_object, list_of, text_of
+from weebill.wire.responses_request import NULL
+
+
+class ResponseBody(Struct, frozen=True):
+    """The part of a Response that is read."""
+
+    id: Raw = NULL
+    model: Raw = NULL
+    created_at: Raw = NULL
+    status: Raw = NULL
+    output: Raw = NULL
+    output_text: Raw = NULL
+    error: Raw = NULL
+    incomplete_details: Raw = NULL
+    usage: Raw = NULL
+
+    @property
+    def failed(self) -> bool:
+        """Whether it says that it failed."""
+        return text_of(self.status) in _FAILED or error_detail(self.error) is not None
+
+    def started(self) -> Started:
+        """The beginning that it is."""
+        return Started(text_of(self.id), text_of(self.model), number(self.created_at))
+
+    def finish(self, called: bool, refused: bool) -> FinishReason:
+        """Why it ended; `called` is whether it holds calls, `refused` whether a refusal."""
+        if text_of(self.status) == "incomplete":
+            details = decode_members(self.incomplete_details) if is_object(self.incomplete_details) else {}
+            return _INCOMPLETE.get(text_of(details.get("reason", NULL)), "length")
+        if called:
+            return "tool_calls"
+        return "refusal" if refused else "stop"
+
+    def reported(self) -> Usage | None:
+        """The usage that it reports; None where it says nothing, or nothing but zeros."""
+        return _usage(self.usage)
+
+
+NOTHING: Final = ResponseBody()
+_FAILED: Final = frozenset({"failed", "cancelled"})
+_INCOMPLETE: Final[dict[str, FinishReason]] = {
+    "max_output_tokens": "length",
+    "max_messages": "length",
+    "content_filter": "content_filter",
+}
+_ENDED: Final = frozenset({"completed", "complete", "incomplete"})
+_MOST: Final = 2**53
+_decode_number: Final = msgspec.json.Decoder(float, strict=False).decode
+_decode_detail: Final = msgspec.json.Decoder(ErrorDetail).decode
+
+
+def number(raw: Raw) -> int:
+    """A count that may be written as a fraction or as text; 0 for anything else."""
+    try:
+        value = _decode_number(raw)
+    except UNREADABLE:
+        return 0
+    return int(value) if math.isfinite(value) and 0 <= value <= _MOST else 0
+
+
+def error_detail(raw: Raw) -> ErrorDetail | None:
+    """An error in whichever form; None for null and for what is empty."""
+    if bytes(raw) in (b"null", b"{}", b'""', b"false"):
+        return None
+    try:
+        return ErrorDetail(text_of(raw)) if text_of(raw) else _decode_detail(raw)
+    except UNREADABLE:
+        members = decode_members(raw) if is_object(raw) else {}
+        return ErrorDetail(text_of(members.get("message", NULL)) or bytes(raw).decode(errors="replace"))
+
+
+def _usage(raw: Raw) -> Usage | None:
+    if not is_object(raw):
+        return None
+    fields = decode_members(raw)
+    prompt = number(fields.get("input_tokens", fields.get("prompt_tokens", NULL)))
+    completion = number(fields.get("output_tokens", fields.get("completion_tokens", NULL)))
+    if not prompt and not completion:
+        return None
+    read, written = _details(fields, "input_tokens_details"), _details(fields, "output_tokens_details")
+    return Usage.reported(
+        prompt,
+        completion,
+        cached=number(read.get("cached_tokens", NULL)),
+        cache_write=number(read.get("cache_write_tokens", NULL)),
+        reasoning=number(written.get("reasoning_tokens", NULL)),
+    )
+
+
+def _details(fields: dict[str, Raw], name: str) -> dict[str, Raw]:
+    details = fields.get(name, NULL)
+    return decode_members(details) if is_object(details) else {}
+
+
+def is_answer(body: ResponseBody) -> bool:
+    """Whether there is an answer in it, rather than the promise of one."""
+    status = text_of(body.status)
+    if list_of(body.output) or text_of(body.output_text) or status in _ENDED:
+        return True
+    return not status and is_given(body.output)

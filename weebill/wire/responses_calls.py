@@ -1,0 +1,147 @@
+"""Items of a Response that are calls: of functions, and of tools of other kinds.
+
+Source: https://platform.openai.com/docs/api-reference/responses/object#responses-object-output
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from weebill.wire.arguments import NO_ARGUMENTS
+from weebill.wire.responses import FunctionCallItem
+from weebill.wire.responses_items import InputItem, decode_members, is_given, is_object, text_of
+
+Kind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search"]
+CALLS: Final[dict[str, Kind]] = {
+    "function_call": "function",
+    "custom_tool_call": "custom",
+    "local_shell_call": "local_shell",
+    "shell_call": "shell",
+    "apply_patch_call": "apply_patch",
+    "tool_search_call": "tool_search",
+}
+"""The kind of tool that an item of each of these types calls."""
+_NAMED: Final = frozenset({"function", "custom"})
+_encode: Final = msgspec.json.encode
+
+
+class CustomCallItem(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="custom_tool_call"):
+    """A call of a tool whose `input` is text of any form."""
+
+    call_id: str
+    name: str
+    input: str
+    id: str
+    status: str
+    namespace: str | None = None
+
+
+class LocalShellAction(Struct, frozen=True):
+    """`action` of a local shell's call."""
+
+    command: list[str]
+    env: dict[str, str] = {}
+    working_directory: str | None = None
+    timeout_ms: int | None = None
+    user: str | None = None
+    type: str = "exec"
+
+
+class LocalShellCallItem(Struct, frozen=True, tag_field="type", tag="local_shell_call"):
+    """A command to run on the client's machine."""
+
+    call_id: str
+    action: LocalShellAction
+    id: str
+    status: str
+
+
+class ShellAction(Struct, frozen=True):
+    """`action` of a shell's call."""
+
+    commands: list[str]
+    timeout_ms: int | None = None
+    max_output_length: int | None = None
+
+
+class ShellCallItem(Struct, frozen=True, tag_field="type", tag="shell_call"):
+    """Lines for the client's shell."""
+
+    call_id: str
+    action: ShellAction
+    id: str
+    status: str
+
+
+class PatchOperation(Struct, frozen=True):
+    """`operation` of a patch's call: "create_file", "update_file" or "delete_file", the last without `diff`."""
+
+    type: str
+    path: str
+    diff: str | UnsetType = UNSET
+
+
+class PatchCallItem(Struct, frozen=True, tag_field="type", tag="apply_patch_call"):
+    """A change of a file, for the client to make."""
+
+    call_id: str
+    operation: PatchOperation
+    id: str
+    status: str
+
+
+class ToolSearchCallItem(Struct, frozen=True, tag_field="type", tag="tool_search_call"):
+    """A search for further tools, for the client to make."""
+
+    call_id: str
+    arguments: Raw
+    id: str
+    status: str
+    execution: str = "client"
+
+
+CallItem = FunctionCallItem | CustomCallItem | LocalShellCallItem | ShellCallItem | PatchCallItem | ToolSearchCallItem
+
+
+class MadeCall(NamedTuple):
+    """A call as an item has it: `name` is the tool's own or, where it has none, that of its kind."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+def made_call(item: InputItem, type_: str) -> MadeCall:
+    """The call that an item of one of the types in `CALLS` is."""
+    kind = CALLS[type_]
+    name = text_of(item.name) if kind in _NAMED else kind
+    return MadeCall(text_of(item.call_id) or text_of(item.id), name, _ARGUMENTS[kind](item))
+
+
+def _text_or_json(raw: Raw) -> str:
+    """Arguments in whichever form they are, as text."""
+    if not is_given(raw):
+        return NO_ARGUMENTS
+    return text_of(raw) or (NO_ARGUMENTS if bytes(raw) == b'""' else bytes(raw).decode())
+
+
+def _action(item: InputItem) -> str:
+    """An action without its type, which says nothing."""
+    if not is_object(item.action):
+        return NO_ARGUMENTS
+    fields = decode_members(item.action)
+    return _encode({name: raw for name, raw in fields.items() if name != "type" and is_given(raw)}).decode()
+
+
+_ARGUMENTS: Final[dict[Kind, Callable[[InputItem], str]]] = {
+    "function": lambda item: _text_or_json(item.arguments),
+    "custom": lambda item: _encode({"input": text_of(item.input)}).decode(),
+    "local_shell": _action,
+    "shell": _action,
+    "apply_patch": lambda item: _text_or_json(item.operation),
+    "tool_search": lambda item: _text_or_json(item.arguments),
+}

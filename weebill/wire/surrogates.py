@@ -1,0 +1,31 @@
+"""Halves of UTF-16's pairs that stand alone in JSON: escapes that no UTF-8 can hold, and that no reader of ours takes.
+
+Clients cut texts between the two halves of an emoji, and models stop there.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# Every escape, so that an escaped backslash before a `u` is not taken for one; a pair is one escape here.
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+_SIGNS: Final = (b"\\ud", b"\\uD")
+_REPLACEMENT: Final = b"\\ufffd"
+
+
+def mended(data: bytes) -> bytes:
+    """JSON with U+FFFD for each half that stands alone.
+
+    >>> mended(rb'["\\ud83d\\ude00", "\\ud83d", "\\\\ud83d"]')
+    b'["\\\\ud83d\\\\ude00", "\\\\ufffd", "\\\\\\\\ud83d"]'
+    """
+    if data.find(_SIGNS[0]) < 0 and data.find(_SIGNS[1]) < 0:
+        return data
+    return _ESCAPE.sub(_whole, data)
+
+
+def _whole(escape: re.Match[bytes]) -> bytes:
+    return escape.group() if escape.group(1) is None else _REPLACEMENT
