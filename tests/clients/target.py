@@ -49,5 +49,7 @@ def said(command: list[str], cwd: Path, env: dict[str, str], typed: str = "") ->
     """What a program prints. Raises AssertionError if it fails."""
     cwd.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(command, cwd=cwd, env=env, input=typed, capture_output=True, text=True, timeout=_LIMIT_S)
-    assert done.returncode == 0, f"exit {done.returncode}: {done.stdout[-800:]} {done.stderr[-1200:]}"
+    assert done.returncode == 0, (
+        f"exit {done.returncode}: {done.stdout[-800:]} {done.stderr[:800]} {done.stderr[-400:]}"
+    )
     return done.stdout

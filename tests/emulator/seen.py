@@ -224,6 +224,7 @@ def _gemini(body: Body) -> Seen:
     config = body.get("generationConfig") or {}
     result = Seen(limit=config.get("maxOutputTokens"))
     result.system = "".join(part["text"] for part in (body.get("systemInstruction") or {"parts": ()})["parts"])
+    called_last = 0
     for content in body["contents"]:
         role, parts = content.get("role", "user"), content["parts"]
         _require(role in ("user", "model"), f"the role {role!r}")
@@ -244,16 +245,19 @@ def _gemini(body: Body) -> Seen:
                 )
                 named = next((call.name for call in result.calls if call.id == call_id), None)
                 _require(named == given["name"], "a functionResponse of another name than its functionCall")
-                result.answer(call_id, answer if isinstance(answer, str) else json.dumps(answer))
+                if call_id not in result.results:  # Google's own program gives one twice when it goes on with a session
+                    result.answer(call_id, answer if isinstance(answer, str) else json.dumps(answer))
             elif part.get("thought"):
                 result.thoughts.append(part["text"])
                 result.opaque += [part["thoughtSignature"]] if "thoughtSignature" in part else []
             else:
                 (result.users if role == "user" else result.said).append(part["text"])
                 result.opaque += [part["thoughtSignature"]] if "thoughtSignature" in part else []
-        answers = sum("functionResponse" in part for part in parts)
+        answers = [part["functionResponse"] for part in parts if "functionResponse" in part]
         if role == "user" and answers:
-            _require(answers == len(result.calls), "as many functionResponse parts as functionCall parts in one turn")
+            given_ids = len({given.get("id") or f"#{at}" for at, given in enumerate(answers)})
+            _require(given_ids == called_last, "as many functionResponse parts as functionCall parts in one turn")
+        called_last = calls
     for tool in body.get("tools", ()):
         for declared in tool.get("functionDeclarations", ()):
             result.tools[declared["name"]] = declared.get("parametersJsonSchema") or declared.get("parameters")
