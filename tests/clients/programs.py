@@ -34,7 +34,7 @@ def _driven(command: list[str], target: Target, home: Path) -> list[Step]:
         LANGSMITH_TRACING="false", HF_HUB_DISABLE_TELEMETRY="1", PYTHONDONTWRITEBYTECODE="1",
     )  # fmt: skip
     done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, timeout=_LIMIT_S)
-    steps = [Step(**json.loads(line)) for line in done.stdout.splitlines() if line.startswith('{"step')]
+    steps = [Step(**json.loads(line)) for line in done.stdout.splitlines() if line.startswith('{"name"')]
     if not steps or (done.returncode and not any(step.problem for step in steps)):
         steps.append(Step("end", f"exit {done.returncode}: {done.stderr[-1500:]}"))
     return steps

@@ -80,7 +80,7 @@ for (const [vendor, make] of Object.entries(MODELS)) {
       failed = true;
       problem = `${error}: ${error.responseBody ?? ''}`.slice(0, 600);
     }
-    console.log(JSON.stringify({ step: `${vendor}_${step}`, problem }));
+    console.log(JSON.stringify({ name: `${vendor}_${step}`, problem }));
   }
 }
 process.exit(failed ? 1 : 0);

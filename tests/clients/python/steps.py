@@ -63,5 +63,5 @@ def run(*steps: Callable[[], object] | None) -> None:
             failed = True
             problem = f"{type(failure).__name__}: {failure}"[:600]
             traceback.print_exc()
-        print(json.dumps({"step": step.__name__, "problem": problem}), flush=True)
+        print(json.dumps({"name": step.__name__, "problem": problem}), flush=True)
     sys.exit(failed)
