@@ -86,6 +86,12 @@ DEMANDS: Final[list[tuple[str, str, Json, str]]] = [
     ("anthropic", "openai-responses", {"stop_sequences": ["x"]}, "stop_sequences"),
     ("gemini", "bedrock", {"generationConfig": {"candidateCount": 2}}, "generationConfig.candidateCount"),
     ("gemini", "anthropic", {"cachedContent": "cachedContents/1"}, "cachedContent"),
+    (
+        "gemini",
+        "openai",
+        {"generationConfig": {"responseMimeType": "text/x.enum", "responseSchema": {"type": "STRING", "enum": ["a"]}}},
+        "generationConfig.responseSchema",
+    ),
     ("responses", "anthropic", {"include": ["message.output_text.logprobs"]}, "include"),
     ("responses", "bedrock", {"prompt": {"id": "p"}}, "prompt"),
 ]

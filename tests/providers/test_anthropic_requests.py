@@ -242,6 +242,12 @@ NO_RESULT = "The tool gave no result."
           ("assistant", ToolUse("a", "f", "{}")), ("tool", ToolResult("a", (Text("2"),)))],
          [USER, {"role": "assistant", "content": [use("a")]}, {"role": "user", "content": [result("a", "1")]},
           {"role": "assistant", "content": [use("a_2")]}, {"role": "user", "content": [result("a_2", "2")]}]),
+        # The same result twice, and another for the same call.
+        ([("user", Text("Hi.")), ("assistant", ToolUse("a", "f", "{}")),
+          ("tool", (ToolResult("a", (Text("1"),)), ToolResult("a", (Text("1"),)), ToolResult("a", (Text("2"),))))],
+         [USER, {"role": "assistant", "content": [use("a")]},
+          {"role": "user", "content": [result("a", "1"), {"type": "text", "text": "A tool gave this result:"},
+                                       {"type": "text", "text": "2"}]}]),
         # Content that is nothing.
         ([("user", Text("Hi.")), ("assistant", ToolUse("a", "f", "{}")), ("tool", ToolResult("a", (Text(" "),)))],
          [USER, {"role": "assistant", "content": [use("a")]},

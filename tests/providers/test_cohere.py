@@ -11,6 +11,7 @@ from tests.providers.test_bedrock_cohere_ollama import answered, events_of, stre
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.cohere.dialect import COHERE_DIALECT
 from weebill.providers.fit import Fit
+from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import (
     Audio,
     Citation,
@@ -52,12 +53,14 @@ def decoded(scenario):
         (Conversation(turns=user(), top_logprobs=2), "top_logprobs"),
         (Conversation(turns=user(), stop=("a", "b", "c", "d", "e", "f")), "stop"),
         (Conversation(turns=user(), extra={"foo": msgspec.Raw(b"1")}), "foo"),
-        (Conversation(turns=user(), tools=(Tool("now"),), tool_choice=ToolChoice(parallel=False)), "tool_choice"),
+        (
+            Conversation(turns=user(), tools=(Tool("now"),), tool_choice=ToolChoice(parallel=False)),
+            "parallel_tool_calls",
+        ),
         (Conversation(turns=user(), tool_choice=ToolChoice("required")), "tool_choice"),
-        (Conversation(turns=(Turn("user", (Text("Hello"),), name="Ada"),)), "turns"),
+        (Conversation(turns=(Turn("user", (Text("Hello"),), name="Ada"),)), "name"),
         (Conversation(turns=user(Audio("", "wav"))), "turns"),
         (Conversation(turns=user(Image(file_id="f"))), "turns"),
-        (Conversation(turns=user(Image(url="https://a/b", detail="original"))), "turns"),
         (Conversation(turns=user(Document(data="JVBERg==", media_type="application/pdf"))), "turns"),
         (Conversation(turns=user(Document(url="https://a/b.txt", media_type="text/plain"))), "turns"),
         (Conversation(turns=(Turn("system", (Image(url="https://a/b"),)),)), "turns"),
@@ -68,14 +71,68 @@ def decoded(scenario):
 )
 def test_what_it_cannot_do_is_refused_by_name(conversation, field):
     with pytest.raises(Unsupported) as caught:
-        COHERE_DIALECT.encode(conversation, TARGET, Fit(), stream=False)
+        COHERE_DIALECT.encode(conversation, TARGET, Fit("refuse"), stream=False)
     assert caught.value.field == field
+
+
+def written(**fields):
+    fit = Fit()
+    request = COHERE_DIALECT.encode(Conversation(turns=user(), **fields), TARGET, fit, stream=False)
+    return json.loads(request.body), fit.dropped
+
+
+def test_hints_are_passed_over_and_named():
+    extra = {f"tools[{at}].x": msgspec.Raw(b"1") for at in range(60)}
+    body, dropped = written(temperature=1.5, frequency_penalty=-1, extra=extra)
+    assert (body["temperature"], body["frequency_penalty"]) == (1, 0)
+    assert dropped == ("temperature", "frequency_penalty", *extra)
+    both = (Tool("now"), Tool("then"))
+    body, dropped = written(tools=both, tool_choice=ToolChoice("required", ("now",), False))
+    assert [tool["function"]["name"] for tool in body["tools"]] == ["now"]
+    assert (body["tool_choice"], dropped) == ("REQUIRED", ("parallel_tool_calls", "tools[1]"))
+
+
+def test_arguments_that_are_no_object_go_wrapped():
+    said = (Turn("assistant", (ToolUse("c", "f", '{"a":'), ToolUse("d", "f", "null"))),)
+    body = json.loads(COHERE_DIALECT.encode(Conversation(turns=said), TARGET, Fit(), stream=False).body)
+    given = [call["function"]["arguments"] for call in body["messages"][0]["tool_calls"]]
+    assert [json.loads(each) for each in given] == [{"weebill_arguments": '{"a":'}, {}]
+
+
+def test_odd_answers_are_read_as_far_as_they_go():
+    call = {"id": "c", "function": {"name": "f", "arguments": "null"}}
+    usage = {"tokens": {"input_tokens": "5", "output_tokens": None}, "x": []}
+    message = {"content": None, "tool_calls": [call, {"id": None, "function": {}}, 3], "citations": {}}
+    reply = COHERE_DIALECT.decode(
+        json.dumps({"id": 3, "message": message, "finish_reason": "TOOL_CALL", "usage": usage}).encode()
+    )
+    assert reply.choices[0].parts == (ToolUse("c", "f", "{}"),)
+    assert reply.usage.prompt_tokens == 5
+    pieces = [
+        {"type": "message-start", "id": 3, "delta": {"message": []}},
+        {"type": "tool-call-start", "index": 0, "delta": {"message": {"tool_calls": call}}},
+        {"type": "tool-call-end", "index": 0},
+        {"type": "message-end", "delta": {"finish_reason": "TOOL_CALL", "usage": {"tokens": {"input_tokens": "5"}}}},
+    ]
+    data = b"".join(b"data: " + json.dumps(piece).encode() + b"\n\n" for piece in pieces)
+    events = events_of("cohere", [data])
+    assert [type(event).__name__ for event in events][:3] == ["Started", "ToolStarted", "ToolArguments"]
+    assert events[2].json == "{}"
+
+
+def test_an_answer_in_one_piece_where_a_stream_was_asked_for():
+    body = json.dumps(answered("cohere", "citations")["body"]).encode()
+    builder = ReplyBuilder()
+    for event in events_of("cohere", [body[:9], body[9:]]):
+        builder.add(event)
+    assert builder.reply().choices == COHERE_DIALECT.decode(body).choices
 
 
 def test_a_turn_of_nothing_is_left_out():
     request = COHERE_DIALECT.encode(
         Conversation(turns=(*user(), Turn("assistant", (Reasoning("Hm.", origin="openai"), Text(""))))),
         TARGET,
+        Fit(),
         stream=False,
     )
     assert json.loads(request.body)["messages"] == [{"role": "user", "content": "Hello"}]
@@ -83,7 +140,7 @@ def test_a_turn_of_nothing_is_left_out():
 
 def test_every_format_may_go_without_a_schema():
     request = COHERE_DIALECT.encode(
-        Conversation(turns=user(), output=OutputFormat("json_schema")), TARGET, stream=False
+        Conversation(turns=user(), output=OutputFormat("json_schema")), TARGET, Fit(), stream=False
     )
     assert json.loads(request.body)["response_format"] == {"type": "json_object"}
 
@@ -95,7 +152,7 @@ def test_a_plan_is_reasoning_that_goes_back_as_a_plan():
         ToolUse("get_weather_1", "get_weather", '{"city":"Paris"}'),
     )
     request = COHERE_DIALECT.encode(
-        Conversation(turns=(Turn("assistant", reply.choices[0].parts),)), TARGET, stream=False
+        Conversation(turns=(Turn("assistant", reply.choices[0].parts),)), TARGET, Fit(), stream=False
     )
     assert json.loads(request.body)["messages"] == [answered("cohere", "tool-plan")["body"]["message"]]
 
@@ -163,5 +220,5 @@ def test_other_events_and_comments_are_passed_over():
 
 def test_an_event_that_cannot_be_read_is_refused():
     with pytest.raises(ApiError) as caught:
-        COHERE_DIALECT.stream().feed(b'data: {"type":"content-delta","delta":5}\n\n')
+        COHERE_DIALECT.stream().feed(b'data: {"type":"content-delta","delta"\n\n')
     assert caught.value.detail.code == "upstream_invalid_answer"

@@ -1,6 +1,7 @@
 """Answers in Google's format as they are, not as they are documented: nothing that is paid for is lost."""
 
 import json
+from math import inf
 
 import pytest
 
@@ -9,7 +10,7 @@ from weebill.providers.gemini.dialect import GEMINI_DIALECT
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import Image, Part, Reasoning, Text, ToolUse
 from weebill.wire.errors import ApiError
-from weebill.wire.reply import Event, Failed, Finished, Reply, Started, Usage
+from weebill.wire.reply import Event, Failed, Finished, Reply, Started, Usage, UsageReported
 
 USAGE = {"promptTokenCount": 5, "candidatesTokenCount": 2}
 SAID = Text("Hello")
@@ -99,7 +100,7 @@ ODD: dict[str, tuple[dict, tuple[Part, ...], str, tuple[str, ...]]] = {
         response(
             {"toolCall": {"id": "t"}},
             {"toolResponse": {"id": "t"}},
-            {"executableCode": {"language": 1, "code": "print(1)"}},
+            {"executableCode": {"language": [1], "code": "print(1)"}},
             {"codeExecutionResult": {"outcome": 1}},
             {"text": "Hello"},
         ),
@@ -336,6 +337,21 @@ def test_a_blocked_prompt_without_candidates() -> None:
         for reply in (whole(body), streamed(body)):
             [choice] = reply.choices
             assert (choice.parts, choice.finish) == ((), "content_filter")
+
+
+def test_what_a_failed_answer_used_is_told() -> None:
+    body = json.dumps({"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL"}], "usageMetadata": USAGE}).encode()
+    events = feed(b"data: " + body + b"\n\n")
+    assert [type(event) for event in events] == [Started, UsageReported, Failed]
+
+
+def test_a_prompt_that_was_only_rated_is_not_blocked() -> None:
+    decoder = GEMINI_DIALECT.stream()
+    rated = {**response({"text": "Hel"}, finish=None), "promptFeedback": {"safetyRatings": []}}
+    decoder.feed(b"data: " + json.dumps(rated).encode() + b"\n\n")
+    assert decoder.owed_s == inf
+    decoder.feed(b"data: " + json.dumps(response({"text": "lo"})).encode() + b"\n\n")
+    assert decoder.owed_s < inf
 
 
 def test_after_a_failure_there_is_nothing() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from weebill.apis.gemini.api import GEMINI
 from weebill.catalog.traits import OnUnsupported, traits_of
-from weebill.providers.base import NOTHING_SENT, Target
+from weebill.providers.base import NOTHING_SENT, Target, UpstreamRequest
 from weebill.providers.gemini.contents import UNSIGNED_CALL
 from weebill.providers.gemini.relay import GEMINI_RELAY, GeminiRelay
 from weebill.providers.gemini.vertex import VERTEX_RELAY
@@ -160,6 +160,23 @@ def test_a_mark_of_its_own_is_opened() -> None:
     [_, written] = sent({"contents": contents}, NEW, VERTEX_RELAY)[0]["contents"]
     assert written["parts"][0]["thoughtSignature"] == "QUJD"
     assert sent({"contents": contents}, NEW)[0]["contents"] == [HI]
+
+
+def test_signatures_in_answers_bear_their_providers_mark() -> None:
+    part = {"text": "t", "thought": True, "thoughtSignature": "QUJD"}
+    body = json.dumps({"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]}).encode()
+    asked = call({"contents": [HI]}, stream=True)
+    for provider, expected in (("", "QUJD"), ("gemini", "QUJD"), ("vertex", sealed("vertex", "QUJD"))):
+        sent_there = UpstreamRequest(b"", b"", provider=provider)
+        stream = GEMINI_RELAY.stream(asked, sent_there)
+        out = stream.feed(b"data: " + body + b"\n\n")
+        for answer in (GEMINI_RELAY.decode(asked, sent_there, body).body, out.removeprefix(b"data: ")):
+            [found] = json.loads(answer)["candidates"][0]["content"]["parts"]
+            assert found == {**part, "thoughtSignature": expected}
+        back = call({"contents": [HI, model({**part, "thoughtSignature": expected})]})
+        there = msgspec.structs.replace(target(NEW), provider=provider)
+        [_, written] = json.loads(GEMINI_RELAY.encode(back, there).body)["contents"]
+        assert written["parts"] == [part]
 
 
 def run(data: bytes, size: int, *, array: bool = False) -> bytes:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weebill.catalog.traits import Traits
 from weebill.providers.base import NOTHING_SENT, Target
 from weebill.providers.llamacpp.relay import LlamaCppTranslator
 from weebill.wire.body import decode_chat, decode_completion
@@ -50,9 +51,9 @@ def test_what_needs_no_help_passes_as_it_came() -> None:
 IMAGE = [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "x"}}]}]
 REFUSED = [
     (chat(messages=IMAGE), "messages[0].content[1].type"),
-    (chat(tools=[{"type": "custom", "custom": {"name": "x"}}]), "tools[0].type"),
+    (chat(tools=[{"type": "web_search"}], tool_choice={"type": "web_search"}), "tool_choice"),
     (chat(functions=[{"name": "f"}]), "functions"),
-    (chat(web_search_options={}), "web_search_options"),
+    (chat(audio={"voice": "v", "format": "mp3"}), "audio"),
     (chat(tools=[WEATHER], tool_choice={"type": "function", "function": {"name": "other"}}), "tool_choice"),
     (chat(tools=[WEATHER], tool_choice={"type": "custom"}), "tool_choice"),
     (completion(echo=True), "echo"),
@@ -66,6 +67,35 @@ def test_what_would_be_ignored_is_refused(call: Call, param: str) -> None:
     with pytest.raises(ApiError) as caught:
         TRANSLATOR.encode(call, Target(model="m"))
     assert (caught.value.status, caught.value.detail.param) == (400, param)
+
+
+HINTS: list[tuple[dict[str, object], dict[str, object], tuple[str, ...]]] = [
+    ({"web_search_options": {}, "prediction": {"x": 1}}, {}, ("prediction", "web_search_options")),
+    ({"tools": [{"type": "web_search"}], "tool_choice": "auto"}, {}, ("tools[0]",)),
+    ({"tools": [WEATHER, {"type": "custom", "custom": {"name": "x"}}]}, {"tools": [WEATHER]}, ("tools[1]",)),
+    ({"tools": [{"function": WEATHER["function"]}]}, {"tools": [{"function": WEATHER["function"]}]}, ()),
+    ({"max_tokens": 32000, "reasoning_effort": "high"}, {"max_tokens": 512}, ("max_tokens", "reasoning_effort")),
+]
+
+
+@pytest.mark.parametrize(("fields", "meant", "dropped"), HINTS)
+def test_hints_are_passed_over_and_named(
+    fields: dict[str, object], meant: dict[str, object], dropped: tuple[str, ...]
+) -> None:
+    target = Target(model="m", traits=Traits(reasoning=False), max_output_tokens=512)
+    request = TRANSLATOR.encode(chat(**fields), target)
+    body = json.loads(request.body)
+    kept = {
+        name: value for name, value in body.items() if name not in ("model", "messages", "stream", "stream_options")
+    }
+    assert (kept, sorted(request.dropped)) == (meant, sorted(dropped))
+
+
+def test_what_is_demanded_goes_where_all_may_be_dropped() -> None:
+    request = TRANSLATOR.encode(chat(messages=IMAGE, audio={"voice": "v"}, drop_params=True), Target(model="m"))
+    body = json.loads(request.body)
+    assert body["messages"] == [{"role": "user", "content": [{"type": "text", "text": "a"}]}]
+    assert request.dropped == ("audio", "messages[0].content[1].type")
 
 
 @pytest.mark.parametrize("fields", [{"echo": False}, {"best_of": 1}, {"suffix": None}, {"suffix": ""}])

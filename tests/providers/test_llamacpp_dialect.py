@@ -131,3 +131,16 @@ def test_a_prompt_beyond_the_window() -> None:
     body = b'{"error":{"message":"too long","type":"exceed_context_size_error","code":400}}'
     error = LLAMACPP_DIALECT.error(400, body, "local")
     assert (error.status, error.detail.code) == (400, "context_length_exceeded")
+
+
+def test_what_was_dropped_does_not_stand_in_the_way_of_the_answer() -> None:
+    """The answer is read by what was written, of which a second writing must not fail."""
+    image = Image(data="QUJD", media_type="image/png")
+    asked = Conversation(turns=(Turn("user", (Text("Hi"), image)),), tools=FREE.tools, extra={"x": Raw(b"1")})
+    fit = Fit("drop")
+    dialect = LLAMACPP_DIALECT
+    assert isinstance(dialect, LlamaCppDialect)
+    request = dialect.encode(asked, Target(model="m"), fit, stream=True)
+    assert b"image_url" not in request.body
+    assert fit.dropped == ("x", "messages[0].content[1].type")
+    assert reply(asked, stream("Hello there."), 7).choices == (Choice((Text("Hello there."),), "stop"),)

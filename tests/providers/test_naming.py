@@ -132,5 +132,7 @@ def test_whole_answers() -> None:
 
 def test_anthropics_stream_names_it_once() -> None:
     start = b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"up","content":[]}}\n\n'
+    block = b'event: content_block_start\ndata: {"type":"content_block_start","content_block":{"type":"text"}}\n\n'
     text = b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"message_start up"}}\n\n'
-    assert ANTHROPIC_RELAY.stream(call(), NOTHING_SENT).feed(start + text) == start.replace(b'"up"', b'"asked"') + text
+    rest = block + text
+    assert ANTHROPIC_RELAY.stream(call(), NOTHING_SENT).feed(start + rest) == start.replace(b'"up"', b'"asked"') + rest

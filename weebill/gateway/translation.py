@@ -252,7 +252,7 @@ class BridgeStream:
     def owed_s(self) -> float:
         """As the decoder says; else by the ends of all choices, which usage may follow."""
         owed_s = inf if self._over is None else self._over.owed_s
-        if self._ends < self._call.request.choices:
+        if not self._ends or self._ends < self._call.request.choices:
             return owed_s
         return min(owed_s, LINGER_S if self._reported is None else SETTLE_S)
 

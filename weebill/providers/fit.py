@@ -30,6 +30,8 @@ DEMANDS: Final = frozenset(
     | {"grammar", "json_schema"}
     # What vectors are made of, and documents ranked by.
     | {"output_dtype", "output_dimension", "rank_fields"}
+    # What Gemini's clients want an answer to be, where it is no JSON and no kind that others have.
+    | {"generationConfig.responseSchema", "generationConfig.responseModalities"}
     # Parts of the prompt that are kept elsewhere.
     | {"previous_response_id", "conversation", "prompt", "cachedContent"}
 )

@@ -55,6 +55,8 @@ class _Pairing:
         self._ids: set[str] = set()
         # The calls that have no result yet: the id that each was given, and the one that it has now.
         self._open: list[tuple[str, str]] = []
+        self._results: dict[str, ToolResult] = {}
+        """The results of the last calls, by the ids that they were given."""
         self._at = 0
 
     def of(self, turns: Sequence[Turn]) -> Sequence[Turn]:
@@ -98,7 +100,10 @@ class _Pairing:
         for at, (given, name) in enumerate(self._open):
             if given == part.call_id:
                 del self._open[at]
+                self._results[given] = part
                 return (structs.replace(part, call_id=name),)
+        if self._results.get(part.call_id) == part:
+            return ()  # Said twice, as clients do that go on with a session of theirs.
         return (Text(_ORPHAN), *part.content) if part.content else ()
 
     def _close(self) -> None:
@@ -107,3 +112,4 @@ class _Pairing:
             results = tuple(ToolResult(name, (Text(NO_RESULT),), is_error=True) for _, name in self._open)
             self._out.insert(self._at, Turn("tool", results))
             self._open.clear()
+        self._results.clear()

@@ -7,7 +7,7 @@ Source: https://ai.google.dev/api/generate-content and https://ai.google.dev/api
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -240,10 +240,6 @@ Count = int | float | None
 _MOST_TOKENS: Final = 2**48
 
 
-def _tokens(count: Count) -> int:
-    return min(int(count or 0), _MOST_TOKENS)
-
-
 class UsageMetadata(Wire, frozen=True):
     """Tokens. What the model thought is not among the candidates' tokens, nor tools' results among the prompt's."""
 
@@ -256,11 +252,13 @@ class UsageMetadata(Wire, frozen=True):
 
     def usage(self) -> Usage:
         """As usage, whose counts include each other."""
-        thoughts = _tokens(self.thoughts_token_count)
+        thoughts = int(self.thoughts_token_count or 0)
+        prompt = int(self.prompt_token_count or 0) + int(self.tool_use_prompt_token_count or 0)
+        completion = int(self.candidates_token_count or 0) + thoughts
         return Usage.reported(
-            _tokens(self.prompt_token_count) + _tokens(self.tool_use_prompt_token_count),
-            _tokens(self.candidates_token_count) + thoughts,
-            cached=_tokens(self.cached_content_token_count),
+            prompt if prompt < _MOST_TOKENS else _MOST_TOKENS,
+            completion if completion < _MOST_TOKENS else _MOST_TOKENS,
+            cached=int(self.cached_content_token_count or 0),
             reasoning=thoughts,
         )
 
@@ -365,7 +363,12 @@ def parts_of(content: Content | str | None) -> list[Part]:
     parts = content.parts if isinstance(content, Content) else content
     if parts is None:
         return []
-    return [_part(part) for part in parts] if isinstance(parts, list) else [_part(parts)]
+    if not isinstance(parts, list):
+        return [_part(parts)]
+    for part in parts:
+        if type(part) is str:
+            return [_part(each) for each in parts]
+    return cast("list[Part]", parts)
 
 
 def _part(part: Part | str) -> Part:

@@ -189,7 +189,7 @@ class Turns:
 
 def _role(content: Content | str, where: str) -> str:
     given_role = (content.role or "") if isinstance(content, Content) else ""
-    role = _ROLES.get(given_role.lower())
+    role = _ROLES.get(given_role) or _ROLES.get(given_role.lower())
     if role is None:
         message = f"Invalid value for '{where}.role': Expected 'user' or 'model', got '{given_role}'."
         raise ApiError(400, message, code="invalid_value", param=f"{where}.role")
@@ -219,9 +219,10 @@ def _text(value: Raw) -> str:
 
 def _user_part(part: Part, where: str, passed_over: Json) -> list[CanonicalPart]:
     """What a part says; nothing where only Google's models would understand it. Raises ApiError 400."""
-    for field, name in _ASIDE:
-        if getattr(part, field) is not UNSET:
-            passed_over[f"{where}.{name}"] = getattr(part, field)
+    if part.video_metadata is not UNSET or part.media_processing is not UNSET:
+        for field, name in _ASIDE:
+            if getattr(part, field) is not UNSET:
+                passed_over[f"{where}.{name}"] = getattr(part, field)
     if part.text is not None:
         return [Text(part.text)]
     if part.inline_data is not None or part.file_data is not None:

@@ -31,10 +31,9 @@ _BLOCK_START: Final = (
 )
 _TEXT: Final = b'{"type":"text","text":""}'
 _THINKING: Final = b'{"type":"thinking","thinking":"","signature":""}'
-# The block that a delta belongs to whose block never began.
-_BLOCKS: Final = {
-    "text_delta": _TEXT, "citations_delta": _TEXT, "thinking_delta": _THINKING, "signature_delta": _THINKING,
-}  # fmt: skip
+# The block that a delta belongs to whose block never began, unless it is of text.
+_BLOCKS: Final = {"thinking_delta": _THINKING, "signature_delta": _THINKING}
+_INPUT: Final = "input_json_delta"
 _SEALED: Final = (b"signature", b"redacted_thinking")
 _MEMBERS: Final = ("signature", "data")
 
@@ -100,11 +99,10 @@ class EventRepair:
         before = self._start()
         if not self._open:
             event = _read(block)
-            begins = _BLOCKS.get(event.delta.type)
-            if begins is None:
-                return before
+            if event.delta.type == _INPUT:
+                return before  # Nobody knows of which call.
             self._open = True
-            before += _BLOCK_START % (event.index, begins)
+            before += _BLOCK_START % (event.index, _BLOCKS.get(event.delta.type, _TEXT))
         return before + _marked(block, self._mark, "delta") + _END
 
 

@@ -1,7 +1,7 @@
 """What Bedrock's models differ in, as far as requests show it: their makers by their names, the rest by their traits.
 
 An application inference profile's name says nothing of its model; the configuration may name the model beside it
-(`[providers.NAME.options]`, `model.PROFILE = "anthropic.claude-..."`).
+(`[providers.NAME.options]`, `"model.PROFILE" = "anthropic.claude-..."`).
 
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html,
 https://docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-extended-thinking.html and

@@ -14,6 +14,7 @@ from weebill.providers.cohere.encode import FAMILY, PLAN
 from weebill.providers.errors import provider_error
 from weebill.wire.conversation import Citation, Part, Reasoning, Text, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.lenient import reader
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
 _FINISHES: Final[dict[str, FinishReason]] = {
@@ -25,6 +26,8 @@ _FINISHES: Final[dict[str, FinishReason]] = {
 # Reasons that leave no answer, and the status that says as much.
 _FAILURES: Final = {"ERROR": 502, "TIMEOUT": 504}
 _MESSAGE_LIMIT: Final = 2000
+NO_ARGUMENTS: Final = frozenset({"", "null", "{}"})
+"""What stands for no arguments."""
 
 
 class _Tokens(Struct, frozen=True):
@@ -69,7 +72,13 @@ class Function(Struct, frozen=True):
     """What is called, or a piece of it; `arguments` is JSON as text."""
 
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Raw] | None = None
+
+    def text(self) -> str:
+        """The arguments' JSON text."""
+        if self.arguments is None or isinstance(self.arguments, str):
+            return self.arguments or ""
+        return _encode(self.arguments).decode()
 
 
 class ToolCall(Struct, frozen=True):
@@ -89,7 +98,7 @@ class _Message(Struct, frozen=True):
 class _Response(Struct, frozen=True):
     """`message` is text in an error."""
 
-    id: str = ""
+    id: str | None = None
     finish_reason: str | None = None
     message: _Message | str | None = None
     usage: UsageReport | None = None
@@ -126,9 +135,9 @@ class _Error(Struct, frozen=True):
     message: str | None = None
 
 
-_decode_response: Final = msgspec.json.Decoder(_Response).decode
-_decode_citation: Final = msgspec.json.Decoder(_Citation).decode
-_decode_error: Final = msgspec.json.Decoder(_Error).decode
+_decode_response: Final = reader(_Response)
+_decode_citation: Final = reader(_Citation)
+_decode_error: Final = reader(_Error)
 _encode: Final = msgspec.json.encode
 
 
@@ -147,7 +156,7 @@ def decode_reply(body: bytes) -> Reply:
     if response.logprobs is not None:
         logprobs = tuple([entry for item in response.logprobs for entry in openai_logprobs(item)])
     usage = response.usage.usage() if response.usage is not None else Usage()
-    return Reply(response.id, "", (Choice(parts, finish, logprobs=logprobs),), usage)
+    return Reply(response.id or "", "", (Choice(parts, finish, logprobs=logprobs),), usage)
 
 
 def _parts(message: _Message) -> tuple[Part, ...]:
@@ -166,7 +175,9 @@ def _parts(message: _Message) -> tuple[Part, ...]:
         parts.append(Reasoning(message.tool_plan, PLAN, origin=FAMILY))
     for call in message.tool_calls or ():
         function = call.function or Function()
-        parts.append(ToolUse(call.id or "", function.name or "", function.arguments or "{}"))
+        if function.name or call.id:
+            arguments = function.text()
+            parts.append(ToolUse(call.id or "", function.name or "", "{}" if arguments in NO_ARGUMENTS else arguments))
     return tuple(parts)
 
 
@@ -175,7 +186,7 @@ def citations(raw: Raw) -> tuple[int | None, list[Citation]]:
 
     The first of them holds the original, for the way back.
     """
-    cited = _decode_citation(raw)
+    cited = _decode_citation(bytes(raw))
     if cited.type not in (None, "TEXT_CONTENT"):
         return cited.content_index, []
     found = []

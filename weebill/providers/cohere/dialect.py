@@ -24,7 +24,7 @@ class CohereDialect:
     supported = SUPPORTED
 
     def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
-        return encode_request(conversation, target, stream=stream)
+        return encode_request(conversation, target, fit, stream=stream)
 
     def decode(self, body: bytes) -> Reply:
         return decode_reply(body)

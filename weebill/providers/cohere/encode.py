@@ -16,6 +16,8 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.base import Target, Unsupported, UpstreamRequest
+from weebill.providers.fit import Fit
+from weebill.wire.arguments import as_object
 from weebill.wire.conversation import (
     Conversation,
     Document,
@@ -70,32 +72,32 @@ _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
-def encode_request(conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
+def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
     """The request. Raises Unsupported."""
     for field, neutral in _NEUTRAL.items():
         value = getattr(conversation, field)
         if value is not None and value != neutral and value != ():
-            raise Unsupported(field, f"the value {value} here")
+            fit.unsupported(field, f"the value {value} here")
     documents: list[object] = []
     messages: list[Block] = []
     for turn in conversation.turns:
-        _write_turn(turn, messages, documents)
+        _write_turn(turn, messages, documents, fit)
     body: Block = {"model": target.model, "messages": messages, "stream": stream}
     if conversation.tools:
-        _add_tools(conversation, body)
+        _add_tools(conversation, body, fit)
     elif conversation.tool_choice is not None and conversation.tool_choice.mode == "required":
         raise Unsupported("tool_choice", "a tool call without tools")
     if conversation.output is not None:
         body["response_format"] = _response_format(conversation.output)
-    _add_options(conversation, body)
+    _add_options(conversation, body, fit)
     if conversation.reasoning is not None:
         thinking = _thinking(conversation.reasoning)
         if thinking:
             body["thinking"] = thinking
     for name, raw in conversation.extra.items():
         if name not in _EXTRA:
-            raise Unsupported(name, f"the field '{name}'")
-        if name == "documents":
+            fit.unsupported(name, f"the field '{name}'")
+        elif name == "documents":
             documents = [*_decode_list(raw), *documents]
         else:
             body[name] = raw
@@ -104,14 +106,15 @@ def encode_request(conversation: Conversation, target: Target, *, stream: bool) 
     return UpstreamRequest(b"/v2/chat", _encode(body))
 
 
-def _add_options(conversation: Conversation, body: Block) -> None:
+def _add_options(conversation: Conversation, body: Block, fit: Fit) -> None:
     for field, (name, least, greatest) in _RANGES.items():
         value = getattr(conversation, field)
         if value is None:
             continue
-        if not least <= value <= greatest:
-            raise Unsupported(field, f"the value {value}; it takes {least} to {greatest}")
-        body[name] = value
+        taken = min(max(value, least), greatest)
+        if taken != value:
+            fit.hint(field, f"the value {value}; it takes {least} to {greatest}")
+        body[name] = taken
     if conversation.top_p is not None:
         # 1, which asks for all tokens, is common and not taken; this is the nearest.
         body["p"] = min(max(conversation.top_p, _MIN_P), _MAX_P)
@@ -119,13 +122,13 @@ def _add_options(conversation: Conversation, body: Block) -> None:
         body["max_tokens"] = conversation.max_tokens
     if conversation.stop:
         if len(conversation.stop) > _STOP_LIMIT:
-            raise Unsupported("stop", f"more than {_STOP_LIMIT} stop sequences")
-        body["stop_sequences"] = conversation.stop
+            fit.demand("stop", f"more than {_STOP_LIMIT} stop sequences")
+        body["stop_sequences"] = conversation.stop[:_STOP_LIMIT]
     if conversation.logprobs:
         body["logprobs"] = True
 
 
-def _write_turn(turn: Turn, messages: list[Block], documents: list[object]) -> None:
+def _write_turn(turn: Turn, messages: list[Block], documents: list[object], fit: Fit) -> None:
     if turn.role == "tool":
         for part in turn.parts:
             if not isinstance(part, ToolResult):
@@ -133,7 +136,7 @@ def _write_turn(turn: Turn, messages: list[Block], documents: list[object]) -> N
             messages.append({"role": "tool", "tool_call_id": part.call_id, "content": _result(part)})
         return
     if turn.name is not None:
-        raise Unsupported("turns", "the name of a message's author")
+        fit.hint("name", "the name of a message's author")
     if turn.role == "assistant":
         message = _assistant(turn.parts)
         if len(message) > 1:
@@ -170,11 +173,10 @@ def _said(part: Part, role: str, documents: list[object]) -> Block | None:
 def _image_url(part: Image) -> Block:
     if part.url is None and part.data is None:
         raise Unsupported("turns", "images by file id")
-    if part.detail == "original":
-        raise Unsupported("turns", "the level of detail 'original' for images")
     image: Block = {"url": part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"}
     if part.detail is not None:
-        image["detail"] = part.detail
+        # It knows no more of it than "high".
+        image["detail"] = "high" if part.detail == "original" else part.detail
     return image
 
 
@@ -203,7 +205,7 @@ def _assistant(parts: Sequence[Part]) -> Block:
             content.append({"type": "text", "text": part.text})
             citations += [cited.raw for cited in part.citations if cited.origin == FAMILY and cited.raw is not None]
         elif isinstance(part, ToolUse):
-            function = {"name": part.name, "arguments": part.arguments}
+            function = {"name": part.name, "arguments": bytes(as_object(part.arguments)).decode()}
             calls.append({"id": part.id, "type": "function", "function": function})
         elif isinstance(part, Reasoning):
             if part.origin != FAMILY:
@@ -243,13 +245,17 @@ def _result(part: ToolResult) -> object:
     return _content(content) if content else ""
 
 
-def _add_tools(conversation: Conversation, body: Block) -> None:
+def _add_tools(conversation: Conversation, body: Block, fit: Fit) -> None:
     choice = conversation.tool_choice or ToolChoice()
     if choice.parallel is False:
-        raise Unsupported("tool_choice", "being held to one tool call at a time")
+        fit.hint("parallel_tool_calls", "being held to one tool call at a time")
     tools = conversation.tools
     if choice.names:
+        # It is not told which: what is not shown cannot be called.
         tools = tuple([tool for tool in tools if tool.name in choice.names])
+        for at, tool in enumerate(conversation.tools):
+            if tool.name not in choice.names:
+                fit.hint(f"tools[{at}]", "tools that may not be called")
     functions: list[Block] = []
     for tool in tools:
         function: Block = {"name": tool.name, "parameters": tool.parameters or _NO_PARAMETERS}

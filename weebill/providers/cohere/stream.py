@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterable
 from math import inf
 from typing import Final
 
-import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.providers.cohere.decode import (
+    NO_ARGUMENTS,
     Content,
     LogprobItem,
     ToolCall,
     UsageReport,
     citations,
+    decode_reply,
     finish_of,
     not_an_answer,
     openai_logprobs,
@@ -25,6 +26,8 @@ from weebill.providers.cohere.decode import (
 from weebill.providers.cohere.encode import FAMILY, PLAN
 from weebill.providers.errors import provider_error
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.lenient import reader
+from weebill.wire.replay import events_of
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -71,7 +74,7 @@ class _Event(Struct, frozen=True):
     message: str | None = None
 
 
-_decode_event: Final = msgspec.json.Decoder(_Event).decode
+_decode_event: Final = reader(_Event)
 
 
 class CohereStream:
@@ -102,6 +105,9 @@ class CohereStream:
     def finish(self) -> list[Event]:
         """The last events. Raises ApiError 502 if the upstream never said that it had finished."""
         rest = self._splitter.rest()
+        if self._splitter.plain:
+            self._stopped = True
+            return events_of(decode_reply(rest))
         events: list[Event] = []
         if rest and not self._stopped and not self._failed:
             try:
@@ -187,9 +193,10 @@ class CohereStream:
             self._read_arguments(call, events)
 
     def _read_arguments(self, call: ToolCall, events: list[Event]) -> None:
-        if call.function is not None and call.function.arguments:
+        arguments = call.function.text() if call.function is not None else ""
+        if arguments and not (self._missing and arguments in NO_ARGUMENTS):
             self._missing = False
-            events.append(ToolArguments(call.function.arguments, self._block))
+            events.append(ToolArguments(arguments, self._block))
 
     def _read_call_end(self, event: _Event, delta: _Delta, events: list[Event]) -> None:
         self._close_call(events)

@@ -13,7 +13,6 @@ from msgspec import UNSET, Raw
 
 from weebill.providers.gemini.errors import status_error
 from weebill.providers.gemini.partial import PartialArguments
-from weebill.wire import lenient
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.arguments import as_text
 from weebill.wire.conversation import Audio, Citation, Image, Origin
@@ -35,6 +34,7 @@ from weebill.wire.gemini import (
 )
 from weebill.wire.gemini import Part as WirePart
 from weebill.wire.gemini_parts import Inexpressible, canonical_media, ran_code
+from weebill.wire.lenient import BOM, reader
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -52,9 +52,9 @@ from weebill.wire.reply import (
     UsageReported,
     WholePart,
 )
+from weebill.wire.surrogates import mended
 
-_decode_one: Final = lenient.reader(GenerateContentResponse, strict=False)
-_decode_several: Final = lenient.reader(list[GenerateContentResponse], strict=False)
+_decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 _encode: Final = msgspec.json.encode
 _format: Final = msgspec.json.format
 _decode_text: Final = msgspec.json.Decoder(str).decode
@@ -63,15 +63,22 @@ _decode_text: Final = msgspec.json.Decoder(str).decode
 _SERVER_TOOLS: Final = (("tool_call", "toolCall"), ("tool_response", "toolResponse"))
 
 
+read_response: Final = reader(GenerateContentResponse)
+"""One response, read as far as it can be. Raises what is in `UNREADABLE`."""
+
+
 def responses(data: bytes) -> list[GenerateContentResponse]:
     """The responses in JSON: one, or a list of them, without members that are not as they should be.
 
     Raises ApiError 502 if it is none.
     """
     try:
-        if data.removeprefix(lenient.BOM).lstrip()[:1] == b"[":
-            return _decode_several(data)
-        return [_decode_one(data)]
+        if data[:1] == b"{":
+            return [read_response(data)]
+        text = data.removeprefix(BOM).lstrip()
+        if text[:1] == b"[":
+            return [read_response(bytes(each)) for each in _decode_items(mended(text))]
+        return [read_response(text)]
     except UNREADABLE as error:
         raise not_an_answer(str(error)) from error
 
@@ -120,8 +127,9 @@ class AnswerReader:
     @property
     def ended(self) -> bool:
         """Whether all candidates have named a reason for their end, or it was said that there will be none."""
-        readers = self._readers.values()
-        return self._blocked or (bool(readers) and all(reader.finish is not None for reader in readers))
+        if not self._readers:
+            return self._blocked
+        return all(candidate.finish is not None for candidate in self._readers.values())
 
     def read(self, response: GenerateContentResponse, events: list[Event]) -> None:
         """Append the events of one piece. After a failure there are none."""
@@ -133,45 +141,46 @@ class AnswerReader:
         if not self._started:
             self._started = True
             events.append(Started(response.response_id or "", response.model_version or ""))
+        failure: ApiError | None = None
         for at, candidate in enumerate(response.candidates or ()):
             index = at if candidate.index is None else candidate.index
-            reader = self._readers.get(index)
-            if reader is None:
-                reader = self._readers[index] = CandidateReader(index, self._origin)
-            self.premature = self.premature or (reader.finish is not None and bool(candidate.content))
-            reader.read(candidate, events)
+            known = self._readers.get(index)
+            if known is None:
+                known = self._readers[index] = CandidateReader(index, self._origin)
+            elif known.finish is not None and candidate.content is not None:
+                self.premature = True
+            known.read(candidate, events)
+            failure = failure or known.failure
         if response.prompt_feedback is not None:
             self._blocked = True
         if response.usage_metadata is not None:
             self._report(response, response.usage_metadata, events)
-        for reader in self._readers.values():
-            if reader.failure is not None:
-                self._fail(reader.failure, events)
-                return
+        if failure is not None:
+            self._fail(failure, events)
 
     def end(self, events: list[Event], *, whole: bool) -> None:
         """Append the ends of all candidates. Raises ApiError 502 if one has none, unless the answer is `whole`."""
         if self.failed:
             return
-        readers = [self._readers[index] for index in sorted(self._readers)]
-        for reader in readers:
-            if reader.finish is None and not whole:
+        candidates = [self._readers[index] for index in sorted(self._readers)]
+        for candidate in candidates:
+            if candidate.finish is None and not whole:
                 raise cut()
-            reader.end(events)
-        if not readers:
+            candidate.end(events)
+        if not candidates:
             if not self._blocked:
                 raise not_an_answer("it has no candidates") if whole else cut()
             events.append(Finished("content_filter"))
 
     def _report(self, response: GenerateContentResponse, told: UsageMetadata, events: list[Event]) -> None:
         usage = told.usage()
-        ended = response.prompt_feedback is not None or any(
-            each.finish_reason is not None for each in response.candidates or ()
-        )
-        said = any(reader.said for reader in self._readers.values())
-        # Early events say only what the prompt was; and what was said, did not cost nothing.
-        if (told.candidates_token_count is None and not ended) or (said and not usage.completion_tokens):
-            usage = msgspec.structs.replace(usage, measured=False)
+        if not usage.completion_tokens:
+            ended = response.prompt_feedback is not None or any(
+                each.finish_reason is not None for each in response.candidates or ()
+            )
+            # Early events say only what the prompt was; and what was said, did not cost nothing.
+            if not ended or any(candidate.said for candidate in self._readers.values()):
+                usage = msgspec.structs.replace(usage, measured=False)
         events.append(UsageReported(usage))
 
     def _fail(self, error: ApiError, events: list[Event]) -> None:

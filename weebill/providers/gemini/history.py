@@ -1,7 +1,8 @@
 """Histories in Google's format that are passed through: without the thoughts and signatures of other models.
 
 A client that changes models sends back what it was given before, Weebill's marks included, and an upstream whose API it
-speaks would refuse that. From Gemini 3 on the first call of each step needs a signature: where another model made it,
+speaks would refuse that. So signatures are marked with the provider on their way out, and without the mark on their way
+back. From Gemini 3 on the first call of each step needs a signature: where another model made it,
 and so there is none, it gets the one that Google documents for that. Messages with nothing to change keep every byte;
 what cannot be read is left for the upstream to judge.
 
@@ -10,6 +11,7 @@ Source: https://ai.google.dev/gemini-api/docs/thought-signatures
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -20,13 +22,15 @@ from weebill.wire.call import Json
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import ORIGIN
-from weebill.wire.gemini_parts import ENCODED_MARK, opened
+from weebill.wire.gemini_parts import ENCODED_MARK, opened, sealed
 
 _MARK: Final = b'"' + ENCODED_MARK.encode()
 _SIGNATURES: Final = ("thoughtSignature", "thought_signature")
 _CALLS: Final = ("functionCall", "function_call")
 _CALL_MARKS: Final = (b'"functionCall"', b'"function_call"')
 _MODEL: Final = b'"model"'
+_SIGNATURE: Final = b'"thoughtSignature"'
+_SIGNED: Final = re.compile(rb'("thoughtSignature"\s*:\s*")([A-Za-z0-9+/=_-]+)"')
 
 _encode: Final = msgspec.json.encode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
@@ -40,7 +44,9 @@ def own_gemini(contents: Raw, origin: Origin, signs_calls: bool) -> Raw:
     `signs_calls` is whether the model refuses calls without a signature.
     """
     text = bytes(contents)
-    if _MARK not in text and not (signs_calls and any(mark in text for mark in _CALL_MARKS)):
+    # `find`, since `in` first takes what is sought for a number.
+    looks = signs_calls and (text.find(_CALL_MARKS[0]) >= 0 or text.find(_CALL_MARKS[1]) >= 0)
+    if not looks and text.find(_MARK) < 0:
         return contents
     changed = False
     step_called = False
@@ -68,6 +74,17 @@ def own_gemini(contents: Raw, origin: Origin, signs_calls: bool) -> Raw:
     except (*UNREADABLE, KeyError):
         return contents
     return Raw(_encode(kept)) if changed else contents
+
+
+def marked(data: bytes, provider: Origin) -> bytes:
+    """An answer whose signatures bear the mark of the very provider that made them; the Gemini API's own need none.
+
+    >>> marked(b'{"thoughtSignature": "QUJD"}', "vertex")
+    b'{"thoughtSignature": "d2VlYmlsbDp2ZXJ0ZXg6UVVKRA=="}'
+    """
+    if provider in ("", ORIGIN) or data.find(_SIGNATURE) < 0:
+        return data
+    return _SIGNED.sub(lambda found: found[1] + sealed(provider, found[2].decode()).encode() + b'"', data)
 
 
 def _is_models(raw: Raw) -> bool:

@@ -18,13 +18,14 @@ from weebill.providers.fit import Fit
 from weebill.providers.gemini.decode import cut, not_an_answer
 from weebill.providers.gemini.dialect import GEMINI_DIALECT, GeminiDialect
 from weebill.providers.gemini.errors import body_error, status_error
-from weebill.providers.gemini.history import own_gemini
+from weebill.providers.gemini.history import marked, own_gemini
 from weebill.providers.gemini.stream import DONE, PieceSplitter, piece_data
 from weebill.providers.gemini.thinking import fit_thinking, is_first_generation
 from weebill.providers.gemini.whole import joined
 from weebill.providers.naming import MODEL_VERSION, named
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, Json
+from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import AnyJson, Status, UsageMetadata, Wire, given
 from weebill.wire.gemini_request import GeminiRequest, ThinkingConfig, wants_array
@@ -56,8 +57,8 @@ class _Whole(Wire, frozen=True):
     error: Status | None = None
 
 
-_decode_piece: Final = reader(_Piece, strict=False)
-_decode_whole: Final = reader(_Whole, strict=False)
+_decode_piece: Final = reader(_Piece)
+_decode_whole: Final = reader(_Whole)
 _decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_fields: Final = msgspec.json.Decoder(Json).decode
 _format: Final = msgspec.json.format
@@ -79,19 +80,23 @@ class GeminiRelay:
         fields = call.fields
         if "contents" in fields:
             signs = not is_first_generation(target.traits)
-            contents = own_gemini(fields["contents"], self._dialect.family, signs)
+            contents = own_gemini(fields["contents"], target.provider or self._dialect.family, signs)
             if contents is not fields["contents"]:
                 fields = {**fields, "contents": contents}
-        fit = Fit(call.on_unsupported(target.on_unsupported))
-        try:
-            fields = _fitted(fields, call, target, fit)
-        except Unsupported as unsupported:
-            raise _refusal(unsupported, target) from unsupported
-        dropped = tuple([_NAMES.get(name, name) for name in fit.dropped])
-        return UpstreamRequest(self._dialect.path(target, call.stream), _encode(fields), dropped=dropped)
+        dropped: tuple[str, ...] = ()
+        if _CONFIG in fields:
+            fit = Fit(call.on_unsupported(target.on_unsupported))
+            try:
+                fields = _fitted(fields, call, target, fit)
+            except Unsupported as unsupported:
+                raise _refusal(unsupported, target) from unsupported
+            if fit.dropped:
+                dropped = tuple([_NAMES.get(name, name) for name in fit.dropped])
+        path = self._dialect.path(target, call.stream)
+        return UpstreamRequest(path, _encode(fields), dropped=dropped, provider=target.provider)
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
-        """The body as it came, but for the model's name, and its usage."""
+        """The body as it came, but for the model's name and whose its signatures are, and its usage."""
         try:
             body = joined(body)
             whole = _decode_whole(body)
@@ -101,14 +106,14 @@ class GeminiRelay:
             raise status_error(whole.error)
         if not whole.candidates and given(whole.prompt_feedback) is None:
             raise not_an_answer("it has no candidates")
-        body = named(body, call.answer_name, MODEL_VERSION)
+        body = marked(named(body, call.answer_name, MODEL_VERSION), sent.provider)
         usage = None if whole.usage_metadata is None else whole.usage_metadata.usage()
         if usage is not None and _says_something(usage):
             return Answer(body, usage)
         return Answer(body, estimate(call, completion_bytes=sum(len(memoryview(c)) for c in whole.candidates or ())))
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return GeminiRelayStream(call)
+        return GeminiRelayStream(call, sent.provider)
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
@@ -161,12 +166,13 @@ class GeminiRelayStream:
     """A `ByteStream` from the Gemini API to itself."""
 
     __slots__ = (
-        "_array", "_call", "_choices", "_done", "_events", "_name", "_open", "_pieces", "_premature", "_sent", "_usage",
-        "error",
+        "_array", "_call", "_choices", "_done", "_events", "_name", "_open", "_pieces", "_premature", "_provider",
+        "_sent", "_usage", "error",
     )  # fmt: skip
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, provider: Origin = "") -> None:
         self._call = call
+        self._provider = provider
         self._array = wants_array(call)
         self._name = call.answer_name
         self._choices = call.request.choices
@@ -256,7 +262,7 @@ class GeminiRelayStream:
             if error is not None:
                 self.error = error
                 return b""
-        written = named(data, self._name, MODEL_VERSION)
+        written = marked(named(data, self._name, MODEL_VERSION), self._provider)
         if b"\n" in written or b"\r" in written:
             # Clients read an event's data line by line.
             written = _format(written, indent=-1)

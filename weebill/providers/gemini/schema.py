@@ -9,6 +9,7 @@ Source: https://ai.google.dev/api/generate-content#FIELDS.response_json_schema
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -28,19 +29,31 @@ _BY_NAME: Final = ("properties", "$defs", "definitions", "patternProperties")
 _NESTED: Final = ("items", "additionalProperties", "not", "contains", "if", "then", "else", "propertyNames")
 _IN_ROOT: Final = ("anyOf", "oneOf", "allOf")
 _MAX_DEPTH: Final = 64
+_KEPT_BYTES: Final = 16 * 1024
 # What an array's items are where the schema does not say; Google demands that it does.
 _ANY_ITEM: Final = {"type": "string"}
 
 
 def function_schema(schema: Raw) -> Raw | None:
     """What a function takes: an object's schema; None if it takes nothing."""
+    text = bytes(schema)
+    written = _known_function(text) if len(text) <= _KEPT_BYTES else _function(text)
+    return Raw(written) if written else None
+
+
+def _function(schema: bytes) -> bytes:
+    """The same, b"" for nothing."""
     decoded = _read(schema)
     if decoded is None:
-        return None
+        return b""
     whole = _object_at_root(decoded)
     if not whole.get("properties") and whole.keys() <= {"type", "properties", "required", "additionalProperties"}:
-        return None
-    return Raw(_encode(_accepted(whole, 0)))
+        return b""
+    return _encode(_accepted(whole, 0))
+
+
+# The tools of an application are the same in each of its requests.
+_known_function: Final = lru_cache(maxsize=512)(_function)
 
 
 def answer_schema(schema: Raw, description: str | None) -> Raw:
@@ -52,7 +65,7 @@ def answer_schema(schema: Raw, description: str | None) -> Raw:
     return Raw(_encode(accepted if description is None else {"description": description, **accepted}))
 
 
-def _read(schema: Raw) -> Schema | None:
+def _read(schema: Raw | bytes) -> Schema | None:
     try:
         return _decode(schema)
     except UNREADABLE:

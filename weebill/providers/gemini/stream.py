@@ -13,14 +13,15 @@ from math import inf
 from typing import Final
 
 from weebill.providers.base import LINGER_S
-from weebill.providers.gemini.decode import AnswerReader, responses
+from weebill.providers.gemini.decode import AnswerReader, not_an_answer, read_response, responses
 from weebill.wire.conversation import Origin
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import ORIGIN, GenerateContentResponse
 from weebill.wire.lenient import BOM
 from weebill.wire.reply import Event
 from weebill.wire.sse import MAX_EVENT_BYTES, EventSplitter, event_data
 
+_USUAL: Final = b"data: {"
 DONE: Final = b"[DONE]"
 """Not Google's, but some put it at the end of what is."""
 
@@ -57,6 +58,9 @@ class GeminiStream:
         for block in blocks:
             if self._reader.failed:
                 break
+            if block.startswith(_USUAL) and block.find(b"\n") < 0:
+                self._reader.read(read_usual(block), events)
+                continue
             data = piece_data(block)
             if data == DONE:
                 self._done = True
@@ -99,6 +103,14 @@ class PieceSplitter:
         rest = bytes(self._bare).removeprefix(BOM).strip() or self._events.rest()
         self._bare.clear()
         return [rest] if rest else []
+
+
+def read_usual(block: bytes) -> GenerateContentResponse:
+    """The response in an event of one line. Raises ApiError 502 if there is none."""
+    try:
+        return read_response(block[6:])
+    except UNREADABLE as error:
+        raise not_an_answer(str(error)) from error
 
 
 def piece_data(block: bytes) -> bytes:

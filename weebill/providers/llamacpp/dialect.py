@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from weebill.providers.base import NOTHING_SENT, Dialect, StreamDecoder, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
@@ -18,7 +19,7 @@ from weebill.providers.openai import decode as openai_decode
 from weebill.providers.openai import encode as openai_encode
 from weebill.providers.openai.events import ChatDecoder
 from weebill.wire.body import decode_chat
-from weebill.wire.call import Call
+from weebill.wire.call import Call, Own
 from weebill.wire.conversation import Conversation, Text, Turn
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Event, Failed, Reply, UsageReported
@@ -39,8 +40,12 @@ class LlamaCppDialect:
     def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
         """The request, always for a stream. Raises Unsupported."""
         call = chat_call(conversation, target, fit)
+        call = replace(call, own=Own(on_unsupported=fit.policy))
         try:
-            return LLAMACPP_RELAY.encode(call, target)
+            sent = LLAMACPP_RELAY.encode(call, target)
+            for name in sent.dropped:
+                fit.hint(name)
+            return sent
         except ApiError as error:
             head = _HEAD.match(error.detail.param or "")
             name = head.group() if head else ""
@@ -56,7 +61,8 @@ class LlamaCppDialect:
 
     def stream_for(self, conversation: Conversation) -> StreamDecoder:
         """For the answer to `conversation`, whose tools are what its text is searched for."""
-        return LlamaCppDecoder(chat_call(conversation, _NOWHERE, Fit()))
+        # What was written has been fitted; whatever could not be is not there any more.
+        return LlamaCppDecoder(chat_call(conversation, _NOWHERE, Fit("drop")))
 
     def error(self, status: int, body: bytes, upstream: str) -> ApiError:
         return LLAMACPP_RELAY.error(chat_call(_ANY, _NOWHERE, Fit()), status, body, None, upstream)
@@ -68,7 +74,7 @@ LLAMACPP_DIALECT: Final[Dialect] = LlamaCppDialect()
 def chat_call(conversation: Conversation, target: Target, fit: Fit) -> Call:
     """A streamed Chat Completions call that asks the same, but for the name in the answer. Raises Unsupported."""
     call = decode_chat(msgspec.json.encode(openai_encode.fields(conversation, target, fit, stream=True)))
-    return msgspec.structs.replace(call, as_served=True)
+    return replace(call, as_served=True)
 
 
 class LlamaCppDecoder:

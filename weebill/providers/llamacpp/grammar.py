@@ -35,6 +35,8 @@ _DEEPEST = 64
 
 _ANNOTATIONS = frozenset(
     {"$schema", "$id", "$comment", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"}
+    # Not of JSON Schema: OpenAI's own, and OpenAPI's, without which the schema is but tighter.
+    | {"strict", "encrypted", "nullable", "example", "discriminator", "xml", "externalDocs"}
 )
 _KEYWORDS = _ANNOTATIONS | {
     *("type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "$defs", "definitions"),

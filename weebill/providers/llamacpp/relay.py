@@ -17,18 +17,21 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.base import AnswerCollector, ByteStream, Quirks, Target, Translator, UpstreamRequest
+from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.llamacpp.collected_answer import CollectedAnswer
 from weebill.providers.llamacpp.grammar import Json, json_grammar
 from weebill.providers.llamacpp.tool_answers import ToolAnswers, ToolStream
+from weebill.providers.openai.model_fields import fitted_to_model
 from weebill.providers.openai.quirks import renamed
 from weebill.providers.openai.relay import PATHS, OpenAITranslator, with_usage
 from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Usage
-from weebill.wire.requests import ChatRequest, CompletionRequest, FunctionDefinition
+from weebill.wire.requests import ChatRequest, CompletionRequest, FunctionDefinition, Tool
 
 _encode = msgspec.json.encode
+_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _FIELD: Final = re.compile(r"Field '(\w+)'")
 
 # Fields that llama.cpp would pass over without a word.
@@ -43,9 +46,12 @@ _UNSUPPORTED: Final = {
     "web_search_options": "web search",
 }
 _QUIRKS: Final = Quirks(rename={"repetition_penalty": "repeat_penalty"})
+# Those that change what is asked for, beyond what do so everywhere.
+_DEMANDS: Final = frozenset({"function_call", "functions"})
 _HARMLESS: Final = {b"null", b"false", b"1", b'""', b"[]"}
 
 Schema = dict[str, Json]
+Fields = dict[str, Raw]
 _ANY_OBJECT: Final[Schema] = {"type": "object"}
 
 
@@ -54,8 +60,12 @@ class LlamaCppTranslator(OpenAITranslator):
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
         """The body, with a grammar for what the answer is bound to. Raises ApiError 400 for what cannot be done."""
-        _refuse(call)
-        fields = renamed(dict(call.fields), _QUIRKS)
+        fit = Fit(call.on_unsupported(target.on_unsupported))
+        try:
+            fields = fitted_to_model(_fitted(call, fit), target, fit)
+        except Unsupported as unsupported:
+            raise _unsupported(unsupported.field, unsupported.what) from unsupported
+        fields = renamed(fields, _QUIRKS)
         if isinstance(call.request, ChatRequest):
             bound = _bound_to_tools(call.request)
             schema = _schema(call.request)
@@ -67,12 +77,12 @@ class LlamaCppTranslator(OpenAITranslator):
                 fields["tool_choice"] = Raw(b'"none"')
         fields["stream"] = Raw(b"true")
         fields["model"] = Raw(_encode(target.model))
-        return UpstreamRequest(PATHS[type(call.request)], _encode(with_usage(fields)))
+        return UpstreamRequest(PATHS[type(call.request)], _encode(with_usage(fields)), dropped=fit.dropped)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         """A relay; one that turns text into tool calls where tools are offered."""
         relay = LlamaCppStream(call)
-        if isinstance(call.request, ChatRequest) and call.request.tools:
+        if isinstance(call.request, ChatRequest) and any(map(_is_function, call.request.tools or ())):
             return ToolStream(relay, _tool_answers(call.request))
         return relay
 
@@ -113,20 +123,63 @@ class LlamaCppStream(OpenAIStream):
         )
 
 
-def _refuse(call: Call) -> None:
-    """Raise ApiError 400 for what would be ignored or answered with 500."""
+def _fitted(call: Call, fit: Fit) -> Fields:
+    """The fields without what would be ignored or answered with 500. Raises Unsupported for what must not go."""
+    fields = dict(call.fields)
     for name, what in _UNSUPPORTED.items():
-        if bytes(call.fields.get(name, b"null")) not in _HARMLESS:
-            raise _unsupported(name, what)
+        value = fields.get(name)
+        if value is None or bytes(value) in _HARMLESS:
+            continue
+        if name in _DEMANDS:
+            fit.demand(name, what)
+        else:
+            fit.unsupported(name, what)
+        del fields[name]
     if not isinstance(call.request, ChatRequest):
-        return
-    for at, message in enumerate(call.request.messages):
-        for part_at, part in enumerate(message.content if isinstance(message.content, list) else ()):
-            if not isinstance(part, str) and part.type != "text":
-                raise _unsupported(f"messages[{at}].content[{part_at}].type", f"'{part.type}' input")
-    for at, tool in enumerate(call.request.tools or ()):
-        if tool.type != "function" or tool.function is None:
-            raise _unsupported(f"tools[{at}].type", f"'{tool.type}' tools")
+        return fields
+    if any(isinstance(message.content, list) for message in call.request.messages):
+        _fit_messages(call.request, fields, fit)
+    tools = call.request.tools or ()
+    if any(not _is_function(tool) for tool in tools):
+        kept = []
+        for at, (tool, raw) in enumerate(zip(tools, _decode_list(fields["tools"]), strict=True)):
+            if _is_function(tool):
+                kept.append(raw)
+            else:
+                fit.hint(f"tools[{at}]", f"'{tool.type}' tools")
+        fields["tools"] = Raw(_encode(kept))
+        if not kept:
+            if call.request.tool_choice not in (None, "none", "auto"):
+                fit.demand("tool_choice", "being made to call a tool that it does not have")
+            for name in ("tools", "tool_choice"):
+                fields.pop(name, None)
+    return fields
+
+
+def _is_function(tool: Tool) -> bool:
+    """Whether it is one that the client runs; the type goes without saying for some clients."""
+    return tool.function is not None and tool.type in ("function", None)
+
+
+def _fit_messages(request: ChatRequest, fields: Fields, fit: Fit) -> None:
+    """Leave out parts that are no text, where they may go. Raises Unsupported."""
+    messages = msgspec.json.decode(fields["messages"], type=list[Fields])
+    changed = False
+    for at, message in enumerate(request.messages):
+        if not isinstance(message.content, list):
+            continue
+        kept = []
+        raws = _decode_list(messages[at]["content"])
+        for part_at, (part, raw) in enumerate(zip(message.content, raws, strict=True)):
+            if isinstance(part, str) or part.type in ("text", None):
+                kept.append(raw)
+            else:
+                fit.demand(f"messages[{at}].content[{part_at}].type", f"'{part.type}' input")
+        if len(kept) < len(raws):
+            messages[at]["content"] = Raw(_encode(kept))
+            changed = True
+    if changed:
+        fields["messages"] = Raw(_encode(messages))
 
 
 def _unsupported(param: str, what: str) -> ApiError:
@@ -140,7 +193,7 @@ def _has_many_prompts(call: Call) -> bool:
 
 def _bound_to_tools(request: ChatRequest) -> bool:
     """Whether the answer must be a tool call."""
-    return bool(request.tools) and request.tool_choice not in (None, "none", "auto")
+    return any(map(_is_function, request.tools or ())) and request.tool_choice not in (None, "none", "auto")
 
 
 def _schema(request: ChatRequest) -> Schema | None:
@@ -157,8 +210,8 @@ def _schema(request: ChatRequest) -> Schema | None:
 
 def _callable(request: ChatRequest) -> list[FunctionDefinition]:
     """The functions that `tool_choice` leaves. Raises ApiError 400 if it names another."""
-    functions = [tool.function for tool in request.tools or () if tool.function is not None]
-    if request.tool_choice == "required":
+    functions = [tool.function for tool in request.tools or () if tool.function is not None and _is_function(tool)]
+    if request.tool_choice in ("required", "any"):
         return functions
     try:
         choice = msgspec.convert(_plain(request.tool_choice), _NamedChoice)
@@ -218,5 +271,7 @@ def _plain(value: object) -> Schema:
 
 
 def _tool_answers(request: ChatRequest) -> ToolAnswers:
-    names = frozenset(tool.function.name for tool in request.tools or () if tool.function is not None)
+    names = frozenset(
+        tool.function.name for tool in request.tools or () if tool.function is not None and _is_function(tool)
+    )
     return ToolAnswers(names, bound=_bound_to_tools(request), offered=request.tool_choice != "none")

@@ -18,6 +18,7 @@ from weebill.providers.errors import provider_error
 from weebill.providers.ollama.encode import FAMILY
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.lenient import reader
 from weebill.wire.reply import (
     Event,
     Failed,
@@ -52,7 +53,7 @@ class _Function(Struct, frozen=True):
 class _ToolCall(Struct, frozen=True):
     """Older versions give no id."""
 
-    function: _Function
+    function: _Function = _Function("")
     id: str | None = None
 
 
@@ -97,8 +98,8 @@ class _Error(Struct, frozen=True):
     error: str | None = None
 
 
-_decode_piece: Final = msgspec.json.Decoder(_Piece).decode
-_decode_error: Final = msgspec.json.Decoder(_Error).decode
+_decode_piece: Final = reader(_Piece)
+_decode_error: Final = reader(_Error)
 
 
 def decode_reply(body: bytes) -> Reply:
@@ -205,12 +206,20 @@ class OllamaStream:
             self._kind = ""
             self._block += 1
             function = call.function
-            given = bytes(function.arguments)
-            arguments = "{}" if given == b"null" else _format(given, indent=-1).decode()
+            if not function.name:
+                continue
+            arguments = _arguments(bytes(function.arguments))
             identifier = call.id or _call_id(piece.created_at, self._calls, function.name, arguments)
             self._calls += 1
             events.append(ToolStarted(identifier, function.name, self._block))
             events.append(ToolArguments(arguments, self._block))
+
+
+def _arguments(given: bytes) -> str:
+    """The arguments' JSON text; some servers in its place write it as text already."""
+    if given[:1] == b'"':
+        return msgspec.json.decode(given, type=str) or "{}"
+    return "{}" if given == b"null" else _format(given, indent=-1).decode()
 
 
 def _call_id(created_at: str, index: int, name: str, arguments: str) -> str:
@@ -222,7 +231,7 @@ def _call_id(created_at: str, index: int, name: str, arguments: str) -> str:
 def _unix(created_at: str) -> int:
     try:
         return int(datetime.fromisoformat(created_at).timestamp())
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         return 0
 
 

@@ -16,6 +16,8 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.base import Target, Unsupported, UpstreamRequest
+from weebill.providers.fit import Fit
+from weebill.wire.arguments import as_object
 from weebill.wire.conversation import (
     Conversation,
     Document,
@@ -33,7 +35,6 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
-from weebill.wire.errors import UNREADABLE
 
 Block = dict[str, object]
 
@@ -68,20 +69,20 @@ _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 
 
-def encode_request(conversation: Conversation, target: Target, *, stream: bool) -> UpstreamRequest:
+def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
     """The request. Raises Unsupported."""
     for field, neutral in _NEUTRAL.items():
         value = getattr(conversation, field)
         if value is not None and value != neutral and value != ():
-            raise Unsupported(field, f"the value {value} here")
-    body: Block = {"model": target.model, "messages": _messages(conversation.turns), "stream": stream}
-    tools = _tools(conversation.tools, conversation.tool_choice or ToolChoice())
+            fit.unsupported(field, f"the value {value} here")
+    body: Block = {"model": target.model, "messages": _messages(conversation.turns, fit), "stream": stream}
+    tools = _tools(conversation.tools, conversation.tool_choice or ToolChoice(), fit)
     if tools:
         body["tools"] = tools
     if conversation.output is not None:
         body["format"] = _format(conversation.output)
     if conversation.reasoning is not None:
-        think = _think(conversation.reasoning)
+        think = _think(conversation.reasoning, fit)
         if think is not None:
             body["think"] = think
     if conversation.logprobs:
@@ -101,13 +102,13 @@ def encode_request(conversation: Conversation, target: Target, *, stream: bool) 
         elif name in _EXTRA_OPTIONS:
             options[name] = raw
         else:
-            raise Unsupported(name, f"the field '{name}'")
+            fit.unsupported(name, f"the field '{name}'")
     if options:
         body["options"] = options
     return UpstreamRequest(b"/api/chat", _encode(body))
 
 
-def _messages(turns: Sequence[Turn]) -> list[Block]:
+def _messages(turns: Sequence[Turn], fit: Fit) -> list[Block]:
     messages: list[Block] = []
     names: dict[str, str] = {}
     for turn in turns:
@@ -115,7 +116,7 @@ def _messages(turns: Sequence[Turn]) -> list[Block]:
             messages += [_result(part, names) for part in turn.parts]
             continue
         if turn.name is not None:
-            raise Unsupported("turns", "the name of a message's author")
+            fit.hint("name", "the name of a message's author")
         if turn.role == "assistant":
             message = _assistant(turn.parts, names)
         else:
@@ -157,7 +158,7 @@ def _assistant(parts: Sequence[Part], names: dict[str, str]) -> Block:
                 thoughts.append(part.text)
         elif isinstance(part, ToolUse):
             names[part.id] = part.name
-            function = {"index": len(calls), "name": part.name, "arguments": _arguments(part.arguments)}
+            function = {"index": len(calls), "name": part.name, "arguments": as_object(part.arguments)}
             calls.append({"id": part.id, "function": function})
         else:
             raise Unsupported("turns", f"{type(part).__name__} parts in what an assistant says")
@@ -200,27 +201,20 @@ def _document(part: Document) -> str:
     return f"{part.name}\n{text}" if part.name else text
 
 
-def _arguments(text: str) -> Raw:
-    try:
-        _decode_object(text)
-    except UNREADABLE as error:
-        raise Unsupported("turns", "tool calls with arguments that are not a JSON object") from error
-    return Raw(text.encode())
-
-
-def _tools(tools: Sequence[Tool], choice: ToolChoice) -> list[Block]:
+def _tools(tools: Sequence[Tool], choice: ToolChoice, fit: Fit) -> list[Block]:
     if choice.mode == "required":
-        raise Unsupported("tool_choice", "being made to call a tool")
+        fit.demand("tool_choice", "being made to call a tool")
     if choice.mode == "none":
         return []
     if choice.parallel is False and tools:
-        raise Unsupported("tool_choice", "being held to one tool call at a time")
+        fit.hint("parallel_tool_calls", "being held to one tool call at a time")
     functions: list[Block] = []
-    for tool in tools:
+    for at, tool in enumerate(tools):
         if choice.names and tool.name not in choice.names:
+            fit.hint(f"tools[{at}]", "tools that may not be called")
             continue
         if tool.strict:
-            raise Unsupported("tools", "tools with a strict schema")
+            fit.hint(f"tools[{at}].strict", "tools with a strict schema")
         function: Block = {"name": tool.name, "parameters": tool.parameters or _NO_PARAMETERS}
         if tool.description:
             function["description"] = tool.description
@@ -237,11 +231,11 @@ def _format(output: OutputFormat) -> object:
     return {"description": output.description, **_decode_object(output.schema)}
 
 
-def _think(reasoning: ReasoningOptions) -> bool | str | None:
-    if reasoning.enabled is False:
+def _think(reasoning: ReasoningOptions, fit: Fit) -> bool | str | None:
+    if reasoning.enabled is False or reasoning.budget_tokens == 0:
         return False
     if reasoning.budget_tokens is not None:
-        raise Unsupported("reasoning", "a limit of reasoning tokens; it takes an effort")
+        fit.hint("reasoning", "a limit of reasoning tokens; it takes an effort")
     if reasoning.effort is not None:
         return _THINK[reasoning.effort]
-    return reasoning.enabled
+    return reasoning.enabled or (True if reasoning.budget_tokens else None)

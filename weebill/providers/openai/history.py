@@ -7,6 +7,7 @@ for the upstream to judge.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -28,7 +29,15 @@ _NULL: Final = Raw(b"null")
 _CALLS: Final = "tool_calls"
 _ANSWERED: Final = "tool_call_id"
 _MARKS: Final = {name: b'"%b"' % name.encode() for name in _REASONING}
-_ALWAYS: Final = (_MARKS[_DETAILS],)
+_DEVELOPER: Final = b'"developer"'
+_SYSTEM: Final = Raw(b'"system"')
+# How the signature of a call begins that is of another API's model.
+_FOREIGN: Final = b'"weebill:'
+# A data URI's beginning; a quote inside text is escaped.
+_JPG: Final = b'"data:image/jpg;'
+_JPG_URI: Final = re.compile(rb'(?<!\\)"data:image/jpg;')
+_JPEG: Final = b'"data:image/jpeg;'
+_ALWAYS: Final = (_MARKS[_DETAILS], _FOREIGN, _JPG)
 _CALL_MARKS: Final = (b'"tool_calls"', b'"tool_call_id"')
 
 _encode: Final = msgspec.json.encode
@@ -40,14 +49,19 @@ _decode_content: Final = msgspec.json.Decoder(str | list[Raw] | None).decode
 _decode_details: Final = msgspec.json.Decoder(list[ReasoningDetail]).decode
 
 
-def own_chat(messages: Raw, quirks: Quirks) -> Raw:
-    """Chat Completions' `messages` without other models' reasoning, nor what the provider's quirks refuse in them."""
+def own_chat(messages: Raw, quirks: Quirks, *, developer: bool = True) -> Raw:
+    """Chat Completions' `messages` without other models' reasoning, nor what the provider refuses in them.
+
+    `developer` is whether it knows that role. Types of images are put in their registered form.
+    """
     looked_for = _looked_for(quirks)
+    if not developer:
+        looked_for = [*looked_for, _DEVELOPER]
     if not _has(messages, looked_for):
         return messages
     try:
         return Raw(
-            _encode([_own(raw, quirks) if _has(raw, looked_for) else raw for raw in _decode_list(messages)]),
+            _encode([_own(raw, quirks, developer) if _has(raw, looked_for) else raw for raw in _decode_list(messages)]),
         )
     except UNREADABLE:
         return messages
@@ -56,7 +70,8 @@ def own_chat(messages: Raw, quirks: Quirks) -> Raw:
 def _looked_for(quirks: Quirks) -> Sequence[bytes]:
     if not quirks.refuse and not quirks.short_call_ids:
         return _ALWAYS
-    marks = [mark for name, mark in _MARKS.items() if name == _DETAILS or name in quirks.refuse]
+    marks = [mark for name, mark in _MARKS.items() if name != _DETAILS and name in quirks.refuse]
+    marks += _ALWAYS
     return [*marks, *_CALL_MARKS] if quirks.short_call_ids else marks
 
 
@@ -68,9 +83,17 @@ def _has(raw: Raw, names: Sequence[bytes]) -> bool:
     return False
 
 
-def _own(raw: Raw, quirks: Quirks) -> Raw:
+def _own(raw: Raw, quirks: Quirks, developer: bool) -> Raw:
     fields = _decode_object(raw)
     kept = {name: value for name, value in fields.items() if not (name in _REASONING and name in quirks.refuse)}
+    if not developer and bytes(kept.get("role", b"")) == _DEVELOPER:
+        # Which says the same to who does not know the other.
+        kept["role"] = _SYSTEM
+    content = bytes(kept.get("content", b""))
+    if content.find(_JPG) >= 0:
+        kept["content"] = Raw(_JPG_URI.sub(_JPEG, content))
+    if bytes(kept.get(_CALLS, b"")).find(_FOREIGN) >= 0:
+        kept[_CALLS] = Raw(_encode([_unsigned(call) for call in _decode_calls(kept[_CALLS])]))
     if _DETAILS in kept:
         details = _own_details(kept[_DETAILS])
         if details is None:
@@ -110,6 +133,13 @@ def _with_thinking(content: Raw, thought: Raw) -> Raw:
     said = _decode_content(content)
     rest = [TextPart(said)] if isinstance(said, str) and said else said or []
     return Raw(_encode([ThinkingPart((TextPart(words),)), *rest]))
+
+
+def _unsigned(call: Json) -> Json:
+    """A call without a signature that is not of this provider's models."""
+    if bytes(call.get("extra_content", b"")).find(_FOREIGN) < 0:
+        return call
+    return {name: value for name, value in call.items() if name != "extra_content"}
 
 
 def _short_call(call: Json, quirks: Quirks) -> Json:

@@ -38,7 +38,7 @@ from weebill.wire.openai_chat import (
 FAMILY: Final = "openai"
 UNKNOWN_FORMAT: Final = "unknown"
 # Who know the role "developer"; to others, and to OpenAI's newer models, "system" says the same.
-_DEVELOPER: Final = frozenset({"openai", "azure"})
+DEVELOPER: Final = frozenset({"openai", "azure"})
 # Who take marks for their prompt cache; others cache by themselves or not at all.
 _MARKS: Final = frozenset({"openrouter"})
 
@@ -142,7 +142,7 @@ def messages(turns: tuple[Turn, ...], target: Target) -> list[Message]:
         if turn.role == "assistant":
             result.append(_assistant(turn, target))
         else:
-            role = "system" if turn.role == "developer" and target.provider not in _DEVELOPER else turn.role
+            role = "system" if turn.role == "developer" and target.provider not in DEVELOPER else turn.role
             result.append(Message(role, _content(turn.parts, marks), turn.name or UNSET))
     if shown:
         result.append(Message("user", shown))

@@ -16,6 +16,8 @@ from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.naming import named
 from weebill.providers.openai.errors import body_error, inner_error, is_error
 from weebill.providers.openai.history import own_chat
+from weebill.providers.openai.messages import DEVELOPER
+from weebill.providers.openai.model_fields import fitted_to_model
 from weebill.providers.openai.pieces import has_pieces, joined
 from weebill.providers.openai.quirks import fitted, is_plain
 from weebill.providers.openai.relay_stream import OpenAIStream
@@ -43,25 +45,24 @@ class OpenAITranslator:
     """For every upstream that speaks OpenAI's Chat Completions and Completions."""
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
-        """The body as it came, but for the model's name, other models' reasoning and the provider's quirks.
+        """The body as it came, but for the model's name and other models' reasoning, as model and provider take it.
 
         A stream is asked for its usage.
         """
         quirks = target.quirks
         fields = {**call.fields, "model": Raw(_encode(target.model))}
         if "messages" in fields:
-            fields["messages"] = own_chat(fields["messages"], quirks)
-        dropped: tuple[str, ...] = ()
-        if not is_plain(quirks):
-            fit = Fit(call.on_unsupported(target.on_unsupported))
-            try:
+            fields["messages"] = own_chat(fields["messages"], quirks, developer=target.provider in DEVELOPER)
+        fit = Fit(call.on_unsupported(target.on_unsupported))
+        try:
+            fields = fitted_to_model(fields, target, fit)
+            if not is_plain(quirks):
                 fields = fitted(fields, quirks, fit)
-            except Unsupported as unsupported:
-                raise refusal(unsupported, target) from unsupported
-            dropped = fit.dropped
+        except Unsupported as unsupported:
+            raise refusal(unsupported, target) from unsupported
         if call.stream and quirks.stream_usage:
             fields = with_usage(fields)
-        return UpstreamRequest(PATHS[type(call.request)], _encode(fields), dropped=dropped)
+        return UpstreamRequest(PATHS[type(call.request)], _encode(fields), dropped=fit.dropped)
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for content in pieces, odd calls and the model's name, and its usage."""

@@ -86,7 +86,7 @@ class OpenAIStream:
         """Nothing after `[DONE]`; not all servers send it, and usage may follow the reason for the end."""
         if self._done:
             return 0.0
-        if self._ends < self._call.request.choices:
+        if not self._ends or self._ends < self._call.request.choices:
             return inf
         return LINGER_S if self._reported is None else SETTLE_S
 
