@@ -224,7 +224,7 @@ def _gemini(body: Body) -> Seen:
     config = body.get("generationConfig") or {}
     result = Seen(limit=config.get("maxOutputTokens"))
     result.system = "".join(part["text"] for part in (body.get("systemInstruction") or {"parts": ()})["parts"])
-    called_last = 0
+    due = 0  # the calls in the model's contents since the user's last
     for content in body["contents"]:
         role, parts = content.get("role", "user"), content["parts"]
         _require(role in ("user", "model"), f"the role {role!r}")
@@ -256,8 +256,8 @@ def _gemini(body: Body) -> Seen:
         answers = [part["functionResponse"] for part in parts if "functionResponse" in part]
         if role == "user" and answers:
             given_ids = len({given.get("id") or f"#{at}" for at, given in enumerate(answers)})
-            _require(given_ids == called_last, "as many functionResponse parts as functionCall parts in one turn")
-        called_last = calls
+            _require(given_ids == due, "as many functionResponse parts as functionCall parts in one turn")
+        due = due + calls if role == "model" else 0
     for tool in body.get("tools", ()):
         for declared in tool.get("functionDeclarations", ()):
             result.tools[declared["name"]] = declared.get("parametersJsonSchema") or declared.get("parameters")

@@ -237,6 +237,24 @@ def test_reasoning_goes_back_to_where_it_came_from() -> None:
     assert sent(spoken_of) == [spoken_of]
 
 
+IDLE = [
+    {"refusal": None},
+    {"annotations": []},
+    {"audio": None, "parsed": None},
+    {"function_call": {}},
+    {"tool_calls": None},
+]
+
+
+@pytest.mark.parametrize("idle", IDLE)
+def test_what_sdks_write_down_empty_is_no_obstacle_for_who_knows_few_fields(idle: dict[str, object]) -> None:
+    said = {"role": "assistant", "content": "Hi"}
+    assert sent({**said, **idle}, quirks=Quirks(accept=("messages",))) == [said]
+    assert sent({**said, **idle}, quirks=Quirks()) == [{**said, **idle}]
+    told = {**said, "refusal": "No."}
+    assert sent(told, quirks=Quirks(accept=("messages",))) == [told]
+
+
 PIECES = [
     {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
     {"type": "text", "text": "Hi"},

@@ -28,6 +28,10 @@ _REASONING: Final = (_THOUGHT, "reasoning", _DETAILS)
 _NULL: Final = Raw(b"null")
 _CALLS: Final = "tool_calls"
 _ANSWERED: Final = "tool_call_id"
+# What SDKs write down of every answer, as a rule empty, and send back; who knows few fields refuses even these.
+_IDLE: Final = ("refusal", "annotations", "audio", "function_call", "parsed", _CALLS)
+_EMPTY: Final = (b"null", b"[]", b'""', b"{}")
+_IDLE_MARKS: Final = tuple([b'"%b"' % name.encode() for name in _IDLE])
 _MARKS: Final = {name: b'"%b"' % name.encode() for name in _REASONING}
 _DEVELOPER: Final = b'"developer"'
 _SYSTEM: Final = Raw(b'"system"')
@@ -68,10 +72,12 @@ def own_chat(messages: Raw, quirks: Quirks, *, developer: bool = True) -> Raw:
 
 
 def _looked_for(quirks: Quirks) -> Sequence[bytes]:
-    if not quirks.refuse and not quirks.short_call_ids:
+    if not quirks.refuse and not quirks.accept and not quirks.short_call_ids:
         return _ALWAYS
     marks = [mark for name, mark in _MARKS.items() if name != _DETAILS and name in quirks.refuse]
     marks += _ALWAYS
+    if quirks.accept:
+        marks += _IDLE_MARKS
     return [*marks, *_CALL_MARKS] if quirks.short_call_ids else marks
 
 
@@ -86,6 +92,10 @@ def _has(raw: Raw, names: Sequence[bytes]) -> bool:
 def _own(raw: Raw, quirks: Quirks, developer: bool) -> Raw:
     fields = _decode_object(raw)
     kept = {name: value for name, value in fields.items() if not (name in _REASONING and name in quirks.refuse)}
+    if quirks.accept:
+        for name in _IDLE:
+            if name in kept and bytes(kept[name]) in _EMPTY:
+                del kept[name]
     if not developer and bytes(kept.get("role", b"")) == _DEVELOPER:
         # Which says the same to who does not know the other.
         kept["role"] = _SYSTEM
