@@ -275,10 +275,11 @@ def unseal(content: str) -> Sealed:
     if not content.startswith(_FOREIGN):
         return Sealed(content, ORIGIN, "encrypted")
     whose, _, data = content[len(_FOREIGN) :].partition(":")
-    origin, _, kind = whose.partition(".")
-    if kind == "tool":
-        return Sealed(data, origin, "tool")
-    return Sealed(data, origin, "encrypted" if kind == "encrypted" else "")
+    if whose.endswith(".tool"):
+        return Sealed(data, whose.removesuffix(".tool"), "tool")
+    if whose.endswith(".encrypted"):
+        return Sealed(data, whose.removesuffix(".encrypted"), "encrypted")
+    return Sealed(data, whose, "")
 
 
 def is_foreign(content: str) -> bool:

@@ -118,8 +118,8 @@ class MadeCall(NamedTuple):
 def made_call(item: InputItem, type_: str) -> MadeCall:
     """The call that an item of one of the types in `CALLS` is."""
     kind = CALLS[type_]
-    name = text_of(item.name) if kind in _NAMED else kind
-    return MadeCall(text_of(item.call_id) or text_of(item.id), name, _ARGUMENTS[kind](item))
+    name = (item.name or "") if kind in _NAMED else kind
+    return MadeCall(item.call_id or item.id or "", name, _ARGUMENTS[kind](item))
 
 
 def _text_or_json(raw: Raw) -> str:

@@ -17,40 +17,40 @@ from weebill.wire.responses_request import NULL
 class InputItem(Struct, frozen=True):
     """An item of any type: what belongs to its type is set, in whatever form the client has it."""
 
-    type: Raw = NULL
-    id: Raw = NULL
-    role: Raw = NULL
+    type: str | None = None
+    id: str | None = None
+    role: str | None = None
     content: Raw = NULL
-    call_id: Raw = NULL
-    name: Raw = NULL
-    namespace: Raw = NULL
+    call_id: str | None = None
+    name: str | None = None
+    namespace: str | None = None
     arguments: Raw = NULL
     input: Raw = NULL
     output: Raw = NULL
     action: Raw = NULL
     operation: Raw = NULL
-    status: Raw = NULL
+    status: str | None = None
     summary: Raw = NULL
-    encrypted_content: Raw = NULL
-    result: Raw = NULL
-    output_format: Raw = NULL
+    encrypted_content: str | None = None
+    result: str | None = None
+    output_format: str | None = None
     tools: Raw = NULL
 
 
 class InputPart(Struct, frozen=True):
     """A part of an item's content, of any type."""
 
-    type: Raw = NULL
-    text: Raw = NULL
-    refusal: Raw = NULL
+    type: str | None = None
+    text: str | None = None
+    refusal: str | None = None
     annotations: Raw = NULL
     logprobs: Raw = NULL
     image_url: Raw = NULL
-    detail: Raw = NULL
-    file_id: Raw = NULL
-    file_data: Raw = NULL
-    file_url: Raw = NULL
-    filename: Raw = NULL
+    detail: str | None = None
+    file_id: str | None = None
+    file_data: str | None = None
+    file_url: str | None = None
+    filename: str | None = None
     input_audio: Raw = NULL
     prompt_cache_breakpoint: Raw = NULL
 
@@ -62,13 +62,39 @@ class _Outcome(Struct, frozen=True):
     success: bool | None = None
 
 
-decode_item: Final = msgspec.json.Decoder(InputItem).decode
-decode_part: Final = msgspec.json.Decoder(InputPart).decode
+_decode_item: Final = msgspec.json.Decoder(InputItem).decode
+_decode_part: Final = msgspec.json.Decoder(InputPart).decode
+# The members that are texts, or else not there.
+_ITEM_TEXTS: Final = frozenset(
+    {"type", "id", "role", "call_id", "name", "namespace", "status", "encrypted_content", "result", "output_format"}
+)
+_PART_TEXTS: Final = frozenset({"type", "text", "refusal", "detail", "file_id", "file_data", "file_url", "filename"})
 decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 _decode_outcome: Final = msgspec.json.Decoder(_Outcome).decode
 _QUOTE, _BRACKET, _BRACE = b'"[{'
+
+
+def decode_item(raw: Raw | bytes) -> InputItem:
+    """An item. Raises what is in UNREADABLE for what is no JSON object."""
+    try:
+        return _decode_item(raw)
+    except UNREADABLE:
+        return msgspec.convert(_lenient(raw, _ITEM_TEXTS), InputItem)
+
+
+def decode_part(raw: Raw | bytes) -> InputPart:
+    """A part of a content. Raises what is in UNREADABLE for what is no JSON object."""
+    try:
+        return _decode_part(raw)
+    except UNREADABLE:
+        return msgspec.convert(_lenient(raw, _PART_TEXTS), InputPart)
+
+
+def _lenient(raw: Raw | bytes, texts: frozenset[str]) -> dict[str, Raw | str | None]:
+    """An object's members, of which `texts` are None where they are of another type."""
+    return {name: (text_of(value) or None) if name in texts else value for name, value in decode_members(raw).items()}
 
 
 def text_of(raw: Raw) -> str:

@@ -50,7 +50,7 @@ _decode_strings: Final = msgspec.json.Decoder(dict[str, str]).decode
 def called(item: InputItem, type_: str, offer: Offer) -> ToolUse:
     """The call that an item of one of the types in `CALLS` is, by the name that a model knows the tool by."""
     call = made_call(item, type_)
-    name = offer.name_of(CALLS[type_], call.name, text_of(item.namespace))
+    name = offer.name_of(CALLS[type_], call.name, item.namespace or "")
     return ToolUse(call.id, name, call.arguments)
 
 

@@ -88,20 +88,20 @@ def _part(raw: Raw, path: str, passed: Pass) -> Part | None:
         for name in members.keys() - _MEMBERS:
             if is_given(members[name]):
                 passed(f"input.content.{name}", members[name])
-    if is_given(part.detail) and text_of(part.detail) not in _DETAILS:
-        passed("input.content.detail", part.detail)
-    kind = text_of(part.type)
+    if part.detail is not None and part.detail not in _DETAILS:
+        passed("input.content.detail", raw)
+    kind = part.type or ""
     read = _READERS.get(kind)
     found = None if read is None else read(part)
     if found is None and kind not in _TEXTS:
-        text = text_of(part.text)
+        text = part.text or ""
         passed(f"input.content.{kind or 'unknown'}", raw)
         return Text(text) if text else None
     return found
 
 
 def _text(part: InputPart) -> Text | None:
-    text = text_of(part.text)
+    text = part.text or ""
     if not text:
         return None
     citations = tuple([citation(raw) for raw in list_of(part.annotations)])
@@ -109,7 +109,7 @@ def _text(part: InputPart) -> Text | None:
 
 
 def _refusal(part: InputPart) -> Refusal | None:
-    text = text_of(part.refusal) or text_of(part.text)
+    text = part.refusal or part.text or ""
     return Refusal(text) if text else None
 
 
@@ -117,7 +117,7 @@ def _image(part: InputPart) -> Image | None:
     """An image; its address may be under `url`, as Chat Completions has it."""
     given = part.image_url
     url = text_of(_members(given).get("url", NULL) if is_object(given) else given)
-    word = text_of(part.detail)
+    word = part.detail or ""
     detail = cast("_Detail", word) if word in _DETAILS else None
     cache = _cache(part.prompt_cache_breakpoint)
     inline = split_data_uri(url) if url else None
@@ -125,17 +125,17 @@ def _image(part: InputPart) -> Image | None:
         return Image(data=inline[1], media_type=inline[0], detail=detail, cache=cache)
     if url:
         return Image(url=url, detail=detail, cache=cache)
-    file_id = text_of(part.file_id)
+    file_id = part.file_id or ""
     return Image(file_id=file_id, detail=detail, cache=cache) if file_id else None
 
 
 def _document(part: InputPart) -> Document | None:
-    cache, name = _cache(part.prompt_cache_breakpoint), text_of(part.filename) or None
-    data = text_of(part.file_data)
+    cache, name = _cache(part.prompt_cache_breakpoint), part.filename or None
+    data = part.file_data or ""
     if data:
         media_type, data = split_data_uri(data) or (_PDF, data)
         return Document(data=data, media_type=media_type, name=name, cache=cache)
-    url, file_id = text_of(part.file_url), text_of(part.file_id)
+    url, file_id = (part.file_url or ""), (part.file_id or "")
     if url:
         return Document(url=url, name=name, cache=cache)
     return Document(file_id=file_id, name=name, cache=cache) if file_id else None

@@ -104,7 +104,7 @@ class Turns:
             item, members = decode_item(raw), decode_members(raw)
         except UNREADABLE as error:
             raise invalid_at(error, path) from error
-        kind = text_of(item.type) or _type_of(item)
+        kind = item.type or _type_of(item)
         known = _MEMBERS.get(kind)
         if known is None:
             self._other(item, kind, raw, path)
@@ -124,10 +124,10 @@ class Turns:
         self.passed.setdefault(name, raw)
 
     def _message(self, item: InputItem, path: str) -> None:
-        role = text_of(item.role)
+        role = item.role or ""
         if role not in _ROLES:
             if role:
-                self._pass(f"input.role.{role}", item.role)
+                self._pass(f"input.role.{role}", item.content)
             role = "user"
         self.say(cast("Role", role), parts_of(item.content, f"{path}.content", self._pass))
 
@@ -142,12 +142,12 @@ class Turns:
         self.say("assistant", (structs.replace(use, signature=signature, origin=origin),))
 
     def _result(self, item: InputItem, kind: str, raw: Raw, path: str) -> None:
-        call_id = text_of(item.call_id) or text_of(item.id)
-        if not call_id or (kind == "tool_search_output" and not text_of(item.call_id)):
+        call_id = item.call_id or item.id or ""
+        if not call_id or (kind == "tool_search_output" and not item.call_id):
             self._pass(f"input.{kind}", raw)
             return
         given, is_error = outcome(item.tools if kind == "tool_search_output" else item.output)
-        if text_of(item.status) == "failed":
+        if item.status == "failed":
             is_error = True
         content: list[Text | Image | Document] = []
         if kind not in _AS_JSON and are_parts(given):
@@ -161,14 +161,14 @@ class Turns:
         self.say("tool", (ToolResult(call_id, tuple(content) or (Text(""),), None, is_error),))
 
     def _image(self, item: InputItem, path: str) -> None:
-        data = text_of(item.result)
+        data = item.result or ""
         if data:
-            media_type = f"image/{text_of(item.output_format) or 'png'}"
+            media_type = f"image/{item.output_format or 'png'}"
             self.say("assistant", (Image(data=data, media_type=media_type),))
 
     def _reason(self, item: InputItem, path: str) -> None:
         text = texts_of(item.content) or texts_of(item.summary)
-        encrypted, item_id = text_of(item.encrypted_content), text_of(item.id) or None
+        encrypted, item_id = (item.encrypted_content or ""), item.id or None
         if not encrypted:
             if text:
                 self.say("assistant", (Reasoning(text, origin=ORIGIN, id=item_id),))
@@ -193,7 +193,7 @@ class Turns:
     def _other(self, item: InputItem, kind: str, raw: Raw, path: str) -> None:
         """An item of a type that only OpenAI has, such as a hosted tool's call: what it says is kept."""
         self._pass(f"input.{kind}", raw)
-        role = text_of(item.role)
+        role = item.role or ""
         said = texts_of(item.content) or texts_of(item.output) or texts_of(item.summary)
         if said:
             self.say(cast("Role", role) if role in _ROLES else "assistant", (Text(said),))
@@ -213,10 +213,10 @@ _READERS: Final[dict[str, Callable[[Turns, InputItem, str], None]]] = {
 
 def _type_of(item: InputItem) -> str:
     """The type of an item that does not say it."""
-    if is_given(item.role) or is_given(item.content):
+    if item.role is not None or is_given(item.content):
         return "message"
     if is_given(item.output):
         return "function_call_output"
     if is_given(item.arguments):
         return "function_call"
-    return "item_reference" if text_of(item.id) else "unknown"
+    return "item_reference" if item.id else "unknown"

@@ -21,7 +21,7 @@ from weebill.wire.conversation import Tool
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import decode_items
 from weebill.wire.responses_calls import Kind
-from weebill.wire.responses_items import decode_item, decode_members, is_given, is_object, list_of, text_of
+from weebill.wire.responses_items import decode_item, decode_members, is_given, is_object, list_of
 from weebill.wire.responses_request import NULL, NamedTool, ResponsesRequest, ToolEntry, ToolFormat
 
 
@@ -241,7 +241,7 @@ def _brought(given: Raw) -> list[tuple[int, list[Raw]]]:
         except UNREADABLE:
             # Whoever reads the items says what is wrong.
             continue
-        if text_of(item.type) in _BRING_TOOLS:
+        if item.type in _BRING_TOOLS:
             found.append((at, list_of(item.tools)))
     return found
 

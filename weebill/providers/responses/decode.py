@@ -68,7 +68,7 @@ def add_item(raw: Raw, said: Said) -> None:
     if not is_object(raw):
         return
     item = decode_item(raw)
-    kind = text_of(item.type) or "message"
+    kind = item.type or "message"
     if kind == "message":
         add_message(item, said)
     elif kind in CALLS:
@@ -92,12 +92,12 @@ def add_message(item: InputItem, said: Said) -> None:
         said.parts.append(Text(bare))
     for raw in list_of(item.content):
         part = decode_part(raw)
-        kind = text_of(part.type) or "output_text"
+        kind = part.type or "output_text"
         if kind in ("output_text", "text"):
             said.logprobs.extend(list_of(part.logprobs))
-            said.parts.append(Text(text_of(part.text), citations=tuple(map(citation, list_of(part.annotations)))))
+            said.parts.append(Text(part.text or "", citations=tuple(map(citation, list_of(part.annotations)))))
         elif kind == "refusal":
-            said.parts.append(Refusal(text_of(part.refusal)))
+            said.parts.append(Refusal(part.refusal or ""))
         else:
             said.dropped.append(kind)
 
@@ -105,7 +105,7 @@ def add_message(item: InputItem, said: Said) -> None:
 def reasoning_text(item: InputItem) -> str:
     """The readable part of a reasoning item; several summaries are parted by an empty line."""
     for given in (item.content, item.summary):
-        texts = [text_of(raw) or (text_of(decode_part(raw).text) if is_object(raw) else "") for raw in list_of(given)]
+        texts = [text_of(raw) or ((decode_part(raw).text or "") if is_object(raw) else "") for raw in list_of(given)]
         said = text_of(given) or "\n\n".join(text for text in texts if text)
         if said:
             return said
@@ -114,10 +114,10 @@ def reasoning_text(item: InputItem) -> str:
 
 def reasoning(item: InputItem, text: str) -> Reasoning:
     """A reasoning item, whose readable part is `text`."""
-    return Reasoning(text, None, text_of(item.encrypted_content) or None, text_of(item.id) or None, ORIGIN)
+    return Reasoning(text, None, item.encrypted_content or None, item.id or None, ORIGIN)
 
 
 def image(item: InputItem) -> Image | None:
     """An image item; None if it is not complete."""
-    data = text_of(item.result)
-    return Image(data=data, media_type=f"image/{text_of(item.output_format) or 'png'}") if data else None
+    data = item.result or ""
+    return Image(data=data, media_type=f"image/{item.output_format or 'png'}") if data else None

@@ -33,7 +33,7 @@ from weebill.wire.reply import (
 )
 from weebill.wire.responses import ORIGIN, citation
 from weebill.wire.responses_calls import CALLS, MadeCall, made_call
-from weebill.wire.responses_items import InputItem, decode_item, is_object, list_of, text_of
+from weebill.wire.responses_items import InputItem, decode_item, is_object, list_of
 from weebill.wire.sse import EventSplitter, event_data
 
 _DONE: Final = b"[DONE]"
@@ -217,7 +217,7 @@ class ResponsesStream:
                 self._begin_call(call, event.output_index, events)
         elif kind == "reasoning":
             block = self._part((event.output_index, -1), events)
-            events.append(ReasoningDelta(id=text_of(item.id) or None, origin=ORIGIN, block=block))
+            events.append(ReasoningDelta(id=item.id or None, origin=ORIGIN, block=block))
 
     def _begin_call(self, call: MadeCall, at: int, events: list[Event]) -> None:
         self._called = True
@@ -316,7 +316,7 @@ class ResponsesStream:
             item, kind = _item(raw)
             if kind not in CALLS and not (nothing and kind in ("message", "image_generation_call")):
                 continue
-            if kind in CALLS and (text_of(item.call_id) or text_of(item.id)) in self._calls:
+            if kind in CALLS and (item.call_id or item.id or "") in self._calls:
                 continue
             said = Said([], [], [])
             add_item(raw, said)
@@ -332,4 +332,4 @@ def _item(raw: Raw) -> tuple[InputItem, str]:
     if not is_object(raw):
         return _NO_ITEM, ""
     item = decode_item(raw)
-    return item, text_of(item.type)
+    return item, item.type or ""
