@@ -189,6 +189,7 @@ _LLM: Final = """
 - model_id: wee
   model_name: {model}
   api_base: {url}/v1
+  api_key_name: weebill
   supports_tools: true
   supports_schema: true
 """

@@ -169,6 +169,7 @@ STRICT = Quirks(rename={"seed": "random_seed"}, accept=("temperature", "seed"))
     [
         (REFUSE, {"n": 2}, "n"),
         (STRICT, {"n": 2}, "n"),
+        (STRICT, {"modalities": ["text", "audio"]}, "modalities"),
         (STRICT, {"response_format": {"type": "json_object"}}, "response_format"),
     ],
 )
@@ -185,6 +186,7 @@ def test_a_demand_that_the_provider_refuses(quirks: Quirks, fields: dict[str, ob
         (REFUSE, {"seed": 7, "temperature": 0.5}, {"temperature": 0.5}, ("seed",)),
         (REFUSE, {"parallel_tool_calls": False}, {}, ("parallel_tool_calls",)),
         (STRICT, {"seed": 7, "top_k": 3, "x_new": {}}, {"random_seed": 7}, ("top_k", "x_new")),
+        (STRICT, {"modalities": ["text"]}, {}, ()),
         (STRICT, {"n": 1, "stream": True}, {"stream": True, "stream_options": {"include_usage": True}}, ()),
     ],
 )

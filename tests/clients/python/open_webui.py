@@ -32,7 +32,7 @@ HEADERS = {
 # What an administrator or a user can set for a model, each in its own type.
 PARAMETERS = {
     "temperature": 0.7, "top_p": 0.9, "max_tokens": 256, "frequency_penalty": 0, "presence_penalty": 0,
-    "seed": 42, "stop": ["###"],
+    "seed": 42,
 }  # fmt: skip
 TOOL = {"type": "function", "function": {"name": "get_weather", "description": ABOUT, "parameters": SCHEMA}}
 client = httpx.Client(base_url=f"{URL}/v1", headers=HEADERS, timeout=100, trust_env=False)
