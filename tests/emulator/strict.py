@@ -66,7 +66,7 @@ _CHAT_MEMBERS: Final = {
     "annotations parsed reasoning reasoning_content reasoning_details",
     "messages[].content[]": "type text image_url input_audio file refusal prompt_cache_breakpoint",
     "messages[].tool_calls[]": "id type function custom index",
-    "messages[].tool_calls[].function": "name arguments",
+    "messages[].tool_calls[].function": "name arguments parsed_arguments",
     "tools[]": "type function custom",
     "tools[].function": "name description parameters strict",
 }
