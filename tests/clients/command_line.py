@@ -46,7 +46,7 @@ def claude_code(target: Target, home: Path) -> list[Step]:
         home, ANTHROPIC_BASE_URL=target.url, ANTHROPIC_AUTH_TOKEN=target.key, ANTHROPIC_MODEL=model,
         ANTHROPIC_SMALL_FAST_MODEL=model, ANTHROPIC_DEFAULT_HAIKU_MODEL=model, DISABLE_TELEMETRY="1",
         DISABLE_ERROR_REPORTING="1", DISABLE_AUTOUPDATER="1", CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
-        **({"CLAUDE_CODE_MAX_OUTPUT_TOKENS": "64"} if target.free else {}),
+        **({"CLAUDE_CODE_MAX_OUTPUT_TOKENS": "1024"} if target.free else {}),
     )  # fmt: skip
     command = [str(places.node() / "node_modules/.bin/claude"), "--print"]
     # Its own instructions are longer than a compact model's context.
