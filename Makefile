@@ -1,5 +1,6 @@
 # make run    install what running needs, fetch the default compact model, serve
 # make test   install what the tests need; lint, types, all tests
+# make clients  install programs of other people in pinned versions (Node.js, 3 GB); run each against every target
 # make bench  install what the benchmarks need; Weebill beside its peers
 # make docs   build the documentation into site/
 # make wheel  compile the hot path and build a wheel into dist/; takes a C compiler and some two minutes
@@ -19,7 +20,7 @@ DIST ?= dist
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
 
-.PHONY: run test lint types bench soak docs wheel clean
+.PHONY: run test clients lint types bench soak docs wheel clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -27,6 +28,9 @@ run: $(VENV)/.run
 
 test: lint types
 	$(BIN)/python -m pytest $(ARGS)
+
+clients: $(VENV)/.dev
+	$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

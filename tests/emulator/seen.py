@@ -36,6 +36,7 @@ class Seen:
     users: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     tools: dict[str, object] = field(default_factory=dict)
+    custom: set[str] = field(default_factory=set)
     choice: str = "auto"
     calls: list[Call] = field(default_factory=list)
     results: dict[str, str] = field(default_factory=dict)
@@ -60,7 +61,10 @@ class Seen:
 
 def seen(dialect: str, body: Body) -> Seen:
     """What a request says. Raises BadRequestError for what the provider would refuse."""
-    result = _READERS[dialect](body)
+    try:
+        result = _READERS[dialect](body)
+    except (AttributeError, KeyError, TypeError, ValueError) as malformed:
+        raise BadRequestError(f"not understood: {malformed!r}") from malformed
     result.check()
     return result
 
@@ -95,11 +99,11 @@ def _chat(body: Body) -> Seen:
             result.answer(message["tool_call_id"], _text(message["content"]))
         else:
             result.said.append(_text(message.get("content")))
-            for call in message.get("tool_calls", ()):
+            for call in message.get("tool_calls") or ():
                 _require(call["type"] == "function", "the type of a call")
                 called = call["function"]
                 result.calls.append(Call(call["id"], called["name"], json.loads(called["arguments"])))
-            for detail in message.get("reasoning_details", ()):
+            for detail in message.get("reasoning_details") or ():
                 result.thoughts += [detail["text"]] if detail.get("text") else []
                 result.opaque += [detail[name] for name in ("signature", "data") if detail.get(name)]
             result.thoughts += [message["reasoning_content"]] if message.get("reasoning_content") else []
@@ -130,8 +134,12 @@ def check_mistral(body: Body) -> None:
     for message in body["messages"]:
         _require(set(message) <= _MISTRALS_IN_MESSAGES, f"the message's fields {set(message) - _MISTRALS_IN_MESSAGES}")
         _require(message["role"] in ("system", "user", "assistant", "tool"), f"the role {message['role']}")
-        for given in (message.get("tool_call_id"), *(call["id"] for call in message.get("tool_calls", ()))):
+        for given in (message.get("tool_call_id"), *(call["id"] for call in message.get("tool_calls") or ())):
             _require(given is None or re.fullmatch("[a-zA-Z0-9]{9}", given) is not None, f"a call's id, {given}")
+
+
+# Those that the client runs, and some that the provider does.
+_RESPONSES_TOOLS: Final = ("function", "custom", "local_shell", "namespace", "tool_search", "web_search")
 
 
 def _responses(body: Body) -> Seen:
@@ -139,11 +147,16 @@ def _responses(body: Body) -> Seen:
     items = body["input"]
     if isinstance(items, str):
         items = [{"type": "message", "role": "user", "content": items}]
+    tools = list(body.get("tools") or ())
     for item in items:
         kind = item.get("type", "message")
-        if kind == "function_call":
+        if kind == "additional_tools":
+            tools += item["tools"]
+        elif kind == "function_call":
             result.calls.append(Call(item["call_id"], item["name"], json.loads(item["arguments"])))
-        elif kind == "function_call_output":
+        elif kind == "custom_tool_call":
+            result.calls.append(Call(item["call_id"], item["name"], item["input"]))
+        elif kind in ("function_call_output", "custom_tool_call_output"):
             result.answer(item["call_id"], _text(item["output"]))
         elif kind == "reasoning":
             result.thoughts += [summary["text"] for summary in item["summary"]]
@@ -154,9 +167,12 @@ def _responses(body: Body) -> Seen:
             result.users.append(_text(item["content"]))
         else:
             result.said.append(_text(item["content"]))
-    for tool in body.get("tools") or ():
-        _require(tool["type"] == "function", "the type of a tool")
-        result.tools[tool["name"]] = tool["parameters"]
+    for tool in tools:
+        kind = tool["type"]
+        _require(kind in _RESPONSES_TOOLS, f"the type of a tool, {kind}")
+        for each in tool["tools"] if kind == "namespace" else (tool,):
+            result.tools[each.get("name", kind)] = each.get("parameters")
+            result.custom |= {each["name"]} if each["type"] == "custom" else set()
     choice = body.get("tool_choice") or "auto"
     result.choice = choice if isinstance(choice, str) else choice["type"]
     return result
@@ -168,8 +184,11 @@ def _anthropic(body: Body) -> Seen:
     previous = ""
     for message in body["messages"]:
         role = message["role"]
-        _require(role in ("user", "assistant"), f"the role {role!r}")
+        _require(role in ("user", "assistant", "system"), f"the role {role!r}")
         content = message["content"]
+        if role == "system":  # the newer models take instructions between the turns
+            result.system += _text(content)
+            continue
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
         _require(blocks, "content: empty")
         if previous == "assistant" and role == "user":
@@ -205,6 +224,7 @@ def _gemini(body: Body) -> Seen:
     config = body.get("generationConfig") or {}
     result = Seen(limit=config.get("maxOutputTokens"))
     result.system = "".join(part["text"] for part in (body.get("systemInstruction") or {"parts": ()})["parts"])
+    due = 0  # the calls in the model's contents since the user's last
     for content in body["contents"]:
         role, parts = content.get("role", "user"), content["parts"]
         _require(role in ("user", "model"), f"the role {role!r}")
@@ -225,16 +245,19 @@ def _gemini(body: Body) -> Seen:
                 )
                 named = next((call.name for call in result.calls if call.id == call_id), None)
                 _require(named == given["name"], "a functionResponse of another name than its functionCall")
-                result.answer(call_id, answer if isinstance(answer, str) else json.dumps(answer))
+                if call_id not in result.results:  # Google's own program gives one twice when it goes on with a session
+                    result.answer(call_id, answer if isinstance(answer, str) else json.dumps(answer))
             elif part.get("thought"):
                 result.thoughts.append(part["text"])
                 result.opaque += [part["thoughtSignature"]] if "thoughtSignature" in part else []
             else:
                 (result.users if role == "user" else result.said).append(part["text"])
                 result.opaque += [part["thoughtSignature"]] if "thoughtSignature" in part else []
-        answers = sum("functionResponse" in part for part in parts)
+        answers = [part["functionResponse"] for part in parts if "functionResponse" in part]
         if role == "user" and answers:
-            _require(answers == len(result.calls), "as many functionResponse parts as functionCall parts in one turn")
+            given_ids = len({given.get("id") or f"#{at}" for at, given in enumerate(answers)})
+            _require(given_ids == due, "as many functionResponse parts as functionCall parts in one turn")
+        due = due + calls if role == "model" else 0
     for tool in body.get("tools", ()):
         for declared in tool.get("functionDeclarations", ()):
             result.tools[declared["name"]] = declared.get("parametersJsonSchema") or declared.get("parameters")
@@ -250,7 +273,7 @@ def _bedrock(body: Body) -> Seen:
     _require("model" not in body, "model: extraneous key")
     _require("stream" not in body, "stream: extraneous key")
     result = Seen(limit=body.get("inferenceConfig", {}).get("maxTokens"))
-    result.system = "".join(block["text"] for block in body.get("system", ()))
+    result.system = "".join(block["text"] for block in body.get("system", ()) if "cachePoint" not in block)
     previous = ""
     for message in body["messages"]:
         role = message["role"]
@@ -270,10 +293,12 @@ def _bedrock(body: Body) -> Seen:
                 result.thoughts += [thought["text"]] if thought else []
                 result.opaque += [thought["signature"]] if "signature" in thought else []
             else:
-                raise BadRequestError(f"a block of type {kind!r}")
+                _require(kind == "cachePoint", f"a block of type {kind!r}")
     config = body.get("toolConfig")
     _require(config is not None or not result.calls, "toolConfig is required once tools were called")
     for tool in (config or {}).get("tools", ()):
+        if "cachePoint" in tool:
+            continue
         result.tools[tool["toolSpec"]["name"]] = tool["toolSpec"]["inputSchema"]["json"]
     [choice] = (config or {}).get("toolChoice", {"auto": {}})
     result.choice = {"auto": "auto", "any": "required", "tool": "named"}[choice]
@@ -294,7 +319,7 @@ def _cohere(body: Body) -> Seen:
             result.said.append(_text(content))
             if isinstance(content, list):
                 result.thoughts += [block["thinking"] for block in content if block["type"] == "thinking"]
-            for call in message.get("tool_calls", ()):
+            for call in message.get("tool_calls") or ():
                 called = call["function"]
                 result.calls.append(Call(call["id"], called["name"], json.loads(called["arguments"])))
     for tool in body.get("tools", ()):
@@ -319,7 +344,7 @@ def _ollama(body: Body) -> Seen:
         else:
             result.said.append(content)
             result.thoughts += [message["thinking"]] if message.get("thinking") else []
-            for call in message.get("tool_calls", ()):
+            for call in message.get("tool_calls") or ():
                 called_now = call["function"]
                 result.calls.append(Call(call["id"], called_now["name"], called_now["arguments"]))
     for tool in body.get("tools", ()):

@@ -15,8 +15,10 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from tests.emulator.agent import act
 from tests.emulator.seen import BadRequestError, Seen, check_mistral, seen
-from tests.emulator.two_turn import first_answer
+from tests.emulator.strict import problem
+from tests.emulator.two_turn import FIRST, Answer, written
 from tests.fixtures.upstream import HEAD_END, Request, Upstream, answer, framed
 from tests.vectors import FOLDER
 from tests.vectors.eventstream import encode_entry
@@ -24,6 +26,9 @@ from weebill.catalog.load import load
 from weebill.config.schema import ProviderSettings, QuirkSettings
 
 TWO_TURN: Final = "two-turn"
+# Those that do what the user's words say (`agent.py`): one that nobody knows, and some that programs or Weebill know.
+AGENT: Final = "agent"
+AGENTS: Final = (AGENT, "gpt-5.5", "gpt-6.2-sol", "claude-sonnet-4-5", "gemini-2.5-pro", "gemini-3-pro-preview")
 KEY: Final = "the-providers-key"
 # The bodies' chunks have these lengths by turns, so that events are cut anywhere.
 _SIZES: Final = (1, 61, 7, 233, 2, 31, 419, 3, 127, 13)
@@ -57,7 +62,7 @@ KINDS: Final = {
     "openai": Kind("openai", "/v1", _CHAT, _CHAT, "authorization", "Bearer {}"),
     "openai-responses": Kind("responses", "/v1", "/v1/responses", "/v1/responses", "authorization", "Bearer {}"),
     "azure": Kind(
-        "openai", "", _DEPLOYED, _DEPLOYED, "api-key", options=(("api_version", "2024-10-21"),)
+        "openai", "", _DEPLOYED, _DEPLOYED, "api-key", options=(("api_version", "2024-10-21"),),
     ),
     "mistral": Kind("openai", "/v1", _CHAT, _CHAT, "authorization", "Bearer {}", catalogued="mistral"),
     "cloudflare": Kind(
@@ -110,9 +115,13 @@ def scenarios(dialect: str) -> dict[str, Scenario]:
         )
         for name, vector in vectors["answers"].items()
     }
-    body, stream = first_answer(dialect)
-    found[TWO_TURN] = Scenario(200, (), json.dumps(body).encode(), tuple(stream))
+    found[TWO_TURN] = _said(dialect, FIRST)
     return found
+
+
+def _said(dialect: str, answer: Answer) -> Scenario:
+    body, stream = written(dialect, answer)
+    return Scenario(200, (), json.dumps(body).encode(), tuple(stream))
 
 
 @dataclass(frozen=True)
@@ -147,7 +156,7 @@ class Emulator(Upstream):
             dialect=dialect,
             base_url=f"http://127.0.0.1:{self.port}/{dialect}{kind.base}",
             api_key=api_key,
-            models=(*scenarios(dialect), "unknown"),
+            models=(*scenarios(dialect), *AGENTS, "unknown"),
             options=dict(kind.options),
             quirks=_quirks(kind),
         )
@@ -178,10 +187,11 @@ class Emulator(Upstream):
         try:
             _check(got)
             name = "text" if got.model == TWO_TURN and got.seen.results else got.model
+            acted = _said(dialect, act(got.seen)) if name in AGENTS else None
         except BadRequestError as problem:
             await _send(writer, _refusal(vectors["error-400"], str(problem)))
             return
-        scenario = vectors.get(name, vectors["error-404"])
+        scenario = acted or vectors.get(name, vectors["error-404"])
         if got.stream and scenario.stream:
             await _send_stream(writer, kind.media_type, scenario)
         else:
@@ -226,17 +236,20 @@ def _check(got: Got) -> None:
         raise BadRequestError("anthropic-version: header is required")
     if got.dialect == "mistral":
         check_mistral(got.body)
+    found = problem(got.dialect, got.body, got.headers)
+    if found is not None:
+        raise BadRequestError(found)
     if got.dialect in ("openai", "azure") and "stream_options" in got.body and not got.stream:
         raise BadRequestError("stream_options is only allowed with stream")
 
 
-def _refusal(vector: Scenario, problem: str) -> Scenario:
+def _refusal(vector: Scenario, message: str) -> Scenario:
     """The provider's 400 with another message; its own is replaced wherever it stands."""
     body = json.loads(vector.body)
 
     def told(value: object) -> object:
         if isinstance(value, dict):
-            return {name: problem if name == "message" else told(each) for name, each in value.items()}
+            return {name: message if name == "message" else told(each) for name, each in value.items()}
         return value
 
     return Scenario(400, (), json.dumps(told(body)).encode(), ())

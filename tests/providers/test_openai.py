@@ -169,6 +169,7 @@ STRICT = Quirks(rename={"seed": "random_seed"}, accept=("temperature", "seed"))
     [
         (REFUSE, {"n": 2}, "n"),
         (STRICT, {"n": 2}, "n"),
+        (STRICT, {"modalities": ["text", "audio"]}, "modalities"),
         (STRICT, {"response_format": {"type": "json_object"}}, "response_format"),
     ],
 )
@@ -185,6 +186,7 @@ def test_a_demand_that_the_provider_refuses(quirks: Quirks, fields: dict[str, ob
         (REFUSE, {"seed": 7, "temperature": 0.5}, {"temperature": 0.5}, ("seed",)),
         (REFUSE, {"parallel_tool_calls": False}, {}, ("parallel_tool_calls",)),
         (STRICT, {"seed": 7, "top_k": 3, "x_new": {}}, {"random_seed": 7}, ("top_k", "x_new")),
+        (STRICT, {"modalities": ["text"]}, {}, ()),
         (STRICT, {"n": 1, "stream": True}, {"stream": True, "stream_options": {"include_usage": True}}, ()),
     ],
 )
@@ -235,6 +237,24 @@ def test_reasoning_goes_back_to_where_it_came_from() -> None:
     assert sent(said, quirks=Quirks()) == [said]
     spoken_of = {"role": "user", "content": 'What is "reasoning_content"?'}
     assert sent(spoken_of) == [spoken_of]
+
+
+IDLE = [
+    {"refusal": None},
+    {"annotations": []},
+    {"audio": None, "parsed": None},
+    {"function_call": {}},
+    {"tool_calls": None},
+]
+
+
+@pytest.mark.parametrize("idle", IDLE)
+def test_what_sdks_write_down_empty_is_no_obstacle_for_who_knows_few_fields(idle: dict[str, object]) -> None:
+    said = {"role": "assistant", "content": "Hi"}
+    assert sent({**said, **idle}, quirks=Quirks(accept=("messages",))) == [said]
+    assert sent({**said, **idle}, quirks=Quirks()) == [{**said, **idle}]
+    told = {**said, "refusal": "No."}
+    assert sent(told, quirks=Quirks(accept=("messages",))) == [told]
 
 
 PIECES = [

@@ -37,10 +37,11 @@ _FOREIGN: Final = b'"weebill:'
 _JPG: Final = b'"data:image/jpg;'
 _JPG_URI: Final = re.compile(rb'(?<!\\)"data:image/jpg;')
 _JPEG: Final = b'"data:image/jpeg;'
-# Where signatures of calls are, and what SDKs echo that says nothing.
+# Where signatures of calls are, and what SDKs write down of every answer and echo though it says nothing; who knows few
+# fields refuses even these.
 _SIGNED: Final = b'"extra_content"'
-_NOTHING: Final = (b"null", b"[]")
-_NOTHINGS: Final = (b":null", b": null", b":[]", b": []")
+_NOTHING: Final = (b"null", b"[]", b'""', b"{}")
+_NOTHINGS: Final = tuple([mark + value for value in _NOTHING for mark in (b":", b": ")])
 _ALWAYS: Final = (_MARKS[_DETAILS], _FOREIGN, _JPG)
 _CALL_MARKS: Final = (b'"tool_calls"', b'"tool_call_id"')
 

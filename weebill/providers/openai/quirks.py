@@ -28,6 +28,7 @@ _IDLE: Final = {
     "frequency_penalty": (b"0", b"0.0"),
     "logit_bias": (b"{}",),
     "stop": (b"[]",),
+    "modalities": (b'["text"]', b"[]"),
 }
 
 
