@@ -106,7 +106,7 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
         effort = _effort(conversation.reasoning)
         if effort is not None:
             body["reasoning_effort"] = effort
-    if conversation.modalities:
+    if conversation.modalities and conversation.modalities != ("text",):  # which is what comes anyway
         body["modalities"] = conversation.modalities
     if conversation.audio is not None:
         body["audio"] = _Audio(conversation.audio.voice, conversation.audio.format)
