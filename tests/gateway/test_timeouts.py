@@ -37,7 +37,7 @@ class Asking:
         configured = settings(upstream)
         router = Router(configured.routing, Directory(configured, (), 0), Random(1))
         self._deployment = router.directory.resolve("gpt-4o-mini")
-        self._inference = Inference(None, None, Upstreams(self.client, router))  # type: ignore[arg-type]
+        self._inference = Inference(None, None, Upstreams(self.client, router, configured.server))  # type: ignore[arg-type]
 
     async def ask(self, *, stream: bool, patience_s: float = inf) -> object:
         at = self._deployment.upstream
