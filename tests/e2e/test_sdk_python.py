@@ -236,7 +236,7 @@ def test_errors_are_the_sdks_own(weebill: Installation, client: OpenAI) -> None:
     assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
     assert unknown.value.request_id
     with pytest.raises(openai.BadRequestError) as bad:
-        client.chat.completions.create(model="mini", messages=CAPITAL, temperature=7)
+        client.chat.completions.create(model="mini", messages=CAPITAL, temperature="hot")
     assert bad.value.param == "temperature"
     with pytest.raises(openai.NotFoundError):
         client.files.list()
