@@ -77,7 +77,6 @@ DEMANDS: Final[list[tuple[str, str, Json, str]]] = [
     ("chat", "anthropic", {"n": 2}, "n"),
     ("chat", "anthropic", {"logit_bias": {"1": 5}}, "logit_bias"),
     ("chat", "gemini", {"logit_bias": {"1": 5}}, "logit_bias"),
-    ("chat", "bedrock", {"response_format": {"type": "json_object"}}, "response_format"),
     ("chat", "cohere", {"n": 2}, "n"),
     ("chat", "ollama", {"tools": [TOOL], "tool_choice": "required"}, "tool_choice"),
     ("chat", "openai-responses", {"stop": ["x"]}, "stop"),
@@ -96,6 +95,7 @@ DEMANDS: Final[list[tuple[str, str, Json, str]]] = [
     ("responses", "bedrock", {"prompt": {"id": "p"}}, "prompt"),
 ]
 HINTS: Final[list[tuple[str, str, Json, str]]] = [
+    ("chat", "bedrock", {"response_format": {"type": "json_object"}}, "response_format"),
     ("chat", "anthropic", {"seed": 1}, "seed"),
     ("chat", "anthropic", {"frequency_penalty": 0.5}, "frequency_penalty"),
     ("chat", "anthropic", {"temperature": 1.5}, "temperature"),

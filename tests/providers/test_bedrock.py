@@ -63,7 +63,6 @@ def decoded(scenario):
         (OLD, Conversation(turns=user(), n=2), "n"),
         (OLD, Conversation(turns=user(), logprobs=True), "logprobs"),
         (OLD, Conversation(turns=user(), presence_penalty=0.5), "presence_penalty"),
-        (LLAMA, Conversation(turns=user(), output=OutputFormat("json_object")), "output"),
         (OLD, Conversation(turns=user(), tools=(Tool(JSON_TOOL),)), "tools"),
         (OLD, Conversation(turns=user(), tool_choice=ToolChoice("required")), "tool_choice"),
         (OLD, Conversation(turns=(Turn("system", (Image(data="aa", media_type="image/png"),)),)), "turns"),
@@ -78,6 +77,14 @@ def test_what_it_cannot_do_is_refused_by_name(model, conversation, field):
     with pytest.raises(Unsupported) as caught:
         BEDROCK_DIALECT.encode(conversation, Target(model=model), Fit(), stream=False)
     assert caught.value.field == field
+
+
+def test_json_of_any_form_is_left_to_the_prompt_where_a_model_cannot_be_held_to_it():
+    fit = Fit()
+    asked = Conversation(turns=user(), output=OutputFormat("json_object"))
+    body = json.loads(BEDROCK_DIALECT.encode(asked, Target(model=LLAMA), fit, stream=False).body)
+    assert fit.dropped == ("output",)
+    assert body.keys() == {"messages"}
 
 
 def body_of(conversation, model=OLD):

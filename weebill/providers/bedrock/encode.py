@@ -63,6 +63,10 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stre
     if writer.system:
         body["system"] = writer.system
     output = conversation.output
+    if output is not None and output.schema is None and not model.forced_tool:
+        # Who asks for JSON of any form says so in the prompt as well: OpenAI demands it.
+        fit.hint("output", "JSON without a schema for this model")
+        output = None
     by_tool = output if output is not None and _takes_tool(output, model) else None
     tools = _tool_config(conversation, model, by_tool, fit)
     told = _thought(conversation, model, target, writer, fit, forced=tools is not None and _is_forced(tools))
@@ -136,11 +140,7 @@ def _inference(conversation: Conversation, told: Thought, fit: Fit) -> Block:
 
 def _takes_tool(output: OutputFormat, model: Model) -> bool:
     """Whether the output's schema goes to `model` as that of a tool it must call."""
-    if model.strict and output.schema is not None:
-        return False
-    if not model.forced_tool:
-        raise Unsupported("output", "JSON without a schema for this model")
-    return True
+    return not model.strict or output.schema is None
 
 
 def _text_format(output: OutputFormat) -> Block:
