@@ -277,3 +277,10 @@ def test_an_error_keeps_the_providers_words_and_when_to_come_back() -> None:
     error = RESPONSES_RELAY.error(call(), 429, bytes(vector.body), 20, "acme")
     assert (error.status, error.detail.code, error.retry_after) == (429, "rate_limit_exceeded", 20)
     assert "20s" in error.detail.message
+
+
+@pytest.mark.parametrize("error", [b'"\x80"', b'{"message":"\x80"}', b'{"code":[1],"message":"a\xff"}'])
+def test_an_error_that_is_no_utf8_is_an_error_all_the_same(error: bytes) -> None:
+    with pytest.raises(ApiError) as caught:
+        RESPONSES_RELAY.decode(call(), NOTHING_SENT, b'{"status":"failed","error":%b,"output":[]}' % error)
+    assert "\ufffd" in caught.value.detail.message

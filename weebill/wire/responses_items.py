@@ -98,8 +98,13 @@ def _lenient(raw: Raw | bytes, texts: frozenset[str]) -> dict[str, Raw | str | N
 
 
 def text_of(raw: Raw) -> str:
-    """A string; "" for anything else."""
-    return _decode_text(raw) if memoryview(raw)[0] == _QUOTE else ""
+    """A string, with what is no UTF-8 in it replaced; "" for anything else."""
+    if memoryview(raw)[0] != _QUOTE:
+        return ""
+    try:
+        return _decode_text(raw)
+    except UnicodeDecodeError:
+        return _decode_text(bytes(raw).decode(errors="replace").encode())
 
 
 def list_of(raw: Raw) -> list[Raw]:
