@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from math import inf
 from typing import Final
@@ -16,7 +16,7 @@ from weebill.gateway.authentication import Authenticator
 from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.hedging import hedged
 from weebill.gateway.keepalive import KeepAlive, interval_s
-from weebill.gateway.legs import Begun, Leg, Whole, begun, collected, over
+from weebill.gateway.legs import Begun, Leg, Whole, begun, collected, over, passed_on
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered, Recorder, Upstreams
 from weebill.gateway.responses import ResponseState
@@ -222,7 +222,7 @@ class Inference(Metered[Api]):
                 raise beginning
             if leg.chunks is not None:
                 if not over(leg.response, stream):
-                    await self._pass_on(exchange, leg, leg.chunks)
+                    await passed_on(exchange, leg.response, stream, leg.chunks)
                 end = stream.finish()
                 leg.response.release()
             attempts.succeeded(time.monotonic(), leg.first_at, stream.usage.completion_tokens, stream=True)
@@ -251,24 +251,6 @@ class Inference(Metered[Api]):
             return None
         self._end(exchange, end, 200, "ok", fail, meter)
         return None
-
-    async def _pass_on(self, exchange: Exchange, leg: Begun, chunks: AsyncIterator[bytes]) -> None:
-        """The rest of a stream. Raises ApiError or UpstreamError."""
-        stream = leg.stream
-        try:
-            async for data in chunks:
-                events = stream.feed(data)
-                if events:
-                    exchange.write(events)
-                    await exchange.drain()
-                if stream.error is not None:
-                    raise stream.error
-                if over(leg.response, stream):
-                    break
-        except UpstreamError:
-            # An answer that is complete stays so, whatever becomes of its connection.
-            if stream.owed_s == inf:
-                raise
 
     async def _resumed(
         self,

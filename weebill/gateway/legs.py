@@ -13,6 +13,7 @@ from weebill.providers.operations.base import OperationStream
 from weebill.routing.deployments import Upstream
 from weebill.transport.client import Response
 from weebill.transport.errors import UpstreamError
+from weebill.transport.exchange import Exchange
 
 _MAX_HELD_BYTES: Final = 65_536  # of a stream that goes on without content
 
@@ -70,6 +71,26 @@ def over(response: Response, stream: ByteStream | AnswerCollector | OperationStr
         response.hasten(owed_s)
         return False
     return True
+
+
+async def passed_on(
+    exchange: Exchange, response: Response, stream: ByteStream | OperationStream, chunks: AsyncIterator[bytes]
+) -> None:
+    """Sends the client the rest of a stream. Raises ApiError or UpstreamError."""
+    try:
+        async for data in chunks:
+            written = stream.feed(data)
+            if written:
+                exchange.write(written)
+                await exchange.drain()
+            if stream.error is not None:
+                raise stream.error
+            if over(response, stream):
+                break
+    except UpstreamError:
+        # An answer that is complete stays so, whatever becomes of its connection.
+        if stream.owed_s == inf:
+            raise
 
 
 async def begun(upstream: Upstream, response: Response, stream: ByteStream, spending: Spending) -> Begun:

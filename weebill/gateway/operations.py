@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from typing import Final
 
 from msgspec import structs
@@ -15,7 +14,7 @@ from msgspec.json import encode
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered, tell
 from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
-from weebill.gateway.legs import over
+from weebill.gateway.legs import passed_on
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered
 from weebill.ledger.records import Outcome
@@ -134,7 +133,7 @@ class Operations(Metered[Operation]):
         try:
             await exchange.drain()
             if leg.chunks is not None:
-                await self._pass_on(exchange, leg, leg.chunks)
+                await passed_on(exchange, leg.response, stream, leg.chunks)
                 exchange.write(stream.finish())
                 leg.response.release()
             attempts.succeeded(time.monotonic())
@@ -147,22 +146,6 @@ class Operations(Metered[Operation]):
         tell(attempts, exchange, meter, meter.upstream)
         self._recorder.settle(meter, 200, "ok")
         exchange.finish()
-
-    async def _pass_on(self, exchange: Exchange, leg: _Begun, chunks: AsyncIterator[bytes]) -> None:
-        """The rest of a stream. Raises ApiError or UpstreamError."""
-        stream = leg.stream
-        try:
-            async for data in chunks:
-                exchange.write(stream.feed(data))
-                await exchange.drain()
-                if stream.error is not None:
-                    raise stream.error
-                if over(leg.response, stream):
-                    break
-        except UpstreamError:
-            # An answer that is complete stays so, whatever becomes of its connection.
-            if stream.owed_s == inf:
-                raise
 
     def _break_off(
         self,

@@ -147,21 +147,20 @@ def _renamed(data: bytes, name: bytes, key: str) -> bytes:
 
 def _is_outermost_head(head: bytes) -> bool:
     """Whether a member that follows `head` is certainly the outermost object's."""
-    return (
-        head.count(b"{") == 1
-        and head.find(b"[") < 0
-        and head.find(b"\\") < 0
-        and head.find(b"}") < 0
-        and head.count(b'"') % 2 == 0
-    )
+    return _is_within(head, b"{", b"}", b"[")
 
 
 def _is_outermost_tail(tail: bytes) -> bool:
     """Whether a member that `tail` follows is certainly the outermost object's."""
+    return _is_within(tail, b"}", b"{", b"]")
+
+
+def _is_within(beside: bytes, own: bytes, other: bytes, bracket: bytes) -> bool:
+    """Whether what is on one side of a member holds the one brace of its object there, and no other nesting."""
     return (
-        tail.count(b"}") == 1
-        and tail.find(b"]") < 0
-        and tail.find(b"\\") < 0
-        and tail.find(b"{") < 0
-        and tail.count(b'"') % 2 == 0
+        beside.count(own) == 1
+        and beside.find(bracket) < 0
+        and beside.find(b"\\") < 0
+        and beside.find(other) < 0
+        and beside.count(b'"') % 2 == 0
     )
