@@ -77,8 +77,7 @@ class Sdk(Protocol):
 class Chat:
     def __init__(self) -> None:
         self.wire = Wire()
-        http = httpx2.Client(transport=httpx2.MockTransport(self.wire.httpx2))
-        self.client = openai.OpenAI(base_url=_URL, api_key="k", max_retries=0, http_client=http)
+        self.client = _openai(self.wire)
 
     def read(self, body: bytes, *, stream: bool) -> Said:
         self.wire.put(body, stream=stream)
@@ -108,6 +107,11 @@ class Chat:
         return said
 
 
+def _openai(wire: Wire) -> openai.OpenAI:
+    http = httpx2.Client(transport=httpx2.MockTransport(wire.httpx2))
+    return openai.OpenAI(base_url=_URL, api_key="k", max_retries=0, http_client=http)
+
+
 def _reasoning(extra: dict[str, Any]) -> str:
     details = extra.get("reasoning_details") or ()
     told = "".join(detail.get("text") or detail.get("summary") or "" for detail in details)
@@ -134,8 +138,7 @@ def _older_call(call: Any) -> list[tuple[str, object]]:
 class Completions:
     def __init__(self) -> None:
         self.wire = Wire()
-        http = httpx2.Client(transport=httpx2.MockTransport(self.wire.httpx2))
-        self.client = openai.OpenAI(base_url=_URL, api_key="k", max_retries=0, http_client=http)
+        self.client = _openai(self.wire)
 
     def read(self, body: bytes, *, stream: bool) -> Said:
         self.wire.put(body, stream=stream)
@@ -153,8 +156,7 @@ class Completions:
 class Responses:
     def __init__(self) -> None:
         self.wire = Wire()
-        http = httpx2.Client(transport=httpx2.MockTransport(self.wire.httpx2))
-        self.client = openai.OpenAI(base_url=_URL, api_key="k", max_retries=0, http_client=http)
+        self.client = _openai(self.wire)
 
     def read(self, body: bytes, *, stream: bool) -> Said:
         self.wire.put(body, stream=stream)
