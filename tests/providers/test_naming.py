@@ -89,7 +89,8 @@ def call(model: str = "asked", *, as_served: bool = False) -> Call:
 
 
 def chunk(order: tuple[str, ...], content: str, model: str = "up", **extra: object) -> bytes:
-    choices = [{"index": 0, "delta": {"content": content, "model": "up"}, "finish_reason": None}]
+    delta = {"content": content, "model": "up"} | ({"role": "assistant"} if content == "first" else {})
+    choices = [{"index": 0, "delta": delta, "finish_reason": None}]
     fields = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": choices}
     return b"data: " + msgspec.json.encode({**{name: fields[name] for name in order}, **extra}) + b"\n\n"
 
@@ -102,9 +103,9 @@ AZURE_ORDER = ("choices", "created", "id", "model", "object")
 @pytest.mark.parametrize("cuts", [[], [1], list(range(0, 1000, 7))])
 def test_every_chunk_of_a_stream(order: tuple[str, ...], cuts: list[int]) -> None:
     texts = ["", *DECOYS, "end"]
-    data = b": hello\n\n" + chunk(order, "x", model="") + b"".join(chunk(order, text) for text in texts)
+    data = b": hello\n\n" + chunk(order, "first", model="") + b"".join(chunk(order, text) for text in texts)
     data += chunk(order, "x", usage={"prompt_tokens": 1, "completion_tokens": 2}) + b"data: [DONE]\n\n"
-    expected = b": hello\n\n" + b"".join(chunk(order, text, model="asked") for text in ["x", *texts, "x"])
+    expected = b": hello\n\n" + b"".join(chunk(order, text, model="asked") for text in ["first", *texts, "x"])
     stream = OpenAIStream(call())
     edges = [0, *(cut for cut in cuts if cut < len(data)), len(data)]
     out = b"".join([stream.feed(data[start:end]) for start, end in pairwise(edges)])
@@ -121,7 +122,7 @@ def test_events_of_other_shapes(begin: bytes) -> None:
 
 
 def test_whole_answers() -> None:
-    body = b'{"id":"c","model":"up","choices":[{"message":{"content":"\\"model\\":\\"up\\""}}]}'
+    body = b'{"id":"c","model":"up","choices":[{"message":{"content":"\\"model\\":\\"up\\""},"finish_reason":"stop"}]}'
     assert OPENAI_RELAY.decode(call(), NOTHING_SENT, body).body == body.replace(b'"model":"up"', b'"model":"asked"')
     assert OPENAI_RELAY.decode(call(as_served=True), NOTHING_SENT, body).body == body
     body = b'{"id":"m","model":"up","content":[{"type":"text","text":"up"}],"usage":{"input_tokens":1}}'

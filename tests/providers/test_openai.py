@@ -59,7 +59,7 @@ def test_a_stream_is_always_asked_for_its_usage(options: dict[str, object] | Non
 
 def test_an_answer_passes_as_it_came() -> None:
     usage = b'{"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 5}}'
-    body = b'{ "choices": [{"message": {}}],  "usage": ' + usage + b', "new": 1.0 }'
+    body = b'{ "choices": [{"message": {}, "finish_reason": "stop"}],  "usage": ' + usage + b', "new": 1.0 }'
     answer = TRANSLATOR.decode(call(), NOTHING_SENT, body)
     assert answer.body is body
     assert answer.usage == Usage(9, 5, 4, measured=True)
@@ -268,7 +268,7 @@ def test_content_in_pieces_is_text_for_clients() -> None:
     body = {"id": "1", "choices": [{"index": 0, "message": {"role": "assistant", "content": PIECES}}]}
     answer = msgspec.json.decode(TRANSLATOR.decode(call(), NOTHING_SENT, msgspec.json.encode(body)).body)
     message = {"role": "assistant", "content": "Hi", "reasoning_content": "Hm."}
-    assert answer == {"id": "1", "choices": [{"index": 0, "message": message}]}
+    assert answer == {"id": "1", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
 
 
 def test_content_in_pieces_is_text_in_streams() -> None:
@@ -277,4 +277,5 @@ def test_content_in_pieces_is_text_in_streams() -> None:
     stream = TRANSLATOR.stream(call(stream=True), NOTHING_SENT)
     events = b"".join([b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks])
     seen = [msgspec.json.decode(line[6:])["choices"][0]["delta"] for line in stream.feed(events).split(b"\n\n") if line]
-    assert seen == [{"content": "", "reasoning_content": "Hm."}, {"content": "Hi"}, {"content": " there"}]
+    first = {"content": "", "reasoning_content": "Hm.", "role": "assistant"}
+    assert seen == [first, {"content": "Hi"}, {"content": " there"}]

@@ -32,7 +32,8 @@ def call() -> Call:
 
 def chunk(delta: object, finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return b"data: " + msgspec.json.encode({"id": "chatcmpl-abc", "model": "m", "choices": [choice]}) + b"\n\n"
+    fields = {"id": "chatcmpl-abc", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}
+    return b"data: " + msgspec.json.encode(fields) + b"\n\n"
 
 
 def stream(deltas: Iterable[object]) -> bytes:
@@ -112,7 +113,8 @@ def test_an_id_that_comes_later() -> None:
 
 
 def test_a_chunk_as_openai_writes_it_passes_to_the_byte() -> None:
-    data = stream([{"tool_calls": [each]} for each in IN_PIECES[0][1]]).replace(b'":', b'" : ')
+    deltas = [{"role": "assistant"}, *({"tool_calls": [each]} for each in IN_PIECES[0][1])]
+    data = stream(deltas).replace(b'":', b'" : ')
     relay = OPENAI_RELAY.stream(call(), NOTHING_SENT)
     assert relay.feed(data) + relay.finish() == data.replace(b'"m"', b'"m"')
 

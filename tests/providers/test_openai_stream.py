@@ -24,14 +24,26 @@ def call(include_usage: bool = False) -> Call:
     )
 
 
-def chunk(content: str = "a", finish: str | None = None, **extra: object) -> bytes:
-    choices = [{"index": 0, "delta": {"content": content}, "finish_reason": finish}]
-    return b"data: " + msgspec.json.encode({"id": "c", "choices": choices, **extra}) + b"\n\n"
+def chunk(content: str = "a", finish: str | None = None, *, role: str | None = None, **extra: object) -> bytes:
+    delta = {"content": content} if role is None else {"role": role, "content": content}
+    choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+    fields = {"id": "c", "object": "chat.completion.chunk", "choices": choices, **extra}
+    return b"data: " + msgspec.json.encode(fields) + b"\n\n"
+
+
+FIRST = chunk("", role="assistant")
 
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}
 USAGE_CHUNK = b"data: " + msgspec.json.encode({"id": "c", "choices": [], "usage": USAGE}) + b"\n\n"
-SPOKEN = [chunk("Hello"), b": ping\n\n", chunk(' "usage": {"error": 1} [DONE]'), chunk("é\u2028🐦"), chunk("", "stop")]
+SPOKEN = [
+    FIRST,
+    chunk("Hello"),
+    b": ping\n\n",
+    chunk(' "usage": {"error": 1} [DONE]'),
+    chunk("é\u2028🐦"),
+    chunk("", "stop"),
+]
 TEXT = b"".join(SPOKEN)
 MEASURED = Usage(9, 4, 3, measured=True)
 
@@ -77,15 +89,15 @@ def test_usage_null_is_not_shown_to_who_did_not_ask() -> None:
 
 def test_usage_beside_the_last_choice_is_taken_out() -> None:
     last = chunk("b", "stop", usage=USAGE, x_new=1)
-    out, stream = run([chunk("a"), last, DONE])
-    assert out == chunk("a") + chunk("b", "stop", x_new=1) + DONE
+    out, stream = run([FIRST, last, DONE])
+    assert out == FIRST + chunk("b", "stop", x_new=1) + DONE
     assert stream.usage == MEASURED
 
 
 def test_usage_where_groq_puts_it_counts() -> None:
     last = chunk("b", "stop", x_groq={"id": "r", "usage": USAGE})
-    out, stream = run([chunk("a"), last, DONE])
-    assert out == chunk("a") + last + DONE
+    out, stream = run([FIRST, last, DONE])
+    assert out == FIRST + last + DONE
     assert stream.usage == MEASURED
 
 
@@ -126,8 +138,8 @@ def test_a_cut_answer_never_ends_cleanly(data: bytes) -> None:
 )
 def test_an_error_inside_the_stream_ends_it(event: bytes, message: str) -> None:
     stream = OpenAIStream(call())
-    out = stream.feed(chunk("a") + event + chunk("b"))
-    assert out == chunk("a")
+    out = stream.feed(FIRST + event + chunk("b"))
+    assert out == FIRST
     assert stream.error is not None
     assert stream.error.detail.message == message
     assert stream.feed(chunk("c")) == b""

@@ -15,22 +15,15 @@ AS_SENT: Final[dict[tuple[str, str], str]] = {
 }
 
 SERVER_RUN: Final = "a call that the provider has run is shown as the client's"
-EMPTY_CUSTOM: Final = "an empty `custom` beside a call's `function` is taken for the call"
-ROLE: Final = "the relay passes on a role in every delta or in none, which the SDK makes one name of"
-CHUNKS: Final = "the relay passes on chunks without `object`, with another or without `delta`, which the SDK cannot use"
 SOUND: Final = "a sound has no place in the Responses API, and that is not said"
 THOUGHTS: Final = "thoughts and the signature that follows them come back from the SDK as two"
 LOCAL: Final = "the local model refuses the older form of calls, and thinking as a part"
 
 # What Weebill does not do yet.
 KNOWN: Final[dict[tuple[str, str], str]] = {
-    ("azure/azure/stream-text", "chat"): CHUNKS,
     ("gemini/gemini/whole-inlineData", "responses"): SOUND,
     ("gemini/gemini/whole-reasoning-text", "chat"): THOUGHTS,
     ("gemini/gemini/stream-reasoning-text", "chat"): THOUGHTS,
-    ("groq/openai/stream-reasoning-text", "chat"): ROLE,
-    ("moonshot/openai/stream-reasoning-text", "chat"): CHUNKS,
-    ("ollama/openai/stream-text", "chat"): ROLE,
     ("openai/openai-responses/whole-text-shell-call-shell-call-output", "chat"): SERVER_RUN,
     ("openai/openai-responses/whole-text-shell-call-shell-call-output", "responses"): SERVER_RUN,
     ("openai/openai-responses/whole-text-shell-call-shell-call-output", "anthropic"): SERVER_RUN,
@@ -43,23 +36,7 @@ KNOWN: Final[dict[tuple[str, str], str]] = {
     ("openai/openai-responses/stream-call-tool-search-call-tool-search-output", "responses"): SERVER_RUN,
     ("openai/openai-responses/stream-call-tool-search-call-tool-search-output", "anthropic"): SERVER_RUN,
     ("openai/openai-responses/stream-call-tool-search-call-tool-search-output", "gemini"): SERVER_RUN,
-    ("openrouter/openai/stream-text", "chat"): ROLE,
-    ("openrouter/openai/stream-call", "chat"): ROLE,
-    ("perplexity/openai/stream-text", "chat"): CHUNKS,
-    ("perplexity/openai/stream-text-2", "chat"): CHUNKS,
-    ("reports/openai/whole-call-empty-objects", "chat"): EMPTY_CUSTOM,
-    ("reports/openai/whole-call-empty-objects", "responses"): EMPTY_CUSTOM,
-    ("reports/openai/whole-call-empty-objects", "anthropic"): EMPTY_CUSTOM,
-    ("reports/openai/whole-call-empty-objects", "gemini"): EMPTY_CUSTOM,
-    ("snowflake/openai/whole-reasoning-text-call", "chat"): EMPTY_CUSTOM,
-    ("snowflake/openai/whole-reasoning-text-call", "responses"): EMPTY_CUSTOM,
-    ("snowflake/openai/whole-reasoning-text-call", "anthropic"): EMPTY_CUSTOM,
-    ("snowflake/openai/whole-reasoning-text-call", "gemini"): EMPTY_CUSTOM,
-    ("snowflake/openai/stream-text", "chat"): ROLE,
-    ("together/openai/stream-text", "chat"): ROLE,
     ("vertex/vertex/stream-reasoning-text", "chat"): THOUGHTS,
-    ("zai/openai/stream-reasoning-call", "chat"): ROLE,
-    ("zai/openai/stream-reasoning-text", "chat"): ROLE,
     ("chat/langchain/tools-2", "llamacpp"): LOCAL,
     ("chat/openai-python/tools-2", "llamacpp"): LOCAL,
     ("chat/openai-python/tools-3", "llamacpp"): LOCAL,

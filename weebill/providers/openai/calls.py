@@ -77,8 +77,9 @@ class CallSorter:
     def take(self, call: ToolCall) -> Slot:
         """The call that a piece is of. Raises ApiError 502 on more calls than anybody makes."""
         function = call.function or _NOTHING
-        if call.custom is not None:
-            function = Function(call.custom.name, call.custom.input)
+        custom = call.custom_call()
+        if custom is not None:
+            function = Function(custom.name, custom.input)
         slot = self._known(call, function)
         if slot is None:
             if len(self.slots) >= MAX_CALLS:
@@ -92,7 +93,7 @@ class CallSorter:
             self._by_id[call.id] = slot
         if function.name and not slot.name:
             slot.name = function.name
-        if call.custom is not None:
+        if custom is not None:
             slot.custom = True
         if call.extra_content is not None or slot.piece is None:
             slot.piece = call

@@ -96,6 +96,11 @@ class ToolCall(Struct, frozen=True):
     custom: Custom | None = None
     extra_content: ExtraContent | None = None
 
+    def custom_call(self) -> Custom | None:
+        """The call of a custom tool that this is; an object of empty texts beside `function` is none."""
+        custom = self.custom
+        return custom if custom is not None and (self.function is None or custom.name or custom.input) else None
+
 
 class _Piece(Struct, frozen=True):
     """A piece of content as Mistral gives it: text, or `thinking` made of texts."""
@@ -299,8 +304,9 @@ def _choice(choice: _Choice, answer: str, found: tuple[Citation, ...]) -> Choice
 def _tool_use(call: ToolCall, default_id: str) -> ToolUse | None:
     """The call; None for one of nothing."""
     identity = call.id or default_id
-    if call.custom is not None:
-        return ToolUse(identity, call.custom.name or "", wrapped(call.custom.input or ""))
+    custom = call.custom_call()
+    if custom is not None:
+        return ToolUse(identity, custom.name or "", wrapped(custom.input or ""))
     function = call.function or Function()
     arguments = function.text()
     if arguments.strip() in _NO_ARGUMENTS:

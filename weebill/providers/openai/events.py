@@ -300,7 +300,8 @@ class ChatDecoder:
 
     def _call(self, choice: int, state: _State, piece: ToolCall, events: list[Event]) -> None:
         slot = state.calls.take(piece)
-        text = piece.custom.input if piece.custom is not None else (piece.function or _NO_CALL).text()
+        custom = piece.custom_call()
+        text = custom.input if custom is not None else (piece.function or _NO_CALL).text()
         if slot.ended:
             if text and text.strip():
                 events.append(PassedOver("tool_calls"))

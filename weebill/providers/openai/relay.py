@@ -11,9 +11,11 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from weebill.catalog.traits import NOTHING_SAID
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Translator, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.naming import named
+from weebill.providers.openai.chunks import ended
 from weebill.providers.openai.errors import body_error, inner_error, is_error
 from weebill.providers.openai.history import own_chat
 from weebill.providers.openai.messages import DEVELOPER
@@ -21,13 +23,15 @@ from weebill.providers.openai.model_fields import fitted_to_model
 from weebill.providers.openai.pieces import has_pieces, joined
 from weebill.providers.openai.quirks import fitted, is_plain
 from weebill.providers.openai.relay_stream import OpenAIStream
-from weebill.providers.openai.relayed import decode_completion
-from weebill.providers.openai.repair import has_calls, repaired
+from weebill.providers.openai.relayed import decode_completion, decode_plain
+from weebill.providers.openai.repair import repaired
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.openai_chat import UsageReport
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest, CompletionRequest
+from weebill.wire.sse import BOM
 from weebill.wire.surrogates import mended
 
 _encode = msgspec.json.encode
@@ -49,43 +53,35 @@ class OpenAITranslator:
 
         A stream is asked for its usage.
         """
-        quirks = target.quirks
-        fields = {**call.fields, "model": Raw(_encode(target.model))}
-        if "messages" in fields:
-            fields["messages"] = own_chat(fields["messages"], quirks, developer=target.provider in DEVELOPER)
-        fit = Fit(call.on_unsupported(target.on_unsupported))
-        try:
-            fields = fitted_to_model(fields, target, fit)
-            if not is_plain(quirks):
-                fields = fitted(fields, quirks, fit)
-        except Unsupported as unsupported:
-            raise refusal(unsupported, target) from unsupported
+        quirks, fields = target.quirks, call.fields
+        dropped: tuple[str, ...] = ()
+        messages = fields.get("messages")
+        if messages is not None:
+            own = own_chat(messages, quirks, developer=target.provider in DEVELOPER)
+            if own is not messages:
+                fields = {**fields, "messages": own}
+        if target.traits is not NOTHING_SAID or target.max_output_tokens is not None or not is_plain(quirks):
+            fit = Fit(call.on_unsupported(target.on_unsupported))
+            try:
+                fields = fitted_to_model(fields, target, fit)
+                if not is_plain(quirks):
+                    fields = fitted(fields, quirks, fit)
+            except Unsupported as unsupported:
+                raise refusal(unsupported, target) from unsupported
+            dropped = fit.dropped
         if call.stream and quirks.stream_usage:
             fields = with_usage(fields)
-        return UpstreamRequest(PATHS[type(call.request)], _encode(fields), dropped=fit.dropped)
+        body = _encode({**fields, "model": target.model})
+        return UpstreamRequest(PATHS[type(call.request)], body, dropped=dropped)
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for content in pieces, odd calls and the model's name, and its usage."""
-        body = mended(body)
-        try:
-            completion = decode_completion(body)
-            if has_pieces(body):
-                body = joined(body)
-            if has_calls(body):
-                body = repaired(body)
-        except UNREADABLE as error:
-            raise ApiError(
-                502, f"The upstream's answer is not a completion: {error}.", code="upstream_invalid_answer"
-            ) from error
-        if is_error(completion.error):
-            raise inner_error(completion.error).with_more(body)
-        if completion.choices is None:
-            raise ApiError(502, "The upstream's answer has no choices.", code="upstream_invalid_answer")
-        body = named(body, call.answer_name)
-        usage = completion.usage.usage() if completion.usage is not None else _UNSAID
-        if usage.measured and (usage.completion_tokens or not _SAYS.search(body)):
-            return Answer(body, usage)
-        return Answer(body, estimate(call, completion_bytes=sum(len(memoryview(c)) for c in completion.choices)))
+        plain = decode_plain(body)
+        if plain is None:
+            return _mended(call, mended(body.removeprefix(BOM)))
+        if plain.model != call.model:
+            body = named(body, call.answer_name)
+        return _answer(call, body, plain.usage)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         return OpenAIStream(call)
@@ -99,6 +95,33 @@ class OpenAITranslator:
 
 
 OPENAI_RELAY: Final[Translator] = OpenAITranslator()
+
+
+def _mended(call: Call, body: bytes) -> Answer:
+    """An answer that may be odd, as OpenAI's clients can read it. Raises ApiError 502 where there is none."""
+    try:
+        completion = decode_completion(body)
+        if has_pieces(body):
+            body = joined(body)
+        body = ended(repaired(body))
+    except UNREADABLE as error:
+        raise ApiError(
+            502, f"The upstream's answer is not a completion: {error}.", code="upstream_invalid_answer"
+        ) from error
+    if is_error(completion.error):
+        raise inner_error(completion.error).with_more(body)
+    if completion.choices is None:
+        raise ApiError(502, "The upstream's answer has no choices.", code="upstream_invalid_answer")
+    return _answer(call, named(body, call.answer_name), completion.usage)
+
+
+def _answer(call: Call, body: bytes, report: UsageReport | None) -> Answer:
+    """The answer with its usage: as reported, or estimated where nothing is, or zero for what says something."""
+    usage = report.usage() if report is not None else _UNSAID
+    if usage.measured and (usage.completion_tokens or not _SAYS.search(body)):
+        return Answer(body, usage)
+    choices = decode_completion(body).choices or ()
+    return Answer(body, estimate(call, completion_bytes=sum(len(memoryview(choice)) for choice in choices)))
 
 
 def refusal(unsupported: Unsupported, target: Target) -> ApiError:

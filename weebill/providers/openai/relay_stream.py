@@ -1,8 +1,8 @@
 """The relay of a stream in OpenAI's dialect: bytes in, bytes out, at the cost of a few searches.
 
-Whole events pass as they came. Only those that hold a usage, an error, the end, calls or content in pieces are looked
-into, found by their literal bytes: inside a JSON text a quote is always escaped, so `"usage":` cannot be part of what a
-model says.
+Whole events pass as they came, those that differ in their text alone after one look (`alike`). Only those that hold a
+usage, an error, the end, calls or content in pieces, or that OpenAI would not write so, are read, found by their
+literal bytes: inside a JSON text a quote is always escaped, so `"usage":` cannot be part of what a model says.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from msgspec import Raw
 
 from weebill.providers.base import LINGER_S, SETTLE_S
 from weebill.providers.naming import EventNaming
+from weebill.providers.openai.alike import Alike
+from weebill.providers.openai.chunks import KIND, ROLE, as_chunk
 from weebill.providers.openai.errors import inner_error, is_error
 from weebill.providers.openai.pieces import has_pieces, joined
 from weebill.providers.openai.plain import as_events
@@ -24,6 +26,7 @@ from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import Usage
+from weebill.wire.requests import ChatRequest
 from weebill.wire.sse import BOM, DONE, MAX_EVENT_BYTES, event, event_data
 from weebill.wire.surrogates import mended
 
@@ -38,6 +41,7 @@ _CONTENT: Final = 2
 # Not null, in the two ways in which JSON is written.
 _REASON: Final = b'"finish_reason":"'
 _REASON_SPACED: Final = b'"finish_reason": "'
+_DELTA: Final = b'"delta"'
 
 
 # What says nothing yet: the role, and fields that are there for form's sake.
@@ -50,16 +54,19 @@ class OpenAIStream:
     """A `ByteStream` from OpenAI's dialect to itself."""
 
     __slots__ = (
-        "_call", "_done", "_ends", "_events", "_last", "_naming", "_opened", "_plain", "_repair", "_reported", "_said",
-        "_show_usage", "_tail", "begun", "error",
+        "_alike", "_call", "_chat", "_done", "_ends", "_events", "_last", "_naming", "_opened", "_plain", "_repair",
+        "_reported", "_said", "_show_usage", "_tail", "_told", "begun", "error",
     )  # fmt: skip
 
     def __init__(self, call: Call) -> None:
         self._call = call
+        self._chat = isinstance(call.request, ChatRequest)
+        self._alike = Alike()
+        self._told: set[bytes] = set()  # the choices whose role the client knows
         self._naming = EventNaming(call.answer_name)
         self._show_usage = call.wants_usage
         self._tail = bytearray()
-        self._last = b""
+        self._last = b""  # with what came last
         self._events = 0
         self._done = False
         self._opened = False
@@ -120,29 +127,59 @@ class OpenAIStream:
             tail += data[end:]
             self._bound()
             data = data[:end]
-        if data.find(b"\\u") >= 0:
-            data = mended(data)
+        if self._said:
+            alike = self._alike.passed(data)
+            if alike:
+                self._last = alike
+                self._events += self._alike.count
+                return alike
+        return self._read(data)
+
+    def _read(self, came: bytes) -> bytes:
+        """What to send on for whole events that may be of any kind."""
+        data = mended(came)
         if not self._show_usage and data.find(b'"usage":null') >= 0:
             data = data.replace(b',"usage":null', b"")
         count = data.count(_END)
         data = self._naming.events(data, count)
         self._events += count
         if not self.begun:
-            says = max(map(_says, data[:-2].split(_END)))
-            self.begun = says > _NOTHING
-            self._said = says == _CONTENT
-        if data.find(_REASON) >= 0 or data.find(_REASON_SPACED) >= 0:
+            self._begin(data)
+        ends = data.find(_REASON) >= 0 or data.find(_REASON_SPACED) >= 0
+        if ends:
             self._ends += _ends(data, _REASON) + _ends(data, _REASON_SPACED)
-        self._last = data[data.rfind(_END, 0, -2) + 2 :] if count > 1 else data
-        if (
+        self._last = data
+        special = (
             data.find(b'"usage":') >= 0
             or data.find(b'"error":') >= 0
             or data.find(b"[DONE]\n\n") >= 0
             or has_calls(data)
             or has_pieces(data)
-        ):
-            return b"".join([self._inspect(block) for block in data[:-2].split(_END)])
+        )
+        if special or self._is_odd(data, count):
+            data = b"".join([self._inspect(block) for block in data[:-2].split(_END)])
+        if self._said and not special and not ends:
+            self._alike.learn(_last_event(came), _last_event(data))
         return data
+
+    def _begin(self, data: bytes) -> None:
+        """Whether these events are the first that say anything."""
+        for block in data[:-2].split(_END):
+            says = _says(block)
+            if says > _NOTHING:
+                self.begun = True
+            if says == _CONTENT:
+                self._said = True
+                return
+
+    def _is_odd(self, data: bytes, count: int) -> bool:
+        """Whether there may be chunks among `count` events that OpenAI's clients could not read."""
+        return self._chat and (
+            data.count(KIND) != count
+            or data.count(_DELTA) != count
+            or data.find(ROLE) >= 0
+            or len(self._told) < self._call.request.choices
+        )
 
     def finish(self) -> bytes:
         """`[DONE]`. Raises ApiError 502 if the upstream never said that it had finished."""
@@ -154,7 +191,7 @@ class OpenAIStream:
             rest = self.feed(_END)
         if self.error is not None:
             raise self.error
-        if self.owed_s < inf or self._finished(self._last):
+        if self.owed_s < inf or self._finished(_last_event(self._last)):
             return rest + DONE
         raise _cut()
 
@@ -237,6 +274,10 @@ class OpenAIStream:
             written = self._repair.chunk(data)
             if written is not data:
                 data, block = written, b"data: " + written
+        if chunk.choices and self._is_odd(data, 1):
+            written = _as_chunk(data, self._told)
+            if written is not data:
+                data, block = written, b"data: " + written
         if is_error(chunk.error):
             self.error = inner_error(chunk.error).with_more(data)
             return b""
@@ -264,6 +305,19 @@ def _cut() -> ApiError:
 def _unreadable(error: Exception) -> ApiError:
     message = f"The upstream sent an event that cannot be read: {error}."
     return ApiError(502, message, code="upstream_invalid_answer")
+
+
+def _as_chunk(data: bytes, told: set[bytes]) -> bytes:
+    """`as_chunk`; what cannot be read passes."""
+    try:
+        return as_chunk(data, told)
+    except UNREADABLE:
+        return data
+
+
+def _last_event(data: bytes) -> bytes:
+    """The last of some whole events, without its blank line."""
+    return data[data.rfind(_END, 0, -2) + 2 : -2] if len(data) > 2 else b""
 
 
 def _ends(data: bytes, reason: bytes) -> int:

@@ -5,6 +5,8 @@ Interpreted even where the rest is compiled: msgspec needs the annotations as th
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
@@ -18,6 +20,54 @@ class _Completion(msgspec.Struct, frozen=True, gc=False):
     choices: list[Raw] | None = None
     usage: UsageReport | None = None
     error: Raw = NO_ERROR
+
+
+_Some = Annotated[str, msgspec.Meta(min_length=1)]
+# Longer than `null` and `{}`, which are looked at.
+_Arguments = Annotated[str, msgspec.Meta(min_length=5)]
+_Nothing = Annotated[list[Raw], msgspec.Meta(max_length=0)]
+
+
+class _PlainFunction(msgspec.Struct, frozen=True, gc=False):
+    name: _Some
+    arguments: _Arguments
+
+
+class _PlainCall(msgspec.Struct, frozen=True, gc=False):
+    id: _Some
+    type: Literal["function"]
+    function: _PlainFunction
+    custom: None = None
+
+
+class _PlainMessage(msgspec.Struct, frozen=True, gc=False):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_PlainCall] | None = None
+    function_call: None = None
+    annotations: _Nothing | None = None
+    reasoning_details: _Nothing | None = None
+
+
+class _PlainChoice(msgspec.Struct, frozen=True, gc=False):
+    finish_reason: _Some
+    message: _PlainMessage | None = None
+    text: str | None = None
+    logprobs: None = None
+
+
+class _Plain(msgspec.Struct, frozen=True, gc=False):
+    """A whole answer that is just as OpenAI writes it: its text is text, its calls have all that makes a call.
+
+    All that a model says is decoded, so that halves of UTF-16's pairs are found; the rest is left out.
+    """
+
+    choices: list[_PlainChoice]
+    model: str = ""
+    usage: UsageReport | None = None
+    error: None = None
 
 
 class _Choice(msgspec.Struct, frozen=True):
@@ -70,10 +120,19 @@ class _Calls(msgspec.Struct, frozen=True):
     choices: list[CallsOfChoice] | None = None
 
 
+_decode_plain = msgspec.json.Decoder(_Plain).decode
 _decode_completion = msgspec.json.Decoder(_Completion).decode
 _decode_chunk = msgspec.json.Decoder(Chunk).decode
 decode_first_chunk = msgspec.json.Decoder(_FirstChunk).decode
 decode_calls = msgspec.json.Decoder(_Calls).decode
+
+
+def decode_plain(body: bytes) -> _Plain | None:
+    """What a relay reads of a whole answer in which nothing is to be mended; None if something may have to be."""
+    try:
+        return _decode_plain(body)
+    except UNREADABLE:
+        return None
 
 
 def decode_completion(body: bytes) -> _Completion:

@@ -99,6 +99,7 @@ class CallRepair:
                 and call.index == slot.number
                 and call.id
                 and call.type
+                and call.custom is None
                 and function.name
                 and isinstance(function.arguments, str)
                 and function.arguments != "null"
@@ -113,6 +114,7 @@ class CallRepair:
             typed
             and call.index == slot.number
             and not call.id
+            and call.custom is None
             and (not function.name or function.name == name)
             and isinstance(function.arguments, str | None)
         ):
@@ -159,15 +161,17 @@ def repaired(body: bytes) -> bytes:
 
 def _call(raw: Raw, default_id: str) -> Raw | None:
     call, typed = _read(raw)
-    if call.custom is not None:
+    if call.custom_call() is not None:
         return raw
     function = call.function or Function()
     text = function.text()
     if not function.name and text.strip() in ("", "null", "{}"):
         return None
-    if typed and call.id and call.type and isinstance(function.arguments, str) and text not in _NONE:
+    plain = typed and call.id and call.type and call.custom is None
+    if plain and isinstance(function.arguments, str) and text not in _NONE:
         return raw
     fields = _decode_object(raw)
+    fields.pop("custom", None)
     given = _decode_object(fields["function"]) if bytes(fields.get("function", b"null")) != b"null" else {}
     given["arguments"] = Raw(_encode("{}" if text.strip() in _NONE else text))
     return Raw(
@@ -180,6 +184,7 @@ def _written(raw: Raw, slot: Slot, identity: str | None, name: str | None, funct
     fields = _decode_object(raw)
     given = _decode_object(fields["function"]) if bytes(fields.get("function", b"null")) != b"null" else {}
     fields.pop("id", None)
+    fields.pop("custom", None)
     given.pop("name", None)
     if name:
         given["name"] = Raw(_encode(name))

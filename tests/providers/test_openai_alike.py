@@ -1,0 +1,104 @@
+"""The relay's short way for chunks that differ in their text alone gives what the long one does."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.providers.test_openai_stream import call
+from weebill.providers.openai.alike import Alike
+from weebill.providers.openai.relay_stream import OpenAIStream
+
+TEXTS = ["a", " ", "é🐦", 'quote " and \\ backslash', "\n\n", ' "usage":', "", '","finish_reason":"stop"', "data: x"]
+
+
+def event(delta: dict[str, object], *, compact: bool = True, **extra: object) -> bytes:
+    choices = [{"index": 0, "delta": delta, "finish_reason": None}]
+    data = {"id": "c", "object": "chat.completion.chunk", "model": "up", "choices": choices, "usage": None, **extra}
+    encoded = msgspec.json.encode(data)
+    return b"data: " + (encoded if compact else msgspec.json.format(encoded, indent=0)) + b"\n\n"
+
+
+def sent(texts: list[str], member: str, paddings: list[str], compact: bool, roles: bool) -> list[bytes]:
+    role = {"role": "assistant"} if roles else {}
+    events = [event({"role": "assistant", member: ""}, compact=compact)]
+    for at, text in enumerate(texts):
+        padding = {"obfuscation": paddings[at % len(paddings)]} if paddings else {}
+        events.append(event({**role, member: text}, compact=compact, **padding))
+    return events
+
+
+def said(data: bytes) -> list[dict[str, object]]:
+    return [msgspec.json.decode(block.removeprefix(b"data: ")) for block in data.split(b"\n\n") if block]
+
+
+@given(
+    st.lists(st.sampled_from(TEXTS), max_size=12),
+    st.sampled_from(["content", "reasoning_content", "reasoning"]),
+    st.lists(st.sampled_from(["x", "abcdef", ""]), max_size=3),
+    st.booleans(),
+    st.booleans(),
+    st.lists(st.integers(1, 5), min_size=1, max_size=6),
+)
+def test_many_events_at_once_are_as_one_by_one(
+    texts: list[str], member: str, paddings: list[str], compact: bool, roles: bool, reads: list[int]
+) -> None:
+    events = sent(texts, member, paddings, compact, roles)
+    together, alone = OpenAIStream(call()), OpenAIStream(call())
+    got = b""
+    left, at = list(events), 0
+    while left:
+        size = reads[at % len(reads)]
+        got += together.feed(b"".join(left[:size]))
+        left, at = left[size:], at + 1
+    one_by_one = b"".join([alone.feed(each) for each in events])
+    assert got == one_by_one
+    assert together.usage == alone.usage
+    for came, goes in zip(events, said(one_by_one), strict=True):
+        expected = said(came)[0]
+        delta = expected["choices"][0]["delta"]  # type: ignore[index]
+        if came is not events[0]:
+            delta.pop("role", None)
+        expected["model"] = "m"
+        expected.pop("usage")
+        goes.pop("usage", None)
+        assert goes == expected
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        event({"content": "b"}).replace(b"null", b'"stop"', 1),
+        event({"content": "b"}, usage={"prompt_tokens": 1}),
+        event({"content": "b"}, error={"message": "boom"}),
+        event({"content": "b", "tool_calls": []}),
+        event({"content": 'say "b"'}),
+        event({"content": "\ud83d".encode("utf-16", "surrogatepass").decode("utf-16", "replace")}).replace(
+            "\ufffd".encode(), b"\\ud83d"
+        ),
+        b": a comment\n\n",
+        b"data: [DONE]\n\n",
+    ],
+)  # fmt: skip
+def test_what_says_more_than_a_text_is_read(other: bytes) -> None:
+    alike = Alike()
+    alike.learn(event({"content": "a"})[:-2], event({"content": "a"})[:-2])
+    same = event({"content": "more"})
+    assert alike.passed(same) == same
+    assert alike.count == 1
+    assert alike.passed(same * 3) == same * 3
+    assert alike.count == 3
+    for data in (other, same + other, other + same, same + other + same):
+        assert alike.passed(data) == b""
+
+
+def test_it_gives_up_where_no_two_are_alike() -> None:
+    alike = Alike()
+    for number in range(20):
+        each = event({"content": "a"}, number=number)
+        assert alike.passed(each) == b""
+        alike.learn(each[:-2], each[:-2])
+    last = event({"content": "a"}, number=19)
+    assert alike.passed(last) == b""

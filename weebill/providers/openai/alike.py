@@ -1,0 +1,101 @@
+"""The chunks of a stream that differ in their text alone, as nearly all do: what was found out of one holds for all.
+
+A chunk is what comes before its text, the text, and what comes after; OpenAI pads it with one more text of random
+length. Data that has these, as often each, and no other quote holds nothing else: inside a JSON text a quote is
+always escaped.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# How the text begins, which may be reasoning, or a completion's.
+_TEXTS: Final = tuple(
+    [
+        b'"%b":%b"' % (name, space)
+        for name in (b"content", b"reasoning_content", b"reasoning", b"text")
+        for space in (b"", b" ")
+    ]
+)
+_PADDINGS: Final = (b'"obfuscation":"', b'"obfuscation": "')
+_QUOTE: Final = b'"'
+_ESCAPE: Final = b"\\"
+_END: Final = b"\n\n"
+# How often in a row it is worthwhile to look for what is alike.
+_MAX_MISSES: Final = 8
+
+
+class Alike:
+    """What the events of one stream have in common, as they came and as they go out."""
+
+    __slots__ = ("_after", "_before", "_changes", "_middle", "_misses", "_quotes", "count")
+
+    def __init__(self) -> None:
+        self._before = b""
+        self._middle = b""
+        self._after = b""
+        self._changes: list[tuple[bytes, bytes]] = []
+        self._quotes = 0
+        self._misses = 0
+        self.count = 0
+        """How many events the last data held that `passed`."""
+
+    def passed(self, data: bytes) -> bytes:
+        """Whole events as they go out; b"" where they are not all alike, or hold an escape, and are to be read."""
+        before, after, middle = self._before, self._after, self._middle
+        if not before or not data.startswith(before) or not data.endswith(after):
+            return b""
+        count = data.count(after)
+        if (
+            data.count(_QUOTE) != count * self._quotes
+            or data.find(_ESCAPE) >= 0
+            or (count > 1 and (data.count(before) != count or data.count(_END) != count))
+            or (middle and data.count(middle) != count)
+        ):
+            return b""
+        self._misses = 0
+        self.count = count
+        for came, goes in self._changes:
+            data = data.replace(came, goes)
+        return data
+
+    def learn(self, came: bytes, goes: bytes) -> None:
+        """One event as it came and as it goes out, without the blank line, which says nothing but its text."""
+        self._before = b""
+        if self._misses >= _MAX_MISSES:
+            return
+        self._misses += 1
+        ours, theirs = _parts(came), _parts(goes)
+        # What is the same in both is the text, and the padding.
+        if not ours or len(ours) != len(theirs) or ours[1::2] != theirs[1::2] or came.find(_ESCAPE) >= 0:
+            return
+        fixed = [each + _END if each is ours[-1] else each for each in ours[::2]]
+        written = [each + _END if each is theirs[-1] else each for each in theirs[::2]]
+        self._before, self._after = fixed[0], fixed[-1]
+        self._middle = fixed[1] if len(fixed) > 2 else b""
+        self._quotes = sum([each.count(_QUOTE) for each in fixed])
+        self._changes = [(a, b) for a, b in zip(fixed, written, strict=True) if a != b]
+
+
+def _parts(event: bytes) -> list[bytes]:
+    """What comes before the text, the text, what comes after; and so for a padding. Nothing if there is no text."""
+    start = _after_any(event, _TEXTS, 0)
+    if start < 0:
+        return []
+    end = event.find(_QUOTE, start)
+    padding = _after_any(event, _PADDINGS, end)
+    if padding < 0:
+        return [event[:start], event[start:end], event[end:]]
+    padded = event.find(_QUOTE, padding)
+    return [event[:start], event[start:end], event[end:padding], event[padding:padded], event[padded:]]
+
+
+def _after_any(event: bytes, literals: tuple[bytes, ...], start: int) -> int:
+    """Where the first of the literals that is there, with anything before its closing quote, ends; -1 if none is."""
+    for literal in literals:
+        at = event.find(literal, start)
+        if at >= 0:
+            at += len(literal)
+            if event[at : at + 1] != _QUOTE:
+                return at
+    return -1

@@ -1,0 +1,79 @@
+"""Relayed chunks and answers as OpenAI's clients can read them.
+
+Their SDKs take no chunk without its kind and no choice without its delta, and join what is said twice: a role that
+comes with every delta becomes `assistantassistant`, one that never comes is none. Agents go by why an answer ended.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from weebill.wire.call import Json
+from weebill.wire.errors import UNREADABLE
+
+KIND: Final = b'"chat.completion.chunk"'
+ROLE: Final = b'"role"'
+_KIND: Final = Raw(KIND)
+_ASSISTANT: Final = Raw(b'"assistant"')
+_NOTHING: Final = frozenset({b"null", b'""'})
+_NONE: Final = frozenset({b"null", b"[]"})
+_STOP: Final = Raw(b'"stop"')
+_CALLED: Final = Raw(b'"tool_calls"')
+_EMPTY: Final = Raw(b"{}")
+_encode: Final = msgspec.json.encode
+_decode_object: Final = msgspec.json.Decoder(Json).decode
+_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
+
+
+def as_chunk(data: bytes, told: set[bytes]) -> bytes:
+    """A chunk of Chat Completions as it came if it is as it should be. Raises what is in `UNREADABLE`.
+
+    `told` are the choices, by their index in JSON, whose role the client knows; those that it is told now are added.
+    """
+    fields = _decode_object(data)
+    if "choices" not in fields:
+        return data
+    changes: Json = {}
+    if bytes(fields.get("object", b"")) != KIND:
+        changes["object"] = _KIND
+    choices = _decode_objects(fields["choices"])
+    if sum([_complete(choice, told) for choice in choices]):
+        changes["choices"] = Raw(_encode(choices))
+    return _encode({**fields, **changes}) if changes else data
+
+
+def ended(body: bytes) -> bytes:
+    """A completion each of whose messages says why it ended, itself if they do. What cannot be read passes."""
+    try:
+        fields = _decode_object(body)
+        choices = _decode_objects(fields.get("choices", b"[]"))
+        silent = [each for each in choices if "message" in each and bytes(each.get("finish_reason", b'""')) in _NOTHING]
+        for choice in silent:
+            calls = bytes(_decode_object(choice["message"]).get("tool_calls", b"[]"))
+            choice["finish_reason"] = _STOP if calls in _NONE else _CALLED
+    except UNREADABLE:
+        return body
+    return _encode({**fields, "choices": choices}) if silent else body
+
+
+def _complete(choice: Json, told: set[bytes]) -> bool:
+    """Whether a choice had to be changed, which it is: it has a delta, and its role once."""
+    given = bytes(choice.get("delta", b"null"))
+    delta = {} if given == b"null" else _decode_object(given)
+    index = bytes(choice.get("index", b"0"))
+    role = bytes(delta.get("role", b"null"))
+    if index in told:
+        if "role" in delta:
+            del delta["role"]
+        elif given != b"null":
+            return False
+    else:
+        told.add(index)
+        if role not in _NOTHING:
+            return False
+        delta = {**delta, "role": _ASSISTANT}
+    choice["delta"] = Raw(_encode(delta)) if delta else _EMPTY
+    return True
