@@ -28,12 +28,16 @@ _MAX_MISSES: Final = 8
 class Alike:
     """What the events of one stream have in common, as they came and as they go out."""
 
-    __slots__ = ("_after", "_before", "_changes", "_middle", "_misses", "_quotes", "count")
+    __slots__ = (
+        "_after", "_before", "_changes", "_goes_after", "_goes_before", "_middle", "_misses", "_quotes", "count",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._before = b""
         self._middle = b""
         self._after = b""
+        self._goes_before = b""
+        self._goes_after = b""
         self._changes: list[tuple[bytes, bytes]] = []
         self._quotes = 0
         self._misses = 0
@@ -45,11 +49,19 @@ class Alike:
         before, after, middle = self._before, self._after, self._middle
         if not before or not data.startswith(before) or not data.endswith(after):
             return b""
+        text = data[len(before) : -len(after)]
+        if text.find(_QUOTE) < 0:
+            if middle or text.find(_ESCAPE) >= 0:
+                return b""
+            self._misses = 0
+            self.count = 1
+            return b"%b%b%b" % (self._goes_before, text, self._goes_after) if self._changes else data
         count = data.count(after)
         if (
             data.count(_QUOTE) != count * self._quotes
             or data.find(_ESCAPE) >= 0
-            or (count > 1 and (data.count(before) != count or data.count(_END) != count))
+            or data.count(before) != count
+            or data.count(_END) != count
             or (middle and data.count(middle) != count)
         ):
             return b""
@@ -72,6 +84,7 @@ class Alike:
         fixed = [each + _END if each is ours[-1] else each for each in ours[::2]]
         written = [each + _END if each is theirs[-1] else each for each in theirs[::2]]
         self._before, self._after = fixed[0], fixed[-1]
+        self._goes_before, self._goes_after = written[0], written[-1]
         self._middle = fixed[1] if len(fixed) > 2 else b""
         self._quotes = sum([each.count(_QUOTE) for each in fixed])
         self._changes = [(a, b) for a, b in zip(fixed, written, strict=True) if a != b]

@@ -41,6 +41,8 @@ _CONTENT: Final = 2
 # Not null, in the two ways in which JSON is written.
 _REASON: Final = b'"finish_reason":"'
 _REASON_SPACED: Final = b'"finish_reason": "'
+_USAGE: Final = b'"usage":'
+_NO_USAGE: Final = b'"usage":null'
 _DELTA: Final = b'"delta"'
 
 
@@ -138,7 +140,7 @@ class OpenAIStream:
     def _read(self, came: bytes) -> bytes:
         """What to send on for whole events that may be of any kind."""
         data = mended(came)
-        if not self._show_usage and data.find(b'"usage":null') >= 0:
+        if not self._show_usage and data.find(_NO_USAGE) >= 0:
             data = data.replace(b',"usage":null', b"")
         count = data.count(_END)
         data = self._naming.events(data, count)
@@ -150,7 +152,7 @@ class OpenAIStream:
             self._ends += _ends(data, _REASON) + _ends(data, _REASON_SPACED)
         self._last = data
         special = (
-            data.find(b'"usage":') >= 0
+            _says_usage(data)
             or data.find(b'"error":') >= 0
             or data.find(b"[DONE]\n\n") >= 0
             or has_calls(data)
@@ -317,7 +319,12 @@ def _as_chunk(data: bytes, told: set[bytes]) -> bytes:
 
 def _last_event(data: bytes) -> bytes:
     """The last of some whole events, without its blank line."""
-    return data[data.rfind(_END, 0, -2) + 2 : -2] if len(data) > 2 else b""
+    return data[:-2].rpartition(_END)[2]
+
+
+def _says_usage(data: bytes) -> bool:
+    """Whether any chunk has a usage that is not null."""
+    return data.find(_USAGE) >= 0 and data.count(_USAGE) != data.count(_NO_USAGE)
 
 
 def _ends(data: bytes, reason: bytes) -> int:
