@@ -60,21 +60,25 @@ class UsageReport(Struct, frozen=True, gc=False):
 
         xAI and Google count reasoning in the total but not in the completion, of which it is a part here.
         """
-        prompt, completion = self.prompt_tokens or 0, self.completion_tokens or 0
-        if not self.says_anything():
-            return Usage()
-        if self.completion_tokens is None and self.total_tokens is not None:
-            completion = max(0, self.total_tokens - prompt)
+        prompt, completion, total = self.prompt_tokens, self.completion_tokens, self.total_tokens
+        if prompt is None or completion is None:
+            if prompt is None and completion is None and total is None:
+                return Usage()
+            prompt = prompt or 0
+            if completion is None:
+                completion = max(0, (total or 0) - prompt)
+        cached, written, reasoning = self.prompt_cache_hit_tokens or self.cached_tokens or 0, 0, 0
         details, thinking = self.prompt_tokens_details, self.completion_tokens_details
-        plain = details is None and thinking is None and not self.prompt_cache_hit_tokens and not self.cached_tokens
-        if plain and (self.total_tokens or 0) <= prompt + completion:
-            return Usage.reported(prompt, completion)
-        reasoning = (thinking.reasoning_tokens if thinking else None) or 0
-        apart = (self.total_tokens or 0) - prompt - completion
+        if details is not None:
+            cached = details.cached_tokens or cached
+            written = details.cache_write_tokens or 0
+        if thinking is not None:
+            reasoning = thinking.reasoning_tokens or 0
+        apart = total - prompt - completion if total is not None else 0
         if apart > 0 and reasoning in (0, apart):
             completion, reasoning = completion + apart, apart
-        cached = (details.cached_tokens if details else None) or self.prompt_cache_hit_tokens or self.cached_tokens or 0
-        written = (details.cache_write_tokens if details else None) or 0
+        if not cached and not written and prompt >= 0 and 0 <= reasoning <= completion:
+            return Usage(prompt, 0, completion, True, 0, reasoning)
         return Usage.reported(prompt, completion, cached=cached, cache_write=written, reasoning=reasoning)
 
 

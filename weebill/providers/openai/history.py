@@ -43,6 +43,7 @@ _SIGNED: Final = b'"extra_content"'
 _NOTHING: Final = (b"null", b"[]", b'""', b"{}")
 _NOTHINGS: Final = tuple([mark + value for value in _NOTHING for mark in (b":", b": ")])
 _ALWAYS: Final = (_MARKS[_DETAILS], _FOREIGN, _JPG)
+_NO_DEVELOPER: Final = (*_ALWAYS, _DEVELOPER)
 _CALL_MARKS: Final = (b'"tool_calls"', b'"tool_call_id"')
 
 _encode: Final = msgspec.json.encode
@@ -59,9 +60,7 @@ def own_chat(messages: Raw, quirks: Quirks, *, developer: bool = True) -> Raw:
 
     `developer` is whether it knows that role. Types of images are put in their registered form.
     """
-    looked_for = _looked_for(quirks)
-    if not developer:
-        looked_for = [*looked_for, _DEVELOPER]
+    looked_for = _looked_for(quirks, developer)
     if not _has(messages, looked_for):
         return messages
     try:
@@ -72,11 +71,12 @@ def own_chat(messages: Raw, quirks: Quirks, *, developer: bool = True) -> Raw:
         return messages
 
 
-def _looked_for(quirks: Quirks) -> Sequence[bytes]:
+def _looked_for(quirks: Quirks, developer: bool) -> Sequence[bytes]:
+    always = _ALWAYS if developer else _NO_DEVELOPER
     if not quirks.refuse and not quirks.short_call_ids and not quirks.accept:
-        return _ALWAYS
+        return always
     marks = [mark for name, mark in _MARKS.items() if name != _DETAILS and name in quirks.refuse]
-    marks += _ALWAYS
+    marks += always
     if _is_strict(quirks):
         marks.append(_SIGNED)
     if quirks.accept:
