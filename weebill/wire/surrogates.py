@@ -13,6 +13,7 @@ _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 _ANY: Final = b"\\"
+_ESCAPED: Final = b"\\u"
 _SIGNS: Final = (b"\\ud", b"\\uD")
 _REPLACEMENT: Final = b"\\ufffd"
 
@@ -24,7 +25,9 @@ def mended(data: bytes) -> bytes:
     b'["\\\\ud83d\\\\ude00", "\\\\ufffd", "\\\\\\\\ud83d"]'
     """
     # The search for a single byte costs next to nothing, and often settles it.
-    if data.find(_ANY) < 0 or (data.find(_SIGNS[0]) < 0 and data.find(_SIGNS[1]) < 0):
+    if data.find(_ANY) < 0 or data.find(_ESCAPED) < 0:
+        return data
+    if data.find(_SIGNS[0]) < 0 and data.find(_SIGNS[1]) < 0:
         return data
     return _ESCAPE.sub(_whole, data)
 

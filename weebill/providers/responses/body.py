@@ -6,7 +6,7 @@ Source: https://platform.openai.com/docs/api-reference/responses/object
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Raw, Struct
@@ -54,6 +54,45 @@ class ResponseBody(Struct, frozen=True):
         return _usage(self.usage)
 
 
+class _PlainRead(Struct, frozen=True, gc=False):
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+class _PlainWritten(Struct, frozen=True, gc=False):
+    reasoning_tokens: int = 0
+
+
+class _PlainUsage(Struct, frozen=True, gc=False):
+    """`usage` as OpenAI writes it."""
+
+    input_tokens: int
+    output_tokens: int
+    input_tokens_details: _PlainRead | None = None
+    output_tokens_details: _PlainWritten | None = None
+
+    def usage(self) -> Usage | None:
+        """The same in our words; None where there is nothing but zeros."""
+        if not self.input_tokens and not self.output_tokens:
+            return None
+        read, written = self.input_tokens_details, self.output_tokens_details
+        cached, cache_write = (read.cached_tokens, read.cache_write_tokens) if read is not None else (0, 0)
+        reasoning = written.reasoning_tokens if written is not None else 0
+        return Usage.reported(
+            self.input_tokens, self.output_tokens, cached=cached, cache_write=cache_write, reasoning=reasoning
+        )
+
+
+class PlainBody(Struct, frozen=True, gc=False):
+    """A Response that is complete, and as OpenAI writes it."""
+
+    model: str
+    status: Literal["completed", "incomplete"]
+    output: Raw
+    usage: _PlainUsage
+    error: None = None
+
+
 NOTHING: Final = ResponseBody()
 _FAILED: Final = frozenset({"failed", "cancelled"})
 _INCOMPLETE: Final[dict[str, FinishReason]] = {
@@ -64,6 +103,8 @@ _INCOMPLETE: Final[dict[str, FinishReason]] = {
 _ENDED: Final = frozenset({"completed", "complete", "incomplete"})
 _MOST: Final = 2**53
 _decode_number: Final = msgspec.json.Decoder(float, strict=False).decode
+_decode_plain: Final = msgspec.json.Decoder(PlainBody).decode
+_decode_usage: Final = msgspec.json.Decoder(_PlainUsage).decode
 _decode_detail: Final = msgspec.json.Decoder(ErrorDetail).decode
 
 
@@ -87,9 +128,25 @@ def error_detail(raw: Raw) -> ErrorDetail | None:
         return ErrorDetail(text_of(members.get("message", NULL)) or bytes(raw).decode(errors="replace"))
 
 
+def decode_plain(data: bytes) -> PlainBody | None:
+    """A Response that can be passed on as it is; None where something may have to be seen to."""
+    try:
+        return _decode_plain(data)
+    except UNREADABLE:
+        return None
+
+
 def _usage(raw: Raw) -> Usage | None:
     if not is_object(raw):
         return None
+    try:
+        return _decode_usage(raw).usage()
+    except UNREADABLE:
+        return _odd_usage(raw)
+
+
+def _odd_usage(raw: Raw) -> Usage | None:
+    """The usage in counts of other types, or under other names."""
     fields = decode_members(raw)
     prompt = number(fields.get("input_tokens", fields.get("prompt_tokens", NULL)))
     completion = number(fields.get("output_tokens", fields.get("completion_tokens", NULL)))

@@ -18,7 +18,7 @@ from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.naming import named
 from weebill.providers.openai.errors import ErrorDetail, body_error
 from weebill.providers.openai.relay import refusal
-from weebill.providers.responses.body import ResponseBody, error_detail, is_answer
+from weebill.providers.responses.body import ResponseBody, decode_plain, error_detail, is_answer
 from weebill.providers.responses.dialect import PATH
 from weebill.providers.responses.encode import reasons
 from weebill.providers.responses.errors import cut, inner_error, invalid_answer
@@ -32,6 +32,7 @@ from weebill.wire.reply import Usage
 from weebill.wire.responses import decode_items, is_foreign
 from weebill.wire.responses_request import ENCRYPTED_REASONING, ResponsesRequest
 from weebill.wire.sse import EventSplitter, event_data
+from weebill.wire.surrogates import mended
 
 _END: Final = b"\n\n"
 _DONE: Final = b"[DONE]"
@@ -70,7 +71,7 @@ class ResponsesRelay:
         try:
             fields = {**fitted(call.fields, request, target, fit), "model": Raw(_encode(target.model)), "store": _FALSE}
             # The fewest requests have items that say nothing to this upstream, or ids of ours.
-            if isinstance(request.input, list) and (request.stored or any(sign in bytes(given) for sign in _SIGNS)):
+            if isinstance(request.input, list) and (request.stored or _has_signs(bytes(given))):
                 given = Raw(unmark_sealed(bytes(given), target.provider))
                 fields["input"] = _input(given, request.stored, fit)
         except Unsupported as unsupported:
@@ -82,6 +83,16 @@ class ResponsesRelay:
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for the model's name, and its usage."""
+        body = mended(body)
+        plain = decode_plain(body)
+        usage = None if plain is None else plain.usage.usage()
+        if plain is None or usage is None:
+            return self._decode_odd(call, sent, body)
+        if plain.model != call.model:
+            body = named(body, call.answer_name)
+        return Answer(mark_sealed(_with_state(call, body), sent.provider), usage)
+
+    def _decode_odd(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         try:
             response = _decode_response(body)
         except UNREADABLE as error:
@@ -205,6 +216,13 @@ class ResponsesRelayStream:
             return block + _END
         fields["response"] = Raw(shown)
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode(fields))
+
+
+def _has_signs(given: bytes) -> bool:
+    for sign in _SIGNS:  # noqa: SIM110 - a generator costs more than what it would look at
+        if given.find(sign) >= 0:
+            return True
+    return False
 
 
 def _with_state(call: Call, body: bytes) -> bytes:

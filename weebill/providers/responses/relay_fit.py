@@ -33,13 +33,16 @@ _decode: Final = msgspec.json.decode
 
 def fitted(fields: Json, request: ResponsesRequest, target: Target, fit: Fit) -> Json:
     """The fields without what the target refuses, in the values that it takes. Raises Unsupported, as `fit` has it."""
+    quirks, traits, limit = target.quirks, target.traits, target.max_output_tokens
+    takes_all = traits is NOTHING_SAID and limit is None and not quirks.refuse and not quirks.accept
+    if takes_all and not request.background and not request.include:
+        return fields
     changes: Json = {}
     if request.background:
         # Nothing is kept upstream that could be asked for again.
         fit.demand("background", "answers in the background")
         changes["background"] = Raw(b"false")
     without = [name for name in _quirky(fields, target) if _unwanted(name, fields[name], fit)]
-    traits, limit = target.traits, target.max_output_tokens
     if limit is not None and request.max_output_tokens is not None and request.max_output_tokens > limit:
         fit.hint("max_output_tokens", f"more than {limit} tokens")
         changes["max_output_tokens"] = Raw(_encode(limit))
