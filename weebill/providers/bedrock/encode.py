@@ -9,7 +9,6 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Conv
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET
@@ -24,6 +23,7 @@ from weebill.providers.bedrock.turns import Block, Turns, cache_point
 from weebill.providers.fit import Fit
 from weebill.providers.object_schema import ANY_OBJECT, object_schema
 from weebill.providers.pairing import stand_ins
+from weebill.providers.paths import quoted
 from weebill.wire.conversation import Conversation, Json, OutputFormat, Tool
 
 # Fields without a counterpart, with the value that asks for nothing.
@@ -95,7 +95,7 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stre
     if fields:
         body[_MODEL_FIELDS] = fields
     verb = "converse-stream" if stream else "converse"
-    return UpstreamRequest(f"/model/{quote(target.model, safe='')}/{verb}".encode(), _encode(body))
+    return UpstreamRequest(f"/model/{quoted(target.model, safe='')}/{verb}".encode(), _encode(body))
 
 
 def _add_extra(extra: Json, body: Block, fields: Block, fit: Fit) -> None:

@@ -6,7 +6,6 @@ Source: https://ai.google.dev/api/generate-content
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote
 
 from weebill.providers.base import StreamDecoder, Target, UpstreamRequest
 from weebill.providers.fit import Fit
@@ -14,6 +13,7 @@ from weebill.providers.gemini.decode import decode_reply
 from weebill.providers.gemini.encode import SUPPORTED, encode_request
 from weebill.providers.gemini.errors import body_error
 from weebill.providers.gemini.stream import GeminiStream
+from weebill.providers.paths import quoted
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import ApiError
 from weebill.wire.gemini import ORIGIN
@@ -37,7 +37,7 @@ class GeminiDialect:
     def path(self, target: Target, stream: bool) -> bytes:
         """Where the model is, below the base URL."""
         model = target.model if target.model.startswith(_NAMED) else f"models/{target.model}"
-        return f"/{quote(model, safe='/:@-._~')}{method_of(stream)}".encode()
+        return f"/{quoted(model, safe='/:@-._~')}{method_of(stream)}".encode()
 
     def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
         """The request. Raises Unsupported."""

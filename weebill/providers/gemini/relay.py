@@ -260,31 +260,33 @@ class GeminiRelayStream:
         if self.error is not None:
             return b""
         self._events += 1
-        if self._open and not any(self._open.values()) and len(self._open) >= self._choices and b'"parts"' in data:
+        ended = self._open and not any(self._open.values()) and len(self._open) >= self._choices
+        if ended and data.find(b'"parts"') >= 0:
             self._premature = True
-        if b'"usageMetadata"' in data:
+        if data.find(b'"usageMetadata"') >= 0:
             self._usage = data
+        ends = data.find(b'"finishReason"') >= 0
         if (
-            self._choices > 1
+            ends
+            or self._choices > 1
             or not self._open
-            or b'"finishReason"' in data
-            or b'"error"' in data
-            or b'"promptFeedback"' in data
+            or data.find(b'"error"') >= 0
+            or data.find(b'"promptFeedback"') >= 0
         ):
             error = self._inspect(data)
             if error is not None:
                 self.error = error
                 return b""
-        whole = _reasons_by_name(data) if b'"finishReason"' in data else data
+        whole = _reasons_by_name(data) if ends else data
         written = marked(named(whole, self._name, MODEL_VERSION), self._provider)
-        if b"\n" in written or b"\r" in written:
+        if written.find(b"\n") >= 0 or written.find(b"\r") >= 0:
             # Clients read an event's data line by line.
             written = _format(written, indent=-1)
         if self._array:
             start, self._sent = (b",\r\n" if self._sent else b"["), True
             return start + written
         if written is data and block.startswith(b"data:"):
-            return block + _END if b"\n" not in block else block.replace(b"\n", b"\r\n") + _END
+            return block + _END if block.find(b"\n") < 0 else block.replace(b"\n", b"\r\n") + _END
         return b"data: " + written + _END
 
     def _inspect(self, data: bytes) -> ApiError | None:

@@ -10,11 +10,11 @@ https://cloud.google.com/vertex-ai/generative-ai/docs/start/express-mode/overvie
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote
 
 from weebill.providers.base import Target
 from weebill.providers.gemini.dialect import GeminiDialect, method_of
 from weebill.providers.gemini.relay import GeminiRelay
+from weebill.providers.paths import quoted
 
 _PUBLISHER: Final = "publishers/google/models/"
 _NAMED: Final = ("publishers/", "endpoints/")
@@ -31,8 +31,8 @@ class VertexDialect(GeminiDialect):
         project = target.options.get("project")
         location = target.options.get("location") or "global"
         model = target.model if target.model.startswith(_NAMED) else _PUBLISHER + target.model
-        where = f"/projects/{quote(project, safe=':')}/locations/{quote(location, safe='')}" if project else ""
-        return f"{where}/{quote(model, safe='/:@-._~')}{method_of(stream)}".encode()
+        where = f"/projects/{quoted(project, safe=':')}/locations/{quoted(location, safe='')}" if project else ""
+        return f"{where}/{quoted(model, safe='/:@-._~')}{method_of(stream)}".encode()
 
 
 VERTEX_DIALECT: Final = VertexDialect()

@@ -9,7 +9,6 @@ Source: https://learn.microsoft.com/azure/ai-foundry/openai/reference
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 
@@ -17,6 +16,7 @@ from weebill.providers.base import Target, UpstreamRequest
 from weebill.providers.fit import Fit
 from weebill.providers.openai.dialect import OpenAIChatDialect
 from weebill.providers.openai.relay import OpenAITranslator
+from weebill.providers.paths import quoted
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
 
@@ -32,8 +32,8 @@ def azure_path(path: bytes, target: Target) -> bytes:
     version = target.options.get("api_version", "")
     if version in _UNVERSIONED:
         return b"/openai/v1" + path
-    deployment = quote(target.options.get("deployment") or target.model, safe="")
-    return b"/openai/deployments/%b%b?api-version=%b" % (deployment.encode(), path, quote(version).encode())
+    deployment = quoted(target.options.get("deployment") or target.model, safe="")
+    return b"/openai/deployments/%b%b?api-version=%b" % (deployment.encode(), path, quoted(version).encode())
 
 
 def _at_azure(request: UpstreamRequest, target: Target) -> UpstreamRequest:

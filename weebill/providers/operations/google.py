@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -16,6 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 from weebill.providers.base import Target
 from weebill.providers.operations.errors import no_answer
 from weebill.providers.operations.openai import answer_fields, read_answer
+from weebill.providers.paths import quoted
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Usage
 
@@ -31,13 +31,13 @@ def vertex_path(target: Target, method: str) -> bytes:
     """The path of a method of a model in Vertex AI; without a project, that of the express mode."""
     project = target.options.get("project")
     location = target.options.get("location") or "global"
-    where = f"/projects/{quote(project, safe=':')}/locations/{quote(location, safe='')}" if project else ""
+    where = f"/projects/{quoted(project, safe=':')}/locations/{quoted(location, safe='')}" if project else ""
     return _path(where, target.model, ("publishers/", "endpoints/"), "publishers/google/models/", method)
 
 
 def _path(where: str, model: str, named: tuple[str, ...], otherwise: str, method: str) -> bytes:
     name = model if model.startswith(named) else otherwise + model
-    return f"{where}/{quote(name, safe='/:@-._~')}:{method}".encode()
+    return f"{where}/{quoted(name, safe='/:@-._~')}:{method}".encode()
 
 
 class Blob(Struct, frozen=True, rename="camel"):
