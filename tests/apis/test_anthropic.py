@@ -203,7 +203,10 @@ SIMPLE = Tool("f", parameters=raw(SCHEMA))
         ),
         (
             {"tools": [{**SIMPLE_TOOL, "cache_control": {"type": "ephemeral"}, "eager_input_streaming": True}]},
-            {"tools": (Tool("f", parameters=raw(SCHEMA), cache="5m"),)},
+            {
+                "tools": (Tool("f", parameters=raw(SCHEMA), cache="5m"),),
+                "hints": {"cache_control": raw({"type": "ephemeral"})},
+            },
         ),
         ({"tool_choice": {"type": "auto"}}, {"tool_choice": ToolChoice()}),
         (

@@ -95,6 +95,7 @@ class Bridge:
         self._dialect_name = name
         self._names = api.fields()
         self._takes_extra = "extra" in dialect.supported
+        self._takes_hints = "hints" in dialect.supported
         words = dialect.supported | _ALWAYS_SUPPORTED
         self._lacking = tuple((field, default) for field, default in _DEFAULTS.items() if field not in words)
         self._streams_only = streams_only
@@ -170,6 +171,8 @@ class Bridge:
             for name in conversation.extra:
                 fit.unsupported(name, f"the field '{name}'")
             changes["extra"] = {}
+        if conversation.hints and not self._takes_hints:
+            fit.hints(conversation.hints)
         for field, default in self._lacking:
             value = getattr(conversation, field)
             if value == default:
@@ -197,9 +200,10 @@ class Bridge:
 
     def _refusal(self, field: str, what: str, target: Target) -> ApiError:
         where = f"'{target.model}' at '{target.provider}'" if target.provider else f"'{target.model}'"
+        advice = "" if field in _SUBSTANCE else ' "drop_params": true does without it.'
         return ApiError(
             400,
-            f'{where} does not support {what}. "drop_params": true does without it.',
+            f"{where} does not support {what}.{advice}",
             code="unsupported_parameter",
             param=self._name(field),
         )

@@ -12,10 +12,10 @@ from msgspec import Raw
 
 from weebill.providers.base import Target
 from weebill.providers.fit import Fit
-from weebill.providers.openai.messages import messages
+from weebill.providers.openai.messages import MARKS, messages
 from weebill.providers.openai.quirks import refused, renamed
 from weebill.providers.pairing import paired
-from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Tool
+from weebill.wire.conversation import Conversation, Json, OutputFormat, ReasoningOptions, Tool
 from weebill.wire.errors import UNREADABLE
 
 Fields = dict[str, object]
@@ -36,6 +36,7 @@ CANONICAL: Final = {
 # Fields of Chat Completions that have no place in the canonical form; others of that kind are of another API.
 _EXTRA: Final = frozenset({"verbosity", "prediction", "web_search_options", "moderation", "store"})
 _HINTS: Final = ("user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
+_IN_PARTS: Final = frozenset({"cache_control"})
 _SERVICE_TIERS: Final = frozenset({b'"auto"', b'"default"', b'"flex"', b'"scale"', b'"priority"', b'"fast"'})
 # Google's table for the two ways to say how much to think, read the other way.
 # Source: https://ai.google.dev/gemini-api/docs/openai#thinking
@@ -116,7 +117,7 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
         else:
             fit.unsupported(name)
     if conversation.hints:
-        _put_hints(conversation, body, target)
+        _put_hints(conversation.hints, body, target, fit)
     if stream:
         body["stream"] = True
         if target.quirks.stream_usage:
@@ -161,24 +162,22 @@ def _effort(options: ReasoningOptions) -> str | None:
     return "medium" if options.enabled else None
 
 
-def _put_hints(conversation: Conversation, body: Fields, target: Target) -> None:
-    hints = conversation.hints
+def _put_hints(hints: Json, body: Fields, target: Target, fit: Fit) -> None:
     for name in _HINTS:
         if name in hints:
             body[name] = hints[name]
     tier = hints.get("service_tier")
     if tier is not None and bytes(tier) in _SERVICE_TIERS:
         body["service_tier"] = tier
-    if "user" not in body and "metadata" in hints:
+    if "metadata" in hints:
         try:
             user = msgspec.json.decode(hints["metadata"], type=_AnthropicMetadata).user_id
         except UNREADABLE:
             user = None
         if user is not None:
-            body["user"] = user
-    for name in target.quirks.refuse:
-        if name in hints or name == "user":
-            body.pop(name, None)
+            body.setdefault("user", user)
+            hints = {name: value for name, value in hints.items() if name != "metadata"}
+    fit.hints(hints, _IN_PARTS | body.keys() if target.provider in MARKS else body)
 
 
 def _refuse(body: Fields, target: Target, fit: Fit) -> None:

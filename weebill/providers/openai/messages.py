@@ -42,7 +42,7 @@ UNKNOWN_FORMAT: Final = "unknown"
 # Who know the role "developer"; to others, and to OpenAI's newer models, "system" says the same.
 DEVELOPER: Final = frozenset({"openai", "azure"})
 # Who take marks for their prompt cache; others cache by themselves or not at all.
-_MARKS: Final = frozenset({"openrouter"})
+MARKS: Final = frozenset({"openrouter"})
 
 
 class _CacheControl(Struct, frozen=True):
@@ -130,7 +130,7 @@ class Message(Struct, frozen=True):
 
 def messages(turns: tuple[Turn, ...], target: Target) -> list[Message]:
     """The messages. Raises Unsupported."""
-    marks = target.provider in _MARKS
+    marks = target.provider in MARKS
     result: list[Message] = []
     # Images that tools gave: only a user's message can show them, which must not stand among the results.
     shown: list[_ContentPart] = []
@@ -201,7 +201,7 @@ def _mark(cache: CacheMark | None, marks: bool) -> _CacheControl | UnsetType:
 
 
 def _tool_result(result: ToolResult, shown: list[_ContentPart], target: Target) -> Message:
-    marks = target.provider in _MARKS
+    marks = target.provider in MARKS
     texts = [part.text for part in result.content if isinstance(part, Text)]
     others = [part for part in result.content if not isinstance(part, Text)]
     if others:
@@ -237,7 +237,7 @@ def _assistant(turn: Turn, target: Target) -> Message:
                 thoughts.append(part.text)
             elif is_detailed(part.origin):
                 details += reasoning_details(part, len(details))
-        elif isinstance(part, Image) and target.provider in _MARKS and (url := image_url(_typed(part))) is not None:
+        elif isinstance(part, Image) and target.provider in MARKS and (url := image_url(_typed(part))) is not None:
             images.append(ImagePart(ImageUrl(url)))
         elif isinstance(part, Audio) and part.id is not None:
             audio = _AudioReference(part.id)

@@ -160,6 +160,7 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, stream:
         top_logprobs=_given(conversation.top_logprobs),
     )
     body = _encode(request)
+    fit.hints(conversation.hints, _HINTS)
     hints = {name: value for name, value in conversation.hints.items() if name in _HINTS}
     return body[:-1] + b"," + _encode(hints)[1:] if hints else body
 
