@@ -317,7 +317,7 @@ def test_what_is_no_request(body: bytes) -> None:
 
 
 def test_every_field_of_a_conversation_has_a_name() -> None:
-    assert set(ANTHROPIC.fields()) == set(Conversation.__struct_fields__)
+    assert set(ANTHROPIC.fields()) >= set(Conversation.__struct_fields__)
     assert ANTHROPIC.fields()["stop"] == "stop_sequences"
 
 

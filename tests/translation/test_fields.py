@@ -1,4 +1,4 @@
-"""Fields that a target does not have, from every API to every dialect: hints are passed over and said, demands refused."""
+"""Fields that a target does not have, from every API to every dialect: hints passed over and said, demands refused."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Final
 import pytest
 
 from tests.translation.targets import MODELS, Json, asked, target, written
+from tests.translation.test_noise import APIS
+from weebill.gateway.translation import translator
 from weebill.providers.base import Target
 from weebill.wire.errors import ApiError
 
@@ -51,7 +53,8 @@ HINTS: Final[list[tuple[str, str, Json, tuple[str, ...]]]] = [
     ("chat", "x_new", {"x_new": {"MARK": 1}}, ("MARK",)),
     ("chat", "cache_control", said(cache_control=EPHEMERAL), ("cache",)),
     ("chat", "cache_control", {"tools": [{**FUNCTION, "cache_control": EPHEMERAL}]}, ("cache",)),
-    ("chat", "cache_control", {"messages": [{"role": "system", "content": "s", "cache_control": EPHEMERAL}]}, ("cache",)),
+    ("chat", "cache_control", {"messages": [{"role": "system", "content": "s", "cache_control": EPHEMERAL}]},
+     ("cache",)),
     ("chat", "messages[0].content[0].cache_control", said(cache_control={**EPHEMERAL, "MARK": 1}), ("MARK",)),
     ("chat", "messages[0].mood", {"messages": [{"role": "user", "content": "a", "mood": "MARK"}]}, ("MARK",)),
     ("chat", "messages[1].mood", {"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "a",
@@ -173,6 +176,24 @@ def ids(rows: list[tuple[str, str, Json, tuple[str, ...]]]) -> list[str]:
     return [f"{api}-{name}" for api, name, _, _ in rows]
 
 
+# What else may be passed over together with a field.
+ALONG_WITH_IT: Final = {
+    "messages[0].content[0].cache_control": ("cache_control",),
+    "messages[0].content[0].cache_control.ttl": ("cache_control",),
+    "messages[0].content[0].cache_control.scope": ("cache_control",),
+    # An effort leaves no room for an answer of 64 tokens.
+    "output_config.effort": ("max_tokens",),
+}
+
+
+def head(path: str) -> str:
+    return path.partition(".")[0].partition("[")[0]
+
+
+# What a demand comes with, where that is refused first.
+FOR_IT: Final = {"top_logprobs": ("logprobs", "include"), "audio": ("modalities",)}
+
+
 def carried(body: bytes, words: tuple[str, ...]) -> bool:
     return any(word.encode() in body for word in words)
 
@@ -189,7 +210,7 @@ def test_a_hint_is_carried_or_passed_over_and_said(
         assert carried(sent.body, words), sent.body
         assert written(api, fields, there, dialect, "refuse").body == sent.body
         return
-    assert all(each.startswith(name.partition(".")[0].partition("[")[0]) for each in sent.dropped), sent.dropped
+    assert {*map(head, sent.dropped)} <= {head(name), *ALONG_WITH_IT.get(name, ())}, sent.dropped
     with pytest.raises(ApiError) as refused:
         written(api, fields, there, dialect, "refuse")
     assert (refused.value.status, refused.value.detail.param) == (400, sent.dropped[0])
@@ -201,15 +222,17 @@ def test_a_demand_is_met_or_refused_by_its_name(
     api: str, name: str, fields: Json, words: tuple[str, ...], to: str
 ) -> None:
     dialect, there = TARGETS[to]
+    refusal, sent = None, None
     try:
         sent = written(api, fields, there, dialect)
     except ApiError as error:
-        assert error.status == 400
-        assert (error.detail.param or "").partition(".")[0] == name.partition(".")[0]
-        dropped = written(api, fields, there, dialect, "drop")
-        assert error.detail.param in dropped.dropped
-    else:
+        refusal = error
+    if sent is not None:
         assert carried(sent.body, words), sent.body
+    if refusal is not None:
+        param = refusal.detail.param or ""
+        assert (refusal.status, head(param) in (head(name), *FOR_IT.get(name, ()))) == (400, True)
+        assert param in written(api, fields, there, dialect, "drop").dropped
 
 
 @pytest.mark.parametrize("to", TARGETS)
@@ -222,15 +245,12 @@ def test_all_hints_of_an_api_at_once(api: str, to: str) -> None:
         if first.keys() & second.keys():
             continue
         alone = {*written(api, first, there, dialect).dropped, *written(api, second, there, dialect).dropped}
-        assert set(written(api, {**first, **second}, there, dialect).dropped) == alone
+        assert set(written(api, {**first, **second}, there, dialect).dropped) >= alone
 
 
 @pytest.mark.parametrize("to", TARGETS)
 def test_a_stream_is_asked_for_with_what_a_whole_answer_is(to: str) -> None:
     dialect, there = TARGETS[to]
-    from tests.translation.test_noise import APIS
-    from weebill.gateway.translation import translator
-
     for api, _, fields, _ in HINTS:
         bridge = translator(APIS[api], dialect, frozenset())
         whole, streamed = (bridge.encode(asked(api, fields, stream=stream), there) for stream in (False, True))

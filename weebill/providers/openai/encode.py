@@ -15,7 +15,7 @@ from weebill.providers.fit import Fit
 from weebill.providers.openai.messages import MARKS, messages
 from weebill.providers.openai.quirks import refused, renamed
 from weebill.providers.pairing import paired
-from weebill.wire.conversation import Conversation, Json, OutputFormat, ReasoningOptions, Tool
+from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Tool
 from weebill.wire.errors import UNREADABLE
 
 Fields = dict[str, object]
@@ -117,7 +117,7 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
         else:
             fit.unsupported(name)
     if conversation.hints:
-        _put_hints(conversation.hints, body, target, fit)
+        _put_hints(conversation, body, target, fit)
     if stream:
         body["stream"] = True
         if target.quirks.stream_usage:
@@ -162,7 +162,8 @@ def _effort(options: ReasoningOptions) -> str | None:
     return "medium" if options.enabled else None
 
 
-def _put_hints(hints: Json, body: Fields, target: Target, fit: Fit) -> None:
+def _put_hints(conversation: Conversation, body: Fields, target: Target, fit: Fit) -> None:
+    hints = conversation.hints
     for name in _HINTS:
         if name in hints:
             body[name] = hints[name]
@@ -177,7 +178,8 @@ def _put_hints(hints: Json, body: Fields, target: Target, fit: Fit) -> None:
         if user is not None:
             body.setdefault("user", user)
             hints = {name: value for name, value in hints.items() if name != "metadata"}
-    fit.hints(hints, _IN_PARTS | body.keys() if target.provider in MARKS else body)
+    in_parts = target.provider in MARKS and not any(tool.cache for tool in conversation.tools)
+    fit.hints(hints, _IN_PARTS | body.keys() if in_parts else body)
 
 
 def _refuse(body: Fields, target: Target, fit: Fit) -> None:
