@@ -65,7 +65,7 @@ def asked(api: str, fields: Json, policy: OnUnsupported | None = None, *, stream
     body = {**BASE[api], **fields}
     if stream and api != "gemini":
         body["stream"] = True
-    tail = f"m:{'streamGenerateContent' if stream else 'generateContent'}" if api == "gemini" else ""
+    tail = f"m:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}" if api == "gemini" else ""
     call = APIS[api].decode(json.dumps(body).encode(), {}, tail)
     return structs.replace(call, own=Own(on_unsupported=policy)) if policy else call
 
