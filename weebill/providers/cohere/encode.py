@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from weebill.providers.base import Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
+from weebill.providers.media import typed
 from weebill.wire.arguments import as_object
 from weebill.wire.conversation import (
     Conversation,
@@ -34,6 +35,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
+from weebill.wire.openai_chat import image_url
 
 Block = dict[str, object]
 
@@ -173,7 +175,7 @@ def _said(part: Part, role: str, documents: list[object]) -> Block | None:
 def _image_url(part: Image) -> Block:
     if part.url is None and part.data is None:
         raise Unsupported("turns", "images by file id")
-    image: Block = {"url": part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"}
+    image: Block = {"url": part.url or image_url(typed(part))}
     if part.detail is not None:
         # It knows no more of it than "high".
         image["detail"] = "high" if part.detail == "original" else part.detail

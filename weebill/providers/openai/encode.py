@@ -10,12 +10,14 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from weebill.catalog.traits import Traits
 from weebill.providers.base import Target
 from weebill.providers.fit import Fit
+from weebill.providers.model_fit import nearest
 from weebill.providers.openai.messages import MARKS, messages
 from weebill.providers.openai.quirks import refused, renamed
 from weebill.providers.pairing import paired
-from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Tool
+from weebill.wire.conversation import Conversation, Effort, OutputFormat, ReasoningOptions, Tool
 from weebill.wire.errors import UNREADABLE
 
 Fields = dict[str, object]
@@ -40,7 +42,7 @@ _IN_PARTS: Final = frozenset({"cache_control"})
 _SERVICE_TIERS: Final = frozenset({b'"auto"', b'"default"', b'"flex"', b'"scale"', b'"priority"', b'"fast"'})
 # Google's table for the two ways to say how much to think, read the other way.
 # Source: https://ai.google.dev/gemini-api/docs/openai#thinking
-_EFFORTS: Final = ((1024, "low"), (8192, "medium"))
+_EFFORTS: Final[tuple[tuple[int, Effort], ...]] = ((1024, "low"), (8192, "medium"))
 # Fields that are part of a demand's counterpart in the canonical form, and by themselves are hints.
 _HINTS_OF_DEMANDS: Final = frozenset({"parallel_tool_calls"})
 _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
@@ -104,7 +106,7 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
     if conversation.output is not None:
         body["response_format"] = _response_format(conversation.output)
     if conversation.reasoning is not None:
-        effort = _effort(conversation.reasoning)
+        effort = _effort(conversation.reasoning, target.traits)
         if effort is not None:
             body["reasoning_effort"] = effort
     if conversation.modalities and conversation.modalities != ("text",):  # which is what comes anyway
@@ -151,15 +153,16 @@ def _response_format(output: OutputFormat) -> _ResponseFormat:
     return _ResponseFormat("json_schema", schema)
 
 
-def _effort(options: ReasoningOptions) -> str | None:
+def _effort(options: ReasoningOptions, traits: Traits) -> str | None:
     """The effort that `options` come to; None leaves it to the model. Words about it come as the provider has them."""
     if options.enabled is False:
         return "none"
     if options.effort is not None:
         return options.effort
     if options.budget_tokens is not None:
-        return next((effort for most, effort in _EFFORTS if options.budget_tokens <= most), "high")
-    return "medium" if options.enabled else None
+        meant: Effort = next((effort for most, effort in _EFFORTS if options.budget_tokens <= most), "high")
+        return nearest(meant, traits.efforts) if traits.efforts else meant
+    return "medium" if options.enabled and (not traits.efforts or "medium" in traits.efforts) else None
 
 
 def _put_hints(conversation: Conversation, body: Fields, target: Target, fit: Fit) -> None:

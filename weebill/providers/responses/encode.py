@@ -15,10 +15,13 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.fit import Fit
+from weebill.providers.media import typed
+from weebill.providers.model_fit import nearest
 from weebill.wire.conversation import (
     Audio,
     Conversation,
     Document,
+    Effort,
     Image,
     OutputFormat,
     Part,
@@ -62,7 +65,7 @@ _LONGEST_CALL_ID: Final = 64
 # this model").
 _NOT_REASONING: Final = ("gpt-3.5", "gpt-4", "chatgpt-", "gpt-5-chat", "ft:gpt-3.5", "ft:gpt-4")
 # The most tokens that each effort stands for. Source: https://ai.google.dev/gemini-api/docs/openai#thinking
-_EFFORT_BUDGETS: Final = ((1024, "low"), (8192, "medium"))
+_EFFORT_BUDGETS: Final[tuple[tuple[int, Effort], ...]] = ((1024, "low"), (8192, "medium"))
 _NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{},"additionalProperties":false}')
 _ANY_OBJECT: Final = Raw(b"{}")
 _NO_NAME: Final = "response"
@@ -153,7 +156,7 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, stream:
         tool_choice=UNSET if choice is None else _choice(choice),
         parallel_tool_calls=UNSET if choice is None or choice.parallel is None else choice.parallel,
         text=_text(conversation.output, verbosity),
-        reasoning=_reasoning(conversation.reasoning),
+        reasoning=_reasoning(conversation.reasoning, target.traits.efforts),
         max_output_tokens=_given(max_tokens),
         temperature=_given(conversation.temperature),
         top_p=_given(conversation.top_p),
@@ -252,7 +255,9 @@ def _said(part: Part) -> Content:
 
 
 def _image(image: Image) -> Content:
-    return Content("input_image", image_url=image_url(image), file_id=image.file_id, detail=image.detail or "auto")
+    return Content(
+        "input_image", image_url=image_url(typed(image)), file_id=image.file_id, detail=image.detail or "auto"
+    )
 
 
 def _asked(part: Part, fit: Fit) -> Content:
@@ -307,14 +312,15 @@ def _text(output: OutputFormat | None, verbosity: Raw | None) -> _Text | UnsetTy
     return _Text(form, verbosity)
 
 
-def _reasoning(options: ReasoningOptions | None) -> _Reasoning | UnsetType:
+def _reasoning(options: ReasoningOptions | None, taken: Sequence[str] | None) -> _Reasoning | UnsetType:
     if options is None:
         return UNSET
     effort: str | None = options.effort
     if options.enabled is False:
         effort = "none"
     elif effort is None and options.budget_tokens is not None:
-        effort = next((name for most, name in _EFFORT_BUDGETS if options.budget_tokens <= most), "high")
+        meant: Effort = next((name for most, name in _EFFORT_BUDGETS if options.budget_tokens <= most), "high")
+        effort = nearest(meant, taken) if taken else meant
     # The thinking itself is never shown here, so who wants to see it gets words about it.
     summary = options.summary or ("auto" if options.include and effort != "none" else None)
     return UNSET if effort is None and summary is None else _Reasoning(effort, summary)
