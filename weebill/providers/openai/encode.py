@@ -13,7 +13,8 @@ from msgspec import Raw
 from weebill.catalog.traits import Traits
 from weebill.providers.base import Target
 from weebill.providers.fit import Fit
-from weebill.providers.model_fit import nearest
+from weebill.providers.model_fit import taken
+from weebill.providers.object_schema import parameters_of
 from weebill.providers.openai.messages import MARKS, messages
 from weebill.providers.openai.quirks import refused, renamed
 from weebill.providers.pairing import paired
@@ -102,11 +103,11 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
     if conversation.stop:
         body["stop"] = conversation.stop
     if conversation.tools:
-        _put_tools(conversation, body)
+        _put_tools(conversation, body, fit)
     if conversation.output is not None:
         body["response_format"] = _response_format(conversation.output)
     if conversation.reasoning is not None:
-        effort = _effort(conversation.reasoning, target.traits)
+        effort = _effort(conversation.reasoning, target.traits, fit)
         if effort is not None:
             body["reasoning_effort"] = effort
     if conversation.modalities and conversation.modalities != ("text",):  # which is what comes anyway
@@ -129,7 +130,7 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
     return renamed(body, target.quirks) if target.quirks.rename else body
 
 
-def _put_tools(conversation: Conversation, body: Fields) -> None:
+def _put_tools(conversation: Conversation, body: Fields, fit: Fit) -> None:
     tools, choice = conversation.tools, conversation.tool_choice
     if choice is not None:
         named = choice.mode == "required" and len(choice.names) == 1
@@ -139,11 +140,12 @@ def _put_tools(conversation: Conversation, body: Fields) -> None:
         body["tool_choice"] = _NamedChoice(_Name(choice.names[0])) if named else choice.mode
         if choice.parallel is not None:
             body["parallel_tool_calls"] = choice.parallel
-    body["tools"] = [_tool(tool) for tool in tools]
+    body["tools"] = [_tool(tool, at, fit) for at, tool in enumerate(tools)]
 
 
-def _tool(tool: Tool) -> _Tool:
-    return _Tool(_Function(tool.name, tool.description, tool.parameters, tool.strict))
+def _tool(tool: Tool, at: int, fit: Fit) -> _Tool:
+    schema = None if tool.parameters is None else parameters_of(tool, at, fit)
+    return _Tool(_Function(tool.name, tool.description, schema, tool.strict))
 
 
 def _response_format(output: OutputFormat) -> _ResponseFormat:
@@ -153,7 +155,7 @@ def _response_format(output: OutputFormat) -> _ResponseFormat:
     return _ResponseFormat("json_schema", schema)
 
 
-def _effort(options: ReasoningOptions, traits: Traits) -> str | None:
+def _effort(options: ReasoningOptions, traits: Traits, fit: Fit) -> str | None:
     """The effort that `options` come to; None leaves it to the model. Words about it come as the provider has them."""
     if options.enabled is False:
         return "none"
@@ -161,7 +163,7 @@ def _effort(options: ReasoningOptions, traits: Traits) -> str | None:
         return options.effort
     if options.budget_tokens is not None:
         meant: Effort = next((effort for most, effort in _EFFORTS if options.budget_tokens <= most), "high")
-        return nearest(meant, traits.efforts) if traits.efforts else meant
+        return taken(meant, traits, fit)
     return "medium" if options.enabled and (not traits.efforts or "medium" in traits.efforts) else None
 
 

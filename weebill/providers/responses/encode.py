@@ -13,10 +13,12 @@ from typing import Final, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from weebill.catalog.traits import Traits
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.media import typed
-from weebill.providers.model_fit import nearest
+from weebill.providers.model_fit import taken
+from weebill.providers.object_schema import parameters_of
 from weebill.wire.conversation import (
     Audio,
     Conversation,
@@ -152,11 +154,11 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, stream:
         input=[item for turn in conversation.turns for item in _items(turn, fit)],
         stream=stream or UNSET,
         include=include or UNSET,
-        tools=[_function(tool) for tool in conversation.tools] or UNSET,
+        tools=[_function(tool, at, fit) for at, tool in enumerate(conversation.tools)] or UNSET,
         tool_choice=UNSET if choice is None else _choice(choice),
         parallel_tool_calls=UNSET if choice is None or choice.parallel is None else choice.parallel,
         text=_text(conversation.output, verbosity),
-        reasoning=_reasoning(conversation.reasoning, target.traits.efforts),
+        reasoning=_reasoning(conversation.reasoning, target.traits, fit),
         max_output_tokens=_given(max_tokens),
         temperature=_given(conversation.temperature),
         top_p=_given(conversation.top_p),
@@ -289,8 +291,9 @@ def _document(document: Document, fit: Fit) -> Content:
     return Content("input_file", file_data=file_data(document), filename=document.name or "document.pdf")
 
 
-def _function(tool: Tool) -> _Function:
-    return _Function("function", tool.name, tool.parameters or _NO_PARAMETERS, bool(tool.strict), tool.description)
+def _function(tool: Tool, at: int, fit: Fit) -> _Function:
+    schema = _NO_PARAMETERS if tool.parameters is None else parameters_of(tool, at, fit)
+    return _Function("function", tool.name, schema, bool(tool.strict), tool.description)
 
 
 def _choice(choice: ToolChoice) -> str | _Named | _Allowed:
@@ -312,7 +315,7 @@ def _text(output: OutputFormat | None, verbosity: Raw | None) -> _Text | UnsetTy
     return _Text(form, verbosity)
 
 
-def _reasoning(options: ReasoningOptions | None, taken: Sequence[str] | None) -> _Reasoning | UnsetType:
+def _reasoning(options: ReasoningOptions | None, traits: Traits, fit: Fit) -> _Reasoning | UnsetType:
     if options is None:
         return UNSET
     effort: str | None = options.effort
@@ -320,7 +323,7 @@ def _reasoning(options: ReasoningOptions | None, taken: Sequence[str] | None) ->
         effort = "none"
     elif effort is None and options.budget_tokens is not None:
         meant: Effort = next((name for most, name in _EFFORT_BUDGETS if options.budget_tokens <= most), "high")
-        effort = nearest(meant, taken) if taken else meant
+        effort = taken(meant, traits, fit)
     # The thinking itself is never shown here, so who wants to see it gets words about it.
     summary = options.summary or ("auto" if options.include and effort != "none" else None)
     return UNSET if effort is None and summary is None else _Reasoning(effort, summary)
