@@ -6,8 +6,12 @@ import json
 from typing import Any, Final
 
 import pytest
+from msgspec import structs
 
-from tests.translation.targets import BASE, Json, target, written
+from tests.emulator.two_turn import written as answer_of
+from tests.translation.targets import BASE, MODELS, Json, asked, target, written
+from tests.translation.test_noise import APIS
+from weebill.gateway.translation import translator
 
 TOLD: Final = {"chat": "reasoning_effort", "anthropic": "thinking", "responses": "reasoning",
                "gemini": "generationConfig.thinkingConfig"}  # fmt: skip
@@ -224,3 +228,26 @@ def test_media_types_are_normalised(api: str, kind: str, dialect: str) -> None:
     else:
         assert b"image/" + meant in body
         assert kind.encode() not in body
+
+
+ANSWERING: Final = [each for each in MODELS if each != "llamacpp"]
+
+
+@pytest.mark.parametrize("as_served", [False, True], ids=["asked", "served"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("dialect", ANSWERING)
+@pytest.mark.parametrize("api", APIS_OF)
+def test_answers_bear_the_name_that_was_asked_for(api: str, dialect: str, stream: bool, as_served: bool) -> None:
+    """Relays included, unless the other is wanted."""
+    bridge = translator(APIS[api], dialect, frozenset())
+    call = structs.replace(asked(api, {}, stream=stream), model="THE-NAME", as_served=as_served)
+    sent = bridge.encode(call, target(dialect))
+    whole, events = answer_of(dialect)
+    served = set(values(whole, "model", "modelVersion")) - {None}
+    if stream:
+        reader = bridge.stream(call, sent)
+        told = (b"".join(map(reader.feed, events)) + reader.finish()).decode()
+    else:
+        told = bridge.decode(call, sent, json.dumps(whole).encode()).body.decode()
+    assert ("THE-NAME" in told) is (not as_served or not served)  # some do not say which it was
+    assert all((name in told) is as_served for name in served), told
