@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from weebill.apis.base import Api, KeepsResponse, StreamEncoder
+from weebill.gateway.field_names import called
 from weebill.gateway.for_client import AS_IT_IS, ForClient
 from weebill.gateway.one_call import FirstCalls, wants_one_call
 from weebill.gateway.origins import Maker
@@ -95,6 +96,7 @@ class Bridge:
         self._dialect_name = name
         self._names = api.fields()
         self._takes_extra = "extra" in dialect.supported
+        self._takes_hints = "hints" in dialect.supported
         words = dialect.supported | _ALWAYS_SUPPORTED
         self._lacking = tuple((field, default) for field, default in _DEFAULTS.items() if field not in words)
         self._streams_only = streams_only
@@ -118,10 +120,10 @@ class Bridge:
                 except Unsupported as unsupported:
                     conversation = _without(conversation, unsupported, fit)
                 else:
-                    return self._sent(sent, conversation, fit, tools, target.provider)
+                    return self._sent(call, sent, conversation, fit, tools, target.provider)
             raise Unsupported("extra", "that many fields")
         except Unsupported as unsupported:
-            raise self._refusal(unsupported.field, unsupported.what, target) from unsupported
+            raise self._refusal(call, unsupported, target) from unsupported
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The answer in the client's format. Raises ApiError 502 if there is none in `body`."""
@@ -170,6 +172,8 @@ class Bridge:
             for name in conversation.extra:
                 fit.unsupported(name, f"the field '{name}'")
             changes["extra"] = {}
+        if conversation.hints and not self._takes_hints:
+            fit.hints(conversation.hints)
         for field, default in self._lacking:
             value = getattr(conversation, field)
             if value == default:
@@ -183,25 +187,31 @@ class Bridge:
         return fit_to_model(fitted, target, fit)
 
     def _sent(
-        self, sent: UpstreamRequest, conversation: Conversation, fit: Fit, tools: Mapping[str, str], provider: str
+        self,
+        call: Call,
+        sent: UpstreamRequest,
+        conversation: Conversation,
+        fit: Fit,
+        tools: Mapping[str, str],
+        provider: str,
     ) -> UpstreamRequest:
         """The request with what whoever reads the answer needs to know."""
-        dropped = tuple(dict.fromkeys(map(self._name, fit.dropped))) if fit.dropped else ()
+        dropped = (
+            tuple(dict.fromkeys([called(field, self._names, call) for field in fit.dropped])) if fit.dropped else ()
+        )
         if tools:
             tools = {**tools, **sent.tools}
         return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, tools or sent.tools, provider)
 
-    def _name(self, field: str) -> str:
-        """What the client calls a field."""
-        return self._names.get(field, field)
-
-    def _refusal(self, field: str, what: str, target: Target) -> ApiError:
+    def _refusal(self, call: Call, unsupported: Unsupported, target: Target) -> ApiError:
+        field = unsupported.field
         where = f"'{target.model}' at '{target.provider}'" if target.provider else f"'{target.model}'"
+        advice = "" if field in _SUBSTANCE else ' "drop_params": true does without it.'
         return ApiError(
             400,
-            f'{where} does not support {what}. "drop_params": true does without it.',
+            f"{where} does not support {unsupported.what}.{advice}",
             code="unsupported_parameter",
-            param=self._name(field),
+            param=called(field, self._names, call),
         )
 
 

@@ -6,9 +6,13 @@ without. Some of it changes what is asked for: a demand, which is not quietly le
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final
 
 from weebill.catalog.traits import OnUnsupported
+from weebill.wire.call import Json
+
+_NOTHING_ASKED: Final = frozenset({b"null", b"{}", b"[]", b'""', b"false"})
 
 DEMANDS: Final = frozenset(
     {
@@ -69,6 +73,12 @@ class Fit:
         if self.policy == "refuse":
             raise Unsupported(field, what or f"'{field}'")
         self._drop(field)
+
+    def hints(self, given: Json, known: Container[str] = ()) -> None:
+        """Passes over those of a conversation's `hints` that are not known, but for those that ask for nothing."""
+        for name, value in given.items():
+            if name not in known and bytes(value) not in _NOTHING_ASKED:
+                self.hint(name)
 
     def demand(self, field: str, what: str = "") -> None:
         """Refuses a demand by raising Unsupported. Passes it over where all is to be dropped."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
+from weebill.wire.conversation import Image
+
 _ALIASES: Final = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
 # What the base64 of an image begins with.
 _BEGINNINGS: Final = {"/9j/": "image/jpeg", "iVBORw0KGgo": "image/png", "R0lGOD": "image/gif", "UklGR": "image/webp"}
@@ -31,3 +35,11 @@ def image_type(given: str | None, data: str) -> str | None:
         if data.startswith(beginning):
             return known
     return plain_type(given)
+
+
+def typed(image: Image) -> Image:
+    """An image under the type that its data are of."""
+    if image.data is None:
+        return image
+    media_type = image_type(image.media_type, image.data)
+    return image if media_type == image.media_type else replace(image, media_type=media_type)

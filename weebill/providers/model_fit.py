@@ -80,9 +80,7 @@ def fit_reasoning(asked: ReasoningOptions, traits: Traits, fit: Fit) -> Reasonin
         if budget != asked.budget_tokens:
             fit.hint("reasoning", f"a budget of {asked.budget_tokens} tokens")
             changes["budget_tokens"] = budget
-    # A model that is told a number of tokens is told what a word comes to, by its dialect.
-    by_budget = traits.thinking == "budget" and not traits.efforts
-    if asked.effort is not None and traits.efforts is not None and not by_budget:
+    if asked.effort is not None and traits.efforts is not None and not _by_budget(traits):
         effort = nearest(asked.effort, traits.efforts)
         if effort != asked.effort:
             fit.hint("reasoning", f"the effort '{asked.effort}'")
@@ -99,6 +97,21 @@ def nearest(effort: Effort, taken: Sequence[str]) -> Effort | None:
     wanted = EFFORTS.index(effort)
     known = [each for each in EFFORTS if each in taken and each != "none"]
     return min(known, key=lambda each: abs(EFFORTS.index(each) - wanted), default=None)
+
+
+def taken(meant: Effort, traits: Traits, fit: Fit) -> Effort | None:
+    """The word that a model takes for what a number of tokens means; None, which is said, if it takes none."""
+    if traits.efforts is None or _by_budget(traits):
+        return meant
+    found = nearest(meant, traits.efforts)
+    if found is None:
+        fit.hint("reasoning", "to be told how much to reason")
+    return found
+
+
+def _by_budget(traits: Traits) -> bool:
+    """Whether a model is told a number of tokens, which its dialect makes of a word."""
+    return traits.thinking == "budget" and not traits.efforts
 
 
 def _least(traits: Traits) -> ReasoningOptions | None:

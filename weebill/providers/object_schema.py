@@ -11,13 +11,18 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Raw
 
+from weebill.providers.fit import Fit
 from weebill.wire.call import Json
+from weebill.wire.conversation import Tool
 from weebill.wire.errors import UNREADABLE
 
 NOTHING: Final = Raw(b'{"type":"object","properties":{}}')
 ANY_OBJECT: Final = Raw(b'{"type":"object"}')
 _OBJECT: Final = Raw(b'"object"')
 _CHOICES: Final = ("anyOf", "oneOf", "allOf")
+# How nearly all schemas begin that are of an object; those without choices need no further look.
+_BEGINNINGS: Final = (b'{"type":"object"', b'{"type": "object"')
+_QUOTED: Final = (b'"anyOf"', b'"oneOf"', b'"allOf"')
 # References of references, and choices in choices.
 _MAX_DEPTH: Final = 8
 
@@ -43,6 +48,9 @@ def object_schema(schema: Raw | None) -> Fitted:
     """
     if schema is None:
         return Fitted(NOTHING)
+    given = bytes(schema)
+    if given.startswith(_BEGINNINGS) and not any(name in given for name in _QUOTED):
+        return Fitted(schema)
     try:
         fields = _decode_object(schema)
         kind = bytes(fields.get("type", b""))
@@ -104,3 +112,11 @@ def _merge(kept: Json, parts: Iterable[Json], *, every: bool) -> None:
 
 def _required(schema: Mapping[str, Raw]) -> list[str]:
     return _decode_names(schema.get("required", Raw(b"[]")))
+
+
+def parameters_of(tool: Tool, at: int, fit: Fit) -> Raw:
+    """What a tool takes, as an object; of the tool at that index, what the schema does not say any more is said."""
+    schema, lost = object_schema(tool.parameters)
+    if lost:
+        fit.hint(f"tools[{at}].parameters", f"the schema's {lost} at its root")
+    return schema

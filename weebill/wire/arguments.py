@@ -35,7 +35,9 @@ def as_object(text: str) -> Raw:
         if stripped[0] == "{":
             _decode_fields(stripped)
             return Raw(stripped.encode())
-        return Raw(_encode({WRAPPER: _decode(stripped)}))
+        value = _decode(stripped)
+        # A text within stands for what was said, to the letter; that of a JSON text has its quotes.
+        return Raw(_encode({WRAPPER: stripped if stripped[0] == '"' else value}))
     except (*UNREADABLE, UnicodeEncodeError):  # a lone surrogate has no place in UTF-8
         return Raw(_encode({WRAPPER: text.encode(errors="replace").decode()}))
 

@@ -27,6 +27,7 @@ _NAMES: Final = {name: name for name in Conversation.__struct_fields__} | {
     "output": "output_config.format",
     "stop": "stop_sequences",
     "reasoning": "thinking",
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
 }
 _decode = msgspec.json.Decoder(MessagesRequest).decode
 

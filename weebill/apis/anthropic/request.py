@@ -19,6 +19,7 @@ from weebill.apis.anthropic.options import hints, output, reasoning
 from weebill.apis.anthropic.tolerant import SetAside, read, refusal
 from weebill.apis.anthropic.tools import tool_choice, tools
 from weebill.apis.anthropic.turns import mark_last, message_turns, text
+from weebill.apis.cache_marks import CACHE_CONTROL, EPHEMERAL, marked, may_mark
 from weebill.wire import anthropic as wire
 from weebill.wire.body import invalid_body, take_own, top_level
 from weebill.wire.call import Call, InboundRequest, Json, Own
@@ -55,6 +56,7 @@ _FIELDS: Final = frozenset(MessagesRequest.__struct_fields__) | {
     "system", "tools", "tool_choice", "thinking", "output_config", "output_format", "cache_control", "metadata",
     "service_tier",
 }  # fmt: skip
+_MARKED: Final = ("system", "messages", "tools")
 
 Request = TypeVar("Request", bound=PromptRequest)
 
@@ -95,6 +97,9 @@ def conversation(call: Call) -> Conversation:
     for name, value in fields.items():
         if name not in _FIELDS:
             aside.add(name, value)
+    found = hints(fields, aside)
+    if _may_mark(fields) and marked(turns, offered):
+        found[CACHE_CONTROL] = EPHEMERAL
     return Conversation(
         turns=tuple(turns),
         tools=offered,
@@ -106,9 +111,13 @@ def conversation(call: Call) -> Conversation:
         top_p=generation.top_p if generation else None,
         top_k=generation.top_k if generation else None,
         stop=tuple(generation.stop_sequences or ()) if generation else (),
-        hints=hints(fields, aside),
+        hints=found,
         extra=aside.found,
     )
+
+
+def _may_mark(fields: Json) -> bool:
+    return CACHE_CONTROL in fields or any(name in fields and may_mark(bytes(fields[name])) for name in _MARKED)
 
 
 def _mark_last(turns: list[Turn], control: Raw, aside: SetAside) -> None:

@@ -12,6 +12,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Raw, Struct
 
+from weebill.apis.cache_marks import CACHE_CONTROL, EPHEMERAL, marked, may_mark
 from weebill.apis.chat.messages import Message, turns
 from weebill.apis.chat.parts import Aside
 from weebill.apis.chat.tolerance import tolerated
@@ -101,8 +102,9 @@ _encode = msgspec.json.encode
 
 def conversation(call: Call) -> Conversation:
     """The request in canonical form. Raises ApiError 400 that names the field."""
+    body = _encode(call.fields)
     try:
-        fields, aside = _decode(_encode(call.fields)), _NOTHING
+        fields, aside = _decode(body), _NOTHING
     except msgspec.ValidationError:
         fields, aside = _tolerated(call)
     offered = tools(fields.tools, fields.functions)
@@ -113,9 +115,12 @@ def conversation(call: Call) -> Conversation:
     )
     hints, extra = _rest(call.fields)
     extra |= aside
+    said = turns(fields.messages)
+    if may_mark(body) and marked(said, offered):
+        hints[CACHE_CONTROL] = EPHEMERAL
     modalities = tuple(fields.modalities or ())
     return Conversation(
-        turns=turns(fields.messages),
+        turns=said,
         tools=offered,
         tool_choice=choice,
         output=_output(fields.response_format),

@@ -180,7 +180,7 @@ def _hints(hints: Json, fit: Fit) -> _Hinted:
                 found["metadata"] = _Metadata(_decode_string(value))
         elif name == "service_tier" and bytes(value) in _TIERS:
             found["service_tier"] = _TIERS[bytes(value)]
-        elif bytes(value) not in _NOTHING_ASKED:
+        elif name != "cache_control" and bytes(value) not in _NOTHING_ASKED:  # which is written where it belongs
             fit.hint(name)
     return found
 

@@ -33,7 +33,7 @@ _NEUTRAL: Final[dict[str, object]] = {
 }  # fmt: skip
 SUPPORTED: Final = frozenset({
     "turns", "tools", "tool_choice", "output", "max_tokens", "temperature", "top_p", "top_k", "stop", "reasoning",
-    "extra", *_NEUTRAL,
+    "hints", "extra", *_NEUTRAL,
 })  # fmt: skip
 # Bedrock's own fields, for clients that know them.
 _EXTRA: Final = frozenset({
@@ -42,7 +42,8 @@ _EXTRA: Final = frozenset({
 })  # fmt: skip
 _MODEL_FIELDS: Final = "additionalModelRequestFields"
 
-_NOTHING_ASKED: Final = frozenset({b"null", b"{}", b"[]", b'""', b"false"})
+# Of the hints, what the parts themselves say.
+_HINTS: Final = frozenset({"cache_control"})
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 
@@ -89,9 +90,7 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stre
     if conversation.stop and model.anthropic:
         body["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
     _add_extra(conversation.extra, body, fields, fit)
-    for name, value in conversation.hints.items():
-        if bytes(value) not in _NOTHING_ASKED:
-            fit.hint(name)
+    fit.hints(conversation.hints, _HINTS)
     if fields:
         body[_MODEL_FIELDS] = fields
     verb = "converse-stream" if stream else "converse"

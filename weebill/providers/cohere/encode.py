@@ -17,6 +17,8 @@ from msgspec import Raw
 
 from weebill.providers.base import Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
+from weebill.providers.media import typed
+from weebill.providers.object_schema import parameters_of
 from weebill.wire.arguments import as_object
 from weebill.wire.conversation import (
     Conversation,
@@ -34,6 +36,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
+from weebill.wire.openai_chat import image_url
 
 Block = dict[str, object]
 
@@ -66,7 +69,6 @@ _STOP_LIMIT: Final = 5
 # Cohere measures thinking in tokens; the figures are those for Anthropic's models that do.
 _BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32768}
 
-_NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{}}')
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
@@ -173,7 +175,7 @@ def _said(part: Part, role: str, documents: list[object]) -> Block | None:
 def _image_url(part: Image) -> Block:
     if part.url is None and part.data is None:
         raise Unsupported("turns", "images by file id")
-    image: Block = {"url": part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"}
+    image: Block = {"url": part.url or image_url(typed(part))}
     if part.detail is not None:
         # It knows no more of it than "high".
         image["detail"] = "high" if part.detail == "original" else part.detail
@@ -257,8 +259,8 @@ def _add_tools(conversation: Conversation, body: Block, fit: Fit) -> None:
             if tool.name not in choice.names:
                 fit.hint(f"tools[{at}]", "tools that may not be called")
     functions: list[Block] = []
-    for tool in tools:
-        function: Block = {"name": tool.name, "parameters": tool.parameters or _NO_PARAMETERS}
+    for at, tool in enumerate(tools):
+        function: Block = {"name": tool.name, "parameters": parameters_of(tool, at, fit)}
         if tool.description:
             function["description"] = tool.description
         functions.append({"type": "function", "function": function})

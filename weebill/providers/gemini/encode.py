@@ -46,7 +46,8 @@ from weebill.wire.gemini_request import (
 
 SUPPORTED: Final = frozenset({
     "turns", "tools", "tool_choice", "output", "max_tokens", "temperature", "top_p", "top_k", "presence_penalty",
-    "frequency_penalty", "stop", "seed", "n", "logprobs", "top_logprobs", "reasoning", "modalities", "audio", "extra",
+    "frequency_penalty", "stop", "seed", "n", "logprobs", "top_logprobs", "reasoning", "modalities", "audio", "hints",
+    "extra",
 })  # fmt: skip
 EXTRA: Final = frozenset({"safetySettings", "cachedContent", "continuationToken", "modelArmorConfig"})
 """The entries of `extra` that go where they came from; so do those at a path in one of the messages in NESTED."""

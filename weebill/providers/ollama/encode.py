@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import Raw
 
 from weebill.providers.base import Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
+from weebill.providers.object_schema import parameters_of
 from weebill.wire.arguments import as_object
 from weebill.wire.conversation import (
     Conversation,
@@ -64,7 +64,6 @@ _THINK: Final[dict[str, bool | str]] = {
     "none": False, "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "max", "max": "max",
 }  # fmt: skip
 
-_NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{}}')
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 
@@ -215,7 +214,7 @@ def _tools(tools: Sequence[Tool], choice: ToolChoice, fit: Fit) -> list[Block]:
             continue
         if tool.strict:
             fit.hint(f"tools[{at}].strict", "tools with a strict schema")
-        function: Block = {"name": tool.name, "parameters": tool.parameters or _NO_PARAMETERS}
+        function: Block = {"name": tool.name, "parameters": parameters_of(tool, at, fit)}
         if tool.description:
             function["description"] = tool.description
         functions.append({"type": "function", "function": function})

@@ -10,12 +10,15 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from weebill.catalog.traits import Traits
 from weebill.providers.base import Target
 from weebill.providers.fit import Fit
-from weebill.providers.openai.messages import messages
+from weebill.providers.model_fit import taken
+from weebill.providers.object_schema import parameters_of
+from weebill.providers.openai.messages import MARKS, messages
 from weebill.providers.openai.quirks import refused, renamed
 from weebill.providers.pairing import paired
-from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Tool
+from weebill.wire.conversation import Conversation, Effort, OutputFormat, ReasoningOptions, Tool
 from weebill.wire.errors import UNREADABLE
 
 Fields = dict[str, object]
@@ -36,10 +39,11 @@ CANONICAL: Final = {
 # Fields of Chat Completions that have no place in the canonical form; others of that kind are of another API.
 _EXTRA: Final = frozenset({"verbosity", "prediction", "web_search_options", "moderation", "store"})
 _HINTS: Final = ("user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
+_IN_PARTS: Final = frozenset({"cache_control"})
 _SERVICE_TIERS: Final = frozenset({b'"auto"', b'"default"', b'"flex"', b'"scale"', b'"priority"', b'"fast"'})
 # Google's table for the two ways to say how much to think, read the other way.
 # Source: https://ai.google.dev/gemini-api/docs/openai#thinking
-_EFFORTS: Final = ((1024, "low"), (8192, "medium"))
+_EFFORTS: Final[tuple[tuple[int, Effort], ...]] = ((1024, "low"), (8192, "medium"))
 # Fields that are part of a demand's counterpart in the canonical form, and by themselves are hints.
 _HINTS_OF_DEMANDS: Final = frozenset({"parallel_tool_calls"})
 _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
@@ -99,11 +103,11 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
     if conversation.stop:
         body["stop"] = conversation.stop
     if conversation.tools:
-        _put_tools(conversation, body)
+        _put_tools(conversation, body, fit)
     if conversation.output is not None:
         body["response_format"] = _response_format(conversation.output)
     if conversation.reasoning is not None:
-        effort = _effort(conversation.reasoning)
+        effort = _effort(conversation.reasoning, target.traits, fit)
         if effort is not None:
             body["reasoning_effort"] = effort
     if conversation.modalities and conversation.modalities != ("text",):  # which is what comes anyway
@@ -116,7 +120,7 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
         else:
             fit.unsupported(name)
     if conversation.hints:
-        _put_hints(conversation, body, target)
+        _put_hints(conversation, body, target, fit)
     if stream:
         body["stream"] = True
         if target.quirks.stream_usage:
@@ -126,7 +130,7 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
     return renamed(body, target.quirks) if target.quirks.rename else body
 
 
-def _put_tools(conversation: Conversation, body: Fields) -> None:
+def _put_tools(conversation: Conversation, body: Fields, fit: Fit) -> None:
     tools, choice = conversation.tools, conversation.tool_choice
     if choice is not None:
         named = choice.mode == "required" and len(choice.names) == 1
@@ -136,11 +140,12 @@ def _put_tools(conversation: Conversation, body: Fields) -> None:
         body["tool_choice"] = _NamedChoice(_Name(choice.names[0])) if named else choice.mode
         if choice.parallel is not None:
             body["parallel_tool_calls"] = choice.parallel
-    body["tools"] = [_tool(tool) for tool in tools]
+    body["tools"] = [_tool(tool, at, fit) for at, tool in enumerate(tools)]
 
 
-def _tool(tool: Tool) -> _Tool:
-    return _Tool(_Function(tool.name, tool.description, tool.parameters, tool.strict))
+def _tool(tool: Tool, at: int, fit: Fit) -> _Tool:
+    schema = None if tool.parameters is None else parameters_of(tool, at, fit)
+    return _Tool(_Function(tool.name, tool.description, schema, tool.strict))
 
 
 def _response_format(output: OutputFormat) -> _ResponseFormat:
@@ -150,18 +155,19 @@ def _response_format(output: OutputFormat) -> _ResponseFormat:
     return _ResponseFormat("json_schema", schema)
 
 
-def _effort(options: ReasoningOptions) -> str | None:
+def _effort(options: ReasoningOptions, traits: Traits, fit: Fit) -> str | None:
     """The effort that `options` come to; None leaves it to the model. Words about it come as the provider has them."""
     if options.enabled is False:
         return "none"
     if options.effort is not None:
         return options.effort
     if options.budget_tokens is not None:
-        return next((effort for most, effort in _EFFORTS if options.budget_tokens <= most), "high")
-    return "medium" if options.enabled else None
+        meant: Effort = next((effort for most, effort in _EFFORTS if options.budget_tokens <= most), "high")
+        return taken(meant, traits, fit)
+    return "medium" if options.enabled and (not traits.efforts or "medium" in traits.efforts) else None
 
 
-def _put_hints(conversation: Conversation, body: Fields, target: Target) -> None:
+def _put_hints(conversation: Conversation, body: Fields, target: Target, fit: Fit) -> None:
     hints = conversation.hints
     for name in _HINTS:
         if name in hints:
@@ -169,16 +175,16 @@ def _put_hints(conversation: Conversation, body: Fields, target: Target) -> None
     tier = hints.get("service_tier")
     if tier is not None and bytes(tier) in _SERVICE_TIERS:
         body["service_tier"] = tier
-    if "user" not in body and "metadata" in hints:
+    if "metadata" in hints:
         try:
             user = msgspec.json.decode(hints["metadata"], type=_AnthropicMetadata).user_id
         except UNREADABLE:
             user = None
         if user is not None:
-            body["user"] = user
-    for name in target.quirks.refuse:
-        if name in hints or name == "user":
-            body.pop(name, None)
+            body.setdefault("user", user)
+            hints = {name: value for name, value in hints.items() if name != "metadata"}
+    in_parts = target.provider in MARKS and not any(tool.cache for tool in conversation.tools)
+    fit.hints(hints, _IN_PARTS | body.keys() if in_parts else body)
 
 
 def _refuse(body: Fields, target: Target, fit: Fit) -> None:

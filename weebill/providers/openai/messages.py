@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
-from msgspec.structs import replace
 
 from weebill.providers.base import Target, Unsupported
-from weebill.providers.media import image_type
+from weebill.providers.media import typed
 from weebill.providers.openai.quirks import call_id
 from weebill.wire.conversation import (
     Audio,
@@ -42,7 +41,7 @@ UNKNOWN_FORMAT: Final = "unknown"
 # Who know the role "developer"; to others, and to OpenAI's newer models, "system" says the same.
 DEVELOPER: Final = frozenset({"openai", "azure"})
 # Who take marks for their prompt cache; others cache by themselves or not at all.
-_MARKS: Final = frozenset({"openrouter"})
+MARKS: Final = frozenset({"openrouter"})
 
 
 class _CacheControl(Struct, frozen=True):
@@ -130,7 +129,7 @@ class Message(Struct, frozen=True):
 
 def messages(turns: tuple[Turn, ...], target: Target) -> list[Message]:
     """The messages. Raises Unsupported."""
-    marks = target.provider in _MARKS
+    marks = target.provider in MARKS
     result: list[Message] = []
     # Images that tools gave: only a user's message can show them, which must not stand among the results.
     shown: list[_ContentPart] = []
@@ -161,7 +160,7 @@ def _part(part: Part, marks: bool) -> _ContentPart:
     if isinstance(part, Text):
         return TextPart(part.text, cache_control=_mark(part.cache, marks))
     if isinstance(part, Image):
-        url = image_url(_typed(part))
+        url = image_url(typed(part))
         if url is None:
             raise Unsupported("turns", "images by file id")
         return _ImagePart(ImageUrl(url, part.detail), cache_control=_mark(part.cache, marks))
@@ -170,14 +169,6 @@ def _part(part: Part, marks: bool) -> _ContentPart:
     if isinstance(part, Document):
         return _document(part, marks)
     raise Unsupported("turns", f"parts of type '{part.__struct_config__.tag}' in this role")
-
-
-def _typed(image: Image) -> Image:
-    """An image under the type that its data are of."""
-    if image.data is None:
-        return image
-    media_type = image_type(image.media_type, image.data)
-    return image if media_type == image.media_type else replace(image, media_type=media_type)
 
 
 def _document(part: Document, marks: bool) -> _ContentPart:
@@ -201,7 +192,7 @@ def _mark(cache: CacheMark | None, marks: bool) -> _CacheControl | UnsetType:
 
 
 def _tool_result(result: ToolResult, shown: list[_ContentPart], target: Target) -> Message:
-    marks = target.provider in _MARKS
+    marks = target.provider in MARKS
     texts = [part.text for part in result.content if isinstance(part, Text)]
     others = [part for part in result.content if not isinstance(part, Text)]
     if others:
@@ -237,7 +228,7 @@ def _assistant(turn: Turn, target: Target) -> Message:
                 thoughts.append(part.text)
             elif is_detailed(part.origin):
                 details += reasoning_details(part, len(details))
-        elif isinstance(part, Image) and target.provider in _MARKS and (url := image_url(_typed(part))) is not None:
+        elif isinstance(part, Image) and target.provider in MARKS and (url := image_url(typed(part))) is not None:
             images.append(ImagePart(ImageUrl(url)))
         elif isinstance(part, Audio) and part.id is not None:
             audio = _AudioReference(part.id)

@@ -13,12 +13,17 @@ from typing import Final, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from weebill.catalog.traits import Traits
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.fit import Fit
+from weebill.providers.media import typed
+from weebill.providers.model_fit import taken
+from weebill.providers.object_schema import parameters_of
 from weebill.wire.conversation import (
     Audio,
     Conversation,
     Document,
+    Effort,
     Image,
     OutputFormat,
     Part,
@@ -62,7 +67,7 @@ _LONGEST_CALL_ID: Final = 64
 # this model").
 _NOT_REASONING: Final = ("gpt-3.5", "gpt-4", "chatgpt-", "gpt-5-chat", "ft:gpt-3.5", "ft:gpt-4")
 # The most tokens that each effort stands for. Source: https://ai.google.dev/gemini-api/docs/openai#thinking
-_EFFORT_BUDGETS: Final = ((1024, "low"), (8192, "medium"))
+_EFFORT_BUDGETS: Final[tuple[tuple[int, Effort], ...]] = ((1024, "low"), (8192, "medium"))
 _NO_PARAMETERS: Final = Raw(b'{"type":"object","properties":{},"additionalProperties":false}')
 _ANY_OBJECT: Final = Raw(b"{}")
 _NO_NAME: Final = "response"
@@ -149,17 +154,18 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, stream:
         input=[item for turn in conversation.turns for item in _items(turn, fit)],
         stream=stream or UNSET,
         include=include or UNSET,
-        tools=[_function(tool) for tool in conversation.tools] or UNSET,
+        tools=[_function(tool, at, fit) for at, tool in enumerate(conversation.tools)] or UNSET,
         tool_choice=UNSET if choice is None else _choice(choice),
         parallel_tool_calls=UNSET if choice is None or choice.parallel is None else choice.parallel,
         text=_text(conversation.output, verbosity),
-        reasoning=_reasoning(conversation.reasoning),
+        reasoning=_reasoning(conversation.reasoning, target.traits, fit),
         max_output_tokens=_given(max_tokens),
         temperature=_given(conversation.temperature),
         top_p=_given(conversation.top_p),
         top_logprobs=_given(conversation.top_logprobs),
     )
     body = _encode(request)
+    fit.hints(conversation.hints, _HINTS)
     hints = {name: value for name, value in conversation.hints.items() if name in _HINTS}
     return body[:-1] + b"," + _encode(hints)[1:] if hints else body
 
@@ -251,7 +257,9 @@ def _said(part: Part) -> Content:
 
 
 def _image(image: Image) -> Content:
-    return Content("input_image", image_url=image_url(image), file_id=image.file_id, detail=image.detail or "auto")
+    return Content(
+        "input_image", image_url=image_url(typed(image)), file_id=image.file_id, detail=image.detail or "auto"
+    )
 
 
 def _asked(part: Part, fit: Fit) -> Content:
@@ -283,8 +291,9 @@ def _document(document: Document, fit: Fit) -> Content:
     return Content("input_file", file_data=file_data(document), filename=document.name or "document.pdf")
 
 
-def _function(tool: Tool) -> _Function:
-    return _Function("function", tool.name, tool.parameters or _NO_PARAMETERS, bool(tool.strict), tool.description)
+def _function(tool: Tool, at: int, fit: Fit) -> _Function:
+    schema = _NO_PARAMETERS if tool.parameters is None else parameters_of(tool, at, fit)
+    return _Function("function", tool.name, schema, bool(tool.strict), tool.description)
 
 
 def _choice(choice: ToolChoice) -> str | _Named | _Allowed:
@@ -306,14 +315,15 @@ def _text(output: OutputFormat | None, verbosity: Raw | None) -> _Text | UnsetTy
     return _Text(form, verbosity)
 
 
-def _reasoning(options: ReasoningOptions | None) -> _Reasoning | UnsetType:
+def _reasoning(options: ReasoningOptions | None, traits: Traits, fit: Fit) -> _Reasoning | UnsetType:
     if options is None:
         return UNSET
     effort: str | None = options.effort
     if options.enabled is False:
         effort = "none"
     elif effort is None and options.budget_tokens is not None:
-        effort = next((name for most, name in _EFFORT_BUDGETS if options.budget_tokens <= most), "high")
+        meant: Effort = next((name for most, name in _EFFORT_BUDGETS if options.budget_tokens <= most), "high")
+        effort = taken(meant, traits, fit)
     # The thinking itself is never shown here, so who wants to see it gets words about it.
     summary = options.summary or ("auto" if options.include and effort != "none" else None)
     return UNSET if effort is None and summary is None else _Reasoning(effort, summary)
