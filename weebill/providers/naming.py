@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
-from weebill.wire.sse import event_data
+from weebill.wire.sse import event_data, in_one_line
 
 _END: Final = b"\n\n"
 _DATA: Final = b"data:"
@@ -125,6 +125,7 @@ class EventNaming:
 
 def _in_lines(block: bytes, name: bytes) -> bytes:
     """An event of several lines, or one that is none."""
+    block = in_one_line(block)
     data = event_data(block)
     written = named(data, name)
     if written is data:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from weebill.wire.errors import ApiError
 from weebill.wire.surrogates import mended
 
@@ -34,6 +36,18 @@ def event_data(block: bytes) -> bytes:
         return block[6:]
     lines = [line[5:].removeprefix(b" ") for line in block.split(b"\n") if line.startswith(b"data:")]
     return b"\n".join(lines)
+
+
+def in_one_line(block: bytes) -> bytes:
+    """An event block with its JSON in one `data:` line: not every client joins several."""
+    if block.find(b"\n") < 0 or block.count(b"\ndata:") + block.startswith(b"data:") < 2:
+        return block
+    try:
+        data = msgspec.json.format(event_data(block), indent=-1)
+    except msgspec.DecodeError:
+        return block
+    others = [line for line in block.split(b"\n") if not line.startswith(b"data:")]
+    return b"\n".join([*others, b"data: " + data])
 
 
 def event_name(block: bytes) -> bytes:

@@ -15,6 +15,7 @@ from weebill.providers.anthropic import decode as decoding
 from weebill.providers.anthropic.encode import headers
 from weebill.providers.anthropic.fields import fitted
 from weebill.providers.anthropic.history import mended
+from weebill.providers.anthropic.plain import as_events
 from weebill.providers.anthropic.relay_events import DELTA, EventRepair, marked_answer
 from weebill.providers.anthropic.stream import cut
 from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
@@ -27,7 +28,8 @@ from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.lenient import reader
 from weebill.wire.reply import Usage
-from weebill.wire.sse import EventSplitter, event_data
+from weebill.wire.sse import BOM, EventSplitter, event_data, in_one_line
+from weebill.wire.surrogates import mended as whole_characters
 
 _encode = msgspec.json.encode
 _END: Final = b"\n\n"
@@ -97,6 +99,7 @@ class AnthropicRelay:
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for the model's name, and its usage."""
+        body = whole_characters(body.removeprefix(BOM))
         try:
             message = _decode_answer(body)
         except UNREADABLE as error:
@@ -167,10 +170,11 @@ class AnthropicRelayStream:
         for block in self._splitter.feed(data):
             if self._ended or self.error is not None:
                 break
-            if self._repair.steady and block.startswith(DELTA):
+            if self._repair.steady and block.startswith(DELTA) and block.find(b"\n", len(DELTA)) < 0:
                 self._events += 1
                 out += (block, _END)
                 continue
+            block = in_one_line(block)
             if b'"message_start"' in block:
                 block = self._named(block)
             if any(needle in block for needle in _NEEDLES):
@@ -186,15 +190,23 @@ class AnthropicRelayStream:
         """What is left. Raises ApiError 502 if the upstream never said why it stopped."""
         rest = self._splitter.rest()
         if rest.startswith(b"{"):
-            # Some servers answer a request for a stream with a plain error.
+            # Some servers answer a request for a stream with a plain error, or with all of the answer.
             self.error = self._look_into(rest)
-            rest = b""
+            rest = b"" if self.error is not None else self._whole(rest)
         sent = self.feed(rest + _END) if rest else b""
         if self.error is not None or self._ended:
             return sent
         if not self._finished:
             raise cut()
         return sent + _MESSAGE_STOP
+
+    def _whole(self, body: bytes) -> bytes:
+        """The events of an answer that came in one piece; b"" where it is none."""
+        self._splitter = EventSplitter()
+        try:
+            return as_events(body) if bytes(_decode_answer(body).content).startswith(b"[") else b""
+        except (*UNREADABLE, KeyError):
+            return b""
 
     def _named(self, block: bytes) -> bytes:
         """The event that begins a message, with the model's name for the client."""

@@ -17,6 +17,7 @@ from weebill.providers.anthropic.decode import (
     Message,
     UpstreamError,
     compact,
+    decode,
     explanation,
     finish_reason,
     invalid,
@@ -28,6 +29,7 @@ from weebill.wire.anthropic import ORIGIN, StopDetails, UsageReport, citation
 from weebill.wire.anthropic_text import readable
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.lenient import reader
+from weebill.wire.replay import events_of
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -134,8 +136,11 @@ class AnthropicStream:
         events: list[Event] = []
         rest = self._splitter.rest()
         if rest.startswith(b"{"):
-            # Some servers answer a request for a stream with a plain error.
-            self._take(rest, events)
+            # Some servers answer a request for a stream with a plain error, or with all of the answer.
+            try:
+                return events_of(decode(rest))
+            except ApiError:
+                self._take(rest, events)
         elif rest:
             self._take(event_data(rest), events)
         if not self._finished and not self._failed:

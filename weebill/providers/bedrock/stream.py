@@ -19,6 +19,7 @@ from weebill.providers.bedrock.decode import (
     ToolUseBlock,
     citation,
     compact,
+    decode_reply,
     exception_error,
     finish_of,
     image,
@@ -31,6 +32,7 @@ from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.eventstream import Frame, FrameDecoder
 from weebill.wire.lenient import reader
+from weebill.wire.replay import events_of
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -45,6 +47,7 @@ from weebill.wire.reply import (
     UsageReported,
     WholePart,
 )
+from weebill.wire.sse import MAX_EVENT_BYTES
 
 
 class _ToolInput(Struct, frozen=True):
@@ -106,10 +109,15 @@ _decode_stop: Final = reader(_MessageStop)
 _decode_metadata: Final = reader(_Metadata)
 
 
+# As the first byte of a frame it would be one of two gigabytes.
+_JSON: Final = b"{"
+
+
 class BedrockStream:
     """A `StreamDecoder`."""
 
     __slots__ = (
+        "_begun",
         "_block",
         "_called",
         "_failed",
@@ -119,6 +127,7 @@ class BedrockStream:
         "_json",
         "_missing",
         "_pieces",
+        "_plain",
         "_reported",
         "_started",
         "_stopped",
@@ -126,6 +135,7 @@ class BedrockStream:
 
     def __init__(self) -> None:
         self._frames = FrameDecoder()
+        self._begun = False
         self._block = -1
         self._index = -1
         self._json = -1
@@ -134,6 +144,8 @@ class BedrockStream:
         """Whether the call under way has no arguments yet."""
         self._image = ""
         self._pieces: list[bytes] = []
+        self._plain = bytearray()
+        """All that came, where it is no frames but one JSON text: so servers answer that do not stream."""
         self._called = False
         self._started = False
         self._reported = False
@@ -143,6 +155,12 @@ class BedrockStream:
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes. Raises ApiError 502 on a damaged frame or one that cannot be read."""
         events: list[Event] = []
+        if self._plain or (not self._begun and data.startswith(_JSON)):
+            self._plain += data
+            if len(self._plain) > MAX_EVENT_BYTES:
+                raise not_an_answer(f"it is over {MAX_EVENT_BYTES} bytes long")
+            return events
+        self._begun = True
         for frame in self._frames.feed(data):
             try:
                 self._read(frame, events)
@@ -154,6 +172,8 @@ class BedrockStream:
 
     def finish(self) -> list[Event]:
         """What is left. Raises ApiError 502 if the upstream never said that it had finished."""
+        if self._plain:
+            return events_of(decode_reply(bytes(self._plain)))
         if self._stopped or self._failed:
             return []
         if self._reported:  # The usage comes after all else.

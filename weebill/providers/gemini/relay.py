@@ -34,6 +34,8 @@ from weebill.wire.lenient import reader
 from weebill.wire.reply import Usage
 
 _END: Final = b"\r\n\r\n"
+# For a comment, which Google's SDKs take for JSON.
+_ALIVE: Final = b"\r\n"
 _encode: Final = msgspec.json.encode
 
 
@@ -244,7 +246,7 @@ class GeminiRelayStream:
             return b""
         data = piece_data(block)
         if not data:
-            return b"" if self._array else block + _END
+            return _ALIVE
         if data == DONE:
             self._done = True
             return b""

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from weebill.wire.call import Json
 from weebill.wire.lenient import BOM
+from weebill.wire.surrogates import mended
 
 _decode_responses: Final = msgspec.json.Decoder(list[Json]).decode
 _decode_candidates: Final = msgspec.json.Decoder(list[Json]).decode
@@ -20,9 +21,9 @@ _encode: Final = msgspec.json.encode
 
 def joined(body: bytes) -> bytes:
     """The one response in `body`; itself where it is one. Later pieces say more, or otherwise. Raises DecodeError."""
-    text = body.removeprefix(BOM).lstrip()
+    text = mended(body.removeprefix(BOM).lstrip())
     if not text.startswith(b"["):
-        return body if len(text) == len(body) else text
+        return text
     whole: Json = {}
     candidates: dict[int, Json] = {}
     for response in _decode_responses(text):

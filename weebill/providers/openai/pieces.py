@@ -19,8 +19,8 @@ from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.lenient import leniently
 
-# A list of log probabilities is named so as well; its entries have no type.
-_PIECES: Final = re.compile(rb'"content":\s?\[\s?\{\s?"type"')
+# A list of log probabilities is named so as well; its entries begin otherwise.
+_PIECES: Final = re.compile(rb'"content"\s*:\s*\[\s*\{\s*"(?!(?:token|logprob|bytes|top_logprobs)")')
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_objects: Final = msgspec.json.Decoder(list[Json]).decode

@@ -15,6 +15,7 @@ from weebill.providers.responses.body import ResponseBody, error_detail, is_answ
 from weebill.providers.responses.errors import inner_error, invalid_answer
 from weebill.wire.conversation import Image, Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.lenient import BOM
 from weebill.wire.reply import Choice, Reply, Usage
 from weebill.wire.responses import ORIGIN, citation
 from weebill.wire.responses_calls import CALLS, made_call
@@ -26,6 +27,7 @@ from weebill.wire.responses_items import (
     list_of,
     text_of,
 )
+from weebill.wire.surrogates import mended
 
 _decode_body: Final = msgspec.json.Decoder(ResponseBody).decode
 
@@ -41,7 +43,7 @@ class Said(NamedTuple):
 def decode_reply(body: bytes) -> Reply:
     """The answer in a whole body. Raises ApiError if it holds an error, 502 if it is none."""
     try:
-        response = _decode_body(body)
+        response = _decode_body(mended(body.removeprefix(BOM)))
         if response.failed:
             raise inner_error(error_detail(response.error) or ErrorDetail())
         if not is_answer(response):

@@ -23,6 +23,7 @@ from weebill.providers.responses.dialect import PATH
 from weebill.providers.responses.encode import reasons
 from weebill.providers.responses.errors import cut, inner_error, invalid_answer
 from weebill.providers.responses.event import bare_error, decode_event, failure
+from weebill.providers.responses.plain import as_events
 from weebill.providers.responses.relay_fit import fitted
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, Json
@@ -31,7 +32,7 @@ from weebill.wire.marks import mark_sealed, unmark_sealed, unmarked
 from weebill.wire.reply import Usage
 from weebill.wire.responses import decode_items, is_foreign
 from weebill.wire.responses_request import ENCRYPTED_REASONING, ResponsesRequest
-from weebill.wire.sse import EventSplitter, event_data
+from weebill.wire.sse import BOM, EventSplitter, event_data, in_one_line
 from weebill.wire.surrogates import mended
 
 _END: Final = b"\n\n"
@@ -83,7 +84,7 @@ class ResponsesRelay:
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for the model's name, and its usage."""
-        body = mended(body)
+        body = mended(body.removeprefix(BOM))
         plain = decode_plain(body)
         usage = None if plain is None else plain.usage.usage()
         if plain is None or usage is None:
@@ -162,7 +163,7 @@ class ResponsesRelayStream:
         """The last event. Raises ApiError 502 unless the response has ended."""
         rest = self._splitter.rest()
         try:
-            last = self._pass(rest) if rest else b""
+            last = self._whole(rest) if self._splitter.plain else self._pass(rest) if rest else b""
         except ApiError as error:
             raise cut() from error
         if self.error is not None:
@@ -171,11 +172,22 @@ class ResponsesRelayStream:
             raise cut()
         return last
 
+    def _whole(self, body: bytes) -> bytes:
+        """What to send on for an answer that came in one piece, or for an error that did."""
+        try:
+            response = _decode_response(body)
+            if error_detail(response.error) is not None or not is_answer(response):
+                return self._pass(body)
+            self._splitter = EventSplitter()
+            return self.feed(as_events(body))
+        except UNREADABLE as error:
+            raise cut() from error
+
     def _pass(self, block: bytes) -> bytes:
         """What to send on for one event."""
         if self.error is not None or self.response:
             return b""
-        block = mark_sealed(block, self._provider)
+        block = mark_sealed(in_one_line(block), self._provider)
         if b'"response":' not in block and b'error"' not in block:
             if b'.delta"' in block:
                 self._deltas += 1

@@ -11,11 +11,20 @@ from typing import Final
 from msgspec import Raw
 
 from weebill.providers.responses.body import NOTHING, ResponseBody
-from weebill.providers.responses.decode import Said, add_item, add_message, image, reasoning, reasoning_text
+from weebill.providers.responses.decode import (
+    Said,
+    add_item,
+    add_message,
+    decode_reply,
+    image,
+    reasoning,
+    reasoning_text,
+)
 from weebill.providers.responses.errors import cut, invalid_answer
 from weebill.providers.responses.event import StreamEvent, bare_error, decode_event, failure
 from weebill.wire.conversation import Image, Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.replay import events_of
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -94,6 +103,11 @@ class ResponsesStream:
         """The last events. Raises ApiError 502 if the response had not ended."""
         events: list[Event] = []
         rest = self._splitter.rest()
+        if self._splitter.plain:
+            try:
+                return events_of(decode_reply(rest))
+            except ApiError:
+                pass  # an error, which is read below
         if rest:
             try:
                 self._read(rest, events)
