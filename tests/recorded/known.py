@@ -20,7 +20,6 @@ ROLE: Final = "the relay passes on a role in every delta or in none, which the S
 CHUNKS: Final = "the relay passes on chunks without `object`, with another or without `delta`, which the SDK cannot use"
 SOUND: Final = "a sound has no place in the Responses API, and that is not said"
 THOUGHTS: Final = "thoughts and the signature that follows them come back from the SDK as two"
-LOCAL: Final = "the local model refuses the older form of calls, and thinking as a part"
 
 # What Weebill does not do yet.
 KNOWN: Final[dict[tuple[str, str], str]] = {
@@ -60,8 +59,4 @@ KNOWN: Final[dict[tuple[str, str], str]] = {
     ("vertex/vertex/stream-reasoning-text", "chat"): THOUGHTS,
     ("zai/openai/stream-reasoning-call", "chat"): ROLE,
     ("zai/openai/stream-reasoning-text", "chat"): ROLE,
-    ("chat/langchain/tools-2", "llamacpp"): LOCAL,
-    ("chat/openai-python/tools-2", "llamacpp"): LOCAL,
-    ("chat/openai-python/tools-3", "llamacpp"): LOCAL,
-    ("chat/ruby-llm/reasoning-2", "llamacpp"): LOCAL,
 }

@@ -24,6 +24,7 @@ from weebill.providers.base import (
     SaysItsFailure,
     SaysWhenOver,
     StreamDecoder,
+    TakesSome,
     Target,
     Translator,
     Unsupported,
@@ -79,7 +80,11 @@ def _translator(api: Api, dialect: str, spoken: frozenset[str]) -> Translator:
     for name in (dialect, *sorted(spoken - {dialect})):
         found = relay(api.native, name)
         if found is not None:
-            return found
+            return PartRelay(found, _bridge(api, dialect)) if isinstance(found, TakesSome) else found
+    return _bridge(api, dialect)
+
+
+def _bridge(api: Api, dialect: str) -> Bridge:
     return Bridge(api, registry_dialect(dialect), dialect, streams_only=dialect in STREAMS_ONLY)
 
 
@@ -203,6 +208,35 @@ class Bridge:
             code="unsupported_parameter",
             param=self._name(field),
         )
+
+
+class PartRelay:
+    """A `Translator` that passes bytes through where it can, and goes by way of the canonical form with the rest."""
+
+    def __init__(self, relay: TakesSome, bridge: Bridge) -> None:
+        self._relay = relay
+        self._bridge = bridge
+
+    def encode(self, call: Call, target: Target) -> UpstreamRequest:
+        if self._relay.takes(call):
+            return self._relay.encode(call, target)
+        return self._bridge.encode(call, target)
+
+    def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
+        return self._by(sent).decode(call, sent, body)
+
+    def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
+        return self._by(sent).stream(call, sent)
+
+    def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
+        return self._by(sent).collect(call, sent)
+
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
+        return self._relay.error(call, status, body, retry_after, upstream)
+
+    def _by(self, sent: UpstreamRequest) -> Translator:
+        """The one that wrote the request."""
+        return self._relay if sent.asked is None else self._bridge
 
 
 def _replays(conversation: Conversation) -> bool:

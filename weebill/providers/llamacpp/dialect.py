@@ -14,19 +14,23 @@ from msgspec.structs import replace
 
 from weebill.providers.base import NOTHING_SENT, Dialect, StreamDecoder, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
+from weebill.providers.llamacpp.fields import ENGINE, read_of
 from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
 from weebill.providers.openai import decode as openai_decode
 from weebill.providers.openai import encode as openai_encode
 from weebill.providers.openai.events import ChatDecoder
+from weebill.wire.arguments import as_object
 from weebill.wire.body import decode_chat
-from weebill.wire.call import Call, Own
-from weebill.wire.conversation import Conversation, Text, Turn
+from weebill.wire.call import Call, Json, Own
+from weebill.wire.conversation import Audio, Conversation, Part, Refusal, Text, ToolUse, Turn
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Event, Failed, Reply, UsageReported
 
 _NOWHERE: Final = Target(model="llama.cpp")
 _ANY: Final = Conversation(turns=(Turn("user", (Text(""),)),))
-_SUPPORTED: Final = frozenset(Conversation.__struct_fields__) - {"modalities", "audio", "reasoning", "extra"}
+_SUPPORTED: Final = frozenset(Conversation.__struct_fields__) - {"modalities", "audio", "reasoning"}
+_NOTHING: Final[Json] = {}
+_NONE: Final[frozenset[str]] = frozenset()
 _WHAT: Final = "This model does not support "
 _HEAD: Final = re.compile(r"\w+")
 
@@ -44,7 +48,7 @@ class LlamaCppDialect:
         try:
             sent = LLAMACPP_RELAY.encode(call, target)
             for name in sent.dropped:
-                fit.hint(name)
+                fit.hint(openai_encode.CANONICAL.get(name, name))
             return sent
         except ApiError as error:
             head = _HEAD.match(error.detail.param or "")
@@ -73,8 +77,33 @@ LLAMACPP_DIALECT: Final[Dialect] = LlamaCppDialect()
 
 def chat_call(conversation: Conversation, target: Target, fit: Fit) -> Call:
     """A streamed Chat Completions call that asks the same, but for the name in the answer. Raises Unsupported."""
-    call = decode_chat(msgspec.json.encode(openai_encode.fields(conversation, target, fit, stream=True)))
+    own = read_of(conversation.extra, ENGINE, fit) if conversation.extra else _NOTHING
+    if conversation.hints:
+        read_of(conversation.hints, _NONE, fit)
+    plain = replace(conversation, turns=tuple(map(_plain, conversation.turns)), extra=_NOTHING, hints=_NOTHING)
+    fields = openai_encode.fields(plain, target, fit, stream=True)
+    call = decode_chat(msgspec.json.encode({**own, **fields}))
     return replace(call, as_served=True)
+
+
+def _plain(turn: Turn) -> Turn:
+    """A turn as llama.cpp reads it: refusals are text, and the arguments of calls objects."""
+    if turn.role != "assistant":
+        return turn
+    return replace(turn, parts=tuple([_said(part) for part in turn.parts if not _is_reference(part)]))
+
+
+def _said(part: Part) -> Part:
+    if isinstance(part, Refusal):
+        return Text(part.text)
+    if isinstance(part, ToolUse):
+        return replace(part, arguments=bytes(as_object(part.arguments)).decode())
+    return part
+
+
+def _is_reference(part: Part) -> bool:
+    """Whether it is a sound that the model made and that is kept elsewhere, whose words are not known here."""
+    return isinstance(part, Audio) and not part.data
 
 
 class LlamaCppDecoder:

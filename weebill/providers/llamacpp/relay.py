@@ -18,9 +18,11 @@ from msgspec import Raw
 
 from weebill.providers.base import AnswerCollector, ByteStream, Quirks, Target, Translator, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
-from weebill.providers.llamacpp.collected_answer import CollectedAnswer
+from weebill.providers.llamacpp.collected_answer import CollectedAnswer, decode_stopped
+from weebill.providers.llamacpp.fields import CHAT, COMPLETION, bound_length, check_forms, drop_empty, read_of
 from weebill.providers.llamacpp.grammar import Json, json_grammar
 from weebill.providers.llamacpp.tool_answers import ToolAnswers, ToolStream
+from weebill.providers.openai.history import own_chat
 from weebill.providers.openai.model_fields import fitted_to_model
 from weebill.providers.openai.quirks import renamed
 from weebill.providers.openai.relay import PATHS, OpenAITranslator, with_usage
@@ -28,27 +30,28 @@ from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Usage
-from weebill.wire.requests import ChatRequest, CompletionRequest, FunctionDefinition, Tool
+from weebill.wire.requests import ChatRequest, CompletionRequest, ContentPart, FunctionDefinition, Tool
+from weebill.wire.sse import event, event_data
 
 _encode = msgspec.json.encode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
+_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_objects: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
+_END: Final = b"\n\n"
 _FIELD: Final = re.compile(r"Field '(\w+)'")
 
-# Fields that llama.cpp would pass over without a word.
-_UNSUPPORTED: Final = {
-    "audio": "answers in speech",
-    "best_of": "best_of",
-    "echo": "echo",
-    "function_call": "function_call; use tool_choice",
-    "functions": "functions; use tools",
-    "prediction": "predicted outputs",
-    "suffix": "suffix",
-    "web_search_options": "web search",
-}
 _QUIRKS: Final = Quirks(rename={"repetition_penalty": "repeat_penalty"})
-# Those that change what is asked for, beyond what do so everywhere.
-_DEMANDS: Final = frozenset({"function_call", "functions"})
-_HARMLESS: Final = {b"null", b"false", b"1", b'""', b"[]"}
+# What a request goes another way for: fields, roles and parts that llama.cpp does not read, though they can be said to
+# it; and calls in a history, which it refuses unless they are as it writes them itself.
+_OTHERWISE: Final = frozenset({"functions", "function_call"})
+_ROLES: Final = frozenset({"tool", "function"})
+_NOT_TEXT: Final = frozenset({"image_url", "input_audio", "file", "video_url"})
+# How llama.cpp's errors begin whose fault is the request's, whatever their status says.
+_FAULTS: Final = re.compile(r"Failed to parse (?:messages|tools|tool call|tool_choice)|Unknown |Cannot use |Error: ")
+_VERBOSE: Final = "__verbose"
+_VERBOSE_MARK: Final = b'"__verbose":'
+# With it, the last chunk of a choice says which of the words in `stop` it was.
+_TELLS_STOP: Final[dict[str, Raw]] = {"verbose": Raw(b"true"), "response_fields": Raw(b'["stopping_word"]')}
 
 Schema = dict[str, Json]
 Fields = dict[str, Raw]
@@ -58,15 +61,40 @@ _ANY_OBJECT: Final[Schema] = {"type": "object"}
 class LlamaCppTranslator(OpenAITranslator):
     """For the engine hosts of this machine."""
 
+    def takes(self, call: Call) -> bool:
+        """Whether llama.cpp reads all of the conversation as it is."""
+        request = call.request
+        if not isinstance(request, ChatRequest):
+            return True
+        fields = call.fields
+        if not _OTHERWISE.isdisjoint(fields) or bytes(fields.get("parallel_tool_calls", b"")) == b"false":
+            return False
+        for tool in request.tools or ():
+            if tool.type is None or tool.type == "custom":
+                return False
+        for message in request.messages:
+            if message.role in _ROLES or (message.content is None and message.role == "assistant"):
+                return False
+            if isinstance(message.content, list) and not all(map(_is_read, message.content)):
+                return False
+        messages = bytes(fields["messages"])
+        return messages.find(b'"tool_calls"') < 0 and messages.find(b'"function_call"') < 0
+
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
         """The body, with a grammar for what the answer is bound to. Raises ApiError 400 for what cannot be done."""
         fit = Fit(call.on_unsupported(target.on_unsupported))
         try:
-            fields = fitted_to_model(_fitted(call, fit), target, fit)
+            fields = _fitted(call, fit)
+            bound_length(call, fields, target.max_output_tokens, fit)
+            fields = fitted_to_model(fields, target, fit)
         except Unsupported as unsupported:
             raise _unsupported(unsupported.field, unsupported.what) from unsupported
         fields = renamed(fields, _QUIRKS)
+        drop_empty(fields)
+        check_forms(fields)
         if isinstance(call.request, ChatRequest):
+            if "stop" in fields:
+                fields |= _TELLS_STOP
             bound = _bound_to_tools(call.request)
             schema = _schema(call.request)
             if schema is not None:
@@ -97,6 +125,8 @@ class LlamaCppTranslator(OpenAITranslator):
             param = "messages" if isinstance(call.request, ChatRequest) else "prompt"
             return ApiError(400, error.detail.message, code="context_length_exceeded", param=param)
         field = _FIELD.search(error.detail.message)
+        if status == 500 and _FAULTS.search(error.detail.message):
+            return ApiError(400, error.detail.message, code="invalid_value")
         if field and error.status == 400:
             return ApiError(400, error.detail.message, code="invalid_value", param=field[1])
         return error
@@ -106,9 +136,36 @@ LLAMACPP_RELAY: Final[Translator] = LlamaCppTranslator()
 
 
 class LlamaCppStream(OpenAIStream):
-    """llama.cpp reports the usage of each choice, and of each prompt, in a chunk of its own."""
+    """llama.cpp reports the usage of each choice, and of each prompt, in a chunk of its own.
 
-    __slots__ = ()
+    Which word ended a choice it says among what it tells for debugging; here it is the choice's `stop_reason`, as vLLM
+    has it.
+    """
+
+    __slots__ = ("_stops",)
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(call)
+        request = call.request
+        stop = request.stop if isinstance(request, ChatRequest) else None
+        self._stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+
+    def feed(self, data: bytes) -> bytes:
+        """As any relay's, with the word that ended a choice where it belongs."""
+        events = super().feed(data)
+        if not self._stops or events.find(_VERBOSE_MARK) < 0:
+            return events
+        return b"".join([self._told(block) for block in events.removesuffix(_END).split(_END)])
+
+    def _told(self, block: bytes) -> bytes:
+        if block.find(_VERBOSE_MARK) < 0:
+            return block + _END
+        fields = _decode_fields(event_data(block))
+        word = decode_stopped(fields.pop(_VERBOSE)).stopping_word
+        if word in self._stops:
+            choices = [{**choice, "stop_reason": Raw(_encode(word))} for choice in _decode_objects(fields["choices"])]
+            fields["choices"] = Raw(_encode(choices))
+        return event(_encode(fields))
 
     def _total(self, reported: Usage) -> Usage:
         before = self._reported or Usage(measured=True)
@@ -124,19 +181,11 @@ class LlamaCppStream(OpenAIStream):
 
 
 def _fitted(call: Call, fit: Fit) -> Fields:
-    """The fields without what would be ignored or answered with 500. Raises Unsupported for what must not go."""
-    fields = dict(call.fields)
-    for name, what in _UNSUPPORTED.items():
-        value = fields.get(name)
-        if value is None or bytes(value) in _HARMLESS:
-            continue
-        if name in _DEMANDS:
-            fit.demand(name, what)
-        else:
-            fit.unsupported(name, what)
-        del fields[name]
+    """The fields that llama.cpp reads, as far as it can do what they say. Raises Unsupported for what must not go."""
     if not isinstance(call.request, ChatRequest):
-        return fields
+        return read_of(call.fields, COMPLETION, fit)
+    fields = read_of(call.fields, CHAT, fit)
+    fields["messages"] = own_chat(fields["messages"], _QUIRKS, developer=False)
     if any(isinstance(message.content, list) for message in call.request.messages):
         _fit_messages(call.request, fields, fit)
     tools = call.request.tools or ()
@@ -154,6 +203,13 @@ def _fitted(call: Call, fit: Fit) -> Fields:
             for name in ("tools", "tool_choice"):
                 fields.pop(name, None)
     return fields
+
+
+def _is_read(part: ContentPart | str) -> bool:
+    """Whether it is text as llama.cpp reads it, or what it is known not to read."""
+    if isinstance(part, str):
+        return False
+    return part.text is not None if part.type == "text" else part.type in _NOT_TEXT
 
 
 def _is_function(tool: Tool) -> bool:
