@@ -145,8 +145,10 @@ class Bridge:
         return _Collector(self, call, self._decoder(sent), self._for_client(sent)) if self._streams_only else None
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
-        """The upstream's own error, with OpenAI's status and code."""
-        return self._dialect.error(status, body, upstream).after(retry_after)
+        """The upstream's own error, with OpenAI's status and code, about the client's own field."""
+        error = self._dialect.error(status, body, upstream).after(retry_after)
+        name = self._names.get(error.detail.param or "")
+        return error if name is None else error.about(name)
 
     def _conversation(self, call: Call) -> Conversation:
         return self._api.conversation(call)

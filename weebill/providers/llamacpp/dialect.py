@@ -28,7 +28,7 @@ from weebill.wire.reply import Event, Failed, Reply, UsageReported
 
 _NOWHERE: Final = Target(model="llama.cpp")
 _ANY: Final = Conversation(turns=(Turn("user", (Text(""),)),))
-_SUPPORTED: Final = frozenset(Conversation.__struct_fields__) - {"modalities", "audio", "reasoning"}
+_SUPPORTED: Final = frozenset(Conversation.__struct_fields__) - {"modalities", "audio"}
 _NOTHING: Final[Json] = {}
 _NONE: Final[frozenset[str]] = frozenset()
 _WHAT: Final = "This model does not support "
@@ -43,6 +43,8 @@ class LlamaCppDialect:
 
     def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
         """The request, always for a stream. Raises Unsupported."""
+        if not conversation.turns:
+            raise Unsupported("turns", "a conversation in which nothing is said")
         call = chat_call(conversation, target, fit)
         call = replace(call, own=Own(on_unsupported=fit.policy))
         try:
@@ -69,7 +71,9 @@ class LlamaCppDialect:
         return LlamaCppDecoder(chat_call(conversation, _NOWHERE, Fit("drop")))
 
     def error(self, status: int, body: bytes, upstream: str) -> ApiError:
-        return LLAMACPP_RELAY.error(chat_call(_ANY, _NOWHERE, Fit()), status, body, None, upstream)
+        error = LLAMACPP_RELAY.error(chat_call(_ANY, _NOWHERE, Fit()), status, body, None, upstream)
+        name = openai_encode.CANONICAL.get(error.detail.param or "")
+        return error if name is None else error.about(name)
 
 
 LLAMACPP_DIALECT: Final[Dialect] = LlamaCppDialect()

@@ -44,6 +44,8 @@ _QUIRKS: Final = Quirks(rename={"repetition_penalty": "repeat_penalty"})
 # What a request goes another way for: fields, roles and parts that llama.cpp does not read, though they can be said to
 # it; and calls in a history, which it refuses unless they are as it writes them itself.
 _OTHERWISE: Final = frozenset({"functions", "function_call"})
+_FORMS: Final = frozenset({"text", "json_object", "json_schema"})
+_FUNCTION: Final = Raw(b'"function"')
 _ROLES: Final = frozenset({"tool", "function"})
 _NOT_TEXT: Final = frozenset({"image_url", "input_audio", "file", "video_url"})
 # How llama.cpp's errors begin whose fault is the request's, whatever their status says.
@@ -68,6 +70,8 @@ class LlamaCppTranslator(OpenAITranslator):
             return True
         fields = call.fields
         if not _OTHERWISE.isdisjoint(fields) or bytes(fields.get("parallel_tool_calls", b"")) == b"false":
+            return False
+        if isinstance(request.tool_choice, dict) and "function" not in request.tool_choice:
             return False
         for tool in request.tools or ():
             if tool.type is None or tool.type == "custom":
@@ -188,21 +192,31 @@ def _fitted(call: Call, fit: Fit) -> Fields:
     fields["messages"] = own_chat(fields["messages"], _QUIRKS, developer=False)
     if any(isinstance(message.content, list) for message in call.request.messages):
         _fit_messages(call.request, fields, fit)
-    tools = call.request.tools or ()
-    if any(not _is_function(tool) for tool in tools):
-        kept = []
-        for at, (tool, raw) in enumerate(zip(tools, _decode_list(fields["tools"]), strict=True)):
+    _fit_tools(call.request, fields, fit)
+    form = call.request.response_format
+    if form is not None and form.type not in _FORMS:
+        if form.type is not None:
+            fit.demand("response_format", f"answers of the form '{form.type}'")
+        del fields["response_format"]
+    return fields
+
+
+def _fit_tools(request: ChatRequest, fields: Fields, fit: Fit) -> None:
+    """Leave out the tools that are no functions, and say of the others that they are. Raises Unsupported."""
+    kept = []
+    if request.tools:
+        for at, (tool, raw) in enumerate(zip(request.tools, _decode_objects(fields["tools"]), strict=True)):
             if _is_function(tool):
-                kept.append(raw)
+                kept.append({**raw, "type": _FUNCTION})
             else:
                 fit.hint(f"tools[{at}]", f"'{tool.type}' tools")
+    if kept:
         fields["tools"] = Raw(_encode(kept))
-        if not kept:
-            if call.request.tool_choice not in (None, "none", "auto"):
-                fit.demand("tool_choice", "being made to call a tool that it does not have")
-            for name in ("tools", "tool_choice"):
-                fields.pop(name, None)
-    return fields
+        return
+    if request.tool_choice not in (None, "none", "auto"):
+        fit.demand("tool_choice", "being made to call a tool that it does not have")
+    for name in ("tools", "tool_choice"):
+        fields.pop(name, None)
 
 
 def _is_read(part: ContentPart | str) -> bool:
@@ -228,14 +242,19 @@ def _fit_messages(request: ChatRequest, fields: Fields, fit: Fit) -> None:
         raws = _decode_list(messages[at]["content"])
         for part_at, (part, raw) in enumerate(zip(message.content, raws, strict=True)):
             if isinstance(part, str) or part.type in ("text", None):
-                kept.append(raw)
+                kept.append(raw if bytes(raw).find(b'"type"') >= 0 else _as_text(raw))
             else:
                 fit.demand(f"messages[{at}].content[{part_at}].type", f"'{part.type}' input")
-        if len(kept) < len(raws):
+        if kept != raws:
             messages[at]["content"] = Raw(_encode(kept))
             changed = True
     if changed:
         fields["messages"] = Raw(_encode(messages))
+
+
+def _as_text(raw: Raw) -> Raw:
+    """A part that leaves it to the reader what it is."""
+    return Raw(_encode({**_decode_fields(raw), "type": "text"})) if bytes(raw)[:1] == b"{" else raw
 
 
 def _unsupported(param: str, what: str) -> ApiError:
@@ -257,7 +276,7 @@ def _schema(request: ChatRequest) -> Schema | None:
     if _bound_to_tools(request):
         return _call_schema(_callable(request))
     form = request.response_format
-    if form is None or form.type == "text":
+    if form is None or form.type == "text" or form.type not in _FORMS:
         return None
     if form.json_schema is None or form.json_schema.schema is None:
         return _ANY_OBJECT
