@@ -32,6 +32,7 @@ _SUPPORTED: Final = frozenset(Conversation.__struct_fields__) - {"modalities", "
 _NOTHING: Final[Json] = {}
 _NONE: Final[frozenset[str]] = frozenset()
 _WHAT: Final = "This model does not support "
+_SCHEMA: Final = "Invalid schema: "
 _HEAD: Final = re.compile(r"\w+")
 
 
@@ -55,7 +56,7 @@ class LlamaCppDialect:
         except ApiError as error:
             head = _HEAD.match(error.detail.param or "")
             name = head.group() if head else ""
-            what = error.detail.message.removeprefix(_WHAT).rstrip(".")
+            what = error.detail.message.removeprefix(_WHAT).replace(_SCHEMA, "a schema in which ").rstrip(".")
             raise Unsupported(openai_encode.CANONICAL.get(name, name), what) from error
 
     def decode(self, body: bytes) -> Reply:

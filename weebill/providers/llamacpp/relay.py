@@ -20,7 +20,7 @@ from weebill.providers.base import AnswerCollector, ByteStream, Quirks, Target, 
 from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.llamacpp.collected_answer import CollectedAnswer, decode_stopped
 from weebill.providers.llamacpp.fields import CHAT, COMPLETION, bound_length, check_forms, drop_empty, read_of
-from weebill.providers.llamacpp.grammar import Json, json_grammar
+from weebill.providers.llamacpp.grammar import Json, answer_or_call_grammar, json_grammar
 from weebill.providers.llamacpp.tool_answers import ToolAnswers, ToolStream
 from weebill.providers.openai.history import own_chat
 from weebill.providers.openai.model_fields import fitted_to_model
@@ -101,10 +101,11 @@ class LlamaCppTranslator(OpenAITranslator):
                 fields |= _TELLS_STOP
             bound = _bound_to_tools(call.request)
             schema = _schema(call.request)
+            free = schema is not None and not bound and _may_call(call.request)
             if schema is not None:
                 fields.pop("response_format", None)
-                fields["grammar"] = Raw(_encode(json_grammar(schema, "tools" if bound else "response_format")))
-            if bound:
+                fields["grammar"] = Raw(_encode(_grammar(call.request, schema, bound, free)))
+            if bound or free:
                 # The grammar is what makes the call; "none" keeps llama.cpp from looking for one in the text.
                 fields["tool_choice"] = Raw(b'"none"')
         fields["stream"] = Raw(b"true")
@@ -271,6 +272,19 @@ def _bound_to_tools(request: ChatRequest) -> bool:
     return any(map(_is_function, request.tools or ())) and request.tool_choice not in (None, "none", "auto")
 
 
+def _may_call(request: ChatRequest) -> bool:
+    """Whether the answer may be a tool call."""
+    return any(map(_is_function, request.tools or ())) and request.tool_choice != "none"
+
+
+def _grammar(request: ChatRequest, schema: Schema, bound: bool, free: bool) -> str:
+    """What holds the answer to `schema`, or if it is `free` to call a tool, to that or a call."""
+    if free:
+        call = _call_schema(_functions(request))
+        return answer_or_call_grammar(schema, call, "response_format", "tools")
+    return json_grammar(schema, "tools" if bound else "response_format")
+
+
 def _schema(request: ChatRequest) -> Schema | None:
     """What the answer is bound to; None if to nothing."""
     if _bound_to_tools(request):
@@ -285,7 +299,7 @@ def _schema(request: ChatRequest) -> Schema | None:
 
 def _callable(request: ChatRequest) -> list[FunctionDefinition]:
     """The functions that `tool_choice` leaves. Raises ApiError 400 if it names another."""
-    functions = [tool.function for tool in request.tools or () if tool.function is not None and _is_function(tool)]
+    functions = _functions(request)
     if request.tool_choice in ("required", "any"):
         return functions
     try:
@@ -297,6 +311,10 @@ def _callable(request: ChatRequest) -> list[FunctionDefinition]:
         message = f"tool_choice names '{choice.function.name}', which is not among the tools."
         raise ApiError(400, message, code="invalid_value", param="tool_choice")
     return named
+
+
+def _functions(request: ChatRequest) -> list[FunctionDefinition]:
+    return [tool.function for tool in request.tools or () if tool.function is not None and _is_function(tool)]
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -346,7 +364,5 @@ def _plain(value: object) -> Schema:
 
 
 def _tool_answers(request: ChatRequest) -> ToolAnswers:
-    names = frozenset(
-        tool.function.name for tool in request.tools or () if tool.function is not None and _is_function(tool)
-    )
+    names = frozenset(function.name for function in _functions(request))
     return ToolAnswers(names, bound=_bound_to_tools(request), offered=request.tool_choice != "none")
