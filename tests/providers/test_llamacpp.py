@@ -305,6 +305,17 @@ def test_an_answer_out_of_a_stream() -> None:
     assert body["usage"]["completion_tokens"] == 3  # type: ignore[index]
 
 
+def test_choices_of_a_stream_begin_in_their_order() -> None:
+    call = chat(n=3, stream=True)
+    stream = TRANSLATOR.stream(call, NOTHING_SENT)
+    said = [chunk({"content": f"{index}{at}"}, index=index) for at, index in enumerate((1, 2, 1, 0, 2, 0))]
+    ends = [chunk({}, "stop", index) for index in (2, 0, 1)]
+    out = b"".join(map(stream.feed, [*said, *ends, usage(5, 3), DONE])) + stream.finish()
+    order = [json.loads(block[6:])["choices"][0] for block in out.removesuffix(DONE).split(b"\n\n") if block]
+    assert [choice["delta"]["content"] for choice in order[:6]] == ["03", "10", "12", "21", "24", "05"]
+    assert [choice["index"] for choice in order[6:]] == [2, 0, 1]
+
+
 def test_completions_out_of_a_stream() -> None:
     def text(said: str, index: int, reason: str | None = None) -> bytes:
         choice = {"index": index, "text": said, "finish_reason": reason, "logprobs": None}

@@ -85,7 +85,7 @@ class _Stopped(msgspec.Struct, frozen=True):
     stopping_word: str = ""
 
 
-_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+decode_chunk = msgspec.json.Decoder(_Chunk).decode
 decode_stopped = msgspec.json.Decoder(_Stopped).decode
 
 
@@ -174,7 +174,7 @@ class CollectedAnswer:
         for block in events.split(b"\n\n"):
             try:
                 data = event_data(block)
-                chunk = _decode_chunk(data)
+                chunk = decode_chunk(data)
                 self._fields = self._fields or _decode_fields(data)
             except UNREADABLE:  # a comment
                 continue

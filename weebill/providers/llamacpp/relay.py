@@ -18,26 +18,23 @@ from msgspec import Raw
 
 from weebill.providers.base import AnswerCollector, ByteStream, Quirks, Target, Translator, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
-from weebill.providers.llamacpp.collected_answer import CollectedAnswer, decode_stopped
+from weebill.providers.llamacpp.collected_answer import CollectedAnswer
 from weebill.providers.llamacpp.fields import CHAT, COMPLETION, bound_length, check_forms, drop_empty, read_of
 from weebill.providers.llamacpp.grammar import Json, answer_or_call_grammar, json_grammar
+from weebill.providers.llamacpp.stream import LlamaCppStream
 from weebill.providers.llamacpp.tool_answers import ToolAnswers, ToolStream
 from weebill.providers.openai.history import own_chat
 from weebill.providers.openai.model_fields import fitted_to_model
 from weebill.providers.openai.quirks import renamed
 from weebill.providers.openai.relay import PATHS, OpenAITranslator, with_usage
-from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
-from weebill.wire.reply import Usage
-from weebill.wire.requests import ChatRequest, CompletionRequest, ContentPart, FunctionDefinition, Tool
-from weebill.wire.sse import event, event_data
+from weebill.wire.requests import ChatRequest, ContentPart, FunctionDefinition, Tool
 
 _encode = msgspec.json.encode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_objects: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
-_END: Final = b"\n\n"
 _FIELD: Final = re.compile(r"Field '(\w+)'")
 
 _QUIRKS: Final = Quirks(rename={"repetition_penalty": "repeat_penalty"})
@@ -50,8 +47,6 @@ _ROLES: Final = frozenset({"tool", "function"})
 _NOT_TEXT: Final = frozenset({"image_url", "input_audio", "file", "video_url"})
 # How llama.cpp's errors begin whose fault is the request's, whatever their status says.
 _FAULTS: Final = re.compile(r"Failed to parse (?:messages|tools|tool call|tool_choice)|Unknown |Cannot use |Error: ")
-_VERBOSE: Final = "__verbose"
-_VERBOSE_MARK: Final = b'"__verbose":'
 # With it, the last chunk of a choice says which of the words in `stop` it was.
 _TELLS_STOP: Final[dict[str, Raw]] = {"verbose": Raw(b"true"), "response_fields": Raw(b'["stopping_word"]')}
 
@@ -140,51 +135,6 @@ class LlamaCppTranslator(OpenAITranslator):
 LLAMACPP_RELAY: Final[Translator] = LlamaCppTranslator()
 
 
-class LlamaCppStream(OpenAIStream):
-    """llama.cpp reports the usage of each choice, and of each prompt, in a chunk of its own.
-
-    Which word ended a choice it says among what it tells for debugging; here it is the choice's `stop_reason`, as vLLM
-    has it.
-    """
-
-    __slots__ = ("_stops",)
-
-    def __init__(self, call: Call) -> None:
-        super().__init__(call)
-        request = call.request
-        stop = request.stop if isinstance(request, ChatRequest) else None
-        self._stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
-
-    def feed(self, data: bytes) -> bytes:
-        """As any relay's, with the word that ended a choice where it belongs."""
-        events = super().feed(data)
-        if not self._stops or events.find(_VERBOSE_MARK) < 0:
-            return events
-        return b"".join([self._told(block) for block in events.removesuffix(_END).split(_END)])
-
-    def _told(self, block: bytes) -> bytes:
-        if block.find(_VERBOSE_MARK) < 0:
-            return block + _END
-        fields = _decode_fields(event_data(block))
-        word = decode_stopped(fields.pop(_VERBOSE)).stopping_word
-        if word in self._stops:
-            choices = [{**choice, "stop_reason": Raw(_encode(word))} for choice in _decode_objects(fields["choices"])]
-            fields["choices"] = Raw(_encode(choices))
-        return event(_encode(fields))
-
-    def _total(self, reported: Usage) -> Usage:
-        before = self._reported or Usage(measured=True)
-        # Choices share a prompt; several prompts do not.
-        add = sum if _has_many_prompts(self._call) else max
-        return Usage(
-            add((before.prompt_tokens, reported.prompt_tokens)),
-            add((before.cached_tokens, reported.cached_tokens)),
-            before.completion_tokens + reported.completion_tokens,
-            measured=True,
-            reasoning_tokens=before.reasoning_tokens + reported.reasoning_tokens,
-        )
-
-
 def _fitted(call: Call, fit: Fit) -> Fields:
     """The fields that llama.cpp reads, as far as it can do what they say. Raises Unsupported for what must not go."""
     if not isinstance(call.request, ChatRequest):
@@ -260,11 +210,6 @@ def _as_text(raw: Raw) -> Raw:
 
 def _unsupported(param: str, what: str) -> ApiError:
     return ApiError(400, f"This model does not support {what}.", code="unsupported_parameter", param=param)
-
-
-def _has_many_prompts(call: Call) -> bool:
-    prompt = call.request.prompt if isinstance(call.request, CompletionRequest) else ""
-    return isinstance(prompt, list) and len(prompt) > 1 and not isinstance(prompt[0], int)
 
 
 def _bound_to_tools(request: ChatRequest) -> bool:
