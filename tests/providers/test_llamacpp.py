@@ -57,6 +57,8 @@ REFUSED = [
     (chat(tool_choice="required"), "tool_choice"),
     (chat(response_format={"type": "xml"}), "response_format"),
     (chat(grammar='root ::= "a"', json_schema={"type": "object"}), "grammar"),
+    (chat(json_schema={"type": "object"}, response_format={"type": "json_object"}), "json_schema"),
+    (chat(grammar='root ::= "a"', tools=[WEATHER], tool_choice="required"), "grammar"),
     (chat(audio={"voice": "v", "format": "mp3"}), "audio"),
     (chat(tools=[WEATHER], tool_choice={"type": "function", "function": {"name": "other"}}), "tool_choice"),
     (chat(tools=[WEATHER], tool_choice={"type": "custom"}), "tool_choice"),
@@ -104,6 +106,7 @@ HINTS: list[tuple[dict[str, object], dict[str, object], tuple[str, ...]]] = [
     ),
     # What is empty, and would be answered with an error or with nothing.
     ({"stop": "", "top_logprobs": 0, "response_format": {"type": None}}, {}, ()),
+    ({"grammar": "", "json_schema": None, "functions": [], "verbosity": None}, {}, ()),
     (
         {"stop": ["", "x"]},
         {"stop": ["x"], "verbose": True, "response_fields": ["stopping_word"]},

@@ -32,6 +32,7 @@ ENGINE: Final = frozenset(
 Not among them are those by which its parts talk to each other, which answer for debugging, or which its host does not
 allow.
 """
+_FORMS: Final = ("grammar", "json_schema")
 _LIMITS: Final = ("n_predict", "max_completion_tokens", "max_tokens")
 _OPENAI: Final = frozenset(
     {"model", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed"}
@@ -107,15 +108,19 @@ def drop_empty(fields: Json) -> None:
             fields["stop"] = Raw(_encode(kept))
         else:
             del fields["stop"]
+    for name in _FORMS:
+        if bytes(fields.get(name, b"")) in (b"null", b'""'):
+            del fields[name]
     if bytes(fields.get("top_logprobs", b"")) == b"0" and bytes(fields.get("logprobs", b"")) != b"true":
         del fields["top_logprobs"]
 
 
-def check_forms(fields: Json) -> None:
-    """Raises ApiError 400 if the answer is to have two forms."""
-    if "grammar" in fields and "json_schema" in fields:
-        message = "'grammar' and 'json_schema' both say what the answer is to be; give one of them."
-        raise ApiError(400, message, code="invalid_value", param="grammar")
+def check_forms(fields: Json, bound: bool) -> None:
+    """Raises ApiError 400 if the answer is to have two forms; `bound` is whether it has one by OpenAI's fields."""
+    forms = [name for name in _FORMS if name in fields]
+    if len(forms) + bound > 1:
+        message = f"'{forms[0]}' says what the answer is to be, and so does another field; give one of them."
+        raise ApiError(400, message, code="invalid_value", param=forms[0])
 
 
 def _number(raw: Raw) -> int | float | None:

@@ -45,8 +45,10 @@ _FORMS: Final = frozenset({"text", "json_object", "json_schema"})
 _FUNCTION: Final = Raw(b'"function"')
 _ROLES: Final = frozenset({"tool", "function"})
 _NOT_TEXT: Final = frozenset({"image_url", "input_audio", "file", "video_url"})
-# How llama.cpp's errors begin whose fault is the request's, whatever their status says.
-_FAULTS: Final = re.compile(r"Failed to parse (?:messages|tools|tool call|tool_choice)|Unknown |Cannot use |Error: ")
+# What llama.cpp's errors say whose fault is the request's, whatever their status says.
+_FAULTS: Final = re.compile(
+    r"Failed to parse (?:messages|tools|tool call|tool_choice)|Unknown reasoning format|Cannot use (?:both|custom)"
+)
 # With it, the last chunk of a choice says which of the words in `stop` it was.
 _TELLS_STOP: Final[dict[str, Raw]] = {"verbose": Raw(b"true"), "response_fields": Raw(b'["stopping_word"]')}
 
@@ -90,12 +92,12 @@ class LlamaCppTranslator(OpenAITranslator):
             raise _unsupported(unsupported.field, unsupported.what) from unsupported
         fields = renamed(fields, _QUIRKS)
         drop_empty(fields)
-        check_forms(fields)
+        schema = _schema(call.request) if isinstance(call.request, ChatRequest) else None
+        check_forms(fields, schema is not None)
         if isinstance(call.request, ChatRequest):
             if "stop" in fields:
                 fields |= _TELLS_STOP
             bound = _bound_to_tools(call.request)
-            schema = _schema(call.request)
             free = schema is not None and not bound and _may_call(call.request)
             if schema is not None:
                 fields.pop("response_format", None)
