@@ -43,7 +43,7 @@ class LlamaCppStream(OpenAIStream):
         """As any relay's, with the word that ended a choice where it belongs."""
         events = super().feed(data)
         if self._stops and events.find(_VERBOSE_MARK) >= 0:
-            events = b"".join([self._told(block) for block in events.removesuffix(_END).split(_END)])
+            events = b"".join([self._explained(block) for block in events.removesuffix(_END).split(_END)])
         if self._order is not None and events:
             events = b"".join([self._order.take(block) for block in events.removesuffix(_END).split(_END)])
         return events
@@ -53,7 +53,7 @@ class LlamaCppStream(OpenAIStream):
         last = super().finish()
         return last if self._order is None else self._order.rest() + last
 
-    def _told(self, block: bytes) -> bytes:
+    def _explained(self, block: bytes) -> bytes:
         if block.find(_VERBOSE_MARK) < 0:
             return block + _END
         fields = _decode_fields(event_data(block))
