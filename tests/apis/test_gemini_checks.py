@@ -80,6 +80,11 @@ SCHEMAS = [
     ),
     ({"type": "TYPE_UNSPECIFIED", "description": "d", "nullable": False}, {"description": "d"}),
     ({"type": "string", "maxLength": "x"}, {"type": "string", "maxLength": "x"}),
+    (
+        {"type": 6, "properties": {"b": {"type": 1}, "c": {"type": 0}}},
+        {"type": "object", "properties": {"b": {"type": "string"}, "c": {}}},
+    ),
+    ({"type": 99, "properties": {"b": {}}, "propertyOrdering": [[], {}, 1]}, {"type": 99, "properties": {"b": {}}}),
 ]
 
 

@@ -45,6 +45,7 @@ def test_a_models_own_name(name: str, bare: str) -> None:
         ("us.anthropic.claude-opus-4-1-20250805-v1:0", {"sampling": "one", "thinking": "budget"}),
         ("claude-opus-4.8", {"sampling": "none", "thinking": "adaptive", "signed": True}),
         ("claude-3-5-haiku-latest", {"reasoning": False}),
+        ("smollm2:135m", {"reasoning": False}),
         ("gemini-2.5-pro", {"always_thinks": True, "budget": (128, 32768)}),
         ("gemini-3-pro-preview", {"thinking": "level"}),
     ],

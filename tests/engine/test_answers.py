@@ -13,7 +13,9 @@ from tests.engine.host_process import client, host
 from tests.engine.schemas import fits, random_object
 from tests.fixtures.model import MODEL
 from weebill.engine.store import ModelStore
-from weebill.providers.llamacpp.grammar import json_grammar
+from weebill.providers.llamacpp.grammar import answer_or_call_grammar, json_grammar
+from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
+from weebill.wire.body import decode_chat
 
 CHAT = "/v1/chat/completions"
 PROMPTS = ("Tell me about Paris.", "Invent a product.", "Describe Anna from Berlin.", "Schreib etwas auf Deutsch.")
@@ -101,3 +103,41 @@ def test_the_model_is_told_of_tools(engine: httpx.Client) -> None:
     assert "get_weather" not in plain
     assert "get_weather" in told
     assert "<tool_call>" in told
+
+
+FAULTS = [
+    {
+        "messages": [
+            {"role": "assistant", "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": "{"}}]}
+        ]
+    },
+    {"messages": user("Hi"), "tools": [{"function": {"name": "f"}}]},
+    {"messages": user("Hi"), "reasoning_format": "x"},
+    {"messages": user("Hi"), "grammar": 'root ::= "a"', "json_schema": {"type": "object"}},
+]
+
+
+@pytest.mark.parametrize("body", FAULTS)
+def test_what_is_wrong_with_a_request_is_told_from_a_failure(engine: httpx.Client, body: dict[str, object]) -> None:
+    """Its status alone does not say so."""
+    answer = engine.post(CHAT, json=body | {"max_tokens": 1})
+    assert answer.status_code == 500
+    call = decode_chat(b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}')
+    assert LLAMACPP_RELAY.error(call, 500, answer.content, None, "local").status == 400
+
+
+def test_the_word_that_ended_an_answer_is_told(engine: httpx.Client) -> None:
+    body = {"messages": user("What is the capital of France?"), "stop": ["Paris"], "temperature": 0, "stream": True}
+    asked = body | {"verbose": True, "response_fields": ["stopping_word"], "max_tokens": 16}
+    assert '"__verbose":{"stopping_word":"Paris"}' in engine.post(CHAT, json=asked).text
+
+
+def test_a_grammar_for_an_answer_or_a_call(engine: httpx.Client) -> None:
+    answer = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    call = {"type": "object", "properties": {"name": {"const": "f"}}, "required": ["name"]}
+    grammar = answer_or_call_grammar(answer, call, "response_format", "tools")
+    body = {"messages": user("Name a city."), "grammar": grammar, "temperature": 0}
+    choice = engine.post(CHAT, json=body).json()["choices"][0]
+    text = choice["message"]["content"].removeprefix("<tool_call>\n").removesuffix("\n</tool_call>")
+    assert choice["finish_reason"] == "stop"
+    assert json.loads(text).keys() <= {"city", "name"}

@@ -37,11 +37,13 @@ def completion(**fields: object) -> Call:
 
 
 def test_what_needs_no_help_passes_as_it_came() -> None:
-    assert sent(temperature=0.5, x_new=[1]) == {
+    assert sent(temperature=0.5, min_p=0.1, cache_prompt=False, grammar='root ::= "a"') == {
         "model": "smollm2:135m",
         "messages": [{"role": "user", "content": "hi"}],
         "temperature": 0.5,
-        "x_new": [1],
+        "min_p": 0.1,
+        "cache_prompt": False,
+        "grammar": 'root ::= "a"',
         # It notices that a client has left only while it streams.
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -52,13 +54,18 @@ IMAGE = [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "i
 REFUSED = [
     (chat(messages=IMAGE), "messages[0].content[1].type"),
     (chat(tools=[{"type": "web_search"}], tool_choice={"type": "web_search"}), "tool_choice"),
-    (chat(functions=[{"name": "f"}]), "functions"),
+    (chat(tool_choice="required"), "tool_choice"),
+    (chat(response_format={"type": "xml"}), "response_format"),
+    (chat(grammar='root ::= "a"', json_schema={"type": "object"}), "grammar"),
+    (chat(json_schema={"type": "object"}, response_format={"type": "json_object"}), "json_schema"),
+    (chat(grammar='root ::= "a"', tools=[WEATHER], tool_choice="required"), "grammar"),
     (chat(audio={"voice": "v", "format": "mp3"}), "audio"),
     (chat(tools=[WEATHER], tool_choice={"type": "function", "function": {"name": "other"}}), "tool_choice"),
     (chat(tools=[WEATHER], tool_choice={"type": "custom"}), "tool_choice"),
     (completion(echo=True), "echo"),
     (completion(best_of=3), "best_of"),
     (completion(suffix="end"), "suffix"),
+    (completion(response_format={"type": "json_object"}), "response_format"),
 ]
 
 
@@ -73,8 +80,38 @@ HINTS: list[tuple[dict[str, object], dict[str, object], tuple[str, ...]]] = [
     ({"web_search_options": {}, "prediction": {"x": 1}}, {}, ("prediction", "web_search_options")),
     ({"tools": [{"type": "web_search"}], "tool_choice": "auto"}, {}, ("tools[0]",)),
     ({"tools": [WEATHER, {"type": "custom", "custom": {"name": "x"}}]}, {"tools": [WEATHER]}, ("tools[1]",)),
-    ({"tools": [{"function": WEATHER["function"]}]}, {"tools": [{"function": WEATHER["function"]}]}, ()),
-    ({"max_tokens": 32000, "reasoning_effort": "high"}, {"max_tokens": 512}, ("max_tokens", "reasoning_effort")),
+    ({"tools": [{"function": WEATHER["function"]}]}, {"tools": [WEATHER]}, ()),
+    ({"max_tokens": 32000, "reasoning_effort": "high"}, {"max_tokens": 506}, ("max_tokens", "reasoning_effort")),
+    ({"max_completion_tokens": 507}, {"max_completion_tokens": 506}, ("max_completion_tokens",)),
+    ({"n_predict": 10**12, "max_tokens": 506}, {"n_predict": 506, "max_tokens": 506}, ("n_predict",)),
+    ({"max_tokens": -1, "max_completion_tokens": 0, "n_predict": -7}, {}, ()),
+    # What llama.cpp passes over itself, unless it says nothing.
+    (
+        {"store": True, "metadata": {"a": "b"}, "user": "u", "service_tier": "flex", "verbosity": "low", "x_new": 0},
+        {},
+        ("store", "metadata", "user", "service_tier", "verbosity", "x_new"),
+    ),
+    ({"store": False, "metadata": {}, "user": None, "safety_identifier": "", "modalities": ["text"]}, {}, ()),
+    ({"prompt_cache_key": "k", "safety_identifier": "s"}, {}, ("prompt_cache_key", "safety_identifier")),
+    # Its own, and those by which its parts talk to each other.
+    (
+        {"repeat_penalty": 1.1, "top_k": 5, "samplers": ["top_k"]},
+        {"repeat_penalty": 1.1, "top_k": 5, "samplers": ["top_k"]},
+        (),
+    ),
+    (
+        {"chat_format": 1, "id_slot": 3, "verbose": True, "n_cmpl": 2},
+        {},
+        ("chat_format", "id_slot", "verbose", "n_cmpl"),
+    ),
+    # What is empty, and would be answered with an error or with nothing.
+    ({"stop": "", "top_logprobs": 0, "response_format": {"type": None}}, {}, ()),
+    ({"grammar": "", "json_schema": None, "functions": [], "verbosity": None}, {}, ()),
+    (
+        {"stop": ["", "x"]},
+        {"stop": ["x"], "verbose": True, "response_fields": ["stopping_word"]},
+        (),
+    ),
 ]
 
 
@@ -89,6 +126,51 @@ def test_hints_are_passed_over_and_named(
         name: value for name, value in body.items() if name not in ("model", "messages", "stream", "stream_options")
     }
     assert (kept, sorted(request.dropped)) == (meant, sorted(dropped))
+
+
+def test_hints_are_refused_where_all_is_to_be() -> None:
+    target = Target(model="m", on_unsupported="refuse")
+    for fields in ({"store": True}, {"x_new": 1}, {"verbosity": "low"}):
+        with pytest.raises(ApiError) as caught:
+            TRANSLATOR.encode(chat(**fields), target)
+        assert (caught.value.status, caught.value.detail.param) == (400, next(iter(fields)))
+    assert TRANSLATOR.encode(chat(store=False, min_p=0.1), target).dropped == ()
+
+
+def test_messages_are_as_its_template_reads_them() -> None:
+    messages = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": [{"text": "Hi"}]}]
+    assert sent(messages=messages)["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"text": "Hi", "type": "text"}]},
+    ]
+
+
+OTHERWISE = [
+    {"functions": [{"name": "f"}]},
+    {"parallel_tool_calls": False, "tools": [WEATHER]},
+    {"tools": [{"type": "custom", "custom": {"name": "f"}}]},
+    {"tools": [WEATHER], "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}},
+    {"messages": [{"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": ""}}]},
+    {"messages": [{"role": "assistant", "content": "a", "tool_calls": []}]},
+    {"messages": [{"role": "tool", "tool_call_id": "a", "content": "b"}]},
+    {"messages": [{"role": "function", "name": "f", "content": "b"}]},
+    {"messages": [{"role": "assistant", "refusal": "no"}]},
+    {"messages": [{"role": "assistant", "content": [{"type": "thinking", "thinking": []}]}]},
+    {"messages": [{"role": "user", "content": [{"type": "input_text", "text": "a"}]}]},
+    {"messages": [{"role": "user", "content": ["a"]}]},
+    {"messages": [{"role": "user", "content": [{"type": "text", "text": None}]}]},
+]
+
+
+@pytest.mark.parametrize("fields", OTHERWISE)
+def test_what_it_does_not_read_is_not_relayed(fields: dict[str, object]) -> None:
+    assert not TRANSLATOR.takes(chat(**fields))
+
+
+@pytest.mark.parametrize("fields", [{}, {"tools": [WEATHER], "tool_choice": "required"}, {"messages": IMAGE}])
+def test_what_it_reads_or_nobody_can_is_relayed(fields: dict[str, object]) -> None:
+    assert TRANSLATOR.takes(chat(**fields))
+    assert TRANSLATOR.takes(completion())
 
 
 def test_what_is_demanded_goes_where_all_may_be_dropped() -> None:
@@ -125,6 +207,16 @@ def test_a_forced_call_becomes_a_grammar_for_it(choice: object, names: list[str]
     assert body["tools"] == [WEATHER, TIME]  # the template shows them
     grammar = str(body["grammar"])
     assert [name for name in ["get_weather", "get_time"] if f'"{name}"' in grammar] == names
+
+
+def test_an_answer_by_a_schema_may_be_a_call_instead() -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "properties": {"n": {}}}}}
+    body = sent(tools=[WEATHER], response_format=form)
+    assert (body["tool_choice"], body["tools"]) == ("none", [WEATHER])
+    assert "start: answer | call" in str(body["grammar"])
+    assert "start: answer" not in str(sent(tools=[WEATHER], tool_choice="none", response_format=form)["grammar"])
+    text = f"<tool_call>\n{CALL}\n</tool_call>"
+    check_call(decoded(chat(tools=[WEATHER], response_format=form), text))
 
 
 def test_tools_that_define_the_same_name_differently_cannot_be_kept_apart() -> None:
@@ -214,6 +306,17 @@ def test_an_answer_out_of_a_stream() -> None:
     # Choices share their prompt, and each reports its own usage.
     assert body["usage"]["prompt_tokens"] == 9  # type: ignore[index]
     assert body["usage"]["completion_tokens"] == 3  # type: ignore[index]
+
+
+def test_choices_of_a_stream_begin_in_their_order() -> None:
+    call = chat(n=3, stream=True)
+    stream = TRANSLATOR.stream(call, NOTHING_SENT)
+    said = [chunk({"content": f"{index}{at}"}, index=index) for at, index in enumerate((1, 2, 1, 0, 2, 0))]
+    ends = [chunk({}, "stop", index) for index in (2, 0, 1)]
+    out = b"".join(map(stream.feed, [*said, *ends, usage(5, 3), DONE])) + stream.finish()
+    order = [json.loads(block[6:])["choices"][0] for block in out.removesuffix(DONE).split(b"\n\n") if block]
+    assert [choice["delta"]["content"] for choice in order[:6]] == ["03", "10", "12", "21", "24", "05"]
+    assert [choice["index"] for choice in order[6:]] == [2, 0, 1]
 
 
 def test_completions_out_of_a_stream() -> None:
@@ -360,6 +463,50 @@ def test_a_free_call_streams_however_it_is_cut(cuts: list[int]) -> None:
     got = streamed(FREE, [text[start:end] for start, end in pairwise(edges)])
     assert (got["content"], got["names"], got["reasons"]) == ([], ["get_weather"], ["tool_calls"])
     assert json.loads("".join(got["arguments"])) == ARGUMENTS
+
+
+def ended(word: str, index: int = 0) -> bytes:
+    """The last chunk of a choice, with what llama.cpp tells of its end."""
+    choice = {"index": index, "delta": {}, "finish_reason": "stop"}
+    fields = {"id": "chatcmpl-abc", "choices": [choice], "__verbose": {"stopping_word": word}}
+    return b"data: " + msgspec.json.encode(fields) + b"\n\n"
+
+
+@pytest.mark.parametrize("stop", ["END", ["x", "END"]])
+@pytest.mark.parametrize("tools", [None, [WEATHER]])
+def test_the_word_that_ended_an_answer_is_its_stop_reason(stop: object, tools: object) -> None:
+    call = chat(stop=stop, tools=tools, n=2, stream=True)
+    events = (
+        chunk({"content": "Hi"}),
+        chunk({"content": "Ho"}, index=1),
+        ended("END"),
+        ended("", 1),
+        usage(5, 3),
+        DONE,
+    )
+    choices = collected(call, *events)["choices"]
+    assert isinstance(choices, list)
+    assert [choice.get("stop_reason") for choice in choices] == ["END", None]
+    stream = TRANSLATOR.stream(call, NOTHING_SENT)
+    out = b"".join(map(stream.feed, events)) + stream.finish()
+    assert b"__verbose" not in out
+    assert out.count(b'"stop_reason":"END"') == 1
+
+
+def test_a_word_that_the_template_stops_at_is_not_told() -> None:
+    assert b"stop_reason" not in msgspec.json.encode(
+        collected(chat(stop="END"), ended("<|im_end|>"), usage(1, 1), DONE)
+    )
+
+
+FAULTS = ["Failed to parse tool call arguments as JSON: ...", "Unknown reasoning format: foo", "Cannot use both ..."]
+
+
+@pytest.mark.parametrize("message", FAULTS)
+def test_a_fault_of_the_request_is_no_failure_of_the_engine(message: str) -> None:
+    body = msgspec.json.encode({"error": {"code": 500, "message": message, "type": "server_error"}})
+    assert TRANSLATOR.error(chat(), 500, body, None, "local").status == 400
+    assert TRANSLATOR.error(chat(), 500, b'{"error":{"message":"boom"}}', None, "local").status >= 500
 
 
 def test_plain_text_is_not_held_back() -> None:

@@ -8,7 +8,19 @@ from weebill.providers.base import Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.llamacpp.dialect import LLAMACPP_DIALECT, LlamaCppDialect
 from weebill.wire.accumulate import ReplyBuilder
-from weebill.wire.conversation import Conversation, Image, OutputFormat, Text, Tool, ToolChoice, ToolUse, Turn
+from weebill.wire.conversation import (
+    Conversation,
+    Image,
+    OutputFormat,
+    Reasoning,
+    Refusal,
+    Text,
+    Tool,
+    ToolChoice,
+    ToolResult,
+    ToolUse,
+    Turn,
+)
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Choice, Failed, Reply, Usage
 
@@ -55,6 +67,7 @@ def test_a_schema_and_a_forced_call_become_grammars() -> None:
     ("conversation", "field"),
     [
         (Conversation(turns=(Turn("user", (Image(url="https://example.com/a.png"),)),)), "turns"),
+        (Conversation(turns=()), "turns"),
         (Conversation(turns=HI, output=OutputFormat("json_schema", Raw(b'{"not":{}}'), "x")), "output"),
     ],
 )
@@ -62,6 +75,43 @@ def test_what_it_cannot_do_is_refused_by_its_canonical_name(conversation: Conver
     with pytest.raises(Unsupported) as caught:
         sent(conversation)
     assert caught.value.field == field
+
+
+def test_fields_of_its_own_go_along_and_all_others_are_named() -> None:
+    hints = {"user": Raw(b'"u"'), "metadata": Raw(b'{"user_id":"u"}'), "store": Raw(b"false")}
+    extra = {"min_p": Raw(b"0.1"), "repeat_penalty": Raw(b"1.1"), "verbosity": Raw(b'"low"'), "x": Raw(b"1")}
+    asked = Conversation(turns=HI, max_tokens=32_000, hints=hints, extra=extra)
+    fit = Fit()
+    request = LLAMACPP_DIALECT.encode(asked, Target(model="m", max_output_tokens=512), fit, stream=True)
+    body = msgspec.json.decode(request.body)
+    assert body.keys() == {
+        *("model", "messages", "stream", "stream_options"),
+        *("max_completion_tokens", "min_p", "repeat_penalty"),
+    }
+    assert body["max_completion_tokens"] < 512
+    assert fit.dropped == ("verbosity", "x", "user", "metadata", "max_tokens")
+
+
+def test_a_history_is_as_it_reads_one() -> None:
+    """Calls with arguments that are an object's JSON, and no part that is no text."""
+    said = (Refusal("No."), Reasoning("Hm.", signature="s", origin="anthropic"), ToolUse("a", "f", '{"city": "Ber'))
+    turns = (*HI, Turn("assistant", said), Turn("tool", (ToolResult("a", (Text("ok"),)),)), *HI)
+    messages = sent(Conversation(turns=turns))["messages"]
+    assert isinstance(messages, list)
+    assert messages[1]["content"] == "No."
+    assert messages[1].keys() == {"role", "content", "tool_calls"}
+    [call] = messages[1]["tool_calls"]
+    assert msgspec.json.decode(call["function"]["arguments"]) == {"weebill_arguments": '{"city": "Ber'}
+
+
+def test_the_word_that_ended_an_answer() -> None:
+    asked = Conversation(turns=HI, stop=("END",))
+    assert sent(asked)["response_fields"] == ["stopping_word"]
+    end = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"__verbose":{"stopping_word":"END"}}'
+    data = stream("Hi")
+    cut = data.index(b'data: {"id":"chatcmpl-abc","model":"m","choices":[{"index":0,"delta":{}')
+    told = data[:cut] + end + data[data.index(b"\n\n", cut) :]
+    assert reply(asked, told, 7).choices == (Choice((Text("Hi"),), "stop", "END"),)
 
 
 def stream(text: str, *choices: int) -> bytes:

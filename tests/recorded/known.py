@@ -14,31 +14,5 @@ AS_SENT: Final[dict[tuple[str, str], str]] = {
     ("bedrock/openai-responses/stream-reasoning-text", "responses"): "the content of an item begins at index 1",
 }
 
-SERVER_RUN: Final = "a call that the provider has run is shown as the client's"
-SOUND: Final = "a sound has no place in the Responses API, and that is not said"
-THOUGHTS: Final = "thoughts and the signature that follows them come back from the SDK as two"
-LOCAL: Final = "the local model refuses the older form of calls, and thinking as a part"
-
 # What Weebill does not do yet.
-KNOWN: Final[dict[tuple[str, str], str]] = {
-    ("gemini/gemini/whole-inlineData", "responses"): SOUND,
-    ("gemini/gemini/whole-reasoning-text", "chat"): THOUGHTS,
-    ("gemini/gemini/stream-reasoning-text", "chat"): THOUGHTS,
-    ("openai/openai-responses/whole-text-shell-call-shell-call-output", "chat"): SERVER_RUN,
-    ("openai/openai-responses/whole-text-shell-call-shell-call-output", "responses"): SERVER_RUN,
-    ("openai/openai-responses/whole-text-shell-call-shell-call-output", "anthropic"): SERVER_RUN,
-    ("openai/openai-responses/whole-text-shell-call-shell-call-output", "gemini"): SERVER_RUN,
-    ("openai/openai-responses/whole-call-tool-search-call-tool-search-output", "chat"): SERVER_RUN,
-    ("openai/openai-responses/whole-call-tool-search-call-tool-search-output", "responses"): SERVER_RUN,
-    ("openai/openai-responses/whole-call-tool-search-call-tool-search-output", "anthropic"): SERVER_RUN,
-    ("openai/openai-responses/whole-call-tool-search-call-tool-search-output", "gemini"): SERVER_RUN,
-    ("openai/openai-responses/stream-call-tool-search-call-tool-search-output", "chat"): SERVER_RUN,
-    ("openai/openai-responses/stream-call-tool-search-call-tool-search-output", "responses"): SERVER_RUN,
-    ("openai/openai-responses/stream-call-tool-search-call-tool-search-output", "anthropic"): SERVER_RUN,
-    ("openai/openai-responses/stream-call-tool-search-call-tool-search-output", "gemini"): SERVER_RUN,
-    ("vertex/vertex/stream-reasoning-text", "chat"): THOUGHTS,
-    ("chat/langchain/tools-2", "llamacpp"): LOCAL,
-    ("chat/openai-python/tools-2", "llamacpp"): LOCAL,
-    ("chat/openai-python/tools-3", "llamacpp"): LOCAL,
-    ("chat/ruby-llm/reasoning-2", "llamacpp"): LOCAL,
-}
+KNOWN: Final[dict[tuple[str, str], str]] = {}

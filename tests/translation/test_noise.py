@@ -43,6 +43,8 @@ APIS: Final[dict[str, Api]] = {
 ODD: Final = (
     None, True, 0, -1, 1.5, 10**30, -(10**20), "", "x", "é", [], {}, [None], [[]], [{}], {"a": None}, {"type": "text"},
 )  # fmt: skip
+# The engine's, of which there is no emulation.
+LOCAL: Final = "llamacpp"
 CHUNKS: Final = (1, 7, 97, 1 << 20)
 MODELS: Final = ("m", "claude-sonnet-4-5", "claude-opus-4-7", "gemini-3-pro", "amazon.nova-pro-v1:0", "gpt-5")
 
@@ -142,12 +144,13 @@ def test_whatever_an_upstream_answers(api: str, dialect: str, random: Random) ->
     assert 0 <= usage.reasoning_tokens <= usage.completion_tokens
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", [*DIALECTS, LOCAL])
 @pytest.mark.parametrize("api", APIS)
 @settings(max_examples=40, deadline=None)
 @given(random=st.randoms(use_true_random=False))
 def test_whatever_a_client_asks(api: str, dialect: str, random: Random) -> None:
-    target = Target(model=random.choice(MODELS), provider="mine", options=dict(KINDS[dialect].options))
+    options = {} if dialect == LOCAL else dict(KINDS[dialect].options)
+    target = Target(model=random.choice(MODELS), provider="mine", options=options)
     statuses = []
     try:
         call = decoded(api, flipped(random, json.dumps(altered(random, REQUESTS[api])).encode()))

@@ -25,6 +25,7 @@ from weebill.providers.base import (
     SaysItsFailure,
     SaysWhenOver,
     StreamDecoder,
+    TakesSome,
     Target,
     Translator,
     Unsupported,
@@ -80,7 +81,11 @@ def _translator(api: Api, dialect: str, spoken: frozenset[str]) -> Translator:
     for name in (dialect, *sorted(spoken - {dialect})):
         found = relay(api.native, name)
         if found is not None:
-            return found
+            return PartRelay(found, _bridge(api, dialect)) if isinstance(found, TakesSome) else found
+    return _bridge(api, dialect)
+
+
+def _bridge(api: Api, dialect: str) -> Bridge:
     return Bridge(api, registry_dialect(dialect), dialect, streams_only=dialect in STREAMS_ONLY)
 
 
@@ -142,8 +147,10 @@ class Bridge:
         return _Collector(self, call, self._decoder(sent), self._for_client(sent)) if self._streams_only else None
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
-        """The upstream's own error, with OpenAI's status and code."""
-        return self._dialect.error(status, body, upstream).after(retry_after)
+        """The upstream's own error, with OpenAI's status and code, about the client's own field."""
+        error = self._dialect.error(status, body, upstream).after(retry_after)
+        name = self._names.get(error.detail.param or "")
+        return error if name is None else error.about(name)
 
     def _conversation(self, call: Call) -> Conversation:
         return self._api.conversation(call)
@@ -213,6 +220,35 @@ class Bridge:
             code="unsupported_parameter",
             param=called(field, self._names, call),
         )
+
+
+class PartRelay:
+    """A `Translator` that passes bytes through where it can, and goes by way of the canonical form with the rest."""
+
+    def __init__(self, relay: TakesSome, bridge: Bridge) -> None:
+        self._relay = relay
+        self._bridge = bridge
+
+    def encode(self, call: Call, target: Target) -> UpstreamRequest:
+        if self._relay.takes(call):
+            return self._relay.encode(call, target)
+        return self._bridge.encode(call, target)
+
+    def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
+        return self._by(sent).decode(call, sent, body)
+
+    def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
+        return self._by(sent).stream(call, sent)
+
+    def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
+        return self._by(sent).collect(call, sent)
+
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
+        return self._relay.error(call, status, body, retry_after, upstream)
+
+    def _by(self, sent: UpstreamRequest) -> Translator:
+        """The one that wrote the request."""
+        return self._relay if sent.asked is None else self._bridge
 
 
 def _replays(conversation: Conversation) -> bool:

@@ -100,6 +100,8 @@ def deployments(
         target = Target(
             model=engine.model,
             provider=LOCAL,
+            # An answer may take all that the prompt leaves of the window.
+            max_output_tokens=engine.context or None,
             traits=traits_of(engine.model),
             on_unsupported=settings.routing.on_unsupported,
         )

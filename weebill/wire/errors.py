@@ -92,6 +92,11 @@ class ApiError(Exception):
         error.more = self.more
         return error
 
+    def about(self, param: str) -> Self:
+        """This error, with the client's own name for the field that it is about."""
+        self.detail = msgspec.structs.replace(self.detail, param=param)
+        return self
+
     def with_more(self, body: bytes) -> Self:
         """This error, with what the `error` in an upstream's body says besides, such as Groq's `failed_generation`."""
         self.more = _more(body)

@@ -24,6 +24,8 @@ _NAMES: Final = {
 }  # fmt: skip
 # 64-bit numbers are texts in the JSON form of Google's messages.
 _COUNTS: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
+# The types by their numbers, which the JSON form of Google's messages takes for names; the first says nothing.
+_NUMBERED: Final = ("", "string", "number", "integer", "boolean", "array", "object", "null")
 _NO_FORMAT: Final = "enum"
 """A format that says only that there is an `enum`."""
 
@@ -49,6 +51,9 @@ def _converted(schema: dict[str, Value]) -> dict[str, Value]:
             # TYPE_UNSPECIFIED allows any.
             if value.upper() != "TYPE_UNSPECIFIED":
                 out["type"] = value.lower()
+        elif name == "type" and isinstance(value, int) and 0 <= value < len(_NUMBERED):
+            if value:
+                out["type"] = _NUMBERED[value]
         elif name == "format" and value == _NO_FORMAT:
             continue
         elif name == "example":
@@ -82,7 +87,8 @@ def _nested(value: Value) -> Value:
 
 def _ordered(properties: dict[str, Value], ordering: Value) -> dict[str, Value]:
     """The properties in the order asked for; JSON Schema has no other way to say it."""
-    first = [name for name in ordering if name in properties] if isinstance(ordering, list) else []
+    asked = ordering if isinstance(ordering, list) else []
+    first = [name for name in asked if isinstance(name, str) and name in properties]
     return {name: properties[name] for name in [*first, *properties]}
 
 

@@ -38,13 +38,14 @@ class _Logprobs(msgspec.Struct, frozen=True):
 
 
 class _ChunkChoice(msgspec.Struct, frozen=True):
-    """A choice of a chunk; `delta` is of chat, `text` of completions."""
+    """A choice of a chunk; `delta` is of chat, `text` of completions; `stop_reason` is the word that ended it."""
 
     index: int = 0
     delta: _Delta = _Delta()
     text: str = ""
     logprobs: _Logprobs | None = None
     finish_reason: str | None = None
+    stop_reason: str | None = None
 
 
 class _Chunk(msgspec.Struct, frozen=True):
@@ -75,9 +76,17 @@ class _AnswerChoice(msgspec.Struct, frozen=True):
     finish_reason: str | None
     message: _AnswerMessage | UnsetType = UNSET
     text: str | UnsetType = UNSET
+    stop_reason: str | UnsetType = UNSET
 
 
-_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+class _Stopped(msgspec.Struct, frozen=True):
+    """What llama.cpp tells besides of how a choice ended."""
+
+    stopping_word: str = ""
+
+
+decode_chunk = msgspec.json.Decoder(_Chunk).decode
+decode_stopped = msgspec.json.Decoder(_Stopped).decode
 
 
 class _Parts:
@@ -90,6 +99,7 @@ class _Parts:
         self.calls: dict[int, _ToolCall] = {}
         self.logprobs: list[Raw] | None = None
         self.finish_reason: str | None = None
+        self.stop_reason: str | UnsetType = UNSET
 
     def add(self, choice: _ChunkChoice) -> None:
         self.role = choice.delta.role or self.role
@@ -104,6 +114,7 @@ class _Parts:
             self.logprobs = self.logprobs or []
             self.logprobs += choice.logprobs.content
         self.finish_reason = choice.finish_reason or self.finish_reason
+        self.stop_reason = choice.stop_reason or self.stop_reason
 
     def choice(self, index: int, chat: bool) -> _AnswerChoice:
         content, reasoning = "".join(self.content), "".join(self.reasoning)
@@ -112,7 +123,7 @@ class _Parts:
             return _AnswerChoice(index, logprobs, self.finish_reason, text=content)
         calls = [self.calls[index] for index in sorted(self.calls)]
         message = _AnswerMessage(self.role, content or (None if calls else ""), calls or UNSET, reasoning or UNSET)
-        return _AnswerChoice(index, logprobs, self.finish_reason, message=message)
+        return _AnswerChoice(index, logprobs, self.finish_reason, message=message, stop_reason=self.stop_reason)
 
 
 class CollectedAnswer:
@@ -163,7 +174,7 @@ class CollectedAnswer:
         for block in events.split(b"\n\n"):
             try:
                 data = event_data(block)
-                chunk = _decode_chunk(data)
+                chunk = decode_chunk(data)
                 self._fields = self._fields or _decode_fields(data)
             except UNREADABLE:  # a comment
                 continue

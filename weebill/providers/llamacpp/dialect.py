@@ -14,20 +14,25 @@ from msgspec.structs import replace
 
 from weebill.providers.base import NOTHING_SENT, Dialect, StreamDecoder, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
+from weebill.providers.llamacpp.fields import ENGINE, read_of
 from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
 from weebill.providers.openai import decode as openai_decode
 from weebill.providers.openai import encode as openai_encode
 from weebill.providers.openai.events import ChatDecoder
+from weebill.wire.arguments import as_object
 from weebill.wire.body import decode_chat
-from weebill.wire.call import Call, Own
-from weebill.wire.conversation import Conversation, Text, Turn
+from weebill.wire.call import Call, Json, Own
+from weebill.wire.conversation import Audio, Conversation, Part, Refusal, Text, ToolUse, Turn
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Event, Failed, Reply, UsageReported
 
 _NOWHERE: Final = Target(model="llama.cpp")
 _ANY: Final = Conversation(turns=(Turn("user", (Text(""),)),))
-_SUPPORTED: Final = frozenset(Conversation.__struct_fields__) - {"modalities", "audio", "reasoning", "extra"}
+_SUPPORTED: Final = frozenset(Conversation.__struct_fields__) - {"modalities", "audio"}
+_NOTHING: Final[Json] = {}
+_NONE: Final[frozenset[str]] = frozenset()
 _WHAT: Final = "This model does not support "
+_SCHEMA: Final = "Invalid schema: "
 _HEAD: Final = re.compile(r"\w+")
 
 
@@ -39,17 +44,19 @@ class LlamaCppDialect:
 
     def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
         """The request, always for a stream. Raises Unsupported."""
+        if not conversation.turns:
+            raise Unsupported("turns", "a conversation in which nothing is said")
         call = chat_call(conversation, target, fit)
         call = replace(call, own=Own(on_unsupported=fit.policy))
         try:
             sent = LLAMACPP_RELAY.encode(call, target)
             for name in sent.dropped:
-                fit.hint(name)
+                fit.hint(openai_encode.CANONICAL.get(name, name))
             return sent
         except ApiError as error:
             head = _HEAD.match(error.detail.param or "")
             name = head.group() if head else ""
-            what = error.detail.message.removeprefix(_WHAT).rstrip(".")
+            what = error.detail.message.removeprefix(_WHAT).replace(_SCHEMA, "a schema in which ").rstrip(".")
             raise Unsupported(openai_encode.CANONICAL.get(name, name), what) from error
 
     def decode(self, body: bytes) -> Reply:
@@ -65,7 +72,9 @@ class LlamaCppDialect:
         return LlamaCppDecoder(chat_call(conversation, _NOWHERE, Fit("drop")))
 
     def error(self, status: int, body: bytes, upstream: str) -> ApiError:
-        return LLAMACPP_RELAY.error(chat_call(_ANY, _NOWHERE, Fit()), status, body, None, upstream)
+        error = LLAMACPP_RELAY.error(chat_call(_ANY, _NOWHERE, Fit()), status, body, None, upstream)
+        name = openai_encode.CANONICAL.get(error.detail.param or "")
+        return error if name is None else error.about(name)
 
 
 LLAMACPP_DIALECT: Final[Dialect] = LlamaCppDialect()
@@ -73,8 +82,33 @@ LLAMACPP_DIALECT: Final[Dialect] = LlamaCppDialect()
 
 def chat_call(conversation: Conversation, target: Target, fit: Fit) -> Call:
     """A streamed Chat Completions call that asks the same, but for the name in the answer. Raises Unsupported."""
-    call = decode_chat(msgspec.json.encode(openai_encode.fields(conversation, target, fit, stream=True)))
+    own = read_of(conversation.extra, ENGINE, fit) if conversation.extra else _NOTHING
+    if conversation.hints:
+        read_of(conversation.hints, _NONE, fit)
+    plain = replace(conversation, turns=tuple(map(_plain, conversation.turns)), extra=_NOTHING, hints=_NOTHING)
+    fields = openai_encode.fields(plain, target, fit, stream=True)
+    call = decode_chat(msgspec.json.encode({**own, **fields}))
     return replace(call, as_served=True)
+
+
+def _plain(turn: Turn) -> Turn:
+    """A turn as llama.cpp reads it: refusals are text, and the arguments of calls objects."""
+    if turn.role != "assistant":
+        return turn
+    return replace(turn, parts=tuple([_said(part) for part in turn.parts if not _is_reference(part)]))
+
+
+def _said(part: Part) -> Part:
+    if isinstance(part, Refusal):
+        return Text(part.text)
+    if isinstance(part, ToolUse):
+        return replace(part, arguments=bytes(as_object(part.arguments)).decode())
+    return part
+
+
+def _is_reference(part: Part) -> bool:
+    """Whether it is a sound that the model made and that is kept elsewhere, whose words are not known here."""
+    return isinstance(part, Audio) and not part.data
 
 
 class LlamaCppDecoder:

@@ -60,6 +60,14 @@ def json_grammar(schema: Schema, param: str) -> str:
     return f"%llguidance {{}}\nstart: {_value(schema, param)}"
 
 
+def answer_or_call_grammar(answer: Schema, call: Schema, param: str, tools_param: str) -> str:
+    """A grammar for one JSON value by `answer`, or one `<tool_call>` by `call`. Raises as `json_grammar` does."""
+    return (
+        f"%llguidance {{}}\nstart: answer | call\nanswer: {_value(answer, param)}\n"
+        f'call: "<tool_call>\\n" called "\\n</tool_call>"\ncalled: {_value(call, tools_param)}'
+    )
+
+
 def _value(schema: Schema, param: str) -> str:
     bounded = _bounded(schema, ROOM, param, "$", 0)
     return f"%json {msgspec.json.encode({**bounded, 'x-guidance': _FORM}).decode()}"

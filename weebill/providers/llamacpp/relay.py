@@ -19,36 +19,38 @@ from msgspec import Raw
 from weebill.providers.base import AnswerCollector, ByteStream, Quirks, Target, Translator, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.llamacpp.collected_answer import CollectedAnswer
-from weebill.providers.llamacpp.grammar import Json, json_grammar
+from weebill.providers.llamacpp.fields import CHAT, COMPLETION, bound_length, check_forms, drop_empty, read_of
+from weebill.providers.llamacpp.grammar import Json, answer_or_call_grammar, json_grammar
+from weebill.providers.llamacpp.stream import LlamaCppStream
 from weebill.providers.llamacpp.tool_answers import ToolAnswers, ToolStream
+from weebill.providers.openai.history import own_chat
 from weebill.providers.openai.model_fields import fitted_to_model
 from weebill.providers.openai.quirks import renamed
 from weebill.providers.openai.relay import PATHS, OpenAITranslator, with_usage
-from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
-from weebill.wire.reply import Usage
-from weebill.wire.requests import ChatRequest, CompletionRequest, FunctionDefinition, Tool
+from weebill.wire.requests import ChatRequest, ContentPart, FunctionDefinition, Tool
 
 _encode = msgspec.json.encode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
+_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_objects: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _FIELD: Final = re.compile(r"Field '(\w+)'")
 
-# Fields that llama.cpp would pass over without a word.
-_UNSUPPORTED: Final = {
-    "audio": "answers in speech",
-    "best_of": "best_of",
-    "echo": "echo",
-    "function_call": "function_call; use tool_choice",
-    "functions": "functions; use tools",
-    "prediction": "predicted outputs",
-    "suffix": "suffix",
-    "web_search_options": "web search",
-}
 _QUIRKS: Final = Quirks(rename={"repetition_penalty": "repeat_penalty"})
-# Those that change what is asked for, beyond what do so everywhere.
-_DEMANDS: Final = frozenset({"function_call", "functions"})
-_HARMLESS: Final = {b"null", b"false", b"1", b'""', b"[]"}
+# What a request goes another way for: fields, roles and parts that llama.cpp does not read, though they can be said to
+# it; and calls in a history, which it refuses unless they are as it writes them itself.
+_OTHERWISE: Final = frozenset({"functions", "function_call"})
+_FORMS: Final = frozenset({"text", "json_object", "json_schema"})
+_FUNCTION: Final = Raw(b'"function"')
+_ROLES: Final = frozenset({"tool", "function"})
+_NOT_TEXT: Final = frozenset({"image_url", "input_audio", "file", "video_url"})
+# What llama.cpp's errors say whose fault is the request's, whatever their status says.
+_FAULTS: Final = re.compile(
+    r"Failed to parse (?:messages|tools|tool call|tool_choice)|Unknown reasoning format|Cannot use (?:both|custom)"
+)
+# With it, the last chunk of a choice says which of the words in `stop` it was.
+_TELLS_STOP: Final[dict[str, Raw]] = {"verbose": Raw(b"true"), "response_fields": Raw(b'["stopping_word"]')}
 
 Schema = dict[str, Json]
 Fields = dict[str, Raw]
@@ -58,21 +60,49 @@ _ANY_OBJECT: Final[Schema] = {"type": "object"}
 class LlamaCppTranslator(OpenAITranslator):
     """For the engine hosts of this machine."""
 
+    def takes(self, call: Call) -> bool:
+        """Whether llama.cpp reads all of the conversation as it is."""
+        request = call.request
+        if not isinstance(request, ChatRequest):
+            return True
+        fields = call.fields
+        if not _OTHERWISE.isdisjoint(fields) or bytes(fields.get("parallel_tool_calls", b"")) == b"false":
+            return False
+        if isinstance(request.tool_choice, dict) and "function" not in request.tool_choice:
+            return False
+        for tool in request.tools or ():
+            if tool.type is None or tool.type == "custom":
+                return False
+        for message in request.messages:
+            if message.role in _ROLES or (message.content is None and message.role == "assistant"):
+                return False
+            if isinstance(message.content, list) and not all(map(_is_read, message.content)):
+                return False
+        messages = bytes(fields["messages"])
+        return messages.find(b'"tool_calls"') < 0 and messages.find(b'"function_call"') < 0
+
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
         """The body, with a grammar for what the answer is bound to. Raises ApiError 400 for what cannot be done."""
         fit = Fit(call.on_unsupported(target.on_unsupported))
         try:
-            fields = fitted_to_model(_fitted(call, fit), target, fit)
+            fields = _fitted(call, fit)
+            bound_length(call, fields, target.max_output_tokens, fit)
+            fields = fitted_to_model(fields, target, fit)
         except Unsupported as unsupported:
             raise _unsupported(unsupported.field, unsupported.what) from unsupported
         fields = renamed(fields, _QUIRKS)
+        drop_empty(fields)
+        schema = _schema(call.request) if isinstance(call.request, ChatRequest) else None
+        check_forms(fields, schema is not None)
         if isinstance(call.request, ChatRequest):
+            if "stop" in fields:
+                fields |= _TELLS_STOP
             bound = _bound_to_tools(call.request)
-            schema = _schema(call.request)
+            free = schema is not None and not bound and _may_call(call.request)
             if schema is not None:
                 fields.pop("response_format", None)
-                fields["grammar"] = Raw(_encode(json_grammar(schema, "tools" if bound else "response_format")))
-            if bound:
+                fields["grammar"] = Raw(_encode(_grammar(call.request, schema, bound, free)))
+            if bound or free:
                 # The grammar is what makes the call; "none" keeps llama.cpp from looking for one in the text.
                 fields["tool_choice"] = Raw(b'"none"')
         fields["stream"] = Raw(b"true")
@@ -97,6 +127,8 @@ class LlamaCppTranslator(OpenAITranslator):
             param = "messages" if isinstance(call.request, ChatRequest) else "prompt"
             return ApiError(400, error.detail.message, code="context_length_exceeded", param=param)
         field = _FIELD.search(error.detail.message)
+        if status == 500 and _FAULTS.search(error.detail.message):
+            return ApiError(400, error.detail.message, code="invalid_value")
         if field and error.status == 400:
             return ApiError(400, error.detail.message, code="invalid_value", param=field[1])
         return error
@@ -105,55 +137,46 @@ class LlamaCppTranslator(OpenAITranslator):
 LLAMACPP_RELAY: Final[Translator] = LlamaCppTranslator()
 
 
-class LlamaCppStream(OpenAIStream):
-    """llama.cpp reports the usage of each choice, and of each prompt, in a chunk of its own."""
-
-    __slots__ = ()
-
-    def _total(self, reported: Usage) -> Usage:
-        before = self._reported or Usage(measured=True)
-        # Choices share a prompt; several prompts do not.
-        add = sum if _has_many_prompts(self._call) else max
-        return Usage(
-            add((before.prompt_tokens, reported.prompt_tokens)),
-            add((before.cached_tokens, reported.cached_tokens)),
-            before.completion_tokens + reported.completion_tokens,
-            measured=True,
-            reasoning_tokens=before.reasoning_tokens + reported.reasoning_tokens,
-        )
-
-
 def _fitted(call: Call, fit: Fit) -> Fields:
-    """The fields without what would be ignored or answered with 500. Raises Unsupported for what must not go."""
-    fields = dict(call.fields)
-    for name, what in _UNSUPPORTED.items():
-        value = fields.get(name)
-        if value is None or bytes(value) in _HARMLESS:
-            continue
-        if name in _DEMANDS:
-            fit.demand(name, what)
-        else:
-            fit.unsupported(name, what)
-        del fields[name]
+    """The fields that llama.cpp reads, as far as it can do what they say. Raises Unsupported for what must not go."""
     if not isinstance(call.request, ChatRequest):
-        return fields
+        return read_of(call.fields, COMPLETION, fit)
+    fields = read_of(call.fields, CHAT, fit)
+    fields["messages"] = own_chat(fields["messages"], _QUIRKS, developer=False)
     if any(isinstance(message.content, list) for message in call.request.messages):
         _fit_messages(call.request, fields, fit)
-    tools = call.request.tools or ()
-    if any(not _is_function(tool) for tool in tools):
-        kept = []
-        for at, (tool, raw) in enumerate(zip(tools, _decode_list(fields["tools"]), strict=True)):
+    _fit_tools(call.request, fields, fit)
+    form = call.request.response_format
+    if form is not None and form.type not in _FORMS:
+        if form.type is not None:
+            fit.demand("response_format", f"answers of the form '{form.type}'")
+        del fields["response_format"]
+    return fields
+
+
+def _fit_tools(request: ChatRequest, fields: Fields, fit: Fit) -> None:
+    """Leave out the tools that are no functions, and say of the others that they are. Raises Unsupported."""
+    kept = []
+    if request.tools:
+        for at, (tool, raw) in enumerate(zip(request.tools, _decode_objects(fields["tools"]), strict=True)):
             if _is_function(tool):
-                kept.append(raw)
+                kept.append({**raw, "type": _FUNCTION})
             else:
                 fit.hint(f"tools[{at}]", f"'{tool.type}' tools")
+    if kept:
         fields["tools"] = Raw(_encode(kept))
-        if not kept:
-            if call.request.tool_choice not in (None, "none", "auto"):
-                fit.demand("tool_choice", "being made to call a tool that it does not have")
-            for name in ("tools", "tool_choice"):
-                fields.pop(name, None)
-    return fields
+        return
+    if request.tool_choice not in (None, "none", "auto"):
+        fit.demand("tool_choice", "being made to call a tool that it does not have")
+    for name in ("tools", "tool_choice"):
+        fields.pop(name, None)
+
+
+def _is_read(part: ContentPart | str) -> bool:
+    """Whether it is text as llama.cpp reads it, or what it is known not to read."""
+    if isinstance(part, str):
+        return False
+    return part.text is not None if part.type == "text" else part.type in _NOT_TEXT
 
 
 def _is_function(tool: Tool) -> bool:
@@ -172,23 +195,23 @@ def _fit_messages(request: ChatRequest, fields: Fields, fit: Fit) -> None:
         raws = _decode_list(messages[at]["content"])
         for part_at, (part, raw) in enumerate(zip(message.content, raws, strict=True)):
             if isinstance(part, str) or part.type in ("text", None):
-                kept.append(raw)
+                kept.append(raw if bytes(raw).find(b'"type"') >= 0 else _as_text(raw))
             else:
                 fit.demand(f"messages[{at}].content[{part_at}].type", f"'{part.type}' input")
-        if len(kept) < len(raws):
+        if kept != raws:
             messages[at]["content"] = Raw(_encode(kept))
             changed = True
     if changed:
         fields["messages"] = Raw(_encode(messages))
 
 
+def _as_text(raw: Raw) -> Raw:
+    """A part that leaves it to the reader what it is."""
+    return Raw(_encode({**_decode_fields(raw), "type": "text"})) if bytes(raw)[:1] == b"{" else raw
+
+
 def _unsupported(param: str, what: str) -> ApiError:
     return ApiError(400, f"This model does not support {what}.", code="unsupported_parameter", param=param)
-
-
-def _has_many_prompts(call: Call) -> bool:
-    prompt = call.request.prompt if isinstance(call.request, CompletionRequest) else ""
-    return isinstance(prompt, list) and len(prompt) > 1 and not isinstance(prompt[0], int)
 
 
 def _bound_to_tools(request: ChatRequest) -> bool:
@@ -196,12 +219,25 @@ def _bound_to_tools(request: ChatRequest) -> bool:
     return any(map(_is_function, request.tools or ())) and request.tool_choice not in (None, "none", "auto")
 
 
+def _may_call(request: ChatRequest) -> bool:
+    """Whether the answer may be a tool call."""
+    return any(map(_is_function, request.tools or ())) and request.tool_choice != "none"
+
+
+def _grammar(request: ChatRequest, schema: Schema, bound: bool, free: bool) -> str:
+    """What holds the answer to `schema`, or if it is `free` to call a tool, to that or a call."""
+    if free:
+        call = _call_schema(_functions(request))
+        return answer_or_call_grammar(schema, call, "response_format", "tools")
+    return json_grammar(schema, "tools" if bound else "response_format")
+
+
 def _schema(request: ChatRequest) -> Schema | None:
     """What the answer is bound to; None if to nothing."""
     if _bound_to_tools(request):
         return _call_schema(_callable(request))
     form = request.response_format
-    if form is None or form.type == "text":
+    if form is None or form.type == "text" or form.type not in _FORMS:
         return None
     if form.json_schema is None or form.json_schema.schema is None:
         return _ANY_OBJECT
@@ -210,7 +246,7 @@ def _schema(request: ChatRequest) -> Schema | None:
 
 def _callable(request: ChatRequest) -> list[FunctionDefinition]:
     """The functions that `tool_choice` leaves. Raises ApiError 400 if it names another."""
-    functions = [tool.function for tool in request.tools or () if tool.function is not None and _is_function(tool)]
+    functions = _functions(request)
     if request.tool_choice in ("required", "any"):
         return functions
     try:
@@ -222,6 +258,10 @@ def _callable(request: ChatRequest) -> list[FunctionDefinition]:
         message = f"tool_choice names '{choice.function.name}', which is not among the tools."
         raise ApiError(400, message, code="invalid_value", param="tool_choice")
     return named
+
+
+def _functions(request: ChatRequest) -> list[FunctionDefinition]:
+    return [tool.function for tool in request.tools or () if tool.function is not None and _is_function(tool)]
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -271,7 +311,5 @@ def _plain(value: object) -> Schema:
 
 
 def _tool_answers(request: ChatRequest) -> ToolAnswers:
-    names = frozenset(
-        tool.function.name for tool in request.tools or () if tool.function is not None and _is_function(tool)
-    )
+    names = frozenset(function.name for function in _functions(request))
     return ToolAnswers(names, bound=_bound_to_tools(request), offered=request.tool_choice != "none")

@@ -1,0 +1,131 @@
+"""The fields of a request that llama.cpp reads; it passes over all others without a word.
+
+Sources: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-schema.cpp and server-common.cpp there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from weebill.providers.fit import Fit
+from weebill.wire.call import Call, Json
+from weebill.wire.errors import UNREADABLE, ApiError
+
+# Bounds on the values of these belong here, too.
+ENGINE: Final = frozenset(
+    {"top_k", "min_p", "top_n_sigma", "typical_p", "xtc_probability", "xtc_threshold", "min_keep", "samplers"}
+    | {"dynatemp_range", "dynatemp_exponent", "mirostat", "mirostat_tau", "mirostat_eta"}
+    | {"adaptive_target", "adaptive_decay", "repetition_penalty", "repeat_penalty", "repeat_last_n", "ignore_eos"}
+    | {"dry_multiplier", "dry_base", "dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers"}
+    | {"n_predict", "n_indent", "t_max_predict_ms", "cache_prompt", "grammar", "json_schema"}
+    | {"n_probs", "post_sampling_probs", "timings_per_token", "return_progress"}
+    # Of the prompt's template, and of models that think.
+    | {"chat_template_kwargs", "add_generation_prompt", "continue_final_message", "reasoning_format"}
+    | {"reasoning_budget_tokens", "thinking_budget_tokens", "reasoning_budget_message"}
+)
+"""llama.cpp's own fields that clients send on purpose.
+
+Not among them are those by which its parts talk to each other, which answer for debugging, or which its host does not
+allow.
+"""
+_FORMS: Final = ("grammar", "json_schema")
+_LIMITS: Final = ("n_predict", "max_completion_tokens", "max_tokens")
+_OPENAI: Final = frozenset(
+    {"model", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed"}
+    | {"presence_penalty", "frequency_penalty", "stop", "logprobs", "logit_bias"}
+)
+CHAT: Final = (
+    ENGINE
+    | _OPENAI
+    | {"messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "top_logprobs", "reasoning_effort"}
+)
+"""Those of a chat request."""
+COMPLETION: Final = ENGINE | _OPENAI | {"prompt"}
+"""Those of a request to complete text."""
+
+_WHAT: Final = {"audio": "answers in speech", "prediction": "predicted outputs", "web_search_options": "web search"}
+_NOTHING: Final = frozenset({b"null", b"false", b'""', b"[]", b"{}"})
+# What asks for just what happens without the field, or asks for something though it is empty.
+_IDLE: Final[Mapping[str, bytes]] = {"best_of": b"1", "modalities": b'["text"]'}
+_ASKS: Final = frozenset({"web_search_options"})
+# What is left of a quarter of a prompt's bytes when a quarter is taken off are tokens, whatever the language.
+_BYTES_PER_TOKEN: Final = 4 / 0.75
+
+_decode: Final = msgspec.json.Decoder().decode
+_encode: Final = msgspec.json.encode
+
+
+def read_of(fields: Json, known: frozenset[str], fit: Fit) -> Json:
+    """A copy of the fields that are `known`. Raises Unsupported, as `fit` has it, for others that ask for something."""
+    if fields.keys() <= known:
+        return dict(fields)
+    read: Json = {}
+    for name, value in fields.items():
+        if name in known:
+            read[name] = value
+        elif _asks(name, bytes(value)):
+            fit.unsupported(name, _WHAT.get(name, f"'{name}'"))
+    return read
+
+
+def _asks(name: str, value: bytes) -> bool:
+    if name in _ASKS:
+        return value not in (b"null", b"false")
+    return value not in _NOTHING and value != _IDLE.get(name)
+
+
+def bound_length(call: Call, fields: Json, context: int | None, fit: Fit) -> None:
+    """Hold the length of the answer to what the prompt leaves of the window; no tokens at all mean no limit.
+
+    Raises Unsupported where hints must not go.
+    """
+    for name in _LIMITS:
+        raw = fields.get(name)
+        if raw is None:
+            continue
+        length = _number(raw)
+        if length is None:
+            continue
+        if length <= 0:
+            del fields[name]
+        elif context is not None:
+            left = max(1, context - int(call.prompt_bytes() / _BYTES_PER_TOKEN))
+            if length > left:
+                fit.hint(name, f"more than {left} tokens")
+                fields[name] = Raw(_encode(left))
+
+
+def drop_empty(fields: Json) -> None:
+    """Leave out what says nothing, and would be answered with an error or with no text at all."""
+    if "stop" in fields and bytes(fields["stop"]).find(b'""') >= 0:
+        words = _decode(fields["stop"])
+        kept = [word for word in words if word != ""] if isinstance(words, list) else []
+        if kept:
+            fields["stop"] = Raw(_encode(kept))
+        else:
+            del fields["stop"]
+    for name in _FORMS:
+        if bytes(fields.get(name, b"")) in (b"null", b'""'):
+            del fields[name]
+    if bytes(fields.get("top_logprobs", b"")) == b"0" and bytes(fields.get("logprobs", b"")) != b"true":
+        del fields["top_logprobs"]
+
+
+def check_forms(fields: Json, bound: bool) -> None:
+    """Raises ApiError 400 if the answer is to have two forms; `bound` is whether it has one by OpenAI's fields."""
+    forms = [name for name in _FORMS if name in fields]
+    if len(forms) + bound > 1:
+        message = f"'{forms[0]}' says what the answer is to be, and so does another field; give one of them."
+        raise ApiError(400, message, code="invalid_value", param=forms[0])
+
+
+def _number(raw: Raw) -> int | float | None:
+    try:
+        value = _decode(raw)
+    except UNREADABLE:
+        return None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
