@@ -14,7 +14,6 @@ AS_SENT: Final[dict[tuple[str, str], str]] = {
     ("bedrock/openai-responses/stream-reasoning-text", "responses"): "the content of an item begins at index 1",
 }
 
-SERVER_RUN: Final = "a call that the provider has run is shown as the client's"
 EMPTY_CUSTOM: Final = "an empty `custom` beside a call's `function` is taken for the call"
 ROLE: Final = "the relay passes on a role in every delta or in none, which the SDK makes one name of"
 CHUNKS: Final = "the relay passes on chunks without `object`, with another or without `delta`, which the SDK cannot use"
@@ -31,18 +30,6 @@ KNOWN: Final[dict[tuple[str, str], str]] = {
     ("groq/openai/stream-reasoning-text", "chat"): ROLE,
     ("moonshot/openai/stream-reasoning-text", "chat"): CHUNKS,
     ("ollama/openai/stream-text", "chat"): ROLE,
-    ("openai/openai-responses/whole-text-shell-call-shell-call-output", "chat"): SERVER_RUN,
-    ("openai/openai-responses/whole-text-shell-call-shell-call-output", "responses"): SERVER_RUN,
-    ("openai/openai-responses/whole-text-shell-call-shell-call-output", "anthropic"): SERVER_RUN,
-    ("openai/openai-responses/whole-text-shell-call-shell-call-output", "gemini"): SERVER_RUN,
-    ("openai/openai-responses/whole-call-tool-search-call-tool-search-output", "chat"): SERVER_RUN,
-    ("openai/openai-responses/whole-call-tool-search-call-tool-search-output", "responses"): SERVER_RUN,
-    ("openai/openai-responses/whole-call-tool-search-call-tool-search-output", "anthropic"): SERVER_RUN,
-    ("openai/openai-responses/whole-call-tool-search-call-tool-search-output", "gemini"): SERVER_RUN,
-    ("openai/openai-responses/stream-call-tool-search-call-tool-search-output", "chat"): SERVER_RUN,
-    ("openai/openai-responses/stream-call-tool-search-call-tool-search-output", "responses"): SERVER_RUN,
-    ("openai/openai-responses/stream-call-tool-search-call-tool-search-output", "anthropic"): SERVER_RUN,
-    ("openai/openai-responses/stream-call-tool-search-call-tool-search-output", "gemini"): SERVER_RUN,
     ("openrouter/openai/stream-text", "chat"): ROLE,
     ("openrouter/openai/stream-call", "chat"): ROLE,
     ("perplexity/openai/stream-text", "chat"): CHUNKS,

@@ -13,7 +13,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.responses import FunctionCallItem
-from weebill.wire.responses_items import InputItem, decode_members, is_given, is_object, text_of
+from weebill.wire.responses_items import InputItem, decode_item, decode_members, is_given, is_object, text_of
+from weebill.wire.responses_request import NULL
 
 Kind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search"]
 CALLS: Final[dict[str, Kind]] = {
@@ -25,7 +26,18 @@ CALLS: Final[dict[str, Kind]] = {
     "tool_search_call": "tool_search",
 }
 """The kind of tool that an item of each of these types calls."""
+RESULTS: Final[dict[str, str]] = {
+    "function_call_output": "function_call",
+    "custom_tool_call_output": "custom_tool_call",
+    "local_shell_call_output": "local_shell_call",
+    "shell_call_output": "shell_call",
+    "apply_patch_call_output": "apply_patch_call",
+    "tool_search_output": "tool_search_call",
+}
+"""The type of the call that an item of each of these types is the result of."""
 _NAMED: Final = frozenset({"function", "custom"})
+_CLIENTS: Final = frozenset({"local", ""})
+_RESULT: Final = b'_output"'
 _encode: Final = msgspec.json.encode
 
 
@@ -120,6 +132,26 @@ def made_call(item: InputItem, type_: str) -> MadeCall:
     kind = CALLS[type_]
     name = (item.name or "") if kind in _NAMED else kind
     return MadeCall(item.call_id or item.id or "", name, _ARGUMENTS[kind](item))
+
+
+def is_providers(item: InputItem) -> bool:
+    """Whether a call, or what one gave, says that the provider runs it, rather than the client."""
+    if item.execution is not None:
+        return item.execution == "server"
+    if not is_object(item.environment):
+        return False
+    return text_of(decode_members(item.environment).get("type", NULL)) not in _CLIENTS
+
+
+def with_results(output: list[Raw]) -> frozenset[str]:
+    """The ids of calls in an answer that have their results there, too: so the provider has run them."""
+    found = []
+    for raw in output:
+        if _RESULT in bytes(raw) and is_object(raw):
+            item = decode_item(raw)
+            if item.type in RESULTS and item.call_id:
+                found.append(item.call_id)
+    return frozenset(found)
 
 
 def _text_or_json(raw: Raw) -> str:
