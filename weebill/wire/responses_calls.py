@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.wire.arguments import NO_ARGUMENTS
+from weebill.wire.custom_input import wrapped
 from weebill.wire.responses import FunctionCallItem
 from weebill.wire.responses_items import InputItem, decode_item, decode_members, is_given, is_object, text_of
 from weebill.wire.responses_request import NULL
@@ -171,7 +172,7 @@ def _action(item: InputItem) -> str:
 
 _ARGUMENTS: Final[dict[Kind, Callable[[InputItem], str]]] = {
     "function": lambda item: _text_or_json(item.arguments),
-    "custom": lambda item: _encode({"input": text_of(item.input)}).decode(),
+    "custom": lambda item: wrapped(text_of(item.input)),
     "local_shell": _action,
     "shell": _action,
     "apply_patch": lambda item: _text_or_json(item.operation),

@@ -15,6 +15,7 @@ from weebill.apis.responses.tools import ClientTool, Offer
 from weebill.wire.arguments import NO_ARGUMENTS, as_object
 from weebill.wire.call import Json
 from weebill.wire.conversation import ToolUse
+from weebill.wire.custom_input import unwrapped
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import FunctionCallItem
 from weebill.wire.responses_calls import (
@@ -60,7 +61,7 @@ def call_item(tool: ClientTool, call_id: str, arguments: str, item_id: str, stat
         case "function":
             return FunctionCallItem(call_id, tool.name, arguments, item_id, status, tool.namespace or None)
         case "custom":
-            return CustomCallItem(call_id, tool.name, freeform(arguments), item_id, status, tool.namespace or None)
+            return custom_item(tool, call_id, unwrapped(arguments), item_id, status)
         case "local_shell":
             return LocalShellCallItem(call_id, _command(arguments), item_id, status)
         case "shell":
@@ -73,17 +74,9 @@ def call_item(tool: ClientTool, call_id: str, arguments: str, item_id: str, stat
             return ToolSearchCallItem(call_id, as_object(arguments), item_id, status)
 
 
-def freeform(arguments: str) -> str:
-    """The text in a call of a tool that takes text: its one argument, whatever the model calls it.
-
-    >>> freeform('{"input":"a"}'), freeform('{"patch":"b"}'), freeform("c"), freeform('{"x":1}')
-    ('a', 'b', 'c', '{"x":1}')
-    """
-    fields = _members(arguments)
-    said = fields.get("input") or (next(iter(fields.values())) if len(fields) == 1 else NULL)
-    if bytes(said).startswith(b'"'):
-        return text_of(said)
-    return "" if arguments == NO_ARGUMENTS else arguments
+def custom_item(tool: ClientTool, call_id: str, given: str, item_id: str, status: str) -> CustomCallItem:
+    """The item for a call of a tool that takes text, which is `given`."""
+    return CustomCallItem(call_id, tool.name, given, item_id, status, tool.namespace or None)
 
 
 def _members(arguments: str) -> Json:

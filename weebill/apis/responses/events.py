@@ -15,6 +15,7 @@ from weebill.wire.errors import ApiError
 DELTAS: Final = {
     "reasoning": "response.reasoning_summary_text.delta",
     "function_call": "response.function_call_arguments.delta",
+    "custom_call": "response.custom_tool_call_input.delta",
 }
 """The event for a piece of an item that has no parts."""
 _encode: Final = msgspec.json.encode

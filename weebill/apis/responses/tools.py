@@ -18,6 +18,7 @@ from msgspec import Raw, Struct
 from weebill.apis.responses.errors import invalid, invalid_at, missing
 from weebill.wire.call import Json
 from weebill.wire.conversation import Tool
+from weebill.wire.custom_input import PARAMETERS, told
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import decode_items
 from weebill.wire.responses_calls import Kind
@@ -79,10 +80,6 @@ _OWN: Final[dict[str, _Own]] = {
         ),
     ),
 }
-_FREEFORM: Final = Raw(
-    b'{"type":"object","properties":{"input":{"type":"string","description":"The whole input, as plain text"}},'
-    b'"required":["input"],"additionalProperties":false}'
-)
 # What each type of tool may have; anything else is passed over.
 _FUNCTION: Final = frozenset({"type", "name", "description", "parameters", "strict"})
 _MEMBERS: Final[dict[str, frozenset[str]]] = {
@@ -150,7 +147,7 @@ class Offer:
             case "function":
                 self._function(entry, path, namespace)
             case "custom":
-                self._offer("custom", _named(entry, path), namespace, _freeform(entry), _FREEFORM, None)
+                self._offer("custom", _named(entry, path), namespace, _freeform(entry), PARAMETERS, None)
             case "namespace":
                 self._add_group(entry, path)
             case "local_shell" | "shell" | "apply_patch" | "tool_search":
@@ -185,12 +182,12 @@ class Offer:
         client = ClientTool(kind, name, namespace)
         if client in self._names:
             return
-        told = flat(name, namespace)
-        while told in self.known:
-            told = f"{told}_{hashlib.sha256(f'{kind} {namespace} {name}'.encode()).hexdigest()[:8]}"
-        self._names[client] = told
-        self.known[told] = client
-        self.tools.append(Tool(told, description, schema, strict))
+        known = flat(name, namespace)
+        while known in self.known:
+            known = f"{known}_{hashlib.sha256(f'{kind} {namespace} {name}'.encode()).hexdigest()[:8]}"
+        self._names[client] = known
+        self.known[known] = client
+        self.tools.append(Tool(known, description, schema, strict))
 
 
 def offered(request: ResponsesRequest, fields: Json) -> Offer:
@@ -252,13 +249,10 @@ def _named(entry: ToolEntry, path: str) -> str:
     return entry.name
 
 
-def _freeform(entry: ToolEntry) -> str:
+def _freeform(entry: ToolEntry) -> str | None:
     """A custom tool's description, with what its input must look like."""
-    said = entry.description or ""
     try:
         form = _decode_format(entry.format) if is_object(entry.format) else ToolFormat()
     except UNREADABLE:
         form = ToolFormat()
-    if not form.definition:
-        return said
-    return f"{said}\n\nThe input must follow this {form.syntax or 'formal'} grammar:\n{form.definition}".strip()
+    return told(entry.description, form.syntax, form.definition)
