@@ -15,7 +15,7 @@ from weebill.apis.responses.tools import ClientTool, Offer
 from weebill.wire.arguments import NO_ARGUMENTS, as_object
 from weebill.wire.call import Json
 from weebill.wire.conversation import ToolUse
-from weebill.wire.custom_input import unwrapped
+from weebill.wire.custom_input import InputReader, unwrapped
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import FunctionCallItem
 from weebill.wire.responses_calls import (
@@ -61,7 +61,7 @@ def call_item(tool: ClientTool, call_id: str, arguments: str, item_id: str, stat
         case "function":
             return FunctionCallItem(call_id, tool.name, arguments, item_id, status, tool.namespace or None)
         case "custom":
-            return custom_item(tool, call_id, unwrapped(arguments), item_id, status)
+            return _custom(tool, call_id, unwrapped(arguments), item_id, status)
         case "local_shell":
             return LocalShellCallItem(call_id, _command(arguments), item_id, status)
         case "shell":
@@ -74,9 +74,38 @@ def call_item(tool: ClientTool, call_id: str, arguments: str, item_id: str, stat
             return ToolSearchCallItem(call_id, as_object(arguments), item_id, status)
 
 
-def custom_item(tool: ClientTool, call_id: str, given: str, item_id: str, status: str) -> CustomCallItem:
-    """The item for a call of a tool that takes text, which is `given`."""
+def _custom(tool: ClientTool, call_id: str, given: str, item_id: str, status: str) -> CustomCallItem:
     return CustomCallItem(call_id, tool.name, given, item_id, status, tool.namespace or None)
+
+
+class CallOfOtherKind:
+    """A call in a stream whose arguments have another form for the client than a model says them in.
+
+    A text is told of as it is said. Of the rest, it is known at the end what they come to.
+    """
+
+    __slots__ = ("_call_id", "_input", "_item_id", "_said", "_tool")
+
+    def __init__(self, tool: ClientTool, call_id: str, item_id: str) -> None:
+        self._tool = tool
+        self._call_id = call_id
+        self._item_id = item_id
+        self._input = InputReader() if tool.kind == "custom" else None
+        self._said: list[str] = []
+
+    def add(self, arguments: str) -> str:
+        """What to tell of more arguments."""
+        said = arguments if self._input is None else self._input.feed(arguments)
+        self._said.append(said)
+        return "" if self._input is None else said
+
+    def ended(self, status: str) -> tuple[str, CallItem]:
+        """What is left to tell of a text, and the item that the call comes to."""
+        rest = "" if self._input is None else self._input.close()
+        said = "".join(self._said) + rest
+        if self._input is None:
+            return "", call_item(self._tool, self._call_id, said or NO_ARGUMENTS, self._item_id, status)
+        return rest, _custom(self._tool, self._call_id, said, self._item_id, status)
 
 
 def _members(arguments: str) -> Json:
