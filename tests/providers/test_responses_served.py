@@ -1,8 +1,11 @@
 """Calls in an answer of a Responses upstream that the provider has run itself: they are said, and are no client's."""
 
+import json
+
 import pytest
 
 from tests.apis.test_responses import conversation
+from tests.emulator.server import DIALECTS
 from tests.providers.test_responses import (
     CALL_ITEM,
     COMPLETED,
@@ -17,6 +20,9 @@ from tests.providers.test_responses import (
     said_by,
     whole,
 )
+from weebill.apis.responses.api import RESPONSES
+from weebill.gateway.translation import translator
+from weebill.providers.base import Target
 from weebill.wire.conversation import Part, Text, ToolUse
 from weebill.wire.errors import ApiError
 
@@ -54,8 +60,8 @@ SERVED: dict[str, tuple[list[dict[str, object]], tuple[Part, ...], tuple[str, ..
     "patch": ([PATCH, PATCH_OUTPUT, MESSAGE], HI, ("apply_patch_call", "apply_patch_call_output")),
     "hosted tools": (
         [{"type": "web_search_call", "id": "ws_1"}, {"type": "mcp_call", "id": "mcp_1", "output": "x"},
-         {"type": "computer_call", "call_id": "c1"}, {"type": "mcp_approval_request", "id": "mcpr_1"}, MESSAGE],
-        HI, ("web_search_call", "mcp_call", "computer_call", "mcp_approval_request"),
+         {"type": "mcp_approval_request", "id": "mcpr_1"}, MESSAGE],
+        HI, ("web_search_call", "mcp_call", "mcp_approval_request"),
     ),
     "shell of the client's": ([LOCAL], (SHELL_USE,), ()),
     "shell that says nothing": ([MESSAGE, SHELL], (*HI, SHELL_USE), ()),
@@ -63,6 +69,10 @@ SERVED: dict[str, tuple[list[dict[str, object]], tuple[Part, ...], tuple[str, ..
     "shell of each": (
         [SHELL, {**LOCAL, "call_id": "c2"}, SHELL_OUTPUT, {**CALL_ITEM, "call_id": "c3"}],
         (ToolUse("c2", "shell", '{"commands":["ls"]}'), ToolUse("c3", "f", '{"a":1}')), TWO,
+    ),
+    "computer": (
+        [{"type": "computer_call", "id": "cu_1", "call_id": "c1", "action": {"type": "wait"}}],
+        (ToolUse("c1", "computer_use_preview", '{"type":"wait"}'),), (),
     ),
     "tool search of the client's": (
         [{**SEARCH, "call_id": "c1", "execution": "client"}], (ToolUse("c1", "tool_search", '{"query":"x"}'),), ()
@@ -125,12 +135,6 @@ REPLAYED: dict[str, tuple[list[dict[str, object]], set[str]]] = {
         [{**SERVED_SEARCH, "call_id": "c1"}, {**FOUND, "call_id": "c1"}],
         {"input.tool_search_call", "input.tool_search_output"},
     ),
-    "computer": (
-        [{"type": "computer_call", "id": "cu_1", "call_id": "c1", "action": {"type": "screenshot"}},
-         {"type": "computer_call_output", "call_id": "c1",
-          "output": {"type": "computer_screenshot", "image_url": "data:image/png;base64,iVBORw0KGgo="}}],
-        {"input.computer_call", "input.computer_call_output"},
-    ),
     "approvals": (
         [{"type": "mcp_list_tools", "id": "mcpl_1", "server_label": "s", "tools": [{"name": "f"}]},
          {"type": "mcp_approval_request", "id": "mcpr_1", "name": "f", "arguments": "{}", "server_label": "s"},
@@ -138,6 +142,24 @@ REPLAYED: dict[str, tuple[list[dict[str, object]], set[str]]] = {
         {"input.mcp_list_tools", "input.mcp_approval_request", "input.mcp_approval_response"},
     ),
 }  # fmt: skip
+
+
+SCREEN = {"type": "computer_screenshot", "image_url": "data:image/png;base64,iVBORw0KGgo="}
+WORKED: list[dict[str, object]] = [
+    {"type": "computer_call", "id": "cu_1", "call_id": "c1", "pending_safety_checks": [], "action": {"type": "wait"}},
+    {"type": "computer_call_output", "call_id": "c1", "output": SCREEN},
+]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_history_of_computer_use_and_approvals_fails_no_request(dialect: str) -> None:
+    items = [{"role": "user", "content": "Hi"}, *WORKED, *REPLAYED["approvals"][0], {"role": "user", "content": "So?"}]
+    asked = RESPONSES.decode(json.dumps({"model": "m", "input": items}).encode(), {}, "")
+    options = {"region": "r", "api_version": "v", "project": "p", "location": "l"}
+    sent = translator(RESPONSES, dialect, frozenset()).encode(asked, Target(model="m", options=options))
+    assert b"iVBORw0KGgo=" in sent.body
+    relayed = dialect == "openai-responses"
+    assert set(sent.dropped) == (set() if relayed else REPLAYED["approvals"][1])
 
 
 @pytest.mark.parametrize("name", REPLAYED)

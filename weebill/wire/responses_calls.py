@@ -17,7 +17,7 @@ from weebill.wire.responses import FunctionCallItem
 from weebill.wire.responses_items import InputItem, decode_item, decode_members, is_given, is_object, text_of
 from weebill.wire.responses_request import NULL
 
-Kind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search"]
+Kind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search", "computer"]
 CALLS: Final[dict[str, Kind]] = {
     "function_call": "function",
     "custom_tool_call": "custom",
@@ -25,6 +25,7 @@ CALLS: Final[dict[str, Kind]] = {
     "shell_call": "shell",
     "apply_patch_call": "apply_patch",
     "tool_search_call": "tool_search",
+    "computer_call": "computer",
 }
 """The kind of tool that an item of each of these types calls."""
 RESULTS: Final[dict[str, str]] = {
@@ -34,8 +35,11 @@ RESULTS: Final[dict[str, str]] = {
     "shell_call_output": "shell_call",
     "apply_patch_call_output": "apply_patch_call",
     "tool_search_output": "tool_search_call",
+    "computer_call_output": "computer_call",
 }
 """The type of the call that an item of each of these types is the result of."""
+ONE_ACTION: Final = "computer_use_preview"
+"""The older tool that works a computer, whose calls have one action each."""
 _NAMED: Final = frozenset({"function", "custom"})
 _CLIENTS: Final = frozenset({"local", ""})
 _RESULT: Final = b'_output"'
@@ -117,7 +121,21 @@ class ToolSearchCallItem(Struct, frozen=True, tag_field="type", tag="tool_search
     execution: str = "client"
 
 
-CallItem = FunctionCallItem | CustomCallItem | LocalShellCallItem | ShellCallItem | PatchCallItem | ToolSearchCallItem
+class ComputerCallItem(Struct, frozen=True, tag_field="type", tag="computer_call"):
+    """What to do on the client's screen: one action for `computer_use_preview`, several for `computer`."""
+
+    call_id: str
+    id: str
+    status: str
+    action: Raw | UnsetType = UNSET
+    actions: list[Raw] | UnsetType = UNSET
+    pending_safety_checks: list[Raw] = []
+
+
+CallItem = (
+    FunctionCallItem | CustomCallItem | LocalShellCallItem | ShellCallItem | PatchCallItem | ToolSearchCallItem
+    | ComputerCallItem
+)  # fmt: skip
 
 
 class MadeCall(NamedTuple):
@@ -131,7 +149,10 @@ class MadeCall(NamedTuple):
 def made_call(item: InputItem, type_: str) -> MadeCall:
     """The call that an item of one of the types in `CALLS` is."""
     kind = CALLS[type_]
-    name = (item.name or "") if kind in _NAMED else kind
+    if kind in _NAMED:
+        name = item.name or ""
+    else:
+        name = ONE_ACTION if kind == "computer" and not is_given(item.actions) else kind
     return MadeCall(item.call_id or item.id or "", name, _ARGUMENTS[kind](item))
 
 
@@ -170,6 +191,12 @@ def _action(item: InputItem) -> str:
     return _encode({name: raw for name, raw in fields.items() if name != "type" and is_given(raw)}).decode()
 
 
+def _actions(item: InputItem) -> str:
+    if is_given(item.actions):
+        return _encode({"actions": item.actions}).decode()
+    return _text_or_json(item.action)
+
+
 _ARGUMENTS: Final[dict[Kind, Callable[[InputItem], str]]] = {
     "function": lambda item: _text_or_json(item.arguments),
     "custom": lambda item: wrapped(text_of(item.input)),
@@ -177,4 +204,5 @@ _ARGUMENTS: Final[dict[Kind, Callable[[InputItem], str]]] = {
     "shell": _action,
     "apply_patch": lambda item: _text_or_json(item.operation),
     "tool_search": lambda item: _text_or_json(item.arguments),
+    "computer": _actions,
 }

@@ -37,6 +37,7 @@ class InputItem(Struct, frozen=True):
     tools: Raw = NULL
     execution: str | None = None
     environment: Raw = NULL
+    actions: Raw = NULL
 
 
 class InputPart(Struct, frozen=True):

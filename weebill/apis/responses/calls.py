@@ -20,7 +20,9 @@ from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import FunctionCallItem
 from weebill.wire.responses_calls import (
     CALLS,
+    ONE_ACTION,
     CallItem,
+    ComputerCallItem,
     CustomCallItem,
     Kind,
     LocalShellAction,
@@ -32,7 +34,7 @@ from weebill.wire.responses_calls import (
     ToolSearchCallItem,
     made_call,
 )
-from weebill.wire.responses_items import InputItem, decode_members, list_of, text_of
+from weebill.wire.responses_items import InputItem, decode_members, is_object, list_of, text_of
 from weebill.wire.responses_request import NULL
 
 ITEM_IDS: Final[dict[Kind, str]] = {
@@ -42,9 +44,11 @@ ITEM_IDS: Final[dict[Kind, str]] = {
     "shell": "sh_",
     "apply_patch": "apc_",
     "tool_search": "tsc_",
+    "computer": "cu_",
 }
 """What the ids of items begin with, by the kind of tool they call."""
 _SHELL: Final = ("bash", "-lc")
+_LOOK: Final = Raw(b'{"type":"screenshot"}')
 _decode_strings: Final = msgspec.json.Decoder(dict[str, str]).decode
 
 
@@ -72,6 +76,11 @@ def call_item(tool: ClientTool, call_id: str, arguments: str, item_id: str, stat
             return PatchCallItem(call_id, _operation(arguments), item_id, status)
         case "tool_search":
             return ToolSearchCallItem(call_id, as_object(arguments), item_id, status)
+        case "computer":
+            actions = _actions(arguments)
+            if tool.name == ONE_ACTION:
+                return ComputerCallItem(call_id, item_id, status, action=actions[0])
+            return ComputerCallItem(call_id, item_id, status, actions=actions)
 
 
 def _custom(tool: ClientTool, call_id: str, given: str, item_id: str, status: str) -> CustomCallItem:
@@ -154,6 +163,14 @@ def _commands(arguments: str) -> ShellAction:
     return ShellAction(
         commands, _number(fields.get("timeout_ms", NULL)), _number(fields.get("max_output_length", NULL))
     )
+
+
+def _actions(arguments: str) -> list[Raw]:
+    """What is to be done on a screen; where that is not said, it is but looked at."""
+    fields = _members(arguments)
+    given = list_of(fields.get("actions", NULL)) or [Raw(arguments.encode(errors="replace"))] if fields else []
+    known = [raw for raw in given if is_object(raw) and text_of(decode_members(raw).get("type", NULL))]
+    return known or [_LOOK]
 
 
 def _operation(arguments: str) -> PatchOperation:

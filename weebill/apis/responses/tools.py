@@ -21,8 +21,8 @@ from weebill.wire.conversation import Tool
 from weebill.wire.custom_input import PARAMETERS, told
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import decode_items
-from weebill.wire.responses_calls import Kind
-from weebill.wire.responses_items import decode_item, decode_members, is_given, is_object, list_of
+from weebill.wire.responses_calls import ONE_ACTION, Kind
+from weebill.wire.responses_items import decode_item, decode_members, is_given, is_object, list_of, text_of
 from weebill.wire.responses_request import NULL, NamedTool, ResponsesRequest, ToolEntry, ToolFormat
 
 
@@ -80,6 +80,25 @@ _OWN: Final[dict[str, _Own]] = {
         ),
     ),
 }
+_ACTION: Final = (
+    b'{"type":"object","properties":{"type":{"type":"string","enum":["click","double_click","drag","keypress","move",'
+    b'"screenshot","scroll","type","wait"]},"x":{"type":"integer"},"y":{"type":"integer"},'
+    b'"button":{"type":"string","enum":["left","right","wheel","back","forward"]},'
+    b'"keys":{"type":"array","items":{"type":"string"}},"text":{"type":"string"},'
+    b'"scroll_x":{"type":"integer"},"scroll_y":{"type":"integer"},"path":{"type":"array","items":{"type":"object",'
+    b'"properties":{"x":{"type":"integer"},"y":{"type":"integer"}},"required":["x","y"]}}},"required":["type"]}'
+)
+_SCREEN: Final = (
+    "Works a computer by its screen, mouse and keyboard and shows the screen; coordinates are pixels from the top left."
+)
+# Tools that work a computer.
+_COMPUTERS: Final[dict[str, _Own]] = {
+    ONE_ACTION: _Own(_SCREEN, Raw(_ACTION)),
+    "computer": _Own(
+        _SCREEN,
+        Raw(b'{"type":"object","properties":{"actions":{"type":"array","items":%b}},"required":["actions"]}' % _ACTION),
+    ),
+}
 # What each type of tool may have; anything else is passed over.
 _FUNCTION: Final = frozenset({"type", "name", "description", "parameters", "strict"})
 _MEMBERS: Final[dict[str, frozenset[str]]] = {
@@ -90,6 +109,8 @@ _MEMBERS: Final[dict[str, frozenset[str]]] = {
     "shell": frozenset({"type", "environment"}),
     "apply_patch": frozenset({"type"}),
     "tool_search": frozenset({"type", "execution", "description", "parameters"}),
+    "computer": frozenset({"type"}),
+    ONE_ACTION: frozenset({"type", "display_width", "display_height", "environment"}),
 }
 _decode_entry: Final = msgspec.json.Decoder(ToolEntry).decode
 _decode_named: Final = msgspec.json.Decoder(NamedTool).decode
@@ -154,6 +175,9 @@ class Offer:
                 own = _OWN[kind]
                 parameters = entry.parameters if is_object(entry.parameters) else own.parameters
                 self._offer(kind, kind, "", entry.description or own.description, parameters, None)
+            case "computer" | "computer_use_preview":
+                own = _COMPUTERS[kind]
+                self._offer("computer", kind, "", own.description + _screen(members), own.parameters, None)
 
     @staticmethod
     def _runs_here(kind: str, entry: ToolEntry) -> bool:
@@ -247,6 +271,16 @@ def _named(entry: ToolEntry, path: str) -> str:
     if not entry.name:
         raise missing(f"{path}.name")
     return entry.name
+
+
+def _screen(members: Json) -> str:
+    """What is said of the computer that a tool works."""
+    width, height = (bytes(members.get(name, NULL)) for name in ("display_width", "display_height"))
+    system = text_of(members.get("environment", NULL))
+    said = ""
+    if width.isdigit() and height.isdigit():
+        said = f" The screen is {width.decode()} x {height.decode()} pixels."
+    return f"{said} Its system: {system}." if system else said
 
 
 def _freeform(entry: ToolEntry) -> str | None:
