@@ -346,14 +346,13 @@ class ResponsesStream:
         """Tell of what only the whole response holds: all of an answer, or calls that no event told of."""
         nothing = not self._said and not self._calls
         output = list_of(response.output)
-        run = with_results(output)
         for at, raw in enumerate(output):
             item, kind = _item(raw)
             if kind not in CALLS and not (nothing and kind in ("message", "image_generation_call")):
                 continue
             if kind in CALLS and (item.call_id or item.id or "") in self._calls:
                 continue
-            said = Said([], [], [], run)
+            said = Said([], [], [], with_results(output))
             add_item(raw, said)
             self._whole(said, at, events)
 
