@@ -91,6 +91,15 @@ def test_custom_calls_are_answered_as_such() -> None:
     assert message["tool_calls"][:1] == calls  # type: ignore[index]
 
 
+def test_custom_input_comes_as_it_is_said() -> None:
+    pieces = [ToolArguments(piece) for piece in ('{"input":"l', 's \\"a', '\\"', '"}')]
+    chunks, message = streamed([Started("i", "m"), ToolStarted("c1", "sh"), *pieces, Finished("tool_calls")])
+    calls = [chunk["choices"][0]["delta"].get("tool_calls") for chunk in chunks if chunk["choices"]]  # type: ignore[index]
+    # The SDK puts together what follows in the first.
+    assert [call[0]["custom"]["input"] for call in calls if call][1:] == ["l", 's "a', '"']
+    assert message["tool_calls"][0]["custom"] == {"name": "sh", "input": 'ls "a"'}  # type: ignore[index]
+
+
 def test_a_stream_that_nobody_has_begun_has_its_head() -> None:
     chunks, message = streamed([TextDelta("a"), Finished("stop"), UsageReported(Usage.reported(1, 1))])
     assert message == {"role": "assistant", "content": "a"}

@@ -8,7 +8,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 
 from tests.apis.test_responses import FUNCTION, HI, answered, call, conversation, function, reply
 from weebill.apis.responses.api import RESPONSES
-from weebill.wire.conversation import Text, Tool, ToolChoice, ToolResult, ToolUse, Turn
+from weebill.wire.conversation import Image, Text, Tool, ToolChoice, ToolResult, ToolUse, Turn
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Started, ToolArguments, ToolStarted, Usage, UsageReported
 
@@ -50,6 +50,8 @@ OFFERS: list[tuple[list[object], list[str], set[str]]] = [
     ([{"type": "namespace", "name": "a", "tools": [{"type": "mcp"}]}], [], {"tools[0].tools[0]"}),
     ([{"type": "namespace", "name": "a"}], [], set()),
     ([LIST, LIST, {"type": "namespace", "name": "functions", "tools": [LIST]}], ["list"], set()),
+    ([{"type": "computer"}], ["computer"], set()),
+    ([{"type": "computer_use_preview", "display_width": 9, "x": 1}], ["computer_use_preview"], {"tools.x"}),
     ([{"type": "image_generation"}, {"type": "future", "name": "x"}], [], {"tools[0]", "tools[1]"}),
 ]
 
@@ -116,7 +118,10 @@ def test_a_choice_of_what_is_not_offered() -> None:
 
 
 # A call as the client has it -> its name and arguments as a model made them.
-ALL = [*CODEX, {"type": "shell"}, {"type": "apply_patch"}]
+OLD_COMPUTER = {
+    "type": "computer_use_preview", "display_width": 1024, "display_height": 768, "environment": "browser"
+}  # fmt: skip
+ALL = [*CODEX, {"type": "shell"}, {"type": "apply_patch"}, {"type": "computer"}, OLD_COMPUTER]
 CALLS: dict[str, tuple[dict[str, object], str, str]] = {
     "custom": (
         {"type": "custom_tool_call", "call_id": "c1", "name": "apply_patch", "input": 'a "b"\n'},
@@ -146,6 +151,16 @@ CALLS: dict[str, tuple[dict[str, object], str, str]] = {
          "arguments": {"query": "x"}},
         "tool_search", '{"query":"x"}',
     ),
+    "computer": (
+        {"type": "computer_call", "call_id": "c1", "status": "completed", "pending_safety_checks": [],
+         "actions": [{"type": "click", "x": 1, "y": 2, "button": "left"}, {"type": "screenshot"}]},
+        "computer", '{"actions":[{"type":"click","x":1,"y":2,"button":"left"},{"type":"screenshot"}]}',
+    ),
+    "computer of one action": (
+        {"type": "computer_call", "call_id": "c1", "status": "completed", "pending_safety_checks": [],
+         "action": {"type": "keypress", "keys": ["ENTER"]}},
+        "computer_use_preview", '{"type":"keypress","keys":["ENTER"]}',
+    ),
 }  # fmt: skip
 PATCH_CALL = {"type": "update_file", "path": "a.py", "diff": "@@\n-a\n+b"}
 
@@ -162,7 +177,7 @@ def test_calls_of_every_kind_there_and_back(name: str) -> None:
     output = answered(reply(made, finish="tool_calls"), tools=tools)["output"]
     assert isinstance(output, list)
     [found] = output
-    assert found["id"].startswith(("ctc_", "fc_", "lsh_", "sh_", "tsc_"))
+    assert found["id"].startswith(("ctc_", "fc_", "lsh_", "sh_", "tsc_", "cu_"))
     assert item.items() <= found.items()
     [again] = conversation(tools=tools, input=output).turns
     assert again == turn
@@ -185,7 +200,7 @@ ODD: list[tuple[str, str, str, object]] = [
     ("apply_patch", '{"input":"a"}', "input", "a"),
     ("apply_patch", '{"patch":"a"}', "input", "a"),
     ("apply_patch", "*** Begin", "input", "*** Begin"),
-    ("apply_patch", '{"input":"a', "input", '{"input":"a'),
+    ("apply_patch", '{"input":"a', "input", "a"),
     ("apply_patch", '{"input":{"a":1}}', "input", '{"input":{"a":1}}'),
     ("apply_patch", "", "input", ""),
     ("local_shell", '{"command":"ls -l"}', "action", ["bash", "-lc", "ls -l"]),
@@ -193,6 +208,18 @@ ODD: list[tuple[str, str, str, object]] = [
     ("local_shell", '{"command":["rm","-rf","/tm', "action", []),
     ("local_shell", '{"command":["ls"],"env":7,"timeout_ms":"x"}', "action", ["ls"]),
 ]
+
+
+@pytest.mark.parametrize("arguments", ['{"type":"cli', "{}", "[]", '{"actions":[{"x":1}]}', '{"type":1}'])
+def test_a_screen_is_but_looked_at_where_no_action_is_said(arguments: str) -> None:
+    uses = [ToolUse("c1", "computer", arguments), ToolUse("c2", "computer_use_preview", arguments)]
+    new, old = answered(reply(*uses), tools=ALL)["output"]  # type: ignore[misc]
+    assert new["actions"] == [old["action"]] == [{"type": "screenshot"}]
+
+
+def test_a_computer_is_described_by_its_screen() -> None:
+    [tool] = conversation(tools=[OLD_COMPUTER], tool_choice={"type": "computer_use_preview"}).tools
+    assert (tool.description or "").endswith(" The screen is 1024 x 768 pixels. Its system: browser.")
 
 
 @pytest.mark.parametrize(("told", "arguments", "member", "expected"), ODD)
@@ -226,6 +253,13 @@ RESULTS: list[tuple[dict[str, object], ToolResult]] = [
         ToolResult("c1", (Text("No"),), None, True),
     ),
     ({"type": "apply_patch_call_output", "status": "completed"}, ToolResult("c1", (Text(""),))),
+    (
+        {
+            "type": "computer_call_output", "acknowledged_safety_checks": [],
+            "output": {"type": "computer_screenshot", "image_url": "data:image/png;base64,iVBORw0KGgo="},
+        },
+        ToolResult("c1", (Image(data="iVBORw0KGgo=", media_type="image/png"),)),
+    ),
 ]  # fmt: skip
 
 
@@ -241,7 +275,7 @@ def test_a_local_shells_output_names_its_call_by_id() -> None:
 
 def streamed(told: str, arguments: str) -> list[dict[str, object]]:
     encoder = RESPONSES.stream(call(stream=True, tools=ALL))
-    middle = len(arguments) // 2
+    middle = len(arguments) * 2 // 3
     events = [
         Started("r", "m"), ToolStarted("c1", told), ToolArguments(arguments[:middle]),
         ToolArguments(arguments[middle:]), UsageReported(Usage()),
@@ -260,11 +294,13 @@ def streamed(told: str, arguments: str) -> list[dict[str, object]]:
 
 # Besides those of an item and of the response.
 EVENTS = {
-    "custom": ["custom_tool_call_input.delta", "custom_tool_call_input.done"],
+    "custom": ["custom_tool_call_input.delta", "custom_tool_call_input.delta", "custom_tool_call_input.done"],
     "namespace": ["function_call_arguments.delta", "function_call_arguments.delta", "function_call_arguments.done"],
     "local shell": [],
     "shell": ["shell_call_command.added", "shell_call_command.done"] * 2,
     "tool search": [],
+    "computer": [],
+    "computer of one action": [],
 }
 
 
@@ -283,7 +319,7 @@ def test_streamed_calls(name: str) -> None:
     assert item.items() <= done.items()
     assert events[-1]["response"]["output"] == [done]  # type: ignore[index]
     if name == "custom":
-        assert [event.get("delta", event.get("input")) for event in events[3:5]] == [item["input"]] * 2
+        assert "".join(str(event["delta"]) for event in events[3:5]) == events[5]["input"] == item["input"]
 
 
 def test_offers_are_bounded() -> None:

@@ -1,17 +1,22 @@
-"""Names of tools and ids of calls that a target refuses: mapped there and back."""
+"""Names of tools that a target refuses: mapped there and back. And ids of calls, mapped there."""
 
 import json
+import re
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from weebill.apis.chat.api import CHAT
 from weebill.apis.responses.api import RESPONSES
-from weebill.gateway.tool_names import IDS, NAMES, fit_names, fitted
+from weebill.gateway.tool_names import NAMES, fit_names
 from weebill.gateway.translation import translator
+from weebill.providers import registry
 from weebill.providers.base import Target
+from weebill.providers.fit import Fit
+from weebill.providers.identifiers import WORDS, any_of, fitted
 from weebill.wire.conversation import Conversation, Text, Tool, ToolChoice, ToolResult, ToolUse, Turn
 
 ODD = ["files.read", "files/read", "files read", "a" * 200, "1st", "größe", "ファイル", "f.read", "f_read", "plain"]
@@ -81,18 +86,26 @@ def test_any_names(names: list[str], dialect: str) -> None:
     assert all(NAMES[dialect].fits.fullmatch(name) for name in told)
 
 
-@pytest.mark.parametrize("dialect", IDS)
-def test_ids(dialect: str) -> None:
-    given_ids = ["call.1", "call_1", "call/1", "c" * 80, "plain"]
+# What the dialects take as the id of a call.
+IDS = {
+    "anthropic": WORDS, "bedrock": WORDS, "openai": any_of(40), "azure": any_of(40), "openai-responses": any_of(64),
+}  # fmt: skip
+WRITTEN = re.compile(rb'"(?:id|tool_use_id|toolUseId|tool_call_id|call_id)": ?"([^"]+)"')
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_ids(name: str) -> None:
+    given_ids = ["call.1", "call_1", "call/1", "c" * 80, "c" * 81, "plain"]
+    target = Target(model="m", options={"region": "r", "api_version": "v"})
     found = []
     for given_id in given_ids:
-        asked, _ = fit_names(conversation("f", call_id=given_id), dialect)
-        [said, result] = asked.turns
-        assert said.parts[1].id == result.parts[0].call_id  # type: ignore[union-attr]
-        found.append(said.parts[1].id)  # type: ignore[union-attr]
-        assert IDS[dialect].fits.fullmatch(found[-1])
+        asked = structs.replace(conversation("f", call_id=given_id), max_tokens=99)
+        called, answered = WRITTEN.findall(registry.dialect(name).encode(asked, target, Fit(), stream=False).body)
+        assert called == answered
+        assert IDS[name].fits.fullmatch(called.decode())
+        found.append(called)
     assert len(set(found)) == len(given_ids)
-    assert found[-1] == "plain"
+    assert found[-1] == b"plain"
 
 
 OFFERED = {"type": "function", "function": {"name": "files.read", "parameters": {"type": "object"}}}

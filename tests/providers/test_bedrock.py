@@ -15,7 +15,7 @@ from weebill.providers.base import Target, Unsupported
 from weebill.providers.bedrock.dialect import BEDROCK_DIALECT
 from weebill.providers.bedrock.models import JSON_TOOL, model_of
 from weebill.providers.fit import Fit
-from weebill.providers.pairing import call_id
+from weebill.providers.identifiers import WORDS, fitted
 from weebill.wire.conversation import (
     Audio,
     Citation,
@@ -40,7 +40,7 @@ NEW = "anthropic.claude-opus-4-6-v1"
 NEWEST = "global.anthropic.claude-opus-4-7"
 NOVA = "us.amazon.nova-pro-v1:0"
 LLAMA = "us.meta.llama3-3-70b-instruct-v1:0"
-ID = call_id("c.1|")
+ID = fitted("c.1|", WORDS)
 SCHEMA = OutputFormat("json_schema", Raw(b'{"type":"object"}'))
 CALLED = (
     Turn("user", (Text("Time?"),)),

@@ -41,6 +41,14 @@ def decoded(scenario):
     return COHERE_DIALECT.decode(json.dumps(answered("cohere", scenario)["body"]).encode())
 
 
+def test_images_that_tools_gave_are_shown_after_the_results() -> None:
+    results = [ToolResult(call, (Text(call), Image(url=f"https://a/{call}"))) for call in ("c", "d")]
+    turns = (Turn("tool", (results[0],)), Turn("tool", (results[1],)), *user())
+    body = json.loads(COHERE_DIALECT.encode(Conversation(turns=turns), TARGET, Fit(), stream=False).body)
+    assert [message["role"] for message in body["messages"]] == ["tool", "tool", "user", "user"]
+    assert [part["image_url"]["url"] for part in body["messages"][2]["content"]] == ["https://a/c", "https://a/d"]
+
+
 @pytest.mark.parametrize(
     ("conversation", "field"),
     [
@@ -66,7 +74,6 @@ def decoded(scenario):
         (Conversation(turns=(Turn("system", (Image(url="https://a/b"),)),)), "turns"),
         (Conversation(turns=(Turn("assistant", (Image(url="https://a/b"),)),)), "turns"),
         (Conversation(turns=(Turn("tool", (Text("Noon."),)),)), "turns"),
-        (Conversation(turns=(Turn("tool", (ToolResult("c", (Image(url="https://a/b"),)),)),)), "turns"),
     ],
 )
 def test_what_it_cannot_do_is_refused_by_name(conversation, field):

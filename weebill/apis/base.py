@@ -32,6 +32,18 @@ class KeepsResponse(Protocol):
     def response(self) -> bytes: ...
 
 
+@runtime_checkable
+class ShowsFirstChoices(Protocol):
+    """An API, or its stream, that has so many choices in an answer at most: it shows the first, and none besides."""
+
+    most_choices: int
+
+
+def is_beyond(choice: int, shown_by: object) -> bool:
+    """Whether a choice is one that an API, or its stream, does not show."""
+    return isinstance(shown_by, ShowsFirstChoices) and choice >= shown_by.most_choices
+
+
 class Api(Protocol):
     """One inbound API.
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from weebill.apis.base import Api, KeepsResponse, StreamEncoder
+from weebill.apis.base import Api, KeepsResponse, StreamEncoder, is_beyond
 from weebill.gateway.field_names import called
 from weebill.gateway.for_client import AS_IT_IS, ForClient
 from weebill.gateway.one_call import FirstCalls, wants_one_call
@@ -63,6 +63,8 @@ _ALWAYS_SUPPORTED: Final = frozenset({"turns", "hints", "extra"})
 # One for each API and kind of upstream, of which there are a few dozen.
 _TRANSLATORS: Final[dict[tuple[str, str, frozenset[str]], Translator]] = {}
 _NOTHING_ASKED: Final = Conversation(turns=())
+# What choices are named that the client's API does not show.
+_FURTHER_CHOICE: Final = "choices"
 # How often a request is written anew without a field that its dialect cannot write: of all that there are, once.
 _MAX_TRIES: Final = len(Conversation.__struct_fields__) + 8
 _DEFAULTS: Final = {field: getattr(_NOTHING_ASKED, field) for field in Conversation.__struct_fields__}
@@ -170,7 +172,10 @@ class Bridge:
             reply = msgspec.structs.replace(reply, usage=_estimated(call, reply))
         if not call.as_served:
             reply = msgspec.structs.replace(reply, model=call.model)
-        return Answer(self._api.answer(call, reply), reply.usage, reply.dropped)
+        dropped = reply.dropped
+        if len(reply.choices) > 1 and is_beyond(len(reply.choices) - 1, self._api):
+            dropped = (*dropped, _FURTHER_CHOICE)
+        return Answer(self._api.answer(call, reply), reply.usage, dropped)
 
     def _fit(self, conversation: Conversation, target: Target, fit: Fit) -> Conversation:
         """The conversation without what this dialect has no word for, as the model takes it. Raises Unsupported."""
@@ -353,8 +358,10 @@ class BridgeStream:
                 self.begun = True
             elif kind in _ALSO_CONTENT:
                 self.begun = True
-                if kind is Finished:
+                if isinstance(event, Finished):
                     self._ends += 1
+                    if event.choice and is_beyond(event.choice, self._encoder):
+                        self.dropped[_FURTHER_CHOICE] = None
             elif isinstance(event, UsageReported):
                 # No tokens for what was said are no report.
                 if event.usage.measured and (event.usage.completion_tokens or not self._pieces):

@@ -6,33 +6,18 @@ results were not, ids come twice. What is missing is said to be missing, and a r
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import structs
 
+from weebill.providers.identifiers import WORDS, fitted
 from weebill.wire.conversation import Part, Text, Tool, ToolResult, ToolUse, Turn
 
 NO_RESULT: Final = "The tool gave no result."
 _ORPHAN: Final = "A tool gave this result:"
 _GONE: Final = "A tool that was there earlier in the conversation. It is not available any more: do not call it."
-_ODD: Final = re.compile(r"[^a-zA-Z0-9_-]")
-_PLAIN: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}").fullmatch
-_MAX_ID: Final = 64
-
-
-def call_id(given: str) -> str:
-    """A call's id of letters, digits, `_` and `-`: itself, or one made of it, the same for call and result.
-
-    >>> call_id("toolu_1"), call_id("fc.1|x")
-    ('toolu_1', 'fc_1_x_7ff37157')
-    """
-    if _PLAIN(given) is not None:
-        return given
-    digest = hashlib.blake2b(given.encode(errors="surrogatepass"), digest_size=4).hexdigest()
-    return f"{_ODD.sub('_', given)[: _MAX_ID - 9] or 'call'}_{digest}"
+_PLAIN: Final = WORDS.fits.fullmatch
 
 
 def stand_ins(turns: Iterable[Turn]) -> tuple[Tool, ...]:
@@ -42,7 +27,7 @@ def stand_ins(turns: Iterable[Turn]) -> tuple[Tool, ...]:
 
 
 def paired(turns: Sequence[Turn]) -> Sequence[Turn]:
-    """`turns` with one result for each call, and ids that differ and are made of what `call_id` leaves."""
+    """`turns` with one result for each call, and ids of letters, digits, `_` and `-` that differ."""
     return turns if _are_paired(turns) else _Pairing().of(turns)
 
 
@@ -103,11 +88,11 @@ class _Pairing:
         self._at = len(self._out)
 
     def _call(self, part: ToolUse) -> ToolUse:
-        name = call_id(part.id)
+        given = name = fitted(part.id, WORDS)
         count = 1
         while name in self._ids:
             count += 1
-            name = f"{call_id(part.id)[: _MAX_ID - 6]}_{count}"
+            name = f"{given[: WORDS.longest - 6]}_{count}"
         self._ids.add(name)
         self._open.append((part.id, name))
         return structs.replace(part, id=name)

@@ -12,10 +12,12 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.wire.arguments import NO_ARGUMENTS
+from weebill.wire.custom_input import wrapped
 from weebill.wire.responses import FunctionCallItem
-from weebill.wire.responses_items import InputItem, decode_members, is_given, is_object, text_of
+from weebill.wire.responses_items import InputItem, decode_item, decode_members, is_given, is_object, text_of
+from weebill.wire.responses_request import NULL
 
-Kind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search"]
+Kind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search", "computer"]
 CALLS: Final[dict[str, Kind]] = {
     "function_call": "function",
     "custom_tool_call": "custom",
@@ -23,9 +25,24 @@ CALLS: Final[dict[str, Kind]] = {
     "shell_call": "shell",
     "apply_patch_call": "apply_patch",
     "tool_search_call": "tool_search",
+    "computer_call": "computer",
 }
 """The kind of tool that an item of each of these types calls."""
+RESULTS: Final[dict[str, str]] = {
+    "function_call_output": "function_call",
+    "custom_tool_call_output": "custom_tool_call",
+    "local_shell_call_output": "local_shell_call",
+    "shell_call_output": "shell_call",
+    "apply_patch_call_output": "apply_patch_call",
+    "tool_search_output": "tool_search_call",
+    "computer_call_output": "computer_call",
+}
+"""The type of the call that an item of each of these types is the result of."""
+ONE_ACTION: Final = "computer_use_preview"
+"""The older tool that works a computer, whose calls have one action each."""
 _NAMED: Final = frozenset({"function", "custom"})
+_CLIENTS: Final = frozenset({"local", ""})
+_RESULT: Final = b'_output"'
 _encode: Final = msgspec.json.encode
 
 
@@ -104,7 +121,21 @@ class ToolSearchCallItem(Struct, frozen=True, tag_field="type", tag="tool_search
     execution: str = "client"
 
 
-CallItem = FunctionCallItem | CustomCallItem | LocalShellCallItem | ShellCallItem | PatchCallItem | ToolSearchCallItem
+class ComputerCallItem(Struct, frozen=True, tag_field="type", tag="computer_call"):
+    """What to do on the client's screen: one action for `computer_use_preview`, several for `computer`."""
+
+    call_id: str
+    id: str
+    status: str
+    action: Raw | UnsetType = UNSET
+    actions: list[Raw] | UnsetType = UNSET
+    pending_safety_checks: list[Raw] = []
+
+
+CallItem = (
+    FunctionCallItem | CustomCallItem | LocalShellCallItem | ShellCallItem | PatchCallItem | ToolSearchCallItem
+    | ComputerCallItem
+)  # fmt: skip
 
 
 class MadeCall(NamedTuple):
@@ -118,8 +149,31 @@ class MadeCall(NamedTuple):
 def made_call(item: InputItem, type_: str) -> MadeCall:
     """The call that an item of one of the types in `CALLS` is."""
     kind = CALLS[type_]
-    name = (item.name or "") if kind in _NAMED else kind
+    if kind in _NAMED:
+        name = item.name or ""
+    else:
+        name = ONE_ACTION if kind == "computer" and not is_given(item.actions) else kind
     return MadeCall(item.call_id or item.id or "", name, _ARGUMENTS[kind](item))
+
+
+def is_providers(item: InputItem) -> bool:
+    """Whether a call, or what one gave, says that the provider runs it, rather than the client."""
+    if item.execution is not None:
+        return item.execution == "server"
+    if not is_object(item.environment):
+        return False
+    return text_of(decode_members(item.environment).get("type", NULL)) not in _CLIENTS
+
+
+def with_results(output: list[Raw]) -> frozenset[str]:
+    """The ids of calls in an answer that have their results there, too: so the provider has run them."""
+    found = []
+    for raw in output:
+        if _RESULT in bytes(raw) and is_object(raw):
+            item = decode_item(raw)
+            if item.type in RESULTS and item.call_id:
+                found.append(item.call_id)
+    return frozenset(found)
 
 
 def _text_or_json(raw: Raw) -> str:
@@ -137,11 +191,18 @@ def _action(item: InputItem) -> str:
     return _encode({name: raw for name, raw in fields.items() if name != "type" and is_given(raw)}).decode()
 
 
+def _actions(item: InputItem) -> str:
+    if is_given(item.actions):
+        return _encode({"actions": item.actions}).decode()
+    return _text_or_json(item.action)
+
+
 _ARGUMENTS: Final[dict[Kind, Callable[[InputItem], str]]] = {
     "function": lambda item: _text_or_json(item.arguments),
-    "custom": lambda item: _encode({"input": text_of(item.input)}).decode(),
+    "custom": lambda item: wrapped(text_of(item.input)),
     "local_shell": _action,
     "shell": _action,
     "apply_patch": lambda item: _text_or_json(item.operation),
     "tool_search": lambda item: _text_or_json(item.arguments),
+    "computer": _actions,
 }

@@ -35,6 +35,9 @@ class InputItem(Struct, frozen=True):
     result: str | None = None
     output_format: str | None = None
     tools: Raw = NULL
+    execution: str | None = None
+    environment: Raw = NULL
+    actions: Raw = NULL
 
 
 class InputPart(Struct, frozen=True):
@@ -67,6 +70,7 @@ _decode_part: Final = msgspec.json.Decoder(InputPart).decode
 # The members that are texts, or else not there.
 _ITEM_TEXTS: Final = frozenset(
     {"type", "id", "role", "call_id", "name", "namespace", "status", "encrypted_content", "result", "output_format"}
+    | {"execution"}
 )
 _PART_TEXTS: Final = frozenset({"type", "text", "refusal", "detail", "file_id", "file_data", "file_url", "filename"})
 decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode

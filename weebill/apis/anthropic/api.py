@@ -38,6 +38,7 @@ class AnthropicApi:
     name: str = "messages"
     native: str = "anthropic"
     headers: frozenset[bytes] = HEADERS
+    most_choices: int = 1
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
         """The call in a request; `tail` may hold `?beta=true`, which the headers say as well."""

@@ -8,7 +8,7 @@ Source: https://platform.claude.com/docs/en/build-with-claude/streaming
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 from msgspec import Struct
@@ -101,6 +101,8 @@ def _event(name: bytes, data: Struct) -> bytes:
 
 class MessageStream:
     """A `StreamEncoder`. Of several choices it shows the first; this API cannot ask for more."""
+
+    most_choices: ClassVar[int] = 1
 
     __slots__ = (
         "_block", "_call", "_finish", "_held", "_index", "_kind", "_opaque", "_out", "_refused", "_started",

@@ -8,15 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from weebill.wire.call import Call
+from weebill.wire.custom_input import told
 from weebill.wire.errors import UNREADABLE
 
-INPUT: Final = Raw(
-    b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}'
-)
-"""The parameters of such a function."""
 _MARK: Final = b'"custom"'
 
 
@@ -40,10 +37,7 @@ class CustomEntry(Struct, frozen=True):
     def told(self) -> str | None:
         """The description, with what the input must look like."""
         grammar = self.format.grammar if self.format is not None else None
-        if grammar is None or not grammar.definition:
-            return self.description
-        rule = f"The input must follow this {grammar.syntax or 'formal'} grammar:\n{grammar.definition}"
-        return f"{self.description}\n\n{rule}" if self.description else rule
+        return self.description if grammar is None else told(self.description, grammar.syntax, grammar.definition)
 
 
 class _Name(Struct, frozen=True):

@@ -32,7 +32,7 @@ from weebill.apis.chat.answer import (
 from weebill.apis.chat.custom import custom_names
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Image, Reasoning
-from weebill.wire.custom_input import unwrapped
+from weebill.wire.custom_input import InputReader
 from weebill.wire.errors import ApiError
 from weebill.wire.openai_chat import Annotation, ExtraContent, ImagePart, ReasoningDetail, reasoning_details
 from weebill.wire.reply import (
@@ -88,12 +88,12 @@ class _Delta(Struct, frozen=True):
 class _State:
     """What one choice has said so far; `annotations`, `quoted`, `details` and `images` are how many of each.
 
-    Clients put lists together by `index`: in each, every entry has its own. `custom` is the call of a custom tool under
-    way, whose input is known when its arguments are.
+    Clients put lists together by `index`: in each, every entry has its own. `custom` reads the input of a custom tool's
+    call that is under way.
     """
 
     __slots__ = (
-        "annotations", "arguments", "begun", "block", "calls", "custom", "details", "head", "images", "input", "length",
+        "annotations", "arguments", "begun", "block", "calls", "custom", "details", "head", "images", "length",
         "opaque", "quoted", "refused", "start", "thoughts",
     )  # fmt: skip
 
@@ -102,8 +102,7 @@ class _State:
         self.begun = False
         self.block = -1
         self.calls = 0
-        self.custom: ToolStarted | None = None
-        self.input: list[str] = []
+        self.custom: InputReader | None = None
         self.arguments = True
         self.annotations = 0
         self.quoted = 0
@@ -218,10 +217,8 @@ class ChatStream:
             state.arguments = True
             written = self._arguments_of(state, "{}")
         if state.custom is not None:
-            started, state.custom = state.custom, None
-            body = CustomBody(started.name, unwrapped("".join(state.input)))
-            call = CustomCallBody(started.id, body, index=state.calls - 1)
-            written += self._delta(state, _Delta(UNSET if state.begun else None, [call]))
+            custom, state.custom = state.custom, None
+            written += self._input(state, custom.close())
         if state.opaque is not None:
             # In one piece, so that clients that only collect entries can send them back as they are.
             thought = replace(state.opaque, text="".join(state.thoughts))
@@ -253,12 +250,12 @@ class ChatStream:
         state = self._state(event.choice)
         written = self._enter(state, event.block)
         index, state.calls = state.calls, state.calls + 1
-        if event.name in self._custom:
-            state.custom = event
-            state.input = []
-            return written
-        state.arguments = False
         content = UNSET if state.begun else None
+        if event.name in self._custom:
+            state.custom = InputReader()
+            begun = CustomCallBody(event.id, CustomBody(event.name, ""), index=index)
+            return written + self._delta(state, _Delta(content, [begun]))
+        state.arguments = False
         function = _Function("", event.name)
         if self._legacy:
             return written + self._delta(state, _Delta(content, function_call=function))
@@ -269,8 +266,7 @@ class ChatStream:
     def _arguments(self, event: ToolArguments) -> bytes:
         state = self._state(event.choice)
         if state.custom is not None:
-            state.input.append(event.json)
-            return b""
+            return self._input(state, state.custom.feed(event.json))
         if event.json:
             state.arguments = True
         return self._arguments_of(state, event.json) if event.json else b""
@@ -280,6 +276,14 @@ class ChatStream:
         if self._legacy:
             return self._bare(state, b'"function_call":{"arguments":%b}' % text)
         return self._bare(state, b'"tool_calls":[{"index":%d,"function":{"arguments":%b}}]' % (state.calls - 1, text))
+
+    def _input(self, state: _State, text: str) -> bytes:
+        """More of the input of a custom tool's call."""
+        if not text:
+            return b""
+        return self._bare(
+            state, b'"tool_calls":[{"index":%d,"custom":{"input":%b}}]' % (state.calls - 1, _encode(text))
+        )
 
     def _refusal(self, event: RefusalDelta) -> bytes:
         state = self._state(event.choice)

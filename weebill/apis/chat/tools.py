@@ -6,9 +6,10 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-from weebill.apis.chat.custom import INPUT, CustomEntry
+from weebill.apis.chat.custom import CustomEntry
 from weebill.apis.chat.messages import CacheControl
 from weebill.wire.conversation import Tool, ToolChoice
+from weebill.wire.custom_input import PARAMETERS
 from weebill.wire.errors import ApiError
 
 
@@ -90,7 +91,7 @@ def tools(entries: list[ToolEntry] | None, functions: list[FunctionEntry] | None
             offered.append(_tool(entry.function, entry.cache_control))
         elif entry.custom is not None:
             mark = entry.cache_control.ttl if entry.cache_control else None
-            offered.append(Tool(entry.custom.name, entry.custom.told(), INPUT, None, mark))
+            offered.append(Tool(entry.custom.name, entry.custom.told(), PARAMETERS, None, mark))
         else:
             param = f"tools[{at}].{entry.type}"
             message = f"Missing required parameter: '{param}'."

@@ -27,6 +27,7 @@ class ResponsesApi:
     name: str = "responses"
     native: str = "openai.responses"
     headers: frozenset[bytes] = frozenset()
+    most_choices: int = 1
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
         """The call in a request. Raises ApiError 400 that names the field."""

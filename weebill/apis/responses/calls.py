@@ -15,11 +15,14 @@ from weebill.apis.responses.tools import ClientTool, Offer
 from weebill.wire.arguments import NO_ARGUMENTS, as_object
 from weebill.wire.call import Json
 from weebill.wire.conversation import ToolUse
+from weebill.wire.custom_input import InputReader, unwrapped
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import FunctionCallItem
 from weebill.wire.responses_calls import (
     CALLS,
+    ONE_ACTION,
     CallItem,
+    ComputerCallItem,
     CustomCallItem,
     Kind,
     LocalShellAction,
@@ -31,7 +34,7 @@ from weebill.wire.responses_calls import (
     ToolSearchCallItem,
     made_call,
 )
-from weebill.wire.responses_items import InputItem, decode_members, list_of, text_of
+from weebill.wire.responses_items import InputItem, decode_members, is_object, list_of, text_of
 from weebill.wire.responses_request import NULL
 
 ITEM_IDS: Final[dict[Kind, str]] = {
@@ -41,9 +44,11 @@ ITEM_IDS: Final[dict[Kind, str]] = {
     "shell": "sh_",
     "apply_patch": "apc_",
     "tool_search": "tsc_",
+    "computer": "cu_",
 }
 """What the ids of items begin with, by the kind of tool they call."""
 _SHELL: Final = ("bash", "-lc")
+_LOOK: Final = Raw(b'{"type":"screenshot"}')
 _decode_strings: Final = msgspec.json.Decoder(dict[str, str]).decode
 
 
@@ -60,7 +65,7 @@ def call_item(tool: ClientTool, call_id: str, arguments: str, item_id: str, stat
         case "function":
             return FunctionCallItem(call_id, tool.name, arguments, item_id, status, tool.namespace or None)
         case "custom":
-            return CustomCallItem(call_id, tool.name, freeform(arguments), item_id, status, tool.namespace or None)
+            return _custom(tool, call_id, unwrapped(arguments), item_id, status)
         case "local_shell":
             return LocalShellCallItem(call_id, _command(arguments), item_id, status)
         case "shell":
@@ -71,19 +76,45 @@ def call_item(tool: ClientTool, call_id: str, arguments: str, item_id: str, stat
             return PatchCallItem(call_id, _operation(arguments), item_id, status)
         case "tool_search":
             return ToolSearchCallItem(call_id, as_object(arguments), item_id, status)
+        case "computer":
+            actions = _actions(arguments)
+            if tool.name == ONE_ACTION:
+                return ComputerCallItem(call_id, item_id, status, action=actions[0])
+            return ComputerCallItem(call_id, item_id, status, actions=actions)
 
 
-def freeform(arguments: str) -> str:
-    """The text in a call of a tool that takes text: its one argument, whatever the model calls it.
+def _custom(tool: ClientTool, call_id: str, given: str, item_id: str, status: str) -> CustomCallItem:
+    return CustomCallItem(call_id, tool.name, given, item_id, status, tool.namespace or None)
 
-    >>> freeform('{"input":"a"}'), freeform('{"patch":"b"}'), freeform("c"), freeform('{"x":1}')
-    ('a', 'b', 'c', '{"x":1}')
+
+class CallOfOtherKind:
+    """A call in a stream whose arguments have another form for the client than a model says them in.
+
+    A text is told of as it is said. Of the rest, it is known at the end what they come to.
     """
-    fields = _members(arguments)
-    said = fields.get("input") or (next(iter(fields.values())) if len(fields) == 1 else NULL)
-    if bytes(said).startswith(b'"'):
-        return text_of(said)
-    return "" if arguments == NO_ARGUMENTS else arguments
+
+    __slots__ = ("_call_id", "_input", "_item_id", "_said", "_tool")
+
+    def __init__(self, tool: ClientTool, call_id: str, item_id: str) -> None:
+        self._tool = tool
+        self._call_id = call_id
+        self._item_id = item_id
+        self._input = InputReader() if tool.kind == "custom" else None
+        self._said: list[str] = []
+
+    def add(self, arguments: str) -> str:
+        """What to tell of more arguments."""
+        said = arguments if self._input is None else self._input.feed(arguments)
+        self._said.append(said)
+        return "" if self._input is None else said
+
+    def ended(self, status: str) -> tuple[str, CallItem]:
+        """What is left to tell of a text, and the item that the call comes to."""
+        rest = "" if self._input is None else self._input.close()
+        said = "".join(self._said) + rest
+        if self._input is None:
+            return "", call_item(self._tool, self._call_id, said or NO_ARGUMENTS, self._item_id, status)
+        return rest, _custom(self._tool, self._call_id, said, self._item_id, status)
 
 
 def _members(arguments: str) -> Json:
@@ -132,6 +163,14 @@ def _commands(arguments: str) -> ShellAction:
     return ShellAction(
         commands, _number(fields.get("timeout_ms", NULL)), _number(fields.get("max_output_length", NULL))
     )
+
+
+def _actions(arguments: str) -> list[Raw]:
+    """What is to be done on a screen; where that is not said, it is but looked at."""
+    fields = _members(arguments)
+    given = list_of(fields.get("actions", NULL)) or [Raw(arguments.encode(errors="replace"))] if fields else []
+    known = [raw for raw in given if is_object(raw) and text_of(decode_members(raw).get("type", NULL))]
+    return known or [_LOOK]
 
 
 def _operation(arguments: str) -> PatchOperation:

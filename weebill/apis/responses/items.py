@@ -29,7 +29,7 @@ from weebill.wire.conversation import (
 )
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import ORIGIN, unseal
-from weebill.wire.responses_calls import CALLS
+from weebill.wire.responses_calls import CALLS, is_providers
 from weebill.wire.responses_items import (
     InputItem,
     decode_item,
@@ -50,15 +50,17 @@ _MEMBERS: Final[dict[str, frozenset[str]]] = {
     "function_call": _CALL | {"arguments", "parsed_arguments"},
     "custom_tool_call": _CALL | {"input"},
     "local_shell_call": _CALL | {"action"},
-    "shell_call": _CALL | {"action"},
+    "shell_call": _CALL | {"action", "environment"},
     "apply_patch_call": _CALL | {"operation"},
     "tool_search_call": _CALL | {"arguments", "execution"},
+    "computer_call": _CALL | {"action", "actions", "pending_safety_checks"},
     "function_call_output": _CALL | {"output"},
     "custom_tool_call_output": _CALL | {"output"},
     "local_shell_call_output": _CALL | {"output"},
-    "shell_call_output": _CALL | {"output"},
+    "shell_call_output": _CALL | {"output", "max_output_length"},
     "apply_patch_call_output": _CALL | {"output"},
     "tool_search_output": _CALL | {"tools", "execution"},
+    "computer_call_output": _CALL | {"output", "acknowledged_safety_checks"},
     "image_generation_call": _COMMON | {"result", "output_format", "action"},
     "additional_tools": _COMMON | {"role", "tools"},
 }
@@ -78,6 +80,8 @@ class Turns:
         self._parts: list[Part] = []
         self._turns: list[Turn] = []
         self._signature: tuple[str, Origin] | None = None
+        # The ids of calls that their provider has run.
+        self._run: set[str] = set()
         self.passed: dict[str, Raw] = {}
 
     def turns(self) -> tuple[Turn, ...]:
@@ -133,8 +137,9 @@ class Turns:
 
     def _call(self, item: InputItem, kind: str, raw: Raw) -> None:
         use = called(item, kind, self._offer)
-        if not use.id or not use.name:
+        if not use.id or not use.name or is_providers(item):
             # One that its provider made and ran.
+            self._run.add(use.id)
             self._pass(f"input.{kind}", raw)
             return
         signature, origin = self._signature or (None, "")
@@ -143,7 +148,8 @@ class Turns:
 
     def _result(self, item: InputItem, kind: str, raw: Raw, path: str) -> None:
         call_id = item.call_id or item.id or ""
-        if not call_id or (kind == "tool_search_output" and not item.call_id):
+        theirs = is_providers(item) or call_id in self._run
+        if not call_id or theirs or (kind == "tool_search_output" and not item.call_id):
             self._pass(f"input.{kind}", raw)
             return
         given, is_error = outcome(item.tools if kind == "tool_search_output" else item.output)

@@ -8,7 +8,7 @@ Source: https://platform.openai.com/docs/api-reference/responses-streaming
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
 import msgspec
 from msgspec import Raw
@@ -25,8 +25,8 @@ from weebill.apis.responses.answer import (
     reasoning_item,
     signature_item,
 )
-from weebill.apis.responses.calls import ITEM_IDS, call_item
-from weebill.apis.responses.events import DELTAS, delta_event, error_event
+from weebill.apis.responses.calls import ITEM_IDS, CallOfOtherKind, call_item
+from weebill.apis.responses.events import DELTAS, delta_event, error_event, events_at_end
 from weebill.apis.responses.tools import ClientTool, other_kinds
 from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.call import Call
@@ -58,7 +58,7 @@ from weebill.wire.responses import (
     output_text,
     text_logprobs,
 )
-from weebill.wire.responses_calls import CallItem, CustomCallItem, ShellCallItem
+from weebill.wire.responses_calls import CallItem
 from weebill.wire.responses_request import ResponsesRequest
 
 _encode: Final = msgspec.json.encode
@@ -73,10 +73,12 @@ _IMAGE_BEGUN: Final = b'{"type":"image_generation_call","id":%b,"status":"in_pro
 class ResponseStream:
     """A `StreamEncoder`. `response` is the Response object's JSON once the stream has ended, b"" before."""
 
+    most_choices: ClassVar[int] = 1
+
     __slots__ = (
         "_annotations", "_block", "_call", "_call_id", "_contents", "_delta", "_finish", "_item_id", "_kind", "_kinds",
-        "_logprobs", "_message_id", "_output", "_piece", "_position", "_refused", "_response", "_sequence", "_texts",
-        "_tool", "_usage", "response",
+        "_logprobs", "_message_id", "_other", "_output", "_piece", "_position", "_refused", "_response", "_sequence",
+        "_texts", "_tool", "_usage", "response",
     )  # fmt: skip
 
     def __init__(self, call: Call) -> None:
@@ -97,6 +99,7 @@ class ResponseStream:
         self._piece = Reasoning()
         self._tool = _NO_TOOL
         self._call_id = ""
+        self._other = CallOfOtherKind(_NO_TOOL, "", "")
         self._item_id = ""
         # The message under way, of which the part may be the first or a later one.
         self._message_id = ""
@@ -113,9 +116,11 @@ class ResponseStream:
             self._start(Started("", ""), written)
         last = len(events) - 1
         for at, event in enumerate(events):
-            if type(event) is TextDelta:
+            if type(event) is TextDelta and not event.choice:
                 following = events[at + 1] if at < last else None
                 self._text(event, following.entries if isinstance(following, Logprobs) else (), written)
+            elif getattr(event, "choice", 0):
+                continue
             elif type(event) is Logprobs:
                 # Those of a text next to them have been sent with it.
                 if self._kind == _TEXT and (at == 0 or type(events[at - 1]) is not TextDelta):
@@ -215,17 +220,19 @@ class ResponseStream:
             self._kinds = other_kinds(cast(ResponsesRequest, self._call.request), self._call.fields)
         tool = self._kinds.get(event.name) or ClientTool("function", event.name)
         call_id = event.id or new_id("call_")
-        item = call_item(tool, call_id, "", new_id(ITEM_IDS[tool.kind]), "in_progress")
+        item_id = new_id(ITEM_IDS[tool.kind])
+        item = call_item(tool, call_id, "", item_id, "in_progress")
         self._open_item(event.block, _CALL if tool.kind == "function" else _OTHER_CALL, item, written)
         self._tool, self._call_id = tool, call_id
+        if tool.kind != "function":
+            self._other = CallOfOtherKind(tool, call_id, item_id)
 
     def _arguments(self, event: ToolArguments, written: list[bytes]) -> None:
-        if not event.json:
-            return
-        self._texts.append(event.json)
         # What a model says as arguments of a function is something else to the client where that is none to it.
-        if self._kind == _CALL:
-            written.append(self._delta % (self._sequence, _encode(event.json)))
+        said = self._other.add(event.json) if self._kind == _OTHER_CALL else event.json
+        if said:
+            self._texts.append(said)
+            written.append(self._delta % (self._sequence, _encode(said)))
             self._sequence += 1
 
     def _whole_part(self, event: WholePart, written: list[bytes]) -> None:
@@ -330,25 +337,10 @@ class ResponseStream:
                 self._emit(written, b"response.function_call_arguments.done", data)
                 self._done(call_item(self._tool, self._call_id, said, self._item_id, status), written)
             case "other_call":
-                self._close_other_call(written, status)
-
-    def _close_other_call(self, written: list[bytes], status: str) -> None:
-        """Say all of a call of a kind that a model knows as a function; only now is it known what it comes to."""
-        said = "".join(self._texts) or NO_ARGUMENTS
-        item = call_item(self._tool, self._call_id, said, self._item_id, status)
-        if isinstance(item, CustomCallItem):
-            given = _encode(item.input)
-            if item.input:
-                self._emit(
-                    written, b"response.custom_tool_call_input.delta", b'%b,"delta":%b' % (self._position, given)
-                )
-            self._emit(written, b"response.custom_tool_call_input.done", b'%b,"input":%b' % (self._position, given))
-        elif isinstance(item, ShellCallItem):
-            for at, command in enumerate(item.action.commands):
-                line = b'"output_index":%d,"command_index":%d,"command":%b' % (self._index(), at, _encode(command))
-                self._emit(written, b"response.shell_call_command.added", line)
-                self._emit(written, b"response.shell_call_command.done", line)
-        self._done(item, written)
+                rest, call = self._other.ended(status)
+                for name, data in events_at_end(call, rest, self._position, self._index()):
+                    self._emit(written, name, data)
+                self._done(call, written)
 
     def _close_content(self, written: list[bytes]) -> None:
         said = "".join(self._texts)

@@ -18,10 +18,11 @@ from msgspec import Raw, Struct
 from weebill.apis.responses.errors import invalid, invalid_at, missing
 from weebill.wire.call import Json
 from weebill.wire.conversation import Tool
+from weebill.wire.custom_input import PARAMETERS, told
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import decode_items
-from weebill.wire.responses_calls import Kind
-from weebill.wire.responses_items import decode_item, decode_members, is_given, is_object, list_of
+from weebill.wire.responses_calls import ONE_ACTION, Kind
+from weebill.wire.responses_items import decode_item, decode_members, is_given, is_object, list_of, text_of
 from weebill.wire.responses_request import NULL, NamedTool, ResponsesRequest, ToolEntry, ToolFormat
 
 
@@ -79,10 +80,25 @@ _OWN: Final[dict[str, _Own]] = {
         ),
     ),
 }
-_FREEFORM: Final = Raw(
-    b'{"type":"object","properties":{"input":{"type":"string","description":"The whole input, as plain text"}},'
-    b'"required":["input"],"additionalProperties":false}'
+_ACTION: Final = (
+    b'{"type":"object","properties":{"type":{"type":"string","enum":["click","double_click","drag","keypress","move",'
+    b'"screenshot","scroll","type","wait"]},"x":{"type":"integer"},"y":{"type":"integer"},'
+    b'"button":{"type":"string","enum":["left","right","wheel","back","forward"]},'
+    b'"keys":{"type":"array","items":{"type":"string"}},"text":{"type":"string"},'
+    b'"scroll_x":{"type":"integer"},"scroll_y":{"type":"integer"},"path":{"type":"array","items":{"type":"object",'
+    b'"properties":{"x":{"type":"integer"},"y":{"type":"integer"}},"required":["x","y"]}}},"required":["type"]}'
 )
+_SCREEN: Final = (
+    "Works a computer by its screen, mouse and keyboard and shows the screen; coordinates are pixels from the top left."
+)
+# Tools that work a computer.
+_COMPUTERS: Final[dict[str, _Own]] = {
+    ONE_ACTION: _Own(_SCREEN, Raw(_ACTION)),
+    "computer": _Own(
+        _SCREEN,
+        Raw(b'{"type":"object","properties":{"actions":{"type":"array","items":%b}},"required":["actions"]}' % _ACTION),
+    ),
+}
 # What each type of tool may have; anything else is passed over.
 _FUNCTION: Final = frozenset({"type", "name", "description", "parameters", "strict"})
 _MEMBERS: Final[dict[str, frozenset[str]]] = {
@@ -93,6 +109,8 @@ _MEMBERS: Final[dict[str, frozenset[str]]] = {
     "shell": frozenset({"type", "environment"}),
     "apply_patch": frozenset({"type"}),
     "tool_search": frozenset({"type", "execution", "description", "parameters"}),
+    "computer": frozenset({"type"}),
+    ONE_ACTION: frozenset({"type", "display_width", "display_height", "environment"}),
 }
 _decode_entry: Final = msgspec.json.Decoder(ToolEntry).decode
 _decode_named: Final = msgspec.json.Decoder(NamedTool).decode
@@ -150,13 +168,16 @@ class Offer:
             case "function":
                 self._function(entry, path, namespace)
             case "custom":
-                self._offer("custom", _named(entry, path), namespace, _freeform(entry), _FREEFORM, None)
+                self._offer("custom", _named(entry, path), namespace, _freeform(entry), PARAMETERS, None)
             case "namespace":
                 self._add_group(entry, path)
             case "local_shell" | "shell" | "apply_patch" | "tool_search":
                 own = _OWN[kind]
                 parameters = entry.parameters if is_object(entry.parameters) else own.parameters
                 self._offer(kind, kind, "", entry.description or own.description, parameters, None)
+            case "computer" | "computer_use_preview":
+                own = _COMPUTERS[kind]
+                self._offer("computer", kind, "", own.description + _screen(members), own.parameters, None)
 
     @staticmethod
     def _runs_here(kind: str, entry: ToolEntry) -> bool:
@@ -185,12 +206,12 @@ class Offer:
         client = ClientTool(kind, name, namespace)
         if client in self._names:
             return
-        told = flat(name, namespace)
-        while told in self.known:
-            told = f"{told}_{hashlib.sha256(f'{kind} {namespace} {name}'.encode()).hexdigest()[:8]}"
-        self._names[client] = told
-        self.known[told] = client
-        self.tools.append(Tool(told, description, schema, strict))
+        known = flat(name, namespace)
+        while known in self.known:
+            known = f"{known}_{hashlib.sha256(f'{kind} {namespace} {name}'.encode()).hexdigest()[:8]}"
+        self._names[client] = known
+        self.known[known] = client
+        self.tools.append(Tool(known, description, schema, strict))
 
 
 def offered(request: ResponsesRequest, fields: Json) -> Offer:
@@ -252,13 +273,20 @@ def _named(entry: ToolEntry, path: str) -> str:
     return entry.name
 
 
-def _freeform(entry: ToolEntry) -> str:
+def _screen(members: Json) -> str:
+    """What is said of the computer that a tool works."""
+    width, height = (bytes(members.get(name, NULL)) for name in ("display_width", "display_height"))
+    system = text_of(members.get("environment", NULL))
+    said = ""
+    if width.isdigit() and height.isdigit():
+        said = f" The screen is {width.decode()} x {height.decode()} pixels."
+    return f"{said} Its system: {system}." if system else said
+
+
+def _freeform(entry: ToolEntry) -> str | None:
     """A custom tool's description, with what its input must look like."""
-    said = entry.description or ""
     try:
         form = _decode_format(entry.format) if is_object(entry.format) else ToolFormat()
     except UNREADABLE:
         form = ToolFormat()
-    if not form.definition:
-        return said
-    return f"{said}\n\nThe input must follow this {form.syntax or 'formal'} grammar:\n{form.definition}".strip()
+    return told(entry.description, form.syntax, form.definition)

@@ -82,8 +82,15 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stre
             fit.unsupported(field, f"the value {value} here")
     documents: list[object] = []
     messages: list[Block] = []
+    # Images that tools gave: only a user's message can show them, which must not stand among the results.
+    shown: list[Block] = []
     for turn in conversation.turns:
+        if turn.role == "tool":
+            _write_results(turn, messages, shown)
+            continue
+        _show(shown, messages)
         _write_turn(turn, messages, documents, fit)
+    _show(shown, messages)
     body: Block = {"model": target.model, "messages": messages, "stream": stream}
     if conversation.tools:
         _add_tools(conversation, body, fit)
@@ -130,13 +137,20 @@ def _add_options(conversation: Conversation, body: Block, fit: Fit) -> None:
         body["logprobs"] = True
 
 
+def _write_results(turn: Turn, messages: list[Block], shown: list[Block]) -> None:
+    for part in turn.parts:
+        if not isinstance(part, ToolResult):
+            raise Unsupported("turns", "anything but results in what a tool says")
+        messages.append({"role": "tool", "tool_call_id": part.call_id, "content": _result(part, shown)})
+
+
+def _show(shown: list[Block], messages: list[Block]) -> None:
+    if shown:
+        messages.append({"role": "user", "content": shown.copy()})
+        shown.clear()
+
+
 def _write_turn(turn: Turn, messages: list[Block], documents: list[object], fit: Fit) -> None:
-    if turn.role == "tool":
-        for part in turn.parts:
-            if not isinstance(part, ToolResult):
-                raise Unsupported("turns", "anything but results in what a tool says")
-            messages.append({"role": "tool", "tool_call_id": part.call_id, "content": _result(part)})
-        return
     if turn.name is not None:
         fit.hint("name", "the name of a message's author")
     if turn.role == "assistant":
@@ -232,7 +246,7 @@ def _assistant(parts: Sequence[Part]) -> Block:
     return message
 
 
-def _result(part: ToolResult) -> object:
+def _result(part: ToolResult, shown: list[Block]) -> object:
     content: list[Block] = []
     for piece in part.content:
         if isinstance(piece, Text):
@@ -243,7 +257,7 @@ def _result(part: ToolResult) -> object:
         elif isinstance(piece, Document):
             content.append({"type": "document", "document": {"data": _document(piece)}})
         else:
-            raise Unsupported("turns", "images in what a tool gave")
+            shown.append({"type": "image_url", "image_url": _image_url(piece)})
     return _content(content) if content else ""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final, TypeVar
 
+from weebill.providers import identifiers
 from weebill.providers.base import Quirks
 from weebill.providers.fit import Fit
 from weebill.wire.call import Json
@@ -33,11 +34,14 @@ _IDLE: Final = {
 
 
 _SHORT_ID: Final = re.compile(r"[a-zA-Z0-9]{9}")
+_CALL_ID: Final = identifiers.any_of(40)
 
 
 def call_id(given: str, quirks: Quirks) -> str:
     """A tool call's id as the provider takes it: its own are, others' become the same short one each time."""
-    if not quirks.short_call_ids or _SHORT_ID.fullmatch(given):
+    if not quirks.short_call_ids:
+        return identifiers.fitted(given, _CALL_ID)
+    if _SHORT_ID.fullmatch(given):
         return given
     return b32encode(blake2b(given.encode(), digest_size=10).digest()).decode()[:9]
 

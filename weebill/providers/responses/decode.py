@@ -18,7 +18,7 @@ from weebill.wire.errors import UNREADABLE
 from weebill.wire.lenient import BOM
 from weebill.wire.reply import Choice, Reply, Usage
 from weebill.wire.responses import ORIGIN, citation
-from weebill.wire.responses_calls import CALLS, made_call
+from weebill.wire.responses_calls import CALLS, is_providers, made_call, with_results
 from weebill.wire.responses_items import (
     InputItem,
     decode_item,
@@ -29,6 +29,8 @@ from weebill.wire.responses_items import (
 )
 from weebill.wire.surrogates import mended
 
+# How the types of items end that are results of calls.
+_RESULT: Final = b'_output"'
 _decode_body: Final = msgspec.json.Decoder(ResponseBody).decode
 
 
@@ -38,6 +40,8 @@ class Said(NamedTuple):
     parts: list[Part]
     logprobs: list[Raw]
     dropped: list[str]
+    run: frozenset[str] = frozenset()
+    """The ids of calls that the provider has run itself."""
 
 
 def decode_reply(body: bytes) -> Reply:
@@ -49,8 +53,9 @@ def decode_reply(body: bytes) -> Reply:
         if not is_answer(response):
             status = text_of(response.status)
             raise invalid_answer(f"its status is '{status}'" if status else "no output")
-        said = Said([], [], [])
-        for raw in list_of(response.output):
+        output = list_of(response.output)
+        said = Said([], [], [], with_results(output) if _RESULT in body else frozenset())
+        for raw in output:
             add_item(raw, said)
         bare = text_of(response.output_text)
         if bare and not any(isinstance(part, Text) for part in said.parts):
@@ -75,7 +80,7 @@ def add_item(raw: Raw, said: Said) -> None:
         add_message(item, said)
     elif kind in CALLS:
         call = made_call(item, kind)
-        if call.name:
+        if call.name and call.id not in said.run and not is_providers(item):
             said.parts.append(ToolUse(call.id, call.name, call.arguments))
         else:
             said.dropped.append(kind)

@@ -5,7 +5,6 @@ Source: https://platform.openai.com/docs/api-reference/responses/create
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, TypeVar
@@ -16,6 +15,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from weebill.catalog.traits import Traits
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.fit import Fit
+from weebill.providers.identifiers import any_of, fitted
 from weebill.providers.media import typed
 from weebill.providers.model_fit import taken
 from weebill.providers.object_schema import parameters_of
@@ -62,7 +62,7 @@ _HINTS: Final = frozenset(
     | {"safety_identifier"}
 )
 _FEWEST_TOKENS: Final = 16
-_LONGEST_CALL_ID: Final = 64
+_CALL_ID: Final = any_of(64)
 # Models that do not reason refuse to be asked for their encrypted reasoning ("Encrypted content is not supported with
 # this model").
 _NOT_REASONING: Final = ("gpt-3.5", "gpt-4", "chatgpt-", "gpt-5-chat", "ft:gpt-3.5", "ft:gpt-4")
@@ -218,21 +218,14 @@ def _item(part: Part, fit: Fit) -> Item | None:
     """The item that a part is by itself; None for part of a message."""
     match part:
         case ToolUse():
-            return FunctionCallItem(_call_id(part.id), part.name, part.arguments)
+            return FunctionCallItem(fitted(part.id, _CALL_ID), part.name, part.arguments)
         case ToolResult():
-            return FunctionOutputItem(_call_id(part.call_id), _output(part, fit))
+            return FunctionOutputItem(fitted(part.call_id, _CALL_ID), _output(part, fit))
         case Reasoning():
             summary = [Content("summary_text", part.text)] if part.text else []
             own = part.id if part.id and part.id.startswith("rs_") else None
             return ReasoningItem(summary, None, part.encrypted, own)
     return None
-
-
-def _call_id(call_id: str) -> str:
-    """An id that this API takes; of one that is too long, something made of it, the same wherever it stands."""
-    if len(call_id) <= _LONGEST_CALL_ID:
-        return call_id
-    return "call_" + hashlib.sha256(call_id.encode()).hexdigest()[:48]
 
 
 def _output(result: ToolResult, fit: Fit) -> str | list[Content]:

@@ -41,7 +41,7 @@ from weebill.wire.reply import (
     WholePart,
 )
 from weebill.wire.responses import ORIGIN, citation
-from weebill.wire.responses_calls import CALLS, MadeCall, made_call
+from weebill.wire.responses_calls import CALLS, RESULTS, MadeCall, is_providers, made_call, with_results
 from weebill.wire.responses_items import InputItem, decode_item, is_object, list_of
 from weebill.wire.sse import EventSplitter, event_data
 
@@ -63,7 +63,7 @@ class ResponsesStream:
 
     __slots__ = (
         "_block", "_called", "_calling", "_calls", "_closed", "_done", "_ended_calls", "_held", "_open", "_pieces",
-        "_refused", "_said", "_splitter", "_started", "_summary", "_thought",
+        "_refused", "_run", "_said", "_splitter", "_started", "_summary", "_thought", "_unsure",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -83,6 +83,10 @@ class ResponsesStream:
         self._thought: set[int] = set()
         self._ended_calls: set[int] = set()
         self._calls: set[str] = set()
+        # Calls of which it is not known yet whether the provider runs them itself: if so, what comes next is their
+        # results. And those of all calls that have a result.
+        self._unsure: list[tuple[int, str, MadeCall]] = []
+        self._run: set[str] = set()
         # Whether nothing is under way, and the answer may be over.
         self._closed = False
         self._done = False
@@ -182,6 +186,8 @@ class ResponsesStream:
         """The block of what is at an output index and a content index: the one under way, or a new one."""
         if not self._started:
             self._start(NOTHING, events)
+        if self._unsure:
+            self._tell_unsure(events)
         self._closed = False
         if at != self._open:
             self._open = at
@@ -234,17 +240,23 @@ class ResponsesStream:
             events.append(ReasoningDelta(id=item.id or None, origin=ORIGIN, block=block))
 
     def _begin_call(self, call: MadeCall, at: int, events: list[Event]) -> None:
+        block = self._part((at, -1), events)
         self._called = True
         self._calling, self._pieces = at, 0
         self._calls.add(call.id)
-        block = self._part((at, -1), events)
         events.append(ToolStarted(call.id, call.name, block))
 
     def _item_done(self, event: StreamEvent, events: list[Event]) -> None:
         item, kind = _item(event.item)
         at = event.output_index
-        if kind in CALLS:
+        if kind == "function_call":
             self._call_done(made_call(item, kind), at, events)
+        elif kind in CALLS:
+            if is_providers(item):
+                self._run.add(item.call_id or item.id or "")
+                events.append(PassedOver(kind))
+                return
+            self._unsure.append((at, kind, made_call(item, kind)))
         elif kind == "reasoning":
             self._reasoning_done(item, at, events)
         elif kind == "message":
@@ -257,8 +269,27 @@ class ResponsesStream:
             events.append(WholePart(made, block))
             self._said.add(at)
         elif kind:
+            if kind in RESULTS:
+                self._was_run(item, RESULTS[kind], events)
             events.append(PassedOver(kind))
         self._closed = kind in _MAY_BE_LAST and not self._held
+
+    def _was_run(self, result: InputItem, kind: str, events: list[Event]) -> None:
+        """A call, of type `kind`, has its result, so the provider has run it."""
+        if result.call_id:
+            self._run.add(result.call_id)
+            if any(call.id == result.call_id for _, _, call in self._unsure):
+                self._unsure = [each for each in self._unsure if each[2].id != result.call_id]
+                events.append(PassedOver(kind))
+
+    def _tell_unsure(self, events: list[Event]) -> None:
+        """Tell of calls that have no results: they are for the client."""
+        unsure, self._unsure = self._unsure, []
+        for at, _, call in unsure:
+            if call.name and at not in self._ended_calls:
+                self._ended_calls.add(at)
+                self._calls.add(call.id)
+                self._told(ToolUse(call.id, call.name, call.arguments), self._part((at, -1), events), events)
 
     def _call_done(self, call: MadeCall, at: int, events: list[Event]) -> None:
         if at != self._calling:
@@ -316,23 +347,26 @@ class ResponsesStream:
             self._start(response, events)
         while self._held:
             self._release(events)
+        self._tell_unsure(events)
         self._untold(response, events)
         self._done = True
         usage = response.reported()
         if usage is not None:
             events.append(UsageReported(usage))
-        events.append(Finished(response.finish(self._called, self._refused)))
+        called = self._called and not (self._calls and self._calls <= self._run)
+        events.append(Finished(response.finish(called, self._refused)))
 
     def _untold(self, response: ResponseBody, events: list[Event]) -> None:
         """Tell of what only the whole response holds: all of an answer, or calls that no event told of."""
         nothing = not self._said and not self._calls
-        for at, raw in enumerate(list_of(response.output)):
+        output = list_of(response.output)
+        for at, raw in enumerate(output):
             item, kind = _item(raw)
             if kind not in CALLS and not (nothing and kind in ("message", "image_generation_call")):
                 continue
             if kind in CALLS and (item.call_id or item.id or "") in self._calls:
                 continue
-            said = Said([], [], [])
+            said = Said([], [], [], with_results(output))
             add_item(raw, said)
             self._whole(said, at, events)
 
