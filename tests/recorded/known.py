@@ -18,16 +18,11 @@ SERVER_RUN: Final = "a call that the provider has run is shown as the client's"
 EMPTY_CUSTOM: Final = "an empty `custom` beside a call's `function` is taken for the call"
 ROLE: Final = "the relay passes on a role in every delta or in none, which the SDK makes one name of"
 CHUNKS: Final = "the relay passes on chunks without `object`, with another or without `delta`, which the SDK cannot use"
-SOUND: Final = "a sound has no place in the Responses API, and that is not said"
-THOUGHTS: Final = "thoughts and the signature that follows them come back from the SDK as two"
 LOCAL: Final = "the local model refuses the older form of calls, and thinking as a part"
 
 # What Weebill does not do yet.
 KNOWN: Final[dict[tuple[str, str], str]] = {
     ("azure/azure/stream-text", "chat"): CHUNKS,
-    ("gemini/gemini/whole-inlineData", "responses"): SOUND,
-    ("gemini/gemini/whole-reasoning-text", "chat"): THOUGHTS,
-    ("gemini/gemini/stream-reasoning-text", "chat"): THOUGHTS,
     ("groq/openai/stream-reasoning-text", "chat"): ROLE,
     ("moonshot/openai/stream-reasoning-text", "chat"): CHUNKS,
     ("ollama/openai/stream-text", "chat"): ROLE,
@@ -57,7 +52,6 @@ KNOWN: Final[dict[tuple[str, str], str]] = {
     ("snowflake/openai/whole-reasoning-text-call", "gemini"): EMPTY_CUSTOM,
     ("snowflake/openai/stream-text", "chat"): ROLE,
     ("together/openai/stream-text", "chat"): ROLE,
-    ("vertex/vertex/stream-reasoning-text", "chat"): THOUGHTS,
     ("zai/openai/stream-reasoning-call", "chat"): ROLE,
     ("zai/openai/stream-reasoning-text", "chat"): ROLE,
     ("chat/langchain/tools-2", "llamacpp"): LOCAL,
