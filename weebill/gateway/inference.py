@@ -18,7 +18,15 @@ from weebill.gateway.hedging import hedged
 from weebill.gateway.keepalive import KeepAlive, interval_s
 from weebill.gateway.legs import Begun, Leg, Whole, begun, collected, over, passed_on
 from weebill.gateway.meter import NOTHING, Meter, Spending
-from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered, Recorder, Upstreams
+from weebill.gateway.metered import (
+    ERROR_PATIENCE_S,
+    JSON,
+    MAX_ANSWER_BYTES,
+    MAX_ERROR_BYTES,
+    Metered,
+    Recorder,
+    Upstreams,
+)
 from weebill.gateway.own_fields import encoded
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
@@ -306,7 +314,8 @@ async def _upstream_error(
 ) -> ApiError:
     """What an answer with a status of another kind means for the client."""
     spending.used = NOTHING
-    body = await response.read(MAX_ERROR_BYTES)
+    # What it says may break off; that it refuses has been said by then.
+    body = await response.read_some(MAX_ERROR_BYTES, ERROR_PATIENCE_S)
     if 400 <= response.status < 500:
         spending.blame = "rejected"
     error = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
