@@ -23,6 +23,7 @@ from weebill.providers.openai.quirks import fitted, is_plain
 from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.providers.openai.relayed import decode_completion
 from weebill.providers.openai.repair import has_calls, repaired
+from weebill.providers.replayed import chat_once, chat_unparsed
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -55,6 +56,11 @@ class OpenAITranslator:
             fields["messages"] = own_chat(fields["messages"], quirks, developer=target.provider in DEVELOPER)
         fit = Fit(call.on_unsupported(target.on_unsupported))
         try:
+            if isinstance(call.request, ChatRequest):
+                messages = chat_unparsed(fields["messages"], call.request.messages)
+                fields["messages"], again = chat_once(messages, call.request.messages)
+                for where in again:
+                    fit.hint(where, "a tool's result that comes twice")
             fields = fitted_to_model(fields, target, fit)
             if not is_plain(quirks):
                 fields = fitted(fields, quirks, fit)

@@ -1,0 +1,93 @@
+"""Histories that are passed through, with what clients replay and strict providers refuse."""
+
+import json
+from typing import Any
+
+import pytest
+
+from weebill.apis.base import Api
+from weebill.apis.chat.api import CHAT
+from weebill.apis.gemini.api import GEMINI
+from weebill.gateway.translation import translator
+from weebill.providers.base import Target
+from weebill.wire.errors import ApiError
+
+HI = {"role": "user", "content": "hi"}
+CALL = {"role": "assistant", "content": None, "tool_calls": [
+    {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+    {"id": "b", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+]}  # fmt: skip
+A, B = ({"role": "tool", "tool_call_id": name, "content": name} for name in "ab")
+SAID = {"role": "assistant", "content": "ok"}
+
+
+def gemini(role: str, *parts: object) -> dict[str, object]:
+    return {"role": role, "parts": list(parts)}
+
+
+def response(name: str, **more: object) -> dict[str, object]:
+    return {"functionResponse": {"id": name, "name": "f", "response": {"output": name}, **more}}
+
+
+ASKED = gemini("user", {"text": "hi"})
+CALLED = gemini(
+    "model", *({"functionCall": {"id": name, "name": "f", "args": {}}, "thoughtSignature": "c2ln"} for name in "ab")
+)
+CHATS: list[tuple[list[Any], list[Any], list[str]]] = [
+    ([HI, CALL, A, B, A, SAID, HI], [HI, CALL, A, B, SAID, HI], ["messages[4]"]),
+    (
+        [HI, CALL, A, B, SAID, A, {**B, "content": "other"}, HI],
+        [HI, CALL, A, B, SAID, HI],
+        ["messages[5]", "messages[6]"],
+    ),
+    ([HI, CALL, A, B, CALL, A, B, HI], [HI, CALL, A, B, CALL, A, B, HI], []),
+    ([HI, A, A, HI], [HI, A, A, HI], []),
+    ([HI, {**SAID, "parsed": {"x": 1}}, HI], [HI, SAID, HI], []),
+    ([HI, {**SAID, "parsed": None}, CALL, A, B, B], [HI, SAID, CALL, A, B], ["messages[5]"]),
+]
+GEMINIS: list[tuple[list[Any], list[Any], list[str]]] = [
+    (
+        [ASKED, CALLED, gemini("user", response("a"), response("b"), response("a")), ASKED],
+        [ASKED, CALLED, gemini("user", response("a"), response("b")), ASKED],
+        ["contents[2].parts[2].functionResponse"],
+    ),
+    (
+        [ASKED, CALLED, gemini("user", response("a"), response("b")), gemini("user", response("b"))],
+        [ASKED, CALLED, gemini("user", response("a"), response("b"))],
+        ["contents[3].parts[0].functionResponse"],
+    ),
+    (
+        [ASKED, *[CALLED, gemini("user", response("a"), response("b"))] * 2],
+        [ASKED, *[CALLED, gemini("user", response("a"), response("b"))] * 2],
+        [],
+    ),
+    (
+        [ASKED, CALLED, gemini("user", *[{"functionResponse": {"name": "f", "response": {}}}] * 2)],
+        [ASKED, CALLED, gemini("user", *[{"functionResponse": {"name": "f", "response": {}}}] * 2)],
+        [],
+    ),
+]
+ROWS = [
+    *[(CHAT, "messages", "openai", *row) for row in CHATS],
+    *[(GEMINI, "contents", dialect, *row) for dialect in ("gemini", "vertex") for row in GEMINIS],
+]
+
+
+@pytest.mark.parametrize(("api", "field", "dialect", "given", "sent", "dropped"), ROWS)
+def test_a_result_is_passed_on_once_and_the_other_is_named(
+    api: Api, field: str, dialect: str, given: list[Any], sent: list[Any], dropped: list[str]
+) -> None:
+    body = {"model": "m", field: given} if api is CHAT else {field: given}
+    call = api.decode(json.dumps(body).encode(), {}, "m:generateContent")
+    target = Target(model="m", provider=dialect, options={"project": "p", "location": "l"})
+    request = translator(api, dialect, frozenset({dialect})).encode(call, target)
+    assert json.loads(request.body)[field] == sent
+    assert list(request.dropped) == dropped
+
+
+def test_or_refused_where_the_caller_wants_that() -> None:
+    body = {"model": "m", "messages": [HI, CALL, A, B, B, HI], "provider": {"on_unsupported": "refuse"}}
+    call = CHAT.decode(json.dumps(body).encode(), {}, "")
+    target = Target(model="m", provider="openai", on_unsupported="refuse")
+    with pytest.raises(ApiError, match="twice"):
+        translator(CHAT, "openai", frozenset({"openai"})).encode(call, target)

@@ -1,0 +1,117 @@
+"""What clients replay in a history that is passed through, and strict providers refuse.
+
+That is the result of a tool a second time, as who goes on with a session of theirs sends it; and what OpenAI's SDKs
+write into messages for their own use. Of results the first stays, and one that answers no call at all is left for the
+upstream to judge. Whether there is any such is seen in what has been read already; other histories stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.gemini import Content, parts_of
+from weebill.wire.requests import ABSENT, Message
+
+_encode: Final = msgspec.json.encode
+_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
+_decode_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+class _Call(Struct, frozen=True):
+    id: str | None = None
+
+
+class _Message(Struct, frozen=True):
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str | None = None
+
+
+_decode_messages: Final = msgspec.json.Decoder(list[_Message]).decode
+
+
+def repeated(said: Iterable[tuple[bool, str]]) -> frozenset[int]:
+    """Which of the calls (True) and results (False), each with the call's id, are results that have come before.
+
+    >>> sorted(repeated([(True, "a"), (False, "a"), (False, "a"), (True, "a"), (False, "a"), (False, "b")]))
+    [2]
+    """
+    called: set[str] = set()
+    answered: set[str] = set()
+    found = []
+    for at, (is_call, identity) in enumerate(said):
+        if is_call:
+            called.add(identity)
+            answered.discard(identity)
+        elif identity in answered:
+            found.append(at)
+        elif identity in called:
+            answered.add(identity)
+    return frozenset(found)
+
+
+def chat_once(messages: Raw, read: Sequence[Message]) -> tuple[Raw, Sequence[str]]:
+    """Chat Completions' `messages`, of which `read` is what has been read, with each result once; where others were."""
+    ids = [bytes(message.tool_call_id) for message in read if message.tool_call_id is not ABSENT]
+    if len(ids) < 2 or len(set(ids)) == len(ids):
+        return messages, ()
+    try:
+        said: list[tuple[bool, str]] = []
+        places: list[int] = []
+        for at, message in enumerate(_decode_messages(messages)):
+            given = [(True, call.id or "") for call in message.tool_calls or ()]
+            if message.tool_call_id is not None:
+                given.append((False, message.tool_call_id))
+            said += given
+            places += [at] * len(given)
+        again = {places[at] for at in repeated(said)}
+        kept = [raw for at, raw in enumerate(_decode_list(messages)) if at not in again]
+    except UNREADABLE:
+        return messages, ()
+    return (Raw(_encode(kept)), [f"messages[{at}]" for at in sorted(again)]) if again else (messages, ())
+
+
+def chat_unparsed(messages: Raw, read: Sequence[Message]) -> Raw:
+    """Without the objects that an SDK has made of what was said: OpenAI's older models refuse them.
+
+    Source: https://github.com/openai/openai-node/issues/1161
+    """
+    if all(message.parsed is ABSENT for message in read):
+        return messages
+    try:
+        told = [_decode_object(raw) for raw in _decode_list(messages)]
+    except UNREADABLE:
+        return messages
+    return Raw(_encode([{name: value for name, value in each.items() if name != "parsed"} for each in told]))
+
+
+def gemini_once(contents: Raw, read: Sequence[Content | str]) -> tuple[Raw, Sequence[str]]:
+    """The same of Google's `contents`; results without an id are not looked at."""
+    said: list[tuple[bool, str]] = []
+    places: list[tuple[int, int]] = []
+    for at, content in enumerate(read):
+        for of, part in enumerate(parts_of(content)):
+            given = part.function_call or part.function_response
+            if given is not None and given.id:
+                said.append((part.function_call is not None, given.id))
+                places.append((at, of))
+    again = {places[at] for at in repeated(said)}
+    if not again:
+        return contents, ()
+    try:
+        kept: list[Raw] = []
+        for at, raw in enumerate(_decode_list(contents)):
+            if not any(where == at for where, _ in again):
+                kept.append(raw)
+                continue
+            fields = _decode_object(raw)
+            parts = [part for of, part in enumerate(_decode_list(fields["parts"])) if (at, of) not in again]
+            if parts:
+                kept.append(Raw(_encode({**fields, "parts": parts})))
+    except UNREADABLE:
+        return contents, ()
+    return Raw(_encode(kept)), [f"contents[{at}].parts[{of}].functionResponse" for at, of in sorted(again)]
