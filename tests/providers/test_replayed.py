@@ -3,13 +3,16 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
+from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.apis.gemini.api import GEMINI
+from weebill.catalog.load import load
 from weebill.gateway.translation import translator
-from weebill.providers.base import Target
+from weebill.providers.base import Quirks, Target
 from weebill.wire.errors import ApiError
 
 HI = {"role": "user", "content": "hi"}
@@ -91,3 +94,23 @@ def test_or_refused_where_the_caller_wants_that() -> None:
     target = Target(model="m", provider="openai", on_unsupported="refuse")
     with pytest.raises(ApiError, match="twice"):
         translator(CHAT, "openai", frozenset({"openai"})).encode(call, target)
+
+
+@pytest.mark.parametrize("provider", ["groq", "cerebras"])
+@pytest.mark.parametrize("api", ["chat", "anthropic"])
+def test_reasoning_goes_where_the_provider_takes_it(provider: str, api: str) -> None:
+    """Both answer `reasoning_content` with 400, as https://github.com/QwenLM/qwen-code/issues/11045 has it."""
+    thought = {"role": "assistant", "content": "ok", "reasoning_content": "Hm.", "reasoning": "Hm."}
+    body: dict[str, Any] = {"model": "m", "messages": [HI, thought, HI], "store": True}
+    if api == "anthropic":
+        blocks = [{"type": "thinking", "thinking": "Hm.", "signature": "s"}, {"type": "text", "text": "ok"}]
+        body = {"model": "m", "max_tokens": 9, "messages": [HI, {"role": "assistant", "content": blocks}, HI]}
+    inbound: Api = CHAT if api == "chat" else ANTHROPIC
+    call = inbound.decode(json.dumps(body).encode(), {}, "")
+    quirks = msgspec.convert(msgspec.to_builtins(load().providers[provider].quirks), Quirks)
+    target = Target(model="m", provider=provider, quirks=quirks)
+    request = json.loads(translator(inbound, "openai", frozenset({"openai"})).encode(call, target).body)
+    assert not {"reasoning_content", "reasoning_details"} & set(request["messages"][1])
+    if api == "chat":
+        assert request["messages"][1]["reasoning"] == "Hm."
+    assert ("store" in request) == (provider == "groq" and api == "chat")
