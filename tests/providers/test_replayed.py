@@ -10,6 +10,7 @@ from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.apis.gemini.api import GEMINI
+from weebill.apis.responses.api import RESPONSES
 from weebill.catalog.load import load
 from weebill.gateway.translation import translator
 from weebill.providers.base import Quirks, Target
@@ -114,3 +115,22 @@ def test_reasoning_goes_where_the_provider_takes_it(provider: str, api: str) -> 
     if api == "chat":
         assert request["messages"][1]["reasoning"] == "Hm."
     assert ("store" in request) == (provider == "groq" and api == "chat")
+
+
+@pytest.mark.parametrize("kind", ["function_call", "custom_tool_call"])
+@pytest.mark.parametrize("stored", [True, False])
+def test_of_responses_too_where_they_are_looked_into(kind: str, stored: bool) -> None:
+    """That is where something is stored or reasoned; all others go as they are."""
+    call, output = (
+        {"type": kind, "call_id": "a", "name": "f"},
+        {"type": f"{kind}_output", "call_id": "a", "output": "x"},
+    )
+    thought = {"type": "reasoning", "summary": [], "encrypted_content": "weebill:openai-responses.encrypted:x"}
+    said = {"type": "message", "role": "user", "content": "hi"}
+    items = [said, *([] if stored else [thought]), call, output, output, said, call, output]
+    request = RESPONSES.decode(json.dumps({"model": "m", "input": items, "store": stored}).encode(), {}, "")
+    target = Target(model="m", provider="openai-responses")
+    sent = translator(RESPONSES, "openai-responses", frozenset({"openai-responses"})).encode(request, target)
+    kept = [item for item in json.loads(sent.body)["input"] if item["type"] != "reasoning"]
+    assert kept == [said, call, output, said, call, output]
+    assert f"input.{kind}_output" in sent.dropped

@@ -7,7 +7,7 @@ upstream to judge. Whether there is any such is seen in what has been read alrea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -34,24 +34,24 @@ class _Message(Struct, frozen=True):
 _decode_messages: Final = msgspec.json.Decoder(list[_Message]).decode
 
 
-def repeated(said: Iterable[tuple[bool, str]]) -> frozenset[int]:
-    """Which of the calls (True) and results (False), each with the call's id, are results that have come before.
+class Results:
+    """Those of a history's calls, told in their order."""
 
-    >>> sorted(repeated([(True, "a"), (False, "a"), (False, "a"), (True, "a"), (False, "a"), (False, "b")]))
-    [2]
-    """
-    called: set[str] = set()
-    answered: set[str] = set()
-    found = []
-    for at, (is_call, identity) in enumerate(said):
+    def __init__(self) -> None:
+        self._called: set[str] = set()
+        self._answered: set[str] = set()
+
+    def come_again(self, identity: str, *, is_call: bool) -> bool:
+        """Take in a call or a result by the call's id: whether it is a result that has come before."""
         if is_call:
-            called.add(identity)
-            answered.discard(identity)
-        elif identity in answered:
-            found.append(at)
-        elif identity in called:
-            answered.add(identity)
-    return frozenset(found)
+            self._called.add(identity)
+            self._answered.discard(identity)
+            return False
+        if identity in self._answered:
+            return True
+        if identity in self._called:
+            self._answered.add(identity)
+        return False
 
 
 def chat_once(messages: Raw, read: Sequence[Message]) -> tuple[Raw, Sequence[str]]:
@@ -60,15 +60,13 @@ def chat_once(messages: Raw, read: Sequence[Message]) -> tuple[Raw, Sequence[str
     if len(ids) < 2 or len(set(ids)) == len(ids):
         return messages, ()
     try:
-        said: list[tuple[bool, str]] = []
-        places: list[int] = []
+        told = Results()
+        again = set()
         for at, message in enumerate(_decode_messages(messages)):
-            given = [(True, call.id or "") for call in message.tool_calls or ()]
-            if message.tool_call_id is not None:
-                given.append((False, message.tool_call_id))
-            said += given
-            places += [at] * len(given)
-        again = {places[at] for at in repeated(said)}
+            for call in message.tool_calls or ():
+                told.come_again(call.id or "", is_call=True)
+            if message.tool_call_id is not None and told.come_again(message.tool_call_id, is_call=False):
+                again.add(at)
         kept = [raw for at, raw in enumerate(_decode_list(messages)) if at not in again]
     except UNREADABLE:
         return messages, ()
@@ -91,15 +89,15 @@ def chat_unparsed(messages: Raw, read: Sequence[Message]) -> Raw:
 
 def gemini_once(contents: Raw, read: Sequence[Content | str]) -> tuple[Raw, Sequence[str]]:
     """The same of Google's `contents`; results without an id are not looked at."""
-    said: list[tuple[bool, str]] = []
-    places: list[tuple[int, int]] = []
+    told = Results()
+    again = set()
     for at, content in enumerate(read):
         for of, part in enumerate(parts_of(content)):
             given = part.function_call or part.function_response
-            if given is not None and given.id:
-                said.append((part.function_call is not None, given.id))
-                places.append((at, of))
-    again = {places[at] for at in repeated(said)}
+            if given is None or not given.id:
+                continue
+            if told.come_again(given.id, is_call=part.function_call is not None):
+                again.add((at, of))
     if not again:
         return contents, ()
     try:
