@@ -109,6 +109,34 @@ PASSED_OVER = {
         said({"inlineData": {"mimeType": "image/png", "data": "aGk="}, "videoMetadata": {"fps": 1}}, role="user"),
         {"contents[1].parts[0].videoMetadata"},
     ),
+    "unknown members of messages and their parts": (
+        {
+            "systemInstruction": {"parts": [{"text": "Be brief.", "part_metadata": {"a": 1}}]},
+            "contents": [
+                {"role": "user", "timestamp": 3, "parts": {"text": "Hi", "newThing": "x"}},
+                {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {"own": 1}, "reason": "r"}}]},
+                {"role": "user", "parts": [
+                    {"functionResponse": {"name": "f", "response": {"own": 1}, "scheduling": "SILENT"}},
+                    {"inlineData": {"mimeType": "image/png", "data": "aGk=", "colour": "red"}, "labels": [], "x": None},
+                ]},
+            ],
+        },
+        {
+            "systemInstruction.parts[0].partMetadata", "contents[0].timestamp", "contents[0].parts[0].newThing",
+            "contents[1].parts[0].functionCall.reason", "contents[2].parts[0].functionResponse.scheduling",
+            "contents[2].parts[1].inlineData.colour",
+        },
+    ),
+    "unknown members of functions": (
+        {
+            "contents": "Hi",
+            "tools": [
+                {"googleSearch": {"newWay": 1}},
+                {"functionDeclarations": [{"name": "f", "parameters": {"type": "OBJECT", "new": 1}, "behavior": "B"}]},
+            ],
+        },
+        {"tools.googleSearch", "tools[1].functionDeclarations[0].behavior"},
+    ),
     "a part without content": (said({"text": "x"}, {}, role="user"), {"contents[1].parts[1]"}),
     "a call without a name": (said({"functionCall": {}}), {"contents[1].parts[0].functionCall"}),
 }  # fmt: skip

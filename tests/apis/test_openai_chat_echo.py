@@ -55,6 +55,19 @@ SAID: list[list[Event]] = [
     [TextDelta("a"), ToolStarted("c1", "sh", 1), ToolArguments('{"input":"l', 1), ToolArguments('s"}', 1),
      ToolStarted("c2", "f", 2), ToolArguments("{}", 2)],
     [WholePart(PICTURE), WholePart(PICTURE, 1)],
+    # As Gemini has it: the words of a thought, and what is opaque apart from them.
+    [
+        ReasoningDelta("It ", origin="gemini"),
+        ReasoningDelta("is.", origin="gemini"),
+        ReasoningDelta("", "sig", origin="gemini", block=1),
+        TextDelta("Yes", 2),
+    ],
+    [
+        ReasoningDelta("open", origin="vertex"),
+        ReasoningDelta("sealed", "sig", origin="vertex", block=1),
+        ReasoningDelta("", "sig2", origin="vertex", block=2),
+        TextDelta("Yes", 3),
+    ],
 ]  # fmt: skip
 
 

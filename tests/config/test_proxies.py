@@ -131,6 +131,8 @@ def test_the_environments_proxy_is_resolved_where_settings_are_loaded(tmp_path: 
     [
         (PROXY, PROXY),
         ("https://proxy.example.com", "https://proxy.example.com"),
+        ("socks5://me:hidden@proxy.example.com:1080", "socks5://me:hidden@proxy.example.com:1080"),
+        ("socks5h://proxy.example.com", "socks5h://proxy.example.com"),
         ("proxy.example.com:3128", "http://proxy.example.com:3128"),
         ("env:WEEBILL_PROXY", PROXY),
         ("file:proxy.txt", PROXY),
@@ -159,23 +161,26 @@ def test_a_providers_own(setting: str, resolved: str, tmp_path: Path) -> None:
         ("http://user:hidden@proxy/path", "must be like"),
         ("http://user:hidden@proxy?x=1", "must be like"),
         ("http://[hidden", "must be like"),
-        ("socks5h://user:hidden@proxy", "names a SOCKS proxy"),
+        ("socks4://user:hidden@proxy", "names a SOCKS proxy of an older kind"),
+        ("socks5://user:hidden@", "must be like"),
+        ("socks5://user:hidden@proxy/path", "must be like"),
+        (f"socks5h://user:{'hidden' * 50}@proxy", "of more than 255 bytes"),
         ("env:BAD", "refers to env:BAD, which names a SOCKS proxy"),
         ("env:MISSING", "refers to the environment variable MISSING, which is not set"),
         ("http://user:hid den@proxy", "must be printable ASCII"),
     ],
 )
 def test_proxies_that_are_none(setting: str, what: str, tmp_path: Path) -> None:
-    [problem] = problems(tmp_path, provider(proxy=setting), {"BAD": "socks5://user:hidden@proxy"})
+    [problem] = problems(tmp_path, provider(proxy=setting), {"BAD": "socks4://user:hidden@proxy"})
     assert "`providers.acme.proxy`" in problem
     assert what in problem
     assert "hid" not in problem
 
 
 def test_a_proxy_of_the_environment_that_is_none(tmp_path: Path) -> None:
-    [problem] = problems(tmp_path, provider(), {"ALL_PROXY": "socks5://user:hidden@proxy"})
+    [problem] = problems(tmp_path, provider(), {"ALL_PROXY": "socks4a://user:hidden@proxy"})
     assert "refers to env:ALL_PROXY, which names a SOCKS proxy" in problem
-    assert loaded(tmp_path, provider(proxy="none"), {"ALL_PROXY": "socks5://proxy"})
+    assert loaded(tmp_path, provider(proxy="none"), {"ALL_PROXY": "socks4a://proxy"})
 
 
 @pytest.fixture(scope="module")

@@ -245,8 +245,7 @@ def _gemini(body: Body) -> Seen:
                 )
                 named = next((call.name for call in result.calls if call.id == call_id), None)
                 _require(named == given["name"], "a functionResponse of another name than its functionCall")
-                if call_id not in result.results:  # Google's own program gives one twice when it goes on with a session
-                    result.answer(call_id, answer if isinstance(answer, str) else json.dumps(answer))
+                result.answer(call_id, answer if isinstance(answer, str) else json.dumps(answer))
             elif part.get("thought"):
                 result.thoughts.append(part["text"])
                 result.opaque += [part["thoughtSignature"]] if "thoughtSignature" in part else []
@@ -255,8 +254,8 @@ def _gemini(body: Body) -> Seen:
                 result.opaque += [part["thoughtSignature"]] if "thoughtSignature" in part else []
         answers = [part["functionResponse"] for part in parts if "functionResponse" in part]
         if role == "user" and answers:
-            given_ids = len({given.get("id") or f"#{at}" for at, given in enumerate(answers)})
-            _require(given_ids == due, "as many functionResponse parts as functionCall parts in one turn")
+            # Which Google's own program does not keep to: https://github.com/google-gemini/gemini-cli/issues/4217
+            _require(len(answers) == due, "as many functionResponse parts as functionCall parts in one turn")
         due = due + calls if role == "model" else 0
     for tool in body.get("tools", ()):
         for declared in tool.get("functionDeclarations", ()):

@@ -61,9 +61,11 @@ _CHAT_BODY: Final = (
     "stop store stream stream_options temperature tool_choice tools top_logprobs top_p user verbosity "
     "web_search_options"
 )
+# Older models of OpenAI refuse `parsed`, which its SDKs put into what they echo, and newer ones pass over what they do
+# not know in a message: https://github.com/openai/openai-node/issues/1161
 _CHAT_MEMBERS: Final = {
     "messages[]": "role content name tool_calls tool_call_id refusal audio function_call "
-    "annotations parsed reasoning reasoning_content reasoning_details",
+    "annotations reasoning reasoning_content reasoning_details",
     "messages[].content[]": "type text image_url input_audio file refusal prompt_cache_breakpoint",
     "messages[].tool_calls[]": "id type function custom index",
     "messages[].tool_calls[].function": "name arguments parsed_arguments",

@@ -1,5 +1,6 @@
 """What clients are told of errors: whose they are, all that was said, and whether to try again."""
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -37,7 +38,9 @@ def failing(status: int, body: object) -> Script:
 
 
 def settings(upstream: Upstream, base_url: str | None = None, dialect: str = "openai") -> Settings:
-    acme = ProviderSettings(dialect=dialect, base_url=base_url or upstream.base_url, api_key=SECRET, models=("m",))
+    acme = ProviderSettings(
+        dialect=dialect, base_url=base_url or upstream.base_url, api_key=SECRET, models=("m",), idle_timeout_s=0.5
+    )
     return Settings(server=ServerSettings(port=0), local=LocalSettings(models=()), providers={"acme": acme})
 
 
@@ -181,3 +184,48 @@ async def test_who_has_neither_is_asked_again_for_both(tmp_path: Path, upstream:
                 response = await worker.client.post(RESPONSES[0], json=RESPONSES[1])
                 assert response.json()["error"]["code"] == "upstream_not_found"
             assert [each.path.rpartition("/")[2] for each in other.requests] == ["responses", "completions"] * 2
+
+
+SAID = b'{"error":{"message":"Slow down, please.","type":"t","code":"too_fast"}}'
+
+
+def broken(body: bytes, *headers: str, announced: int | None = None, close: bool = True) -> Script:
+    """An error whose body is not what its head says: cut short, or without an end."""
+    lines = ["HTTP/1.1 429 Status", f"content-length: {announced or len(body)}", "retry-after: 7", *headers]
+    return send("\r\n".join(lines).encode() + b"\r\n\r\n" + body, close=close)
+
+
+BROKEN = {
+    "cut": (broken(SAID[:40], announced=900), "Slow down"),
+    "without an end": (broken(SAID[:40], announced=900, close=False), "Slow down"),
+    "all there but the end": (broken(SAID, announced=900), "Slow down, please."),
+    "cut while compressed": (broken(gzip.compress(SAID)[:-9], "content-encoding: gzip"), "Slow down"),
+    "not compressed at all": (broken(SAID, "content-encoding: gzip"), "answered with status 429"),
+    "compressed in an unknown way": (broken(SAID, "content-encoding: rot13"), "answered with status 429"),
+    "empty": (broken(b"", announced=0), "answered with status 429"),
+    "a page": (broken(b"<html><title>Too many</title></html>"), "Too many"),
+    "not utf-8": (broken(b'{"error":{"message":"Doucement, caf\xe9."}}'), "Doucement, caf\ufffd."),
+    "a list": (broken(b'\n[{"error":{"code":429,"message":"Slow.","status":"RESOURCE_EXHAUSTED"}}]'), "Slow."),
+    "a text": (broken(b' "Slow down."'), "Slow down."),
+    "too long": (broken(b"slow " * 300_000), "slow slow"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("dialect", ["openai", "gemini", "anthropic"])
+async def test_an_error_keeps_its_status_whatever_becomes_of_its_body(
+    tmp_path: Path, upstream: Upstream, name: str, dialect: str
+) -> None:
+    """With what came of its words; only the three dialects' own forms are taken apart."""
+    script, words = BROKEN[name]
+    upstream.script = script
+    async with running_worker(tmp_path / "home", settings(upstream, dialect=dialect)) as worker:
+        response = await worker.client.post(CHAT[0], json=CHAT[1])
+        assert (response.status_code, response.headers["retry-after"]) == (429, "7")
+        assert words in response.json()["error"]["message"]
+        record = await worker.record()
+        assert (record.status, record.outcome) == (429, "rejected")
+        if dialect == "openai":
+            upstream.script = script
+            assert (await worker.client.post(EMBEDDINGS[0], json=EMBEDDINGS[1])).status_code == 429
+            assert (await worker.client.post(CHAT[0], json={**CHAT[1], "stream": True})).status_code == 429

@@ -116,6 +116,35 @@ async def test_a_failure_is_then_an_event(tmp_path: Path, upstream: Upstream, ap
         assert (record.status, record.outcome) == (500, "upstream_error")
 
 
+async def test_the_early_head_says_who_is_being_asked_and_what_that_one_is_not_told(
+    worker: RunningWorker, upstream: Upstream
+) -> None:
+    """And nothing of who answers in the end, which only the record can say."""
+    upstream.script = silent(0.5, send(answer(500, b"{}")))
+    path, body = asked("gemini", safetySettings=[{"category": "X"}])
+    response = await worker.client.post(path, json=body)
+    route, model, policy = response.headers["x-weebill-route"].split(";")
+    assert route.startswith("p0:waiting:")
+    assert (model, policy) == ("model=m", "policy=price")
+    assert response.headers["x-weebill-dropped"] == "safetySettings"
+    record = await worker.record()
+    assert [each.rsplit(":", 1)[0] for each in record.attempts.split(",")] == ["p0/m:500", "p0/m:500", "p1/m:200"]
+    assert record.dropped == "safetySettings"
+
+
+async def test_who_has_failed_by_then_is_in_the_early_head(tmp_path: Path, upstream: Upstream) -> None:
+    async with running_upstream() as other:
+        upstream.script = send(answer(503, b"{}"))
+        other.script = silent(0.5, stream(*ANSWER))
+        async with running_worker(tmp_path / "home", settings(KEEPALIVE_S, upstream, other)) as worker:
+            path, body = asked("chat")
+            response = await worker.client.post(path, json=body)
+            first, second = response.headers["x-weebill-route"].split(";")[0].split(",")
+            assert first.startswith("p0:503:")
+            assert second.startswith("p1:waiting:")
+            assert "x-weebill-dropped" not in response.headers
+
+
 async def test_whole_answers_have_none_and_quick_ones_need_none(worker: RunningWorker, upstream: Upstream) -> None:
     path, body = asked("chat")
     upstream.script = stream(*ANSWER)

@@ -80,11 +80,14 @@ async def test_weebills_names_come_first(worker: RunningWorker, upstream: Upstre
 async def test_elsewhere_they_are_hints_but_for_only(worker: RunningWorker, other: Upstream) -> None:
     hints: tuple[dict[str, object], ...] = (
         {"provider": {"order": ["together"]}}, {"provider": {"ignore": ["together"]}}, {"models": ["x/y"]},
+        {"provider": {"order": ["acme"], "sort": "price"}},
     )  # fmt: skip
-    for said in hints:
+    named = ["provider.order", "provider.ignore", "models", None]
+    for said, name in zip(hints, named, strict=True):
         response = await worker.client.post(CHAT, json={**HELLO, "model": "own", **said})
         assert response.status_code == 200, response.text
         assert not {"provider", "models"} & set(other.requests[-1].json)
+        assert response.headers.get("x-weebill-dropped") == name
     response = await worker.client.post(CHAT, json={**HELLO, "model": "own", "provider": {"only": ["together"]}})
     assert (response.status_code, response.json()["error"]["code"]) == (404, "no_deployment")
 

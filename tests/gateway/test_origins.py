@@ -29,6 +29,12 @@ def test_what_goes_back_is_the_providers_own(part: Part, seen: Part) -> None:
     assert KIMI.conversation(asked).turns[0].parts == (seen, Text("Ho."))
 
 
+def test_open_thinking_goes_back_with_what_was_sealed_beside_it() -> None:
+    turn = Turn("assistant", (Reasoning("Hm.", origin="kimi"), Reasoning(signature="s", origin="kimi"), Text("Ho.")))
+    seen = KIMI.conversation(Conversation(turns=(turn,))).turns[0].parts
+    assert seen == (Reasoning("Hm.", origin="anthropic"), Reasoning(signature="s", origin="anthropic"), Text("Ho."))
+
+
 @pytest.mark.parametrize("maker", [Maker("anthropic", "anthropic"), Maker("anthropic", "")])
 def test_a_provider_that_bears_the_familys_name_needs_no_other(maker: Maker) -> None:
     part = Reasoning("Hm.", "s", origin="anthropic")

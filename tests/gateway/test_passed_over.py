@@ -7,9 +7,14 @@ import pytest
 from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
+from weebill.apis.completions import COMPLETIONS
+from weebill.apis.responses.api import RESPONSES
+from weebill.gateway.for_client import ForClient
 from weebill.gateway.translation import BridgeStream
+from weebill.providers.base import NOTHING_SENT
 from weebill.wire.accumulate import MAX_NAMED, ReplyBuilder
-from weebill.wire.reply import Event, Finished, PassedOver, Started, TextDelta
+from weebill.wire.conversation import Audio, Image, Part, Text
+from weebill.wire.reply import Choice, Event, Finished, PassedOver, Reply, Started, TextDelta, Usage, WholePart
 
 EVENTS: list[Event] = [
     PassedOver("first"),
@@ -62,6 +67,38 @@ def test_a_stream_names_it_and_is_as_if_it_had_not_been(api: Api, fed: int) -> N
     assert (named, nothing) == (NAMED, ())
     assert b"web_search" not in with_it
     assert len(with_it) == len(without)
+
+
+PICTURE = Image(media_type="image/png", data="aW1n")
+SOUND = Audio("c25k", "mp3", transcript="Hi.")
+
+
+@pytest.mark.parametrize(
+    ("api", "part", "named"),
+    [
+        (RESPONSES, SOUND, ("audio",)),
+        (RESPONSES, PICTURE, ()),
+        (COMPLETIONS, SOUND, ("audio",)),
+        (COMPLETIONS, PICTURE, ("images",)),
+        (CHAT, SOUND, ()),
+        (CHAT, PICTURE, ()),
+    ],
+    ids=lambda value: getattr(value, "name", None) or type(value).__name__,
+)
+def test_a_part_without_a_place_in_the_clients_api_is_named(api: Api, part: Part, named: tuple[str, ...]) -> None:
+    """Whole and streamed; the rest of the answer is there."""
+    asked = {"completions": b'"prompt":"x"', "responses": b'"input":"x"'}.get(
+        api.name, b'"messages":[{"role":"user","content":"x"}]'
+    )
+    call = api.decode(b'{"model":"m","stream":true,%b}' % asked, {}, "")
+    for_client = ForClient("", NOTHING_SENT, api.unsaid)
+    reply = for_client.reply(Reply("id", "m", (Choice((Text("Hello"), part), "stop"),), Usage(), dropped=("first",)))
+    assert reply.dropped == ("first", *named)
+    assert b"Hello" in api.answer(call, reply)
+    events: list[Event] = [Started("id", "m"), TextDelta("Hello"), WholePart(part, 1), Finished("stop")]
+    stream = BridgeStream(call, Decoder(events), api.stream(call), for_client)
+    assert b"Hello" in b"".join(stream.feed(b"x") for _ in range(4)) + stream.finish()
+    assert tuple(stream.dropped) == named
 
 
 def test_so_many_are_named_and_no_more() -> None:

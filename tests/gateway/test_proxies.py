@@ -13,6 +13,7 @@ from tests.fixtures.upstream import DONE, STREAM_HEAD, Upstream, answer, chunk, 
 from tests.fixtures.worker import running_worker
 from tests.gateway.conftest import settings
 from tests.transport.proxy import RunningProxy
+from tests.transport.socks import RunningSocks
 from weebill.config.schema import Settings
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
@@ -40,6 +41,17 @@ async def test_through_a_proxy(stream: bool, tmp_path: Path, upstream: Upstream)
     for head in proxy.heads:
         assert head.startswith(b"POST http://127.0.0.1:%d/v1/chat/completions HTTP/1.1\r\n" % upstream.port)
     assert [request.path for request in upstream.requests] == ["/v1/chat/completions"] * 3
+
+
+async def test_through_a_socks_proxy(tmp_path: Path, upstream: Upstream) -> None:
+    async with (
+        RunningSocks(("me", "pass")) as proxy,
+        running_worker(tmp_path, behind(proxy.url("me:pass"), upstream)) as worker,
+    ):
+        for _ in range(3):
+            response = await worker.client.post("/v1/chat/completions", json=CHAT)
+            assert (response.status_code, "Hello" in response.text) == (200, True)
+    assert proxy.targets == [("127.0.0.1", upstream.port)]
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

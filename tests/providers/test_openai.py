@@ -242,7 +242,7 @@ def test_reasoning_goes_back_to_where_it_came_from() -> None:
 IDLE = [
     {"refusal": None},
     {"annotations": []},
-    {"audio": None, "parsed": None},
+    {"audio": None},
     {"function_call": {}},
     {"tool_calls": None},
 ]
@@ -255,6 +255,8 @@ def test_what_sdks_write_down_empty_is_no_obstacle_for_who_knows_few_fields(idle
     assert sent({**said, **idle}, quirks=Quirks()) == [{**said, **idle}]
     told = {**said, "refusal": "No."}
     assert sent(told, quirks=Quirks(accept=("messages",))) == [told]
+    # Which OpenAI refuses itself.
+    assert sent({**said, **idle, "parsed": None}, quirks=Quirks()) == [{**said, **idle}]
 
 
 PIECES = [

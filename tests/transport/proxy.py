@@ -71,7 +71,7 @@ class RunningProxy:
                 host, _, port = target.decode().rpartition(":")
                 source, upstream = await self._connected(host.strip("[]"), int(port))
                 writer.write(b"HTTP/1.1 200 Connection established\r\nvia: test\r\n\r\n")
-                await asyncio.gather(_pump(reader, upstream), _pump(source, writer))
+                await asyncio.gather(pump(reader, upstream), pump(source, writer))
                 return
             upstream = await self._pass_on(reader, writer, method, target, rest)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -94,14 +94,14 @@ class RunningProxy:
         first = b"%b %b %b" % (method, path.encode(), version)
         upstream.write(b"\r\n".join([first, *kept, b"connection: close", b"", b""]))
         upstream.write(await reader.readexactly(length))
-        await _pump(source, writer)
+        await pump(source, writer)
         return upstream
 
     async def _connected(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(self.resolved.get(host, host), port)
 
 
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     while data := await source.read(65_536):
         sink.write(data)
         await sink.drain()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from weebill.wire.call import Call
-from weebill.wire.conversation import Conversation
+from weebill.wire.conversation import Conversation, Part
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Event, Reply
+
+ALL_SAID: Final[Mapping[type[Part], str]] = {}
+"""For an API that has a place for every part of an answer."""
 
 
 class StreamEncoder(Protocol):
@@ -49,12 +52,14 @@ class Api(Protocol):
 
     `name` is the endpoint that its requests are metered under; `native` names the wire format ("openai.chat",
     "openai.responses", "anthropic", "gemini"): a dialect that speaks the same passes bytes through. `headers` are the
-    client's headers (lower case) that belong to the request, such as `anthropic-beta`.
+    client's headers (lower case) that belong to the request, such as `anthropic-beta`. `unsaid` are the kinds of an
+    answer's parts that it has no place for, and what they are called.
     """
 
     name: str
     native: str
     headers: frozenset[bytes]
+    unsaid: Mapping[type[Part], str]
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
         """The call in a request. `tail` is what follows the endpoint's path, decoded, query included.

@@ -17,7 +17,7 @@ from weebill.apis.chat.answer import FINISH_REASONS, UsageBody, new_id, usage_bo
 from weebill.wire import sse
 from weebill.wire.body import decode_completion
 from weebill.wire.call import Call, Json
-from weebill.wire.conversation import Conversation, Refusal, Text, Turn
+from weebill.wire.conversation import Audio, Conversation, Image, Part, Refusal, Text, ToolUse, Turn
 from weebill.wire.errors import ApiError
 from weebill.wire.openai_chat import HINTS
 from weebill.wire.reply import (
@@ -91,6 +91,7 @@ class Completions:
     name = "completions"
     native = "openai.completions"
     headers: frozenset[bytes] = frozenset()
+    unsaid: Mapping[type[Part], str] = {Audio: "audio", Image: "images", ToolUse: "tool_calls"}
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
         return decode_completion(body)

@@ -25,6 +25,7 @@ from weebill.config.auto import AUTO
 from weebill.config.load import Sources, load
 from weebill.config.routing import targets
 from weebill.config.schema import Settings
+from weebill.gateway.own_fields import encoded
 from weebill.gateway.selection import Selected, Selector
 from weebill.gateway.translation import translator
 from weebill.ledger.experiments import Experiments
@@ -61,7 +62,7 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
             asked = asked.naming(selected.model).preferring(selected.preferences)
         plan = router.plan(asked, 0.0)
         deployments = (choice.candidate.deployment for choice in plan.choices)
-        fits = {each.key: _fits(APIS[api], call, plan.wanted, each) for each in deployments}
+        fits = {each.key: _fits(APIS[api], call, plan.wanted, each, directory) for each in deployments}
     except ApiError as error:
         where = f" ({error.detail.param})" if error.detail.param else ""
         raise CommandError(f"{error.status}: {error.detail.message}{where}") from error
@@ -92,12 +93,12 @@ class _Fits(NamedTuple):
         return self.refused or ", ".join(self.dropped) or NOTHING
 
 
-def _fits(api: Api, call: Call, wanted: Wanted, deployment: Deployment) -> _Fits:
+def _fits(api: Api, call: Call, wanted: Wanted, deployment: Deployment, directory: Directory) -> _Fits:
     own = structs.replace(call.own, on_unsupported=wanted.on_unsupported)
     spoken = frozenset({deployment.dialect}) if deployment.upstream is None else deployment.upstream.dialects
     translate = translator(api, deployment.dialect, spoken)
     try:
-        return _Fits(translate.encode(structs.replace(call, own=own), deployment.target).dropped)
+        return _Fits(encoded(translate, structs.replace(call, own=own), deployment, directory).dropped)
     except ApiError as error:
         return _Fits(refused=f"refused: {error.detail.message}")
 

@@ -11,12 +11,14 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 NONE: Final = ("", "none")
 """Settings that mean no proxy at all."""
 
 _PORTS: Final = {"http": 80, "https": 443}
+_SOCKS: Final = ("socks5", "socks5h")
+_LONGEST: Final = 255
 _SEPARATORS: Final = re.compile(r"[,\s]+")
 _WITH_PORT: Final = re.compile(r"(\[.+\]|[^:\[\]]+):([0-9]+)\Z")
 
@@ -42,9 +44,14 @@ def proxy_problem(url: str) -> str:
         fits = bool(parts.hostname) and parts.port != 0
     except ValueError:
         return _EXPECTED
-    if parts.scheme.startswith("socks"):
-        return 'names a SOCKS proxy, which are not spoken with here; give an http or https one, or "none"'
-    if parts.scheme not in _PORTS or not fits or parts.path not in ("", "/") or parts.query or parts.fragment:
+    if parts.scheme in _SOCKS:
+        if any(len(unquote(word or "").encode()) > _LONGEST for word in (parts.username, parts.password)):
+            return "has a user or a password of more than 255 bytes, for which SOCKS has no place"
+    elif parts.scheme.startswith("socks"):
+        return 'names a SOCKS proxy of an older kind; give a socks5, http or https one, or "none"'
+    elif parts.scheme not in _PORTS:
+        return _EXPECTED
+    if not fits or parts.path not in ("", "/") or parts.query or parts.fragment:
         return _EXPECTED
     return ""
 

@@ -44,6 +44,7 @@ async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, o
     Raises ApiError: what the client is to be told when none was.
     """
     blame: Outcome | None = None
+    meter.trying = attempts
     now = time.monotonic()
     while (step := attempts.next(now)) is not None:
         if isinstance(step, Pause):
@@ -73,6 +74,15 @@ async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, o
     meter.route = attempts.trace(now)
     tell(attempts, exchange, meter, "none")
     raise attempts.error()
+
+
+def known_so_far(meter: Meter) -> bytes:
+    """The header lines for a head that goes out before anybody has answered: of who has been asked, by then."""
+    trying = meter.trying
+    if trying is None:
+        return b""
+    route = trying.so_far(time.monotonic())
+    return route + dropped_line(meter.dropped) if meter.dropped else route
 
 
 def dropped_line(dropped: tuple[str, ...]) -> bytes:

@@ -19,7 +19,7 @@ from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered
 from weebill.gateway.failures import retry_after_seconds, upstream_said
 from weebill.gateway.meter import Meter, Spending
-from weebill.gateway.metered import JSON, MAX_ERROR_BYTES, Metered
+from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ERROR_BYTES, Metered
 from weebill.gateway.translation import translator
 from weebill.providers.anthropic.relay import count_tokens_request
 from weebill.providers.base import Target, UpstreamRequest
@@ -113,9 +113,9 @@ class Counting(Metered[CountEndpoint]):
             spending.blame = "upstream_error"
             response = await self._upstreams.send(exchange, upstream, request, step, whole=False)
             spending.status = response.status
-            body = await response.read(MAX_ERROR_BYTES)
             if response.status == 200:
-                return body
+                return await response.read(MAX_ERROR_BYTES)
+            body = await response.read_some(MAX_ERROR_BYTES, ERROR_PATIENCE_S)
             translate = translator(endpoint.api, step.deployment.dialect, upstream.dialects)
             error = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
             raise upstream_said(error, response.status, body, upstream, step.credential, request.path)

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec import structs
+
+from weebill.apis.base import ALL_SAID
 from weebill.gateway.one_call import first_calls, wants_one_call
 from weebill.gateway.origins import Maker
 from weebill.gateway.tool_names import events_by_client, named_by_client
 from weebill.providers.base import NOTHING_SENT, UpstreamRequest
-from weebill.wire.conversation import Origin
+from weebill.wire.conversation import Origin, Part
 from weebill.wire.reply import Event, Reply
 
 
 class ForClient:
-    """Puts the answer to a request that was `sent` into the client's words; `family` is the dialect's."""
+    """Puts the answer to a request that was `sent` into the client's words; `family` is the dialect's.
 
-    __slots__ = ("_maker", "_one_call", "_tools")
+    `unsaid` are the kinds of parts that the client's API has no place for, by what they are called.
+    """
 
-    def __init__(self, family: Origin, sent: UpstreamRequest) -> None:
+    __slots__ = ("_maker", "_one_call", "_tools", "unsaid")
+
+    def __init__(self, family: Origin, sent: UpstreamRequest, unsaid: Mapping[type[Part], str] = ALL_SAID) -> None:
         self._maker = Maker(family, sent.provider)
         self._tools = sent.tools
         self._one_call = wants_one_call(sent)
+        self.unsaid = unsaid
 
     def reply(self, reply: Reply) -> Reply:
         """A whole answer."""
         reply = named_by_client(self._maker.reply(reply), self._tools)
-        return first_calls(reply) if self._one_call else reply
+        if self._one_call:
+            reply = first_calls(reply)
+        return self._told(reply) if self.unsaid else reply
 
     def events(self, events: Sequence[Event]) -> Sequence[Event]:
         """The events of a stream."""
         return events_by_client(self._maker.events(events), self._tools)
+
+    def _told(self, reply: Reply) -> Reply:
+        """A whole answer that names what of it will not be there."""
+        lost = [self.unsaid[type(part)] for each in reply.choices for part in each.parts if type(part) in self.unsaid]
+        return structs.replace(reply, dropped=tuple(dict.fromkeys((*reply.dropped, *lost)))) if lost else reply
 
 
 AS_IT_IS: Final = ForClient("", NOTHING_SENT)

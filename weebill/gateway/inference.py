@@ -18,24 +18,32 @@ from weebill.gateway.hedging import hedged
 from weebill.gateway.keepalive import KeepAlive, interval_s
 from weebill.gateway.legs import Begun, Leg, Whole, begun, collected, over, passed_on
 from weebill.gateway.meter import NOTHING, Meter, Spending
-from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered, Recorder, Upstreams
+from weebill.gateway.metered import (
+    ERROR_PATIENCE_S,
+    JSON,
+    MAX_ANSWER_BYTES,
+    MAX_ERROR_BYTES,
+    Metered,
+    Recorder,
+    Upstreams,
+)
+from weebill.gateway.own_fields import encoded
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
-from weebill.gateway.translation import Bridge, BridgeStream, translator
+from weebill.gateway.translation import BridgeStream, translator
 from weebill.gateway.translation import failure as failure_event
 from weebill.ledger.records import Outcome
 from weebill.providers.base import Answer, Translator
 from weebill.providers.usage import Estimate
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Upstream
-from weebill.routing.foreign import OPENROUTER, along
 from weebill.routing.router import Asked
 from weebill.routing.steps import Try
 from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
 from weebill.transport.sweeper import Sweeper
-from weebill.wire.call import NOTHING_OWN, Call
+from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.surrogates import mended
 
@@ -81,7 +89,7 @@ class Inference(Metered[Api]):
 
     async def _serve_kept(self, exchange: Exchange, api: Api, call: Call, meter: Meter, silence_s: float) -> None:
         """Answer with a stream that gives signs of life, even before there is anything to answer with."""
-        kept = KeepAlive(exchange, api, call, silence_s)
+        kept = KeepAlive(exchange, api, call, meter, silence_s)
         self._kept.interval = interval_s(silence_s)
         self._kept.add(kept)
         try:
@@ -143,13 +151,7 @@ class Inference(Metered[Api]):
         path = b""
         try:
             translate = translators(*self._upstreams.spoken(deployment, upstream))
-            if deployment.provider == OPENROUTER and call.own is not NOTHING_OWN and not isinstance(translate, Bridge):
-                # What the client prefers among those whom only OpenRouter knows.
-                directory = self._upstreams.directory
-                more = along(call.own, directory.providers, directory.serves)
-                request = translate.encode(structs.replace(call, fields={**call.fields, **more}), deployment.target)
-            else:
-                request = translate.encode(call, deployment.target)
+            request = encoded(translate, call, deployment, self._upstreams.directory)
             spending.dropped = request.dropped
             path = request.path
             spending.sent = True
@@ -262,7 +264,7 @@ class Inference(Metered[Api]):
         open_leg: Open[Leg],
     ) -> Begun | None:
         """Another stream that goes on with a story that broke off with `failure`; None if nobody does."""
-        first_byte_at, blame = meter.first_byte_at, meter.blame
+        first_byte_at, blame, dropped = meter.first_byte_at, meter.blame, meter.dropped
         attempts.failed(failure, time.monotonic())
         story.go_on()
         try:
@@ -272,6 +274,8 @@ class Inference(Metered[Api]):
             self._end(exchange, story.fail(failure), failure.status, blame, story.fail, meter)
             return None
         meter.first_byte_at = first_byte_at
+        # Both have answered.
+        meter.dropped = tuple(dict.fromkeys((*dropped, *meter.dropped)))
         exchange.write(story.mark(meter.upstream))
         assert isinstance(leg, Begun)  # noqa: S101 - a stream was asked for
         return leg
@@ -310,7 +314,8 @@ async def _upstream_error(
 ) -> ApiError:
     """What an answer with a status of another kind means for the client."""
     spending.used = NOTHING
-    body = await response.read(MAX_ERROR_BYTES)
+    # What it says may break off; that it refuses has been said by then.
+    body = await response.read_some(MAX_ERROR_BYTES, ERROR_PATIENCE_S)
     if 400 <= response.status < 500:
         spending.blame = "rejected"
     error = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)

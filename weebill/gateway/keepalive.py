@@ -1,7 +1,8 @@
 """Signs of life in the silent phases of a stream, so that nobody on the way takes it for dead.
 
 The head waits for the first content, since another upstream may have to answer; but not for longer than the silence
-that is kept to. From then on a failure is an event inside the stream.
+that is kept to. Then it says who is being asked, and what that one was not told; what comes of it is in the record
+alone. From then on a failure is an event inside the stream.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import asyncio
 from typing import Final
 
 from weebill.apis.base import Api
+from weebill.gateway.attempting import known_so_far
+from weebill.gateway.meter import Meter
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
 
@@ -25,12 +28,13 @@ _MAX_INTERVAL_S: Final = 1.0
 class KeepAlive:
     """Keeps one stream alive: a sign after each `silence_s` in which the client has been sent nothing."""
 
-    __slots__ = ("_api", "_call", "_exchange", "_seen", "_silence_s", "_since")
+    __slots__ = ("_api", "_call", "_exchange", "_meter", "_seen", "_silence_s", "_since")
 
-    def __init__(self, exchange: Exchange, api: Api, call: Call, silence_s: float) -> None:
+    def __init__(self, exchange: Exchange, api: Api, call: Call, meter: Meter, silence_s: float) -> None:
         self._exchange = exchange
         self._api = api
         self._call = call
+        self._meter = meter
         self._silence_s = silence_s
         self._seen = 0
         self._since = asyncio.get_running_loop().time()
@@ -48,7 +52,7 @@ class KeepAlive:
             return
         self._since = now
         if not exchange.responded:
-            exchange.start(200, self._api.stream_headers(self._call))
+            exchange.start(200, self._api.stream_headers(self._call) + known_so_far(self._meter))
         exchange.write_aside(_SIGNS.get(self._api.native, _COMMENT))
 
 

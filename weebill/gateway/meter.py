@@ -8,6 +8,7 @@ from math import inf
 from typing import Final, Protocol
 
 from weebill.ledger.records import Outcome, UsageRecord
+from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Deployment
 from weebill.wire.reply import Usage
 
@@ -67,14 +68,14 @@ class Meter(Spending):
     """Collects what the record of a request says, and settles it exactly once.
 
     It is the spending of the attempt under way, too. `route` is the header line that says who was tried, and
-    `attempts` the same for the record, where there were several. `checked` and `arm` are the record's; `spent_nano`
-    and `outcome` are what was settled.
+    `attempts` the same for the record, where there were several; `trying` are those that are being made. `checked` and
+    `arm` are the record's; `spent_nano` and `outcome` are what was settled.
     """
 
     __slots__ = (
         "_earlier_nano", "_endpoint", "_estimated", "_request_id", "_settled", "_started", "arm", "attempts",
         "checked", "key_id", "key_name", "model_asked", "outcome", "route", "spent_nano", "stream",
-        "timeout_s",
+        "timeout_s", "trying",
     )  # fmt: skip
 
     def __init__(
@@ -107,6 +108,7 @@ class Meter(Spending):
         self.stream = False
         self.route = b""
         self.attempts = ""
+        self.trying: Attempts | None = None
         self.checked = ""
         self.arm = ""
         self.spent_nano = 0

@@ -30,6 +30,8 @@ from weebill.wire.errors import ApiError
 JSON: Final = b"content-type: application/json\r\n"
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_ERROR_BYTES: Final = 1024 * 1024
+ERROR_PATIENCE_S: Final = 5.0
+"""How long the body of an error may take once its head is there."""
 RESPONSES_PATH: Final = b"/responses"
 _RESPONSES: Final = "openai-responses"
 # What has become of a request whose handler was cancelled, by the reason. Any other: the server itself refused it.

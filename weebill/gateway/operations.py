@@ -16,7 +16,7 @@ from weebill.gateway.attempting import deadline_of, first_answered, tell
 from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.legs import passed_on
 from weebill.gateway.meter import NOTHING, Meter, Spending
-from weebill.gateway.metered import JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered
+from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered
 from weebill.ledger.records import Outcome
 from weebill.providers.naming import named
 from weebill.providers.operations import operation, unsupported
@@ -196,7 +196,8 @@ async def _upstream_error(
 ) -> ApiError:
     """What an answer with another status than 200 means for the client."""
     spending.used = NOTHING
-    body = await response.read(MAX_ERROR_BYTES)
+    # What it says may break off; that it refuses has been said by then.
+    body = await response.read_some(MAX_ERROR_BYTES, ERROR_PATIENCE_S)
     if 400 <= response.status < 500:
         spending.blame = "rejected"
     retry_after = retry_after_seconds(response)

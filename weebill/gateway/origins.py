@@ -38,7 +38,11 @@ class Maker:
         return structs.replace(conversation, turns=tuple(turns)) if changed else conversation
 
     def _concerns(self, part: Part) -> bool:
-        return _is_sealed(part) and (self._named or _bears_mark(part))
+        return (_is_sealed(part) and (self._named or _bears_mark(part))) or self._is_told(part)
+
+    def _is_told(self, part: Part) -> bool:
+        """Whether a part is open thinking that came along with what this provider has sealed."""
+        return isinstance(part, Reasoning) and self._named and part.origin == self._provider
 
     def _turn(self, turn: Turn) -> Turn:
         if not any(self._concerns(part) for part in turn.parts):
@@ -46,7 +50,7 @@ class Maker:
         return structs.replace(turn, parts=tuple([self._part(part) for part in turn.parts]))
 
     def _part(self, part: Part) -> Part:
-        if not isinstance(part, Reasoning | ToolUse) or not _is_sealed(part):
+        if not isinstance(part, Reasoning | ToolUse) or not (_is_sealed(part) or self._is_told(part)):
             return part
         if isinstance(part, Reasoning) and part.encrypted is not None and _bears_mark(part):
             # By a relay, which has no other place to say whose it is.

@@ -14,7 +14,7 @@ from weebill.catalog.load import load
 from weebill.catalog.probe import ProbeResult
 from weebill.config.schema import Settings
 from weebill.gateway.failures import retry_after_seconds, upstream_failure
-from weebill.gateway.metered import MAX_ANSWER_BYTES, MAX_ERROR_BYTES
+from weebill.gateway.metered import ERROR_PATIENCE_S, MAX_ANSWER_BYTES, MAX_ERROR_BYTES
 from weebill.gateway.translation import translator
 from weebill.providers.base import UpstreamRequest
 from weebill.providers.failures import FailureKind, classify
@@ -117,7 +117,7 @@ async def _read(response: Response, question: _Question) -> None:
         if response.status == 200:
             question.read(await response.read(MAX_ANSWER_BYTES), response.header(b"content-type") or b"")
             return
-        body = await response.read(MAX_ERROR_BYTES)
+        body = await response.read_some(MAX_ERROR_BYTES, ERROR_PATIENCE_S)
         raise question.error(response.status, body, retry_after_seconds(response))
     finally:
         response.close()

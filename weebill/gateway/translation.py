@@ -158,7 +158,7 @@ class Bridge:
         return self._api.conversation(call)
 
     def _for_client(self, sent: UpstreamRequest) -> ForClient:
-        return ForClient(self._dialect.family, sent)
+        return ForClient(self._dialect.family, sent, self._api.unsaid)
 
     def _decoder(self, sent: UpstreamRequest) -> StreamDecoder:
         if self._by_request is None or sent.asked is None:
@@ -362,6 +362,8 @@ class BridgeStream:
                     self._ends += 1
                     if event.choice and is_beyond(event.choice, self._encoder):
                         self.dropped[_FURTHER_CHOICE] = None
+                elif isinstance(event, WholePart) and type(event.part) in self._for_client.unsaid:
+                    self.dropped[self._for_client.unsaid[type(event.part)]] = None
             elif isinstance(event, UsageReported):
                 # No tokens for what was said are no report.
                 if event.usage.measured and (event.usage.completion_tokens or not self._pieces):

@@ -199,11 +199,19 @@ class Attempts:
         draw = self._drawn
         if draw is not None and self._health is draw.health and not self.log and self.policy is draw.policy:
             return b"%b%d%b" % (draw.head, int((now - self._begun) * 1000), draw.tail)
+        return self._line(now, "200")
+
+    def so_far(self, now: float) -> bytes:
+        """The same before anybody has answered; nothing where nobody has been asked."""
+        return self._line(now, "waiting") if self.log or self._health is not None else b""
+
+    def _line(self, now: float, under_way: str) -> bytes:
+        """The header line, with the attempt under way as that."""
         tried = [f"{each.provider}:{each.what}:{int(each.elapsed_s * 1000)}ms" for each in self.log]
-        answered = self.deployment if self._health is not None else None
-        if answered is not None:
-            tried.append(f"{answered.provider}:200:{int((now - self._begun) * 1000)}ms")
-        return b"x-weebill-route: %b%b" % (",".join(tried).encode(), how(answered, self.policy))
+        asked = self.deployment if self._health is not None else None
+        if asked is not None:
+            tried.append(f"{asked.provider}:{under_way}:{int((now - self._begun) * 1000)}ms")
+        return b"x-weebill-route: %b%b" % (",".join(tried).encode(), how(asked, self.policy))
 
     def summary(self) -> str:
         """Who was tried, for the record."""

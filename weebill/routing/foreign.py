@@ -21,6 +21,7 @@ OPENROUTER: Final = "openrouter"
 _NAMING: Final = ("order", "only", "ignore")
 # Weebill's own members, which OpenRouter would refuse.
 _OURS: Final = frozenset({"local_only", "regions", "resume", "hedge", "on_unsupported"})
+_KNOWN: Final = frozenset(Preferences.__struct_fields__)
 _decode: Final = msgspec.json.Decoder(Json).decode
 _decode_names: Final = msgspec.json.Decoder(list[str]).decode
 _encode: Final = msgspec.json.encode
@@ -65,3 +66,11 @@ def along(own: Own, known: Collection[str], serves: Callable[[str], bool]) -> Js
     if models:
         fields["models"] = Raw(_encode(models))
     return fields
+
+
+def unheard(own: Own, known: Collection[str], serves: Callable[[str], bool]) -> tuple[str, ...]:
+    """Of what would go along to OpenRouter, what nobody else makes anything of: by the client's names for it."""
+    fields = along(own, known, serves)
+    said = _decode(fields["provider"]) if "provider" in fields else {}
+    names = [f"provider.{name}" for name in said if name in _NAMING or name not in _KNOWN]
+    return (*names, "models") if "models" in fields else tuple(names)

@@ -1,18 +1,20 @@
-"""The way to an upstream: a direct connection, or one through an HTTP proxy (RFC 9110 section 9.3.6).
+"""The way to an upstream: a direct connection, or one through an HTTP proxy (RFC 9110 section 9.3.6) or a SOCKS one.
 
-A proxy joins connections to https upstreams (CONNECT), and so sees nothing of what is said; requests to http ones it
-takes itself and passes on.
+An HTTP proxy joins connections to https upstreams (CONNECT), and so sees nothing of what is said; requests to http ones
+it takes itself and passes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from typing import TYPE_CHECKING, Final, cast
 
+from weebill.transport import socks
 from weebill.transport.errors import ProxyRefused
 from weebill.transport.headers import END_OF_HEAD
-from weebill.transport.origin import Origin, Proxy, Trust
+from weebill.transport.origin import SOCKS, Origin, Proxy, Trust
 from weebill.transport.response import Response
 from weebill.transport.tls import ClientContexts
 
@@ -38,6 +40,9 @@ async def dial(connection: UpstreamConnection, origin: Origin, contexts: ClientC
     if proxy is None:
         await loop.create_connection(lambda: protocol, origin.host, origin.port, ssl=tls)
         return
+    if proxy.scheme in SOCKS:
+        await _dial_by_socks(connection, origin, proxy, tls)
+        return
     proxy_tls = contexts.of(_THE_SYSTEMS) if proxy.scheme == "https" else None
     if tls is None:
         await loop.create_connection(lambda: protocol, proxy.host, proxy.port, ssl=proxy_tls)
@@ -48,6 +53,26 @@ async def dial(connection: UpstreamConnection, origin: Origin, contexts: ClientC
         transport.write(_connect_request(origin, proxy))
         _require_joined(await joining.answer, origin)
         joined = await loop.start_tls(transport, protocol, tls, server_hostname=origin.host)
+    except BaseException:
+        transport.abort()
+        raise
+    connection.connection_made(cast("asyncio.Transport", joined))
+
+
+async def _dial_by_socks(
+    connection: UpstreamConnection, origin: Origin, proxy: Proxy, tls: ssl.SSLContext | None
+) -> None:
+    loop = asyncio.get_running_loop()
+    protocol = cast("asyncio.Protocol", connection)
+    said = socks.Joining(loop)
+    transport, _ = await loop.create_connection(lambda: said, proxy.host, proxy.port)
+    try:
+        await socks.join(transport, said, origin, proxy)
+        joined: asyncio.BaseTransport | None = transport
+        if tls is None:
+            transport.set_protocol(protocol)
+        else:
+            joined = await loop.start_tls(transport, protocol, tls, server_hostname=origin.host)
     except BaseException:
         transport.abort()
         raise

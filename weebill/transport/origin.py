@@ -7,24 +7,35 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+SOCKS = ("socks5", "socks5h")
+"""Schemes of SOCKS5 proxies; either resolves names itself."""
+
 
 class Proxy(msgspec.Struct, frozen=True, kw_only=True):
-    """An HTTP proxy. `authorization` is the value of the header that it wants to see, "" for none: a secret."""
+    """An HTTP or SOCKS5 proxy.
+
+    `authorization` is the value of the header that an HTTP one wants to see, "" for none; `login` the user and password
+    for a SOCKS one. Both are secrets.
+    """
 
     scheme: str = "http"
     host: str
     port: int
     authorization: str = ""
+    login: tuple[str, str] | None = None
 
     @classmethod
     def parse(cls, url: str) -> Proxy:
-        """That of an http(s) URL, which may hold a user and a password. Raises ValueError if it is none."""
+        """That of a URL, which may hold a user and a password. Raises ValueError if it is none."""
         parts = urlsplit(url)
-        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-            raise ValueError("not the http or https URL of a proxy")
+        if parts.scheme not in _PROXY_PORTS or not parts.hostname:
+            raise ValueError("not the http, https or socks5 URL of a proxy")
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        if parts.scheme in SOCKS:
+            port = parts.port or _PROXY_PORTS[parts.scheme]
+            return cls(scheme="socks5", host=parts.hostname, port=port, login=(user, password) if user else None)
         authorization = f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}" if user or password else ""
-        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        port = parts.port or _PROXY_PORTS[parts.scheme]
         return cls(scheme=parts.scheme, host=parts.hostname, port=port, authorization=authorization)
 
     def __repr__(self) -> str:
@@ -107,7 +118,8 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     @property
     def forwarded(self) -> bool:
         """Whether a proxy takes the requests themselves and passes them on, rather than joins the connections."""
-        return self.proxy is not None and self.scheme == "http" and not self.path
+        proxy = self.proxy
+        return proxy is not None and proxy.scheme not in SOCKS and self.scheme == "http" and not self.path
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,3 +136,4 @@ def _host_and_port(host: str, port: int) -> str:
 
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_PROXY_PORTS = {**_DEFAULT_PORTS, **dict.fromkeys(SOCKS, 1080)}

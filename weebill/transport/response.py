@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from weebill.transport.coding import CodingError, Decoding, TooLongError, UnknownCodingError, codings_of
 from weebill.transport.duplex import Duplex
-from weebill.transport.errors import UpstreamProtocolError
+from weebill.transport.errors import UpstreamError, UpstreamProtocolError
 from weebill.transport.flow import Inbox, Once
 from weebill.transport.headers import Headers, first, parse_fields
 
@@ -71,6 +71,30 @@ class Response:
                 raise _too_long(limit)
             parts.append(chunk)
         return b"".join(parts)
+
+    async def read_some(self, limit: int, within_s: float) -> bytes:
+        """The body as far as it comes: at most `limit` bytes, until it ends, breaks off, or can be decoded no further.
+
+        What is not there `within_s` is not waited for.
+        """
+        if self.inbox is None and not self._coded:
+            return self.body[:limit]
+        parts: list[bytes] = []
+        try:
+            async with asyncio.timeout(within_s):
+                await self._gather(parts, limit)
+        except (UpstreamError, TimeoutError):
+            pass
+        self.close()
+        return b"".join(parts)[:limit]
+
+    async def _gather(self, parts: list[bytes], enough: int) -> None:
+        size = 0
+        async for chunk in self._content(inf):
+            parts.append(chunk)
+            size += len(chunk)
+            if size >= enough:
+                return
 
     def chunks(self) -> AsyncIterator[bytes]:
         """What arrived since last time, decoded and coalesced.

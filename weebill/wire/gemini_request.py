@@ -10,14 +10,15 @@ Source: https://ai.google.dev/api/generate-content and https://ai.google.dev/api
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from types import UnionType
-from typing import Annotated, Final, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Final, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct
 
-from weebill.wire.call import Call, InboundRequest
+from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.conversation import ReasoningOptions
 from weebill.wire.gemini import AnyJson, Content, Wire
 
@@ -143,6 +144,42 @@ class GenerateContentRequest(Wire, frozen=True):
     store: AnyJson = UNSET
 
 
+_OPEN: Final = frozenset(
+    {GenerateContentRequest, Tool, ToolConfig, FunctionCallingConfig, GenerationConfig, ThinkingConfig, SpeechConfig}
+    | {VoiceConfig, PrebuiltVoice}
+)
+"""Messages whose unknown members the translation finds by itself."""
+
+
+def exact(struct: type[T]) -> type[T]:
+    """`struct` as a type that takes documented members alone, but for those in `_OPEN`; its values are the same."""
+    return cast("type[T]", _exact(cast("type[Struct]", struct)))
+
+
+@cache
+def _exact(struct: type[Struct]) -> type[Struct]:
+    fields = [
+        (field.name, _exactly(field.type), field.default) if not field.required else (field.name, _exactly(field.type))
+        for field in msgspec.structs.fields(struct)
+    ]
+    return msgspec.defstruct(
+        struct.__name__, fields, bases=(struct,), module=__name__, forbid_unknown_fields=struct not in _OPEN
+    )
+
+
+def _exactly(hint: object) -> object:
+    """A field's type with `exact` messages in it."""
+    if isinstance(hint, type) and issubclass(hint, Struct):
+        return _exact(hint)
+    if isinstance(hint, UnionType):
+        return Union[tuple(map(_exactly, get_args(hint)))]  # noqa: UP007 - of arms that are known only here
+    if get_origin(hint) is list:
+        return list[_exactly(get_args(hint)[0])]  # type: ignore[misc]
+    return hint
+
+
+# Fields in which one value may stand for a list.
+_LISTS: Final = frozenset({"contents", "parts", "tools", "functionDeclarations"})
 _Names = dict[str, tuple[str, type[Struct] | None]]
 _decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
@@ -238,3 +275,33 @@ class GeminiRequest(InboundRequest, frozen=True):
 def wants_array(call: Call) -> bool:
     """Whether the stream that answers `call` is a JSON array."""
     return isinstance(call.request, GeminiRequest) and call.request.array
+
+
+class Unknown(NamedTuple):
+    """A member that is not documented, by where it is."""
+
+    path: str
+    value: Raw
+
+
+def unknown_members(fields: Json) -> Iterator[Unknown]:
+    """What `exact` messages of a request would not take."""
+    for name, (camel, message) in _names(GenerateContentRequest).items():
+        if name == camel and message is not None and name in fields:
+            yield from _unknown(fields[name], name, message)
+
+
+def _unknown(value: Raw, path: str, struct: type[Struct]) -> Iterator[Unknown]:
+    text = bytes(value).lstrip()
+    if text[:1] == b"[":
+        for at, item in enumerate(_decode_items(text)):
+            yield from _unknown(item, f"{path}[{at}]", struct)
+    elif text[:1] == b"{":
+        names = _names(struct)
+        where = f"{path}[0]" if path.rpartition(".")[2] in _LISTS else path
+        for name, field in _decode_fields(text).items():
+            camel, message = names.get(name, ("", None))
+            if message is not None:
+                yield from _unknown(field, f"{where}.{camel}", message)
+            elif not camel and struct not in _OPEN:
+                yield Unknown(f"{where}.{name}", field)

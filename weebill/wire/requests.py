@@ -7,9 +7,9 @@ Source: https://platform.openai.com/docs/api-reference/chat/create and .../compl
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from weebill.wire.call import InboundRequest, Json
 
@@ -27,11 +27,17 @@ class ContentPart(Struct, frozen=True, gc=False):
     text: str | None = None
 
 
+ABSENT: Final = Raw(b"null")
+"""Stands for a member that is not there."""
+
+
 class Message(Struct, frozen=True, gc=False):
-    """One message of a conversation."""
+    """One message of a conversation; `parsed` is what an SDK of OpenAI's has made of its text."""
 
     role: str
     content: str | list[ContentPart | str] | None = None
+    tool_call_id: Raw = ABSENT
+    parsed: Raw = ABSENT
 
 
 class FunctionDefinition(Struct, frozen=True):

@@ -254,9 +254,10 @@ def _document(part: FilePart, param: str) -> Document:
 
 def _assistant(message: Message, at: int, named: dict[str, str]) -> tuple[Part, ...]:
     parts: list[Part] = []
+    thought = message.reasoning_content or message.reasoning
     if message.reasoning_details:
-        parts.extend(reasoning_of(message.reasoning_details, ""))
-    elif thought := message.reasoning_content or message.reasoning:
+        parts.extend(_thoughts(message.reasoning_details, thought))
+    elif thought:
         parts.append(Reasoning(thought))
     content = _content(message, at)
     if message.annotations and content and isinstance(content[0], Text):
@@ -276,6 +277,17 @@ def _assistant(message: Message, at: int, named: dict[str, str]) -> tuple[Part, 
         named[called.name] = f"call_{at}"
         parts.append(ToolUse(named[called.name], called.name, called.arguments or _NO_ARGUMENTS))
     return tuple(parts)
+
+
+def _thoughts(details: list[ReasoningDetail], thought: str | None) -> list[Reasoning]:
+    """The pieces of reasoning, with the words before them that have nothing opaque and so no entry of their own."""
+    pieces = reasoning_of(details, "")
+    if thought and pieces:
+        told = "".join([piece.text for piece in pieces])
+        before = thought[: len(thought) - len(told)] if thought.endswith(told) else ""
+        if before:
+            pieces.insert(0, Reasoning(before, origin=pieces[0].origin))
+    return pieces
 
 
 def _is_blank(called: FunctionCall) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from weebill.apis.base import StreamEncoder
+from weebill.apis.base import ALL_SAID, StreamEncoder
 from weebill.apis.gemini.answer import answer
 from weebill.apis.gemini.decode import FIELDS, read_request
 from weebill.apis.gemini.errors import error_body
@@ -20,9 +20,9 @@ from weebill.apis.gemini.stream import GeminiStreamEncoder
 from weebill.wire import sse
 from weebill.wire.body import invalid_body, take_own, top_level
 from weebill.wire.call import Call, Json, Own
-from weebill.wire.conversation import Conversation
+from weebill.wire.conversation import Conversation, Part
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.gemini_request import GeminiRequest, GenerateContentRequest, camel_case, wants_array
+from weebill.wire.gemini_request import GeminiRequest, GenerateContentRequest, camel_case, exact, wants_array
 from weebill.wire.reply import Reply
 
 _GENERATE: Final = "generateContent"
@@ -31,6 +31,7 @@ _MODEL_LIMIT: Final = 256
 _ARRAY_HEADERS: Final = b"content-type: application/json\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 _decode: Final = msgspec.json.Decoder(GenerateContentRequest, strict=False).decode
+_decode_exact: Final = msgspec.json.Decoder(exact(GenerateContentRequest), strict=False).decode
 
 
 class GeminiApi:
@@ -39,6 +40,7 @@ class GeminiApi:
     name: str = "generateContent"
     native: str = "gemini"
     headers: frozenset[bytes] = frozenset()
+    unsaid: Mapping[type[Part], str] = ALL_SAID
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
         """The call in a request; `tail` is like "gemini-2.5-flash:streamGenerateContent?alt=sse"."""
@@ -94,10 +96,17 @@ def unknown_method(method: str) -> ApiError:
 
 
 def decode_body(body: bytes) -> tuple[GenerateContentRequest, Json, Own]:
-    """The request, its fields in camelCase, and Weebill's own. Raises ApiError 400 that names the field."""
+    """The request, its fields in camelCase, and Weebill's own. Raises ApiError 400 that names the field.
+
+    A request whose messages have documented members alone is an `exact` one.
+    """
     try:
         body = camel_case(body, GenerateContentRequest)
-        request, fields = _decode(body), top_level(body)
+        try:
+            request = _decode_exact(body)
+        except msgspec.ValidationError:
+            request = _decode(body)
+        fields = top_level(body)
     except UNREADABLE as error:
         raise invalid_body(error) from error
     return request, fields, take_own(fields)

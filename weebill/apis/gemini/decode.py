@@ -6,6 +6,7 @@ Source: https://ai.google.dev/api/generate-content
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final, Literal, cast
 
 import msgspec
@@ -13,6 +14,7 @@ from msgspec import Raw
 
 from weebill.apis.gemini.contents import Turns, read_system
 from weebill.apis.gemini.schema import json_schema
+from weebill.wire.accumulate import MAX_NAMED
 from weebill.wire.call import Call
 from weebill.wire.conversation import (
     AudioOutput,
@@ -32,6 +34,7 @@ from weebill.wire.gemini_request import (
     ThinkingConfig,
     ToolConfig,
     listed,
+    unknown_members,
 )
 
 FIELDS: Final = {
@@ -84,6 +87,10 @@ def read_request(call: Call) -> Conversation:
     """The request in canonical form. Raises ApiError 400 that names the field."""
     request, fields = cast(GeminiRequest, call.request).body, call.fields
     extra = {_camel(name): raw for name, raw in fields.items() if name not in _KNOWN and not _empty(raw)}
+    if type(request) is GenerateContentRequest:
+        # Not an exact one: there may be something in it that nobody knows.
+        unknown = islice(unknown_members(fields), MAX_NAMED)
+        extra |= {_camel_path(path): raw for path, raw in unknown if not _empty(raw)}
     turns: list[Turn] = []
     if request.system_instruction is not None:
         turns += read_system(request.system_instruction, extra)
@@ -181,6 +188,12 @@ def _camel(name: str) -> str:
     """A name that may be in snake_case."""
     first, *rest = name.split("_")
     return first + "".join([word.capitalize() for word in rest])
+
+
+def _camel_path(path: str) -> str:
+    """A path whose last name may be in snake_case."""
+    where, _, name = path.rpartition(".")
+    return f"{where}.{_camel(name)}"
 
 
 def _tools(request: GenerateContentRequest, fields: Json, extra: Json) -> tuple[CanonicalTool, ...]:

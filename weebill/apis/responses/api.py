@@ -14,7 +14,7 @@ from weebill.apis.responses.events import error_event
 from weebill.apis.responses.request import NAMES, conversation
 from weebill.apis.responses.stream import ResponseStream
 from weebill.wire.call import Call
-from weebill.wire.conversation import Conversation
+from weebill.wire.conversation import Audio, Conversation, Part
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Reply
 from weebill.wire.responses_request import decode_responses
@@ -28,6 +28,7 @@ class ResponsesApi:
     native: str = "openai.responses"
     headers: frozenset[bytes] = frozenset()
     most_choices: int = 1
+    unsaid: Mapping[type[Part], str] = {Audio: "audio"}
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
         """The call in a request. Raises ApiError 400 that names the field."""

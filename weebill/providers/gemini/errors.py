@@ -11,11 +11,11 @@ import msgspec
 
 from weebill.providers import waits
 from weebill.providers.errors import provider_error
+from weebill.providers.openai.errors import body_error as any_error
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import ErrorResponse, Status
 
 _decode: Final = msgspec.json.Decoder(ErrorResponse | list[ErrorResponse]).decode
-_MESSAGE_LIMIT: Final = 2000
 _KEY_REASONS: Final = "API_KEY_"
 """How ErrorInfo's reasons begin that blame the key, under status 400."""
 _DAILY: Final = "PerDay"
@@ -23,12 +23,14 @@ _DAILY: Final = "PerDay"
 
 
 def body_error(status: int, body: bytes, upstream: str) -> ApiError:
-    """What the client is told of an answer with a status other than 200; one in a stream's form is a list."""
+    """What the client is told of an answer with a status other than 200; one in a stream's form is a list.
+
+    Who only passes Google's format on writes OpenAI's, or text.
+    """
     try:
         decoded = _decode(body)
     except UNREADABLE:
-        text = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
-        return provider_error(status, text or None, upstream)
+        return any_error(status, body, upstream)
     if isinstance(decoded, list):
         return status_error(decoded[0].error, upstream, status) if decoded else provider_error(status, None, upstream)
     return status_error(decoded.error, upstream, status)

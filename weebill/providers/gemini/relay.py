@@ -8,6 +8,7 @@ inside a JSON text a quote is always escaped.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from math import inf
 from typing import Final
 
@@ -24,12 +25,13 @@ from weebill.providers.gemini.stream import DONE, PieceSplitter, piece_data
 from weebill.providers.gemini.thinking import fit_thinking, is_first_generation
 from weebill.providers.gemini.whole import joined
 from weebill.providers.naming import MODEL_VERSION, named
+from weebill.providers.replayed import gemini_once
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, Json
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import NUMBERED_REASONS, AnyJson, Status, UsageMetadata, Wire, given
-from weebill.wire.gemini_request import GeminiRequest, ThinkingConfig, wants_array
+from weebill.wire.gemini_request import GeminiRequest, ThinkingConfig, listed, wants_array
 from weebill.wire.lenient import reader
 from weebill.wire.reply import Usage
 
@@ -93,16 +95,23 @@ class GeminiRelay:
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
         """The body as it came, but for what other models want back, and what the model is known to refuse."""
         fields = call.fields
+        again: Sequence[str] = ()
         if "contents" in fields:
             signs = not is_first_generation(target.traits)
-            contents = own_gemini(fields["contents"], target.provider or self._dialect.family, signs)
+            contents = fields["contents"]
+            if isinstance(call.request, GeminiRequest):
+                contents, again = gemini_once(contents, listed(call.request.body.contents))
+            contents = own_gemini(contents, target.provider or self._dialect.family, signs)
             if contents is not fields["contents"]:
                 fields = {**fields, "contents": contents}
         dropped: tuple[str, ...] = ()
-        if _CONFIG in fields:
+        if again or _CONFIG in fields:
             fit = Fit(call.on_unsupported(target.on_unsupported))
             try:
-                fields = _fitted(fields, call, target, fit)
+                for where in again:
+                    fit.hint(where, "a function's result that comes twice")
+                if _CONFIG in fields:
+                    fields = _fitted(fields, call, target, fit)
             except Unsupported as unsupported:
                 raise _refusal(unsupported, target) from unsupported
             if fit.dropped:

@@ -118,7 +118,8 @@ def _detail(body: bytes) -> ErrorDetail:
     try:
         decoded = leniently(body, _ErrorBody)
     except UNREADABLE:
-        return _said(Raw(body)) if body[:1] == b"[" else ErrorDetail(_shown(body))
+        text = body.strip()
+        return _said(Raw(text)) if text[:1] in (b"[", b'"') else ErrorDetail(_shown(text))
     if is_error(decoded.error):
         return _said(decoded.error)
     if decoded.message is None and is_error(decoded.detail):

@@ -25,6 +25,7 @@ from weebill.providers.openai.quirks import fitted, is_plain
 from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.providers.openai.relayed import decode_completion, decode_plain
 from weebill.providers.openai.repair import repaired
+from weebill.providers.replayed import chat_once, chat_unparsed, is_replayed
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -56,13 +57,18 @@ class OpenAITranslator:
         quirks, fields = target.quirks, call.fields
         dropped: tuple[str, ...] = ()
         messages = fields.get("messages")
+        replayed = False
         if messages is not None:
+            replayed = is_replayed(messages)
             own = own_chat(messages, quirks, developer=target.provider in DEVELOPER)
             if own is not messages:
                 fields = {**fields, "messages": own}
-        if target.traits is not NOTHING_SAID or target.max_output_tokens is not None or not is_plain(quirks):
+        takes_all = target.traits is NOTHING_SAID and target.max_output_tokens is None and is_plain(quirks)
+        if replayed or not takes_all:
             fit = Fit(call.on_unsupported(target.on_unsupported))
             try:
+                if replayed and isinstance(call.request, ChatRequest):
+                    fields = _told_once(fields, call.request, fit)
                 fields = fitted_to_model(fields, target, fit)
                 if not is_plain(quirks):
                     fields = fitted(fields, quirks, fit)
@@ -95,6 +101,14 @@ class OpenAITranslator:
 
 
 OPENAI_RELAY: Final[Translator] = OpenAITranslator()
+
+
+def _told_once(fields: Json, request: ChatRequest, fit: Fit) -> Json:
+    """The fields without what a client replays to no purpose. Raises Unsupported where hints are to be refused."""
+    messages, again = chat_once(chat_unparsed(fields["messages"], request.messages), request.messages)
+    for where in again:
+        fit.hint(where, "a tool's result that comes twice")
+    return {**fields, "messages": messages}
 
 
 def _mended(call: Call, body: bytes) -> Answer:

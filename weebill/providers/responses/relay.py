@@ -18,6 +18,7 @@ from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.naming import named
 from weebill.providers.openai.errors import ErrorDetail, body_error
 from weebill.providers.openai.relay import refusal
+from weebill.providers.replayed import Results
 from weebill.providers.responses.body import ResponseBody, decode_plain, error_detail, is_answer
 from weebill.providers.responses.dialect import PATH
 from weebill.providers.responses.encode import reasons
@@ -47,6 +48,7 @@ _LAST: Final = frozenset({"response.completed", "response.incomplete"})
 _SIGNS: Final = (b'"reasoning"', b'"item_reference"', b'"encrypted_content"')
 # Items whose ids an upstream that keeps nothing would look for in vain.
 _OWN_IDS: Final = frozenset({None, "message", "function_call", "function_call_output"})
+_OUTPUT: Final = "_output"
 
 
 class _InputItem(Struct, frozen=True):
@@ -54,6 +56,7 @@ class _InputItem(Struct, frozen=True):
 
     type: str | None = None
     id: str | None = None
+    call_id: str | None = None
     encrypted_content: str | None = None
     content: Raw = _NULL
 
@@ -254,6 +257,7 @@ def _input(given: Raw, stored: bool, fit: Fit) -> Raw:
     References lead nowhere: nothing is kept at the target, and those to what is kept here have been replaced.
     """
     sent: list[Raw] = []
+    results = Results()
     for raw in decode_items(given):
         try:
             item = _decode_item(raw)
@@ -268,6 +272,11 @@ def _input(given: Raw, stored: bool, fit: Fit) -> Raw:
             continue
         if item.encrypted_content is not None and _is_others(item.encrypted_content):
             fit.hint(f"input.{item.type}", "what another provider has encrypted")
+            continue
+        if item.call_id is not None and results.come_again(
+            item.call_id, is_call=not (item.type or "").endswith(_OUTPUT)
+        ):
+            fit.hint(f"input.{item.type}", "a tool's result that comes twice")
             continue
         if stored and item.id is not None and item.type in _OWN_IDS:
             fields = _decode_object(raw)

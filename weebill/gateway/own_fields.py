@@ -1,0 +1,28 @@
+"""The request for an upstream where the client has said something to Weebill itself."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from weebill.gateway.translation import Bridge
+from weebill.providers.base import Translator, UpstreamRequest
+from weebill.routing.deployments import Deployment
+from weebill.routing.directory import Directory
+from weebill.routing.foreign import OPENROUTER, along, unheard
+from weebill.wire.call import NOTHING_OWN, Call
+
+
+def encoded(translate: Translator, call: Call, deployment: Deployment, directory: Directory) -> UpstreamRequest:
+    """What the client prefers among those whom only OpenRouter knows goes along to it, and is passed over elsewhere.
+
+    Raises ApiError 400 as `translate` does.
+    """
+    own = call.own
+    if own is NOTHING_OWN:
+        return translate.encode(call, deployment.target)
+    if deployment.provider == OPENROUTER and not isinstance(translate, Bridge):
+        more = along(own, directory.providers, directory.serves)
+        return translate.encode(structs.replace(call, fields={**call.fields, **more}), deployment.target)
+    request = translate.encode(call, deployment.target)
+    lost = unheard(own, directory.providers, directory.serves)
+    return structs.replace(request, dropped=(*request.dropped, *lost)) if lost else request

@@ -1,0 +1,123 @@
+"""What clients replay in a history that is passed through, and strict providers refuse.
+
+That is the result of a tool a second time, as who goes on with a session of theirs sends it; and what OpenAI's SDKs
+write into messages for their own use. Of results the first stays, and one that answers no call at all is left for the
+upstream to judge. Whether there is any such is seen in what has been read already; other histories stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.gemini import Content, parts_of
+from weebill.wire.requests import ABSENT, Message
+
+_ANSWERED: Final = b'"tool_call_id"'
+_PARSED: Final = b'"parsed"'
+_encode: Final = msgspec.json.encode
+_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
+_decode_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+class _Call(Struct, frozen=True):
+    id: str | None = None
+
+
+class _Message(Struct, frozen=True):
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str | None = None
+
+
+_decode_messages: Final = msgspec.json.Decoder(list[_Message]).decode
+
+
+class Results:
+    """Those of a history's calls, told in their order."""
+
+    def __init__(self) -> None:
+        self._called: set[str] = set()
+        self._answered: set[str] = set()
+
+    def come_again(self, identity: str, *, is_call: bool) -> bool:
+        """Take in a call or a result by the call's id: whether it is a result that has come before."""
+        if is_call:
+            self._called.add(identity)
+            self._answered.discard(identity)
+            return False
+        if identity in self._answered:
+            return True
+        if identity in self._called:
+            self._answered.add(identity)
+        return False
+
+
+def is_replayed(messages: Raw) -> bool:
+    """Whether there may be anything of that in Chat Completions' `messages`."""
+    text = bytes(messages)
+    return text.find(_ANSWERED) >= 0 or text.find(_PARSED) >= 0
+
+
+def chat_once(messages: Raw, read: Sequence[Message]) -> tuple[Raw, Sequence[str]]:
+    """Chat Completions' `messages`, of which `read` is what has been read, with each result once; where others were."""
+    ids = [bytes(message.tool_call_id) for message in read if message.tool_call_id is not ABSENT]
+    if len(ids) < 2 or len(set(ids)) == len(ids):
+        return messages, ()
+    try:
+        told = Results()
+        again = set()
+        for at, message in enumerate(_decode_messages(messages)):
+            for call in message.tool_calls or ():
+                told.come_again(call.id or "", is_call=True)
+            if message.tool_call_id is not None and told.come_again(message.tool_call_id, is_call=False):
+                again.add(at)
+        kept = [raw for at, raw in enumerate(_decode_list(messages)) if at not in again]
+    except UNREADABLE:
+        return messages, ()
+    return (Raw(_encode(kept)), [f"messages[{at}]" for at in sorted(again)]) if again else (messages, ())
+
+
+def chat_unparsed(messages: Raw, read: Sequence[Message]) -> Raw:
+    """Without the objects that an SDK has made of what was said: OpenAI's older models refuse them.
+
+    Source: https://github.com/openai/openai-node/issues/1161
+    """
+    if all(message.parsed is ABSENT for message in read):
+        return messages
+    try:
+        told = [_decode_object(raw) for raw in _decode_list(messages)]
+    except UNREADABLE:
+        return messages
+    return Raw(_encode([{name: value for name, value in each.items() if name != "parsed"} for each in told]))
+
+
+def gemini_once(contents: Raw, read: Sequence[Content | str]) -> tuple[Raw, Sequence[str]]:
+    """The same of Google's `contents`; results without an id are not looked at."""
+    told = Results()
+    again = set()
+    for at, content in enumerate(read):
+        for of, part in enumerate(parts_of(content)):
+            given = part.function_call or part.function_response
+            if given is None or not given.id:
+                continue
+            if told.come_again(given.id, is_call=part.function_call is not None):
+                again.add((at, of))
+    if not again:
+        return contents, ()
+    try:
+        kept: list[Raw] = []
+        for at, raw in enumerate(_decode_list(contents)):
+            if not any(where == at for where, _ in again):
+                kept.append(raw)
+                continue
+            fields = _decode_object(raw)
+            parts = [part for of, part in enumerate(_decode_list(fields["parts"])) if (at, of) not in again]
+            if parts:
+                kept.append(Raw(_encode({**fields, "parts": parts})))
+    except UNREADABLE:
+        return contents, ()
+    return Raw(_encode(kept)), [f"contents[{at}].parts[{of}].functionResponse" for at, of in sorted(again)]
