@@ -6,20 +6,42 @@ from typing import Final
 
 import pytest
 
-# Tests that share something costly, which a process makes once: one process runs them all.
-TOGETHER: Final = ("tests/wheel/", "tests/translation/", "tests/e2e/test_sdk_node.py", "tests/e2e/test_sdk_python.py")
-# By the seconds that they take: what takes long begins first, lest one process is still at it when all others are done.
-LONGEST: Final = ("tests/wheel/",)
+# Files whose tests share something costly, which each process makes for itself: one process runs them all.
+TOGETHER: Final = ("tests/e2e/test_sdk_node.py", "tests/e2e/test_sdk_python.py")
+# Tests that take long and share nothing, or what the processes have in common: each for itself.
+APART: Final = ("tests/wheel/test_wheel.py::test_it_behaves",)
+# What takes long begins first, lest one process be at it when all others are done; the wheel, so that it is built when
+# its tests need it.
+FIRST: Final = (
+    "tests/wheel/",
+    "tests/e2e/test_chaos.py",
+    "tests/recorded/",
+    "tests/translation/test_scenarios.py",
+    "tests/wheel/test_wheel.py::test_it_behaves",
+    "tests/e2e/",
+    "tests/engine/",
+    "tests/translation/",
+    "tests/gateway/",
+    "tests/console/",
+    "tests/cli/",
+    "tests/supervisor/",
+    "tests/transport/",
+    "tests/routing/",
+)
 
 
 def piece(nodeid: str) -> str:
-    """The piece of the work that a test belongs to: its file, unless that shares something with others."""
+    """The piece of the work that a test belongs to, which one process does: its file, as a rule."""
+    if nodeid.startswith(APART):
+        return nodeid
     path = nodeid.partition("::")[0]
-    return next((shared for shared in TOGETHER if path.startswith(shared)), path)
+    return TOGETHER[0] if path in TOGETHER else path
 
 
 def rank(nodeid: str) -> int:
-    return next((at for at, each in enumerate(LONGEST) if nodeid.startswith(each)), len(LONGEST))
+    """When it comes, by the longest that it begins with."""
+    begun = [(len(each), at) for at, each in enumerate(FIRST) if nodeid.startswith(each)]
+    return max(begun)[1] if begun else len(FIRST)
 
 
 @pytest.hookimpl(trylast=True)
@@ -30,7 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Pieces, in the order of the tests."""
+    """Shares out pieces, in the order of the tests."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Pieces(LoadScopeScheduling):
