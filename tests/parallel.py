@@ -10,18 +10,18 @@ import pytest
 TOGETHER: Final = ("tests/e2e/test_sdk_node.py", "tests/e2e/test_sdk_python.py")
 # Tests that take long and share nothing, or what the processes have in common: each for itself.
 APART: Final = ("tests/wheel/test_wheel.py::test_it_behaves",)
-# What takes long begins first, lest one process be at it when all others are done; the wheel, so that it is built when
-# its tests need it.
+# What takes long begins first, lest one process be at it when all others are done; what waits for the wheel comes when
+# it should be built.
 FIRST: Final = (
     "tests/wheel/",
     "tests/e2e/test_chaos.py",
     "tests/recorded/",
     "tests/translation/test_scenarios.py",
-    "tests/wheel/test_wheel.py::test_it_behaves",
     "tests/e2e/",
     "tests/engine/",
     "tests/translation/",
     "tests/gateway/",
+    "tests/wheel/test_wheel.py::test_it_behaves",
     "tests/console/",
     "tests/cli/",
     "tests/supervisor/",
