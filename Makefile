@@ -1,5 +1,6 @@
 # make run    install what running needs, fetch the default compact model, serve
-# make test   install what the tests need; lint, types, all tests
+# make check  install what the tests need; lint, types, the tests that start no other process
+# make test   the same with all tests, several at a time; PROCESSES=0 runs one after another
 # make clients  install programs of other people in pinned versions (Node.js, 3 GB); run each against every target
 # make bench  install what the benchmarks need; Weebill beside its peers
 # make docs   build the documentation into site/
@@ -16,18 +17,25 @@ CAN_COMPILE := import os, shutil, sysconfig; \
 	raise SystemExit(not (shutil.which(compiler) and os.path.exists(headers)))
 DIST ?= dist
 
+# Tests wait for about half of their time: one process more than there are cores.
+PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+QUICK := $(wildcard tests/test_*.py) $(addprefix tests/,apis catalog config providers wire)
+
 # The first supported Python on the PATH, unless PYTHON names one.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
 
-.PHONY: run test clients lint types bench soak docs wheel clean
+.PHONY: run check test clients lint types bench soak docs wheel clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
 	@exec $(BIN)/weebill serve $(ARGS)
 
+check: lint types
+	$(BIN)/python -m pytest -q -n $(PROCESSES) $(QUICK) $(ARGS)
+
 test: lint types
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -q -n $(PROCESSES) $(ARGS)
 
 clients: $(VENV)/.dev
 	$(BIN)/python -m pytest -m clients tests/clients $(ARGS)

@@ -17,7 +17,7 @@ from tests.emulator.server import DIALECTS, Emulator
 from tests.fixtures.worker import RunningWorker, running_worker
 from weebill.config.schema import LocalSettings, ServerSettings, Settings
 
-_START_S: Final = 30.0
+_START_S: Final = 90.0
 
 
 @dataclass(frozen=True)

@@ -305,7 +305,9 @@ async def test_the_users_own_check(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    "script", [send(answer(500, b"{}")), send(b"", close=True), stream(chunk("Hel"), end=False), hang()], ids=str
+    "script",
+    [send(answer(500, b"{}")), send(b"", close=True), stream(chunk("Hel"), end=False), hang()],
+    ids=["refusing", "closing", "breaking off", "hanging"],
 )
 async def test_a_small_model_that_fails(tmp_path: Path, script: Script) -> None:
     async with running_pair(tmp_path, auto("repetition")) as pair:

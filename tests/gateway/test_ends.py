@@ -123,22 +123,25 @@ async def worker(tmp_path: Path, upstream: Upstream) -> AsyncIterator[RunningWor
 @pytest.mark.parametrize("answer", ANSWERS)
 async def test_nobody_waits_for_the_connection(worker: RunningWorker, upstream: Upstream, answer: str) -> None:
     model = answer.partition(",")[0]
-    count = 0
-    for misbehave in (lingering, resetting):
-        for path, body, end in APIS.values():
-            upstream.script = misbehave(*ANSWERS[answer])
-            asked = body if "{}" in path else {**body, "model": model}
-            async with asyncio.timeout(IDLE_S / 2):
-                response = await worker.client.post(path.format(model), json=asked)
-            assert response.status_code == 200
-            assert end in response.text
-            assert "Hi" in response.text
-            assert '"error":{' not in response.text.replace(" ", "")
-            count += 1
-            record = await worker.record(count)
-            assert (record.status, record.outcome) == (200, "ok")
-            if "usage" not in answer:
-                assert record.completion_tokens in (2, 5)
+
+    async def ask(api: str) -> None:
+        path, body, end = APIS[api]
+        asked = body if "{}" in path else {**body, "model": model}
+        response = await worker.client.post(path.format(model), json=asked)
+        assert response.status_code == 200
+        assert end in response.text
+        assert "Hi" in response.text
+        assert '"error":{' not in response.text.replace(" ", "")
+
+    for round_, misbehave in enumerate((lingering, resetting), 1):
+        upstream.script = misbehave(*ANSWERS[answer])
+        async with asyncio.timeout(IDLE_S / 2):
+            await asyncio.gather(*map(ask, APIS))
+        await worker.record(round_ * len(APIS))
+    for record in worker.records():
+        assert (record.status, record.outcome) == (200, "ok")
+        if "usage" not in answer:
+            assert record.completion_tokens in (2, 5)
 
 
 @pytest.mark.parametrize("answer", ANSWERS)

@@ -62,6 +62,7 @@ BROKEN = [
     ("zstd", zstd.compress(bytes(64 * MIB), options={zstd.CompressionParameter.window_log: 27})),
 ]
 UNKNOWN = ["compress", "aes128gcm", "gzip, lzma", "\xff", "gzip;q=1", "gzip, gzip, gzip, gzip"]
+UNREADABLE = [*BROKEN, *((coding, b"x") for coding in UNKNOWN), ("gzip", gzip.compress(bytes(8 * MIB)))]
 ids = [f"{coding}-{len(sent)}" for coding, sent, _ in BODIES]
 
 
@@ -235,8 +236,8 @@ async def test_an_answer_as_it_was_sent(client: Client) -> None:
 @pytest.mark.parametrize("framing", ["whole", "chunked"])
 @pytest.mark.parametrize(
     ("coding", "sent"),
-    [*BROKEN, *((coding, b"x") for coding in UNKNOWN), ("gzip", gzip.compress(bytes(8 * MIB)))],
-    ids=str,
+    UNREADABLE,
+    ids=[f"{coding}-{at}" for at, (coding, _) in enumerate(UNREADABLE)],
 )
 async def test_answers_that_cannot_be_read(coding: str, sent: bytes, framing: str, client: Client) -> None:
     async with answering(coding, sent, framing) as upstream:

@@ -1,10 +1,14 @@
-"""The wheel with its hot path compiled, built once and unpacked, and Pythons that import it instead of the sources."""
+"""The wheel with its hot path compiled, built once for the same sources, and Pythons that import it instead of them."""
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +16,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+WHEELS = ROOT / ".cache" / "wheel"  # git-ignored, and kept between runs
+NEW = WHEELS / "new"
+SITE = "site"
+BUILT_FROM = ("pyproject.toml", "constraints.txt", "hatch_build.py", "README.md", "Makefile")
 BUILD_S = 600
 NO_COMPILER = "error: compiling takes a C compiler and Python's headers"
 
@@ -35,19 +43,46 @@ class Wheel:
         )
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
-    dist, folder = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("site")
+def _built(kept: Path) -> str:
+    """Build the wheel and unpack it into `kept`, which is there whole or not at all; returns what went wrong."""
+    shutil.rmtree(NEW, ignore_errors=True)
     # `make test` tells a `make` below it what it was told itself.
     env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     # The same C as at level 3, compiled in a third of the time; what building takes is installed: no registry.
     env["MYPYC_OPT_LEVEL"] = "0"
-    command = ["make", "wheel", f"VENV={sys.prefix}", f"DIST={dist}", "ARGS=--no-build-isolation"]
+    command = ["make", "wheel", f"VENV={sys.prefix}", f"DIST={NEW}", "ARGS=--no-build-isolation"]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=BUILD_S)
-    if NO_COMPILER in done.stderr:
-        pytest.skip(done.stderr.strip())
-    assert done.returncode == 0, done.stdout + done.stderr
-    (file,) = dist.iterdir()
+    if done.returncode != 0:
+        return done.stdout + done.stderr
+    (file,) = NEW.iterdir()
     with zipfile.ZipFile(file) as packed:
-        packed.extractall(folder)
-    return Wheel(file.name, folder)
+        packed.extractall(NEW / SITE)
+    NEW.rename(kept)
+    return ""
+
+
+def _of_this() -> str:
+    """A name for all that a wheel depends on."""
+    digest = hashlib.sha256(f"{sys.version} {sysconfig.get_platform()}".encode())
+    for file in sorted([*(ROOT / "weebill").rglob("*.*"), *(ROOT / name for name in BUILT_FROM)]):
+        if file.is_file() and file.suffix != ".pyc":
+            digest.update(f"{file.relative_to(ROOT)}\0{file.stat().st_size}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="session")
+def wheel() -> Wheel:
+    """Built by whichever process of the tests comes first, unless an earlier run has built it."""
+    kept = WHEELS / _of_this()
+    WHEELS.mkdir(parents=True, exist_ok=True)
+    with (WHEELS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for old in WHEELS.iterdir():
+            if old.is_dir() and old != kept:
+                shutil.rmtree(old)
+        wrong = "" if kept.is_dir() else _built(kept)
+    if NO_COMPILER in wrong:
+        pytest.skip(wrong.strip())
+    assert wrong == ""
+    (file,) = kept.glob("*.whl")
+    return Wheel(file.name, kept / SITE)
