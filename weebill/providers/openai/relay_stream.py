@@ -43,6 +43,8 @@ _REASON: Final = b'"finish_reason":"'
 _REASON_SPACED: Final = b'"finish_reason": "'
 _USAGE: Final = b'"usage":'
 _NO_USAGE: Final = b'"usage":null'
+# How many events are read one by one before any says something.
+_MAX_FIRST: Final = 16
 _DELTA: Final = b'"delta"'
 
 
@@ -129,13 +131,28 @@ class OpenAIStream:
             tail += data[end:]
             self._bound()
             data = data[:end]
-        if self._said:
-            alike = self._alike.passed(data)
-            if alike:
-                self._last = alike
-                self._events += self._alike.count
-                return alike
-        return self._read(data)
+        begun = b""
+        if not self._said:
+            begun, data = self._begin(data)
+            if not data or self._done or self.error:
+                return begun
+        alike = self._alike.passed(data)
+        if not alike:
+            return begun + self._read(data)
+        self._last = alike
+        self._events += self._alike.count
+        return begun + alike if begun else alike
+
+    def _begin(self, data: bytes) -> tuple[bytes, bytes]:
+        """What to send on until something is said, and the rest of the events: one by one, as they are not alike."""
+        written, start = b"", 0
+        for _ in range(_MAX_FIRST):
+            end = data.find(_END, start) + 2
+            written += self._read(data[start:end])
+            start = end
+            if self._said or self._done or self.error or start == len(data):
+                break
+        return written, data[start:]
 
     def _read(self, came: bytes) -> bytes:
         """What to send on for whole events that may be of any kind."""
@@ -146,7 +163,7 @@ class OpenAIStream:
         data = self._naming.events(data, count)
         self._events += count
         if not self.begun:
-            self._begin(data)
+            self._note_beginning(data)
         ends = data.find(_REASON) >= 0 or data.find(_REASON_SPACED) >= 0
         if ends:
             self._ends += _ends(data, _REASON) + _ends(data, _REASON_SPACED)
@@ -164,8 +181,8 @@ class OpenAIStream:
             self._alike.learn(_last_event(came), _last_event(data))
         return data
 
-    def _begin(self, data: bytes) -> None:
-        """Whether these events are the first that say anything."""
+    def _note_beginning(self, data: bytes) -> None:
+        """Take note of whether these events are the first that say anything."""
         for block in data[:-2].split(_END):
             says = _says(block)
             if says > _NOTHING:
