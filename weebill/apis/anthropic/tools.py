@@ -57,18 +57,17 @@ def tools(raw: Raw, aside: SetAside) -> tuple[Tool, ...]:
         given = _decode_raws(raw)
     except UNREADABLE as error:
         raise invalid(error, "tools") from error
-    found = (_tool(each, f"tools[{index}]", aside) for index, each in enumerate(given))
-    return tuple(tool for tool in found if tool is not None)
+    found = [_tool(each, f"tools[{index}]", aside) for index, each in enumerate(given)]
+    return tuple([tool for tool in found if tool is not None])
 
 
 def _tool(raw: Raw, path: str, aside: SetAside) -> Tool | None:
     kind = type_of(raw)
-    defined = client_tool(kind, raw)
-    if defined is not None:
-        return defined
     if kind not in ("", "custom"):
-        aside.add(path, raw)
-        return None
+        defined = client_tool(kind, raw)
+        if defined is None:
+            aside.add(path, raw)
+        return defined
     tool = read(_Tool, raw, path, aside)
     if not bytes(tool.input_schema).startswith(b"{"):
         raise refusal(f"{path}.input_schema", "expected an object")
