@@ -92,6 +92,7 @@ def traits_of(name: str, reasoning: bool | None = None) -> Traits:
     return NOTHING_SAID if reasoning is None else Traits(reasoning=reasoning)
 
 
+@lru_cache(maxsize=4096)
 def bare_name(name: str) -> str:
     """A model's own name, in lower case, without region, maker and path.
 
