@@ -191,7 +191,7 @@ ARGUMENTS = [
     ('{\n"a": 1}', {"a": 1}),
     ('{"cut', {"weebill_arguments": '{"cut'}),
     ("[1]", {"weebill_arguments": [1]}),
-    ('"x"', {"weebill_arguments": "x"}),
+    ('"x"', {"weebill_arguments": '"x"'}),
 ]
 
 
