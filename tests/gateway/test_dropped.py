@@ -44,13 +44,11 @@ ANSWERS: dict[str, tuple[Script, Script]] = {
         stream(*[f"event: {each['type']}\ndata: {json.dumps(each)}\n\n".encode() for each in EVENTS]),
     ),
 }
-# What each passes over of a request with these.
-HINTS = {"seed": 1, "user": "u", "store": True, "provider": {"order": ["elsewhere"]}}
 # What each passes over of these hints, the last of which is a provider's name that none of them knows.
 HINTS = {"seed": 1, "user": "u", "store": True, "provider": {"order": ["elsewhere"]}}
 DROPPED = {
     "openai": ("provider.order",), "anthropic": ("store", "seed", "provider.order"),
-    "cohere": ("store", "provider.order"),
+    "cohere": ("user", "store", "provider.order"),
 }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ from weebill.config.schema import LocalSettings, ProviderSettings, ServerSetting
 CHAT = "/v1/chat/completions"
 HELLO: dict[str, object] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
 STREAMED = {**HELLO, "stream": True}
-ROLE = b'data: {"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
+ROLE = chunk(begins=True)
 NAMES = ("a", "b", "c")
 
 
@@ -221,9 +221,9 @@ async def test_a_stream_without_content_is_anothers(three: Three, before: tuple[
 
 async def test_an_error_event_before_content_is_anothers_too(three: Three) -> None:
     error = b'data: {"error": {"message": "Overloaded.", "type": "server_error", "code": "overloaded"}}\n\n'
-    three.script(a=stream(ROLE, error), b=stream(chunk("Hello"), chunk("", "stop"), DONE))
+    three.script(a=stream(ROLE, error), b=stream(ROLE, chunk("Hello"), chunk("", "stop"), DONE))
     response = await three.post(stream=True)
-    assert response.content == chunk("Hello") + chunk("", "stop") + DONE
+    assert response.content == ROLE + chunk("Hello") + chunk("", "stop") + DONE
 
 
 async def test_after_content_nothing_else_is_tried(three: Three) -> None:

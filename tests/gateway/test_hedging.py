@@ -125,9 +125,9 @@ async def test_streams_are_hedged_until_their_first_content(three: Three) -> Non
         three.script(a=stream(chunk("a", "stop"), DONE))
         await three.post(stream=True)
     three.asked()
-    three.script(a=late(SLOW_S, stream(chunk("a", "stop"), DONE)), b=stream(chunk("b", "stop"), DONE))
+    three.script(a=late(SLOW_S, stream(chunk("a", "stop"), DONE)), b=stream(chunk("b", "stop", begins=True), DONE))
     response = await three.post(stream=True, **HEDGE)
-    assert response.content == chunk("b", "stop") + DONE
+    assert response.content == chunk("b", "stop", begins=True) + DONE
 
 
 async def test_a_client_that_leaves_takes_both_with_it(three: Three) -> None:

@@ -248,7 +248,7 @@ async def test_a_stream_is_relayed_as_it_comes(worker: RunningWorker, upstream: 
     gate = asyncio.Event()
 
     async def script(request: object, writer: asyncio.StreamWriter) -> None:
-        writer.write(STREAM_HEAD + framed(chunk("Hel")))
+        writer.write(STREAM_HEAD + framed(chunk("Hel", begins=True)))
         await gate.wait()
         writer.write(framed(chunk("lo")) + framed(chunk("", "stop") + USAGE_CHUNK) + framed(DONE) + b"0\r\n\r\n")
 
@@ -256,7 +256,7 @@ async def test_a_stream_is_relayed_as_it_comes(worker: RunningWorker, upstream: 
     async with worker.client.stream("POST", CHAT, json=STREAMED) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         data = response.aiter_bytes()
-        assert await anext(data) == chunk("Hel")
+        assert await anext(data) == chunk("Hel", begins=True)
         gate.set()
         assert b"".join([piece async for piece in data]) == chunk("lo") + chunk("", "stop") + DONE
     assert upstream.requests[0].json["stream_options"] == {"include_usage": True}
@@ -266,16 +266,16 @@ async def test_a_stream_is_relayed_as_it_comes(worker: RunningWorker, upstream: 
 
 
 async def test_the_usage_chunk_is_for_who_asked(worker: RunningWorker, upstream: Upstream) -> None:
-    upstream.script = stream(chunk("Hi"), chunk("", "stop"), USAGE_CHUNK, DONE)
+    upstream.script = stream(chunk("Hi", begins=True), chunk("", "stop"), USAGE_CHUNK, DONE)
     response = await worker.client.post(CHAT, json={**STREAMED, "stream_options": {"include_usage": True}})
-    assert response.content == chunk("Hi") + chunk("", "stop") + USAGE_CHUNK + DONE
+    assert response.content == chunk("Hi", begins=True) + chunk("", "stop") + USAGE_CHUNK + DONE
 
 
 CUTS = [
-    (stream(chunk("Hi"), end=False), "upstream_failed"),  # the connection is cut
-    (stream(chunk("Hi")), "upstream_cut"),  # a clean end of the body, but not of the answer
-    (stream(chunk("Hi"), b'data: {"error":{"message":"boom","code":"mid"}}\n\n'), "mid"),
-    (stream(chunk("Hi"), b"x" * 10, pause_s=2), "upstream_timeout"),
+    (stream(chunk("Hi", begins=True), end=False), "upstream_failed"),  # the connection is cut
+    (stream(chunk("Hi", begins=True)), "upstream_cut"),  # a clean end of the body, but not of the answer
+    (stream(chunk("Hi", begins=True), b'data: {"error":{"message":"boom","code":"mid"}}\n\n'), "mid"),
+    (stream(chunk("Hi", begins=True), b"x" * 10, pause_s=2), "upstream_timeout"),
 ]
 
 
@@ -286,7 +286,7 @@ async def test_a_cut_stream_ends_in_an_error_event(
     upstream.script = script  # type: ignore[assignment]
     response = await worker.client.post(CHAT, json=STREAMED)
     first, last = response.content.removesuffix(b"\n\n").split(b"\n\n")
-    assert first + b"\n\n" == chunk("Hi")
+    assert first + b"\n\n" == chunk("Hi", begins=True)
     assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == code
     record = await worker.record()
     assert record.outcome == ("timeout" if code == "upstream_timeout" else "upstream_error")
@@ -297,12 +297,12 @@ async def test_a_cut_stream_ends_in_an_error_event(
 async def test_a_client_that_leaves_takes_the_upstream_call_with_it(
     worker: RunningWorker, upstream: Upstream, streamed: bool
 ) -> None:
-    upstream.script = stream(*[chunk("x")] * 1000, pause_s=0.01) if streamed else hang()
+    upstream.script = stream(*[chunk("x", begins=True)] * 1000, pause_s=0.01) if streamed else hang()
     reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
     body = json.dumps(STREAMED if streamed else HELLO).encode()
     writer.write(post_head(worker, len(body)) + body)
     for _ in range(3 * streamed):
-        await reader.readuntil(chunk("x"))
+        await reader.readuntil(chunk("x", begins=True))
     async with asyncio.timeout(5):
         while not upstream.requests:
             await asyncio.sleep(0.005)

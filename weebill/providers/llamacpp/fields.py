@@ -52,6 +52,7 @@ _NOTHING: Final = frozenset({b"null", b"false", b'""', b"[]", b"{}"})
 # What asks for just what happens without the field, or asks for something though it is empty.
 _IDLE: Final[Mapping[str, bytes]] = {"best_of": b"1", "modalities": b'["text"]'}
 _ASKS: Final = frozenset({"web_search_options"})
+_TOOL: Final = "tools."
 # What is left of a quarter of a prompt's bytes when a quarter is taken off are tokens, whatever the language.
 _BYTES_PER_TOKEN: Final = 4 / 0.75
 
@@ -73,7 +74,7 @@ def read_of(fields: Json, known: frozenset[str], fit: Fit) -> Json:
 
 
 def _asks(name: str, value: bytes) -> bool:
-    if name in _ASKS:
+    if name in _ASKS or name.startswith(_TOOL):
         return value not in (b"null", b"false")
     return value not in _NOTHING and value != _IDLE.get(name)
 

@@ -46,6 +46,7 @@ _NO_USAGE: Final = b'"usage":null'
 # How many events are read one by one before any says something.
 _MAX_FIRST: Final = 16
 _DELTA: Final = b'"delta"'
+_TEXT: Final = b'"text"'
 
 
 # What says nothing yet: the role, and fields that are there for form's sake.
@@ -84,7 +85,7 @@ class OpenAIStream:
 
     @property
     def usage(self) -> Usage:
-        """As reported; else estimated at a token for each event after the first, which names the role.
+        """As reported; else estimated at a token for each chunk after the first, which names the role.
 
         No tokens for what was said are no report.
         """
@@ -161,7 +162,7 @@ class OpenAIStream:
             data = data.replace(b',"usage":null', b"")
         count = data.count(_END)
         data = self._naming.events(data, count)
-        self._events += count
+        self._events += data.count(_DELTA if self._chat else _TEXT)
         if not self.begun:
             self._note_beginning(data)
         ends = data.find(_REASON) >= 0 or data.find(_REASON_SPACED) >= 0
@@ -272,7 +273,6 @@ class OpenAIStream:
         data = event_data(block) or block
         if data.strip() == _DONE_DATA:
             self._done = True
-            self._events -= 1
             return b""
         chunk = _chunk(data)
         if chunk is None:
