@@ -9,8 +9,9 @@ from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.apis.responses.api import RESPONSES
 from weebill.catalog.traits import traits_of
+from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.one_call import FURTHER_CALL
-from weebill.gateway.translation import BridgeStream, translator
+from weebill.gateway.translation import translator
 from weebill.providers.base import Target, UpstreamRequest
 from weebill.wire.call import Call
 

@@ -9,8 +9,8 @@ from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.apis.completions import COMPLETIONS
 from weebill.apis.responses.api import RESPONSES
+from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.for_client import ForClient
-from weebill.gateway.translation import BridgeStream
 from weebill.providers.base import NOTHING_SENT
 from weebill.wire.accumulate import MAX_NAMED, ReplyBuilder
 from weebill.wire.conversation import Audio, Image, Part, Text

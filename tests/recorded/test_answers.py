@@ -13,7 +13,8 @@ from tests.recorded import Answer, Want, answers
 from tests.recorded.known import AS_SENT, KNOWN
 from tests.recorded.sdks import HELLO, Said, sdk
 from tests.translation.test_noise import APIS
-from weebill.gateway.translation import BridgeStream, translator
+from weebill.gateway.bridge_stream import BridgeStream
+from weebill.gateway.translation import translator
 from weebill.providers.base import Target
 from weebill.providers.registry import relay
 from weebill.wire.call import Call

@@ -7,7 +7,8 @@ from google.genai.types import GenerateContentResponse
 
 from tests.recorded.sdks import HELLO, sdk
 from tests.translation.test_noise import APIS
-from weebill.gateway.translation import BridgeStream, translator
+from weebill.gateway.bridge_stream import BridgeStream
+from weebill.gateway.translation import translator
 from weebill.providers.base import Target
 from weebill.wire.call import Call
 

@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from weebill.apis.base import Api, StreamEncoder
+from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.for_client import ForClient
-from weebill.gateway.translation import Bridge, BridgeStream
+from weebill.gateway.translation import Bridge
 from weebill.providers.base import Answer, ByteStream, StreamDecoder, Target, UpstreamRequest
 from weebill.providers.registry import STREAMS_ONLY
 from weebill.providers.registry import dialect as registry_dialect

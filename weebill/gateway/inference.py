@@ -13,6 +13,7 @@ from msgspec import structs
 from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open, deadline_of, first_answered, tell
 from weebill.gateway.authentication import Authenticator
+from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.hedging import hedged
 from weebill.gateway.keepalive import KeepAlive, interval_s
@@ -30,8 +31,8 @@ from weebill.gateway.metered import (
 from weebill.gateway.own_fields import encoded
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
-from weebill.gateway.translation import BridgeStream, translator
 from weebill.gateway.translation import failure as failure_event
+from weebill.gateway.translation import translator
 from weebill.ledger.records import Outcome
 from weebill.providers.base import Answer, Translator
 from weebill.providers.usage import Estimate

@@ -9,10 +9,11 @@ import msgspec
 
 from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open
+from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.for_client import ForClient
 from weebill.gateway.legs import Leg
 from weebill.gateway.meter import Spending
-from weebill.gateway.translation import Bridge, BridgeStream
+from weebill.gateway.translation import Bridge
 from weebill.providers.base import ByteStream, StreamDecoder, Translator, UpstreamRequest
 from weebill.providers.registry import STREAMS_ONLY
 from weebill.providers.registry import dialect as registry_dialect

@@ -8,15 +8,14 @@ from typing import Final
 
 import msgspec
 
-from weebill.apis.base import Api, KeepsResponse, StreamEncoder, is_beyond
+from weebill.apis.base import Api, is_beyond
+from weebill.gateway.bridge_stream import FURTHER_CHOICE, BridgeStream, unreadable
 from weebill.gateway.field_names import called
-from weebill.gateway.for_client import AS_IT_IS, ForClient
+from weebill.gateway.for_client import ForClient
 from weebill.gateway.one_call import FirstCalls, wants_one_call
 from weebill.gateway.origins import Maker
 from weebill.gateway.tool_names import NO_TOOLS, fit_names
 from weebill.providers.base import (
-    LINGER_S,
-    SETTLE_S,
     Answer,
     AnswerCollector,
     ByteStream,
@@ -36,25 +35,14 @@ from weebill.providers.model_fit import NEUTRAL, fit_to_model
 from weebill.providers.registry import STREAMS_ONLY, relay
 from weebill.providers.registry import dialect as registry_dialect
 from weebill.providers.usage import estimate
-from weebill.wire.accumulate import MAX_NAMED, ReplyBuilder
+from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, Reasoning, Text, ToolResult, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import (
     Event,
-    Failed,
-    Finished,
-    PassedOver,
-    ReasoningDelta,
-    RefusalDelta,
     Reply,
-    Started,
-    TextDelta,
-    ToolArguments,
-    ToolStarted,
     Usage,
-    UsageReported,
-    WholePart,
 )
 
 # Fields of a conversation that say what is asked rather than how; they are never dropped.
@@ -63,8 +51,6 @@ _ALWAYS_SUPPORTED: Final = frozenset({"turns", "hints", "extra"})
 # One for each API and kind of upstream, of which there are a few dozen.
 _TRANSLATORS: Final[dict[tuple[str, str, frozenset[str]], Translator]] = {}
 _NOTHING_ASKED: Final = Conversation(turns=())
-# What choices are named that the client's API does not show.
-_FURTHER_CHOICE: Final = "choices"
 # How often a request is written anew without a field that its dialect cannot write: of all that there are, once.
 _MAX_TRIES: Final = len(Conversation.__struct_fields__) + 8
 _DEFAULTS: Final = {field: getattr(_NOTHING_ASKED, field) for field in Conversation.__struct_fields__}
@@ -140,7 +126,7 @@ class Bridge:
             reply = self._for_client(sent).reply(self._dialect.decode(body))
             return self._render(call, reply)
         except UNREADABLE as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         return BridgeStream(call, self._decoder(sent), self._api.stream(call), self._for_client(sent))
@@ -174,7 +160,7 @@ class Bridge:
             reply = msgspec.structs.replace(reply, model=call.model)
         dropped = reply.dropped
         if len(reply.choices) > 1 and is_beyond(len(reply.choices) - 1, self._api):
-            dropped = (*dropped, _FURTHER_CHOICE)
+            dropped = (*dropped, FURTHER_CHOICE)
         return Answer(self._api.answer(call, reply), reply.usage, dropped)
 
     def _fit(self, conversation: Conversation, target: Target, fit: Fit) -> Conversation:
@@ -286,107 +272,6 @@ def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
     return (stream.failed if isinstance(stream, SaysItsFailure) else b"") or api.error_event(error)
 
 
-class BridgeStream:
-    """An upstream's stream as the client's."""
-
-    __slots__ = (
-        "_call", "_decoder", "_encoder", "_ends", "_for_client", "_over", "_pieces", "_reported", "begun", "dropped",
-        "error",
-    )  # fmt: skip
-
-    def __init__(
-        self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, for_client: ForClient = AS_IT_IS
-    ) -> None:
-        self._call = call
-        self._decoder = decoder
-        self._encoder = encoder
-        self._over = decoder if isinstance(decoder, SaysWhenOver) else None
-        self._ends = 0
-        self._for_client = for_client
-        self._pieces = 0
-        self._reported: Usage | None = None
-        self.begun = False
-        self.error: ApiError | None = None
-        self.dropped: dict[str, None] = {}
-
-    @property
-    def usage(self) -> Usage:
-        """As reported; else estimated at a token for each piece."""
-        return self._reported or estimate(self._call, completion_tokens=self._pieces)
-
-    @property
-    def owed_s(self) -> float:
-        """As the decoder says; else by the ends of all choices, which usage may follow."""
-        owed_s = inf if self._over is None else self._over.owed_s
-        if not self._ends or self._ends < self._call.request.choices:
-            return owed_s
-        return min(owed_s, LINGER_S if self._reported is None else SETTLE_S)
-
-    @property
-    def response(self) -> bytes:
-        """The Response object, where that is the client's format."""
-        return self._encoder.response if isinstance(self._encoder, KeepsResponse) else b""
-
-    def feed(self, data: bytes) -> bytes:
-        if self.error is not None:
-            return b""
-        try:
-            return self._write(self._decoder.feed(data))
-        except UNREADABLE as error:
-            raise _unreadable(error) from error
-
-    def finish(self) -> bytes:
-        try:
-            last = self._write(self._decoder.finish())
-        except UNREADABLE as error:
-            raise _unreadable(error) from error
-        if self.error is not None:
-            raise self.error
-        if self._reported is None:
-            last += self._encoder.feed([UsageReported(self.usage)])
-        return last + self._encoder.finish()
-
-    def fail(self, error: ApiError) -> bytes:
-        return self._encoder.fail(error)
-
-    def _write(self, events: Sequence[Event]) -> bytes:
-        events = self._for_client.events(events)
-        for at, event in enumerate(events):
-            kind = type(event)
-            if kind in _PIECES:
-                self._pieces += 1
-                self.begun = True
-            elif kind in _ALSO_CONTENT:
-                self.begun = True
-                if isinstance(event, Finished):
-                    self._ends += 1
-                    if event.choice and is_beyond(event.choice, self._encoder):
-                        self.dropped[_FURTHER_CHOICE] = None
-                elif isinstance(event, WholePart) and type(event.part) in self._for_client.unsaid:
-                    self.dropped[self._for_client.unsaid[type(event.part)]] = None
-            elif isinstance(event, UsageReported):
-                # No tokens for what was said are no report.
-                if event.usage.measured and (event.usage.completion_tokens or not self._pieces):
-                    self._reported = event.usage
-            elif isinstance(event, Started) and not self._call.as_served:
-                started = msgspec.structs.replace(event, model=self._call.model)
-                events = [*events[:at], started, *events[at + 1 :]]
-            elif isinstance(event, PassedOver):
-                if len(self.dropped) < MAX_NAMED:
-                    self.dropped[event.what] = None
-            elif isinstance(event, Failed):
-                self.error = event.error
-                return self._encoder.feed(_told(events[:at]))
-        if self.dropped:
-            events = _told(events)
-        return self._encoder.feed(list(events)) if events else b""
-
-
-def _told(events: Sequence[Event]) -> list[Event]:
-    """The events that a client is told of."""
-    return [event for event in events if type(event) is not PassedOver]
-
-
 class _Collector:
     """One answer out of an upstream's stream."""
 
@@ -423,16 +308,6 @@ class _Collector:
                 self._builder.add(event)
         except ApiError as error:
             self.error = error
-
-
-_ALSO_CONTENT: Final = frozenset({ToolStarted, WholePart, Finished})
-_PIECES: Final = frozenset({TextDelta, ReasoningDelta, RefusalDelta, ToolArguments})
-
-
-def _unreadable(error: Exception) -> ApiError:
-    """For what is JSON on the outside only, such as log probabilities that hold something else."""
-    message = f"A part of the upstream's answer cannot be read: {error}."
-    return ApiError(502, message, code="upstream_invalid_answer")
 
 
 def _says_anything(reply: Reply) -> bool:
