@@ -170,3 +170,21 @@ def test_garbage_never_raises_anything_but_an_api_error(data: list[bytes]) -> No
         stream.finish()
     except ApiError:
         pass
+
+
+@pytest.mark.parametrize("aside", [b"id: 1\n\n", b"retry: 100\n\n", b"event: ping\nid: 2\n\n"])
+def test_events_without_data_are_not_for_the_client(aside: bytes) -> None:
+    out, stream = run(
+        [FIRST + aside + chunk("Hello") + aside, aside, chunk("!") + chunk("", "stop") + USAGE_CHUNK + DONE]
+    )
+    assert out == FIRST + chunk("Hello") + chunk("!") + chunk("", "stop") + DONE
+    assert stream.usage == MEASURED
+
+
+@pytest.mark.parametrize("order", [True, False])
+def test_json_over_several_lines_comes_in_one(order: bool) -> None:
+    served = OpenAIStream(msgspec.structs.replace(call(), as_served=order))
+    lines = msgspec.json.format(chunk("a\nb")[6:-2], indent=1).replace(b"\n", b"\ndata: ")
+    out = served.feed(FIRST + b"data: " + lines + b"\n\n")
+    said = [msgspec.json.decode(block.removeprefix(b"data: ")) for block in out.split(b"\n\n") if block]
+    assert said[1]["choices"][0]["delta"]["content"] == "a\nb"

@@ -366,3 +366,35 @@ def test_a_history_of_calls_without_tools(api: str, dialect: str) -> None:
     assert "MARK" in json.dumps(calls_of(body, dialect))
     if dialect == "bedrock":
         assert [tool["toolSpec"]["name"] for tool in body["toolConfig"]["tools"]] == ["f"]
+
+
+DRAWN = {
+    "responses": {
+        "model": "m",
+        "input": [
+            {"role": "user", "content": "draw"},
+            {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "aGVsbG8="},
+            {"role": "user", "content": "thanks"},
+        ],
+    },
+    "gemini": {
+        "contents": [
+            {"role": "user", "parts": [{"text": "draw"}]},
+            {"role": "model", "parts": [{"inlineData": {"mimeType": "image/png", "data": "aGVsbG8="}}]},
+            {"role": "user", "parts": [{"text": "thanks"}]},
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("api", DRAWN)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_image_that_a_model_made_is_shown_to_the_next(api: str, dialect: str) -> None:
+    call = APIS[api].decode(json.dumps(DRAWN[api]).encode(), {}, "m:generateContent" if api == "gemini" else "")
+    sent = translator(APIS[api], dialect, frozenset()).encode(call, target(dialect))
+    assert b"thanks" in sent.body
+    if dialect == "llamacpp":
+        assert sent.dropped == ("images",)
+    else:
+        assert b"aGVsbG8=" in sent.body
+        assert sent.dropped == ()

@@ -31,6 +31,7 @@ from weebill.providers.base import (
     UpstreamRequest,
 )
 from weebill.providers.fit import Fit
+from weebill.providers.made_images import BLIND, SHOWN_BY, shown_by_user
 from weebill.providers.model_fit import NEUTRAL, fit_to_model
 from weebill.providers.registry import STREAMS_ONLY, relay
 from weebill.providers.registry import dialect as registry_dialect
@@ -88,6 +89,7 @@ class Bridge:
         self._dialect = dialect
         self._dialect_name = name
         self._names = api.fields()
+        self._hides_images = name not in SHOWN_BY
         self._takes_extra = "extra" in dialect.supported
         self._takes_hints = "hints" in dialect.supported
         words = dialect.supported | _ALWAYS_SUPPORTED
@@ -101,6 +103,8 @@ class Bridge:
         stream = call.stream or self._streams_only
         try:
             asked = self._conversation(call)
+            if self._hides_images and target.provider not in SHOWN_BY:
+                asked = shown_by_user(asked, fit, blind=self._dialect_name in BLIND)
             replays = _replays(asked)
             if replays:
                 asked = Maker(self._dialect.family, target.provider).conversation(asked)

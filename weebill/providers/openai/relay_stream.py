@@ -41,6 +41,7 @@ _CONTENT: Final = 2
 # Not null, in the two ways in which JSON is written.
 _REASON: Final = b'"finish_reason":"'
 _REASON_SPACED: Final = b'"finish_reason": "'
+_ASIDE: Final = (b"event:", b"id:", b"retry:", b":")
 _USAGE: Final = b'"usage":'
 _NO_USAGE: Final = b'"usage":null'
 # How many events are read one by one before any says something.
@@ -194,6 +195,8 @@ class OpenAIStream:
 
     def _is_odd(self, data: bytes, count: int) -> bool:
         """Whether there may be chunks among `count` events that OpenAI's clients could not read."""
+        if data.count(b"\n") != 2 * count:
+            return True
         return self._chat and (
             data.count(KIND) != count
             or data.count(_DELTA) != count
@@ -271,6 +274,8 @@ class OpenAIStream:
             return b""
         # Some servers answer a request for a stream with a plain error.
         data = event_data(block) or block
+        if data is block and _has_no_data(block):
+            return b""
         if data.strip() == _DONE_DATA:
             self._done = True
             return b""
@@ -337,6 +342,12 @@ def _as_chunk(data: bytes, told: set[bytes]) -> bytes:
 def _last_event(data: bytes) -> bytes:
     """The last of some whole events, without its blank line."""
     return data[:-2].rpartition(_END)[2]
+
+
+def _has_no_data(block: bytes) -> bool:
+    """Whether an event has nothing but a name, an id or a time, on which OpenAI's SDKs fail; a comment passes."""
+    lines = block.split(b"\n")
+    return all(line.startswith(_ASIDE) for line in lines) and not all(line.startswith(b":") for line in lines)
 
 
 def _says_usage(data: bytes) -> bool:
