@@ -244,6 +244,16 @@ async def test_an_upstream_that_is_too_slow(worker: RunningWorker, upstream: Ups
     await asyncio.wait_for(upstream.requests[0].closed.wait(), 1)
 
 
+@pytest.mark.parametrize("status", [201, 202, 203])
+async def test_an_answer_counts_under_any_status_that_comes_with_one(
+    status: int, worker: RunningWorker, upstream: Upstream
+) -> None:
+    upstream.script = send(answer(status, json.dumps(completion()).encode()))
+    response = await worker.client.post(CHAT, json=HELLO)
+    assert response.status_code == 200
+    assert response.json()["choices"][0]["message"]["content"] == "Hello there."
+
+
 async def test_a_stream_is_relayed_as_it_comes(worker: RunningWorker, upstream: Upstream) -> None:
     gate = asyncio.Event()
 
