@@ -219,9 +219,10 @@ def end_of(finish: FinishReason, refused: bool) -> tuple[Status, IncompleteDetai
 def answer(call: Call, reply: Reply) -> bytes:
     """The body for a complete answer."""
     choice = reply.choices[0]
-    refused = any(isinstance(part, Refusal) for part in choice.parts)
+    said = {type(part) for part in choice.parts}
+    refused = Refusal in said
     status, _ = end_of(choice.finish, refused)
-    kinds = other_kinds(cast(ResponsesRequest, call.request), call.fields)
+    kinds = other_kinds(cast(ResponsesRequest, call.request), call.fields) if ToolUse in said else {}
     output = output_items(choice.parts, text_logprobs(choice.logprobs or ()), status, kinds)
     response = opened(call, reply.id, reply.model, reply.created)
     return _encode(ended(response, output, choice.finish, refused, UsageReport.of(reply.usage)))
