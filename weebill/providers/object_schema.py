@@ -27,6 +27,7 @@ _QUOTED: Final = (b'"anyOf"', b'"oneOf"', b'"allOf"')
 _MAX_DEPTH: Final = 8
 
 _encode: Final = msgspec.json.encode
+_REPLACED: Final = frozenset({"type", "$ref", *_CHOICES})
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_names: Final = msgspec.json.Decoder(list[str]).decode
@@ -73,7 +74,7 @@ def _has_choices(given: bytes) -> bool:
 
 def _object(fields: Json, root: Json, depth: int) -> Json:
     """The members of a schema without its choices and its own reference: what these hold is its own then."""
-    kept = {name: value for name, value in fields.items() if name not in ("type", "$ref", *_CHOICES)}
+    kept = {name: value for name, value in fields.items() if name not in _REPLACED}
     if depth == _MAX_DEPTH:
         return kept
     if "$ref" in fields:
