@@ -20,13 +20,14 @@ import importlib, json, sys
 print(json.dumps({name: type(importlib.import_module(name).__loader__).__name__ for name in sys.argv[1:]}))
 """
 
-# Tests of the hot path that go over real sockets. One that passes a fake cannot pass: a compiled function takes its own
-# kind alone. What is left out says nothing more of the hot path, and takes long.
+# Tests of the hot path that go over real sockets, and of what translates. One that passes a fake cannot pass: a compiled
+# function takes its own kind alone. What is left out says nothing more of the hot path, and takes long.
 SUITES = {
     "transport": ["tests/transport"],
     "gateway": [f"tests/gateway/test_{name}.py" for name in ("inference", "resuming", "auto")],
     "python sdk": ["tests/e2e/test_sdk_python.py", "-k", "not long_prompt and not json_schema"],
     "chaos": ["tests/e2e/test_chaos.py"],
+    "recorded": ["tests/recorded/test_answers.py", "tests/recorded/test_requests.py"],
 }
 
 
