@@ -20,8 +20,8 @@ import importlib, json, sys
 print(json.dumps({name: type(importlib.import_module(name).__loader__).__name__ for name in sys.argv[1:]}))
 """
 
-# Tests of the hot path that go over real sockets, and of what translates. One that passes a fake cannot pass: a compiled
-# function takes its own kind alone. What is left out says nothing more of the hot path, and takes long.
+# Tests of the hot path that go over real sockets, and of what translates. One that passes a fake cannot pass: a
+# compiled function takes its own kind alone. What is left out says nothing more of the hot path, and takes long.
 SUITES = {
     "transport": ["tests/transport"],
     "gateway": [f"tests/gateway/test_{name}.py" for name in ("inference", "resuming", "auto")],
