@@ -40,12 +40,14 @@ def said(data: bytes) -> list[dict[str, object]]:
     st.lists(st.sampled_from(["x", "abcdef", ""]), max_size=3),
     st.booleans(),
     st.booleans(),
-    st.lists(st.integers(1, 5), min_size=1, max_size=6),
+    st.lists(st.integers(1, 9), min_size=1, max_size=6),
+    st.booleans(),
 )
 def test_many_events_at_once_are_as_one_by_one(
-    texts: list[str], member: str, paddings: list[str], compact: bool, roles: bool, reads: list[int]
+    texts: list[str], member: str, paddings: list[str], compact: bool, roles: bool, reads: list[int], ends: bool
 ) -> None:
     events = sent(texts, member, paddings, compact, roles)
+    events += [event({}, compact=compact).replace(b"null", b'"stop"', 1)] if ends else []
     together, alone = OpenAIStream(call()), OpenAIStream(call())
     got = b""
     left, at = list(events), 0

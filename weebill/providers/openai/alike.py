@@ -29,47 +29,44 @@ class Alike:
     """What the events of one stream have in common, as they came and as they go out."""
 
     __slots__ = (
-        "_after", "_before", "_changes", "_goes_after", "_goes_before", "_middle", "_misses", "_quotes", "count",
+        "_after", "_before", "_between", "_goes_after", "_goes_before", "_goes_between", "_goes_middle", "_middle",
+        "_misses", "_same", "count",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self._before = b""
-        self._middle = b""
-        self._after = b""
-        self._goes_before = b""
-        self._goes_after = b""
-        self._changes: list[tuple[bytes, bytes]] = []
-        self._quotes = 0
+        self._before = self._goes_before = b""
+        self._middle = self._goes_middle = b""
+        self._after = self._goes_after = b""
+        self._between = self._goes_between = b""  # the end of one and the beginning of the next
+        self._same = True
         self._misses = 0
         self.count = 0
         """How many events the last data held that `passed`."""
 
     def passed(self, data: bytes) -> bytes:
         """Whole events as they go out; b"" where they are not all alike, or hold an escape, and are to be read."""
-        before, after, middle = self._before, self._after, self._middle
+        before, after = self._before, self._after
         if not before or not data.startswith(before) or not data.endswith(after):
             return b""
-        text = data[len(before) : -len(after)]
-        if text.find(_QUOTE) < 0:
-            if middle or text.find(_ESCAPE) >= 0:
+        said = data[len(before) : -len(after)]
+        pieces = said.split(self._between)
+        count = len(pieces)
+        middle = self._middle
+        if middle:
+            said = said.replace(self._between, b"")
+            if said.count(middle) != count:
                 return b""
-            self._misses = 0
-            self.count = 1
-            return b"%b%b%b" % (self._goes_before, text, self._goes_after) if self._changes else data
-        count = data.count(after)
-        if (
-            data.count(_QUOTE) != count * self._quotes
-            or data.find(_ESCAPE) >= 0
-            or data.count(before) != count
-            or data.count(_END) != count
-            or (middle and data.count(middle) != count)
-        ):
+            said = said.replace(middle, b"")
+        elif count > 1:
+            said = b"".join(pieces)
+        if said.find(_QUOTE) >= 0 or said.find(_ESCAPE) >= 0:
             return b""
         self._misses = 0
         self.count = count
-        for came, goes in self._changes:
-            data = data.replace(came, goes)
-        return data
+        if self._same:
+            return data
+        written = b"%b%b%b" % (self._goes_before, self._goes_between.join(pieces), self._goes_after)
+        return written.replace(middle, self._goes_middle) if middle is not self._goes_middle else written
 
     def learn(self, came: bytes, goes: bytes) -> None:
         """One event as it came and as it goes out, without the blank line, which says nothing but its text."""
@@ -83,11 +80,14 @@ class Alike:
             return
         fixed = [each + _END if each is ours[-1] else each for each in ours[::2]]
         written = [each + _END if each is theirs[-1] else each for each in theirs[::2]]
-        self._before, self._after = fixed[0], fixed[-1]
-        self._goes_before, self._goes_after = written[0], written[-1]
-        self._middle = fixed[1] if len(fixed) > 2 else b""
-        self._quotes = sum([each.count(_QUOTE) for each in fixed])
-        self._changes = [(a, b) for a, b in zip(fixed, written, strict=True) if a != b]
+        self._before, self._goes_before = fixed[0], written[0]
+        self._after, self._goes_after = fixed[-1], written[-1]
+        self._between, self._goes_between = fixed[-1] + fixed[0], written[-1] + written[0]
+        self._middle = self._goes_middle = b""
+        if len(fixed) > 2:
+            self._middle = fixed[1]
+            self._goes_middle = fixed[1] if written[1] == fixed[1] else written[1]
+        self._same = fixed == written
 
 
 def _parts(event: bytes) -> list[bytes]:
@@ -112,3 +112,18 @@ def _after_any(event: bytes, literals: tuple[bytes, ...], start: int) -> int:
             if event[at : at + 1] != _QUOTE:
                 return at
     return -1
+
+
+def before_last(data: bytes, count: int) -> int:
+    """Where the last `count` of some whole events begin; 0 if there are no more."""
+    at = len(data) - 2
+    for _ in range(count):
+        at = data.rfind(_END, 0, at)
+        if at < 0:
+            return 0
+    return at + 2
+
+
+def last_event(data: bytes) -> bytes:
+    """The last of some whole events, without its blank line."""
+    return data[:-2].rpartition(_END)[2]

@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from weebill.providers.base import LINGER_S, SETTLE_S
 from weebill.providers.naming import EventNaming
-from weebill.providers.openai.alike import Alike
+from weebill.providers.openai.alike import Alike, before_last, last_event
 from weebill.providers.openai.chunks import KIND, ROLE, as_chunk
 from weebill.providers.openai.errors import inner_error, is_error
 from weebill.providers.openai.pieces import has_pieces, joined
@@ -44,6 +44,8 @@ _REASON_SPACED: Final = b'"finish_reason": "'
 _ASIDE: Final = (b"event:", b"id:", b"retry:", b":")
 _USAGE: Final = b'"usage":'
 _NO_USAGE: Final = b'"usage":null'
+_LINE_END: Final = b"\n"
+_LAST_EVENTS: Final = 3
 # How many events are read one by one before any says something.
 _MAX_FIRST: Final = 16
 _DELTA: Final = b'"delta"'
@@ -138,11 +140,19 @@ class OpenAIStream:
             begun, data = self._begin(data)
             if not data or self._done or self.error:
                 return begun
+        rest = b""
         alike = self._alike.passed(data)
         if not alike:
-            return begun + self._read(data)
+            # The last ones say why it ended, what was used, and that it is over.
+            cut = before_last(data, _LAST_EVENTS)
+            alike = self._alike.passed(data[:cut]) if cut else b""
+            if not alike:
+                return begun + self._read(data)
+            rest = data[cut:]
         self._last = alike
         self._events += self._alike.count
+        if rest:
+            return begun + alike + self._read(rest)
         return begun + alike if begun else alike
 
     def _begin(self, data: bytes) -> tuple[bytes, bytes]:
@@ -177,10 +187,11 @@ class OpenAIStream:
             or has_calls(data)
             or has_pieces(data)
         )
-        if special or self._is_odd(data, count):
+        # Of one line each, all of them are followed by two line ends.
+        if special or data.count(_LINE_END) != 2 * count or self._is_odd(data, count):
             data = b"".join([self._inspect(block) for block in data[:-2].split(_END)])
         if self._said and not special and not ends:
-            self._alike.learn(_last_event(came), _last_event(data))
+            self._alike.learn(last_event(came), last_event(data))
         return data
 
     def _note_beginning(self, data: bytes) -> None:
@@ -195,8 +206,6 @@ class OpenAIStream:
 
     def _is_odd(self, data: bytes, count: int) -> bool:
         """Whether there may be chunks among `count` events that OpenAI's clients could not read."""
-        if data.count(b"\n") != 2 * count:
-            return True
         return self._chat and (
             data.count(KIND) != count
             or data.count(_DELTA) != count
@@ -214,7 +223,7 @@ class OpenAIStream:
             rest = self.feed(_END)
         if self.error is not None:
             raise self.error
-        if self.owed_s < inf or self._finished(_last_event(self._last)):
+        if self.owed_s < inf or self._finished(last_event(self._last)):
             return rest + DONE
         raise _cut()
 
@@ -337,11 +346,6 @@ def _as_chunk(data: bytes, told: set[bytes]) -> bytes:
         return as_chunk(data, told)
     except UNREADABLE:
         return data
-
-
-def _last_event(data: bytes) -> bytes:
-    """The last of some whole events, without its blank line."""
-    return data[:-2].rpartition(_END)[2]
 
 
 def _has_no_data(block: bytes) -> bool:
