@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.lib.streaming._deltas import accumulate_delta
 
 from tests.providers.test_openai_stream import call
 from weebill.providers.openai.alike import Alike
@@ -104,3 +105,48 @@ def test_it_gives_up_where_no_two_are_alike() -> None:
         alike.learn(each[:-2], each[:-2])
     last = event({"content": "a"}, number=19)
     assert alike.passed(last) == b""
+
+
+def accumulated(data: bytes) -> list[dict[object, object]]:
+    """What OpenAI's SDK puts together of the deltas of each choice."""
+    found: dict[int, dict[object, object]] = {}
+    for chunk in said(data):
+        for choice in chunk["choices"]:  # type: ignore[attr-defined]
+            found[choice["index"]] = accumulate_delta(found.get(choice["index"], {}), choice["delta"])
+    return [found[index] for index in sorted(found)]
+
+
+@pytest.mark.parametrize("role", [{}, {"role": "assistant"}])
+@pytest.mark.parametrize("member", ["content", "reasoning_content"])
+@pytest.mark.parametrize("together", [True, False])
+def test_the_role_is_told_once(role: dict[str, str], member: str, together: bool) -> None:
+    events = [event({**role, member: text}) for text in ("Hello", " my", " dear", " friend")]
+    stream = OpenAIStream(call())
+    out = stream.feed(b"".join(events)) if together else b"".join([stream.feed(each) for each in events])
+    assert accumulated(out) == [{"role": "assistant", member: "Hello my dear friend"}]
+
+
+def test_a_choice_that_begins_later_is_told_its_role_once() -> None:
+    asked = msgspec.structs.replace(call(), request=msgspec.structs.replace(call().request, n=2))
+    stream = OpenAIStream(asked)
+    first = [event({"role": "assistant", "content": "a"}), event({"content": "b"})]
+    second = [each.replace(b'"index":0', b'"index":1') for each in (event({"content": "c"}), event({"content": "d"}))]
+    out = b"".join([stream.feed(each) for each in [*first, *second, *second]])
+    ab, cdcd = accumulated(out)
+    assert (ab, cdcd) == ({"role": "assistant", "content": "ab"}, {"role": "assistant", "content": "cdcd"})
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({"delta": {"content": "Hi"}, "finish_reason": None}, "Hi"),
+        ({"index": 0, "delta": None, "finish_reason": "stop"}, None),
+        ({"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}, "Hi"),
+    ],
+)
+def test_a_choice_has_a_number_and_a_delta(choice: dict[str, object], expected: str | None) -> None:
+    data = {"id": "c", "object": "chat.completion.chunk", "model": "up", "choices": [choice]}
+    out = OpenAIStream(call()).feed(b"data: " + msgspec.json.encode(data) + b"\n\n")
+    (found,) = accumulated(out)
+    assert found.get("content") == expected
+    assert found["role"] == "assistant"

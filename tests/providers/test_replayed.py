@@ -14,6 +14,7 @@ from weebill.apis.responses.api import RESPONSES
 from weebill.catalog.load import load
 from weebill.gateway.translation import translator
 from weebill.providers.base import Quirks, Target
+from weebill.providers.replayed import Results
 from weebill.wire.errors import ApiError
 
 HI = {"role": "user", "content": "hi"}
@@ -134,3 +135,11 @@ def test_of_responses_too_where_they_are_looked_into(kind: str, stored: bool) ->
     kept = [item for item in json.loads(sent.body)["input"] if item["type"] != "reasoning"]
     assert kept == [said, call, output, said, call, output]
     assert f"input.{kind}_output" in sent.dropped
+
+
+@pytest.mark.parametrize("identity", ["c1", ""])
+def test_results_of_calls_that_share_an_id_are_all_genuine(identity: str) -> None:
+    told = Results()
+    for _ in range(2):
+        assert not told.come_again(identity, is_call=True)
+    assert [told.come_again(identity, is_call=False) for _ in range(3)] == [False, False, True]

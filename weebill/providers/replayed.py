@@ -7,6 +7,7 @@ upstream to judge. Whether there is any such is seen in what has been read alrea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -40,20 +41,20 @@ class Results:
     """Those of a history's calls, told in their order."""
 
     def __init__(self) -> None:
-        self._called: set[str] = set()
+        # Calls may share an id, as models make them that count from the same number each time.
+        self._unanswered: Counter[str] = Counter()
         self._answered: set[str] = set()
 
     def come_again(self, identity: str, *, is_call: bool) -> bool:
         """Take in a call or a result by the call's id: whether it is a result that has come before."""
         if is_call:
-            self._called.add(identity)
-            self._answered.discard(identity)
+            self._unanswered[identity] += 1
             return False
-        if identity in self._answered:
-            return True
-        if identity in self._called:
+        if self._unanswered[identity] > 0:
+            self._unanswered[identity] -= 1
             self._answered.add(identity)
-        return False
+            return False
+        return identity in self._answered
 
 
 def is_replayed(messages: Raw) -> bool:

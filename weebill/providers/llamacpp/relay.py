@@ -50,6 +50,7 @@ _FAULTS: Final = re.compile(
     r"Failed to parse (?:messages|tools|tool call|tool_choice)|Unknown reasoning format|Cannot use (?:both|custom)"
 )
 # With it, the last chunk of a choice says which of the words in `stop` it was.
+_NO_WORDS: Final = frozenset({b"null", b"[]"})
 _TELLS_STOP: Final[dict[str, Raw]] = {"verbose": Raw(b"true"), "response_fields": Raw(b'["stopping_word"]')}
 
 Schema = dict[str, Json]
@@ -95,7 +96,7 @@ class LlamaCppTranslator(OpenAITranslator):
         schema = _schema(call.request) if isinstance(call.request, ChatRequest) else None
         check_forms(fields, schema is not None)
         if isinstance(call.request, ChatRequest):
-            if "stop" in fields:
+            if bytes(fields.get("stop", b"null")) not in _NO_WORDS:
                 fields |= _TELLS_STOP
             bound = _bound_to_tools(call.request)
             free = schema is not None and not bound and _may_call(call.request)

@@ -22,7 +22,8 @@ _NOTHING: Final = frozenset({b"null", b'""'})
 _NONE: Final = frozenset({b"null", b"[]"})
 _STOP: Final = Raw(b'"stop"')
 _CALLED: Final = Raw(b'"tool_calls"')
-_EMPTY: Final = Raw(b"{}")
+_FIRST: Final = Raw(b"0")
+_NULL: Final = Raw(b"null")
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
@@ -60,20 +61,21 @@ def ended(body: bytes) -> bytes:
 
 
 def _complete(choice: Json, told: set[bytes]) -> bool:
-    """Whether a choice had to be changed, which it is: it has a delta, and its role once."""
-    given = bytes(choice.get("delta", b"null"))
-    delta = {} if given == b"null" else _decode_object(given)
-    index = bytes(choice.get("index", b"0"))
-    role = bytes(delta.get("role", b"null"))
+    """Whether a choice had to be changed, which it is: it has a number, a delta, and its role once."""
+    changed = "index" not in choice or bytes(choice.get("delta", b"null")) == b"null"
+    # Some send a whole answer in an event.
+    given = choice.get("delta", _NULL)
+    if bytes(given) == b"null":
+        given = choice.pop("message", _NULL)
+    delta = {} if bytes(given) == b"null" else _decode_object(given)
+    index = bytes(choice.setdefault("index", _FIRST))
     if index in told:
-        if "role" in delta:
-            del delta["role"]
-        elif given != b"null":
-            return False
+        changed = delta.pop("role", None) is not None or changed
     else:
         told.add(index)
-        if role not in _NOTHING:
-            return False
-        delta = {**delta, "role": _ASSISTANT}
-    choice["delta"] = Raw(_encode(delta)) if delta else _EMPTY
-    return True
+        if bytes(delta.get("role", b"null")) in _NOTHING:
+            delta["role"] = _ASSISTANT
+            changed = True
+    if changed:
+        choice["delta"] = Raw(_encode(delta))
+    return changed

@@ -64,10 +64,11 @@ _MAX_HELD: Final = 4096
 
 
 class _Choice(Struct, frozen=True):
-    """A choice of a chunk; `usage` is where Moonshot puts it."""
+    """A choice of a chunk; `usage` is where Moonshot puts it, `message` where a whole answer comes in an event."""
 
     index: int | None = None
     delta: Message | None = None
+    message: Message | None = None
     finish_reason: str | None = None
     stop_reason: str | int | None = None
     logprobs: LogprobsReport | None = None
@@ -225,8 +226,9 @@ class ChatDecoder:
         state = self._choices.get(index)
         if state is None:
             state = self._choices[index] = _State()
-        if choice.delta is not None:
-            self._delta(index, state, choice.delta, events)
+        said = choice.delta if choice.delta is not None else choice.message
+        if said is not None:
+            self._delta(index, state, said, events)
         if choice.logprobs is not None and choice.logprobs.content:
             events.append(Logprobs(tuple(choice.logprobs.content), index))
         if choice.finish_reason and not state.finished:

@@ -49,6 +49,8 @@ _LAST_EVENTS: Final = 3
 # How many events are read one by one before any says something.
 _MAX_FIRST: Final = 16
 _DELTA: Final = b'"delta"'
+_NO_DELTA: Final = b'"delta":null'
+_INDEX: Final = b'"index"'
 _TEXT: Final = b'"text"'
 
 
@@ -168,7 +170,7 @@ class OpenAIStream:
 
     def _read(self, came: bytes) -> bytes:
         """What to send on for whole events that may be of any kind."""
-        data = mended(came)
+        data, told = mended(came), len(self._told)
         if not self._show_usage and data.find(_NO_USAGE) >= 0:
             data = data.replace(b',"usage":null', b"")
         count = data.count(_END)
@@ -190,7 +192,8 @@ class OpenAIStream:
         # Of one line each, all of them are followed by two line ends.
         if special or data.count(_LINE_END) != 2 * count or self._is_odd(data, count):
             data = b"".join([self._inspect(block) for block in data[:-2].split(_END)])
-        if self._said and not special and not ends:
+        # One that tells the role is like no other.
+        if self._said and not special and not ends and len(self._told) == told:
             self._alike.learn(last_event(came), last_event(data))
         return data
 
@@ -209,6 +212,8 @@ class OpenAIStream:
         return self._chat and (
             data.count(KIND) != count
             or data.count(_DELTA) != count
+            or data.find(_NO_DELTA) >= 0
+            or data.count(_INDEX) < count
             or data.find(ROLE) >= 0
             or len(self._told) < self._call.request.choices
         )

@@ -43,7 +43,8 @@ _NULL: Final = Raw(b"null")
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_response: Final = msgspec.json.Decoder(ResponseBody).decode
-_LAST: Final = frozenset({"response.completed", "response.incomplete"})
+_ENDED: Final = "response.done"
+_LAST: Final = frozenset({"response.completed", "response.incomplete", _ENDED})
 # What an input holds that has items which may say nothing to an upstream.
 _SIGNS: Final = (b'"reasoning"', b'"item_reference"', b'"encrypted_content"')
 # Items whose ids an upstream that keeps nothing would look for in vain.
@@ -227,7 +228,11 @@ class ResponsesRelayStream:
             raise invalid_answer(str(error)) from error
         if kind in _LAST:
             self.response = shown
-        if shown is body:
+        if kind == _ENDED:
+            # What some servers call it; the SDKs do not know that.
+            kind = "response.completed"
+            fields["type"] = Raw(_encode(kind))
+        elif shown is body:
             return block + _END
         fields["response"] = Raw(shown)
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode(fields))
