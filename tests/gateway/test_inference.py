@@ -307,12 +307,12 @@ async def test_a_cut_stream_ends_in_an_error_event(
 async def test_a_client_that_leaves_takes_the_upstream_call_with_it(
     worker: RunningWorker, upstream: Upstream, streamed: bool
 ) -> None:
-    upstream.script = stream(*[chunk("x", begins=True)] * 1000, pause_s=0.01) if streamed else hang()
+    upstream.script = stream(chunk(begins=True), *[chunk("x")] * 1000, pause_s=0.01) if streamed else hang()
     reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
     body = json.dumps(STREAMED if streamed else HELLO).encode()
     writer.write(post_head(worker, len(body)) + body)
     for _ in range(3 * streamed):
-        await reader.readuntil(chunk("x", begins=True))
+        await reader.readuntil(chunk("x"))
     async with asyncio.timeout(5):
         while not upstream.requests:
             await asyncio.sleep(0.005)
