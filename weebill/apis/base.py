@@ -43,7 +43,7 @@ class ShowsFirstChoices(Protocol):
 
 
 def is_beyond(choice: int, shown_by: object) -> bool:
-    """Whether a choice is one that an API, or its stream, does not show."""
+    """True for a choice that an API, or its stream, does not show."""
     return isinstance(shown_by, ShowsFirstChoices) and choice >= shown_by.most_choices
 
 

@@ -10,18 +10,18 @@ from msgspec import Raw
 from weebill.wire.conversation import Audio, Part, Reasoning, Refusal, Tool, ToolResult, Turn
 
 CACHE_CONTROL: Final = "cache_control"
-"""What the hint is called; what is marked, and for how long, the parts themselves say."""
+"""The hint's name; the parts themselves say what is marked, and for how long."""
 EPHEMERAL: Final = Raw(b'{"type":"ephemeral"}')
 _NEEDLE: Final = b'"cache_control"'
 
 
 def may_mark(raw: bytes) -> bool:
-    """Whether JSON has a member of that name; cheap, and true of some that marks nothing."""
+    """True if JSON has a member of that name; cheap, and true of some that marks nothing."""
     return _NEEDLE in raw
 
 
 def marked(turns: Iterable[Turn], tools: Iterable[Tool]) -> bool:
-    """Whether any part or tool bears a mark."""
+    """True if any part or tool bears a mark."""
     return any(tool.cache for tool in tools) or any(_is_marked(part) for turn in turns for part in turn.parts)
 
 

@@ -10,12 +10,7 @@ import msgspec
 
 from weebill.apis.base import KeepsResponse, StreamEncoder, is_beyond
 from weebill.gateway.for_client import AS_IT_IS, ForClient
-from weebill.providers.base import (
-    LINGER_S,
-    SETTLE_S,
-    SaysWhenOver,
-    StreamDecoder,
-)
+from weebill.providers.base import LINGER_S, SETTLE_S, SaysWhenOver, StreamDecoder
 from weebill.providers.usage import estimate
 from weebill.wire.accumulate import MAX_NAMED
 from weebill.wire.call import Call
@@ -39,7 +34,7 @@ from weebill.wire.reply import (
 _ALSO_CONTENT: Final = frozenset({ToolStarted, WholePart, Finished})
 _PIECES: Final = frozenset({TextDelta, ReasoningDelta, RefusalDelta, ToolArguments})
 FURTHER_CHOICE: Final = "choices"
-"""What choices are named that the client's API does not show."""
+"""The name of the choices that the client's API does not show."""
 
 
 class BridgeStream:

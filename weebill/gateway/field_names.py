@@ -1,4 +1,4 @@
-"""What a client calls the fields that it is told were refused or passed over."""
+"""The names by which a client knows the fields that were refused or passed over."""
 
 from __future__ import annotations
 

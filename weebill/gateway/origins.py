@@ -41,7 +41,7 @@ class Maker:
         return (_is_sealed(part) and (self._named or _bears_mark(part))) or self._is_told(part)
 
     def _is_told(self, part: Part) -> bool:
-        """Whether a part is open thinking that came along with what this provider has sealed."""
+        """True for open thinking that came along with what this provider has sealed."""
         return isinstance(part, Reasoning) and self._named and part.origin == self._provider
 
     def _turn(self, turn: Turn) -> Turn:

@@ -40,11 +40,7 @@ from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, Reasoning, Text, ToolResult, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.reply import (
-    Event,
-    Reply,
-    Usage,
-)
+from weebill.wire.reply import Event, Reply, Usage
 
 # Fields of a conversation that say what is asked rather than how; they are never dropped.
 _SUBSTANCE: Final = frozenset({"turns", "tools"})

@@ -15,6 +15,7 @@ from weebill.providers.fit import Fit
 from weebill.wire.call import Json
 from weebill.wire.conversation import Tool
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.literals import has_any
 
 NOTHING: Final = Raw(b'{"type":"object","properties":{}}')
 ANY_OBJECT: Final = Raw(b'{"type":"object"}')
@@ -50,7 +51,7 @@ def object_schema(schema: Raw | None) -> Fitted:
     if schema is None:
         return Fitted(NOTHING)
     given = bytes(schema)
-    if given.startswith(_BEGINNINGS) and not _has_choices(given):
+    if given.startswith(_BEGINNINGS) and not has_any(given, _QUOTED):
         return Fitted(schema)
     try:
         fields = _decode_object(schema)
@@ -63,13 +64,6 @@ def object_schema(schema: Raw | None) -> Fitted:
         return Fitted(Raw(_encode({"type": _OBJECT, **_object(fields, fields, 0)})), ", ".join(lost))
     except UNREADABLE:
         return Fitted(ANY_OBJECT, "a schema that is no JSON object")
-
-
-def _has_choices(given: bytes) -> bool:
-    for name in _QUOTED:  # noqa: SIM110 - a generator costs more than what it would look at
-        if given.find(name) >= 0:
-            return True
-    return False
 
 
 def _object(fields: Json, root: Json, depth: int) -> Json:

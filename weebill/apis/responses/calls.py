@@ -103,13 +103,13 @@ class CallOfOtherKind:
         self._said: list[str] = []
 
     def add(self, arguments: str) -> str:
-        """What to tell of more arguments."""
+        """The part of more arguments that is to be told."""
         said = arguments if self._input is None else self._input.feed(arguments)
         self._said.append(said)
         return "" if self._input is None else said
 
     def ended(self, status: str) -> tuple[str, CallItem]:
-        """What is left to tell of a text, and the item that the call comes to."""
+        """The rest of a text that is to be told, and the item that the call comes to."""
         rest = "" if self._input is None else self._input.close()
         said = "".join(self._said) + rest
         if self._input is None:
@@ -166,7 +166,7 @@ def _commands(arguments: str) -> ShellAction:
 
 
 def _actions(arguments: str) -> list[Raw]:
-    """What is to be done on a screen; where that is not said, it is but looked at."""
+    """The actions on a screen; where none is said, it is but looked at."""
     fields = _members(arguments)
     given = list_of(fields.get("actions", NULL)) or [Raw(arguments.encode(errors="replace"))] if fields else []
     known = [raw for raw in given if is_object(raw) and text_of(decode_members(raw).get("type", NULL))]

@@ -57,7 +57,7 @@ def delta_event(name: str, position: bytes, with_logprobs: bool = False) -> byte
 
 
 def events_at_end(item: CallItem, rest: str, position: bytes, index: int) -> Iterator[tuple[bytes, bytes]]:
-    """What is told of a call at its end, as names and fields: of a text, the `rest` of it."""
+    """The events that end a call, as names and fields: of a text, the `rest` of it."""
     if isinstance(item, CustomCallItem):
         if rest:
             yield DELTAS["other_call"].encode(), b'%b,"delta":%b' % (position, _encode(rest))

@@ -20,6 +20,7 @@ from weebill.wire.call import Json
 from weebill.wire.conversation import Tool
 from weebill.wire.custom_input import PARAMETERS, told
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.literals import has_any
 from weebill.wire.responses import decode_items
 from weebill.wire.responses_calls import ONE_ACTION, Kind
 from weebill.wire.responses_items import decode_item, decode_members, is_given, is_object, list_of, text_of
@@ -247,11 +248,7 @@ def flat(name: str, namespace: str) -> str:
 def _brings(given: Raw) -> bool:
     if memoryview(given)[0] != ord("["):
         return False
-    data = bytes(given)
-    for sign in _SIGNS:  # noqa: SIM110 - a generator costs more than what it would look at
-        if data.find(sign) >= 0:
-            return True
-    return False
+    return has_any(bytes(given), _SIGNS)
 
 
 def _brought(given: Raw) -> list[tuple[int, list[Raw]]]:
@@ -277,7 +274,7 @@ def _named(entry: ToolEntry, path: str) -> str:
 
 
 def _screen(members: Json) -> str:
-    """What is said of the computer that a tool works."""
+    """A sentence on the computer that a tool works."""
     width, height = (bytes(members.get(name, NULL)) for name in ("display_width", "display_height"))
     system = text_of(members.get("environment", NULL))
     said = ""

@@ -30,19 +30,22 @@ _decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
 
 
 def as_chunk(data: bytes, told: set[bytes]) -> bytes:
-    """A chunk of Chat Completions as it came if it is as it should be. Raises what is in `UNREADABLE`.
+    """A chunk of Chat Completions as it came if it is as it should be. What cannot be read passes.
 
     `told` are the choices, by their index in JSON, whose role the client knows; those that it is told now are added.
     """
-    fields = _decode_object(data)
-    if "choices" not in fields:
-        return data
     changes: Json = {}
-    if bytes(fields.get("object", b"")) != KIND:
-        changes["object"] = _KIND
-    choices = _decode_objects(fields["choices"])
-    if sum([_complete(choice, told) for choice in choices]):
-        changes["choices"] = Raw(_encode(choices))
+    try:
+        fields = _decode_object(data)
+        if "choices" not in fields:
+            return data
+        if bytes(fields.get("object", b"")) != KIND:
+            changes["object"] = _KIND
+        choices = _decode_objects(fields["choices"])
+        if sum([_complete(choice, told) for choice in choices]):
+            changes["choices"] = Raw(_encode(choices))
+    except UNREADABLE:
+        return data
     return _encode({**fields, **changes}) if changes else data
 
 

@@ -19,6 +19,7 @@ from weebill.providers.openai.messages import TextPart, ThinkingPart, is_detaile
 from weebill.providers.openai.quirks import call_id
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.literals import has_any
 from weebill.wire.openai_chat import ReasoningDetail
 
 _DETAILS: Final = "reasoning_details"
@@ -61,12 +62,11 @@ def own_chat(messages: Raw, quirks: Quirks, *, developer: bool = True) -> Raw:
     `developer` is whether it knows that role. Types of images are put in their registered form.
     """
     looked_for = _looked_for(quirks, developer)
-    if not _has(messages, looked_for):
+    if not has_any(bytes(messages), looked_for):
         return messages
     try:
-        return Raw(
-            _encode([_own(raw, quirks, developer) if _has(raw, looked_for) else raw for raw in _decode_list(messages)]),
-        )
+        given = _decode_list(messages)
+        return Raw(_encode([_own(raw, quirks, developer) if has_any(bytes(raw), looked_for) else raw for raw in given]))
     except UNREADABLE:
         return messages
 
@@ -82,14 +82,6 @@ def _looked_for(quirks: Quirks, developer: bool) -> Sequence[bytes]:
     if quirks.accept:
         marks += _NOTHINGS
     return [*marks, *_CALL_MARKS] if quirks.short_call_ids else marks
-
-
-def _has(raw: Raw, names: Sequence[bytes]) -> bool:
-    text = bytes(raw)
-    for name in names:  # noqa: SIM110 - a generator costs more than what it would look at
-        if text.find(name) >= 0:  # not `in`, which with bytes raises inside
-            return True
-    return False
 
 
 def _own(raw: Raw, quirks: Quirks, developer: bool) -> Raw:

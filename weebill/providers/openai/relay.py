@@ -63,14 +63,14 @@ class OpenAITranslator:
             own = own_chat(messages, quirks, developer=target.provider in DEVELOPER)
             if own is not messages:
                 fields = {**fields, "messages": own}
-        takes_all = target.traits is NOTHING_SAID and target.max_output_tokens is None and is_plain(quirks)
-        if replayed or not takes_all:
+        plain = is_plain(quirks)
+        if replayed or not plain or target.traits is not NOTHING_SAID or target.max_output_tokens is not None:
             fit = Fit(call.on_unsupported(target.on_unsupported))
             try:
                 if replayed and isinstance(call.request, ChatRequest):
                     fields = _told_once(fields, call.request, fit)
                 fields = fitted_to_model(fields, target, fit)
-                if not is_plain(quirks):
+                if not plain:
                     fields = fitted(fields, quirks, fit)
             except Unsupported as unsupported:
                 raise refusal(unsupported, target) from unsupported

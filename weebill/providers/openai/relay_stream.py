@@ -313,7 +313,7 @@ class OpenAIStream:
             if written is not data:
                 data, block = written, b"data: " + written
         if chunk.choices and self._is_odd(data, 1):
-            written = _as_chunk(data, self._told)
+            written = as_chunk(data, self._told)
             if written is not data:
                 data, block = written, b"data: " + written
         if is_error(chunk.error):
@@ -343,14 +343,6 @@ def _cut() -> ApiError:
 def _unreadable(error: Exception) -> ApiError:
     message = f"The upstream sent an event that cannot be read: {error}."
     return ApiError(502, message, code="upstream_invalid_answer")
-
-
-def _as_chunk(data: bytes, told: set[bytes]) -> bytes:
-    """`as_chunk`; what cannot be read passes."""
-    try:
-        return as_chunk(data, told)
-    except UNREADABLE:
-        return data
 
 
 def _has_no_data(block: bytes) -> bool:

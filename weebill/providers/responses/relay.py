@@ -29,6 +29,7 @@ from weebill.providers.responses.relay_fit import fitted
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, Json
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.literals import has_any
 from weebill.wire.marks import mark_sealed, unmark_sealed, unmarked
 from weebill.wire.reply import Usage
 from weebill.wire.responses import decode_items, is_foreign
@@ -76,7 +77,7 @@ class ResponsesRelay:
         try:
             fields = {**fitted(call.fields, request, target, fit), "model": Raw(_encode(target.model)), "store": _FALSE}
             # The fewest requests have items that say nothing to this upstream, or ids of ours.
-            if isinstance(request.input, list) and (request.stored or _has_signs(bytes(given))):
+            if isinstance(request.input, list) and (request.stored or has_any(bytes(given), _SIGNS)):
                 given = Raw(unmark_sealed(bytes(given), target.provider))
                 fields["input"] = _input(given, request.stored, fit)
         except Unsupported as unsupported:
@@ -236,13 +237,6 @@ class ResponsesRelayStream:
             return block + _END
         fields["response"] = Raw(shown)
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode(fields))
-
-
-def _has_signs(given: bytes) -> bool:
-    for sign in _SIGNS:  # noqa: SIM110 - a generator costs more than what it would look at
-        if given.find(sign) >= 0:
-            return True
-    return False
 
 
 def _with_state(call: Call, body: bytes) -> bytes:
