@@ -31,7 +31,7 @@ WEATHER: ChatCompletionToolParam = {
 
 @pytest.fixture
 def client(weebill: Installation) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{weebill.url}/v1", api_key=weebill.key, max_retries=0, timeout=60) as client:
+    with OpenAI(base_url=f"{weebill.url}/v1", api_key=weebill.key, max_retries=0, timeout=150) as client:
         yield client
 
 
@@ -260,7 +260,7 @@ def test_a_long_prompt_within_the_window(client: OpenAI) -> None:
 
 
 async def test_many_at_once(weebill: Installation) -> None:
-    async with openai.AsyncOpenAI(base_url=f"{weebill.url}/v1", api_key=weebill.key, timeout=60) as client:
+    async with openai.AsyncOpenAI(base_url=f"{weebill.url}/v1", api_key=weebill.key, timeout=150) as client:
         answers = await asyncio.gather(
             *[
                 client.chat.completions.create(

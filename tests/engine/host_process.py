@@ -91,4 +91,4 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 def client(base_url: str) -> httpx.Client:
     """A client of a ready host."""
-    return httpx.Client(base_url=base_url, headers={"authorization": f"Bearer {KEY}"}, timeout=100)
+    return httpx.Client(base_url=base_url, headers={"authorization": f"Bearer {KEY}"}, timeout=280)
