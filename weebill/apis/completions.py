@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.apis.base import Api, StreamEncoder
-from weebill.apis.chat.answer import FINISH_REASONS, UsageBody, new_id, usage_body
+from weebill.apis.chat.answer import FINISH_REASONS, new_id, usage_body
+from weebill.apis.chat.answer_shapes import UsageBody
 from weebill.wire import sse
 from weebill.wire.body import decode_completion
 from weebill.wire.call import Call, Json

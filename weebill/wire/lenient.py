@@ -32,14 +32,14 @@ class _Unfit(Exception):  # noqa: N818 - never leaves this module
     """A value says nothing that its type could hold."""
 
 
-def reader(kind: type[T], *, strict: bool = True) -> Callable[[bytes], T]:
+def reader(kind: type[T], *, strict: bool = True) -> Callable[[bytes | Raw], T]:
     """A decoder of that kind: as it should be, and else as far as it can be read, members that must be there empty.
 
     `strict` as msgspec has it. It raises what is in `UNREADABLE` for what is no JSON object.
     """
     decode = msgspec.json.Decoder(kind, strict=strict).decode
 
-    def read(data: bytes) -> T:
+    def read(data: bytes | Raw) -> T:
         try:
             return decode(data)
         except UNREADABLE:

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw
 
 from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.custom_input import wrapped
-from weebill.wire.responses import FunctionCallItem
-from weebill.wire.responses_items import InputItem, decode_item, decode_members, is_given, is_object, text_of
+from weebill.wire.responses_items import decode_item, decode_members, is_given, is_object, text_of
 from weebill.wire.responses_request import NULL
+from weebill.wire.responses_shapes import (
+    InputItem,
+)
 
 Kind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search", "computer"]
 CALLS: Final[dict[str, Kind]] = {
@@ -44,98 +46,6 @@ _NAMED: Final = frozenset({"function", "custom"})
 _CLIENTS: Final = frozenset({"local", ""})
 _RESULT: Final = b'_output"'
 _encode: Final = msgspec.json.encode
-
-
-class CustomCallItem(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="custom_tool_call"):
-    """A call of a tool whose `input` is text of any form."""
-
-    call_id: str
-    name: str
-    input: str
-    id: str
-    status: str
-    namespace: str | None = None
-
-
-class LocalShellAction(Struct, frozen=True):
-    """`action` of a local shell's call."""
-
-    command: list[str]
-    env: dict[str, str] = {}
-    working_directory: str | None = None
-    timeout_ms: int | None = None
-    user: str | None = None
-    type: str = "exec"
-
-
-class LocalShellCallItem(Struct, frozen=True, tag_field="type", tag="local_shell_call"):
-    """A command to run on the client's machine."""
-
-    call_id: str
-    action: LocalShellAction
-    id: str
-    status: str
-
-
-class ShellAction(Struct, frozen=True):
-    """`action` of a shell's call."""
-
-    commands: list[str]
-    timeout_ms: int | None = None
-    max_output_length: int | None = None
-
-
-class ShellCallItem(Struct, frozen=True, tag_field="type", tag="shell_call"):
-    """Lines for the client's shell."""
-
-    call_id: str
-    action: ShellAction
-    id: str
-    status: str
-
-
-class PatchOperation(Struct, frozen=True):
-    """`operation` of a patch's call: "create_file", "update_file" or "delete_file", the last without `diff`."""
-
-    type: str
-    path: str
-    diff: str | UnsetType = UNSET
-
-
-class PatchCallItem(Struct, frozen=True, tag_field="type", tag="apply_patch_call"):
-    """A change of a file, for the client to make."""
-
-    call_id: str
-    operation: PatchOperation
-    id: str
-    status: str
-
-
-class ToolSearchCallItem(Struct, frozen=True, tag_field="type", tag="tool_search_call"):
-    """A search for further tools, for the client to make."""
-
-    call_id: str
-    arguments: Raw
-    id: str
-    status: str
-    execution: str = "client"
-
-
-class ComputerCallItem(Struct, frozen=True, tag_field="type", tag="computer_call"):
-    """What to do on the client's screen: one action for `computer_use_preview`, several for `computer`."""
-
-    call_id: str
-    id: str
-    status: str
-    action: Raw | UnsetType = UNSET
-    actions: list[Raw] | UnsetType = UNSET
-    pending_safety_checks: list[Raw] = []
-
-
-CallItem = (
-    FunctionCallItem | CustomCallItem | LocalShellCallItem | ShellCallItem | PatchCallItem | ToolSearchCallItem
-    | ComputerCallItem
-)  # fmt: skip
 
 
 class MadeCall(NamedTuple):

@@ -8,62 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
-from weebill.wire.responses_request import NULL
-
-
-class InputItem(Struct, frozen=True):
-    """An item of any type: what belongs to its type is set, in whatever form the client has it."""
-
-    type: str | None = None
-    id: str | None = None
-    role: str | None = None
-    content: Raw = NULL
-    call_id: str | None = None
-    name: str | None = None
-    namespace: str | None = None
-    arguments: Raw = NULL
-    input: Raw = NULL
-    output: Raw = NULL
-    action: Raw = NULL
-    operation: Raw = NULL
-    status: str | None = None
-    summary: Raw = NULL
-    encrypted_content: str | None = None
-    result: str | None = None
-    output_format: str | None = None
-    tools: Raw = NULL
-    execution: str | None = None
-    environment: Raw = NULL
-    actions: Raw = NULL
-
-
-class InputPart(Struct, frozen=True):
-    """A part of an item's content, of any type."""
-
-    type: str | None = None
-    text: str | None = None
-    refusal: str | None = None
-    annotations: Raw = NULL
-    logprobs: Raw = NULL
-    image_url: Raw = NULL
-    detail: str | None = None
-    file_id: str | None = None
-    file_data: str | None = None
-    file_url: str | None = None
-    filename: str | None = None
-    input_audio: Raw = NULL
-    prompt_cache_breakpoint: Raw = NULL
-
-
-class _Outcome(Struct, frozen=True):
-    """What a call gave as an object, as some clients write it."""
-
-    content: Raw = NULL
-    success: bool | None = None
-
+from weebill.wire.responses_shapes import InputItem, InputPart, Outcome
 
 _decode_item: Final = msgspec.json.Decoder(InputItem).decode
 _decode_part: Final = msgspec.json.Decoder(InputPart).decode
@@ -76,7 +24,7 @@ _PART_TEXTS: Final = frozenset({"type", "text", "refusal", "detail", "file_id", 
 decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
-_decode_outcome: Final = msgspec.json.Decoder(_Outcome).decode
+_decode_outcome: Final = msgspec.json.Decoder(Outcome).decode
 _QUOTE, _BRACKET, _BRACE = b'"[{'
 
 

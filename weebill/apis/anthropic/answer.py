@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw
 
+from weebill.apis.anthropic.answer_shapes import AnswerBlock, AnswerMessage, MediaBlock, Stop
 from weebill.wire.anthropic import (
     Base64Source,
     Opaque,
@@ -41,37 +42,6 @@ _STOP_REASONS: Final[dict[FinishReason, str]] = {
     "pause": "pause_turn",
 }
 _FILTERED: Final = StopDetails("refusal", explanation="The provider's content filter stopped this answer.")
-
-
-class MediaBlock(Struct, frozen=True):
-    """What a model made that is no text. Anthropic's own models make none: the form is that of its requests."""
-
-    type: Literal["image", "audio"]
-    source: Base64Source | UrlSource
-
-
-AnswerBlock = TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock | MediaBlock
-
-
-class Stop(Struct, frozen=True):
-    """Why an answer ended: part of a message, and of `message_delta`."""
-
-    stop_reason: str | None
-    stop_sequence: str | None
-    stop_details: StopDetails | UnsetType = UNSET
-
-
-class AnswerMessage(Struct, frozen=True, tag="message"):
-    """A message as an answer."""
-
-    id: str
-    role: Literal["assistant"]
-    model: str
-    content: list[AnswerBlock]
-    stop_reason: str | None
-    stop_sequence: str | None
-    usage: UsageReport
-    stop_details: StopDetails | UnsetType = UNSET
 
 
 def answer(call: Call, reply: Reply) -> bytes:

@@ -12,7 +12,8 @@ import msgspec
 
 from weebill.apis.anthropic.answer import answer
 from weebill.apis.anthropic.errors import error_body, error_event
-from weebill.apis.anthropic.request import HEADERS, MessagesRequest, conversation, decode_prompt, own_headers
+from weebill.apis.anthropic.request import HEADERS, conversation, decode_prompt, own_headers
+from weebill.apis.anthropic.request_shapes import MessagesRequest
 from weebill.apis.anthropic.stream import MessageStream
 from weebill.apis.base import ALL_SAID, StreamEncoder
 from weebill.wire import sse

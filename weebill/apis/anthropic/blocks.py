@@ -7,11 +7,12 @@ its text, and is set aside if it has none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
+from weebill.apis.anthropic.request_shapes import EMPTY_TEXT, MessageHead
 from weebill.apis.anthropic.tolerant import SetAside, invalid, read, refusal, type_of
 from weebill.wire import anthropic as wire
 from weebill.wire.anthropic_text import readable
@@ -27,20 +28,14 @@ _KINDS: Final[Mapping[str, type[wire.Block]]] = {
     "thinking": wire.ThinkingBlock,
     "redacted_thinking": wire.RedactedThinkingBlock,
 }
-_EMPTY: Final = Raw(b'""')
 # What clients leave out, or send as null.
 _ABSENT: Final[Mapping[str, Mapping[str, Raw]]] = {
-    "text": {"text": _EMPTY},
+    "text": {"text": EMPTY_TEXT},
     "tool_use": {"input": Raw(b"{}")},
-    "thinking": {"thinking": _EMPTY, "signature": _EMPTY},
-    "redacted_thinking": {"data": _EMPTY},
+    "thinking": {"thinking": EMPTY_TEXT, "signature": EMPTY_TEXT},
+    "redacted_thinking": {"data": EMPTY_TEXT},
 }
 _NO_MEMBERS: Final[Mapping[str, Raw]] = {}
-
-
-class _Message(Struct, frozen=True, forbid_unknown_fields=True):
-    role: Literal["user", "assistant", "system"]
-    content: Raw = _EMPTY
 
 
 _decode_messages: Final = msgspec.json.Decoder(list[wire.Message]).decode
@@ -69,7 +64,7 @@ def _messages(raws: Sequence[Raw], aside: SetAside) -> Iterator[wire.Message]:
             yield _decode_message(raw)
         except UNREADABLE:
             path = f"messages[{index}]"
-            head = read(_Message, raw, path, aside)
+            head = read(MessageHead, raw, path, aside)
             yield wire.Message(head.role, _content(head.content, f"{path}.content", aside))
 
 
@@ -123,7 +118,7 @@ def _block(raw: Raw, path: str, aside: SetAside) -> wire.Block | None:
         return _foreign(raw, path, aside)
     if kind is wire.ToolResultBlock:
         return _tool_result(raw, path, aside)
-    if kind is wire.DocumentBlock and type_of(_decode_object(raw).get("source", _EMPTY)) == "content":
+    if kind is wire.DocumentBlock and type_of(_decode_object(raw).get("source", EMPTY_TEXT)) == "content":
         return _foreign(raw, path, aside)
     return read(kind, raw, path, aside, absent=_ABSENT.get(name, _NO_MEMBERS))
 

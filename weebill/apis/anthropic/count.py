@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from weebill.apis.anthropic.request import CountRequest, conversation, decode_prompt, own_headers
+from weebill.apis.anthropic.request import conversation, decode_prompt, own_headers
+from weebill.apis.anthropic.request_shapes import CountRequest
 from weebill.apis.token_estimate import TokenRates, estimate_tokens
 from weebill.wire.call import Call
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Final, cast, get_args
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
+from weebill.apis.anthropic.request_shapes import JsonFormat, Metadata, OutputConfig, Thinking
 from weebill.apis.anthropic.tolerant import SetAside, read, refusal
 from weebill.wire.call import Json
 from weebill.wire.conversation import Effort, OutputFormat, ReasoningOptions
@@ -24,36 +25,13 @@ _TIERS: Final = {b'"auto"': b'"auto"', b'"standard_only"': b'"default"'}
 _encode: Final = msgspec.json.encode
 
 
-class _Thinking(Struct, frozen=True, forbid_unknown_fields=True):
-    type: str
-    budget_tokens: int | None = None
-    display: str | None = None
-
-
-class _OutputConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    effort: str | None = None
-    # Not `Raw | None`, which takes nothing but null.
-    format: Raw = Raw(b"null")
-
-
-class _JsonFormat(Struct, frozen=True, forbid_unknown_fields=True):
-    type: str
-    schema: Raw
-    name: str | None = None
-    description: str | None = None
-
-
-class _Metadata(Struct, frozen=True, forbid_unknown_fields=True):
-    user_id: str | None = None
-
-
 def reasoning(fields: Json, aside: SetAside) -> ReasoningOptions | None:
     """How much to think. Ways to think that nobody else has are set aside."""
     effort = _effort(_config(fields, aside), aside)
     thinking = None
     if "thinking" in fields:
         try:
-            thinking = read(_Thinking, fields["thinking"], "thinking", aside)
+            thinking = read(Thinking, fields["thinking"], "thinking", aside)
         except ApiError:
             aside.add("thinking", fields["thinking"])
     if thinking is None:
@@ -70,16 +48,16 @@ def reasoning(fields: Json, aside: SetAside) -> ReasoningOptions | None:
     )
 
 
-def _config(fields: Json, aside: SetAside) -> _OutputConfig:
+def _config(fields: Json, aside: SetAside) -> OutputConfig:
     if "output_config" in fields:
         try:
-            return read(_OutputConfig, fields["output_config"], "output_config", aside)
+            return read(OutputConfig, fields["output_config"], "output_config", aside)
         except ApiError:
             aside.add("output_config", fields["output_config"])
-    return _OutputConfig()
+    return OutputConfig()
 
 
-def _effort(config: _OutputConfig, aside: SetAside) -> Effort | None:
+def _effort(config: OutputConfig, aside: SetAside) -> Effort | None:
     if config.effort is None or config.effort in _EFFORTS:
         return cast("Effort | None", config.effort)
     aside.add("output_config.effort", Raw(_encode(config.effort)))
@@ -94,7 +72,7 @@ def output(fields: Json, aside: SetAside) -> OutputFormat | None:
         given, path = fields.get("output_format", given), "output_format"
     if bytes(given) == b"null":
         return None
-    asked = read(_JsonFormat, given, path, aside)
+    asked = read(JsonFormat, given, path, aside)
     if asked.type != "json_schema":
         aside.add("output", given)
         return None
@@ -108,7 +86,7 @@ def hints(fields: Json, aside: SetAside) -> Json:
     found: Json = {}
     if "metadata" in fields:
         try:
-            user = read(_Metadata, fields["metadata"], "metadata", aside).user_id
+            user = read(Metadata, fields["metadata"], "metadata", aside).user_id
         except ApiError:
             aside.add("metadata", fields["metadata"])
         else:

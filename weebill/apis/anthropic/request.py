@@ -10,45 +10,22 @@ Source: https://platform.claude.com/docs/en/api/messages
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
-from msgspec import Meta, Raw
+from msgspec import Raw
 
 from weebill.apis.anthropic.blocks import messages, system
 from weebill.apis.anthropic.options import hints, output, reasoning
+from weebill.apis.anthropic.request_shapes import MessagesRequest, PromptRequest
 from weebill.apis.anthropic.tolerant import SetAside, read, refusal
 from weebill.apis.anthropic.tools import tool_choice, tools
 from weebill.apis.anthropic.turns import mark_last, message_turns, text
 from weebill.apis.cache_marks import CACHE_CONTROL, EPHEMERAL, marked, may_mark
 from weebill.wire import anthropic as wire
 from weebill.wire.body import invalid_body, take_own, top_level
-from weebill.wire.call import Call, InboundRequest, Json, Own
+from weebill.wire.call import Call, Json, Own
 from weebill.wire.conversation import Conversation, Text, Turn
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.requests import ModelName
-
-
-class PromptRequest(InboundRequest, frozen=True, kw_only=True):
-    """What generating and counting tokens share, as far as every request is checked."""
-
-    model: ModelName
-    messages: Annotated[list[Raw], Meta(min_length=1)]
-
-
-class MessagesRequest(PromptRequest, frozen=True, kw_only=True):
-    """`POST /v1/messages`."""
-
-    max_tokens: Annotated[int, Meta(ge=0)]
-    stream: bool | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    stop_sequences: list[str] | None = None
-
-
-class CountRequest(PromptRequest, frozen=True, kw_only=True):
-    """`POST /v1/messages/count_tokens`."""
-
 
 HEADERS: Final = frozenset({b"anthropic-version", b"anthropic-beta"})
 # Those of which all is read elsewhere. `output_format` is the older name of `output_config.format`.

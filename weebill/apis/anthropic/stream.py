@@ -13,16 +13,14 @@ from typing import ClassVar, Final
 import msgspec
 from msgspec import Struct
 
-from weebill.apis.anthropic.answer import (
+from weebill.apis.anthropic.answer import media_block, message_id, reasoning_signature, stop, tool_id, tool_signature
+from weebill.apis.anthropic.answer_shapes import (
     AnswerBlock,
     AnswerMessage,
-    Stop,
-    media_block,
-    message_id,
-    reasoning_signature,
-    stop,
-    tool_id,
-    tool_signature,
+    BlockStart,
+    MessageDelta,
+    MessageStart,
+    ToolUseStart,
 )
 from weebill.apis.anthropic.errors import error_event
 from weebill.wire.anthropic import (
@@ -59,26 +57,6 @@ from weebill.wire.reply import (
 _encode = msgspec.json.encode
 # About four bytes of English make a token; see weebill.providers.usage.
 _BYTES_PER_TOKEN: Final = 4
-
-
-class _MessageStart(Struct, frozen=True, tag="message_start"):
-    message: AnswerMessage
-
-
-class _ToolUseStart(Struct, frozen=True, tag="tool_use"):
-    id: str
-    name: str
-    input: dict[str, str] = {}
-
-
-class _BlockStart(Struct, frozen=True, tag="content_block_start"):
-    index: int
-    content_block: AnswerBlock | _ToolUseStart
-
-
-class _MessageDelta(Struct, frozen=True, tag="message_delta"):
-    delta: Stop
-    usage: UsageReport
 
 
 # The deltas are put together from parts that never change, for there are as many as tokens.
@@ -146,7 +124,7 @@ class MessageStream:
         self._close()
         ended = stop(self._finish, self._stop_sequence, self._refused)
         usage = UsageReport.of(self._usage or self._estimate())
-        self._out.append(_event(b"message_delta", _MessageDelta(ended, usage)))
+        self._out.append(_event(b"message_delta", MessageDelta(ended, usage)))
         self._out.append(_MESSAGE_STOP)
         out = b"".join(self._out)
         self._out.clear()
@@ -192,7 +170,7 @@ class MessageStream:
         model = event.model or self._call.model
         usage = UsageReport.of(self._usage or self._estimate())
         message = AnswerMessage(message_id(event.id), "assistant", model, [], None, None, usage)
-        self._out.append(_event(b"message_start", _MessageStart(message)))
+        self._out.append(_event(b"message_start", MessageStart(message)))
 
     def _estimate(self) -> Usage:
         """What the prompt is likely to have: the stream begins with it, before any upstream has counted."""
@@ -204,10 +182,10 @@ class MessageStream:
             self._close()
             self._block = block
 
-    def _open(self, kind: str, block: AnswerBlock | _ToolUseStart) -> None:
+    def _open(self, kind: str, block: AnswerBlock | ToolUseStart) -> None:
         self._index += 1
         self._kind = kind
-        self._out.append(_event(b"content_block_start", _BlockStart(self._index, block)))
+        self._out.append(_event(b"content_block_start", BlockStart(self._index, block)))
 
     def _whole(self, block: RedactedThinkingBlock) -> None:
         self._open("", block)
@@ -258,7 +236,7 @@ class MessageStream:
         self._move(event.block)
         if event.signature is not None:
             self._whole(tool_signature(event.signature, event.origin))
-        self._open("tool_use", _ToolUseStart(tool_id(event.id), event.name))
+        self._open("tool_use", ToolUseStart(tool_id(event.id), event.name))
         self._held = ""
 
     def _reasoning(self, event: ReasoningDelta) -> None:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, TypeVar, cast, get_args
 import msgspec
 from msgspec import Raw, Struct
 
+from weebill.apis.anthropic.request_shapes import Typed
 from weebill.wire.body import invalid_body
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -128,11 +129,7 @@ def _chosen(nested: tuple[type[Struct], ...], raw: Raw) -> type[Struct] | None:
     return next((each for each in nested if each.__struct_config__.tag == tag), None)
 
 
-class _Typed(Struct, frozen=True):
-    type: str = ""
-
-
-_decode_typed: Final = msgspec.json.Decoder(_Typed).decode
+_decode_typed: Final = msgspec.json.Decoder(Typed).decode
 
 
 def type_of(raw: Raw) -> str:

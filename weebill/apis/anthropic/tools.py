@@ -9,41 +9,19 @@ Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw
 
 from weebill.apis.anthropic.client_tools import client_tool
+from weebill.apis.anthropic.request_shapes import ChoiceEntry, ToolEntry
 from weebill.apis.anthropic.tolerant import SetAside, invalid, missing, read, refusal, type_of
-from weebill.wire import anthropic as wire
 from weebill.wire.anthropic import cache_mark
 from weebill.wire.conversation import Tool, ToolChoice
 from weebill.wire.errors import UNREADABLE
 
-_NONE: Final = Raw()
 _CALLED_BY_MODEL: Final = ["direct"]
-
-
-class _Tool(Struct, frozen=True, forbid_unknown_fields=True):
-    """A tool with a schema. What follows `cache_control` is for Anthropic's models alone."""
-
-    name: Annotated[str, Meta(min_length=1)]
-    input_schema: Raw
-    description: str | None = None
-    type: str | None = None
-    strict: bool | None = None
-    cache_control: wire.CacheControl | None = None
-    input_examples: Raw = _NONE
-    allowed_callers: list[str] | None = None
-    defer_loading: bool | None = None
-    eager_input_streaming: bool | None = None
-
-
-class _Choice(Struct, frozen=True, forbid_unknown_fields=True):
-    type: str
-    name: str | None = None
-    disable_parallel_tool_use: bool | None = None
 
 
 _encode: Final = msgspec.json.encode
@@ -68,7 +46,7 @@ def _tool(raw: Raw, path: str, aside: SetAside) -> Tool | None:
         if defined is None:
             aside.add(path, raw)
         return defined
-    tool = read(_Tool, raw, path, aside)
+    tool = read(ToolEntry, raw, path, aside)
     if not bytes(tool.input_schema).startswith(b"{"):
         raise refusal(f"{path}.input_schema", "expected an object")
     if bytes(tool.input_examples):
@@ -82,7 +60,9 @@ def _tool(raw: Raw, path: str, aside: SetAside) -> Tool | None:
 
 def tool_choice(raw: Raw, offered: tuple[Tool, ...], aside: SetAside) -> ToolChoice | None:
     """Which tools are to be called. A choice that these tools cannot meet is set aside as a demand."""
-    choice = _Choice(_decode_text(raw)) if bytes(raw).startswith(b'"') else read(_Choice, raw, "tool_choice", aside)
+    choice = (
+        ChoiceEntry(_decode_text(raw)) if bytes(raw).startswith(b'"') else read(ChoiceEntry, raw, "tool_choice", aside)
+    )
     parallel = None if choice.disable_parallel_tool_use is None else not choice.disable_parallel_tool_use
     match choice.type:
         case "auto":

@@ -14,8 +14,21 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
+from weebill.apis.chat.answer_shapes import (
+    AudioBody,
+    ChoiceBody,
+    CompletionBody,
+    CustomBody,
+    CustomCallBody,
+    FunctionBody,
+    LogprobsBody,
+    MessageBody,
+    QuotedSource,
+    ToolCallBody,
+    UsageBody,
+)
 from weebill.apis.chat.custom import custom_names
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Citation, Image, Reasoning, Refusal, Text, ToolUse
@@ -49,109 +62,11 @@ FINISH_REASONS: Final[dict[FinishReason, str]] = {
 _encode = msgspec.json.encode
 
 
-class UsageBody(Struct, frozen=True):
-    """`usage`."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: PromptDetails
-    completion_tokens_details: CompletionDetails
-
-
-class FunctionBody(Struct, frozen=True):
-    """`tool_calls[].function`."""
-
-    name: str
-    arguments: str
-
-
-class ToolCallBody(Struct, frozen=True):
-    """An entry of `tool_calls`."""
-
-    id: str
-    function: FunctionBody
-    type: str = "function"
-    extra_content: ExtraContent | UnsetType = UNSET
-
-
-class CustomBody(Struct, frozen=True):
-    """`tool_calls[].custom`."""
-
-    name: str
-    input: str
-
-
-class CustomCallBody(Struct, frozen=True):
-    """An entry of `tool_calls` for a custom tool; `index` is for streams."""
-
-    id: str
-    custom: CustomBody
-    type: str = "custom"
-    index: int | UnsetType = UNSET
-
-
-class AudioBody(Struct, frozen=True):
-    """`audio`; `expires_at` is Unix time, 0 where the data are all there is."""
-
-    id: str
-    data: str
-    transcript: str
-    expires_at: int = 0
-
-
-class QuotedSource(Struct, frozen=True, omit_defaults=True):
-    """A citation without an address: offsets count characters of the message's text. `index` is for streams."""
-
-    start_index: int
-    end_index: int
-    title: str | None = None
-    quote: str | None = None
-    index: int | UnsetType = UNSET
-
-
-class _Message(Struct, frozen=True):
-    role: str
-    content: str | None
-    refusal: str | None
-    tool_calls: list[ToolCallBody | CustomCallBody] | UnsetType = UNSET
-    function_call: FunctionBody | UnsetType = UNSET
-    annotations: list[Annotation] | UnsetType = UNSET
-    citations: list[QuotedSource] | UnsetType = UNSET
-    audio: AudioBody | UnsetType = UNSET
-    images: list[ImagePart] | UnsetType = UNSET
-    reasoning_content: str | UnsetType = UNSET
-    reasoning_details: list[ReasoningDetail] | UnsetType = UNSET
-
-
-class LogprobsBody(Struct, frozen=True):
-    """`logprobs`."""
-
-    content: tuple[Raw, ...]
-    refusal: None = None
-
-
-class _Choice(Struct, frozen=True):
-    index: int
-    message: _Message
-    logprobs: LogprobsBody | None
-    finish_reason: str
-
-
-class _Completion(Struct, frozen=True):
-    id: str
-    object: str
-    created: int
-    model: str
-    choices: list[_Choice]
-    usage: UsageBody
-
-
 def answer(call: Call, reply: Reply) -> bytes:
     """The body of a complete answer."""
     legacy = "functions" in call.fields
     custom = custom_names(call)
-    body = _Completion(
+    body = CompletionBody(
         reply.id or new_id("chatcmpl"),
         "chat.completion",
         reply.created or int(time.time()),
@@ -218,18 +133,18 @@ def sources(citations: Iterable[Citation], start: int, length: int) -> tuple[lis
     return annotations, quoted
 
 
-def _choice(index: int, choice: Choice, legacy: bool, custom: frozenset[str]) -> _Choice:
+def _choice(index: int, choice: Choice, legacy: bool, custom: frozenset[str]) -> ChoiceBody:
     parts = choice.parts
     if len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].citations:
-        message, refused = _Message("assistant", parts[0].text, None), False
+        message, refused = MessageBody("assistant", parts[0].text, None), False
     else:
         message = _message(choice, legacy, custom)
         refused = message.refusal is not None
     logprobs = None if choice.logprobs is None else LogprobsBody(choice.logprobs)
-    return _Choice(index, message, logprobs, finish_reason(choice.finish, refused=refused, legacy=legacy))
+    return ChoiceBody(index, message, logprobs, finish_reason(choice.finish, refused=refused, legacy=legacy))
 
 
-def _message(choice: Choice, legacy: bool, custom: frozenset[str]) -> _Message:
+def _message(choice: Choice, legacy: bool, custom: frozenset[str]) -> MessageBody:
     text, thoughts, refusals = "", [], []
     annotations: list[Annotation] = []
     quoted: list[QuotedSource] = []
@@ -262,7 +177,7 @@ def _message(choice: Choice, legacy: bool, custom: frozenset[str]) -> _Message:
             audio = audio_body(part)
     refusal = "".join(refusals) if refusals else None
     absent = None if calls or refusals or audio is not UNSET else ""
-    return _Message(
+    return MessageBody(
         "assistant",
         text or absent,
         refusal,

@@ -5,14 +5,24 @@ The types here are what clients are documented to write; what they write besides
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
-from msgspec import Struct
 
+from weebill.apis.chat.request_shapes import (
+    NO_ARGUMENTS,
+    AudioPart,
+    CacheControl,
+    ContentPart,
+    FilePart,
+    FunctionCall,
+    ImageUrlPart,
+    Message,
+    TextPart,
+    ToolCall,
+)
 from weebill.wire.conversation import (
     Audio,
-    CacheMark,
     Document,
     Image,
     Part,
@@ -27,9 +37,6 @@ from weebill.wire.custom_input import wrapped
 from weebill.wire.errors import ApiError
 from weebill.wire.openai_chat import (
     GOOGLE,
-    Annotation,
-    ExtraContent,
-    ImageUrl,
     ReasoningDetail,
     citation_of,
     image_of,
@@ -37,141 +44,6 @@ from weebill.wire.openai_chat import (
     split_data_uri,
     unmarked,
 )
-
-_NO_ARGUMENTS: Final = "{}"
-
-
-class CacheControl(Struct, frozen=True, forbid_unknown_fields=True):
-    """`cache_control`, after Anthropic."""
-
-    type: Literal["ephemeral"]
-    ttl: CacheMark = "5m"
-
-
-class CacheBreakpoint(Struct, frozen=True, forbid_unknown_fields=True):
-    """OpenAI's `prompt_cache_breakpoint`; `ttl` is the shortest time that shall do."""
-
-    mode: Literal["explicit"]
-    ttl: Literal["30m"] | None = None
-
-
-class _Cacheable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    cache_control: CacheControl | None = None
-    prompt_cache_breakpoint: CacheBreakpoint | None = None
-
-    @property
-    def cache(self) -> CacheMark | None:
-        if self.cache_control is not None:
-            return self.cache_control.ttl
-        if self.prompt_cache_breakpoint is not None:
-            return "5m" if self.prompt_cache_breakpoint.ttl is None else "1h"
-        return None
-
-
-class TextPart(_Cacheable, frozen=True, tag_field="type", tag="text", forbid_unknown_fields=True):
-    """`{"type": "text"}`."""
-
-    text: str
-
-
-class ImageUrlPart(_Cacheable, frozen=True, tag_field="type", tag="image_url", forbid_unknown_fields=True):
-    """`{"type": "image_url"}`."""
-
-    image_url: ImageUrl
-
-
-class InputAudio(Struct, frozen=True, forbid_unknown_fields=True):
-    """`input_audio`: base64."""
-
-    data: str
-    format: str
-
-
-class AudioPart(_Cacheable, frozen=True, tag_field="type", tag="input_audio", forbid_unknown_fields=True):
-    """`{"type": "input_audio"}`."""
-
-    input_audio: InputAudio
-
-
-class File(Struct, frozen=True, forbid_unknown_fields=True):
-    """`file`: a data URI, bare base64 of a PDF, or, after OpenRouter, an address in `file_data`; or an id."""
-
-    file_data: str | None = None
-    file_id: str | None = None
-    filename: str | None = None
-
-
-class FilePart(_Cacheable, frozen=True, tag_field="type", tag="file", forbid_unknown_fields=True):
-    """`{"type": "file"}`."""
-
-    file: File
-
-
-class RefusalPart(_Cacheable, frozen=True, tag_field="type", tag="refusal", forbid_unknown_fields=True):
-    """`{"type": "refusal"}`, in assistant messages."""
-
-    refusal: str
-
-
-ContentPart = TextPart | ImageUrlPart | AudioPart | FilePart | RefusalPart
-
-
-class FunctionCall(Struct, frozen=True):
-    """What is called; `arguments` is a JSON object as text."""
-
-    name: str
-    arguments: str = _NO_ARGUMENTS
-
-
-class CustomCall(Struct, frozen=True):
-    """A call of a custom tool; its `input` is text of any form."""
-
-    name: str
-    input: str = ""
-
-
-class ToolCall(Struct, frozen=True, forbid_unknown_fields=True):
-    """An entry of `tool_calls`; `index` is what a stream left there."""
-
-    id: str
-    type: Literal["function", "custom"] = "function"
-    function: FunctionCall | None = None
-    custom: CustomCall | None = None
-    index: int | None = None
-    extra_content: ExtraContent | None = None
-    cache_control: CacheControl | None = None
-
-
-class AudioReference(Struct, frozen=True):
-    """`audio` of an assistant message: what it said, by id."""
-
-    id: str
-
-
-class ImageEntry(Struct, frozen=True):
-    """An entry of `images`."""
-
-    image_url: ImageUrl
-
-
-class Message(Struct, frozen=True, forbid_unknown_fields=True):
-    """An entry of `messages`."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[ContentPart] | None = None
-    name: str | None = None
-    tool_calls: list[ToolCall] | None = None
-    tool_call_id: str | None = None
-    refusal: str | None = None
-    audio: AudioReference | None = None
-    function_call: FunctionCall | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    reasoning_details: list[ReasoningDetail] | None = None
-    annotations: list[Annotation] | None = None
-    images: list[ImageEntry] | None = None
-    cache_control: CacheControl | None = None
-
 
 # The parts that each role may have. OpenAI allows text alone in a tool's result, other APIs more.
 _ALLOWED: Final[dict[str, tuple[type[Part], ...]]] = {
@@ -275,7 +147,7 @@ def _assistant(message: Message, at: int, named: dict[str, str]) -> tuple[Part, 
     if message.function_call is not None and not _is_blank(message.function_call):
         called = message.function_call
         named[called.name] = f"call_{at}"
-        parts.append(ToolUse(named[called.name], called.name, called.arguments or _NO_ARGUMENTS))
+        parts.append(ToolUse(named[called.name], called.name, called.arguments or NO_ARGUMENTS))
     return tuple(parts)
 
 
@@ -292,7 +164,7 @@ def _thoughts(details: list[ReasoningDetail], thought: str | None) -> list[Reaso
 
 def _is_blank(called: FunctionCall) -> bool:
     """Whether it is none: some servers write what there is not as an object of empty texts."""
-    return not called.name and called.arguments in ("", _NO_ARGUMENTS)
+    return not called.name and called.arguments in ("", NO_ARGUMENTS)
 
 
 def _tool_use(call: ToolCall, at: int, index: int) -> ToolUse:
@@ -309,7 +181,7 @@ def _tool_use(call: ToolCall, at: int, index: int) -> ToolUse:
     if signature is not None:
         signature, origin = unmarked(signature, GOOGLE)
     # As they are: whoever must have an object makes one of them.
-    arguments = call.function.arguments or _NO_ARGUMENTS
+    arguments = call.function.arguments or NO_ARGUMENTS
     return ToolUse(identity, call.function.name, arguments, signature, origin, cache)
 
 

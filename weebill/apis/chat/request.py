@@ -7,96 +7,30 @@ fields `top_k`, `min_p` and `repetition_penalty`.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
 
 from weebill.apis.cache_marks import CACHE_CONTROL, EPHEMERAL, marked, may_mark
-from weebill.apis.chat.messages import Message, turns
+from weebill.apis.chat.messages import turns
 from weebill.apis.chat.parts import Aside
-from weebill.apis.chat.tolerance import tolerated
-from weebill.apis.chat.tools import (
-    Choice,
-    FunctionCallChoice,
-    FunctionEntry,
-    ToolEntry,
-    legacy_tool_choice,
-    tool_choice,
-    tools,
+from weebill.apis.chat.request_shapes import (
+    ChatFields,
+    ReasoningFields,
+    ResponseFormat,
 )
+from weebill.apis.chat.tolerance import tolerated
+from weebill.apis.chat.tools import legacy_tool_choice, tool_choice, tools
 from weebill.wire.body import invalid_body
 from weebill.wire.call import Call, Json
 from weebill.wire.conversation import AudioOutput, Conversation, Effort, OutputFormat, ReasoningOptions
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.openai_chat import HINTS
 
-
-class _JsonSchema(Struct, frozen=True):
-    name: str | None = None
-    schema: Raw = Raw(b"null")
-    description: str | None = None
-    strict: bool | None = None
-
-
-class _ResponseFormat(Struct, frozen=True):
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: _JsonSchema | None = None
-
-
-class _Reasoning(Struct, frozen=True, forbid_unknown_fields=True):
-    """OpenRouter's `reasoning`."""
-
-    effort: Effort | None = None
-    max_tokens: int | None = None
-    exclude: bool | None = None
-    enabled: bool | None = None
-    summary: str | None = None
-
-
-class _Audio(Struct, frozen=True):
-    voice: str
-    format: str
-
-
-class _ChatFields(Struct, frozen=True, kw_only=True):
-    """The fields that have a place in the canonical form."""
-
-    messages: list[Message]
-    model: str
-    stream: bool | None = None
-    stream_options: Raw = Raw(b"null")
-    n: int | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    repetition_penalty: float | None = None
-    stop: str | list[str] | None = None
-    seed: int | None = None
-    logit_bias: dict[str, float] | None = None
-    logprobs: bool | int | None = None
-    top_logprobs: int | None = None
-    tools: list[ToolEntry] | None = None
-    tool_choice: Choice | None = None
-    parallel_tool_calls: bool | None = None
-    functions: list[FunctionEntry] | None = None
-    function_call: Literal["none", "auto"] | FunctionCallChoice | None = None
-    response_format: _ResponseFormat | None = None
-    reasoning_effort: Effort | None = None
-    reasoning: _Reasoning | None = None
-    modalities: list[Literal["text", "audio", "image"]] | None = None
-    audio: _Audio | None = None
-
-
 _NOTHING: Final[Json] = {}
-_PLAIN: Final = frozenset(_ChatFields.__struct_fields__)
+_PLAIN: Final = frozenset(ChatFields.__struct_fields__)
 
-_decode = msgspec.json.Decoder(_ChatFields).decode
+_decode = msgspec.json.Decoder(ChatFields).decode
 _encode = msgspec.json.encode
 
 
@@ -146,7 +80,7 @@ def conversation(call: Call) -> Conversation:
     )
 
 
-def _tolerated(call: Call) -> tuple[_ChatFields, Json]:
+def _tolerated(call: Call) -> tuple[ChatFields, Json]:
     """The fields of a request that is not as documented, and what in it has no place."""
     aside = Aside(call.drop_params)
     try:
@@ -176,7 +110,7 @@ def _rest(fields: Json) -> tuple[Json, Json]:
     return hints, extra
 
 
-def _output(form: _ResponseFormat | None) -> OutputFormat | None:
+def _output(form: ResponseFormat | None) -> OutputFormat | None:
     if form is None or form.type == "text":
         return None
     if form.type == "json_object":
@@ -190,7 +124,7 @@ def _output(form: _ResponseFormat | None) -> OutputFormat | None:
     return OutputFormat("json_schema", shape, schema.name, schema.description, schema.strict)
 
 
-def _reasoning(effort: Effort | None, options: _Reasoning | None) -> ReasoningOptions | None:
+def _reasoning(effort: Effort | None, options: ReasoningFields | None) -> ReasoningOptions | None:
     if options is None:
         return ReasoningOptions(effort=effort) if effort else None
     include = None if options.exclude is None else not options.exclude

@@ -12,29 +12,24 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET
 from msgspec.structs import replace
 
-from weebill.apis.chat.answer import (
-    AudioBody,
+from weebill.apis.chat.answer import audio_body, extra_content, finish_reason, image_part, new_id, sources, usage_body
+from weebill.apis.chat.answer_shapes import (
     CustomBody,
     CustomCallBody,
+    Delta,
+    FunctionDelta,
     LogprobsBody,
-    QuotedSource,
-    audio_body,
-    extra_content,
-    finish_reason,
-    image_part,
-    new_id,
-    sources,
-    usage_body,
+    ToolCallDelta,
 )
 from weebill.apis.chat.custom import custom_names
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Image, Reasoning
 from weebill.wire.custom_input import InputReader
 from weebill.wire.errors import ApiError
-from weebill.wire.openai_chat import Annotation, ExtraContent, ImagePart, ReasoningDetail, reasoning_details
+from weebill.wire.openai_chat import reasoning_details
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -55,34 +50,6 @@ from weebill.wire.sse import DONE, error_event
 _encode = msgspec.json.encode
 _UNNAMED: Final = Started("", "")
 _ROLE: Final = b'"role":"assistant",'
-
-
-class _Function(Struct, frozen=True):
-    arguments: str
-    name: str | UnsetType = UNSET
-
-
-class _ToolCall(Struct, frozen=True):
-    index: int
-    function: _Function
-    id: str | UnsetType = UNSET
-    type: str | UnsetType = UNSET
-    extra_content: ExtraContent | UnsetType = UNSET
-
-
-class _Delta(Struct, frozen=True):
-    """A delta other than plain text, without the role."""
-
-    content: str | UnsetType | None = UNSET
-    tool_calls: list[_ToolCall | CustomCallBody] | UnsetType = UNSET
-    function_call: _Function | UnsetType = UNSET
-    refusal: str | UnsetType = UNSET
-    reasoning_content: str | UnsetType = UNSET
-    reasoning_details: list[ReasoningDetail] | UnsetType = UNSET
-    annotations: list[Annotation] | UnsetType = UNSET
-    citations: list[QuotedSource] | UnsetType = UNSET
-    images: list[ImagePart] | UnsetType = UNSET
-    audio: AudioBody | UnsetType = UNSET
 
 
 class _State:
@@ -198,7 +165,7 @@ class ChatStream:
             head += _ROLE if delta else _ROLE[:-1]
         return head + delta + b'},"logprobs":' + logprobs + b',"finish_reason":' + reason + self._tail
 
-    def _delta(self, state: _State, delta: _Delta) -> bytes:
+    def _delta(self, state: _State, delta: Delta) -> bytes:
         return self._bare(state, _encode(delta)[1:-1])
 
     def _enter(self, state: _State, block: int) -> bytes:
@@ -224,7 +191,7 @@ class ChatStream:
             thought = replace(state.opaque, text="".join(state.thoughts))
             details = reasoning_details(thought, state.details)
             state.details += len(details)
-            written += self._delta(state, _Delta(reasoning_details=details))
+            written += self._delta(state, Delta(reasoning_details=details))
             state.opaque = None
         state.thoughts.clear()
         return written
@@ -254,14 +221,14 @@ class ChatStream:
         if event.name in self._custom:
             state.custom = InputReader()
             begun = CustomCallBody(event.id, CustomBody(event.name, ""), index=index)
-            return written + self._delta(state, _Delta(content, [begun]))
+            return written + self._delta(state, Delta(content, [begun]))
         state.arguments = False
-        function = _Function("", event.name)
+        function = FunctionDelta("", event.name)
         if self._legacy:
-            return written + self._delta(state, _Delta(content, function_call=function))
+            return written + self._delta(state, Delta(content, function_call=function))
         extra = extra_content(event.signature, event.origin)
-        call = _ToolCall(index, function, event.id, "function", extra)
-        return written + self._delta(state, _Delta(content, [call]))
+        call = ToolCallDelta(index, function, event.id, "function", extra)
+        return written + self._delta(state, Delta(content, [call]))
 
     def _arguments(self, event: ToolArguments) -> bytes:
         state = self._state(event.choice)
@@ -289,7 +256,7 @@ class ChatStream:
         state = self._state(event.choice)
         written = self._enter(state, event.block)
         state.refused = True
-        return written + self._delta(state, _Delta(refusal=event.text))
+        return written + self._delta(state, Delta(refusal=event.text))
 
     def _citation(self, event: CitationAdded) -> bytes:
         state = self._state(event.choice)
@@ -299,7 +266,7 @@ class ChatStream:
         quoted = [replace(each, index=state.quoted + at) for at, each in enumerate(quoted)]
         state.annotations += len(annotations)
         state.quoted += len(quoted)
-        return written + self._delta(state, _Delta(annotations=annotations or UNSET, citations=quoted or UNSET))
+        return written + self._delta(state, Delta(annotations=annotations or UNSET, citations=quoted or UNSET))
 
     def _whole(self, event: WholePart) -> bytes:
         state = self._state(event.choice)
@@ -307,9 +274,9 @@ class ChatStream:
         if isinstance(event.part, Image):
             image = replace(image_part(event.part), index=state.images)
             state.images += 1
-            return written + self._delta(state, _Delta(images=[image]))
+            return written + self._delta(state, Delta(images=[image]))
         if isinstance(event.part, Audio):
-            return written + self._delta(state, _Delta(audio=audio_body(event.part)))
+            return written + self._delta(state, Delta(audio=audio_body(event.part)))
         return written
 
     def _finished(self, event: Finished) -> bytes:

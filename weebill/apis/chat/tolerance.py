@@ -14,9 +14,8 @@ import msgspec
 from msgspec import Raw
 
 from weebill.apis.chat.custom import CustomEntry
-from weebill.apis.chat.messages import ImageEntry, Message, ToolCall
 from weebill.apis.chat.parts import Aside, is_empty, json, marked, parts, said
-from weebill.apis.chat.tools import FunctionEntry, ToolEntry
+from weebill.apis.chat.request_shapes import FunctionEntry, ImageEntry, Message, ToolCall, ToolEntry
 from weebill.wire.call import Json
 from weebill.wire.conversation import Effort
 from weebill.wire.errors import UNREADABLE

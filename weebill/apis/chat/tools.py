@@ -4,79 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Raw, Struct
-
-from weebill.apis.chat.custom import CustomEntry
-from weebill.apis.chat.messages import CacheControl
+from weebill.apis.chat.request_shapes import (
+    CacheControl,
+    CustomChoice,
+    FunctionCallChoice,
+    FunctionChoice,
+    FunctionEntry,
+    ToolChoiceEntry,
+    ToolEntry,
+)
 from weebill.wire.conversation import Tool, ToolChoice
 from weebill.wire.custom_input import PARAMETERS
 from weebill.wire.errors import ApiError
-
-
-class FunctionEntry(Struct, frozen=True, forbid_unknown_fields=True):
-    """A function; `parameters` is a JSON Schema object, which the request's decoding has made sure of."""
-
-    name: str
-    description: str | None = None
-    parameters: Raw = Raw(b"null")
-    strict: bool | None = None
-    cache_control: CacheControl | None = None
-
-
-class ToolEntry(Struct, frozen=True, forbid_unknown_fields=True):
-    """An entry of `tools`."""
-
-    type: Literal["function", "custom"]
-    function: FunctionEntry | None = None
-    custom: CustomEntry | None = None
-    cache_control: CacheControl | None = None
-
-
-class _Name(Struct, frozen=True):
-    name: str
-
-
-class FunctionChoice(Struct, frozen=True, tag_field="type", tag="function"):
-    """`tool_choice` that names one function."""
-
-    function: _Name
-
-
-class CustomChoice(Struct, frozen=True, tag_field="type", tag="custom"):
-    """`tool_choice` that names one custom tool."""
-
-    custom: _Name
-
-
-class _AllowedTool(Struct, frozen=True):
-    type: str = "function"
-    function: _Name | None = None
-    custom: _Name | None = None
-
-    @property
-    def name(self) -> str | None:
-        named = self.function or self.custom
-        return named.name if named is not None else None
-
-
-class _AllowedTools(Struct, frozen=True):
-    mode: Literal["auto", "required"]
-    tools: list[_AllowedTool]
-
-
-class AllowedToolsChoice(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
-    """`tool_choice` that allows some of the tools."""
-
-    allowed_tools: _AllowedTools
-
-
-Choice = Literal["none", "auto", "required"] | FunctionChoice | CustomChoice | AllowedToolsChoice
-
-
-class FunctionCallChoice(Struct, frozen=True):
-    """The old `function_call` that names one function."""
-
-    name: str
 
 
 def tools(entries: list[ToolEntry] | None, functions: list[FunctionEntry] | None) -> tuple[Tool, ...]:
@@ -106,7 +45,7 @@ def _tool(function: FunctionEntry, cache: CacheControl | None) -> Tool:
 
 
 def tool_choice(
-    choice: Choice | None,
+    choice: ToolChoiceEntry | None,
     parallel: bool | None,
     offered: tuple[Tool, ...],
 ) -> ToolChoice | None:

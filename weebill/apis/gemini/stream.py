@@ -12,7 +12,6 @@ from secrets import token_hex
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from weebill.apis.gemini.answer import FINISH_REASONS, GroundingWriter, logprobs_result, usage_metadata
 from weebill.apis.gemini.errors import error_body
@@ -45,31 +44,34 @@ _EVENT_END: Final = b"\r\n\r\n"
 _NOTHING: Final = Part(text="")
 
 
-class _Thought(Struct):
+class _Thought:
     """A reasoning part under way: what has been said of it apart from its text."""
 
-    block: int
-    origin: str
-    has_text: bool = False
-    signature: str | None = None
-    encrypted: str | None = None
-    id: str | None = None
+    def __init__(self, block: int, origin: str) -> None:
+        self.block = block
+        self.origin = origin
+        self.has_text = False
+        self.signature: str | None = None
+        self.encrypted: str | None = None
+        self.id: str | None = None
 
 
-class _Call(Struct):
+class _Call:
     """A tool call under way."""
 
-    started: ToolStarted
-    arguments: list[str]
+    def __init__(self, started: ToolStarted) -> None:
+        self.started = started
+        self.arguments: list[str] = []
 
 
-class _Choice(Struct):
+class _Choice:
     """A choice under way. `texts` are the pieces of each text block, for the offsets of citations."""
 
-    under_way: _Thought | _Call | None = None
-    texts: dict[int, list[str]] = msgspec.field(default_factory=dict)
-    citations: list[tuple[int, Citation]] = msgspec.field(default_factory=list)
-    finish: FinishReason = "stop"
+    def __init__(self) -> None:
+        self.under_way: _Thought | _Call | None = None
+        self.texts: dict[int, list[str]] = {}
+        self.citations: list[tuple[int, Citation]] = []
+        self.finish: FinishReason = "stop"
 
 
 class GeminiStreamEncoder:
@@ -169,7 +171,7 @@ class GeminiStreamEncoder:
             )
         elif isinstance(event, ToolStarted):
             self._close(choice, event.choice, out)
-            choice.under_way = _Call(event, [])
+            choice.under_way = _Call(event)
         elif isinstance(event, RefusalDelta):
             self._close(choice, event.choice, out)
             self._send_part(Part(text=event.text), event.choice, out)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from weebill.apis.responses.calls import ITEM_IDS, call_item
-from weebill.apis.responses.tools import ClientTool, other_kinds
+from weebill.apis.responses.shapes import ClientTool, IncompleteDetails, Item, ResponseError, ResponseObject, Status
+from weebill.apis.responses.tools import other_kinds
 from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.call import Call, Json
 from weebill.wire.conversation import Audio, Image, Part, Reasoning, Refusal, Text, ToolUse
@@ -32,68 +33,8 @@ from weebill.wire.responses import (
     seal,
     text_logprobs,
 )
-from weebill.wire.responses_calls import CallItem
 from weebill.wire.responses_items import is_given, is_object
 from weebill.wire.responses_request import NULL, ResponsesRequest
-
-Item = MessageItem | CallItem | ReasoningItem | ImageItem
-Status = Literal["in_progress", "completed", "incomplete", "failed"]
-
-
-class IncompleteDetails(Struct, frozen=True):
-    """`incomplete_details`."""
-
-    reason: Literal["max_output_tokens", "content_filter"]
-
-
-class ResponseError(Struct, frozen=True):
-    """`error` of a response that failed."""
-
-    code: str
-    message: str
-
-
-class ResponseObject(Struct, frozen=True, kw_only=True):
-    """A Response with every field that the format demands, and those of the request that it echoes.
-
-    The Open Responses specification wants numbers where nothing was asked, so these are the format's own defaults.
-    Source: https://www.openresponses.org/specification
-    """
-
-    id: str
-    object: Literal["response"] = "response"
-    created_at: int
-    completed_at: int | None = None
-    status: Status
-    background: bool = False
-    error: ResponseError | None = None
-    incomplete_details: IncompleteDetails | None = None
-    instructions: str | list[Raw] | None
-    max_output_tokens: int | None
-    max_tool_calls: Raw
-    model: str
-    output: list[Item] | list[Raw]
-    parallel_tool_calls: bool
-    previous_response_id: str | None
-    prompt: Raw
-    prompt_cache_key: Raw
-    reasoning: Raw
-    safety_identifier: Raw
-    service_tier: str = "default"
-    store: bool
-    temperature: float
-    text: Raw
-    tool_choice: Raw
-    tools: list[Json] | list[Raw]
-    top_logprobs: int
-    top_p: float
-    presence_penalty: float = 0
-    frequency_penalty: float = 0
-    truncation: Raw
-    usage: UsageReport | None = None
-    user: Raw
-    metadata: Raw
-
 
 _TEXT: Final = Raw(b'{"format":{"type":"text"},"verbosity":"medium"}')
 _AUTO: Final = Raw(b'"auto"')

@@ -11,20 +11,22 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw
 
-from weebill.apis.responses.tools import ClientTool, Offer
+from weebill.apis.responses.shapes import ClientTool
+from weebill.apis.responses.tools import Offer
 from weebill.wire.arguments import NO_ARGUMENTS, as_object
 from weebill.wire.call import Json
 from weebill.wire.conversation import ToolUse
 from weebill.wire.custom_input import InputReader, unwrapped
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import FunctionCallItem
-from weebill.wire.responses_calls import (
-    CALLS,
-    ONE_ACTION,
+from weebill.wire.responses_calls import CALLS, ONE_ACTION, Kind, made_call
+from weebill.wire.responses_items import decode_members, is_object, list_of, text_of
+from weebill.wire.responses_request import NULL
+from weebill.wire.responses_shapes import (
     CallItem,
     ComputerCallItem,
     CustomCallItem,
-    Kind,
+    InputItem,
     LocalShellAction,
     LocalShellCallItem,
     PatchCallItem,
@@ -32,10 +34,7 @@ from weebill.wire.responses_calls import (
     ShellAction,
     ShellCallItem,
     ToolSearchCallItem,
-    made_call,
 )
-from weebill.wire.responses_items import InputItem, decode_members, is_object, list_of, text_of
-from weebill.wire.responses_request import NULL
 
 ITEM_IDS: Final[dict[Kind, str]] = {
     "function": "fc_",

@@ -16,16 +16,9 @@ from weebill.wire.conversation import Audio, CacheMark, Document, Image, Part, R
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.openai_chat import split_data_uri
 from weebill.wire.responses import AudioData, CacheBreakpoint, citation
-from weebill.wire.responses_items import (
-    InputPart,
-    decode_members,
-    decode_part,
-    is_given,
-    is_object,
-    list_of,
-    text_of,
-)
+from weebill.wire.responses_items import decode_members, decode_part, is_given, is_object, list_of, text_of
 from weebill.wire.responses_request import NULL
+from weebill.wire.responses_shapes import InputPart
 
 Pass = Callable[[str, Raw], None]
 """Told of what is passed over: its name and what it is."""

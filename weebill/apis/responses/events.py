@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from weebill.wire.errors import ApiError
-from weebill.wire.responses_calls import CallItem, CustomCallItem, ShellCallItem
+from weebill.wire.responses_shapes import CallItem, CustomCallItem, ShellCallItem
 
 DELTAS: Final = {
     "reasoning": "response.reasoning_summary_text.delta",

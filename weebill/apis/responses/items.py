@@ -30,14 +30,8 @@ from weebill.wire.conversation import (
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.responses import ORIGIN, unseal
 from weebill.wire.responses_calls import CALLS, is_providers
-from weebill.wire.responses_items import (
-    InputItem,
-    decode_item,
-    decode_members,
-    is_given,
-    outcome,
-    text_of,
-)
+from weebill.wire.responses_items import decode_item, decode_members, is_given, outcome, text_of
+from weebill.wire.responses_shapes import InputItem
 
 _ROLES: Final = frozenset(get_args(Role)) - {"tool"}
 # What every item may have, and those of each type; of items of other types, all but their texts is passed over.

@@ -14,8 +14,6 @@ import msgspec
 from msgspec import Raw
 
 from weebill.apis.responses.answer import (
-    Item,
-    ResponseObject,
     end_of,
     ended,
     failed,
@@ -27,7 +25,8 @@ from weebill.apis.responses.answer import (
 )
 from weebill.apis.responses.calls import ITEM_IDS, CallOfOtherKind, call_item
 from weebill.apis.responses.events import DELTAS, delta_event, error_event, events_at_end
-from weebill.apis.responses.tools import ClientTool, other_kinds
+from weebill.apis.responses.shapes import ClientTool, Item, ResponseObject
+from weebill.apis.responses.tools import other_kinds
 from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Image, Reasoning
@@ -58,8 +57,8 @@ from weebill.wire.responses import (
     output_text,
     text_logprobs,
 )
-from weebill.wire.responses_calls import CallItem
 from weebill.wire.responses_request import ResponsesRequest
+from weebill.wire.responses_shapes import CallItem
 
 _encode: Final = msgspec.json.encode
 _TEXT: Final = "output_text"

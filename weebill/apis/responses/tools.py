@@ -13,9 +13,10 @@ import hashlib
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from weebill.apis.responses.errors import invalid, invalid_at, missing
+from weebill.apis.responses.shapes import ClientTool, Own
 from weebill.wire.call import Json
 from weebill.wire.conversation import Tool
 from weebill.wire.custom_input import PARAMETERS, told
@@ -26,27 +27,11 @@ from weebill.wire.responses_calls import ONE_ACTION, Kind
 from weebill.wire.responses_items import decode_item, decode_members, is_given, is_object, list_of, text_of
 from weebill.wire.responses_request import NULL, NamedTool, ResponsesRequest, ToolEntry, ToolFormat
 
-
-class ClientTool(Struct, frozen=True):
-    """What a client calls a tool, and of which kind it is there."""
-
-    kind: Kind
-    name: str
-    namespace: str = ""
-
-
-class _Own(Struct, frozen=True):
-    """What a kind of tool whose schema the format leaves open is told a model as."""
-
-    description: str
-    parameters: Raw
-
-
 DEFAULT_NAMESPACE: Final = "functions"
 """The namespace of functions that are in none."""
 _MAX_TOOLS: Final = 4096
-_OWN: Final[dict[str, _Own]] = {
-    "local_shell": _Own(
+_OWN: Final[dict[str, Own]] = {
+    "local_shell": Own(
         "Runs a command on the user's machine and gives what it wrote.",
         Raw(
             b'{"type":"object","properties":{'
@@ -55,7 +40,7 @@ _OWN: Final[dict[str, _Own]] = {
             b'"env":{"type":"object","additionalProperties":{"type":"string"}}},"required":["command"]}'
         ),
     ),
-    "shell": _Own(
+    "shell": Own(
         "Runs shell commands on the user's machine and gives what they wrote and how they ended.",
         Raw(
             b'{"type":"object","properties":{'
@@ -63,7 +48,7 @@ _OWN: Final[dict[str, _Own]] = {
             b'"timeout_ms":{"type":"integer"},"max_output_length":{"type":"integer"}},"required":["commands"]}'
         ),
     ),
-    "apply_patch": _Own(
+    "apply_patch": Own(
         "Creates, updates or deletes a file. A diff is in the V4A format: lines that begin with a space, + or -, "
         "after lines that begin with @@ and say where they belong; of a new file, all lines begin with +.",
         Raw(
@@ -73,7 +58,7 @@ _OWN: Final[dict[str, _Own]] = {
             b'"required":["type","path"]}'
         ),
     ),
-    "tool_search": _Own(
+    "tool_search": Own(
         "Finds further tools by what they are needed for.",
         Raw(
             b'{"type":"object","properties":{"query":{"type":"string"},"limit":{"type":"integer"}},'
@@ -93,9 +78,9 @@ _SCREEN: Final = (
     "Works a computer by its screen, mouse and keyboard and shows the screen; coordinates are pixels from the top left."
 )
 # Tools that work a computer.
-_COMPUTERS: Final[dict[str, _Own]] = {
-    ONE_ACTION: _Own(_SCREEN, Raw(_ACTION)),
-    "computer": _Own(
+_COMPUTERS: Final[dict[str, Own]] = {
+    ONE_ACTION: Own(_SCREEN, Raw(_ACTION)),
+    "computer": Own(
         _SCREEN,
         Raw(b'{"type":"object","properties":{"actions":{"type":"array","items":%b}},"required":["actions"]}' % _ACTION),
     ),

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from typing import Final, TypedDict
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, UnsetType
 
 from weebill.providers.anthropic import schema as schemas
+from weebill.providers.anthropic.request_shapes import Metadata, Request, ToolEntry
 from weebill.providers.anthropic.thinking import thought, traits
-from weebill.providers.anthropic.turns import Message, Turns
+from weebill.providers.anthropic.turns import Turns
 from weebill.providers.base import Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
 from weebill.providers.object_schema import ANY_OBJECT, object_schema
@@ -37,36 +38,6 @@ _encode = msgspec.json.encode
 _decode_string = msgspec.json.Decoder(str).decode
 
 
-class _Tool(Struct, frozen=True, omit_defaults=True):
-    name: str
-    input_schema: Raw
-    description: str | None = None
-    strict: bool | None = None
-    cache_control: wire.CacheControl | None = None
-
-
-class _Metadata(Struct, frozen=True):
-    user_id: str
-
-
-class _Request(Struct, frozen=True, kw_only=True):
-    model: str
-    max_tokens: int
-    messages: list[Message]
-    system: str | list[wire.TextBlock] | UnsetType = UNSET
-    tools: list[_Tool] | UnsetType = UNSET
-    tool_choice: wire.ToolChoice | UnsetType = UNSET
-    thinking: wire.Thinking | UnsetType = UNSET
-    output_config: wire.OutputConfig | UnsetType = UNSET
-    temperature: float | UnsetType = UNSET
-    top_p: float | UnsetType = UNSET
-    top_k: int | UnsetType = UNSET
-    stop_sequences: tuple[str, ...] | UnsetType = UNSET
-    metadata: _Metadata | UnsetType = UNSET
-    service_tier: str | UnsetType = UNSET
-    stream: bool | UnsetType = UNSET
-
-
 def encode(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
     """The request. Raises Unsupported."""
     _check(conversation)
@@ -85,7 +56,7 @@ def encode(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
         unthinking=writer.called_without_thinking,
     )
     config = wire.OutputConfig(told.effort, output)
-    body = _Request(
+    body = Request(
         model=target.model,
         max_tokens=told.max_tokens,
         messages=writer.messages(),
@@ -167,7 +138,7 @@ def sampling(conversation: Conversation, fit: Fit, *, thinks: bool) -> Sampling:
 
 
 class _Hinted(TypedDict):
-    metadata: _Metadata | UnsetType
+    metadata: Metadata | UnsetType
     service_tier: str | UnsetType
 
 
@@ -177,7 +148,7 @@ def _hints(hints: Json, fit: Fit) -> _Hinted:
     for name, value in hints.items():
         if name in _USERS and bytes(value).startswith(b'"'):
             if found["metadata"] is UNSET or name == "user":
-                found["metadata"] = _Metadata(_decode_string(value))
+                found["metadata"] = Metadata(_decode_string(value))
         elif name == "service_tier" and bytes(value) in _TIERS:
             found["service_tier"] = _TIERS[bytes(value)]
         elif name != "cache_control" and bytes(value) not in _NOTHING_ASKED:  # which is written where it belongs
@@ -190,7 +161,7 @@ def _hints(hints: Json, fit: Fit) -> _Hinted:
 
 def _tools(
     conversation: Conversation, target: Target, fit: Fit
-) -> tuple[list[_Tool], wire.ToolChoice | None, wire.JsonFormat | None]:
+) -> tuple[list[ToolEntry], wire.ToolChoice | None, wire.JsonFormat | None]:
     """`tools`, `tool_choice` and `output_config.format`."""
     choice = conversation.tool_choice
     names = choice.names if choice else ()
@@ -239,14 +210,14 @@ def _native_schema(output: OutputFormat, target: Target) -> Raw:
     return schemas.native(schemas.described(output.schema, output.name, output.description))
 
 
-def _json_tool(output: OutputFormat) -> _Tool:
+def _json_tool(output: OutputFormat) -> ToolEntry:
     schema = ANY_OBJECT if output.schema is None else object_schema(output.schema).schema
     told = output.description or "The answer."
     described = schemas.described(schema, output.name, None)
-    return _Tool(JSON_TOOL, described, f"{told} Give the whole answer by calling this tool, once.")
+    return ToolEntry(JSON_TOOL, described, f"{told} Give the whole answer by calling this tool, once.")
 
 
-def _tool(tool: Tool, path: str, target: Target, fit: Fit) -> _Tool:
+def _tool(tool: Tool, path: str, target: Target, fit: Fit) -> ToolEntry:
     schema, lost = object_schema(tool.parameters)
     if lost:
         fit.hint(f"{path}.parameters", f"the schema's {lost} at its root")
@@ -257,7 +228,7 @@ def _tool(tool: Tool, path: str, target: Target, fit: Fit) -> _Tool:
         except schemas.NotNative as error:
             fit.hint(f"{path}.strict", f"a strict tool with {error.what}")
             strict = None
-    return _Tool(tool.name, schema, tool.description, strict, cache_control(tool.cache))
+    return ToolEntry(tool.name, schema, tool.description, strict, cache_control(tool.cache))
 
 
 def _strict_schema(schema: Raw, target: Target) -> Raw:

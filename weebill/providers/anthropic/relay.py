@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from weebill.providers.anthropic import decode as decoding
 from weebill.providers.anthropic.encode import headers
@@ -17,6 +17,7 @@ from weebill.providers.anthropic.fields import fitted
 from weebill.providers.anthropic.history import mended
 from weebill.providers.anthropic.plain import as_events
 from weebill.providers.anthropic.relay_events import DELTA, EventRepair, marked_answer
+from weebill.providers.anthropic.relay_shapes import RelayedEvent, RelayedMessage
 from weebill.providers.anthropic.stream import cut
 from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
@@ -42,30 +43,8 @@ _NEEDLES: Final = (b'"usage"', b'"error"', b"message_stop", b'"stop_reason"')
 _NONE: Final = Raw()
 
 
-class _Answer(Struct, frozen=True):
-    """The part of a message that is read, and nothing that need not be as it is today."""
-
-    content: Raw = Raw()
-    usage: UsageReport | None = None
-    error: decoding.UpstreamError | str | None = None
-
-
-class _Delta(Struct, frozen=True):
-    stop_reason: str | None = None
-
-
-class _Event(Struct, frozen=True):
-    """The part of an event that is read."""
-
-    type: str = ""
-    message: _Answer | None = None
-    delta: _Delta | None = None
-    usage: UsageReport | None = None
-    error: decoding.UpstreamError | str | None = None
-
-
-_decode_answer = reader(_Answer)
-_decode_event = reader(_Event)
+_decode_answer = reader(RelayedMessage)
+_decode_event = reader(RelayedEvent)
 
 
 def _request(call: Call, target: Target, path: bytes) -> UpstreamRequest:

@@ -11,8 +11,9 @@ import secrets
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
+from weebill.providers.anthropic.relay_shapes import EventHead
 from weebill.wire.anthropic import ORIGIN, Opaque
 from weebill.wire.call import Json
 from weebill.wire.conversation import Origin
@@ -44,17 +45,7 @@ _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
-class _Delta(Struct, frozen=True):
-    type: str = ""
-
-
-class _Event(Struct, frozen=True):
-    type: str = ""
-    index: int = 0
-    delta: _Delta = _Delta()
-
-
-_read_event: Final = reader(_Event)
+_read_event: Final = reader(EventHead)
 
 
 class EventRepair:
@@ -124,11 +115,11 @@ def marked_answer(body: bytes, provider: Origin) -> bytes:
     return _encode({**fields, "content": blocks})
 
 
-def _read(block: bytes) -> _Event:
+def _read(block: bytes) -> EventHead:
     try:
         return _read_event(event_data(block))
     except UNREADABLE:
-        return _Event()
+        return EventHead()
 
 
 def _with_name(block: bytes) -> bytes:

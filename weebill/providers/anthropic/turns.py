@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
-from msgspec import Struct
 
+from weebill.providers.anthropic.request_shapes import Content, Message
 from weebill.providers.base import Unsupported
 from weebill.providers.media import image_type, plain_type
 from weebill.providers.pairing import paired
@@ -38,15 +38,6 @@ _TEXT_TYPES: Final = frozenset(
 )  # fmt: skip
 _OPENING: Final = "."
 _GO_ON: Final = "Continue exactly where you stopped."
-
-_Content = str | list[wire.Block]
-
-
-class Message(Struct, frozen=True):
-    """One message; a lone text goes as such."""
-
-    role: Literal["user", "assistant"]
-    content: _Content
 
 
 class Turns:
@@ -210,7 +201,7 @@ class Turns:
         raise Unsupported("turns", f"documents of type {part.media_type}")
 
 
-def _content(blocks: list[wire.Block]) -> _Content:
+def _content(blocks: list[wire.Block]) -> Content:
     return (_plain(blocks[0]) if len(blocks) == 1 else None) or blocks
 
 

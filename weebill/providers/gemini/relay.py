@@ -13,7 +13,7 @@ from math import inf
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import Raw
 
 from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
@@ -21,6 +21,7 @@ from weebill.providers.gemini.decode import cut, not_an_answer
 from weebill.providers.gemini.dialect import GEMINI_DIALECT, GeminiDialect
 from weebill.providers.gemini.errors import body_error, status_error
 from weebill.providers.gemini.history import marked, own_gemini
+from weebill.providers.gemini.relay_shapes import Piece, Whole
 from weebill.providers.gemini.stream import DONE, PieceSplitter, piece_data
 from weebill.providers.gemini.thinking import fit_thinking, is_first_generation
 from weebill.providers.gemini.whole import joined
@@ -30,7 +31,7 @@ from weebill.providers.usage import estimate
 from weebill.wire.call import Call, Json
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.gemini import NUMBERED_REASONS, AnyJson, Status, UsageMetadata, Wire, given
+from weebill.wire.gemini import NUMBERED_REASONS, given
 from weebill.wire.gemini_request import GeminiRequest, ThinkingConfig, listed, wants_array
 from weebill.wire.lenient import reader
 from weebill.wire.reply import Usage
@@ -41,29 +42,8 @@ _ALIVE: Final = b"\r\n"
 _encode: Final = msgspec.json.encode
 
 
-class _Candidate(Wire, frozen=True):
-    finish_reason: str | int | None = None
-    index: int = 0
-
-
-class _Piece(Wire, frozen=True):
-    """The part of a response that the gateway reads."""
-
-    candidates: list[_Candidate] | None = None
-    prompt_feedback: AnyJson = UNSET
-    usage_metadata: UsageMetadata | None = None
-    error: Status | None = None
-
-
-class _Whole(Wire, frozen=True):
-    candidates: list[Raw] | None = None
-    prompt_feedback: AnyJson = UNSET
-    usage_metadata: UsageMetadata | None = None
-    error: Status | None = None
-
-
-_decode_piece: Final = reader(_Piece)
-_decode_whole: Final = reader(_Whole)
+_decode_piece: Final = reader(Piece)
+_decode_whole: Final = reader(Whole)
 _decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_fields: Final = msgspec.json.Decoder(Json).decode
 _format: Final = msgspec.json.format

@@ -17,6 +17,16 @@ from weebill.providers.model_fit import taken
 from weebill.providers.object_schema import parameters_of
 from weebill.providers.openai.messages import MARKS, messages
 from weebill.providers.openai.quirks import refused, renamed
+from weebill.providers.openai.request_shapes import (
+    AnthropicMetadata,
+    AudioOptions,
+    Function,
+    JsonSchema,
+    Name,
+    NamedChoice,
+    ResponseFormat,
+    ToolEntry,
+)
 from weebill.providers.pairing import paired
 from weebill.wire.conversation import Conversation, Effort, OutputFormat, ReasoningOptions, Tool
 from weebill.wire.errors import UNREADABLE
@@ -49,48 +59,6 @@ _HINTS_OF_DEMANDS: Final = frozenset({"parallel_tool_calls"})
 _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
 
 
-class _Name(msgspec.Struct, frozen=True):
-    name: str
-
-
-class _NamedChoice(msgspec.Struct, frozen=True):
-    function: _Name
-    type: str = "function"
-
-
-class _Function(msgspec.Struct, frozen=True, omit_defaults=True):
-    name: str
-    description: str | None = None
-    parameters: Raw | None = None
-    strict: bool | None = None
-
-
-class _Tool(msgspec.Struct, frozen=True):
-    function: _Function
-    type: str = "function"
-
-
-class _JsonSchema(msgspec.Struct, frozen=True, omit_defaults=True):
-    name: str
-    schema: Raw | None = None
-    description: str | None = None
-    strict: bool | None = None
-
-
-class _ResponseFormat(msgspec.Struct, frozen=True, omit_defaults=True):
-    type: str
-    json_schema: _JsonSchema | None = None
-
-
-class _Audio(msgspec.Struct, frozen=True):
-    voice: str
-    format: str
-
-
-class _AnthropicMetadata(msgspec.Struct, frozen=True):
-    user_id: str | None = None
-
-
 def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> Fields:
     """The body's fields. Raises Unsupported."""
     body: Fields = {"model": target.model, "messages": messages(tuple(paired(conversation.turns)), target)}
@@ -113,7 +81,7 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
     if conversation.modalities and conversation.modalities != ("text",):  # which is what comes anyway
         body["modalities"] = conversation.modalities
     if conversation.audio is not None:
-        body["audio"] = _Audio(conversation.audio.voice, conversation.audio.format)
+        body["audio"] = AudioOptions(conversation.audio.voice, conversation.audio.format)
     for name, extra in conversation.extra.items():
         if name in _EXTRA:
             body[name] = extra
@@ -137,22 +105,22 @@ def _put_tools(conversation: Conversation, body: Fields, fit: Fit) -> None:
         if choice.names and not named:
             # Not every provider knows `allowed_tools`; what is not shown cannot be called with any of them.
             tools = tuple(tool for tool in tools if tool.name in choice.names)
-        body["tool_choice"] = _NamedChoice(_Name(choice.names[0])) if named else choice.mode
+        body["tool_choice"] = NamedChoice(Name(choice.names[0])) if named else choice.mode
         if choice.parallel is not None:
             body["parallel_tool_calls"] = choice.parallel
     body["tools"] = [_tool(tool, at, fit) for at, tool in enumerate(tools)]
 
 
-def _tool(tool: Tool, at: int, fit: Fit) -> _Tool:
+def _tool(tool: Tool, at: int, fit: Fit) -> ToolEntry:
     schema = None if tool.parameters is None else parameters_of(tool, at, fit)
-    return _Tool(_Function(tool.name, tool.description, schema, tool.strict))
+    return ToolEntry(Function(tool.name, tool.description, schema, tool.strict))
 
 
-def _response_format(output: OutputFormat) -> _ResponseFormat:
+def _response_format(output: OutputFormat) -> ResponseFormat:
     if output.type == "json_object":
-        return _ResponseFormat("json_object")
-    schema = _JsonSchema(output.name or "answer", output.schema, output.description, output.strict)
-    return _ResponseFormat("json_schema", schema)
+        return ResponseFormat("json_object")
+    schema = JsonSchema(output.name or "answer", output.schema, output.description, output.strict)
+    return ResponseFormat("json_schema", schema)
 
 
 def _effort(options: ReasoningOptions, traits: Traits, fit: Fit) -> str | None:
@@ -177,7 +145,7 @@ def _put_hints(conversation: Conversation, body: Fields, target: Target, fit: Fi
         body["service_tier"] = tier
     if "metadata" in hints:
         try:
-            user = msgspec.json.decode(hints["metadata"], type=_AnthropicMetadata).user_id
+            user = msgspec.json.decode(hints["metadata"], type=AnthropicMetadata).user_id
         except UNREADABLE:
             user = None
         if user is not None:

@@ -15,8 +15,9 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.base import Quirks
-from weebill.providers.openai.messages import TextPart, ThinkingPart, is_detailed
+from weebill.providers.openai.messages import is_detailed
 from weebill.providers.openai.quirks import call_id
+from weebill.providers.openai.request_shapes import TextPart, ThinkingPart
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.literals import has_any

@@ -7,11 +7,26 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.media import typed
 from weebill.providers.openai.quirks import call_id
+from weebill.providers.openai.request_shapes import (
+    AudioPart,
+    AudioReference,
+    CacheControl,
+    CalledFunction,
+    ContentPart,
+    File,
+    FilePart,
+    ImageUrlPart,
+    InputAudio,
+    Message,
+    TextPart,
+    ThinkingPart,
+    ToolCall,
+)
 from weebill.wire.conversation import (
     Audio,
     CacheMark,
@@ -44,95 +59,12 @@ DEVELOPER: Final = frozenset({"openai", "azure"})
 MARKS: Final = frozenset({"openrouter"})
 
 
-class _CacheControl(Struct, frozen=True):
-    ttl: CacheMark
-    type: str = "ephemeral"
-
-
-class TextPart(Struct, frozen=True):
-    """A piece of text."""
-
-    text: str
-    type: str = "text"
-    cache_control: _CacheControl | UnsetType = UNSET
-
-
-class _ImagePart(Struct, frozen=True):
-    image_url: ImageUrl
-    type: str = "image_url"
-    cache_control: _CacheControl | UnsetType = UNSET
-
-
-class _InputAudio(Struct, frozen=True):
-    data: str
-    format: str
-
-
-class _AudioPart(Struct, frozen=True):
-    input_audio: _InputAudio
-    type: str = "input_audio"
-
-
-class _File(Struct, frozen=True, omit_defaults=True):
-    file_data: str | None = None
-    file_id: str | None = None
-    filename: str | None = None
-
-
-class _FilePart(Struct, frozen=True):
-    file: _File
-    type: str = "file"
-    cache_control: _CacheControl | UnsetType = UNSET
-
-
-class _Function(Struct, frozen=True):
-    name: str
-    arguments: str
-
-
-class _ToolCall(Struct, frozen=True):
-    id: str
-    function: _Function
-    type: str = "function"
-    extra_content: ExtraContent | UnsetType = UNSET
-
-
-class _AudioReference(Struct, frozen=True):
-    id: str
-
-
-class ThinkingPart(Struct, frozen=True):
-    """Reasoning as a piece of content."""
-
-    thinking: tuple[TextPart, ...]
-    type: str = "thinking"
-
-
-_ContentPart = TextPart | _ImagePart | _AudioPart | _FilePart | ThinkingPart
-
-
-class Message(Struct, frozen=True):
-    """An entry of `messages`."""
-
-    role: str
-    content: str | list[_ContentPart] | UnsetType | None = UNSET
-    name: str | UnsetType = UNSET
-    tool_calls: list[_ToolCall] | UnsetType = UNSET
-    tool_call_id: str | UnsetType = UNSET
-    refusal: str | UnsetType = UNSET
-    audio: _AudioReference | UnsetType = UNSET
-    images: list[ImagePart] | UnsetType = UNSET
-    reasoning_content: str | UnsetType = UNSET
-    reasoning: str | UnsetType = UNSET
-    reasoning_details: list[ReasoningDetail] | UnsetType = UNSET
-
-
 def messages(turns: tuple[Turn, ...], target: Target) -> list[Message]:
     """The messages. Raises Unsupported."""
     marks = target.provider in MARKS
     result: list[Message] = []
     # Images that tools gave: only a user's message can show them, which must not stand among the results.
-    shown: list[_ContentPart] = []
+    shown: list[ContentPart] = []
     for turn in turns:
         if turn.role == "tool":
             result += [_tool_result(part, shown, target) for part in turn.parts if isinstance(part, ToolResult)]
@@ -150,28 +82,28 @@ def messages(turns: tuple[Turn, ...], target: Target) -> list[Message]:
     return result
 
 
-def _content(parts: tuple[Part, ...], marks: bool) -> str | list[_ContentPart]:
+def _content(parts: tuple[Part, ...], marks: bool) -> str | list[ContentPart]:
     if len(parts) == 1 and isinstance(parts[0], Text) and not (marks and parts[0].cache):
         return parts[0].text
     return [_part(part, marks) for part in parts]
 
 
-def _part(part: Part, marks: bool) -> _ContentPart:
+def _part(part: Part, marks: bool) -> ContentPart:
     if isinstance(part, Text):
         return TextPart(part.text, cache_control=_mark(part.cache, marks))
     if isinstance(part, Image):
         url = image_url(typed(part))
         if url is None:
             raise Unsupported("turns", "images by file id")
-        return _ImagePart(ImageUrl(url, part.detail), cache_control=_mark(part.cache, marks))
+        return ImageUrlPart(ImageUrl(url, part.detail), cache_control=_mark(part.cache, marks))
     if isinstance(part, Audio):
-        return _AudioPart(_InputAudio(part.data, part.format))
+        return AudioPart(InputAudio(part.data, part.format))
     if isinstance(part, Document):
         return _document(part, marks)
     raise Unsupported("turns", f"parts of type '{part.__struct_config__.tag}' in this role")
 
 
-def _document(part: Document, marks: bool) -> _ContentPart:
+def _document(part: Document, marks: bool) -> ContentPart:
     if part.cite:
         raise Unsupported("turns", "citations of documents")
     cache = _mark(part.cache, marks)
@@ -183,15 +115,15 @@ def _document(part: Document, marks: bool) -> _ContentPart:
             raise Unsupported("turns", "documents by address")
         data = part.url
     if data is None:
-        return _FilePart(_File(file_id=part.file_id), cache_control=cache)
-    return _FilePart(_File(data, filename=part.name or "document.pdf"), cache_control=cache)
+        return FilePart(File(file_id=part.file_id), cache_control=cache)
+    return FilePart(File(data, filename=part.name or "document.pdf"), cache_control=cache)
 
 
-def _mark(cache: CacheMark | None, marks: bool) -> _CacheControl | UnsetType:
-    return _CacheControl(cache) if marks and cache is not None else UNSET
+def _mark(cache: CacheMark | None, marks: bool) -> CacheControl | UnsetType:
+    return CacheControl(cache) if marks and cache is not None else UNSET
 
 
-def _tool_result(result: ToolResult, shown: list[_ContentPart], target: Target) -> Message:
+def _tool_result(result: ToolResult, shown: list[ContentPart], target: Target) -> Message:
     marks = target.provider in MARKS
     texts = [part.text for part in result.content if isinstance(part, Text)]
     others = [part for part in result.content if not isinstance(part, Text)]
@@ -202,7 +134,7 @@ def _tool_result(result: ToolResult, shown: list[_ContentPart], target: Target) 
     text = "\n".join(texts)
     if result.is_error and not text.lower().startswith("error"):
         text = f"Error: {text}"
-    content: str | list[_ContentPart] = text
+    content: str | list[ContentPart] = text
     if marks and result.cache is not None:
         content = [TextPart(text, cache_control=_mark(result.cache, marks))]
     return Message("tool", content, tool_call_id=call_id(result.call_id, target.quirks))
@@ -211,11 +143,11 @@ def _tool_result(result: ToolResult, shown: list[_ContentPart], target: Target) 
 def _assistant(turn: Turn, target: Target) -> Message:
     texts: list[str] = []
     refusals: list[str] = []
-    calls: list[_ToolCall] = []
+    calls: list[ToolCall] = []
     images: list[ImagePart] = []
     thoughts: list[str] = []
     details: list[ReasoningDetail] = []
-    audio: _AudioReference | UnsetType = UNSET
+    audio: AudioReference | UnsetType = UNSET
     for part in turn.parts:
         if isinstance(part, Text):
             texts.append(part.text)
@@ -231,13 +163,13 @@ def _assistant(turn: Turn, target: Target) -> Message:
         elif isinstance(part, Image) and target.provider in MARKS and (url := image_url(typed(part))) is not None:
             images.append(ImagePart(ImageUrl(url)))
         elif isinstance(part, Audio) and part.id is not None:
-            audio = _AudioReference(part.id)
+            audio = AudioReference(part.id)
         else:
             raise Unsupported("turns", f"parts of type '{part.__struct_config__.tag}' in what the model said")
     field, refused = target.quirks.reasoning_field, target.quirks.refuse
     thought = "" if field in refused else "".join(thoughts)
     text = "".join(texts)
-    content: str | list[_ContentPart] | None = text or (None if calls or refusals or audio is not UNSET else "")
+    content: str | list[ContentPart] | None = text or (None if calls or refusals or audio is not UNSET else "")
     if thought and field == "content":
         content = [ThinkingPart((TextPart(thought),)), *([TextPart(text)] if text else [])]
     return Message(
@@ -259,9 +191,9 @@ def is_detailed(origin: str) -> bool:
     return origin == UNKNOWN_FORMAT or origin.endswith("-v1")
 
 
-def _tool_call(part: ToolUse, target: Target) -> _ToolCall:
+def _tool_call(part: ToolUse, target: Target) -> ToolCall:
     extra: ExtraContent | UnsetType = UNSET
     if part.signature is not None and part.origin == FAMILY:
         extra = ExtraContent(GoogleExtra(part.signature))
     identity = call_id(part.id, target.quirks)
-    return _ToolCall(identity, _Function(part.name, part.arguments), extra_content=extra)
+    return ToolCall(identity, CalledFunction(part.name, part.arguments), extra_content=extra)

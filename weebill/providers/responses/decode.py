@@ -19,14 +19,8 @@ from weebill.wire.lenient import BOM
 from weebill.wire.reply import Choice, Reply, Usage
 from weebill.wire.responses import ORIGIN, citation
 from weebill.wire.responses_calls import CALLS, is_providers, made_call, with_results
-from weebill.wire.responses_items import (
-    InputItem,
-    decode_item,
-    decode_part,
-    is_object,
-    list_of,
-    text_of,
-)
+from weebill.wire.responses_items import decode_item, decode_part, is_object, list_of, text_of
+from weebill.wire.responses_shapes import InputItem
 from weebill.wire.surrogates import mended
 
 # How the types of items end that are results of calls.

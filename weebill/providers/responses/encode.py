@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, UnsetType
 
 from weebill.catalog.traits import Traits
 from weebill.providers.base import Target, Unsupported
@@ -19,6 +19,15 @@ from weebill.providers.identifiers import any_of, fitted
 from weebill.providers.media import typed
 from weebill.providers.model_fit import taken
 from weebill.providers.object_schema import parameters_of
+from weebill.providers.responses.request_shapes import (
+    Allowed,
+    Format,
+    FunctionTool,
+    Named,
+    ReasoningFields,
+    Request,
+    TextOptions,
+)
 from weebill.wire.conversation import (
     Audio,
     Conversation,
@@ -73,62 +82,6 @@ _ANY_OBJECT: Final = Raw(b"{}")
 _NO_NAME: Final = "response"
 
 
-class _Function(Struct, frozen=True, omit_defaults=True):
-    """A tool. `strict` is always said: left out it means true here, and false everywhere else."""
-
-    type: str
-    name: str
-    parameters: Raw
-    strict: bool
-    description: str | None = None
-
-
-class _Named(Struct, frozen=True):
-    name: str
-    type: str = "function"
-
-
-class _Allowed(Struct, frozen=True):
-    mode: str
-    tools: list[_Named]
-    type: str = "allowed_tools"
-
-
-class _Format(Struct, frozen=True, omit_defaults=True):
-    type: str
-    name: str | None = None
-    schema: Raw | None = None
-    description: str | None = None
-    strict: bool | None = None
-
-
-class _Text(Struct, frozen=True, omit_defaults=True):
-    format: _Format | None = None
-    verbosity: Raw | None = None
-
-
-class _Reasoning(Struct, frozen=True, omit_defaults=True):
-    effort: str | None = None
-    summary: str | None = None
-
-
-class _Request(Struct, frozen=True, kw_only=True):
-    model: str
-    input: list[Item]
-    store: Literal[False] = False
-    stream: bool | UnsetType = UNSET
-    include: list[str] | UnsetType = UNSET
-    tools: list[_Function] | UnsetType = UNSET
-    tool_choice: str | _Named | _Allowed | UnsetType = UNSET
-    parallel_tool_calls: bool | UnsetType = UNSET
-    text: _Text | UnsetType = UNSET
-    reasoning: _Reasoning | UnsetType = UNSET
-    max_output_tokens: int | UnsetType = UNSET
-    temperature: float | UnsetType = UNSET
-    top_p: float | UnsetType = UNSET
-    top_logprobs: int | UnsetType = UNSET
-
-
 Number = TypeVar("Number", int, float)
 _encode: Final = msgspec.json.encode
 
@@ -149,7 +102,7 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, stream:
     if reasons(target):
         include.append(ENCRYPTED_REASONING)
     choice = conversation.tool_choice
-    request = _Request(
+    request = Request(
         model=target.model,
         input=[item for turn in conversation.turns for item in _items(turn, fit)],
         stream=stream or UNSET,
@@ -284,31 +237,31 @@ def _document(document: Document, fit: Fit) -> Content:
     return Content("input_file", file_data=file_data(document), filename=document.name or "document.pdf")
 
 
-def _function(tool: Tool, at: int, fit: Fit) -> _Function:
+def _function(tool: Tool, at: int, fit: Fit) -> FunctionTool:
     schema = _NO_PARAMETERS if tool.parameters is None else parameters_of(tool, at, fit)
-    return _Function("function", tool.name, schema, bool(tool.strict), tool.description)
+    return FunctionTool("function", tool.name, schema, bool(tool.strict), tool.description)
 
 
-def _choice(choice: ToolChoice) -> str | _Named | _Allowed:
+def _choice(choice: ToolChoice) -> str | Named | Allowed:
     if not choice.names or choice.mode == "none":
         return choice.mode
     if choice.mode == "required" and len(choice.names) == 1:
-        return _Named(choice.names[0])
-    return _Allowed(choice.mode, [_Named(name) for name in choice.names])
+        return Named(choice.names[0])
+    return Allowed(choice.mode, [Named(name) for name in choice.names])
 
 
-def _text(output: OutputFormat | None, verbosity: Raw | None) -> _Text | UnsetType:
+def _text(output: OutputFormat | None, verbosity: Raw | None) -> TextOptions | UnsetType:
     if output is None:
-        return UNSET if verbosity is None else _Text(verbosity=verbosity)
+        return UNSET if verbosity is None else TextOptions(verbosity=verbosity)
     if output.type == "json_object":
-        return _Text(_Format("json_object"), verbosity)
-    form = _Format(
+        return TextOptions(Format("json_object"), verbosity)
+    form = Format(
         "json_schema", output.name or _NO_NAME, output.schema or _ANY_OBJECT, output.description, output.strict
     )
-    return _Text(form, verbosity)
+    return TextOptions(form, verbosity)
 
 
-def _reasoning(options: ReasoningOptions | None, traits: Traits, fit: Fit) -> _Reasoning | UnsetType:
+def _reasoning(options: ReasoningOptions | None, traits: Traits, fit: Fit) -> ReasoningFields | UnsetType:
     if options is None:
         return UNSET
     effort: str | None = options.effort
@@ -319,4 +272,4 @@ def _reasoning(options: ReasoningOptions | None, traits: Traits, fit: Fit) -> _R
         effort = taken(meant, traits, fit)
     # The thinking itself is never shown here, so who wants to see it gets words about it.
     summary = options.summary or ("auto" if options.include and effort != "none" else None)
-    return UNSET if effort is None and summary is None else _Reasoning(effort, summary)
+    return UNSET if effort is None and summary is None else ReasoningFields(effort, summary)

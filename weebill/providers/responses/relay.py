@@ -11,7 +11,7 @@ from math import inf
 from typing import Final, cast
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
@@ -26,6 +26,7 @@ from weebill.providers.responses.errors import cut, inner_error, invalid_answer
 from weebill.providers.responses.event import bare_error, decode_event, failure
 from weebill.providers.responses.plain import as_events
 from weebill.providers.responses.relay_fit import fitted
+from weebill.providers.responses.relay_shapes import RelayedItem
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, Json
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -33,14 +34,14 @@ from weebill.wire.literals import has_any
 from weebill.wire.marks import mark_sealed, unmark_sealed, unmarked
 from weebill.wire.reply import Usage
 from weebill.wire.responses import decode_items, is_foreign
-from weebill.wire.responses_request import ENCRYPTED_REASONING, ResponsesRequest
+from weebill.wire.responses_request import ENCRYPTED_REASONING, NULL, ResponsesRequest
 from weebill.wire.sse import BOM, EventSplitter, event_data, in_one_line
 from weebill.wire.surrogates import mended
 
 _END: Final = b"\n\n"
 _DONE: Final = b"[DONE]"
 _FALSE: Final = Raw(b"false")
-_NULL: Final = Raw(b"null")
+
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_response: Final = msgspec.json.Decoder(ResponseBody).decode
@@ -53,17 +54,7 @@ _OWN_IDS: Final = frozenset({None, "message", "function_call", "function_call_ou
 _OUTPUT: Final = "_output"
 
 
-class _InputItem(Struct, frozen=True):
-    """What decides whether an item can be sent on as it is."""
-
-    type: str | None = None
-    id: str | None = None
-    call_id: str | None = None
-    encrypted_content: str | None = None
-    content: Raw = _NULL
-
-
-_decode_item: Final = msgspec.json.Decoder(_InputItem).decode
+_decode_item: Final = msgspec.json.Decoder(RelayedItem).decode
 
 
 class ResponsesRelay:
@@ -73,7 +64,7 @@ class ResponsesRelay:
         """The body as it came, but for the model's name, what is about keeping it, and what its model refuses."""
         request = cast(ResponsesRequest, call.request)
         fit = Fit(call.on_unsupported(target.on_unsupported))
-        given = call.fields.get("input", _NULL)
+        given = call.fields.get("input", NULL)
         try:
             fields = {**fitted(call.fields, request, target, fit), "model": Raw(_encode(target.model)), "store": _FALSE}
             # The fewest requests have items that say nothing to this upstream, or ids of ours.
@@ -285,7 +276,7 @@ def _input(given: Raw, stored: bool, fit: Fit) -> Raw:
     return Raw(_encode(sent))
 
 
-def _is_useless(item: _InputItem) -> bool:
+def _is_useless(item: RelayedItem) -> bool:
     """Whether an upstream could do nothing with a piece of reasoning: it is another's, or there is but its id."""
     if item.encrypted_content is not None:
         return _is_others(item.encrypted_content)

@@ -42,7 +42,8 @@ from weebill.wire.reply import (
 )
 from weebill.wire.responses import ORIGIN, citation
 from weebill.wire.responses_calls import CALLS, RESULTS, MadeCall, is_providers, made_call, with_results
-from weebill.wire.responses_items import InputItem, decode_item, is_object, list_of
+from weebill.wire.responses_items import decode_item, is_object, list_of
+from weebill.wire.responses_shapes import InputItem
 from weebill.wire.sse import EventSplitter, event_data
 
 _DONE: Final = b"[DONE]"

@@ -1,0 +1,71 @@
+"""Answers of Anthropic's Messages API, whole and as events, as types.
+
+Source: https://platform.claude.com/docs/en/api/messages"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from weebill.wire.anthropic import (
+    Base64Source,
+    RedactedThinkingBlock,
+    StopDetails,
+    TextBlock,
+    ThinkingBlock,
+    ToolUseBlock,
+    UrlSource,
+    UsageReport,
+)
+
+
+class MediaBlock(Struct, frozen=True):
+    """What a model made that is no text. Anthropic's own models make none: the form is that of its requests."""
+
+    type: Literal["image", "audio"]
+    source: Base64Source | UrlSource
+
+
+AnswerBlock = TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock | MediaBlock
+
+
+class Stop(Struct, frozen=True):
+    """Why an answer ended: part of a message, and of `message_delta`."""
+
+    stop_reason: str | None
+    stop_sequence: str | None
+    stop_details: StopDetails | UnsetType = UNSET
+
+
+class AnswerMessage(Struct, frozen=True, tag="message"):
+    """A message as an answer."""
+
+    id: str
+    role: Literal["assistant"]
+    model: str
+    content: list[AnswerBlock]
+    stop_reason: str | None
+    stop_sequence: str | None
+    usage: UsageReport
+    stop_details: StopDetails | UnsetType = UNSET
+
+
+class MessageStart(Struct, frozen=True, tag="message_start"):
+    message: AnswerMessage
+
+
+class ToolUseStart(Struct, frozen=True, tag="tool_use"):
+    id: str
+    name: str
+    input: dict[str, str] = {}
+
+
+class BlockStart(Struct, frozen=True, tag="content_block_start"):
+    index: int
+    content_block: AnswerBlock | ToolUseStart
+
+
+class MessageDelta(Struct, frozen=True, tag="message_delta"):
+    delta: Stop
+    usage: UsageReport

@@ -1,0 +1,143 @@
+"""Chat Completions requests to upstreams as types.
+
+Source: https://platform.openai.com/docs/api-reference/chat/create"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from weebill.wire.conversation import (
+    CacheMark,
+)
+from weebill.wire.openai_chat import (
+    ExtraContent,
+    ImagePart,
+    ImageUrl,
+    ReasoningDetail,
+)
+
+
+class CacheControl(Struct, frozen=True):
+    ttl: CacheMark
+    type: str = "ephemeral"
+
+
+class TextPart(Struct, frozen=True):
+    """A piece of text."""
+
+    text: str
+    type: str = "text"
+    cache_control: CacheControl | UnsetType = UNSET
+
+
+class ImageUrlPart(Struct, frozen=True):
+    image_url: ImageUrl
+    type: str = "image_url"
+    cache_control: CacheControl | UnsetType = UNSET
+
+
+class InputAudio(Struct, frozen=True):
+    data: str
+    format: str
+
+
+class AudioPart(Struct, frozen=True):
+    input_audio: InputAudio
+    type: str = "input_audio"
+
+
+class File(Struct, frozen=True, omit_defaults=True):
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class FilePart(Struct, frozen=True):
+    file: File
+    type: str = "file"
+    cache_control: CacheControl | UnsetType = UNSET
+
+
+class CalledFunction(Struct, frozen=True):
+    name: str
+    arguments: str
+
+
+class ToolCall(Struct, frozen=True):
+    id: str
+    function: CalledFunction
+    type: str = "function"
+    extra_content: ExtraContent | UnsetType = UNSET
+
+
+class AudioReference(Struct, frozen=True):
+    id: str
+
+
+class ThinkingPart(Struct, frozen=True):
+    """Reasoning as a piece of content."""
+
+    thinking: tuple[TextPart, ...]
+    type: str = "thinking"
+
+
+ContentPart = TextPart | ImageUrlPart | AudioPart | FilePart | ThinkingPart
+
+
+class Message(Struct, frozen=True):
+    """An entry of `messages`."""
+
+    role: str
+    content: str | list[ContentPart] | UnsetType | None = UNSET
+    name: str | UnsetType = UNSET
+    tool_calls: list[ToolCall] | UnsetType = UNSET
+    tool_call_id: str | UnsetType = UNSET
+    refusal: str | UnsetType = UNSET
+    audio: AudioReference | UnsetType = UNSET
+    images: list[ImagePart] | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
+    reasoning: str | UnsetType = UNSET
+    reasoning_details: list[ReasoningDetail] | UnsetType = UNSET
+
+
+class Name(msgspec.Struct, frozen=True):
+    name: str
+
+
+class NamedChoice(msgspec.Struct, frozen=True):
+    function: Name
+    type: str = "function"
+
+
+class Function(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str
+    description: str | None = None
+    parameters: Raw | None = None
+    strict: bool | None = None
+
+
+class ToolEntry(msgspec.Struct, frozen=True):
+    function: Function
+    type: str = "function"
+
+
+class JsonSchema(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str
+    schema: Raw | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(msgspec.Struct, frozen=True, omit_defaults=True):
+    type: str
+    json_schema: JsonSchema | None = None
+
+
+class AudioOptions(msgspec.Struct, frozen=True):
+    voice: str
+    format: str
+
+
+class AnthropicMetadata(msgspec.Struct, frozen=True):
+    user_id: str | None = None
