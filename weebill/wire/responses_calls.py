@@ -15,9 +15,7 @@ from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.custom_input import wrapped
 from weebill.wire.responses_items import decode_item, decode_members, is_given, is_object, text_of
 from weebill.wire.responses_request import NULL
-from weebill.wire.responses_shapes import (
-    InputItem,
-)
+from weebill.wire.responses_shapes import InputItem
 
 Kind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search", "computer"]
 CALLS: Final[dict[str, Kind]] = {

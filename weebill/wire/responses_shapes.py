@@ -1,6 +1,7 @@
 """Items of the Responses API as types: those that any side writes, and calls of tools that clients run.
 
-Source: https://platform.openai.com/docs/api-reference/responses/object#responses-object-output"""
+Source: https://platform.openai.com/docs/api-reference/responses/object#responses-object-output
+"""
 
 from __future__ import annotations
 

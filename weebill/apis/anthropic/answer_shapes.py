@@ -1,6 +1,7 @@
 """Answers of Anthropic's Messages API, whole and as events, as types.
 
-Source: https://platform.claude.com/docs/en/api/messages"""
+Source: https://platform.claude.com/docs/en/api/messages
+"""
 
 from __future__ import annotations
 

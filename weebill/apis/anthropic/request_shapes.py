@@ -1,6 +1,7 @@
 """Requests of Anthropic's Messages API as types, as far as `weebill.wire.anthropic` has none.
 
-Source: https://platform.claude.com/docs/en/api/messages"""
+Source: https://platform.claude.com/docs/en/api/messages
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Chat completions, whole and in chunks, as types.
 
-Source: https://platform.openai.com/docs/api-reference/chat/object"""
+Source: https://platform.openai.com/docs/api-reference/chat/object
+"""
 
 from __future__ import annotations
 

@@ -14,11 +14,7 @@ import msgspec
 from weebill.apis.cache_marks import CACHE_CONTROL, EPHEMERAL, marked, may_mark
 from weebill.apis.chat.messages import turns
 from weebill.apis.chat.parts import Aside
-from weebill.apis.chat.request_shapes import (
-    ChatFields,
-    ReasoningFields,
-    ResponseFormat,
-)
+from weebill.apis.chat.request_shapes import ChatFields, ReasoningFields, ResponseFormat
 from weebill.apis.chat.tolerance import tolerated
 from weebill.apis.chat.tools import legacy_tool_choice, tool_choice, tools
 from weebill.wire.body import invalid_body

@@ -1,6 +1,7 @@
 """Chat Completions requests as types: messages and their parts, tools, options.
 
-Source: https://platform.openai.com/docs/api-reference/chat/create"""
+Source: https://platform.openai.com/docs/api-reference/chat/create
+"""
 
 from __future__ import annotations
 
@@ -9,16 +10,8 @@ from typing import Final, Literal
 from msgspec import Raw, Struct
 
 from weebill.apis.chat.custom import CustomEntry
-from weebill.wire.conversation import (
-    CacheMark,
-    Effort,
-)
-from weebill.wire.openai_chat import (
-    Annotation,
-    ExtraContent,
-    ImageUrl,
-    ReasoningDetail,
-)
+from weebill.wire.conversation import CacheMark, Effort
+from weebill.wire.openai_chat import Annotation, ExtraContent, ImageUrl, ReasoningDetail
 
 NO_ARGUMENTS: Final = "{}"
 

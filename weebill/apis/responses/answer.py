@@ -13,9 +13,9 @@ from typing import Final, cast
 import msgspec
 from msgspec import Raw
 
+from weebill.apis.responses.answer_shapes import IncompleteDetails, Item, ResponseError, ResponseObject, Status
 from weebill.apis.responses.calls import ITEM_IDS, call_item
-from weebill.apis.responses.shapes import ClientTool, IncompleteDetails, Item, ResponseError, ResponseObject, Status
-from weebill.apis.responses.tools import other_kinds
+from weebill.apis.responses.tools import ClientTool, other_kinds
 from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.call import Call, Json
 from weebill.wire.conversation import Audio, Image, Part, Reasoning, Refusal, Text, ToolUse

@@ -11,8 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw
 
-from weebill.apis.responses.shapes import ClientTool
-from weebill.apis.responses.tools import Offer
+from weebill.apis.responses.tools import ClientTool, Offer
 from weebill.wire.arguments import NO_ARGUMENTS, as_object
 from weebill.wire.call import Json
 from weebill.wire.conversation import ToolUse

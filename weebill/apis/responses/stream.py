@@ -23,10 +23,10 @@ from weebill.apis.responses.answer import (
     reasoning_item,
     signature_item,
 )
+from weebill.apis.responses.answer_shapes import Item, ResponseObject
 from weebill.apis.responses.calls import ITEM_IDS, CallOfOtherKind, call_item
 from weebill.apis.responses.events import DELTAS, delta_event, error_event, events_at_end
-from weebill.apis.responses.shapes import ClientTool, Item, ResponseObject
-from weebill.apis.responses.tools import other_kinds
+from weebill.apis.responses.tools import ClientTool, other_kinds
 from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Image, Reasoning

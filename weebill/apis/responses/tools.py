@@ -10,13 +10,12 @@ Source: https://platform.openai.com/docs/api-reference/responses/create#response
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
 from weebill.apis.responses.errors import invalid, invalid_at, missing
-from weebill.apis.responses.shapes import ClientTool, Own
 from weebill.wire.call import Json
 from weebill.wire.conversation import Tool
 from weebill.wire.custom_input import PARAMETERS, told
@@ -30,8 +29,25 @@ from weebill.wire.responses_request import NULL, NamedTool, ResponsesRequest, To
 DEFAULT_NAMESPACE: Final = "functions"
 """The namespace of functions that are in none."""
 _MAX_TOOLS: Final = 4096
-_OWN: Final[dict[str, Own]] = {
-    "local_shell": Own(
+
+
+class ClientTool(NamedTuple):
+    """What a client calls a tool, and of which kind it is there."""
+
+    kind: Kind
+    name: str
+    namespace: str = ""
+
+
+class _Own(NamedTuple):
+    """What a kind of tool whose schema the format leaves open is told a model as."""
+
+    description: str
+    parameters: Raw
+
+
+_OWN: Final[dict[str, _Own]] = {
+    "local_shell": _Own(
         "Runs a command on the user's machine and gives what it wrote.",
         Raw(
             b'{"type":"object","properties":{'
@@ -40,7 +56,7 @@ _OWN: Final[dict[str, Own]] = {
             b'"env":{"type":"object","additionalProperties":{"type":"string"}}},"required":["command"]}'
         ),
     ),
-    "shell": Own(
+    "shell": _Own(
         "Runs shell commands on the user's machine and gives what they wrote and how they ended.",
         Raw(
             b'{"type":"object","properties":{'
@@ -48,7 +64,7 @@ _OWN: Final[dict[str, Own]] = {
             b'"timeout_ms":{"type":"integer"},"max_output_length":{"type":"integer"}},"required":["commands"]}'
         ),
     ),
-    "apply_patch": Own(
+    "apply_patch": _Own(
         "Creates, updates or deletes a file. A diff is in the V4A format: lines that begin with a space, + or -, "
         "after lines that begin with @@ and say where they belong; of a new file, all lines begin with +.",
         Raw(
@@ -58,7 +74,7 @@ _OWN: Final[dict[str, Own]] = {
             b'"required":["type","path"]}'
         ),
     ),
-    "tool_search": Own(
+    "tool_search": _Own(
         "Finds further tools by what they are needed for.",
         Raw(
             b'{"type":"object","properties":{"query":{"type":"string"},"limit":{"type":"integer"}},'
@@ -78,9 +94,9 @@ _SCREEN: Final = (
     "Works a computer by its screen, mouse and keyboard and shows the screen; coordinates are pixels from the top left."
 )
 # Tools that work a computer.
-_COMPUTERS: Final[dict[str, Own]] = {
-    ONE_ACTION: Own(_SCREEN, Raw(_ACTION)),
-    "computer": Own(
+_COMPUTERS: Final[dict[str, _Own]] = {
+    ONE_ACTION: _Own(_SCREEN, Raw(_ACTION)),
+    "computer": _Own(
         _SCREEN,
         Raw(b'{"type":"object","properties":{"actions":{"type":"array","items":%b}},"required":["actions"]}' % _ACTION),
     ),

@@ -1,21 +1,15 @@
 """Chat Completions requests to upstreams as types.
 
-Source: https://platform.openai.com/docs/api-reference/chat/create"""
+Source: https://platform.openai.com/docs/api-reference/chat/create
+"""
 
 from __future__ import annotations
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from weebill.wire.conversation import (
-    CacheMark,
-)
-from weebill.wire.openai_chat import (
-    ExtraContent,
-    ImagePart,
-    ImageUrl,
-    ReasoningDetail,
-)
+from weebill.wire.conversation import CacheMark
+from weebill.wire.openai_chat import ExtraContent, ImagePart, ImageUrl, ReasoningDetail
 
 
 class CacheControl(Struct, frozen=True):

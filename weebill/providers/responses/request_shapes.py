@@ -1,6 +1,7 @@
 """Requests of the Responses API to upstreams as types.
 
-Source: https://platform.openai.com/docs/api-reference/responses/create"""
+Source: https://platform.openai.com/docs/api-reference/responses/create
+"""
 
 from __future__ import annotations
 
@@ -8,9 +9,7 @@ from typing import Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from weebill.wire.responses import (
-    Item,
-)
+from weebill.wire.responses import Item
 
 
 class FunctionTool(Struct, frozen=True, omit_defaults=True):

@@ -1,6 +1,7 @@
-"""Response objects, and tools of requests, as types.
+"""Response objects as types.
 
-Source: https://platform.openai.com/docs/api-reference/responses/object"""
+Source: https://platform.openai.com/docs/api-reference/responses/object
+"""
 
 from __future__ import annotations
 
@@ -9,13 +10,7 @@ from typing import Literal
 from msgspec import Raw, Struct
 
 from weebill.wire.call import Json
-from weebill.wire.responses import (
-    ImageItem,
-    MessageItem,
-    ReasoningItem,
-    UsageReport,
-)
-from weebill.wire.responses_calls import Kind
+from weebill.wire.responses import ImageItem, MessageItem, ReasoningItem, UsageReport
 from weebill.wire.responses_shapes import CallItem
 
 Item = MessageItem | CallItem | ReasoningItem | ImageItem
@@ -76,18 +71,3 @@ class ResponseObject(Struct, frozen=True, kw_only=True):
     usage: UsageReport | None = None
     user: Raw
     metadata: Raw
-
-
-class ClientTool(Struct, frozen=True):
-    """What a client calls a tool, and of which kind it is there."""
-
-    kind: Kind
-    name: str
-    namespace: str = ""
-
-
-class Own(Struct, frozen=True):
-    """What a kind of tool whose schema the format leaves open is told a model as."""
-
-    description: str
-    parameters: Raw
