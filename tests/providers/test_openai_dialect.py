@@ -287,7 +287,7 @@ def asked(*parts: Part, role: str = "user", **fields: object) -> Conversation:
 REFUSED = [
     (asked(Image(file_id="file-1")), Quirks(), "turns"),
     (asked(Document(url="https://example.com/a.pdf")), Quirks(), "turns"),
-    (asked(Document(text="Once.", cite=True)), Quirks(), "turns"),
+    (asked(Document(text="Once.", cite=True)), Quirks(), "citations"),
     (asked(Image(data="QUJD"), role="assistant"), Quirks(), "turns"),
     (asked(HELLO, extra={"safetySettings": Raw(b"[]")}), Quirks(), "safetySettings"),
     (asked(HELLO, seed=7), Quirks(refuse=("seed",)), "seed"),

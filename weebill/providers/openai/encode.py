@@ -93,7 +93,7 @@ class _AnthropicMetadata(msgspec.Struct, frozen=True):
 
 def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> Fields:
     """The body's fields. Raises Unsupported."""
-    body: Fields = {"model": target.model, "messages": messages(tuple(paired(conversation.turns)), target)}
+    body: Fields = {"model": target.model, "messages": messages(tuple(paired(conversation.turns)), target, fit)}
     for name in _SAME:
         value = getattr(conversation, name)
         if value is not None:
