@@ -148,6 +148,24 @@ def test_a_calls_signature_of_others() -> None:
     assert plain(written["thoughtSignature"]) == "weebill:other:s"
 
 
+@pytest.mark.parametrize(
+    ("entry", "token", "logprob"),
+    [
+        (b'{"token":"a"}', "a", 0.0),
+        (b'{"token":null,"logprob":-1,"top_logprobs":null}', "", -1.0),
+        (b'{"token":"a","logprob":"-0.5","top_logprobs":[{"token":null}]}', "a", -0.5),
+        (b'{"token":"a","logprob":-0.5,"top_logprobs":{}}', "a", -0.5),
+        (b'"a"', "", 0.0),
+        (b"null", "", 0.0),
+    ],
+)
+def test_odd_logprobs_take_no_answer_away(entry: bytes, token: str, logprob: float) -> None:
+    [candidate] = answered(Text("a"), logprobs=(Raw(entry),))["candidates"]
+    assert candidate["content"]["parts"] == [{"text": "a"}]
+    [chosen] = candidate["logprobsResult"]["chosenCandidates"]
+    assert (chosen.get("token", ""), chosen.get("logProbability", 0.0)) == (token, logprob)
+
+
 def test_logprobs_and_citations() -> None:
     entry = Raw(b'{"token":"a","logprob":-0.5,"bytes":[97],"top_logprobs":[{"token":"b","logprob":-1,"bytes":[98]}]}')
     cited = Text("é, so", citations=(Citation("https://e.com", "E", None, 3, 5), Citation(None, "D", "quoted")))

@@ -400,6 +400,24 @@ def test_several_calls_in_one_answer() -> None:
     assert [call["id"] for call in message["tool_calls"]] == ["call_abc_0", "call_abc_1"]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"<tool_call>{CALL}</tool_call>\nI have asked.", "I have asked."),
+        (f"<tool_call>{CALL}</tool_call> and <tool_call>{CALL}</tool_call>", "and"),
+        (f"<tool_call>{CALL}</tool_call><tool_call>{{not JSON}}</tool_call>", "<tool_call>{not JSON}</tool_call>"),
+    ],
+)
+def test_text_beside_a_call_is_kept(text: str, said: str) -> None:
+    message = decoded(FREE, text)["message"]
+    assert isinstance(message, dict)
+    assert message["content"] == said
+    assert message["tool_calls"]
+    heard = streamed(FREE, list(text))
+    assert "".join(heard["content"]) == said
+    assert heard["names"] == [call["function"]["name"] for call in message["tool_calls"]]
+
+
 PLAIN = [
     "Hello <tool_call> there",
     "<tool_call>not JSON</tool_call>",

@@ -57,7 +57,7 @@ def decoded(scenario):
         (Conversation(turns=user(Audio("", "wav"))), "turns"),
         (Conversation(turns=user(Image(url="https://a/b"))), "turns"),
         (Conversation(turns=user(Document(data="JVBERg==", media_type="application/pdf"))), "turns"),
-        (Conversation(turns=user(Document(text="Ada is 36.", cite=True))), "turns"),
+        (Conversation(turns=user(Document(text="Ada is 36.", cite=True))), "citations"),
         (Conversation(turns=(Turn("assistant", (Audio("", "wav"),)),)), "turns"),
         (Conversation(turns=(Turn("tool", (Text("Noon."),)),)), "turns"),
     ],

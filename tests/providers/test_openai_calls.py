@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from openai.lib.streaming._deltas import accumulate_delta
 
+from tests.providers import test_openai_odd as odd
 from weebill.providers.base import NOTHING_SENT
 from weebill.providers.openai.dialect import OPENAI_CHAT
 from weebill.providers.openai.relay import OPENAI_RELAY
@@ -188,3 +189,22 @@ def test_calls_of_a_whole_answer(given: object, calls: list[tuple[str, str, str]
     # The same where a stream was asked for.
     assert decoded(body).choices[0].parts == expected
     assert calls_of(relayed(body)) == calls
+
+
+FIRST = {"index": 0, "id": "c1", "type": "function"}
+
+
+@pytest.mark.parametrize("names", [("get_", "weather"), ("g", "et", "_weather"), ("get_weather", "", "get_weather")])
+@pytest.mark.parametrize("empty", [{}, {"arguments": ""}])
+def test_a_name_in_pieces_is_whole(names: tuple[str, ...], empty: dict[str, str]) -> None:
+    pieces: list[dict[str, object]] = [{"index": 0, "function": {"name": name, **empty}} for name in names]
+    pieces[0] = {**pieces[0], **FIRST}
+    pieces.append({"index": 0, "function": {"arguments": '{"a":1}'}})
+    sent = odd.events(*[odd.chunk({"tool_calls": [piece]}) for piece in pieces], odd.chunk({}, "tool_calls"))
+    [choice] = odd.decoded([sent]).choices
+    assert choice.parts == (ToolUse("c1", "get_weather", '{"a":1}'),)
+    told: dict[object, object] = {}
+    for each in odd.relayed([sent])[0]:
+        told = accumulate_delta(told, each["choices"][0]["delta"])  # type: ignore[index]
+    function = {"name": "get_weather", "arguments": '{"a":1}'}
+    assert told["tool_calls"] == [{**FIRST, "function": function}]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from tests import vectors
+from weebill.catalog.traits import Traits
 from weebill.providers.base import Quirks, Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.openai.dialect import OPENAI_CHAT
@@ -287,11 +288,11 @@ def asked(*parts: Part, role: str = "user", **fields: object) -> Conversation:
 REFUSED = [
     (asked(Image(file_id="file-1")), Quirks(), "turns"),
     (asked(Document(url="https://example.com/a.pdf")), Quirks(), "turns"),
-    (asked(Document(text="Once.", cite=True)), Quirks(), "turns"),
+    (asked(Document(text="Once.", cite=True)), Quirks(), "citations"),
     (asked(Image(data="QUJD"), role="assistant"), Quirks(), "turns"),
     (asked(HELLO, extra={"safetySettings": Raw(b"[]")}), Quirks(), "safetySettings"),
     (asked(HELLO, seed=7), Quirks(refuse=("seed",)), "seed"),
-    (asked(HELLO, max_tokens=7), Quirks(refuse=("max_completion_tokens",)), "max_tokens"),
+    (asked(HELLO, max_tokens=7), Quirks(refuse=("max_completion_tokens", "max_tokens")), "max_tokens"),
     (
         asked(HELLO, tools=(Tool("f"),), tool_choice=ToolChoice(parallel=False)),
         Quirks(refuse=("parallel_tool_calls",)),
@@ -340,3 +341,20 @@ def test_each_call_has_one_result() -> None:
     )
     first, *results, last = [message.get("tool_call_id") for message in body["messages"]]
     assert (first, sorted(results), last) == (None, ["a", "b"], None)
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        (Target(model="m", provider="mine"), "max_tokens"),
+        (Target(model="m", provider="groq"), "max_tokens"),
+        (Target(model="m", provider="openai"), "max_completion_tokens"),
+        (Target(model="m", provider="azure"), "max_completion_tokens"),
+        (Target(model="m", provider="mine", traits=Traits(completion_tokens=True)), "max_completion_tokens"),
+        (Target(model="m", quirks=Quirks(rename={"max_completion_tokens": "max_new"})), "max_new"),
+        (Target(model="m", quirks=Quirks(accept=("max_completion_tokens",))), "max_completion_tokens"),
+    ],
+)
+def test_the_limit_goes_by_the_name_that_the_target_knows(target: Target, name: str) -> None:
+    body = msgspec.json.decode(OPENAI_CHAT.encode(asked(HELLO, max_tokens=7), target, Fit(), stream=False).body)
+    assert {key: value for key, value in body.items() if key.startswith("max_")} == {name: 7}

@@ -140,6 +140,17 @@ def test_the_first_error_is_told_with_all_that_was_tried() -> None:
     assert told.detail.message == "It was rate_limited. (Tried a/m: 429, b/m: 500, b/m: 500.)"
 
 
+@pytest.mark.parametrize("final", ["unsupported", "context_length", "quota", "credential"])
+@pytest.mark.parametrize("transient", ["server", "rate_limited", "timeout", "overloaded", "network"])
+def test_what_may_be_retried_is_told_before_what_may_not(final: FailureKind, transient: FailureKind) -> None:
+    large = deployment("l", context=10**7)
+    for kinds in ((final, transient, transient), (transient, final, final)):
+        it = attempts(deployment("a", context=100), large, settings=RoutingSettings(max_attempts=2))
+        run(it, *kinds)
+        told = it.error()
+        assert (told.status, told.detail.code) == ERRORS[transient]
+
+
 def test_a_lone_error_is_told_as_it_is() -> None:
     it = attempts(A)
     assert run(it, "invalid_request") == "a !"

@@ -19,7 +19,8 @@ from weebill.wire import sse
 from weebill.wire.body import decode_completion
 from weebill.wire.call import Call, Json
 from weebill.wire.conversation import Audio, Conversation, Image, Part, Refusal, Text, ToolUse, Turn
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.lenient import reader
 from weebill.wire.openai_chat import HINTS
 from weebill.wire.reply import (
     Choice,
@@ -48,16 +49,16 @@ _IDLE: Final = {"echo": b"false", "suffix": b'""', "best_of": b"1", "store": b"f
 
 
 class _Alternative(Struct, frozen=True):
-    token: str
-    logprob: float
+    token: str | None = None
+    logprob: float | None = None
 
 
 class _TokenLogprob(Struct, frozen=True):
     """An entry of Chat Completions' `logprobs.content`."""
 
-    token: str
-    logprob: float
-    top_logprobs: list[_Alternative] = []
+    token: str | None = None
+    logprob: float | None = None
+    top_logprobs: list[_Alternative] | None = None
 
 
 class _LogprobsBody(Struct, frozen=True):
@@ -83,7 +84,7 @@ class _Completion(Struct, frozen=True):
     usage: UsageBody
 
 
-_decode_logprob = msgspec.json.Decoder(_TokenLogprob).decode
+_decode_logprob = reader(_TokenLogprob)
 
 
 class Completions:
@@ -179,17 +180,25 @@ def _choice(index: int, choice: Choice) -> _Choice:
 
 def _logprobs(entries: tuple[Raw, ...], offset: int) -> _LogprobsBody:
     """Chat's entries in the old form; the first token begins at `offset` in the text."""
-    tokens = [_decode_logprob(entry) for entry in entries]
+    tokens = [_token(entry) for entry in entries]
     offsets = []
     for token in tokens:
         offsets.append(offset)
-        offset += len(token.token)
+        offset += len(token.token or "")
     return _LogprobsBody(
-        [token.token for token in tokens],
-        [token.logprob for token in tokens],
-        [{each.token: each.logprob for each in token.top_logprobs} for token in tokens],
+        [token.token or "" for token in tokens],
+        [token.logprob or 0.0 for token in tokens],
+        [{each.token or "": each.logprob or 0.0 for each in token.top_logprobs or ()} for token in tokens],
         offsets,
     )
+
+
+def _token(entry: Raw) -> _TokenLogprob:
+    """An entry, as far as it can be read: no answer is lost for one."""
+    try:
+        return _decode_logprob(entry)
+    except UNREADABLE:
+        return _TokenLogprob()
 
 
 class CompletionStream:

@@ -1,7 +1,8 @@
-"""Tool calls and their results as APIs that count them demand: each call has one result, in what is said next.
+"""Tool calls and results as APIs that count them demand: each call has one result, first of all that is said next.
 
 Real histories are not like that: a client was interrupted before a tool had answered, calls were trimmed away and their
-results were not, ids come twice. What is missing is said to be missing, and a result without its call becomes text.
+results were not, ids come twice or are empty, the user has said something while a tool ran. What is missing is said to
+be missing, and a result without its call becomes text.
 """
 
 from __future__ import annotations
@@ -36,11 +37,12 @@ def _are_paired(turns: Sequence[Turn]) -> bool:
     seen: set[str] = set()
     waiting: set[str] = set()
     spoken = False
+    aside = False  # whether anything but results has been said since the calls
     for turn in turns:
         if turn.role == "assistant":
             if spoken and waiting:
                 return False
-            spoken = False
+            spoken = aside = False
             for part in turn.parts:
                 if type(part) is ToolUse:
                     if part.id in seen or _PLAIN(part.id) is None:
@@ -50,10 +52,14 @@ def _are_paired(turns: Sequence[Turn]) -> bool:
         elif turn.role in ("user", "tool"):
             spoken = True
             for part in turn.parts:
-                if type(part) is ToolResult:
-                    if part.call_id not in waiting:
-                        return False
+                if type(part) is not ToolResult:
+                    aside = True
+                elif aside or part.call_id not in waiting:
+                    return False
+                else:
                     waiting.remove(part.call_id)
+        else:
+            aside = True
     return not waiting
 
 
@@ -63,11 +69,14 @@ class _Pairing:
     def __init__(self) -> None:
         self._out: list[Turn] = []
         self._ids: set[str] = set()
-        # The calls that have no result yet: the id that each was given, and the one that it has now.
-        self._open: list[tuple[str, str]] = []
+        # The calls that have no result yet: the id that each was given, the one that it has now, and its tool.
+        self._open: list[tuple[str, str, str]] = []
         self._results: dict[str, ToolResult] = {}
         """The results of the last calls, by the ids that they were given."""
         self._at = 0
+        """Where what follows the last calls begins."""
+        self._next = 0
+        """Where their next result goes: before all else that is said after them."""
 
     def of(self, turns: Sequence[Turn]) -> Sequence[Turn]:
         for turn in turns:
@@ -85,7 +94,7 @@ class _Pairing:
             self._close()
         parts = [self._call(part) if isinstance(part, ToolUse) else part for part in turn.parts]
         self._out.append(structs.replace(turn, parts=tuple(parts)))
-        self._at = len(self._out)
+        self._at = self._next = len(self._out)
 
     def _call(self, part: ToolUse) -> ToolUse:
         given = name = fitted(part.id, WORDS)
@@ -94,32 +103,40 @@ class _Pairing:
             count += 1
             name = f"{given[: WORDS.longest - 6]}_{count}"
         self._ids.add(name)
-        self._open.append((part.id, name))
+        self._open.append((part.id, name, part.name))
         return structs.replace(part, id=name)
 
     def _answered(self, turn: Turn) -> None:
-        parts: list[Part] = []
+        results: list[Part] = []
+        others: list[Part] = []
         for part in turn.parts:
-            if isinstance(part, ToolResult):
-                parts.extend(self._result(part))
-            else:
-                parts.append(part)
-        self._out.append(structs.replace(turn, parts=tuple(parts)))
+            if not isinstance(part, ToolResult):
+                others.append(part)
+            elif (given := self._answers(part)) is not None:
+                results.append(structs.replace(part, call_id=given))
+            elif self._results.get(part.call_id) != part:  # Else said twice, as who goes on with a session does.
+                others += (Text(_ORPHAN), *part.content) if part.content else ()
+        if results:
+            self._out.insert(self._next, Turn("tool", tuple(results)))
+            self._next += 1
+        if others or not turn.parts:
+            self._out.append(structs.replace(turn, role="user", parts=tuple(others)))
 
-    def _result(self, part: ToolResult) -> Sequence[Part]:
-        for at, (given, name) in enumerate(self._open):
-            if given == part.call_id:
-                del self._open[at]
-                self._results[given] = part
-                return (structs.replace(part, call_id=name),)
-        if self._results.get(part.call_id) == part:
-            return ()  # Said twice, as clients do that go on with a session of theirs.
-        return (Text(_ORPHAN), *part.content) if part.content else ()
+    def _answers(self, part: ToolResult) -> str | None:
+        """The id of the call that a result answers: the one of its id, or else, where either has none, of its tool."""
+        alike = [call for call in self._open if call[0] == part.call_id]
+        alike = alike or [call for call in self._open if not call[0] or not part.call_id]
+        if not alike:
+            return None
+        call = next((call for call in alike if call[2] == part.name), alike[0])
+        self._open.remove(call)
+        self._results[part.call_id] = part
+        return call[1]
 
     def _close(self) -> None:
         """Say of the calls that have no result that they have none."""
         if self._open:
-            results = tuple(ToolResult(name, (Text(NO_RESULT),), is_error=True) for _, name in self._open)
+            results = tuple(ToolResult(name, (Text(NO_RESULT),), is_error=True) for _, name, _ in self._open)
             self._out.insert(self._at, Turn("tool", results))
             self._open.clear()
         self._results.clear()

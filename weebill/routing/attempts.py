@@ -10,7 +10,7 @@ from weebill.config.routing import RoutingSettings
 from weebill.providers.failures import FailureKind, classify
 from weebill.routing.budget import RetryBudget
 from weebill.routing.credentials import Credential
-from weebill.routing.decisions import DECISIONS
+from weebill.routing.decisions import DECISIONS, TRANSIENT
 from weebill.routing.deployment_health import DeploymentHealth
 from weebill.routing.deployments import Deployment
 from weebill.routing.health import Health
@@ -39,7 +39,7 @@ class Attempts:
 
     `next` says what to do; after a `Try` comes one of `succeeded`, `failed`, `broke_off` and `cancelled`. Each
     deployment is tried once, but for what `DECISIONS` says. `policy` is the name of what decided, `log` are the
-    attempts that are over, `first_error` is that of the first.
+    attempts that are over, `first_error` is that of the first, or of the first that may be retried.
     """
 
     __slots__ = (
@@ -177,7 +177,8 @@ class Attempts:
         kind, retry_after = classify(error)
         decision = DECISIONS[kind]
         shared, deployment = self._shared, self.deployment
-        if self.first_error is None:
+        first = self.first_error
+        if first is None or (kind in TRANSIENT and classify(first).kind not in TRANSIENT):
             self.first_error = error
         what = str(status) if status >= 400 else kind
         self._over(deployment, what, now - self._begun)
@@ -218,7 +219,7 @@ class Attempts:
         return ",".join(f"{each.provider}/{each.model}:{each.what}:{int(each.elapsed_s * 1000)}ms" for each in self.log)
 
     def error(self) -> ApiError:
-        """What the client is told when nothing worked: the first error, with all that was tried."""
+        """What the client is told when nothing worked: `first_error`, with all that was tried."""
         error = self.first_error
         if error is None:
             return self._refused()

@@ -45,3 +45,8 @@ DECISIONS: Final[Mapping[FailureKind, Decision]] = {
     "content_filter": Decision(False),
     "invalid_request": Decision(False),
 }
+
+# What may well come to something when it is asked again, and is told before what would not.
+TRANSIENT: Final[frozenset[FailureKind]] = frozenset(
+    {"network", "server", "overloaded", "timeout", "invalid_answer", "rate_limited"}
+)

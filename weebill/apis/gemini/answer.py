@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 
 from weebill.wire.call import Call
 from weebill.wire.conversation import Citation, Text
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import (
     Candidate,
     Content,
@@ -32,6 +33,7 @@ from weebill.wire.gemini import (
     UsageMetadata,
 )
 from weebill.wire.gemini_parts import model_parts
+from weebill.wire.lenient import reader
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
 FINISH_REASONS: Final[dict[FinishReason, tuple[str, str | None]]] = {
@@ -48,21 +50,22 @@ _encode: Final = msgspec.json.encode
 
 
 class _Probability(Struct, frozen=True):
-    """A token of an OpenAI entry."""
+    """A token of an OpenAI entry; some servers leave out what they do not know."""
 
-    token: str
-    logprob: float
+    token: str | None = None
+    logprob: float | None = None
+
+    def written(self) -> TokenLogprob:
+        return TokenLogprob(token=self.token or "", log_probability=self.logprob or 0.0)
 
 
-class _Step(Struct, frozen=True):
+class _Step(_Probability, frozen=True):
     """An OpenAI entry."""
 
-    token: str
-    logprob: float
-    top_logprobs: list[_Probability] = []
+    top_logprobs: list[_Probability] | None = None
 
 
-_decode_step: Final = msgspec.json.Decoder(_Step).decode
+_decode_step: Final = reader(_Step)
 
 
 def answer(call: Call, reply: Reply) -> bytes:
@@ -106,17 +109,20 @@ def usage_metadata(usage: Usage) -> UsageMetadata:
 
 def logprobs_result(entries: Iterable[Raw]) -> LogprobsResult:
     """OpenAI's entries as Google's steps."""
-    steps = [_decode_step(entry) for entry in entries]
-    tops = [
-        TopCandidates(
-            candidates=[TokenLogprob(token=top.token, log_probability=top.logprob) for top in step.top_logprobs]
-        )
-        for step in steps
-    ]
+    steps = [_step(entry) for entry in entries]
+    tops = [TopCandidates(candidates=[top.written() for top in step.top_logprobs or ()]) for step in steps]
     return LogprobsResult(
-        chosen_candidates=[TokenLogprob(token=step.token, log_probability=step.logprob) for step in steps],
+        chosen_candidates=[step.written() for step in steps],
         top_candidates=tops if any(step.top_logprobs for step in steps) else None,
     )
+
+
+def _step(entry: Raw) -> _Step:
+    """An entry, as far as it can be read: no answer is lost for one."""
+    try:
+        return _decode_step(entry)
+    except UNREADABLE:
+        return _Step()
 
 
 def _grounding(choice: Choice, parts: list[Part]) -> GroundingMetadata | None:

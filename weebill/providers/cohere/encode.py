@@ -19,6 +19,7 @@ from weebill.providers.base import Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
 from weebill.providers.media import typed
 from weebill.providers.object_schema import parameters_of
+from weebill.providers.pairing import paired
 from weebill.wire.arguments import as_object
 from weebill.wire.conversation import (
     Conversation,
@@ -84,7 +85,7 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stre
     messages: list[Block] = []
     # Images that tools gave: only a user's message can show them, which must not stand among the results.
     shown: list[Block] = []
-    for turn in conversation.turns:
+    for turn in paired(conversation.turns):
         if turn.role == "tool":
             _write_results(turn, messages, shown)
             continue

@@ -119,7 +119,9 @@ class FreeText:
         if not calls or any(name not in self._names for name, _ in calls):
             return [self._held] if self._held else []
         self.called = True
-        return [first_delta(self._identity, index, *call) for index, call in enumerate(calls)]
+        said = _CALL.sub(lambda found: "" if _decode_call(found[1]) is not None else found[0], self._held).strip()
+        deltas: list[Delta] = [said] if said else []
+        return deltas + [first_delta(self._identity, index, *call) for index, call in enumerate(calls)]
 
 
 class _Call(msgspec.Struct, frozen=True):

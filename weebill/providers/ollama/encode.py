@@ -17,6 +17,7 @@ import msgspec
 from weebill.providers.base import Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
 from weebill.providers.object_schema import parameters_of
+from weebill.providers.pairing import paired
 from weebill.wire.arguments import as_object
 from weebill.wire.conversation import (
     Conversation,
@@ -110,22 +111,22 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stre
 def _messages(turns: Sequence[Turn], fit: Fit) -> list[Block]:
     messages: list[Block] = []
     names: dict[str, str] = {}
-    for turn in turns:
+    for turn in paired(turns):
         if turn.role == "tool":
-            messages += [_result(part, names) for part in turn.parts]
+            messages += [_result(part, names, fit) for part in turn.parts]
             continue
         if turn.name is not None:
             fit.hint("name", "the name of a message's author")
         if turn.role == "assistant":
             message = _assistant(turn.parts, names)
         else:
-            message = _said(turn.parts, "user" if turn.role == "user" else "system")
+            message = _said(turn.parts, "user" if turn.role == "user" else "system", fit)
         if len(message) > 2 or message["content"]:
             messages.append(message)
     return messages
 
 
-def _said(parts: Iterable[Part], role: str) -> Block:
+def _said(parts: Iterable[Part], role: str, fit: Fit) -> Block:
     """What a user or the system says, or what a tool gave: one text, and the images beside it."""
     texts: list[str] = []
     images: list[str] = []
@@ -135,7 +136,7 @@ def _said(parts: Iterable[Part], role: str) -> Block:
         elif isinstance(part, Image):
             images.append(_image(part))
         elif isinstance(part, Document):
-            texts.append(_document(part))
+            texts.append(_document(part, fit))
         else:
             raise Unsupported("turns", f"{type(part).__name__} parts in the role '{role}'")
     message: Block = {"role": role, "content": "\n".join(texts)}
@@ -169,10 +170,10 @@ def _assistant(parts: Sequence[Part], names: dict[str, str]) -> Block:
     return message
 
 
-def _result(part: Part, names: dict[str, str]) -> Block:
+def _result(part: Part, names: dict[str, str], fit: Fit) -> Block:
     if not isinstance(part, ToolResult):
         raise Unsupported("turns", "anything but results in what a tool says")
-    message = _said(part.content, "tool")
+    message = _said(part.content, "tool", fit)
     if part.is_error:
         # Ollama's templates know no errors; this is how the models read one.
         message["content"] = f"Error: {message['content']}"
@@ -189,9 +190,9 @@ def _image(part: Image) -> str:
     return part.data
 
 
-def _document(part: Document) -> str:
+def _document(part: Document, fit: Fit) -> str:
     if part.cite:
-        raise Unsupported("turns", "citations of a document in the prompt")
+        fit.hint("citations", "citations of a document in the prompt")
     text = part.text
     if text is None and part.data is not None and (part.media_type or "").startswith("text/"):
         text = b64decode(part.data).decode("utf-8", "replace")

@@ -21,16 +21,20 @@ _is_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
 class Slot:
     """One call; `number` is its place among the choice's, `name` and `id` are "" until they are known.
 
-    `pending`, `started`, `written` and `ended` are for whoever passes it on.
+    `more` is what the last piece added to a name that had begun. `pending`, `started`, `written` and `ended` are for
+    whoever passes it on.
     """
 
-    __slots__ = ("custom", "ended", "id", "index", "name", "number", "pending", "piece", "pieces", "started", "written")
+    __slots__ = (
+        "custom", "ended", "id", "index", "more", "name", "number", "pending", "piece", "pieces", "started", "written",
+    )  # fmt: skip
 
     def __init__(self, number: int, index: int | None) -> None:
         self.number = number
         self.index = index
         self.id = ""
         self.name = ""
+        self.more = ""
         self.pieces: list[str] = []
         self.custom = False
         self.piece: ToolCall | None = None
@@ -91,8 +95,12 @@ class CallSorter:
         if call.id and not slot.id:
             slot.id = call.id
             self._by_id[call.id] = slot
+        slot.more = ""
         if function.name and not slot.name:
             slot.name = function.name
+        elif function.name and _is_rest(slot, call, function.name):
+            slot.more = function.name
+            slot.name += function.name
         if custom is not None:
             slot.custom = True
         if call.extra_content is not None or slot.piece is None:
@@ -127,8 +135,13 @@ class CallSorter:
         if slot is None or not function.name or not slot.name:
             return slot
         # A name again: that of the same call, unless that is complete.
-        same = function.name == slot.name and not slot.complete()
+        same = (function.name == slot.name and not slot.complete()) or _is_rest(slot, call, function.name)
         return slot if same else None
+
+
+def _is_rest(slot: Slot, call: ToolCall, name: str) -> bool:
+    """Whether a name is the rest of one that came in pieces: before any arguments, and as the very same call."""
+    return name != slot.name and call.index is not None and not call.id and bool(slot.id) and not slot.pieces
 
 
 def _goes_on(slot: Slot, call: ToolCall, function: Function) -> bool:

@@ -15,7 +15,7 @@ from weebill.providers.base import Target
 from weebill.providers.fit import Fit
 from weebill.providers.model_fit import taken
 from weebill.providers.object_schema import parameters_of
-from weebill.providers.openai.messages import MARKS, messages
+from weebill.providers.openai.messages import DEVELOPER, MARKS, messages
 from weebill.providers.openai.quirks import refused, renamed
 from weebill.providers.openai.request_shapes import (
     AnthropicMetadata,
@@ -57,17 +57,18 @@ _EFFORTS: Final[tuple[tuple[int, Effort], ...]] = ((1024, "low"), (8192, "medium
 # Fields that are part of a demand's counterpart in the canonical form, and by themselves are hints.
 _HINTS_OF_DEMANDS: Final = frozenset({"parallel_tool_calls"})
 _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
+_NEWER: Final = "max_completion_tokens"
 
 
 def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> Fields:
     """The body's fields. Raises Unsupported."""
-    body: Fields = {"model": target.model, "messages": messages(tuple(paired(conversation.turns)), target)}
+    body: Fields = {"model": target.model, "messages": messages(tuple(paired(conversation.turns)), target, fit)}
     for name in _SAME:
         value = getattr(conversation, name)
         if value is not None:
             body[name] = value
     if conversation.max_tokens is not None:
-        body["max_completion_tokens"] = conversation.max_tokens
+        body[_limit(target)] = conversation.max_tokens
     if conversation.stop:
         body["stop"] = conversation.stop
     if conversation.tools:
@@ -96,6 +97,19 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
     if target.quirks.refuse or target.quirks.accept:
         _refuse(body, target, fit)
     return renamed(body, target.quirks) if target.quirks.rename else body
+
+
+def _limit(target: Target) -> str:
+    """What bounds an answer: servers that only resemble OpenAI's often know but the older name."""
+    quirks = target.quirks
+    newer = (
+        target.traits.completion_tokens
+        or target.provider in DEVELOPER
+        or _NEWER in quirks.rename
+        or _NEWER in quirks.accept
+        or "max_tokens" in quirks.refuse
+    )
+    return _NEWER if newer else "max_tokens"
 
 
 def _put_tools(conversation: Conversation, body: Fields, fit: Fit) -> None:

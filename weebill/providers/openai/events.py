@@ -323,7 +323,8 @@ class ChatDecoder:
     def _write(self, choice: int, state: _State, slot: Slot, events: list[Event]) -> None:
         """What is known of a call, as far as it is not for another reading: a name, and arguments that are not null."""
         if not slot.started:
-            if not slot.name or not (slot.id or slot.pending):
+            # A name may come in pieces, until there are arguments.
+            if not slot.name or not slot.pending:
                 return
             self._start(choice, state, slot, events)
         text = "".join(slot.pending)

@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import UNSET, UnsetType
 
 from weebill.providers.base import Target, Unsupported
+from weebill.providers.fit import Fit
 from weebill.providers.media import typed
 from weebill.providers.openai.quirks import call_id
 from weebill.providers.openai.request_shapes import (
@@ -59,7 +60,7 @@ DEVELOPER: Final = frozenset({"openai", "azure"})
 MARKS: Final = frozenset({"openrouter"})
 
 
-def messages(turns: tuple[Turn, ...], target: Target) -> list[Message]:
+def messages(turns: tuple[Turn, ...], target: Target, fit: Fit) -> list[Message]:
     """The messages. Raises Unsupported."""
     marks = target.provider in MARKS
     result: list[Message] = []
@@ -67,7 +68,7 @@ def messages(turns: tuple[Turn, ...], target: Target) -> list[Message]:
     shown: list[ContentPart] = []
     for turn in turns:
         if turn.role == "tool":
-            result += [_tool_result(part, shown, target) for part in turn.parts if isinstance(part, ToolResult)]
+            result += [_tool_result(part, shown, target, fit) for part in turn.parts if isinstance(part, ToolResult)]
             continue
         if shown:
             result.append(Message("user", shown))
@@ -76,19 +77,19 @@ def messages(turns: tuple[Turn, ...], target: Target) -> list[Message]:
             result.append(_assistant(turn, target))
         else:
             role = "system" if turn.role == "developer" and target.provider not in DEVELOPER else turn.role
-            result.append(Message(role, _content(turn.parts, marks), turn.name or UNSET))
+            result.append(Message(role, _content(turn.parts, marks, fit), turn.name or UNSET))
     if shown:
         result.append(Message("user", shown))
     return result
 
 
-def _content(parts: tuple[Part, ...], marks: bool) -> str | list[ContentPart]:
+def _content(parts: tuple[Part, ...], marks: bool, fit: Fit) -> str | list[ContentPart]:
     if len(parts) == 1 and isinstance(parts[0], Text) and not (marks and parts[0].cache):
         return parts[0].text
-    return [_part(part, marks) for part in parts]
+    return [_part(part, marks, fit) for part in parts]
 
 
-def _part(part: Part, marks: bool) -> ContentPart:
+def _part(part: Part, marks: bool, fit: Fit) -> ContentPart:
     if isinstance(part, Text):
         return TextPart(part.text, cache_control=_mark(part.cache, marks))
     if isinstance(part, Image):
@@ -99,13 +100,13 @@ def _part(part: Part, marks: bool) -> ContentPart:
     if isinstance(part, Audio):
         return AudioPart(InputAudio(part.data, part.format))
     if isinstance(part, Document):
-        return _document(part, marks)
+        return _document(part, marks, fit)
     raise Unsupported("turns", f"parts of type '{part.__struct_config__.tag}' in this role")
 
 
-def _document(part: Document, marks: bool) -> ContentPart:
+def _document(part: Document, marks: bool, fit: Fit) -> ContentPart:
     if part.cite:
-        raise Unsupported("turns", "citations of documents")
+        fit.hint("citations", "citations of documents")
     cache = _mark(part.cache, marks)
     if part.text is not None:
         return TextPart(f"{part.name}\n\n{part.text}" if part.name else part.text, cache_control=cache)
@@ -123,14 +124,14 @@ def _mark(cache: CacheMark | None, marks: bool) -> CacheControl | UnsetType:
     return CacheControl(cache) if marks and cache is not None else UNSET
 
 
-def _tool_result(result: ToolResult, shown: list[ContentPart], target: Target) -> Message:
+def _tool_result(result: ToolResult, shown: list[ContentPart], target: Target, fit: Fit) -> Message:
     marks = target.provider in MARKS
     texts = [part.text for part in result.content if isinstance(part, Text)]
     others = [part for part in result.content if not isinstance(part, Text)]
     if others:
         texts.append(f"(Shown in the next message: {len(others)} attachment(s).)")
         shown.append(TextPart(f"Attached to the result of the call {result.call_id}:"))
-        shown.extend(_part(part, marks) for part in others)
+        shown.extend(_part(part, marks, fit) for part in others)
     text = "\n".join(texts)
     if result.is_error and not text.lower().startswith("error"):
         text = f"Error: {text}"

@@ -18,6 +18,7 @@ from weebill.providers.naming import EventNaming
 from weebill.providers.openai.alike import Alike, before_last, last_event
 from weebill.providers.openai.chunks import KIND, ROLE, as_chunk
 from weebill.providers.openai.errors import inner_error, is_error
+from weebill.providers.openai.listed import Lists, has_lists
 from weebill.providers.openai.pieces import has_pieces, joined
 from weebill.providers.openai.plain import as_events
 from weebill.providers.openai.relayed import Chunk, decode_chunk, decode_completion, decode_first_chunk
@@ -64,8 +65,8 @@ class OpenAIStream:
     """A `ByteStream` from OpenAI's dialect to itself."""
 
     __slots__ = (
-        "_alike", "_call", "_chat", "_done", "_ends", "_events", "_last", "_naming", "_opened", "_plain", "_repair",
-        "_reported", "_said", "_show_usage", "_tail", "_told", "begun", "error",
+        "_alike", "_call", "_chat", "_done", "_ends", "_events", "_last", "_lists", "_naming", "_opened", "_plain",
+        "_repair", "_reported", "_said", "_show_usage", "_tail", "_told", "begun", "error",
     )  # fmt: skip
 
     def __init__(self, call: Call) -> None:
@@ -82,6 +83,7 @@ class OpenAIStream:
         self._opened = False
         self._plain = False  # whether the upstream sends no events but one JSON text
         self._repair: CallRepair | None = None
+        self._lists: Lists | None = None
         self._said = False  # whether any text or call has come
         self._ends = 0  # choices that have said why they ended
         self._reported: Usage | None = None
@@ -188,6 +190,7 @@ class OpenAIStream:
             or data.find(b"[DONE]\n\n") >= 0
             or has_calls(data)
             or has_pieces(data)
+            or has_lists(data)
         )
         # Of one line each, all of them are followed by two line ends.
         if special or data.count(_LINE_END) != 2 * count or self._is_odd(data, count):
@@ -310,6 +313,12 @@ class OpenAIStream:
             if self._repair is None:
                 self._repair = CallRepair()
             written = self._repair.chunk(data)
+            if written is not data:
+                data, block = written, b"data: " + written
+        if has_lists(data):
+            if self._lists is None:
+                self._lists = Lists()
+            written = self._lists.chunk(data)
             if written is not data:
                 data, block = written, b"data: " + written
         if chunk.choices and self._is_odd(data, 1):

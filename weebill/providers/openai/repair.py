@@ -110,6 +110,8 @@ class CallRepair:
         if not told and slot.name:
             self._told[key] = True
             name = slot.name
+        elif slot.more:
+            name = slot.more
         if (
             typed
             and call.index == slot.number

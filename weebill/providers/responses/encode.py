@@ -19,6 +19,7 @@ from weebill.providers.identifiers import any_of, fitted
 from weebill.providers.media import typed
 from weebill.providers.model_fit import taken
 from weebill.providers.object_schema import parameters_of
+from weebill.providers.pairing import paired
 from weebill.providers.responses.request_shapes import (
     Allowed,
     Format,
@@ -104,7 +105,7 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, stream:
     choice = conversation.tool_choice
     request = Request(
         model=target.model,
-        input=[item for turn in conversation.turns for item in _items(turn, fit)],
+        input=[item for turn in paired(conversation.turns) for item in _items(turn, fit)],
         stream=stream or UNSET,
         include=include or UNSET,
         tools=[_function(tool, at, fit) for at, tool in enumerate(conversation.tools)] or UNSET,
