@@ -33,6 +33,14 @@ def say(words: str) -> str:
 
 def act(seen: Seen) -> Answer:
     """The next answer of a conversation."""
+    answer = _acted(seen)
+    if seen.in_text and answer.calls:
+        called = answer.calls[0]
+        return Answer(THOUGHT, json.dumps({"name": called.name, "arguments": called.given}))
+    return answer
+
+
+def _acted(seen: Seen) -> Answer:
     marks = [[(found["verb"], found["rest"]) for found in _MARK.finditer(text)] for text in seen.users]
     calls = [rest for each in marks for verb, rest in each if verb == "call"]
     done = len(seen.calls) or sum(_TOLD in text for text in seen.said)

@@ -30,7 +30,10 @@ class Call:
 
 @dataclass
 class Seen:
-    """A request. `results` are by call id, `choice` is "auto" where the request says nothing of it."""
+    """A request. `results` are by call id, `choice` is "auto" where the request says nothing of it.
+
+    `in_text` is whether a call is to be written as text, for the answer is held to that form.
+    """
 
     system: str = ""
     users: list[str] = field(default_factory=list)
@@ -43,6 +46,7 @@ class Seen:
     thoughts: list[str] = field(default_factory=list)
     opaque: list[str] = field(default_factory=list)
     limit: int | None = None
+    in_text: bool = False
 
     def answer(self, call_id: str, text: str) -> None:
         """A result. Raises BadRequestError if it answers no call, or one that is answered."""
@@ -348,6 +352,14 @@ def _ollama(body: Body) -> Seen:
                 result.calls.append(Call(call["id"], called_now["name"], called_now["arguments"]))
     for tool in body.get("tools", ()):
         result.tools[tool["function"]["name"]] = tool["function"]["parameters"]
+    form = body.get("format")
+    if isinstance(form, dict):
+        for each in form.get("anyOf", [form]):
+            name = each.get("properties", {}).get("name", {}).get("const")
+            if name is not None and "arguments" in each["required"]:
+                _require(name in result.system, "a prompt that tells of what the form names")
+                result.tools[name] = form["$defs"][each["properties"]["arguments"]["$ref"].removeprefix("#/$defs/")]
+                result.choice, result.in_text = "required", True
     return result
 
 

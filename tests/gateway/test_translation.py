@@ -78,11 +78,10 @@ DEMANDS: Final[list[tuple[str, str, Json, str]]] = [
     ("chat", "anthropic", {"logit_bias": {"1": 5}}, "logit_bias"),
     ("chat", "gemini", {"logit_bias": {"1": 5}}, "logit_bias"),
     ("chat", "cohere", {"n": 2}, "n"),
-    ("chat", "ollama", {"tools": [TOOL], "tool_choice": "required"}, "tool_choice"),
-    ("chat", "openai-responses", {"stop": ["x"]}, "stop"),
+    ("chat", "ollama", {"logit_bias": {"5": 1}}, "logit_bias"),
+    ("chat", "openai-responses", {"logit_bias": {"5": 1}}, "logit_bias"),
     ("chat", "anthropic", {"guided_json": SCHEMA}, "guided_json"),
     ("completions", "cohere", {"logit_bias": {"1": 5}}, "logit_bias"),
-    ("anthropic", "openai-responses", {"stop_sequences": ["x"]}, "stop_sequences"),
     ("gemini", "bedrock", {"generationConfig": {"candidateCount": 2}}, "generationConfig.candidateCount"),
     ("gemini", "anthropic", {"cachedContent": "cachedContents/1"}, "cachedContent"),
     (

@@ -164,13 +164,13 @@ OTHERWISE = [
 
 @pytest.mark.parametrize("fields", OTHERWISE)
 def test_what_it_does_not_read_is_not_relayed(fields: dict[str, object]) -> None:
-    assert not TRANSLATOR.takes(chat(**fields))
+    assert not TRANSLATOR.takes(chat(**fields), Target(model="m"))
 
 
 @pytest.mark.parametrize("fields", [{}, {"tools": [WEATHER], "tool_choice": "required"}, {"messages": IMAGE}])
 def test_what_it_reads_or_nobody_can_is_relayed(fields: dict[str, object]) -> None:
-    assert TRANSLATOR.takes(chat(**fields))
-    assert TRANSLATOR.takes(completion())
+    assert TRANSLATOR.takes(chat(**fields), Target(model="m"))
+    assert TRANSLATOR.takes(completion(), Target(model="m"))
 
 
 def test_what_is_demanded_goes_where_all_may_be_dropped() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import jsonschema
 import msgspec
 import pytest
 
@@ -11,6 +12,7 @@ from tests.providers.test_bedrock_cohere_ollama import answered, events_of, repl
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.ollama.dialect import OLLAMA_DIALECT
+from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import (
     Audio,
     Conversation,
@@ -47,7 +49,7 @@ def decoded(scenario):
         (Conversation(turns=user(), modalities=("text", "audio")), "modalities"),
         (Conversation(turns=user(), reasoning=ReasoningOptions(enabled=True, budget_tokens=2000)), "reasoning"),
         (Conversation(turns=user(), extra={"foo": msgspec.Raw(b"1")}), "foo"),
-        (Conversation(turns=user(), tools=(Tool("now"),), tool_choice=ToolChoice("required")), "tool_choice"),
+        (Conversation(turns=user(), tool_choice=ToolChoice("required")), "tool_choice"),
         (
             Conversation(turns=user(), tools=(Tool("now"),), tool_choice=ToolChoice(parallel=False)),
             "parallel_tool_calls",
@@ -211,3 +213,56 @@ def test_odd_answers_are_read_as_far_as_they_go():
     [part] = reply.choices[0].parts
     assert (part.name, part.arguments) == ("f", '{"a":1}')
     assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (9, 4)
+
+
+PLACE = b'{"at":{"$ref":"#/$defs/place"}},"required":["at"],"$defs":{"place":{"type":"string"}}}'
+SCHEMA = b'{"type":"object","properties":' + PLACE
+FIND, SAY = Tool("find", "Finds.", msgspec.Raw(SCHEMA)), Tool("say")
+ONE = Conversation(turns=user(), tools=(FIND, SAY), tool_choice=ToolChoice("required", ("find",)))
+ANY = Conversation(turns=user(), tools=(FIND, SAY), tool_choice=ToolChoice("required"))
+
+
+def piece(content, **more):
+    return json.dumps({"message": {"role": "assistant", "content": content}, **more}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(("asked", "names"), [(ONE, ["find"]), (ANY, ["find", "say"])])
+def test_who_must_call_is_held_to_the_form_of_a_call(asked, names):
+    fit = Fit("refuse")
+    body = json.loads(OLLAMA_DIALECT.encode(asked, TARGET, fit, stream=False).body)
+    assert "tools" not in body
+    assert (body["messages"][0]["role"], len(body["messages"])) == ("system", 2)
+    assert all(name in body["messages"][0]["content"] for name in names)
+    validator = jsonschema.Draft202012Validator(body["format"])
+    assert validator.is_valid({"name": "find", "arguments": {"at": "x"}})
+    assert not validator.is_valid({"name": "find", "arguments": {"at": 1}})
+    assert not validator.is_valid({"name": "other", "arguments": {"at": "x"}})
+    assert validator.is_valid({"name": "say", "arguments": {}}) == (names == ["find", "say"])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "said", "arguments", "finish"),
+    [
+        ('{"name": "find", "arguments": {"at": "}"}}', "stop", "", '{"at": "}"}', "tool_calls"),
+        (' {\n  "name":"find",\n  "arguments":{"at":{"b":[]}}\n }\n', "stop", "", '{"at":{"b":[]}}', "tool_calls"),
+        ('{"name": "find", "arguments": {"at": "Par', "length", "", '{"at": "Par', "length"),
+        ("I would find it.", "stop", "I would find it.", None, "stop"),
+        ('{"name": "other", "arguments": {}}', "stop", '{"name": "other", "arguments": {}}', None, "stop"),
+        ('{"na', "length", '{"na', None, "length"),
+        ("", "stop", "", None, "stop"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_a_call_is_read_in_what_the_model_writes(text, reason, said, arguments, finish, size):
+    end = {"done": True, "done_reason": reason, "prompt_eval_count": 5, "eval_count": 7}
+    whole = OLLAMA_DIALECT.decode_for(ONE, piece(text, **end))
+    lines = b"".join(piece(text[at : at + size]) for at in range(0, len(text), size)) + piece("", **end)
+    decoder, builder = OLLAMA_DIALECT.stream_for(ONE), ReplyBuilder()
+    for event in [*decoder.feed(lines), *decoder.finish()]:
+        builder.add(event)
+    for reply in (whole, builder.reply()):
+        [choice] = reply.choices
+        calls = [(part.name, part.arguments) for part in choice.parts if isinstance(part, ToolUse)]
+        assert "".join(part.text for part in choice.parts if isinstance(part, Text)) == said
+        assert calls == ([] if arguments is None else [("find", arguments)])
+        assert (choice.finish, reply.usage.completion_tokens) == (finish, 7)

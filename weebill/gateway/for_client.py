@@ -10,6 +10,7 @@ from msgspec import structs
 from weebill.apis.base import ALL_SAID
 from weebill.gateway.one_call import first_calls, wants_one_call
 from weebill.gateway.origins import Maker
+from weebill.gateway.stops import until_stop
 from weebill.gateway.tool_names import events_by_client, named_by_client
 from weebill.providers.base import NOTHING_SENT, UpstreamRequest
 from weebill.wire.conversation import Origin, Part
@@ -22,17 +23,20 @@ class ForClient:
     `unsaid` are the kinds of parts that the client's API has no place for, by what they are called.
     """
 
-    __slots__ = ("_maker", "_one_call", "_tools", "unsaid")
+    __slots__ = ("_maker", "_one_call", "_stops", "_tools", "unsaid")
 
     def __init__(self, family: Origin, sent: UpstreamRequest, unsaid: Mapping[type[Part], str] = ALL_SAID) -> None:
         self._maker = Maker(family, sent.provider)
         self._tools = sent.tools
         self._one_call = wants_one_call(sent)
+        self._stops = sent.stops
         self.unsaid = unsaid
 
     def reply(self, reply: Reply) -> Reply:
         """A whole answer."""
         reply = named_by_client(self._maker.reply(reply), self._tools)
+        if self._stops:
+            reply = until_stop(reply, self._stops)
         if self._one_call:
             reply = first_calls(reply)
         return self._told(reply) if self.unsaid else reply

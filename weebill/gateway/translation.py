@@ -14,6 +14,7 @@ from weebill.gateway.field_names import called
 from weebill.gateway.for_client import ForClient
 from weebill.gateway.one_call import FirstCalls, wants_one_call
 from weebill.gateway.origins import Maker
+from weebill.gateway.stops import UntilStop
 from weebill.gateway.tool_names import NO_TOOLS, fit_names
 from weebill.providers.base import (
     Answer,
@@ -32,7 +33,7 @@ from weebill.providers.base import (
 )
 from weebill.providers.fit import Fit
 from weebill.providers.made_images import BLIND, SHOWN_BY, shown_by_user
-from weebill.providers.model_fit import NEUTRAL, fit_to_model
+from weebill.providers.model_fit import NEUTRAL, fit_to_model, may_stop
 from weebill.providers.registry import STREAMS_ONLY, relay
 from weebill.providers.registry import dialect as registry_dialect
 from weebill.providers.usage import estimate
@@ -90,6 +91,7 @@ class Bridge:
         self._takes_hints = "hints" in dialect.supported
         words = dialect.supported | _ALWAYS_SUPPORTED
         self._lacking = tuple((field, default) for field, default in _DEFAULTS.items() if field not in words)
+        self._stops = "stop" in words
         self._streams_only = streams_only
         self._by_request = dialect if isinstance(dialect, ReadsByRequest) else None
 
@@ -101,6 +103,9 @@ class Bridge:
             asked = self._conversation(call)
             if self._hides_images and target.provider not in SHOWN_BY:
                 asked = shown_by_user(asked, fit, blind=self._dialect_name in BLIND)
+            stops: tuple[str, ...] = ()
+            if asked.stop and not (self._stops and may_stop(target)):
+                asked, stops = msgspec.structs.replace(asked, stop=()), asked.stop
             replays = _replays(asked)
             if replays:
                 asked = Maker(self._dialect.family, target.provider).conversation(asked)
@@ -113,7 +118,7 @@ class Bridge:
                 except Unsupported as unsupported:
                     conversation = _without(conversation, unsupported, fit)
                 else:
-                    return self._sent(call, sent, conversation, fit, tools, target.provider)
+                    return self._sent(call, sent, conversation, fit, tools, target.provider, stops)
             raise Unsupported("extra", "that many fields")
         except Unsupported as unsupported:
             raise self._refusal(call, unsupported, target) from unsupported
@@ -123,7 +128,7 @@ class Bridge:
         try:
             if not body.isascii():
                 body.decode()  # so that what is kept raw is UTF-8, too
-            reply = self._for_client(sent).reply(self._dialect.decode(body))
+            reply = self._for_client(sent).reply(self._decoded(sent, body))
             return self._render(call, reply)
         except UNREADABLE as error:
             raise unreadable(error) from error
@@ -151,7 +156,14 @@ class Bridge:
             decoder = self._dialect.stream()
         else:
             decoder = self._by_request.stream_for(sent.asked)
+        if sent.stops:
+            decoder = UntilStop(decoder, sent.stops)
         return FirstCalls(decoder) if wants_one_call(sent) else decoder
+
+    def _decoded(self, sent: UpstreamRequest, body: bytes) -> Reply:
+        if self._by_request is None or sent.asked is None:
+            return self._dialect.decode(body)
+        return self._by_request.decode_for(sent.asked, body)
 
     def _render(self, call: Call, reply: Reply) -> Answer:
         if not reply.usage.measured or (not reply.usage.completion_tokens and _says_anything(reply)):
@@ -192,6 +204,7 @@ class Bridge:
         fit: Fit,
         tools: Mapping[str, str],
         provider: str,
+        stops: tuple[str, ...],
     ) -> UpstreamRequest:
         """The request with what whoever reads the answer needs to know."""
         dropped = (
@@ -199,7 +212,8 @@ class Bridge:
         )
         if tools:
             tools = {**tools, **sent.tools}
-        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, tools or sent.tools, provider)
+        tools = tools or sent.tools
+        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, tools, provider, stops)
 
     def _refusal(self, call: Call, unsupported: Unsupported, target: Target) -> ApiError:
         field = unsupported.field
@@ -221,7 +235,7 @@ class PartRelay:
         self._bridge = bridge
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
-        if self._relay.takes(call):
+        if self._relay.takes(call, target):
             return self._relay.encode(call, target)
         return self._bridge.encode(call, target)
 

@@ -62,7 +62,7 @@ class UpstreamRequest(Struct, frozen=True):
     Without `host`, credentials and framing, which are put in where the request is sent. `dropped` are the fields of
     the client's request that were passed over, by the client's names. Whoever reads the answer needs `asked`, the
     conversation as it was written (None where bytes passed through), `tools`, the client's names of the tools that go
-    by another there, and `provider`, whose what is opaque in it will be.
+    by another there, `provider`, whose what is opaque in it will be, and `stops`, where the answer is yet to be ended.
     """
 
     path: bytes
@@ -72,6 +72,7 @@ class UpstreamRequest(Struct, frozen=True):
     asked: Conversation | None = None
     tools: Mapping[str, str] = {}
     provider: str = ""
+    stops: tuple[str, ...] = ()
 
 
 NOTHING_SENT: Final = UpstreamRequest(b"", b"")
@@ -125,7 +126,11 @@ class Dialect(Protocol):
 class ReadsByRequest(Protocol):
     """A dialect that needs to know what was asked to understand what is answered."""
 
-    def stream_for(self, conversation: Conversation) -> StreamDecoder: ...
+    def decode_for(self, conversation: Conversation, body: bytes) -> Reply:
+        """As `Dialect.decode`."""
+
+    def stream_for(self, conversation: Conversation) -> StreamDecoder:
+        """As `Dialect.stream`."""
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -223,5 +228,5 @@ class Translator(Protocol):
 class TakesSome(Translator, Protocol):
     """One of bytes that cannot pass all of its API through."""
 
-    def takes(self, call: Call) -> bool:
+    def takes(self, call: Call, target: Target) -> bool:
         """Whether it can pass this one; the others go by way of the canonical form."""

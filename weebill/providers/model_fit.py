@@ -54,6 +54,11 @@ def fit_to_model(conversation: Conversation, target: Target, fit: Fit) -> Conver
     return structs.replace(conversation, **changes) if changes else conversation
 
 
+def may_stop(target: Target) -> bool:
+    """Whether the target's model takes stop sequences, and its provider."""
+    return "stop" not in target.traits.refuses and "stop" not in target.quirks.refuse
+
+
 def refused(traits: Traits, both: bool) -> tuple[str, ...]:
     """The fields of Conversation that a model refuses; `both` is whether temperature and top_p are both given."""
     if traits.sampling == "none":

@@ -62,6 +62,9 @@ class LlamaCppDialect:
     def decode(self, body: bytes) -> Reply:
         return openai_decode.decode(body)
 
+    def decode_for(self, conversation: Conversation, body: bytes) -> Reply:
+        return self.decode(body)
+
     def stream(self) -> StreamDecoder:
         """For an answer to a request without tools."""
         return self.stream_for(_ANY)

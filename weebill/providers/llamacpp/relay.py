@@ -61,7 +61,7 @@ _ANY_OBJECT: Final[Schema] = {"type": "object"}
 class LlamaCppTranslator(OpenAITranslator):
     """For the engine hosts of this machine."""
 
-    def takes(self, call: Call) -> bool:
+    def takes(self, call: Call, target: Target) -> bool:
         """Whether llama.cpp reads all of the conversation as it is."""
         request = call.request
         if not isinstance(request, ChatRequest):

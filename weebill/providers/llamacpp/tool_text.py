@@ -14,8 +14,8 @@ from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
 
-_HEAD: Final = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*')
-_CLOSING: Final = re.compile(r"[\s}]*\Z")
+HEAD: Final = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*')
+CLOSING: Final = re.compile(r"[\s}]*\Z")
 _OPEN: Final = "<tool_call>"
 _CALL: Final = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|(?=<tool_call>)|\Z)", re.DOTALL)
 
@@ -70,14 +70,14 @@ class BoundCall:
         self._held += text
         deltas: list[Delta] = []
         if not self.called:
-            head = _HEAD.match(self._held)
+            head = HEAD.match(self._held)
             if head is None:
                 return []
             self.called = True
             self._held = self._held[head.end() :]
             deltas.append(first_delta(self._identity, 0, msgspec.json.decode(head[1], type=str), ""))
         # The braces at the end may be the call's own, which are not part of its arguments.
-        closing = _CLOSING.search(self._held)
+        closing = CLOSING.search(self._held)
         end = closing.start() if closing else len(self._held)
         if end:
             deltas.append(ToolCallDelta(0, FunctionDelta(self._held[:end])))

@@ -7,6 +7,7 @@ https://github.com/ollama/ollama/blob/main/api/types.go
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from math import inf
 from typing import Final
@@ -16,6 +17,7 @@ from msgspec import Raw, Struct
 
 from weebill.providers.errors import provider_error
 from weebill.providers.ollama.encode import FAMILY
+from weebill.providers.ollama.forced import ForcedCall, Offered
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.lenient import reader
@@ -102,13 +104,16 @@ _decode_piece: Final = reader(_Piece)
 _decode_error: Final = reader(_Error)
 
 
-def decode_reply(body: bytes) -> Reply:
-    """The answer in a whole body. Raises ApiError for an error in it, 502 if it is no answer."""
+def decode_reply(body: bytes, offered: Sequence[Offered] = ()) -> Reply:
+    """The answer in a whole body. Raises ApiError for an error in it, 502 if it is no answer.
+
+    `offered` are the tools of which one had to be called: the call is in the text then.
+    """
     decoder = OllamaStream()
     events: list[Event] = []
     decoder.read(body, events)
     builder = ReplyBuilder()
-    for event in events:
+    for event in ForcedCall(decoder, offered).read(events) if offered else events:
         builder.add(event)
     if not decoder.stopped:
         raise _not_an_answer("it is not done")

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from weebill.providers.base import Target, UpstreamRequest
+from weebill.providers.base import StreamDecoder, Target, UpstreamRequest
 from weebill.providers.fit import Fit
 from weebill.providers.ollama.decode import OllamaStream, body_error, decode_reply
 from weebill.providers.ollama.encode import FAMILY, SUPPORTED, encode_request
+from weebill.providers.ollama.forced import ForcedCall, forced
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Reply
 
 
 class OllamaDialect:
-    """A `Dialect`."""
+    """A `Dialect` that `ReadsByRequest`."""
 
     family = FAMILY
     supported = SUPPORTED
@@ -28,8 +29,17 @@ class OllamaDialect:
     def decode(self, body: bytes) -> Reply:
         return decode_reply(body)
 
+    def decode_for(self, conversation: Conversation, body: bytes) -> Reply:
+        """The answer to `conversation`, in which a call may be written as text."""
+        return decode_reply(body, forced(conversation))
+
     def stream(self) -> OllamaStream:
         return OllamaStream()
+
+    def stream_for(self, conversation: Conversation) -> StreamDecoder:
+        """A decoder for the answer to `conversation`."""
+        offered = forced(conversation)
+        return ForcedCall(OllamaStream(), offered) if offered else OllamaStream()
 
     def error(self, status: int, body: bytes, upstream: str) -> ApiError:
         return body_error(status, body, upstream)

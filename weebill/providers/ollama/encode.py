@@ -17,6 +17,7 @@ import msgspec
 from weebill.providers.base import Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
 from weebill.providers.object_schema import parameters_of
+from weebill.providers.ollama.forced import call_format, forced, told
 from weebill.providers.pairing import paired
 from weebill.wire.arguments import as_object
 from weebill.wire.conversation import (
@@ -75,11 +76,16 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stre
         value = getattr(conversation, field)
         if value is not None and value != neutral and value != ():
             fit.unsupported(field, f"the value {value} here")
-    body: Block = {"model": target.model, "messages": _messages(conversation.turns, fit), "stream": stream}
-    tools = _tools(conversation.tools, conversation.tool_choice or ToolChoice(), fit)
+    messages = _messages(conversation.turns, fit)
+    body: Block = {"model": target.model, "messages": messages, "stream": stream}
+    offered = forced(conversation)
+    tools = [] if offered else _tools(conversation.tools, conversation.tool_choice or ToolChoice(), fit)
     if tools:
         body["tools"] = tools
-    if conversation.output is not None:
+    if offered:
+        body["format"] = call_format(offered, fit)
+        messages.insert(0, {"role": "system", "content": told(offered)})
+    elif conversation.output is not None:
         body["format"] = _format(conversation.output)
     if conversation.reasoning is not None:
         think = _think(conversation.reasoning, fit)

@@ -14,6 +14,7 @@ from msgspec import Raw
 from weebill.catalog.traits import NOTHING_SAID
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Translator, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
+from weebill.providers.model_fit import may_stop
 from weebill.providers.naming import named
 from weebill.providers.openai.chunks import ended
 from weebill.providers.openai.errors import body_error, inner_error, is_error
@@ -44,6 +45,9 @@ PATHS: Final[dict[type[InboundRequest], bytes]] = {
     ChatRequest: b"/chat/completions",
     CompletionRequest: b"/completions",
 }
+
+
+_NO_STOP: Final = frozenset({b"null", b"[]", b'""'})
 
 
 class OpenAITranslator:
@@ -79,6 +83,12 @@ class OpenAITranslator:
             fields = with_usage(fields)
         body = _encode({**fields, "model": target.model})
         return UpstreamRequest(PATHS[type(call.request)], body, dropped=dropped)
+
+    def takes(self, call: Call, target: Target) -> bool:
+        """All but what the answer to has to be ended at a stop sequence that the model does not take."""
+        if may_stop(target):
+            return True
+        return bytes(call.fields.get("stop", b"null")) in _NO_STOP or not isinstance(call.request, ChatRequest)
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for content in pieces, odd calls and the model's name, and its usage."""

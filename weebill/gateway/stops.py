@@ -1,0 +1,160 @@
+"""Answers ended at a stop sequence, where that was asked for and the target has no setting for it.
+
+Text alone is looked at: not what was thought, nor what a tool is called with. As a provider would have it, the sequence
+itself is left out, and so is all that follows; what the provider counted stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from typing import Final
+
+import msgspec
+
+from weebill.providers.base import SaysWhenOver, StreamDecoder
+from weebill.wire.conversation import Part, Text
+from weebill.wire.reply import (
+    Choice,
+    CitationAdded,
+    Event,
+    Failed,
+    Finished,
+    Logprobs,
+    PassedOver,
+    Reply,
+    Started,
+    TextDelta,
+    UsageReported,
+)
+
+# What is told of a choice that has been ended.
+_OF_ALL: Final = frozenset({Started, UsageReported, PassedOver, Failed})
+
+
+def first_stop(text: str, stops: Sequence[str]) -> tuple[int, str] | None:
+    """Where the first of `stops` is in a text, and which it is; of two at one place, the longer."""
+    found: tuple[int, str] | None = None
+    for stop in stops:
+        at = text.find(stop)
+        if at >= 0 and (found is None or (at, -len(stop)) < (found[0], -len(found[1]))):
+            found = at, stop
+    return found
+
+
+def held_back(text: str, stops: Sequence[str]) -> int:
+    """How many of a text's last characters may be the beginning of one of `stops`.
+
+    >>> held_back("so EN", ["END", "N"])
+    2
+    """
+    most = 0
+    for stop in stops:
+        for length in range(min(len(stop) - 1, len(text)), most, -1):
+            if text.endswith(stop[:length]):
+                most = length
+                break
+    return most
+
+
+def until_stop(reply: Reply, stops: Sequence[str]) -> Reply:
+    """The reply with each choice ended at the first stop sequence."""
+    choices = tuple([_ended(choice, stops) for choice in reply.choices])
+    return msgspec.structs.replace(reply, choices=choices)
+
+
+def _ended(choice: Choice, stops: Sequence[str]) -> Choice:
+    kept: list[Part] = []
+    for part in choice.parts:
+        found = first_stop(part.text, stops) if isinstance(part, Text) else None
+        if found is None:
+            kept.append(part)
+            continue
+        at, stop = found
+        if at and isinstance(part, Text):
+            kept.append(Text(part.text[:at]))
+        # Log probabilities are of tokens, and may not be told apart by where a text ends.
+        return Choice(tuple(kept), "stop", stop)
+    return choice
+
+
+class _Said:
+    """One choice so far: text that may be the beginning of a stop sequence, and whether one has come."""
+
+    __slots__ = ("block", "ended", "held")
+
+    def __init__(self) -> None:
+        self.held = ""
+        self.block = 0
+        self.ended = False
+
+
+class UntilStop:
+    """A `StreamDecoder` that tells of each choice what comes before the first stop sequence."""
+
+    __slots__ = ("_decoder", "_over", "_said", "_stops")
+
+    def __init__(self, decoder: StreamDecoder, stops: Sequence[str]) -> None:
+        self._decoder = decoder
+        self._over = decoder if isinstance(decoder, SaysWhenOver) else None
+        self._stops = stops
+        self._said: dict[int, _Said] = {}
+
+    @property
+    def owed_s(self) -> float:
+        return inf if self._over is None else self._over.owed_s
+
+    def feed(self, data: bytes) -> Sequence[Event]:
+        """The events that `data` completes."""
+        return self._cut(self._decoder.feed(data))
+
+    def finish(self) -> Sequence[Event]:
+        """The last events. Raises ApiError 502 if the upstream's body was cut."""
+        return self._cut(self._decoder.finish())
+
+    def _cut(self, events: Sequence[Event]) -> list[Event]:
+        told: list[Event] = []
+        for event in events:
+            if type(event) in _OF_ALL:
+                told.append(event)
+                continue
+            choice = event.choice  # type: ignore[union-attr]
+            said = self._said.get(choice)
+            if said is None:
+                said = self._said[choice] = _Said()
+            if said.ended:
+                continue
+            if isinstance(event, TextDelta):
+                self._text(event, said, told)
+            elif isinstance(event, Logprobs | CitationAdded) and said.held:
+                continue  # They are of text that may not be told.
+            else:
+                self._let_go(said, choice, told)
+                told.append(event)
+        return told
+
+    def _text(self, event: TextDelta, said: _Said, told: list[Event]) -> None:
+        if said.held and said.block != event.block:
+            self._let_go(said, event.choice, told)
+        text = said.held + event.text
+        said.block, said.held = event.block, ""
+        found = first_stop(text, self._stops)
+        if found is not None:
+            at, stop = found
+            said.ended = True
+            if at:
+                told.append(TextDelta(text[:at], event.block, event.choice))
+            told.append(Finished("stop", stop, event.choice))
+            return
+        keep = held_back(text, self._stops)
+        if keep:
+            said.held = text[-keep:]
+            text = text[:-keep]
+        if text:
+            told.append(TextDelta(text, event.block, event.choice))
+
+    def _let_go(self, said: _Said, choice: int, told: list[Event]) -> None:
+        """Tell what was held back, for no more text follows it."""
+        if said.held:
+            told.append(TextDelta(said.held, said.block, choice))
+            said.held = ""
