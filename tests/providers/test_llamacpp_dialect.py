@@ -86,9 +86,9 @@ def test_fields_of_its_own_go_along_and_all_others_are_named() -> None:
     body = msgspec.json.decode(request.body)
     assert body.keys() == {
         *("model", "messages", "stream", "stream_options"),
-        *("max_completion_tokens", "min_p", "repeat_penalty"),
+        *("max_tokens", "min_p", "repeat_penalty"),
     }
-    assert body["max_completion_tokens"] < 512
+    assert body["max_tokens"] < 512
     assert fit.dropped == ("verbosity", "x", "user", "metadata", "max_tokens")
 
 

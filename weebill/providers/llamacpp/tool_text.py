@@ -64,6 +64,7 @@ class BoundCall:
     def __init__(self, identity: str) -> None:
         self._identity = identity
         self._held = ""
+        self._begun = False  # whether any of its arguments have come
         self.called = False
 
     def feed(self, text: str) -> list[Delta]:
@@ -76,6 +77,9 @@ class BoundCall:
             self.called = True
             self._held = self._held[head.end() :]
             deltas.append(first_delta(self._identity, 0, msgspec.json.decode(head[1], type=str), ""))
+        if not self._begun:
+            self._held = self._held.lstrip()
+            self._begun = bool(self._held)
         # The braces at the end may be the call's own, which are not part of its arguments.
         closing = CLOSING.search(self._held)
         end = closing.start() if closing else len(self._held)
