@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import LINGER_S, SETTLE_S
+from weebill.providers.base import LATE_S, LINGER_S, SETTLE_S
 from weebill.providers.naming import EventNaming
 from weebill.providers.openai.alike import Alike, before_last, last_event
 from weebill.providers.openai.chunks import KIND, ROLE, as_chunk
@@ -105,9 +105,9 @@ class OpenAIStream:
         """Nothing after `[DONE]`; not all servers send it, and usage may follow the reason for the end."""
         if self._done:
             return 0.0
-        if not self._ends or self._ends < self._call.request.choices:
+        if not self._ends or self._ends < (len(self._told) or self._call.request.choices):
             return inf
-        return LINGER_S if self._reported is None else SETTLE_S
+        return LATE_S if self._ends < self._call.request.choices else LINGER_S if self._reported is None else SETTLE_S
 
     def feed(self, data: bytes) -> bytes:
         """The whole events in `data` and what was left of earlier data, without what is not for the client."""
