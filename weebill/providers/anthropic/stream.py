@@ -45,7 +45,7 @@ from weebill.wire.reply import (
     ToolStarted,
     UsageReported,
 )
-from weebill.wire.sse import EventSplitter, event_data, event_name
+from weebill.wire.sse import NULL, EventSplitter, event_data, event_name
 
 _NONE: Final = Raw()
 _DONE: Final = b"[DONE]"
@@ -158,7 +158,7 @@ class AnthropicStream:
         return events
 
     def _take(self, block: bytes, data: bytes, events: list[Event]) -> None:
-        if not data or self._ended or self._failed:
+        if not data or data == NULL or self._ended or self._failed:
             return
         try:
             event = _decode_event(data)

@@ -28,7 +28,7 @@ from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest
-from weebill.wire.sse import BOM, DONE, MAX_EVENT_BYTES, event, event_data
+from weebill.wire.sse import BOM, DONE, MAX_EVENT_BYTES, NULL, event, event_data
 from weebill.wire.surrogates import mended
 
 _END: Final = b"\n\n"
@@ -298,7 +298,7 @@ class OpenAIStream:
             return b""
         chunk = _chunk(data)
         if chunk is None:
-            return block + _END
+            return b"" if data == NULL else block + _END
         if data.find(b"\n") >= 0:
             # In one line, as it may be written anew, and what stays raw in it is not.
             data = msgspec.json.format(data, indent=-1)

@@ -45,9 +45,9 @@ from weebill.wire.responses import ORIGIN, citation
 from weebill.wire.responses_calls import CALLS, RESULTS, MadeCall, is_providers, made_call, with_results
 from weebill.wire.responses_items import is_object, list_of
 from weebill.wire.responses_shapes import InputItem
-from weebill.wire.sse import EventSplitter, event_data, event_name
+from weebill.wire.sse import NULL, EventSplitter, event_data, event_name
 
-_DONE: Final = b"[DONE]"
+_NO_EVENT: Final = frozenset({b"[DONE]", NULL})
 # Events about the response rather than about one of its items.
 _LIFECYCLE: Final = frozenset(
     {"response.created", "response.queued", "response.in_progress", "response.completed", "response.incomplete"}
@@ -70,7 +70,7 @@ class ResponsesStream:
     def __init__(self) -> None:
         self._splitter = EventSplitter()
         self._started = False
-        # Where the part under way is: its output index, and its content index in a message.
+        # Where the part under way is: its output index and its content index.
         self._open: tuple[int, int] = (-1, -1)
         self._block = -1
         self._summary = 0
@@ -130,7 +130,7 @@ class ResponsesStream:
 
     def _read(self, block: bytes, events: list[Event]) -> None:
         data = event_data(block)
-        if self._done or not data or data == _DONE:
+        if self._done or not data or data in _NO_EVENT:
             # What is no event at all, as some servers write their errors.
             if not self._done and block.startswith(b"{"):
                 self._fail(bare_error(block), events)
@@ -321,8 +321,7 @@ class ResponsesStream:
 
     def _message(self, item: InputItem, at: int, events: list[Event]) -> None:
         """Tell what was not told of a message."""
-        said = Said([], [], [])
-        add_message(item, said)
+        add_message(item, said := Said([], [], []))
         if at not in self._said and not self._texts.any():
             self._whole(said, at, events)
             return
