@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from math import inf
 
 import pytest
 
-from weebill.providers.base import NOTHING_SENT
+from weebill.providers.base import LATE_S, LINGER_S, NOTHING_SENT
 from weebill.providers.openai.dialect import OPENAI_CHAT
 from weebill.providers.openai.relay import OPENAI_RELAY
 from weebill.wire.accumulate import ReplyBuilder
@@ -187,3 +188,15 @@ def test_reasoning_under_either_name() -> None:
     for name in ("reasoning", "reasoning_content"):
         reply = decoded([events(chunk({name: "Hm."}), chunk({"content": "Hi"}), END)])
         assert reply.choices[0].parts == (Reasoning("Hm.", origin="openai"), Text("Hi"))
+
+
+@pytest.mark.parametrize(("sent", "waits"), [((0,), "late"), ((0, 1), "not long"), ((), "on")])
+def test_choices_that_do_not_come_are_not_waited_for(sent: tuple[int, ...], waits: str) -> None:
+    asked = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "n": 2, "stream": True}
+    relay = OPENAI_RELAY.stream(decode_chat(json.dumps(asked).encode()), NOTHING_SENT)
+    for index in sent or (0,):
+        for said in ({"delta": {"role": "assistant", "content": "Hi"}}, {"delta": {}, "finish_reason": "stop"}):
+            if sent or "finish_reason" not in said:
+                data = json.dumps({"id": "c", "model": "m", "choices": [{"index": index, **said}]})
+                relay.feed(f"data: {data}\n\n".encode())
+    assert relay.owed_s == {"late": LATE_S, "not long": LINGER_S, "on": inf}[waits]
