@@ -5,8 +5,13 @@ import json
 import pytest
 
 from tests.providers.test_anthropic import accumulated, streamed
+from tests.providers.test_anthropic_relay import call as relay_call
 from weebill.providers.anthropic.dialect import ANTHROPIC_DIALECT
+from weebill.providers.anthropic.encode import JSON_TOOL
+from weebill.providers.anthropic.relay import ANTHROPIC_RELAY, AnthropicRelayStream
+from weebill.providers.base import UpstreamRequest
 from weebill.wire.conversation import Part, Reasoning, Text, ToolUse
+from weebill.wire.errors import ApiError
 from weebill.wire.reply import Reply, Started, Usage
 
 Json = dict[str, object]
@@ -134,6 +139,99 @@ def test_a_calls_input(given: object, arguments: str) -> None:
     assert parts_of(whole({**CALL, "input": given}, stop_reason="tool_use")) == (ToolUse("a", "f", arguments),)
     found = stream_of(STARTED, begins(0, **CALL, input=given), ends(0), stops("tool_use"), STOPPED)
     assert parts_of(found) == (ToolUse("a", "f", arguments),)
+
+
+@pytest.mark.parametrize("given", [{"x": 1}, '{"x":1}', {"y": 2}, {}])
+@pytest.mark.parametrize("name", ["f", JSON_TOOL])
+@pytest.mark.parametrize("ended", [True, False])
+def test_pieces_of_input_count_rather_than_what_a_call_began_with(given: object, name: str, ended: bool) -> None:
+    pieces = [adds(0, "input_json_delta", partial_json=each) for each in ("", '{"x"', ":1}")]
+    began = begins(0, type="tool_use", id="a", name=name, input=given)
+    found = stream_of(STARTED, began, *pieces, *[ends(0)] * ended, stops("tool_use"), STOPPED)
+    assert parts_of(found) == (Text('{"x":1}') if name == JSON_TOOL else ToolUse("a", "f", '{"x":1}'),)
+
+
+def test_a_call_that_never_stops_has_what_it_began_with() -> None:
+    calls = [{"type": "tool_use", "id": each, "name": "f", "input": {"x": each}} for each in "ab"]
+    found = stream_of(STARTED, *[begins(at, **call) for at, call in enumerate(calls)], stops("tool_use"), STOPPED)
+    assert parts_of(found) == (ToolUse("a", "f", '{"x":"a"}'), ToolUse("b", "f", '{"x":"b"}'))
+
+
+HI = [begins(0, type="text", text=""), adds(0, "text_delta", text="Hi."), ends(0)]
+SAID = {"type": "text", "text": "Hi."}
+THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
+NEXT = [begins(1, type="text", text=""), adds(1, "text_delta", text="Hi."), ends(1)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "events", "texts"),
+    [
+        ({"content": [SAID]}, [stops(), STOPPED], ["Hi."]),
+        ({"content": [SAID], "stop_reason": "end_turn"}, [STOPPED], ["Hi."]),
+        ({"content": [SAID], "stop_reason": "end_turn"}, [], ["Hi."]),
+        ({"content": "Hi."}, [stops(), STOPPED], ["Hi."]),
+        ({"content": SAID}, [stops(), STOPPED], ["Hi."]),
+        ({"content": [THOUGHT]}, [*NEXT, stops(), STOPPED], ["Hm.", "Hi."]),
+        ({"content": [THOUGHT]}, [NEXT[1], stops(), STOPPED], ["Hm.", "Hi."]),
+        # It comes again.
+        ({"content": [THOUGHT, SAID]}, [*NEXT, stops(), STOPPED], ["Hm.", "Hi."]),
+        ({"content": [SAID]}, [*HI, stops(), STOPPED], ["Hi."]),
+    ],
+)
+def test_what_the_first_event_holds(fields: Json, events: list[Json], texts: list[str]) -> None:
+    found = stream_of({"type": "message_start", "message": {"id": "m", **fields}}, *events)
+    assert [getattr(part, "text", None) for part in parts_of(found)] == texts
+    assert found.choices[0].finish == "stop"
+
+
+@pytest.mark.parametrize("events", [[STARTED, *HI, stops()], [STARTED, *HI], HI])
+def test_a_stream_that_ends_as_openais_do(events: list[Json]) -> None:
+    data = sse(*events) + b"data: [DONE]\n\n"
+    assert parts_of(accumulated(streamed([data]))) == (Text("Hi."),)
+    stream = AnthropicRelayStream(relay_call())
+    out = stream.feed(data)
+    assert out.endswith(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
+    assert (out.count(b"message_stop\n"), out.count(b"[DONE]"), stream.owed_s) == (1, 0, 0.0)
+
+
+def test_a_stream_of_nothing_but_its_end_is_no_answer() -> None:
+    with pytest.raises(ApiError, match="before the answer was complete"):
+        streamed([b"data: [DONE]\n\n"])
+    stream = AnthropicRelayStream(relay_call())
+    stream.feed(b"data: [DONE]\n\n")
+    with pytest.raises(ApiError, match="before the answer was complete"):
+        stream.finish()
+
+
+@pytest.mark.parametrize("members_first", [{}, {"extra": 1}])
+def test_a_kind_that_only_the_events_name_says(members_first: Json) -> None:
+    events = [STARTED, *HI[:2], adds(0, "text_delta", text="!"), HI[2], stops(usage={"output_tokens": 3}), STOPPED]
+    data = b"".join(
+        b"event: %b\ndata: %b\n\n"
+        % (each["type"].encode(), json.dumps(members_first | {k: v for k, v in each.items() if k != "type"}).encode())
+        for each in events
+    )
+    found = accumulated(streamed([data]))
+    assert (parts_of(found), found.usage.completion_tokens) == ((Text("Hi.!"),), 3)
+    stream = AnthropicRelayStream(relay_call())
+    out = stream.feed(data) + stream.finish()
+    told = [json.loads(line[6:])["type"] for line in out.decode().splitlines() if line.startswith("data: ")]
+    assert told == [each["type"] for each in events]
+    assert stream.usage.completion_tokens == 3
+
+
+@pytest.mark.parametrize("content", ["Hi.", SAID, ["Hi."], [SAID], ["Hi", SAID | {"text": "."}], {"text": "Hi."}])
+def test_a_whole_answers_content_of_any_form(content: object) -> None:
+    body = json.dumps({"type": "message", "content": content, "stop_reason": "end_turn"}).encode()
+    assert "".join(part.text for part in parts_of(ANTHROPIC_DIALECT.decode(body)) if isinstance(part, Text)) == "Hi."
+    sent = UpstreamRequest(b"", b"", ())
+    told = json.loads(ANTHROPIC_RELAY.decode(relay_call(), sent, body).body)["content"]
+    assert "".join(block["text"] for block in told) == "Hi."
+    # Where a stream was asked for.
+    stream = AnthropicRelayStream(relay_call())
+    assert stream.feed(body) == b""
+    again = accumulated(streamed([stream.finish()]))
+    assert "".join(part.text for part in parts_of(again) if isinstance(part, Text)) == "Hi."
 
 
 @pytest.mark.parametrize(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from math import inf
 
 import pytest
 
-from weebill.providers.base import NOTHING_SENT
+from weebill.providers.base import LATE_S, LINGER_S, NOTHING_SENT
 from weebill.providers.openai.dialect import OPENAI_CHAT
 from weebill.providers.openai.relay import OPENAI_RELAY
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.body import decode_chat
 from weebill.wire.call import Call
-from weebill.wire.conversation import Reasoning, Text
+from weebill.wire.conversation import Reasoning, Text, ToolUse
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Choice, Reply, Usage
 from weebill.wire.sse import event_data
@@ -187,3 +188,41 @@ def test_reasoning_under_either_name() -> None:
     for name in ("reasoning", "reasoning_content"):
         reply = decoded([events(chunk({name: "Hm."}), chunk({"content": "Hi"}), END)])
         assert reply.choices[0].parts == (Reasoning("Hm.", origin="openai"), Text("Hi"))
+
+
+@pytest.mark.parametrize(("sent", "waits"), [((0,), "late"), ((0, 1), "not long"), ((), "on")])
+def test_choices_that_do_not_come_are_not_waited_for(sent: tuple[int, ...], waits: str) -> None:
+    asked = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "n": 2, "stream": True}
+    relay = OPENAI_RELAY.stream(decode_chat(json.dumps(asked).encode()), NOTHING_SENT)
+    for index in sent or (0,):
+        for said in ({"delta": {"role": "assistant", "content": "Hi"}}, {"delta": {}, "finish_reason": "stop"}):
+            if sent or "finish_reason" not in said:
+                data = json.dumps({"id": "c", "model": "m", "choices": [{"index": index, **said}]})
+                relay.feed(f"data: {data}\n\n".encode())
+    assert relay.owed_s == {"late": LATE_S, "not long": LINGER_S, "on": inf}[waits]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"message": {"content": {"type": "text", "text": "Hi"}}},
+        {"message": {"content": ["H", "i"]}},
+        {"message": {"content": ["H", {"type": "text", "text": "i"}]}},
+        {"delta": {"content": "Hi"}},
+        {"message": None, "delta": {"content": "Hi"}},
+        {"text": "Hi"},
+    ],
+)
+def test_a_whole_answer_says_it_elsewhere(said: dict[str, object]) -> None:
+    body = json.dumps({"id": "c", "choices": [{"index": 0, "finish_reason": "stop", **said}]}).encode()
+    assert OPENAI_CHAT.decode(body).choices == (Choice((Text("Hi"),), "stop"),)
+    if "text" not in said:
+        data = json.loads(body)["choices"][0]
+        assert decoded([events({"id": "c", "choices": [data]})]).choices == (Choice((Text("Hi"),), "stop"),)
+
+
+@pytest.mark.parametrize("arguments", ['{"a":1}', {"a": 1}])
+def test_a_call_without_a_function(arguments: object) -> None:
+    message = {"tool_calls": [{"id": "a", "name": "f", "arguments": arguments}]}
+    body = json.dumps({"id": "c", "choices": [{"index": 0, "message": message}]}).encode()
+    assert OPENAI_CHAT.decode(body).choices == (Choice((ToolUse("a", "f", '{"a":1}'),), "tool_calls"),)

@@ -416,6 +416,51 @@ ODD_STREAMS: dict[str, tuple[list[dict[str, object]], tuple[Part, ...]]] = {
     ),
     "no response at its end": ([delta("Hi"), done(message_item("Hi"))], HI),
     "an end without a response": ([delta("Hi"), event("completed", response=None)], HI),
+    "arguments only at their end": (
+        [added({**CALL_ITEM, "arguments": ""}), event("function_call_arguments.done", arguments='{"a":1}'),
+         done({**CALL_ITEM, "arguments": ""}), COMPLETED], (ToolUse("c1", "f", '{"a":1}'),)
+    ),
+    "arguments only at the call's end": (
+        [added({**CALL_ITEM, "arguments": ""}), done(CALL_ITEM), COMPLETED], (ToolUse("c1", "f", '{"a":1}'),)
+    ),
+    "arguments only in the whole response": (
+        [added({**CALL_ITEM, "arguments": ""}), done({**CALL_ITEM, "arguments": ""}),
+         event("completed", response={"output": [CALL_ITEM]})], (ToolUse("c1", "f", '{"a":1}'),)
+    ),
+    "and the call never ends": (
+        [added({**CALL_ITEM, "arguments": ""}), delta("Hi", output_index=1),
+         event("completed", response={"output": [CALL_ITEM, message_item("Hi")]})],
+        (ToolUse("c1", "f", '{"a":1}'), *HI)
+    ),
+    "no arguments anywhere": (
+        [added({**CALL_ITEM, "arguments": ""}), done({**CALL_ITEM, "arguments": ""}),
+         done({**CALL_ITEM, "call_id": "c2"}, 1), COMPLETED],
+        (ToolUse("c1", "f", "{}"), ToolUse("c2", "f", '{"a":1}'))
+    ),
+    "arguments that are cut": (
+        [added({**CALL_ITEM, "arguments": ""}), event("function_call_arguments.delta", delta='{"a"'),
+         event("function_call_arguments.done", arguments='{"a":1}'), done(CALL_ITEM), COMPLETED],
+        (ToolUse("c1", "f", '{"a":1}'),)
+    ),
+    "a text that is cut, then said whole": ([delta("H"), event("output_text.done", text="Hi"), COMPLETED], HI),
+    "and in the message": ([delta("H"), done(message_item("Hi")), COMPLETED], HI),
+    "and in the whole response": (
+        [delta("H"), event("completed", response={"output": [message_item("Hi")]})], HI
+    ),
+    "and elsewhere in it": (
+        [delta("H"), event("completed", response={"output": [REASONING_ITEM, message_item("Hi")]})],
+        (Text("H"), Text("i"))
+    ),
+    "a text only at its end": ([event("output_text.done", text="Hi"), done(message_item("Hi")), COMPLETED], HI),
+    "a text that only the whole response holds": (
+        [done(CALL_ITEM), event("completed", response={"output": [CALL_ITEM, message_item("Hi")]})],
+        (ToolUse("c1", "f", '{"a":1}'), *HI)
+    ),
+    "two texts, and the whole of both": (
+        [delta("H"), delta("i"), event("output_text.done", text="Hi"), delta("Ho", content_index=1),
+         done(message_item("Hi", "Ho")), event("completed", response={"output": [message_item("Hi", "Ho")]})],
+        (*HI, Text("Ho"))
+    ),
     "an end of another name": ([delta("Hi"), event("done", response={})], HI),
 }  # fmt: skip
 
@@ -425,7 +470,16 @@ def test_no_stream_is_lost_for_a_field(name: str) -> None:
     events, parts = ODD_STREAMS[name]
     reply = said_by(*events)
     assert reply.choices[0].parts == parts
-    assert reply.choices[0].finish == ("tool_calls" if isinstance(parts[-1], ToolUse) else "stop")
+    called = any(isinstance(part, ToolUse) for part in parts)
+    assert reply.choices[0].finish == ("tool_calls" if called else "stop")
+
+
+@pytest.mark.parametrize("name", ODD_STREAMS)
+def test_kinds_that_only_the_events_names_say(name: str) -> None:
+    events, parts = ODD_STREAMS[name]
+    said = [(str(each["type"]).encode(), {k: v for k, v in each.items() if k != "type"}) for each in events]
+    data = b"".join(b"event: %b\ndata: %b\n\n" % (kind, msgspec.json.encode(rest)) for kind, rest in said)
+    assert streamed([data]).choices[0].parts == parts
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,7 @@ ODDITIES: Final[dict[str, Callable[[Answer], Answer]]] = {
     "JSON in lines": _lines,
     "comments": _between(": ping", ":"),
     "blank lines": _between(""),
+    "events of null": _between("data: null"),
     "ids and retries": _numbered,
     "no names of events": _unnamed,
     "unknown events": _mistyped,

@@ -18,6 +18,8 @@ from weebill.wire.reply import Event, Reply, Usage
 # What an upstream that lingers is given after an answer is complete: until its usage has come, and for what may follow.
 LINGER_S: Final = 1.5
 SETTLE_S: Final = 0.3
+# What choices that were asked for are given to begin once all others are complete: not every server has several.
+LATE_S: Final = 15.0
 
 
 class Quirks(Struct, frozen=True, kw_only=True):

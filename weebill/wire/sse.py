@@ -13,6 +13,8 @@ from weebill.wire.errors import ApiError
 from weebill.wire.surrogates import mended
 
 DONE = b"data: [DONE]\n\n"
+NULL: Final = b"null"
+"""The data of an event that says nothing, which some servers send to keep a connection alive."""
 HEADERS = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
 """As much as a whole answer may have: an image that a model made comes in one event."""

@@ -64,7 +64,7 @@ class Message(Struct, frozen=True):
     type: str = "message"
     id: str = ""
     model: str = ""
-    content: list[Raw] | None = None
+    content: Raw = _NONE
     stop_reason: str | None = None
     stop_sequence: str | None = None
     stop_details: StopDetails | None = None
@@ -82,6 +82,8 @@ _decode_error = reader(_ErrorBody)
 read_block = reader(Block)
 _decode_text = msgspec.json.Decoder(str).decode
 _format = msgspec.json.format
+_decode_list = msgspec.json.Decoder(list[Raw]).decode
+CONTENT: Final = (b"[", b"{", b'"')
 _NO_INPUT: Final = frozenset({b"", b"null", b"{}", b'""'})
 
 
@@ -91,7 +93,7 @@ def decode(body: bytes) -> Reply:
     parts: list[Part] = []
     passed: dict[str, None] = {}
     hidden: list[str] = []
-    for raw in message.content or ():
+    for raw in blocks_of(message.content):
         try:
             block = read_block(raw)
         except UNREADABLE:
@@ -122,9 +124,22 @@ def read_message(body: bytes) -> Message:
         raise invalid(f"is not a message: {error}") from error
     if message.error is not None:
         raise stream_error(message.error)
-    if message.content is None:
+    if bytes(message.content)[:1] not in CONTENT:
         raise invalid("is not a message: it has no content")
     return message
+
+
+def blocks_of(content: Raw) -> list[Raw]:
+    """The blocks of a message's content; some servers give one alone, or text for blocks of text."""
+    data = bytes(content)
+    if data[:1] not in CONTENT:
+        return []
+    blocks = _decode_list(content) if data.startswith(b"[") else [content]
+    return [_text_block(raw) if bytes(raw).startswith(b'"') else raw for raw in blocks]
+
+
+def _text_block(text: Raw) -> Raw:
+    return Raw(b'{"type":"text","text":%b}' % bytes(text))
 
 
 def invalid(why: str) -> ApiError:

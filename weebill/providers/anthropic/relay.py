@@ -16,7 +16,7 @@ from weebill.providers.anthropic.encode import headers
 from weebill.providers.anthropic.fields import fitted
 from weebill.providers.anthropic.history import mended
 from weebill.providers.anthropic.plain import as_events
-from weebill.providers.anthropic.relay_events import DELTA, EventRepair, marked_answer
+from weebill.providers.anthropic.relay_events import DELTA, EventRepair, marked_answer, with_kind
 from weebill.providers.anthropic.relay_shapes import RelayedEvent, RelayedMessage
 from weebill.providers.anthropic.stream import cut
 from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
@@ -29,12 +29,14 @@ from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.lenient import reader
 from weebill.wire.reply import Usage
-from weebill.wire.sse import BOM, EventSplitter, event_data, in_one_line
+from weebill.wire.sse import BOM, DONE, EventSplitter, event_data, in_one_line
 from weebill.wire.surrogates import mended as whole_characters
 
 _encode = msgspec.json.encode
 _END: Final = b"\n\n"
-_MESSAGE_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}'
+_MESSAGE_STOP: Final = _STOP + _END
+_DONE: Final = DONE.strip()
 # What events that are to be looked into hold. A quote inside a JSON text is always escaped, so that a model can say
 # none of these; at worst a text that is one of these words alone is looked into for nothing.
 _NEEDLES: Final = (b'"usage"', b'"error"', b"message_stop", b'"stop_reason"')
@@ -86,8 +88,8 @@ class AnthropicRelay:
         if message.error is not None:
             raise decoding.stream_error(message.error)
         content = bytes(message.content)
-        if not content.startswith(b"["):
-            raise decoding.invalid("is not a message: it has no content")
+        if not content.startswith((b"[{", b"[]")):
+            body = _with_blocks(body, message)
         body = marked_answer(named(body, call.answer_name), sent.provider)
         if message.usage is not None:
             return Answer(body, message.usage.usage())
@@ -102,6 +104,14 @@ class AnthropicRelay:
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
         """The upstream's own error, under a status that blames whom it should."""
         return decoding.error(status, body, upstream).after(retry_after)
+
+
+def _with_blocks(body: bytes, message: RelayedMessage) -> bytes:
+    """A body whose content is blocks, in whatever form it came. Raises ApiError 502 if it has none."""
+    if bytes(message.content)[:1] not in decoding.CONTENT:
+        raise decoding.invalid("is not a message: it has no content")
+    blocks = decoding.blocks_of(message.content)
+    return _encode({**msgspec.json.decode(body, type=dict[str, Raw]), "content": blocks})
 
 
 class AnthropicRelayStream:
@@ -153,7 +163,13 @@ class AnthropicRelayStream:
                 self._events += 1
                 out += (block, _END)
                 continue
-            block = in_one_line(block)
+            if block == _DONE:
+                # As servers of OpenAI's end theirs; where nothing was said before, it is no answer.
+                if not self.begun:
+                    continue
+                block = _STOP
+            came = in_one_line(block)
+            block = with_kind(came)
             if b'"message_start"' in block:
                 block = self._named(block)
             if any(needle in block for needle in _NEEDLES):
@@ -163,6 +179,8 @@ class AnthropicRelayStream:
             elif b"content_block_delta" in block:
                 self._events += 1
             out.append(self._repair.event(block))
+            if block is not came:
+                self._repair.steady = False
         return b"".join(out)
 
     def finish(self) -> bytes:
@@ -183,8 +201,8 @@ class AnthropicRelayStream:
         """The events of an answer that came in one piece; b"" where it is none."""
         self._splitter = EventSplitter()
         try:
-            return as_events(body) if bytes(_decode_answer(body).content).startswith(b"[") else b""
-        except (*UNREADABLE, KeyError):
+            return as_events(_with_blocks(body, _decode_answer(body)))
+        except (*UNREADABLE, ApiError, KeyError):
             return b""
 
     def _named(self, block: bytes) -> bytes:

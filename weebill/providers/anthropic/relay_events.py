@@ -19,7 +19,7 @@ from weebill.wire.call import Json
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.lenient import reader
-from weebill.wire.sse import event_data
+from weebill.wire.sse import event_data, event_name
 
 DELTA: Final = b"event: content_block_delta\n"
 _NAME: Final = b"event: "
@@ -31,6 +31,7 @@ _MESSAGE_START: Final = (
 _BLOCK_START: Final = (
     b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,"content_block":%b}\n\n'
 )
+_KIND: Final = b'{"type":'
 _TEXT: Final = b'{"type":"text","text":""}'
 _THINKING: Final = b'{"type":"thinking","thinking":"","signature":""}'
 # The block that a delta belongs to whose block never began, unless it is of text.
@@ -131,6 +132,20 @@ def _with_name(block: bytes) -> bytes:
         return b"\n".join([_NAME + named[0][6:].strip(), *rest])
     kind = _read(block).type if event_data(block) else ""
     return b"%b%b\n%b" % (_NAME, kind.encode(), block) if kind else block
+
+
+def with_kind(block: bytes) -> bytes:
+    """An event whose kind its data says, too, where only its name does: SDKs ask both."""
+    data = event_data(block)
+    if data.startswith(_KIND) or not data.startswith(b"{") or _read(block).type:
+        return block
+    name = event_name(block)
+    if not name:
+        return block
+    members = data[1:].lstrip()
+    return b'%b%b\ndata: {"type":%b%b%b' % (
+        _NAME, name, _encode(name.decode()), b"" if members.startswith(b"}") else b",", members
+    )  # fmt: skip
 
 
 def _has_sealed(data: bytes) -> bool:

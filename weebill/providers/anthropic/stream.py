@@ -16,6 +16,7 @@ from weebill.providers.anthropic.decode import (
     Block,
     Message,
     UpstreamError,
+    blocks_of,
     compact,
     decode,
     explanation,
@@ -44,9 +45,10 @@ from weebill.wire.reply import (
     ToolStarted,
     UsageReported,
 )
-from weebill.wire.sse import EventSplitter, event_data
+from weebill.wire.sse import NULL, EventSplitter, event_data, event_name
 
 _NONE: Final = Raw()
+_DONE: Final = b"[DONE]"
 
 
 class Delta(Struct, frozen=True):
@@ -98,8 +100,8 @@ class AnthropicStream:
     """
 
     __slots__ = (
-        "_block", "_calls", "_ended", "_failed", "_finished", "_hidden", "_index", "_kind", "_open", "_reported",
-        "_splitter", "_started", "_usage",
+        "_block", "_calls", "_ended", "_failed", "_finished", "_first", "_given", "_hidden", "_index", "_kind", "_open",
+        "_reported", "_splitter", "_started", "_stopped", "_usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -111,6 +113,12 @@ class AnthropicStream:
         self._index: int | None = None
         self._kind = ""
         self._open = False
+        # The input with which a call began. It counts if no pieces of it come.
+        self._given = ""
+        # The blocks that the first event held, of which those count that do not come again, and why it says that the
+        # answer ended.
+        self._first: list[Raw] = []
+        self._stopped = _NO_DELTA
         self._hidden: list[str] = []
         """The text of blocks that are passed over, to be told where there is nothing else."""
         self._calls = 0
@@ -128,7 +136,7 @@ class AnthropicStream:
     def feed(self, data: bytes) -> list[Event]:
         events: list[Event] = []
         for block in self._splitter.feed(data):
-            self._take(event_data(block), events)
+            self._take(block, event_data(block), events)
         return events
 
     def finish(self) -> list[Event]:
@@ -140,22 +148,27 @@ class AnthropicStream:
             try:
                 return events_of(decode(rest))
             except ApiError:
-                self._take(rest, events)
+                self._take(rest, rest, events)
         elif rest:
-            self._take(event_data(rest), events)
+            self._take(rest, event_data(rest), events)
         if not self._finished and not self._failed:
             if not self._reported:
                 raise cut()
-            self._end(Delta(), events)
+            self._end(_NO_DELTA, events)
         return events
 
-    def _take(self, data: bytes, events: list[Event]) -> None:
-        if not data or self._ended or self._failed:
+    def _take(self, block: bytes, data: bytes, events: list[Event]) -> None:
+        if not data or data == NULL or self._ended or self._failed:
             return
         try:
             event = _decode_event(data)
         except UNREADABLE as error:
-            raise invalid(f"has an event that cannot be read: {error}") from error
+            if data.strip() != _DONE:
+                raise invalid(f"has an event that cannot be read: {error}") from error
+            # As servers of OpenAI's end theirs; where nothing was said before, it is no answer.
+            event = StreamEvent("message_stop" if self._started else "")
+        if not event.type:
+            event = msgspec.structs.replace(event, type=event_name(block).decode())
         before = len(events)
         self._read(event, events)
         if not self._started and len(events) > before and not self._failed:
@@ -167,6 +180,8 @@ class AnthropicStream:
             case "content_block_delta":
                 self._delta(event.index, event.delta or _NO_DELTA, events)
             case "content_block_start":
+                self._first_blocks(event.index or 0, events)
+                self._stop_block(events)
                 self._index = event.index
                 self._start_block(event.content_block, events)
             case "content_block_stop":
@@ -190,10 +205,19 @@ class AnthropicStream:
         if not self._started:
             self._started = True
             events.append(Started(message.id, message.model))
+            self._first = blocks_of(message.content)
+            self._stopped = Delta(
+                stop_reason=message.stop_reason,
+                stop_sequence=message.stop_sequence,
+                stop_details=message.stop_details,
+            )
+            self._reported = message.stop_reason is not None
         if message.usage is not None:
             self._usage = message.usage
             counted = message.usage.usage()
-            events.append(UsageReported(msgspec.structs.replace(counted, measured=False)))
+            events.append(
+                UsageReported(counted if self._reported else msgspec.structs.replace(counted, measured=False))
+            )
 
     def _finish(self, event: StreamEvent, events: list[Event]) -> None:
         delta = event.delta or _NO_DELTA
@@ -207,6 +231,10 @@ class AnthropicStream:
     def _end(self, delta: Delta, events: list[Event]) -> None:
         """The answer is complete, for the reason that `delta` gives."""
         self._finished = True
+        self._first_blocks(len(self._first), events)
+        self._stop_block(events)
+        if delta.stop_reason is None:
+            delta = self._stopped
         refusal = explanation(delta.stop_details)
         if refusal is not None:
             self._open = False
@@ -222,6 +250,14 @@ class AnthropicStream:
             self._open = True
             self._block += 1
         return self._block
+
+    def _first_blocks(self, number: int, events: list[Event]) -> None:
+        """Tell of as many blocks of the first event's: those after them come as events of their own."""
+        if self._first:
+            first, self._first = self._first[:number], []
+            for raw in first:
+                self._start_block(raw, events)
+                self._stop_block(events)
 
     def _start_block(self, raw: Raw, events: list[Event]) -> None:
         try:
@@ -252,31 +288,26 @@ class AnthropicStream:
                     events.append(TextDelta(text, self._told()))
 
     def _start_call(self, block: Block, events: list[Event]) -> None:
-        given = compact(block.input)
+        self._given = compact(block.input)
         if block.name == JSON_TOOL:
             self._kind = "json"
-            if given != "{}":
-                events.append(TextDelta(given, self._told()))
             return
         self._calls += 1
         events.append(ToolStarted(block.id or "", block.name or "", self._told()))
         self._kind = "arguments"
-        if given != "{}":
-            # Some servers send the whole input at once.
-            self._kind = "tool_use"
-            events.append(ToolArguments(given, self._block))
 
     def _stop_block(self, events: list[Event]) -> None:
-        """End a block; a call or an answer by way of one of which no input has come had none."""
+        """End a block; a call or an answer by way of one of which no input has come has what it began with, if any."""
         if self._kind == "arguments":
-            events.append(ToolArguments("{}", self._block))
+            events.append(ToolArguments(self._given, self._block))
         elif self._kind == "json" and not self._open:
-            events.append(TextDelta("{}", self._told()))
+            events.append(TextDelta(self._given, self._told()))
         self._kind = ""
 
     def _delta(self, index: int | None, delta: Delta, events: list[Event]) -> None:
         if index != self._index or not self._kind:
             # Not every server says that a block begins.
+            self._first_blocks(index or 0, events)
             if index != self._index or index is None:
                 self._stop_block(events)
                 self._open = False

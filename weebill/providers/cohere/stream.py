@@ -41,9 +41,9 @@ from weebill.wire.reply import (
     ToolStarted,
     UsageReported,
 )
-from weebill.wire.sse import EventSplitter, event_data
+from weebill.wire.sse import NULL, EventSplitter, event_data
 
-_DONE: Final = b"[DONE]"
+_NO_EVENT: Final = frozenset({b"[DONE]", NULL})
 
 
 class _Message(Struct, frozen=True):
@@ -122,7 +122,7 @@ class CohereStream:
         events: list[Event] = []
         for block in blocks:
             data = event_data(block)
-            if not data or data == _DONE:
+            if not data or data in _NO_EVENT:
                 continue
             if self._failed:
                 break

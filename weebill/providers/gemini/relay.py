@@ -15,7 +15,16 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
+from weebill.providers.base import (
+    LATE_S,
+    LINGER_S,
+    Answer,
+    AnswerCollector,
+    ByteStream,
+    Target,
+    Unsupported,
+    UpstreamRequest,
+)
 from weebill.providers.fit import Fit
 from weebill.providers.gemini.decode import cut, not_an_answer
 from weebill.providers.gemini.dialect import GEMINI_DIALECT, GeminiDialect
@@ -35,6 +44,7 @@ from weebill.wire.gemini import NUMBERED_REASONS, given
 from weebill.wire.gemini_request import GeminiRequest, ThinkingConfig, listed, wants_array
 from weebill.wire.lenient import reader
 from weebill.wire.reply import Usage
+from weebill.wire.sse import NULL
 
 _END: Final = b"\r\n\r\n"
 # For a comment, which Google's SDKs take for JSON.
@@ -212,9 +222,9 @@ class GeminiRelayStream:
         """These streams have no last event, and some models name a reason for the end in every piece."""
         if self._done:
             return 0.0
-        if self._premature or len(self._open) < self._choices or any(self._open.values()):
+        if self._premature or not self._open or any(self._open.values()):
             return inf
-        return LINGER_S
+        return LATE_S if len(self._open) < self._choices else LINGER_S
 
     def feed(self, data: bytes) -> bytes:
         """The whole events in `data` and what was left of earlier data."""
@@ -234,7 +244,7 @@ class GeminiRelayStream:
         if self.error is not None:
             return b""
         data = piece_data(block)
-        if not data:
+        if not data or data == NULL:
             return _ALIVE
         if data == DONE:
             self._done = True

@@ -19,7 +19,7 @@ from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import ORIGIN, GenerateContentResponse
 from weebill.wire.lenient import BOM
 from weebill.wire.reply import Event
-from weebill.wire.sse import MAX_EVENT_BYTES, EventSplitter, event_data
+from weebill.wire.sse import MAX_EVENT_BYTES, NULL, EventSplitter, event_data
 
 _USUAL: Final = b"data: {"
 DONE: Final = b"[DONE]"
@@ -64,7 +64,7 @@ class GeminiStream:
             data = piece_data(block)
             if data == DONE:
                 self._done = True
-            elif data:
+            elif data and data != NULL:
                 for response in _responses(block, data):
                     self._reader.read(response, events)
         return events

@@ -95,6 +95,9 @@ class ToolCall(Struct, frozen=True):
     function: Function | None = None
     custom: Custom | None = None
     extra_content: ExtraContent | None = None
+    # Without `function`, from some servers.
+    name: str | None = None
+    arguments: str | dict[str, Raw] | list[Raw] | None = None
 
     def custom_call(self) -> Custom | None:
         """The call of a custom tool that this is; an object of empty texts beside `function` is none."""
@@ -125,7 +128,7 @@ class AudioAnswer(Struct, frozen=True):
 class Message(Struct, frozen=True):
     """What a choice says, as `message` or as `delta`."""
 
-    content: str | list[_Piece] | None = None
+    content: str | list[_Piece | str | float] | _Piece | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -141,8 +144,12 @@ class Message(Struct, frozen=True):
         thought = self.reasoning_content or self.reasoning or ""
         if self.content is None or isinstance(self.content, str):
             return self.content or "", thought
-        said = "".join([piece.text or "" for piece in self.content if piece.thinking is None])
-        return said, thought + "".join([inner.text or "" for piece in self.content for inner in piece.thinking or ()])
+        given = [self.content] if isinstance(self.content, _Piece) else self.content
+        pieces = [
+            _Piece(text=piece) if isinstance(piece, str) else piece for piece in given if not isinstance(piece, float)
+        ]
+        said = "".join([piece.text or "" for piece in pieces if piece.thinking is None])
+        return said, thought + "".join([inner.text or "" for piece in pieces for inner in piece.thinking or ()])
 
     def says_anything(self) -> bool:
         """Whether there is more in it than calls and sound."""
@@ -183,11 +190,18 @@ class SearchResult(Struct, frozen=True):
 
 class _Choice(Struct, frozen=True):
     index: int | None = None
-    message: Message = Message()
+    message: Message | None = None
+    # Where some servers put what they say.
+    delta: Message | None = None
+    text: str | None = None
     finish_reason: str | None = None
     stop_reason: str | int | None = None
     logprobs: LogprobsReport | None = None
     error: Raw = NO_ERROR
+
+    def said(self) -> Message:
+        """What it says, wherever that is."""
+        return self.message or self.delta or Message(self.text)
 
 
 class _Completion(Struct, frozen=True):
@@ -212,7 +226,7 @@ def decode(body: bytes) -> Reply:
             completion = leniently(body, _Completion)
         except UNREADABLE as error:
             raise not_a_completion(str(error)) from error
-        if not any(each.finish_reason or each.message != Message() for each in completion.choices or ()):
+        if not any(each.finish_reason or each.said() != Message() for each in completion.choices or ()):
             raise not_a_completion("its choices say nothing") from None
     if is_error(completion.error):
         raise inner_error(completion.error)
@@ -278,7 +292,7 @@ def citations(annotations: list[Annotation] | None) -> tuple[Citation, ...]:
 def _choice(choice: _Choice, answer: str, found: tuple[Citation, ...]) -> Choice:
     if is_error(choice.error):
         raise inner_error(choice.error)
-    message, index = choice.message, choice.index or 0
+    message, index = choice.said(), choice.index or 0
     parts: list[Part] = []
     text, thought = message.texts()
     if message.reasoning_details:
@@ -307,7 +321,7 @@ def _tool_use(call: ToolCall, default_id: str) -> ToolUse | None:
     custom = call.custom_call()
     if custom is not None:
         return ToolUse(identity, custom.name or "", wrapped(custom.input or ""))
-    function = call.function or Function()
+    function = call.function or Function(call.name, call.arguments)
     arguments = function.text()
     if arguments.strip() in _NO_ARGUMENTS:
         arguments = "{}"

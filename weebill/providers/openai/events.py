@@ -54,7 +54,7 @@ from weebill.wire.reply import (
     UsageReported,
     WholePart,
 )
-from weebill.wire.sse import EventSplitter, event_data
+from weebill.wire.sse import NULL, EventSplitter, event_data
 
 _DONE: Final = b"[DONE]"
 _DETAILS: Final = "reasoning details"
@@ -187,7 +187,7 @@ class ChatDecoder:
         return events_of(reply)
 
     def _take(self, data: bytes, events: list[Event]) -> None:
-        if not data or self._done:
+        if not data or data == NULL or self._done:
             return
         if data.strip() == _DONE:
             self._end_all(events)

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import LINGER_S, SETTLE_S
+from weebill.providers.base import LATE_S, LINGER_S, SETTLE_S
 from weebill.providers.naming import EventNaming
 from weebill.providers.openai.alike import Alike, before_last, last_event
 from weebill.providers.openai.chunks import KIND, ROLE, as_chunk
@@ -28,7 +28,7 @@ from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest
-from weebill.wire.sse import BOM, DONE, MAX_EVENT_BYTES, event, event_data
+from weebill.wire.sse import BOM, DONE, MAX_EVENT_BYTES, NULL, event, event_data
 from weebill.wire.surrogates import mended
 
 _END: Final = b"\n\n"
@@ -105,9 +105,9 @@ class OpenAIStream:
         """Nothing after `[DONE]`; not all servers send it, and usage may follow the reason for the end."""
         if self._done:
             return 0.0
-        if not self._ends or self._ends < self._call.request.choices:
+        if not self._ends or self._ends < (len(self._told) or self._call.request.choices):
             return inf
-        return LINGER_S if self._reported is None else SETTLE_S
+        return LATE_S if self._ends < self._call.request.choices else LINGER_S if self._reported is None else SETTLE_S
 
     def feed(self, data: bytes) -> bytes:
         """The whole events in `data` and what was left of earlier data, without what is not for the client."""
@@ -298,7 +298,7 @@ class OpenAIStream:
             return b""
         chunk = _chunk(data)
         if chunk is None:
-            return block + _END
+            return b"" if data == NULL else block + _END
         if data.find(b"\n") >= 0:
             # In one line, as it may be written anew, and what stays raw in it is not.
             data = msgspec.json.format(data, indent=-1)

@@ -28,6 +28,7 @@ class StreamEvent(Struct, frozen=True):
     summary_index: int = 0
     text: str | None = None
     refusal: str | None = None
+    arguments: str | None = None
     logprobs: list[Raw] | None = None
     annotation: Raw = NULL
     item: Raw = NULL
@@ -60,6 +61,7 @@ def decode_event(data: bytes) -> StreamEvent:
             number(fields.get("summary_index", NULL)),
             text_of(fields.get("text", NULL)) or None,
             text_of(fields.get("refusal", NULL)) or None,
+            _text(fields.get("arguments", NULL)) or None,
             list_of(fields.get("logprobs", NULL)),
             fields.get("annotation", NULL),
             fields.get("item", NULL),

@@ -36,6 +36,7 @@ from weebill.wire.reply import Usage
 from weebill.wire.responses import decode_items, is_foreign
 from weebill.wire.responses_request import ENCRYPTED_REASONING, NULL, ResponsesRequest
 from weebill.wire.sse import BOM, EventSplitter, event_data, in_one_line
+from weebill.wire.sse import NULL as NOTHING_SAID
 from weebill.wire.surrogates import mended
 
 _END: Final = b"\n\n"
@@ -187,6 +188,8 @@ class ResponsesRelayStream:
         if b'"response":' not in block and b'error"' not in block:
             if b'.delta"' in block:
                 self._deltas += 1
+            elif event_data(block) == NOTHING_SAID:
+                return b""
             return block + _END
         data = event_data(block)
         if not data:

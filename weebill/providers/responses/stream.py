@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
-from msgspec import Raw
+from msgspec.structs import replace
 
 from weebill.providers.responses.body import NOTHING, ResponseBody
 from weebill.providers.responses.decode import (
@@ -22,7 +22,8 @@ from weebill.providers.responses.decode import (
 )
 from weebill.providers.responses.errors import cut, invalid_answer
 from weebill.providers.responses.event import StreamEvent, bare_error, decode_event, failure
-from weebill.wire.conversation import Image, Part, Reasoning, Refusal, Text, ToolUse
+from weebill.providers.responses.told import NOT_GIVEN, ToldTexts, arguments_in, events_of_part, item_of, rest_of_call
+from weebill.wire.conversation import Part, Refusal, Text, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.replay import events_of
 from weebill.wire.reply import (
@@ -42,12 +43,11 @@ from weebill.wire.reply import (
 )
 from weebill.wire.responses import ORIGIN, citation
 from weebill.wire.responses_calls import CALLS, RESULTS, MadeCall, is_providers, made_call, with_results
-from weebill.wire.responses_items import decode_item, is_object, list_of
+from weebill.wire.responses_items import is_object, list_of
 from weebill.wire.responses_shapes import InputItem
-from weebill.wire.sse import EventSplitter, event_data
+from weebill.wire.sse import NULL, EventSplitter, event_data, event_name
 
-_DONE: Final = b"[DONE]"
-_NO_ITEM: Final = InputItem()
+_NO_EVENT: Final = frozenset({b"[DONE]", NULL})
 # Events about the response rather than about one of its items.
 _LIFECYCLE: Final = frozenset(
     {"response.created", "response.queued", "response.in_progress", "response.completed", "response.incomplete"}
@@ -63,17 +63,21 @@ class ResponsesStream:
     """A `StreamDecoder`. Parts of which only the end came are taken from there, or from the whole response at last."""
 
     __slots__ = (
-        "_block", "_called", "_calling", "_calls", "_closed", "_done", "_ended_calls", "_held", "_open", "_pieces",
-        "_refused", "_run", "_said", "_splitter", "_started", "_summary", "_thought", "_unsure",
+        "_block", "_call", "_called", "_calling", "_calls", "_closed", "_done", "_ended_calls", "_held", "_open",
+        "_pieces", "_refused", "_run", "_said", "_splitter", "_started", "_summary", "_texts", "_thought", "_unsure",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
         self._started = False
-        # Where the part under way is: its output index, and its content index in a message.
+        # Where the part under way is: its output index and its content index.
         self._open: tuple[int, int] = (-1, -1)
         self._block = -1
-        self._summary = self._pieces = 0
+        self._summary = 0
+        self._texts = ToldTexts()
+        # The call under way, and the pieces of its arguments.
+        self._pieces: list[str] = []
+        self._call = ""
         self._called = self._refused = False
         # The output index of the call under way, if any. Some servers write parallel calls side by side: what belongs
         # to others waits until that call is complete, for the parts of a reply come one after the other.
@@ -126,13 +130,16 @@ class ResponsesStream:
 
     def _read(self, block: bytes, events: list[Event]) -> None:
         data = event_data(block)
-        if self._done or not data or data == _DONE:
+        if self._done or not data or data in _NO_EVENT:
             # What is no event at all, as some servers write their errors.
             if not self._done and block.startswith(b"{"):
                 self._fail(bare_error(block), events)
             return
         try:
-            self._take(decode_event(data), events)
+            event = decode_event(data)
+            if not event.type:
+                event = replace(event, type=event_name(block).decode())
+            self._take(event, events)
         except UNREADABLE as error:
             raise invalid_answer(str(error)) from error
 
@@ -174,10 +181,12 @@ class ResponsesStream:
             case "response.output_text.annotation.added" if is_object(event.annotation):
                 self._text(event, "", events)
                 events.append(CitationAdded(citation(event.annotation), self._block))
-            case "response.output_text.done" if event.text and self._open != at and at[0] not in self._said:
-                self._text(event, event.text, events)
-            case "response.refusal.done" if event.refusal and self._open != at and at[0] not in self._said:
-                self._refusal(event, event.refusal, events)
+            case "response.function_call_arguments.done" if event.arguments and at[0] == self._calling:
+                self._rest_of_call(event.arguments, events)
+            case "response.output_text.done" if rest := self._texts.rest(event.text, at[0] in self._said):
+                self._text(event, rest, events)
+            case "response.refusal.done" if rest := self._texts.rest(event.refusal, at[0] in self._said):
+                self._refusal(event, rest, events)
 
     def _start(self, response: ResponseBody, events: list[Event]) -> None:
         self._started = True
@@ -199,6 +208,7 @@ class ResponsesStream:
         block = self._part((event.output_index, event.content_index), events)
         self._said.add(event.output_index)
         if text:
+            self._texts.add(self._open, text)
             events.append(TextDelta(text, block))
         if event.logprobs:
             events.append(Logprobs(tuple(event.logprobs)))
@@ -207,12 +217,13 @@ class ResponsesStream:
         self._refused = True
         self._said.add(event.output_index)
         block = self._part((event.output_index, event.content_index), events)
+        self._texts.add(self._open, text)
         events.append(RefusalDelta(text, block))
 
     def _arguments(self, event: StreamEvent, events: list[Event]) -> None:
         # Those of a call that has not begun come again at its end.
         if event.delta and event.output_index == self._calling:
-            self._pieces += 1
+            self._pieces.append(event.delta)
             events.append(ToolArguments(event.delta, self._block))
 
     def _think(self, event: StreamEvent, events: list[Event]) -> None:
@@ -228,7 +239,7 @@ class ResponsesStream:
             events.append(ReasoningDelta(text, origin=ORIGIN, block=block))
 
     def _item_added(self, event: StreamEvent, events: list[Event]) -> None:
-        item, kind = _item(event.item)
+        item, kind = item_of(event.item)
         self._closed = False
         self._summary = 0
         if kind in CALLS:
@@ -243,15 +254,15 @@ class ResponsesStream:
     def _begin_call(self, call: MadeCall, at: int, events: list[Event]) -> None:
         block = self._part((at, -1), events)
         self._called = True
-        self._calling, self._pieces = at, 0
+        self._calling, self._pieces, self._call = at, [], call.id
         self._calls.add(call.id)
         events.append(ToolStarted(call.id, call.name, block))
 
     def _item_done(self, event: StreamEvent, events: list[Event]) -> None:
-        item, kind = _item(event.item)
+        item, kind = item_of(event.item)
         at = event.output_index
         if kind == "function_call":
-            self._call_done(made_call(item, kind), at, events)
+            self._call_done(made_call(item, kind), at, events, given=bytes(item.arguments) not in NOT_GIVEN)
         elif kind in CALLS:
             if is_providers(item):
                 self._run.add(item.call_id or item.id or "")
@@ -261,10 +272,7 @@ class ResponsesStream:
         elif kind == "reasoning":
             self._reasoning_done(item, at, events)
         elif kind == "message":
-            if at not in self._said:
-                said = Said([], [], [])
-                add_message(item, said)
-                self._whole(said, at, events)
+            self._message(item, at, events)
         elif kind == "image_generation_call" and (made := image(item)) is not None:
             block = self._part((at, -1), events)
             events.append(WholePart(made, block))
@@ -292,15 +300,35 @@ class ResponsesStream:
                 self._calls.add(call.id)
                 self._told(ToolUse(call.id, call.name, call.arguments), self._part((at, -1), events), events)
 
-    def _call_done(self, call: MadeCall, at: int, events: list[Event]) -> None:
+    def _call_done(self, call: MadeCall, at: int, events: list[Event], *, given: bool) -> None:
+        """The end of a call; one whose arguments were not `given` waits for the whole response, which may hold them."""
         if at != self._calling:
             if at in self._ended_calls or not call.name:
                 return
             self._begin_call(call, at, events)
-        if not self._pieces:
-            events.append(ToolArguments(call.arguments, self._block))
         self._ended_calls.add(at)
-        self._release(events)
+        if given:
+            self._rest_of_call(call.arguments, events)
+        if self._pieces:
+            self._release(events)
+
+    def _rest_of_call(self, arguments: str, events: list[Event]) -> None:
+        """Tell what was not told of the arguments of the call under way."""
+        rest = rest_of_call(self._pieces, arguments)
+        if rest:
+            self._pieces.append(rest)
+            events.append(ToolArguments(rest, self._block))
+
+    def _message(self, item: InputItem, at: int, events: list[Event]) -> None:
+        """Tell what was not told of a message."""
+        add_message(item, said := Said([], [], []))
+        if at not in self._said and not self._texts.any():
+            self._whole(said, at, events)
+            return
+        for index, part in enumerate(said.parts):
+            if isinstance(part, Text | Refusal) and (rest := self._texts.rest(part.text, at in self._said)):
+                self._told(part if rest == part.text else type(part)(rest), self._part((at, index), events), events)
+        self._said.add(at)
 
     def _reasoning_done(self, item: InputItem, at: int, events: list[Event]) -> None:
         begun = at == self._open[0] or at in self._thought
@@ -328,25 +356,18 @@ class ResponsesStream:
         self._said.add(at)
 
     def _told(self, part: Part, block: int, events: list[Event]) -> None:
-        match part:
-            case Text():
-                events.append(TextDelta(part.text, block))
-                events.extend(CitationAdded(cited, block) for cited in part.citations)
-            case Refusal():
-                self._refused = True
-                events.append(RefusalDelta(part.text, block))
-            case ToolUse():
-                self._called = True
-                events += (ToolStarted(part.id, part.name, block), ToolArguments(part.arguments, block))
-            case Reasoning():
-                events.append(ReasoningDelta(part.text, None, part.encrypted, part.id, ORIGIN, block))
-            case Image():
-                events.append(WholePart(part, block))
+        if isinstance(part, Text | Refusal):
+            self._texts.add(self._open, part.text)
+        self._refused = self._refused or isinstance(part, Refusal)
+        self._called = self._called or isinstance(part, ToolUse)
+        events += events_of_part(part, block)
 
     def _end(self, response: ResponseBody, events: list[Event]) -> None:
         if not self._started:
             self._start(response, events)
-        while self._held:
+        while self._calling != -1 or self._held:
+            if self._calling != -1:
+                self._rest_of_call(arguments_in(response, self._call), events)
             self._release(events)
         self._tell_unsure(events)
         self._untold(response, events)
@@ -358,12 +379,15 @@ class ResponsesStream:
         events.append(Finished(response.finish(called, self._refused)))
 
     def _untold(self, response: ResponseBody, events: list[Event]) -> None:
-        """Tell of what only the whole response holds: all of an answer, or calls that no event told of."""
+        """Tell of what only the whole response holds: all of an answer, calls that no event told of, ends of texts."""
         nothing = not self._said and not self._calls
         output = list_of(response.output)
         for at, raw in enumerate(output):
-            item, kind = _item(raw)
-            if kind not in CALLS and not (nothing and kind in ("message", "image_generation_call")):
+            item, kind = item_of(raw)
+            if kind == "message":
+                self._message(item, at, events)
+                continue
+            if kind not in CALLS and not (nothing and kind == "image_generation_call"):
                 continue
             if kind in CALLS and (item.call_id or item.id or "") in self._calls:
                 continue
@@ -374,11 +398,3 @@ class ResponsesStream:
     def _fail(self, error: ApiError, events: list[Event]) -> None:
         self._done = True
         events.append(Failed(error))
-
-
-def _item(raw: Raw) -> tuple[InputItem, str]:
-    """An item and its type; "" for none."""
-    if not is_object(raw):
-        return _NO_ITEM, ""
-    item = decode_item(raw)
-    return item, item.type or ""
