@@ -27,12 +27,14 @@ from weebill.wire.responses_calls import made_call
 from weebill.wire.responses_items import decode_item, is_object, list_of
 from weebill.wire.responses_shapes import InputItem
 
+# Texts are few, and all that are kept are looked through at the end of each.
+_MOST_TEXTS: Final = 64
 NOT_GIVEN: Final = frozenset({b"null", b'""'})
 """What arguments are that nobody gave."""
 
 
 class ToldTexts:
-    """The pieces of each text that were told, by where it is: its output index and its content index."""
+    """The pieces of the last texts that were told, by where each is: its output index and its content index."""
 
     __slots__ = ("_pieces",)
 
@@ -43,6 +45,8 @@ class ToldTexts:
         """Take note of a piece."""
         pieces = self._pieces.get(at)
         if pieces is None:
+            if len(self._pieces) >= _MOST_TEXTS:
+                del self._pieces[next(iter(self._pieces))]
             self._pieces[at] = [text]
         else:
             pieces.append(text)
@@ -56,8 +60,13 @@ class ToldTexts:
 
         It is sought among all texts: not every server says right where one is.
         """
-        told = ["".join(pieces) for pieces in self._pieces.values()]
-        if not text or any(text in each for each in told):
+        if not text:
+            return ""
+        told = []
+        for pieces in self._pieces.values():
+            pieces[:] = ["".join(pieces)]
+            told += pieces
+        if any(text in each for each in told):
             return ""
         start = max((each for each in told if text.startswith(each)), key=len, default="")
         return text[len(start) :] if start or not begun else ""
