@@ -105,6 +105,7 @@ HINTS: Final[list[tuple[str, str, Json, tuple[str, ...]]]] = [
     ("responses", "text.verbosity", {"text": {"verbosity": "low"}}, ("low",)),
     ("responses", "reasoning", {"reasoning": {"effort": "high"}}, ("effort", "hink")),
     ("responses", "reasoning.effort", {"reasoning": {"effort": "MARK"}}, ("MARK",)),
+    ("responses", "max_tool_calls", {"max_tool_calls": 3}, ("max_tool_calls",)),
     ("responses", "truncation", {"truncation": "auto"}, ("truncation",)),
     ("responses", "top_k", {"top_k": 777}, ("777",)),
     ("responses", "x_new", {"x_new": {"MARK": 1}}, ("MARK",)),
