@@ -75,6 +75,10 @@ class Call(Struct, frozen=True, gc=False):
         own = self.own
         return "drop" if own.drop_params else own.on_unsupported or target
 
+    def drops(self, target: OnUnsupported) -> bool:
+        """Whether even what is demanded is passed over where a target cannot do it."""
+        return self.on_unsupported(target) == "drop"
+
     def prompt_bytes(self) -> int:
         """The length in bytes of the prompt's JSON, for estimates."""
         size = 0
