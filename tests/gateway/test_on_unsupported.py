@@ -150,3 +150,21 @@ async def test_what_chat_itself_has_no_place_for_fares_alike(
         assert response.status_code == status, response.text
         if status == 200:
             assert dropped(response) == {"messages[0].content[1]"}
+
+
+EMBEDDINGS = answer(200, b'{"id":"x","embeddings":{"float":[[0.5]]},"meta":{"billed_units":{"input_tokens":1}}}')
+
+
+@pytest.mark.parametrize("field", [{"input_type": "telepathy"}, {"task_type": "telepathy"}])
+@pytest.mark.parametrize(
+    ("provider", "alias", "status"),
+    [(None, None, 400), ("drop", "refuse", 400), ("drop", None, 200), (None, "drop", 200)],
+)
+async def test_other_operations_heed_the_nearest_word(
+    tmp_path: Path, upstream: Upstream, provider: str | None, alias: str | None, status: int, field: Json
+) -> None:
+    upstream.script = send(EMBEDDINGS)
+    async with running(tmp_path, installation(upstream)) as worker:
+        asked = {"model": f"co-{provider}-{alias}", "input": "a", **field}
+        response = await worker.client.post("/v1/embeddings", json=asked)
+        assert response.status_code == status, response.text
