@@ -132,3 +132,39 @@ async def test_a_demand_goes_to_the_target_that_can_meet_it(tmp_path: Path, upst
             assert "acme" in response.headers["x-weebill-route"]
     assert upstream.requests == []
     assert {name: other.requests[0].json[name] for name in DEMANDS} == DEMANDS
+
+
+@pytest.mark.parametrize("kind", ["video_url", "hologram"])
+@pytest.mark.parametrize(
+    ("provider", "alias", "status"),
+    [(None, None, 400), (None, "refuse", 400), ("drop", "refuse", 400), ("drop", None, 200), (None, "drop", 200)],
+)
+async def test_what_chat_itself_has_no_place_for_fares_alike(
+    tmp_path: Path, upstream: Upstream, provider: str | None, alias: str | None, status: int, kind: str
+) -> None:
+    upstream.script = send(COHERE)
+    part = {"type": kind, kind: {"url": "https://x.example/a"}}
+    said = [{"role": "user", "content": [{"type": "text", "text": "Hi"}, part]}]
+    async with running(tmp_path, installation(upstream)) as worker:
+        response = await ask(worker, f"co-{provider}-{alias}", messages=said)
+        assert response.status_code == status, response.text
+        if status == 200:
+            assert dropped(response) == {"messages[0].content[1]"}
+
+
+EMBEDDINGS = answer(200, b'{"id":"x","embeddings":{"float":[[0.5]]},"meta":{"billed_units":{"input_tokens":1}}}')
+
+
+@pytest.mark.parametrize("field", [{"input_type": "telepathy"}, {"task_type": "telepathy"}])
+@pytest.mark.parametrize(
+    ("provider", "alias", "status"),
+    [(None, None, 400), ("drop", "refuse", 400), ("drop", None, 200), (None, "drop", 200)],
+)
+async def test_other_operations_heed_the_nearest_word(
+    tmp_path: Path, upstream: Upstream, provider: str | None, alias: str | None, status: int, field: Json
+) -> None:
+    upstream.script = send(EMBEDDINGS)
+    async with running(tmp_path, installation(upstream)) as worker:
+        asked = {"model": f"co-{provider}-{alias}", "input": "a", **field}
+        response = await worker.client.post("/v1/embeddings", json=asked)
+        assert response.status_code == status, response.text

@@ -80,6 +80,8 @@ SOUND = Audio("c25k", "mp3", transcript="Hi.")
         (RESPONSES, PICTURE, ()),
         (COMPLETIONS, SOUND, ("audio",)),
         (COMPLETIONS, PICTURE, ("images",)),
+        (ANTHROPIC, SOUND, ("audio",)),
+        (ANTHROPIC, PICTURE, ()),
         (CHAT, SOUND, ()),
         (CHAT, PICTURE, ()),
     ],
@@ -88,7 +90,7 @@ SOUND = Audio("c25k", "mp3", transcript="Hi.")
 def test_a_part_without_a_place_in_the_clients_api_is_named(api: Api, part: Part, named: tuple[str, ...]) -> None:
     """Whole and streamed; the rest of the answer is there."""
     asked = {"completions": b'"prompt":"x"', "responses": b'"input":"x"'}.get(
-        api.name, b'"messages":[{"role":"user","content":"x"}]'
+        api.name, b'"max_tokens":9,"messages":[{"role":"user","content":"x"}]'
     )
     call = api.decode(b'{"model":"m","stream":true,%b}' % asked, {}, "")
     for_client = ForClient("", NOTHING_SENT, api.unsaid)

@@ -72,7 +72,27 @@ GEMINIS: list[tuple[list[Any], list[Any], list[str]]] = [
         [],
     ),
 ]
+USED = {"role": "assistant", "content": [{"type": "tool_use", "id": name, "name": "f", "input": {}} for name in "ab"]}
+R, S = ({"type": "tool_result", "tool_use_id": name, "content": name} for name in "ab")
+NEXT = {"type": "text", "text": "go on"}
+
+
+def user(*blocks: object) -> dict[str, object]:
+    return {"role": "user", "content": list(blocks)}
+
+
+ANTHROPICS: list[tuple[list[Any], list[Any], list[str]]] = [
+    ([HI, USED, user(R, S, R, NEXT)], [HI, USED, user(R, S, NEXT)], ["messages[2].content[2]"]),
+    (
+        [HI, USED, user(R, S), SAID, user(R, {**S, "content": "other"}), HI],
+        [HI, USED, user(R, S), SAID, HI],
+        ["messages[4].content[0]", "messages[4].content[1]"],
+    ),
+    ([HI, *[USED, user(R, S)] * 2], [HI, *[USED, user(R, S)] * 2], []),
+    ([HI, user(R, R)], [HI, user(R, R)], []),
+]
 ROWS = [
+    *[(ANTHROPIC, "messages", "anthropic", *row) for row in ANTHROPICS],
     *[(CHAT, "messages", "openai", *row) for row in CHATS],
     *[(GEMINI, "contents", dialect, *row) for dialect in ("gemini", "vertex") for row in GEMINIS],
 ]
@@ -82,7 +102,7 @@ ROWS = [
 def test_a_result_is_passed_on_once_and_the_other_is_named(
     api: Api, field: str, dialect: str, given: list[Any], sent: list[Any], dropped: list[str]
 ) -> None:
-    body = {"model": "m", field: given} if api is CHAT else {field: given}
+    body = {field: given} if api is GEMINI else {"model": "m", "max_tokens": 9, field: given}
     call = api.decode(json.dumps(body).encode(), {}, "m:generateContent")
     target = Target(model="m", provider=dialect, options={"project": "p", "location": "l"})
     request = translator(api, dialect, frozenset({dialect})).encode(call, target)

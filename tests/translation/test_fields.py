@@ -19,6 +19,11 @@ SCHEMA: Final = {"type": "object", "properties": {"a": {"type": "string"}}}
 FUNCTION: Final = {"type": "function", "function": {"name": "f", "parameters": SCHEMA}}
 TOOL: Final = {"name": "f", "input_schema": SCHEMA}
 OFFER: Final = {"type": "function", "name": "f", "parameters": SCHEMA}
+STRICT: Final = {"type": "function", "function": {"name": "f", "parameters": SCHEMA, "strict": True}}
+DOCUMENT: Final = {"type": "text", "media_type": "text/plain", "data": "a"}
+CITED: Final = {"messages": [{"role": "user", "content": [
+    {"type": "document", "source": DOCUMENT, "citations": {"enabled": True}}, {"type": "text", "text": "b"},
+]}]}  # fmt: skip
 DECLARED: Final = [{"functionDeclarations": [{"name": "f"}]}]
 TARGETS: Final[dict[str, tuple[str, Target]]] = {
     **{dialect: (dialect, target(dialect)) for dialect in MODELS},
@@ -87,6 +92,10 @@ HINTS: Final[list[tuple[str, str, Json, tuple[str, ...]]]] = [
     ("anthropic", "thinking", {"thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": 4000},
      ("hink", "effort")),
     ("anthropic", "thinking.type", {"thinking": {"type": "MARK"}}, ("MARK",)),
+    ("anthropic", "citations", CITED, ("citation", '"documents"')),  # which Cohere cites anyway
+    ("anthropic", "tools[0].strict", {"tools": [{**TOOL, "strict": True}]}, ("strict", "VALIDATED")),
+    ("chat", "tools[0].strict", {"tools": [STRICT]}, ("strict", "VALIDATED")),
+    ("responses", "tools[0].strict", {"tools": [{**OFFER, "strict": True}]}, ("strict", "VALIDATED")),
     ("anthropic", "x_new", {"x_new": {"MARK": 1}}, ("MARK",)),
     ("anthropic", "messages[0].mood", {"messages": [{"role": "user", "content": "a", "mood": "MARK"}]}, ("MARK",)),
     ("anthropic", "tools[0]", {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, ("web_search",)),
@@ -105,6 +114,7 @@ HINTS: Final[list[tuple[str, str, Json, tuple[str, ...]]]] = [
     ("responses", "text.verbosity", {"text": {"verbosity": "low"}}, ("low",)),
     ("responses", "reasoning", {"reasoning": {"effort": "high"}}, ("effort", "hink")),
     ("responses", "reasoning.effort", {"reasoning": {"effort": "MARK"}}, ("MARK",)),
+    ("responses", "max_tool_calls", {"max_tool_calls": 3}, ("max_tool_calls",)),
     ("responses", "truncation", {"truncation": "auto"}, ("truncation",)),
     ("responses", "top_k", {"top_k": 777}, ("777",)),
     ("responses", "x_new", {"x_new": {"MARK": 1}}, ("MARK",)),
@@ -349,3 +359,19 @@ def test_unknown_members_go_byte_for_byte_to_a_target_of_the_same_api(
     sent = translator(APIS[api], dialect, frozenset()).encode(call, target(dialect, model))
     assert ODD.encode() in sent.body
     assert sent.dropped == ()
+
+
+@pytest.mark.parametrize("count", [4, 5, 9])
+@pytest.mark.parametrize("provider", ["openai", "azure", "acme"])
+def test_openai_takes_four_stop_sequences(provider: str, count: int) -> None:
+    """Others that speak its dialect may take more: they judge for themselves."""
+    there = target("openai", "gpt-4o", provider=provider)
+    fields: Json = {"stop_sequences": [f"s{at}" for at in range(count)]}
+    if count > 4 and provider != "acme":
+        with pytest.raises(ApiError) as refused:
+            written("anthropic", fields, there, "openai")
+        assert (refused.value.status, refused.value.detail.param) == (400, "stop_sequences")
+    sent = written("anthropic", fields, there, "openai", "drop")
+    taken = count if provider == "acme" else 4
+    assert json.loads(sent.body)["stop"] == fields["stop_sequences"][:taken]  # type: ignore[index]
+    assert sent.dropped == (() if taken == count else ("stop_sequences",))

@@ -27,7 +27,7 @@ from weebill.routing.router import Asked
 from weebill.routing.steps import Try
 from weebill.transport.client import Response
 from weebill.transport.exchange import Exchange
-from weebill.wire.call import Call
+from weebill.wire.call import Call, fitted_as
 from weebill.wire.errors import ApiError
 
 Headers = Mapping[bytes, bytes]
@@ -79,6 +79,7 @@ class Counting(Metered[CountEndpoint]):
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name)
         attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
+        call = fitted_as(call, attempts.wanted.on_unsupported)
 
         async def open_leg(step: Try, spending: Spending) -> bytes:
             deployment = step.deployment

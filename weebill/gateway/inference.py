@@ -44,7 +44,7 @@ from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
 from weebill.transport.sweeper import Sweeper
-from weebill.wire.call import Call
+from weebill.wire.call import Call, fitted_as
 from weebill.wire.errors import ApiError
 from weebill.wire.surrogates import mended
 
@@ -112,8 +112,7 @@ class Inference(Metered[Api]):
 
     async def _serve_routed(self, exchange: Exchange, api: Api, call: Call, attempts: Attempts, meter: Meter) -> None:
         wanted = attempts.wanted
-        if wanted.on_unsupported is not None:
-            call = structs.replace(call, own=structs.replace(call.own, on_unsupported=wanted.on_unsupported))
+        call = fitted_as(call, wanted.on_unsupported)
         story = Story(api, call) if wanted.resume and call.stream else None
         translators: Translators = partial(translator, api) if story is None else story.translator
         open_leg = partial(self._open, exchange, translators, call)

@@ -30,6 +30,7 @@ from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
 from weebill.wire import sse
+from weebill.wire.call import fitted_as
 from weebill.wire.errors import ApiError
 from weebill.wire.operations import OperationCall
 
@@ -70,6 +71,7 @@ class Operations(Metered[Operation]):
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name)
         attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
+        call = fitted_as(call, attempts.wanted.on_unsupported)
 
         leg: Leg = await first_answered(attempts, exchange, meter, partial(self._open, exchange, endpoint, call))
         try:

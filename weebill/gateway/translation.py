@@ -100,6 +100,9 @@ class Bridge:
         fit = Fit(call.on_unsupported(target.on_unsupported))
         stream = call.stream or self._streams_only
         try:
+            if fit.policy == "drop" and not call.drop_params:
+                # So that the API's own reading of the request passes over as much.
+                call = msgspec.structs.replace(call, own=msgspec.structs.replace(call.own, drop_params=True))
             asked = self._conversation(call)
             if self._hides_images and target.provider not in SHOWN_BY:
                 asked = shown_by_user(asked, fit, blind=self._dialect_name in BLIND)

@@ -7,6 +7,7 @@ upstream to judge. Whether there is any such is seen in what has been read alrea
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -20,6 +21,8 @@ from weebill.wire.requests import ABSENT, Message
 
 _ANSWERED: Final = b'"tool_call_id"'
 _PARSED: Final = b'"parsed"'
+_USED: Final = b'"tool_use_id"'
+_USED_ID: Final = re.compile(rb'"tool_use_id"\s*:\s*("(?:[^"\\]|\\.)*")')
 _encode: Final = msgspec.json.encode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -34,6 +37,13 @@ class _Message(Struct, frozen=True):
     tool_call_id: str | None = None
 
 
+class _Block(Struct, frozen=True):
+    type: str = ""
+    id: str | None = None
+    tool_use_id: str | None = None
+
+
+_decode_block: Final = msgspec.json.Decoder(_Block).decode
 _decode_messages: Final = msgspec.json.Decoder(list[_Message]).decode
 
 
@@ -122,3 +132,43 @@ def gemini_once(contents: Raw, read: Sequence[Content | str]) -> tuple[Raw, Sequ
     except UNREADABLE:
         return contents, ()
     return Raw(_encode(kept)), [f"contents[{at}].parts[{of}].functionResponse" for at, of in sorted(again)]
+
+
+def anthropic_once(messages: Raw) -> tuple[Raw, Sequence[str]]:
+    """The same of Anthropic's `messages`."""
+    text = bytes(messages)
+    if text.count(_USED) < 2:
+        return messages, ()
+    ids = _USED_ID.findall(text)
+    if len(set(ids)) == len(ids):
+        return messages, ()
+    told = Results()
+    again: list[str] = []
+    kept: list[Raw] = []
+    try:
+        for at, raw in enumerate(_decode_list(messages)):
+            fields = _decode_object(raw)
+            if not bytes(fields.get("content", b"")).startswith(b"["):
+                kept.append(raw)
+                continue
+            given = _decode_list(fields["content"])
+            repeats = _repeats(given, told)
+            again += [f"messages[{at}].content[{of}]" for of in repeats]
+            blocks = [block for of, block in enumerate(given) if of not in repeats]
+            if blocks or not repeats:
+                kept.append(Raw(_encode({**fields, "content": blocks})) if repeats else raw)
+    except UNREADABLE:
+        return messages, ()
+    return (Raw(_encode(kept)), again) if again else (messages, ())
+
+
+def _repeats(blocks: Sequence[Raw], told: Results) -> Sequence[int]:
+    """Which of a message's blocks are results that have come before."""
+    again: list[int] = []
+    for of, raw in enumerate(blocks):
+        block = _decode_block(raw)
+        if block.type == "tool_use":
+            told.come_again(block.id or "", is_call=True)
+        elif block.type == "tool_result" and told.come_again(block.tool_use_id or "", is_call=False):
+            again.append(of)
+    return again

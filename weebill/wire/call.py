@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from weebill.catalog.traits import OnUnsupported
 
@@ -75,6 +75,10 @@ class Call(Struct, frozen=True, gc=False):
         own = self.own
         return "drop" if own.drop_params else own.on_unsupported or target
 
+    def drops(self, target: OnUnsupported) -> bool:
+        """Whether even what is demanded is passed over where a target cannot do it."""
+        return self.on_unsupported(target) == "drop"
+
     def prompt_bytes(self) -> int:
         """The length in bytes of the prompt's JSON, for estimates."""
         size = 0
@@ -82,3 +86,13 @@ class Call(Struct, frozen=True, gc=False):
             if name in _PROMPT_FIELDS:
                 size += len(memoryview(value))
         return size
+
+
+AnyCall = TypeVar("AnyCall", bound=Call)
+
+
+def fitted_as(call: AnyCall, on_unsupported: OnUnsupported | None) -> AnyCall:
+    """The call as its alias or key has it fitted to targets; None where they say nothing."""
+    if on_unsupported is None:
+        return call
+    return structs.replace(call, own=structs.replace(call.own, on_unsupported=on_unsupported))

@@ -9,6 +9,7 @@ import pytest
 
 from weebill.providers.base import Target
 from weebill.providers.operations import ENDPOINTS, OPERATIONS, operation, unsupported
+from weebill.wire.call import Own
 from weebill.wire.errors import ApiError
 from weebill.wire.operations import OperationCall
 from weebill.wire.reply import Usage
@@ -206,3 +207,28 @@ def test_a_wrong_usage_is_no_reason_to_fail() -> None:
     )
     assert answer.usage == Usage(1, 0, 0, measured=False)
     assert json.loads(answer.body)["usage"] == {"prompt_tokens": 1, "total_tokens": 1}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "dialect", "model", "field", "value"),
+    [
+        ("embeddings", "cohere", "embed-v4.0", "input_type", "telepathy"),
+        ("embeddings", "bedrock", "amazon.titan-embed-text-v1", "dimensions", 256),
+        ("images.generations", "bedrock", "amazon.nova-canvas-v1:0", "quality", "ultra"),
+    ],
+)
+def test_demands_go_where_the_target_says_so_unless_a_nearer_word_does_not(
+    endpoint: str, dialect: str, model: str, field: str, value: object
+) -> None:
+    given = {"model": "m", **({"input": "a"} if endpoint == "embeddings" else {"prompt": "a"}), field: value}
+    asked = call(endpoint, given)
+    encode = OPERATIONS[endpoint, dialect].encode
+    strict = target({"model": model})
+    dropping = msgspec.structs.replace(strict, on_unsupported="drop")
+    assert encode(asked, dropping).body
+    own = msgspec.structs.replace(asked, own=Own(on_unsupported="drop"))
+    assert encode(own, strict).body
+    for refused, to in ((asked, strict), (msgspec.structs.replace(asked, own=Own(on_unsupported="refuse")), dropping)):
+        with pytest.raises(ApiError) as caught:
+            encode(refused, to)
+        assert caught.value.detail.param == field

@@ -97,14 +97,12 @@ def tool_signature(signature: str, origin: str) -> RedactedThinkingBlock:
 
 
 def media_block(part: Part) -> MediaBlock | None:
-    """The block for an image or sound."""
+    """The block for an image."""
     match part:
         case Image(data=str(data)):
             return MediaBlock("image", Base64Source(part.media_type or "image/png", data))
         case Image(url=str(url)):
             return MediaBlock("image", UrlSource(url))
-        case Audio():
-            return MediaBlock("audio", Base64Source(f"audio/{part.format}", part.data))
     return None
 
 
@@ -127,6 +125,10 @@ def _blocks(part: Part) -> Iterator[AnswerBlock]:
             if part.signature is not None:
                 yield tool_signature(part.signature, part.origin)
             yield ToolUseBlock(tool_id(part.id), part.name, as_object(part.arguments))
+        case Audio():
+            # No block of an answer holds sound: what is said in it is told.
+            if part.transcript:
+                yield TextBlock(part.transcript)
         case _:
             media = media_block(part)
             if media is not None:

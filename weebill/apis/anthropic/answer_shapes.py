@@ -22,9 +22,9 @@ from weebill.wire.anthropic import (
 
 
 class MediaBlock(Struct, frozen=True):
-    """What a model made that is no text. Anthropic's own models make none: the form is that of its requests."""
+    """A picture that a model made. Anthropic's own models make none: the form is that of its requests."""
 
-    type: Literal["image", "audio"]
+    type: Literal["image"]
     source: Base64Source | UrlSource
 
 

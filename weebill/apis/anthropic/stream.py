@@ -33,7 +33,7 @@ from weebill.wire.anthropic import (
 )
 from weebill.wire.arguments import as_object
 from weebill.wire.call import Call
-from weebill.wire.conversation import Citation
+from weebill.wire.conversation import Audio, Citation
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import (
     CitationAdded,
@@ -155,6 +155,9 @@ class MessageStream:
                 self._delta(block, "text", _TEXT, text)
             case CitationAdded(citation, block):
                 self._citation(block, citation)
+            case WholePart(Audio() as sound, block):
+                if sound.transcript:
+                    self._delta(block, "text", _TEXT, sound.transcript)
             case WholePart(part, block):
                 media = media_block(part)
                 if media is not None:

@@ -47,7 +47,7 @@ NAMES: Final = {name: name for name in Conversation.__struct_fields__} | {
 # hosted tools, which are refused by themselves.
 _PLACED: Final = frozenset(
     {"model", "input", "instructions", "stream", "stream_options", "store", "include"}
-    | {"previous_response_id", "max_output_tokens", "max_tool_calls", "temperature", "top_p", "top_logprobs", "tools"}
+    | {"previous_response_id", "max_output_tokens", "temperature", "top_p", "top_logprobs", "tools"}
     | {"tool_choice", "parallel_tool_calls", "text", "reasoning"}
 )
 # What `include` may ask for without asking anything of a model that has no hosted tools: Weebill's answers hold the

@@ -22,6 +22,7 @@ from weebill.providers.anthropic.stream import cut
 from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
 from weebill.providers.naming import named, named_within
+from weebill.providers.replayed import anthropic_once
 from weebill.providers.usage import estimate
 from weebill.wire.anthropic import ORIGIN, UsageReport
 from weebill.wire.call import Call
@@ -53,6 +54,10 @@ def _request(call: Call, target: Target, path: bytes) -> UpstreamRequest:
     fit = Fit(call.on_unsupported(target.on_unsupported))
     try:
         fields = fitted({**call.fields, "model": Raw(_encode(target.model))}, target, fit)
+        if "messages" in fields:
+            fields["messages"], again = anthropic_once(fields["messages"])
+            for where in again:
+                fit.hint(where, "a tool's result that comes twice")
     except Unsupported as unsupported:
         what = f"'{target.model}' does not support {unsupported.what}. \"drop_params\": true does without it."
         raise ApiError(400, what, code="unsupported_parameter", param=unsupported.field) from unsupported

@@ -57,6 +57,7 @@ _EFFORTS: Final[tuple[tuple[int, Effort], ...]] = ((1024, "low"), (8192, "medium
 # Fields that are part of a demand's counterpart in the canonical form, and by themselves are hints.
 _HINTS_OF_DEMANDS: Final = frozenset({"parallel_tool_calls"})
 _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
+_STOP_LIMIT: Final = 4
 _NEWER: Final = "max_completion_tokens"
 
 
@@ -71,6 +72,10 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
         body[_limit(target)] = conversation.max_tokens
     if conversation.stop:
         body["stop"] = conversation.stop
+        if len(conversation.stop) > _STOP_LIMIT and target.provider in DEVELOPER:
+            # Of others, some take more.
+            fit.demand("stop", f"more than {_STOP_LIMIT} stop sequences")
+            body["stop"] = conversation.stop[:_STOP_LIMIT]
     if conversation.tools:
         _put_tools(conversation, body, fit)
     if conversation.output is not None:

@@ -119,7 +119,7 @@ def purpose_of(call: OperationCall, words: dict[str, str], target: Target) -> st
         return None
     word = words.get(_PURPOSES.get(asked.lower(), ""))
     if word is None:
-        if call.drop_params:
+        if call.drops(target.on_unsupported):
             return None
         raise refused(field, f"{field} '{asked}'", target)
     return word

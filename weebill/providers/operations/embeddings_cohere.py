@@ -166,13 +166,13 @@ class BedrockEmbeddings(WholeAnswers):
         dimensions = request_of(call).dimensions
         normalize = call.fields.get("normalize")
         if "embed-image" in target.model:
-            if normalize is not None and not call.drop_params:
+            if normalize is not None and not call.drops(target.on_unsupported):
                 raise refused("normalize", "'normalize'", target)
             config = None if dimensions is None else _TitanImageConfig(dimensions)
             return _TitanRequest(text, embedding_config=config)
         if "embed-text-v2" in target.model:
             return _TitanRequest(text, dimensions, normalize)
-        if not call.drop_params:
+        if not call.drops(target.on_unsupported):
             for name, value in (("dimensions", dimensions), ("normalize", normalize)):
                 if value is not None:
                     raise refused(name, f"'{name}'", target)

@@ -87,7 +87,7 @@ def _aspect(
         return request.aspect_ratio, None
     found = sizes.get(request.size or "")
     if found is None:
-        if call.drop_params:
+        if call.drops(target.on_unsupported):
             return request.aspect_ratio, None
         raise refused("size", f"the size '{request.size}', only {', '.join(sizes)}", target)
     if request.aspect_ratio not in (None, found[0]):
@@ -195,7 +195,7 @@ class GoogleImages(WholeAnswers):
 
     def _gemini(self, call: OperationCall, target: Target) -> UpstreamRequest:
         request = _request(call)
-        if (request.n or 1) > 1 and not call.drop_params:
+        if (request.n or 1) > 1 and not call.drops(target.on_unsupported):
             raise refused("n", "more than one image in a request", target)
         aspect_ratio, image_size = _aspect(call, _GEMINI_SIZES, target)
         image: ImageConfig | UnsetType = UNSET
@@ -244,7 +244,7 @@ class BedrockImages(WholeAnswers):
         dropped = check_fields(call, _COMMON | {"quality", "seed", "negative_prompt"}, target, _NEUTRAL)
         request = _request(call)
         quality = _AMAZON_QUALITY.get(request.quality or "")
-        if quality is None and request.quality not in (None, "auto") and not call.drop_params:
+        if quality is None and request.quality not in (None, "auto") and not call.drops(target.on_unsupported):
             raise refused("quality", f"the quality '{request.quality}', only {', '.join(_AMAZON_QUALITY)}", target)
         width, height = _pixels(call, target)
         body = _AmazonRequest(

@@ -33,7 +33,7 @@ class MistralTranscripts(Relay):
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
         form = call.form
         assert form is not None  # noqa: S101 - this endpoint takes nothing else
-        if wanted_format(call) not in _FORMATS and not call.drop_params:
+        if wanted_format(call) not in _FORMATS and not call.drops(target.on_unsupported):
             raise refused("response_format", f"the format '{wanted_format(call)}'", target)
         body = form.rewritten({"model": target.model, **FORM_OWN, "response_format": None})
         return UpstreamRequest(b"/audio/transcriptions", body, form.headers)
