@@ -362,16 +362,22 @@ def test_unknown_members_go_byte_for_byte_to_a_target_of_the_same_api(
 
 
 @pytest.mark.parametrize("count", [4, 5, 9])
-@pytest.mark.parametrize("provider", ["openai", "azure", "acme"])
-def test_openai_takes_four_stop_sequences(provider: str, count: int) -> None:
-    """Others that speak its dialect may take more: they judge for themselves."""
-    there = target("openai", "gpt-4o", provider=provider)
-    fields: Json = {"stop_sequences": [f"s{at}" for at in range(count)]}
-    if count > 4 and provider != "acme":
-        with pytest.raises(ApiError) as refused:
-            written("anthropic", fields, there, "openai")
-        assert (refused.value.status, refused.value.detail.param) == (400, "stop_sequences")
-    sent = written("anthropic", fields, there, "openai", "drop")
-    taken = count if provider == "acme" else 4
-    assert json.loads(sent.body)["stop"] == fields["stop_sequences"][:taken]  # type: ignore[index]
-    assert sent.dropped == (() if taken == count else ("stop_sequences",))
+@pytest.mark.parametrize("api", ["anthropic", "chat"])
+@pytest.mark.parametrize(
+    ("dialect", "provider", "most"),
+    [
+        ("openai", "openai", 4),
+        ("openai", "azure", 4),
+        ("openai", "acme", 9),
+        ("cohere", "cohere", 5),
+        ("gemini", "", 5),
+    ],
+)
+def test_more_stop_sequences_than_a_target_takes_end_the_answer_here(
+    dialect: str, provider: str, most: int, api: str, count: int
+) -> None:
+    stops = [f"MARK{at}" for at in range(count)]
+    fields: Json = {"stop_sequences" if api == "anthropic" else "stop": stops}
+    sent = written(api, fields, target(dialect, "gpt-4o", provider=provider), dialect)
+    assert (list(sent.stops), sent.dropped) == (stops if count > most else [], ())
+    assert (b"MARK" in sent.body) == (count <= most)

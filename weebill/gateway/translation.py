@@ -119,7 +119,10 @@ class Bridge:
                 try:
                     sent = self._dialect.encode(conversation, target, fit, stream=stream)
                 except Unsupported as unsupported:
-                    conversation = _without(conversation, unsupported, fit)
+                    if unsupported.field == "stop" and conversation.stop:
+                        conversation, stops = msgspec.structs.replace(conversation, stop=()), conversation.stop
+                    else:
+                        conversation = _without(conversation, unsupported, fit)
                 else:
                     return self._sent(call, sent, conversation, fit, tools, target.provider, stops)
             raise Unsupported("extra", "that many fields")

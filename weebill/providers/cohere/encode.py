@@ -132,8 +132,8 @@ def _add_options(conversation: Conversation, body: Block, fit: Fit) -> None:
         body["max_tokens"] = conversation.max_tokens
     if conversation.stop:
         if len(conversation.stop) > _STOP_LIMIT:
-            fit.demand("stop", f"more than {_STOP_LIMIT} stop sequences")
-        body["stop_sequences"] = conversation.stop[:_STOP_LIMIT]
+            raise Unsupported("stop", f"more than {_STOP_LIMIT} stop sequences")
+        body["stop_sequences"] = conversation.stop
     if conversation.logprobs:
         body["logprobs"] = True
 

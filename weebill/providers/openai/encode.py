@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.catalog.traits import Traits
-from weebill.providers.base import Target
+from weebill.providers.base import Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.model_fit import taken
 from weebill.providers.object_schema import parameters_of
@@ -57,8 +57,9 @@ _EFFORTS: Final[tuple[tuple[int, Effort], ...]] = ((1024, "low"), (8192, "medium
 # Fields that are part of a demand's counterpart in the canonical form, and by themselves are hints.
 _HINTS_OF_DEMANDS: Final = frozenset({"parallel_tool_calls"})
 _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
-_STOP_LIMIT: Final = 4
 _NEWER: Final = "max_completion_tokens"
+MOST_STOPS: Final = 4
+"""How many stop sequences OpenAI takes."""
 
 
 def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> Fields:
@@ -72,10 +73,9 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
         body[_limit(target)] = conversation.max_tokens
     if conversation.stop:
         body["stop"] = conversation.stop
-        if len(conversation.stop) > _STOP_LIMIT and target.provider in DEVELOPER:
+        if len(conversation.stop) > MOST_STOPS and target.provider in DEVELOPER:
             # Of others, some take more.
-            fit.demand("stop", f"more than {_STOP_LIMIT} stop sequences")
-            body["stop"] = conversation.stop[:_STOP_LIMIT]
+            raise Unsupported("stop", f"more than {MOST_STOPS} stop sequences")
     if conversation.tools:
         _put_tools(conversation, body, fit)
     if conversation.output is not None:

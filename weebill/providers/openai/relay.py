@@ -17,6 +17,7 @@ from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.model_fit import may_stop
 from weebill.providers.naming import named
 from weebill.providers.openai.chunks import ended
+from weebill.providers.openai.encode import MOST_STOPS
 from weebill.providers.openai.errors import body_error, inner_error, is_error
 from weebill.providers.openai.history import own_chat
 from weebill.providers.openai.messages import DEVELOPER
@@ -48,6 +49,7 @@ PATHS: Final[dict[type[InboundRequest], bytes]] = {
 
 
 _NO_STOP: Final = frozenset({b"null", b"[]", b'""'})
+_decode_stops: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
 class OpenAITranslator:
@@ -85,10 +87,13 @@ class OpenAITranslator:
         return UpstreamRequest(PATHS[type(call.request)], body, dropped=dropped)
 
     def takes(self, call: Call, target: Target) -> bool:
-        """All but what the answer to has to be ended at a stop sequence that the model does not take."""
-        if may_stop(target):
+        """All but what the answer to is to be ended at stop sequences that the target does not take."""
+        given = bytes(call.fields.get("stop", b"null"))
+        if given in _NO_STOP or not isinstance(call.request, ChatRequest):
             return True
-        return bytes(call.fields.get("stop", b"null")) in _NO_STOP or not isinstance(call.request, ChatRequest)
+        if not may_stop(target):
+            return False
+        return target.provider not in DEVELOPER or given[:1] != b"[" or len(_decode_stops(given)) <= MOST_STOPS
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for content in pieces, odd calls and the model's name, and its usage."""
