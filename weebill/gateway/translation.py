@@ -112,6 +112,9 @@ class Bridge:
                     sent = self._dialect.encode(conversation, target, fit, stream=stream)
                 except Unsupported as unsupported:
                     conversation = _without(conversation, unsupported, fit)
+                except ApiError as error:  # about a field by its canonical name
+                    name = error.detail.param
+                    raise error if name is None else error.about(called(name, self._names, call)) from error
                 else:
                     return self._sent(call, sent, conversation, fit, tools, target.provider)
             raise Unsupported("extra", "that many fields")

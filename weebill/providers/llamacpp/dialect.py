@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from weebill.providers.base import NOTHING_SENT, Dialect, StreamDecoder, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
+from weebill.providers.llamacpp.bounds import OutOfBoundsError
 from weebill.providers.llamacpp.fields import ENGINE, read_of
 from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
 from weebill.providers.openai import decode as openai_decode
@@ -43,7 +44,7 @@ class LlamaCppDialect:
     supported = _SUPPORTED
 
     def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
-        """The request, always for a stream. Raises Unsupported."""
+        """The request, always for a stream. Raises Unsupported, or ApiError 400 for a value that is none."""
         if not conversation.turns:
             raise Unsupported("turns", "a conversation in which nothing is said")
         call = chat_call(conversation, target, fit)
@@ -53,6 +54,9 @@ class LlamaCppDialect:
             for name in sent.dropped:
                 fit.hint(openai_encode.CANONICAL.get(name, name))
             return sent
+        except OutOfBoundsError as error:
+            name = error.detail.param or ""
+            raise error.about(openai_encode.CANONICAL.get(name, name)) from error
         except ApiError as error:
             head = _HEAD.match(error.detail.param or "")
             name = head.group() if head else ""

@@ -18,6 +18,7 @@ from msgspec import Raw
 
 from weebill.providers.base import AnswerCollector, ByteStream, Quirks, Target, Translator, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
+from weebill.providers.llamacpp.bounds import check_bounds
 from weebill.providers.llamacpp.collected_answer import CollectedAnswer
 from weebill.providers.llamacpp.fields import CHAT, COMPLETION, bound_length, check_forms, drop_empty, read_of
 from weebill.providers.llamacpp.grammar import Json, answer_or_call_grammar, json_grammar
@@ -87,6 +88,7 @@ class LlamaCppTranslator(OpenAITranslator):
         fit = Fit(call.on_unsupported(target.on_unsupported))
         try:
             fields = _fitted(call, fit)
+            check_bounds(fields)
             bound_length(call, fields, target.max_output_tokens, fit)
             fields = fitted_to_model(fields, target, fit)
         except Unsupported as unsupported:
