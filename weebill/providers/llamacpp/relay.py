@@ -97,6 +97,9 @@ class LlamaCppTranslator(OpenAITranslator):
         drop_empty(fields)
         schema = _schema(call.request) if isinstance(call.request, ChatRequest) else None
         check_forms(fields, schema is not None)
+        if "json_schema" in fields:
+            # Its own way from a schema to a grammar has no bounds.
+            fields["grammar"] = Raw(_encode(json_grammar(_plain(fields.pop("json_schema")), "json_schema")))
         if isinstance(call.request, ChatRequest):
             if bytes(fields.get("stop", b"null")) not in _NO_WORDS:
                 fields |= _TELLS_STOP
