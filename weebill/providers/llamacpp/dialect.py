@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from weebill.providers.base import NOTHING_SENT, Dialect, StreamDecoder, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
-from weebill.providers.llamacpp.bounds import OutOfBoundsError
 from weebill.providers.llamacpp.fields import ENGINE, read_of
 from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
 from weebill.providers.openai import decode as openai_decode
@@ -54,12 +53,11 @@ class LlamaCppDialect:
             for name in sent.dropped:
                 fit.hint(openai_encode.CANONICAL.get(name, name))
             return sent
-        except OutOfBoundsError as error:
-            name = error.detail.param or ""
-            raise error.about(openai_encode.CANONICAL.get(name, name)) from error
         except ApiError as error:
             head = _HEAD.match(error.detail.param or "")
             name = head.group() if head else ""
+            if error.detail.code == "invalid_value":  # wrong whoever is asked
+                raise error.about(openai_encode.CANONICAL.get(name, name)) from error
             what = error.detail.message.removeprefix(_WHAT).replace(_SCHEMA, "a schema in which ").rstrip(".")
             raise Unsupported(openai_encode.CANONICAL.get(name, name), what) from error
 

@@ -21,6 +21,7 @@ from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.llamacpp.bounds import check_bounds
 from weebill.providers.llamacpp.collected_answer import CollectedAnswer
 from weebill.providers.llamacpp.fields import CHAT, COMPLETION, bound_length, check_forms, drop_empty, read_of
+from weebill.providers.llamacpp.gbnf import check_grammar
 from weebill.providers.llamacpp.grammar import Json, answer_or_call_grammar, json_grammar
 from weebill.providers.llamacpp.stream import LlamaCppStream
 from weebill.providers.llamacpp.tool_answers import ToolAnswers, ToolStream
@@ -33,6 +34,7 @@ from weebill.wire.errors import ApiError
 from weebill.wire.requests import ChatRequest, ContentPart, FunctionDefinition, Tool
 
 _encode = msgspec.json.encode
+_decode_text: Final = msgspec.json.Decoder(str).decode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_objects: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
@@ -97,6 +99,8 @@ class LlamaCppTranslator(OpenAITranslator):
         drop_empty(fields)
         schema = _schema(call.request) if isinstance(call.request, ChatRequest) else None
         check_forms(fields, schema is not None)
+        if "grammar" in fields:
+            check_grammar(_decode_text(fields["grammar"]))
         if "json_schema" in fields:
             # Its own way from a schema to a grammar has no bounds.
             fields["grammar"] = Raw(_encode(json_grammar(_plain(fields.pop("json_schema")), "json_schema")))
