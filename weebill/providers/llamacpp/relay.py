@@ -20,6 +20,7 @@ from weebill.providers.base import AnswerCollector, ByteStream, Quirks, Target, 
 from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.llamacpp.bounds import check_bounds
 from weebill.providers.llamacpp.collected_answer import CollectedAnswer
+from weebill.providers.llamacpp.control import as_text
 from weebill.providers.llamacpp.fields import CHAT, COMPLETION, bound_length, check_forms, drop_empty, read_of
 from weebill.providers.llamacpp.gbnf import check_grammar
 from weebill.providers.llamacpp.grammar import Json, answer_or_call_grammar, json_grammar
@@ -105,6 +106,7 @@ class LlamaCppTranslator(OpenAITranslator):
             # Its own way from a schema to a grammar has no bounds.
             fields["grammar"] = Raw(_encode(json_grammar(_plain(fields.pop("json_schema")), "json_schema")))
         if isinstance(call.request, ChatRequest):
+            as_text(fields)
             if bytes(fields.get("stop", b"null")) not in _NO_WORDS:
                 fields |= _TELLS_STOP
             bound = _bound_to_tools(call.request)
