@@ -1,5 +1,7 @@
 """The life of an engine host: it answers when it says so, and leaves when it must."""
 
+import contextlib
+import resource
 import threading
 import time
 from collections.abc import Iterator
@@ -218,3 +220,42 @@ def test_more_connections_than_slots_and_waiting_requests_are_served(running: Ho
     for thread in threads:
         thread.join()
     assert statuses == [200] * 66
+
+
+# Counted by nobody here: the engine is asked past the gateway.
+GREEDY = {
+    "messages": [{"role": "user", "content": "Hi"}],
+    "max_tokens": 4,
+    "grammar": '%llguidance {}\nstart: %json {"type":"array","items":{"type":"integer"},"minItems":1000000000}',
+}
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits as Linux has them")
+@pytest.mark.parametrize("memory_mb", [0, 1500])
+def test_a_request_for_all_memory_takes_no_more_than_the_limit(running: Host, model: Path, memory_mb: int) -> None:
+    # Should the host's own limit fail, this one spares the machine.
+    resource.prlimit(running.process.pid, resource.RLIMIT_AS, (6 << 30, 6 << 30))
+    running.boot(model, context=512, parallel=2, memory_mb=memory_mb)
+    base_url = running.ready().base_url
+    limit, _ = resource.prlimit(running.process.pid, resource.RLIMIT_DATA)
+    process, peak = psutil.Process(running.process.pid), 0
+    assert process.memory_info().rss < limit < 4 << 30
+    if memory_mb:
+        assert limit == memory_mb << 20
+    asked = threading.Thread(target=_ask_for_all, args=(base_url,))
+    asked.start()
+    while asked.is_alive():
+        with contextlib.suppress(psutil.Error):
+            peak = max(peak, process.memory_info().rss)
+        time.sleep(0.01)
+    # It died of it, alone, or refused the request and goes on.
+    if running.process.poll() is None:
+        with client(base_url) as http:
+            assert http.get("/health").status_code == 200
+    mapped = model.stat().st_size + (256 << 20)
+    assert (200 << 20) < peak < limit + mapped
+
+
+def _ask_for_all(base_url: str) -> None:
+    with contextlib.suppress(httpx.TransportError), client(base_url) as http:
+        http.post("/v1/chat/completions", json=GREEDY)

@@ -72,6 +72,16 @@ def test_workers_hear_that_an_engine_is_down_and_up_again(installation):
     wait_for(lambda: installation.get()["up"][MODEL], "the engine to be up again")
 
 
+def test_an_engine_that_gives_up_for_want_of_memory_dies_alone_and_is_reported(installation):
+    installation.start(MODEL)
+    before, worker = installation.child(f"engine {MODEL}"), installation.child("worker-0")
+    os.kill(before.pid, signal.SIGABRT)
+    after = installation.wait_until(f"engine {MODEL}", "ready", not_pid=before.pid)
+    assert after.restarts == 1
+    assert installation.child("worker-0").pid == worker.pid
+    assert f"engine {MODEL}: gave up, most likely for want of memory" in installation.log()
+
+
 def test_a_child_that_fails_again_and_again_is_told_once_and_does_not_hold_up_the_rest(installation):
     installation.behave(f"engine {MODEL}", "failed")
     status = installation.start(MODEL)

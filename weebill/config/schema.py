@@ -46,12 +46,16 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 
 
 class EngineSettings(Section, frozen=True, kw_only=True):
-    """`[local.engine]`: how each compact model is run. `threads = 0` leaves a core for the rest."""
+    """`[local.engine]`: how each compact model is run. `threads = 0` leaves a core for the rest.
+
+    `memory_mb` is the most that a host may take, in MiB; 0 is what loading took and some more.
+    """
 
     context: Annotated[int, Meta(ge=256)] = 8192
     parallel: Annotated[int, Meta(ge=1, le=256)] = 4
     threads: NonNegativeInt = 0
     max_waiting: PositiveInt = 64
+    memory_mb: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
 
 
 class LocalSettings(Section, frozen=True, kw_only=True):

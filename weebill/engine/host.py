@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from weebill.engine import memory
 from weebill.engine.errors import EngineError
 from weebill.engine.guard import killed_if_closed
 from weebill.engine.known import KNOWN_MODELS, KnownModel, Sampling
@@ -56,6 +57,10 @@ def main() -> NoReturn:
 def _load(link: SyncLink, boot: Boot, native: NativeLog) -> LlamaServer:
     started = time.monotonic()
     known = KNOWN_MODELS.get(boot.model)
+    settings = boot.settings.local.engine
+    # A debugger that is called to look at a dying process only keeps it from being started anew.
+    os.environ["GGML_NO_BACKTRACE"] = "1"
+    memory.limit(settings.memory_mb << 20 or memory.of_machine())
     try:
         with killed_if_closed(link.fileno()):
             from weebill.engine.llama import LlamaServer
@@ -65,7 +70,7 @@ def _load(link: SyncLink, boot: Boot, native: NativeLog) -> LlamaServer:
                 boot.model,
                 Path(boot.model_path),
                 boot.engine_key,
-                boot.settings.local.engine,
+                settings,
                 known.sampling if known else Sampling(),
                 _chat_template(known),
             )
@@ -77,8 +82,10 @@ def _load(link: SyncLink, boot: Boot, native: NativeLog) -> LlamaServer:
             link,
             f"The model {boot.model} could not be loaded from {boot.model_path}: {reason}. "
             "If the file is at fault, replace it with `weebill pull`; if memory is short, lower context or parallel "
-            "in [local.engine].",
+            "in [local.engine], or raise memory_mb there if it is set.",
         )
+    if settings.memory_mb == 0 and (room := server.room(settings)) is not None:
+        memory.limit(room)
     seconds = round(time.monotonic() - started, 3)
     _log.info("model loaded", extra={"model": boot.model, "context": server.context, "seconds": seconds})
     return server

@@ -16,6 +16,7 @@ import msgspec
 import xllamacpp
 
 from weebill.config.schema import EngineSettings
+from weebill.engine import memory
 from weebill.engine.errors import EngineError
 from weebill.engine.known import Sampling
 
@@ -82,6 +83,11 @@ class LlamaServer:
         except (RuntimeError, OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
             raise EngineError(str(error)) from error
 
+    @staticmethod
+    def room(settings: EngineSettings) -> int | None:
+        """The bytes that this process may have in all once it has loaded; None if that cannot be told."""
+        return memory.with_room(_http_threads(settings), _PROMPT_CACHE_MIB << 20)
+
     def is_idle(self) -> bool:
         """Whether no request is being worked on or waits. Raises EngineError."""
         try:
@@ -145,7 +151,11 @@ def _set_threads(parameters: xllamacpp.CommonParams, settings: EngineSettings) -
     parameters.cpuparams_batch.n_threads = settings.threads or max(1, cores - 1)
     parameters.cpuparams.n_threads = settings.threads or max(1, cores // 2)
     # A connection holds a thread for as long as it is open, those of waiting requests included.
-    parameters.n_threads_http = settings.parallel + settings.max_waiting + _SPARE_HTTP_THREADS
+    parameters.n_threads_http = _http_threads(settings)
+
+
+def _http_threads(settings: EngineSettings) -> int:
+    return settings.parallel + settings.max_waiting + _SPARE_HTTP_THREADS
 
 
 def _set_sampling(parameters: xllamacpp.CommonParams, sampling: Sampling) -> None:

@@ -123,6 +123,9 @@ class Bridge:
                         conversation, stops = msgspec.structs.replace(conversation, stop=()), conversation.stop
                     else:
                         conversation = _without(conversation, unsupported, fit)
+                except ApiError as error:  # about a field by its canonical name
+                    name = error.detail.param
+                    raise error if name is None else error.about(called(name, self._names, call)) from error
                 else:
                     return self._sent(call, sent, conversation, fit, tools, target.provider, stops)
             raise Unsupported("extra", "that many fields")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -254,7 +255,7 @@ class Child:
         process, self._process = self._process, None
         self._started_at = None
         if process is not None and process.returncode and not self.failure:
-            self._fail(_exit_reason(process.returncode))
+            self._fail(_exit_reason(process.returncode, self.role))
 
     def _set_state(self, state: State) -> None:
         if state != self._state:
@@ -262,5 +263,8 @@ class Child:
             self._on_change()
 
 
-def _exit_reason(code: int) -> str:
+def _exit_reason(code: int, role: Role) -> str:
+    if role == "engine" and code == -signal.SIGABRT:
+        # What native code does that gets no memory; it cannot say so any more.
+        return "gave up, most likely for want of memory; [local.engine] memory_mb says how much it may take"
     return f"was killed by signal {-code}" if code < 0 else f"exited with status {code}"

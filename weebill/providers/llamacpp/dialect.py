@@ -43,7 +43,7 @@ class LlamaCppDialect:
     supported = _SUPPORTED
 
     def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
-        """The request, always for a stream. Raises Unsupported."""
+        """The request, always for a stream. Raises Unsupported, or ApiError 400 for a value that is none."""
         if not conversation.turns:
             raise Unsupported("turns", "a conversation in which nothing is said")
         call = chat_call(conversation, target, fit)
@@ -56,6 +56,8 @@ class LlamaCppDialect:
         except ApiError as error:
             head = _HEAD.match(error.detail.param or "")
             name = head.group() if head else ""
+            if error.detail.code == "invalid_value":  # wrong whoever is asked
+                raise error.about(openai_encode.CANONICAL.get(name, name)) from error
             what = error.detail.message.removeprefix(_WHAT).replace(_SCHEMA, "a schema in which ").rstrip(".")
             raise Unsupported(openai_encode.CANONICAL.get(name, name), what) from error
 

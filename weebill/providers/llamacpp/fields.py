@@ -15,7 +15,6 @@ from weebill.providers.fit import Fit
 from weebill.wire.call import Call, Json
 from weebill.wire.errors import UNREADABLE, ApiError
 
-# Bounds on the values of these belong here, too.
 ENGINE: Final = frozenset(
     {"top_k", "min_p", "top_n_sigma", "typical_p", "xtc_probability", "xtc_threshold", "min_keep", "samplers"}
     | {"dynatemp_range", "dynatemp_exponent", "mirostat", "mirostat_tau", "mirostat_eta"}
@@ -33,6 +32,8 @@ Not among them are those by which its parts talk to each other, which answer for
 allow.
 """
 _FORMS: Final = ("grammar", "json_schema")
+# What fits the integers of its own.
+_LONGEST: Final = 2**31 - 1
 _LIMITS: Final = ("n_predict", "max_completion_tokens", "max_tokens")
 _OPENAI: Final = frozenset(
     {"model", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed"}
@@ -80,24 +81,22 @@ def _asks(name: str, value: bytes) -> bool:
 
 
 def bound_length(call: Call, fields: Json, context: int | None, fit: Fit) -> None:
-    """Hold the length of the answer to what the prompt leaves of the window; no tokens at all mean no limit.
+    """Hold the answer to the least length asked for and what the prompt leaves of the window; no tokens mean no limit.
 
     Raises Unsupported where hints must not go.
     """
-    for name in _LIMITS:
-        raw = fields.get(name)
-        if raw is None:
-            continue
-        length = _number(raw)
-        if length is None:
-            continue
+    given = {name: length for name in _LIMITS if name in fields and (length := _number(fields[name])) is not None}
+    if not given:
+        return
+    most = min([_LONGEST, *[length for length in given.values() if length > 0]])
+    if context is not None:
+        most = min(most, max(1, context - int(call.prompt_bytes() / _BYTES_PER_TOKEN)))
+    for name, length in given.items():
         if length <= 0:
             del fields[name]
-        elif context is not None:
-            left = max(1, context - int(call.prompt_bytes() / _BYTES_PER_TOKEN))
-            if length > left:
-                fit.hint(name, f"more than {left} tokens")
-                fields[name] = Raw(_encode(left))
+        elif length > most:
+            fit.hint(name, f"more than {most} tokens")
+            fields[name] = Raw(_encode(most))
 
 
 def drop_empty(fields: Json) -> None:

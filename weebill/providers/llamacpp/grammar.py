@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from weebill.providers.llamacpp.schema_limits import MAX_ITEMS, MAX_LENGTH, MAX_NUMBER, check_schema
 from weebill.wire.errors import ApiError
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -49,6 +50,7 @@ _SIZED_FORMATS = frozenset({"date-time", "time", "date", "duration", "ipv4", "ip
 _FORMATS = _SIZED_FORMATS | {"email", "hostname", "uri"}
 _TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 _LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_MOST = {"maxItems": MAX_ITEMS, "maxLength": MAX_LENGTH} | dict.fromkeys(_LIMITS, MAX_NUMBER)
 _RANGES = (("minimum", "maximum"), ("minLength", "maxLength"), ("minItems", "maxItems"))
 # Look-around and back references, which a grammar cannot express.
 _IRREGULAR = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9]")
@@ -69,6 +71,7 @@ def answer_or_call_grammar(answer: Schema, call: Schema, param: str, tools_param
 
 
 def _value(schema: Schema, param: str) -> str:
+    check_schema(schema, param)
     bounded = _bounded(schema, ROOM, param, "$", 0)
     return f"%json {msgspec.json.encode({**bounded, 'x-guidance': _FORM}).decode()}"
 
@@ -82,7 +85,7 @@ def _bounded(schema: Json | Schema, room: int, param: str, path: str, depth: int
     if depth > _DEEPEST:
         raise _refused(param, path, "is nested too deeply")
     _check(schema, param, path)
-    tight: dict[str, Json] = {name: value for name, value in schema.items() if name not in _ANNOTATIONS}
+    tight: dict[str, Json] = {name: _within(name, value) for name, value in schema.items() if name not in _ANNOTATIONS}
     for name in ("$defs", "definitions"):
         if name in tight:
             tight[name] = _each(tight[name], room // 4, param, f"{path}.{name}", depth)
@@ -120,10 +123,19 @@ def _bounded(schema: Json | Schema, room: int, param: str, path: str, depth: int
     return tight
 
 
+def _within(name: str, value: Json) -> Json:
+    """A limit as the engine can hold to it, never a wider one."""
+    if name in _MOST and isinstance(value, int | float):
+        return max(-MAX_NUMBER, min(value, _MOST[name]))
+    return value
+
+
 def _number_bounds(schema: Schema, *, whole: bool) -> dict[str, Json]:
     """What keeps digits from running on: a range, and for numbers that need not be whole, a finest step."""
     given = [value for name in _LIMITS if isinstance(value := schema.get(name), int | float)]
-    largest = max(_LARGEST_INTEGER if whole else _LARGEST_NUMBER, *(10 * abs(value) for value in given), 0)
+    largest = max(
+        _LARGEST_INTEGER if whole else _LARGEST_NUMBER, *(min(10 * abs(value), MAX_NUMBER) for value in given), 0
+    )
     bounds: dict[str, Json] = {}
     if not schema.keys() & {"minimum", "exclusiveMinimum"}:
         bounds["minimum"] = -largest

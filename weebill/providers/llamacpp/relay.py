@@ -18,8 +18,11 @@ from msgspec import Raw
 
 from weebill.providers.base import AnswerCollector, ByteStream, Quirks, Target, Translator, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
+from weebill.providers.llamacpp.bounds import check_bounds
 from weebill.providers.llamacpp.collected_answer import CollectedAnswer
+from weebill.providers.llamacpp.control import as_text
 from weebill.providers.llamacpp.fields import CHAT, COMPLETION, bound_length, check_forms, drop_empty, read_of
+from weebill.providers.llamacpp.gbnf import check_grammar
 from weebill.providers.llamacpp.grammar import Json, answer_or_call_grammar, json_grammar
 from weebill.providers.llamacpp.stream import LlamaCppStream
 from weebill.providers.llamacpp.tool_answers import ToolAnswers, ToolStream
@@ -32,6 +35,7 @@ from weebill.wire.errors import ApiError
 from weebill.wire.requests import ChatRequest, ContentPart, FunctionDefinition, Tool
 
 _encode = msgspec.json.encode
+_decode_text: Final = msgspec.json.Decoder(str).decode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_objects: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
@@ -87,6 +91,7 @@ class LlamaCppTranslator(OpenAITranslator):
         fit = Fit(call.on_unsupported(target.on_unsupported))
         try:
             fields = _fitted(call, fit)
+            check_bounds(fields)
             bound_length(call, fields, target.max_output_tokens, fit)
             fields = fitted_to_model(fields, target, fit)
         except Unsupported as unsupported:
@@ -95,7 +100,13 @@ class LlamaCppTranslator(OpenAITranslator):
         drop_empty(fields)
         schema = _schema(call.request) if isinstance(call.request, ChatRequest) else None
         check_forms(fields, schema is not None)
+        if "grammar" in fields:
+            check_grammar(_decode_text(fields["grammar"]))
+        if "json_schema" in fields:
+            # Its own way from a schema to a grammar has no bounds.
+            fields["grammar"] = Raw(_encode(json_grammar(_plain(fields.pop("json_schema")), "json_schema")))
         if isinstance(call.request, ChatRequest):
+            as_text(fields)
             if bytes(fields.get("stop", b"null")) not in _NO_WORDS:
                 fields |= _TELLS_STOP
             bound = _bound_to_tools(call.request)

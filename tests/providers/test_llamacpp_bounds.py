@@ -1,0 +1,126 @@
+"""Values that llama.cpp would take without asking, and what a client is told of them."""
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from tests.providers.test_llamacpp import completion, sent
+from tests.providers.test_llamacpp_dialect import HI
+from weebill.apis.anthropic.api import ANTHROPIC
+from weebill.providers.base import Target
+from weebill.providers.fit import Fit
+from weebill.providers.llamacpp.bounds import BOUNDS, OutOfBoundsError
+from weebill.providers.llamacpp.dialect import LLAMACPP_DIALECT
+from weebill.providers.llamacpp.fields import CHAT, COMPLETION
+from weebill.providers.llamacpp.relay import LLAMACPP_RELAY
+from weebill.wire.conversation import Conversation
+from weebill.wire.errors import ApiError
+
+TARGET = Target(model="m")
+# Checked for what they are about, or not a value that the engine reads.
+ELSEWHERE = {
+    *("model", "stream", "stream_options", "messages", "tools", "tool_choice", "parallel_tool_calls"),
+    "response_format",
+}
+
+WRONG: list[tuple[str, object]] = [
+    ("repeat_last_n", 2**30),
+    ("repeat_last_n", -2),
+    ("dry_penalty_last_n", 10**12),
+    ("dry_sequence_breakers", ["x" * 41]),
+    ("dry_sequence_breakers", [str(n) for n in range(17)]),
+    ("dry_sequence_breakers", "\n"),
+    ("logit_bias", {str(token): 1 for token in range(1025)}),
+    ("logit_bias", {"5": 101}),
+    ("logit_bias", {"x" * 100_000: 1}),
+    ("logit_bias", [[5, 1, 2]]),
+    ("logit_bias", [[-1, 1]]),
+    ("logit_bias", 3),
+    ("n_probs", 10**6),
+    ("n_probs", True),
+    ("top_logprobs", 50_000),
+    ("n_predict", "5"),
+    ("n_predict", 2**60),
+    ("top_k", 2**40),
+    ("top_k", 1.5),
+    ("min_p", "0.1"),
+    ("typical_p", -1),
+    ("repeat_penalty", 0),
+    ("repetition_penalty", -1e30),
+    ("mirostat", 3),
+    ("samplers", ["top_k"] * 33),
+    ("samplers", {"top_k": 1}),
+    ("ignore_eos", 1),
+    ("t_max_predict_ms", -(10**20)),
+    ("n_indent", 10**9),
+    ("chat_template_kwargs", {str(n): 1 for n in range(65)}),
+    ("chat_template_kwargs", {"a": "x" * 70_000}),
+    ("reasoning_budget_message", "x" * 4001),
+    ("grammar", "x" * 16_001),
+    ("stop", ["x"] * 65),
+    ("seed", 2**64),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG, ids=[f"{name}-{n}" for n, (name, _) in enumerate(WRONG)])
+def test_a_value_out_of_its_bounds_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(OutOfBoundsError) as caught:
+        sent(**{name: value})
+    assert (caught.value.status, caught.value.detail.param, caught.value.detail.code) == (400, name, "invalid_value")
+    assert f"'{name}'" in caught.value.detail.message
+
+
+@pytest.mark.parametrize("name", sorted(BOUNDS.keys() & {"min_p", "temperature", "dry_base", "mirostat_tau", "top_p"}))
+@pytest.mark.parametrize("value", [b"1e308", b"-1e308", b'"nan"', b"[1]"])
+def test_a_number_is_one_and_finite(name: str, value: bytes) -> None:
+    call = completion()
+    call = msgspec.structs.replace(call, fields={**call.fields, name: Raw(value)})
+    with pytest.raises(OutOfBoundsError) as caught:
+        LLAMACPP_RELAY.encode(call, TARGET)
+    assert caught.value.detail.param == name
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"logit_bias": {"5": -100, "6": 100.0}, "top_k": 40.0, "min_p": 0.05, "repeat_last_n": -1},
+        {"logit_bias": [[5, False], ["Hello", -1]], "samplers": "kmt", "n_probs": 5, "seed": -1},
+        {"dry_sequence_breakers": ["\n", ":"], "dry_penalty_last_n": 64, "ignore_eos": True, "mirostat": None},
+        {"chat_template_kwargs": {"enable_thinking": False}, "cache_prompt": False, "temperature": 0},
+    ],
+)
+def test_what_clients_send_on_purpose_goes_along(fields: dict[str, object]) -> None:
+    assert fields.items() <= sent(**fields).items()
+
+
+def test_many_prompts_are_refused_and_many_tokens_are_not() -> None:
+    LLAMACPP_RELAY.encode(completion(prompt=[1] * 2000), TARGET)
+    with pytest.raises(OutOfBoundsError):
+        LLAMACPP_RELAY.encode(completion(prompt=["a"] * 129), TARGET)
+
+
+def test_every_field_that_the_engine_reads_has_a_bound() -> None:
+    assert BOUNDS.keys() >= (CHAT | COMPLETION) - ELSEWHERE
+
+
+@pytest.mark.parametrize(
+    ("fields", "length"),
+    [
+        ({"n_predict": 5000, "max_tokens": 5}, 5),
+        ({"n_predict": -1, "max_tokens": 5, "ignore_eos": True}, 5),
+        ({"n_predict": 7, "max_tokens": 50, "max_completion_tokens": 60}, 7),
+    ],
+)
+def test_the_least_length_asked_for_holds(fields: dict[str, object], length: int) -> None:
+    body = sent(**fields)
+    assert {value for name, value in body.items() if name in {"n_predict", "max_tokens", "max_completion_tokens"}} == {
+        length
+    }
+
+
+def test_other_apis_are_told_too() -> None:
+    asked = Conversation(turns=HI, extra={"repeat_last_n": Raw(b"1000000000")})
+    with pytest.raises(ApiError) as caught:
+        LLAMACPP_DIALECT.encode(asked, TARGET, Fit(), stream=True)
+    assert caught.value.detail.param == "repeat_last_n"
+    assert b"repeat_last_n" in ANTHROPIC.error_body(caught.value)

@@ -1,0 +1,132 @@
+"""Schemas that cost the engine more than an answer is worth are refused, or held to less; ordinary ones are not."""
+
+import json
+
+import pytest
+
+from tests.providers.test_llamacpp import sent
+from weebill.wire.errors import ApiError
+
+Schema = dict[str, object]
+
+
+def form(schema: object) -> dict[str, object]:
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+
+
+def nested(depth: int) -> Schema:
+    schema: Schema = {"type": "integer"}
+    for _ in range(depth):
+        schema = {"type": "array", "items": schema}
+    return schema
+
+
+def text(pattern: str) -> Schema:
+    return {"type": "string", "pattern": pattern}
+
+
+CYCLE = {
+    "$ref": "#/$defs/a",
+    "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b"}]}, "b": {"allOf": [{"$ref": "#/$defs/a"}]}},
+}
+CHOICES = [{"anyOf": [{"type": "object", "properties": {f"p{i}{j}": {}}} for j in range(4)]} for i in range(5)]
+COSTLY: dict[str, tuple[Schema, str]] = {
+    # 10^9 of them took the engine down, and 19.6 GB.
+    "least items": ({"type": "array", "items": {"type": "integer"}, "minItems": 10**9}, "minItems"),
+    "least items, within": ({"type": "object", "properties": {"a": {"type": "array", "minItems": 1e18}}}, "minItems"),
+    "least length": ({"type": "string", "minLength": 10**9}, "minLength"),
+    "least number": ({"type": "integer", "minimum": 10**18}, "minimum"),
+    # Minutes.
+    "steps": ({"type": "integer", "multipleOf": 123456789}, "multipleOf"),
+    "steps, small": ({"type": "number", "multipleOf": 0.0000123457}, "multipleOf"),
+    "steps at once": ({"allOf": [{"type": "integer", "multipleOf": step} for step in (9973, 9967)]}, "multipleOf"),
+    "steps by reference": (
+        {"$ref": "#/$defs/a", "multipleOf": 997, "$defs": {"a": {"type": "integer", "multipleOf": 991}}},
+        "multipleOf",
+    ),
+    "no steps": ({"type": "integer", "multipleOf": 0}, "multipleOf"),
+    # Answered without any constraint.
+    "pattern": (text("^(a{1000}){1000}$"), "repeats"),
+    "pattern, thrice": (text("((a{100}){100}){100}"), "repeats"),
+    "pattern, open": (text("a{99999999999,}"), "repeats"),
+    "pattern, side by side": (text("a{900}b{900}c{900}"), "repeats"),
+    "pattern, long": (text("a" * 1001), "1000 characters"),
+    "patterns": ({"type": "object", "properties": {f"p{n}": text("a" * 900) for n in range(12)}}, "in patterns"),
+    "properties": ({"type": "object", "properties": {f"p{n}": {} for n in range(1001)}}, "properties"),
+    "properties, within": (
+        {
+            "type": "object",
+            "properties": {f"p{n}": {"properties": {key: {} for key in "abcdefghijk"}} for n in range(99)},
+        },
+        "properties",
+    ),
+    "values": ({"enum": list(range(5001))}, "values"),
+    "characters": ({"enum": ["x" * 130_000]}, "characters"),
+    "parts": ({"anyOf": [{"const": n} for n in range(20_000)]}, "parts"),
+    "depth": (nested(70), "nested"),
+    "depth, far": (nested(400), "nested"),
+    "combinations": ({"allOf": CHOICES}, "ways"),
+    "circle": (CYCLE, "itself"),
+    "circle of one": ({"$ref": "#"}, "itself"),
+    "nowhere": ({"$ref": "#/$defs/a"}, "not there"),
+}
+
+
+@pytest.mark.parametrize("name", COSTLY)
+@pytest.mark.parametrize("field", ["response_format", "json_schema", "tools"])
+def test_a_costly_schema_is_refused(name: str, field: str) -> None:
+    schema, what = COSTLY[name]
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    given: dict[str, dict[str, object]] = {
+        "response_format": {"response_format": form(schema)},
+        "json_schema": {"json_schema": schema},
+        "tools": {"tools": [tool], "tool_choice": "required"},
+    }
+    if field == "tools" and name == "circle of one":
+        pytest.skip("the root of a tool's schema is another one there")
+    with pytest.raises(ApiError) as caught:
+        sent(**given[field])
+    assert (caught.value.status, caught.value.detail.param) == (400, field)
+    assert what in caught.value.detail.message or field == "json_schema"
+
+
+LINKED = {
+    "type": "object",
+    "properties": {"value": {"type": "integer"}, "next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}},
+}
+ORDINARY: list[Schema] = [
+    LINKED,
+    {"$ref": "#/$defs/a", "$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a"}}}},
+    {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(200)}},
+    {"type": "number", "multipleOf": 0.01, "minimum": 0},
+    {"type": "object", "properties": {"pattern": {"type": "string"}, "multipleOf": {"type": "number"}, "$ref": {}}},
+    text(r"^\d{4}-\d{2}-[a-z{}]{3}\{2000\}$"),
+    text(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
+    nested(20),
+]
+
+
+@pytest.mark.parametrize("schema", ORDINARY, ids=lambda schema: json.dumps(schema)[:40])
+def test_an_ordinary_schema_is_not(schema: Schema) -> None:
+    assert str(sent(response_format=form(schema))["grammar"]).startswith("%llguidance")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "held"),
+    [
+        ("maxItems", {"type": "array", "maxItems": 2**31 - 1}, 10_000),
+        ("maxLength", {"type": "string", "maxLength": 2**63 - 1}, 100_000),
+        ("maximum", {"type": "integer", "maximum": 2**63 - 1}, 10**17),
+        ("minimum", {"type": "integer", "minimum": -(2**63)}, -(10**17)),
+        ("maximum", {"type": "number", "maximum": 1e308}, 10**17),
+    ],
+)
+def test_what_a_generator_writes_for_no_limit_is_held_to_one(name: str, given: Schema, held: int) -> None:
+    grammar = str(sent(response_format=form(given))["grammar"])
+    assert json.loads(grammar.partition("%json ")[2])[name] == held
+
+
+def test_its_own_field_for_a_schema_becomes_a_grammar_of_ours() -> None:
+    body = sent(json_schema={"type": "string"})
+    assert "json_schema" not in body
+    assert '"maxLength"' in str(body["grammar"])
