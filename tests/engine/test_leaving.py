@@ -16,7 +16,7 @@ from tests.fixtures.model import MODEL
 from weebill.engine.store import ModelStore
 
 LONG = 4000
-WAIT_S = 30.0
+WAIT_S = 90.0
 
 
 @pytest.fixture(scope="module")
