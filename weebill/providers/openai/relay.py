@@ -88,7 +88,9 @@ class OpenAITranslator:
 
     def takes(self, call: Call, target: Target) -> bool:
         """All but what the answer to is to be ended at stop sequences that the target does not take."""
-        given = bytes(call.fields.get("stop", b"null"))
+        if "stop" not in call.fields:
+            return True
+        given = bytes(call.fields["stop"])
         if given in _NO_STOP or not isinstance(call.request, ChatRequest):
             return True
         if not may_stop(target):
