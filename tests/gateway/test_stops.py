@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec import Raw
 
 from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.base import Api
@@ -10,10 +11,13 @@ from weebill.apis.chat.api import CHAT
 from weebill.apis.gemini.api import GEMINI
 from weebill.catalog.traits import traits_of
 from weebill.gateway.bridge_stream import BridgeStream
-from weebill.gateway.stops import first_stop, held_back
+from weebill.gateway.stops import UntilStop, first_stop, held_back, until_stop
 from weebill.gateway.translation import translator
 from weebill.providers.base import Target, UpstreamRequest
 from weebill.wire.call import Call
+from weebill.wire.conversation import Citation, Text
+from weebill.wire.errors import ApiError
+from weebill.wire.reply import Choice, CitationAdded, Event, Logprobs, Reply, TextDelta, Usage
 
 STOPS = ["END", "\n\nUser:", "D\n"]
 CLIENTS: dict[str, tuple[Api, dict, str]] = {
@@ -138,3 +142,64 @@ def test_of_two_at_one_place_the_longer_one_ends_it() -> None:
     assert first_stop("ab", ["b", "a"]) == (0, "a")
     assert held_back("x\n\nUs", STOPS) == 4
     assert held_back("x", STOPS) == 0
+
+
+@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_stream_that_is_cut_after_the_stop_ends_well(name: str, to: str) -> None:
+    call, sent = asked(name, to, stream=True)
+    dialect, _ = TARGETS[to]
+    stream = translator(CLIENTS[name][0], dialect, frozenset({dialect})).stream(call, sent)
+    events = streamed(dialect, "Well. END" + " and on" * 20, 4)
+    data = stream.feed(events[: len(events) - 300]) + stream.finish()
+    assert told(name, data)[0] == "Well. "
+    assert stream.error is None
+
+
+@pytest.mark.parametrize("stops", [[""], ["", "END"]])
+def test_stops_of_nothing_end_nothing(stops: list[str]) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stop": stops}
+    call = CHAT.decode(json.dumps(body).encode(), {}, "")
+    bridge = translator(CHAT, "openai-responses", frozenset())
+    sent = bridge.encode(call, TARGETS["a dialect without"][1])
+    answer = bridge.decode(call, sent, whole("openai-responses", "Well."))
+    assert json.loads(answer.body)["choices"][0]["message"]["content"] == "Well."
+
+
+def test_too_many_stops_are_refused_by_name() -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stop": [f"s{at}" for at in range(65)]}
+    call = CHAT.decode(json.dumps(body).encode(), {}, "")
+    with pytest.raises(ApiError) as refused:
+        translator(CHAT, "openai-responses", frozenset()).encode(call, TARGETS["a dialect without"][1])
+    assert (refused.value.status, refused.value.detail.param) == (400, "stop")
+
+
+def test_what_is_about_a_text_is_kept_with_it() -> None:
+    entries = [Raw(b'{"token":"Fact"}'), Raw(b'{"token":"."}'), Raw(b'{"token":"END"}')]
+    cited = Citation(url="https://a", start=0, end=4)
+    text = Text("Fact.END more", citations=(cited, Citation(url="https://b", start=9, end=13)))
+    reply = Reply("r", "m", (Choice((text,), "stop", logprobs=tuple(entries)),), Usage())
+    [choice] = until_stop(reply, ["END"]).choices
+    assert (choice.parts, choice.logprobs) == ((Text("Fact.", citations=(cited,)),), tuple(entries[:2]))
+    stream = UntilStop(
+        Events([TextDelta("Fact E"), CitationAdded(cited), Logprobs((entries[0],)), TextDelta("x")]), STOPS
+    )
+    assert list(stream.feed(b"")) == [
+        TextDelta("Fact "),
+        TextDelta("Ex"),
+        CitationAdded(cited),
+        Logprobs((entries[0],)),
+    ]
+
+
+class Events:
+    """A decoder that reads these."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self._events = events
+
+    def feed(self, data: bytes) -> list[Event]:
+        return self._events
+
+    def finish(self) -> list[Event]:
+        return []

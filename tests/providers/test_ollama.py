@@ -249,6 +249,9 @@ def test_who_must_call_is_held_to_the_form_of_a_call(asked, names):
         ("I would find it.", "stop", "I would find it.", None, "stop"),
         ('{"name": "other", "arguments": {}}', "stop", '{"name": "other", "arguments": {}}', None, "stop"),
         ('{"na', "length", '{"na', None, "length"),
+        ('{"name": "find", "arguments": {"at": "x"}}', "length", "", '{"at": "x"}', "tool_calls"),
+        ('{"name": "find", "arguments": {"at": "\\"}"}} }\nDone.', "stop", "", '{"at": "\\"}"}', "tool_calls"),
+        ('{"name": "fi\\x", "arguments": {}}', "stop", '{"name": "fi\\x", "arguments": {}}', None, "stop"),
         ("", "stop", "", None, "stop"),
     ],
 )

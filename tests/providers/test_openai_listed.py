@@ -31,6 +31,8 @@ WHOLE = {**thought("One two three"), "signature": "s"}
         ("reasoning_details", [[thought("One ")], [thought("two ")], [thought("three", signature="s")]], [WHOLE]),
         ("reasoning_details", [[thought("One")], [SEALED], [thought("two")]], [thought("One"), SEALED, thought("two")]),
         ("reasoning_details", [TWO], TWO),
+        ("annotations", [[{**each, "index": at}] for each, at in zip(CITED, (None, "1", 2.0), strict=True)], CITED),
+        ("reasoning_details", [[thought("One", index=0)], [thought(" two", index=0)]], [thought("One two")]),
     ],
 )  # fmt: skip
 def test_lists_accumulate(

@@ -11,9 +11,12 @@ from math import inf
 from typing import Final
 
 import msgspec
+from msgspec import Raw
 
 from weebill.providers.base import SaysWhenOver, StreamDecoder
 from weebill.wire.conversation import Part, Text
+from weebill.wire.errors import ApiError
+from weebill.wire.lenient import reader
 from weebill.wire.reply import (
     Choice,
     CitationAdded,
@@ -28,6 +31,12 @@ from weebill.wire.reply import (
     UsageReported,
 )
 
+
+class _Entry(msgspec.Struct, frozen=True):
+    token: str = ""
+
+
+_decode_entry: Final = reader(_Entry)
 # What is told of a choice that has been ended.
 _OF_ALL: Final = frozenset({Started, UsageReported, PassedOver, Failed})
 
@@ -72,19 +81,32 @@ def _ended(choice: Choice, stops: Sequence[str]) -> Choice:
             continue
         at, stop = found
         if at and isinstance(part, Text):
-            kept.append(Text(part.text[:at]))
-        # Log probabilities are of tokens, and may not be told apart by where a text ends.
-        return Choice(tuple(kept), "stop", stop)
+            cited = tuple([each for each in part.citations if each.end is None or each.end <= at])
+            kept.append(Text(part.text[:at], citations=cited))
+        said = sum([len(each.text) for each in kept if isinstance(each, Text)])
+        return Choice(tuple(kept), "stop", stop, None if choice.logprobs is None else _first_of(choice.logprobs, said))
     return choice
 
 
-class _Said:
-    """One choice so far: text that may be the beginning of a stop sequence, and whether one has come."""
+def _first_of(logprobs: Sequence[Raw], characters: int) -> tuple[Raw, ...]:
+    """The entries of the tokens that begin within that many characters."""
+    kept: list[Raw] = []
+    for entry in logprobs:
+        if characters <= 0:
+            break
+        kept.append(entry)
+        characters -= len(_decode_entry(entry).token)
+    return tuple(kept)
 
-    __slots__ = ("block", "ended", "held")
+
+class _Said:
+    """One choice so far: text that may begin a stop sequence, what is about that text, and whether one has come."""
+
+    __slots__ = ("block", "ended", "held", "waiting")
 
     def __init__(self) -> None:
         self.held = ""
+        self.waiting: list[Event] = []
         self.block = 0
         self.ended = False
 
@@ -109,8 +131,14 @@ class UntilStop:
         return self._cut(self._decoder.feed(data))
 
     def finish(self) -> Sequence[Event]:
-        """The last events. Raises ApiError 502 if the upstream's body was cut."""
-        return self._cut(self._decoder.finish())
+        """The last events. Raises ApiError 502 if the upstream's body was cut before a stop sequence came."""
+        try:
+            events = self._decoder.finish()
+        except ApiError:
+            if self._said and all(said.ended for said in self._said.values()):
+                return ()  # All that is to be told was.
+            raise
+        return self._cut(events)
 
     def _cut(self, events: Sequence[Event]) -> list[Event]:
         told: list[Event] = []
@@ -127,7 +155,7 @@ class UntilStop:
             if isinstance(event, TextDelta):
                 self._text(event, said, told)
             elif isinstance(event, Logprobs | CitationAdded) and said.held:
-                continue  # They are of text that may not be told.
+                said.waiting.append(event)  # They are of text that may not be told.
             else:
                 self._let_go(said, choice, told)
                 told.append(event)
@@ -144,6 +172,7 @@ class UntilStop:
             said.ended = True
             if at:
                 told.append(TextDelta(text[:at], event.block, event.choice))
+                told += [each for each in said.waiting if isinstance(each, CitationAdded)]
             told.append(Finished("stop", stop, event.choice))
             return
         keep = held_back(text, self._stops)
@@ -152,9 +181,13 @@ class UntilStop:
             text = text[:-keep]
         if text:
             told.append(TextDelta(text, event.block, event.choice))
+            told += said.waiting
+            said.waiting.clear()
 
     def _let_go(self, said: _Said, choice: int, told: list[Event]) -> None:
         """Tell what was held back, for no more text follows it."""
         if said.held:
             told.append(TextDelta(said.held, said.block, choice))
+            told += said.waiting
+            said.waiting.clear()
             said.held = ""

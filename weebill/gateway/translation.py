@@ -48,6 +48,8 @@ _SUBSTANCE: Final = frozenset({"turns", "tools"})
 _ALWAYS_SUPPORTED: Final = frozenset({"turns", "hints", "extra"})
 # One for each API and kind of upstream, of which there are a few dozen.
 _TRANSLATORS: Final[dict[tuple[str, str, frozenset[str]], Translator]] = {}
+# Each is looked for in each piece of an answer.
+_MOST_STOPS: Final = 64
 _NOTHING_ASKED: Final = Conversation(turns=())
 # How often a request is written anew without a field that its dialect cannot write: of all that there are, once.
 _MAX_TRIES: Final = len(Conversation.__struct_fields__) + 8
@@ -108,7 +110,7 @@ class Bridge:
                 asked = shown_by_user(asked, fit, blind=self._dialect_name in BLIND)
             stops: tuple[str, ...] = ()
             if asked.stop and not (self._stops and may_stop(target)):
-                asked, stops = msgspec.structs.replace(asked, stop=()), asked.stop
+                asked, stops = msgspec.structs.replace(asked, stop=()), _ended_at(asked.stop)
             replays = _replays(asked)
             if replays:
                 asked = Maker(self._dialect.family, target.provider).conversation(asked)
@@ -120,7 +122,8 @@ class Bridge:
                     sent = self._dialect.encode(conversation, target, fit, stream=stream)
                 except Unsupported as unsupported:
                     if unsupported.field == "stop" and conversation.stop:
-                        conversation, stops = msgspec.structs.replace(conversation, stop=()), conversation.stop
+                        stops = _ended_at(conversation.stop)
+                        conversation = msgspec.structs.replace(conversation, stop=())
                     else:
                         conversation = _without(conversation, unsupported, fit)
                 except ApiError as error:  # about a field by its canonical name
@@ -263,6 +266,13 @@ class PartRelay:
     def _by(self, sent: UpstreamRequest) -> Translator:
         """The one that wrote the request."""
         return self._relay if sent.asked is None else self._bridge
+
+
+def _ended_at(stops: tuple[str, ...]) -> tuple[str, ...]:
+    """The stop sequences that an answer is ended at here. Raises Unsupported where there are too many."""
+    if len(stops) > _MOST_STOPS:
+        raise Unsupported("stop", f"more than {_MOST_STOPS} stop sequences")
+    return tuple([stop for stop in stops if stop])
 
 
 def _replays(conversation: Conversation) -> bool:

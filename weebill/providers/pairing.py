@@ -7,8 +7,9 @@ be missing, and a result without its call becomes text.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import structs
 
@@ -63,14 +64,56 @@ def _are_paired(turns: Sequence[Turn]) -> bool:
     return not waiting
 
 
+class _OpenCall(NamedTuple):
+    """A call that has no result yet: the id that it was `given`, the one that it has now, and its tool."""
+
+    given: str
+    id: str
+    tool: str
+
+
+class _OpenCalls:
+    """Calls that have no result yet, in their order, found without looking through all of them."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, _OpenCall] = {}
+        self._count = 0
+        # By the id that they were given (None for all of them) and by their tool (None for all of these).
+        self._places: dict[tuple[str | None, str | None], deque[int]] = {}
+
+    def add(self, call: _OpenCall) -> None:
+        """Take in a call."""
+        self._calls[self._count] = call
+        for given in (call.given, None):
+            for tool in (call.tool, None):
+                self._places.setdefault((given, tool), deque()).append(self._count)
+        self._count += 1
+
+    def all(self) -> Sequence[_OpenCall]:
+        """Those that are left."""
+        return list(self._calls.values())
+
+    def answered(self, given: str, tool: str | None) -> _OpenCall | None:
+        """Take out the first call of that id, one of that tool rather; where either has no id, of the others."""
+        for identity in (given, "" if given else None):
+            for name in (tool, None) if tool is not None else (None,):
+                places = self._places.get((identity, name))
+                while places:
+                    call = self._calls.pop(places.popleft(), None)
+                    if call is not None:
+                        return call
+        return None
+
+
 class _Pairing:
     """A history on its way to one in which calls and results are paired."""
 
     def __init__(self) -> None:
         self._out: list[Turn] = []
         self._ids: set[str] = set()
-        # The calls that have no result yet: the id that each was given, the one that it has now, and its tool.
-        self._open: list[tuple[str, str, str]] = []
+        self._counts: dict[str, int] = {}
+        """How many calls have had an id that was given more than once."""
+        self._open = _OpenCalls()
         self._results: dict[str, ToolResult] = {}
         """The results of the last calls, by the ids that they were given."""
         self._at = 0
@@ -98,12 +141,12 @@ class _Pairing:
 
     def _call(self, part: ToolUse) -> ToolUse:
         given = name = fitted(part.id, WORDS)
-        count = 1
+        stem = given[: WORDS.longest - 6]
         while name in self._ids:
-            count += 1
-            name = f"{given[: WORDS.longest - 6]}_{count}"
+            count = self._counts[stem] = self._counts.get(stem, 1) + 1
+            name = f"{stem}_{count}"
         self._ids.add(name)
-        self._open.append((part.id, name, part.name))
+        self._open.add(_OpenCall(part.id, name, part.name))
         return structs.replace(part, id=name)
 
     def _answered(self, turn: Turn) -> None:
@@ -124,19 +167,17 @@ class _Pairing:
 
     def _answers(self, part: ToolResult) -> str | None:
         """The id of the call that a result answers: the one of its id, or else, where either has none, of its tool."""
-        alike = [call for call in self._open if call[0] == part.call_id]
-        alike = alike or [call for call in self._open if not call[0] or not part.call_id]
-        if not alike:
+        call = self._open.answered(part.call_id, part.name)
+        if call is None:
             return None
-        call = next((call for call in alike if call[2] == part.name), alike[0])
-        self._open.remove(call)
         self._results[part.call_id] = part
-        return call[1]
+        return call.id
 
     def _close(self) -> None:
         """Say of the calls that have no result that they have none."""
-        if self._open:
-            results = tuple(ToolResult(name, (Text(NO_RESULT),), is_error=True) for _, name, _ in self._open)
+        calls = self._open.all()
+        if calls:
+            results = tuple([ToolResult(call.id, (Text(NO_RESULT),), is_error=True) for call in calls])
             self._out.insert(self._at, Turn("tool", results))
-            self._open.clear()
+            self._open = _OpenCalls()
         self._results.clear()

@@ -15,7 +15,8 @@ from msgspec import Raw
 from weebill.wire.errors import UNREADABLE
 
 HEAD: Final = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*')
-CLOSING: Final = re.compile(r"[\s}]*\Z")
+
+_CLOSING: Final = "} \t\r\n"
 _OPEN: Final = "<tool_call>"
 _CALL: Final = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|(?=<tool_call>)|\Z)", re.DOTALL)
 
@@ -81,8 +82,7 @@ class BoundCall:
             self._held = self._held.lstrip()
             self._begun = bool(self._held)
         # The braces at the end may be the call's own, which are not part of its arguments.
-        closing = CLOSING.search(self._held)
-        end = closing.start() if closing else len(self._held)
+        end = len(self._held.rstrip(_CLOSING))
         if end:
             deltas.append(ToolCallDelta(0, FunctionDelta(self._held[:end])))
             self._held = self._held[end:]

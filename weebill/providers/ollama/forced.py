@@ -20,9 +20,10 @@ from msgspec import Raw
 
 from weebill.providers.base import SaysWhenOver, StreamDecoder
 from weebill.providers.fit import Fit
-from weebill.providers.llamacpp.tool_text import CLOSING, HEAD
+from weebill.providers.llamacpp.tool_text import HEAD
 from weebill.providers.object_schema import parameters_of
 from weebill.wire.conversation import Conversation, Tool
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.reply import Event, Finished, TextDelta, ToolArguments, ToolStarted
 
 # The beginning of a call is a name, and a name has an end.
@@ -78,21 +79,29 @@ def told(offered: Sequence[Offered]) -> str:
 class ForcedCall:
     """A `StreamDecoder` that reads a call in what the model writes, if there is one."""
 
-    __slots__ = ("_begun", "_block", "_called", "_decoder", "_held", "_names", "_over", "_plain")
+    __slots__ = (
+        "_begun", "_block", "_called", "_decoder", "_depth", "_escaped", "_held", "_names", "_over", "_plain",
+        "_quoted", "_says",
+    )  # fmt: skip
 
     def __init__(self, decoder: StreamDecoder, offered: Sequence[Offered]) -> None:
         self._decoder = decoder
-        self._over = decoder if isinstance(decoder, SaysWhenOver) else None
+        self._says = decoder if isinstance(decoder, SaysWhenOver) else None
         self._names = frozenset([each.tool.name for each in offered])
         self._held = ""
         self._block = 0
         self._called = False
-        self._begun = False  # whether any of its arguments have come
+        # Of its arguments: whether any have come and all, and where in their JSON they are.
+        self._begun = False
+        self._over = False
+        self._depth = 0
+        self._quoted = False
+        self._escaped = False
         self._plain = False  # whether it is no call
 
     @property
     def owed_s(self) -> float:
-        return inf if self._over is None else self._over.owed_s
+        return inf if self._says is None else self._says.owed_s
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """The events that `data` completes."""
@@ -115,41 +124,58 @@ class ForcedCall:
         return told
 
     def _write(self, said: TextDelta, told: list[Event]) -> None:
-        self._held += said.text
         self._block = said.block
-        if not self._called:
-            head = HEAD.match(self._held)
-            name = "" if head is None else _decode_text(head[1])
-            if name in self._names and head is not None:
-                self._called = True
-                self._held = self._held[head.end() :]
-                told.append(ToolStarted(f"call_{secrets.token_hex(12)}", name, said.block))
-            elif name or len(self._held) > _LONGEST_HEAD or self._held.lstrip()[:1] not in ("", "{"):
-                self._plain = True
-                told.append(TextDelta(self._held, said.block))
-                return
-            else:
-                return
+        if self._called:
+            self._argue(said.text, told)
+            return
+        self._held += said.text
+        head = HEAD.match(self._held)
+        name = "" if head is None else _name(head[1])
+        if head is not None and name in self._names:
+            self._called = True
+            told.append(ToolStarted(f"call_{secrets.token_hex(12)}", name, said.block))
+            self._argue(self._held[head.end() :], told)
+            self._held = ""
+        elif head is not None or len(self._held) > _LONGEST_HEAD or self._held.lstrip()[:1] not in ("", "{"):
+            self._plain = True
+            told.append(TextDelta(self._held, said.block))
+
+    def _argue(self, text: str, told: list[Event]) -> None:
+        """Tell what of a text is the arguments, whose JSON ends where all that it opens is closed."""
         if not self._begun:
-            self._held = self._held.lstrip()
-            self._begun = bool(self._held)
-        # The braces at the end may be the call's own, which are not part of its arguments.
-        closing = CLOSING.search(self._held)
-        end = closing.start() if closing else len(self._held)
+            text = text.lstrip()
+            self._begun = bool(text)
+        end = 0 if self._over else len(text)
+        for at, sign in enumerate(text[:end]):
+            if self._escaped:
+                self._escaped = False
+            elif self._quoted:
+                self._escaped, self._quoted = sign == "\\", sign != '"'
+            elif sign == '"':
+                self._quoted = True
+            elif sign in "{[":
+                self._depth += 1
+            elif sign in "}]":
+                self._depth -= 1
+                if self._depth <= 0:
+                    self._over = True
+                    end = at + 1 + self._depth
+                    break
         if end:
-            told.append(ToolArguments(self._held[:end], said.block))
-            self._held = self._held[end:]
+            told.append(ToolArguments(text[:end], self._block))
 
     def _end(self, finished: Finished, told: list[Event]) -> None:
-        rest, self._held = self._held.rstrip(), ""
         if not self._called:
-            if rest and not self._plain:
-                told.append(TextDelta(rest))
+            if self._held and not self._plain:
+                told.append(TextDelta(self._held, self._block))
             told.append(finished)
             return
-        complete = finished.reason == "stop"
-        if complete:
-            rest = rest.removesuffix("}").rstrip()
-        if rest:
-            told.append(ToolArguments(rest, self._block))
-        told.append(Finished("tool_calls") if complete else finished)
+        told.append(Finished("tool_calls") if self._over or finished.reason == "stop" else finished)
+
+
+def _name(text: str) -> str:
+    """A name in JSON; "" for what is none."""
+    try:
+        return _decode_text(text)
+    except UNREADABLE:
+        return ""

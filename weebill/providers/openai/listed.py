@@ -25,7 +25,8 @@ _MAX_INDEX: Final = 1 << 20
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
-_decode_index: Final = msgspec.json.Decoder(int).decode
+# Some write it as text, or with a fraction.
+_decode_index: Final = msgspec.json.Decoder(int, strict=False).decode
 
 
 def has_lists(data: bytes) -> bool:
@@ -34,12 +35,13 @@ def has_lists(data: bytes) -> bool:
 
 
 class _Listed:
-    """The entries of one list so far: the next index, and of what kind and whose the last one is."""
+    """The entries of one list so far: the next index, and where, of what kind and whose the last one is."""
 
-    __slots__ = ("identity", "kind", "next")
+    __slots__ = ("identity", "kind", "last", "next")
 
     def __init__(self) -> None:
         self.next = 0
+        self.last = -1
         self.kind = b""
         self.identity = b""
 
@@ -91,25 +93,22 @@ class Lists:
 
 
 def _put(entry: Json, known: _Listed, name: str) -> bool:
-    """Whether an entry had to be given its index, which it has now. Raises what is in `UNREADABLE`."""
-    if "index" in entry:
-        given = _decode_index(entry["index"])
-        if given >= known.next and given < _MAX_INDEX:
-            known.next = given + 1
-        return False
+    """Whether an entry is not as it came: it lacked its index or says what is not joined again. Raises `UNREADABLE`."""
     kind, identity = bytes(entry.get("type", b"")), bytes(entry.get("id", b"null"))
-    joined = (
-        name == _THOUGHTS
-        and known.next > 0
-        and kind == known.kind
-        and kind in _JOINED
-        and identity in (b"null", known.identity)
-    )
-    if joined:
-        for once in _ONCE:
-            entry.pop(once, None)
+    given = bytes(entry.get("index", b"null"))
+    if given == b"null":
+        joined = kind == known.kind and identity in (b"null", known.identity)
+        index = known.last if joined and name == _THOUGHTS and known.next > 0 and kind in _JOINED else known.next
     else:
-        known.kind, known.identity = kind, identity
-        known.next += 1
-    entry["index"] = Raw(_encode(known.next - 1))
-    return True
+        index = _decode_index(given)
+    again = name == _THOUGHTS and index == known.last and kind == known.kind and kind in _JOINED and known.next > 0
+    written = Raw(_encode(index))
+    changed = bytes(written) != given
+    entry["index"] = written
+    if again:
+        for once in _ONCE:
+            changed = entry.pop(once, None) is not None or changed
+    else:
+        known.kind, known.identity, known.last = kind, identity, index
+        known.next = max(known.next, min(index, _MAX_INDEX) + 1)
+    return changed
