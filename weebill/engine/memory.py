@@ -1,4 +1,4 @@
-"""How much memory a host may take: it dies alone where it wants more, rather than with all else on the machine."""
+"""The memory that a host may take: it dies alone where it wants more, rather than with all else on the machine."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def of_machine() -> int:
 
 
 def with_room(threads: int, cached: int) -> int | None:
-    """What this process has now, and room to work with so many threads and `cached` bytes kept; None if not known."""
+    """The bytes that this process has, and room for so many threads and `cached` bytes kept; None if not known."""
     try:
         found = _IN_USE.search(_STATUS.read_text())
     except OSError:

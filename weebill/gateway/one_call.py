@@ -6,12 +6,12 @@ What is called besides the first is passed over, and said. A provider that has t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
 from typing import Final
 
 import msgspec
 
-from weebill.providers.base import SaysWhenOver, StreamDecoder, UpstreamRequest
+from weebill.providers.around import DecoderAround
+from weebill.providers.base import StreamDecoder, UpstreamRequest
 from weebill.wire.conversation import ToolUse
 from weebill.wire.reply import Choice, Event, PassedOver, Reply, ToolArguments, ToolStarted
 
@@ -44,30 +44,17 @@ def _first_call(choice: Choice) -> Choice:
     return msgspec.structs.replace(choice, parts=parts)
 
 
-class FirstCalls:
+class FirstCalls(DecoderAround):
     """A `StreamDecoder` that tells of the first call of each choice alone."""
 
-    __slots__ = ("_decoder", "_first", "_over")
+    __slots__ = ("_first",)
 
     def __init__(self, decoder: StreamDecoder) -> None:
-        self._decoder = decoder
-        self._over = decoder if isinstance(decoder, SaysWhenOver) else None
+        super().__init__(decoder)
         self._first: dict[int, int] = {}
         """Of each choice, the block of its first call."""
 
-    @property
-    def owed_s(self) -> float:
-        return inf if self._over is None else self._over.owed_s
-
-    def feed(self, data: bytes) -> Sequence[Event]:
-        """The events that `data` completes."""
-        return self._keep(self._decoder.feed(data))
-
-    def finish(self) -> Sequence[Event]:
-        """The last events. Raises ApiError 502 if the upstream's body was cut."""
-        return self._keep(self._decoder.finish())
-
-    def _keep(self, events: Sequence[Event]) -> list[Event]:
+    def read(self, events: Sequence[Event]) -> list[Event]:
         """The events without those of further calls, each of which is named."""
         kept: list[Event] = []
         for event in events:

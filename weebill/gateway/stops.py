@@ -7,13 +7,13 @@ itself is left out, and so is all that follows; what the provider counted stays 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
 from typing import Final
 
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import SaysWhenOver, StreamDecoder
+from weebill.providers.around import DecoderAround
+from weebill.providers.base import StreamDecoder
 from weebill.wire.conversation import Part, Text
 from weebill.wire.errors import ApiError
 from weebill.wire.lenient import reader
@@ -37,12 +37,10 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 _decode_entry: Final = reader(_Entry)
-# What is told of a choice that has been ended.
-_OF_ALL: Final = frozenset({Started, UsageReported, PassedOver, Failed})
 
 
 def first_stop(text: str, stops: Sequence[str]) -> tuple[int, str] | None:
-    """Where the first of `stops` is in a text, and which it is; of two at one place, the longer."""
+    """The place of the first of `stops` in a text, and which it is; of two at one place, the longer."""
     found: tuple[int, str] | None = None
     for stop in stops:
         at = text.find(stop)
@@ -52,7 +50,7 @@ def first_stop(text: str, stops: Sequence[str]) -> tuple[int, str] | None:
 
 
 def held_back(text: str, stops: Sequence[str]) -> int:
-    """How many of a text's last characters may be the beginning of one of `stops`.
+    """The number of a text's last characters that may be the beginning of one of `stops`.
 
     >>> held_back("so EN", ["END", "N"])
     2
@@ -111,24 +109,15 @@ class _Said:
         self.ended = False
 
 
-class UntilStop:
+class UntilStop(DecoderAround):
     """A `StreamDecoder` that tells of each choice what comes before the first stop sequence."""
 
-    __slots__ = ("_decoder", "_over", "_said", "_stops")
+    __slots__ = ("_said", "_stops")
 
     def __init__(self, decoder: StreamDecoder, stops: Sequence[str]) -> None:
-        self._decoder = decoder
-        self._over = decoder if isinstance(decoder, SaysWhenOver) else None
+        super().__init__(decoder)
         self._stops = stops
         self._said: dict[int, _Said] = {}
-
-    @property
-    def owed_s(self) -> float:
-        return inf if self._over is None else self._over.owed_s
-
-    def feed(self, data: bytes) -> Sequence[Event]:
-        """The events that `data` completes."""
-        return self._cut(self._decoder.feed(data))
 
     def finish(self) -> Sequence[Event]:
         """The last events. Raises ApiError 502 if the upstream's body was cut before a stop sequence came."""
@@ -138,18 +127,18 @@ class UntilStop:
             if self._said and all(said.ended for said in self._said.values()):
                 return ()  # All that is to be told was.
             raise
-        return self._cut(events)
+        return self.read(events)
 
-    def _cut(self, events: Sequence[Event]) -> list[Event]:
+    def read(self, events: Sequence[Event]) -> list[Event]:
+        """The events, of each choice those before its end."""
         told: list[Event] = []
         for event in events:
-            if type(event) in _OF_ALL:
+            if isinstance(event, Started | UsageReported | PassedOver | Failed):
                 told.append(event)
                 continue
-            choice = event.choice  # type: ignore[union-attr]
-            said = self._said.get(choice)
+            said = self._said.get(event.choice)
             if said is None:
-                said = self._said[choice] = _Said()
+                said = self._said[event.choice] = _Said()
             if said.ended:
                 continue
             if isinstance(event, TextDelta):
@@ -157,7 +146,7 @@ class UntilStop:
             elif isinstance(event, Logprobs | CitationAdded) and said.held:
                 said.waiting.append(event)  # They are of text that may not be told.
             else:
-                self._let_go(said, choice, told)
+                self._let_go(said, event.choice, told)
                 told.append(event)
         return told
 

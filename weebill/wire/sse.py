@@ -14,6 +14,8 @@ from weebill.wire.surrogates import mended
 
 DONE = b"data: [DONE]\n\n"
 NULL: Final = b"null"
+NO_EVENT: Final = frozenset({b"[DONE]", NULL})
+"""Data that say nothing where a stream ends by an event of its own."""
 """The data of an event that says nothing, which some servers send to keep a connection alive."""
 HEADERS = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 MAX_EVENT_BYTES: Final = 64 * 1024 * 1024

@@ -15,7 +15,7 @@ from weebill.wire.requests import ModelName
 
 
 class PromptRequest(InboundRequest, frozen=True, kw_only=True):
-    """What generating and counting tokens share, as far as every request is checked."""
+    """The fields that generating and counting tokens share, as far as every request is checked."""
 
     model: ModelName
     messages: Annotated[list[Raw], Meta(min_length=1)]

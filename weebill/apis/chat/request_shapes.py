@@ -92,7 +92,7 @@ ContentPart = TextPart | ImageUrlPart | AudioPart | FilePart | RefusalPart
 
 
 class FunctionCall(Struct, frozen=True):
-    """What is called; `arguments` is a JSON object as text."""
+    """The function that is called; `arguments` is a JSON object as text."""
 
     name: str
     arguments: str = NO_ARGUMENTS

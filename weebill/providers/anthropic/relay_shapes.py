@@ -1,4 +1,4 @@
-"""What a relay reads of Anthropic's answers, as types."""
+"""Types of what a relay reads of Anthropic's answers."""
 
 from __future__ import annotations
 

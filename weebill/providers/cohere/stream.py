@@ -41,9 +41,7 @@ from weebill.wire.reply import (
     ToolStarted,
     UsageReported,
 )
-from weebill.wire.sse import NULL, EventSplitter, event_data
-
-_NO_EVENT: Final = frozenset({b"[DONE]", NULL})
+from weebill.wire.sse import NO_EVENT, EventSplitter, event_data
 
 
 class _Message(Struct, frozen=True):
@@ -122,7 +120,7 @@ class CohereStream:
         events: list[Event] = []
         for block in blocks:
             data = event_data(block)
-            if not data or data in _NO_EVENT:
+            if not data or data in NO_EVENT:
                 continue
             if self._failed:
                 break

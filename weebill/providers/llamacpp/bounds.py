@@ -1,4 +1,4 @@
-"""What the values of the fields may be that llama.cpp reads: it checks few of them, and some cost it without end.
+"""Bounds on the values of the fields that llama.cpp reads: it checks few of them, and some cost it without end.
 
 Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-schema.cpp
 """
@@ -39,14 +39,14 @@ def _says(name: str, wants: str) -> str:
 
 
 class Bound(Protocol):
-    """What a value may be."""
+    """A bound: it tells which values are within it."""
 
     @property
     def wants(self) -> str:
         """Says so; completes "it must be"."""
 
     def holds(self, value: object) -> bool:
-        """Whether `value` is that."""
+        """True for a value within it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Members:
 
 @dataclass(frozen=True, slots=True)
 class Biases:
-    """What is added to the odds of at most `count` tokens, which a name, a number or, in pairs, a text says."""
+    """Additions to the odds of at most `count` tokens, which a name, a number or, in pairs, a text says."""
 
     count: int
 

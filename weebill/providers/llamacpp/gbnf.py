@@ -1,4 +1,4 @@
-"""What a client's own grammar may ask of the engine, which follows all ways to read an answer at once.
+"""Bounds on what a client's own grammar may ask of the engine, which follows all ways to read an answer at once.
 
 Source of the notation: https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
 """
@@ -151,7 +151,7 @@ def _check_ways(rules: _Rules) -> None:
 
 
 def _written_out(rules: _Rules, cost: Callable[[list[_Item], int], int]) -> dict[str, int]:
-    """What the parts of each rule cost when its repeats are as many copies, groups in it included.
+    """The cost of each rule's parts when its repeats are as many copies, groups in it included.
 
     A group comes after the rule that it is in, so what it costs is known when it is asked for in reverse.
     """
@@ -166,7 +166,7 @@ def _written_out(rules: _Rules, cost: Callable[[list[_Item], int], int]) -> dict
 
 
 def _ways(sequence: list[_Item], start: int, ways: dict[str, int], empty: set[str]) -> int:
-    """How many things can be written first, from `start` on."""
+    """The number of things that can be written first, from `start` on."""
     total = 0
     for at in range(start, len(sequence)):
         item = sequence[at]

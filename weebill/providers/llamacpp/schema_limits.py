@@ -1,4 +1,4 @@
-"""What a JSON schema may ask of the engine, which compiles for minutes and gigabytes whatever it is given.
+"""Bounds on what a JSON schema may ask of the engine, which compiles for minutes and gigabytes whatever it is given.
 
 Measured: a list of 10^9 items takes more than 6 GB, a number by steps of 123456789 minutes. What it cannot compile at
 all, such as references that lead nowhere, it answers without any constraint.
@@ -112,7 +112,7 @@ def _check_pattern(pattern: str, param: str) -> None:
 
 
 def _written_out(pattern: str) -> int:
-    """How many parts a pattern has once each repeat is as many copies; too many rather than too few."""
+    """The number of parts that a pattern has once each repeat is as many copies; too many rather than too few."""
     # What each open group and the pattern itself have had so far, and the last part, which a repeat is of.
     sums, last = [0], 0
     at, in_class = 0, False

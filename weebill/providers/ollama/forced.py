@@ -12,13 +12,13 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from math import inf
 from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import SaysWhenOver, StreamDecoder
+from weebill.providers.around import DecoderAround
+from weebill.providers.base import StreamDecoder
 from weebill.providers.fit import Fit
 from weebill.providers.llamacpp.tool_text import HEAD
 from weebill.providers.object_schema import parameters_of
@@ -68,7 +68,7 @@ def call_format(offered: Sequence[Offered], fit: Fit) -> object:
 
 
 def told(offered: Sequence[Offered]) -> str:
-    """What the model is told of these tools."""
+    """The prompt's part that tells the model of these tools."""
     lines = [_ORDER.format(one="this function" if len(offered) == 1 else "one of these functions")]
     for _, tool in offered:
         function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
@@ -76,17 +76,15 @@ def told(offered: Sequence[Offered]) -> str:
     return "\n".join(lines)
 
 
-class ForcedCall:
+class ForcedCall(DecoderAround):
     """A `StreamDecoder` that reads a call in what the model writes, if there is one."""
 
     __slots__ = (
-        "_begun", "_block", "_called", "_decoder", "_depth", "_escaped", "_held", "_names", "_over", "_plain",
-        "_quoted", "_says",
+        "_begun", "_block", "_called", "_depth", "_escaped", "_held", "_names", "_over", "_plain", "_quoted",
     )  # fmt: skip
 
     def __init__(self, decoder: StreamDecoder, offered: Sequence[Offered]) -> None:
-        self._decoder = decoder
-        self._says = decoder if isinstance(decoder, SaysWhenOver) else None
+        super().__init__(decoder)
         self._names = frozenset([each.tool.name for each in offered])
         self._held = ""
         self._block = 0
@@ -98,18 +96,6 @@ class ForcedCall:
         self._quoted = False
         self._escaped = False
         self._plain = False  # whether it is no call
-
-    @property
-    def owed_s(self) -> float:
-        return inf if self._says is None else self._says.owed_s
-
-    def feed(self, data: bytes) -> Sequence[Event]:
-        """The events that `data` completes."""
-        return self.read(self._decoder.feed(data))
-
-    def finish(self) -> Sequence[Event]:
-        """The last events. Raises ApiError 502 if the upstream's body was cut."""
-        return self.read(self._decoder.finish())
 
     def read(self, events: Sequence[Event]) -> list[Event]:
         """The events with a call for its text."""

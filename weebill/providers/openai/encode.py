@@ -58,8 +58,7 @@ _EFFORTS: Final[tuple[tuple[int, Effort], ...]] = ((1024, "low"), (8192, "medium
 _HINTS_OF_DEMANDS: Final = frozenset({"parallel_tool_calls"})
 _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
 _NEWER: Final = "max_completion_tokens"
-MOST_STOPS: Final = 4
-"""How many stop sequences OpenAI takes."""
+_MOST_STOPS: Final = 4
 
 
 def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> Fields:
@@ -73,9 +72,8 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
         body[_limit(target)] = conversation.max_tokens
     if conversation.stop:
         body["stop"] = conversation.stop
-        if len(conversation.stop) > MOST_STOPS and target.provider in DEVELOPER:
-            # Of others, some take more.
-            raise Unsupported("stop", f"more than {MOST_STOPS} stop sequences")
+        if not may_have_stops(target, len(conversation.stop)):
+            raise Unsupported("stop", f"more than {_MOST_STOPS} stop sequences")
     if conversation.tools:
         _put_tools(conversation, body, fit)
     if conversation.output is not None:
@@ -102,6 +100,11 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
     if target.quirks.refuse or target.quirks.accept:
         _refuse(body, target, fit)
     return renamed(body, target.quirks) if target.quirks.rename else body
+
+
+def may_have_stops(target: Target, count: int) -> bool:
+    """True where a target takes as many stop sequences: OpenAI's own take four, of others some take more."""
+    return count <= _MOST_STOPS or target.provider not in DEVELOPER
 
 
 def _limit(target: Target) -> str:

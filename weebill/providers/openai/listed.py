@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.literals import has_any
 
 _THOUGHTS: Final = "reasoning_details"
 _NAMES: Final = ("annotations", "images", _THOUGHTS)
@@ -30,8 +31,8 @@ _decode_index: Final = msgspec.json.Decoder(int, strict=False).decode
 
 
 def has_lists(data: bytes) -> bool:
-    """Whether there may be such a list in a chunk."""
-    return data.find(_SIGNS[0]) >= 0 or data.find(_SIGNS[1]) >= 0 or data.find(_SIGNS[2]) >= 0
+    """True where there may be such a list in a chunk."""
+    return has_any(data, _SIGNS)
 
 
 class _Listed:
@@ -93,7 +94,7 @@ class Lists:
 
 
 def _put(entry: Json, known: _Listed, name: str) -> bool:
-    """Whether an entry is not as it came: it lacked its index or says what is not joined again. Raises `UNREADABLE`."""
+    """True where an entry is changed: it lacked its index, or said again what is not joined. Raises `UNREADABLE`."""
     kind, identity = bytes(entry.get("type", b"")), bytes(entry.get("id", b"null"))
     given = bytes(entry.get("index", b"null"))
     if given == b"null":

@@ -17,7 +17,7 @@ from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.model_fit import may_stop
 from weebill.providers.naming import named
 from weebill.providers.openai.chunks import ended
-from weebill.providers.openai.encode import MOST_STOPS
+from weebill.providers.openai.encode import may_have_stops
 from weebill.providers.openai.errors import body_error, inner_error, is_error
 from weebill.providers.openai.history import own_chat
 from weebill.providers.openai.messages import DEVELOPER
@@ -95,7 +95,7 @@ class OpenAITranslator:
             return True
         if not may_stop(target):
             return False
-        return target.provider not in DEVELOPER or given[:1] != b"[" or len(_decode_stops(given)) <= MOST_STOPS
+        return given[:1] != b"[" or may_have_stops(target, len(_decode_stops(given)))
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for content in pieces, odd calls and the model's name, and its usage."""

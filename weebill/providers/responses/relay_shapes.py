@@ -1,4 +1,4 @@
-"""What a relay reads of the Responses API's requests, as types."""
+"""Types of what a relay reads of the Responses API's requests."""
 
 from __future__ import annotations
 

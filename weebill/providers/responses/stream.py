@@ -45,9 +45,8 @@ from weebill.wire.responses import ORIGIN, citation
 from weebill.wire.responses_calls import CALLS, RESULTS, MadeCall, is_providers, made_call, with_results
 from weebill.wire.responses_items import is_object, list_of
 from weebill.wire.responses_shapes import InputItem
-from weebill.wire.sse import NULL, EventSplitter, event_data, event_name
+from weebill.wire.sse import NO_EVENT, EventSplitter, event_data, event_name
 
-_NO_EVENT: Final = frozenset({b"[DONE]", NULL})
 # Events about the response rather than about one of its items.
 _LIFECYCLE: Final = frozenset(
     {"response.created", "response.queued", "response.in_progress", "response.completed", "response.incomplete"}
@@ -130,7 +129,7 @@ class ResponsesStream:
 
     def _read(self, block: bytes, events: list[Event]) -> None:
         data = event_data(block)
-        if self._done or not data or data in _NO_EVENT:
+        if self._done or not data or data in NO_EVENT:
             # What is no event at all, as some servers write their errors.
             if not self._done and block.startswith(b"{"):
                 self._fail(bare_error(block), events)

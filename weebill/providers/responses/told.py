@@ -52,11 +52,11 @@ class ToldTexts:
             pieces.append(text)
 
     def any(self) -> bool:
-        """Whether anything was told."""
+        """True once anything was told."""
         return bool(self._pieces)
 
     def rest(self, text: str | None, begun: bool) -> str:
-        """What was not told yet of a whole text; `begun` is whether something of its item was.
+        """The part of a whole text that was not told yet; `begun` is whether something of its item was.
 
         It is sought among all texts: not every server says right where one is.
         """
@@ -73,7 +73,7 @@ class ToldTexts:
 
 
 def rest_of_call(pieces: list[str], arguments: str) -> str:
-    """What the pieces of a call's arguments did not say."""
+    """The rest of a call's arguments, which its pieces did not say."""
     told = "".join(pieces)
     return arguments[len(told) :] if arguments.startswith(told) else ""
 
