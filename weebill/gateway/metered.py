@@ -84,6 +84,8 @@ class Upstreams:
         self._client = client
         self.router = router
         self.settings = settings
+        # Whether answers name the model that served them rather than the one that was asked for.
+        self.names_served = settings.model_in_answers == "served"
         self._without_responses: set[str] = set()  # upstreams that have turned out not to have that endpoint
         self._in_flight: Counter[str] = Counter()
 
@@ -92,14 +94,10 @@ class Upstreams:
         """The names that there are."""
         return self.router.directory
 
-    @property
-    def names_served(self) -> bool:
-        """Whether answers name the model that served them rather than the one that was asked for."""
-        return self.settings.model_in_answers == "served"
-
     def configure(self, settings: ServerSettings) -> None:
         """Go by settings that were loaded anew, and find out again what upstreams can do."""
         self.settings = settings
+        self.names_served = settings.model_in_answers == "served"
         self._without_responses.clear()
 
     def spoken(self, deployment: Deployment, upstream: Upstream) -> tuple[str, frozenset[str]]:

@@ -25,7 +25,6 @@ from weebill.providers.base import (
     SaysItsFailure,
     SaysWhenOver,
     StreamDecoder,
-    TakesSome,
     Target,
     Translator,
     Unsupported,
@@ -34,6 +33,7 @@ from weebill.providers.base import (
 from weebill.providers.fit import Fit
 from weebill.providers.made_images import BLIND, SHOWN_BY, shown_by_user
 from weebill.providers.model_fit import NEUTRAL, fit_to_model, may_stop
+from weebill.providers.part_relay import PartRelay, TakesSome
 from weebill.providers.registry import STREAMS_ONLY, relay
 from weebill.providers.registry import dialect as registry_dialect
 from weebill.providers.usage import estimate
@@ -237,35 +237,6 @@ class Bridge:
             code="unsupported_parameter",
             param=called(field, self._names, call),
         )
-
-
-class PartRelay:
-    """A `Translator` that passes bytes through where it can, and goes by way of the canonical form with the rest."""
-
-    def __init__(self, relay: TakesSome, bridge: Bridge) -> None:
-        self._relay = relay
-        self._bridge = bridge
-
-    def encode(self, call: Call, target: Target) -> UpstreamRequest:
-        if self._relay.takes(call, target):
-            return self._relay.encode(call, target)
-        return self._bridge.encode(call, target)
-
-    def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
-        return self._by(sent).decode(call, sent, body)
-
-    def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return self._by(sent).stream(call, sent)
-
-    def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
-        return self._by(sent).collect(call, sent)
-
-    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
-        return self._relay.error(call, status, body, retry_after, upstream)
-
-    def _by(self, sent: UpstreamRequest) -> Translator:
-        """The one that wrote the request."""
-        return self._relay if sent.asked is None else self._bridge
 
 
 def _ended_at(stops: tuple[str, ...]) -> tuple[str, ...]:

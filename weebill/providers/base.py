@@ -224,11 +224,3 @@ class Translator(Protocol):
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
         """What the client is told of an upstream's answer with a status other than 200."""
-
-
-@runtime_checkable
-class TakesSome(Translator, Protocol):
-    """One of bytes that cannot pass all of its API through."""
-
-    def takes(self, call: Call, target: Target) -> bool:
-        """Whether it can pass this one; the others go by way of the canonical form."""

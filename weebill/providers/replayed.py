@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
+from weebill.providers.replayed_shapes import Block, SentMessage
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import Content, parts_of
 from weebill.wire.requests import ABSENT, Message
@@ -26,25 +27,8 @@ _USED_ID: Final = re.compile(rb'"tool_use_id"\s*:\s*("(?:[^"\\]|\\.)*")')
 _encode: Final = msgspec.json.encode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-
-
-class _Call(Struct, frozen=True):
-    id: str | None = None
-
-
-class _Message(Struct, frozen=True):
-    tool_calls: list[_Call] | None = None
-    tool_call_id: str | None = None
-
-
-class _Block(Struct, frozen=True):
-    type: str = ""
-    id: str | None = None
-    tool_use_id: str | None = None
-
-
-_decode_block: Final = msgspec.json.Decoder(_Block).decode
-_decode_messages: Final = msgspec.json.Decoder(list[_Message]).decode
+_decode_block: Final = msgspec.json.Decoder(Block).decode
+_decode_messages: Final = msgspec.json.Decoder(list[SentMessage]).decode
 
 
 class Results:
@@ -67,9 +51,8 @@ class Results:
         return identity in self._answered
 
 
-def is_replayed(messages: Raw) -> bool:
+def is_replayed(text: bytes) -> bool:
     """Whether there may be anything of that in Chat Completions' `messages`."""
-    text = bytes(messages)
     return text.find(_ANSWERED) >= 0 or text.find(_PARSED) >= 0
 
 

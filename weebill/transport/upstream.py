@@ -243,7 +243,8 @@ class UpstreamConnection(FlowControl):
         head = received[:end]
         fields = head.lower()
         # Not `in`: with bytes it first takes what is sought for a number, and raises inside.
-        coded = fields.find(b"\r\ntransfer-encoding:") >= 0
+        encoded = fields.find(b"-encoding:") >= 0
+        coded = encoded and fields.find(b"\r\ntransfer-encoding:") >= 0
         # A field takes four bytes at least.
         many = len(head) > 4 * MAX_HEADER_FIELDS
         if coded or many or not 200 <= status < 600:
@@ -259,7 +260,7 @@ class UpstreamConnection(FlowControl):
             self._message_done = True
         else:
             self._by_close = not coded and fields.find(b"\r\ncontent-length:") < 0
-        coded = fields.find(b"\r\ncontent-encoding:") >= 0
+        coded = encoded and fields.find(b"\r\ncontent-encoding:") >= 0
         self._answer = Response(self, status, head, coded)
 
     def on_body(self, data: bytes) -> None:

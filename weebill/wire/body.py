@@ -50,7 +50,8 @@ def decode_completion(body: bytes) -> Call:
 
 def _call(request: ChatRequest | CompletionRequest, fields: Json) -> Call:
     own = take_own(fields)
-    return Call(request, fields, request.model, bool(request.stream), request.wants_usage, own)
+    stream = bool(request.stream)
+    return Call(request, fields, request.model, stream, stream and request.wants_usage, own)
 
 
 def top_level(body: bytes) -> Json:

@@ -46,6 +46,8 @@ _NOTHING: Final = (b"null", b"[]", b'""', b"{}")
 _NOTHINGS: Final = tuple([mark + value for value in _NOTHING for mark in (b":", b": ")])
 _ALWAYS: Final = (_MARKS[_DETAILS], _FOREIGN, _JPG)
 _NO_DEVELOPER: Final = (*_ALWAYS, _DEVELOPER)
+_ROLE_ALONE: Final = (_DEVELOPER,)
+_UNDERSCORE: Final = b"_"
 _CALL_MARKS: Final = (b'"tool_calls"', b'"tool_call_id"')
 
 _encode: Final = msgspec.json.encode
@@ -57,13 +59,17 @@ _decode_content: Final = msgspec.json.Decoder(str | list[Raw] | None).decode
 _decode_details: Final = msgspec.json.Decoder(list[ReasoningDetail]).decode
 
 
-def own_chat(messages: Raw, quirks: Quirks, *, developer: bool = True) -> Raw:
+def own_chat(messages: Raw, text: bytes, quirks: Quirks, *, developer: bool = True) -> Raw:
     """Chat Completions' `messages` without other models' reasoning, nor what the provider refuses in them.
 
-    `developer` is whether it knows that role. Types of images are put in their registered form.
+    `text` is the same to be searched, which the caller has anyway: it may be long. `developer` is whether the provider
+    knows that role. Types of images are put in their registered form.
     """
     looked_for = _looked_for(quirks, developer)
-    if not has_any(bytes(messages), looked_for):
+    if (looked_for is _ALWAYS or looked_for is _NO_DEVELOPER) and text.find(_UNDERSCORE) < 0:
+        # The search for a single byte costs next to nothing, and all but the role come with members that have one.
+        looked_for = () if developer else _ROLE_ALONE
+    if not has_any(text, looked_for):
         return messages
     try:
         given = _decode_list(messages)

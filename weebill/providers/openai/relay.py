@@ -27,6 +27,7 @@ from weebill.providers.openai.quirks import fitted, is_plain
 from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.providers.openai.relayed import decode_completion, decode_plain
 from weebill.providers.openai.repair import repaired
+from weebill.providers.part_relay import TakesSome
 from weebill.providers.replayed import chat_once, chat_unparsed, is_replayed
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call, InboundRequest, Json
@@ -52,7 +53,7 @@ _NO_STOP: Final = frozenset({b"null", b"[]", b'""'})
 _decode_stops: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
-class OpenAITranslator:
+class OpenAITranslator(TakesSome):
     """For every upstream that speaks OpenAI's Chat Completions and Completions."""
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
@@ -65,8 +66,9 @@ class OpenAITranslator:
         messages = fields.get("messages")
         replayed = False
         if messages is not None:
-            replayed = is_replayed(messages)
-            own = own_chat(messages, quirks, developer=target.provider in DEVELOPER)
+            text = bytes(messages)
+            replayed = is_replayed(text)
+            own = own_chat(messages, text, quirks, developer=target.provider in DEVELOPER)
             if own is not messages:
                 fields = {**fields, "messages": own}
         plain = is_plain(quirks)
@@ -84,7 +86,8 @@ class OpenAITranslator:
         if call.stream and quirks.stream_usage:
             fields = with_usage(fields)
         body = _encode({**fields, "model": target.model})
-        return UpstreamRequest(PATHS[type(call.request)], body, dropped=dropped)
+        path = PATHS[type(call.request)]
+        return UpstreamRequest(path, body, dropped=dropped) if dropped else UpstreamRequest(path, body)
 
     def takes(self, call: Call, target: Target) -> bool:
         """All but what the answer to is to be ended at stop sequences that the target does not take."""

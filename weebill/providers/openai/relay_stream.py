@@ -21,7 +21,8 @@ from weebill.providers.openai.errors import inner_error, is_error
 from weebill.providers.openai.listed import Lists, has_lists
 from weebill.providers.openai.pieces import has_pieces, joined
 from weebill.providers.openai.plain import as_events
-from weebill.providers.openai.relayed import Chunk, decode_chunk, decode_completion, decode_first_chunk
+from weebill.providers.openai.relayed import decode_chunk, decode_completion, decode_first_chunk
+from weebill.providers.openai.relayed_shapes import Chunk
 from weebill.providers.openai.repair import CallRepair, has_calls, repaired
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call

@@ -13,7 +13,8 @@ from msgspec import UNSET, Raw
 
 from weebill.providers.openai.calls import CallSorter, Slot
 from weebill.providers.openai.decode import Function, ToolCall, call_id
-from weebill.providers.openai.relayed import CallsOfChoice, decode_calls
+from weebill.providers.openai.relayed import decode_calls
+from weebill.providers.openai.relayed_shapes import CallsOfChoice
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.lenient import leniently

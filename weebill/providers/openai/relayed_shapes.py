@@ -1,0 +1,117 @@
+"""Types of what a relay reads of answers in OpenAI's dialect."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from weebill.providers.openai.errors import NO_ERROR
+from weebill.wire.openai_chat import UsageReport
+
+
+class Completion(msgspec.Struct, frozen=True, gc=False):
+    choices: list[Raw] | None = None
+    usage: UsageReport | None = None
+    error: Raw = NO_ERROR
+
+
+Some = Annotated[str, msgspec.Meta(min_length=1)]
+
+# Longer than `null` and `{}`, which are looked at.
+Arguments = Annotated[str, msgspec.Meta(min_length=5)]
+
+Nothing = Annotated[list[Raw], msgspec.Meta(max_length=0)]
+
+
+class PlainFunction(msgspec.Struct, frozen=True, gc=False):
+    name: Some
+    arguments: Arguments
+
+
+class PlainCall(msgspec.Struct, frozen=True, gc=False):
+    id: Some
+    type: Literal["function"]
+    function: PlainFunction
+    custom: None = None
+
+
+class PlainMessage(msgspec.Struct, frozen=True, gc=False):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[PlainCall] | None = None
+    function_call: None = None
+    annotations: Nothing | None = None
+    reasoning_details: Nothing | None = None
+
+
+class PlainChoice(msgspec.Struct, frozen=True, gc=False):
+    finish_reason: Some
+    message: PlainMessage | None = None
+    text: str | None = None
+    logprobs: None = None
+
+
+class Plain(msgspec.Struct, frozen=True, gc=False):
+    """A whole answer that is just as OpenAI writes it: its text is text, its calls have all that makes a call.
+
+    All that a model says is decoded, so that halves of UTF-16's pairs are found; the rest is left out.
+    """
+
+    choices: list[PlainChoice]
+    model: str = ""
+    usage: UsageReport | None = None
+    error: None = None
+
+
+class Choice(msgspec.Struct, frozen=True):
+    finish_reason: str | None = None
+
+
+class FirstChoice(msgspec.Struct, frozen=True):
+    """One that may hold the beginning of the answer."""
+
+    delta: dict[str, Raw] | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class FirstChunk(msgspec.Struct, frozen=True):
+    choices: list[FirstChoice] | None = None
+
+
+class Groq(msgspec.Struct, frozen=True):
+    usage: UsageReport | None = None
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """The part of a chunk that the gateway reads."""
+
+    choices: list[Choice] | None = None
+    usage: UsageReport | None = None
+    x_groq: Groq | None = None
+    error: Raw = NO_ERROR
+
+
+class CallsOfMessage(msgspec.Struct, frozen=True):
+    """The calls in a message or a delta."""
+
+    tool_calls: list[Raw] | None = None
+    # Not `Raw | None`, which takes nothing but null.
+    function_call: Raw | UnsetType = UNSET
+
+
+class CallsOfChoice(msgspec.Struct, frozen=True):
+    """A choice, as far as its calls go."""
+
+    index: int | None = None
+    delta: CallsOfMessage | None = None
+    message: CallsOfMessage | None = None
+
+
+class CallsOfChunk(msgspec.Struct, frozen=True):
+    id: str | None = None
+    choices: list[CallsOfChoice] | None = None
