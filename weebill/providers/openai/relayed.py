@@ -38,6 +38,7 @@ class _PlainCall(msgspec.Struct, frozen=True, gc=False):
     type: Literal["function"]
     function: _PlainFunction
     custom: None = None
+    extra_content: None = None
 
 
 class _PlainMessage(msgspec.Struct, frozen=True, gc=False):
@@ -49,6 +50,7 @@ class _PlainMessage(msgspec.Struct, frozen=True, gc=False):
     function_call: None = None
     annotations: _Nothing | None = None
     reasoning_details: _Nothing | None = None
+    extra_content: None = None
 
 
 class _PlainChoice(msgspec.Struct, frozen=True, gc=False):
