@@ -42,7 +42,7 @@ WRONG: list[tuple[str, object]] = [
     ("n_predict", "5"),
     ("n_predict", 2**60),
     ("top_k", 2**40),
-    ("top_k", 1.5),
+    ("repeat_last_n", 1.5),
     ("min_p", "0.1"),
     ("typical_p", -1),
     ("repeat_penalty", 0),

@@ -13,6 +13,7 @@ from tests import vectors
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.responses.dialect import RESPONSES_DIALECT
+from weebill.providers.responses.stream import ResponsesStream
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import (
     Audio,
@@ -90,18 +91,18 @@ def stream_bytes(name: str) -> bytes:
     return "".join(VECTORS.answers[name].stream).encode()
 
 
-def events_of(pieces: Iterable[bytes]) -> list[Event]:
-    decoder = RESPONSES_DIALECT.stream()
+def events_of(pieces: Iterable[bytes], offered: frozenset[str] | None = None) -> list[Event]:
+    decoder = ResponsesStream(offered)
     events: list[Event] = []
     for piece in pieces:
         events += decoder.feed(piece)
     return [*events, *decoder.finish()]
 
 
-def streamed(pieces: Iterable[bytes]) -> Reply:
+def streamed(pieces: Iterable[bytes], offered: frozenset[str] | None = None) -> Reply:
     """What the events of a stream come to; that they keep their order is checked on the way."""
     builder, last = ReplyBuilder(), -1
-    events = events_of(pieces)
+    events = events_of(pieces, offered)
     assert isinstance(events[0], Started)
     for event in events:
         block = getattr(event, "block", None)
@@ -345,8 +346,12 @@ def test_what_has_no_place_is_named() -> None:
     assert whole(*output).dropped == ("mcp_call", "function_call")
 
 
-def said_by(*events: dict[str, object]) -> Reply:
-    return streamed([b"".join(b"data: %b\n\n" % msgspec.json.encode(event) for event in events)])
+def written(*events: dict[str, object]) -> bytes:
+    return b"".join(b"data: %b\n\n" % msgspec.json.encode(event) for event in events)
+
+
+def said_by(*events: dict[str, object], offered: frozenset[str] | None = None) -> Reply:
+    return streamed([written(*events)], offered)
 
 
 def event(kind: str, **fields: object) -> dict[str, object]:

@@ -19,10 +19,16 @@ from tests.providers.test_responses import (
     message_item,
     said_by,
     whole,
+    written,
 )
+from weebill.apis.anthropic.api import ANTHROPIC
+from weebill.apis.base import Api
+from weebill.apis.chat.api import CHAT
+from weebill.apis.gemini.api import GEMINI
 from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.translation import translator
 from weebill.providers.base import Target
+from weebill.providers.responses.stream import ResponsesStream
 from weebill.wire.conversation import Part, Text, ToolUse
 from weebill.wire.errors import ApiError
 
@@ -42,6 +48,7 @@ RESULT = {"type": "function_call_output", "call_id": "c1", "output": "y"}
 MESSAGE = message_item("Hi")
 SHELL_USE = ToolUse("c1", "shell", '{"commands":["ls"]}')
 TWO = ("shell_call", "shell_call_output")
+OFFERED = frozenset({"f"})
 
 # Items of an answer -> what is left of them for the client, and what is said of the others.
 SERVED: dict[str, tuple[list[dict[str, object]], tuple[Part, ...], tuple[str, ...]]] = {
@@ -108,15 +115,112 @@ def test_a_stream(name: str, ending: str) -> None:
     assert choice.finish == ("tool_calls" if called else "stop")
 
 
-def test_a_function_that_the_provider_has_run() -> None:
-    """Streamed, its arguments have gone out before that is known; then the answer does not end in it, at least."""
-    items = [CALL_ITEM, RESULT, MESSAGE]
-    reply = whole(*items)
-    assert (reply.choices[0].parts, reply.choices[0].finish) == (HI, "stop")
-    assert reply.dropped == ("function_call", "function_call_output")
-    told = [each for at, item in enumerate(items) for each in (added(item, at), done(item, at))]
-    [choice] = said_by(CREATED_EVENT, *told, COMPLETED).choices
+# A call of a function that the client has not, and one that it has.
+OTHER = {**CALL_ITEM, "name": "look_up"}
+MINE = {**CALL_ITEM, "call_id": "c2"}
+FUNCTION = ("function_call", "function_call_output")
+LOOK_UP, MY_CALL = ToolUse("c1", "look_up", '{"a":1}'), ToolUse("c2", "f", '{"a":1}')
+RUN: dict[str, tuple[list[dict[str, object]], tuple[Part, ...], tuple[str, ...]]] = {
+    "a function": ([OTHER, RESULT, MESSAGE], HI, FUNCTION),
+    "a function, and nothing after it": ([OTHER, RESULT], (), FUNCTION),
+    "two at once": (
+        [OTHER, {**OTHER, "call_id": "c3"}, RESULT, {**RESULT, "call_id": "c3"}, MESSAGE], HI, FUNCTION
+    ),
+    "a function, then one of the client's": ([OTHER, RESULT, MINE], (MY_CALL,), FUNCTION),
+    "a function beside one of the client's": ([MINE, OTHER, RESULT], (MY_CALL,), FUNCTION),
+    "one that nobody has run": ([OTHER], (LOOK_UP,), ()),
+    "one that nobody has run, before a message": ([OTHER, MESSAGE], (LOOK_UP, *HI), ()),
+    "one of two": ([OTHER, {**OTHER, "call_id": "c2"}, RESULT], (ToolUse("c2", "look_up", '{"a":1}'),), FUNCTION),
+}  # fmt: skip
+
+
+def _told(items: list[dict[str, object]], how: str) -> list[dict[str, object]]:
+    """The events of items, as servers tell of them."""
+    told = []
+    for at, item in enumerate(items):
+        begun = {**item, "status": "in_progress"} | ({"arguments": ""} if "arguments" in item else {})
+        if how != "ends alone":
+            told.append(added(begun, at))
+        if "arguments" in item and how == "pieces":
+            told += [event("function_call_arguments.delta", output_index=at, delta=piece) for piece in ('{"a":', "1}")]
+        if "arguments" in item and how == "arguments at once":
+            told.append(event("function_call_arguments.done", output_index=at, arguments='{"a":1}'))
+        told.append(done(begun if how in ("pieces", "arguments at once") else item, at))
+    return told
+
+
+@pytest.mark.parametrize("how", ["pieces", "arguments at once", "at their end", "ends alone"])
+@pytest.mark.parametrize("name", RUN)
+def test_a_function_that_the_provider_has_run(name: str, how: str) -> None:
+    items, parts, dropped = RUN[name]
+    replies = [
+        whole(*items),
+        said_by(CREATED_EVENT, *_told(items, how), COMPLETED, offered=OFFERED),
+        said_by(
+            CREATED_EVENT,
+            *_told(items, how),
+            event("completed", response={"id": "r", "usage": USED, "output": items}),
+            offered=OFFERED,
+        ),
+    ]
+    for reply in replies:
+        [choice] = reply.choices
+        assert (choice.parts, set(reply.dropped)) == (parts, set(dropped))
+        called = any(isinstance(part, ToolUse) for part in parts)
+        assert choice.finish == ("tool_calls" if called else "stop")
+
+
+def test_items_without_a_place_are_each_of_its_own() -> None:
+    items = [OTHER, RESULT, {**OTHER, "call_id": "c2"}, {**OTHER, "call_id": "c3"}]
+    told = [event("output_item.done", item=item) for item in items]
+    [choice] = said_by(CREATED_EVENT, *told, COMPLETED, offered=OFFERED).choices
+    assert [part.id for part in choice.parts if isinstance(part, ToolUse)] == ["c2", "c3"]
+
+
+def test_a_call_that_never_ends_is_told_of_with_what_was_said_of_it() -> None:
+    begun = [added({**OTHER, "arguments": ""}), event("function_call_arguments.delta", output_index=0, delta='{"a":')]
+    [choice] = said_by(CREATED_EVENT, *begun, COMPLETED, offered=OFFERED).choices
+    assert choice.parts == (ToolUse("c1", "look_up", '{"a":'),)
+
+
+def test_a_call_of_the_clients_own_comes_in_pieces_and_others_hold_nothing_up() -> None:
+    decoder = ResponsesStream(OFFERED)
+
+    def said(told: dict[str, object]) -> list[str]:
+        return [type(each).__name__ for each in decoder.feed(written(told))]
+
+    said(CREATED_EVENT)
+    assert said(added({**MINE, "arguments": ""}, 0)) == ["ToolStarted"]
+    assert said(event("function_call_arguments.delta", output_index=0, delta="{")) == ["ToolArguments"]
+    assert said(done(MINE, 0)) == ["ToolArguments"]
+    assert said(added({**OTHER, "arguments": ""}, 1)) == []
+    assert said(event("output_text.delta", output_index=2, delta="Hi")) == ["TextDelta"]
+    assert said(done(OTHER, 1)) == []
+    assert said(event("output_text.delta", output_index=2, delta=" there")) == [
+        "ToolStarted", "ToolArguments", "TextDelta"
+    ]  # fmt: skip
+
+
+def test_a_function_that_the_client_has_and_the_provider_has_run_does_not_end_the_answer() -> None:
+    """Its arguments have gone out before that is known."""
+    [choice] = said_by(
+        CREATED_EVENT, *_told([CALL_ITEM, RESULT, MESSAGE], "pieces"), COMPLETED, offered=OFFERED
+    ).choices
     assert (choice.parts, choice.finish) == ((ToolUse("c1", "f", '{"a":1}'), *HI), "stop")
+
+
+@pytest.mark.parametrize("api", [CHAT, ANTHROPIC, GEMINI], ids=lambda api: api.name)
+def test_a_client_is_not_asked_to_run_what_its_provider_has_run(api: Api) -> None:
+    asked = b'{"model":"m","max_tokens":99,"messages":[{"role":"user","content":"Hi"}]}'
+    if api is GEMINI:
+        asked = b'{"contents":[{"parts":[{"text":"Hi"}]}]}'
+    call = api.decode(asked, {}, "m:streamGenerateContent?alt=sse")
+    by = translator(api, "openai-responses", frozenset())
+    stream = by.stream(call, by.encode(call, Target(model="m")))
+    told = stream.feed(written(CREATED_EVENT, *_told([OTHER, RESULT, MESSAGE], "pieces"), COMPLETED))
+    told += stream.finish()
+    assert b"Hi" in told
+    assert b"look_up" not in told
 
 
 def test_a_stream_that_stops_while_a_provider_runs_a_call_is_cut() -> None:

@@ -1,7 +1,8 @@
 """Whose an opaque thing is: the very provider's that made it, not that of all who speak its dialect.
 
 Dialects know their family alone: what they read bears its name, and they give back only what does. So between them and
-the client the family's name stands for the provider's. Thinking that is open and unsigned is anybody's.
+the client the family's name stands for the provider's. What says of itself in which format it is, as entries of
+`reasoning_details` do, keeps that and bears the provider's mark. Thinking that is open and unsigned is anybody's.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Final
 
 from msgspec import structs
 
+from weebill.providers.openai.messages import is_detailed
 from weebill.wire.conversation import Conversation, Origin, Part, Reasoning, ToolUse, Turn
-from weebill.wire.marks import is_marked, unmarked
+from weebill.wire.marks import is_marked, mark_of, unmarked
 from weebill.wire.reply import Event, ReasoningDelta, Reply, ToolStarted
 
 _ANOTHER: Final[Origin] = "another"
@@ -52,14 +54,22 @@ class Maker:
     def _part(self, part: Part) -> Part:
         if not isinstance(part, Reasoning | ToolUse) or not (_is_sealed(part) or self._is_told(part)):
             return part
-        if isinstance(part, Reasoning) and part.encrypted is not None and _bears_mark(part):
-            # By a relay, which has no other place to say whose it is.
-            encrypted = unmarked(part.encrypted, self._provider)
-            whose = _ANOTHER if encrypted is None else self._family
-            return structs.replace(part, encrypted=encrypted or part.encrypted, origin=whose)
+        if _bears_mark(part):
+            return self._unmarked(part)
         if part.origin == self._provider:
             return structs.replace(part, origin=self._family) if self._named else part
         return structs.replace(part, origin=_ANOTHER) if self._named and part.origin == self._family else part
+
+    def _unmarked(self, part: Reasoning | ToolUse) -> Part:
+        """A part of which a mark says whose it is."""
+        signature = part.signature and unmarked(part.signature, self._provider)
+        encrypted = unmarked(part.encrypted, self._provider) if isinstance(part, Reasoning) and part.encrypted else ""
+        if (part.signature and signature is None) or encrypted is None:
+            return structs.replace(part, origin=_ANOTHER)
+        if isinstance(part, ToolUse):
+            return structs.replace(part, signature=signature, origin=self._family)
+        whose = part.origin if is_detailed(part.origin) else self._family
+        return structs.replace(part, signature=signature, encrypted=encrypted or part.encrypted, origin=whose)
 
     def reply(self, reply: Reply) -> Reply:
         """A dialect's, as the client is to see it."""
@@ -72,9 +82,16 @@ class Maker:
         return structs.replace(reply, choices=tuple(choices))
 
     def _made(self, part: Part) -> Part:
-        if isinstance(part, Reasoning | ToolUse) and _is_sealed(part) and part.origin == self._family:
+        if not isinstance(part, Reasoning | ToolUse) or not _is_sealed(part):
+            return part
+        if part.origin == self._family:
             return structs.replace(part, origin=self._provider)
+        if isinstance(part, Reasoning) and is_detailed(part.origin):
+            return structs.replace(part, signature=self._marked(part.signature), encrypted=self._marked(part.encrypted))
         return part
+
+    def _marked(self, sealed: str | None) -> str | None:
+        return mark_of(self._provider) + sealed if sealed else sealed
 
     def events(self, events: Sequence[Event]) -> Sequence[Event]:
         """A dialect's, as the client is to see them."""
@@ -85,6 +102,10 @@ class Maker:
     def _event(self, event: Event) -> Event:
         if isinstance(event, ReasoningDelta):
             sealed = event.signature is not None or event.encrypted is not None
+            if sealed and event.origin != self._family and is_detailed(event.origin):
+                return structs.replace(
+                    event, signature=self._marked(event.signature), encrypted=self._marked(event.encrypted)
+                )
         else:
             sealed = isinstance(event, ToolStarted) and event.signature is not None
         if sealed and isinstance(event, ReasoningDelta | ToolStarted) and event.origin == self._family:
@@ -114,5 +135,7 @@ def _is_sealed(part: Part) -> bool:
 
 
 def _bears_mark(part: Part) -> bool:
-    """Whether a relay has marked whose a part is."""
-    return isinstance(part, Reasoning) and part.encrypted is not None and is_marked(part.encrypted)
+    """Whether a mark says whose a part is."""
+    if isinstance(part, Reasoning) and part.encrypted is not None and is_marked(part.encrypted):
+        return True
+    return isinstance(part, Reasoning | ToolUse) and part.signature is not None and is_marked(part.signature)

@@ -15,6 +15,7 @@ from msgspec import Meta, Raw
 from weebill.wire.call import NOTHING_OWN, Call, Json, Own
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.requests import ChatRequest, CompletionRequest
+from weebill.wire.whole_numbers import with_whole_numbers
 
 # Weebill's own
 _OWN_FIELDS: Final = frozenset({"drop_params", "provider", "models"})
@@ -37,6 +38,9 @@ def decode_chat(body: bytes) -> Call:
     try:
         return _call(_decode_chat(body), top_level(body))
     except UNREADABLE as error:
+        mended = with_whole_numbers(body, ChatRequest)
+        if mended is not None:
+            return decode_chat(mended)
         raise invalid_body(error) from error
 
 
@@ -45,6 +49,9 @@ def decode_completion(body: bytes) -> Call:
     try:
         return _call(_decode_completion(body), top_level(body))
     except UNREADABLE as error:
+        mended = with_whole_numbers(body, CompletionRequest)
+        if mended is not None:
+            return decode_completion(mended)
         raise invalid_body(error) from error
 
 

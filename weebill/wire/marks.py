@@ -11,8 +11,9 @@ import re
 from functools import lru_cache
 from typing import Final
 
-_SIGN: Final = "WbL0"
-MARK: Final = rf"{_SIGN}[0-9a-f]{{8}}"
+SIGN: Final = "WbL0"
+"""How each mark begins."""
+MARK: Final = rf"{SIGN}[0-9a-f]{{8}}"
 """The pattern of any provider's mark."""
 _is_marked: Final = re.compile(MARK).match
 _LENGTH: Final = 12
@@ -23,7 +24,7 @@ _is_unmarked: Final = re.compile(_SEALED + rb'(?=[^"])')
 @lru_cache(maxsize=1024)
 def mark_of(provider: str) -> str:
     """A provider's mark; "" for one without a name."""
-    return _SIGN + hashlib.sha256(provider.encode()).hexdigest()[:8] if provider else ""
+    return SIGN + hashlib.sha256(provider.encode()).hexdigest()[:8] if provider else ""
 
 
 def is_marked(data: str) -> bool:

@@ -16,6 +16,7 @@ from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.operations_form import FORM_OWN, Form, is_form, parse_form
 from weebill.wire.requests import ModelName
+from weebill.wire.whole_numbers import with_whole_numbers
 
 _PROMPT_FIELDS: Final = ("input", "query", "documents", "instructions")
 
@@ -89,6 +90,9 @@ class Endpoint:
             request = self._decode(body)
             fields = top_level(body)
         except UNREADABLE as error:
+            mended = with_whole_numbers(body, self._request)
+            if mended is not None:
+                return self.decode_request(mended, content_type)
             raise invalid_body(error) from error
         request.check()
         return OperationCall(

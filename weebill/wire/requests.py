@@ -18,6 +18,8 @@ Temperature = Annotated[float, Meta(ge=0, le=2)]
 TokenLimit = Annotated[int, Meta(ge=1)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 ChoiceCount = Annotated[int, Meta(ge=1, le=128)]
+Judged = int | str | bool | None
+"""A whole number that whoever serves the request judges: a text is one for some."""
 
 
 class ContentPart(Struct, frozen=True, gc=False):
@@ -104,6 +106,8 @@ class ChatRequest(GenerationRequest, frozen=True, kw_only=True):
 
     messages: Annotated[list[Message], Meta(min_length=1)]
     max_completion_tokens: int | None = None
+    top_k: Judged = None
+    top_logprobs: Judged = None
     tools: list[Tool] | None = None
     tool_choice: str | Json | None = None
     response_format: ResponseFormat | None = None

@@ -16,7 +16,8 @@ from msgspec import Raw, Struct
 from weebill.wire.body import invalid_body, take_own, top_level
 from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.requests import ModelName, TokenLimit
+from weebill.wire.requests import Judged, ModelName, TokenLimit
+from weebill.wire.whole_numbers import with_whole_numbers
 
 # A `Raw | None` would take nothing but null.
 NULL: Final = Raw(b"null")
@@ -103,6 +104,7 @@ class ResponsesRequest(InboundRequest, frozen=True, kw_only=True):
     prompt: Json | None = None
     include: list[str] | None = None
     max_output_tokens: TokenLimit | None = None
+    max_tool_calls: Judged = None
     temperature: float | None = None
     top_p: float | None = None
     top_logprobs: int | None = None
@@ -126,6 +128,9 @@ def decode_responses(body: bytes) -> Call:
     try:
         request, fields = _decode_request(body), top_level(body)
     except UNREADABLE as error:
+        mended = with_whole_numbers(body, ResponsesRequest)
+        if mended is not None:
+            return decode_responses(mended)
         raise invalid_body(error) from error
     if request.input is None and request.prompt is None and request.previous_response_id is None:
         message = "Missing required parameter: 'input'."

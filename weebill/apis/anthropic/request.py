@@ -26,6 +26,7 @@ from weebill.wire.body import invalid_body, take_own, top_level
 from weebill.wire.call import Call, Json, Own
 from weebill.wire.conversation import Conversation, Text, Turn
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.whole_numbers import with_whole_numbers
 
 HEADERS: Final = frozenset({b"anthropic-version", b"anthropic-beta"})
 # Those of which all is read elsewhere. `output_format` is the older name of `output_config.format`.
@@ -43,6 +44,9 @@ def decode_prompt(body: bytes, decode: Callable[[bytes], Request]) -> tuple[Requ
     try:
         request, fields = decode(body), top_level(body)
     except UNREADABLE as error:
+        mended = with_whole_numbers(body, MessagesRequest)
+        if mended is not None:
+            return decode_prompt(mended, decode)
         raise invalid_body(error) from error
     return request, fields, take_own(fields)
 

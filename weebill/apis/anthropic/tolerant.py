@@ -18,6 +18,7 @@ from weebill.apis.anthropic.request_shapes import Typed
 from weebill.wire.body import invalid_body
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.whole_numbers import whole
 
 _INDEX: Final = re.compile(r"\[\d+\]")
 # Values that ask for nothing.
@@ -115,6 +116,9 @@ def _read_member(member: _Member, raw: Raw, path: str, aside: SetAside) -> objec
     try:
         return member.decoder.decode(raw)
     except UNREADABLE as error:
+        number = whole(raw)
+        if number is not None:
+            return _read_member(member, number, path, aside)
         nested = _chosen(member.nested, raw)
         if nested is None or not bytes(raw).startswith(b"{"):
             raise invalid(error, path) from error

@@ -21,6 +21,7 @@ from weebill.wire.conversation import Effort
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.lenient import leniently
 from weebill.wire.openai_chat import Annotation, ExtraContent, ReasoningDetail
+from weebill.wire.whole_numbers import whole
 
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
@@ -250,6 +251,8 @@ def _reasoning(raw: Raw, path: str, aside: Aside) -> Raw | None:
         effort = _effort(options.pop("effort"), f"{path}.effort", aside)
         if effort is not None:
             options["effort"] = effort
+    if "max_tokens" in options:
+        options["max_tokens"] = whole(options["max_tokens"]) or options["max_tokens"]
     return json(options) if options else None
 
 

@@ -18,9 +18,11 @@ from weebill.providers.base import Quirks
 from weebill.providers.openai.messages import is_detailed
 from weebill.providers.openai.quirks import call_id
 from weebill.providers.openai.request_shapes import TextPart, ThinkingPart
+from weebill.providers.openai.sealed import EXTRA, own_detail, own_extra
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.literals import has_any
+from weebill.wire.marks import SIGN
 from weebill.wire.openai_chat import ReasoningDetail
 
 _DETAILS: Final = "reasoning_details"
@@ -44,7 +46,8 @@ _JPEG: Final = b'"data:image/jpeg;'
 _SIGNED: Final = b'"extra_content"'
 _NOTHING: Final = (b"null", b"[]", b'""', b"{}")
 _NOTHINGS: Final = tuple([mark + value for value in _NOTHING for mark in (b":", b": ")])
-_ALWAYS: Final = (_MARKS[_DETAILS], _FOREIGN, _JPG)
+_MARKED: Final = b'"%b' % SIGN.encode()
+_ALWAYS: Final = (_MARKS[_DETAILS], _FOREIGN, _JPG, _MARKED)
 _NO_DEVELOPER: Final = (*_ALWAYS, _DEVELOPER)
 _ROLE_ALONE: Final = (_DEVELOPER,)
 _UNDERSCORE: Final = b"_"
@@ -54,16 +57,16 @@ _encode: Final = msgspec.json.encode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
-_decode_calls: Final = msgspec.json.Decoder(list[Json]).decode
+_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
 _decode_content: Final = msgspec.json.Decoder(str | list[Raw] | None).decode
 _decode_details: Final = msgspec.json.Decoder(list[ReasoningDetail]).decode
 
 
-def own_chat(messages: Raw, text: bytes, quirks: Quirks, *, developer: bool = True) -> Raw:
+def own_chat(messages: Raw, text: bytes, quirks: Quirks, *, developer: bool = True, provider: str = "") -> Raw:
     """Chat Completions' `messages` without other models' reasoning, nor what the provider refuses in them.
 
     `text` is the same to be searched, which the caller has anyway: it may be long. `developer` is whether the provider
-    knows that role. Types of images are put in their registered form.
+    knows that role, `provider` whose marks are its own. Types of images are put in their registered form.
     """
     looked_for = _looked_for(quirks, developer)
     if (looked_for is _ALWAYS or looked_for is _NO_DEVELOPER) and text.find(_UNDERSCORE) < 0:
@@ -73,7 +76,11 @@ def own_chat(messages: Raw, text: bytes, quirks: Quirks, *, developer: bool = Tr
         return messages
     try:
         given = _decode_list(messages)
-        return Raw(_encode([_own(raw, quirks, developer) if has_any(bytes(raw), looked_for) else raw for raw in given]))
+        return Raw(
+            _encode(
+                [_own(raw, quirks, developer, provider) if has_any(bytes(raw), looked_for) else raw for raw in given]
+            )
+        )
     except UNREADABLE:
         return messages
 
@@ -91,7 +98,7 @@ def _looked_for(quirks: Quirks, developer: bool) -> Sequence[bytes]:
     return [*marks, *_CALL_MARKS] if quirks.short_call_ids else marks
 
 
-def _own(raw: Raw, quirks: Quirks, developer: bool) -> Raw:
+def _own(raw: Raw, quirks: Quirks, developer: bool, provider: str) -> Raw:
     fields = _decode_object(raw)
     kept = {name: value for name, value in fields.items() if not (name in _REASONING and name in quirks.refuse)}
     if not developer and bytes(kept.get("role", b"")) == _DEVELOPER:
@@ -103,10 +110,12 @@ def _own(raw: Raw, quirks: Quirks, developer: bool) -> Raw:
     if quirks.accept:
         kept = {name: value for name, value in kept.items() if name == "content" or bytes(value) not in _NOTHING}
     strict = _is_strict(quirks)
-    if bytes(kept.get(_CALLS, b"")).find(_SIGNED if strict else _FOREIGN) >= 0:
-        kept[_CALLS] = Raw(_encode([_unsigned(call, strict) for call in _decode_calls(kept[_CALLS])]))
+    if has_any(bytes(kept.get(_CALLS, b"")), (_SIGNED,) if strict else (_FOREIGN, _MARKED)):
+        kept[_CALLS] = Raw(_encode([_unsigned(call, strict, provider) for call in _decode_objects(kept[_CALLS])]))
+    if EXTRA in kept:
+        kept = _unsigned(kept, strict, provider)
     if _DETAILS in kept:
-        details = _own_details(kept[_DETAILS])
+        details = _own_details(kept[_DETAILS], provider)
         if details is None:
             del kept[_DETAILS]
         else:
@@ -115,23 +124,23 @@ def _own(raw: Raw, quirks: Quirks, developer: bool) -> Raw:
         if _ANSWERED in kept:
             kept[_ANSWERED] = _short(kept[_ANSWERED], quirks)
         if bytes(kept.get(_CALLS, b"")).startswith(b"["):
-            kept[_CALLS] = Raw(_encode([_short_call(call, quirks) for call in _decode_calls(kept[_CALLS])]))
+            kept[_CALLS] = Raw(_encode([_short_call(call, quirks) for call in _decode_objects(kept[_CALLS])]))
     if quirks.reasoning_field == "content" and _THOUGHT in fields:
         kept["content"] = _with_thinking(kept.get("content", _NULL), fields[_THOUGHT])
     return raw if kept == fields else Raw(_encode(kept))
 
 
-def _own_details(raw: Raw) -> Raw | None:
-    """The entries that are of an upstream of this dialect; None if there are none."""
+def _own_details(raw: Raw, provider: str) -> Raw | None:
+    """The entries that are of an upstream of this dialect, and no other's; None if there are none."""
     if not bytes(raw).startswith(b"["):
         return raw
-    entries = _decode_list(raw)
+    entries = _decode_objects(raw)
     kept = [
-        entry
+        own
         for entry, detail in zip(entries, _decode_details(raw), strict=True)
-        if detail.format is None or is_detailed(detail.format)
+        if (detail.format is None or is_detailed(detail.format)) and (own := own_detail(entry, provider)) is not None
     ]
-    if len(kept) == len(entries):
+    if kept == entries:
         return raw
     return Raw(_encode(kept)) if kept else None
 
@@ -151,11 +160,14 @@ def _is_strict(quirks: Quirks) -> bool:
     return bool(quirks.accept) or _DETAILS in quirks.refuse
 
 
-def _unsigned(call: Json, strict: bool) -> Json:
-    """A call without a signature that is not of this provider's models; a strict one takes none."""
-    if not strict and bytes(call.get("extra_content", b"")).find(_FOREIGN) < 0:
-        return call
-    return {name: value for name, value in call.items() if name != "extra_content"}
+def _unsigned(holder: Json, strict: bool, provider: str) -> Json:
+    """A call or a message without a signature that is not of this provider's models; a strict one takes none."""
+    if EXTRA not in holder:
+        return holder
+    own = None if strict or bytes(holder[EXTRA]).find(_FOREIGN) >= 0 else own_extra(holder[EXTRA], provider)
+    if own is not None:
+        return holder | {EXTRA: own}
+    return {name: value for name, value in holder.items() if name != EXTRA}
 
 
 def _short_call(call: Json, quirks: Quirks) -> Json:

@@ -27,6 +27,7 @@ from weebill.providers.openai.quirks import fitted, is_plain
 from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.providers.openai.relayed import decode_completion, decode_plain
 from weebill.providers.openai.repair import repaired
+from weebill.providers.openai.sealed import Seals, has_sealed
 from weebill.providers.part_relay import TakesSome
 from weebill.providers.replayed import chat_once, chat_unparsed, is_replayed
 from weebill.providers.usage import estimate
@@ -68,7 +69,7 @@ class OpenAITranslator(TakesSome):
         if messages is not None:
             text = bytes(messages)
             replayed = is_replayed(text)
-            own = own_chat(messages, text, quirks, developer=target.provider in DEVELOPER)
+            own = own_chat(messages, text, quirks, developer=target.provider in DEVELOPER, provider=target.provider)
             if own is not messages:
                 fields = {**fields, "messages": own}
         plain = is_plain(quirks)
@@ -86,8 +87,7 @@ class OpenAITranslator(TakesSome):
         if call.stream and quirks.stream_usage:
             fields = with_usage(fields)
         body = _encode({**fields, "model": target.model})
-        path = PATHS[type(call.request)]
-        return UpstreamRequest(path, body, dropped=dropped) if dropped else UpstreamRequest(path, body)
+        return UpstreamRequest(PATHS[type(call.request)], body, dropped=dropped, provider=target.provider)
 
     def takes(self, call: Call, target: Target) -> bool:
         """All but what the answer to is to be ended at stop sequences that the target does not take."""
@@ -104,13 +104,13 @@ class OpenAITranslator(TakesSome):
         """The body as it came, but for content in pieces, odd calls and the model's name, and its usage."""
         plain = decode_plain(body)
         if plain is None:
-            return _mended(call, mended(body.removeprefix(BOM)))
+            return _mended(call, mended(body.removeprefix(BOM)), sent.provider)
         if plain.model != call.model:
             body = named(body, call.answer_name)
         return _answer(call, body, plain.usage)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return OpenAIStream(call)
+        return OpenAIStream(call, sent.provider)
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
@@ -131,13 +131,15 @@ def _told_once(fields: Json, request: ChatRequest, fit: Fit) -> Json:
     return {**fields, "messages": messages}
 
 
-def _mended(call: Call, body: bytes) -> Answer:
-    """An answer that may be odd, as OpenAI's clients can read it. Raises ApiError 502 where there is none."""
+def _mended(call: Call, body: bytes, provider: str) -> Answer:
+    """An answer that may be odd or sealed, as OpenAI's clients can read it. Raises ApiError 502 where there is none."""
     try:
         completion = decode_completion(body)
         if has_pieces(body):
             body = joined(body)
         body = ended(repaired(body))
+        if has_sealed(body):
+            body = Seals(provider).marked(body)
     except UNREADABLE as error:
         raise ApiError(
             502, f"The upstream's answer is not a completion: {error}.", code="upstream_invalid_answer"

@@ -24,6 +24,7 @@ from weebill.providers.openai.plain import as_events
 from weebill.providers.openai.relayed import decode_chunk, decode_completion, decode_first_chunk
 from weebill.providers.openai.relayed_shapes import Chunk
 from weebill.providers.openai.repair import CallRepair, has_calls, repaired
+from weebill.providers.openai.sealed import SIGNATURE, Seals, has_sealed
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -54,8 +55,6 @@ _DELTA: Final = b'"delta"'
 _NO_DELTA: Final = b'"delta":null'
 _INDEX: Final = b'"index"'
 _TEXT: Final = b'"text"'
-
-
 # What says nothing yet: the role, and fields that are there for form's sake.
 _ROLE: Final = "role"
 _EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
@@ -67,10 +66,10 @@ class OpenAIStream:
 
     __slots__ = (
         "_alike", "_call", "_chat", "_done", "_ends", "_events", "_last", "_lists", "_naming", "_opened", "_plain",
-        "_repair", "_reported", "_said", "_show_usage", "_tail", "_told", "begun", "error",
+        "_repair", "_reported", "_said", "_seals", "_show_usage", "_tail", "_told", "begun", "error",
     )  # fmt: skip
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, provider: str = "") -> None:
         self._call = call
         self._chat = isinstance(call.request, ChatRequest)
         self._alike = Alike()
@@ -85,6 +84,7 @@ class OpenAIStream:
         self._plain = False  # whether the upstream sends no events but one JSON text
         self._repair: CallRepair | None = None
         self._lists: Lists | None = None
+        self._seals = Seals(provider)
         self._said = False  # whether any text or call has come
         self._ends = 0  # choices that have said why they ended
         self._reported: Usage | None = None
@@ -192,6 +192,7 @@ class OpenAIStream:
             or has_calls(data)
             or has_pieces(data)
             or has_lists(data)
+            or data.find(SIGNATURE) >= 0
         )
         # Of one line each, all of them are followed by two line ends.
         if special or data.count(_LINE_END) != 2 * count or self._is_odd(data, count):
@@ -266,6 +267,16 @@ class OpenAIStream:
             raise _unreadable(error) from error
         return self.feed(events) + DONE
 
+    def _mended(self, data: bytes) -> bytes:
+        """A chunk with calls and lists as OpenAI's SDKs put them together, and with its maker's marks."""
+        if has_calls(data):
+            self._repair = self._repair or CallRepair()
+            data = self._repair.chunk(data)
+        if has_lists(data):
+            self._lists = self._lists or Lists()
+            data = self._lists.chunk(data)
+        return self._seals.marked(data) if has_sealed(data) else data
+
     def _bound(self) -> None:
         if len(self._tail) > MAX_EVENT_BYTES:
             raise ApiError(
@@ -310,22 +321,11 @@ class OpenAIStream:
             except UNREADABLE as error:
                 raise _unreadable(error) from error
             block = b"data: " + data
-        if has_calls(data):
-            if self._repair is None:
-                self._repair = CallRepair()
-            written = self._repair.chunk(data)
-            if written is not data:
-                data, block = written, b"data: " + written
-        if has_lists(data):
-            if self._lists is None:
-                self._lists = Lists()
-            written = self._lists.chunk(data)
-            if written is not data:
-                data, block = written, b"data: " + written
-        if chunk.choices and self._is_odd(data, 1):
-            written = as_chunk(data, self._told)
-            if written is not data:
-                data, block = written, b"data: " + written
+        written = self._mended(data)
+        if chunk.choices and self._is_odd(written, 1):
+            written = as_chunk(written, self._told)
+        if written is not data:
+            data, block = written, b"data: " + written
         if is_error(chunk.error):
             self.error = inner_error(chunk.error).with_more(data)
             return b""

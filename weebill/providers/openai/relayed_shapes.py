@@ -35,6 +35,7 @@ class PlainCall(msgspec.Struct, frozen=True, gc=False):
     type: Literal["function"]
     function: PlainFunction
     custom: None = None
+    extra_content: None = None
 
 
 class PlainMessage(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +47,7 @@ class PlainMessage(msgspec.Struct, frozen=True, gc=False):
     function_call: None = None
     annotations: Nothing | None = None
     reasoning_details: Nothing | None = None
+    extra_content: None = None
 
 
 class PlainChoice(msgspec.Struct, frozen=True, gc=False):

@@ -24,7 +24,7 @@ PATH: Final = b"/responses"
 
 
 class ResponsesDialect:
-    """The Responses API."""
+    """The Responses API, as a `Dialect` that `ReadsByRequest`."""
 
     family = ORIGIN
     supported = SUPPORTED
@@ -37,9 +37,16 @@ class ResponsesDialect:
         """The answer in a whole body. Raises ApiError."""
         return decode_reply(body)
 
+    def decode_for(self, conversation: Conversation, body: bytes) -> Reply:
+        return decode_reply(body)
+
     def stream(self) -> StreamDecoder:
         """A decoder for one stream."""
         return ResponsesStream()
+
+    def stream_for(self, conversation: Conversation) -> StreamDecoder:
+        """A decoder for the answer to `conversation`, whose tools are the client's to run."""
+        return ResponsesStream(frozenset([tool.name for tool in conversation.tools]))
 
     def error(self, status: int, body: bytes, upstream: str) -> ApiError:
         """The upstream's own error, under a status that blames whom it should."""

@@ -17,6 +17,16 @@ from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.responses_items import decode_members, is_given, is_object, list_of, text_of
 from weebill.wire.responses_request import NULL
 
+LAST: Final = frozenset({"response.completed", "response.incomplete", "response.done"})
+"""Events that end a response."""
+LIFECYCLE: Final = LAST | frozenset(
+    {"response.created", "response.queued", "response.in_progress"}
+    | {"response.failed", "response.error", "response.cancelled", "error", ""}
+)
+"""Events about the response rather than about one of its items."""
+THOUGHTS: Final = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
+"""Those of a piece of reasoning."""
+
 
 class StreamEvent(Struct, frozen=True):
     """The part of an event, of any type, that is read. An error's fields come flat or under `error`."""

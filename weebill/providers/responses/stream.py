@@ -5,6 +5,8 @@ Source: https://platform.openai.com/docs/api-reference/responses-streaming
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from math import inf
 from typing import Final
 
@@ -21,8 +23,9 @@ from weebill.providers.responses.decode import (
     reasoning_text,
 )
 from weebill.providers.responses.errors import cut, invalid_answer
-from weebill.providers.responses.event import StreamEvent, bare_error, decode_event, failure
+from weebill.providers.responses.event import LAST, LIFECYCLE, THOUGHTS, StreamEvent, bare_error, decode_event, failure
 from weebill.providers.responses.told import NOT_GIVEN, ToldTexts, arguments_in, events_of_part, item_of, rest_of_call
+from weebill.providers.responses.undecided import Undecided
 from weebill.wire.conversation import Part, Refusal, Text, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.replay import events_of
@@ -47,26 +50,22 @@ from weebill.wire.responses_items import is_object, list_of
 from weebill.wire.responses_shapes import InputItem
 from weebill.wire.sse import NO_EVENT, EventSplitter, event_data, event_name
 
-# Events about the response rather than about one of its items.
-_LIFECYCLE: Final = frozenset(
-    {"response.created", "response.queued", "response.in_progress", "response.completed", "response.incomplete"}
-    | {"response.failed", "response.error", "response.cancelled", "error", ""}
-)
-_LAST: Final = frozenset({"response.completed", "response.incomplete", "response.done"})
-_THOUGHTS: Final = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
 # Items after which an answer may be over, for upstreams that do not say so.
 _MAY_BE_LAST: Final = frozenset({"message", *CALLS})
 
 
 class ResponsesStream:
-    """A `StreamDecoder`. Parts of which only the end came are taken from there, or from the whole response at last."""
+    """A `StreamDecoder`. Parts of which only the end came are taken from there, or from the whole response at last.
+
+    `offered` are the functions that the client can run, None if that is not known.
+    """
 
     __slots__ = (
         "_block", "_call", "_called", "_calling", "_calls", "_closed", "_done", "_ended_calls", "_held", "_open",
-        "_pieces", "_refused", "_run", "_said", "_splitter", "_started", "_summary", "_texts", "_thought", "_unsure",
+        "_pieces", "_refused", "_said", "_splitter", "_started", "_summary", "_texts", "_thought", "_undecided",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, offered: frozenset[str] | None = None) -> None:
         self._splitter = EventSplitter()
         self._started = False
         # Where the part under way is: its output index and its content index.
@@ -87,10 +86,7 @@ class ResponsesStream:
         self._thought: set[int] = set()
         self._ended_calls: set[int] = set()
         self._calls: set[str] = set()
-        # Calls of which it is not known yet whether the provider runs them itself: if so, what comes next is their
-        # results. And those of all calls that have a result.
-        self._unsure: list[tuple[int, str, MadeCall]] = []
-        self._run: set[str] = set()
+        self._undecided = Undecided(offered)
         # Whether nothing is under way, and the answer may be over.
         self._closed = False
         self._done = False
@@ -112,10 +108,8 @@ class ResponsesStream:
         events: list[Event] = []
         rest = self._splitter.rest()
         if self._splitter.plain:
-            try:
+            with suppress(ApiError):  # an error, which is read below
                 return events_of(decode_reply(rest))
-            except ApiError:
-                pass  # an error, which is read below
         if rest:
             try:
                 self._read(rest, events)
@@ -144,7 +138,7 @@ class ResponsesStream:
 
     def _take(self, event: StreamEvent, events: list[Event]) -> None:
         kind = event.type
-        if kind in _LIFECYCLE or kind in _LAST:
+        if kind in LIFECYCLE:
             self._lifecycle(kind, event, events)
             return
         if self._calling not in (-1, event.output_index):
@@ -153,7 +147,7 @@ class ResponsesStream:
             self._text(event, event.delta, events)
         elif kind == "response.function_call_arguments.delta":
             self._arguments(event, events)
-        elif kind in _THOUGHTS:
+        elif kind in THOUGHTS:
             self._think(event, events)
         elif kind == "response.refusal.delta":
             self._refusal(event, event.delta, events)
@@ -164,7 +158,7 @@ class ResponsesStream:
         error = failure(event)
         if error is not None:
             self._fail(error, events)
-        elif kind in _LAST:
+        elif kind in LAST:
             self._end(event.response or NOTHING, events)
         elif kind and not self._started and event.response is not None:
             self._start(event.response, events)
@@ -180,8 +174,11 @@ class ResponsesStream:
             case "response.output_text.annotation.added" if is_object(event.annotation):
                 self._text(event, "", events)
                 events.append(CitationAdded(citation(event.annotation), self._block))
-            case "response.function_call_arguments.done" if event.arguments and at[0] == self._calling:
-                self._rest_of_call(event.arguments, events)
+            case "response.function_call_arguments.done" if event.arguments:
+                if at[0] == self._calling:
+                    self._rest_of_call(event.arguments, events)
+                else:
+                    self._undecided.whole(at[0], event.arguments)
             case "response.output_text.done" if rest := self._texts.rest(event.text, at[0] in self._said):
                 self._text(event, rest, events)
             case "response.refusal.done" if rest := self._texts.rest(event.refusal, at[0] in self._said):
@@ -195,8 +192,8 @@ class ResponsesStream:
         """The block of what is at an output index and a content index: the one under way, or a new one."""
         if not self._started:
             self._start(NOTHING, events)
-        if self._unsure:
-            self._tell_unsure(events)
+        if self._undecided.waiting:
+            self._tell_calls(self._undecided.taken(), events)
         self._closed = False
         if at != self._open:
             self._open = at
@@ -224,6 +221,8 @@ class ResponsesStream:
         if event.delta and event.output_index == self._calling:
             self._pieces.append(event.delta)
             events.append(ToolArguments(event.delta, self._block))
+        else:
+            self._undecided.piece(event.output_index, event.delta)
 
     def _think(self, event: StreamEvent, events: list[Event]) -> None:
         begun = event.output_index in self._thought
@@ -243,9 +242,12 @@ class ResponsesStream:
         self._summary = 0
         if kind in CALLS:
             call = made_call(item, kind)
-            # One of another kind than a function is told of as a whole.
-            if kind == "function_call" and call.name and event.output_index not in self._ended_calls:
+            if kind != "function_call" or not call.name or event.output_index in self._ended_calls:
+                return  # one of another kind is told of as a whole
+            if self._undecided.is_clients(call.name):
                 self._begin_call(call, event.output_index, events)
+            else:
+                self._undecided.begin(event.output_index, call)
         elif kind == "reasoning":
             block = self._part((event.output_index, -1), events)
             events.append(ReasoningDelta(id=item.id or None, origin=ORIGIN, block=block))
@@ -260,14 +262,17 @@ class ResponsesStream:
     def _item_done(self, event: StreamEvent, events: list[Event]) -> None:
         item, kind = item_of(event.item)
         at = event.output_index
-        if kind == "function_call":
-            self._call_done(made_call(item, kind), at, events, given=bytes(item.arguments) not in NOT_GIVEN)
-        elif kind in CALLS:
+        if kind in CALLS:
+            call = made_call(item, kind)
             if is_providers(item):
-                self._run.add(item.call_id or item.id or "")
+                self._undecided.provider_runs(call.id)
                 events.append(PassedOver(kind))
                 return
-            self._unsure.append((at, kind, made_call(item, kind)))
+            given = kind != "function_call" or bytes(item.arguments) not in NOT_GIVEN
+            if kind == "function_call" and (at == self._calling or self._undecided.is_clients(call.name)):
+                self._call_done(call, at, events, given=given)
+            else:
+                self._undecided.end(at, call, given=given)
         elif kind == "reasoning":
             self._reasoning_done(item, at, events)
         elif kind == "message":
@@ -284,19 +289,16 @@ class ResponsesStream:
 
     def _was_run(self, result: InputItem, kind: str, events: list[Event]) -> None:
         """A call, of type `kind`, has its result, so the provider has run it."""
-        if result.call_id:
-            self._run.add(result.call_id)
-            if any(call.id == result.call_id for _, _, call in self._unsure):
-                self._unsure = [each for each in self._unsure if each[2].id != result.call_id]
-                events.append(PassedOver(kind))
+        if result.call_id and self._undecided.provider_runs(result.call_id):
+            events.append(PassedOver(kind))
 
-    def _tell_unsure(self, events: list[Event]) -> None:
+    def _tell_calls(self, calls: Sequence[tuple[int, MadeCall]], events: list[Event]) -> None:
         """Tell of calls that have no results: they are for the client."""
-        unsure, self._unsure = self._unsure, []
-        for at, _, call in unsure:
-            if call.name and at not in self._ended_calls:
+        for at, call in calls:
+            if call.name and call.id not in self._calls:
                 self._ended_calls.add(at)
                 self._calls.add(call.id)
+                self._open = (-1, -1)  # Not every server says where a call is.
                 self._told(ToolUse(call.id, call.name, call.arguments), self._part((at, -1), events), events)
 
     def _call_done(self, call: MadeCall, at: int, events: list[Event], *, given: bool) -> None:
@@ -368,31 +370,30 @@ class ResponsesStream:
             if self._calling != -1:
                 self._rest_of_call(arguments_in(response, self._call), events)
             self._release(events)
-        self._tell_unsure(events)
+        self._tell_calls(self._undecided.taken(), events)
         self._untold(response, events)
+        self._tell_calls(self._undecided.rest(), events)
         self._done = True
-        usage = response.reported()
-        if usage is not None:
+        if (usage := response.reported()) is not None:
             events.append(UsageReported(usage))
-        called = self._called and not (self._calls and self._calls <= self._run)
+        called = self._called and not (self._calls and self._calls <= self._undecided.run)
         events.append(Finished(response.finish(called, self._refused)))
 
     def _untold(self, response: ResponseBody, events: list[Event]) -> None:
         """Tell of what only the whole response holds: all of an answer, calls that no event told of, ends of texts."""
         nothing = not self._said and not self._calls
         output = list_of(response.output)
+        known, run = self._calls | self._undecided.run, None
         for at, raw in enumerate(output):
             item, kind = item_of(raw)
+            called = item.call_id or item.id or ""
             if kind == "message":
                 self._message(item, at, events)
-                continue
-            if kind not in CALLS and not (nothing and kind == "image_generation_call"):
-                continue
-            if kind in CALLS and (item.call_id or item.id or "") in self._calls:
-                continue
-            said = Said([], [], [], with_results(output))
-            add_item(raw, said)
-            self._whole(said, at, events)
+            elif (kind in CALLS and called not in known) or (nothing and kind == "image_generation_call"):
+                run = with_results(output) if run is None else run
+                add_item(raw, said := Said([], [], [], run))
+                self._whole(said, at, events)
+                self._calls.add(called)
 
     def _fail(self, error: ApiError, events: list[Event]) -> None:
         self._done = True

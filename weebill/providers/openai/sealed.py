@@ -1,0 +1,164 @@
+"""What in a relayed answer is of worth to its maker alone: signatures of thoughts and of calls, and encrypted thoughts.
+
+Clients send them back to whichever provider they ask next. So they go to a client with a mark of who made them; that
+provider gets its own without the mark, and others get nothing of them.
+
+Sources: https://openrouter.ai/docs/use-cases/reasoning-tokens (`reasoning_details`) and
+https://ai.google.dev/gemini-api/docs/thought-signatures (`extra_content`)
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from weebill.wire.call import Json
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.literals import has_any
+from weebill.wire.marks import is_marked, mark_of, unmarked
+
+SIGNATURE: Final = b'"thought_signature"'
+DETAILS: Final = "reasoning_details"
+EXTRA: Final = "extra_content"
+_CALLS: Final = "tool_calls"
+_GOOGLE: Final = "google"
+_SIGNED: Final = "thought_signature"
+_SIGNS: Final = (b'"reasoning_details"', SIGNATURE)
+_SEALED: Final = ("signature", "data")
+_HOLDERS: Final = ("delta", "message")
+_NULL: Final = Raw(b"null")
+
+_encode: Final = msgspec.json.encode
+_decode_object: Final = msgspec.json.Decoder(Json).decode
+_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
+
+
+def has_sealed(data: bytes) -> bool:
+    """True where there may be any of it in an answer, or in a chunk of one."""
+    return has_any(data, _SIGNS)
+
+
+class Seals:
+    """Those of one answer of a provider's."""
+
+    __slots__ = ("_begun", "_mark")
+
+    def __init__(self, provider: str) -> None:
+        self._mark = mark_of(provider)
+        # Of each choice and member, where it was found last: what is said of the same entry after that goes on there.
+        self._begun: dict[tuple[bytes, str], bytes] = {}
+
+    def marked(self, data: bytes) -> bytes:
+        """An answer or a chunk with marks. What cannot be read passes."""
+        if not self._mark:
+            return data
+        try:
+            fields = _decode_object(data)
+            choices = _decode_objects(fields.get("choices", b"[]"))
+            changed = False
+            for choice in choices:
+                for name in _HOLDERS:
+                    if _is_object(choice.get(name, _NULL)):
+                        said = _decode_object(choice[name])
+                        if self._mark_all(said, bytes(choice.get("index", b"0")), whole=name == "message"):
+                            choice[name] = Raw(_encode(said))
+                            changed = True
+        except UNREADABLE:
+            return data
+        return _encode({**fields, "choices": choices}) if changed else data
+
+    def _mark_all(self, said: Json, choice: bytes, *, whole: bool) -> bool:
+        """Mark what a message or a delta holds. True if there was any. Raises what is in `UNREADABLE`."""
+        changed = self._mark_extra(said, choice, b"", whole)
+        if _is_list(said.get(DETAILS, _NULL)):
+            entries = _decode_objects(said[DETAILS])
+            found = False
+            for entry in entries:
+                at = bytes(entry.get("index", b"0"))
+                for name in _SEALED:
+                    found = self._put(entry, name, choice, at, whole) or found
+            if found:
+                said[DETAILS] = Raw(_encode(entries))
+                changed = True
+        calls = said.get(_CALLS, _NULL)
+        if _is_list(calls) and bytes(calls).find(SIGNATURE) >= 0:
+            entries = _decode_objects(calls)
+            found = False
+            for call in entries:
+                found = self._mark_extra(call, choice, bytes(call.get("index", b"0")), whole) or found
+            if found:
+                said[_CALLS] = Raw(_encode(entries))
+                changed = True
+        return changed
+
+    def _mark_extra(self, holder: Json, choice: bytes, at: bytes, whole: bool) -> bool:
+        if not _is_object(holder.get(EXTRA, _NULL)):
+            return False
+        extra = _decode_object(holder[EXTRA])
+        if not _is_object(extra.get(_GOOGLE, _NULL)):
+            return False
+        google = _decode_object(extra[_GOOGLE])
+        if not self._put(google, _SIGNED, choice, at, whole):
+            return False
+        extra[_GOOGLE] = Raw(_encode(google))
+        holder[EXTRA] = Raw(_encode(extra))
+        return True
+
+    def _put(self, entry: Json, name: str, choice: bytes, at: bytes, whole: bool) -> bool:
+        """Put the mark before a member, if it is a text that begins here."""
+        given = bytes(entry.get(name, b"null"))
+        if given[:1] != b'"' or given == b'""':
+            return False
+        text = _decode_text(given)
+        if is_marked(text):
+            return False
+        if not whole:
+            if self._begun.get((choice, name)) == at:
+                return False
+            self._begun[choice, name] = at
+        entry[name] = Raw(_encode(self._mark + text))
+        return True
+
+
+def own_detail(entry: Json, provider: str) -> Json | None:
+    """An entry of `reasoning_details` for a provider; None if another has sealed it. Raises what is in `UNREADABLE`."""
+    own = entry
+    for name in _SEALED:
+        given = bytes(entry.get(name, b"null"))
+        if given[:1] == b'"':
+            text = _decode_text(given)
+            theirs = unmarked(text, provider)
+            if theirs is None:
+                return None
+            if theirs != text:
+                own = own | {name: Raw(_encode(theirs))}
+    return own
+
+
+def own_extra(extra: Raw, provider: str) -> Raw | None:
+    """`extra_content` for a provider; None if another has sealed it. Raises what is in `UNREADABLE`."""
+    if not _is_object(extra):
+        return extra
+    fields = _decode_object(extra)
+    if not _is_object(fields.get(_GOOGLE, _NULL)):
+        return extra
+    google = _decode_object(fields[_GOOGLE])
+    given = bytes(google.get(_SIGNED, b"null"))
+    if given[:1] != b'"':
+        return extra
+    text = _decode_text(given)
+    theirs = unmarked(text, provider)
+    if theirs is None or theirs == text:
+        return None if theirs is None else extra
+    return Raw(_encode(fields | {_GOOGLE: Raw(_encode(google | {_SIGNED: Raw(_encode(theirs))}))}))
+
+
+def _is_object(raw: Raw) -> bool:
+    return bytes(raw)[:1] == b"{"
+
+
+def _is_list(raw: Raw) -> bool:
+    return bytes(raw)[:1] == b"["
