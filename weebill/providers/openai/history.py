@@ -57,23 +57,23 @@ _decode_content: Final = msgspec.json.Decoder(str | list[Raw] | None).decode
 _decode_details: Final = msgspec.json.Decoder(list[ReasoningDetail]).decode
 
 
-def own_chat(messages: Raw, quirks: Quirks, *, developer: bool = True) -> Raw:
+def own_chat(messages: Raw, quirks: Quirks) -> Raw:
     """Chat Completions' `messages` without other models' reasoning, nor what the provider refuses in them.
 
-    `developer` is whether it knows that role. Types of images are put in their registered form.
+    Types of images are put in their registered form.
     """
-    looked_for = _looked_for(quirks, developer)
+    looked_for = _looked_for(quirks)
     if not has_any(bytes(messages), looked_for):
         return messages
     try:
         given = _decode_list(messages)
-        return Raw(_encode([_own(raw, quirks, developer) if has_any(bytes(raw), looked_for) else raw for raw in given]))
+        return Raw(_encode([_own(raw, quirks) if has_any(bytes(raw), looked_for) else raw for raw in given]))
     except UNREADABLE:
         return messages
 
 
-def _looked_for(quirks: Quirks, developer: bool) -> Sequence[bytes]:
-    always = _ALWAYS if developer else _NO_DEVELOPER
+def _looked_for(quirks: Quirks) -> Sequence[bytes]:
+    always = _ALWAYS if quirks.developer else _NO_DEVELOPER
     if not quirks.refuse and not quirks.short_call_ids and not quirks.accept:
         return always
     marks = [mark for name, mark in _MARKS.items() if name != _DETAILS and name in quirks.refuse]
@@ -85,10 +85,10 @@ def _looked_for(quirks: Quirks, developer: bool) -> Sequence[bytes]:
     return [*marks, *_CALL_MARKS] if quirks.short_call_ids else marks
 
 
-def _own(raw: Raw, quirks: Quirks, developer: bool) -> Raw:
+def _own(raw: Raw, quirks: Quirks) -> Raw:
     fields = _decode_object(raw)
     kept = {name: value for name, value in fields.items() if not (name in _REASONING and name in quirks.refuse)}
-    if not developer and bytes(kept.get("role", b"")) == _DEVELOPER:
+    if not quirks.developer and bytes(kept.get("role", b"")) == _DEVELOPER:
         # Which says the same to who does not know the other.
         kept["role"] = _SYSTEM
     content = bytes(kept.get("content", b""))

@@ -20,7 +20,6 @@ from weebill.providers.openai.chunks import ended
 from weebill.providers.openai.encode import may_have_stops
 from weebill.providers.openai.errors import body_error, inner_error, is_error
 from weebill.providers.openai.history import own_chat
-from weebill.providers.openai.messages import DEVELOPER
 from weebill.providers.openai.model_fields import fitted_to_model
 from weebill.providers.openai.pieces import has_pieces, joined
 from weebill.providers.openai.quirks import fitted, is_plain
@@ -66,7 +65,7 @@ class OpenAITranslator:
         replayed = False
         if messages is not None:
             replayed = is_replayed(messages)
-            own = own_chat(messages, quirks, developer=target.provider in DEVELOPER)
+            own = own_chat(messages, quirks)
             if own is not messages:
                 fields = {**fields, "messages": own}
         plain = is_plain(quirks)
