@@ -78,10 +78,9 @@ def test_an_offer_says_dialect_limit_and_price(directory: Directory) -> None:
     first, second = directory.resolve("acme/big-1"), directory.resolve("zeta/big-z")
     assert (first.dialect, second.dialect) == ("openai", "openai-responses")
     assert (first.target.max_output_tokens, second.target.max_output_tokens) == (8_000, 4_000)
-    assert first.price is not None
-    assert second.price is None
+    assert second.price.cost(Usage.reported(1_000, 100)) is None
     # 200 plain at 150, 800 cached at 37.5, 100 said at 600 nano-dollars a token
-    assert first.price(Usage.reported(1_000, 100, cached=800)) == 200 * 150 + 800 * 37.5 + 100 * 600
+    assert first.price.cost(Usage.reported(1_000, 100, cached=800)) == 200 * 150 + 800 * 37.5 + 100 * 600
 
 
 SECOND = {"catalog": "acme", "base_url": "https://proxy.test/v1", "api_key": "k"}
@@ -100,7 +99,7 @@ def test_an_account_under_another_name_is_what_its_vendor_is(said: dict[str, obj
     providers = {**SETTINGS.providers, "second": ProviderSettings(**said)}  # type: ignore[arg-type]
     directory = Directory(msgspec.structs.replace(SETTINGS, providers=providers), (), 0, CATALOGUE)
     first, second = directory.resolve("acme/big-1"), directory.resolve("second/big-1")
-    assert (second.facts == first.facts, second.price is not None) == (is_known, is_known)
+    assert (second.facts == first.facts, second.price.price is not None) == (is_known, is_known)
     assert (second.target.quirks == first.target.quirks) == is_known
     assert second.target.quirks.developer == is_known
     assert first.upstream is not None

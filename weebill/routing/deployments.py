@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
 from weebill.catalog.load import Catalogue
-from weebill.catalog.pricing import cost_nano
+from weebill.catalog.pricing import FREE, UNKNOWN, Tariff
 from weebill.catalog.schema import Model, Offer, Provider, Quirks
 from weebill.catalog.traits import OnUnsupported, bare_name, traits_of
 from weebill.config.schema import EngineSettings, ProviderSettings, Settings
@@ -19,7 +18,6 @@ from weebill.routing.credentials import Credential, Signer, credentials, key_lin
 from weebill.routing.facts import NOTHING_KNOWN, Facts, facts_of, local_facts
 from weebill.routing.sticky import salt
 from weebill.transport.client import Origin, Proxy, Timeouts, Trust
-from weebill.wire.reply import Usage
 
 LOCAL: Final = "local"
 LOCAL_DIALECT: Final = "llamacpp"
@@ -70,7 +68,7 @@ class Deployment:
 
     `model` is the name the upstream knows it by, `provider` the name that the upstream is configured under, `catalog`
     which of the catalogue's providers that is, `dialect` what is spoken with it; `target` says what a translator needs.
-    `price` gives the nano-dollars for a usage, None where it is not known. `facts` are what requests are kept from it
+    `price` says what its calls cost. `facts` are what requests are kept from it
     for; `key` (`provider/model`) is unique in a configuration, `salt` its hash.
     """
 
@@ -79,7 +77,7 @@ class Deployment:
     upstream: Upstream | None
     target: Target
     dialect: str
-    price: Callable[[Usage], int] | None = None
+    price: Tariff = UNKNOWN
     facts: Facts = NOTHING_KNOWN
     catalog: str = ""
     key: str = field(init=False)
@@ -105,7 +103,7 @@ def deployments(
             on_unsupported=settings.routing.on_unsupported,
         )
         facts = local_facts(engine.context)
-        yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, facts=facts), None, None
+        yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, FREE, facts), None, None
     for name, provider in settings.providers.items():
         identity = provider.identity(name)
         row = catalogue.providers.get(identity)
@@ -164,7 +162,7 @@ def _deployment(
         traits=traits_of(facts.canonical or provider.options.get(f"{BEHIND}{model}", model), facts.reasoning),
         on_unsupported=on_unsupported,
     )
-    price = None if facts.price is None else partial(cost_nano, facts.price)
+    price = Tariff(facts.price, reports=target.quirks.reports_cost)
     # What the catalogue says of a model is said of its provider's own dialect.
     is_own = offer is not None and (row is None or row.dialect == spoken)
     dialect = (offer.dialect if offer is not None and is_own else "") or spoken
