@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from weebill.catalog.load import DATA, load, providers
-from weebill.catalog.schema import Model, ModelFile, Offer, Price, Provider, ProviderFile, Quirks, Tier
-from weebill.providers.base import Quirks as DialectQuirks
+from weebill.catalog.schema import Model, ModelFile, Offer, Price, Provider, ProviderFile, Tier
 
 CATALOGUE = load()
 OFFERS = [(model, offer) for model in CATALOGUE.models.values() for offer in model.offers]
@@ -64,17 +63,6 @@ def test_what_is_said_of_a_data_policy_has_a_source(provider):
     assert data.retention_days is None or 0 <= data.retention_days < 400
     if data.zero_retention == "default":
         assert data.retention_days == 0
-
-
-def test_quirks_are_those_of_the_dialects():
-    assert defaults(Quirks) == defaults(DialectQuirks)
-
-
-def defaults(struct):
-    return {
-        field.name: field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-        for field in msgspec.structs.fields(struct)
-    }
 
 
 @pytest.mark.parametrize("model", CATALOGUE.models.values(), ids=lambda model: model.id)

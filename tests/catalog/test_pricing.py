@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weebill.catalog.pricing import cost_nano, rates
+from weebill.catalog.pricing import FREE, Tariff, cost_nano, rates
 from weebill.catalog.schema import Price, Tier
 from weebill.wire.reply import Usage
 
@@ -26,6 +26,7 @@ class Counts:
     cache_write_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    long_write_tokens: int = 0
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,19 @@ class Counts:
         (PRICE, Counts(prompt_tokens=1000, completion_tokens=100), 3_000_000 + 1_500_000),
         # 100 plain, 800 cached, 100 written.
         (PRICE, Counts(1000, 800, 100), 300_000 + 240_000 + 375_000),
+        # What is kept for an hour costs twice the input: Anthropic's list has 3 $, 3.75 $ and 6 $ for Sonnet 4.5.
+        (PRICE, Counts(1000, 0, 1000), 3_750_000),
+        (PRICE, Counts(1000, 0, 1000, 0, 0, 1000), 6_000_000),
+        (PRICE, Counts(1000, 800, 100, 0, 0, 60), 300_000 + 240_000 + 150_000 + 360_000),
+        (
+            Price(
+                input=1000, output=0, cache_write=1250, tiers=(Tier(above=5, input=2000, output=0, cache_write=2500),)
+            ),
+            Counts(10, 0, 10, 0, 0, 4),
+            15 + 16,
+        ),
         # No price of their own: as input.
+        (Price(input=1000, output=1000), Counts(1000, 0, 100, 0, 0, 100), 1000),
         (Price(input=1000, output=1000), Counts(1000, 800, 100), 1000),
         # Reasoning is part of the completion, at its own price where there is one.
         (PRICE, Counts(0, 0, 0, 100, 60), 1_500_000),
@@ -50,6 +63,29 @@ class Counts:
 )
 def test_a_call_costs(price, counts, nano):
     assert cost_nano(price, counts) == nano
+
+
+REPORTED = Usage.reported(1000, 100, cost_nano=7)
+
+
+@pytest.mark.parametrize(
+    ("tariff", "usage", "nano", "is_reported"),
+    [
+        (Tariff(PRICE), Usage.reported(1000, 100), 4_500_000, False),
+        (Tariff(None), Usage.reported(1000, 100), None, False),
+        (Tariff(None), Usage(), None, False),
+        (FREE, Usage.reported(1000, 100), 0, False),
+        # What it says itself holds, where it is known to say it in dollars.
+        (Tariff(PRICE, reports=True), REPORTED, 7, True),
+        (Tariff(None, reports=True), REPORTED, 7, True),
+        (Tariff(PRICE, reports=True), Usage.reported(1000, 100, cost_nano=0), 0, True),
+        (Tariff(PRICE), REPORTED, 4_500_000, False),
+        (Tariff(None), REPORTED, None, False),
+        (Tariff(PRICE, reports=True), Usage.reported(1000, 100), 4_500_000, False),
+    ],
+)
+def test_who_says_what_a_call_costs(tariff, usage, nano, is_reported):
+    assert (tariff.cost(usage), tariff.is_reported(usage)) == (nano, is_reported)
 
 
 def test_it_takes_the_usage_of_an_answer():
@@ -86,8 +122,9 @@ def prices(draw: st.DrawFn, tiers: int = 3) -> Price:
 
 @st.composite
 def counts(draw: st.DrawFn) -> Counts:
-    plain, cached, written, said, reasoned = (draw(st.integers(0, 20_000)) for _ in range(5))
-    return Counts(plain + cached + written, cached, written, said + reasoned, reasoned)
+    plain, cached, written, said, reasoned, long = (draw(st.integers(0, 20_000)) for _ in range(6))
+    written += long
+    return Counts(plain + cached + written, cached, written, said + reasoned, reasoned, long)
 
 
 @given(prices(), counts(), counts())
@@ -117,7 +154,7 @@ def test_costs_add_up_but_for_rounding(price, some, more):
 
 @given(counts(), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_no_token_is_charged_twice(some, dear, cheap):
-    """With one rate for all that goes in and one for all that comes out, the kinds make no difference."""
+    """With one rate for all that goes in and one for all that comes out, kinds make no difference but for an hour's."""
     price = Price(
         input=dear * 1000,
         output=cheap * 1000,
@@ -125,7 +162,9 @@ def test_no_token_is_charged_twice(some, dear, cheap):
         cache_write=dear * 1000,
         reasoning=cheap * 1000,
     )
-    assert cost_nano(price, some) == some.prompt_tokens * dear + some.completion_tokens * cheap
+    assert cost_nano(price, some) == (
+        (some.prompt_tokens + some.long_write_tokens) * dear + some.completion_tokens * cheap
+    )
 
 
 @given(prices(), st.integers(0, 20_000))

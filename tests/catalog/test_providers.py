@@ -7,6 +7,7 @@ from weebill.catalog.providers import (
     Activity,
     MissingOptionError,
     activity,
+    at_address,
     base_url,
     options_of,
 )
@@ -37,6 +38,39 @@ def test_an_address_without_its_option_says_which():
     with pytest.raises(MissingOptionError, match="Azure OpenAI needs `resource`: the name of your") as caught:
         base_url(PROVIDERS["azure"])
     assert caught.value.option.name == "resource"
+
+
+@pytest.mark.parametrize(
+    ("address", "provider"),
+    [
+        ("https://openrouter.ai/api/v1", "openrouter"),
+        ("https://OpenRouter.ai:443/api", "openrouter"),
+        ("https://api.minimax.io/v1", "minimax"),
+        ("https://mine.openai.azure.com/openai/v1", "azure"),
+        ("https://mine.services.ai.azure.com", "azure"),
+        ("https://europe-west4-aiplatform.googleapis.com/v1", "vertex"),
+        ("https://bedrock-runtime.eu-central-1.amazonaws.com", "bedrock"),
+        ("https://dbc-1.cloud.databricks.com/serving-endpoints", "databricks"),
+        ("https://openrouter.ai.example/api/v1", None),
+        ("https://notopenrouter.ai/api/v1", None),
+        ("https://llm.example/openrouter.ai", None),
+        ("http://127.0.0.1:8000/v1", None),
+        ("http://localhost:11434", None),
+        ("https://[", None),
+        ("", None),
+    ],
+)
+def test_a_provider_is_known_by_its_hosts(address, provider):
+    found = at_address(PROVIDERS.values(), address)
+    assert (None if found is None else found.id) == provider
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=lambda provider: provider.id)
+def test_no_two_providers_are_at_the_same_host(provider):
+    """Every address is found as its own provider's, but for those that are of this machine or are all the user's."""
+    options = {option.name: option.default or "x1" for option in provider.options}
+    if provider.data.region != "yours" and provider.id != "databricks":
+        assert at_address(PROVIDERS.values(), base_url(provider, options)) is provider
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,16 @@
 """`weebill experiment`, as a person uses it."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.cli.conftest import CommandLine
+from weebill.ledger.database import open_ledger
+from weebill.ledger.entries import Entries
+from weebill.ledger.records import UsageRecord
 
 CONFIG = """
 [providers.acme]
@@ -64,3 +69,17 @@ def test_a_shadow_of_auto(weebill: CommandLine) -> None:
 )
 def test_what_is_refused(weebill: CommandLine, arguments: tuple[str, ...], said: str) -> None:
     assert said in weebill.fails(1, "experiment", *arguments)
+
+
+def test_requests_of_unknown_price_are_shown(weebill: CommandLine) -> None:
+    weebill.ok("experiment", "create", "cheaper", "--model", "large", "--candidate", "acme-small")
+    record = UsageRecord("r", "k", "chat.completions", "m", "m", "up", False, 10, 0, 5, True, 200, "ok", 0, 1000, 2000)
+    with closing(open_ledger(weebill.home.database)) as ledger:
+        known, unknown = (
+            msgspec.structs.replace(record, arm=arm, cost_nano=cost)
+            for arm, cost in (("cheaper/control", 1_000_000), ("cheaper/candidate", None))
+        )
+        Entries(ledger).insert([[known, known, unknown]])
+    lines = {line.split("  ")[0]: line.split() for line in weebill.ok("experiment", "show", "cheaper").splitlines()}
+    assert lines["requests of unknown price"][-2:] == ["0", "1"]
+    assert lines["cost of 1,000 requests"][-1] == "-"

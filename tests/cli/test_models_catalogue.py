@@ -136,14 +136,34 @@ def test_one_model_is_shown_under_any_of_its_names(weebill, name):
     shown = rows(weebill.ok("models", "show", name))
     assert ["MODEL", "openai/gpt-4.1"] in shown
     assert ["reads", "text", "image", "pdf"] in shown
-    assert ["openai", "gpt-4.1", "2", "8", "0.5", "-", "1.05M", "-", "yes"] in shown
-    assert ["azure", "gpt-4.1", "2", "8", "0.5", "-", "1.05M", "-", "-"] in shown
+    assert ["openai", "openai", "gpt-4.1", "2", "8", "0.5", "-", "1.05M", "-", "yes"] in shown
+    assert ["azure", "azure", "gpt-4.1", "2", "8", "0.5", "-", "1.05M", "-", "-"] in shown
+
+
+def test_an_account_under_another_name_has_its_vendors_models(weebill):
+    weebill.home.config_file.write_text(
+        "[providers.team]\ncatalog = 'openai'\napi_key = 'k'\nmodels = ['gpt-4.1', 'own']\n"
+        "[providers.groq]\ncatalog = 'none'\nbase_url = 'http://h/v1'\n"
+    )
+    shown = rows(weebill.ok("models", "show", "team/gpt-4.1"))
+    assert ["MODEL", "openai/gpt-4.1"] in shown
+    assert ["team", "openai", "gpt-4.1", "2", "8", "0.5", "-", "1.05M", "-", "yes"] in shown
+    assert ["openai", "openai", "gpt-4.1", "2", "8", "0.5", "-", "1.05M", "-", "-"] in shown
+    names = {row[0] for row in rows(weebill.ok("models", "--active"))}
+    assert {"openai/gpt-4.1", "team/own"} <= names
+    assert "openai/gpt-4o-mini" not in names
+    assert "openai/gpt-oss-120b" not in names
+    assert {row[0] for row in rows(weebill.ok("models", "--provider", "team"))} - {"MODEL"} == {
+        "openai/gpt-4.1",
+        "team/own",
+    }
 
 
 def test_tiers_and_free_offers_are_shown(weebill):
     assert ["above", "200k", "2.5", "15", "0.25", "-"] in rows(weebill.ok("models", "show", "gemini-2.5-pro"))
     assert any(
-        row[:4] == ["github", "openai/gpt-4.1", "free", "free"] for row in rows(weebill.ok("models", "show", "gpt-4.1"))
+        row[:5] == ["github", "github", "openai/gpt-4.1", "free", "free"]
+        for row in rows(weebill.ok("models", "show", "gpt-4.1"))
     )
 
 

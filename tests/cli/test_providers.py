@@ -25,27 +25,44 @@ def test_providers_are_listed_with_what_they_lack(weebill):
     weebill.home.config_file.write_text(CONFIGURED)
     weebill.env.pop("ANTHROPIC_API_KEY", None)
     listed = weebill.ok("providers", OPENAI_API_KEY="k", AZURE_OPENAI_API_KEY="k")
-    assert listed.splitlines()[0].split() == ["PROVIDER", "ACTIVE", "SPEAKS", "MODELS", "TRAINS", "KEEPS", "REGION"]
-    assert row(listed, "acme") == ["acme", "yes", "openai", "2", "?", "?", "?"]
+    assert listed.splitlines()[0].split() == [
+        "PROVIDER", "CATALOG", "ACTIVE", "SPEAKS", "MODELS", "TRAINS", "KEEPS", "REGION",
+    ]  # fmt: skip
+    assert row(listed, "acme") == ["acme", "-", "yes", "openai", "2", "?", "?", "?"]
     openai = row(listed, "openai")
-    assert openai[:3] == ["openai", "yes", "openai"]
-    assert int(openai[3]) > 40
-    assert openai[4:] == ["no", "30", "days", "us"]
-    assert row(listed, "anthropic")[1:4] == ["set", "ANTHROPIC_API_KEY", "anthropic"]
-    assert row(listed, "azure")[1:4] == ["set", "AZURE_OPENAI_RESOURCE", "azure"]
-    assert row(listed, "ollama")[1:4] == ["if", "configured", "ollama"]
+    assert openai[:4] == ["openai", "openai", "yes", "openai"]
+    assert int(openai[4]) > 40
+    assert openai[5:] == ["no", "30", "days", "us"]
+    assert row(listed, "anthropic")[2:5] == ["set", "ANTHROPIC_API_KEY", "anthropic"]
+    assert row(listed, "azure")[2:5] == ["set", "AZURE_OPENAI_RESOURCE", "azure"]
+    assert row(listed, "ollama")[2:5] == ["if", "configured", "ollama"]
     names = [line.split()[0] for line in listed.splitlines()[1:]]
     assert names.index("openai") < names.index("ai21")
     active = weebill.ok("providers", "--active", OPENAI_API_KEY="k").splitlines()[1:]
     assert {"acme", "openai"} <= {line.split()[0] for line in active} < set(names)
 
 
+def test_who_an_account_under_another_name_is(weebill):
+    weebill.home.config_file.write_text(
+        "[providers.team]\ncatalog = 'openai'\napi_key = 'k'\n"
+        "[providers.lab]\nbase_url = 'https://openrouter.ai/api/v1'\nmodels = ['a']\napi_key = 'k'\n"
+        "[providers.groq]\ncatalog = 'none'\nbase_url = 'http://h/v1'\n"
+    )
+    listed = weebill.ok("providers")
+    assert row(listed, "team")[:4] == ["team", "openai", "yes", "openai"]
+    assert row(listed, "team")[4:] == row(listed, "openai")[5:]
+    assert row(listed, "lab")[:5] == ["lab", "openrouter", "yes", "openai", "1"]
+    assert row(listed, "groq")[:5] == ["groq", "-", "yes", "openai", "-"]
+    described = {each["id"]: each for each in json.loads(weebill.ok("providers", "--json"))}
+    assert [described[name]["catalog"] for name in ("team", "lab", "groq")] == ["openai", "openrouter", None]
+
+
 def test_keys_in_the_environment_may_be_left_alone(weebill):
     weebill.home.config_file.write_text("[catalog]\nactivate = false\n[providers.groq]\napi_key='k'\nmodels=['a']\n")
     listed = weebill.ok("providers", OPENAI_API_KEY="k")
-    assert row(listed, "openai")[1:3] == ["if", "configured"]
+    assert row(listed, "openai")[2:4] == ["if", "configured"]
     # Of what is configured, its own list of models counts.
-    assert row(listed, "groq")[1:4] == ["yes", "openai", "1"]
+    assert row(listed, "groq")[2:5] == ["yes", "openai", "1"]
 
 
 def test_json_has_all_that_is_known(weebill):
@@ -57,7 +74,7 @@ def test_json_has_all_that_is_known(weebill):
     assert mistral["quirks"]["rename"]["seed"] == "random_seed"
     assert mistral["data"]["source"].startswith("https://")
     assert listed["acme"] == {
-        "id": "acme", "name": "acme", "dialect": "openai", "active": True, "missing": [], "models": 2
+        "id": "acme", "catalog": None, "name": "acme", "dialect": "openai", "active": True, "missing": [], "models": 2
     }  # fmt: skip
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from weebill.catalog.load import providers
 from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import Home
 from weebill.config.problems import ConfigError
+from weebill.config.schema import NOBODY
 from weebill.config.show import show
 
 
@@ -86,3 +89,62 @@ def test_whoever_speaks_a_providers_own_dialect_has_its_quirks(tmp_path: Path) -
     assert spoken.short_call_ids
     # OpenAI's is everybody's.
     assert loaded(tmp_path, table.format("openai")).settings.providers["mine"].quirks is None
+
+
+OPENROUTER = "https://openrouter.ai/api/v1"
+ELSEWHERE = "https://llm.example/v1"
+KEY = {"OPENROUTER_API_KEY": "sk-or", "ANTHROPIC_API_KEY": "sk-ant"}
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "identity", "dialect", "base_url", "api_key"),
+    [
+        ("openrouter", "", "openrouter", "openai", OPENROUTER, "sk-or"),
+        ("second", "catalog = 'openrouter'", "openrouter", "openai", OPENROUTER, "sk-or"),
+        ("second", "catalog = 'openrouter'\napi_key = 'own'", "openrouter", "openai", OPENROUTER, "own"),
+        # Whose address it is, whatever it is called; what it speaks stays as it is said.
+        ("second", f"base_url = '{OPENROUTER}/'", "openrouter", "openai", OPENROUTER, None),
+        ("claude", "base_url = 'https://api.anthropic.com/v1'", "anthropic", "openai", "https://api.anthropic.com/v1",
+         None),
+        # The usual key goes to the vendor's own address alone, or to what stands in for it under its name.
+        ("second", f"catalog = 'openrouter'\nbase_url = '{ELSEWHERE}'", "openrouter", "openai", ELSEWHERE, None),
+        ("openrouter", f"base_url = '{ELSEWHERE}'", "openrouter", "openai", ELSEWHERE, "sk-or"),
+        ("claude", "catalog = 'anthropic'", "anthropic", "anthropic", "https://api.anthropic.com/v1", "sk-ant"),
+        ("acme", f"base_url = '{ELSEWHERE}'", "", "openai", ELSEWHERE, None),
+        ("together", f"catalog = 'none'\nbase_url = '{ELSEWHERE}'", NOBODY, "openai", ELSEWHERE, None),
+    ],
+)  # fmt: skip
+def test_a_provider_is_who_it_says_or_whose_name_or_address_it_has(
+    tmp_path: Path, name: str, said: str, identity: str, dialect: str, base_url: str, api_key: str | None
+) -> None:
+    found = loaded(tmp_path, f"[providers.{name}]\n{said}\n", KEY).settings.providers
+    provider = found[name]
+    assert (provider.catalog, provider.dialect, provider.base_url) == (identity, dialect, base_url)
+    assert provider.api_key == api_key
+    assert (provider.quirks is not None and provider.quirks.cache_marks) == (identity == "openrouter")
+    # A key is not used twice, by who was configured and who is activated.
+    assert ("openrouter" in found) == (name == "openrouter" or api_key != "sk-or")
+
+
+def test_an_identity_that_nobody_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"`providers.x.catalog` names `openruter`.* did you mean `openrouter`"):
+        loaded(tmp_path, "[providers.x]\ncatalog = 'openruter'\napi_key = 'k'\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "changed"),
+    [
+        ("refuse = []", {"refuse": ()}),
+        ("stream_usage = true\ncache_marks = true", {"stream_usage": True, "cache_marks": True}),
+        ("", {}),
+    ],
+)
+def test_a_providers_own_quirks_lie_over_the_catalogues(tmp_path: Path, said: str, changed: dict[str, object]) -> None:
+    text = f"[providers.second]\ncatalog = 'mistral'\napi_key = 'k'\n[providers.second.quirks]\n{said}\n"
+    quirks = loaded(tmp_path, text).settings.providers["second"].quirks
+    assert quirks == msgspec.structs.replace(providers()["mistral"].quirks, **changed)
+
+
+def test_models_of_accounts_under_other_names_may_be_meant(tmp_path: Path) -> None:
+    text = "[providers.second]\ncatalog = 'openai'\napi_key = 'k'\n[aliases]\nlarge = 'second/gpt-4o-mini'\n"
+    assert loaded(tmp_path, text).settings.aliases["large"] == "second/gpt-4o-mini"

@@ -7,7 +7,7 @@ import json
 import shutil
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import msgspec
 import pytest
@@ -21,6 +21,8 @@ from weebill.console.app import create_app
 from weebill.console.ingestion import IngestThread
 from weebill.console.overview import Overview
 from weebill.console.process import Server
+from weebill.ledger.database import open_ledger
+from weebill.ledger.entries import Entries
 from weebill.ledger.keyring import KeyRing
 from weebill.ledger.keys import KeyStore, read_pepper
 from weebill.process.messages import ProcessState
@@ -31,6 +33,17 @@ UNLOCK = "document.getElementById('key').value = {}; document.getElementById('un
 HOSTILE = '<img src=x onerror="document.title=1">'
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+
+# What is known of costs, and how the page says it; then the sums of each model.
+COSTS = [
+    ("small", {"cost_nano": 1_234_567}, "$0.00123"),
+    ("small", {"cost_nano": 0}, "$0"),
+    ("large", {"cost_nano": 2_500_000_000, "cost_reported": True}, "$2.5 reported"),
+    ("large", {"cost_nano": None}, "unknown"),
+    ("new", {"cost_nano": None}, "unknown"),
+]
+SUMS = {"small": "$0.00123", "large": "$2.5 and 1 of unknown price", "new": "1 of unknown price"}
 
 
 @asynccontextmanager
@@ -54,6 +67,25 @@ async def serve(home: Home) -> AsyncIterator[tuple[str, Overview]]:
         server.should_exit = True
         await serving
         keyring.close()
+
+
+async def test_the_page_says_what_is_known_of_costs(home: Home, admin: str) -> None:
+    assert CHROMIUM is not None
+    with closing(open_ledger(home.database)) as ledger:
+        records = [msgspec.structs.replace(RECORD, model_served=model, **cost) for model, cost, _ in COSTS]
+        odd = msgspec.structs.replace(RECORD, model_served="small", prompt_tokens=2**40, started_at=-1)
+        Entries(ledger).insert([[*records, odd]])
+    async with serve(home) as (origin, _), open_page(CHROMIUM) as page:
+        await page.call("Page.navigate", url=origin)
+        await page.wait_for("document.querySelectorAll('#models button').length >= 3")
+        await page.evaluate(UNLOCK.format(json.dumps(admin)))
+        await page.wait_for("document.querySelectorAll('#recent tr').length === 6")
+        cells = "[...document.querySelectorAll('{} tr')].map((row) => [...row.cells].map((cell) => cell.innerText))"
+        odd_row, *rows = await page.evaluate(cells.format("#recent"))
+        assert [row[6] for row in reversed(rows)] == [shown for _, _, shown in COSTS]
+        assert odd_row[3].endswith("doubtful tokens, time")
+        assert {row[0]: row[5] for row in await page.evaluate(cells.format("#summary"))} == SUMS
+        assert page.complaints == []
 
 
 async def test_the_page_shows_and_unlocks(home: Home, admin: str) -> None:

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-import msgspec
-
 from tests.emulator.agent import act
 from tests.emulator.seen import BadRequestError, Seen, check_mistral, seen
 from tests.emulator.strict import problem
@@ -23,7 +21,8 @@ from tests.fixtures.upstream import HEAD_END, Request, Upstream, answer, framed
 from tests.vectors import FOLDER
 from tests.vectors.eventstream import encode_entry
 from weebill.catalog.load import load
-from weebill.config.schema import ProviderSettings, QuirkSettings
+from weebill.catalog.schema import Quirks
+from weebill.config.schema import ProviderSettings
 
 TWO_TURN: Final = "two-turn"
 # Those that do what the user's words say (`agent.py`): one that nobody knows, and some that programs or Weebill know.
@@ -198,10 +197,8 @@ class Emulator(Upstream):
             await _send(writer, scenario)
 
 
-def _quirks(kind: Kind) -> QuirkSettings | None:
-    if not kind.catalogued:
-        return None
-    return msgspec.convert(msgspec.to_builtins(load().providers[kind.catalogued].quirks), QuirkSettings)
+def _quirks(kind: Kind) -> Quirks | None:
+    return load().providers[kind.catalogued].quirks if kind.catalogued else None
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -30,6 +30,8 @@ from tests.fixtures.upstream import (
 from tests.fixtures.worker import running_worker
 from tests.gateway.test_failover import CHAT, GARBAGE, HELLO, NAMES, ROLE, Three, failing, said, settings
 from tests.routing.deployments import deployment
+from weebill.catalog.pricing import Tariff
+from weebill.catalog.schema import Price
 from weebill.config.routing import BreakerSettings, RoutingSettings
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
 from weebill.gateway.hedging import hedged
@@ -40,6 +42,7 @@ from weebill.routing.candidates import Candidate
 from weebill.routing.health import Health
 from weebill.routing.plan import Choice
 from weebill.routing.steps import Try
+from weebill.wire.reply import Usage
 
 HEDGE = {"provider": {"hedge": True}}
 SLOW_S = 3.0
@@ -201,6 +204,10 @@ async def test_a_stream_that_may_be_resumed_is_told_by_the_winner_alone(three: T
     assert '"text":"b"' in told.text
 
 
+class Seven:
+    usage = Usage(prompt_tokens=7, measured=True)
+
+
 class Legs:
     """Two deployments, of which the first is known to be quick; a leg is the name of who answered."""
 
@@ -218,7 +225,7 @@ class Legs:
 
     async def hedged(self, **opening: Callable[[Spending], Awaitable[str]]) -> Any:
         def open_leg(step: Try, spending: Spending) -> Awaitable[Any]:
-            spending.price = lambda usage: 7
+            spending.price, spending.used = Tariff(Price(input=1000, output=0)), Seven
             spending.sent = True
             return opening[step.deployment.provider](spending)
 

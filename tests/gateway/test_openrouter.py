@@ -21,16 +21,18 @@ async def other() -> AsyncIterator[Upstream]:
         yield running
 
 
-@pytest.fixture
-async def worker(tmp_path: Path, upstream: Upstream, other: Upstream) -> AsyncIterator[RunningWorker]:
-    """`upstream` is OpenRouter, `other` somebody else."""
+@pytest.fixture(params=["openrouter", "second"])
+async def worker(
+    tmp_path: Path, upstream: Upstream, other: Upstream, request: pytest.FixtureRequest
+) -> AsyncIterator[RunningWorker]:
+    """`upstream` is OpenRouter under its own name or another, `other` somebody else."""
     upstream.script = other.script = complete()
     settings = Settings(
         server=ServerSettings(port=0),
         local=LocalSettings(models=()),
         providers={
-            "openrouter": ProviderSettings(
-                dialect="openai", base_url=upstream.base_url, api_key="k", models=("both", "routed"), tier=1
+            request.param: ProviderSettings(
+                catalog="openrouter", base_url=upstream.base_url, api_key="k", models=("both", "routed"), tier=1
             ),
             "acme": ProviderSettings(base_url=other.base_url, api_key="k", models=("both", "own")),
             "openai": ProviderSettings(dialect="openai", base_url=other.base_url, api_key="k", models=("gpt-4o-mini",)),

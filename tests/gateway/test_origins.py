@@ -2,7 +2,10 @@
 
 import pytest
 
+from weebill.config.schema import LocalSettings, ProviderSettings, Settings
 from weebill.gateway.origins import Maker
+from weebill.providers.registry import dialect as load_dialect
+from weebill.routing.directory import Directory
 from weebill.wire.conversation import Conversation, Part, Reasoning, Text, ToolUse, Turn
 from weebill.wire.marks import mark_of
 from weebill.wire.reply import Choice, Event, ReasoningDelta, Reply, TextDelta, ToolStarted, Usage
@@ -71,3 +74,30 @@ def test_what_a_relay_has_marked_is_the_providers_own(family: str) -> None:
     [foreign] = Maker("openai", "other").conversation(asked).turns[0].parts
     assert isinstance(foreign, Reasoning)
     assert foreign.origin not in ("openai", "other")
+
+
+# Anthropic says in public that what one account's model has signed, any account's may be shown; nobody else does, and
+# OpenAI's and Google's refuse another organisation's.
+# Sources: https://docs.claude.com/en/docs/build-with-claude/extended-thinking,
+# https://github.com/BerriAI/litellm/pull/22651, https://github.com/Wei-Shaw/sub2api/pull/393
+@pytest.mark.parametrize(
+    ("catalog", "dialect", "is_shared"),
+    [
+        ("anthropic", "anthropic", True),
+        ("openai", "openai-responses", False),
+        ("azure", "openai-responses", False),
+        ("gemini", "gemini", False),
+        ("openrouter", "openai", False),
+    ],
+)
+def test_whose_signatures_two_accounts_of_a_vendor_accept(catalog: str, dialect: str, is_shared: bool) -> None:
+    said = ProviderSettings(catalog=catalog, dialect=dialect, base_url="https://a.test", api_key="k", models=("m",))
+    settings = Settings(local=LocalSettings(models=()), providers={"one": said, "two": said})
+    one, two = (Directory(settings, (), 0).resolve(f"{name}/m").target.maker for name in ("one", "two"))
+    assert (one == two) == is_shared
+    family = load_dialect(dialect).family
+    part = Reasoning("Hm.", "s", origin=family)
+    [answered] = Maker(family, one).reply(Reply("", "", (Choice((part,), "stop"),), Usage())).choices[0].parts
+    [back] = Maker(family, two).conversation(Conversation(turns=(Turn("assistant", (answered,)),))).turns[0].parts
+    assert isinstance(back, Reasoning)
+    assert (back.origin == family) == is_shared

@@ -23,7 +23,7 @@ from weebill.ledger.usage import recent, summarise
 BEFORE_KINDS = 5  # the schema in which a record was one row
 UNLIKE_ANY = UsageRecord(
     "req-é", "key_2", "embeddings", "m1", "m2", "up", False, 20, 5, 9, False, 502, "upstream_error", STARTED_AT + 1, 7,
-    8, 6, 4, 2**62, "a/b:500:12ms,c/d:200:9ms", "schema", "faster/control", "top_k,metadata",
+    8, 6, 4, 2**52, "a/b:500:12ms,c/d:200:9ms", "schema", "faster/control", "top_k,metadata", True, "tokens",
 )  # fmt: skip
 
 
@@ -86,14 +86,14 @@ def test_a_kind_that_was_rolled_back_is_inserted_again(ledger: sqlite3.Connectio
 
 
 def test_what_was_recorded_before_there_were_kinds_is_still_there(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    columns = UsageRecord.__struct_fields__[:-1]  # all but `dropped`, which came later
-    old = [make_record("old-1"), msgspec.structs.replace(UNLIKE_ANY, dropped="")]
+    columns = UsageRecord.__struct_fields__[:-3]  # all but `dropped` and what came later
+    old = [make_record("old-1"), msgspec.structs.replace(UNLIKE_ANY, dropped="", cost_reported=False, flags="")]
     with monkeypatch.context() as patch:
         patch.setattr("weebill.ledger.database.MIGRATIONS", MIGRATIONS[:BEFORE_KINDS])
         with closing(open_ledger(home.database)) as ledger:
             ledger.executemany(
                 f"INSERT INTO usage ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-                [msgspec.structs.astuple(record)[:-1] for record in old],
+                [msgspec.structs.astuple(record)[:-3] for record in old],
             )
     with closing(open_ledger(home.database)) as ledger:
         assert [entry.record for entry in recent(ledger, 10)] == old[::-1]
@@ -127,13 +127,13 @@ def test_the_rows_of_a_large_ledger_are_found_by_index(ledger: sqlite3.Connectio
     [
         ({"cached_tokens": 8, "cache_write_tokens": 3}, "a part of its tokens is more than the whole"),
         ({"reasoning_tokens": 4}, "a part of its tokens is more than the whole"),
-        ({"prompt_tokens": 2**32}, "prompt_tokens"),
-        ({"completion_tokens": 2**32}, "completion_tokens"),
+        ({"prompt_tokens": -1, "cached_tokens": 0}, "prompt_tokens"),
+        ({"prompt_tokens": 2**60, "cached_tokens": 2**61}, "a part of its tokens is more than the whole"),
+        ({"completion_tokens": -1, "reasoning_tokens": -1}, "completion_tokens"),
         ({"cached_tokens": -1}, "cached_tokens"),
         ({"cache_write_tokens": -1}, "cache_write_tokens"),
         ({"reasoning_tokens": -1}, "reasoning_tokens"),
         ({"cost_nano": -1}, "cost_nano"),
-        ({"started_at": -1}, "started_at"),
     ],
 )
 def test_a_record_that_breaks_an_invariant_is_refused(
@@ -149,6 +149,90 @@ def test_a_record_that_breaks_an_invariant_is_refused(
     assert error in reason
     assert kinds(ledger) == 1
     assert [(total.requests, total.prompt_tokens) for total in summarise(ledger, "day")] == [(2, 20)]
+
+
+MOST = 2**53 - 1
+
+
+@pytest.mark.parametrize(
+    ("said", "kept", "flags"),
+    [
+        ({"prompt_tokens": 2**32 - 1}, {}, ""),
+        ({"prompt_tokens": 2**32}, {}, "tokens"),
+        ({"completion_tokens": 10**12, "reasoning_tokens": 10**12}, {}, "tokens"),
+        ({"prompt_tokens": 10**30, "cached_tokens": 10**29, "cache_write_tokens": 10**29},
+         {"prompt_tokens": MOST, "cached_tokens": MOST, "cache_write_tokens": 0}, "tokens"),
+        ({"completion_tokens": 2**64, "reasoning_tokens": 2**63},
+         {"completion_tokens": MOST, "reasoning_tokens": MOST}, "tokens"),
+        ({"started_at": -1}, {}, "time"),
+        ({"started_at": -(2**70), "prompt_tokens": 2**40}, {"started_at": -62_135_596_800_000_000}, "tokens,time"),
+        ({"started_at": 2**70}, {"started_at": 253_402_300_799_000_000}, "time"),
+        ({"cost_nano": 2**70}, {"cost_nano": MOST}, "cost"),
+        ({"cost_nano": None}, {}, ""),
+        ({"cost_nano": 7, "cost_reported": True}, {}, ""),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_so_is_kept_and_flagged(
+    home: Home, ledger: sqlite3.Connection, said: dict[str, int | None], kept: dict[str, int], flags: str
+) -> None:
+    odd = msgspec.structs.replace(make_record("odd"), **said)
+    lines = b"".join(msgspec.json.encode(each) + b"\n" for each in (make_record("a"), odd, make_record("b")))
+    (home.journal / "1-w0-00-000000.jsonl").write_bytes(lines)
+    assert Ingester(ledger, home.journal).run() == 3
+    assert ledger.execute("SELECT * FROM quarantine").fetchall() == []
+    found = recent(ledger, 10)[1].record
+    assert found == msgspec.structs.replace(odd, flags=flags, **kept)
+    days = summarise(ledger, "day")
+    assert sum(day.requests for day in days) == 3
+    assert sum(day.prompt_tokens for day in days) == found.prompt_tokens + 20
+
+
+def test_sums_have_an_end_and_no_overflow(ledger: sqlite3.Connection) -> None:
+    """Whatever upstreams report: more than 64 bits hold, in a batch, in a day, and over all days."""
+    huge = msgspec.structs.replace(make_record("odd"), prompt_tokens=MOST, completion_tokens=MOST, cost_nano=MOST)
+    entries = Entries(ledger)
+    for day in range(3):
+        moved = msgspec.structs.replace(huge, started_at=STARTED_AT + day * 86_400_000_000)
+        for _ in range(2):
+            entries.insert([[moved] * 1200])
+    for total in summarise(ledger, "model"):
+        assert (total.requests, total.unpriced) == (7200, 0)
+        assert (total.prompt_tokens, total.completion_tokens, total.cost_nano) == (2**63 - 1,) * 3
+
+
+def test_what_is_not_known_of_a_cost_is_never_summed(ledger: sqlite3.Connection) -> None:
+    costs = [5, None, 7, None, 0]
+    records = [msgspec.structs.replace(make_record(str(at)), cost_nano=cost) for at, cost in enumerate(costs)]
+    Entries(ledger).insert([records])
+    assert [entry.record.cost_nano for entry in reversed(recent(ledger, 10))] == costs
+    [total] = summarise(ledger, "model")
+    assert (total.requests, total.cost_nano, total.unpriced) == (5, 12, 2)
+
+
+@pytest.mark.parametrize("version", range(BEFORE_KINDS + 1, len(MIGRATIONS)))
+def test_entries_of_every_former_schema_stay_where_they_are(
+    home: Home, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("weebill.ledger.database.MIGRATIONS", MIGRATIONS[:version])
+        with closing(open_ledger(home.database)) as ledger:
+            columns = [row[1] for row in ledger.execute("PRAGMA table_info(usage_kinds)")]
+            values = {"stream": 1, "measured": 1, "status": 200, "outcome": "ok"}
+            ledger.execute(
+                f"INSERT INTO usage_kinds ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+                [1, *(values.get(column, "") for column in columns[1:])],
+            )
+            ledger.execute(
+                "INSERT INTO usage_entries (id, kind, request_id, prompt_tokens, cached_tokens, completion_tokens, "
+                "started_at, first_byte_us, total_us, cache_write_tokens, reasoning_tokens, cost_nano, attempts, arm) "
+                "VALUES (41, 1, 'old', 10, 4, 3, ?, 7, 8, 0, 0, 9, '', '')",
+                (STARTED_AT,),
+            )
+    with closing(open_ledger(home.database)) as ledger:
+        Entries(ledger).insert([[make_record("new")]])
+        found = recent(ledger, 10)
+        assert [(entry.id, entry.record.request_id) for entry in found] == [(42, "new"), (41, "old")]
+        assert (found[1].record.cost_nano, found[1].record.flags) == (9, "")
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -191,6 +191,18 @@ def test_arms_are_compared(store: ExperimentStore) -> None:
     assert (control["escalated"].value, control["passed"].value) == (0, 1)
 
 
+def test_costs_that_are_not_known_are_counted_apart(store: ExperimentStore) -> None:
+    made = store.create("faster", "m", "c", 0.5, False)
+    for cost in (100, None, 100, None, None):
+        insert(store.connection, "faster/control", cost_nano=cost)
+        insert(store.connection, "faster/candidate", cost_nano=None)
+    found = compare(store.connection, made)
+    assert (found.control.unpriced, found.candidate.unpriced) == (3, 5)
+    assert found.control.figures["cost_nano"].value == 100
+    assert "cost_nano" not in found.candidate.figures
+    assert "cost_nano" not in found.differences
+
+
 def test_an_arm_without_requests(store: ExperimentStore) -> None:
     made = store.create("faster", "m", "c", 0.5, True)
     insert(store.connection, "faster/shadow")

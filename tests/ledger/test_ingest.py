@@ -134,8 +134,8 @@ def test_a_dead_writers_unfinished_line_is_dropped_and_logged(
         line("x").replace(b'"ok"', b'"excellent"'),
         line("x").replace(b",10,4,3,", b",10,4,-3,"),
         line("x").replace(b",10,4,3,", b",10,11,3,"),
-        line("x").replace(b",10,4,3,", b",99999999999999999999,4,3,"),
-        line("x").replace(b",10,4,3,", b",9223372036854775808,4,3,"),
+        line("x").replace(b",10,4,3,", b",10,4,1e9999,"),
+        line("x").replace(b",10,4,3,", b"," + 5000 * b"9" + b",4,3,"),
         b"y" * 10_000 + b"\n",
     ],
 )
@@ -227,13 +227,13 @@ def test_totals_by_model_key_and_day(home: Home, ledger: sqlite3.Connection) -> 
         ingester.run()
     journal.close()
 
-    def counts(by: str) -> list[tuple[str, int, int, int, int, int, int]]:
+    def counts(by: str) -> list[tuple[str, int, int, int, int, int, int, int]]:
         totals = summarise(ledger, by)  # type: ignore[arg-type]
         return [tuple(msgspec.structs.astuple(total)) for total in totals]  # type: ignore[misc]
 
-    assert counts("model") == [("large", 2, 0, 20, 8, 6, 10**12 + 2_500), ("tiny", 2, 1, 20, 8, 6, 0)]
-    assert counts("key") == [("key_2", 3, 1, 30, 12, 9, 10**12 + 2_500), ("key_1", 1, 0, 10, 4, 3, 0)]
-    assert counts("day") == [("2025-11-14", 1, 0, 10, 4, 3, 10**12), ("2025-11-13", 3, 1, 30, 12, 9, 2_500)]
+    assert counts("model") == [("large", 2, 0, 20, 8, 6, 10**12 + 2_500, 0), ("tiny", 2, 1, 20, 8, 6, 0, 0)]
+    assert counts("key") == [("key_2", 3, 1, 30, 12, 9, 10**12 + 2_500, 0), ("key_1", 1, 0, 10, 4, 3, 0, 0)]
+    assert counts("day") == [("2025-11-14", 1, 0, 10, 4, 3, 10**12, 0), ("2025-11-13", 3, 1, 30, 12, 9, 2_500, 0)]
 
 
 def test_recent_records_page_backwards(home: Home, ledger: sqlite3.Connection) -> None:

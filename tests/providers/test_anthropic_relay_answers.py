@@ -77,7 +77,7 @@ def test_what_is_opaque_bears_its_maker(provider: str, mark: str) -> None:
             {"type": "text", "text": "signature"},
         ]
     }
-    sent = UpstreamRequest(b"", b"", provider=provider)
+    sent = UpstreamRequest(b"", b"", maker=provider)
     answer = json.loads(ANTHROPIC_RELAY.decode(call(), sent, json.dumps(body).encode()).body)
     assert [block.get("signature") or block.get("data") for block in answer["content"]] == [
         f"{mark}s",
@@ -91,7 +91,7 @@ def test_a_mark_is_taken_off_for_its_maker_alone() -> None:
     asked = call(messages=[{"role": "user", "content": "Hi."}, said, {"role": "user", "content": "Hi."}])
     for provider, expected in (("kimi", "s"), ("anthropic", None), ("other", None)):
         request = ANTHROPIC_RELAY.encode(asked, Target(model="m", provider=provider))
-        assert request.provider == provider
+        assert request.maker == provider
         messages = json.loads(request.body)["messages"]
         signatures = [message["content"][0]["signature"] for message in messages if message["role"] == "assistant"]
         assert signatures == ([] if expected is None else [expected])

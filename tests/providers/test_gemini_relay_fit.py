@@ -167,7 +167,7 @@ def test_signatures_in_answers_bear_their_providers_mark() -> None:
     body = json.dumps({"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]}).encode()
     asked = call({"contents": [HI]}, stream=True)
     for provider, expected in (("", "QUJD"), ("gemini", "QUJD"), ("vertex", sealed("vertex", "QUJD"))):
-        sent_there = UpstreamRequest(b"", b"", provider=provider)
+        sent_there = UpstreamRequest(b"", b"", maker=provider)
         stream = GEMINI_RELAY.stream(asked, sent_there)
         out = stream.feed(b"data: " + body + b"\n\n")
         for answer in (GEMINI_RELAY.decode(asked, sent_there, body).body, out.removeprefix(b"data: ")):

@@ -23,7 +23,7 @@ def sent(target: Target, **fields: object) -> tuple[dict[str, object], tuple[str
     return {name: value for name, value in body.items() if name not in ("model", "messages")}, request.dropped
 
 
-O3 = Target(model="o3", provider="openai", traits=traits_of("o3-2025-04-16"))
+O3 = Target(model="o3", provider="openai", quirks=Quirks(developer=True), traits=traits_of("o3-2025-04-16"))
 GPT_5 = Target(model="gpt-5", provider="azure", traits=traits_of("gpt-5"))
 GPT_4 = Target(model="gpt-4.1", provider="openai", traits=traits_of("gpt-4.1"), max_output_tokens=1000)
 GROK = Target(model="grok-4", provider="xai", traits=traits_of("grok-4"))

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import msgspec
 import pytest
 
 from weebill.apis.anthropic.api import ANTHROPIC
@@ -13,7 +12,7 @@ from weebill.apis.gemini.api import GEMINI
 from weebill.apis.responses.api import RESPONSES
 from weebill.catalog.load import load
 from weebill.gateway.translation import translator
-from weebill.providers.base import Quirks, Target
+from weebill.providers.base import Target
 from weebill.providers.replayed import Results
 from weebill.wire.errors import ApiError
 
@@ -129,7 +128,7 @@ def test_reasoning_goes_where_the_provider_takes_it(provider: str, api: str) -> 
         body = {"model": "m", "max_tokens": 9, "messages": [HI, {"role": "assistant", "content": blocks}, HI]}
     inbound: Api = CHAT if api == "chat" else ANTHROPIC
     call = inbound.decode(json.dumps(body).encode(), {}, "")
-    quirks = msgspec.convert(msgspec.to_builtins(load().providers[provider].quirks), Quirks)
+    quirks = load().providers[provider].quirks
     target = Target(model="m", provider=provider, quirks=quirks)
     request = json.loads(translator(inbound, "openai", frozenset({"openai"})).encode(call, target).body)
     assert not {"reasoning_content", "reasoning_details"} & set(request["messages"][1])

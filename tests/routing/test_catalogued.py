@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import msgspec
 import pytest
 
 from weebill.catalog.load import Catalogue, load
-from weebill.catalog.schema import DataPolicy, Model, Offer, Price, Provider
+from weebill.catalog.schema import DataPolicy, Model, Offer, Price, Provider, Quirks
 from weebill.catalog.traits import NOTHING_SAID
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
 from weebill.routing.deployments import deployments
@@ -17,6 +20,7 @@ from weebill.wire.reply import Usage
 CATALOGUE = Catalogue.of(
     [
         Provider(id="acme", name="Acme", dialect="openai", base_url="https://acme.test/v1", also=("openai-responses",),
+                 quirks=Quirks(developer=True),
                  source="https://acme.test", date="2026-01-01"),
         Provider(id="zeta", name="Zeta", dialect="anthropic", base_url="https://zeta.test/v1",
                  source="https://zeta.test", date="2026-01-01"),
@@ -74,10 +78,53 @@ def test_an_offer_says_dialect_limit_and_price(directory: Directory) -> None:
     first, second = directory.resolve("acme/big-1"), directory.resolve("zeta/big-z")
     assert (first.dialect, second.dialect) == ("openai", "openai-responses")
     assert (first.target.max_output_tokens, second.target.max_output_tokens) == (8_000, 4_000)
-    assert first.price is not None
-    assert second.price is None
+    assert second.price.cost(Usage.reported(1_000, 100)) is None
     # 200 plain at 150, 800 cached at 37.5, 100 said at 600 nano-dollars a token
-    assert first.price(Usage.reported(1_000, 100, cached=800)) == 200 * 150 + 800 * 37.5 + 100 * 600
+    assert first.price.cost(Usage.reported(1_000, 100, cached=800)) == 200 * 150 + 800 * 37.5 + 100 * 600
+
+
+SECOND = {"catalog": "acme", "base_url": "https://proxy.test/v1", "api_key": "k"}
+
+
+@pytest.mark.parametrize(
+    ("said", "is_known"),
+    [
+        ({**SECOND, "dialect": "openai"}, True),
+        ({**SECOND, "dialect": "openai", "models": ("big-1",)}, True),
+        ({**SECOND, "dialect": "openai", "models": ("big-1",), "catalog": "none"}, False),
+        ({**SECOND, "dialect": "openai", "models": ("big-1",), "catalog": ""}, False),
+    ],
+)
+def test_an_account_under_another_name_is_what_its_vendor_is(said: dict[str, object], is_known: bool) -> None:
+    providers = {**SETTINGS.providers, "second": ProviderSettings(**said)}  # type: ignore[arg-type]
+    directory = Directory(msgspec.structs.replace(SETTINGS, providers=providers), (), 0, CATALOGUE)
+    first, second = directory.resolve("acme/big-1"), directory.resolve("second/big-1")
+    assert (second.facts == first.facts, second.price.price is not None) == (is_known, is_known)
+    assert (second.target.quirks == first.target.quirks) == is_known
+    assert second.target.quirks.developer == is_known
+    assert first.upstream is not None
+    assert second.upstream is not None
+    assert (second.upstream.dialects == first.upstream.dialects) == is_known
+    assert (second.target.traits == first.target.traits) == is_known
+    keys = [each.deployment.key for each in directory.route("maker/big").candidates]
+    assert ("second/big-1" in keys) == is_known
+
+
+@pytest.mark.parametrize(("signatures", "makers"), [("vendor", ["acme", "acme"]), ("account", ["acme", "second"])])
+def test_what_is_signed_is_the_vendors_where_any_account_can_read_it(
+    signatures: Literal["vendor", "account"], makers: list[str]
+) -> None:
+    rows = [msgspec.structs.replace(row, signatures=signatures) for row in CATALOGUE.providers.values()]
+    providers = {**SETTINGS.providers, "second": ProviderSettings(**SECOND)}  # type: ignore[arg-type]
+    settings = msgspec.structs.replace(SETTINGS, providers=providers)
+    directory = Directory(settings, (), 0, Catalogue.of(rows, CATALOGUE.models.values()))
+    assert [directory.resolve(f"{name}/big-1").target.maker for name in ("acme", "second")] == makers
+
+
+def test_a_dialect_of_ones_own_choice_is_spoken_to_every_model() -> None:
+    said = ProviderSettings(catalog="zeta", dialect="openai", base_url="https://zeta.test/openai", api_key="k")
+    settings = Settings(local=LocalSettings(models=()), providers={"second": said})
+    assert Directory(settings, (), 0, CATALOGUE).resolve("second/big-z").dialect == "openai"
 
 
 def test_an_upstream_speaks_what_else_its_provider_does(directory: Directory) -> None:

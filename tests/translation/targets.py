@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-import msgspec
 from msgspec import structs
 
 from tests.translation.test_noise import APIS
@@ -53,7 +52,7 @@ def target(dialect: str, model: str = "", **fields: Any) -> Target:
     said: Json = {
         "provider": dialect,
         "options": _OPTIONS.get(dialect, {}),
-        "quirks": msgspec.convert(msgspec.to_builtins(known.quirks), Quirks) if known else Quirks(),
+        "quirks": known.quirks if known else Quirks(),
         "traits": traits_of(name),
         "max_output_tokens": 64_000,
     }

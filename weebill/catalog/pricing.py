@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from weebill.catalog.schema import Price, Rates
 
 _TOKENS_PER_RATE = 1000
+_LONG_WRITE = 2
 
 
 class Counts(Protocol):
     """Tokens of a call, as `weebill.wire.reply.Usage` states them.
 
-    Cached and cache-write tokens are disjoint subsets of the prompt's, reasoning tokens of the completion's.
+    Cached and cache-write tokens are disjoint subsets of the prompt's, reasoning tokens of the completion's, long-write
+    tokens of the cache-write ones.
     """
 
     @property
@@ -25,6 +27,15 @@ class Counts(Protocol):
     def completion_tokens(self) -> int: ...
     @property
     def reasoning_tokens(self) -> int: ...
+    @property
+    def long_write_tokens(self) -> int: ...
+
+
+class Reported(Counts, Protocol):
+    """The same with `cost_nano`, what the provider says that it charges; None where it does not say."""
+
+    @property
+    def cost_nano(self) -> int | None: ...
 
 
 def rates(price: Price, prompt_tokens: int) -> Rates:
@@ -41,15 +52,19 @@ def cost_nano(price: Price, counts: Counts) -> int:
     """What a call costs in nano-dollars, rounded half up once, at the end.
 
     Each token is charged once: cached, cache-write and reasoning tokens at their own rate where there is one, else as
-    the input or output they are part of. The size of the prompt chooses the tier for all of them.
+    the input or output they are part of. The size of the prompt chooses the tier for all of them. To write what is kept
+    for an hour costs twice the input, wherever there is a price for writing at all.
+    Source: https://docs.claude.com/en/docs/about-claude/pricing#prompt-caching
     """
     rate = rates(price, counts.prompt_tokens)
+    long = counts.long_write_tokens
     plain = max(0, counts.prompt_tokens - counts.cached_tokens - counts.cache_write_tokens)
     said = max(0, counts.completion_tokens - counts.reasoning_tokens)
     total = (
         plain * rate.input
         + counts.cached_tokens * _own(rate.cache_read, rate.input)
-        + counts.cache_write_tokens * _own(rate.cache_write, rate.input)
+        + (counts.cache_write_tokens - long) * _own(rate.cache_write, rate.input)
+        + long * (_LONG_WRITE * rate.input if rate.cache_write is not None else rate.input)
         + said * rate.output
         + counts.reasoning_tokens * _own(rate.reasoning, rate.output)
     )
@@ -58,3 +73,30 @@ def cost_nano(price: Price, counts: Counts) -> int:
 
 def _own(rate: int | None, otherwise: int) -> int:
     return otherwise if rate is None else rate
+
+
+class Tariff:
+    """What the calls of a deployment cost: by its price, None where that is not known, or by what its provider says.
+
+    `reports` is whether what the provider says is in dollars.
+    """
+
+    __slots__ = ("price", "reports")
+
+    def __init__(self, price: Price | None, *, reports: bool = False) -> None:
+        self.price = price
+        self.reports = reports
+
+    def is_reported(self, usage: Reported) -> bool:
+        """Whether the provider has said what a call costs."""
+        return self.reports and usage.cost_nano is not None
+
+    def cost(self, usage: Reported) -> int | None:
+        """Nano-dollars for a call; None where nobody knows."""
+        if self.reports and usage.cost_nano is not None:
+            return usage.cost_nano
+        return None if self.price is None else cost_nano(self.price, usage)
+
+
+UNKNOWN: Final = Tariff(None)
+FREE: Final = Tariff(Price(input=0, output=0))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from weebill.catalog.schema import Option, Provider
 
 _OPTION = re.compile(r"\{([a-z_]+)(-?)\}")
 GLOBAL = "global"
+_OF_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Activity(NamedTuple):
@@ -44,6 +47,28 @@ def base_url(provider: Provider, options: Mapping[str, str] | None = None) -> st
         return value.removeprefix("https://").rstrip("/")
 
     return _OPTION.sub(fill, provider.base_url)
+
+
+def at_address(providers: Iterable[Provider], address: str) -> Provider | None:
+    """The provider whose API is at the host of `address`, which may be any of its hosts; None if nobody's known is.
+
+    An address of this machine tells nothing: everybody's server is there.
+    """
+    host = _host(address)
+    return next((each for each in providers if any(fnmatchcase(host, form) for form in _hosts(each))), None)
+
+
+def _hosts(provider: Provider) -> tuple[str, ...]:
+    """The patterns of a provider's hosts; an option may be any part of a host's name, but not all of it."""
+    form = _host(_OPTION.sub("*", provider.base_url))
+    return provider.hosts if form == "*" or form in _OF_THIS_MACHINE else (form, *provider.hosts)
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
 
 
 def options_of(provider: Provider, environment: Mapping[str, str]) -> dict[str, str]:

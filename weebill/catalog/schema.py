@@ -7,9 +7,9 @@ whole numbers would be too coarse: 0.0375 $ per million is 37.5 nano-dollars a t
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Dialect = Literal[
     "openai", "openai-responses", "azure", "anthropic", "gemini", "vertex", "bedrock", "cohere", "mistral", "ollama",
@@ -108,7 +108,19 @@ class Option(Row, frozen=True, kw_only=True):
 
 
 class Quirks(Row, frozen=True, kw_only=True):
-    """Where a provider differs from OpenAI: the fields of `weebill.providers.base.Quirks`, which says what they do."""
+    """What a provider of OpenAI's dialect takes and says otherwise than most; names are those of Chat Completions.
+
+    `rename` maps a request field to this provider's name for it. `refuse` names fields that it answers with an error,
+    those of a message for reasoning among them; `accept`, where it answers all others with an error, the ones that it
+    takes. `reasoning_field` is where its messages carry reasoning text; with "content" that is a piece of type
+    `thinking`, as Mistral has it. `stream_usage` is False where `stream_options` is refused. `short_call_ids` is True
+    where a tool call's id must have nine letters or digits. `developer` is whether it knows that role,
+    `completion_tokens` whether an answer's limit is to be named `max_completion_tokens`, `most_stops` how many stop
+    sequences it takes, 0 where that is not known. `cache_marks` is whether it takes marks for its prompt cache,
+    `file_urls` whether documents by address, `model_images` whether images in what a model said; `preferences` whether
+    it takes OpenRouter's `provider` and `models`. `reports_cost` is whether the `cost` of its usage is what it charges,
+    in dollars.
+    """
 
     rename: dict[str, str] = {}
     refuse: tuple[str, ...] = ()
@@ -116,6 +128,14 @@ class Quirks(Row, frozen=True, kw_only=True):
     reasoning_field: str = "reasoning_content"
     stream_usage: bool = True
     short_call_ids: bool = False
+    developer: bool = False
+    completion_tokens: bool = False
+    most_stops: Annotated[int, Meta(ge=0)] = 0
+    cache_marks: bool = False
+    file_urls: bool = False
+    model_images: bool = False
+    preferences: bool = False
+    reports_cost: bool = False
 
 
 class DataPolicy(Row, frozen=True, kw_only=True):
@@ -140,7 +160,9 @@ class Provider(Row, frozen=True, kw_only=True):
 
     `base_url` may hold options in braces (`https://{resource}.openai.azure.com`). `credentials` are groups of
     environment variables; one whole group is enough; none are needed where there are none. `also` are other
-    dialects spoken at the same address. `models_dev` is its id on models.dev where it is another than here.
+    dialects spoken at the same address. `hosts` are patterns, as a shell's, of further hosts that are its own.
+    `signatures` is who can read what its models have signed or encrypted: any account of this vendor, or, unless it
+    says so in public, the same account alone. `models_dev` is its id on models.dev where it is another than here.
     `source` is where its address and keys are documented, `date` is when that was looked at.
     """
 
@@ -151,7 +173,9 @@ class Provider(Row, frozen=True, kw_only=True):
     credentials: tuple[tuple[str, ...], ...] = ()
     options: tuple[Option, ...] = ()
     also: tuple[Dialect, ...] = ()
+    hosts: tuple[str, ...] = ()
     quirks: Quirks = Quirks()
+    signatures: Literal["account", "vendor"] = "account"
     data: DataPolicy = DataPolicy()
     models_dev: str = ""
     source: str

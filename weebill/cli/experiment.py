@@ -100,6 +100,8 @@ def _print(found: Comparison) -> None:
         for figure, (title, _, _, _) in _SHOWN.items()
         if figure in control.figures or figure in candidate.figures
     ]
+    if control.unpriced or candidate.unpriced:
+        rows.append(("requests of unknown price", str(control.unpriced), str(candidate.unpriced), ""))
     print_table(("", experiment.model, experiment.candidate, "DIFFERENCE"), rows)
     if not control.requests or not candidate.requests:
         console().print("\nNo requests yet for one of them; usage is in the ledger a second after an answer")

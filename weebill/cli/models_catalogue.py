@@ -15,11 +15,11 @@ from weebill.catalog.schema import Modality, Model, Offer, Price
 from weebill.cli.errors import CommandError
 from weebill.cli.models import states
 from weebill.cli.output import NOTHING, print_table
-from weebill.cli.providers import active_providers, load_catalogue
+from weebill.cli.providers import active_providers, identity, load_catalogue
 from weebill.config.load import Sources, load
 from weebill.config.problems import did_you_mean
 from weebill.config.routing import targets
-from weebill.config.schema import Settings
+from weebill.config.schema import NOBODY, Settings
 
 HERE = "this machine"
 LOCAL = "local"
@@ -59,7 +59,8 @@ class Own(msgspec.Struct, frozen=True, kw_only=True):
 
 def list_catalogue(sources: Sources, wanted: Wanted, order: Order, as_json: bool) -> None:
     """Print the models that are wanted; those of this machine and of the configuration first."""
-    settings, catalogue = load(sources).settings, load_catalogue(sources.home)
+    settings = load(sources).settings
+    catalogue = as_configured(load_catalogue(sources.home), settings)
     _check(wanted, catalogue, settings)
     usable = active_providers(settings)
     own = [each for each in _own(sources, settings, catalogue) if _fits(each, wanted)]
@@ -76,7 +77,8 @@ def list_catalogue(sources: Sources, wanted: Wanted, order: Order, as_json: bool
 
 def show(sources: Sources, name: str, as_json: bool) -> None:
     """Print what is known of one model."""
-    settings, catalogue = load(sources).settings, load_catalogue(sources.home)
+    settings = load(sources).settings
+    catalogue = as_configured(load_catalogue(sources.home), settings)
     target = name
     for _ in settings.aliases:
         if (alias := settings.aliases.get(target)) is not None:
@@ -86,7 +88,7 @@ def show(sources: Sources, name: str, as_json: bool) -> None:
         if as_json:
             print_json(_described(model, model.offers, usable))
         else:
-            _print_model(model, usable)
+            _print_model(model, settings)
         return
     known = {each.id: each for each in _own(sources, settings, catalogue)}
     if target not in known:
@@ -96,6 +98,25 @@ def show(sources: Sources, name: str, as_json: bool) -> None:
         print_json(msgspec.to_builtins(known[target]))
     else:
         print_table(("MODEL", "CONTEXT", "FROM", "STATE"), [_own_details(known[target])])
+
+
+def as_configured(catalogue: Catalogue, settings: Settings) -> Catalogue:
+    """The catalogue with what it offers at configured providers under other names than its own, by those names."""
+    sections: dict[str, list[str]] = {}
+    for name, provider in settings.providers.items():
+        if (identity := provider.identity(name)) != name:
+            sections.setdefault(identity, []).append(name)
+
+    def offers(model: Model) -> Iterator[Offer]:
+        yield from model.offers
+        for offer in model.offers:
+            for name in sections.get(offer.provider, ()):
+                chosen = settings.providers[name].models
+                if not chosen or offer.name in chosen:
+                    yield msgspec.structs.replace(offer, provider=name)
+
+    models = [msgspec.structs.replace(model, offers=tuple(offers(model))) for model in catalogue.models.values()]
+    return Catalogue.of(catalogue.providers.values(), models, catalogue.source, catalogue.date)
 
 
 def dollars(nano: int | None) -> str:
@@ -152,7 +173,7 @@ def _own(sources: Sources, settings: Settings, catalogue: Catalogue) -> Iterator
         yield Own(id=name, provider=LOCAL, state=state, context_length=context)
     for provider, each in settings.providers.items():
         for name in each.models:
-            if catalogue.served(provider, name) is None:
+            if each.catalog == NOBODY or catalogue.served(provider, name) is None:
                 yield Own(id=f"{provider}/{name}", provider=provider, state="configured")
 
 
@@ -218,7 +239,7 @@ def _described(model: Model, offers: Iterable[Offer], usable: frozenset[str]) ->
     return described
 
 
-def _print_model(model: Model, usable: frozenset[str]) -> None:
+def _print_model(model: Model, settings: Settings) -> None:
     facts = (
         ("name", model.name),
         ("kind", model.kind),
@@ -234,22 +255,23 @@ def _print_model(model: Model, usable: frozenset[str]) -> None:
     )
     print_table(("MODEL", model.id), facts)
     typer.echo("\nDollars per million tokens")
-    headings = ("PROVIDER", "NAME THERE", "IN", "OUT", "CACHED", "CACHE WRITE", "CONTEXT", "REGION", "KEY")
-    print_table(headings, [row for offer in model.offers for row in _offer_rows(model, offer, usable)])
+    headings = ("PROVIDER", "CATALOG", "NAME THERE", "IN", "OUT", "CACHED", "CACHE WRITE", "CONTEXT", "REGION", "KEY")
+    print_table(headings, [row for offer in model.offers for row in _offer_rows(model, offer, settings)])
 
 
-def _offer_rows(model: Model, offer: Offer, usable: frozenset[str]) -> Iterator[tuple[str, ...]]:
+def _offer_rows(model: Model, offer: Offer, settings: Settings) -> Iterator[tuple[str, ...]]:
     yield (
         offer.provider,
+        identity(offer.provider, settings),
         offer.name,
         *_rates(offer.price),
         tokens(context_of(model, offer)),
         offer.region or NOTHING,
-        "yes" if offer.provider in usable else NOTHING,
+        "yes" if offer.provider in active_providers(settings) else NOTHING,
     )
     for tier in offer.price.tiers if offer.price else ():
         rates = (tier.input, tier.output, tier.cache_read, tier.cache_write)
-        yield ("", f"  above {tokens(tier.above)}", *map(dollars, rates), "", "", "")
+        yield ("", "", f"  above {tokens(tier.above)}", *map(dollars, rates), "", "", "")
 
 
 def _rates(price: Price | None) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from weebill.cli.output import NOTHING, print_table
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
 from weebill.config.problems import did_you_mean
-from weebill.config.schema import Settings
+from weebill.config.schema import NOBODY, Settings
 
 _TRAINS = {"unknown": "?", "free-tier": "free tier"}
 _PROBE_MODULE = "weebill.gateway.probe"
@@ -41,7 +41,7 @@ def list_providers(sources: Sources, only_active: bool, as_json: bool) -> None:
         typer.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
     elif shown:
         rows_ = [_row(name, catalogue, settings, states[name], served.get(name, 0)) for name in shown]
-        print_table(("PROVIDER", "ACTIVE", "SPEAKS", "MODELS", "TRAINS", "KEEPS", "REGION"), rows_)
+        print_table(("PROVIDER", "CATALOG", "ACTIVE", "SPEAKS", "MODELS", "TRAINS", "KEEPS", "REGION"), rows_)
     else:
         typer.echo("No provider is active; `weebill providers` says which variables they want")
 
@@ -82,8 +82,11 @@ def load_catalogue(home: Home) -> Catalogue:
 
 
 def active_providers(settings: Settings) -> frozenset[str]:
-    """Those that are used: configured, or taken up by the configuration because their key is in the environment."""
-    return frozenset(settings.providers)
+    """Those that are used: configured, or taken up by the configuration because their key is in the environment.
+
+    Without those that bear a name of the catalogue's and are somebody else.
+    """
+    return frozenset(name for name, each in settings.providers.items() if each.catalog != NOBODY)
 
 
 def keeps(data: DataPolicy) -> str:
@@ -111,19 +114,28 @@ def _activity(name: str, catalogue: Catalogue, settings: Settings, environment: 
 
 def _served(catalogue: Catalogue, settings: Settings) -> dict[str, int]:
     """How many models each is configured to serve, or else is known to."""
-    served: dict[str, set[str]] = {}
+    known: dict[str, set[str]] = {}
     for model in catalogue.models.values():
         for offer in model.offers:
-            served.setdefault(offer.provider, set()).add(offer.name)
-    configured = {name: set(each.models) for name, each in settings.providers.items() if each.models}
-    return {name: len(models) for name, models in (served | configured).items()}
+            known.setdefault(offer.provider, set()).add(offer.name)
+    configured = {
+        name: set(each.models) or known.get(each.identity(name), set()) for name, each in settings.providers.items()
+    }
+    return {name: len(models) for name, models in (known | configured).items()}
+
+
+def identity(name: str, settings: Settings) -> str:
+    """Which provider of the catalogue one is that may be configured; its own name where nothing says so."""
+    configured = settings.providers.get(name)
+    return name if configured is None else configured.identity(name)
 
 
 def _row(name: str, catalogue: Catalogue, settings: Settings, state: Activity, models: int) -> tuple[str, ...]:
-    provider = catalogue.providers.get(name)
+    provider = catalogue.providers.get(identity(name, settings))
     data = provider.data if provider else DataPolicy()
     return (
         name,
+        provider.id if provider else NOTHING,
         _active(state),
         _dialect(provider, name, settings),
         str(models) if models else NOTHING,
@@ -146,7 +158,7 @@ def _dialect(provider: Provider | None, name: str, settings: Settings) -> str:
 
 
 def _described(name: str, catalogue: Catalogue, settings: Settings, state: Activity, models: int) -> dict[str, object]:
-    provider = catalogue.providers.get(name)
-    facts = cast("dict[str, object]", msgspec.to_builtins(provider)) if provider else {"id": name, "name": name}
-    dialect = _dialect(provider, name, settings)
-    return facts | {"dialect": dialect, "active": state.active, "missing": state.missing, "models": models}
+    provider = catalogue.providers.get(identity(name, settings))
+    facts = cast("dict[str, object]", msgspec.to_builtins(provider)) if provider else {"name": name}
+    said = {"id": name, "catalog": provider.id if provider else None, "dialect": _dialect(provider, name, settings)}
+    return facts | said | {"active": state.active, "missing": state.missing, "models": models}

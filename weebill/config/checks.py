@@ -164,11 +164,15 @@ def model_names(settings: Settings) -> set[str]:
 
 def _catalogued(settings: Settings) -> Iterator[str]:
     """The names of the catalogue's models that these providers serve."""
+    sections: dict[str, list[str]] = {}
+    for name, provider in settings.providers.items():
+        sections.setdefault(provider.identity(name), []).append(name)
     for model in load().models.values():
         for offer in model.offers:
-            provider = settings.providers.get(offer.provider)
-            if provider is not None and (not provider.models or offer.name in provider.models):
-                yield from (model.id, offer.name, f"{offer.provider}/{offer.name}")
+            for name in sections.get(offer.provider, ()):
+                served = settings.providers[name].models
+                if not served or offer.name in served:
+                    yield from (model.id, offer.name, f"{name}/{offer.name}")
 
 
 def _loop(alias: str, aliases: Mapping[str, str | AliasSettings]) -> list[str]:

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -93,7 +94,10 @@ def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Con
     if problems:
         raise ConfigError(problems)
     declared, problems = complete_providers(
-        _absolute(msgspec.convert(table, Settings), sources.file.parent), sources.environment, locate
+        _absolute(msgspec.convert(table, Settings), sources.file.parent),
+        sources.environment,
+        locate,
+        _configured_quirks(table),
     )
     problems += check(declared, locate)
     configured = _configured_providers(table)
@@ -151,6 +155,12 @@ def _referenced_variables(table: Mapping[str, object]) -> set[str]:
 def _configured_providers(table: Mapping[str, object]) -> Mapping[str, object]:
     providers = table.get("providers")
     return providers if isinstance(providers, dict) else {}
+
+
+def _configured_quirks(table: Mapping[str, object]) -> Mapping[str, Mapping[str, object]]:
+    """What the tables of providers say of quirks, once all of it is known to be well-typed."""
+    entries = cast("Mapping[str, Mapping[str, Mapping[str, object]]]", _configured_providers(table))
+    return {name: entry.get("quirks", {}) for name, entry in entries.items()}
 
 
 def _put(table: dict[str, object], path: KeyPath, value: object) -> None:

@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import msgspec
 
 from weebill.catalog import providers as known_providers
 from weebill.catalog.load import providers as catalogue
-from weebill.catalog.schema import Provider
-from weebill.config.problems import Locate, Problem
+from weebill.catalog.schema import Provider, Quirks
+from weebill.config.problems import Locate, Problem, did_you_mean
 from weebill.config.proxies import variable_for
-from weebill.config.schema import ProviderSettings, QuirkSettings, Settings
+from weebill.config.schema import NOBODY, ProviderSettings, Settings
 
 FROM_ENVIRONMENT = "the environment"
 _AWS_SESSION_TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def complete_providers(
-    settings: Settings, environment: Mapping[str, str], locate: Locate
+    settings: Settings, environment: Mapping[str, str], locate: Locate, quirks: Mapping[str, Mapping[str, object]]
 ) -> tuple[Settings, list[Problem]]:
     """Settings whose known providers have all that the catalogue and the environment say of them.
 
-    With `catalog.activate`, those whose keys are in the environment are added.
+    `quirks` are those that are configured, by the provider's name; they lie over the catalogue's. With
+    `catalog.activate`, those whose keys are in the environment are added, unless a configured one has taken the key.
     """
     completed: dict[str, ProviderSettings] = {}
     problems: list[Problem] = []
+    taken: set[str] = set()
     for name, provider in settings.providers.items():
-        known = catalogue().get(name)
-        if known is None:
-            completed[name] = _plain(provider)
+        if provider.catalog and provider.catalog != NOBODY and provider.catalog not in catalogue():
+            problems.append(_unknown(name, provider, locate))
             continue
-        completed[name] = _completed(provider, known, environment)
+        known = _identified(name, provider)
+        if known is None or (not provider.catalog and known.id != name):
+            completed[name] = _plain(provider, known, quirks.get(name, {}))
+            continue
+        completed[name] = _completed(name, provider, known, environment, quirks.get(name, {}))
         problems += _missing(name, completed[name], known, locate)
+        if not _has_key(provider) and _has_key(completed[name]):
+            taken.add(known.id)
     if settings.catalog.activate:
         for name, known in catalogue().items():
-            if name not in completed and known_providers.activity(known, environment).active:
-                completed[name] = _completed(ProviderSettings(), known, environment)
+            if name not in completed and name not in taken and known_providers.activity(known, environment).active:
+                completed[name] = _completed(name, ProviderSettings(), known, environment, {})
     proxied = {name: _proxied(provider, environment) for name, provider in completed.items()}
     return msgspec.structs.replace(settings, providers=proxied), problems
 
@@ -47,26 +55,43 @@ def _proxied(provider: ProviderSettings, environment: Mapping[str, str]) -> Prov
     return provider if variable is None else msgspec.structs.replace(provider, proxy=f"env:{variable}")
 
 
-def _plain(provider: ProviderSettings) -> ProviderSettings:
-    """A provider that the catalogue does not know.
+def _identified(name: str, provider: ProviderSettings) -> Provider | None:
+    """Which provider of the catalogue it is: the one that it says, is called as, or has the address of."""
+    if provider.catalog:
+        return catalogue().get(provider.catalog)
+    return catalogue().get(name) or known_providers.at_address(catalogue().values(), provider.base_url)
+
+
+def _unknown(name: str, provider: ProviderSettings, locate: Locate) -> Problem:
+    nearest = did_you_mean(provider.catalog, [*catalogue(), NOBODY])
+    what = f"`providers.{name}.catalog` names `{provider.catalog}`, which the catalogue does not have{nearest}"
+    return Problem(locate(("providers", name, "catalog")), what)
+
+
+def _plain(provider: ProviderSettings, known: Provider | None, quirks: Mapping[str, object]) -> ProviderSettings:
+    """A provider that says all of itself; of one `known` by its address, the catalogue tells who it is.
 
     One that speaks Mistral's dialect, say, has Mistral's quirks; OpenAI's dialect is everybody's.
     """
     dialect = provider.dialect or "openai"
-    author = catalogue().get(dialect) if dialect != "openai" else None
+    author = catalogue().get(dialect) if known is None and dialect != "openai" else known
     return msgspec.structs.replace(
         provider,
+        catalog=provider.catalog if known is None else known.id,
         dialect=dialect,
         base_url=provider.base_url.rstrip("/"),
-        quirks=provider.quirks or (_quirks(author) if author else None),
+        quirks=_quirks(author, quirks) if author is not None else provider.quirks,
     )
 
 
-def _quirks(known: Provider) -> QuirkSettings:
-    return msgspec.convert(msgspec.to_builtins(known.quirks), QuirkSettings)
+def _quirks(known: Provider, own: Mapping[str, object]) -> Quirks:
+    """The catalogue's, with a section's own laid over them."""
+    return msgspec.convert({**cast("dict[str, object]", msgspec.to_builtins(known.quirks)), **own}, Quirks)
 
 
-def _completed(provider: ProviderSettings, known: Provider, environment: Mapping[str, str]) -> ProviderSettings:
+def _completed(
+    name: str, provider: ProviderSettings, known: Provider, environment: Mapping[str, str], quirks: Mapping[str, object]
+) -> ProviderSettings:
     options = {**known_providers.options_of(known, environment), **provider.options}
     base_url = provider.base_url
     if not base_url:
@@ -76,12 +101,20 @@ def _completed(provider: ProviderSettings, known: Provider, environment: Mapping
             base_url = ""  # reported by `_missing`
     return msgspec.structs.replace(
         provider,
+        catalog=known.id,
         dialect=provider.dialect or known.dialect,
         base_url=base_url.rstrip("/"),
         options=options,
-        quirks=provider.quirks or _quirks(known),
-        **({} if _has_key(provider) else _key_in(known, environment)),
+        quirks=_quirks(known, quirks),
+        **({} if _has_key(provider) or not _is_there(name, provider, known) else _key_in(known, environment)),
     )
+
+
+def _is_there(name: str, provider: ProviderSettings, known: Provider) -> bool:
+    """Whether the vendor's usual key may go to its address: one of the vendor's, or a stand-in that bears its name."""
+    if not provider.base_url or name == known.id:
+        return True
+    return known_providers.at_address((known,), provider.base_url) is not None
 
 
 def _has_key(provider: ProviderSettings) -> bool:
@@ -111,7 +144,7 @@ def _missing(name: str, provider: ProviderSettings, known: Provider, locate: Loc
             variable = f", or set {option.variables[0]}" if option.variables else ""
             what = f"`providers.{name}.options.{option.name}` is missing: {option.what}{variable}"
             yield Problem(locate((*path, "options")), what)
-    if known.credentials and not _has_key(provider):
+    if known.credentials and not _has_key(provider) and _is_there(name, provider, known):
         variable = known.credentials[0][0]
         what = f'`providers.{name}.api_key` is missing; give `api_key = "env:{variable}"` and set that variable'
         yield Problem(locate((*path, "api_key")), what)

@@ -11,12 +11,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from weebill.catalog.schema import Quirks
 from weebill.catalog.traits import OnUnsupported
 from weebill.config.auto import AUTO, AutoSettings
 from weebill.config.routing import AliasSettings, Quantization, RoutingSettings
 from weebill.config.section import Name, NonNegativeInt, PositiveInt, PositiveSeconds, Seconds, Section
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
+NOBODY = "none"
+"""What `catalog` says of a provider that is none of the catalogue's."""
 _TIER_ALIASES = {"small": "mini", "large": "large"}
 
 
@@ -66,28 +69,19 @@ class LocalSettings(Section, frozen=True, kw_only=True):
     engine: EngineSettings = EngineSettings()
 
 
-class QuirkSettings(Section, frozen=True, kw_only=True):
-    """`[providers.NAME.quirks]`: where an OpenAI-compatible provider differs (see `weebill.providers.base.Quirks`)."""
-
-    rename: dict[str, str] = {}
-    refuse: tuple[str, ...] = ()
-    accept: tuple[str, ...] = ()
-    reasoning_field: str = "reasoning_content"
-    stream_usage: bool = True
-    short_call_ids: bool = False
-
-
 class ProviderSettings(Section, frozen=True, kw_only=True):
     """`[providers.NAME]`: an upstream. Its secrets are literals, `env:NAME` or `file:PATH`.
 
-    Loading fills in what `weebill.catalog` knows of a provider (dialect, address, options, quirks), and the secrets
-    themselves. Without `models`, a provider of the catalogue serves all that the catalogue has of it. `api_keys` are
-    used in turn. `proxy` is the URL of an HTTP proxy, a secret too, "" or "none" for none; unless set, loading takes
-    that of the environment. `first_byte_timeout_s` is for all answers; unless set, those in one piece, whose head comes
-    when they are complete, have longer than streams. From `weight` on, what routing goes by: what the catalogue says of
-    data holds where nothing is set.
+    `catalog` is which provider of the catalogue it is, whose prices, facts and quirks it has: "" until loading has
+    found that out by its name or address, NOBODY for one that is none. Loading fills in what `weebill.catalog` knows of
+    it (dialect, address, options, quirks), and the secrets themselves. Without `models`, a provider of the catalogue
+    serves all that the catalogue has of it. `api_keys` are used in turn. `proxy` is the URL of an HTTP proxy, a secret
+    too, "" or "none" for none; unless set, loading takes that of the environment. `first_byte_timeout_s` is for all
+    answers; unless set, those in one piece, whose head comes when they are complete, have longer than streams. From
+    `weight` on, what routing goes by: what the catalogue says of data holds where nothing is set.
     """
 
+    catalog: str = ""
     dialect: str = ""
     base_url: str = ""
     api_key: str | None = None
@@ -97,7 +91,7 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     session_token: str | None = None
     models: tuple[Name, ...] = ()
     options: dict[str, str] = {}
-    quirks: QuirkSettings | None = None
+    quirks: Quirks | None = None
     forward_headers: tuple[str, ...] = ()
     proxy: str | None = None
     ca_file: str | None = None
@@ -118,6 +112,10 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     trains: bool | None = None
     region: str = ""
     on_unsupported: OnUnsupported | None = None
+
+    def identity(self, name: str) -> str:
+        """Which provider of the catalogue the one configured as `name` is."""
+        return self.catalog or name
 
     def __repr__(self) -> str:
         # Without the key: settings end up in logs and tracebacks.

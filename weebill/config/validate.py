@@ -11,7 +11,6 @@ import msgspec
 
 from weebill.config.environment import setting_types
 from weebill.config.problems import KeyPath, Locate, Problem, did_you_mean, dotted
-from weebill.config.section import Section
 
 _TYPE_NAMES = {
     "int": "a whole number",
@@ -27,7 +26,7 @@ _CHOICE = re.compile(r"Invalid enum value (.+)", re.DOTALL)
 
 
 def validate(
-    table: Mapping[str, object], section: type[Section], locate: Locate, path: KeyPath = ()
+    table: Mapping[str, object], section: type[msgspec.Struct], locate: Locate, path: KeyPath = ()
 ) -> Iterator[Problem]:
     """Every unknown name and unfit value in `table`, which stands at `path`."""
     fields = {field.encode_name: field.type for field in msgspec.structs.fields(section)}
@@ -40,7 +39,7 @@ def validate(
 
 
 def _validate_value(value: object, kind: object, locate: Locate, path: KeyPath) -> Iterator[Problem]:
-    if isinstance(kind, type) and issubclass(kind, Section):
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         if isinstance(value, Mapping):
             yield from validate(value, kind, locate, path)
         else:
@@ -63,12 +62,12 @@ def _validate_value(value: object, kind: object, locate: Locate, path: KeyPath) 
         yield from _fits(value, kind, locate, path, "must be")
 
 
-def _section_in(kind: object) -> type[Section] | None:
+def _section_in(kind: object) -> type[msgspec.Struct] | None:
     """The table among the alternatives of a union."""
-    return next((each for each in get_args(kind) if isinstance(each, type) and issubclass(each, Section)), None)
+    return next((each for each in get_args(kind) if isinstance(each, type) and issubclass(each, msgspec.Struct)), None)
 
 
-def _section_of_items(kind: object) -> type[Section] | None:
+def _section_of_items(kind: object) -> type[msgspec.Struct] | None:
     """The table that a list is of."""
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]

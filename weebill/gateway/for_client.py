@@ -26,7 +26,7 @@ class ForClient:
     __slots__ = ("_maker", "_one_call", "_stops", "_tools", "unsaid")
 
     def __init__(self, family: Origin, sent: UpstreamRequest, unsaid: Mapping[type[Part], str] = ALL_SAID) -> None:
-        self._maker = Maker(family, sent.provider)
+        self._maker = Maker(family, sent.maker)
         self._tools = sent.tools
         self._one_call = wants_one_call(sent)
         self._stops = sent.stops

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from math import inf
 from typing import Final, Protocol
 
+from weebill.catalog.pricing import FREE, Tariff
 from weebill.ledger.records import Outcome, UsageRecord
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Deployment
-from weebill.wire.reply import Usage
+from weebill.wire.reply import MOST, Usage
 
 
 class Used(Protocol):
@@ -34,7 +34,7 @@ class Spending:
     """What one attempt at an upstream comes to.
 
     `blame` is the outcome if the attempt fails at its present stage; `used` knows what has been used so far, and
-    `price` what that costs in nano-dollars. `sent` is whether the upstream has been asked, `status` what it answered.
+    `price` what that costs. `sent` is whether the upstream has been asked, `status` what it answered.
     `dropped` are the fields of the request that were passed over.
     """
 
@@ -46,7 +46,7 @@ class Spending:
         self.first_byte_at = 0.0
         self.blame: Outcome = "rejected"
         self.used: Used = NOTHING
-        self.price: Callable[[Usage], int] | None = None
+        self.price = FREE
         self.sent = False
         self.status = 0
         self.dropped: tuple[str, ...] = ()
@@ -69,12 +69,12 @@ class Meter(Spending):
 
     It is the spending of the attempt under way, too. `route` is the header line that says who was tried, and
     `attempts` the same for the record, where there were several; `trying` are those that are being made. `checked` and
-    `arm` are the record's; `spent_nano` and `outcome` are what was settled.
+    `arm` are the record's; `spent_nano` and `outcome` are what was settled, the first None where nobody knows.
     """
 
     __slots__ = (
-        "_earlier_nano", "_endpoint", "_estimated", "_request_id", "_settled", "_started", "arm", "attempts",
-        "checked", "key_id", "key_name", "model_asked", "outcome", "route", "spent_nano", "stream",
+        "_computed", "_earlier_nano", "_endpoint", "_estimated", "_reported", "_request_id", "_settled", "_started",
+        "arm", "attempts", "checked", "key_id", "key_name", "model_asked", "outcome", "route", "spent_nano", "stream",
         "timeout_s", "trying",
     )  # fmt: skip
 
@@ -91,7 +91,7 @@ class Meter(Spending):
         self.first_byte_at = 0.0
         self.blame = "rejected"
         self.used = NOTHING
-        self.price = None
+        self.price = FREE
         self.sent = False
         self.status = 0
         self.dropped = ()
@@ -102,7 +102,8 @@ class Meter(Spending):
         self._endpoint = endpoint
         self._started = started
         self._settled = False
-        self._earlier_nano = 0
+        self._earlier_nano: int | None = 0
+        self._computed = self._reported = False
         self._estimated = False
         self.model_asked = ""
         self.stream = False
@@ -111,7 +112,7 @@ class Meter(Spending):
         self.trying: Attempts | None = None
         self.checked = ""
         self.arm = ""
-        self.spent_nano = 0
+        self.spent_nano: int | None = 0
         self.outcome: Outcome | None = None
 
     def begin(self, deployment: Deployment) -> None:
@@ -127,14 +128,27 @@ class Meter(Spending):
     def charge(self, spending: Spending) -> None:
         """What an attempt used that is not the answer was paid for all the same."""
         usage = spending.used.usage
-        cost = 0 if spending.price is None else spending.price(usage)
-        if cost:
-            self._earlier_nano += cost
+        cost = self._cost(spending.used, spending.price, usage)
+        if cost != 0:
+            self._earlier_nano = _sum(self._earlier_nano, cost)
             self._estimated = self._estimated or not usage.measured
+
+    def _cost(self, used: Used, price: Tariff, usage: Usage) -> int | None:
+        """Nano-dollars for what was used; None where nobody knows."""
+        if used is NOTHING:
+            return 0
+        cost = price.cost(usage)
+        if price.is_reported(usage):
+            self._reported = True
+        elif cost != 0:
+            self._computed = True
+        return cost
 
     def absorb(self, other: Meter) -> None:
         """What was asked besides, for the same request, was paid for too."""
-        self._earlier_nano += other._earlier_nano
+        self._earlier_nano = _sum(self._earlier_nano, other._earlier_nano)
+        self._computed = self._computed or other._computed
+        self._reported = self._reported or other._reported
         self._estimated = self._estimated or other._estimated
         self.charge(other)
 
@@ -145,7 +159,9 @@ class Meter(Spending):
     def take(self, other: Meter) -> None:
         """What was asked besides is the answer."""
         self.charge(self)
-        self._earlier_nano += other._earlier_nano
+        self._earlier_nano = _sum(self._earlier_nano, other._earlier_nano)
+        self._computed = self._computed or other._computed
+        self._reported = self._reported or other._reported
         self._estimated = self._estimated or other._estimated
         self.route = other.route
         self.model_served = other.model_served
@@ -166,8 +182,9 @@ class Meter(Spending):
         self.outcome = outcome
         elapsed = time.monotonic() - self._started
         usage = self.used.usage
-        price = self.price
-        self.spent_nano = self._earlier_nano + (0 if price is None else price(usage))
+        if usage.prompt_tokens > MOST or usage.completion_tokens > MOST:
+            usage = usage.bounded()
+        self.spent_nano = spent = _sum(self._earlier_nano, self._cost(self.used, self.price, usage))
         return UsageRecord(
             self._request_id,
             self.key_id,
@@ -187,9 +204,15 @@ class Meter(Spending):
             int(elapsed * 1e6),
             usage.cache_write_tokens,
             usage.reasoning_tokens,
-            self.spent_nano,
+            spent,
             self.attempts,
             self.checked,
             self.arm,
             ",".join(self.dropped)[:MAX_DROPPED],
+            self._reported and not self._computed,
         )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    """Nano-dollars; None where either is not known."""
+    return None if one is None or other is None else one + other

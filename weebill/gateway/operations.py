@@ -91,7 +91,7 @@ class Operations(Metered[Operation]):
     ) -> Leg:
         """Call an upstream until it has answered, or a stream has begun to. Raises ApiError or UpstreamError."""
         deployment = step.deployment
-        translate = operation(endpoint.name, deployment.dialect, deployment.provider)
+        translate = operation(endpoint.name, deployment.dialect, deployment.catalog)
         if translate is None:
             raise unsupported(endpoint.name, deployment.dialect)
         upstream = self._upstreams.enter(deployment)

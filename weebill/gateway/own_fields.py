@@ -8,7 +8,7 @@ from weebill.gateway.translation import Bridge
 from weebill.providers.base import Translator, UpstreamRequest
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Directory
-from weebill.routing.foreign import OPENROUTER, along, unheard
+from weebill.routing.foreign import along, unheard
 from weebill.wire.call import NOTHING_OWN, Call
 
 
@@ -20,7 +20,7 @@ def encoded(translate: Translator, call: Call, deployment: Deployment, directory
     own = call.own
     if own is NOTHING_OWN:
         return translate.encode(call, deployment.target)
-    if deployment.provider == OPENROUTER and not isinstance(translate, Bridge):
+    if deployment.target.quirks.preferences and not isinstance(translate, Bridge):
         more = along(own, directory.providers, directory.serves)
         return translate.encode(structs.replace(call, fields={**call.fields, **more}), deployment.target)
     request = translate.encode(call, deployment.target)

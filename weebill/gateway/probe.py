@@ -92,7 +92,7 @@ def _chat(deployment: Deployment, upstream: Upstream) -> _Question:
 
 def _embedding(deployment: Deployment, upstream: Upstream) -> _Question:
     call = EMBEDDINGS.decode_request(_body(deployment, _EMBEDDING), b"application/json")
-    translate = operation(EMBEDDINGS.name, deployment.dialect, deployment.provider)
+    translate = operation(EMBEDDINGS.name, deployment.dialect, deployment.catalog)
     return _Question(
         translate.encode(call, deployment.target),
         lambda body, content_type: translate.decode(call, body, content_type),
@@ -131,11 +131,12 @@ def _choice(name: str, settings: Settings) -> tuple[Callable[[Deployment, Upstre
 
     One for chats if there is any. What the catalogue does not know is taken for such.
     """
+    identity = settings.providers[name].identity(name)
     known = {
         offer.name: (model.kind, offer.price.input + offer.price.output if offer.price else 1 << 62)
         for model in load().models.values()
         for offer in model.offers
-        if offer.provider == name
+        if offer.provider == identity
     }
     configured = settings.providers[name].models
     for kind, ask in _KINDS.items():

@@ -141,6 +141,8 @@ class Story:
             cached=usage.cached_tokens,
             cache_write=usage.cache_write_tokens,
             reasoning=usage.reasoning_tokens,
+            long_write=usage.long_write_tokens,
+            cost_nano=usage.cost_nano,
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from weebill.catalog.pricing import cost_nano as list_nano
 from weebill.config.auto import AUTO, AutoSettings, Tier
 from weebill.config.routing import Preferences
 from weebill.ledger.experiments import Experiment, Experiments
@@ -156,12 +157,13 @@ class Selector:
             shadow=None if decision.stays else selected.shadow,
         )
 
-    def observe(self, selected: Selected, answered: Tier, cost_nano: int, usage: Usage) -> None:
+    def observe(self, selected: Selected, answered: Tier, cost_nano: int | None, usage: Usage) -> None:
         """Let `auto` follow what came of its decision."""
         if self._auto is None or selected.decision is None:
             return
-        price = self._first(self._models["large"]).price
-        self._auto.observe(selected.decision, answered, cost_nano, None if price is None else price(usage))
+        price = self._first(self._models["large"]).facts.price
+        large_nano = None if price is None else list_nano(price, usage)
+        self._auto.observe(selected.decision, answered, cost_nano, large_nano)
 
     def _placed(self, name: str, conversation: bytes) -> Selected:
         """What experiments make of a name."""

@@ -106,14 +106,14 @@ class Bridge:
                 # So that the API's own reading of the request passes over as much.
                 call = msgspec.structs.replace(call, own=msgspec.structs.replace(call.own, drop_params=True))
             asked = self._conversation(call)
-            if self._hides_images and target.provider not in SHOWN_BY:
+            if self._hides_images and not target.quirks.model_images:
                 asked = shown_by_user(asked, fit, blind=self._dialect_name in BLIND)
             stops: tuple[str, ...] = ()
             if asked.stop and not (self._stops and may_stop(target)):
                 asked, stops = msgspec.structs.replace(asked, stop=()), _ended_at(asked.stop)
             replays = _replays(asked)
             if replays:
-                asked = Maker(self._dialect.family, target.provider).conversation(asked)
+                asked = Maker(self._dialect.family, target.maker).conversation(asked)
             conversation, tools = self._fit(asked, target, fit), NO_TOOLS
             if replays or conversation.tools:
                 conversation, tools = fit_names(conversation, self._dialect_name, replays=replays)
@@ -130,7 +130,7 @@ class Bridge:
                     name = error.detail.param
                     raise error if name is None else error.about(called(name, self._names, call)) from error
                 else:
-                    return self._sent(call, sent, conversation, fit, tools, target.provider, stops)
+                    return self._sent(call, sent, conversation, fit, tools, target.maker, stops)
             raise Unsupported("extra", "that many fields")
         except Unsupported as unsupported:
             raise self._refusal(call, unsupported, target) from unsupported
@@ -215,7 +215,7 @@ class Bridge:
         conversation: Conversation,
         fit: Fit,
         tools: Mapping[str, str],
-        provider: str,
+        maker: str,
         stops: tuple[str, ...],
     ) -> UpstreamRequest:
         """The request with what whoever reads the answer needs to know."""
@@ -225,7 +225,7 @@ class Bridge:
         if tools:
             tools = {**tools, **sent.tools}
         tools = tools or sent.tools
-        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, tools, provider, stops)
+        return UpstreamRequest(sent.path, sent.body, sent.headers, dropped, conversation, tools, maker, stops)
 
     def _refusal(self, call: Call, unsupported: Unsupported, target: Target) -> ApiError:
         field = unsupported.field

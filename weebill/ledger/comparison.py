@@ -31,12 +31,13 @@ class ArmFigures(msgspec.Struct, frozen=True):
 
     `success` is the share of requests that were answered, `passed` that of the checked answers that passed, and
     `escalated` that of all requests of which another model had to answer. Costs (nano-dollars) and tokens are means of
-    a request.
+    a request; costs without the `unpriced` ones, whose price is not known.
     """
 
     arm: Arm
     requests: int
     figures: dict[Figure, Interval]
+    unpriced: int = 0
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -66,20 +67,23 @@ def _figures(connection: sqlite3.Connection, experiment: Experiment, arm: Arm) -
     row = connection.execute(
         # By a table of its own: SQLite does not look for the rows of a view by its indexes where it adds them up.
         f"WITH counted AS MATERIALIZED (SELECT * FROM usage WHERE {_COUNTED}) "  # noqa: S608
-        f"SELECT count(*), total(outcome = 'ok'), total(checked <> ''), total(checked = 'passed'), {sums} FROM counted",
+        f"SELECT count(*), total(outcome = 'ok'), total(checked <> ''), total(checked = 'passed'), "
+        f"count(cost_nano), {sums} FROM counted",
         (name,),
     ).fetchone()
-    requests, answered, checked, passed = map(int, row[:4])
+    requests, answered, checked, passed, priced = map(int, row[:5])
     found: dict[Figure, Interval | None] = {
         "success": proportion(answered, requests),
         "passed": proportion(passed, checked),
         "escalated": proportion(checked - passed, requests) if checked else None,
     }
     for position, each in enumerate(_MEANS):
-        found[each] = mean(row[4 + 2 * position], row[5 + 2 * position], requests)
+        count = priced if each == "cost_nano" else requests
+        found[each] = mean(row[5 + 2 * position], row[6 + 2 * position], count)
     for figure, (column, share) in _PERCENTILES.items():
         found[figure] = _percentile(connection, name, column, share, answered)
-    return ArmFigures(arm, requests, {each: interval for each, interval in found.items() if interval is not None})
+    known = {each: interval for each, interval in found.items() if interval is not None}
+    return ArmFigures(arm, requests, known, requests - priced)
 
 
 def _percentile(connection: sqlite3.Connection, arm: str, column: str, share: float, count: int) -> Interval | None:

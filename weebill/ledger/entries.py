@@ -10,9 +10,10 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
+from weebill.ledger.doubts import flagged, is_doubtful
 from weebill.ledger.records import UsageRecord
 
-Value = str | int
+Value = str | int | None
 Kind = tuple[Value, ...]
 
 MAX_KINDS: Final = 8192  # whose row is remembered
@@ -20,7 +21,7 @@ _DAY_US: Final = 86_400_000_000
 
 _KIND: Final = (
     "key_id", "endpoint", "model_asked", "model_served", "upstream", "stream", "measured", "status", "outcome",
-    "checked", "dropped",
+    "checked", "dropped", "cost_reported", "flags",
 )  # fmt: skip
 _ENTRY: Final = (
     "kind", "request_id", "prompt_tokens", "cached_tokens", "completion_tokens", "started_at", "first_byte_us",
@@ -42,16 +43,19 @@ _ADD_KIND: Final = (
 _FIND_KIND: Final = f"SELECT id FROM usage_kinds WHERE ({', '.join(_KIND)}) = {_placeholders(len(_KIND))}"  # noqa: S608
 _ADD_UP: Final = """
     INSERT INTO usage_daily
-        (day, key_id, model, requests, failures, prompt_tokens, cached_tokens, completion_tokens, cost_nano)
-    SELECT ?1, key_id, model_served, ?2, iif(outcome IN ('ok', 'client_cancelled'), 0, ?2), ?3, ?4, ?5, ?6
-    FROM usage_kinds WHERE id = ?7
+        (day, key_id, model, requests, failures, prompt_tokens, cached_tokens, completion_tokens, cost_nano, unpriced)
+    SELECT ?1, key_id, model_served, ?2, iif(outcome IN ('ok', 'client_cancelled'), 0, ?2), ?3, ?4, ?5, ?6, ?7
+    FROM usage_kinds WHERE id = ?8
     ON CONFLICT (day, key_id, model) DO UPDATE SET
         requests = requests + excluded.requests,
         failures = failures + excluded.failures,
-        prompt_tokens = prompt_tokens + excluded.prompt_tokens,
-        cached_tokens = cached_tokens + excluded.cached_tokens,
-        completion_tokens = completion_tokens + excluded.completion_tokens,
-        cost_nano = cost_nano + excluded.cost_nano"""
+        unpriced = unpriced + excluded.unpriced,
+        -- A sum that is over becomes a REAL, and so the lesser is the number.
+        prompt_tokens = min(prompt_tokens + excluded.prompt_tokens, 9223372036854775807),
+        cached_tokens = min(cached_tokens + excluded.cached_tokens, 9223372036854775807),
+        completion_tokens = min(completion_tokens + excluded.completion_tokens, 9223372036854775807),
+        cost_nano = min(cost_nano + excluded.cost_nano, 9223372036854775807)"""
+_MOST_SUM: Final = 2**63 - 1
 
 
 class Entries:
@@ -67,16 +71,19 @@ class Entries:
         Raises sqlite3.IntegrityError or OverflowError where one breaks the invariants of `UsageRecord`, after some of
         the others have been inserted.
         """
-        # (day, id of the kind) -> requests, prompt, cached and completion tokens, nano-dollars
+        # (day, id of the kind) -> requests, prompt, cached and completion tokens, nano-dollars, those of unknown price
         sums: dict[tuple[int, int], list[int]] = {}
         values: list[Value] = []
         chunk = _ROWS * _WIDTH
         kinds = self._kinds
         for records in pieces:
             for record in records:
+                if is_doubtful(record):
+                    record = flagged(record)
                 kind = (
                     record.key_id, record.endpoint, record.model_asked, record.model_served, record.upstream,
                     record.stream, record.measured, record.status, record.outcome, record.checked, record.dropped,
+                    record.cost_reported, record.flags,
                 )  # fmt: skip
                 kind_id = kinds.get(kind)
                 if kind_id is None:
@@ -87,12 +94,15 @@ class Entries:
                 group = (started_at // _DAY_US, kind_id)
                 found = sums.get(group)
                 if found is None:
-                    found = sums[group] = [0] * 5
+                    found = sums[group] = [0] * 6
                 found[0] += 1
                 found[1] += prompt
                 found[2] += cached
                 found[3] += completion
-                found[4] += cost
+                if cost is None:
+                    found[5] += 1
+                else:
+                    found[4] += cost
                 values += (
                     kind_id, record.request_id, prompt, cached, completion, started_at, record.first_byte_us,
                     record.total_us, record.cache_write_tokens, record.reasoning_tokens, cost, record.attempts,
@@ -103,7 +113,7 @@ class Entries:
                 del values[:chunk]
         rest = [values[start : start + _WIDTH] for start in range(0, len(values), _WIDTH)]
         self._connection.executemany(_INSERT, rest)
-        totals = [(day, *sums, kind) for (day, kind), sums in sums.items()]
+        totals = [(day, *[min(each, _MOST_SUM) for each in found], kind) for (day, kind), found in sums.items()]
         self._connection.executemany(_ADD_UP, totals)
         return sum(total[1] for total in totals)
 

@@ -34,8 +34,8 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     A JSON array in the journal, so fields are only ever appended, with a default.
     Tokens: `cached_tokens` and `cache_write_tokens` are disjoint subsets of `prompt_tokens`, `reasoning_tokens` is one
-    of `completion_tokens`. `cost_nano` is in nano-dollars, 0 where no price is known. Times are microseconds;
-    `started_at` is Unix time.
+    of `completion_tokens`. `cost_nano` is in nano-dollars, None where a price is not known; `cost_reported` is
+    whether it is what the upstream said itself. Times are microseconds; `started_at` is Unix time.
     `measured` is False where any token count was estimated rather than reported by the upstream.
     `attempts` are those of a request that took several, as `acme/big:500:12ms,zeta/big:200:340ms`; what the earlier
     ones cost is part of `cost_nano`.
@@ -43,6 +43,7 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     "unavailable" where there was none to check.
     `arm` is that of the experiment which the request was part of, as `faster/candidate`.
     `dropped` are the fields of the request that its target has no counterpart for, as `top_k,metadata`.
+    `flags` name what of it cannot be so, though it was recorded: as `tokens,time` (`weebill.ledger.doubts`).
     `first_byte_us` runs from the request's head to the first body byte from the upstream, 0 if none came.
     """
 
@@ -64,8 +65,10 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     total_us: int
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
-    cost_nano: int = 0
+    cost_nano: int | None = 0
     attempts: str = ""
     checked: str = ""
     arm: str = ""
     dropped: str = ""
+    cost_reported: bool = False
+    flags: str = ""

@@ -21,10 +21,14 @@ _GROUPED_BY: dict[Grouping, tuple[str, str]] = {
     "key": ("key_id", "requests DESC, name"),
     "day": ("day", "name DESC"),
 }
+_COUNTED = ("requests", "failures", "unpriced")
+_ADDED = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano")
+# By halves: SQLite fails where a sum is beyond 64 bits, and nothing that an upstream reports may bring that about.
 _SUMS = ", ".join(
-    f"sum({column}) AS {column}"
-    for column in ("requests", "failures", "prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano")
+    [f"sum({column}) AS {column}" for column in _COUNTED]
+    + [f"sum({column} >> 32), sum({column} & 4294967295)" for column in _ADDED]
 )
+_MOST = 2**63 - 1
 _DAY_S = 86_400
 
 
@@ -32,7 +36,8 @@ class UsageTotal(msgspec.Struct, frozen=True, kw_only=True):
     """The sum over one model, key id or UTC day (`name`, a day as YYYY-MM-DD).
 
     `failures` are requests with another outcome than `ok` and `client_cancelled`; `cached_tokens` is a subset of
-    `prompt_tokens`; `cost_nano` is in nano-dollars.
+    `prompt_tokens`; `cost_nano` is in nano-dollars, without the `unpriced` requests, whose price
+    is not known.
     """
 
     name: str
@@ -42,6 +47,7 @@ class UsageTotal(msgspec.Struct, frozen=True, kw_only=True):
     cached_tokens: int
     completion_tokens: int
     cost_nano: int
+    unpriced: int
 
 
 class UsageEntry(msgspec.Struct, frozen=True):
@@ -58,18 +64,13 @@ def summarise(connection: sqlite3.Connection, by: Grouping) -> list[UsageTotal]:
         f"SELECT {column} AS name, {_SUMS} FROM usage_daily GROUP BY 1 ORDER BY {order} LIMIT ?",  # noqa: S608
         (MAX_GROUPS,),
     ).fetchall()
-    return [
-        UsageTotal(
-            name=_date(name) if by == "day" else name,
-            requests=requests,
-            failures=failures,
-            prompt_tokens=prompt,
-            cached_tokens=cached,
-            completion_tokens=completion,
-            cost_nano=cost,
-        )
-        for name, requests, failures, prompt, cached, completion, cost in rows
-    ]
+    return [_total(_date(name) if by == "day" else name, *sums) for name, *sums in rows]
+
+
+def _total(name: str, requests: int, failures: int, unpriced: int, *halves: int) -> UsageTotal:
+    sums = [min((high << 32) + low, _MOST) for high, low in zip(halves[::2], halves[1::2], strict=True)]
+    added = dict(zip(_ADDED, sums, strict=True))
+    return UsageTotal(name=name, requests=requests, failures=failures, unpriced=unpriced, **added)
 
 
 def recent(connection: sqlite3.Connection, limit: int, before: int | None = None) -> list[UsageEntry]:

@@ -7,6 +7,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from msgspec import Struct
 
+from weebill.catalog.schema import Quirks as Quirks
 from weebill.catalog.traits import NOTHING_SAID, OnUnsupported, Traits
 from weebill.providers.fit import Fit
 from weebill.providers.fit import Unsupported as Unsupported
@@ -22,40 +23,29 @@ SETTLE_S: Final = 0.3
 LATE_S: Final = 15.0
 
 
-class Quirks(Struct, frozen=True, kw_only=True):
-    """Where an OpenAI-compatible provider differs from OpenAI, as data; names are those of the Chat Completions API.
-
-    `rename` maps a request field to this provider's name for it. `refuse` names fields that it answers with an error,
-    those of a message for reasoning among them; `accept`, where it answers all others with an error, the ones that it
-    takes. `reasoning_field` is where its messages carry reasoning text; with "content" that is a piece of type
-    `thinking`, as Mistral has it. `stream_usage` is False where `stream_options` is refused. `short_call_ids` is True
-    where a tool call's id must have nine letters or digits.
-    """
-
-    rename: dict[str, str] = {}
-    refuse: tuple[str, ...] = ()
-    accept: tuple[str, ...] = ()
-    reasoning_field: str = "reasoning_content"
-    stream_usage: bool = True
-    short_call_ids: bool = False
-
-
 class Target(Struct, frozen=True, kw_only=True):
     """A deployment as a dialect sees it.
 
-    `model` is the upstream's name for it; `options` are the provider's settings that are part of a request's path or
-    body, such as Azure's `api_version` or Vertex's `project`; `max_output_tokens` is the model's own limit, where
-    known, for APIs that demand one. `traits` are what the model's requests may say; `on_unsupported` is what becomes
-    of the rest, unless the request says otherwise.
+    `model` is the upstream's name for it, `provider` the name that it is configured under. `vendor` is whose it is
+    where any account of that vendor can read what its models have signed, "" elsewhere. `options` are the provider's
+    settings that are part of a request's path or body, such as Azure's `api_version` or Vertex's `project`;
+    `max_output_tokens` is the model's own limit, where known, for APIs that demand one. `traits` are what the model's
+    requests may say; `on_unsupported` is what becomes of the rest, unless the request says otherwise.
     """
 
     model: str
     provider: str = ""
+    vendor: str = ""
     quirks: Quirks = Quirks()
     options: dict[str, str] = {}
     max_output_tokens: int | None = None
     traits: Traits = NOTHING_SAID
     on_unsupported: OnUnsupported = "drop-hints"
+
+    @property
+    def maker(self) -> str:
+        """Whose what is opaque of its answers is."""
+        return self.vendor or self.provider
 
 
 class UpstreamRequest(Struct, frozen=True):
@@ -64,7 +54,7 @@ class UpstreamRequest(Struct, frozen=True):
     Without `host`, credentials and framing, which are put in where the request is sent. `dropped` are the fields of
     the client's request that were passed over, by the client's names. Whoever reads the answer needs `asked`, the
     conversation as it was written (None where bytes passed through), `tools`, the client's names of the tools that go
-    by another there, `provider`, whose what is opaque in it will be, and `stops`, where the answer is yet to be ended.
+    by another there, `maker`, whose what is opaque in it will be, and `stops`, where the answer is yet to be ended.
     """
 
     path: bytes
@@ -73,7 +63,7 @@ class UpstreamRequest(Struct, frozen=True):
     dropped: tuple[str, ...] = ()
     asked: Conversation | None = None
     tools: Mapping[str, str] = {}
-    provider: str = ""
+    maker: str = ""
     stops: tuple[str, ...] = ()
 
 

@@ -9,8 +9,8 @@ from msgspec import structs
 from weebill.providers.fit import Fit
 from weebill.wire.conversation import Conversation, Image, Part, Turn
 
-SHOWN_BY: Final = frozenset({"gemini", "vertex", "openai-responses", "openrouter"})
-"""Dialects, and a provider, that have a place for them in what a model said."""
+SHOWN_BY: Final = frozenset({"gemini", "vertex", "openai-responses"})
+"""Dialects that have a place for them in what a model said."""
 BLIND: Final = frozenset({"llamacpp"})
 """Dialects that take no images at all."""
 

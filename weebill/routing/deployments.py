@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
-import msgspec
-
 from weebill.catalog.load import Catalogue
-from weebill.catalog.pricing import cost_nano
-from weebill.catalog.schema import Model, Offer
+from weebill.catalog.pricing import FREE, UNKNOWN, Tariff
+from weebill.catalog.schema import Model, Offer, Provider, Quirks
 from weebill.catalog.traits import OnUnsupported, bare_name, traits_of
 from weebill.config.schema import EngineSettings, ProviderSettings, Settings
 from weebill.process.messages import EngineState
-from weebill.providers.base import Quirks, Target, UpstreamRequest
+from weebill.providers.base import Target, UpstreamRequest
 from weebill.routing.credentials import Credential, Signer, credentials, key_lines, signer
 from weebill.routing.facts import NOTHING_KNOWN, Facts, facts_of, local_facts
 from weebill.routing.sticky import salt
 from weebill.transport.client import Origin, Proxy, Timeouts, Trust
-from weebill.wire.reply import Usage
 
 LOCAL: Final = "local"
 LOCAL_DIALECT: Final = "llamacpp"
@@ -70,10 +66,10 @@ class Upstream:
 class Deployment:
     """A model at an upstream. `upstream` is None while a local model's host is down.
 
-    `model` is the name the upstream knows it by, `provider` the name of the upstream, `dialect` what is spoken with
-    it; `target` says all that to a translator. `price` gives the nano-dollars for a usage, None where it is not known.
-    `facts` are what requests are kept from it for; `key` (`provider/model`) is unique in a configuration, `salt` its
-    hash.
+    `model` is the name the upstream knows it by, `provider` the name that the upstream is configured under, `catalog`
+    which of the catalogue's providers that is, `dialect` what is spoken with it; `target` says what a translator needs.
+    `price` says what its calls cost. `facts` are what requests are kept from it
+    for; `key` (`provider/model`) is unique in a configuration, `salt` its hash.
     """
 
     provider: str
@@ -81,8 +77,9 @@ class Deployment:
     upstream: Upstream | None
     target: Target
     dialect: str
-    price: Callable[[Usage], int] | None = None
+    price: Tariff = UNKNOWN
     facts: Facts = NOTHING_KNOWN
+    catalog: str = ""
     key: str = field(init=False)
     salt: int = field(init=False, repr=False)
 
@@ -106,26 +103,27 @@ def deployments(
             on_unsupported=settings.routing.on_unsupported,
         )
         facts = local_facts(engine.context)
-        yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, facts=facts), None, None
+        yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, FREE, facts), None, None
     for name, provider in settings.providers.items():
-        upstream = _provider_upstream(name, provider, catalogue)
-        for model in provider.models or _offered(name, catalogue):
-            known, offer = served(catalogue, name, model, provider)
-            row = catalogue.providers.get(name)
+        identity = provider.identity(name)
+        row = catalogue.providers.get(identity)
+        upstream = _provider_upstream(name, provider, row)
+        for model in provider.models or _offered(identity, catalogue):
+            known, offer = served(catalogue, identity, model, provider)
             facts = facts_of(provider, None if row is None else row.data, known, offer)
             on_unsupported = provider.on_unsupported or settings.routing.on_unsupported
-            yield _deployment(name, model, provider, upstream, facts, offer, on_unsupported), known, offer
+            yield _deployment(name, model, provider, upstream, facts, offer, on_unsupported, row), known, offer
 
 
 def served(
-    catalogue: Catalogue, name: str, model: str, provider: ProviderSettings
+    catalogue: Catalogue, identity: str, model: str, provider: ProviderSettings
 ) -> tuple[Model, Offer] | tuple[None, None]:
-    """The model that a provider calls `model`, and its offer, as far as the catalogue has them.
+    """The model that a provider calls `model`, and its offer, as far as the catalogue has them under its `identity`.
 
     Bedrock's has many names: with a region or without, by ARN, and that of an inference profile of one's own, which
     tells nothing: `options` say which model is behind it (`"model.PROFILE" = "anthropic.claude-..."`).
     """
-    found = catalogue.served(name, model)
+    found = catalogue.served(identity, model)
     if found is not None or provider.dialect != BEDROCK:
         return found or (None, None)
     bare = bare_name(provider.options.get(f"{BEHIND}{model}", model))
@@ -150,20 +148,25 @@ def _deployment(
     facts: Facts,
     offer: Offer | None,
     on_unsupported: OnUnsupported,
+    row: Provider | None,
 ) -> Deployment:
-    quirks = provider.quirks
+    identity = provider.identity(name)
+    spoken = provider.dialect or "openai"
     target = Target(
         model=model,
         provider=name,
-        quirks=Quirks() if quirks is None else msgspec.convert(msgspec.to_builtins(quirks), Quirks),
+        vendor=identity if row is not None and row.signatures == "vendor" else "",
+        quirks=provider.quirks or (Quirks() if row is None else row.quirks),
         options=provider.options,
         max_output_tokens=facts.max_output,
         traits=traits_of(facts.canonical or provider.options.get(f"{BEHIND}{model}", model), facts.reasoning),
         on_unsupported=on_unsupported,
     )
-    price = None if facts.price is None else partial(cost_nano, facts.price)
-    dialect = (offer.dialect if offer else "") or provider.dialect or "openai"
-    return Deployment(name, model, upstream, target, dialect, price, facts)
+    price = Tariff(facts.price, reports=target.quirks.reports_cost)
+    # What the catalogue says of a model is said of its provider's own dialect.
+    is_own = offer is not None and (row is None or row.dialect == spoken)
+    dialect = (offer.dialect if offer is not None and is_own else "") or spoken
+    return Deployment(name, model, upstream, target, dialect, price, facts, identity)
 
 
 def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream | None:
@@ -186,7 +189,7 @@ def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream 
     )
 
 
-def _provider_upstream(name: str, provider: ProviderSettings, catalogue: Catalogue) -> Upstream:
+def _provider_upstream(name: str, provider: ProviderSettings, known: Provider | None) -> Upstream:
     trust = Trust(
         ca_file=provider.ca_file or "",
         client_cert=provider.client_cert or "",
@@ -196,7 +199,6 @@ def _provider_upstream(name: str, provider: ProviderSettings, catalogue: Catalog
     proxy = Proxy.parse(provider.proxy) if provider.proxy else None
     origin, path = Origin.parse(provider.base_url, provider.max_connections, proxy, trust)
     dialect = provider.dialect or "openai"
-    known = catalogue.providers.get(name)
     host = _host(provider.base_url)
     return Upstream(
         name=name,

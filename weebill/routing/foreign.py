@@ -7,7 +7,7 @@ Source: https://openrouter.ai/docs/features/provider-routing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -17,7 +17,6 @@ from weebill.config.routing import Preferences
 from weebill.wire.call import Json, Own
 from weebill.wire.errors import UNREADABLE
 
-OPENROUTER: Final = "openrouter"
 _NAMING: Final = ("order", "only", "ignore")
 # Weebill's own members, which OpenRouter would refuse.
 _OURS: Final = frozenset({"local_only", "regions", "resume", "hedge", "on_unsupported"})
@@ -27,21 +26,21 @@ _decode_names: Final = msgspec.json.Decoder(list[str]).decode
 _encode: Final = msgspec.json.encode
 
 
-def ours(said: Preferences, known: Collection[str], *, at_openrouter: bool) -> Preferences:
+def ours(said: Preferences, known: Collection[str], openrouter: Sequence[str]) -> Preferences:
     """A request's preferences by the names that are `known` here.
 
-    What is only for others' eyes is for OpenRouter to see to, where it serves the request. If nobody that may serve it
-    is known and it does not, `only` stays as it is: then nothing may be used.
+    `openrouter` are those who serve the request and are OpenRouter: they see to what is only for others' eyes.
+    If nobody that may serve it is known and there are none, `only` stays as it is: then nothing may be used.
     """
     order = tuple(name for name in said.order if name in known)
     only = tuple(name for name in said.only if name in known)
     foreign = len(only) < len(said.only)
-    if foreign and at_openrouter:
-        only = (*only, OPENROUTER) if OPENROUTER not in only else only
+    if foreign and openrouter:
+        only = tuple(dict.fromkeys((*only, *openrouter)))
     elif not only:
         only = said.only
-    if not order and said.order and at_openrouter:
-        order = (OPENROUTER,)
+    if not order and said.order and openrouter:
+        order = tuple(dict.fromkeys(openrouter))
     return structs.replace(said, order=order, only=only, ignore=tuple(name for name in said.ignore if name in known))
 
 

@@ -14,7 +14,7 @@ from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
 from weebill.routing.directory import Directory, Route
 from weebill.routing.filters import fits_all
-from weebill.routing.foreign import OPENROUTER, ours
+from weebill.routing.foreign import ours
 from weebill.routing.health import Health
 from weebill.routing.lots import Lot
 from weebill.routing.needs import Needs
@@ -165,9 +165,10 @@ class Router:
             scopes.append(of_key)
         scopes += route.preferences
         if provider is not None:
-            served = any(each.deployment.provider == OPENROUTER for each in route.candidates)
-            said = decode(provider, only_known=served)
-            scopes.append(ours(said, self.directory.providers, at_openrouter=served))
+            served = [each.deployment for each in route.candidates]
+            openrouter = [each.provider for each in served if each.target.quirks.preferences]
+            said = decode(provider, only_known=bool(openrouter))
+            scopes.append(ours(said, self.directory.providers, openrouter))
         scopes += asked.preferences
         return merge(scopes)
 

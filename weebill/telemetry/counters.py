@@ -19,6 +19,7 @@ from weebill.telemetry import layout, metrics
 from weebill.telemetry.metrics import METRICS, Label, Metric
 
 _MOST_KINDS = 10_000
+_MOST = 2**64 - 1
 
 
 class Values:
@@ -168,7 +169,8 @@ class RequestCells:
         if self._upstream_requests >= 0:
             cells[self._upstream_requests] += self._requests
             for cell, tokens in zip(self._tokens, (self._prompt, self._cached, self._completion), strict=True):
-                cells[cell] += tokens
+                # Beyond 64 bits a counter begins anew, as readers expect of counters: upstreams may report anything.
+                cells[cell] = (cells[cell] + tokens) & _MOST
         self._requests = self._prompt = self._cached = self._completion = 0
 
 

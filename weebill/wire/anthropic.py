@@ -297,6 +297,16 @@ class OutputTokensDetails(Struct, frozen=True):
     thinking_tokens: int | None = None
 
 
+class CacheCreation(Struct, frozen=True, omit_defaults=True):
+    """`usage.cache_creation`: of what was written to the cache, what is kept for an hour and what for five minutes.
+
+    Source: https://docs.claude.com/en/docs/build-with-claude/prompt-caching
+    """
+
+    ephemeral_1h_input_tokens: int | None = None
+    ephemeral_5m_input_tokens: int | None = None
+
+
 class UsageReport(Struct, frozen=True, omit_defaults=True):
     """`usage`. `input_tokens` counts neither what was read from the cache nor what was written to it."""
 
@@ -305,6 +315,7 @@ class UsageReport(Struct, frozen=True, omit_defaults=True):
     cache_read_input_tokens: int | None = None
     output_tokens: int | None = None
     output_tokens_details: OutputTokensDetails | None = None
+    cache_creation: CacheCreation | None = None
 
     def usage(self) -> Usage:
         """The report as usage."""
@@ -312,13 +323,14 @@ class UsageReport(Struct, frozen=True, omit_defaults=True):
             max(0, tokens or 0)
             for tokens in (self.input_tokens, self.cache_creation_input_tokens, self.cache_read_input_tokens)
         )
-        details = self.output_tokens_details
+        details, creation = self.output_tokens_details, self.cache_creation
         return Usage.reported(
             fresh + written + read,
             self.output_tokens or 0,
             cached=read,
             cache_write=written,
             reasoning=(details.thinking_tokens or 0) if details is not None else 0,
+            long_write=(creation.ephemeral_1h_input_tokens or 0) if creation is not None else 0,
         )
 
     def updated(self, later: UsageReport) -> UsageReport:
@@ -329,6 +341,7 @@ class UsageReport(Struct, frozen=True, omit_defaults=True):
             _either(later.cache_read_input_tokens, self.cache_read_input_tokens),
             _either(later.output_tokens, self.output_tokens),
             later.output_tokens_details or self.output_tokens_details,
+            later.cache_creation or self.cache_creation,
         )
 
     @classmethod

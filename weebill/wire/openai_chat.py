@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.wire.conversation import Citation, Document, Image, Origin, Reasoning
+from weebill.wire.costs import UNSAID, cost_nano
 from weebill.wire.reply import Usage
 
 _FOREIGN: Final = "weebill:"
@@ -40,7 +41,8 @@ class CompletionDetails(Struct, frozen=True):
 class UsageReport(Struct, frozen=True, gc=False):
     """`usage` as OpenAI and those who speak its dialect write it.
 
-    `prompt_cache_hit_tokens` is DeepSeek's, `cached_tokens` Moonshot's.
+    `prompt_cache_hit_tokens` is DeepSeek's, `cached_tokens` Moonshot's; `cost`, `is_byok` and `cost_details` are
+    OpenRouter's, `cost` Perplexity's, too.
     """
 
     prompt_tokens: int | None = None
@@ -50,6 +52,9 @@ class UsageReport(Struct, frozen=True, gc=False):
     completion_tokens_details: CompletionDetails | None = None
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
+    cost: Raw = UNSAID
+    is_byok: Raw = UNSAID
+    cost_details: Raw = UNSAID
 
     def says_anything(self) -> bool:
         """Whether there is any count in it."""
@@ -77,9 +82,12 @@ class UsageReport(Struct, frozen=True, gc=False):
         apart = total - prompt - completion if total is not None else 0
         if apart > 0 and reasoning in (0, apart):
             completion, reasoning = completion + apart, apart
+        cost = cost_nano(self.cost, self.is_byok, self.cost_details) if self.cost else None
         if not cached and not written and prompt >= 0 and 0 <= reasoning <= completion:
-            return Usage(prompt, 0, completion, True, 0, reasoning)
-        return Usage.reported(prompt, completion, cached=cached, cache_write=written, reasoning=reasoning)
+            return Usage(prompt, 0, completion, True, 0, reasoning, 0, cost)
+        return Usage.reported(
+            prompt, completion, cached=cached, cache_write=written, reasoning=reasoning, cost_nano=cost
+        )
 
 
 class ReasoningDetail(Struct, frozen=True, omit_defaults=True):

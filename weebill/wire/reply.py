@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from weebill.wire.conversation import Citation, Origin, Part
 from weebill.wire.errors import ApiError
@@ -14,12 +14,17 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusa
 turn that the provider wants continued."""
 
 
+MOST: Final = 2**53 - 1
+"""The largest number of anything that is kept: what every reader of JSON has exactly."""
+
+
 class Usage(Struct, frozen=True, gc=False):
     """Tokens that a call used.
 
     Invariant, for every dialect: `cached_tokens` and `cache_write_tokens` are disjoint subsets of `prompt_tokens`;
-    `reasoning_tokens` is a subset of `completion_tokens`. `measured` is False where the upstream did not say and the
-    counts are estimates.
+    `reasoning_tokens` is a subset of `completion_tokens`, `long_write_tokens` one of `cache_write_tokens`: those that
+    the cache keeps for an hour rather than some minutes. `measured` is False where the upstream did not say and the
+    counts are estimates. `cost_nano` is what the upstream says that it charges, in billionths of its unit.
     """
 
     prompt_tokens: int = 0
@@ -28,20 +33,44 @@ class Usage(Struct, frozen=True, gc=False):
     measured: bool = False
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    long_write_tokens: int = 0
+    cost_nano: int | None = None
 
     @classmethod
     def reported(
-        cls, prompt: int, completion: int, *, cached: int = 0, cache_write: int = 0, reasoning: int = 0
+        cls,
+        prompt: int,
+        completion: int,
+        *,
+        cached: int = 0,
+        cache_write: int = 0,
+        reasoning: int = 0,
+        long_write: int = 0,
+        cost_nano: int | None = None,
     ) -> Usage:
         """What an upstream reported, held to the invariant."""
         if not cached and not cache_write and prompt >= 0 and 0 <= reasoning <= completion:
-            return cls(prompt, 0, completion, True, 0, reasoning)
+            return cls(prompt, 0, completion, True, 0, reasoning, 0, cost_nano)
         prompt, completion = max(0, prompt), max(0, completion)
         cached = min(max(0, cached), prompt)
+        written = min(max(0, cache_write), prompt - cached)
         return cls(
-            prompt, cached, completion, True,
-            min(max(0, cache_write), prompt - cached), min(max(0, reasoning), completion),
+            prompt, cached, completion, True, written, min(max(0, reasoning), completion),
+            min(max(0, long_write), written), cost_nano,
         )  # fmt: skip
+
+    def bounded(self) -> Usage:
+        """The same, in counts that can be kept."""
+        bounded = Usage.reported(
+            min(self.prompt_tokens, MOST),
+            min(self.completion_tokens, MOST),
+            cached=self.cached_tokens,
+            cache_write=self.cache_write_tokens,
+            reasoning=self.reasoning_tokens,
+            long_write=self.long_write_tokens,
+            cost_nano=self.cost_nano,
+        )
+        return bounded if self.measured else structs.replace(bounded, measured=False)
 
 
 class Choice(Struct, frozen=True):

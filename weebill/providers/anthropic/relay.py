@@ -62,13 +62,11 @@ def _request(call: Call, target: Target, path: bytes) -> UpstreamRequest:
         what = f"'{target.model}' does not support {unsupported.what}. \"drop_params\": true does without it."
         raise ApiError(400, what, code="unsupported_parameter", param=unsupported.field) from unsupported
     if "messages" in fields:
-        fields["messages"] = mended(fields["messages"], target.provider or ORIGIN, signed=target.traits.signed)
+        fields["messages"] = mended(fields["messages"], target.maker or ORIGIN, signed=target.traits.signed)
     given = call.headers
     version = given.get(b"anthropic-version", b"").decode("latin-1") or None
     betas = (given.get(b"anthropic-beta", b"").decode("latin-1"), target.options.get("anthropic_beta", ""))
-    return UpstreamRequest(
-        path, _encode(fields), headers(target, betas, version), fit.dropped, provider=target.provider
-    )
+    return UpstreamRequest(path, _encode(fields), headers(target, betas, version), fit.dropped, maker=target.maker)
 
 
 def count_tokens_request(call: Call, target: Target) -> UpstreamRequest:
@@ -95,13 +93,13 @@ class AnthropicRelay:
         content = bytes(message.content)
         if not content.startswith((b"[{", b"[]")):
             body = _with_blocks(body, message)
-        body = marked_answer(named(body, call.answer_name), sent.provider)
+        body = marked_answer(named(body, call.answer_name), sent.maker)
         if message.usage is not None:
             return Answer(body, message.usage.usage())
         return Answer(body, estimate(call, completion_bytes=len(content)))
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return AnthropicRelayStream(call, sent.provider)
+        return AnthropicRelayStream(call, sent.maker)
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None

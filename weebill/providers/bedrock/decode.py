@@ -48,24 +48,37 @@ _NO_INPUT: Final = frozenset({b"", b"null", b"{}", b'""'})
 SERVER_TOOL: Final = "server_tool_use"
 # The members of a block that say something; another is passed over and named.
 _KNOWN: Final = frozenset({"text", "toolUse", "reasoningContent", "citationsContent", "image"})
+_LONG: Final = "1h"
 _decode_text: Final = msgspec.json.Decoder(str).decode
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _format: Final = msgspec.json.format
 
 
+class CacheDetail(Struct, frozen=True, rename="camel"):
+    """How much was written to the cache to be kept for as long as `ttl`: "5m" or "1h"."""
+
+    input_tokens: int | None = None
+    ttl: str | None = None
+
+
 class TokenUsage(Struct, frozen=True, rename="camel"):
-    """`inputTokens` are those that came neither from the cache nor into it."""
+    """`inputTokens` are those that came neither from the cache nor into it.
+
+    Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_write_input_tokens: int | None = None
+    cache_details: tuple[CacheDetail, ...] | None = None
 
     def usage(self) -> Usage:
         """The report as usage."""
         read, written = self.cache_read_input_tokens or 0, self.cache_write_input_tokens or 0
         prompt = (self.input_tokens or 0) + read + written
-        return Usage.reported(prompt, self.output_tokens or 0, cached=read, cache_write=written)
+        long = sum(each.input_tokens or 0 for each in self.cache_details or () if each.ttl == _LONG)
+        return Usage.reported(prompt, self.output_tokens or 0, cached=read, cache_write=written, long_write=long)
 
 
 class ModelFields(Struct, frozen=True):

@@ -91,7 +91,7 @@ class GeminiRelay:
             contents = fields["contents"]
             if isinstance(call.request, GeminiRequest):
                 contents, again = gemini_once(contents, listed(call.request.body.contents))
-            contents = own_gemini(contents, target.provider or self._dialect.family, signs)
+            contents = own_gemini(contents, target.maker or self._dialect.family, signs)
             if contents is not fields["contents"]:
                 fields = {**fields, "contents": contents}
         dropped: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ class GeminiRelay:
             if fit.dropped:
                 dropped = tuple([_NAMES.get(name, name) for name in fit.dropped])
         path = self._dialect.path(target, call.stream)
-        return UpstreamRequest(path, _encode(fields), dropped=dropped, provider=target.provider)
+        return UpstreamRequest(path, _encode(fields), dropped=dropped, maker=target.maker)
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for the model's name and whose its signatures are, and its usage."""
@@ -120,14 +120,14 @@ class GeminiRelay:
             raise status_error(whole.error)
         if not whole.candidates and given(whole.prompt_feedback) is None:
             raise not_an_answer("it has no candidates")
-        body = marked(named(_reasons_by_name(body), call.answer_name, MODEL_VERSION), sent.provider)
+        body = marked(named(_reasons_by_name(body), call.answer_name, MODEL_VERSION), sent.maker)
         usage = None if whole.usage_metadata is None else whole.usage_metadata.usage()
         if usage is not None and _says_something(usage):
             return Answer(body, usage)
         return Answer(body, estimate(call, completion_bytes=sum(len(memoryview(c)) for c in whole.candidates or ())))
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return GeminiRelayStream(call, sent.provider)
+        return GeminiRelayStream(call, sent.maker)
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None

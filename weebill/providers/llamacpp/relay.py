@@ -154,7 +154,7 @@ def _fitted(call: Call, fit: Fit) -> Fields:
     if not isinstance(call.request, ChatRequest):
         return read_of(call.fields, COMPLETION, fit)
     fields = read_of(call.fields, CHAT, fit)
-    fields["messages"] = own_chat(fields["messages"], bytes(fields["messages"]), _QUIRKS, developer=False)
+    fields["messages"] = own_chat(fields["messages"], bytes(fields["messages"]), _QUIRKS)
     if any(isinstance(message.content, list) for message in call.request.messages):
         _fit_messages(call.request, fields, fit)
     _fit_tools(call.request, fields, fit)

@@ -15,7 +15,7 @@ from weebill.providers.base import Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.model_fit import taken
 from weebill.providers.object_schema import parameters_of
-from weebill.providers.openai.messages import DEVELOPER, MARKS, messages
+from weebill.providers.openai.messages import messages
 from weebill.providers.openai.quirks import refused, renamed
 from weebill.providers.openai.request_shapes import (
     AnthropicMetadata,
@@ -58,7 +58,6 @@ _EFFORTS: Final[tuple[tuple[int, Effort], ...]] = ((1024, "low"), (8192, "medium
 _HINTS_OF_DEMANDS: Final = frozenset({"parallel_tool_calls"})
 _WITH_USAGE: Final = Raw(b'{"include_usage":true}')
 _NEWER: Final = "max_completion_tokens"
-_MOST_STOPS: Final = 4
 
 
 def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> Fields:
@@ -73,7 +72,7 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
     if conversation.stop:
         body["stop"] = conversation.stop
         if not may_have_stops(target, len(conversation.stop)):
-            raise Unsupported("stop", f"more than {_MOST_STOPS} stop sequences")
+            raise Unsupported("stop", f"more than {target.quirks.most_stops} stop sequences")
     if conversation.tools:
         _put_tools(conversation, body, fit)
     if conversation.output is not None:
@@ -103,8 +102,8 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
 
 
 def may_have_stops(target: Target, count: int) -> bool:
-    """True where a target takes as many stop sequences: OpenAI's own take four, of others some take more."""
-    return count <= _MOST_STOPS or target.provider not in DEVELOPER
+    """True unless a target is known not to take as many stop sequences."""
+    return not target.quirks.most_stops or count <= target.quirks.most_stops
 
 
 def _limit(target: Target) -> str:
@@ -112,7 +111,7 @@ def _limit(target: Target) -> str:
     quirks = target.quirks
     newer = (
         target.traits.completion_tokens
-        or target.provider in DEVELOPER
+        or quirks.completion_tokens
         or _NEWER in quirks.rename
         or _NEWER in quirks.accept
         or "max_tokens" in quirks.refuse
@@ -173,7 +172,7 @@ def _put_hints(conversation: Conversation, body: Fields, target: Target, fit: Fi
         if user is not None:
             body.setdefault("user", user)
             hints = {name: value for name, value in hints.items() if name != "metadata"}
-    in_parts = target.provider in MARKS and not any(tool.cache for tool in conversation.tools)
+    in_parts = target.quirks.cache_marks and not any(tool.cache for tool in conversation.tools)
     fit.hints(hints, _IN_PARTS | body.keys() if in_parts else body)
 
 

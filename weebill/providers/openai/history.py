@@ -62,31 +62,27 @@ _decode_content: Final = msgspec.json.Decoder(str | list[Raw] | None).decode
 _decode_details: Final = msgspec.json.Decoder(list[ReasoningDetail]).decode
 
 
-def own_chat(messages: Raw, text: bytes, quirks: Quirks, *, developer: bool = True, provider: str = "") -> Raw:
+def own_chat(messages: Raw, text: bytes, quirks: Quirks, maker: str = "") -> Raw:
     """Chat Completions' `messages` without other models' reasoning, nor what the provider refuses in them.
 
-    `text` is the same to be searched, which the caller has anyway: it may be long. `developer` is whether the provider
-    knows that role, `provider` whose marks are its own. Types of images are put in their registered form.
+    `text` is the same to be searched, which the caller has anyway: it may be long. `maker` is whose marks are its own.
+    Types of images are put in their registered form.
     """
-    looked_for = _looked_for(quirks, developer)
+    looked_for = _looked_for(quirks)
     if (looked_for is _ALWAYS or looked_for is _NO_DEVELOPER) and text.find(_UNDERSCORE) < 0:
         # The search for a single byte costs next to nothing, and all but the role come with members that have one.
-        looked_for = () if developer else _ROLE_ALONE
+        looked_for = () if quirks.developer else _ROLE_ALONE
     if not has_any(text, looked_for):
         return messages
     try:
         given = _decode_list(messages)
-        return Raw(
-            _encode(
-                [_own(raw, quirks, developer, provider) if has_any(bytes(raw), looked_for) else raw for raw in given]
-            )
-        )
+        return Raw(_encode([_own(raw, quirks, maker) if has_any(bytes(raw), looked_for) else raw for raw in given]))
     except UNREADABLE:
         return messages
 
 
-def _looked_for(quirks: Quirks, developer: bool) -> Sequence[bytes]:
-    always = _ALWAYS if developer else _NO_DEVELOPER
+def _looked_for(quirks: Quirks) -> Sequence[bytes]:
+    always = _ALWAYS if quirks.developer else _NO_DEVELOPER
     if not quirks.refuse and not quirks.short_call_ids and not quirks.accept:
         return always
     marks = [mark for name, mark in _MARKS.items() if name != _DETAILS and name in quirks.refuse]
@@ -98,10 +94,10 @@ def _looked_for(quirks: Quirks, developer: bool) -> Sequence[bytes]:
     return [*marks, *_CALL_MARKS] if quirks.short_call_ids else marks
 
 
-def _own(raw: Raw, quirks: Quirks, developer: bool, provider: str) -> Raw:
+def _own(raw: Raw, quirks: Quirks, maker: str) -> Raw:
     fields = _decode_object(raw)
     kept = {name: value for name, value in fields.items() if not (name in _REASONING and name in quirks.refuse)}
-    if not developer and bytes(kept.get("role", b"")) == _DEVELOPER:
+    if not quirks.developer and bytes(kept.get("role", b"")) == _DEVELOPER:
         # Which says the same to who does not know the other.
         kept["role"] = _SYSTEM
     content = bytes(kept.get("content", b""))
@@ -111,11 +107,11 @@ def _own(raw: Raw, quirks: Quirks, developer: bool, provider: str) -> Raw:
         kept = {name: value for name, value in kept.items() if name == "content" or bytes(value) not in _NOTHING}
     strict = _is_strict(quirks)
     if has_any(bytes(kept.get(_CALLS, b"")), (_SIGNED,) if strict else (_FOREIGN, _MARKED)):
-        kept[_CALLS] = Raw(_encode([_unsigned(call, strict, provider) for call in _decode_objects(kept[_CALLS])]))
+        kept[_CALLS] = Raw(_encode([_unsigned(call, strict, maker) for call in _decode_objects(kept[_CALLS])]))
     if EXTRA in kept:
-        kept = _unsigned(kept, strict, provider)
+        kept = _unsigned(kept, strict, maker)
     if _DETAILS in kept:
-        details = _own_details(kept[_DETAILS], provider)
+        details = _own_details(kept[_DETAILS], maker)
         if details is None:
             del kept[_DETAILS]
         else:
@@ -130,7 +126,7 @@ def _own(raw: Raw, quirks: Quirks, developer: bool, provider: str) -> Raw:
     return raw if kept == fields else Raw(_encode(kept))
 
 
-def _own_details(raw: Raw, provider: str) -> Raw | None:
+def _own_details(raw: Raw, maker: str) -> Raw | None:
     """The entries that are of an upstream of this dialect, and no other's; None if there are none."""
     if not bytes(raw).startswith(b"["):
         return raw
@@ -138,7 +134,7 @@ def _own_details(raw: Raw, provider: str) -> Raw | None:
     kept = [
         own
         for entry, detail in zip(entries, _decode_details(raw), strict=True)
-        if (detail.format is None or is_detailed(detail.format)) and (own := own_detail(entry, provider)) is not None
+        if (detail.format is None or is_detailed(detail.format)) and (own := own_detail(entry, maker)) is not None
     ]
     if kept == entries:
         return raw
@@ -160,11 +156,11 @@ def _is_strict(quirks: Quirks) -> bool:
     return bool(quirks.accept) or _DETAILS in quirks.refuse
 
 
-def _unsigned(holder: Json, strict: bool, provider: str) -> Json:
+def _unsigned(holder: Json, strict: bool, maker: str) -> Json:
     """A call or a message without a signature that is not of this provider's models; a strict one takes none."""
     if EXTRA not in holder:
         return holder
-    own = None if strict or bytes(holder[EXTRA]).find(_FOREIGN) >= 0 else own_extra(holder[EXTRA], provider)
+    own = None if strict or bytes(holder[EXTRA]).find(_FOREIGN) >= 0 else own_extra(holder[EXTRA], maker)
     if own is not None:
         return holder | {EXTRA: own}
     return {name: value for name, value in holder.items() if name != EXTRA}

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from weebill.providers.base import Target, Unsupported
+from weebill.providers.base import Quirks, Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.media import typed
 from weebill.providers.openai.quirks import call_id
@@ -54,15 +54,11 @@ from weebill.wire.openai_chat import (
 
 FAMILY: Final = "openai"
 UNKNOWN_FORMAT: Final = "unknown"
-# Who know the role "developer"; to others, and to OpenAI's newer models, "system" says the same.
-DEVELOPER: Final = frozenset({"openai", "azure"})
-# Who take marks for their prompt cache; others cache by themselves or not at all.
-MARKS: Final = frozenset({"openrouter"})
 
 
 def messages(turns: tuple[Turn, ...], target: Target, fit: Fit) -> list[Message]:
     """The messages. Raises Unsupported."""
-    marks = target.provider in MARKS
+    quirks = target.quirks
     result: list[Message] = []
     # Images that tools gave: only a user's message can show them, which must not stand among the results.
     shown: list[ContentPart] = []
@@ -76,43 +72,43 @@ def messages(turns: tuple[Turn, ...], target: Target, fit: Fit) -> list[Message]
         if turn.role == "assistant":
             result.append(_assistant(turn, target))
         else:
-            role = "system" if turn.role == "developer" and target.provider not in DEVELOPER else turn.role
-            result.append(Message(role, _content(turn.parts, marks, fit), turn.name or UNSET))
+            role = "system" if turn.role == "developer" and not quirks.developer else turn.role
+            result.append(Message(role, _content(turn.parts, quirks, fit), turn.name or UNSET))
     if shown:
         result.append(Message("user", shown))
     return result
 
 
-def _content(parts: tuple[Part, ...], marks: bool, fit: Fit) -> str | list[ContentPart]:
-    if len(parts) == 1 and isinstance(parts[0], Text) and not (marks and parts[0].cache):
+def _content(parts: tuple[Part, ...], quirks: Quirks, fit: Fit) -> str | list[ContentPart]:
+    if len(parts) == 1 and isinstance(parts[0], Text) and not (quirks.cache_marks and parts[0].cache):
         return parts[0].text
-    return [_part(part, marks, fit) for part in parts]
+    return [_part(part, quirks, fit) for part in parts]
 
 
-def _part(part: Part, marks: bool, fit: Fit) -> ContentPart:
+def _part(part: Part, quirks: Quirks, fit: Fit) -> ContentPart:
     if isinstance(part, Text):
-        return TextPart(part.text, cache_control=_mark(part.cache, marks))
+        return TextPart(part.text, cache_control=_mark(part.cache, quirks))
     if isinstance(part, Image):
         url = image_url(typed(part))
         if url is None:
             raise Unsupported("turns", "images by file id")
-        return ImageUrlPart(ImageUrl(url, part.detail), cache_control=_mark(part.cache, marks))
+        return ImageUrlPart(ImageUrl(url, part.detail), cache_control=_mark(part.cache, quirks))
     if isinstance(part, Audio):
         return AudioPart(InputAudio(part.data, part.format))
     if isinstance(part, Document):
-        return _document(part, marks, fit)
+        return _document(part, quirks, fit)
     raise Unsupported("turns", f"parts of type '{part.__struct_config__.tag}' in this role")
 
 
-def _document(part: Document, marks: bool, fit: Fit) -> ContentPart:
+def _document(part: Document, quirks: Quirks, fit: Fit) -> ContentPart:
     if part.cite:
         fit.hint("citations", "citations of documents")
-    cache = _mark(part.cache, marks)
+    cache = _mark(part.cache, quirks)
     if part.text is not None:
         return TextPart(f"{part.name}\n\n{part.text}" if part.name else part.text, cache_control=cache)
     data = file_data(part)
     if data is None and part.url is not None:
-        if not marks:
+        if not quirks.file_urls:
             raise Unsupported("turns", "documents by address")
         data = part.url
     if data is None:
@@ -120,25 +116,25 @@ def _document(part: Document, marks: bool, fit: Fit) -> ContentPart:
     return FilePart(File(data, filename=part.name or "document.pdf"), cache_control=cache)
 
 
-def _mark(cache: CacheMark | None, marks: bool) -> CacheControl | UnsetType:
-    return CacheControl(cache) if marks and cache is not None else UNSET
+def _mark(cache: CacheMark | None, quirks: Quirks) -> CacheControl | UnsetType:
+    return CacheControl(cache) if quirks.cache_marks and cache is not None else UNSET
 
 
 def _tool_result(result: ToolResult, shown: list[ContentPart], target: Target, fit: Fit) -> Message:
-    marks = target.provider in MARKS
+    quirks = target.quirks
     texts = [part.text for part in result.content if isinstance(part, Text)]
     others = [part for part in result.content if not isinstance(part, Text)]
     if others:
         texts.append(f"(Shown in the next message: {len(others)} attachment(s).)")
         shown.append(TextPart(f"Attached to the result of the call {result.call_id}:"))
-        shown.extend(_part(part, marks, fit) for part in others)
+        shown.extend(_part(part, quirks, fit) for part in others)
     text = "\n".join(texts)
     if result.is_error and not text.lower().startswith("error"):
         text = f"Error: {text}"
     content: str | list[ContentPart] = text
-    if marks and result.cache is not None:
-        content = [TextPart(text, cache_control=_mark(result.cache, marks))]
-    return Message("tool", content, tool_call_id=call_id(result.call_id, target.quirks))
+    if quirks.cache_marks and result.cache is not None:
+        content = [TextPart(text, cache_control=_mark(result.cache, quirks))]
+    return Message("tool", content, tool_call_id=call_id(result.call_id, quirks))
 
 
 def _assistant(turn: Turn, target: Target) -> Message:
@@ -161,7 +157,7 @@ def _assistant(turn: Turn, target: Target) -> Message:
                 thoughts.append(part.text)
             elif is_detailed(part.origin):
                 details += reasoning_details(part, len(details))
-        elif isinstance(part, Image) and target.provider in MARKS and (url := image_url(typed(part))) is not None:
+        elif isinstance(part, Image) and target.quirks.model_images and (url := image_url(typed(part))) is not None:
             images.append(ImagePart(ImageUrl(url)))
         elif isinstance(part, Audio) and part.id is not None:
             audio = AudioReference(part.id)

@@ -20,7 +20,6 @@ from weebill.providers.openai.chunks import ended
 from weebill.providers.openai.encode import may_have_stops
 from weebill.providers.openai.errors import body_error, inner_error, is_error
 from weebill.providers.openai.history import own_chat
-from weebill.providers.openai.messages import DEVELOPER
 from weebill.providers.openai.model_fields import fitted_to_model
 from weebill.providers.openai.pieces import has_pieces, joined
 from weebill.providers.openai.quirks import fitted, is_plain
@@ -69,7 +68,7 @@ class OpenAITranslator(TakesSome):
         if messages is not None:
             text = bytes(messages)
             replayed = is_replayed(text)
-            own = own_chat(messages, text, quirks, developer=target.provider in DEVELOPER, provider=target.provider)
+            own = own_chat(messages, text, quirks, target.maker)
             if own is not messages:
                 fields = {**fields, "messages": own}
         plain = is_plain(quirks)
@@ -87,7 +86,7 @@ class OpenAITranslator(TakesSome):
         if call.stream and quirks.stream_usage:
             fields = with_usage(fields)
         body = _encode({**fields, "model": target.model})
-        return UpstreamRequest(PATHS[type(call.request)], body, dropped=dropped, provider=target.provider)
+        return UpstreamRequest(PATHS[type(call.request)], body, dropped=dropped, maker=target.maker)
 
     def takes(self, call: Call, target: Target) -> bool:
         """All but what the answer to is to be ended at stop sequences that the target does not take."""
@@ -104,13 +103,13 @@ class OpenAITranslator(TakesSome):
         """The body as it came, but for content in pieces, odd calls and the model's name, and its usage."""
         plain = decode_plain(body)
         if plain is None:
-            return _mended(call, mended(body.removeprefix(BOM)), sent.provider)
+            return _mended(call, mended(body.removeprefix(BOM)), sent.maker)
         if plain.model != call.model:
             body = named(body, call.answer_name)
         return _answer(call, body, plain.usage)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return OpenAIStream(call, sent.provider)
+        return OpenAIStream(call, sent.maker)
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
@@ -131,7 +130,7 @@ def _told_once(fields: Json, request: ChatRequest, fit: Fit) -> Json:
     return {**fields, "messages": messages}
 
 
-def _mended(call: Call, body: bytes, provider: str) -> Answer:
+def _mended(call: Call, body: bytes, maker: str) -> Answer:
     """An answer that may be odd or sealed, as OpenAI's clients can read it. Raises ApiError 502 where there is none."""
     try:
         completion = decode_completion(body)
@@ -139,7 +138,7 @@ def _mended(call: Call, body: bytes, provider: str) -> Answer:
             body = joined(body)
         body = ended(repaired(body))
         if has_sealed(body):
-            body = Seals(provider).marked(body)
+            body = Seals(maker).marked(body)
     except UNREADABLE as error:
         raise ApiError(
             502, f"The upstream's answer is not a completion: {error}.", code="upstream_invalid_answer"

@@ -69,7 +69,7 @@ class OpenAIStream:
         "_repair", "_reported", "_said", "_seals", "_show_usage", "_tail", "_told", "begun", "error",
     )  # fmt: skip
 
-    def __init__(self, call: Call, provider: str = "") -> None:
+    def __init__(self, call: Call, maker: str = "") -> None:
         self._call = call
         self._chat = isinstance(call.request, ChatRequest)
         self._alike = Alike()
@@ -84,7 +84,7 @@ class OpenAIStream:
         self._plain = False  # whether the upstream sends no events but one JSON text
         self._repair: CallRepair | None = None
         self._lists: Lists | None = None
-        self._seals = Seals(provider)
+        self._seals = Seals(maker)
         self._said = False  # whether any text or call has come
         self._ends = 0  # choices that have said why they ended
         self._reported: Usage | None = None

@@ -81,15 +81,15 @@ OPERATIONS: Final[dict[tuple[str, str], OperationTranslator]] = {
     ("moderations", "openai"): Relay(b"/moderations", "results"),
     ("moderations", "mistral"): MistralModerations(),
 }
-"""By the endpoint's name and the dialect's, or the name of a provider of `VARIANTS`."""
+"""By the endpoint's name and the dialect's, or a provider of `VARIANTS` by its id in the catalogue."""
 
 VARIANTS: Final = frozenset({"jina", "mistral", "together", "voyage"})
 """Providers with OpenAI's dialect for generation whose other endpoints differ from OpenAI's."""
 
 
-def operation(endpoint: str, dialect: str, provider: str = "") -> OperationTranslator:
-    """What serves an endpoint at a provider. Raises ApiError 400 if nothing does."""
-    found = OPERATIONS.get((endpoint, provider)) if provider in VARIANTS and dialect == "openai" else None
+def operation(endpoint: str, dialect: str, catalog: str = "") -> OperationTranslator:
+    """What serves an endpoint at a provider of the catalogue, or another. Raises ApiError 400 if nothing does."""
+    found = OPERATIONS.get((endpoint, catalog)) if catalog in VARIANTS and dialect == "openai" else None
     found = found or OPERATIONS.get((endpoint, dialect))
     if found is None:
         raise unsupported(endpoint, dialect)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
+from weebill.wire.costs import UNSAID, cost_nano
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.reply import Usage
 
@@ -28,6 +29,7 @@ class _Report(msgspec.Struct, frozen=True):
     prompt_tokens_details: _PromptDetails | None = None
     input_tokens_details: _PromptDetails | None = None
     output_tokens_details: _CompletionDetails | None = None
+    cost: Raw = UNSAID
 
 
 _decode = msgspec.json.Decoder(_Report, strict=False).decode
@@ -51,4 +53,10 @@ def read_usage(raw: Raw | None) -> Usage | None:
     details = report.prompt_tokens_details or report.input_tokens_details
     cached = details.cached_tokens if details else None
     thoughts = report.output_tokens_details.reasoning_tokens if report.output_tokens_details else None
-    return Usage.reported(prompt, completion or 0, cached=cached or 0, reasoning=thoughts or 0)
+    return Usage.reported(
+        prompt,
+        completion or 0,
+        cached=cached or 0,
+        reasoning=thoughts or 0,
+        cost_nano=cost_nano(report.cost) if report.cost else None,
+    )

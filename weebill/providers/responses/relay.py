@@ -70,14 +70,14 @@ class ResponsesRelay:
             fields = {**fitted(call.fields, request, target, fit), "model": Raw(_encode(target.model)), "store": _FALSE}
             # The fewest requests have items that say nothing to this upstream, or ids of ours.
             if isinstance(request.input, list) and (request.stored or has_any(bytes(given), _SIGNS)):
-                given = Raw(unmark_sealed(bytes(given), target.provider))
+                given = Raw(unmark_sealed(bytes(given), target.maker))
                 fields["input"] = _input(given, request.stored, fit)
         except Unsupported as unsupported:
             raise refusal(unsupported, target) from unsupported
         if request.stored and reasons(target) and ENCRYPTED_REASONING not in (request.include or ()):
             # Without it, what is kept of the answer could not be sent to this upstream again.
             fields["include"] = Raw(_encode([*(request.include or ()), ENCRYPTED_REASONING]))
-        return UpstreamRequest(PATH, _encode(fields), dropped=fit.dropped, provider=target.provider)
+        return UpstreamRequest(PATH, _encode(fields), dropped=fit.dropped, maker=target.maker)
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for the model's name, and its usage."""
@@ -88,7 +88,7 @@ class ResponsesRelay:
             return self._decode_odd(call, sent, body)
         if plain.model != call.model:
             body = named(body, call.answer_name)
-        return Answer(mark_sealed(_with_state(call, body), sent.provider), usage)
+        return Answer(mark_sealed(_with_state(call, body), sent.maker), usage)
 
     def _decode_odd(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         try:
@@ -99,14 +99,14 @@ class ResponsesRelay:
             raise inner_error(error_detail(response.error) or ErrorDetail())
         if not is_answer(response):
             raise invalid_answer("no output")
-        answered = mark_sealed(named(_with_state(call, body), call.answer_name), sent.provider)
+        answered = mark_sealed(named(_with_state(call, body), call.answer_name), sent.maker)
         usage = response.reported()
         if usage is not None:
             return Answer(answered, usage)
         return Answer(answered, estimate(call, completion_bytes=len(memoryview(response.output))))
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return ResponsesRelayStream(call, sent.provider)
+        return ResponsesRelayStream(call, sent.maker)
 
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None

@@ -48,7 +48,7 @@ class Auto:
         chances = self._estimator.estimate(question(subject.conversation))
         return by_chances(self._tiers, local, private, chances, self._threshold.value)
 
-    def observe(self, decision: Decision, answered: Tier, cost_nano: int, large_cost_nano: int | None) -> None:
+    def observe(self, decision: Decision, answered: Tier, cost_nano: int | None, large_cost_nano: int | None) -> None:
         """Follow what came of a decision: `answered` is whose answer the client has."""
         chances = decision.chances
         if chances is None:

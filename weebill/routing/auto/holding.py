@@ -25,13 +25,13 @@ class Observed(NamedTuple):
 
     `large` is whether the largest tier was asked; `quality` is the chance of the tier that answered, `large_quality`
     that of the largest. `cost_nano` was spent in all, `large_cost_nano` would have been by asking the largest tier
-    alone; None where its price is not known.
+    alone; None where a price is not known.
     """
 
     large: bool
     quality: float
     large_quality: float
-    cost_nano: int
+    cost_nano: int | None
     large_cost_nano: int | None
 
 
@@ -55,7 +55,7 @@ class Threshold:
         """Move a little against the excess that was seen."""
         cost = 0
         if self._spend is not None:
-            if not observed.large_cost_nano:
+            if not observed.large_cost_nano or observed.cost_nano is None:
                 return
             self._seen = min(self._seen + 1, _MEMORY)
             self._typical += (observed.large_cost_nano - self._typical) / self._seen
