@@ -1,11 +1,16 @@
 """`weebill experiment`, as a person uses it."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.cli.conftest import CommandLine
+from weebill.ledger.database import open_ledger
+from weebill.ledger.entries import Entries
+from weebill.ledger.records import UsageRecord
 
 CONFIG = """
 [providers.acme]
