@@ -22,6 +22,9 @@ Leg = TypeVar("Leg")
 # Calls an upstream until there is something to answer with. Raises ApiError or UpstreamError.
 Open = Callable[[Try, Spending], Awaitable[Leg]]
 
+_LOG_EVERY_S: Final = 1.0
+# By the names of upstreams, of which a configuration has few.
+_LOGGED_AT: Final[dict[str, float]] = {}
 _NOT_SHOWN: Final = re.compile(r"[^\x21-\x7e ]")
 
 log = logging.getLogger(__name__)
@@ -114,12 +117,22 @@ async def _within(step: Try, opening: Awaitable[Leg]) -> Leg:
         raise UpstreamTimeout("first_byte") from None
 
 
+def _log_what_is_not_told(failure: UpstreamError, upstream: str, now: float) -> None:
+    """Leave word for the operator of what clients are not told, once a second for each upstream."""
+    if failure.told == str(failure) or now - _LOGGED_AT.get(upstream, -_LOG_EVERY_S) < _LOG_EVERY_S:
+        return
+    _LOGGED_AT[upstream] = now
+    if isinstance(failure, ProxyRefused):
+        log.warning("no way through the proxy for %s: %s", upstream, failure, extra={"said": failure.text})
+    else:
+        log.warning("no way to %s: %s", upstream, failure)
+
+
 def _failed(attempts: Attempts, meter: Meter, failure: ApiError | UpstreamError, now: float) -> None:
     """Tell routing."""
     sent = meter.sent and not isinstance(failure, PoolFull)
     status = meter.status if meter.status >= 400 else 0
-    if isinstance(failure, ProxyRefused):
-        log.warning("no way through the proxy for %s: %s", meter.upstream, failure, extra={"said": failure.text})
     if isinstance(failure, UpstreamError):
+        _log_what_is_not_told(failure, meter.upstream, now)
         failure, meter.blame = upstream_failure(failure, meter.upstream)
     attempts.failed(failure, now, status=status, sent=sent)

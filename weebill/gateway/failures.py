@@ -25,17 +25,21 @@ _OPERATORS: Final = frozenset({"upstream_credential_refused", "insufficient_quot
 _MIN_SECRET: Final = 8
 
 
-def upstream_failure(error: UpstreamError, upstream: str) -> tuple[ApiError, Outcome]:
-    """The client's error and the record's outcome for a failed exchange with `upstream`."""
+def upstream_failure(error: UpstreamError, upstream: str, *, in_full: bool = False) -> tuple[ApiError, Outcome]:
+    """The client's error and the record's outcome for a failed exchange with `upstream`.
+
+    Where it is, and what the operating system says, are for its operator alone, to whom it is told `in_full`.
+    """
+    why = str(error) if in_full else error.told
     if isinstance(error, UpstreamTimeout):
-        message = f"The upstream '{upstream}' did not answer in time ({error})."
+        message = f"The upstream '{upstream}' did not answer in time ({why})."
         return ApiError(504, message, code="upstream_timeout"), "timeout"
     if upstream == LOCAL:
         # Its host has died or is being restarted, which takes a moment.
-        message = f"The local model is not available right now ({error}). Try again in a moment."
+        message = f"The local model is not available right now ({why}). Try again in a moment."
         return ApiError(503, message, code="model_unavailable", retry_after=_RESTART_S), "upstream_error"
     code = "upstream_proxy_refused" if isinstance(error, ProxyRefused) else "upstream_failed"
-    return ApiError(502, f"The upstream '{upstream}' failed: {error}.", code=code), "upstream_error"
+    return ApiError(502, f"The upstream '{upstream}' failed: {why}.", code=code), "upstream_error"
 
 
 def upstream_said(

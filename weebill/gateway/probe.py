@@ -71,7 +71,7 @@ async def _probe(name: str, settings: Settings) -> ProbeResult:
         status = response.status
         await _read(response, question)
     except (ApiError, UpstreamError) as error:
-        failed = upstream_failure(error, name)[0] if isinstance(error, UpstreamError) else error
+        failed = upstream_failure(error, name, in_full=True)[0] if isinstance(error, UpstreamError) else error
         hint = _HINTS.get(classify(failed).kind, "")
         return ProbeResult(False, status, _elapsed(begun), failed.detail.message, hint)
     finally:

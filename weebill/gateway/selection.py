@@ -86,7 +86,7 @@ class Selector:
                 auto = load_auto(settings, self._cost_ratio(models), None if trained_at is None else self._learned)
             except AutoUnavailableError as error:
                 problem = str(error)
-                log.error("`auto` cannot be served: %s", problem)
+                log.error("`auto` cannot be served: %s", problem, extra={"cause": repr(error.__cause__)})
         self._settings, self._trained_at = settings, trained_at
         self._models, self._auto, self._problem = models, auto, problem
 

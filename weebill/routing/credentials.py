@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from weebill.providers.base import UpstreamRequest
 from weebill.providers.bedrock.signing import Credentials as AwsKey
 from weebill.providers.bedrock.signing import SigningUnavailableError, sign
 from weebill.wire.errors import ApiError
+
+log = logging.getLogger(__name__)
 
 # The header that carries a provider's key, dialect by dialect.
 _KEY_HEADERS: Final = {
@@ -165,6 +168,7 @@ class GoogleSigner:
             session.verify = self._ca_file or os.environ.get("SSL_CERT_FILE") or True
             credentials.refresh(transport.Request(session))
         except (auth.exceptions.GoogleAuthError, OSError) as error:
-            message = f"No access token from Google for the credentials in {self._file}: {error}"
+            log.error("no access token from Google for the credentials in %s: %s", self._file, error)
+            message = "There is no access token from Google for Weebill's credentials."
             raise ApiError(502, message, code="upstream_credential_refused") from error
         return credentials

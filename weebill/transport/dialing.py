@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
 from weebill.transport import socks
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from weebill.transport.upstream import UpstreamConnection
 
 _PROXY_AUTHENTICATION_REQUIRED: Final = 407
+_PHRASES: Final = {each.value: each.phrase for each in HTTPStatus}
 _MOST_BYTES: Final = 65_536
 _MOST_SHOWN: Final = 300
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: ([^\r\n]*))?\r\n")
@@ -91,7 +93,7 @@ def require_forwarded(response: Response, origin: Origin) -> None:
     """Raise ProxyRefused for an answer that can only be the proxy's own."""
     if response.status == _PROXY_AUTHENTICATION_REQUIRED:
         response.close()
-        raise ProxyRefused(f"{origin.way} was refused: 407 Proxy Authentication Required")
+        raise ProxyRefused(origin.way, "was refused: 407 Proxy Authentication Required")
 
 
 class _Joining(asyncio.Protocol):
@@ -125,12 +127,14 @@ def _require_joined(answer: bytes, origin: Origin) -> None:
     head, end, rest = answer.partition(END_OF_HEAD)
     line = _STATUS_LINE.match(head + b"\r\n")
     if line is None or not end:
-        raise ProxyRefused(f"{origin.way}: what answers there is no HTTP proxy", _shown(answer))
+        raise ProxyRefused(origin.way, "leads nowhere: what answers there is no HTTP proxy", _shown(answer))
     if not line[1].startswith(b"2"):
-        said = f"{line[1].decode()} {_shown(line[2] or b'')}".strip()
-        raise ProxyRefused(f"{origin.way} was refused: {said}", _shown(rest))
+        status = line[1].decode()
+        said = f"{status} {_shown(line[2] or b'')}".strip()
+        told = f"was refused: {status} {_PHRASES.get(int(status), '')}".rstrip()
+        raise ProxyRefused(origin.way, f"was refused: {said}", _shown(rest), told)
     if rest:
-        raise ProxyRefused(f"{origin.way}: the proxy has sent more than its answer", _shown(rest))
+        raise ProxyRefused(origin.way, "leads nowhere: the proxy has sent more than its answer", _shown(rest))
 
 
 def _shown(text: bytes) -> str:

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import socket
+import ssl
+from typing import Final, Literal
 
+# What may be told of why there is no connection: the first that holds.
+_CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (socket.gaierror, "its name cannot be resolved"),
+    (ssl.SSLCertVerificationError, "its certificate is not accepted"),
+    (ssl.SSLError, "no secure connection could be made"),
+    (ConnectionRefusedError, "it refused the connection"),
+)
 Phase = Literal["connect", "first_byte", "idle", "total"]
 
 
 class UpstreamError(Exception):
-    """Base of every failure of an upstream exchange."""
+    """Base of every failure of an upstream exchange.
+
+    Its text is for the log, and may say where the upstream is; `told` is what of it clients may know.
+    """
+
+    def __init__(self, message: str = "", told: str = "") -> None:
+        super().__init__(message)
+        self.told = told or message
 
 
 class UpstreamConnectError(UpstreamError):
     """No connection could be made: name resolution, refusal, TLS verification."""
 
+    @classmethod
+    def of(cls, way: str, error: Exception) -> UpstreamConnectError:
+        """For an `error` on the `way` to an upstream."""
+        told = next((told for kind, told in _CAUSES if isinstance(error, kind)), "no connection could be made")
+        return cls(f"cannot connect to {way}: {error}", told)
+
 
 class ProxyRefused(UpstreamConnectError):  # noqa: N818 - named for what happened
-    """The proxy on the way to the upstream does not lead there; `text` is what it said besides, for the log."""
+    """The proxy on the `way` to the upstream does not lead there; `text` is what it said besides, for the log.
 
-    def __init__(self, message: str, text: str = "") -> None:
-        super().__init__(message)
+    `told` is what it did where `what` has words of its own.
+    """
+
+    def __init__(self, way: str, what: str, text: str = "", told: str = "") -> None:
+        super().__init__(f"{way} {what}", f"the way there by a proxy {told or what}")
         self.text = text
 
 

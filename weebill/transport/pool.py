@@ -77,7 +77,8 @@ class Pool:
         except TimeoutError:
             if waiting:
                 raise PoolFull(
-                    f"all {self.origin.max_connections} connections to {self.origin.authority} are in use"
+                    f"all {self.origin.max_connections} connections to {self.origin.authority} are in use",
+                    "all connections to it are in use",
                 ) from None
             raise UpstreamTimeout("connect") from None
 
@@ -109,7 +110,8 @@ class Pool:
 
     async def _wait(self) -> UpstreamConnection | None:
         if len(self._waiters) >= MAX_WAITERS:
-            raise PoolFull(f"{MAX_WAITERS} requests wait for a connection to {self.origin.authority}")
+            message = f"{MAX_WAITERS} requests wait for a connection to {self.origin.authority}"
+            raise PoolFull(message, "too many requests wait for a connection to it")
         waiter: asyncio.Future[UpstreamConnection | None] = self._loop.create_future()
         self._waiters.append(waiter)
         try:
@@ -136,7 +138,7 @@ class Pool:
         except BaseException as error:
             self._free_slot()
             if isinstance(error, (OSError, UnicodeError)):
-                raise UpstreamConnectError(f"cannot connect to {origin.way}: {error}") from error
+                raise UpstreamConnectError.of(origin.way, error) from error
             raise
         self._sweeper.add(connection)
         return connection

@@ -74,25 +74,25 @@ async def join(transport: asyncio.WriteTransport, said: Joining, origin: Origin,
     transport.write(bytes([_VERSION, len(methods)]) + methods)
     version, method = await said.take(2)
     if version != _VERSION:
-        raise ProxyRefused(f"{origin.way}: what answers there is no SOCKS5 proxy")
+        raise ProxyRefused(origin.way, "leads nowhere: what answers there is no SOCKS5 proxy")
     if method == _BY_PASSWORD and proxy.login:
         user, password = (word.encode() for word in proxy.login)
         transport.write(bytes([_SIGN_IN_VERSION, len(user)]) + user + bytes([len(password)]) + password)
         if (await said.take(2))[1]:
-            raise ProxyRefused(f"{origin.way} was refused: user or password")
+            raise ProxyRefused(origin.way, "was refused: user or password")
     elif method != _OPEN:
         wanted = "other credentials than a password" if proxy.login else "credentials"
-        raise ProxyRefused(f"{origin.way} was refused: the proxy wants {wanted}")
+        raise ProxyRefused(origin.way, f"was refused: the proxy wants {wanted}")
     transport.write(_CONNECT + target)
     version, reply, _, kind = await said.take(4)
     if version != _VERSION or (kind not in _LENGTHS and kind != _NAME and not reply):
-        raise ProxyRefused(f"{origin.way}: what answers there is no SOCKS5 proxy")
+        raise ProxyRefused(origin.way, "leads nowhere: what answers there is no SOCKS5 proxy")
     if reply:
-        raise ProxyRefused(f"{origin.way} was refused: {_REPLIES.get(reply, f'reply {reply}')}")
+        raise ProxyRefused(origin.way, f"was refused: {_REPLIES.get(reply, f'reply {reply}')}")
     length = _LENGTHS[kind] if kind in _LENGTHS else (await said.take(1))[0]
     await said.take(length + _PORT)
     if said.rest:
-        raise ProxyRefused(f"{origin.way}: the proxy has sent more than its answer")
+        raise ProxyRefused(origin.way, "leads nowhere: the proxy has sent more than its answer")
 
 
 def _address(host: str) -> bytes:

@@ -57,7 +57,7 @@ class Tunnel:
                 retry_after=1,
             ) from None
         except UpstreamError as error:
-            raise ApiError(502, f"The control process gave no answer: {error}.", code="control_failed") from error
+            raise ApiError(502, f"The control process gave no answer: {error.told}.", code="control_failed") from error
         try:
             if response.status == 101:
                 await _join(exchange, response)

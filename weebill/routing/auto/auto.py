@@ -24,7 +24,7 @@ class Estimator(Protocol):
 
 
 class AutoUnavailableError(Exception):
-    """`auto` cannot be served as it is configured; the message says why."""
+    """`auto` cannot be served as it is configured; the message says why to anybody, its cause to the operator."""
 
 
 class Auto:
@@ -83,7 +83,7 @@ def load_auto(settings: AutoSettings, cost_ratio: float | None, learned: Path | 
         function = load_function(settings.cascade.function) if "function" in settings.cascade.checks else None
         router = Router.load(learned)
     except UnusableFunctionError as error:
-        raise AutoUnavailableError(f"`auto.cascade.function`: {error}") from error
+        raise AutoUnavailableError(f"`auto.cascade.function`: {error}") from error.__cause__
     except (OSError, ArtefactError) as error:
-        raise AutoUnavailableError(f"the learned router cannot be loaded: {error}") from error
+        raise AutoUnavailableError("the learned router cannot be loaded") from error
     return Auto(settings, router, Checks(settings.cascade, function), Threshold(settings.target, cost_ratio or 0.0))

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class UnusableFunctionError(Exception):
-    """There is no such function; the message says why."""
+    """There is no such function; its cause is what its module did when it was imported."""
 
 
 def load_function(reference: str) -> UserCheck:
@@ -32,7 +32,7 @@ def load_function(reference: str) -> UserCheck:
     try:
         found = getattr(import_module(module), name)
     except Exception as error:  # whatever the user's module does when it is imported
-        raise UnusableFunctionError(f"`{reference}` cannot be loaded: {error!r}") from error
+        raise UnusableFunctionError(f"`{reference}` cannot be loaded") from error
     if not callable(found):
         raise UnusableFunctionError(f"`{reference}` is not a function")
     check: UserCheck = found
