@@ -60,8 +60,8 @@ def test_changes_are_shown_and_written_when_agreed_to(weebill, file, overlay):
     assert f"Written to {overlay}" in shown
     assert mini(overlay) == (300_000, 20_000)
     assert load(overlay).find("gpt-9") is None
-    assert ["openai", "gpt-4o-mini", "0.3"] in [
-        row.split()[:3] for row in weebill.ok("models", "show", "gpt-4o-mini").splitlines() if row
+    assert ["openai", "openai", "gpt-4o-mini", "0.3"] in [
+        row.split()[:4] for row in weebill.ok("models", "show", "gpt-4o-mini").splitlines() if row
     ]
     again = weebill.ok("catalog", "refresh", "--from", file, "--yes")
     assert "All known prices and limits are the same" in again
