@@ -22,6 +22,7 @@ from weebill.wire.requests import ABSENT, Message
 
 _ANSWERED: Final = b'"tool_call_id"'
 _PARSED: Final = b'"parsed"'
+_RESPONSES: Final = (b'"functionResponse"', b'"function_response"')
 _USED: Final = b'"tool_use_id"'
 _USED_ID: Final = re.compile(rb'"tool_use_id"\s*:\s*("(?:[^"\\]|\\.)*")')
 _encode: Final = msgspec.json.encode
@@ -89,8 +90,10 @@ def chat_unparsed(messages: Raw, read: Sequence[Message]) -> Raw:
     return Raw(_encode([{name: value for name, value in each.items() if name != "parsed"} for each in told]))
 
 
-def gemini_once(contents: Raw, read: Sequence[Content | str]) -> tuple[Raw, Sequence[str]]:
-    """The same of Google's `contents`; results without an id are not looked at."""
+def gemini_once(contents: Raw, text: bytes, read: Sequence[Content | str]) -> tuple[Raw, Sequence[str]]:
+    """The same of Google's `contents`, which `text` is; results without an id are not looked at."""
+    if sum([text.count(name) for name in _RESPONSES]) < 2:
+        return contents, ()
     told = Results()
     again = set()
     for at, content in enumerate(read):

@@ -13,8 +13,7 @@ from typing import Final, Literal
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.wire.conversation import Citation, Document, Image, Origin, Reasoning
-from weebill.wire.costs import UNSAID, cost_nano
-from weebill.wire.reply import Usage
+from weebill.wire.costs import UNSAID
 
 _FOREIGN: Final = "weebill:"
 GOOGLE: Final[Origin] = "gemini"
@@ -59,35 +58,6 @@ class UsageReport(Struct, frozen=True, gc=False):
     def says_anything(self) -> bool:
         """Whether there is any count in it."""
         return self.prompt_tokens is not None or self.completion_tokens is not None or self.total_tokens is not None
-
-    def usage(self) -> Usage:
-        """The report as usage.
-
-        xAI and Google count reasoning in the total but not in the completion, of which it is a part here.
-        """
-        prompt, completion, total = self.prompt_tokens, self.completion_tokens, self.total_tokens
-        if prompt is None or completion is None:
-            if prompt is None and completion is None and total is None:
-                return Usage()
-            prompt = prompt or 0
-            if completion is None:
-                completion = max(0, (total or 0) - prompt)
-        cached, written, reasoning = self.prompt_cache_hit_tokens or self.cached_tokens or 0, 0, 0
-        details, thinking = self.prompt_tokens_details, self.completion_tokens_details
-        if details is not None:
-            cached = details.cached_tokens or cached
-            written = details.cache_write_tokens or 0
-        if thinking is not None:
-            reasoning = thinking.reasoning_tokens or 0
-        apart = total - prompt - completion if total is not None else 0
-        if apart > 0 and reasoning in (0, apart):
-            completion, reasoning = completion + apart, apart
-        cost = cost_nano(self.cost, self.is_byok, self.cost_details) if self.cost else None
-        if not cached and not written and prompt >= 0 and 0 <= reasoning <= completion:
-            return Usage(prompt, 0, completion, True, 0, reasoning, 0, cost)
-        return Usage.reported(
-            prompt, completion, cached=cached, cache_write=written, reasoning=reasoning, cost_nano=cost
-        )
 
 
 class ReasoningDetail(Struct, frozen=True, omit_defaults=True):

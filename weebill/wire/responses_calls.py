@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.custom_input import wrapped
-from weebill.wire.responses_items import decode_item, decode_members, is_given, is_object, text_of
+from weebill.wire.responses_items import decode_item, is_given, is_object, members_of, text_of
 from weebill.wire.responses_request import NULL
 from weebill.wire.responses_shapes import InputItem
 
@@ -70,7 +70,7 @@ def is_providers(item: InputItem) -> bool:
         return item.execution == "server"
     if not is_object(item.environment):
         return False
-    return text_of(decode_members(item.environment).get("type", NULL)) not in _CLIENTS
+    return text_of(members_of(item.environment).get("type", NULL)) not in _CLIENTS
 
 
 def with_results(output: list[Raw]) -> frozenset[str]:
@@ -95,7 +95,7 @@ def _action(item: InputItem) -> str:
     """An action without its type, which says nothing."""
     if not is_object(item.action):
         return NO_ARGUMENTS
-    fields = decode_members(item.action)
+    fields = members_of(item.action)
     return _encode({name: raw for name, raw in fields.items() if name != "type" and is_given(raw)}).decode()
 
 

@@ -59,6 +59,16 @@ def text_of(raw: Raw) -> str:
         return _decode_text(bytes(raw).decode(errors="replace").encode())
 
 
+def members_of(raw: Raw) -> dict[str, Raw]:
+    """The members of an object, with what is no UTF-8 in it replaced; none of anything else."""
+    if not is_object(raw):
+        return {}
+    try:
+        return decode_members(raw)
+    except UnicodeDecodeError:
+        return decode_members(bytes(raw).decode(errors="replace").encode())
+
+
 def list_of(raw: Raw) -> list[Raw]:
     """The entries of a list; none of anything else."""
     return _decode_list(raw) if memoryview(raw)[0] == _BRACKET else []

@@ -38,12 +38,11 @@ _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
-def own_gemini(contents: Raw, origin: Origin, signs_calls: bool) -> Raw:
-    """Google's `contents` for the provider that marks its own with `origin`.
+def own_gemini(contents: Raw, text: bytes, origin: Origin, signs_calls: bool) -> Raw:
+    """Google's `contents`, which `text` is, for the provider that marks its own with `origin`.
 
     `signs_calls` is whether the model refuses calls without a signature.
     """
-    text = bytes(contents)
     # `find`, since `in` first takes what is sought for a number.
     looks = signs_calls and (text.find(_CALL_MARKS[0]) >= 0 or text.find(_CALL_MARKS[1]) >= 0)
     if not looks and text.find(_MARK) < 0:

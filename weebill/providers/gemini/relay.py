@@ -59,6 +59,9 @@ _decode_fields: Final = msgspec.json.Decoder(Json).decode
 _format: Final = msgspec.json.format
 
 _CONFIG: Final = "generationConfig"
+_REASON: Final = b'"finishReason"'
+_LONGEST_REASON: Final = 64
+_BETWEEN: Final = b": \t\r\n"
 _NUMBERED: Final = re.compile(rb'("finishReason"\s*:\s*)(\d{1,3})(?=[\s,}])')
 # What fields that are fitted to a model are called here.
 _NAMES: Final = {"reasoning": f"{_CONFIG}.thinkingConfig", "max_tokens": f"{_CONFIG}.maxOutputTokens"}
@@ -67,7 +70,13 @@ _THINKING: Final = frozenset(field.encode_name for field in msgspec.structs.fiel
 
 def _reasons_by_name(data: bytes) -> bytes:
     """JSON with the names of reasons whose numbers some write: Google's SDKs die of a number."""
-    return data if _NUMBERED.search(data) is None else _NUMBERED.sub(_by_name, data)
+    # A search for plain bytes costs a tenth of the expression's.
+    at = data.find(_REASON)
+    while at >= 0:
+        if data[at + len(_REASON) : at + _LONGEST_REASON].lstrip(_BETWEEN)[:1].isdigit():
+            return _NUMBERED.sub(_by_name, data)
+        at = data.find(_REASON, at + len(_REASON))
+    return data
 
 
 def _by_name(found: re.Match[bytes]) -> bytes:
@@ -89,9 +98,12 @@ class GeminiRelay:
         if "contents" in fields:
             signs = not is_first_generation(target.traits)
             contents = fields["contents"]
+            text = bytes(contents)
             if isinstance(call.request, GeminiRequest):
-                contents, again = gemini_once(contents, listed(call.request.body.contents))
-            contents = own_gemini(contents, target.maker or self._dialect.family, signs)
+                contents, again = gemini_once(contents, text, listed(call.request.body.contents))
+            if again:
+                text = bytes(contents)
+            contents = own_gemini(contents, text, target.maker or self._dialect.family, signs)
             if contents is not fields["contents"]:
                 fields = {**fields, "contents": contents}
         dropped: tuple[str, ...] = ()

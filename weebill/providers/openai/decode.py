@@ -30,6 +30,7 @@ from weebill.wire.openai_chat import (
     image_of,
     reasoning_of,
 )
+from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
 # Every provider's words for why an answer ended, in lower case. What is not here is taken for a plain end.
@@ -234,7 +235,7 @@ def decode(body: bytes) -> Reply:
         raise not_a_completion("it has no choices")
     identity = completion.id or ""
     choices = sorted(completion.choices, key=lambda choice: choice.index or 0)
-    usage = completion.usage.usage() if completion.usage else Usage()
+    usage = usage_of(completion.usage) if completion.usage else Usage()
     found = tuple([result.citation() for result in completion.search_results or ()])
     return Reply(
         identity,

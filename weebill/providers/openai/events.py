@@ -37,6 +37,7 @@ from weebill.wire.custom_input import BEGINNING, END, inner
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.lenient import leniently
 from weebill.wire.openai_chat import ReasoningDetail, UsageReport, goes_on, image_of, reasoning_piece
+from weebill.wire.openai_usage import usage_of
 from weebill.wire.replay import events_of
 from weebill.wire.reply import (
     CitationAdded,
@@ -215,7 +216,7 @@ class ChatDecoder:
                 return
         if usage is not None and usage.says_anything():
             self._end_all(events)
-            events.append(UsageReported(usage.usage()))
+            events.append(UsageReported(usage_of(usage)))
 
     def _fail(self, error: ApiError, events: list[Event]) -> None:
         self._done = True

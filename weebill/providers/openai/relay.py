@@ -33,6 +33,7 @@ from weebill.providers.usage import estimate
 from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.openai_chat import UsageReport
+from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest, CompletionRequest
 from weebill.wire.sse import BOM
@@ -152,7 +153,7 @@ def _mended(call: Call, body: bytes, maker: str) -> Answer:
 
 def _answer(call: Call, body: bytes, report: UsageReport | None) -> Answer:
     """The answer with its usage: as reported, or estimated where nothing is, or zero for what says something."""
-    usage = report.usage() if report is not None else _UNSAID
+    usage = usage_of(report) if report is not None else _UNSAID
     if usage.measured and (usage.completion_tokens or not _SAYS.search(body)):
         return Answer(body, usage)
     choices = decode_completion(body).choices or ()

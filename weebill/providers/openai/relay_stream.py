@@ -28,6 +28,7 @@ from weebill.providers.openai.sealed import SIGNATURE, Seals, has_sealed
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest
 from weebill.wire.sse import BOM, DONE, MAX_EVENT_BYTES, NULL, event, event_data
@@ -331,9 +332,9 @@ class OpenAIStream:
             return b""
         if chunk.usage is None or not chunk.usage.says_anything():
             if chunk.x_groq is not None and chunk.x_groq.usage is not None:
-                self._reported = self._total(chunk.x_groq.usage.usage())
+                self._reported = self._total(usage_of(chunk.x_groq.usage))
             return block + _END
-        self._reported = self._total(chunk.usage.usage())
+        self._reported = self._total(usage_of(chunk.usage))
         if self._show_usage:
             return block + _END
         if not chunk.choices:

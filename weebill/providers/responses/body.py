@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from weebill.providers.openai.errors import ErrorDetail
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.reply import FinishReason, Started, Usage
-from weebill.wire.responses_items import decode_members, is_given, is_object, list_of, text_of
+from weebill.wire.responses_items import is_given, is_object, list_of, members_of, text_of
 from weebill.wire.responses_request import NULL
 
 
@@ -43,8 +43,7 @@ class ResponseBody(Struct, frozen=True):
     def finish(self, called: bool, refused: bool) -> FinishReason:
         """Why it ended; `called` is whether it holds calls, `refused` whether a refusal."""
         if text_of(self.status) == "incomplete":
-            details = decode_members(self.incomplete_details) if is_object(self.incomplete_details) else {}
-            return _INCOMPLETE.get(text_of(details.get("reason", NULL)), "length")
+            return _INCOMPLETE.get(text_of(members_of(self.incomplete_details).get("reason", NULL)), "length")
         if called:
             return "tool_calls"
         return "refusal" if refused else "stop"
@@ -124,8 +123,7 @@ def error_detail(raw: Raw) -> ErrorDetail | None:
     try:
         return ErrorDetail(text_of(raw)) if text_of(raw) else _decode_detail(raw)
     except UNREADABLE:
-        members = decode_members(raw) if is_object(raw) else {}
-        return ErrorDetail(text_of(members.get("message", NULL)) or bytes(raw).decode(errors="replace"))
+        return ErrorDetail(text_of(members_of(raw).get("message", NULL)) or bytes(raw).decode(errors="replace"))
 
 
 def decode_plain(data: bytes) -> PlainBody | None:
@@ -147,7 +145,7 @@ def _usage(raw: Raw) -> Usage | None:
 
 def _odd_usage(raw: Raw) -> Usage | None:
     """The usage in counts of other types, or under other names."""
-    fields = decode_members(raw)
+    fields = members_of(raw)
     prompt = number(fields.get("input_tokens", fields.get("prompt_tokens", NULL)))
     completion = number(fields.get("output_tokens", fields.get("completion_tokens", NULL)))
     if not prompt and not completion:
@@ -163,8 +161,7 @@ def _odd_usage(raw: Raw) -> Usage | None:
 
 
 def _details(fields: dict[str, Raw], name: str) -> dict[str, Raw]:
-    details = fields.get(name, NULL)
-    return decode_members(details) if is_object(details) else {}
+    return members_of(fields.get(name, NULL))
 
 
 def is_answer(body: ResponseBody) -> bool:
