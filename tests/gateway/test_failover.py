@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from tests.fixtures.upstream import (
@@ -114,6 +115,9 @@ CUT = send(answer(200, b"{}").replace(b"content-length: 2", b"content-length: 20
         (failing(401), 1, "401"),
         (failing(402), 1, "402"),
         (failing(403), 1, "403"),
+        (failing(404), 1, "404"),
+        (failing(404, message="The model `m` does not exist.", code="model_not_found"), 1, "404"),
+        (failing(413), 1, "413"),
         (failing(400, code="context_length_exceeded", message="maximum context length"), 1, "400"),
     ],
 )
@@ -139,13 +143,12 @@ async def test_a_good_answer_says_so_and_the_record_is_plain(three: Three) -> No
     assert (await three.worker.record()).attempts == ""
 
 
-@pytest.mark.parametrize("status", [400, 404, 422])
+@pytest.mark.parametrize("status", [400, 409, 422])
 async def test_what_is_wrong_for_all_is_told_at_once(three: Three, status: int) -> None:
     three.script(a=failing(status))
     response = await three.post()
     assert response.status_code == status
-    whose = "The upstream 'a' answered 404 at /v1/chat/completions: " if status == 404 else ""
-    assert response.json()["error"]["message"] == f"{whose}It is {status}."
+    assert response.json()["error"]["message"] == f"It is {status}."
     assert three.asked() == {"a": 1}
     assert response.headers["x-weebill-route"].startswith(f"a:{status}:")
 
@@ -169,14 +172,78 @@ async def test_a_limited_deployment_is_left_alone(three: Three) -> None:
     assert three.asked() == {"b": 3}
 
 
-async def test_a_refused_key_is_not_used_again(three: Three) -> None:
+async def test_a_refused_key_is_left_alone(three: Three) -> None:
     three.script(a=failing(401))
     for _ in range(3):
         assert said(await three.post()) == "I am b."
     assert three.asked() == {"a": 1, "b": 3}
     alone = await three.post(provider={"only": ["a"]})
     assert (alone.status_code, alone.json()["error"]["code"]) == (502, "upstream_credential_refused")
+    assert 1 <= int(alone.headers["retry-after"]) <= 60
     assert three.asked() == {}
+
+
+PROVOKED = {
+    "a page": send(answer(403, b"<html><head><title>Attention Required!</title></head></html>")),
+    "a file": failing(403, message="You do not have permission to access the File abc or it may not exist."),
+    "content": failing(403, message="Content violates usage guidelines."),
+    "nothing said": failing(403),
+    "too much": failing(402, message="This request requires more credits, or fewer max_tokens."),
+    "beyond the limit": failing(429, message="Request too large for m on tokens per min (TPM): Limit 1, Requested 2."),
+    "echoed": failing(400, message="Invalid value: 'incorrect api key'."),
+}
+
+
+@pytest.mark.parametrize("sort", PROVOKED)
+async def test_what_a_client_provokes_does_not_touch_the_next_request(three: Three, sort: str) -> None:
+    for _ in range(5):
+        three.script(a=PROVOKED[sort])
+        await three.post()
+        three.script(a=complete(completion("I am a.")))
+        assert said(await three.post()) == "I am a."
+    asked = three.asked()
+    assert asked["a"] == 10
+    assert asked.get("b", 0) in (0, 5)  # the next one's, where it may do better
+
+
+async def test_what_is_refused_by_a_page_is_told_without_it(three: Three) -> None:
+    three.script(a=PROVOKED["a page"])
+    response = await three.post(provider={"only": ["a"]})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (403, "upstream_forbidden")
+    assert error["message"] == (
+        "The upstream 'a' refused this request (status 403): Attention Required! (a page, not an answer)"
+    )
+
+
+async def test_a_mended_key_is_taken_back_without_a_reload(tmp_path: Path) -> None:
+    """With pauses of a fifth of a second in place of five, and the same growth."""
+    good = asyncio.Event()
+
+    async def by_key(request: Request, writer: asyncio.StreamWriter) -> None:
+        await (complete(completion("I am a.")) if good.is_set() else failing(401))(request, writer)
+
+    async with AsyncExitStack() as stack:
+        upstreams = {name: await stack.enter_async_context(running_upstream()) for name in NAMES}
+        upstreams["a"].script = by_key
+        upstreams["b"].script = complete(completion("I am b."))
+        known = settings(upstreams)
+        pauses = BreakerSettings(refused_s=0.2, refused_max_s=1.0)
+        known = msgspec.structs.replace(known, routing=msgspec.structs.replace(known.routing, breaker=pauses))
+        worker = await stack.enter_async_context(running_worker(tmp_path / "home", known))
+        three = Three(worker, upstreams)
+        asked = 0
+        async with asyncio.timeout(20):
+            while len(upstreams["a"].requests) < 3:  # it is tried now and then, at nobody's cost
+                assert said(await three.post()) == "I am b."
+                asked += 1
+                await asyncio.sleep(0.02)
+            assert asked > 3
+            good.set()
+            while said(await three.post()) != "I am a.":
+                await asyncio.sleep(0.02)
+        for _ in range(3):
+            assert said(await three.post()) == "I am a."
 
 
 async def test_another_key_is_tried_first(three: Three) -> None:

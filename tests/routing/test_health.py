@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
 from random import Random
 
 import pytest
@@ -11,15 +10,18 @@ from hypothesis import strategies as st
 
 from tests.routing.deployments import deployment
 from weebill.config.routing import BreakerSettings
-from weebill.providers.failures import FailureKind
 from weebill.routing.breaker import Breaker
+from weebill.routing.decisions import DECISIONS
 from weebill.routing.deployment_health import BREAKING
 from weebill.routing.deployments import Deployment
 from weebill.routing.figures import PeakEwma, Samples, Window
 from weebill.routing.health import Health
+from weebill.wire.failure import Failure, FailureKind, Scope
 
 SETTINGS = BreakerSettings(failures=3, error_share=0.5, min_requests=10, window_s=10, open_s=4, max_open_s=16)
 ACME = deployment("acme")
+assert ACME.upstream is not None
+KEY = ACME.upstream.credentials[0]
 
 
 def health() -> Health:
@@ -27,16 +29,24 @@ def health() -> Health:
 
 
 def fail(
-    at: Health, it: Deployment, kind: FailureKind, now: float, *, status: int = 0, cool_s: float = 0, key: int = 0
-) -> None:
+    at: Health, it: Deployment, kind: FailureKind, now: float,
+    *, scope: Scope = "model", cool_s: float = 0, key: int = 0, asked_s: float | None = None,
+) -> None:  # fmt: skip
+    assert it.upstream is not None
+    credential = it.upstream.credentials[key]
+    at.of(it).begin(now)
+    at.trying(it, credential, now)
+    mended = DECISIONS[kind].cool == "until_mended"
+    failure = Failure(kind, scope, 400, asked_s)
+    at.failed(it, credential, failure, now, now, until_mended=mended, cool_s=cool_s)
+
+
+def succeed(at: Health, it: Deployment, now: float, key: int = 0) -> None:
     assert it.upstream is not None
     at.of(it).begin(now)
-    at.failed(it, it.upstream.credentials[key], kind, now, now, status=status, cool_s=cool_s)
-
-
-def succeed(at: Health, it: Deployment, now: float) -> None:
-    at.of(it).begin(now)
+    at.trying(it, it.upstream.credentials[key], now)
     at.of(it).succeeded(now, now)
+    at.accepted(it, it.upstream.credentials[key], now)
 
 
 def test_a_peak_counts_at_once_and_fades() -> None:
@@ -236,38 +246,119 @@ def test_a_breaker_is_never_open_for_longer_than_its_bound(steps: list[tuple[flo
 def test_a_credential_cools_and_another_serves() -> None:
     at, two = health(), deployment("two", keys=2)
     assert two.upstream is not None
-    fail(at, two, "rate_limited", 0, status=429, cool_s=30, key=0)
+    fail(at, two, "rate_limited", 0, cool_s=30, key=0)
     assert at.hold(two, 1) is None
     assert at.credential_hold(two, two.upstream.credentials[0], 1) is not None
-    fail(at, two, "rate_limited", 1, status=429, cool_s=5, key=1)
+    fail(at, two, "rate_limited", 1, cool_s=5, key=1)
     hold = at.hold(two, 1)
     assert hold is not None
     assert (hold.why, hold.until) == ("rate limited", 6)
     assert at.hold(two, 7) is None
 
 
+@pytest.mark.parametrize("kind", ["credential", "quota"])
 @pytest.mark.parametrize(
-    ("kind", "status", "everywhere"), [("credential", 401, True), ("credential", 403, False), ("quota", 402, False)]
+    ("scope", "held"), [("request", ()), ("model", (0,)), ("key", (0, 1)), ("provider", (0, 1, 2))]
 )
-def test_a_refused_credential_is_dead_until_the_configuration_changes(
-    kind: FailureKind, status: int, everywhere: bool
-) -> None:
+def test_what_is_at_fault_is_left_alone_and_no_more(kind: FailureKind, scope: Scope, held: tuple[int, ...]) -> None:
     at = health()
-    first, second = deployment("acme", "one"), deployment("acme", "two")
-    fail(at, first, kind, 0, status=status)
-    hold = at.hold(first, 1e9)
-    assert hold is not None
-    assert hold.until == inf
-    assert (at.hold(second, 0) is not None) == everywhere
+    first, second = deployment("acme", "one", keys=2), deployment("acme", "two", keys=2)
+    assert first.upstream is not None
+    mine, another = first.upstream.credentials
+    fail(at, first, kind, 0, scope=scope)
+    at_all = ((first, mine), (second, mine), (first, another))
+    assert tuple(n for n, (it, key) in enumerate(at_all) if at.credential_hold(it, key, 0) is not None) == held
     at.revive()
-    assert at.hold(first, 0) is None
+    assert all(at.credential_hold(it, key, 0) is None for it, key in at_all)
+
+
+def test_a_dead_key_is_tried_by_one_request_after_pauses_that_grow_to_a_minute() -> None:
+    at, now, pauses = health(), 0.0, []
+    fail(at, ACME, "credential", now, scope="key")
+    for _ in range(8):
+        hold = at.hold(ACME, now)
+        assert hold is not None
+        assert hold.why == "credential refused"
+        pauses.append(hold.until - now)
+        now = hold.until
+        assert at.hold(ACME, now) is None
+        at.of(ACME).begin(now)
+        at.trying(ACME, KEY, now)
+        assert at.hold(ACME, now) is not None  # one at a time
+        at.failed(ACME, KEY, Failure("credential", "key", 401), now, now, until_mended=True)
+    for pause, least in zip(pauses, (5, 10, 20, 40, 50, 50, 50, 50), strict=True):
+        assert least <= pause <= least * 1.2
+    assert max(pauses) <= 60
+
+
+def test_a_key_that_is_mended_is_good_again_at_its_next_trial() -> None:
+    at = health()
+    fail(at, ACME, "credential", 0, scope="key")
+    hold = at.hold(ACME, 0)
+    assert hold is not None
+    succeed(at, ACME, hold.until)
+    assert at.hold(ACME, hold.until) is None
+    assert [news.kind for news in at.refusals.news] == ["credential", None]
+    at.settle(hold.until + 1)
+    assert at.quiet
+    fail(at, ACME, "credential", 100, scope="key")  # and begins anew with the first pause
+    again = at.hold(ACME, 100)
+    assert again is not None
+    assert again.until <= 100 + 5 * 1.2
+
+
+def test_many_at_once_are_one_refusal() -> None:
+    at = health()
+    for _ in range(50):
+        at.of(ACME).begin(0)
+    for _ in range(50):
+        at.failed(ACME, KEY, Failure("credential", "key", 401), 0, 1, until_mended=True)
+    hold = at.hold(ACME, 1)
+    assert hold is not None
+    assert hold.until <= 1 + 5 * 1.2
+    assert len(at.refusals.news) == 1
+
+
+@pytest.mark.parametrize("asked", [0.5, 34.0, 7200.0])
+def test_a_quota_is_left_alone_for_as_long_as_it_asks_and_then_tried(asked: float) -> None:
+    at, now = health(), 0.0
+    for _ in range(3):
+        fail(at, ACME, "quota", now, asked_s=asked)
+        hold = at.hold(ACME, now)
+        assert hold is not None
+        assert (hold.why, hold.until) == ("out of quota", now + asked)
+        now = hold.until
+        assert at.hold(ACME, now) is None
+
+
+@pytest.mark.parametrize("kind", ["invalid_request", "server", "rate_limited", "content_filter"])
+def test_a_trial_that_tells_nothing_of_the_key_leaves_it_to_the_next(kind: FailureKind) -> None:
+    at = health()
+    fail(at, ACME, "credential", 0, scope="key")
+    fail(at, ACME, kind, 10)
+    assert at.hold(ACME, 10) is None
+    assert at.refusals.now(10)
+    at.of(ACME).begin(10)
+    at.trying(ACME, KEY, 10)
+    assert at.hold(ACME, 10) is not None
+    at.of(ACME).cancelled()
+    at.released(ACME, KEY)
+    assert at.hold(ACME, 10) is None
+
+
+def test_other_pauses_are_taken_up() -> None:
+    at = Health(BreakerSettings(refused_s=0.5, refused_max_s=1.0), Random(1))
+    fail(at, ACME, "credential", 0, scope="key")
+    hold = at.hold(ACME, 0)
+    assert hold is not None
+    assert hold.until <= 0.6
 
 
 def test_memory_is_of_what_is_configured() -> None:
     at = health()
     gone = [deployment(f"p{n}") for n in range(100)]
     for each in gone:
-        fail(at, each, "credential", 0, status=401)
+        fail(at, each, "credential", 0, scope="key")
     at.keep([ACME, gone[0]])
     assert len(at.facts(0)) == 1
 
@@ -279,7 +370,7 @@ def test_workers_share_what_they_know() -> None:
     for now in (1, 2, 3):
         fail(one, ACME, "network", now)
     fail(one, two, "rate_limited", 3, cool_s=20)
-    fail(one, two, "credential", 3, status=401, key=1)
+    fail(one, two, "credential", 3, scope="key", key=1)
     # another clock
     other.merge("one", one.facts(3), 1003, known)
     for it in (ACME, two):
@@ -333,7 +424,7 @@ def test_who_is_no_longer_configured_leaves_nothing_behind() -> None:
     begun.begin(1)
     at.keep([])
     at.keep([ACME])
-    at.failed(ACME, ACME.upstream.credentials[0], "network", 1, 2, health=begun)
+    at.failed(ACME, KEY, Failure("network", "model"), 1, 2, health=begun)
     assert (at.of(ACME).in_flight, begun.in_flight) == (0, 0)
 
 
