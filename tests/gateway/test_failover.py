@@ -216,7 +216,7 @@ async def test_what_is_refused_by_a_page_is_told_without_it(three: Three) -> Non
     )
 
 
-async def test_a_mended_key_is_taken_back_without_a_reload(tmp_path: Path) -> None:
+async def test_a_mended_key_is_taken_back_without_a_reload(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """With pauses of a fifth of a second in place of five, and the same growth."""
     good = asyncio.Event()
 
@@ -239,11 +239,27 @@ async def test_a_mended_key_is_taken_back_without_a_reload(tmp_path: Path) -> No
                 asked += 1
                 await asyncio.sleep(0.02)
             assert asked > 3
+            while not await shown(worker):
+                await asyncio.sleep(0.02)
+            assert await shown(worker) == ['weebill_refused_keys{worker="0",upstream="a"} 1']
             good.set()
             while said(await three.post()) != "I am a.":
                 await asyncio.sleep(0.02)
-        for _ in range(3):
-            assert said(await three.post()) == "I am a."
+            for _ in range(3):
+                assert said(await three.post()) == "I am a."
+            while await shown(worker):
+                await asyncio.sleep(0.02)
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "the key of provider" in line]
+    assert [line["level"] for line in lines] == ["warning", "info"]  # once each
+    assert "the key of provider a is refused for everything: mend it at the provider" in lines[0]["message"]
+    assert "It is 401." in lines[0]["said"]
+    assert not any("a-1" in json.dumps(line) for line in lines)
+
+
+async def shown(worker: RunningWorker) -> list[str]:
+    """The keys that `/metrics` says are refused."""
+    text = (await worker.client.get("/metrics")).text
+    return [line for line in text.splitlines() if line.startswith("weebill_refused_keys{")]
 
 
 async def test_another_key_is_tried_first(three: Three) -> None:
