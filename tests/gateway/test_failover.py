@@ -71,6 +71,7 @@ def settings(upstreams: dict[str, Upstream]) -> Settings:
             local=name == "a",
             zero_retention=name != "c",
             idle_timeout_s=1.0,
+            forward_headers=("OpenAI-Organization", "X-Trace"),
         )
         for name, each in upstreams.items()
     }
@@ -204,6 +205,19 @@ async def test_what_a_client_provokes_does_not_touch_the_next_request(three: Thr
     asked = three.asked()
     assert asked["a"] == 10
     assert asked.get("b", 0) in (0, 5)  # the next one's, where it may do better
+
+
+@pytest.mark.parametrize(
+    ("header", "after"), [("openai-organization", {"a": 1, "b": 1}), ("x-trace", {"b": 1}), ("x-other", {"b": 1})]
+)
+async def test_a_header_of_the_clients_own_that_is_refused_is_not_the_keys_fault(
+    three: Three, header: str, after: dict[str, int]
+) -> None:
+    three.script(a=failing(401, message="No such organization: org-1.", code="invalid_organization"))
+    assert said(await three.post({header: "org-1"})) == "I am b."
+    three.asked()
+    assert said(await three.post()) == "I am b."
+    assert three.asked() == after
 
 
 async def test_what_is_refused_by_a_page_is_told_without_it(three: Three) -> None:

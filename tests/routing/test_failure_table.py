@@ -115,9 +115,10 @@ TABLE: Final[list[Row]] = [
         {"message": "The security token included in the request is invalid."}, "credential", "key", REFUSED, "key"),
     # 402, and credit by other statuses
     Row("https://api-docs.deepseek.com/quick_start/error_codes", "openai", 402,
-        openai("Insufficient Balance", "invalid_request_error", "unknown_error"), "quota", "key", REFUSED, "key"),
+        openai("Insufficient Balance", "invalid_request_error", "unknown_error"), "quota", "model", REFUSED, "key"),
+    # OpenRouter's free models go on.
     Row(OPENROUTER, "openai", 402, openai("Insufficient credits. Add more using the dashboard.", 402),
-        "quota", "key", REFUSED, "key"),
+        "quota", "model", REFUSED, "key"),
     # It is this request that is too much; one for fewer tokens is served: the issue shows both at once.
     Row(GITHUB + "can1357/oh-my-pi/issues/9569", "openai", 402,
         openai("This request requires more credits, or fewer max_tokens. You requested up to 65536 tokens, but can "
@@ -258,7 +259,7 @@ TABLE: Final[list[Row]] = [
         openai("Provider returned error", 429, metadata={"raw": "error code: 1015"}),
         "rate_limited", "model", LIMIT, "key"),
     Row(OPENROUTER, "openai", 200, openai("Internal error", 502), "server", "model", 0, "again"),
-    Row(OPENROUTER, "openai", 200, openai("Insufficient credits", 402), "quota", "key", REFUSED, "key"),
+    Row(OPENROUTER, "openai", 200, openai("Insufficient credits", 402), "quota", "model", REFUSED, "key"),
     Row(OPENAI, "openai", 200, openai("You exceeded your current quota.", "insufficient_quota"),
         "quota", "key", REFUSED, "key"),
     Row(CLAUDE, "anthropic", 200, anthropic("overloaded_error", "Overloaded"), "overloaded", "model", 0, "next"),

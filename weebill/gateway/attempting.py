@@ -24,6 +24,9 @@ Open = Callable[[Try, Spending], Awaitable[Leg]]
 
 _NOT_SHOWN: Final = re.compile(r"[^\x21-\x7e ]")
 
+# Headers of a client's that say for whom a request is, rather than what it is traced by.
+_FOR_WHOM: Final = re.compile(rb"auth|key|token|org|project|account|tenant|cookie")
+
 log = logging.getLogger(__name__)
 
 
@@ -60,7 +63,7 @@ async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, o
                 leg = await _within(step, open_leg(step, meter))
         except (ApiError, UpstreamError) as failure:
             now = time.monotonic()
-            _failed(attempts, meter, failure, now)
+            _failed(attempts, exchange, meter, failure, now)
             blame = blame or meter.blame
         except BaseException:
             attempts.cancelled()
@@ -114,7 +117,9 @@ async def _within(step: Try, opening: Awaitable[Leg]) -> Leg:
         raise UpstreamTimeout("first_byte") from None
 
 
-def _failed(attempts: Attempts, meter: Meter, failure: ApiError | UpstreamError, now: float) -> None:
+def _failed(
+    attempts: Attempts, exchange: Exchange, meter: Meter, failure: ApiError | UpstreamError, now: float
+) -> None:
     """Tell routing."""
     sent = meter.sent and not isinstance(failure, PoolFull)
     status = meter.status if meter.status >= 400 else 0
@@ -122,4 +127,15 @@ def _failed(attempts: Attempts, meter: Meter, failure: ApiError | UpstreamError,
         log.warning("no way through the proxy for %s: %s", meter.upstream, failure, extra={"said": failure.text})
     if isinstance(failure, UpstreamError):
         failure, meter.blame = upstream_failure(failure, meter.upstream)
+    if sent and failure.failure is not None and _says_for_whom(exchange, attempts):
+        # With another's organization, say, the key may be as good as ever.
+        failure.failure = failure.failure._replace(scope="request")
     attempts.failed(failure, now, status=status, sent=sent)
+
+
+def _says_for_whom(exchange: Exchange, attempts: Attempts) -> bool:
+    """Whether the client's own headers, where they are passed on, may be what an upstream refuses."""
+    upstream = attempts.deployment.upstream
+    if upstream is None or not upstream.forward_headers:
+        return False
+    return any(name in upstream.forward_headers and _FOR_WHOM.search(name) for name, _ in exchange.headers)

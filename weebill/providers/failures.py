@@ -27,7 +27,8 @@ _PAGE_REFUSES: Final = frozenset({400, 403, 406, 451})
 
 _OF_STATUS: Final[dict[int, tuple[FailureKind, Scope]]] = {
     401: ("credential", "key"),
-    402: ("quota", "key"),
+    # What has no price may still be had with the same key.
+    402: ("quota", "model"),
     # A refusal that does not say that it is the key's fault is of this request: others may well be served.
     403: ("forbidden", "request"),
     404: ("not_found", "request"),

@@ -54,9 +54,6 @@ SIGNS: Final[tuple[Sign, ...]] = (
         frozenset({"insufficient_quota"}),
         (
             "credit balance",  # Anthropic
-            "insufficient balance",  # DeepSeek, Moonshot, SiliconFlow, Z.AI
-            "insufficient credit",  # OpenRouter
-            "insufficient funds",
             "insufficient_quota",  # OpenAI
             "available credits",  # xAI
             "have any credits",  # xAI
@@ -66,6 +63,17 @@ SIGNS: Final[tuple[Sign, ...]] = (
             "account is in good standing",  # Alibaba
             "call volume quota",  # Azure
             "api calls / month",  # Cohere
+        ),
+    ),
+    # Those who have models for nothing, too, which go on being served.
+    Sign(
+        "quota",
+        "model",
+        REFUSED | {429},
+        words=(
+            "insufficient balance",  # DeepSeek, Moonshot, SiliconFlow, Z.AI
+            "insufficient credit",  # OpenRouter
+            "insufficient funds",
         ),
     ),
     Sign(
