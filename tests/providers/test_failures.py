@@ -10,7 +10,7 @@ from weebill.providers.failures import failure_of
 from weebill.providers.registry import dialect
 from weebill.transport.errors import UpstreamConnectError, UpstreamCut, UpstreamTimeout
 from weebill.wire.errors import ApiError
-from weebill.wire.failure import FailureKind
+from weebill.wire.failure import Failure, FailureKind
 
 
 def openai(message: str, code: str | None = None, kind: str | None = None) -> dict[str, object]:
@@ -218,3 +218,27 @@ def test_a_header_goes_before_a_message() -> None:
 def test_every_kind_comes_of_something() -> None:
     seen = {row[3] for row in TABLE} | {"network", "invalid_answer", "unsupported"}
     assert seen == set(get_args(FailureKind))
+
+
+# What a client can have an upstream quote, by a value that it does not take.
+@pytest.mark.parametrize("said", ["credit balance", "invalid api key", "unknown model", "insufficient_quota"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Invalid value: '{}'. Supported values are: 'auto'.",
+        "Invalid value for `{}`.",
+        'Unknown name "{}" at "contents": Cannot find field.',
+        '[{{"type": "enum", "loc": ["body", "tool_choice"], "input": "{}"}}]',
+        # However it begins, what comes so late is of the request.
+        "The request could not be read. " + "It is long. " * 30 + "{}",
+    ],
+)
+@pytest.mark.parametrize("name", ["openai", "anthropic", "gemini", "bedrock", "cohere", "openai-responses"])
+def test_no_client_makes_an_upstream_blame_a_key(name: str, message: str, said: str) -> None:
+    bodies: dict[str, object] = {
+        "anthropic": anthropic("invalid_request_error", message.format(said)),
+        "gemini": google(400, "INVALID_ARGUMENT", message.format(said)),
+    }
+    body = bodies.get(name) or {"message": message.format(said)}
+    error = dialect(name).error(400, json.dumps(body).encode(), "acme")
+    assert failure_of(error) == Failure("invalid_request", "request", 400)

@@ -57,6 +57,8 @@ SIGNS: Final[tuple[Sign, ...]] = (
             "insufficient_quota",  # OpenAI
             "available credits",  # xAI
             "have any credits",  # xAI
+            "run out of credits",  # xAI
+            "key limit exceeded",  # OpenRouter
             "monthly included credits",  # Hugging Face
             "billing hard limit",  # OpenAI
             "check your billing details on",  # OpenAI
@@ -72,6 +74,7 @@ SIGNS: Final[tuple[Sign, ...]] = (
         REFUSED | {429},
         words=(
             "insufficient balance",  # DeepSeek, Moonshot, SiliconFlow, Z.AI
+            "insufficient account balance",  # One API and its like
             "insufficient credit",  # OpenRouter
             "insufficient funds",
         ),
@@ -116,7 +119,7 @@ SIGNS: Final[tuple[Sign, ...]] = (
     Sign(
         "credential",
         "model",
-        frozenset({401, 403}),
+        frozenset({400, 401, 403, 404}),
         words=(
             "not have access to model",  # OpenAI
             "have access to the model",  # Bedrock
@@ -124,6 +127,7 @@ SIGNS: Final[tuple[Sign, ...]] = (
             "not authorized to perform: bedrock:",  # Bedrock
             "not authorized to access model",  # LiteLLM
             "not authorized to access this model",
+            "must be verified to use the model",  # OpenAI
             "blocked at the organization level",  # Groq
             "blocked at the project level",  # Groq
         ),
@@ -141,11 +145,15 @@ SIGNS: Final[tuple[Sign, ...]] = (
             "has not been used in project",  # Google
             "organization has been disabled",  # Anthropic
             "missing scopes:",  # OpenAI
+            "api key is not scoped",  # Anthropic
+            "using the correct credentials",  # xAI
             "security token included in the request is",  # Bedrock: invalid, or expired
             "signature we calculated does not match",  # Bedrock
             "invalid subscription key",  # Azure
         ),
     ),
+    # What only some of its customers may ask of it, such as a stream.
+    Sign("unsupported", "request", frozenset({400, 403}), words=("organization must be verified to",)),  # OpenAI
     Sign(
         "context_length",
         "request",

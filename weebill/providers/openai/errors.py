@@ -25,6 +25,7 @@ SIGNS: Final = (
         REFUSED | {429},
         frozenset(
             {
+                "Arrearage",  # Alibaba
                 "billing_hard_limit_reached",
                 "billing_not_active",
                 "exceeded_current_quota_error",  # Moonshot
@@ -32,6 +33,7 @@ SIGNS: Final = (
             }
         ),
     ),
+    Sign("quota", "model", frozenset({403, 429}), frozenset({"AllocationQuota.FreeTierOnly"})),  # Alibaba
     Sign("overloaded", "model", frozenset({429}), frozenset({"engine_overloaded", "engine_overloaded_error"})),
     Sign(
         "forbidden",
