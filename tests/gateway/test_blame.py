@@ -14,6 +14,7 @@ from tests.fixtures.upstream import Request, answer, complete, completion, runni
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.test_failover import NAMES, Three, failing, said, settings
 from tests.gateway.test_failover import three as three
+from weebill.cli.refused import refused_keys
 from weebill.config.routing import BreakerSettings
 
 PROVOKED = {
@@ -88,6 +89,11 @@ async def test_a_mended_key_is_taken_back_without_a_reload(tmp_path: Path, capfd
             while not await shown(worker):
                 await asyncio.sleep(0.02)
             assert await shown(worker) == ['weebill_refused_keys{worker="0",upstream="a"} 1']
+            while not (refused := refused_keys(worker.home, known)):  # what `weebill providers` shows
+                await asyncio.sleep(0.02)
+            assert [(each.provider, each.key, each.model, each.why) for each in refused] == [
+                ("a", "1 of 1", "", "refused")
+            ]
             good.set()
             while said(await three.post()) != "I am a.":
                 await asyncio.sleep(0.02)

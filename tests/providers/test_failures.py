@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from weebill.gateway.failures import model_unavailable, overloaded, upstream_failure
-from weebill.providers.failures import failure_of
+from weebill.providers.failures import classify
 from weebill.providers.registry import dialect
 from weebill.transport.errors import UpstreamConnectError, UpstreamCut, UpstreamTimeout
 from weebill.wire.errors import ApiError
@@ -187,7 +187,7 @@ TABLE: list[tuple[str, int, object, FailureKind, float | None]] = [
 @pytest.mark.parametrize(("name", "status", "body", "kind", "wait"), TABLE)
 def test_answers(name: str, status: int, body: object, kind: FailureKind, wait: float | None) -> None:
     raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-    failure = failure_of(dialect(name).error(status, raw, "acme"))
+    failure = classify(dialect(name).error(status, raw, "acme"))
     assert (failure.kind, failure.retry_after) == (kind, None if wait is None else pytest.approx(wait))
 
 
@@ -205,13 +205,13 @@ def test_answers(name: str, status: int, body: object, kind: FailureKind, wait: 
     ],
 )
 def test_what_the_gateway_finds_itself(error: ApiError, kind: FailureKind) -> None:
-    assert failure_of(error).kind == kind
+    assert classify(error).kind == kind
 
 
 def test_a_header_goes_before_a_message() -> None:
     error = dialect("openai").error(429, b'{"error":{"message":"Please try again in 20s."}}', "")
-    assert failure_of(error.after(None)).retry_after == 20
-    assert failure_of(error.after(1.5)).retry_after == 1.5
+    assert classify(error.after(None)).retry_after == 20
+    assert classify(error.after(1.5)).retry_after == 1.5
     assert b"retry-after: 2\r\n" in error.headers()
 
 
@@ -241,4 +241,4 @@ def test_no_client_makes_an_upstream_blame_a_key(name: str, message: str, said: 
     }
     body = bodies.get(name) or {"message": message.format(said)}
     error = dialect(name).error(400, json.dumps(body).encode(), "acme")
-    assert failure_of(error) == Failure("invalid_request", "request", 400)
+    assert classify(error) == Failure("invalid_request", "request", 400)

@@ -10,7 +10,7 @@ import pytest
 from tests.routing.deployments import deployment
 from tests.routing.test_plan import ERRORS
 from weebill.config.routing import RoutingSettings
-from weebill.providers.failures import failure_of
+from weebill.providers.failures import classify
 from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
 from weebill.routing.candidates import Candidate
@@ -64,7 +64,7 @@ def run(it: Attempts, *kinds: FailureKind) -> str:
 
 def test_the_table_is_of_all_kinds() -> None:
     assert set(DECISIONS) == set(get_args(FailureKind)) == set(ERRORS)
-    assert {kind: failure_of(error(kind)).kind for kind in ERRORS} == {kind: kind for kind in ERRORS}
+    assert {kind: classify(error(kind)).kind for kind in ERRORS} == {kind: kind for kind in ERRORS}
 
 
 @pytest.mark.parametrize(

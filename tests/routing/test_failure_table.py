@@ -15,7 +15,7 @@ import pytest
 from tests.routing.deployments import deployment
 from weebill.config.routing import RoutingSettings
 from weebill.providers import waits
-from weebill.providers.failures import failure_of
+from weebill.providers.failures import classify
 from weebill.providers.registry import dialect
 from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
@@ -329,7 +329,7 @@ class World:
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.dialect}-{row.status}-{row.kind}-{row.scope}")
 def test_what_an_answer_is_and_who_is_left_alone_for_it(row: Row) -> None:
     error = failed(row)
-    failure = failure_of(error)
+    failure = classify(error)
     assert (failure.kind, failure.scope) == (row.kind, row.scope)
     world = World()
     attempts = world.attempts()

@@ -48,14 +48,12 @@ def list_providers(sources: Sources, only_active: bool, as_json: bool) -> None:
     elif shown:
         rows_ = [_row(name, catalogue, settings, states[name], served.get(name, 0)) for name in shown]
         print_table(("PROVIDER", "ACTIVE", "SPEAKS", "MODELS", "TRAINS", "KEEPS", "REGION"), rows_)
-        if refused:
-            typer.echo()
-            keys = [
-                (each.provider, each.key, each.model or "all", each.why, f"{each.again_s:.0f} s") for each in refused
-            ]
-            print_table(("PROVIDER", "KEY", "FOR", "WHY", "TRIED AGAIN IN"), keys)
     else:
         typer.echo("No provider is active; `weebill providers` says which variables they want")
+    if refused and not as_json:
+        typer.echo()
+        keys = [(each.provider, each.key, each.model or "all", each.why, f"{each.again_s:.0f} s") for each in refused]
+        print_table(("PROVIDER", "KEY", "FOR", "WHY", "TRIED AGAIN IN"), keys)
 
 
 def probe_provider(sources: Sources, name: str, as_json: bool) -> None:

@@ -63,7 +63,9 @@ async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, o
                 leg = await _within(step, open_leg(step, meter))
         except (ApiError, UpstreamError) as failure:
             now = time.monotonic()
-            _failed(attempts, exchange, meter, failure, now)
+            if isinstance(failure, ApiError):
+                _narrow(failure, exchange, attempts)
+            _failed(attempts, meter, failure, now)
             blame = blame or meter.blame
         except BaseException:
             attempts.cancelled()
@@ -106,6 +108,15 @@ def tell(attempts: Attempts, exchange: Exchange, meter: Meter, answered: str) ->
     )
 
 
+def _narrow(error: ApiError, exchange: Exchange, attempts: Attempts) -> None:
+    """Where the client's own headers are passed on, they may be what is refused: so it is of this request alone."""
+    upstream = attempts.deployment.upstream
+    if error.failure is None or upstream is None or not upstream.forward_headers:
+        return
+    if any(name in upstream.forward_headers and _FOR_WHOM.search(name) for name, _ in exchange.headers):
+        error.failure = error.failure._replace(scope="request")
+
+
 async def _within(step: Try, opening: Awaitable[Leg]) -> Leg:
     """A leg that is opened in time. Raises UpstreamTimeout."""
     try:
@@ -117,9 +128,7 @@ async def _within(step: Try, opening: Awaitable[Leg]) -> Leg:
         raise UpstreamTimeout("first_byte") from None
 
 
-def _failed(
-    attempts: Attempts, exchange: Exchange, meter: Meter, failure: ApiError | UpstreamError, now: float
-) -> None:
+def _failed(attempts: Attempts, meter: Meter, failure: ApiError | UpstreamError, now: float) -> None:
     """Tell routing."""
     sent = meter.sent and not isinstance(failure, PoolFull)
     status = meter.status if meter.status >= 400 else 0
@@ -127,15 +136,4 @@ def _failed(
         log.warning("no way through the proxy for %s: %s", meter.upstream, failure, extra={"said": failure.text})
     if isinstance(failure, UpstreamError):
         failure, meter.blame = upstream_failure(failure, meter.upstream)
-    if sent and failure.failure is not None and _says_for_whom(exchange, attempts):
-        # With another's organization, say, the key may be as good as ever.
-        failure.failure = failure.failure._replace(scope="request")
     attempts.failed(failure, now, status=status, sent=sent)
-
-
-def _says_for_whom(exchange: Exchange, attempts: Attempts) -> bool:
-    """Whether the client's own headers, where they are passed on, may be what an upstream refuses."""
-    upstream = attempts.deployment.upstream
-    if upstream is None or not upstream.forward_headers:
-        return False
-    return any(name in upstream.forward_headers and _FOR_WHOM.search(name) for name, _ in exchange.headers)

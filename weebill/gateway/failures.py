@@ -10,7 +10,7 @@ from msgspec import structs
 
 from weebill.ledger.records import Outcome
 from weebill.providers import waits
-from weebill.providers.failures import failure_of
+from weebill.providers.failures import classify
 from weebill.routing.credentials import Credential
 from weebill.routing.deployments import LOCAL, Upstream
 from weebill.transport.errors import ProxyRefused, UpstreamError, UpstreamTimeout
@@ -47,7 +47,7 @@ def upstream_said(
 
     `path` is what was asked for below the upstream's base URL. Nothing that holds the credential is passed on.
     """
-    failure = failure_of(error)
+    failure = classify(error)
     if failure.kind not in _OPERATORS and not _tells(credential, body):
         error = error.with_more(body)
     if status not in _NO_SUCH_PATH or upstream.name == LOCAL:
@@ -65,7 +65,7 @@ def upstream_said(
 
 def lacks_endpoint(error: ApiError, status: int) -> bool:
     """Whether an upstream that answered so does not have what was asked for, rather than the model."""
-    return status in _NO_SUCH_ENDPOINT and not _lacks_model(failure_of(error))
+    return status in _NO_SUCH_ENDPOINT and not _lacks_model(classify(error))
 
 
 def _lacks_model(failure: Failure) -> bool:

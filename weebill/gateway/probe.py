@@ -17,7 +17,7 @@ from weebill.gateway.failures import retry_after_seconds, upstream_failure
 from weebill.gateway.metered import ERROR_PATIENCE_S, MAX_ANSWER_BYTES, MAX_ERROR_BYTES
 from weebill.gateway.translation import translator
 from weebill.providers.base import UpstreamRequest
-from weebill.providers.failures import failure_of
+from weebill.providers.failures import classify
 from weebill.providers.operations import operation
 from weebill.routing.deployments import Deployment, Upstream
 from weebill.routing.directory import Directory
@@ -74,7 +74,7 @@ async def _probe(name: str, settings: Settings) -> ProbeResult:
         await _read(response, question)
     except (ApiError, UpstreamError) as error:
         failed = upstream_failure(error, name)[0] if isinstance(error, UpstreamError) else error
-        hint = _HINTS.get(failure_of(failed).kind, "")
+        hint = _HINTS.get(classify(failed).kind, "")
         return ProbeResult(False, status, _elapsed(begun), failed.detail.message, hint)
     finally:
         client.close()

@@ -3,7 +3,7 @@
 `(status, headers, body)` become a `Failure` in two pure steps: a dialect reads status and body, by the signs that its
 API documents (`read`); `waits.retry_after` reads the wait in the headers. It goes along with the client's error, which
 `weebill.providers.errors` makes of it, and routing decides by it alone. What the gateway finds out by itself, such as
-that no connection could be made, is known by the gateway's own codes (`failure_of`), which no upstream can utter.
+that no connection could be made, is known by the gateway's own codes (`classify`), which no upstream can utter.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def is_page(message: str) -> bool:
     return _PAGE.match(message) is not None or message.startswith(_BLOCKED)
 
 
-def failure_of(error: ApiError) -> Failure:
+def classify(error: ApiError) -> Failure:
     """What went wrong: an upstream's failure as its dialect has read it, or one that the gateway has found itself."""
     known = error.failure
     if known is not None:

@@ -8,7 +8,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from weebill.config.routing import RoutingSettings
-from weebill.providers.failures import failure_of
+from weebill.providers.failures import classify
 from weebill.routing.budget import RetryBudget
 from weebill.routing.credentials import Credential
 from weebill.routing.decisions import DECISIONS, TRANSIENT
@@ -185,12 +185,12 @@ class Attempts:
     def _noted(self, error: ApiError, now: float, status: int, *, sent: bool) -> tuple[FailureKind, float]:
         """Take note of a failure: its kind, and how long the deployment is to be left alone."""
         health, self._health = self._health, None
-        failure = failure_of(error)
+        failure = classify(error)
         kind = failure.kind
         decision = DECISIONS[kind]
         shared, deployment = self._shared, self.deployment
         first = self.first_error
-        if first is None or (kind in TRANSIENT and failure_of(first).kind not in TRANSIENT):
+        if first is None or (kind in TRANSIENT and classify(first).kind not in TRANSIENT):
             self.first_error = error
         what = str(status) if status >= 400 else kind
         self._over(deployment, what, now - self._begun)
