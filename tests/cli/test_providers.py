@@ -1,9 +1,11 @@
 """`weebill providers`: which can be used, on what terms, and the test of one."""
 
 import json
+import os
 import sys
 from types import ModuleType
 
+import msgspec
 import pytest
 import typer
 
@@ -12,6 +14,9 @@ from weebill.cli.errors import CommandError
 from weebill.cli.providers import probe_provider
 from weebill.config.load import Sources
 from weebill.config.paths import Home
+from weebill.routing.credentials import credentials
+from weebill.routing.told import Fact
+from weebill.shared.board import Board
 
 CONFIGURED = "[providers.acme]\nbase_url = 'http://h/v1'\nmodels = ['big', 'small']\n"
 
@@ -69,6 +74,7 @@ def test_json_has_all_that_is_known(weebill):
     weebill.home.config_file.write_text(CONFIGURED)
     listed = {each["id"]: each for each in json.loads(weebill.ok("providers", "--json", MISTRAL_API_KEY="k"))}
     assert len(listed) > 35
+    assert all(each.pop("refused_keys") == [] for each in listed.values())
     mistral = listed["mistral"]
     assert (mistral["active"], mistral["missing"], mistral["dialect"]) == (True, [], "mistral")
     assert mistral["quirks"]["rename"]["seed"] == "random_seed"
@@ -149,3 +155,26 @@ def test_results_as_json(probe, sources, capsys):
     assert json.loads(capsys.readouterr().out) == {
         "ok": False, "status": 500, "latency_ms": 80, "message": "oops", "hint": "wait"
     }  # fmt: skip
+
+
+def test_keys_that_are_refused_are_shown_while_their_workers_say_so(weebill):
+    weebill.home.config_file.write_text(
+        "[providers.acme]\nbase_url = 'http://h/v1'\nmodels = ['big']\napi_keys = ['one', 'two']\n"
+    )
+    assert "TRIED AGAIN" not in weebill.ok("providers")
+    two = credentials("acme", "", [("two", "")])[0].id
+    told = (Fact("dead", "", "credential", two, 12.4), Fact("dead", "acme/big", "quota", "acme#gone", 34.0))
+    for worker, facts in (("worker-0", told), ("worker-1", (*told[:1], Fact("open", "acme/big", "server")))):
+        Board(weebill.home.health, worker).post(msgspec.msgpack.encode((worker, 1, facts)))
+    shown = weebill.ok("providers").split("TRIED AGAIN IN")[1].strip().splitlines()
+    assert [" ".join(line.split()) for line in shown] == [
+        "acme 2 of 2 all refused 12 s", "acme acme#gone big out of quota 34 s"
+    ]  # fmt: skip
+    listed = {each["id"]: each for each in json.loads(weebill.ok("providers", "--json"))}
+    assert [(each["key"], each["why"]) for each in listed["acme"]["refused_keys"]] == [
+        ("2 of 2", "refused"), ("acme#gone", "out of quota")
+    ]  # fmt: skip
+    # Who is gone says nothing any more.
+    for notice in weebill.home.health.glob("*.notice"):
+        os.utime(notice, (0, 0))
+    assert "TRIED AGAIN" not in weebill.ok("providers")

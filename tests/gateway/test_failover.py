@@ -70,6 +70,7 @@ def settings(upstreams: dict[str, Upstream]) -> Settings:
             local=name == "a",
             zero_retention=name != "c",
             idle_timeout_s=1.0,
+            forward_headers=("OpenAI-Organization", "X-Trace"),
         )
         for name, each in upstreams.items()
     }
@@ -114,6 +115,9 @@ CUT = send(answer(200, b"{}").replace(b"content-length: 2", b"content-length: 20
         (failing(401), 1, "401"),
         (failing(402), 1, "402"),
         (failing(403), 1, "403"),
+        (failing(404), 1, "404"),
+        (failing(404, message="The model `m` does not exist.", code="model_not_found"), 1, "404"),
+        (failing(413), 1, "413"),
         (failing(400, code="context_length_exceeded", message="maximum context length"), 1, "400"),
     ],
 )
@@ -139,13 +143,12 @@ async def test_a_good_answer_says_so_and_the_record_is_plain(three: Three) -> No
     assert (await three.worker.record()).attempts == ""
 
 
-@pytest.mark.parametrize("status", [400, 404, 422])
+@pytest.mark.parametrize("status", [400, 409, 422])
 async def test_what_is_wrong_for_all_is_told_at_once(three: Three, status: int) -> None:
     three.script(a=failing(status))
     response = await three.post()
     assert response.status_code == status
-    whose = "The upstream 'a' answered 404 at /v1/chat/completions: " if status == 404 else ""
-    assert response.json()["error"]["message"] == f"{whose}It is {status}."
+    assert response.json()["error"]["message"] == f"It is {status}."
     assert three.asked() == {"a": 1}
     assert response.headers["x-weebill-route"].startswith(f"a:{status}:")
 
@@ -169,13 +172,14 @@ async def test_a_limited_deployment_is_left_alone(three: Three) -> None:
     assert three.asked() == {"b": 3}
 
 
-async def test_a_refused_key_is_not_used_again(three: Three) -> None:
+async def test_a_refused_key_is_left_alone(three: Three) -> None:
     three.script(a=failing(401))
     for _ in range(3):
         assert said(await three.post()) == "I am b."
     assert three.asked() == {"a": 1, "b": 3}
     alone = await three.post(provider={"only": ["a"]})
     assert (alone.status_code, alone.json()["error"]["code"]) == (502, "upstream_credential_refused")
+    assert 1 <= int(alone.headers["retry-after"]) <= 60
     assert three.asked() == {}
 
 

@@ -118,7 +118,7 @@ ERRORS = {
     "error-content-filter": (400, "content_filter", None),
     "error-credit": (429, "insufficient_quota", None),
     "error-401": (502, "upstream_credential_refused", None),
-    "error-403": (502, "upstream_credential_refused", None),
+    "error-403": (403, "upstream_forbidden", None),
     "error-404": (404, "model_not_found", None),
     "error-413": (413, None, None),
     "error-429": (429, "rate_limit_exceeded", None),

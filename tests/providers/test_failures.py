@@ -6,10 +6,11 @@ from typing import get_args
 import pytest
 
 from weebill.gateway.failures import model_unavailable, overloaded, upstream_failure
-from weebill.providers.failures import FailureKind, classify
+from weebill.providers.failures import classify
 from weebill.providers.registry import dialect
 from weebill.transport.errors import UpstreamConnectError, UpstreamCut, UpstreamTimeout
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import Failure, FailureKind
 
 
 def openai(message: str, code: str | None = None, kind: str | None = None) -> dict[str, object]:
@@ -48,7 +49,7 @@ TABLE: list[tuple[str, int, object, FailureKind, float | None]] = [
         None,
     ),
     ("openai", 401, openai("Incorrect API key", "invalid_api_key"), "credential", None),
-    ("openai", 403, openai("Country not supported", "unsupported_country_region_territory"), "credential", None),
+    ("openai", 403, openai("Country not supported", "unsupported_country_region_territory"), "forbidden", None),
     ("openai", 404, openai("The model `x` does not exist", "model_not_found"), "not_found", None),
     ("openai", 404, "nothing here", "not_found", None),
     ("openai", 408, openai("slow"), "timeout", None),
@@ -123,9 +124,9 @@ TABLE: list[tuple[str, int, object, FailureKind, float | None]] = [
     ),
     ("anthropic", 401, anthropic("authentication_error", "invalid x-api-key"), "credential", None),
     ("anthropic", 402, anthropic("billing_error", "pay"), "quota", None),
-    ("anthropic", 403, anthropic("permission_error", "no"), "credential", None),
+    ("anthropic", 403, anthropic("permission_error", "no"), "forbidden", None),
     ("anthropic", 404, anthropic("not_found_error", "model: claude-9"), "not_found", None),
-    ("anthropic", 413, anthropic("request_too_large", "over 32 MB"), "invalid_request", None),
+    ("anthropic", 413, anthropic("request_too_large", "over 32 MB"), "unsupported", None),
     ("anthropic", 429, anthropic("rate_limit_error", "slow"), "rate_limited", None),
     ("anthropic", 500, anthropic("api_error", "oops"), "server", None),
     ("anthropic", 504, anthropic("timeout_error", "late"), "timeout", None),
@@ -139,7 +140,7 @@ TABLE: list[tuple[str, int, object, FailureKind, float | None]] = [
         "context_length",
         None,
     ),
-    ("gemini", 403, google(403, "PERMISSION_DENIED", "no"), "credential", None),
+    ("gemini", 403, google(403, "PERMISSION_DENIED", "no"), "forbidden", None),
     ("gemini", 404, google(404, "NOT_FOUND", "models/x is not found"), "not_found", None),
     (
         "gemini",
@@ -187,7 +188,7 @@ TABLE: list[tuple[str, int, object, FailureKind, float | None]] = [
 def test_answers(name: str, status: int, body: object, kind: FailureKind, wait: float | None) -> None:
     raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     failure = classify(dialect(name).error(status, raw, "acme"))
-    assert failure == (kind, None if wait is None else pytest.approx(wait))
+    assert (failure.kind, failure.retry_after) == (kind, None if wait is None else pytest.approx(wait))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,6 @@ def test_answers(name: str, status: int, body: object, kind: FailureKind, wait: 
         (overloaded("mini"), "overloaded"),
         (ApiError(502, "cut", code="upstream_cut"), "network"),
         (ApiError(502, "no answer", code="upstream_invalid_answer"), "invalid_answer"),
-        (ApiError(502, "malformed", code="MALFORMED_FUNCTION_CALL"), "invalid_answer"),
         (ApiError(400, "no seed", code="unsupported_parameter", param="seed"), "unsupported"),
     ],
 )
@@ -218,3 +218,27 @@ def test_a_header_goes_before_a_message() -> None:
 def test_every_kind_comes_of_something() -> None:
     seen = {row[3] for row in TABLE} | {"network", "invalid_answer", "unsupported"}
     assert seen == set(get_args(FailureKind))
+
+
+# What a client can have an upstream quote, by a value that it does not take.
+@pytest.mark.parametrize("said", ["credit balance", "invalid api key", "unknown model", "insufficient_quota"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Invalid value: '{}'. Supported values are: 'auto'.",
+        "Invalid value for `{}`.",
+        'Unknown name "{}" at "contents": Cannot find field.',
+        '[{{"type": "enum", "loc": ["body", "tool_choice"], "input": "{}"}}]',
+        # However it begins, what comes so late is of the request.
+        "The request could not be read. " + "It is long. " * 30 + "{}",
+    ],
+)
+@pytest.mark.parametrize("name", ["openai", "anthropic", "gemini", "bedrock", "cohere", "openai-responses"])
+def test_no_client_makes_an_upstream_blame_a_key(name: str, message: str, said: str) -> None:
+    bodies: dict[str, object] = {
+        "anthropic": anthropic("invalid_request_error", message.format(said)),
+        "gemini": google(400, "INVALID_ARGUMENT", message.format(said)),
+    }
+    body = bodies.get(name) or {"message": message.format(said)}
+    error = dialect(name).error(400, json.dumps(body).encode(), "acme")
+    assert classify(error) == Failure("invalid_request", "request", 400)

@@ -107,7 +107,7 @@ ERRORS = [
     (529, b'{"error":{"message":"later"}}', 503, "later", "upstream_overloaded", None),
     (400, b'{"message":"maximum context length is 9"}', 400, "maximum context", "context_length_exceeded", None),
     (401, b'{"error":{"message":"bad key"}}', 502, "bad key", "upstream_credential_refused", None),
-    (403, b'{"message":"forbidden"}', 502, "forbidden", "upstream_credential_refused", None),
+    (403, b'{"message":"forbidden"}', 403, "forbidden", "upstream_forbidden", None),
     (302, b"", 502, "status 302", "upstream_error", None),
     (204, b"", 502, "status 204", "upstream_error", None),
 ]

@@ -10,7 +10,7 @@ import pytest
 from tests.routing.deployments import deployment
 from tests.routing.test_plan import ERRORS
 from weebill.config.routing import RoutingSettings
-from weebill.providers.failures import FailureKind, classify
+from weebill.providers.failures import classify
 from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
 from weebill.routing.candidates import Candidate
@@ -21,6 +21,7 @@ from weebill.routing.health import Health
 from weebill.routing.plan import Choice
 from weebill.routing.steps import Pause, Try, patience
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import Failure, FailureKind
 
 A, B = deployment("a"), deployment("b")
 
@@ -79,7 +80,8 @@ def test_the_table_is_of_all_kinds() -> None:
         ("credential", "a b"),
         ("unsupported", "a b"),
         ("context_length", "a b"),
-        ("not_found", "a !"),
+        ("forbidden", "a b"),
+        ("not_found", "a b"),
         ("content_filter", "a !"),
         ("invalid_request", "a !"),
     ],
@@ -217,6 +219,23 @@ def test_a_dead_credential_is_not_asked_again() -> None:
     assert (told.status, told.detail.code) == (502, "upstream_credential_refused")
     assert "'a'" not in told.detail.message
     assert "for a " in told.detail.message
+    assert told.retry_after is not None
+    assert 1 <= told.retry_after <= 6
+    trial = Attempts(it._shared, [Choice(Candidate(A), 0.0)], 60.0)
+    assert isinstance(trial.next(8.0), Try)
+    assert Attempts(it._shared, [Choice(Candidate(A), 0.0)], 60.0).next(8.0) is None  # one at a time
+    trial.succeeded(9.0)
+    assert isinstance(Attempts(it._shared, [Choice(Candidate(A), 0.0)], 60.0).next(9.0), Try)
+
+
+def test_who_has_no_quota_left_says_so_and_until_when() -> None:
+    it = attempts(A)
+    assert run(it, "quota") == "a !"
+    later = Attempts(it._shared, [Choice(Candidate(A), 0.0)], 60.0)
+    assert later.next(1.0) is None
+    told = later.error()
+    assert (told.status, told.detail.code) == (429, "insufficient_quota")
+    assert told.retry_after is not None
 
 
 def test_what_was_not_sent_is_nobodys_fault() -> None:
@@ -262,7 +281,7 @@ def test_a_trial_takes_no_longer_than_an_answer_would() -> None:
         health.of(A).whole_answer.add(2.0)
     for now in range(5):
         health.of(A).begin(now)
-        health.failed(A, Credential("", b""), "network", now, now)
+        health.failed(A, Credential("", b""), Failure("network", "model"), now, now)
     hold = health.hold(A, 4)
     assert hold is not None
     step = it.next(hold.until)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
 from random import Random
 
 import pytest
@@ -11,15 +10,18 @@ from hypothesis import strategies as st
 
 from tests.routing.deployments import deployment
 from weebill.config.routing import BreakerSettings
-from weebill.providers.failures import FailureKind
 from weebill.routing.breaker import Breaker
+from weebill.routing.decisions import DECISIONS
 from weebill.routing.deployment_health import BREAKING
 from weebill.routing.deployments import Deployment
 from weebill.routing.figures import PeakEwma, Samples, Window
 from weebill.routing.health import Health
+from weebill.wire.failure import Failure, FailureKind, Scope
 
 SETTINGS = BreakerSettings(failures=3, error_share=0.5, min_requests=10, window_s=10, open_s=4, max_open_s=16)
 ACME = deployment("acme")
+assert ACME.upstream is not None
+KEY = ACME.upstream.credentials[0]
 
 
 def health() -> Health:
@@ -27,16 +29,24 @@ def health() -> Health:
 
 
 def fail(
-    at: Health, it: Deployment, kind: FailureKind, now: float, *, status: int = 0, cool_s: float = 0, key: int = 0
-) -> None:
+    at: Health, it: Deployment, kind: FailureKind, now: float,
+    *, scope: Scope = "model", cool_s: float = 0, key: int = 0, asked_s: float | None = None,
+) -> None:  # fmt: skip
+    assert it.upstream is not None
+    credential = it.upstream.credentials[key]
+    at.of(it).begin(now)
+    at.trying(it, credential, now)
+    mended = DECISIONS[kind].cool == "until_mended"
+    failure = Failure(kind, scope, 400, asked_s)
+    at.failed(it, credential, failure, now, now, until_mended=mended, cool_s=cool_s)
+
+
+def succeed(at: Health, it: Deployment, now: float, key: int = 0) -> None:
     assert it.upstream is not None
     at.of(it).begin(now)
-    at.failed(it, it.upstream.credentials[key], kind, now, now, status=status, cool_s=cool_s)
-
-
-def succeed(at: Health, it: Deployment, now: float) -> None:
-    at.of(it).begin(now)
+    at.trying(it, it.upstream.credentials[key], now)
     at.of(it).succeeded(now, now)
+    at.accepted(it, it.upstream.credentials[key], now)
 
 
 def test_a_peak_counts_at_once_and_fades() -> None:
@@ -236,38 +246,21 @@ def test_a_breaker_is_never_open_for_longer_than_its_bound(steps: list[tuple[flo
 def test_a_credential_cools_and_another_serves() -> None:
     at, two = health(), deployment("two", keys=2)
     assert two.upstream is not None
-    fail(at, two, "rate_limited", 0, status=429, cool_s=30, key=0)
+    fail(at, two, "rate_limited", 0, cool_s=30, key=0)
     assert at.hold(two, 1) is None
     assert at.credential_hold(two, two.upstream.credentials[0], 1) is not None
-    fail(at, two, "rate_limited", 1, status=429, cool_s=5, key=1)
+    fail(at, two, "rate_limited", 1, cool_s=5, key=1)
     hold = at.hold(two, 1)
     assert hold is not None
     assert (hold.why, hold.until) == ("rate limited", 6)
     assert at.hold(two, 7) is None
 
 
-@pytest.mark.parametrize(
-    ("kind", "status", "everywhere"), [("credential", 401, True), ("credential", 403, False), ("quota", 402, False)]
-)
-def test_a_refused_credential_is_dead_until_the_configuration_changes(
-    kind: FailureKind, status: int, everywhere: bool
-) -> None:
-    at = health()
-    first, second = deployment("acme", "one"), deployment("acme", "two")
-    fail(at, first, kind, 0, status=status)
-    hold = at.hold(first, 1e9)
-    assert hold is not None
-    assert hold.until == inf
-    assert (at.hold(second, 0) is not None) == everywhere
-    at.revive()
-    assert at.hold(first, 0) is None
-
-
 def test_memory_is_of_what_is_configured() -> None:
     at = health()
     gone = [deployment(f"p{n}") for n in range(100)]
     for each in gone:
-        fail(at, each, "credential", 0, status=401)
+        fail(at, each, "credential", 0, scope="key")
     at.keep([ACME, gone[0]])
     assert len(at.facts(0)) == 1
 
@@ -279,7 +272,7 @@ def test_workers_share_what_they_know() -> None:
     for now in (1, 2, 3):
         fail(one, ACME, "network", now)
     fail(one, two, "rate_limited", 3, cool_s=20)
-    fail(one, two, "credential", 3, status=401, key=1)
+    fail(one, two, "credential", 3, scope="key", key=1)
     # another clock
     other.merge("one", one.facts(3), 1003, known)
     for it in (ACME, two):
@@ -333,7 +326,7 @@ def test_who_is_no_longer_configured_leaves_nothing_behind() -> None:
     begun.begin(1)
     at.keep([])
     at.keep([ACME])
-    at.failed(ACME, ACME.upstream.credentials[0], "network", 1, 2, health=begun)
+    at.failed(ACME, KEY, Failure("network", "model"), 1, 2, health=begun)
     assert (at.of(ACME).in_flight, begun.in_flight) == (0, 0)
 
 

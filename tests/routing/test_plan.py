@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from tests.routing.deployments import deployment, needs, priced
 from weebill.config.routing import Policy, RoutingSettings, Sort
-from weebill.providers.failures import FailureKind
 from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
 from weebill.routing.candidates import Candidate
@@ -24,6 +23,7 @@ from weebill.routing.plan import Plan, make_plan
 from weebill.routing.preferences import Wanted
 from weebill.routing.steps import Pause, Try
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import FailureKind
 
 PROVIDERS = "abcdef"
 MAYBE = st.none() | st.booleans()
@@ -43,6 +43,7 @@ ERRORS: dict[FailureKind, tuple[int, str | None]] = {
     "rate_limited": (429, "rate_limit_exceeded"),
     "quota": (429, "insufficient_quota"),
     "credential": (502, "upstream_credential_refused"),
+    "forbidden": (403, "upstream_forbidden"),
     "not_found": (404, None),
     "unsupported": (400, "unsupported_parameter"),
     "context_length": (400, "context_length_exceeded"),

@@ -15,6 +15,7 @@ from weebill.routing.health import Health
 from weebill.routing.plan import make_plan
 from weebill.routing.preferences import WANTS_NOTHING, Wanted
 from weebill.routing.sticky import conversation_key
+from weebill.wire.failure import Failure
 
 PLAIN = needs()
 ROUNDS = 4000
@@ -135,7 +136,7 @@ def test_who_fails_often_gets_less(policy: Policy) -> None:
         for each in (a, b):
             health.of(each).begin(99)
             if each is b and n % 3 == 0:
-                health.failed(each, b.upstream.credentials[0], "server", 99, 99)
+                health.failed(each, b.upstream.credentials[0], Failure("server", "model"), 99, 99)
             else:
                 health.of(each).succeeded(99, 99)
     counted = firsts(route(a, b), policy, health)

@@ -87,6 +87,7 @@ def test_every_declared_metric_is_exposed(tmp_path: Path) -> None:
     counters.upstream_requests.add(("local", "ok"))
     counters.auth_failures.add()
     counters.journal_failures.add()
+    counters.refused_keys.set(("acme",), 1)
     journal = tmp_path / "journal"
     journal.mkdir()
     (journal / "1.jsonl").write_bytes(b"123456789012")
@@ -180,6 +181,18 @@ def test_gauges_are_the_living_owners(tmp_path: Path) -> None:
     assert read_totals(tmp_path)["weebill_connections"] == {}
     Counters(tmp_path, 0)
     assert read_totals(tmp_path)["weebill_connections"] == {("0",): (0,)}
+
+
+def test_a_gauge_with_labels_is_shown_while_it_is_not_nothing(tmp_path: Path) -> None:
+    counters = Counters(tmp_path, 3)
+    counters.refused_keys.set(("acme",), 2)
+    counters.refused_keys.set(("other",), 1)
+    counters.refused_keys.set(("other",), 0)
+    assert read_totals(tmp_path)["weebill_refused_keys"] == {("3", "acme"): (2,)}
+    assert b'weebill_refused_keys{worker="3",upstream="acme"} 2\n' in expose(tmp_path, tmp_path)
+    # Whoever takes over knows nothing yet.
+    Counters(tmp_path, 3)
+    assert b"weebill_refused_keys{" not in expose(tmp_path, tmp_path)
 
 
 def test_requests_are_written_once_a_turn(tmp_path: Path) -> None:

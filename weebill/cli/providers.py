@@ -17,6 +17,7 @@ from weebill.catalog.providers import Activity, activity
 from weebill.catalog.schema import DataPolicy, Provider
 from weebill.cli.errors import FAILURE, CommandError
 from weebill.cli.output import NOTHING, print_table
+from weebill.cli.refused import refused_keys
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
 from weebill.config.problems import did_you_mean
@@ -36,14 +37,23 @@ def list_providers(sources: Sources, only_active: bool, as_json: bool) -> None:
     names = sorted(states, key=lambda name: not states[name].active)
     shown = [name for name in names if states[name].active or not only_active]
     served = _served(catalogue, settings)
+    refused = refused_keys(sources.home, settings)
     if as_json:
-        rows = [_described(name, catalogue, settings, states[name], served.get(name, 0)) for name in shown]
+        rows = [
+            _described(name, catalogue, settings, states[name], served.get(name, 0))
+            | {"refused_keys": [each._asdict() for each in refused if each.provider == name]}
+            for name in shown
+        ]
         typer.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
     elif shown:
         rows_ = [_row(name, catalogue, settings, states[name], served.get(name, 0)) for name in shown]
         print_table(("PROVIDER", "CATALOG", "ACTIVE", "SPEAKS", "MODELS", "TRAINS", "KEEPS", "REGION"), rows_)
     else:
         typer.echo("No provider is active; `weebill providers` says which variables they want")
+    if refused and not as_json:
+        typer.echo()
+        keys = [(each.provider, each.key, each.model or "all", each.why, f"{each.again_s:.0f} s") for each in refused]
+        print_table(("PROVIDER", "KEY", "FOR", "WHY", "TRIED AGAIN IN"), keys)
 
 
 def probe_provider(sources: Sources, name: str, as_json: bool) -> None:

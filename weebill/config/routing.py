@@ -87,7 +87,8 @@ class BreakerSettings(Section, frozen=True, kw_only=True):
 
     It opens after `failures` in a row, or at `error_share` of at least `min_requests` within some `window_s`.
     It stays open for `open_s`, and twice as long after each trial that fails, up to `max_open_s`. Once it is closed,
-    its deployment gets back to its share over `slow_start_s`.
+    its deployment gets back to its share over `slow_start_s`. A key that is refused, or out of quota, is left alone
+    from the first time on: for `refused_s`, then twice as long each time that it still is, up to `refused_max_s`.
     """
 
     failures: PositiveInt = 5
@@ -97,6 +98,8 @@ class BreakerSettings(Section, frozen=True, kw_only=True):
     open_s: PositiveSeconds = 5.0
     max_open_s: PositiveSeconds = 15.0
     slow_start_s: PositiveSeconds = 10.0
+    refused_s: PositiveSeconds = 5.0
+    refused_max_s: PositiveSeconds = 50.0
 
 
 class RoutingSettings(Section, frozen=True, kw_only=True):

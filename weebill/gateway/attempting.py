@@ -27,6 +27,9 @@ _LOG_EVERY_S: Final = 1.0
 _LOGGED_AT: Final[dict[str, float]] = {}
 _NOT_SHOWN: Final = re.compile(r"[^\x21-\x7e ]")
 
+# Headers of a client's that say for whom a request is, rather than what it is traced by.
+_FOR_WHOM: Final = re.compile(rb"auth|key|token|org|project|account|tenant|cookie")
+
 log = logging.getLogger(__name__)
 
 
@@ -63,6 +66,8 @@ async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, o
                 leg = await _within(step, open_leg(step, meter))
         except (ApiError, UpstreamError) as failure:
             now = time.monotonic()
+            if isinstance(failure, ApiError):
+                _narrow(failure, exchange, attempts)
             _failed(attempts, meter, failure, now)
             blame = blame or meter.blame
         except BaseException:
@@ -104,6 +109,15 @@ def tell(attempts: Attempts, exchange: Exchange, meter: Meter, answered: str) ->
         "several attempts",
         extra={"request": exchange.request_id, "tried": tried, "answered": answered, "policy": attempts.policy},
     )
+
+
+def _narrow(error: ApiError, exchange: Exchange, attempts: Attempts) -> None:
+    """Where the client's own headers are passed on, they may be what is refused: so it is of this request alone."""
+    upstream = attempts.deployment.upstream
+    if error.failure is None or upstream is None or not upstream.forward_headers:
+        return
+    if any(name in upstream.forward_headers and _FOR_WHOM.search(name) for name, _ in exchange.headers):
+        error.failure = error.failure._replace(scope="request")
 
 
 async def _within(step: Try, opening: Awaitable[Leg]) -> Leg:

@@ -10,18 +10,20 @@ from msgspec import structs
 
 from weebill.ledger.records import Outcome
 from weebill.providers import waits
+from weebill.providers.failures import classify
 from weebill.routing.credentials import Credential
 from weebill.routing.deployments import LOCAL, Upstream
 from weebill.transport.errors import ProxyRefused, UpstreamError, UpstreamTimeout
 from weebill.transport.response import Response
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import Failure
 
 _RESTART_S = 1
 _NO_SUCH_PATH: Final = frozenset({404, 405})
 _NO_SUCH_ENDPOINT: Final = frozenset({404, 405, 501})
 _VERSION: Final = re.compile(r"/v\d")
 # What is between a provider and the operator of the gateway.
-_OPERATORS: Final = frozenset({"upstream_credential_refused", "insufficient_quota"})
+_OPERATORS: Final = frozenset({"credential", "quota"})
 _MIN_SECRET: Final = 8
 
 
@@ -49,13 +51,14 @@ def upstream_said(
 
     `path` is what was asked for below the upstream's base URL. Nothing that holds the credential is passed on.
     """
-    if error.detail.code not in _OPERATORS and not _tells(credential, body):
+    failure = classify(error)
+    if failure.kind not in _OPERATORS and not _tells(credential, body):
         error = error.with_more(body)
     if status not in _NO_SUCH_PATH or upstream.name == LOCAL:
         return error
     where = (upstream.path + path).partition(b"?")[0].decode("latin-1")
     said = f"The upstream '{upstream.name}' answered {status} at {where}"
-    if error.detail.code == "model_not_found":
+    if _lacks_model(failure):
         return error.saying(f"{said}: {error.detail.message}")
     hint = ":" if _VERSION.search(where) else "; is `/v1` missing from its base_url? It said:"
     told = error.saying(f"{said}{hint} {error.detail.message}")
@@ -66,7 +69,11 @@ def upstream_said(
 
 def lacks_endpoint(error: ApiError, status: int) -> bool:
     """Whether an upstream that answered so does not have what was asked for, rather than the model."""
-    return status in _NO_SUCH_ENDPOINT and error.detail.code != "model_not_found"
+    return status in _NO_SUCH_ENDPOINT and not _lacks_model(classify(error))
+
+
+def _lacks_model(failure: Failure) -> bool:
+    return failure.kind == "not_found" and failure.scope == "model"
 
 
 def _tells(credential: Credential, body: bytes) -> bool:

@@ -17,7 +17,7 @@ from weebill.gateway.failures import retry_after_seconds, upstream_failure
 from weebill.gateway.metered import ERROR_PATIENCE_S, MAX_ANSWER_BYTES, MAX_ERROR_BYTES
 from weebill.gateway.translation import translator
 from weebill.providers.base import UpstreamRequest
-from weebill.providers.failures import FailureKind, classify
+from weebill.providers.failures import classify
 from weebill.providers.operations import operation
 from weebill.routing.deployments import Deployment, Upstream
 from weebill.routing.directory import Directory
@@ -25,11 +25,13 @@ from weebill.transport.client import Client, Response
 from weebill.transport.errors import UpstreamError
 from weebill.wire.embeddings import EMBEDDINGS
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import FailureKind
 
 # What to do about a failure of each kind.
 _HINTS: Final[dict[FailureKind, str]] = {
     "credential": "the key is wrong, revoked, or may not use this model: check the variable that holds it",
     "quota": "the provider's account has no credit left, or none for today",
+    "forbidden": "it refuses requests from here, or this one: is there a proxy or a firewall in between?",
     "rate_limited": "the account's limit is reached: wait, or raise it with the provider",
     "not_found": "the model or the address is wrong: check `models`, `base_url` and `options`",
     "overloaded": "the provider has too much to do: try again in a moment",

@@ -25,6 +25,7 @@ from weebill.gateway.cached import CachedInference
 from weebill.gateway.counting import Counting
 from weebill.gateway.metered import Recorder, Upstreams
 from weebill.gateway.operations import Operations
+from weebill.gateway.refused import KeyReporter
 from weebill.gateway.responses import KeptResponses, ResponseState
 from weebill.gateway.selection import Selector
 from weebill.gateway.shadows import Shadows
@@ -80,6 +81,7 @@ class Worker:
         self._responses = ResponseState(lambda: ResponseStore(home.responses))
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - lots, not secrets
         self._upstreams = upstreams = Upstreams(self._client, self._router, boot.settings.server)
+        self._keys = KeyReporter(self._counters.refused_keys)
         self._experiments = Experiments(home.database)
         self._selector = Selector(self._router, self._experiments, home.router)
         self._selector.configure(boot.settings.auto)
@@ -175,7 +177,9 @@ class Worker:
             await asyncio.sleep(_UPKEEP_INTERVAL_S)
             self._keyring.refresh()
             self._selector.refresh()
-            self._router.health.settle(time.monotonic())
+            now = time.monotonic()
+            self._router.health.settle(now)
+            self._keys.report(self._router.health, now)
             self._counters.in_flight.set(self._server.active)
             self._counters.connections.set(self._server.connections)
 

@@ -1,78 +1,110 @@
-"""What kind of failure an upstream's error is, and how long it wants to be left alone.
+"""What an upstream's failure is: its kind, what is at fault, and how long it wants to be left alone.
 
-`(status, headers, body)` become a `Failure` in two pure steps: a dialect's `error` reads status and body into an
-`ApiError`, whose codes are the same whatever the dialect, with the wait that `waits.retry_after` reads in the headers;
-`classify` then names the kind. It takes any `ApiError` that a request can end in: one out of a body with an error's
-status, one inside a 200, one that came as an event of a stream, and those of the gateway itself, such as that no
-connection could be made.
+`(status, headers, body)` become a `Failure` in two pure steps: a dialect reads status and body, by the signs that its
+API documents (`read`); `waits.retry_after` reads the wait in the headers. It goes along with the client's error, which
+`weebill.providers.errors` makes of it, and routing decides by it alone. What the gateway finds out by itself, such as
+that no connection could be made, is known by the gateway's own codes (`classify`), which no upstream can utter.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+import re
+from collections.abc import Iterable
+from typing import Final
 
-from weebill.providers.errors import FILTER_CODES
+from weebill.providers.signs import FILTER_CODES, SIGNS, Sign
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import Failure, FailureKind, Scope
 
-FailureKind = Literal[
-    "network",  # no connection, or one that broke off
-    "timeout",  # too slow
-    "overloaded",  # has too much to do, or is being restarted
-    "server",  # failed by itself
-    "invalid_answer",  # answered, but with nothing that is an answer
-    "rate_limited",  # waiting helps
-    "quota",  # out of credit: waiting does not help
-    "credential",  # Weebill's key is refused
-    "not_found",  # has no such model, or nothing at this address
-    "unsupported",  # cannot do what is asked; another may
-    "context_length",  # the prompt is longer than the window; a larger one may do
-    "content_filter",  # refused for what it says
-    "invalid_request",  # the client's fault: wrong for every upstream
-]
+# What a message quotes may be the client's own words: a name, a value, a part of the request's JSON.
+_QUOTED: Final = re.compile(r"`[^`]*`|\"(?:[^\"\\]|\\.)*\"|(?<!\w)'(?:[^'\\]|\\.)*'(?!\w)|“[^”]*”|‘[^’]*’")
+# What it says of the account, it says first; what follows may be anything.
+_HEAD: Final = 240
+_NO_SUCH: Final = ("not found", "not exist", "not_found", "no such", "unknown", "not supported")
+_PAGE: Final = re.compile(r"\s*<(?:!doctype|html|head|body|center|\?xml)\b", re.IGNORECASE)
+_BLOCKED: Final = "error code: 1"  # Cloudflare's, as text: 1006 to 1020
+_PAGE_REFUSES: Final = frozenset({400, 403, 406, 451})
 
-
-class Failure(NamedTuple):
-    """`retry_after` is in seconds, None where the upstream does not say."""
-
-    kind: FailureKind
-    retry_after: float | None
-
-
-_OF_CODE: Final[dict[str, FailureKind]] = {
-    "upstream_failed": "network",
-    "upstream_cut": "network",
-    "upstream_proxy_refused": "network",
-    "upstream_timeout": "timeout",
-    "upstream_overloaded": "overloaded",
-    "overloaded": "overloaded",
-    "model_unavailable": "overloaded",
-    "upstream_error": "server",
-    "upstream_invalid_answer": "invalid_answer",
-    "rate_limit_exceeded": "rate_limited",
-    "insufficient_quota": "quota",
-    "upstream_credential_refused": "credential",
-    "model_not_found": "not_found",
-    "unsupported_parameter": "unsupported",
-    "unsupported_endpoint": "unsupported",
-    "context_length_exceeded": "context_length",
-    **dict.fromkeys(FILTER_CODES, "content_filter"),
-    # Google's reasons for an answer that holds none.
-    "MALFORMED_FUNCTION_CALL": "invalid_answer",
-    "MALFORMED_RESPONSE": "invalid_answer",
-    "MISSING_THOUGHT_SIGNATURE": "invalid_answer",
-    "TOO_MANY_TOOL_CALLS": "invalid_answer",
-    "UNEXPECTED_TOOL_CALL": "invalid_answer",
+_OF_STATUS: Final[dict[int, tuple[FailureKind, Scope]]] = {
+    401: ("credential", "key"),
+    # What has no price may still be had with the same key.
+    402: ("quota", "model"),
+    # A refusal that does not say that it is the key's fault is of this request: others may well be served.
+    403: ("forbidden", "request"),
+    404: ("not_found", "request"),
+    405: ("not_found", "request"),
+    407: ("network", "provider"),
+    408: ("timeout", "model"),
+    413: ("unsupported", "request"),
+    429: ("rate_limited", "model"),
+    451: ("forbidden", "request"),
+    503: ("overloaded", "model"),
+    504: ("timeout", "model"),
+    529: ("overloaded", "model"),
 }
-_OF_STATUS: Final[dict[int, FailureKind]] = {
-    404: "not_found",
-    408: "timeout",
-    429: "rate_limited",
-    503: "overloaded",
-    504: "timeout",
+
+# The gateway's own.
+_OF_CODE: Final[dict[str, tuple[FailureKind, Scope]]] = {
+    "upstream_failed": ("network", "provider"),
+    "upstream_cut": ("network", "model"),
+    "upstream_proxy_refused": ("network", "provider"),
+    "upstream_timeout": ("timeout", "model"),
+    "upstream_overloaded": ("overloaded", "model"),
+    "overloaded": ("overloaded", "model"),
+    "model_unavailable": ("overloaded", "model"),
+    "upstream_error": ("server", "model"),
+    "upstream_invalid_answer": ("invalid_answer", "model"),
+    "rate_limit_exceeded": ("rate_limited", "model"),
+    "insufficient_quota": ("quota", "key"),
+    "upstream_credential_refused": ("credential", "key"),
+    "model_not_found": ("not_found", "model"),
+    "unsupported_parameter": ("unsupported", "request"),
+    "unsupported_endpoint": ("unsupported", "request"),
+    "context_length_exceeded": ("context_length", "request"),
+    **dict.fromkeys(FILTER_CODES, ("content_filter", "request")),
 }
+
+
+def read(status: int, message: str, codes: Iterable[str | None], signs: Iterable[Sign] = ()) -> Failure:
+    """What an answer with `status` means, by a dialect's `signs` and then by those that all share.
+
+    `codes` are all that it says by codes, types and reasons; `status` below 400 is for an error inside an answer.
+    """
+    if status >= 500:
+        kind, scope = _OF_STATUS.get(status, ("server", "model"))
+        return Failure(kind, scope, status)
+    if status in _PAGE_REFUSES and is_page(message):
+        return Failure("forbidden", "request", status)
+    said = " ".join(_QUOTED.sub(" ", message.lower()).split())
+    head = said[:_HEAD]
+    own = frozenset(code for code in codes if code)
+    for table in (signs, SIGNS):
+        for sign in table:
+            if status >= 400 and sign.statuses and status not in sign.statuses:
+                continue
+            if not sign.codes.isdisjoint(own):
+                return Failure(sign.kind, sign.scope, status)
+            text = said if sign.scope == "request" else head
+            if any(word in text for word in sign.words):
+                return Failure(sign.kind, sign.scope, status)
+    if status == 404 and "model" in head and any(word in head for word in _NO_SUCH):
+        return Failure("not_found", "model", status)
+    if status < 400:
+        return Failure("server", "model", status)
+    kind, scope = _OF_STATUS.get(status, ("invalid_request", "request"))
+    return Failure(kind, scope, status)
+
+
+def is_page(message: str) -> bool:
+    """Whether an answer is a page for people, as what stands before an API says no with."""
+    return _PAGE.match(message) is not None or message.startswith(_BLOCKED)
 
 
 def classify(error: ApiError) -> Failure:
-    """The kind of failure that `error` stands for; a code says more than a status does."""
-    kind = _OF_CODE.get(error.detail.code or "") or _OF_STATUS.get(error.status)
-    return Failure(kind or ("server" if error.status >= 500 else "invalid_request"), error.retry_after)
+    """What went wrong: an upstream's failure as its dialect has read it, or one that the gateway has found itself."""
+    known = error.failure
+    if known is not None:
+        return known._replace(retry_after=error.retry_after)
+    found = _OF_CODE.get(error.detail.code or "") or _OF_STATUS.get(error.status)
+    kind, scope = found or (("server", "model") if error.status >= 500 else ("invalid_request", "request"))
+    return Failure(kind, scope, 0, error.retry_after)

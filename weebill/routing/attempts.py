@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf
 from random import Random
 from typing import Final, NamedTuple
 
 from weebill.config.routing import RoutingSettings
-from weebill.providers.failures import FailureKind, classify
+from weebill.providers.failures import classify
 from weebill.routing.budget import RetryBudget
 from weebill.routing.credentials import Credential
 from weebill.routing.decisions import DECISIONS, TRANSIENT
@@ -19,6 +20,7 @@ from weebill.routing.plan import Choice
 from weebill.routing.preferences import WANTS_NOTHING, Wanted
 from weebill.routing.steps import Attempted, Pause, Try, patience
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import FailureKind
 
 _MIN_HEDGE_SAMPLES: Final = 20
 _HEDGE_AT: Final = 0.95
@@ -121,6 +123,8 @@ class Attempts:
                 break
             self._move_on(now)
         else:
+            if self.first_error is None:
+                self.first_error = self._refused(now)
             return None
         deployment = choice.candidate.deployment
         health = self._shared.health.of(deployment)
@@ -133,6 +137,9 @@ class Attempts:
         self._begun = now
         self._health = health
         health.begin(now)
+        shared = self._shared.health
+        if not shared.quiet:
+            shared.trying(step.deployment, step.credential, now)
         return step
 
     def answering(self) -> None:
@@ -150,6 +157,9 @@ class Attempts:
             return
         self._health = None
         health.succeeded(begun, now)
+        shared = self._shared.health
+        if not shared.quiet:
+            shared.accepted(self.deployment, self._credential, begun)
         if first_at:
             health.measured(first_at - begun, now - begun, tokens, now, stream)
         if self.log:
@@ -161,6 +171,7 @@ class Attempts:
         if self._health is not None:
             self._health.cancelled()
             self._health = None
+            self._shared.health.released(self.deployment, self._credential)
 
     def failed(self, error: ApiError, now: float, *, status: int = 0, sent: bool = True) -> None:
         """The attempt came to nothing. `status` is the upstream's, 0 without; `sent` is whether it was asked at all."""
@@ -174,7 +185,8 @@ class Attempts:
     def _noted(self, error: ApiError, now: float, status: int, *, sent: bool) -> tuple[FailureKind, float]:
         """Take note of a failure: its kind, and how long the deployment is to be left alone."""
         health, self._health = self._health, None
-        kind, retry_after = classify(error)
+        failure = classify(error)
+        kind = failure.kind
         decision = DECISIONS[kind]
         shared, deployment = self._shared, self.deployment
         first = self.first_error
@@ -182,17 +194,20 @@ class Attempts:
             self.first_error = error
         what = str(status) if status >= 400 else kind
         self._over(deployment, what, now - self._begun)
+        until_mended = decision.cool == "until_mended"
         cool_s = 0.0
-        if decision.cool:
-            cool_s = retry_after if retry_after is not None else 0.0
+        if decision.cool and not until_mended and failure.scope != "request":
+            cool_s = failure.retry_after or 0.0
             if not cool_s and decision.cool == "always":
                 cool_s = shared.settings.rate_limit_s
         if sent:
             shared.health.failed(
-                deployment, self._credential, kind, self._begun, now, status=status, cool_s=cool_s, health=health
-            )
+                deployment, self._credential, failure, self._begun, now,
+                until_mended=until_mended, cool_s=cool_s, said=error.detail.message, health=health,
+            )  # fmt: skip
         elif health is not None:
             health.cancelled()
+            shared.health.released(deployment, self._credential)
         return kind, cool_s
 
     def trace(self, now: float) -> bytes:
@@ -221,21 +236,33 @@ class Attempts:
     def error(self) -> ApiError:
         """What the client is told when nothing worked: `first_error`, with all that was tried."""
         error = self.first_error
-        if error is None:
-            return self._refused()
+        assert error is not None  # noqa: S101 - there is one once `next` has given up
         if len(self.log) < 2:
             return error
         tried = ", ".join(f"{each.provider}/{each.model}: {each.what}" for each in self.log)
         return error.saying(f"{error.detail.message} (Tried {tried}.)")
 
-    def _refused(self) -> ApiError:
-        """For a request whose deployments all have no credential left."""
-        whose = ", ".join(dict.fromkeys(choice.candidate.deployment.provider for choice in self._choices))
+    def _refused(self, now: float) -> ApiError:
+        """For a request whose deployments all have no credential left that may be tried now."""
+        deployments = [choice.candidate.deployment for choice in self._choices]
+        whose = ", ".join(dict.fromkeys(each.provider for each in deployments))
+        health = self._shared.health
+        kinds = set()
+        wait_s = inf
+        for each in deployments:
+            for one in () if each.upstream is None else each.upstream.credentials:
+                hold = health.refused(each, one, now)
+                wait_s = wait_s if hold is None else min(wait_s, hold.until - now)
+                kinds.add(health.refusals.kind(one.id, each.key))
+        retry_after = None if wait_s == inf else max(1.0, wait_s)
+        if kinds == {"quota"}:
+            message = f"Weebill's accounts at {whose} have no quota left; they are tried again by themselves."
+            return ApiError(429, message, code="insufficient_quota", retry_after=retry_after)
         message = (
             f"Weebill's credentials for {whose} were refused or are out of credit; what to do is in the log. "
-            "`weebill reload` takes up changed ones."
+            "They are tried again by themselves, and `weebill reload` takes up changed ones."
         )
-        return ApiError(502, message, code="upstream_credential_refused")
+        return ApiError(502, message, code="upstream_credential_refused", retry_after=retry_after)
 
     def hedge_after(self, *, stream: bool) -> float | None:
         """Seconds of silence after which another deployment is to be asked too; None to leave it.
@@ -307,7 +334,7 @@ class Attempts:
         if self._tried:
             return None
         # All are held. What only has to cool may be asked when nothing else is left; a refused key may not.
-        return next((one for one in known if not health.is_dead(deployment, one)), None)
+        return next((one for one in known if health.refused(deployment, one, now) is None), None)
 
     def _others(self) -> bool:
         """Whether another deployment may be asked after this one."""

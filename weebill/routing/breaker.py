@@ -120,6 +120,11 @@ class Breaker:
         self._times = max(1, self._times)
         self._until = now + min(remaining_s, self._settings.max_open_s * (1 + _JITTER))
 
+    def leave(self, seconds: float, now: float) -> None:
+        """Where it is open, be so for as long as is asked."""
+        if self._times:
+            self._until = now + seconds
+
     def close(self) -> None:
         """Let all pass."""
         self._times = 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
-from weebill.providers.failures import FailureKind
+from weebill.wire.failure import FailureKind
 
-Cooling = Literal["", "asked", "always"]
+Cooling = Literal["", "asked", "always", "until_mended"]
 
 
 class Decision(NamedTuple):
@@ -15,8 +15,9 @@ class Decision(NamedTuple):
 
     `again`: how often the same deployment is asked once more, after a pause; with `others_first`, only where no other
     is well. `other_key`: whether another of its credentials is asked first. `go_on`: whether the next deployment is
-    asked; if not, the client is told at once. `cool`: whether credential and deployment are left alone for as long as
-    it "asked", or "always" for a while.
+    asked; if not, the client is told at once. `cool`: whether what is at fault is left alone for as long as it "asked",
+    "always" for a while, or "until_mended": one request tries now and then, after pauses that grow. What is of the
+    request alone leaves nobody alone, whatever its kind.
     """
 
     go_on: bool
@@ -35,13 +36,14 @@ DECISIONS: Final[Mapping[FailureKind, Decision]] = {
     "timeout": Decision(True),
     "invalid_answer": Decision(True),
     "rate_limited": Decision(True, other_key=True, cool="always"),
-    "quota": Decision(True, other_key=True),
-    "credential": Decision(True, other_key=True),
+    "quota": Decision(True, other_key=True, cool="until_mended"),
+    "credential": Decision(True, other_key=True, cool="until_mended"),
     # Of this deployment, not of the request: another may well do it.
+    "forbidden": Decision(True, cool="always"),
+    "not_found": Decision(True, cool="always"),
     "unsupported": Decision(True),
     "context_length": Decision(True),
     # Of the request: it would be wrong for all.
-    "not_found": Decision(False),
     "content_filter": Decision(False),
     "invalid_request": Decision(False),
 }

@@ -7,9 +7,9 @@ from random import Random
 from typing import Final, NamedTuple
 
 from weebill.config.routing import BreakerSettings, Percentile
-from weebill.providers.failures import FailureKind
 from weebill.routing.breaker import Breaker
 from weebill.routing.figures import PeakEwma, Samples, Window
+from weebill.wire.failure import FailureKind
 
 # The kinds of failure that open a breaker: each has one of its own.
 BREAKING: Final[frozenset[FailureKind]] = frozenset({"network", "timeout", "overloaded", "server", "invalid_answer"})

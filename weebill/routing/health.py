@@ -10,11 +10,12 @@ from random import Random
 from typing import Final
 
 from weebill.config.routing import BreakerSettings
-from weebill.providers.failures import FailureKind
 from weebill.routing.credentials import Credential
 from weebill.routing.deployment_health import DeploymentHealth, Hold, Said
 from weebill.routing.deployments import Deployment
+from weebill.routing.refusals import Refusals
 from weebill.routing.told import Fact
+from weebill.wire.failure import Failure, FailureKind
 
 _MAX_SOURCES: Final = 256
 _MAX_FACTS: Final = 4096
@@ -29,7 +30,7 @@ class Health:
         self._deployments: dict[str, DeploymentHealth] = {}
         # Whether nothing has gone wrong anywhere lately, so that there is nothing to look at.
         self.quiet = True
-        self._dead: dict[tuple[str, str], Said] = {}  # by credential and deployment; "" for all of them
+        self.refusals = Refusals(settings, rng)
         self._sources: dict[str, frozenset[tuple[str, ...]]] = {}
 
     def of(self, deployment: Deployment) -> DeploymentHealth:
@@ -43,6 +44,7 @@ class Health:
         """Judge by other settings from now on; breakers begin anew with their first failure."""
         if settings != self._settings:
             self._settings = settings
+            self.refusals.configure(settings)
             for each in self._deployments.values():
                 each.configure(settings)
 
@@ -52,30 +54,46 @@ class Health:
         keys = {each.key for each in kept}
         credentials = {one.id for each in kept if each.upstream is not None for one in each.upstream.credentials}
         self._deployments = {key: each for key, each in self._deployments.items() if key in keys}
-        self._dead = {key: said for key, said in self._dead.items() if key[0] in credentials}
+        self.refusals.keep(credentials)
         for each in self._deployments.values():
             each.limited = {name: said for name, said in each.limited.items() if name in credentials}
 
     # What becomes of requests
 
-    def failed(
-        self, deployment: Deployment, credential: Credential, kind: FailureKind, begun: float, now: float,
-        *, status: int = 0, cool_s: float = 0.0, health: DeploymentHealth | None = None,
-    ) -> None:  # fmt: skip
-        """A request failed. `cool_s` is how long the deployment, or the credential at it, is to be left alone.
+    def trying(self, deployment: Deployment, credential: Credential, now: float) -> None:
+        """A request is sent while not all is quiet: where its key is refused, to find out whether it still is."""
+        if self.refusals:
+            self.refusals.begin(credential.id, deployment.key, now)
 
-        `health` is what it began with, where that may be forgotten by now.
+    def released(self, deployment: Deployment, credential: Credential) -> None:
+        """That told nothing of the key."""
+        if self.refusals:
+            self.refusals.released(credential.id, deployment.key)
+
+    def accepted(self, deployment: Deployment, credential: Credential, begun: float) -> None:
+        """That was answered."""
+        if self.refusals:
+            self.refusals.accepted(credential.id, deployment.key, begun)
+
+    def failed(
+        self, deployment: Deployment, credential: Credential, failure: Failure, begun: float, now: float,
+        *, until_mended: bool = False, cool_s: float = 0.0, said: str = "", health: DeploymentHealth | None = None,
+    ) -> None:  # fmt: skip
+        """A request failed. What is at fault is to be left alone: until it is mended, or for `cool_s`.
+
+        `said` are the words of the upstream; `health` is what it began with, where that may be forgotten by now.
         """
         if health is None:
             health = self.of(deployment)
-        health.failed(kind, begun, now, self._rng)
+        health.failed(failure.kind, begun, now, self._rng)
         self.quiet = False
-        if kind in ("credential", "quota"):
-            # 401 is the key's fault everywhere; that it may not or cannot pay is known of this model alone.
-            subject = "" if status == 401 else deployment.key
-            self._dead[credential.id, subject] = Said(_FOREVER, kind, "")
-        elif cool_s > 0:
-            health.limited[credential.id] = Said(now + cool_s, kind, "")
+        if until_mended:
+            for subject in _subjects(failure, deployment, credential):
+                self.refusals.refuse(subject, failure.kind, begun, now, failure.retry_after, said)
+            return
+        self.released(deployment, credential)
+        if cool_s > 0:
+            health.limited[credential.id] = Said(now + cool_s, failure.kind, "")
 
     # What is known
 
@@ -85,7 +103,7 @@ class Health:
         if upstream is None:
             return Hold("its host is down", now)
         health = self._deployments.get(deployment.key)
-        if not self._dead and (health is None or health.quiet):
+        if not self.refusals and (health is None or health.quiet):
             return None
         opened = None if health is None else health.open_until(now)
         # The credential that is of use the soonest.
@@ -95,10 +113,10 @@ class Health:
 
     def credential_hold(self, deployment: Deployment, credential: Credential, now: float) -> Hold | None:
         """Why a credential is of no use at a deployment, None if it is."""
-        if self._dead:
-            dead = self._dead.get((credential.id, "")) or self._dead.get((credential.id, deployment.key))
-            if dead is not None:
-                return Hold(_WORDS[dead.kind], dead.until)
+        if self.refusals:
+            refused = self.refusals.hold(credential.id, deployment.key, now)
+            if refused is not None:
+                return refused
         health = self._deployments.get(deployment.key)
         if health is not None and health.limited:
             limited = health.limited.get(credential.id)
@@ -106,9 +124,9 @@ class Health:
                 return Hold(_WORDS.get(limited.kind, limited.kind), limited.until)
         return None
 
-    def is_dead(self, deployment: Deployment, credential: Credential) -> bool:
-        """Whether a credential was refused there, and so is of no use until the configuration is loaded anew."""
-        return (credential.id, "") in self._dead or (credential.id, deployment.key) in self._dead
+    def refused(self, deployment: Deployment, credential: Credential, now: float) -> Hold | None:
+        """Why and until when a credential is refused there, not only limited; None if it may be tried."""
+        return self.refusals.hold(credential.id, deployment.key, now) if self.refusals else None
 
     def settle(self, now: float) -> None:
         """Forget what is over; to be called now and then."""
@@ -116,21 +134,17 @@ class Health:
             return
         for each in self._deployments.values():
             each.settle(now)
-        self.quiet = not self._dead and all(each.well(now) for each in self._deployments.values())
+        self.quiet = not self.refusals and all(each.well(now) for each in self._deployments.values())
 
     def revive(self) -> None:
         """The configuration was loaded anew: what was refused may be good again."""
-        self._dead.clear()
+        self.refusals.clear()
 
     # What workers tell each other
 
     def facts(self, now: float) -> tuple[Fact, ...]:
         """All that holds by this worker's own experience; what is no longer in it holds no longer."""
-        found = [
-            Fact("dead", subject, said.kind, credential)
-            for (credential, subject), said in self._dead.items()
-            if not said.source
-        ]
+        found = self.refusals.facts(now)
         for key, health in self._deployments.items():
             found += (
                 Fact("open", key, kind, remaining_s=breaker.remaining(now))
@@ -160,7 +174,7 @@ class Health:
         for fact in told:
             deployment = deployments.get(fact.subject)
             if fact.what == "dead":
-                self._dead.setdefault((fact.credential, fact.subject), Said(_FOREVER, fact.kind, source))
+                self.refusals.adopt(source, fact, now)
             elif deployment is not None and fact.what == "open":
                 health = self.of(deployment)
                 # Who may be tried, and answers here, needs no trial.
@@ -178,9 +192,7 @@ class Health:
 
     def _withdraw(self, source: str, what: str, subject: str, kind: str, credential: str) -> None:
         if what == "dead":
-            said = self._dead.get((credential, subject))
-            if said is not None and said.source == source:
-                del self._dead[credential, subject]
+            self.refusals.withdraw(source, (credential, subject))
             return
         health = self._deployments.get(subject)
         if health is None:
@@ -193,13 +205,24 @@ class Health:
             del health.limited[credential]
 
 
-_FOREVER: Final = float("inf")
 _WORDS: Final[dict[FailureKind, str]] = {
-    "credential": "credential refused",
-    "quota": "out of credit",
+    "forbidden": "requests from here refused",
+    "not_found": "no such model",
     "rate_limited": "rate limited",
     "overloaded": "overloaded",
 }
+
+
+def _subjects(failure: Failure, deployment: Deployment, credential: Credential) -> list[tuple[str, str]]:
+    """What is at fault: a key here or everywhere, or all keys of the provider."""
+    if failure.scope == "request":
+        return []
+    if failure.scope == "model":
+        return [(credential.id, deployment.key)]
+    upstream = deployment.upstream
+    if failure.scope == "provider" and upstream is not None:
+        return [(one.id, "") for one in upstream.credentials]
+    return [(credential.id, "")]
 
 
 def _name(fact: Fact) -> tuple[str, ...]:

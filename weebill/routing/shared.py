@@ -159,5 +159,18 @@ class SharedHealth(Generic[Fact]):
         return [fields[_FIELD] for _, fields in entries if _FIELD in fields]
 
 
+def told_lately(folder: Path, kind: type[Fact]) -> list[Fact]:
+    """What the workers of this machine tell each other at present in `folder`, each fact once."""
+    decode = msgspec.msgpack.Decoder(tuple[str, int, tuple[kind, ...]]).decode  # type: ignore[valid-type]
+    found: dict[Fact, None] = {}
+    for notice in Board.latest(folder, SILENCE_S):
+        try:
+            _, _, facts = decode(notice)
+        except msgspec.DecodeError:
+            continue  # of another release
+        found.update(dict.fromkeys(facts))
+    return list(found)
+
+
 async def _append(notice: bytes, commands: Commands) -> None:
     await commands.xadd(_STREAM, {_FIELD: notice}, maxlen=_STREAM_LENGTH, approximate=True)

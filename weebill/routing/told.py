@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from weebill.providers.failures import FailureKind
+from weebill.wire.failure import FailureKind
 
 
 class Fact(Struct, frozen=True, array_like=True):

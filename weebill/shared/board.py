@@ -7,6 +7,7 @@ a notice, and what a killed process leaves is its last one. A look costs one `st
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -50,6 +51,19 @@ class Board:
                 except FileNotFoundError:
                     self._seen.pop(entry.name, None)
         return changed
+
+    @staticmethod
+    def latest(folder: Path, age_s: float) -> list[bytes]:
+        """The notices of all that are not older than `age_s`, for who writes none."""
+        found = []
+        for path in sorted(folder.glob(f"*{_SUFFIX}")):
+            try:
+                status = path.stat()
+                if time.time() - status.st_mtime <= age_s and status.st_size <= MAX_NOTICE_BYTES:
+                    found.append(path.read_bytes())
+            except FileNotFoundError:
+                continue
+        return found
 
     def remove(self) -> None:
         """Take this process's notice down."""

@@ -120,6 +120,14 @@ class Histogram(Series):
         durations.write()
 
 
+class Gauges(Series):
+    """Values of this worker alone, as they are now, by label values."""
+
+    def set(self, labels: tuple[str, ...], value: int) -> None:
+        """Replace the value for these label values, in the declared order."""
+        self._cells[self.cell(labels)] = value
+
+
 class RequestCells:
     """What one kind of request counts in.
 
@@ -216,9 +224,13 @@ class Counters:
         self.in_flight = Gauge(signed, metrics.IN_FLIGHT)
         self.connections = Gauge(signed, metrics.CONNECTIONS)
 
+        self.refused_keys = Gauges(unsigned, metrics.REFUSED_KEYS, values)
+
         for metric in METRICS:
             if metric.kind == "gauge":
-                Gauge(signed, metric).set(0)
+                first = layout.FIRST_CELL[metric.name]
+                for cell in range(first, first + metric.cells):
+                    signed[cell] = 0
         Gauge(signed, metrics.PROCESS_START).set(int(time.time()))
         layout.write_owner(self._content, os.getpid())
 

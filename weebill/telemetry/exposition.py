@@ -29,7 +29,7 @@ def expose(counters: Path, journal: Path) -> bytes:
 def read_totals(folder: Path) -> Totals:
     """By metric and label values, the cells summed over all workers; only series that have counted something.
 
-    The gauges are those of living workers, with the worker's index as their label. Cells of a histogram: its
+    The gauges are those of living workers, with the worker's index as their first label. Cells of a histogram: its
     buckets, not cumulated, and the sum in microseconds.
     """
     totals: Totals = {metric.name: {} for metric in METRICS}
@@ -43,7 +43,9 @@ def read_totals(folder: Path) -> Totals:
         for metric in METRICS:
             if metric.kind == "gauge":
                 if alive:
-                    totals[metric.name][(str(index),)] = (cells[layout.FIRST_CELL[metric.name]],)
+                    for labels, first in layout.series(metric, names):
+                        if cells[first] or not metric.labels:
+                            totals[metric.name][(str(index), *labels)] = (cells[first],)
             else:
                 _add(totals[metric.name], metric, cells, names)
     return totals
@@ -71,7 +73,9 @@ def _head(metric: Metric) -> tuple[str, str]:
 
 def _lines(metric: Metric, series: dict[Labels, Cells]) -> Iterator[str]:
     yield from _head(metric)
-    names = ("worker",) if metric.kind == "gauge" else tuple(label.name for label in metric.labels)
+    names = tuple(label.name for label in metric.labels)
+    if metric.kind == "gauge":
+        names = ("worker", *names)
     for labels, cells in series.items():
         pairs = [f'{name}="{_escape(value)}"' for name, value in zip(names, labels, strict=True)]
         if metric.kind == "histogram":

@@ -12,6 +12,8 @@ from typing import Final, Self
 import msgspec
 from msgspec import Raw
 
+from weebill.wire.failure import Failure
+
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading JSON from outside can raise; `Raw` parts of it are not checked for UTF-8 until they are read."""
 
@@ -61,7 +63,8 @@ class ApiError(Exception):
     """A request that ends in an error for the client.
 
     `retry_after` is in seconds and becomes a `Retry-After` header, rounded up; `allow` names the methods of a 405.
-    `more` are further members of an upstream's error, as JSON.
+    `more` are further members of an upstream's error, as JSON. `failure` is what went wrong there, where that is known
+    of an upstream: what is done about it goes by that, never by the words in which the client is told.
     """
 
     def __init__(
@@ -74,12 +77,14 @@ class ApiError(Exception):
         type: str | None = None,  # noqa: A002 - OpenAI's own field name
         retry_after: float | None = None,
         allow: str | None = None,
+        failure: Failure | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.detail = ErrorDetail(message, type or error_type(status), param, code)
         self.retry_after = retry_after
         self.allow = allow
+        self.failure = failure
         self.more: Mapping[str, Raw] = {}
 
     def saying(self, message: str) -> ApiError:
@@ -87,7 +92,7 @@ class ApiError(Exception):
         detail = self.detail
         error = ApiError(
             self.status, message, code=detail.code, param=detail.param, type=detail.type,
-            retry_after=self.retry_after, allow=self.allow,
+            retry_after=self.retry_after, allow=self.allow, failure=self.failure,
         )  # fmt: skip
         error.more = self.more
         return error

@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 
 from weebill.providers.anthropic.encode import JSON_TOOL
 from weebill.providers.errors import provider_error
+from weebill.providers.signs import Sign
 from weebill.wire.anthropic import ERROR_STATUS, ORIGIN, STOP_REASONS, StopDetails, UsageReport, citation
 from weebill.wire.anthropic_text import readable
 from weebill.wire.arguments import NO_ARGUMENTS, as_text
@@ -79,6 +80,13 @@ class _ErrorBody(Struct, frozen=True):
 
 _decode_message = reader(Message)
 _decode_error = reader(_ErrorBody)
+# What its types mean besides their statuses. Source: https://platform.claude.com/docs/en/api/errors
+_SIGNS: Final = (
+    Sign("quota", "key", codes=frozenset({"billing_error"})),
+    Sign("not_found", "model", frozenset({404}), frozenset({"model_not_found"})),
+    # Where the request comes from; not in the documentation, but https://github.com/anthropics/claude-code/issues/1613.
+    Sign("forbidden", "model", frozenset({403}), frozenset({"forbidden"})),
+)
 read_block = reader(Block)
 _decode_text = msgspec.json.Decoder(str).decode
 _format = msgspec.json.format
@@ -215,14 +223,15 @@ def error(status: int, body: bytes, upstream: str) -> ApiError:
 def stream_error(said: UpstreamError | str) -> ApiError:
     """What the client is told of an error inside a stream, or inside an answer with status 200."""
     if isinstance(said, str):
-        return _error(502, None, said, "")
-    return _error(ERROR_STATUS.get(said.type or "", 502), said.type, said.message, "")
+        return _error(200, None, said, "")
+    return _error(ERROR_STATUS.get(said.type or "", 200), said.type, said.message, "")
 
 
 def _error(status: int, kind: str | None, message: str | None, upstream: str) -> ApiError:
     said = message or ""
     code = "model_not_found" if kind == "not_found_error" and said.startswith("model:") else None
-    return provider_error(status, message, upstream, code=code, param=_param(said) if status == 400 else None)
+    param = _param(said) if status == 400 else None
+    return provider_error(status, message, upstream, code=code, param=param, codes=(kind,), signs=_SIGNS)
 
 
 def _param(message: str) -> str | None:

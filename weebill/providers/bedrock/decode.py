@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 from weebill.providers.bedrock.encode import FAMILY
 from weebill.providers.bedrock.models import JSON_TOOL
 from weebill.providers.errors import provider_error
+from weebill.providers.signs import Sign
 from weebill.wire.anthropic_text import readable
 from weebill.wire.arguments import NO_ARGUMENTS, as_text
 from weebill.wire.conversation import Citation, Image, Part, Reasoning, Text, ToolUse
@@ -41,7 +42,8 @@ _STATUSES: Final = {
     "validationException": 400,
 }
 _MODEL_FAILED: Final = 424
-_UNKNOWN_MODEL: Final = "model identifier is invalid"
+# Source: https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html
+_SIGNS: Final = (Sign("quota", "model", frozenset({429}), words=("too many tokens per day",)),)
 _MESSAGE_LIMIT: Final = 2000
 _NONE: Final = Raw()
 _NO_INPUT: Final = frozenset({b"", b"null", b"{}", b'""'})
@@ -287,10 +289,8 @@ def body_error(status: int, body: bytes, upstream: str) -> ApiError:
         message = decoded.message or decoded.capital
     except UNREADABLE:
         message = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
-    if status == 400 and _UNKNOWN_MODEL in (message or "").lower():
-        return provider_error(404, message, upstream, code="model_not_found")
     # What the model does wrong is no fault of the client's.
-    return provider_error(502 if status == _MODEL_FAILED else status, message or None, upstream)
+    return provider_error(502 if status == _MODEL_FAILED else status, message or None, upstream, signs=_SIGNS)
 
 
 def not_an_answer(why: str) -> ApiError:

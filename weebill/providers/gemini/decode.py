@@ -18,6 +18,7 @@ from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.arguments import as_text
 from weebill.wire.conversation import Audio, Citation, Image, Origin
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.failure import Failure
 from weebill.wire.gemini import (
     FAILED_REASONS,
     FINISH_REASONS,
@@ -361,7 +362,8 @@ class CandidateReader:
                 self.finish = "tool_calls" if self._called else "content_filter"
                 return
             said = f"The model's answer could not be used ({reason}){f': {message}' if message else '.'}"
-            self.failure = ApiError(502, said, code=reason.lower())
+            failure = Failure("invalid_answer", "model", 200)
+            self.failure = ApiError(502, said, code=reason.lower(), failure=failure)
             return
         # A reason that is not known yet is no reason to call the answer complete.
         finish = FINISH_REASONS.get(reason.upper(), "content_filter")

@@ -12,14 +12,43 @@ import msgspec
 from weebill.providers import waits
 from weebill.providers.errors import provider_error
 from weebill.providers.openai.errors import body_error as any_error
+from weebill.providers.signs import Sign
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import ErrorResponse, Status
 
 _decode: Final = msgspec.json.Decoder(ErrorResponse | list[ErrorResponse]).decode
-_KEY_REASONS: Final = "API_KEY_"
-"""How ErrorInfo's reasons begin that blame the key, under status 400."""
 _DAILY: Final = "PerDay"
 """In the names of quotas that are used up for the day, such as GenerateRequestsPerDayPerProjectPerModel-FreeTier."""
+# What ErrorInfo's reasons mean: https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto
+_SIGNS: Final = (
+    Sign("quota", "model", frozenset({429}), frozenset({_DAILY})),
+    Sign("quota", "key", codes=frozenset({"BILLING_DISABLED"})),
+    Sign("credential", "model", codes=frozenset({"IAM_PERMISSION_DENIED"})),
+    Sign(
+        "credential",
+        "key",
+        codes=frozenset(
+            {
+                "ACCESS_TOKEN_EXPIRED",
+                "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+                "ACCESS_TOKEN_TYPE_UNSUPPORTED",
+                "ACCOUNT_STATE_INVALID",
+                "API_KEY_ANDROID_APP_BLOCKED",
+                "API_KEY_EXPIRED",
+                "API_KEY_HTTP_REFERRER_BLOCKED",
+                "API_KEY_INVALID",
+                "API_KEY_IOS_APP_BLOCKED",
+                "API_KEY_IP_ADDRESS_BLOCKED",
+                "API_KEY_SERVICE_BLOCKED",
+                "CONSUMER_INVALID",
+                "CONSUMER_SUSPENDED",
+                "CREDENTIALS_MISSING",
+                "SERVICE_DISABLED",
+                "USER_PROJECT_DENIED",
+            }
+        ),
+    ),
+)
 
 
 def body_error(status: int, body: bytes, upstream: str) -> ApiError:
@@ -38,16 +67,16 @@ def body_error(status: int, body: bytes, upstream: str) -> ApiError:
 
 def status_error(error: Status, upstream: str = "", status: int | None = None) -> ApiError:
     """What the client is told of Google's own error; `status` is the call's, if it failed."""
-    number = status or error.code or 502
-    param = code = None
+    number = status or error.code or 200
+    param = None
+    codes = [error.status]
     retry_after: float | None = None
     for detail in error.details or ():
-        if detail.reason is not None and detail.reason.startswith(_KEY_REASONS):
-            number = 401
+        codes.append(detail.reason)
         if detail.field_violations:
             param = detail.field_violations[0].field
         if detail.retry_delay is not None:
             retry_after = waits.duration(detail.retry_delay)
         if detail.violations and any(_DAILY in (violation.quota_id or "") for violation in detail.violations):
-            code = "insufficient_quota"
-    return provider_error(number, error.message, upstream, code=code, param=param).after(retry_after)
+            codes.append(_DAILY)
+    return provider_error(number, error.message, upstream, param=param, codes=codes, signs=_SIGNS).after(retry_after)

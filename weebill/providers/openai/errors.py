@@ -8,15 +8,81 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from weebill.providers.errors import provider_error
+from weebill.providers.signs import INSIDE, REFUSED, Sign
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.lenient import leniently
 
 _MESSAGE_LIMIT: Final = 2000
-# Codes that repeat the status.
-_BY_STATUS: Final = frozenset({"rate_limit_exceeded", "upstream_overloaded"})
+# What is told by codes that repeat the status.
+_BY_STATUS: Final = frozenset({"rate_limited", "overloaded"})
+SIGNS: Final = (
+    Sign(
+        "quota",
+        "key",
+        REFUSED | {429},
+        frozenset(
+            {
+                "Arrearage",  # Alibaba
+                "billing_hard_limit_reached",
+                "billing_not_active",
+                "exceeded_current_quota_error",  # Moonshot
+                "insufficient_quota",
+            }
+        ),
+    ),
+    Sign("quota", "model", frozenset({403, 429}), frozenset({"AllocationQuota.FreeTierOnly"})),  # Alibaba
+    Sign("overloaded", "model", frozenset({429}), frozenset({"engine_overloaded", "engine_overloaded_error"})),
+    Sign(
+        "forbidden",
+        "model",
+        frozenset({403}),
+        frozenset({"unsupported_country_region_territory", "request_forbidden"}),
+    ),
+    # The key is good, the model is not for it; with 404 it may not even be there.
+    Sign(
+        "credential",
+        "model",
+        frozenset({401, 403}),
+        frozenset(
+            {
+                "model_not_found",
+                "model_permission_blocked_org",  # Groq
+                "model_permission_blocked_project",  # Groq
+            }
+        ),
+    ),
+    Sign(
+        "credential",
+        "key",
+        frozenset({400, 401, 403}),
+        frozenset({"account_deactivated", "invalid_api_key", "ip_not_authorized"}),
+    ),
+    Sign(
+        "not_found",
+        "model",
+        frozenset({400, 404}),
+        frozenset(
+            {
+                "DeploymentNotFound",  # Azure
+                "invalid_model",  # Mistral
+                "model_decommissioned",  # Groq
+                "model_not_found",
+            }
+        ),
+    ),
+    Sign("context_length", "request", frozenset({400, 413, 422}), frozenset({"context_length_exceeded"})),
+    Sign("rate_limited", "model", INSIDE, frozenset({"rate_limit_exceeded", "too_many_requests"})),
+    Sign("rate_limited", "request", frozenset({413}), frozenset({"rate_limit_exceeded"})),
+)
+"""What the codes and types mean that OpenAI, and those named, answer with.
+
+Sources: https://platform.openai.com/docs/guides/error-codes, https://console.groq.com/docs/errors,
+https://learn.microsoft.com/azure/ai-services/openai/reference, https://docs.mistral.ai/api,
+https://platform.moonshot.ai/docs/api/chat#error-codes
+"""
 
 
 class ErrorDetail(Struct, frozen=True):
@@ -60,18 +126,14 @@ class _ErrorBody(Struct, frozen=True):
 def body_error(status: int, body: bytes, upstream: str) -> ApiError:
     """What the client is told of an answer with `status` other than 200: the upstream's own words and code."""
     detail = _detail(body)
-    error = provider_error(status, detail.message, upstream, code=detail.word, param=detail.param, type=detail.type)
-    if detail.word is None or error.detail.code not in _BY_STATUS:
-        return error
-    # The code is in OpenAI's words already, and says more than the status does.
-    return ApiError(
-        error.status,
-        error.detail.message,
-        code=detail.word,
-        param=detail.param,
-        type=detail.type,
-        retry_after=error.retry_after,
+    error = provider_error(
+        status, detail.message, upstream, code=detail.word, param=detail.param, type=detail.type, signs=SIGNS
     )
+    failure = error.failure
+    if detail.word is not None and failure is not None and failure.kind in _BY_STATUS:
+        # The code is in OpenAI's words already, and says more than the status does.
+        error.detail = structs.replace(error.detail, code=detail.word, param=detail.param, type=detail.type)
+    return error
 
 
 def is_error(raw: Raw) -> bool:
@@ -83,9 +145,9 @@ def inner_error(raw: Raw) -> ApiError:
     """What an error inside a 200, or inside a stream, means: its code may be the status that it stands for."""
     detail = _said(raw)
     code = int(detail.code) if isinstance(detail.code, str) and detail.code.isdigit() else detail.code
-    status = int(code) if isinstance(code, int | float) and 400 <= code < 600 else 502
+    status = int(code) if isinstance(code, int | float) and 400 <= code < 600 else 200
     message = detail.message or "The upstream failed."
-    return provider_error(status, message, "", code=detail.word, param=detail.param, type=detail.type)
+    return provider_error(status, message, "", code=detail.word, param=detail.param, type=detail.type, signs=SIGNS)
 
 
 def _said(raw: Raw) -> ErrorDetail:

@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw, UnsetType
 from weebill.providers.base import Target
 from weebill.providers.errors import provider_error
 from weebill.providers.fit import Fit, Unsupported
+from weebill.providers.openai.errors import SIGNS
 from weebill.providers.operations.base import OperationStream
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -84,11 +85,11 @@ def no_answer(what: str) -> ApiError:
     return ApiError(502, f"The upstream's answer is not {what}.", code="upstream_invalid_answer")
 
 
-def error_within(error: Raw, status: int = 502) -> ApiError:
+def error_within(error: Raw, status: int = 200) -> ApiError:
     """The error that an upstream put inside a 200."""
     found = _read(error)
     code = found.code if isinstance(found.code, str) else None
-    return provider_error(status, found.message, "", code=code, param=found.param, type=found.type)
+    return provider_error(status, found.message, "", code=code, param=found.param, type=found.type, signs=SIGNS)
 
 
 def operation_error(status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
@@ -96,7 +97,7 @@ def operation_error(status: int, body: bytes, retry_after: float | None, upstrea
     found = _find(body)
     # Some repeat the status as a numeric code, which tells nothing; OpenAI's codes are words.
     code = found.code if isinstance(found.code, str) else None
-    error = provider_error(status, found.message, upstream, code=code, param=found.param, type=found.type)
+    error = provider_error(status, found.message, upstream, code=code, param=found.param, type=found.type, signs=SIGNS)
     return error.after(retry_after)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from weebill.providers.errors import provider_error
-from weebill.providers.openai.errors import ErrorDetail
+from weebill.providers.openai.errors import SIGNS, ErrorDetail
 from weebill.wire.errors import ApiError
 
 # What the codes of a response that failed would be as statuses; those not named here are faults of the request.
@@ -39,7 +39,7 @@ def inner_error(error: ErrorDetail) -> ApiError:
         status = 502
     else:
         status = _STATUS.get(code or "") or _STATUS.get(error.type or "") or 400
-    return provider_error(status, error.message, "", code=error.word, param=error.param)
+    return provider_error(status, error.message, "", code=error.word, param=error.param, signs=SIGNS)
 
 
 def invalid_answer(reason: str) -> ApiError:
