@@ -10,7 +10,7 @@ from typing import NamedTuple
 import typer
 
 FAILURE, USAGE = 1, 2
-_RED, _CYAN, _RESET = "\x1b[1;31m", "\x1b[36m", "\x1b[0m"
+_RED, _YELLOW, _CYAN, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[36m", "\x1b[0m"
 
 
 class CommandError(Exception):
@@ -57,6 +57,11 @@ def show(explanation: Explanation) -> None:
         typer.echo(f"{_label('error:', _RED)} {message}", err=True)
     if explanation.hint:
         typer.echo(f"{_label('hint:', _CYAN)} {explanation.hint}", err=True)
+
+
+def warn(message: str) -> None:
+    """Print to stderr what the reader should know of a command that succeeds."""
+    typer.echo(f"{_label('warning:', _YELLOW)} {message}", err=True)
 
 
 def explain(error: Exception) -> Explanation | None:

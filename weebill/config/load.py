@@ -20,6 +20,7 @@ from weebill.config.providers import FROM_ENVIRONMENT, complete_providers
 from weebill.config.schema import Settings
 from weebill.config.secrets import PROXY, REDIS_URL, SECRET_LISTS, SECRETS, resolve_secrets
 from weebill.config.validate import validate
+from weebill.config.warnings import warnings
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
 _ERROR_LINE = re.compile(r"\(at line (\d+), column \d+\)")
@@ -63,12 +64,13 @@ class Configuration:
     """Settings ready for use, and as they were written.
 
     `settings` holds resolved secrets; `declared` has references (`env:NAME`) in their place.
-    `origins` says where each setting that is not a default was given.
+    `origins` says where each setting that is not a default was given. `warnings` are of what is usable all the same.
     """
 
     settings: Settings
     declared: Settings
     origins: Mapping[KeyPath, str]
+    warnings: tuple[Problem, ...] = ()
 
 
 def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Configuration:
@@ -104,7 +106,7 @@ def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Con
     problems += unresolved
     if problems:
         raise ConfigError(problems)
-    return Configuration(settings, declared, origins)
+    return Configuration(settings, declared, origins, tuple(warnings(declared, sources.file)))
 
 
 def flag_name(path: KeyPath) -> str:

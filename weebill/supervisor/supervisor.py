@@ -103,6 +103,8 @@ class Supervisor:
         logs.configure(self._settings.log, "supervisor")
         self._tell(Reload(settings=self._settings))
         log.info("configuration reloaded")
+        for warning in reloaded.configuration.warnings:
+            log.warning("%s", warning)
         if self._needs_restart:
             log.warning("restart Weebill to change %s", ", ".join(self._needs_restart))
         return ReloadResult(needs_restart=self._needs_restart)
