@@ -185,3 +185,51 @@ async def test_nothing_invites_other_sites(console: Console, admin: str) -> None
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         assert "unsafe" not in answer.headers["content-security-policy"]
+
+
+ODD = ("%E2%82%AC", "%FF", "%ED%A0%80", "%00", "%", "%zz", "\xff", "\xe2\x82\xac", "%D9%A3", "//evil.example")
+ASKED = [
+    *("GET /@", "GET /api/v1/@", "DELETE /api/v1/keys/@", "GET /api/v1/usage?limit=@", "GET /api/v1/usage?cursor=@"),
+    *("GET /api/v1/usage/summary?by=@", "GET /api/v1/info?@", "GET /api/v1/status authorization: Bearer @"),
+    *("GET /api/v1/status authorization: @", "GET /api/v1/status cookie: @", "GET /api/v1/info host: @"),
+]
+
+
+async def say(console: Console, admin: str, asked: str) -> tuple[int, str]:
+    """The status of the answer to `asked`, a method, a path and perhaps a header; and its head."""
+    method, target, *header = asked.split(" ", 2)
+    lines = [f"{method} {target} HTTP/1.1", *(header or [f"authorization: Bearer {admin}"]), "connection: close"]
+    lines += [] if any(line.startswith("host") for line in header) else ["host: evil.example"]
+    reader, writer = await asyncio.open_unix_connection(console.home.control_socket)
+    writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+    async with asyncio.timeout(20):
+        head, _, _ = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    return (int(head.split()[1]) if head else 0), head.decode("latin-1").lower()
+
+
+async def test_odd_bytes_are_refused_and_never_a_fault(console: Console, admin: str) -> None:
+    for asked in ASKED:
+        for odd in ODD:
+            status, _ = await say(console, admin, asked.replace("@", odd))
+            assert 200 <= status < 500, (asked, odd, status)
+
+
+PATHS = (
+    "/api/v1/keys/",
+    "/api/v1/status/",
+    "/api/v1/info/",
+    "/api/v1/usage/summary/",
+    "/api/v1/live/",
+    "//",
+    "/api/v1",
+)
+
+
+async def test_nobody_is_sent_where_the_host_header_says(console: Console, admin: str) -> None:
+    for method in ("GET", "HEAD", "POST", "DELETE"):
+        for path in PATHS:
+            status, head = await say(console, admin, f"{method} {path}")
+            assert status in (404, 405), (method, path)
+            assert "location:" not in head
+            assert "evil" not in head

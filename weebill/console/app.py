@@ -40,7 +40,14 @@ class NewKey(BaseModel):
 
 def create_app(overview: Overview, keyring: KeyRing) -> FastAPI:
     """The application; `keyring` is used on the event loop's thread only."""
-    app = FastAPI(title="Weebill", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Weebill",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # it would send to wherever the Host header says
+    )
     handle_errors(app)
     app.add_middleware(LimitBody)
     app.add_middleware(SecureHeaders)
