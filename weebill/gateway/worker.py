@@ -90,6 +90,7 @@ class Worker:
         )
         self._app = App(
             authenticator,
+            recorder,
             upstreams,
             inference(),
             Operations(authenticator, recorder, upstreams),
@@ -178,6 +179,7 @@ class Worker:
             self._router.health.settle(time.monotonic())
             self._counters.in_flight.set(self._server.active)
             self._counters.connections.set(self._server.connections)
+            self._counters.recording.set(int(self._journal.writable()))
 
     def _facts(self) -> tuple[Fact, ...]:
         return self._router.health.facts(time.monotonic())

@@ -213,10 +213,12 @@ class Counters:
         self.journal_failures = Counter(unsigned, metrics.JOURNAL_FAILURES, values)
         self.in_flight = Gauge(signed, metrics.IN_FLIGHT)
         self.connections = Gauge(signed, metrics.CONNECTIONS)
+        self.recording = Gauge(signed, metrics.RECORDING)
 
         for metric in METRICS:
             if metric.kind == "gauge":
                 Gauge(signed, metric).set(0)
+        self.recording.set(1)  # until it turns out otherwise
         Gauge(signed, metrics.PROCESS_START).set(int(time.time()))
         layout.write_owner(self._content, os.getpid())
 

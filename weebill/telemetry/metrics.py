@@ -87,6 +87,7 @@ AUTH_FAILURES = Metric("weebill_auth_failures_total", "counter", "Requests refus
 JOURNAL_FAILURES = Metric("weebill_journal_failures_total", "counter", "Usage records that could not be written.")
 IN_FLIGHT = Metric("weebill_in_flight", "gauge", "Requests being answered now.")
 CONNECTIONS = Metric("weebill_connections", "gauge", "Client connections open now.")
+RECORDING = Metric("weebill_recording", "gauge", "1 while usage can be recorded; else requests are refused.")
 PROCESS_START = Metric("weebill_process_start_time_seconds", "gauge", "Unix time at which the worker started.")
 
 METRICS: tuple[Metric, ...] = (
@@ -99,6 +100,7 @@ METRICS: tuple[Metric, ...] = (
     JOURNAL_FAILURES,
     IN_FLIGHT,
     CONNECTIONS,
+    RECORDING,
     PROCESS_START,
 )
 LABELS: tuple[Label, ...] = (ENDPOINT, STATUS, MODEL, KIND, UPSTREAM, OUTCOME)
