@@ -5,6 +5,7 @@ import contextlib
 import os
 import pty
 import re
+import resource
 import shlex
 import signal
 import stat
@@ -50,12 +51,13 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def serving(weebill, *arguments) -> AsyncIterator[Serving]:
+async def serving(weebill, *arguments, **options) -> AsyncIterator[Serving]:
     """Start, and wait for the announcement, which ends with an empty line after the command or is just values."""
     with (weebill.home.root / "log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *COMMAND, "serve", "--port", "0", *arguments, env=weebill.env, stdout=asyncio.subprocess.PIPE, stderr=log
-        )
+            *COMMAND, "serve", "--port", "0", *arguments, env=weebill.env, stdout=asyncio.subprocess.PIPE, stderr=log,
+            **options,
+        )  # fmt: skip
     try:
         async with asyncio.timeout(WAIT_S):
             printed = ""
@@ -158,6 +160,21 @@ async def test_a_first_start_that_fails_still_says_where_the_key_is(weebill, ups
     assert result.returncode == 1
     assert result.stdout == f"Your first API key is in {weebill.home.first_key}\n"
     assert weebill.home.first_key.read_text().startswith("sk-wb-")
+
+
+@pytest.mark.parametrize(("most", "warned"), [(200, True), (4096, False)])
+async def test_a_limit_of_files_that_is_too_low_is_raised_or_warned_of(weebill, upstream, most, warned):
+    text = weebill.home.config_file.read_text()
+    weebill.home.config_file.write_text(text.replace("[server]", "[server]\nmax_connections = 1000"))
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (180, most))
+
+    async with serving(weebill, preexec_fn=limit) as running:
+        worker = next(each for each in running.status.processes if each.role == "worker")
+        assert psutil.Process(worker.pid).rlimit(psutil.RLIMIT_NOFILE)[0] == min(most, 2064)
+    log = (weebill.home.root / "log").read_text()
+    assert log.count(f"may have {most} files open, and `server.max_connections` is 1000") == warned
 
 
 async def test_quiet_prints_values_alone(weebill, upstream):

@@ -14,6 +14,7 @@ from weebill.process import logs
 from weebill.process.messages import Role
 from weebill.supervisor.child import ROLES, RolePolicy
 from weebill.supervisor.commands import Status
+from weebill.supervisor.file_limit import raise_limit, warn_of_limit
 from weebill.supervisor.listeners import ListenError, open_listeners
 from weebill.supervisor.lock import InstanceLock
 from weebill.supervisor.supervisor import Supervisor
@@ -47,6 +48,8 @@ def serve(
             logs.configure(configuration.settings.log, "supervisor")
             for warning in configuration.warnings:
                 log.warning("%s", warning)
+            raise_limit(server.max_connections)
+            warn_of_limit(server.max_connections)
             supervisor = Supervisor(sources, configuration, listeners, model_paths, on_started, roles)
             asyncio.run(supervisor.run())
         finally:
