@@ -29,11 +29,12 @@ _RED, _YELLOW, _CYAN, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[36m", "\x1b[0m"
 
 
 class CommandError(Exception):
-    """A command that cannot do what was asked."""
+    """A command that cannot do what was asked; `exit_code` is what the process ends with."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", exit_code: int = FAILURE) -> None:
         super().__init__(message)
         self.hint = hint
+        self.exit_code = exit_code
 
 
 class Explanation(NamedTuple):
@@ -110,7 +111,9 @@ def explain(error: Exception) -> Explanation | None:
         case ConfigError():
             messages = tuple(map(str, error.problems))
             return Explanation(messages, "mend it, and see with `weebill config check`", USAGE)
-        case CommandError() | ListenError():
+        case CommandError():
+            return Explanation((str(error),), error.hint, error.exit_code)
+        case ListenError():
             return Explanation((str(error),), error.hint)
         case NotRunningError():
             return Explanation((str(error),), "start it with `weebill serve`")
