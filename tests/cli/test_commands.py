@@ -86,6 +86,21 @@ def test_keys_from_making_to_revoking(weebill):
     assert "there is no key 'carol'" in weebill.fails(1, "keys", "revoke", "carol").lower()
 
 
+def test_a_second_key_of_one_name_is_made_with_a_warning(weebill):
+    first = weebill("keys", "create", "ci")
+    assert first.stderr == ""
+    second = weebill("keys", "create", "ci", "--quiet")
+    ids = weebill.ok("keys", "list", "-q").split()
+    assert second.returncode == 0
+    assert second.stdout.startswith("sk-wb-")
+    assert second.stderr.startswith("warning: another active key is named 'ci'")
+    assert ids[0] in second.stderr
+    assert ids[1] not in second.stderr
+    for each in ids:
+        weebill.ok("keys", "revoke", each)
+    assert weebill.ok("keys", "create", "ci", "-q").startswith("sk-wb-")  # those that are revoked do not count
+
+
 def test_home_can_be_given_as_an_option(weebill, tmp_path):
     other = tmp_path / "other"
     weebill.ok("--home", str(other), "keys", "create", "alice")

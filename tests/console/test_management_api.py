@@ -57,6 +57,9 @@ async def test_keys_are_made_used_listed_and_revoked(console: Console, home: Hom
             assert made.status_code == 201
             assert made.headers["cache-control"] == "no-store"
             secret, key = made.json()["secret"], made.json()["key"]
+            assert "warning" not in made.json()
+            again = (await client.post("/api/v1/keys", json={"name": "ci"})).json()
+            assert key["id"] in again["warning"]
             known = ring.authenticate(secret.encode())
             assert known is not None
             assert known.id == key["id"]

@@ -101,7 +101,8 @@ class _Management:
             created = self._with_keys(lambda keys: keys.create(new.name, new.role))
         except BadKeyError as error:
             raise ApiError(400, str(error), code="invalid_value", param=error.param) from error
-        return Json({"key": created.key, "secret": created.secret}, 201)
+        warning = {"warning": created.warning} if created.warning else {}
+        return Json({"key": created.key, "secret": created.secret} | warning, 201)
 
     def _revoke_key(self, key_id: str) -> Response:
         try:
