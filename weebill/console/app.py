@@ -121,8 +121,12 @@ class _Management:
         return Json({"object": "list", "data": data, "next_cursor": following})
 
     def _usage_summary(self, by: usage.Grouping = "model") -> Response:
-        totals = self._read(lambda ledger: usage.summarise(ledger, by))
-        return Json({"object": "list", "by": by, "data": totals})
+        def read(ledger: sqlite3.Connection) -> tuple[list[usage.UsageTotal], usage.UsageTotal]:
+            ledger.execute("BEGIN")  # so that both are of the same moment, and add up
+            return usage.summarise(ledger, by), usage.total(ledger)
+
+        totals, total = self._read(read)
+        return Json({"object": "list", "by": by, "data": totals, "total": total})
 
     def _with_keys(self, use: Callable[[KeyStore], T]) -> T:
         try:

@@ -85,6 +85,7 @@ class Worker:
         self._selector.configure(boot.settings.auto)
         self._selector.refresh()
         self._shadows = Shadows()
+        self._tunnel = Tunnel(self._client, str(home.control_socket))
         inference = partial(
             CachedInference, authenticator, recorder, upstreams, self._selector, self._shadows, self._cache
         )
@@ -97,7 +98,7 @@ class Worker:
             Counting(authenticator, recorder, upstreams),
             inference(state=self._responses),
             KeptResponses(authenticator, self._responses),
-            Tunnel(self._client, str(home.control_socket)),
+            self._tunnel,
             lambda: expose(home.counters, home.journal),
         )
         self._server = Server(self._app, boot.settings.server)
@@ -177,7 +178,8 @@ class Worker:
             self._keyring.refresh()
             self._selector.refresh()
             self._router.health.settle(time.monotonic())
-            self._counters.in_flight.set(self._server.active)
+            # Whoever looks on, such as the status page, is none of what is to be seen.
+            self._counters.in_flight.set(self._server.active - self._tunnel.relaying)
             self._counters.connections.set(self._server.connections)
             self._counters.recording.set(int(self._journal.writable()))
 

@@ -21,10 +21,8 @@ _GROUPED_BY: dict[Grouping, tuple[str, str]] = {
     "key": ("key_id", "requests DESC, name"),
     "day": ("day", "name DESC"),
 }
-_SUMS = ", ".join(
-    f"sum({column}) AS {column}"
-    for column in ("requests", "failures", "prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano")
-)
+_SUMMED = ("requests", "failures", "prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano")
+_SUMS = ", ".join(f"sum({column}) AS {column}" for column in _SUMMED)
 _DAY_S = 86_400
 
 
@@ -70,6 +68,13 @@ def summarise(connection: sqlite3.Connection, by: Grouping) -> list[UsageTotal]:
         )
         for name, requests, failures, prompt, cached, completion, cost in rows
     ]
+
+
+def total(connection: sqlite3.Connection) -> UsageTotal:
+    """The sum over everything; its name is empty."""
+    sums = ", ".join(f"ifnull(sum({column}), 0)" for column in _SUMMED)
+    [values] = connection.execute(f"SELECT {sums} FROM usage_daily").fetchall()  # noqa: S608
+    return UsageTotal(name="", **dict(zip(_SUMMED, values, strict=True)))
 
 
 def recent(connection: sqlite3.Connection, limit: int, before: int | None = None) -> list[UsageEntry]:
