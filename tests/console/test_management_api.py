@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import closing
 
 from console_process import ENGINE, Console, write_records
@@ -121,6 +122,19 @@ UNKNOWN = [
     ("PUT", "/api/v1/keys", 405, "method_not_allowed"),
     ("POST", "/api/v1/info", 405, "method_not_allowed"),
 ]
+
+
+async def test_the_page_and_the_documentation_that_it_links_to(console: Console) -> None:
+    async with console.client() as client:
+        links = re.findall(r'href="(/docs/[^"]*)"', (await client.get("/")).text)
+        assert "/docs/" in links
+        for link in (*links, "/docs/images/processes.svg"):
+            answer = await client.get(link)
+            assert answer.status_code == 200, link
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+        refused = await client.get("/docs/%2e%2e/pyproject.toml")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_url")
 
 
 async def test_unknown_urls_and_methods(console: Console) -> None:

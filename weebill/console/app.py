@@ -15,6 +15,7 @@ from weebill import __version__
 from weebill.console.access import bearer_token, require_admin
 from weebill.console.answers import Json, LimitBody, SecureHeaders, handle_errors
 from weebill.console.live import LiveFeed
+from weebill.console.manual import Manual, documentation
 from weebill.console.overview import Overview
 from weebill.console.page import Page
 from weebill.ledger import usage
@@ -53,6 +54,8 @@ def create_app(overview: Overview, keyring: KeyRing) -> FastAPI:
     app.add_middleware(SecureHeaders)
     page = Page.load()
     app.add_api_route("/", lambda: page.response(), methods=["GET", "HEAD"], response_class=Response)
+    manual = Manual(documentation())
+    app.add_api_route("/docs/{name:path}", manual.response, methods=["GET", "HEAD"], response_class=Response)
     app.include_router(_public(overview, LiveFeed(overview, keyring)), prefix=PREFIX)
     app.include_router(_Management(overview, keyring).router, prefix=PREFIX)
     return app
