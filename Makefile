@@ -25,6 +25,8 @@ QUICK := $(wildcard tests/test_*.py) $(addprefix tests/,apis catalog config prov
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
 
+NAME_ONE = install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)
+
 .PHONY: run check test clients lint types bench soak docs wheel clean
 .DEFAULT_GOAL := run
 
@@ -79,6 +81,16 @@ $(VENV)/.run $(VENV)/.dev $(VENV)/.bench $(VENV)/.docs: pyproject.toml constrain
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "error: Weebill needs Python 3.11, 3.12 or 3.13, and none is on the PATH" >&2; \
-		echo "hint: install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "hint: $(NAME_ONE)" >&2; exit 2; }
+	@command -v "$(PYTHON)" >/dev/null || { echo "error: there is no program $(PYTHON)" >&2; \
+		echo "hint: $(NAME_ONE)" >&2; exit 2; }
+	@said=$$("$(PYTHON)" --version 2>&1) || { echo "error: $(PYTHON) is no Python, or cannot be run: $$said" >&2; \
+		echo "hint: $(NAME_ONE)" >&2; exit 2; }; \
+	"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { \
+		echo "error: Weebill needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is $$said" >&2; \
+		echo "hint: $(NAME_ONE)" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "error: $(PYTHON) lacks the module venv, or ensurepip" >&2; \
 		echo "hint: on Debian and Ubuntu, 'apt install python3-venv' brings what is missing" >&2; exit 2; }
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "error: $(PYTHON) cannot make a virtual environment in $(VENV); what it said is above" >&2; exit 2; }

@@ -1,4 +1,5 @@
 import socket
+import stat
 import subprocess
 from pathlib import Path
 
@@ -85,6 +86,21 @@ def test_keys_from_making_to_revoking(weebill):
     assert "there is no key 'carol'" in weebill.fails(1, "keys", "revoke", "carol").lower()
 
 
+def test_a_second_key_of_one_name_is_made_with_a_warning(weebill):
+    first = weebill("keys", "create", "ci")
+    assert first.stderr == ""
+    second = weebill("keys", "create", "ci", "--quiet")
+    ids = weebill.ok("keys", "list", "-q").split()
+    assert second.returncode == 0
+    assert second.stdout.startswith("sk-wb-")
+    assert second.stderr.startswith("warning: another active key is named 'ci'")
+    assert ids[0] in second.stderr
+    assert ids[1] not in second.stderr
+    for each in ids:
+        weebill.ok("keys", "revoke", each)
+    assert weebill.ok("keys", "create", "ci", "-q").startswith("sk-wb-")  # those that are revoked do not count
+
+
 def test_home_can_be_given_as_an_option(weebill, tmp_path):
     other = tmp_path / "other"
     weebill.ok("--home", str(other), "keys", "create", "alice")
@@ -98,6 +114,7 @@ def test_config_check_show_and_path(weebill):
     weebill.home.config_file.write_text(
         "[server]\nport = 9\n[providers.acme]\nbase_url = 'http://h/v1'\napi_key = 'hush-hush'\n"
     )
+    weebill.home.config_file.chmod(0o600)
     assert weebill.ok("config", "check") == f"{weebill.home.config_file} is good\n"
     shown = weebill.ok("config", "show", WEEBILL_WORKERS="2")
     assert f"port = 9  # {weebill.home.config_file}:2" in shown
@@ -110,6 +127,41 @@ def test_config_check_show_and_path(weebill):
         f"error: {weebill.home.config_file}:3: `server.host` must be text in quotes, not a whole number",
         "hint: mend it, and see with `weebill config check`",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "warned"),
+    [
+        ("[providers.acme]\nbase_url = 'http://h/v1'\napi_key = 'hush-hush'\n", 0o644, "providers.acme.api_key"),
+        ("[providers.acme]\nbase_url = 'http://h/v1'\napi_keys = ['hush-hush']\n", 0o640, "providers.acme.api_keys"),
+        ("[providers.acme]\nbase_url = 'http://h/v1'\nproxy = 'http://me:hush@h:1'\n", 0o604, "providers.acme.proxy"),
+        ("[providers.acme]\nbase_url = 'http://h/v1'\napi_key = 'hush-hush'\n", 0o600, ""),
+        ("[providers.acme]\nbase_url = 'http://h/v1'\napi_key = 'env:ACME_KEY'\nproxy = 'none'\n", 0o644, ""),
+    ],
+)
+def test_secrets_that_others_can_read_are_warned_of(weebill, text, mode, warned):
+    weebill.home.config_file.write_text(text)
+    weebill.home.config_file.chmod(mode)
+    result = weebill("config", "check", ACME_KEY="hush-hush")
+    assert (result.returncode, result.stdout) == (0, f"{weebill.home.config_file} is good\n")
+    assert "hush" not in result.stderr
+    assert bool(result.stderr) == bool(warned)
+    if warned:
+        assert result.stderr.startswith("warning: ")
+        assert f"`{warned}`" in result.stderr
+        assert f"chmod 600 {weebill.home.config_file}" in result.stderr
+
+
+def test_files_of_before_are_made_private(weebill):
+    weebill.ok("keys", "create", "alice")
+    others = [weebill.home.database, weebill.home.pepper, weebill.home.root / "weebill.db.bak"]
+    others[2].write_bytes(weebill.home.database.read_bytes())
+    for path in others:
+        path.chmod(0o664)
+    weebill.home.root.chmod(0o755)
+    weebill.ok("keys", "list")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in others} == {0o600}
+    assert stat.S_IMODE(weebill.home.root.stat().st_mode) == 0o755
 
 
 def test_models_are_listed_with_where_they_are(weebill, tmp_path):

@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
-import json
 import os
+import pty
+import re
+import resource
 import shlex
 import signal
-import urllib.request
+import stat
+import sys
 from collections.abc import AsyncIterator
 
 import httpx
@@ -31,7 +34,8 @@ class Serving:
         self.children = [psutil.Process(each.pid) for each in self.status.processes]
 
     def key(self):
-        return next(word for word in self.printed.split() if word.startswith("sk-wb-"))
+        """The first key, from the file that is named, since what this prints on is no terminal."""
+        return self.weebill.home.first_key.read_text().strip()
 
     def client(self, **options):
         headers = {"authorization": f"Bearer {self.key()}"}
@@ -47,16 +51,17 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def serving(weebill, *arguments) -> AsyncIterator[Serving]:
+async def serving(weebill, *arguments, **options) -> AsyncIterator[Serving]:
     """Start, and wait for the announcement, which ends with an empty line after the command or is just values."""
     with (weebill.home.root / "log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *COMMAND, "serve", "--port", "0", *arguments, env=weebill.env, stdout=asyncio.subprocess.PIPE, stderr=log
-        )
+            *COMMAND, "serve", "--port", "0", *arguments, env=weebill.env, stdout=asyncio.subprocess.PIPE, stderr=log,
+            **options,
+        )  # fmt: skip
     try:
         async with asyncio.timeout(WAIT_S):
             printed = ""
-            last = "--data" if "--quiet" not in arguments else "sk-wb-"
+            last = "--data" if "--quiet" not in arguments else "first.key"
             while last not in printed:
                 line = await process.stdout.readline()
                 assert line, (weebill.home.root / "log").read_text()
@@ -81,31 +86,101 @@ async def upstream(weebill):
 ASK = {"model": "mini", "messages": [{"role": "user", "content": "Hello?"}]}
 
 
-async def test_the_printed_command_works_as_it_stands_and_the_key_is_shown_once(weebill, upstream):
+PASTED = """
+import json, sys, urllib.request
+url, *options = sys.argv[1:]
+given = [*zip(options[::2], options[1::2], strict=True)]
+headers = dict(value.split(": ", 1) for option, value in given if option == "--header")
+with urllib.request.urlopen(urllib.request.Request(url, dict(given)["--data"].encode(), headers)) as response:
+    print(json.load(response)["choices"][0]["message"]["content"])
+"""
+
+
+async def paste(printed):
+    """What a shell prints that is given what begins with `export`; without the program curl, but with its options."""
+    lines = printed[printed.index("\nexport WEEBILL_API_KEY=") :]
+    shell = f'curl() {{ {shlex.quote(sys.executable)} -c {shlex.quote(PASTED)} "$@"; }}\n{lines}\n'
+    process = await asyncio.create_subprocess_exec(
+        "sh", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env={"PATH": os.environ["PATH"]}
+    )
+    async with asyncio.timeout(WAIT_S):
+        return (await process.communicate(shell.encode()))[0].decode()
+
+
+async def test_the_printed_lines_work_as_they_stand_and_the_key_is_in_no_log(weebill, upstream):
+    weebill.home.root.chmod(0o755)
     async with serving(weebill) as first:
         assert f"Base URL   {first.status.origin}/v1" in first.printed
-        command = shlex.split(first.printed[first.printed.index("\ncurl ") :].replace("\\\n", " "))
-        assert command[:2] == ["curl", f"{first.status.origin}/openai/v1/chat/completions"]
-        options = list(zip(command[2::2], command[3::2], strict=True))
-        request = urllib.request.Request(
-            command[1],
-            data=dict(options)["--data"].encode(),
-            headers=dict(value.split(": ", 1) for option, value in options if option == "--header"),
-        )
-        answer = await asyncio.to_thread(lambda: json.load(urllib.request.urlopen(request, timeout=WAIT_S)))
-        assert answer["choices"][0]["message"]["content"] == "Hello there."
+        assert f"API key    in {weebill.home.first_key}" in first.printed
+        assert await paste(first.printed) == "Hello there.\n"
+        assert "sk-wb-" not in first.printed
+        weebill.ok("keys", "create", "other")
+        # Whatever the folder and whoever made it, nobody else can read or write what is in it.
+        found = [path for path in weebill.home.root.rglob("*") if path.name not in ("log", "weebill.toml")]
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) & 0o177 for path in found if not path.is_dir()}
+        assert {"weebill.db", "weebill.db-wal", "secret.key", "first.key", "supervisor.sock"} <= set(modes)
+        assert any(path.suffix == ".jsonl" for path in found)
+        assert set(modes.values()) == {0o000}, modes
         first.process.terminate()
         assert await first.exit_code() == 0
         assert await first.all_gone()
     async with serving(weebill) as second:
-        assert "sk-wb-" not in second.printed
+        assert "first.key" not in second.printed
+        assert "export" not in second.printed
         assert "Bearer $WEEBILL_API_KEY" in second.printed
     assert "sk-wb-" not in (weebill.home.root / "log").read_text()
 
 
+async def test_a_terminal_is_shown_the_key_once(weebill, upstream):
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "serve", "--port", "0", env=weebill.env, stdout=theirs, stderr=asyncio.subprocess.DEVNULL
+    )
+    os.close(theirs)
+    printed = b""
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while b"--data" not in printed:
+                printed += await asyncio.to_thread(os.read, ours, 65536)
+        process.terminate()
+        await process.wait()
+    finally:
+        os.close(ours)
+        if process.returncode is None:
+            process.kill()
+    text = re.sub(r"\x1b\[[0-9;]*m", "", printed.decode()).replace("\r\n", "\n")
+    assert text.count("sk-wb-") == 1
+    assert "\nexport WEEBILL_API_KEY=sk-wb-" in text
+    assert not weebill.home.first_key.exists()
+
+
+async def test_a_first_start_that_fails_still_says_where_the_key_is(weebill, upstream):
+    weebill.home.supervisor_socket.mkdir()  # found only when the key has been made
+    result = await asyncio.to_thread(weebill, "serve", "--port", "0")
+    assert result.returncode == 1
+    assert result.stdout == f"Your first API key is in {weebill.home.first_key}\n"
+    assert weebill.home.first_key.read_text().startswith("sk-wb-")
+
+
+@pytest.mark.parametrize(("most", "warned"), [(200, True), (4096, False)])
+async def test_a_limit_of_files_that_is_too_low_is_raised_or_warned_of(weebill, upstream, most, warned):
+    text = weebill.home.config_file.read_text()
+    weebill.home.config_file.write_text(text.replace("[server]", "[server]\nmax_connections = 1000"))
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (180, most))
+
+    async with serving(weebill, preexec_fn=limit) as running:
+        worker = next(each for each in running.status.processes if each.role == "worker")
+        assert psutil.Process(worker.pid).rlimit(psutil.RLIMIT_NOFILE)[0] == min(most, 2064)
+    log = (weebill.home.root / "log").read_text()
+    assert log.count(f"may have {most} files open, and `server.max_connections` is 1000") == warned
+
+
 async def test_quiet_prints_values_alone(weebill, upstream):
     async with serving(weebill, "--quiet") as running:
-        assert running.printed.split() == [f"{running.status.origin}/v1", running.key()]
+        assert running.printed.split() == [f"{running.status.origin}/v1", str(weebill.home.first_key)]
+        assert running.key().startswith("sk-wb-")
 
 
 async def test_run_asks_what_is_served(weebill, upstream):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Iterable
 
 import httpx
 import msgspec
@@ -70,7 +71,12 @@ RECORD = UsageRecord(
 
 def write_records(home: Home, count: int) -> None:
     """What a worker would leave: records `req_0`, `req_1`, ..."""
+    write(home, [msgspec.structs.replace(RECORD, request_id=f"req_{number}") for number in range(count)])
+
+
+def write(home: Home, records: Iterable[UsageRecord]) -> None:
+    """What a worker would leave."""
     journal = JournalWriter(home.journal, 0, MeteringSettings())
-    for number in range(count):
-        journal.append(msgspec.structs.replace(RECORD, request_id=f"req_{number}"))
+    for record in records:
+        journal.append(record)
     journal.close()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import closing
 
 from console_process import ENGINE, Console, write_records
@@ -57,6 +58,9 @@ async def test_keys_are_made_used_listed_and_revoked(console: Console, home: Hom
             assert made.status_code == 201
             assert made.headers["cache-control"] == "no-store"
             secret, key = made.json()["secret"], made.json()["key"]
+            assert "warning" not in made.json()
+            again = (await client.post("/api/v1/keys", json={"name": "ci"})).json()
+            assert key["id"] in again["warning"]
             known = ring.authenticate(secret.encode())
             assert known is not None
             assert known.id == key["id"]
@@ -120,6 +124,19 @@ UNKNOWN = [
 ]
 
 
+async def test_the_page_and_the_documentation_that_it_links_to(console: Console) -> None:
+    async with console.client() as client:
+        links = re.findall(r'href="(/docs/[^"]*)"', (await client.get("/")).text)
+        assert "/docs/" in links
+        for link in (*links, "/docs/images/processes.svg"):
+            answer = await client.get(link)
+            assert answer.status_code == 200, link
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+        refused = await client.get("/docs/%2e%2e/pyproject.toml")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_url")
+
+
 async def test_unknown_urls_and_methods(console: Console) -> None:
     async with console.client() as client:
         for method, path, status, code in UNKNOWN:
@@ -149,7 +166,9 @@ async def test_usage_pages_to_its_end(console: Console, home: Home, admin: str) 
         assert (record["model_served"], record["prompt_tokens"], record["stream"]) == ("smollm2:135m", 10, True)
 
         for by, name in [("model", "smollm2:135m"), ("key", "key_1"), ("day", "2025-11-13")]:
-            [total] = (await client.get("/api/v1/usage/summary", params={"by": by})).json()["data"]
+            summary = (await client.get("/api/v1/usage/summary", params={"by": by})).json()
+            [total] = summary["data"]
+            assert summary["total"] == total | {"name": ""}
             assert (total["name"], total["requests"], total["completion_tokens"]) == (name, 25, 75)
 
 
@@ -185,3 +204,51 @@ async def test_nothing_invites_other_sites(console: Console, admin: str) -> None
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         assert "unsafe" not in answer.headers["content-security-policy"]
+
+
+ODD = ("%E2%82%AC", "%FF", "%ED%A0%80", "%00", "%", "%zz", "\xff", "\xe2\x82\xac", "%D9%A3", "//evil.example")
+ASKED = [
+    *("GET /@", "GET /api/v1/@", "DELETE /api/v1/keys/@", "GET /api/v1/usage?limit=@", "GET /api/v1/usage?cursor=@"),
+    *("GET /api/v1/usage/summary?by=@", "GET /api/v1/info?@", "GET /api/v1/status authorization: Bearer @"),
+    *("GET /api/v1/status authorization: @", "GET /api/v1/status cookie: @", "GET /api/v1/info host: @"),
+]
+
+
+async def say(console: Console, admin: str, asked: str) -> tuple[int, str]:
+    """The status of the answer to `asked`, a method, a path and perhaps a header; and its head."""
+    method, target, *header = asked.split(" ", 2)
+    lines = [f"{method} {target} HTTP/1.1", *(header or [f"authorization: Bearer {admin}"]), "connection: close"]
+    lines += [] if any(line.startswith("host") for line in header) else ["host: evil.example"]
+    reader, writer = await asyncio.open_unix_connection(console.home.control_socket)
+    writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+    async with asyncio.timeout(20):
+        head, _, _ = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    return (int(head.split()[1]) if head else 0), head.decode("latin-1").lower()
+
+
+async def test_odd_bytes_are_refused_and_never_a_fault(console: Console, admin: str) -> None:
+    for asked in ASKED:
+        for odd in ODD:
+            status, _ = await say(console, admin, asked.replace("@", odd))
+            assert 200 <= status < 500, (asked, odd, status)
+
+
+PATHS = (
+    "/api/v1/keys/",
+    "/api/v1/status/",
+    "/api/v1/info/",
+    "/api/v1/usage/summary/",
+    "/api/v1/live/",
+    "//",
+    "/api/v1",
+)
+
+
+async def test_nobody_is_sent_where_the_host_header_says(console: Console, admin: str) -> None:
+    for method in ("GET", "HEAD", "POST", "DELETE"):
+        for path in PATHS:
+            status, head = await say(console, admin, f"{method} {path}")
+            assert status in (404, 405), (method, path)
+            assert "location:" not in head
+            assert "evil" not in head

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import uvicorn
 from browser import open_page
-from console_process import ENGINE, RECORD, write_records
+from console_process import ENGINE, RECORD, write, write_records
 
 from weebill.config.paths import Home
 from weebill.config.schema import ProviderSettings, Settings
@@ -25,6 +25,7 @@ from weebill.ledger.database import open_ledger
 from weebill.ledger.entries import Entries
 from weebill.ledger.keyring import KeyRing
 from weebill.ledger.keys import KeyStore, read_pepper
+from weebill.ledger.records import Outcome
 from weebill.process.messages import ProcessState
 from weebill.telemetry.counters import Counters
 
@@ -115,8 +116,8 @@ async def test_the_page_shows_and_unlocks(home: Home, admin: str) -> None:
 
         await page.evaluate(UNLOCK.format(json.dumps(admin)))
         await page.wait_for("!document.getElementById('open').hidden")
-        counters.requests.add(("chat.completions", "200"), 1234)
-        await page.wait_for("document.getElementById('total').innerText.startsWith('1,234')")
+        counters.requests.add(("chat.completions", "200"), 1234)  # since whenever; the ledger is what counts
+        await page.wait_for("document.getElementById('total').innerText === '3'")
         await page.wait_for("document.querySelectorAll('#recent tr').length === 3")
         await page.wait_for("document.querySelector('#rate-line polyline') !== null")
         text = await page.evaluate("document.getElementById('open').innerText")
@@ -144,9 +145,58 @@ async def test_the_page_shows_and_unlocks(home: Home, admin: str) -> None:
     assert RECORD.model_served in text
 
 
+CUT = """[...document.querySelectorAll('body *')].filter(
+    (each) => each.scrollWidth > each.clientWidth + 1 && each.clientWidth
+        && getComputedStyle(each).overflowX !== 'visible'
+).map((each) => ({
+    overflow: getComputedStyle(each).overflowX, tab: each.tabIndex,
+    shadow: getComputedStyle(each).backgroundImage.split('gradient').length === 5,
+}))"""
+COLUMNS = """[...document.querySelectorAll('#summary tr')].map(
+    (row) => [...row.children].slice(1).map((cell) => Number(cell.innerText.replaceAll(',', ''))))"""
+SUMS = "[...document.querySelectorAll('#sum td')].slice(1).map((cell) => Number(cell.innerText.replaceAll(',', '')))"
+
+
+async def test_what_is_shown_adds_up(home: Home, admin: str) -> None:
+    assert CHROMIUM is not None
+    records = []
+    for number in range(137):
+        outcome: Outcome = "ok" if number % 9 else "rejected" if number % 2 else "timeout"
+        name = f"model-{number % 12}" if number % 7 else ""  # more than there are rows; and what was never served
+        records.append(msgspec.structs.replace(RECORD, request_id=f"req_{number}", model_served=name, outcome=outcome))
+    write(home, records)
+    Counters(home.counters, 0).requests.add(("chat.completions", "200"), 872)
+    ingestion = IngestThread(home, 0.05)
+    ingestion.start()
+    async with serve(home) as (origin, _), open_page(CHROMIUM) as page:
+        await page.call("Page.navigate", url=origin)
+        await page.wait_for("document.querySelectorAll('#models button').length >= 3")
+        await page.evaluate(UNLOCK.format(json.dumps(admin)))
+        await page.wait_for("document.getElementById('total').innerText.startsWith('137')")
+        failed = sum(record.outcome != "ok" for record in records)
+        assert (await page.evaluate("document.getElementById('total').innerText")).split() == [
+            "137",
+            str(failed),
+            "failed",
+        ]
+        rows, sums = await page.evaluate(COLUMNS), await page.evaluate(SUMS)
+        assert len(rows) == 9
+        assert sums == [137, failed, 1370, 411]
+        assert [sum(column) for column in zip(*rows, strict=True)] == sums
+
+        # What comes later is taken in, though the ledger is behind what the counters say.
+        write(home, [msgspec.structs.replace(RECORD, request_id="req_last", model_served="model-1")])
+        Counters(home.counters, 0).requests.add(("chat.completions", "200"), 1)
+        await page.wait_for("document.getElementById('total').innerText.startsWith('138')")
+    ingestion.finish(10)
+
+
 @pytest.mark.parametrize("width", [390, 768, 1280])
 async def test_nothing_overflows(home: Home, admin: str, width: int) -> None:
     assert CHROMIUM is not None
+    write(home, [msgspec.structs.replace(RECORD, model_served="a-model-with-a-name-that-is-as-long-as-they-come")])
+    ingestion = IngestThread(home, 0.05)
+    ingestion.start()
     async with serve(home) as (origin, _), open_page(CHROMIUM) as page:
         await page.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500
@@ -154,5 +204,15 @@ async def test_nothing_overflows(home: Home, admin: str, width: int) -> None:
         await page.call("Page.navigate", url=origin)
         await page.wait_for("document.querySelectorAll('#models button').length >= 3")
         await page.evaluate(UNLOCK.format(json.dumps(admin)))
-        await page.wait_for("!document.getElementById('open').hidden")
+        await page.wait_for("document.querySelectorAll('#recent tr').length === 1")
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        # What does not fit can be scrolled, by keyboard too, and is seen to go on; nothing is hidden or cut.
+        for cut in await page.evaluate(CUT):
+            assert cut == {"overflow": "auto", "tab": 0, "shadow": True}
+        assert await page.evaluate("[...document.querySelectorAll('th, td')].every((cell) => cell.offsetWidth > 0)")
+        assert await page.evaluate(
+            "document.getElementById('base').scrollWidth <= document.getElementById('base').clientWidth"
+        )
+        if width == 390:
+            assert await page.evaluate(f"{CUT}.length") > 0
+    ingestion.finish(10)

@@ -380,6 +380,27 @@ async def test_connections_and_requests_under_way_are_shown(worker: RunningWorke
     await shown(1, 0)
 
 
+async def test_who_looks_on_is_no_request_under_way(worker: RunningWorker) -> None:
+    asked = asyncio.Event()
+
+    async def control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_unix_server(control, worker.home.control_socket):
+        _, writer = await asyncio.open_connection("127.0.0.1", worker.port)
+        writer.write(b"GET /api/v1/live HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+        await asyncio.wait_for(asked.wait(), 5)
+        expected = {'weebill_connections{worker="0"} 2', 'weebill_in_flight{worker="0"} 0'}
+        async with asyncio.timeout(5):
+            while not expected <= set((await worker.client.get("/metrics")).text.splitlines()):
+                await asyncio.sleep(0.05)
+        writer.close()
+
+
 async def test_no_more_requests_at_once_than_the_upstream_may_have(worker: RunningWorker, upstream: Upstream) -> None:
     release = asyncio.Event()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from weebill.cli.catalog import catalog_app, models_app, providers_app
+from weebill.cli.instead import Guide
 from weebill.cli.router import router_app
 
 if TYPE_CHECKING:
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="weebill",
+    cls=Guide,
     help="One OpenAI-compatible endpoint: a compact model on this machine, and large ones behind it.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-keys_app = typer.Typer(help="Make, list and revoke API keys.", rich_markup_mode=None)
-config_app = typer.Typer(help="Check and show the configuration.", rich_markup_mode=None)
-experiment_app = typer.Typer(help="Try a model on a share of another's requests.", rich_markup_mode=None)
-route_app = typer.Typer(help="Say who would serve a request.", rich_markup_mode=None)
+keys_app = typer.Typer(cls=Guide, help="Make, list and revoke API keys.", rich_markup_mode=None)
+config_app = typer.Typer(cls=Guide, help="Check and show the configuration.", rich_markup_mode=None)
+experiment_app = typer.Typer(cls=Guide, help="Try a model on a share of another's requests.", rich_markup_mode=None)
+route_app = typer.Typer(cls=Guide, help="Say who would serve a request.", rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
 app.add_typer(route_app, name="route")

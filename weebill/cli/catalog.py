@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
+
+from weebill.cli.instead import Guide, point_elsewhere
 
 if TYPE_CHECKING:
     from typer._click.core import Context
@@ -22,11 +23,13 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
-class ListByDefault(TyperGroup):
+class ListByDefault(Guide):
     """A group whose command `list` needs not be named."""
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            if args:
+                point_elsewhere(self.name or "", args)
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
@@ -39,7 +42,7 @@ models_app = typer.Typer(
 providers_app = typer.Typer(
     cls=ListByDefault, help="List providers and which can be used; test one.", rich_markup_mode=None
 )
-catalog_app = typer.Typer(help="Bring the catalogue's prices up to date.", rich_markup_mode=None)
+catalog_app = typer.Typer(cls=Guide, help="Bring the catalogue's prices up to date.", rich_markup_mode=None)
 
 
 @models_app.command("list")

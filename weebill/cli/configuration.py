@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import typer
 
+from weebill.cli.errors import warn
 from weebill.config.load import Sources, load
 from weebill.config.show import show as as_toml
 
 
 def check(sources: Sources) -> None:
     """Load everything, which raises what is wrong."""
-    load(sources)
+    for warning in load(sources).warnings:
+        warn(str(warning))
     if sources.file.exists():
         typer.echo(f"{sources.file} is good")
     else:

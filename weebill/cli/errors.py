@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import typer
 
 FAILURE, USAGE = 1, 2
-_RED, _CYAN, _RESET = "\x1b[1;31m", "\x1b[36m", "\x1b[0m"
+_WRITABLE = "set WEEBILL_HOME to a folder that you can write to, or see to this one"
+_SPACE = "free some space and try again"
+_FILES = "raise the limit of open files with `ulimit -n`, and try again"
+# What to do about what the system says; what is not here has to do with a place.
+_SYSTEM_HINTS: Mapping[int, str] = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: "raise the limit of file sizes with `ulimit -f`, and try again",
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
+    errno.ENOMEM: "free some memory and try again",
+    errno.EAGAIN: "raise the limit of processes with `ulimit -u`, and try again",
+    errno.EIO: "check the disk",
+}
+_RED, _YELLOW, _CYAN, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[36m", "\x1b[0m"
 
 
 class CommandError(Exception):
-    """A command that cannot do what was asked."""
+    """A command that cannot do what was asked; `exit_code` is what the process ends with."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", exit_code: int = FAILURE) -> None:
         super().__init__(message)
         self.hint = hint
+        self.exit_code = exit_code
 
 
 class Explanation(NamedTuple):
@@ -35,8 +51,8 @@ def run(command: Callable[[], object]) -> int:
         result = command()
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has seen enough, as `head` does; Python must not complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has seen enough, as `head` does.
+        _discard_output()
         return FAILURE
     except KeyboardInterrupt:
         return 130
@@ -47,8 +63,18 @@ def run(command: Callable[[], object]) -> int:
         if explanation is None:
             raise
         show(explanation)
+        if isinstance(error, OSError):
+            _discard_output()
         return explanation.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _discard_output() -> None:
+    """Have what could not be printed be nobody's: Python would complain again when it flushes at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show(explanation: Explanation) -> None:
@@ -59,6 +85,11 @@ def show(explanation: Explanation) -> None:
         typer.echo(f"{_label('hint:', _CYAN)} {explanation.hint}", err=True)
 
 
+def warn(message: str) -> None:
+    """Print to stderr what the reader should know of a command that succeeds."""
+    typer.echo(f"{_label('warning:', _YELLOW)} {message}", err=True)
+
+
 def explain(error: Exception) -> Explanation | None:
     """How to tell people of `error`; None if it is a fault of ours, which deserves its traceback."""
     if isinstance(error, typer.TyperException):
@@ -66,9 +97,12 @@ def explain(error: Exception) -> Explanation | None:
         command = context.command_path if context is not None else "weebill"
         return Explanation((error.format_message(),), f"`{command} --help` shows what it takes", USAGE)
     # Imported here, where something has gone wrong: `--help` needs none of it.
+    import sqlite3
+
     from weebill.config.problems import ConfigError
     from weebill.engine.errors import ModelError
     from weebill.ledger.database import LedgerError
+    from weebill.ledger.faults import advice
     from weebill.supervisor.commands import NotRunningError
     from weebill.supervisor.listeners import ListenError
     from weebill.supervisor.lock import AlreadyRunningError
@@ -77,7 +111,9 @@ def explain(error: Exception) -> Explanation | None:
         case ConfigError():
             messages = tuple(map(str, error.problems))
             return Explanation(messages, "mend it, and see with `weebill config check`", USAGE)
-        case CommandError() | ListenError():
+        case CommandError():
+            return Explanation((str(error),), error.hint, error.exit_code)
+        case ListenError():
             return Explanation((str(error),), error.hint)
         case NotRunningError():
             return Explanation((str(error),), "start it with `weebill serve`")
@@ -85,10 +121,18 @@ def explain(error: Exception) -> Explanation | None:
             return Explanation((str(error),), "`weebill status` shows it; for a second one, set another WEEBILL_HOME")
         case ModelError() | LedgerError():
             return Explanation((str(error),))
-        case OSError(filename=str(name), strerror=str(reason)):
-            return Explanation((f"{name}: {reason}",), "set WEEBILL_HOME to a folder that you can write to")
+        case sqlite3.Error() if hint := advice(error):
+            return Explanation((f"the ledger cannot be used: {error}",), f"{hint[0].lower()}{hint[1:]}")
+        case OSError():
+            reason = error.strerror or str(error) or type(error).__name__
+            message = reason if error.filename is None else f"{_shown(error.filename)}: {reason}"
+            return Explanation((message,), _SYSTEM_HINTS.get(error.errno or 0, _WRITABLE))
         case _:
             return None
+
+
+def _shown(name: object) -> str:
+    return os.fsdecode(name) if isinstance(name, bytes) else str(name)
 
 
 def _label(text: str, colour: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from weebill.cli.errors import warn
 from weebill.cli.output import day, print_table
 from weebill.config.paths import Home
 from weebill.ledger.keys import KeyStore
@@ -15,6 +16,8 @@ def create(home: Home, name: str, role: KeyRole, quiet: bool) -> None:
     home.create()
     with KeyStore.open(home) as keys:
         created = keys.create(name, role)
+    if created.warning:
+        warn(created.warning)
     if quiet:
         typer.echo(created.secret)
         return

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weebill.cli.instead import Guide
+
 if TYPE_CHECKING:
     from weebill.config.paths import Home
 
 router_app = typer.Typer(
-    help="The learned router behind `auto`: train it, measure it, say what it is made of.", rich_markup_mode=None
+    cls=Guide,
+    help="The learned router behind `auto`: train it, measure it, say what it is made of.",
+    rich_markup_mode=None,
 )
 
 DataArgument = Annotated[

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from weebill import __version__
 from weebill.cli.output import console
 from weebill.cli.progress import show_progress
 from weebill.config.load import Configuration, Sources, load
+from weebill.config.paths import write_private
 from weebill.engine.fetch import pull
 from weebill.engine.store import ModelStore
 from weebill.ledger.keys import KeyStore
@@ -36,8 +39,9 @@ class Startup:
         self.configuration = configuration
         self._home = sources.home
         self._quiet = quiet
-        # The first key, from when it is made until it has been shown.
+        # The first key, from when it is made until it has been shown; without a terminal, the file that it is in.
         self._unshown_key: str | None = None
+        self._untold_file: Path | None = None
 
     def prepare(self) -> Mapping[str, Path]:
         """Fetch missing models and make the first key; returns each local model's file."""
@@ -48,7 +52,12 @@ class Startup:
                 paths[model] = pull(store, model, progress)
         with KeyStore.open(self._home) as keys:
             created = keys.create_first(FIRST_KEY_NAME, "admin")
-        self._unshown_key = created.secret if created else None
+        if created and sys.stdout.isatty():
+            self._unshown_key = created.secret
+        elif created:
+            # What is no terminal is a log, a pipe, a file: kept by others, and for longer.
+            write_private(self._home.first_key, f"{created.secret}\n")
+            self._untold_file = self._home.first_key
         if not self._quiet:
             typer.echo("Starting ...", err=True)
         return paths
@@ -56,18 +65,21 @@ class Startup:
     def announce(self, status: Status) -> None:
         """Say how to use what is running."""
         key, self._unshown_key = self._unshown_key, None
+        key_file, self._untold_file = self._untold_file, None
         if self._quiet:
-            for line in filter(None, (f"{status.origin}/v1", key)):
+            for line in filter(None, (f"{status.origin}/v1", key or key_file)):
                 typer.echo(line)
             return
         out = console()
-        for text, style in banner(status, self._model_names(), key):
+        for text, style in banner(status, self._model_names(), key, key_file):
             out.print(text, style=style)
 
     def rescue_key(self) -> None:
         """Show the first key if the start ended before it could be announced: it cannot be had again."""
         if self._unshown_key:
             typer.echo(f"Your first API key, shown only now: {self._unshown_key}")
+        if self._untold_file:
+            typer.echo(f"Your first API key is in {self._untold_file}")
 
     def _model_names(self) -> list[str]:
         settings = self.configuration.settings
@@ -75,34 +87,44 @@ class Startup:
         return list(dict.fromkeys([*settings.aliases, *settings.local.models, *of_providers]))
 
 
-def banner(status: Status, models: list[str], key: str | None) -> Iterator[tuple[str, str]]:
-    """Lines with their styles. `key` is the first key, if this is the first start."""
+def banner(status: Status, models: list[str], key: str | None, key_file: Path | None) -> Iterator[tuple[str, str]]:
+    """Lines with their styles. At the first start, `key` is the first key, or `key_file` where it is."""
     down = [model for model in status.models if not model.ready]
     yield "", ""
     yield f"  Weebill {__version__}", "bold"
     yield "", ""
     yield f"  Base URL   {status.origin}/v1", "bold green"
     if key:
-        yield f"  API key    {key}", "bold green"
-        yield "             shown only now; `weebill keys create NAME` makes others", "dim"
+        yield "  API key    below, shown only now; `weebill keys create NAME` makes others", "bold green"
+    elif key_file:
+        yield (
+            f"  API key    in {key_file}, which only you can read; `weebill keys create NAME` makes others",
+            "bold green",
+        )
     else:
         yield "  API key    one you have, or `weebill keys create NAME`", ""
     yield f"  Models     {_shortened(models)}", ""
     for model in down:
         yield f"  Not ready  {model.name}: {model.failure or 'it is still loading'}", "bold red"
     yield "", ""
-    if not key:
+    if not key and not key_file:
         yield "  With your key in WEEBILL_API_KEY, paste this:", ""
-        yield "", ""
+    elif models:
+        yield "  Paste this:", ""
+    yield "", ""
+    if key:
+        yield f"export WEEBILL_API_KEY={key}", "bold green"
+    elif key_file:
+        yield f'export WEEBILL_API_KEY="$(cat {shlex.quote(str(key_file))})"', "cyan"
     if models:
-        yield from ((line, "cyan") for line in curl(status.origin, models[0], key or "$WEEBILL_API_KEY"))
+        yield from ((line, "cyan") for line in curl(status.origin, models[0]))
         yield "", ""
 
 
-def curl(origin: str, model: str, key: str) -> Iterator[str]:
-    """A command to paste, as lines."""
+def curl(origin: str, model: str) -> Iterator[str]:
+    """A command to paste, as lines; it takes the key from the environment."""
     yield f"curl {origin}/openai/v1/chat/completions \\"
-    yield f'  --header "Authorization: Bearer {key}" \\'
+    yield '  --header "Authorization: Bearer $WEEBILL_API_KEY" \\'
     yield "  --header 'Content-Type: application/json' \\"
     yield f"""  --data '{{"model": "{model}", "messages": [{{"content": "Your text prompt here", "role": "user"}}]}}'"""
 

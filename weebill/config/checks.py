@@ -12,9 +12,10 @@ from weebill.catalog.dialects import dialects
 from weebill.catalog.load import load
 from weebill.config.auto import AUTO, check_auto
 from weebill.config.certificates import check_server, check_upstream
+from weebill.config.meant import known_provider
 from weebill.config.problems import KeyPath, Locate, Problem, did_you_mean, dotted
 from weebill.config.routing import WILDCARD, AliasSettings, Preferences, targets
-from weebill.config.schema import ProviderSettings, Settings
+from weebill.config.schema import Settings
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
@@ -29,27 +30,34 @@ _RESERVED_PROVIDERS = {
 }
 
 
-def check(settings: Settings, locate: Locate) -> Iterator[Problem]:
-    """Everything in well-typed settings that cannot work."""
+def check(settings: Settings, locate: Locate, names: bool = True) -> Iterator[Problem]:
+    """Everything in well-typed settings that cannot work.
+
+    `names` is whether what names models and providers is checked, too: not where the settings do not hold them all.
+    """
     yield from check_server(settings.server, locate)
     for name in _doubled(settings.local.models):
         yield Problem(locate(("local", "models")), f"`local.models` names `{name}` twice")
-    for name, provider in settings.providers.items():
-        yield from _check_provider(name, provider, locate)
-    yield from _check_aliases(settings, locate)
-    yield from _check_auto(settings, locate)
-    yield from _check_preferences(settings, locate)
+    for name in settings.providers:
+        yield from _check_provider(name, settings, locate)
+    if names:
+        yield from _check_aliases(settings, locate)
+        yield from _check_auto(settings, locate)
+        yield from _check_preferences(settings, locate)
     yield from _check_redis(settings, locate)
 
 
-def _check_provider(name: str, provider: ProviderSettings, locate: Locate) -> Iterator[Problem]:
+def _check_provider(name: str, settings: Settings, locate: Locate) -> Iterator[Problem]:
+    provider = settings.providers[name]
     path = ("providers", name)
     if not _PROVIDER_NAME.match(name):
         yield Problem(locate(path), f"provider name `{name}` may hold only a-z, 0-9, `-` and `_`")
     if name in _RESERVED_PROVIDERS:
         yield Problem(locate(path), f"provider name `{name}` is reserved for {_RESERVED_PROVIDERS[name]}")
     if problem := _url_problem(provider.base_url):
-        yield Problem(locate((*path, "base_url")), f"`providers.{name}.base_url` {problem}")
+        meant = known_provider(name) if not provider.base_url else ""
+        instead = f"; or did you mean [providers.{meant}]?" if meant and meant not in settings.providers else ""
+        yield Problem(locate((*path, "base_url")), f"`providers.{name}.base_url` {problem}{instead}")
     if provider.dialect not in (known := dialects()):
         nearest = did_you_mean(provider.dialect, sorted(known))
         what = f"`providers.{name}.dialect` names unknown dialect `{provider.dialect}`{nearest}"

@@ -20,7 +20,9 @@ from weebill.config.problems import ConfigError, KeyPath, Locate, Problem
 from weebill.config.providers import FROM_ENVIRONMENT, complete_providers
 from weebill.config.schema import Settings
 from weebill.config.secrets import PROXY, REDIS_URL, SECRET_LISTS, SECRETS, resolve_secrets
+from weebill.config.unfit import Unfit
 from weebill.config.validate import validate
+from weebill.config.warnings import warnings
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
 _ERROR_LINE = re.compile(r"\(at line (\d+), column \d+\)")
@@ -64,12 +66,13 @@ class Configuration:
     """Settings ready for use, and as they were written.
 
     `settings` holds resolved secrets; `declared` has references (`env:NAME`) in their place.
-    `origins` says where each setting that is not a default was given.
+    `origins` says where each setting that is not a default was given. `warnings` are of what is usable all the same.
     """
 
     settings: Settings
     declared: Settings
     origins: Mapping[KeyPath, str]
+    warnings: tuple[Problem, ...] = ()
 
 
 def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Configuration:
@@ -90,25 +93,25 @@ def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Con
             origins[path] = name_origin(path)
 
     locate = _locator(origins, sources.file)
-    problems += validate(table, Settings, locate)
-    if problems:
-        raise ConfigError(problems)
-    declared, problems = complete_providers(
+    unfit = Unfit(locate)
+    problems += validate(table, Settings, unfit.locate)
+    unfit.remove_from(table)
+    declared, found = complete_providers(
         _absolute(msgspec.convert(table, Settings), sources.file.parent),
         sources.environment,
         locate,
         _configured_quirks(table),
     )
-    problems += check(declared, locate)
+    found += check(declared, locate, names=not unfit.may_name_models)
     configured = _configured_providers(table)
     origins.update(
         {("providers", name, "api_key"): FROM_ENVIRONMENT for name in declared.providers if name not in configured}
     )
     settings, unresolved = resolve_secrets(declared, sources.environment, sources.file.parent, locate)
-    problems += unresolved
+    problems += unfit.new_among((*found, *unresolved))
     if problems:
         raise ConfigError(problems)
-    return Configuration(settings, declared, origins)
+    return Configuration(settings, declared, origins, tuple(warnings(declared, sources.file)))
 
 
 def flag_name(path: KeyPath) -> str:
@@ -178,7 +181,9 @@ def _locator(origins: Mapping[KeyPath, str], file: Path) -> Locate:
         for depth in range(len(path), 0, -1):
             if origin := origins.get(path[:depth]):
                 return origin
-        return str(file)
+        # `[a.b]` is all that there may be of `a`.
+        inner = (origin for other, origin in origins.items() if other[: len(path)] == path)
+        return next(inner, str(file))
 
     return locate
 

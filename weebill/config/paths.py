@@ -3,8 +3,31 @@
 from __future__ import annotations
 
 import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+def keep_private() -> None:
+    """Have what this process and its children make be for its user alone, whatever the folder."""
+    os.umask(_OTHERS)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Have a file of this text that is for the user alone, whatever was there. Raises OSError."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +81,11 @@ class Home:
         return self.root / "secret.key"
 
     @property
+    def first_key(self) -> Path:
+        """The first API key, where there was no terminal to show it on; mode 0600."""
+        return self.root / "first.key"
+
+    @property
     def journal(self) -> Path:
         """Append-only usage segments, one writer each."""
         return self.root / "journal"
@@ -89,6 +117,22 @@ class Home:
         return self.run / "health"
 
     def create(self) -> None:
-        """Make the folders, private to the user."""
+        """Make the folders, private to the user, and the files that are there already so, too.
+
+        The folder itself stays as it is where it is there: who may look into it is its owner's decision.
+        """
         for folder in (self.root, self.models, self.journal, self.run, self.counters):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in self._state():
+            with suppress(OSError):  # gone meanwhile, or another user's, who has to see to it
+                mode = file.stat().st_mode
+                if mode & _OTHERS:
+                    file.chmod(stat.S_IMODE(mode) & ~_OTHERS)
+
+    def _state(self) -> Iterator[Path]:
+        """The files of the installation that are there: of an older release, a restored backup, a copy."""
+        for database in (self.database, self.responses):
+            yield from self.root.glob(f"{database.name}*")  # with what SQLite keeps beside it
+        yield from (self.pepper, self.first_key, self.outcomes, self.router, self.catalogue)
+        for folder in (self.journal, self.run, self.counters, self.health):
+            yield from (path for path in folder.glob("*") if not path.is_dir())

@@ -9,8 +9,9 @@ from typing import Annotated, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from weebill.config.environment import setting_types
-from weebill.config.problems import KeyPath, Locate, Problem, did_you_mean, dotted
+from weebill.config.meant import instead_of
+from weebill.config.problems import KeyPath, Locate, Problem, dotted
+from weebill.config.schema import ProviderSettings
 
 _TYPE_NAMES = {
     "int": "a whole number",
@@ -28,14 +29,18 @@ _CHOICE = re.compile(r"Invalid enum value (.+)", re.DOTALL)
 def validate(
     table: Mapping[str, object], section: type[msgspec.Struct], locate: Locate, path: KeyPath = ()
 ) -> Iterator[Problem]:
-    """Every unknown name and unfit value in `table`, which stands at `path`."""
-    fields = {field.encode_name: field.type for field in msgspec.structs.fields(section)}
+    """Every unknown name, unfit value and missing name in `table`, which stands at `path`."""
+    known = msgspec.structs.fields(section)
+    fields = {field.encode_name: field.type for field in known}
     for name, value in table.items():
         here = (*path, name)
         if name in fields:
             yield from _validate_value(value, fields[name], locate, here)
         else:
             yield Problem(locate(here), _unknown(here, value, fields))
+    for field in known:
+        if field.required and field.encode_name not in table:
+            yield Problem(locate(path), f"`{dotted((*path, field.encode_name))}` is missing")
 
 
 def _validate_value(value: object, kind: object, locate: Locate, path: KeyPath) -> Iterator[Problem]:
@@ -43,7 +48,7 @@ def _validate_value(value: object, kind: object, locate: Locate, path: KeyPath) 
         if isinstance(value, Mapping):
             yield from validate(value, kind, locate, path)
         else:
-            yield Problem(locate(path), f"`{dotted(path)}` must be a table: [{dotted(path)}]")
+            yield Problem(locate(path), f"`{dotted(path)}` must be a table: {_heading(path)}")
     elif get_origin(kind) is dict and isinstance(value, Mapping):
         key_kind, value_kind = get_args(kind)
         for name, entry in value.items():
@@ -60,6 +65,13 @@ def _validate_value(value: object, kind: object, locate: Locate, path: KeyPath) 
         yield from found or _fits(value, kind, locate, path, "must be")
     else:
         yield from _fits(value, kind, locate, path, "must be")
+
+
+def _heading(path: KeyPath) -> str:
+    """How a table begins; for what is a provider's setting without a provider, how that does."""
+    if path[0] == "providers" and path[-1] in ProviderSettings.__struct_fields__:
+        return f"[providers.NAME], with `{path[-1]}` in it"
+    return f"[{dotted(path)}]"
 
 
 def _section_in(kind: object) -> type[msgspec.Struct] | None:
@@ -101,7 +113,4 @@ def _readable(message: str, kind: object) -> str:
 
 def _unknown(path: KeyPath, value: object, fields: Mapping[str, object]) -> str:
     what = "table" if isinstance(value, Mapping) else "key"
-    elsewhere = [dotted(other) for other, _ in setting_types() if other[-1] == path[-1]]
-    if elsewhere:
-        return f"unknown {what} `{dotted(path)}`; did you mean `{elsewhere[0]}`?"
-    return f"unknown {what} `{dotted(path)}`{did_you_mean(path[-1], fields)}"
+    return f"unknown {what} `{dotted(path)}`{instead_of(path, value, fields)}"

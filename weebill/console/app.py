@@ -15,6 +15,7 @@ from weebill import __version__
 from weebill.console.access import bearer_token, require_admin
 from weebill.console.answers import Json, LimitBody, SecureHeaders, handle_errors
 from weebill.console.live import LiveFeed
+from weebill.console.manual import Manual, documentation
 from weebill.console.overview import Overview
 from weebill.console.page import Page
 from weebill.ledger import usage
@@ -40,12 +41,21 @@ class NewKey(BaseModel):
 
 def create_app(overview: Overview, keyring: KeyRing) -> FastAPI:
     """The application; `keyring` is used on the event loop's thread only."""
-    app = FastAPI(title="Weebill", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Weebill",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # it would send to wherever the Host header says
+    )
     handle_errors(app)
     app.add_middleware(LimitBody)
     app.add_middleware(SecureHeaders)
     page = Page.load()
     app.add_api_route("/", lambda: page.response(), methods=["GET", "HEAD"], response_class=Response)
+    manual = Manual(documentation())
+    app.add_api_route("/docs/{name:path}", manual.response, methods=["GET", "HEAD"], response_class=Response)
     app.include_router(_public(overview, LiveFeed(overview, keyring)), prefix=PREFIX)
     app.include_router(_Management(overview, keyring).router, prefix=PREFIX)
     return app
@@ -94,7 +104,8 @@ class _Management:
             created = self._with_keys(lambda keys: keys.create(new.name, new.role))
         except BadKeyError as error:
             raise ApiError(400, str(error), code="invalid_value", param=error.param) from error
-        return Json({"key": created.key, "secret": created.secret}, 201)
+        warning = {"warning": created.warning} if created.warning else {}
+        return Json({"key": created.key, "secret": created.secret} | warning, 201)
 
     def _revoke_key(self, key_id: str) -> Response:
         try:
@@ -113,8 +124,12 @@ class _Management:
         return Json({"object": "list", "data": data, "next_cursor": following})
 
     def _usage_summary(self, by: usage.Grouping = "model") -> Response:
-        totals = self._read(lambda ledger: usage.summarise(ledger, by))
-        return Json({"object": "list", "by": by, "data": totals})
+        def read(ledger: sqlite3.Connection) -> tuple[list[usage.UsageTotal], usage.UsageTotal]:
+            ledger.execute("BEGIN")  # so that both are of the same moment, and add up
+            return usage.summarise(ledger, by), usage.total(ledger)
+
+        totals, total = self._read(read)
+        return Json({"object": "list", "by": by, "data": totals, "total": total})
 
     def _with_keys(self, use: Callable[[KeyStore], T]) -> T:
         try:

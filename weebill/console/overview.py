@@ -14,7 +14,7 @@ from weebill.process.messages import EngineState, ProcessState
 from weebill.routing.directory import Directory
 from weebill.telemetry import metrics
 from weebill.telemetry.disk import folder_bytes
-from weebill.telemetry.exposition import Totals, read_totals
+from weebill.telemetry.exposition import Totals, read_gauge, read_totals
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -26,10 +26,11 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Info(msgspec.Struct, frozen=True):
-    """What anybody may know."""
+    """What anybody may know. `recording` is False while a worker can record no usage, and so refuses requests."""
 
     version: str
     ready: bool
+    recording: bool
     models: tuple[Model, ...]
 
 
@@ -91,7 +92,8 @@ class Overview:
         directory = Directory(self.settings, self.engines, int(self._started_at))
         available = directory.available()
         models = tuple(Model(card.id, card.owned_by, available[card.id]) for card in directory.cards())
-        return Info(__version__, any(available.values()), models)
+        recording = all(read_gauge(self.home.counters, metrics.RECORDING))
+        return Info(__version__, recording and any(available.values()), recording, models)
 
     def status(self) -> Status:
         """For administrators."""

@@ -21,7 +21,7 @@ from weebill.gateway.counting import ANTHROPIC_COUNT, GEMINI_COUNT, Counting
 from weebill.gateway.forms import ANTHROPIC as ANTHROPIC_FORM
 from weebill.gateway.forms import Form, form_of
 from weebill.gateway.inference import Inference
-from weebill.gateway.metered import JSON, Upstreams
+from weebill.gateway.metered import JSON, Recorder, Upstreams
 from weebill.gateway.operations import Operations
 from weebill.gateway.responses import KeptResponses
 from weebill.providers.operations import ENDPOINTS as OPERATION_ENDPOINTS
@@ -60,9 +60,13 @@ _TEXT: Final = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """The body of `/readyz`: whether any model can answer, and which."""
+    """The body of `/readyz`: whether any model can answer, and which; `recording` is whether usage can be recorded.
+
+    What cannot be recorded is not served.
+    """
 
     ready: bool
+    recording: bool
     models: dict[str, bool]
 
 
@@ -72,6 +76,7 @@ class App:
     def __init__(
         self,
         authenticator: Authenticator,
+        recorder: Recorder,
         upstreams: Upstreams,
         inference: Inference,
         operations: Operations,
@@ -83,6 +88,7 @@ class App:
     ) -> None:
         """`responses` is `inference` with state; `exposition` gives the text of `/metrics`."""
         self._authenticator = authenticator
+        self._recorder = recorder
         self._upstreams = upstreams
         self._inference = inference
         self._operations = operations
@@ -194,8 +200,9 @@ class App:
 
     async def _ready(self, exchange: Exchange) -> None:
         models = self._upstreams.directory.available()
-        ready = any(models.values()) and not self.draining
-        exchange.respond(200 if ready else 503, JSON, msgspec.json.encode(Readiness(ready, models)))
+        recording = self._recorder.recording
+        ready = any(models.values()) and recording and not self.draining
+        exchange.respond(200 if ready else 503, JSON, msgspec.json.encode(Readiness(ready, recording, models)))
 
     async def _metrics(self, exchange: Exchange) -> None:
         exchange.respond(200, _TEXT, self._exposition())

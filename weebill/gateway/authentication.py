@@ -103,5 +103,5 @@ def _other_token(exchange: Exchange) -> bytes:
             return token
     if exchange.query:
         values = parse_qs(exchange.query.decode("latin-1")).get(_KEY_PARAMETER)
-        return values[0].encode("latin-1") if values else b""
+        return values[0].encode() if values else b""
     return b""

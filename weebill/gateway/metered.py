@@ -47,6 +47,11 @@ class Recorder:
         self._journal = journal
         self._counters = counters
 
+    @property
+    def recording(self) -> bool:
+        """Whether usage can be recorded at present."""
+        return self._journal.writable()
+
     def require_writable(self) -> None:
         """Raise ApiError 503 while nothing can be recorded: what cannot be metered is not served."""
         if not self._journal.writable():

@@ -87,18 +87,20 @@ class Worker:
         self._selector.configure(boot.settings.auto)
         self._selector.refresh()
         self._shadows = Shadows()
+        self._tunnel = Tunnel(self._client, str(home.control_socket))
         inference = partial(
             CachedInference, authenticator, recorder, upstreams, self._selector, self._shadows, self._cache
         )
         self._app = App(
             authenticator,
+            recorder,
             upstreams,
             inference(),
             Operations(authenticator, recorder, upstreams),
             Counting(authenticator, recorder, upstreams),
             inference(state=self._responses),
             KeptResponses(authenticator, self._responses),
-            Tunnel(self._client, str(home.control_socket)),
+            self._tunnel,
             lambda: expose(home.counters, home.journal),
         )
         self._server = Server(self._app, boot.settings.server)
@@ -180,8 +182,10 @@ class Worker:
             now = time.monotonic()
             self._router.health.settle(now)
             self._keys.report(self._router.health, now)
-            self._counters.in_flight.set(self._server.active)
+            # Whoever looks on, such as the status page, is none of what is to be seen.
+            self._counters.in_flight.set(self._server.active - self._tunnel.relaying)
             self._counters.connections.set(self._server.connections)
+            self._counters.recording.set(int(self._journal.writable()))
 
     def _facts(self) -> tuple[Fact, ...]:
         return self._router.health.facts(time.monotonic())

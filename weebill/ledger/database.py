@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from weebill.ledger.faults import advice
+
 BUSY_TIMEOUT_S = 10.0
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 
@@ -296,14 +298,14 @@ def open_ledger(path: Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     except sqlite3.Error as error:
-        raise LedgerError(f"Cannot open the ledger {path}: {error}. Check the folder's permissions.") from error
+        raise LedgerError(f"Cannot open the ledger {path}: {error}. {advice(error)}.") from error
     try:
         use_write_ahead_log(connection)
         connection.execute("PRAGMA synchronous = FULL")
         _migrate(connection, path)
     except sqlite3.Error as error:
         connection.close()
-        raise LedgerError(f"Cannot use the ledger {path}: {error}. If it is damaged, restore a backup.") from error
+        raise LedgerError(f"Cannot use the ledger {path}: {error}. {advice(error)}.") from error
     except LedgerError:
         connection.close()
         raise

@@ -27,10 +27,20 @@ _COLUMNS = "id, name, role, hint, created_at, revoked_at"
 
 
 class CreatedKey(NamedTuple):
-    """A new key and its text, which cannot be had again."""
+    """A new key and its text, which cannot be had again; `namesakes` are the ids of other active keys of its name."""
 
     key: ApiKey
     secret: str
+    namesakes: tuple[str, ...] = ()
+
+    @property
+    def warning(self) -> str:
+        """What its maker should know, "" for nothing."""
+        if not self.namesakes:
+            return ""
+        others = "another active key is" if len(self.namesakes) == 1 else f"{len(self.namesakes)} other active keys are"
+        ids = ", ".join(self.namesakes[:3]) + (", ..." if len(self.namesakes) > 3 else "")
+        return f"{others} named {self.key.name!r} ({ids}): only its id tells them apart, also when one is revoked"
 
 
 class BadKeyError(LedgerError):
@@ -128,7 +138,8 @@ class KeyStore:
             "INSERT INTO api_keys (id, name, role, hint, created_at, digest, changed_in) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (key.id, name, role, key.hint, key.created_at, self._digest(secret), self._next_version()),
         )
-        return CreatedKey(key, secret)
+        namesakes = [other.id for other in self._select("name = ?", name) if other.revoked_at is None]
+        return CreatedKey(key, secret, tuple(each for each in namesakes if each != key.id))
 
     def _digest(self, secret: str) -> bytes:
         return blake2b(secret.encode(), digest_size=32, key=self._pepper).digest()

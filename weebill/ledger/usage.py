@@ -25,8 +25,8 @@ _COUNTED = ("requests", "failures", "unpriced")
 _ADDED = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano")
 # By halves: SQLite fails where a sum is beyond 64 bits, and nothing that an upstream reports may bring that about.
 _SUMS = ", ".join(
-    [f"sum({column}) AS {column}" for column in _COUNTED]
-    + [f"sum({column} >> 32), sum({column} & 4294967295)" for column in _ADDED]
+    [f"ifnull(sum({column}), 0) AS {column}" for column in _COUNTED]
+    + [f"ifnull(sum({column} >> 32), 0), ifnull(sum({column} & 4294967295), 0)" for column in _ADDED]
 )
 _MOST = 2**63 - 1
 _DAY_S = 86_400
@@ -71,6 +71,12 @@ def _total(name: str, requests: int, failures: int, unpriced: int, *halves: int)
     sums = [min((high << 32) + low, _MOST) for high, low in zip(halves[::2], halves[1::2], strict=True)]
     added = dict(zip(_ADDED, sums, strict=True))
     return UsageTotal(name=name, requests=requests, failures=failures, unpriced=unpriced, **added)
+
+
+def total(connection: sqlite3.Connection) -> UsageTotal:
+    """The sum over everything; its name is empty."""
+    [sums] = connection.execute(f"SELECT {_SUMS} FROM usage_daily").fetchall()  # noqa: S608
+    return _total("", *sums)
 
 
 def recent(connection: sqlite3.Connection, limit: int, before: int | None = None) -> list[UsageEntry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -86,7 +87,7 @@ def ask(home: Home, request: Request, reply_type: type[R]) -> R:
 
 
 async def serve(path: Path, answer: Callable[[Request], Reply]) -> asyncio.Server:
-    """Answer requests on the Unix socket `path`; its folder is private to the user."""
+    """Answer requests on the Unix socket `path`, which is for the user alone."""
     decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -98,4 +99,6 @@ async def serve(path: Path, answer: Callable[[Request], Reply]) -> asyncio.Serve
                 await writer.drain()
         writer.close()
 
-    return await asyncio.start_unix_server(connected, path, limit=MAX_REQUEST_BYTES)
+    server = await asyncio.start_unix_server(connected, path, limit=MAX_REQUEST_BYTES)
+    os.chmod(path, 0o600)
+    return server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,9 +14,12 @@ from weebill.process import logs
 from weebill.process.messages import Role
 from weebill.supervisor.child import ROLES, RolePolicy
 from weebill.supervisor.commands import Status
+from weebill.supervisor.file_limit import raise_limit, warn_of_limit
 from weebill.supervisor.listeners import ListenError, open_listeners
 from weebill.supervisor.lock import InstanceLock
 from weebill.supervisor.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
 
 # The shortest limit among the systems we run on (macOS), less the final zero byte.
 _LONGEST_SOCKET_PATH = 103
@@ -42,6 +46,10 @@ def serve(
         try:
             model_paths = prepare()
             logs.configure(configuration.settings.log, "supervisor")
+            for warning in configuration.warnings:
+                log.warning("%s", warning)
+            raise_limit(server.max_connections)
+            warn_of_limit(server.max_connections)
             supervisor = Supervisor(sources, configuration, listeners, model_paths, on_started, roles)
             asyncio.run(supervisor.run())
         finally:

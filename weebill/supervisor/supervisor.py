@@ -21,6 +21,7 @@ from weebill.process.messages import Boot, Engines, EngineState, Processes, Proc
 from weebill.supervisor import commands
 from weebill.supervisor.child import ROLES, STDERR_FD, Child, RolePolicy
 from weebill.supervisor.commands import ModelStatus, ReloadRequest, ReloadResult, Status, StatusRequest
+from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
 from weebill.supervisor.reload import reload
 
@@ -103,6 +104,9 @@ class Supervisor:
         logs.configure(self._settings.log, "supervisor")
         self._tell(Reload(settings=self._settings))
         log.info("configuration reloaded")
+        for warning in reloaded.configuration.warnings:
+            log.warning("%s", warning)
+        warn_of_limit(self._settings.server.max_connections)
         if self._needs_restart:
             log.warning("restart Weebill to change %s", ", ".join(self._needs_restart))
         return ReloadResult(needs_restart=self._needs_restart)

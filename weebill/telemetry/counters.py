@@ -223,6 +223,7 @@ class Counters:
         self.journal_failures = Counter(unsigned, metrics.JOURNAL_FAILURES, values)
         self.in_flight = Gauge(signed, metrics.IN_FLIGHT)
         self.connections = Gauge(signed, metrics.CONNECTIONS)
+        self.recording = Gauge(signed, metrics.RECORDING)
 
         self.refused_keys = Gauges(unsigned, metrics.REFUSED_KEYS, values)
 
@@ -231,6 +232,7 @@ class Counters:
                 first = layout.FIRST_CELL[metric.name]
                 for cell in range(first, first + metric.cells):
                     signed[cell] = 0
+        self.recording.set(1)  # until it turns out otherwise
         Gauge(signed, metrics.PROCESS_START).set(int(time.time()))
         layout.write_owner(self._content, os.getpid())
 

@@ -51,6 +51,16 @@ def read_totals(folder: Path) -> Totals:
     return totals
 
 
+def read_gauge(folder: Path, metric: Metric) -> list[int]:
+    """The values of a gauge, one for each living worker."""
+    values = []
+    for _, path in layout.find_files(folder):
+        content = path.read_bytes()
+        if layout.is_current(content) and _is_alive(layout.read_owner(content)):
+            values.append(memoryview(content)[layout.CELLS_AT :].cast("q")[layout.FIRST_CELL[metric.name]])
+    return values
+
+
 def render(totals: Totals, installation: Mapping[Metric, int]) -> bytes:
     """The text of the workers' `totals` and of the gauges of the whole installation."""
     lines = [line for metric in METRICS for line in _lines(metric, totals[metric.name])]

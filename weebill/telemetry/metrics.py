@@ -85,11 +85,12 @@ UPSTREAM_REQUESTS = Metric(
 )
 AUTH_FAILURES = Metric("weebill_auth_failures_total", "counter", "Requests refused for want of a valid API key.")
 JOURNAL_FAILURES = Metric("weebill_journal_failures_total", "counter", "Usage records that could not be written.")
-IN_FLIGHT = Metric("weebill_in_flight", "gauge", "Requests being answered now.")
+IN_FLIGHT = Metric("weebill_in_flight", "gauge", "Requests being answered now, by workers themselves.")
 CONNECTIONS = Metric("weebill_connections", "gauge", "Client connections open now.")
 REFUSED_KEYS = Metric(
     "weebill_refused_keys", "gauge", "Keys that an upstream refuses, or that are out of quota, now.", (UPSTREAM,)
 )
+RECORDING = Metric("weebill_recording", "gauge", "1 while usage can be recorded; else requests are refused.")
 PROCESS_START = Metric("weebill_process_start_time_seconds", "gauge", "Unix time at which the worker started.")
 
 METRICS: tuple[Metric, ...] = (
@@ -103,6 +104,7 @@ METRICS: tuple[Metric, ...] = (
     IN_FLIGHT,
     CONNECTIONS,
     REFUSED_KEYS,
+    RECORDING,
     PROCESS_START,
 )
 LABELS: tuple[Label, ...] = (ENDPOINT, STATUS, MODEL, KIND, UPSTREAM, OUTCOME)

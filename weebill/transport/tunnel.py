@@ -32,9 +32,10 @@ _REPLACED_IN_RESPONSE: Final = frozenset({b"content-length", b"x-request-id"})
 
 
 class Tunnel:
-    """The way to the control process, upgrades included."""
+    """The way to the control process, upgrades included; `relaying` is how many exchanges are on it."""
 
     def __init__(self, client: Client, socket_path: str) -> None:
+        self.relaying = 0
         self._client = client
         self._origin = Origin(path=socket_path, max_connections=_MAX_CONNECTIONS)
 
@@ -44,6 +45,13 @@ class Tunnel:
         Raises ApiError 503 `control_unavailable` if it is down, 502 `control_failed` if it breaks off before its
         answer begins; if it breaks off later, the client's connection is cut.
         """
+        self.relaying += 1
+        try:
+            await self._relay(exchange)
+        finally:
+            self.relaying -= 1
+
+    async def _relay(self, exchange: Exchange) -> None:
         body = exchange.received
         try:
             response = await self._client.send(

@@ -1,0 +1,119 @@
+"""Commands that people type who know other tools, such as Ollama, git or Docker, and what does the same here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from typer._click.core import Command, Context
+from typer.core import TyperGroup
+
+from weebill.cli.errors import USAGE, CommandError
+
+_FILE = "the file that `weebill config path` names"
+_STOP = "end it with Ctrl-C where it runs, or with SIGTERM to the process that `weebill status` names"
+_KEY = f"give the provider's `api_key` in {_FILE}, or set its variable; `weebill providers` says which"
+_EDIT = f"edit {_FILE}, then `weebill config check` and `weebill reload`"
+_PROVIDER = f"put [providers.NAME] into {_FILE}, or set its variable; `weebill providers` says which"
+_USAGE = "see the status page at `/`, or `GET /api/v1/usage` with an admin key"
+_PRICES = "`weebill catalog refresh --from FILE|URL` brings prices up to date, and pip Weebill itself"
+
+# By group: the command that is typed, and what to do. What begins with `weebill` is a command that takes what follows.
+INSTEAD: Mapping[str, Mapping[str, str]] = {
+    "weebill": {
+        **dict.fromkeys(("show", "info", "inspect"), "weebill models show"),
+        **dict.fromkeys(("ps", "top", "health"), "weebill status"),
+        **dict.fromkeys(("ls", "tags"), "weebill list"),
+        **dict.fromkeys(("search", "find"), "weebill models"),
+        **dict.fromkeys(("start", "up", "server", "launch"), "weebill serve"),
+        **dict.fromkeys(("chat", "ask", "complete", "generate"), "weebill run"),
+        **dict.fromkeys(("fetch", "get", "download", "install", "import"), "weebill pull"),
+        **dict.fromkeys(("remove", "delete", "uninstall"), "weebill rm"),
+        **dict.fromkeys(("key", "token", "tokens", "api-key", "api-keys"), "weebill keys"),
+        **dict.fromkeys(("check", "validate", "lint", "doctor"), "weebill config check"),
+        **dict.fromkeys(("test", "ping"), "weebill providers test"),
+        **dict.fromkeys(("update", "upgrade"), _PRICES),
+        **dict.fromkeys(("stop", "down", "kill", "quit"), _STOP),
+        **dict.fromkeys(("login", "signin", "auth"), _KEY),
+        **dict.fromkeys(("usage", "stats", "cost", "costs", "spend"), _USAGE),
+        **dict.fromkeys(("log", "logs"), "Weebill logs to the standard error of `weebill serve`; [log] says how much"),
+        **dict.fromkeys(("cp", "copy", "alias"), f"[aliases] in {_FILE} gives a model another name"),
+        **dict.fromkeys(("init", "setup", "configure", "edit"), f"`weebill serve` needs no preparation; else {_EDIT}"),
+        "restart": f"{_STOP}, and start it with `weebill serve`; `weebill reload` applies most settings without",
+        "create": "`weebill pull NAME --from FILE` adds a GGUF file; `weebill keys create NAME` makes a key",
+        "explain": "weebill route explain",
+        "refresh": "weebill catalog refresh",
+        "train": "weebill router train",
+        "model": "weebill models",
+        "provider": "weebill providers",
+        "experiments": "weebill experiment",
+        "help": "weebill --help",
+    },
+    "keys": {
+        **dict.fromkeys(("add", "new", "make", "generate", "gen"), "weebill keys create"),
+        **dict.fromkeys(("rm", "remove", "delete", "del", "disable"), "weebill keys revoke"),
+        **dict.fromkeys(("ls", "show", "get"), "weebill keys list"),
+        "rotate": "`weebill keys create NAME` makes another one; `weebill keys revoke ID` ends the old one",
+    },
+    "config": {
+        **dict.fromkeys(("validate", "test", "lint", "verify"), "weebill config check"),
+        **dict.fromkeys(("get", "list", "ls", "print", "dump", "cat", "view"), "weebill config show"),
+        **dict.fromkeys(("file", "where", "which"), "weebill config path"),
+        **dict.fromkeys(("edit", "set", "unset", "init"), _EDIT),
+        **dict.fromkeys(("reload", "apply"), "weebill reload"),
+    },
+    "route": dict.fromkeys(("show", "why", "test", "check"), "weebill route explain"),
+    "experiment": {
+        **dict.fromkeys(("start", "new", "add", "begin"), "weebill experiment create"),
+        **dict.fromkeys(("stop", "end", "rm", "remove", "delete", "cancel"), "weebill experiment rollback"),
+        **dict.fromkeys(("status", "compare", "results", "get"), "weebill experiment show"),
+        **dict.fromkeys(("accept", "finish"), "weebill experiment promote"),
+        "ls": "weebill experiment list",
+    },
+    "models": {
+        **dict.fromkeys(("info", "get", "inspect", "describe"), "weebill models show"),
+        **dict.fromkeys(("pull", "fetch", "download", "install"), "weebill pull"),
+        **dict.fromkeys(("rm", "remove", "delete"), "weebill rm"),
+        **dict.fromkeys(("search", "find", "ls"), "weebill models"),
+        **dict.fromkeys(("refresh", "update"), _PRICES),
+        **dict.fromkeys(("add", "create"), f"name it in `models` of its [providers.NAME] in {_FILE}"),
+    },
+    "providers": {
+        **dict.fromkeys(("add", "create", "new"), _PROVIDER),
+        **dict.fromkeys(("login", "auth"), _KEY),
+        **dict.fromkeys(("rm", "remove", "delete", "disable"), f"take [providers.NAME] out of {_FILE}"),
+        **dict.fromkeys(("check", "ping", "probe", "verify"), "weebill providers test"),
+        **dict.fromkeys(("show", "get", "info", "ls"), "weebill providers list"),
+    },
+    "catalog": {
+        **dict.fromkeys(("update", "sync", "fetch", "pull", "upgrade"), "weebill catalog refresh"),
+        **dict.fromkeys(("list", "show", "ls", "search"), "weebill models"),
+    },
+    "router": {
+        **dict.fromkeys(("evaluate", "test", "measure"), "weebill router eval"),
+        **dict.fromkeys(("fit", "learn"), "weebill router train"),
+        **dict.fromkeys(("info", "status"), "weebill router show"),
+    },
+}
+
+
+class Guide(TyperGroup):
+    """A group that says what is called otherwise here."""
+
+    def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
+        if args and args[0] not in self.commands:
+            point_elsewhere(self.name or ctx.info_name or "", args)
+        return super().resolve_command(ctx, args)
+
+
+def point_elsewhere(group: str, args: list[str]) -> None:
+    """Raise CommandError if `args` begin with a command of another tool that has its like here."""
+    typed, *rest = args
+    instead = INSTEAD.get(group, {}).get(typed)
+    if instead is None:
+        return
+    if typed == "help" and rest:
+        instead, rest = f"weebill {' '.join(rest)} --help", []
+    if instead.startswith("weebill "):
+        instead = f"did you mean `{' '.join((instead, *rest))}`?"
+    path = "weebill" if group == "weebill" else f"weebill {group}"
+    raise CommandError(f"`{path}` has no command `{typed}`", instead, USAGE)
