@@ -14,7 +14,6 @@ from weebill.providers.openai.decode import Function, ToolCall, not_a_completion
 
 MAX_CALLS: Final = 1024
 """How many calls one choice may make."""
-_NOTHING: Final = Function()
 _is_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -80,7 +79,7 @@ class CallSorter:
 
     def take(self, call: ToolCall) -> Slot:
         """The call that a piece is of. Raises ApiError 502 on more calls than anybody makes."""
-        function = call.function or _NOTHING
+        function = call.called()
         custom = call.custom_call()
         if custom is not None:
             function = Function(custom.name, custom.input)

@@ -16,7 +16,6 @@ from weebill.providers.base import LINGER_S
 from weebill.providers.openai.calls import CallSorter, Slot
 from weebill.providers.openai.decode import (
     FAILURES,
-    Function,
     LogprobsReport,
     Message,
     SearchResult,
@@ -58,17 +57,20 @@ from weebill.wire.sse import NULL, EventSplitter, event_data
 
 _DONE: Final = b"[DONE]"
 _DETAILS: Final = "reasoning details"
-_NO_CALL: Final = Function()
 # How many pieces of what is said wait for the call that they came amid.
 _MAX_HELD: Final = 4096
 
 
 class _Choice(Struct, frozen=True):
-    """A choice of a chunk; `usage` is where Moonshot puts it, `message` where a whole answer comes in an event."""
+    """A choice of a chunk; `usage` is where Moonshot puts it, `message` where a whole answer comes in an event.
+
+    `text` is for servers that say it as Completions do.
+    """
 
     index: int | None = None
     delta: Message | None = None
     message: Message | None = None
+    text: str | None = None
     finish_reason: str | None = None
     stop_reason: str | int | None = None
     logprobs: LogprobsReport | None = None
@@ -227,6 +229,8 @@ class ChatDecoder:
         if state is None:
             state = self._choices[index] = _State()
         said = choice.delta if choice.delta is not None else choice.message
+        if said is None and choice.text:
+            said = Message(choice.text)
         if said is not None:
             self._delta(index, state, said, events)
         if choice.logprobs is not None and choice.logprobs.content:
@@ -303,7 +307,7 @@ class ChatDecoder:
     def _call(self, choice: int, state: _State, piece: ToolCall, events: list[Event]) -> None:
         slot = state.calls.take(piece)
         custom = piece.custom_call()
-        text = custom.input if custom is not None else (piece.function or _NO_CALL).text()
+        text = custom.input if custom is not None else piece.called().text()
         if slot.ended:
             if text and text.strip():
                 events.append(PassedOver("tool_calls"))

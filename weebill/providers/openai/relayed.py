@@ -56,6 +56,7 @@ class _PlainMessage(msgspec.Struct, frozen=True, gc=False):
 class _PlainChoice(msgspec.Struct, frozen=True, gc=False):
     finish_reason: _Some
     message: _PlainMessage | None = None
+    delta: None = None
     text: str | None = None
     logprobs: None = None
 
