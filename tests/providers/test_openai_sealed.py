@@ -64,6 +64,17 @@ SEALED: dict[str, tuple[Message, Message]] = {
         },
         {**SAID, "tool_calls": [CALL, {**CALL, "id": "c2"}]},
     ),
+    "blocks of thinking": (
+        {
+            **SAID,
+            "thinking_blocks": [{"type": "thinking", "thinking": "Hm", "signature": "c2ln"}],
+            "provider_specific_fields": {
+                "thinking_blocks": [{"type": "thinking", "thinking": "Hm", "signature": "c2ln"}], "x": {"y": 1}
+            },
+        },
+        {**SAID, "provider_specific_fields": {"x": {"y": 1}}},
+    ),
+    "a redacted block": ({**SAID, "thinking_blocks": [{"type": "redacted_thinking", "data": "ZW5j"}]}, SAID),
     "signed text": ({**SAID, "extra_content": {"google": {"thought_signature": "c2ln"}}}, SAID),
     "a thought marked as one": ({**SAID, "extra_content": {"google": {"thought": True}}},) * 2,
     "audio, whose data are for all": ({**SAID, "audio": {"id": "a", "data": "QUJD"}},) * 2,
@@ -94,8 +105,9 @@ def streamed(message: Message, size: int) -> Message:
             for choice in json.loads(line.removeprefix("data: "))["choices"]:
                 found = accumulate_delta(found, choice["delta"])
     echo: Message = json.loads(json.dumps({**found, "role": "assistant"}))
-    for call in echo.get("tool_calls", []):
-        del call["index"]
+    further = echo.get("provider_specific_fields", {})
+    for each in [*echo.get("tool_calls", []), *echo.get("thinking_blocks", []), *further.get("thinking_blocks", [])]:
+        del each["index"]
     return echo
 
 

@@ -50,6 +50,7 @@ class _PlainMessage(msgspec.Struct, frozen=True, gc=False):
     function_call: None = None
     annotations: _Nothing | None = None
     reasoning_details: _Nothing | None = None
+    thinking_blocks: _Nothing | None = None
     extra_content: None = None
 
 
