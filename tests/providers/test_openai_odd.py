@@ -9,13 +9,13 @@ from math import inf
 import pytest
 from openai.lib.streaming._deltas import accumulate_delta
 
-from weebill.providers.base import LATE_S, LINGER_S, NOTHING_SENT
+from weebill.providers.base import LATE_S, LINGER_S, NOTHING_SENT, ReadsByRequest, SaysWhenOver
 from weebill.providers.openai.dialect import OPENAI_CHAT
 from weebill.providers.openai.relay import OPENAI_RELAY
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.body import decode_chat, decode_completion
 from weebill.wire.call import Call
-from weebill.wire.conversation import Reasoning, Text, ToolUse
+from weebill.wire.conversation import Conversation, Reasoning, Text, ToolUse
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Choice, Reply, Usage
 from weebill.wire.sse import event_data
@@ -195,12 +195,20 @@ def test_reasoning_under_either_name() -> None:
 def test_choices_that_do_not_come_are_not_waited_for(sent: tuple[int, ...], waits: str) -> None:
     asked = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "n": 2, "stream": True}
     relay = OPENAI_RELAY.stream(decode_chat(json.dumps(asked).encode()), NOTHING_SENT)
+    assert isinstance(OPENAI_CHAT, ReadsByRequest)
+    decoder = OPENAI_CHAT.stream_for(Conversation(turns=(), n=2))
     for index in sent or (0,):
         for said in ({"delta": {"role": "assistant", "content": "Hi"}}, {"delta": {}, "finish_reason": "stop"}):
             if sent or "finish_reason" not in said:
                 data = json.dumps({"id": "c", "model": "m", "choices": [{"index": index, **said}]})
                 relay.feed(f"data: {data}\n\n".encode())
-    assert relay.owed_s == {"late": LATE_S, "not long": LINGER_S, "on": inf}[waits]
+                decoder.feed(f"data: {data}\n\n".encode())
+    assert isinstance(decoder, SaysWhenOver)
+    owed = {"late": LATE_S, "not long": LINGER_S, "on": inf}[waits]
+    assert (relay.owed_s, decoder.owed_s) == (owed, owed)
+    # Who is told what was used is told no more.
+    decoder.feed(b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n')
+    assert decoder.owed_s == (inf if waits == "on" else LINGER_S)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from weebill.providers.base import LINGER_S
+from weebill.providers.base import LATE_S, LINGER_S
 from weebill.providers.openai.calls import CallSorter, Slot
 from weebill.providers.openai.decode import (
     FAILURES,
@@ -104,19 +104,8 @@ class _State:
     """
 
     __slots__ = (
-        "audio",
-        "block",
-        "call",
-        "called",
-        "calls",
-        "detail",
-        "ending",
-        "finished",
-        "held",
-        "kind",
-        "refused",
-        "spoken",
-    )
+        "audio", "block", "call", "called", "calls", "detail", "ending", "finished", "held", "kind", "refused", "spoken",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.kind = ""
@@ -134,9 +123,9 @@ class _State:
 
 
 class ChatDecoder:
-    """A `StreamDecoder`."""
+    """A `StreamDecoder`; `asked` is how many choices there should be."""
 
-    __slots__ = ("_choices", "_done", "_id", "_spent", "_splitter", "_started")
+    __slots__ = ("_choices", "_done", "_id", "_spent", "_splitter", "_started", "asked")
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
@@ -146,14 +135,19 @@ class ChatDecoder:
         self._done = False
         self._spent = False
         """Whether the last that came was the usage."""
+        self.asked = 1
 
     @property
     def owed_s(self) -> float:
-        """Nothing after `[DONE]`; not much once all choices have said why they ended, which is yet to be told."""
+        """Nothing after `[DONE]`; not much once all choices have said why they ended, which is yet to be told.
+
+        Those that have not begun by then are waited for longer.
+        """
         if self._done:
             return 0.0
-        ended = self._choices and all(state.ending is not None for state in self._choices.values())
-        return LINGER_S if ended else inf
+        if not self._choices or any(state.ending is None for state in self._choices.values()):
+            return inf
+        return LATE_S if len(self._choices) < self.asked and not self._spent else LINGER_S
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """The events that `data` completes."""
