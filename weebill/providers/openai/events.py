@@ -104,7 +104,8 @@ class _State:
     """
 
     __slots__ = (
-        "audio", "block", "call", "called", "calls", "detail", "ending", "finished", "held", "kind", "refused", "spoken",
+        "audio", "block", "call", "called", "calls", "detail", "ending", "finished", "held", "kind", "refused",
+        "spoken",
     )  # fmt: skip
 
     def __init__(self) -> None:
