@@ -41,7 +41,11 @@ def test_a_models_own_name(name: str, bare: str) -> None:
         ("openai/gpt-5-nano", {"efforts": ("minimal", "low", "medium", "high"), "always_thinks": True}),
         ("gpt-5.2", {"efforts": ("none", "low", "medium", "high", "xhigh"), "always_thinks": False}),
         ("gpt-5-chat-latest", {"reasoning": False}),
-        ("gpt-4o-mini", {"reasoning": False, "sampling": "both"}),
+        ("gpt-4o-mini", {"reasoning": False, "sampling": "both", "completion_tokens": False}),
+        # OpenAI's next, of which nothing else is known yet: all since its first that think take the newer name alone.
+        ("corp/gpt-6.2-sol", {"reasoning": None, "completion_tokens": True}),
+        ("o5-mini", {"reasoning": None, "completion_tokens": True}),
+        ("gpt-oss-120b", {"completion_tokens": False}),
         ("us.anthropic.claude-opus-4-1-20250805-v1:0", {"sampling": "one", "thinking": "budget"}),
         ("claude-opus-4.8", {"sampling": "none", "thinking": "adaptive", "signed": True}),
         ("claude-3-5-haiku-latest", {"reasoning": False}),

@@ -13,8 +13,9 @@ from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.for_client import ForClient
 from weebill.providers.base import NOTHING_SENT
 from weebill.wire.accumulate import MAX_NAMED, ReplyBuilder
-from weebill.wire.conversation import Audio, Image, Part, Text
-from weebill.wire.reply import Choice, Event, Finished, PassedOver, Reply, Started, TextDelta, Usage, WholePart
+from weebill.wire.conversation import Audio, Citation, Image, Part, Text, ToolUse
+from weebill.wire.replay import events_of
+from weebill.wire.reply import Choice, Event, Finished, PassedOver, Reply, Started, TextDelta, Usage
 
 EVENTS: list[Event] = [
     PassedOver("first"),
@@ -71,6 +72,8 @@ def test_a_stream_names_it_and_is_as_if_it_had_not_been(api: Api, fed: int) -> N
 
 PICTURE = Image(media_type="image/png", data="aW1n")
 SOUND = Audio("c25k", "mp3", transcript="Hi.")
+CALLED = ToolUse("c", "f", "{}")
+CITED = Text("It is.", citations=(Citation("https://a/", "A"),))
 
 
 @pytest.mark.parametrize(
@@ -80,6 +83,11 @@ SOUND = Audio("c25k", "mp3", transcript="Hi.")
         (RESPONSES, PICTURE, ()),
         (COMPLETIONS, SOUND, ("audio",)),
         (COMPLETIONS, PICTURE, ("images",)),
+        (COMPLETIONS, CALLED, ("tool_calls",)),
+        (COMPLETIONS, CITED, ("citations",)),
+        (CHAT, CITED, ()),
+        (CHAT, CALLED, ()),
+        (ANTHROPIC, CITED, ()),
         (ANTHROPIC, SOUND, ("audio",)),
         (ANTHROPIC, PICTURE, ()),
         (CHAT, SOUND, ()),
@@ -97,9 +105,9 @@ def test_a_part_without_a_place_in_the_clients_api_is_named(api: Api, part: Part
     reply = for_client.reply(Reply("id", "m", (Choice((Text("Hello"), part), "stop"),), Usage(), dropped=("first",)))
     assert reply.dropped == ("first", *named)
     assert b"Hello" in api.answer(call, reply)
-    events: list[Event] = [Started("id", "m"), TextDelta("Hello"), WholePart(part, 1), Finished("stop")]
+    events = events_of(Reply("id", "m", (Choice((Text("Hello"), part), "stop"),), Usage()))
     stream = BridgeStream(call, Decoder(events), api.stream(call), for_client)
-    assert b"Hello" in b"".join(stream.feed(b"x") for _ in range(4)) + stream.finish()
+    assert b"Hello" in b"".join(stream.feed(b"x") for _ in events) + stream.finish()
     assert tuple(stream.dropped) == named
 
 

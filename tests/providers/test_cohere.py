@@ -47,7 +47,12 @@ def test_images_that_tools_gave_are_shown_after_the_results() -> None:
     turns = (calls, Turn("tool", (results[0],)), Turn("tool", (results[1],)), *user())
     body = json.loads(COHERE_DIALECT.encode(Conversation(turns=turns), TARGET, Fit(), stream=False).body)
     assert [message["role"] for message in body["messages"]] == ["assistant", "tool", "tool", "user", "user"]
-    assert [part["image_url"]["url"] for part in body["messages"][3]["content"]] == ["https://a/c", "https://a/d"]
+    shown = [part.get("text") or part["image_url"]["url"] for part in body["messages"][3]["content"]]
+    notes = [f"Attached to the result of the call {call}:" for call in ("c", "d")]
+    assert shown == [notes[0], "https://a/c", notes[1], "https://a/d"]
+    assert [part["text"] for part in body["messages"][1]["content"]] == [
+        "c", "(Shown in the next message: 1 attachment(s).)"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,20 @@ COSTLY: dict[str, tuple[Schema, str]] = {
     "combinations": ({"allOf": CHOICES}, "ways"),
     "circle": (CYCLE, "itself"),
     "circle of one": ({"$ref": "#"}, "itself"),
+    # What is no schema is not checked as one, and so nothing may refer to it.
+    "to a value": (
+        {"$ref": "#/$defs/a/const", "$defs": {"a": {"const": {"type": "array", "minItems": 10**9}}}},
+        "no schema",
+    ),
+    "into a value": (
+        {"$ref": "#/$defs/a/enum/0/b", "$defs": {"a": {"enum": [{"b": {"type": "array", "minItems": 10**9}}]}}},
+        "no schema",
+    ),
+    "to names": ({"$ref": "#/$defs", "$defs": {"a": {"type": "integer"}}}, "no schema"),
+    "below a name that is a keyword": (
+        {"type": "object", "properties": {"default": {"type": "array", "minItems": 10**9}}},
+        "minItems",
+    ),
     "nowhere": ({"$ref": "#/$defs/a"}, "not there"),
 }
 
@@ -106,6 +120,13 @@ ORDINARY: list[Schema] = [
     text(r"^\d{4}-\d{2}-[a-z{}]{3}\{2000\}$"),
     text(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
     nested(20),
+    # Values that look like schemas.
+    *[
+        {"type": "object", "properties": {"a": {"type": "object", **values}}}
+        for value in ({"minItems": 10**9}, {"pattern": "(a{1000}){1000}"}, {"$ref": "#/nowhere"}, {"multipleOf": 0})
+        for values in ({"default": value}, {"examples": [value]}, {"const": value}, {"enum": [[value], value]})
+    ],
+    {"type": "object", "properties": {"default": {"$ref": "#/$defs/const"}}, "$defs": {"const": {"type": "integer"}}},
 ]
 
 

@@ -91,6 +91,16 @@ IN_PIECES: list[tuple[str, list[Piece], list[tuple[str, str, str]]]] = [
     ("arguments of null", [piece("null", "f", index=0, id="a", type="function")], [("a", "f", "{}")]),
     ("a call of nothing", [piece("", "", index=0), piece('{"x":1}', "f", index=0, id="a")], [A]),
     ("a call of nothing besides", [piece("", "", index=0), piece('{"x":1}', "f", index=1, id="a")], [A]),
+    ("one index and one id for both", [piece('{"x":1}', "f", index=0, id="a"), piece('{"y":2}', "g", index=0, id="a")],
+     [A, ("call_abc_0_1", "g", '{"y":2}')]),
+    ("one index and one id for both, in pieces", [
+        piece("", "f", index=0, id="a"), piece('{"x":1}', index=0, id="a"),
+        piece("", "g", index=0, id="a"), piece('{"y":2}', index=0, id="a")],
+     [A, ("call_abc_0_1", "g", '{"y":2}')]),
+    ("the whole name with every piece", [
+        piece("", "f", index=0, id="a"), piece('{"x"', "f", index=0), piece(":1}", "f", index=0)], [A]),
+    ("an id that is new with every piece, and no index", [
+        piece('{"x"', "f", id="a"), piece(":", "", id="y"), piece("1}", "", id="z")], [A]),
     ("numbers and nulls", [piece('{"x":1}', "f", index="0", id="a", type=None, extra_content=None)], [A]),
 ]  # fmt: skip
 
@@ -194,10 +204,20 @@ def test_calls_of_a_whole_answer(given: object, calls: list[tuple[str, str, str]
 FIRST = {"index": 0, "id": "c1", "type": "function"}
 
 
-@pytest.mark.parametrize("names", [("get_", "weather"), ("g", "et", "_weather"), ("get_weather", "", "get_weather")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("get_", "weather"),
+        ("g", "et", "_weather"),
+        ("get_weather", "", "get_weather"),
+        ("get", "get_", "get_weather"),
+        ("get_", "get_weather", "get_weather"),
+    ],
+)
 @pytest.mark.parametrize("empty", [{}, {"arguments": ""}])
-def test_a_name_in_pieces_is_whole(names: tuple[str, ...], empty: dict[str, str]) -> None:
-    pieces: list[dict[str, object]] = [{"index": 0, "function": {"name": name, **empty}} for name in names]
+@pytest.mark.parametrize("again", [{}, {"id": "c1"}])
+def test_a_name_in_pieces_is_whole(names: tuple[str, ...], empty: dict[str, str], again: dict[str, str]) -> None:
+    pieces: list[dict[str, object]] = [{"index": 0, "function": {"name": name, **empty}, **again} for name in names]
     pieces[0] = {**pieces[0], **FIRST}
     pieces.append({"index": 0, "function": {"arguments": '{"a":1}'}})
     sent = odd.events(*[odd.chunk({"tool_calls": [piece]}) for piece in pieces], odd.chunk({}, "tool_calls"))

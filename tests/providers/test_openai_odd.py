@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from math import inf
 
 import pytest
+from openai.lib.streaming._deltas import accumulate_delta
 
-from weebill.providers.base import LATE_S, LINGER_S, NOTHING_SENT
+from weebill.providers.base import LATE_S, LINGER_S, NOTHING_SENT, ReadsByRequest, SaysWhenOver
 from weebill.providers.openai.dialect import OPENAI_CHAT
 from weebill.providers.openai.relay import OPENAI_RELAY
 from weebill.wire.accumulate import ReplyBuilder
-from weebill.wire.body import decode_chat
+from weebill.wire.body import decode_chat, decode_completion
 from weebill.wire.call import Call
-from weebill.wire.conversation import Reasoning, Text, ToolUse
+from weebill.wire.conversation import Conversation, Reasoning, Text, ToolUse
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Choice, Reply, Usage
 from weebill.wire.sse import event_data
@@ -194,12 +195,20 @@ def test_reasoning_under_either_name() -> None:
 def test_choices_that_do_not_come_are_not_waited_for(sent: tuple[int, ...], waits: str) -> None:
     asked = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "n": 2, "stream": True}
     relay = OPENAI_RELAY.stream(decode_chat(json.dumps(asked).encode()), NOTHING_SENT)
+    assert isinstance(OPENAI_CHAT, ReadsByRequest)
+    decoder = OPENAI_CHAT.stream_for(Conversation(turns=(), n=2))
     for index in sent or (0,):
         for said in ({"delta": {"role": "assistant", "content": "Hi"}}, {"delta": {}, "finish_reason": "stop"}):
             if sent or "finish_reason" not in said:
                 data = json.dumps({"id": "c", "model": "m", "choices": [{"index": index, **said}]})
                 relay.feed(f"data: {data}\n\n".encode())
-    assert relay.owed_s == {"late": LATE_S, "not long": LINGER_S, "on": inf}[waits]
+                decoder.feed(f"data: {data}\n\n".encode())
+    assert isinstance(decoder, SaysWhenOver)
+    owed = {"late": LATE_S, "not long": LINGER_S, "on": inf}[waits]
+    assert (relay.owed_s, decoder.owed_s) == (owed, owed)
+    # Who is told what was used is told no more.
+    decoder.feed(b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n')
+    assert decoder.owed_s == (inf if waits == "on" else LINGER_S)
 
 
 @pytest.mark.parametrize(
@@ -216,9 +225,25 @@ def test_choices_that_do_not_come_are_not_waited_for(sent: tuple[int, ...], wait
 def test_a_whole_answer_says_it_elsewhere(said: dict[str, object]) -> None:
     body = json.dumps({"id": "c", "choices": [{"index": 0, "finish_reason": "stop", **said}]}).encode()
     assert OPENAI_CHAT.decode(body).choices == (Choice((Text("Hi"),), "stop"),)
-    if "text" not in said:
-        data = json.loads(body)["choices"][0]
-        assert decoded([events({"id": "c", "choices": [data]})]).choices == (Choice((Text("Hi"),), "stop"),)
+    data = json.loads(body)["choices"][0]
+    stream = events({"id": "c", "choices": [data]})
+    assert decoded([stream]).choices == (Choice((Text("Hi"),), "stop"),)
+    relay = OPENAI_RELAY.decode(call(False), NOTHING_SENT, body)
+    assert relay.usage.completion_tokens > 0
+    [choice] = json.loads(relay.body)["choices"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("Hi", "stop")
+    assert "delta" not in choice
+    assert "text" not in choice
+    # Asked for a stream, some answer in one piece.
+    for given in (stream, body):
+        if not isinstance(said.get("message"), dict) or given is body:
+            assert text_of(relayed([given])[0]) == "Hi"
+
+
+def test_a_text_of_completions_stays_where_it_is() -> None:
+    asked = decode_completion(b'{"model":"m","prompt":"x"}')
+    body = b'{"id":"c","model":"m","choices":[{"index":0,"text":"Hi","finish_reason":"stop"}],"usage":{}}'
+    assert OPENAI_RELAY.decode(asked, NOTHING_SENT, body).body == body
 
 
 @pytest.mark.parametrize("arguments", ['{"a":1}', {"a": 1}])
@@ -226,3 +251,29 @@ def test_a_call_without_a_function(arguments: object) -> None:
     message = {"tool_calls": [{"id": "a", "name": "f", "arguments": arguments}]}
     body = json.dumps({"id": "c", "choices": [{"index": 0, "message": message}]}).encode()
     assert OPENAI_CHAT.decode(body).choices == (Choice((ToolUse("a", "f", '{"a":1}'),), "tool_calls"),)
+    [choice] = json.loads(OPENAI_RELAY.decode(call(False), NOTHING_SENT, body).body)["choices"]
+    function = {"name": "f", "arguments": '{"a":1}'}
+    assert choice["message"]["tool_calls"] == [{"id": "a", "type": "function", "function": function}]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [{"index": 0, "id": "a", "name": "f", "arguments": '{"a":1}'}],
+        [{"index": 0, "id": "a", "name": "f", "arguments": {"a": 1}}],
+        [{"index": 0, "id": "a", "name": "f"}, {"index": 0, "arguments": '{"a"'}, {"index": 0, "arguments": ":1}"}],
+        [{"id": "a", "name": "f", "arguments": ""}, {"arguments": '{"a"'}, {"arguments": ":1}"}],
+        [{"index": 0, "id": "a", "function": {"name": "f"}}, {"index": 0, "arguments": '{"a":1}'}],
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_a_streamed_call_without_a_function(pieces: list[dict[str, object]], size: int) -> None:
+    data = events(*[chunk({"tool_calls": [piece]}) for piece in pieces], chunk({}, "tool_calls"))
+    cut = [data[at : at + size] for at in range(0, len(data), size)]
+    assert decoded(cut).choices == (Choice((ToolUse("a", "f", '{"a":1}'),), "tool_calls"),)
+    told: dict[object, object] = {}
+    for each in relayed(cut)[0]:
+        for choice in each["choices"]:  # type: ignore[attr-defined]
+            told = accumulate_delta(told, choice["delta"])
+    function = {"name": "f", "arguments": '{"a":1}'}
+    assert told["tool_calls"] == [{"index": 0, "id": "a", "type": "function", "function": function}]

@@ -64,6 +64,17 @@ SEALED: dict[str, tuple[Message, Message]] = {
         },
         {**SAID, "tool_calls": [CALL, {**CALL, "id": "c2"}]},
     ),
+    "blocks of thinking": (
+        {
+            **SAID,
+            "thinking_blocks": [{"type": "thinking", "thinking": "Hm", "signature": "c2ln"}],
+            "provider_specific_fields": {
+                "thinking_blocks": [{"type": "thinking", "thinking": "Hm", "signature": "c2ln"}], "x": {"y": 1}
+            },
+        },
+        {**SAID, "provider_specific_fields": {"x": {"y": 1}}},
+    ),
+    "a redacted block": ({**SAID, "thinking_blocks": [{"type": "redacted_thinking", "data": "ZW5j"}]}, SAID),
     "signed text": ({**SAID, "extra_content": {"google": {"thought_signature": "c2ln"}}}, SAID),
     "a thought marked as one": ({**SAID, "extra_content": {"google": {"thought": True}}},) * 2,
     "audio, whose data are for all": ({**SAID, "audio": {"id": "a", "data": "QUJD"}},) * 2,
@@ -73,7 +84,7 @@ SEALED: dict[str, tuple[Message, Message]] = {
 def whole(message: Message, provider: str = "acme") -> Message:
     body = {"id": "x", "object": "chat.completion", "created": 1, "model": "m"}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-    sent = NOTHING_SENT if not provider else UpstreamRequest(b"", b"", provider=provider)
+    sent = NOTHING_SENT if not provider else UpstreamRequest(b"", b"", maker=provider)
     answer = OPENAI_RELAY.decode(asked(), sent, json.dumps({**body, "choices": [choice], "usage": {}}).encode())
     given: Message = json.loads(answer.body)["choices"][0]["message"]
     return given
@@ -86,7 +97,7 @@ def streamed(message: Message, size: int) -> Message:
     deltas = [{"role": "assistant"}, *({"reasoning_details": [each]} for each in details), rest]
     deltas += [{"tool_calls": [each]} for each in calls]
     data = events(*[chunk(delta) for delta in deltas], chunk({}, "stop"))
-    stream = OPENAI_RELAY.stream(asked(), UpstreamRequest(b"", b"", provider="acme"))
+    stream = OPENAI_RELAY.stream(asked(), UpstreamRequest(b"", b"", maker="acme"))
     told = b"".join([stream.feed(data[at : at + size]) for at in range(0, len(data), size)]) + stream.finish()
     found: dict[object, object] = {}
     for line in told.decode().split("\n\n"):
@@ -94,8 +105,9 @@ def streamed(message: Message, size: int) -> Message:
             for choice in json.loads(line.removeprefix("data: "))["choices"]:
                 found = accumulate_delta(found, choice["delta"])
     echo: Message = json.loads(json.dumps({**found, "role": "assistant"}))
-    for call in echo.get("tool_calls", []):
-        del call["index"]
+    further = echo.get("provider_specific_fields", {})
+    for each in [*echo.get("tool_calls", []), *echo.get("thinking_blocks", []), *further.get("thinking_blocks", [])]:
+        del each["index"]
     return echo
 
 
@@ -141,7 +153,7 @@ def test_a_seal_in_pieces_bears_one_mark() -> None:
     detail = {"type": "reasoning.encrypted", "index": 0}
     deltas = [{"reasoning_details": [{**detail, "data": piece}]} for piece in ("QUJD", "REVG")]
     other = {"reasoning_details": [{**detail, "index": 1, "data": "R0hJ"}]}
-    stream = OPENAI_RELAY.stream(asked(), UpstreamRequest(b"", b"", provider="acme"))
+    stream = OPENAI_RELAY.stream(asked(), UpstreamRequest(b"", b"", maker="acme"))
     told = stream.feed(events(*[chunk(delta) for delta in (*deltas, other)], chunk({}, "stop")))
     assert told.count(mark_of("acme").encode()) == 2
     assert b'"REVG"' in told

@@ -36,6 +36,19 @@ HISTORIES: Final = {
     "calls empty": (calls(("", F), ("", G)), gave(("x", "of f", None), ("y", "of g", None))),
     "results empty": (calls(("a", F), ("b", G)), gave(("", "of f", None), ("", "of g", None))),
     "one empty": (calls(("a", F), ("", G)), gave(("", "of g", None), ("a", "of f", None))),
+    # A result of a call's very id, wherever it stands, before one that has none, or another's.
+    "id after one without": (calls(("a", F), ("b", G)), gave(("", "of g", None), ("a", "of f", None))),
+    "id after one without, in turns": (
+        calls(("a", F), ("b", G)),
+        gave(("", "of g", None)),
+        gave(("a", "of f", None)),
+    ),
+    "id after another's": (calls(("a", F), ("", G)), gave(("x", "of g", None), ("a", "of f", None))),
+    "the tool rather than the order": (calls(("a", F), ("", G)), gave(("", "of f", F), ("", "of g", G))),
+    "twice, beside one without": (
+        calls(("a", F), ("", G)),
+        gave(("a", "of f", None), ("a", "of f", None), ("", "of g", None)),
+    ),
     # What was said between a call and its result.
     "user between": (calls(("a", F), ("b", G)), said(WAIT), gave(("a", "of f", None), ("b", "of g", None))),
     "user between results": (

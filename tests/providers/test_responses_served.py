@@ -170,11 +170,32 @@ def test_a_function_that_the_provider_has_run(name: str, how: str) -> None:
         assert choice.finish == ("tool_calls" if called else "stop")
 
 
-def test_items_without_a_place_are_each_of_its_own() -> None:
-    items = [OTHER, RESULT, {**OTHER, "call_id": "c2"}, {**OTHER, "call_id": "c3"}]
-    told = [event("output_item.done", item=item) for item in items]
+def _unplaced(told: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in told.items() if name != "output_index"}
+
+
+@pytest.mark.parametrize("how", ["pieces", "ends alone"])
+def test_items_without_a_place_are_each_of_its_own(how: str) -> None:
+    """As agents of MLflow's write them, which say nothing of where an item is."""
+    items = [
+        message_item("Let me look."),
+        OTHER,
+        RESULT,
+        {**OTHER, "call_id": "c2"},
+        {**MINE, "call_id": "c3"},
+        MESSAGE,
+    ]
+    told = [_unplaced(each) for each in _told(items, how)]
     [choice] = said_by(CREATED_EVENT, *told, COMPLETED, offered=OFFERED).choices
-    assert [part.id for part in choice.parts if isinstance(part, ToolUse)] == ["c2", "c3"]
+    calls = (ToolUse("c2", "look_up", '{"a":1}'), ToolUse("c3", "f", '{"a":1}'))
+    assert choice.parts == (Text("Let me look."), *calls, *HI)
+    pieces = [
+        _unplaced(each)
+        for text in ("One.", "Two.")
+        for each in (delta(text[:2]), delta(text[2:]), done(message_item(text)))
+    ]
+    [choice] = said_by(CREATED_EVENT, *pieces, COMPLETED).choices
+    assert choice.parts == (Text("One."), Text("Two."))
 
 
 def test_a_call_that_never_ends_is_told_of_with_what_was_said_of_it() -> None:

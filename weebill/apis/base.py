@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Final, Protocol, runtime_checkable
 
 from weebill.wire.call import Call
-from weebill.wire.conversation import Conversation, Part
+from weebill.wire.conversation import Citation, Conversation, Part
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Event, Reply
 
-ALL_SAID: Final[Mapping[type[Part], str]] = {}
+Unsaid = Mapping[type[Part] | type[Citation], str]
+"""Kinds of an answer's parts, or citations, by what they are called."""
+ALL_SAID: Final[Unsaid] = {}
 """For an API that has a place for every part of an answer."""
 
 
@@ -52,14 +54,14 @@ class Api(Protocol):
 
     `name` is the endpoint that its requests are metered under; `native` names the wire format ("openai.chat",
     "openai.responses", "anthropic", "gemini"): a dialect that speaks the same passes bytes through. `headers` are the
-    client's headers (lower case) that belong to the request, such as `anthropic-beta`. `unsaid` are the kinds of an
-    answer's parts that it has no place for, and what they are called.
+    client's headers (lower case) that belong to the request, such as `anthropic-beta`. `unsaid` is what of an answer
+    it has no place for.
     """
 
     name: str
     native: str
     headers: frozenset[bytes]
-    unsaid: Mapping[type[Part], str]
+    unsaid: Unsaid
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
         """The call in a request. `tail` is what follows the endpoint's path, decoded, query included.

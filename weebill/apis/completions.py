@@ -12,13 +12,13 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from weebill.apis.base import Api, StreamEncoder
+from weebill.apis.base import Api, StreamEncoder, Unsaid
 from weebill.apis.chat.answer import FINISH_REASONS, new_id, usage_body
 from weebill.apis.chat.answer_shapes import UsageBody
 from weebill.wire import sse
 from weebill.wire.body import decode_completion
 from weebill.wire.call import Call, Json
-from weebill.wire.conversation import Audio, Conversation, Image, Part, Refusal, Text, ToolUse, Turn
+from weebill.wire.conversation import Audio, Citation, Conversation, Image, Refusal, Text, ToolUse, Turn
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.lenient import reader
 from weebill.wire.openai_chat import HINTS
@@ -46,6 +46,7 @@ _FORMAT_FIELDS: Final = frozenset(
 )
 # Values that ask for nothing.
 _IDLE: Final = {"echo": b"false", "suffix": b'""', "best_of": b"1", "store": b"false"}
+_UNSAID: Final[Unsaid] = {Audio: "audio", Image: "images", ToolUse: "tool_calls", Citation: "citations"}
 
 
 class _Alternative(Struct, frozen=True):
@@ -93,7 +94,7 @@ class Completions:
     name = "completions"
     native = "openai.completions"
     headers: frozenset[bytes] = frozenset()
-    unsaid: Mapping[type[Part], str] = {Audio: "audio", Image: "images", ToolUse: "tool_calls"}
+    unsaid: Unsaid = _UNSAID
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
         return decode_completion(body)

@@ -14,8 +14,10 @@ from weebill.providers.base import LINGER_S, SETTLE_S, SaysWhenOver, StreamDecod
 from weebill.providers.usage import estimate
 from weebill.wire.accumulate import MAX_NAMED
 from weebill.wire.call import Call
+from weebill.wire.conversation import Citation, Part, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import (
+    CitationAdded,
     Event,
     Failed,
     Finished,
@@ -100,6 +102,12 @@ class BridgeStream:
     def fail(self, error: ApiError) -> bytes:
         return self._encoder.fail(error)
 
+    def _note_unsaid(self, event: Event) -> None:
+        """Name what the client's API has no place for."""
+        kind = _part_of(event)
+        if kind is not None and kind in self._for_client.unsaid:
+            self.dropped[self._for_client.unsaid[kind]] = None
+
     def _write(self, events: Sequence[Event]) -> bytes:
         events = self._for_client.events(events)
         for at, event in enumerate(events):
@@ -113,8 +121,10 @@ class BridgeStream:
                     self._ends += 1
                     if event.choice and is_beyond(event.choice, self._encoder):
                         self.dropped[FURTHER_CHOICE] = None
-                elif isinstance(event, WholePart) and type(event.part) in self._for_client.unsaid:
-                    self.dropped[self._for_client.unsaid[type(event.part)]] = None
+                elif self._for_client.unsaid:
+                    self._note_unsaid(event)
+            elif kind is CitationAdded:
+                self._note_unsaid(event)
             elif isinstance(event, UsageReported):
                 # No tokens for what was said are no report.
                 if event.usage.measured and (event.usage.completion_tokens or not self._pieces):
@@ -131,6 +141,13 @@ class BridgeStream:
         if self.dropped:
             events = _told(events)
         return self._encoder.feed(list(events)) if events else b""
+
+
+def _part_of(event: Event) -> type[Part] | type[Citation] | None:
+    """The kind of what an event tells of."""
+    if isinstance(event, WholePart):
+        return type(event.part)
+    return ToolUse if isinstance(event, ToolStarted) else Citation if isinstance(event, CitationAdded) else None
 
 
 def _told(events: Sequence[Event]) -> list[Event]:

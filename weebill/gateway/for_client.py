@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import structs
 
-from weebill.apis.base import ALL_SAID
+from weebill.apis.base import ALL_SAID, Unsaid
 from weebill.gateway.one_call import first_calls, wants_one_call
 from weebill.gateway.origins import Maker
 from weebill.gateway.stops import until_stop
 from weebill.gateway.tool_names import events_by_client, named_by_client
 from weebill.providers.base import NOTHING_SENT, UpstreamRequest
-from weebill.wire.conversation import Origin, Part
+from weebill.wire.conversation import Citation, Origin, Text
 from weebill.wire.reply import Event, Reply
 
 
 class ForClient:
     """Puts the answer to a request that was `sent` into the client's words; `family` is the dialect's.
 
-    `unsaid` are the kinds of parts that the client's API has no place for, by what they are called.
+    `unsaid` are the kinds of parts, and citations, that the client's API has no place for, by what they are called.
     """
 
     __slots__ = ("_maker", "_one_call", "_stops", "_tools", "unsaid")
 
-    def __init__(self, family: Origin, sent: UpstreamRequest, unsaid: Mapping[type[Part], str] = ALL_SAID) -> None:
+    def __init__(self, family: Origin, sent: UpstreamRequest, unsaid: Unsaid = ALL_SAID) -> None:
         self._maker = Maker(family, sent.maker)
         self._tools = sent.tools
         self._one_call = wants_one_call(sent)
@@ -47,7 +47,10 @@ class ForClient:
 
     def _told(self, reply: Reply) -> Reply:
         """A whole answer that names what of it will not be there."""
-        lost = [self.unsaid[type(part)] for each in reply.choices for part in each.parts if type(part) in self.unsaid]
+        parts = [part for each in reply.choices for part in each.parts]
+        lost = [self.unsaid[type(part)] for part in parts if type(part) in self.unsaid]
+        if Citation in self.unsaid and any(isinstance(part, Text) and part.citations for part in parts):
+            lost.append(self.unsaid[Citation])
         return structs.replace(reply, dropped=tuple(dict.fromkeys((*reply.dropped, *lost)))) if lost else reply
 
 

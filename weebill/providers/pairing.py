@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from msgspec import structs
@@ -20,6 +21,7 @@ NO_RESULT: Final = "The tool gave no result."
 _ORPHAN: Final = "A tool gave this result:"
 _GONE: Final = "A tool that was there earlier in the conversation. It is not available any more: do not call it."
 _PLAIN: Final = WORDS.fits.fullmatch
+_ASIDE: Final = frozenset({"system", "developer"})
 
 
 def stand_ins(turns: Iterable[Turn]) -> tuple[Tool, ...]:
@@ -64,6 +66,10 @@ def _are_paired(turns: Sequence[Turn]) -> bool:
     return not waiting
 
 
+def _is_models(turn: Turn) -> bool:
+    return turn.role == "assistant"
+
+
 class _OpenCall(NamedTuple):
     """A call that has no result yet: the id that it was `given`, the one that it has now, and its tool."""
 
@@ -93,10 +99,20 @@ class _OpenCalls:
         """Those that are left."""
         return list(self._calls.values())
 
-    def answered(self, given: str, tool: str | None) -> _OpenCall | None:
-        """Take out the first call of that id, one of that tool rather; where either has no id, of the others."""
-        for identity in (given, "" if given else None):
-            for name in (tool, None) if tool is not None else (None,):
+    def of_id(self, given: str, tool: str | None) -> _OpenCall | None:
+        """Take out the first call of that id, one of that tool rather."""
+        return self._first((given,), tool)
+
+    def of_tool(self, given: str, tool: str | None) -> _OpenCall | None:
+        """Take out the first call that a result without one of its id may answer, one of that tool rather.
+
+        Where the result has an id, the call has none.
+        """
+        return self._first(("",) if given else ("", None), tool)
+
+    def _first(self, ids: Sequence[str | None], tool: str | None) -> _OpenCall | None:
+        for name in (tool, None) if tool is not None else (None,):
+            for identity in ids:
                 places = self._places.get((identity, name))
                 while places:
                     call = self._calls.pop(places.popleft(), None)
@@ -115,20 +131,28 @@ class _Pairing:
         """How many calls have had an id that was given more than once."""
         self._open = _OpenCalls()
         self._results: dict[str, ToolResult] = {}
-        """The results of the last calls, by the ids that they were given."""
+        """The results of the last calls, by the ids that they bear."""
+        self._answers: deque[str | None] = deque()
+        """The calls that the results answer that come next, by the ids that they have now."""
         self._at = 0
         """Where what follows the last calls begins."""
         self._next = 0
         """Where their next result goes: before all else that is said after them."""
 
     def of(self, turns: Sequence[Turn]) -> Sequence[Turn]:
-        for turn in turns:
-            if turn.role in ("system", "developer"):
-                self._out.append(turn)
-            elif turn.role == "assistant":
-                self._said(turn)
-            else:
-                self._answered(turn)
+        for by_model, together in groupby(turns, _is_models):
+            if by_model:
+                for turn in together:
+                    self._said(turn)
+                continue
+            group = list(together)
+            said = [turn for turn in group if turn.role not in _ASIDE]
+            self._match([part for turn in said for part in turn.parts if isinstance(part, ToolResult)])
+            for turn in group:
+                if turn.role in _ASIDE:
+                    self._out.append(turn)
+                else:
+                    self._answered(turn)
         self._close()
         return self._out
 
@@ -155,7 +179,7 @@ class _Pairing:
         for part in turn.parts:
             if not isinstance(part, ToolResult):
                 others.append(part)
-            elif (given := self._answers(part)) is not None:
+            elif (given := self._answers.popleft()) is not None:
                 results.append(structs.replace(part, call_id=given))
             elif self._results.get(part.call_id) != part:  # Else said twice, as who goes on with a session does.
                 others += (Text(_ORPHAN), *part.content) if part.content else ()
@@ -165,13 +189,23 @@ class _Pairing:
         if others or not turn.parts:
             self._out.append(structs.replace(turn, role="user", parts=tuple(others)))
 
-    def _answers(self, part: ToolResult) -> str | None:
-        """The id of the call that a result answers: the one of its id, or else, where either has none, of its tool."""
-        call = self._open.answered(part.call_id, part.name)
-        if call is None:
-            return None
-        self._results[part.call_id] = part
-        return call.id
+    def _match(self, results: Sequence[ToolResult]) -> None:
+        """Find the calls that results answer: all of those of their ids, and only then, where either has none, others.
+
+        What comes a second time answers none.
+        """
+        found = [self._open.of_id(part.call_id, part.name) if part.call_id else None for part in results]
+        for part, call in zip(results, found, strict=True):
+            if call is not None:
+                self._results[part.call_id] = part
+        answers: list[str | None] = []
+        for part, call in zip(results, found, strict=True):
+            if call is None and not (part.call_id and part.call_id in self._results):
+                call = self._open.of_tool(part.call_id, part.name)
+                if call is not None:
+                    self._results[part.call_id] = part
+            answers.append(None if call is None else call.id)
+        self._answers = deque(answers)
 
     def _close(self) -> None:
         """Say of the calls that have no result that they have none."""

@@ -15,10 +15,10 @@ from weebill.apis.anthropic.errors import error_body, error_event
 from weebill.apis.anthropic.request import HEADERS, conversation, decode_prompt, own_headers
 from weebill.apis.anthropic.request_shapes import MessagesRequest
 from weebill.apis.anthropic.stream import MessageStream
-from weebill.apis.base import StreamEncoder
+from weebill.apis.base import StreamEncoder, Unsaid
 from weebill.wire import sse
 from weebill.wire.call import Call
-from weebill.wire.conversation import Audio, Conversation, Part
+from weebill.wire.conversation import Audio, Conversation
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Reply
 
@@ -31,6 +31,7 @@ _NAMES: Final = {name: name for name in Conversation.__struct_fields__} | {
     "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
 }
 _decode = msgspec.json.Decoder(MessagesRequest).decode
+_UNSAID: Final[Unsaid] = {Audio: "audio"}
 
 
 class AnthropicApi:
@@ -40,7 +41,7 @@ class AnthropicApi:
     native: str = "anthropic"
     headers: frozenset[bytes] = HEADERS
     most_choices: int = 1
-    unsaid: Mapping[type[Part], str] = {Audio: "audio"}
+    unsaid: Unsaid = _UNSAID
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
         """The call in a request; `tail` may hold `?beta=true`, which the headers say as well."""

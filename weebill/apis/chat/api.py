@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from weebill.apis.base import ALL_SAID, Api, StreamEncoder
+from weebill.apis.base import ALL_SAID, Api, StreamEncoder, Unsaid
 from weebill.apis.chat import answer as openai_chat_answer
 from weebill.apis.chat import request as openai_chat_request
 from weebill.apis.chat.stream import ChatStream
 from weebill.wire import sse
 from weebill.wire.body import decode_chat
 from weebill.wire.call import Call
-from weebill.wire.conversation import Conversation, Part
+from weebill.wire.conversation import Conversation
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Reply
 
@@ -34,7 +34,7 @@ class ChatCompletions:
     name = "chat.completions"
     native = "openai.chat"
     headers: frozenset[bytes] = frozenset()
-    unsaid: Mapping[type[Part], str] = ALL_SAID
+    unsaid: Unsaid = ALL_SAID
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
         return decode_chat(body)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from weebill.apis.base import ALL_SAID, StreamEncoder
+from weebill.apis.base import ALL_SAID, StreamEncoder, Unsaid
 from weebill.apis.gemini.answer import answer
 from weebill.apis.gemini.decode import FIELDS, read_request
 from weebill.apis.gemini.errors import error_body
@@ -20,7 +20,7 @@ from weebill.apis.gemini.stream import GeminiStreamEncoder
 from weebill.wire import sse
 from weebill.wire.body import invalid_body, take_own, top_level
 from weebill.wire.call import Call, Json, Own
-from weebill.wire.conversation import Conversation, Part
+from weebill.wire.conversation import Conversation
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini_request import GeminiRequest, GenerateContentRequest, camel_case, exact, wants_array
 from weebill.wire.reply import Reply
@@ -40,7 +40,7 @@ class GeminiApi:
     name: str = "generateContent"
     native: str = "gemini"
     headers: frozenset[bytes] = frozenset()
-    unsaid: Mapping[type[Part], str] = ALL_SAID
+    unsaid: Unsaid = ALL_SAID
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
         """The call in a request; `tail` is like "gemini-2.5-flash:streamGenerateContent?alt=sse"."""

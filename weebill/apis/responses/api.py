@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from weebill.apis.base import StreamEncoder
+from weebill.apis.base import StreamEncoder, Unsaid
 from weebill.apis.responses.answer import answer
 from weebill.apis.responses.events import error_event
 from weebill.apis.responses.request import NAMES, conversation
 from weebill.apis.responses.stream import ResponseStream
 from weebill.wire.call import Call
-from weebill.wire.conversation import Audio, Conversation, Part
+from weebill.wire.conversation import Audio, Conversation
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Reply
 from weebill.wire.responses_request import decode_responses
 from weebill.wire.sse import HEADERS
+
+_UNSAID: Final[Unsaid] = {Audio: "audio"}
 
 
 class ResponsesApi:
@@ -28,7 +30,7 @@ class ResponsesApi:
     native: str = "openai.responses"
     headers: frozenset[bytes] = frozenset()
     most_choices: int = 1
-    unsaid: Mapping[type[Part], str] = {Audio: "audio"}
+    unsaid: Unsaid = _UNSAID
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes], tail: str) -> Call:
         """The call in a request. Raises ApiError 400 that names the field."""

@@ -17,7 +17,7 @@ from weebill.providers.anthropic.thinking import thought, traits
 from weebill.providers.anthropic.turns import Turns
 from weebill.providers.base import Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
-from weebill.providers.object_schema import ANY_OBJECT, object_schema
+from weebill.providers.object_schema import ANY_OBJECT, object_schema, parameters_of
 from weebill.providers.pairing import stand_ins
 from weebill.wire import anthropic as wire
 from weebill.wire.anthropic import cache_control
@@ -167,7 +167,7 @@ def _tools(
     names = choice.names if choice else ()
     only_some = names and not (choice and choice.mode == "required" and len(names) == 1)
     offered = [(index, tool) for index, tool in enumerate(conversation.tools) if not only_some or tool.name in names]
-    tools = [_tool(tool, f"tools[{index}]", target, fit) for index, tool in offered]
+    tools = [_tool(tool, index, target, fit) for index, tool in offered]
     mode = choice.mode if choice else "auto"
     if mode == "required" and not tools:
         raise Unsupported("tool_choice", "calls where there are no tools")
@@ -184,7 +184,7 @@ def _tools(
             case "auto":
                 written = wire.ToolChoice("auto", None, single)
     if not tools:
-        tools = [_tool(tool, "tools", target, fit) for tool in stand_ins(conversation.turns)]
+        tools = [_tool(tool, index, target, fit) for index, tool in enumerate(stand_ins(conversation.turns))]
         if tools:
             mode, written = "none", wire.ToolChoice("none")
     # Where a call is demanded there is no text that could have to be JSON.
@@ -217,16 +217,14 @@ def _json_tool(output: OutputFormat) -> ToolEntry:
     return ToolEntry(JSON_TOOL, described, f"{told} Give the whole answer by calling this tool, once.")
 
 
-def _tool(tool: Tool, path: str, target: Target, fit: Fit) -> ToolEntry:
-    schema, lost = object_schema(tool.parameters)
-    if lost:
-        fit.hint(f"{path}.parameters", f"the schema's {lost} at its root")
+def _tool(tool: Tool, at: int, target: Target, fit: Fit) -> ToolEntry:
+    schema = parameters_of(tool, at, fit)
     strict = tool.strict or None
     if strict:
         try:
             schema = _strict_schema(schema, target)
         except schemas.NotNative as error:
-            fit.hint(f"{path}.strict", f"a strict tool with {error.what}")
+            fit.hint(f"tools[{at}].strict", f"a strict tool with {error.what}")
             strict = None
     return ToolEntry(tool.name, schema, tool.description, strict, cache_control(tool.cache))
 

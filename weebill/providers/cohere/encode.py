@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from weebill.providers.base import Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
+from weebill.providers.given_images import shown_after
 from weebill.providers.media import typed
 from weebill.providers.object_schema import parameters_of
 from weebill.providers.pairing import paired
@@ -70,6 +71,7 @@ _STOP_LIMIT: Final = 5
 # Cohere measures thinking in tokens; the figures are those for Anthropic's models that do.
 _BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 32768}
 
+_IN_RESULTS: Final = (Text, Document)
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
@@ -83,15 +85,11 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stre
             fit.unsupported(field, f"the value {value} here")
     documents: list[object] = []
     messages: list[Block] = []
-    # Images that tools gave: only a user's message can show them, which must not stand among the results.
-    shown: list[Block] = []
-    for turn in paired(conversation.turns):
+    for turn in shown_after(paired(conversation.turns), _IN_RESULTS):
         if turn.role == "tool":
-            _write_results(turn, messages, shown)
-            continue
-        _show(shown, messages)
-        _write_turn(turn, messages, documents, fit)
-    _show(shown, messages)
+            _write_results(turn, messages)
+        else:
+            _write_turn(turn, messages, documents, fit)
     body: Block = {"model": target.model, "messages": messages, "stream": stream}
     if conversation.tools:
         _add_tools(conversation, body, fit)
@@ -138,17 +136,11 @@ def _add_options(conversation: Conversation, body: Block, fit: Fit) -> None:
         body["logprobs"] = True
 
 
-def _write_results(turn: Turn, messages: list[Block], shown: list[Block]) -> None:
+def _write_results(turn: Turn, messages: list[Block]) -> None:
     for part in turn.parts:
         if not isinstance(part, ToolResult):
             raise Unsupported("turns", "anything but results in what a tool says")
-        messages.append({"role": "tool", "tool_call_id": part.call_id, "content": _result(part, shown)})
-
-
-def _show(shown: list[Block], messages: list[Block]) -> None:
-    if shown:
-        messages.append({"role": "user", "content": shown.copy()})
-        shown.clear()
+        messages.append({"role": "tool", "tool_call_id": part.call_id, "content": _result(part)})
 
 
 def _write_turn(turn: Turn, messages: list[Block], documents: list[object], fit: Fit) -> None:
@@ -247,7 +239,7 @@ def _assistant(parts: Sequence[Part]) -> Block:
     return message
 
 
-def _result(part: ToolResult, shown: list[Block]) -> object:
+def _result(part: ToolResult) -> object:
     content: list[Block] = []
     for piece in part.content:
         if isinstance(piece, Text):
@@ -257,8 +249,6 @@ def _result(part: ToolResult, shown: list[Block]) -> object:
                 content.append({"type": "text", "text": piece.text})
         elif isinstance(piece, Document):
             content.append({"type": "document", "document": {"data": _document(piece)}})
-        else:
-            shown.append({"type": "image_url", "image_url": _image_url(piece)})
     return _content(content) if content else ""
 
 

@@ -35,6 +35,14 @@ _MAX_MULTIPLES: Final = 10_000
 # Ways to put together the branches that must hold at once.
 _MAX_COMBINED: Final = 256
 _BRANCHES: Final = ("allOf", "anyOf", "oneOf")
+# What a dictionary in a schema is: one itself, schemas by their names, or a value that is as it is.
+_SCHEMA: Final = 0
+_NAMES: Final = 1
+_VALUE: Final = 2
+_HOLDS: Final = {
+    **dict.fromkeys(("properties", "$defs", "definitions", "patternProperties"), _NAMES),
+    **dict.fromkeys(("default", "examples", "example", "const", "enum", "required"), _VALUE),
+}
 _REPEAT: Final = re.compile(r"\{(\d*)(?:,(\d*))?\}")
 
 
@@ -43,7 +51,7 @@ def check_schema(schema: Schema, param: str) -> None:
     properties = values = text = patterns = nodes = 0
     multiples: set[int] = set()
     combines = False
-    for depth, node in _nodes(schema):
+    for depth, kind, node in _nodes(schema):
         nodes += 1
         if depth > 2 * _DEEPEST:
             raise _refused(param, "is nested too deeply")
@@ -54,6 +62,8 @@ def check_schema(schema: Schema, param: str) -> None:
         if not isinstance(node, dict):
             continue
         text += sum(map(len, node))
+        if kind != _SCHEMA:
+            continue
         if isinstance(found := node.get("properties"), dict):
             properties += len(found)
         if isinstance(listed := node.get("enum"), list):
@@ -80,16 +90,21 @@ def check_schema(schema: Schema, param: str) -> None:
     _check_references(schema, param)
 
 
-def _nodes(schema: Schema) -> Iterator[tuple[int, Json]]:
-    """All values in a schema, with how deep they lie; without recursion, and no deeper than is refused."""
-    waiting: list[tuple[int, Json]] = [(0, dict(schema))]
+def _nodes(schema: Schema) -> Iterator[tuple[int, int, Json]]:
+    """All values in a schema, with how deep they lie and what they are; without recursion."""
+    waiting: list[tuple[int, int, Json]] = [(0, _SCHEMA, dict(schema))]
     while waiting:
-        depth, node = waiting.pop()
-        yield depth, node
-        if isinstance(node, dict):
-            waiting += [(depth + 1, each) for each in node.values()]
-        elif isinstance(node, list):
-            waiting += [(depth + 1, each) for each in node]
+        depth, kind, node = waiting.pop()
+        yield depth, kind, node
+        if isinstance(node, list):
+            waiting += [(depth + 1, kind, each) for each in node]
+        elif isinstance(node, dict):
+            waiting += [(depth + 1, _kind_in(kind, name), each) for name, each in node.items()]
+
+
+def _kind_in(kind: int, name: str) -> int:
+    """What a member of that name is, in a dictionary of a kind."""
+    return _HOLDS.get(name, _SCHEMA) if kind == _SCHEMA else _SCHEMA if kind == _NAMES else _VALUE
 
 
 def _check_counts(node: Schema, param: str) -> None:
@@ -167,8 +182,13 @@ def _check_combinations(branches: list[Json], param: str) -> None:
 def _check_references(schema: Schema, param: str) -> None:
     """Refuses those that lead to nothing, or back to themselves with nothing between."""
     done: set[str] = set()
-    for _, node in _nodes(schema):
-        if isinstance(node, dict) and isinstance(reference := node.get("$ref"), str) and reference.startswith("#"):
+    for _, kind, node in _nodes(schema):
+        if (
+            kind == _SCHEMA
+            and isinstance(node, dict)
+            and isinstance(reference := node.get("$ref"), str)
+            and reference.startswith("#")
+        ):
             _follow(schema, reference, param, done)
 
 
@@ -191,14 +211,18 @@ def _follow(schema: Schema, reference: str, param: str, done: set[str]) -> None:
 
 def _target(schema: Schema, reference: str, param: str) -> Json:
     found: Json = dict(schema)
+    kind = _SCHEMA
     for part in reference.removeprefix("#").split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict) and key in found:
-            found = found[key]
+            found, kind = found[key], _kind_in(kind, key)
         elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
             found = found[int(key)]
         else:
             raise _refused(param, f"refers to {reference!r}, which is not there")
+    if kind != _SCHEMA:
+        # What is there has not been checked as one.
+        raise _refused(param, f"refers to {reference!r}, which is no schema")
     return found
 
 

@@ -12,11 +12,12 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import Raw
 
+from weebill.providers.json_end import JsonEnd
 from weebill.wire.errors import UNREADABLE
 
 HEAD: Final = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*')
 
-_CLOSING: Final = "} \t\r\n"
+_NOTHING: Final = Raw(b"{}")
 _OPEN: Final = "<tool_call>"
 _CALL: Final = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|(?=<tool_call>)|\Z)", re.DOTALL)
 
@@ -65,36 +66,26 @@ class BoundCall:
     def __init__(self, identity: str) -> None:
         self._identity = identity
         self._held = ""
-        self._begun = False  # whether any of its arguments have come
+        self._arguments = JsonEnd()
         self.called = False
 
     def feed(self, text: str) -> list[Delta]:
-        self._held += text
         deltas: list[Delta] = []
         if not self.called:
+            self._held += text
             head = HEAD.match(self._held)
             if head is None:
                 return []
             self.called = True
-            self._held = self._held[head.end() :]
+            text = self._held[head.end() :]
             deltas.append(first_delta(self._identity, 0, msgspec.json.decode(head[1], type=str), ""))
-        if not self._begun:
-            self._held = self._held.lstrip()
-            self._begun = bool(self._held)
-        # The braces at the end may be the call's own, which are not part of its arguments.
-        end = len(self._held.rstrip(_CLOSING))
-        if end:
-            deltas.append(ToolCallDelta(0, FunctionDelta(self._held[:end])))
-            self._held = self._held[end:]
+        arguments = self._arguments.take(text)
+        if arguments:
+            deltas.append(ToolCallDelta(0, FunctionDelta(arguments)))
         return deltas
 
     def finish(self, complete: bool) -> list[Delta]:
-        rest = self._held.rstrip()
-        if not self.called:
-            return [self._held] if self._held else []
-        if complete:
-            rest = rest.removesuffix("}").rstrip()
-        return [ToolCallDelta(0, FunctionDelta(rest))] if rest else []
+        return [self._held] if self._held and not self.called else []
 
 
 class FreeText:
@@ -119,24 +110,27 @@ class FreeText:
         return [held]
 
     def finish(self, complete: bool) -> list[Delta]:
-        calls = [call for text in _CALL.findall(self._held) if (call := _decode_call(text)) is not None]
+        calls = [call for text in _CALL.findall(self._held) if (call := decode_call(text)) is not None]
         if not calls or any(name not in self._names for name, _ in calls):
             return [self._held] if self._held else []
         self.called = True
-        said = _CALL.sub(lambda found: "" if _decode_call(found[1]) is not None else found[0], self._held).strip()
+        said = _CALL.sub(lambda found: "" if decode_call(found[1]) is not None else found[0], self._held).strip()
         deltas: list[Delta] = [said] if said else []
         return deltas + [first_delta(self._identity, index, *call) for index, call in enumerate(calls)]
 
 
 class _Call(msgspec.Struct, frozen=True):
+    """A call as a whole; Llama's models say `parameters`."""
+
     name: str
-    arguments: Raw = Raw(b"{}")
+    arguments: Raw = _NOTHING
+    parameters: Raw = _NOTHING
 
 
-def _decode_call(text: str) -> tuple[str, str] | None:
+def decode_call(text: str) -> tuple[str, str] | None:
     """The name and the arguments of a call; None if it is none."""
     try:
         call = msgspec.json.decode(text, type=_Call)
     except UNREADABLE:
         return None
-    return call.name, bytes(call.arguments).decode()
+    return call.name, bytes(call.parameters if call.arguments is _NOTHING else call.arguments).decode()

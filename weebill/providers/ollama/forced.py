@@ -20,7 +20,8 @@ from msgspec import Raw
 from weebill.providers.around import DecoderAround
 from weebill.providers.base import StreamDecoder
 from weebill.providers.fit import Fit
-from weebill.providers.llamacpp.tool_text import HEAD
+from weebill.providers.json_end import JsonEnd
+from weebill.providers.llamacpp.tool_text import HEAD, decode_call
 from weebill.providers.object_schema import parameters_of
 from weebill.wire.conversation import Conversation, Tool
 from weebill.wire.errors import UNREADABLE
@@ -28,6 +29,11 @@ from weebill.wire.reply import Event, Finished, TextDelta, ToolArguments, ToolSt
 
 # The beginning of a call is a name, and a name has an end.
 _LONGEST_HEAD: Final = 1024
+# A call that is not told before it is whole.
+_LONGEST_CALL: Final = 1 << 18
+# Some models write JSON for people to read, even where there are none.
+_BEGINNING: Final = re.compile(r"\s*(?:```\w*\s*)?(?=\{)")
+_MAY_BEGIN: Final = re.compile(r"\s*(?:`{1,2}|```\w*\s*)?")
 # Each schema goes below another root: what it refers to within itself is there, too.
 _OWN_REFERENCE: Final = re.compile(rb'("\$ref"\s*:\s*"#)')
 _ORDER: Final = (
@@ -77,24 +83,23 @@ def told(offered: Sequence[Offered]) -> str:
 
 
 class ForcedCall(DecoderAround):
-    """A `StreamDecoder` that reads a call in what the model writes, if there is one."""
+    """A `StreamDecoder` that reads a call in what the model writes, if there is one.
 
-    __slots__ = (
-        "_begun", "_block", "_called", "_depth", "_escaped", "_held", "_names", "_over", "_plain", "_quoted",
-    )  # fmt: skip
+    One whose name comes first is told as it is written; one in another order when all of it has come.
+    """
+
+    __slots__ = ("_arguments", "_block", "_fence", "_length", "_names", "_pieces", "_plain", "_whole")
 
     def __init__(self, decoder: StreamDecoder, offered: Sequence[Offered]) -> None:
         super().__init__(decoder)
         self._names = frozenset([each.tool.name for each in offered])
-        self._held = ""
+        # What waits: that before the call, and the pieces of its JSON.
+        self._fence = ""
+        self._pieces: list[str] = []
+        self._length = 0
         self._block = 0
-        self._called = False
-        # Of its arguments: whether any have come and all, and where in their JSON they are.
-        self._begun = False
-        self._over = False
-        self._depth = 0
-        self._quoted = False
-        self._escaped = False
+        self._whole = JsonEnd()
+        self._arguments: JsonEnd | None = None  # those of the call, once there is one
         self._plain = False  # whether it is no call
 
     def read(self, events: Sequence[Event]) -> list[Event]:
@@ -110,53 +115,63 @@ class ForcedCall(DecoderAround):
         return told
 
     def _write(self, said: TextDelta, told: list[Event]) -> None:
-        self._block = said.block
-        if self._called:
-            self._argue(said.text, told)
+        self._block, text = said.block, said.text
+        if self._arguments is not None:
+            self._argue(self._arguments, text, told)
             return
-        self._held += said.text
-        head = HEAD.match(self._held)
-        name = "" if head is None else _name(head[1])
-        if head is not None and name in self._names:
-            self._called = True
-            told.append(ToolStarted(f"call_{secrets.token_hex(12)}", name, said.block))
-            self._argue(self._held[head.end() :], told)
-            self._held = ""
-        elif head is not None or len(self._held) > _LONGEST_HEAD or self._held.lstrip()[:1] not in ("", "{"):
-            self._plain = True
-            told.append(TextDelta(self._held, said.block))
+        if not self._pieces:
+            self._fence += text
+            begun = _BEGINNING.match(self._fence)
+            if begun is None:
+                if len(self._fence) > _LONGEST_HEAD or _MAY_BEGIN.fullmatch(self._fence) is None:
+                    self._give_up(told)
+                return
+            self._fence, text = self._fence[: begun.end()], self._fence[begun.end() :]
+        self._pieces.append(text)
+        if self._length <= _LONGEST_HEAD:
+            head = HEAD.match("".join(self._pieces))
+            if head is not None:
+                self._begin(_name(head[1]), head.string[head.end() :], told)
+                return
+        self._length += len(text)
+        self._whole.take(text)
+        if self._whole.over:
+            call = decode_call(JsonEnd().take("".join(self._pieces)))
+            self._begin("" if call is None else call[0], "" if call is None else call[1], told)
+        elif self._length > _LONGEST_CALL:
+            self._give_up(told)
 
-    def _argue(self, text: str, told: list[Event]) -> None:
-        """Tell what of a text is the arguments, whose JSON ends where all that it opens is closed."""
-        if not self._begun:
-            text = text.lstrip()
-            self._begun = bool(text)
-        end = 0 if self._over else len(text)
-        for at, sign in enumerate(text[:end]):
-            if self._escaped:
-                self._escaped = False
-            elif self._quoted:
-                self._escaped, self._quoted = sign == "\\", sign != '"'
-            elif sign == '"':
-                self._quoted = True
-            elif sign in "{[":
-                self._depth += 1
-            elif sign in "}]":
-                self._depth -= 1
-                if self._depth <= 0:
-                    self._over = True
-                    end = at + 1 + self._depth
-                    break
-        if end:
-            told.append(ToolArguments(text[:end], self._block))
+    def _begin(self, name: str, arguments: str, told: list[Event]) -> None:
+        """Tell of a call, and of its arguments so far; one of another tool is none."""
+        if name not in self._names:
+            self._give_up(told)
+            return
+        self._arguments = JsonEnd()
+        self._pieces.clear()
+        told.append(ToolStarted(f"call_{secrets.token_hex(12)}", name, self._block))
+        self._argue(self._arguments, arguments, told)
+
+    def _argue(self, arguments: JsonEnd, text: str, told: list[Event]) -> None:
+        """Tell what of a text is the arguments."""
+        said = arguments.take(text)
+        if said:
+            told.append(ToolArguments(said, self._block))
+
+    def _give_up(self, told: list[Event]) -> None:
+        """It is no call: what was held back is text."""
+        self._plain = True
+        held = self._fence + "".join(self._pieces)
+        self._fence = ""
+        self._pieces.clear()
+        if held:
+            told.append(TextDelta(held, self._block))
 
     def _end(self, finished: Finished, told: list[Event]) -> None:
-        if not self._called:
-            if self._held and not self._plain:
-                told.append(TextDelta(self._held, self._block))
+        if self._arguments is None:
+            self._give_up(told)
             told.append(finished)
             return
-        told.append(Finished("tool_calls") if self._over or finished.reason == "stop" else finished)
+        told.append(Finished("tool_calls") if self._arguments.over or finished.reason == "stop" else finished)
 
 
 def _name(text: str) -> str:

@@ -1,7 +1,12 @@
 """Tool calls out of their pieces, whichever way a server numbers them.
 
 OpenAI's own pieces have an index each, and an id and a name once. Others leave out the index, or give every call the
-same; repeat id and name with every piece, or say the name later; and write calls of nothing where there is none.
+same, and the same id; repeat id and name with every piece, or say the name later, or in pieces, each of which may hold
+those before it; and write calls of nothing where there is none.
+
+Sources: https://github.com/NousResearch/hermes-agent/issues/8259 (the whole name with every piece),
+https://github.com/NousResearch/hermes-agent/pull/5331 (an id that is new with every piece) and
+https://github.com/skye-harris/hass_local_openai_llm/pull/92 (one index and one id for several calls)
 """
 
 from __future__ import annotations
@@ -14,7 +19,6 @@ from weebill.providers.openai.decode import Function, ToolCall, not_a_completion
 
 MAX_CALLS: Final = 1024
 """How many calls one choice may make."""
-_NOTHING: Final = Function()
 _is_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -80,7 +84,7 @@ class CallSorter:
 
     def take(self, call: ToolCall) -> Slot:
         """The call that a piece is of. Raises ApiError 502 on more calls than anybody makes."""
-        function = call.function or _NOTHING
+        function = call.called()
         custom = call.custom_call()
         if custom is not None:
             function = Function(custom.name, custom.input)
@@ -93,14 +97,15 @@ class CallSorter:
             if call.index is not None:
                 self._by_index[call.index] = slot
         if call.id and not slot.id:
-            slot.id = call.id
+            if call.id not in self._by_id:
+                slot.id = call.id
             self._by_id[call.id] = slot
         slot.more = ""
         if function.name and not slot.name:
             slot.name = function.name
         elif function.name and _is_rest(slot, call, function.name):
-            slot.more = function.name
-            slot.name += function.name
+            slot.more = function.name.removeprefix(slot.name)
+            slot.name += slot.more
         if custom is not None:
             slot.custom = True
         if call.extra_content is not None or slot.piece is None:
@@ -124,7 +129,7 @@ class CallSorter:
         """The call under way that a piece goes on with; None if it begins another."""
         if call.id:
             slot = self._by_id.get(call.id)
-            if slot is not None and not (function.name and call.index is not None and call.index != slot.index):
+            if slot is not None and not _is_another(slot, call, function.name):
                 return slot
             if slot is None:
                 # An id that comes late, or one that is new with every piece.
@@ -141,7 +146,17 @@ class CallSorter:
 
 def _is_rest(slot: Slot, call: ToolCall, name: str) -> bool:
     """Whether a name is the rest of one that came in pieces: before any arguments, and as the very same call."""
-    return name != slot.name and call.index is not None and not call.id and bool(slot.id) and not slot.pieces
+    same = call.id == slot.id if call.id else call.index is not None
+    return same and name != slot.name and bool(slot.id) and not slot.pieces
+
+
+def _is_another(slot: Slot, call: ToolCall, name: str | None) -> bool:
+    """Whether a piece begins another call, though its id is that of one that has begun."""
+    if not name:
+        return False
+    if call.index is not None and call.index != slot.index:
+        return True
+    return bool(slot.name) and name != slot.name and bool(slot.pieces)
 
 
 def _goes_on(slot: Slot, call: ToolCall, function: Function) -> bool:

@@ -49,6 +49,38 @@ def as_chunk(data: bytes, told: set[bytes]) -> bytes:
     return _encode({**fields, **changes}) if changes else data
 
 
+def as_messages(body: bytes) -> bytes:
+    """A completion each of whose choices has a message, itself if they do: some servers put it elsewhere.
+
+    What cannot be read passes.
+    """
+    try:
+        fields = _decode_object(body)
+        choices = _decode_objects(fields.get("choices", b"[]"))
+        if not sum([_place(choice) for choice in choices]):
+            return body
+    except UNREADABLE:
+        return body
+    return _encode({**fields, "choices": choices})
+
+
+def _place(choice: Json) -> bool:
+    """Put what a choice says elsewhere into its message. True if there is such."""
+    if bytes(choice.get("message", b"null")) != b"null":
+        return False
+    delta, text = choice.get("delta", _NULL), choice.get("text", _NULL)
+    if bytes(delta)[:1] == b"{":
+        said = {"role": _ASSISTANT, **_decode_object(delta)}
+    elif bytes(text)[:1] == b'"':
+        said = {"role": _ASSISTANT, "content": text}
+    else:
+        return False
+    for name in ("delta", "text"):
+        choice.pop(name, None)
+    choice["message"] = Raw(_encode(said))
+    return True
+
+
 def ended(body: bytes) -> bytes:
     """A completion each of whose messages says why it ended, itself if they do. What cannot be read passes."""
     try:
@@ -66,11 +98,13 @@ def ended(body: bytes) -> bytes:
 def _complete(choice: Json, told: set[bytes]) -> bool:
     """Whether a choice had to be changed, which it is: it has a number, a delta, and its role once."""
     changed = "index" not in choice or bytes(choice.get("delta", b"null")) == b"null"
-    # Some send a whole answer in an event.
+    # Some send a whole answer in an event, or a text as Completions do.
     given = choice.get("delta", _NULL)
     if bytes(given) == b"null":
         given = choice.pop("message", _NULL)
     delta = {} if bytes(given) == b"null" else _decode_object(given)
+    if changed and not delta and bytes(choice.get("text", b"null"))[:1] == b'"':
+        delta["content"] = choice.pop("text")
     index = bytes(choice.setdefault("index", _FIRST))
     if index in told:
         changed = delta.pop("role", None) is not None or changed

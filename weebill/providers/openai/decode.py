@@ -80,6 +80,9 @@ class Function(Struct, frozen=True):
         return msgspec.json.encode(self.arguments).decode()
 
 
+NO_FUNCTION: Final = Function()
+
+
 class Custom(Struct, frozen=True):
     """`custom` of a tool call, whole or a piece."""
 
@@ -99,6 +102,16 @@ class ToolCall(Struct, frozen=True):
     # Without `function`, from some servers.
     name: str | None = None
     arguments: str | dict[str, Raw] | list[Raw] | None = None
+
+    def called(self) -> Function:
+        """The function, or a piece of it: in its own member, or without one."""
+        if self.function is not None:
+            return self.function
+        return Function(self.name, self.arguments) if self.is_flat() else NO_FUNCTION
+
+    def is_flat(self) -> bool:
+        """Whether name and arguments stand where the function should."""
+        return self.function is None and (self.name is not None or self.arguments is not None)
 
     def custom_call(self) -> Custom | None:
         """The call of a custom tool that this is; an object of empty texts beside `function` is none."""
@@ -322,7 +335,7 @@ def _tool_use(call: ToolCall, default_id: str) -> ToolUse | None:
     custom = call.custom_call()
     if custom is not None:
         return ToolUse(identity, custom.name or "", wrapped(custom.input or ""))
-    function = call.function or Function(call.name, call.arguments)
+    function = call.called()
     arguments = function.text()
     if arguments.strip() in _NO_ARGUMENTS:
         arguments = "{}"

@@ -25,7 +25,7 @@ _encode = msgspec.json.encode
 
 
 class OpenAIChatDialect:
-    """A `Dialect`."""
+    """A `Dialect` that `ReadsByRequest`."""
 
     family = FAMILY
     supported = frozenset(Conversation.__struct_fields__)
@@ -36,8 +36,18 @@ class OpenAIChatDialect:
     def decode(self, body: bytes) -> Reply:
         return openai_decode.decode(body)
 
+    def decode_for(self, conversation: Conversation, body: bytes) -> Reply:
+        return self.decode(body)
+
     def stream(self) -> StreamDecoder:
         return ChatDecoder()
+
+    def stream_for(self, conversation: Conversation) -> StreamDecoder:
+        """A decoder that waits for as many choices as `conversation` asks for."""
+        decoder = self.stream()
+        if isinstance(decoder, ChatDecoder):
+            decoder.asked = conversation.n or 1
+        return decoder
 
     def error(self, status: int, body: bytes, upstream: str) -> ApiError:
         return body_error(status, body, upstream)

@@ -12,11 +12,10 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from weebill.providers.base import LINGER_S
+from weebill.providers.base import LATE_S, LINGER_S
 from weebill.providers.openai.calls import CallSorter, Slot
 from weebill.providers.openai.decode import (
     FAILURES,
-    Function,
     LogprobsReport,
     Message,
     SearchResult,
@@ -59,17 +58,20 @@ from weebill.wire.sse import NULL, EventSplitter, event_data
 
 _DONE: Final = b"[DONE]"
 _DETAILS: Final = "reasoning details"
-_NO_CALL: Final = Function()
 # How many pieces of what is said wait for the call that they came amid.
 _MAX_HELD: Final = 4096
 
 
 class _Choice(Struct, frozen=True):
-    """A choice of a chunk; `usage` is where Moonshot puts it, `message` where a whole answer comes in an event."""
+    """A choice of a chunk; `usage` is where Moonshot puts it, `message` where a whole answer comes in an event.
+
+    `text` is for servers that say it as Completions do.
+    """
 
     index: int | None = None
     delta: Message | None = None
     message: Message | None = None
+    text: str | None = None
     finish_reason: str | None = None
     stop_reason: str | int | None = None
     logprobs: LogprobsReport | None = None
@@ -103,19 +105,9 @@ class _State:
     """
 
     __slots__ = (
-        "audio",
-        "block",
-        "call",
-        "called",
-        "calls",
-        "detail",
-        "ending",
-        "finished",
-        "held",
-        "kind",
-        "refused",
+        "audio", "block", "call", "called", "calls", "detail", "ending", "finished", "held", "kind", "refused",
         "spoken",
-    )
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.kind = ""
@@ -133,9 +125,9 @@ class _State:
 
 
 class ChatDecoder:
-    """A `StreamDecoder`."""
+    """A `StreamDecoder`; `asked` is how many choices there should be."""
 
-    __slots__ = ("_choices", "_done", "_id", "_spent", "_splitter", "_started")
+    __slots__ = ("_choices", "_done", "_id", "_spent", "_splitter", "_started", "asked")
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
@@ -145,14 +137,19 @@ class ChatDecoder:
         self._done = False
         self._spent = False
         """Whether the last that came was the usage."""
+        self.asked = 1
 
     @property
     def owed_s(self) -> float:
-        """Nothing after `[DONE]`; not much once all choices have said why they ended, which is yet to be told."""
+        """Nothing after `[DONE]`; not much once all choices have said why they ended, which is yet to be told.
+
+        Those that have not begun by then are waited for longer.
+        """
         if self._done:
             return 0.0
-        ended = self._choices and all(state.ending is not None for state in self._choices.values())
-        return LINGER_S if ended else inf
+        if not self._choices or any(state.ending is None for state in self._choices.values()):
+            return inf
+        return LATE_S if len(self._choices) < self.asked and not self._spent else LINGER_S
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """The events that `data` completes."""
@@ -228,6 +225,8 @@ class ChatDecoder:
         if state is None:
             state = self._choices[index] = _State()
         said = choice.delta if choice.delta is not None else choice.message
+        if said is None and choice.text:
+            said = Message(choice.text)
         if said is not None:
             self._delta(index, state, said, events)
         if choice.logprobs is not None and choice.logprobs.content:
@@ -304,7 +303,7 @@ class ChatDecoder:
     def _call(self, choice: int, state: _State, piece: ToolCall, events: list[Event]) -> None:
         slot = state.calls.take(piece)
         custom = piece.custom_call()
-        text = custom.input if custom is not None else (piece.function or _NO_CALL).text()
+        text = custom.input if custom is not None else piece.called().text()
         if slot.ended:
             if text and text.strip():
                 events.append(PassedOver("tool_calls"))

@@ -18,7 +18,7 @@ from weebill.providers.base import Quirks
 from weebill.providers.openai.messages import is_detailed
 from weebill.providers.openai.quirks import call_id
 from weebill.providers.openai.request_shapes import TextPart, ThinkingPart
-from weebill.providers.openai.sealed import EXTRA, own_detail, own_extra
+from weebill.providers.openai.sealed import EXTRA, own_blocks, own_detail, own_extra
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.literals import has_any
@@ -47,6 +47,7 @@ _SIGNED: Final = b'"extra_content"'
 _NOTHING: Final = (b"null", b"[]", b'""', b"{}")
 _NOTHINGS: Final = tuple([mark + value for value in _NOTHING for mark in (b":", b": ")])
 _MARKED: Final = b'"%b' % SIGN.encode()
+_BLOCKS: Final = b'"thinking_blocks"'
 _ALWAYS: Final = (_MARKS[_DETAILS], _FOREIGN, _JPG, _MARKED)
 _NO_DEVELOPER: Final = (*_ALWAYS, _DEVELOPER)
 _ROLE_ALONE: Final = (_DEVELOPER,)
@@ -110,6 +111,8 @@ def _own(raw: Raw, quirks: Quirks, maker: str) -> Raw:
         kept[_CALLS] = Raw(_encode([_unsigned(call, strict, maker) for call in _decode_objects(kept[_CALLS])]))
     if EXTRA in kept:
         kept = _unsigned(kept, strict, maker)
+    if bytes(raw).find(_BLOCKS) >= 0 and bytes(raw).find(_MARKED) >= 0:
+        kept = own_blocks(kept, maker)
     if _DETAILS in kept:
         details = _own_details(kept[_DETAILS], maker)
         if details is None:

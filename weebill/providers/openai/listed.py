@@ -1,9 +1,10 @@
 """Lists in relayed chunks, as OpenAI's SDKs put them together: each entry has an index.
 
-Their accumulators take no second entry without one. Pieces of the same thought, as OpenRouter writes them, have one
-index together, and say but once what is not joined.
+Their accumulators take no second entry without one. Pieces of the same thought, as OpenRouter writes them, and LiteLLM
+those of Anthropic's models, have one index together, and say but once what is not joined.
 
-Source: https://openrouter.ai/docs/use-cases/reasoning-tokens
+Sources: https://openrouter.ai/docs/use-cases/reasoning-tokens and https://docs.litellm.ai/docs/reasoning_content
+(`thinking_blocks`, which stand in `provider_specific_fields` as well)
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.literals import has_any
 
-_THOUGHTS: Final = "reasoning_details"
-_NAMES: Final = ("annotations", "images", _THOUGHTS)
-_SIGNS: Final = (b'"annotations"', b'"images"', b'"reasoning_details"')
-_JOINED: Final = frozenset({b'"reasoning.text"', b'"reasoning.summary"'})
+_NAMES: Final = ("annotations", "images", "reasoning_details", "thinking_blocks")
+_SIGNS: Final = (b'"annotations"', b'"images"', b'"reasoning_details"', b'"thinking_blocks"')
+_FURTHER: Final = "provider_specific_fields"
+_THOUGHTS: Final = frozenset({"reasoning_details", "thinking_blocks"})
+_JOINED: Final = frozenset({b'"reasoning.text"', b'"reasoning.summary"', b'"thinking"'})
+_NOTHING: Final = frozenset({b"null", b'""'})
 _ONCE: Final = ("id", "format")
 _MAX_INDEX: Final = 1 << 20
+# What tells a choice's own lists from those further in.
+_APART: Final = b"/"
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
@@ -36,15 +41,19 @@ def has_lists(data: bytes) -> bool:
 
 
 class _Listed:
-    """The entries of one list so far: the next index, and where, of what kind and whose the last one is."""
+    """The entries of one list so far: the next index, and where, of what kind and whose the last one is.
 
-    __slots__ = ("identity", "kind", "last", "next")
+    A thought that is `signed` is over.
+    """
+
+    __slots__ = ("identity", "kind", "last", "next", "signed")
 
     def __init__(self) -> None:
         self.next = 0
         self.last = -1
         self.kind = b""
         self.identity = b""
+        self.signed = False
 
 
 class Lists:
@@ -90,6 +99,12 @@ class Lists:
                 changed = _put(entry, known, name) or changed
             if changed:
                 written[name] = Raw(_encode(entries))
+        further = bytes(delta.get(_FURTHER, b"null"))
+        if further[:1] == b"{" and has_lists(further):
+            fields = _decode_object(further)
+            inner = self._delta(choice + _APART, {name: fields[name] for name in _NAMES if name in fields})
+            if inner:
+                written[_FURTHER] = Raw(_encode({**fields, **inner}))
         return written
 
 
@@ -99,13 +114,15 @@ def _put(entry: Json, known: _Listed, name: str) -> bool:
     given = bytes(entry.get("index", b"null"))
     if given == b"null":
         joined = kind == known.kind and identity in (b"null", known.identity)
-        index = known.last if joined and name == _THOUGHTS and known.next > 0 and kind in _JOINED else known.next
+        more = joined and name in _THOUGHTS and known.next > 0 and kind in _JOINED and not known.signed
+        index = known.last if more else known.next
     else:
         index = _decode_index(given)
-    again = name == _THOUGHTS and index == known.last and kind == known.kind and kind in _JOINED and known.next > 0
+    again = name in _THOUGHTS and index == known.last and kind == known.kind and kind in _JOINED and known.next > 0
     written = Raw(_encode(index))
     changed = bytes(written) != given
     entry["index"] = written
+    known.signed = bytes(entry.get("signature", b"null")) not in _NOTHING
     if again:
         for once in _ONCE:
             changed = entry.pop(once, None) is not None or changed

@@ -5,12 +5,14 @@ Source: https://platform.openai.com/docs/api-reference/chat/create#chat_create-m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import UNSET, UnsetType
 
 from weebill.providers.base import Quirks, Target, Unsupported
 from weebill.providers.fit import Fit
+from weebill.providers.given_images import shown_after
 from weebill.providers.media import typed
 from weebill.providers.openai.quirks import call_id
 from weebill.providers.openai.request_shapes import (
@@ -56,26 +58,18 @@ FAMILY: Final = "openai"
 UNKNOWN_FORMAT: Final = "unknown"
 
 
-def messages(turns: tuple[Turn, ...], target: Target, fit: Fit) -> list[Message]:
+def messages(turns: Sequence[Turn], target: Target, fit: Fit) -> list[Message]:
     """The messages. Raises Unsupported."""
     quirks = target.quirks
     result: list[Message] = []
-    # Images that tools gave: only a user's message can show them, which must not stand among the results.
-    shown: list[ContentPart] = []
-    for turn in turns:
+    for turn in shown_after(turns, (Text,)):
         if turn.role == "tool":
-            result += [_tool_result(part, shown, target, fit) for part in turn.parts if isinstance(part, ToolResult)]
-            continue
-        if shown:
-            result.append(Message("user", shown))
-            shown = []
-        if turn.role == "assistant":
+            result += [_tool_result(part, target) for part in turn.parts if isinstance(part, ToolResult)]
+        elif turn.role == "assistant":
             result.append(_assistant(turn, target))
         else:
             role = "system" if turn.role == "developer" and not quirks.developer else turn.role
             result.append(Message(role, _content(turn.parts, quirks, fit), turn.name or UNSET))
-    if shown:
-        result.append(Message("user", shown))
     return result
 
 
@@ -120,15 +114,9 @@ def _mark(cache: CacheMark | None, quirks: Quirks) -> CacheControl | UnsetType:
     return CacheControl(cache) if quirks.cache_marks and cache is not None else UNSET
 
 
-def _tool_result(result: ToolResult, shown: list[ContentPart], target: Target, fit: Fit) -> Message:
+def _tool_result(result: ToolResult, target: Target) -> Message:
     quirks = target.quirks
-    texts = [part.text for part in result.content if isinstance(part, Text)]
-    others = [part for part in result.content if not isinstance(part, Text)]
-    if others:
-        texts.append(f"(Shown in the next message: {len(others)} attachment(s).)")
-        shown.append(TextPart(f"Attached to the result of the call {result.call_id}:"))
-        shown.extend(_part(part, quirks, fit) for part in others)
-    text = "\n".join(texts)
+    text = "\n".join([part.text for part in result.content if isinstance(part, Text)])
     if result.is_error and not text.lower().startswith("error"):
         text = f"Error: {text}"
     content: str | list[ContentPart] = text

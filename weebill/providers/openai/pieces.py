@@ -19,8 +19,9 @@ from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.lenient import leniently
 
-# A list of log probabilities is named so as well; its entries begin otherwise.
-_PIECES: Final = re.compile(rb'"content"\s*:\s*\[\s*\{\s*"(?!(?:token|logprob|bytes|top_logprobs)")')
+# A list of log probabilities is named so as well; its entries begin otherwise. Some servers have one piece, or texts.
+_PIECES: Final = re.compile(rb'"content"\s*:\s*(?:\[\s*(?:"|\{\s*"(?!(?:token|logprob|bytes|top_logprobs)"))|\{)')
+_LISTS: Final = (b"[", b"{")
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
@@ -29,8 +30,13 @@ _TYPE: Final = b'"type"'
 
 
 def has_pieces(body: bytes) -> bool:
-    """Whether any content in a completion or a chunk is a list; most have nothing with a type at all."""
-    return body.find(_TYPE) >= 0 and _PIECES.search(body) is not None
+    """Whether any content in a chunk is in pieces; most have nothing with a type at all."""
+    return body.find(_TYPE) >= 0 and is_in_pieces(body)
+
+
+def is_in_pieces(body: bytes) -> bool:
+    """Whether any content in a completion is."""
+    return _PIECES.search(body) is not None
 
 
 def joined(body: bytes) -> bytes:
@@ -46,7 +52,7 @@ def joined(body: bytes) -> bytes:
 
 def _joined(raw: Raw) -> Raw:
     fields = _decode_object(raw)
-    if not bytes(fields.get("content", b"")).startswith(b"["):
+    if not bytes(fields.get("content", b"")).startswith(_LISTS):
         return raw
     text, thought = _read(raw).texts()
     fields["content"] = Raw(_encode(text))

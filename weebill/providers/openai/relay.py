@@ -16,12 +16,12 @@ from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, 
 from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.model_fit import may_stop
 from weebill.providers.naming import named
-from weebill.providers.openai.chunks import ended
+from weebill.providers.openai.chunks import as_messages, ended
 from weebill.providers.openai.encode import may_have_stops
 from weebill.providers.openai.errors import body_error, inner_error, is_error
 from weebill.providers.openai.history import own_chat
 from weebill.providers.openai.model_fields import fitted_to_model
-from weebill.providers.openai.pieces import has_pieces, joined
+from weebill.providers.openai.pieces import is_in_pieces, joined
 from weebill.providers.openai.quirks import fitted, is_plain
 from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.providers.openai.relayed import decode_completion, decode_plain
@@ -103,7 +103,7 @@ class OpenAITranslator(TakesSome):
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for content in pieces, odd calls and the model's name, and its usage."""
         plain = decode_plain(body)
-        if plain is None:
+        if plain is None or (plain.choices and plain.choices[0].message is None and _is_chat(call)):
             return _mended(call, mended(body.removeprefix(BOM)), sent.maker)
         if plain.model != call.model:
             body = named(body, call.answer_name)
@@ -131,11 +131,18 @@ def _told_once(fields: Json, request: ChatRequest, fit: Fit) -> Json:
     return {**fields, "messages": messages}
 
 
+def _is_chat(call: Call) -> bool:
+    """Whether a message is asked for, rather than the rest of a text."""
+    return isinstance(call.request, ChatRequest)
+
+
 def _mended(call: Call, body: bytes, maker: str) -> Answer:
     """An answer that may be odd or sealed, as OpenAI's clients can read it. Raises ApiError 502 where there is none."""
     try:
         completion = decode_completion(body)
-        if has_pieces(body):
+        if _is_chat(call):
+            body = as_messages(body)
+        if is_in_pieces(body):
             body = joined(body)
         body = ended(repaired(body))
         if has_sealed(body):

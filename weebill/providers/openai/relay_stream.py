@@ -16,10 +16,10 @@ from msgspec import Raw
 from weebill.providers.base import LATE_S, LINGER_S, SETTLE_S
 from weebill.providers.naming import EventNaming
 from weebill.providers.openai.alike import Alike, before_last, last_event
-from weebill.providers.openai.chunks import KIND, ROLE, as_chunk
+from weebill.providers.openai.chunks import KIND, ROLE, as_chunk, as_messages
 from weebill.providers.openai.errors import inner_error, is_error
 from weebill.providers.openai.listed import Lists, has_lists
-from weebill.providers.openai.pieces import has_pieces, joined
+from weebill.providers.openai.pieces import has_pieces, is_in_pieces, joined
 from weebill.providers.openai.plain import as_events
 from weebill.providers.openai.relayed import decode_chunk, decode_completion, decode_first_chunk
 from weebill.providers.openai.relayed_shapes import Chunk
@@ -263,7 +263,8 @@ class OpenAIStream:
         if not completion.choices:
             raise _cut()
         try:
-            events = as_events(repaired(body))
+            body = as_messages(body) if self._chat else body
+            events = as_events(repaired(joined(body) if is_in_pieces(body) else body))
         except UNREADABLE as error:
             raise _unreadable(error) from error
         return self.feed(events) + DONE

@@ -47,12 +47,14 @@ class PlainMessage(msgspec.Struct, frozen=True, gc=False):
     function_call: None = None
     annotations: Nothing | None = None
     reasoning_details: Nothing | None = None
+    thinking_blocks: Nothing | None = None
     extra_content: None = None
 
 
 class PlainChoice(msgspec.Struct, frozen=True, gc=False):
     finish_reason: Some
     message: PlainMessage | None = None
+    delta: None = None
     text: str | None = None
     logprobs: None = None
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from weebill.providers.openai.calls import CallSorter, Slot
-from weebill.providers.openai.decode import Function, ToolCall, call_id
+from weebill.providers.openai.decode import ToolCall, call_id
 from weebill.providers.openai.relayed import decode_calls
 from weebill.providers.openai.relayed_shapes import CallsOfChoice
 from weebill.wire.call import Json
@@ -90,7 +90,7 @@ class CallRepair:
             return raw
         key = (choice, slot.number)
         told = self._told.get(key)
-        function = call.function or Function()
+        function = call.called()
         if told is None:
             if slot.is_blank():
                 return None
@@ -106,7 +106,7 @@ class CallRepair:
                 and function.arguments != "null"
             ):
                 return raw
-            return _written(raw, slot, slot.id or call_id(identity, choice, slot.number), slot.name, function)
+            return _written(raw, slot, slot.id or call_id(identity, choice, slot.number), slot.name, call)
         name = None
         if not told and slot.name:
             self._told[key] = True
@@ -122,13 +122,17 @@ class CallRepair:
             and isinstance(function.arguments, str | None)
         ):
             return raw
-        return _written(raw, slot, None, name, function)
+        return _written(raw, slot, None, name, call)
 
 
 def _read(raw: Raw) -> tuple[ToolCall, bool]:
-    """One call, or a piece of one, and whether its members have their types. Raises what is in `UNREADABLE`."""
+    """One call, or a piece of one, and whether its members are where they should be, and of their types.
+
+    Raises what is in `UNREADABLE`.
+    """
     try:
-        return _decode_call(raw), True
+        call = _decode_call(raw)
+        return call, not call.is_flat()
     except UNREADABLE:
         return leniently(bytes(raw), ToolCall), False
 
@@ -166,32 +170,37 @@ def _call(raw: Raw, default_id: str) -> Raw | None:
     call, typed = _read(raw)
     if call.custom_call() is not None:
         return raw
-    function = call.function or Function()
+    function = call.called()
     text = function.text()
     if not function.name and text.strip() in ("", "null", "{}"):
         return None
     plain = typed and call.id and call.type and call.custom is None
     if plain and isinstance(function.arguments, str) and text not in _NONE:
         return raw
-    fields = _decode_object(raw)
-    fields.pop("custom", None)
-    given = _decode_object(fields["function"]) if bytes(fields.get("function", b"null")) != b"null" else {}
+    fields, given = _members(raw, call.is_flat())
     given["arguments"] = Raw(_encode("{}" if text.strip() in _NONE else text))
     return Raw(
         _encode({**fields, "id": call.id or default_id, "type": call.type or "function", "function": given}),
     )
 
 
-def _written(raw: Raw, slot: Slot, identity: str | None, name: str | None, function: Function) -> Raw:
-    """A piece with the call's index, and with `identity` and `name` where it is to tell them."""
+def _members(raw: Raw, flat: bool) -> tuple[Json, Json]:
+    """The members of a call, and of its function: of one that is `flat`, they stand beside each other."""
     fields = _decode_object(raw)
-    given = _decode_object(fields["function"]) if bytes(fields.get("function", b"null")) != b"null" else {}
-    fields.pop("id", None)
     fields.pop("custom", None)
+    if flat:
+        return fields, {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
+    return fields, _decode_object(fields["function"]) if bytes(fields.get("function", b"null")) != b"null" else {}
+
+
+def _written(raw: Raw, slot: Slot, identity: str | None, name: str | None, call: ToolCall) -> Raw:
+    """A piece with the call's index, and with `identity` and `name` where it is to tell them."""
+    fields, given = _members(raw, call.is_flat())
+    fields.pop("id", None)
     given.pop("name", None)
     if name:
         given["name"] = Raw(_encode(name))
-    text = function.text()
+    text = call.called().text()
     given["arguments"] = Raw(_encode("{}" if text == "null" and slot.arguments() == "null" else text))
     fields["index"] = Raw(_encode(slot.number))
     fields["function"] = Raw(_encode(given))

@@ -3,7 +3,8 @@
 Clients send them back to whichever provider they ask next. So they go to a client with a mark of who made them; that
 provider gets its own without the mark, and others get nothing of them.
 
-Sources: https://openrouter.ai/docs/use-cases/reasoning-tokens (`reasoning_details`) and
+Sources: https://openrouter.ai/docs/use-cases/reasoning-tokens (`reasoning_details`),
+https://docs.litellm.ai/docs/reasoning_content (`thinking_blocks`) and
 https://ai.google.dev/gemini-api/docs/thought-signatures (`extra_content`)
 """
 
@@ -21,14 +22,18 @@ from weebill.wire.marks import is_marked, mark_of, unmarked
 
 SIGNATURE: Final = b'"thought_signature"'
 DETAILS: Final = "reasoning_details"
+BLOCKS: Final = "thinking_blocks"
 EXTRA: Final = "extra_content"
+FURTHER: Final = "provider_specific_fields"
+"""Where LiteLLM has its own once more."""
 _CALLS: Final = "tool_calls"
 _GOOGLE: Final = "google"
 _SIGNED: Final = "thought_signature"
-_SIGNS: Final = (b'"reasoning_details"', SIGNATURE)
+_SIGNS: Final = (b'"reasoning_details"', b'"thinking_blocks"', SIGNATURE)
 _SEALED: Final = ("signature", "data")
 _HOLDERS: Final = ("delta", "message")
 _NULL: Final = Raw(b"null")
+_APART: Final = b"/"
 
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
@@ -73,15 +78,22 @@ class Seals:
     def _mark_all(self, said: Json, choice: bytes, *, whole: bool) -> bool:
         """Mark what a message or a delta holds. True if there was any. Raises what is in `UNREADABLE`."""
         changed = self._mark_extra(said, choice, b"", whole)
-        if _is_list(said.get(DETAILS, _NULL)):
-            entries = _decode_objects(said[DETAILS])
+        for listed in (DETAILS, BLOCKS):
+            if not _is_list(said.get(listed, _NULL)):
+                continue
+            entries = _decode_objects(said[listed])
             found = False
             for entry in entries:
                 at = bytes(entry.get("index", b"0"))
                 for name in _SEALED:
                     found = self._put(entry, name, choice, at, whole) or found
             if found:
-                said[DETAILS] = Raw(_encode(entries))
+                said[listed] = Raw(_encode(entries))
+                changed = True
+        if _is_object(said.get(FURTHER, _NULL)) and has_sealed(bytes(said[FURTHER])):
+            further = _decode_object(said[FURTHER])
+            if self._mark_all(further, choice + _APART, whole=whole):
+                said[FURTHER] = Raw(_encode(further))
                 changed = True
         calls = said.get(_CALLS, _NULL)
         if _is_list(calls) and bytes(calls).find(SIGNATURE) >= 0:
@@ -124,7 +136,7 @@ class Seals:
 
 
 def own_detail(entry: Json, provider: str) -> Json | None:
-    """An entry of `reasoning_details` for a provider; None if another has sealed it. Raises what is in `UNREADABLE`."""
+    """An entry of such a list for a provider; None if another has sealed it. Raises what is in `UNREADABLE`."""
     own = entry
     for name in _SEALED:
         given = bytes(entry.get(name, b"null"))
@@ -135,6 +147,20 @@ def own_detail(entry: Json, provider: str) -> Json | None:
                 return None
             if theirs != text:
                 own = own | {name: Raw(_encode(theirs))}
+    return own
+
+
+def own_blocks(holder: Json, provider: str) -> Json:
+    """A message without `thinking_blocks` that another provider has sealed. Raises what is in `UNREADABLE`."""
+    own = dict(holder)
+    if _is_list(own.get(BLOCKS, _NULL)):
+        kept = [block for each in _decode_objects(own[BLOCKS]) if (block := own_detail(each, provider)) is not None]
+        if kept:
+            own[BLOCKS] = Raw(_encode(kept))
+        else:
+            del own[BLOCKS]
+    if _is_object(own.get(FURTHER, _NULL)):
+        own[FURTHER] = Raw(_encode(own_blocks(_decode_object(own[FURTHER]), provider)))
     return own
 
 

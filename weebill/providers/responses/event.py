@@ -29,11 +29,14 @@ THOUGHTS: Final = frozenset({"response.reasoning_summary_text.delta", "response.
 
 
 class StreamEvent(Struct, frozen=True):
-    """The part of an event, of any type, that is read. An error's fields come flat or under `error`."""
+    """The part of an event, of any type, that is read. An error's fields come flat or under `error`.
+
+    An `output_index` below 0 was not given.
+    """
 
     type: str = ""
     delta: str = ""
-    output_index: int = 0
+    output_index: int = -1
     content_index: int = 0
     summary_index: int = 0
     text: str | None = None
@@ -66,7 +69,7 @@ def decode_event(data: bytes) -> StreamEvent:
         return StreamEvent(
             text_of(fields.get("type", NULL)),
             _text(fields.get("delta", NULL)),
-            number(fields.get("output_index", NULL)),
+            number(fields["output_index"]) if is_given(fields.get("output_index", NULL)) else -1,
             number(fields.get("content_index", NULL)),
             number(fields.get("summary_index", NULL)),
             text_of(fields.get("text", NULL)) or None,

@@ -50,8 +50,8 @@ from weebill.wire.responses_items import is_object, list_of
 from weebill.wire.responses_shapes import InputItem
 from weebill.wire.sse import NO_EVENT, EventSplitter, event_data, event_name
 
-# Items after which an answer may be over, for upstreams that do not say so.
 _MAY_BE_LAST: Final = frozenset({"message", *CALLS})
+"""Items after which an answer may be over, for upstreams that do not say so."""
 
 
 class ResponsesStream:
@@ -63,18 +63,17 @@ class ResponsesStream:
     __slots__ = (
         "_block", "_call", "_called", "_calling", "_calls", "_closed", "_done", "_ended_calls", "_held", "_open",
         "_pieces", "_refused", "_said", "_splitter", "_started", "_summary", "_texts", "_thought", "_undecided",
+        "_unplaced",
     )  # fmt: skip
 
     def __init__(self, offered: frozenset[str] | None = None) -> None:
         self._splitter = EventSplitter()
         self._started = False
-        # Where the part under way is: its output index and its content index.
-        self._open: tuple[int, int] = (-1, -1)
+        self._open: tuple[int, int] = (-1, -1)  # where the part under way is: its output index and its content index
         self._block = -1
         self._summary = 0
         self._texts = ToldTexts()
-        # The call under way, and the pieces of its arguments.
-        self._pieces: list[str] = []
+        self._pieces: list[str] = []  # of the arguments of the call under way
         self._call = ""
         self._called = self._refused = False
         # The output index of the call under way, if any. Some servers write parallel calls side by side: what belongs
@@ -87,8 +86,8 @@ class ResponsesStream:
         self._ended_calls: set[int] = set()
         self._calls: set[str] = set()
         self._undecided = Undecided(offered)
-        # Whether nothing is under way, and the answer may be over.
-        self._closed = False
+        self._unplaced = 0  # how many items have ended of which nobody said where they are
+        self._closed = False  # whether nothing is under way, and the answer may be over
         self._done = False
 
     @property
@@ -141,6 +140,9 @@ class ResponsesStream:
         if kind in LIFECYCLE:
             self._lifecycle(kind, event, events)
             return
+        if event.output_index < 0:
+            event = replace(event, output_index=self._unplaced)
+            self._unplaced += int(kind == "response.output_item.done")
         if self._calling not in (-1, event.output_index):
             self._held.append(event)
         elif kind == "response.output_text.delta":
@@ -155,8 +157,7 @@ class ResponsesStream:
             self._rare(kind, event, events)
 
     def _lifecycle(self, kind: str, event: StreamEvent, events: list[Event]) -> None:
-        error = failure(event)
-        if error is not None:
+        if (error := failure(event)) is not None:
             self._fail(error, events)
         elif kind in LAST:
             self._end(event.response or NOTHING, events)
