@@ -20,6 +20,7 @@ from weebill.providers.openai.dialect import OPENAI_CHAT
 from weebill.providers.operations.usage import read_usage
 from weebill.wire.anthropic import UsageReport as AnthropicUsage
 from weebill.wire.openai_chat import UsageReport
+from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import MOST, Usage, UsageReported
 
 Json = dict[str, Any]
@@ -53,7 +54,7 @@ SAID: Final[list[tuple[Json, int | None]]] = [
 @pytest.mark.parametrize(("said", "nano"), SAID)
 def test_a_cost_that_is_reported_costs_no_count(said: Json, nano: int | None) -> None:
     body = json.dumps({**COUNTS, **said}).encode()
-    usage = msgspec.json.decode(body, type=UsageReport).usage()
+    usage = usage_of(msgspec.json.decode(body, type=UsageReport))
     assert (usage.cost_nano, usage.measured) == (nano, True)
     assert (usage.prompt_tokens, usage.completion_tokens) == (26930, 6451)
 
