@@ -9,7 +9,8 @@ import sys
 import threading
 
 from weebill.config.paths import Home
-from weebill.ledger.database import LedgerError, open_ledger
+from weebill.ledger.database import LedgerError
+from weebill.ledger.following import FollowedLedger
 from weebill.ledger.ingest import Ingester
 
 _RETRY_S = 1.0
@@ -44,18 +45,27 @@ class IngestThread(threading.Thread):
         self.join(timeout_s)
 
     def _ingest(self) -> None:
-        connection = open_ledger(self._home.database)
+        ledger = FollowedLedger(self._home.database)
         try:
-            ingester = Ingester(connection, self._home.journal)
+            ingester = Ingester(ledger.connection, self._home.journal, is_current=ledger.is_current)
             last = False
             while not last:
                 last = self._finishing.wait(self.interval_s)
+                if not ledger.is_current():
+                    ledger = self._follow(ledger)
+                    ingester = Ingester(ledger.connection, self._home.journal, is_current=ledger.is_current)
                 ingester.run()
                 if not self._healthy:
                     log.info("usage is ingested again")
                     self._healthy = True
         finally:
-            connection.close()
+            ledger.close()
+
+    def _follow(self, ledger: FollowedLedger) -> FollowedLedger:
+        ledger.close()
+        followed = FollowedLedger(self._home.database)
+        log.warning("the ledger %s was replaced; usage goes into the file that is there now", self._home.database)
+        return followed
 
     def _report(self, error: Exception) -> None:
         if self._healthy:

@@ -7,11 +7,14 @@ committed. It is affordable because commits are few: ingestion makes a handful a
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from weebill.config.paths import Home
 
 BUSY_TIMEOUT_S = 10.0
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
@@ -214,8 +217,9 @@ def open_ledger(path: Path) -> sqlite3.Connection:
     """Open for reading and writing, creating and migrating as needed.
 
     Any number of processes may do this at once. The connection is in autocommit mode (see `transaction`) and
-    belongs to the calling thread. Raises LedgerError.
+    belongs to the calling thread. Raises LedgerError, also where there was a ledger and is none or an empty file.
     """
+    _refuse_lost(path)
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         wanted = ".".join(map(str, OLDEST_SQLITE))
         raise LedgerError(f"Python's SQLite is {sqlite3.sqlite_version}; Weebill needs {wanted} or newer.")
@@ -236,6 +240,26 @@ def open_ledger(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _refuse_lost(path: Path) -> None:
+    """Raises LedgerError where the pepper, which is made after the ledger, is there without it."""
+    pepper = Home(path.parent).pepper
+    if not pepper.exists():
+        return
+    try:
+        lost = "is empty" if path.stat().st_size == 0 else ""
+    except FileNotFoundError:
+        lost = "is missing"
+    except OSError as error:
+        raise LedgerError(
+            f"Cannot open the ledger {path}: {error.strerror}. Check the folder's permissions."
+        ) from error
+    if lost:
+        raise LedgerError(
+            f"The ledger {path} {lost}, and there was one, since its {pepper.name} is there. "
+            f"Restore a backup, or move {pepper} away, too, to begin anew without keys and usage."
+        )
+
+
 def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
     """Open an existing ledger read-only. Raises sqlite3.Error where there is none."""
     connection = sqlite3.connect(
@@ -247,6 +271,19 @@ def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.C
         connection.close()
         raise
     return connection
+
+
+def ledger_identity(path: Path) -> tuple[int, int, int]:
+    """What changes when another file, or another log beside it, is at `path`: a reader then opens it again.
+
+    Raises OSError.
+    """
+    status = os.stat(path)
+    try:
+        log = os.stat(f"{path}-wal").st_ino
+    except FileNotFoundError:
+        log = 0
+    return status.st_dev, status.st_ino, log
 
 
 @contextmanager

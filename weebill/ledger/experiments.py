@@ -7,7 +7,6 @@ notice it.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sqlite3
 import time
@@ -19,7 +18,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from weebill.ledger.database import LedgerError, open_ledger, open_reader, transaction
+from weebill.ledger.database import LedgerError, ledger_identity, open_ledger, open_reader, transaction
 
 State = Literal["running", "promoted", "rolled_back"]
 Arm = Literal["control", "candidate", "shadow"]
@@ -164,7 +163,7 @@ class Experiments:
     def __init__(self, database: Path) -> None:
         self._database = database
         self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
+        self._file: tuple[int, int, int] | None = None
         self._version = -1
         self._readable = True
         self.running: Mapping[str, Experiment] = {}
@@ -200,8 +199,7 @@ class Experiments:
 
     def _follow_file(self) -> sqlite3.Connection:
         """The open ledger; another file in its place has another history."""
-        status = os.stat(self._database)
-        file = (status.st_dev, status.st_ino)
+        file = ledger_identity(self._database)
         if self._connection is None or file != self._file:
             self.close()
             self._connection, self._file, self._version = open_reader(self._database, BUSY_TIMEOUT_S), file, -1

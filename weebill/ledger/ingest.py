@@ -12,7 +12,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -45,13 +45,21 @@ log = logging.getLogger(__name__)
 class Ingester:
     """Moves what the journals in `folder` hold into the ledger. Memory is bounded by `batch_bytes`.
 
-    Belongs to the thread that opened `connection`.
+    Belongs to the thread that opened `connection`. No segment is deleted unless `is_current` says that the ledger is
+    still the one in use: what went into a file that was replaced meanwhile is read again for the one in its place.
     """
 
-    def __init__(self, connection: sqlite3.Connection, folder: Path, batch_bytes: int = BATCH_BYTES) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        folder: Path,
+        batch_bytes: int = BATCH_BYTES,
+        is_current: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._connection = connection
         self._folder = folder
         self._batch_bytes = batch_bytes
+        self._is_current = is_current
         self._entries = Entries(connection)
         self._marks: dict[str, int] = dict(connection.execute("SELECT segment, offset FROM journal_marks").fetchall())
 
@@ -66,7 +74,8 @@ class Ingester:
             while more:
                 count, more = self._ingest_batch(segment)
                 total += count
-        self._delete_finished()
+        if self._is_current():
+            self._delete_finished()
         return total
 
     def _segments(self) -> list[str]:
