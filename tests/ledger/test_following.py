@@ -4,8 +4,11 @@ import logging
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,11 @@ def back_up(home: Home) -> Path:
     source.close()
     target.close()
     return copy
+
+
+def whole(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as reader:
+        return reader.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def rename_over(home: Home, copy: Path) -> Path:
@@ -170,3 +178,124 @@ def test_keys_of_the_file_that_is_there_are_followed(
         keys.revoke("late")
     eventually(lambda: not known())
     keyring.close()
+
+
+def test_a_key_made_before_anybody_has_noticed_stays(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    """The log of the file that went is there still: it is not read for the new file, nor written for it."""
+    KeyStore.open(home).close()
+    holder = open_ledger(home.database)
+    copy = back_up(home)
+    holder.execute("UPDATE meta SET value = 99 WHERE name = 'keys_version'")
+    old = rename_over(home, copy)
+    with caplog.at_level(logging.WARNING), KeyStore.open(home) as keys:
+        created = keys.create("late")
+        assert "was replaced; what its log holds is in weebill.db-wal.replaced-" in caplog.text
+        assert not holder.is_current()
+        holder.execute("UPDATE meta SET value = 100 WHERE name = 'keys_version'")
+        holder.close()
+        assert keys.all() == [created.key]
+    with KeyStore.open(home) as keys:
+        assert keys.all() == [created.key]
+    assert whole(home.database)
+    assert whole(old)
+    with closing(sqlite3.connect(old)) as reader:
+        assert reader.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(100,)]
+    assert sorted(path.name for path in home.root.glob("weebill.db*")) == ["weebill.db", "weebill.db-owner"]
+
+
+def test_a_change_goes_into_the_file_in_use(home: Home) -> None:
+    with KeyStore.open(home) as keys:
+        kept = keys.create("kept").key
+        old = rename_over(home, back_up(home))
+        created = keys.create("late").key
+        revoked = keys.revoke("kept")
+    with KeyStore.open(home) as keys:
+        assert keys.all() == [revoked, created]
+        assert revoked.id == kept.id
+        assert revoked.revoked_at is not None
+    with closing(sqlite3.connect(old)) as reader:
+        assert reader.execute("SELECT count(*) FROM api_keys WHERE revoked_at IS NOT NULL").fetchall() == [(0,)]
+
+
+def test_no_change_is_confirmed_without_a_ledger(home: Home) -> None:
+    with KeyStore.open(home) as keys:
+        home.database.rename(home.root / "old.db")
+        with pytest.raises(LedgerError, match="is missing"):
+            keys.create("late")
+    assert not home.database.exists()
+
+
+def test_a_ledger_that_was_away_for_a_moment_keeps_its_log(home: Home) -> None:
+    KeyStore.open(home).close()
+    with closing(open_ledger(home.database)) as holder:
+        holder.execute("UPDATE meta SET value = 99 WHERE name = 'keys_version'")
+        away = home.database.rename(home.root / "away.db")
+        with pytest.raises(sqlite3.OperationalError):
+            open_reader(home.database)
+        away.rename(home.database)
+        with KeyStore.open(home) as keys:
+            keys.create("late")
+        assert holder.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(100,)]
+    assert whole(home.database)
+
+
+def test_a_log_left_by_a_kill_is_not_taken_for_that_of_a_backup(home: Home) -> None:
+    KeyStore.open(home).close()
+    copy = back_up(home)
+    script = "import os, sys; from pathlib import Path; from weebill.ledger.database import open_ledger; "
+    script += "open_ledger(Path(sys.argv[1])).execute('UPDATE meta SET value = 99'); os._exit(0)"
+    subprocess.run([sys.executable, "-c", script, str(home.database)], check=True)
+    assert home.database.with_name("weebill.db-wal").stat().st_size > 0
+    copy.replace(home.database)
+    with closing(open_reader(home.database)) as reader:
+        assert reader.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(0,)]
+    assert len(list(home.root.glob("weebill.db-wal.replaced-*"))) == 1
+
+
+def test_a_folder_that_was_copied_whole_keeps_its_log(home: Home, tmp_path: Path) -> None:
+    KeyStore.open(home).close()
+    with closing(open_ledger(home.database)) as holder:
+        holder.execute("UPDATE meta SET value = 99 WHERE name = 'keys_version'")
+        other = Home(tmp_path / "other")
+        shutil.copytree(home.root, other.root)
+    with closing(open_ledger(other.database)) as ledger:
+        assert ledger.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(99,)]
+
+
+@pytest.mark.timeout(180)
+def test_what_is_confirmed_while_backups_are_put_back_is_there(
+    home: Home, journal: JournalWriter, ingestion: IngestThread, tmp_path: Path
+) -> None:
+    """But for what was changed after the backup was begun and before it was in place."""
+    keyring = KeyRing(home.database, read_pepper(home.pepper))
+    command = [sys.executable, str(Path(__file__).with_name("key_process.py")), str(home.root)]
+    outputs = [tmp_path / f"changes-{number}" for number in range(2)]
+    processes = [subprocess.Popen(command, stdout=output.open("wb")) for output in outputs]
+    eventually(lambda: all(output.stat().st_size for output in outputs))
+    replaced: list[tuple[float, float]] = []
+    went: list[Path] = []
+    for number in range(12):
+        journal.append(make_record(f"during-{number}"))
+        keyring.refresh()
+        began = time.monotonic()
+        old = rename_over(home, back_up(home))
+        replaced.append((began, time.monotonic()))
+        went.append(old.rename(tmp_path / f"old-{number}.db"))
+        time.sleep(0.3)
+    for process in processes:
+        process.kill()
+        process.wait()
+    keyring.close()
+    with KeyStore.open(home) as keys:
+        found = {key.id: key.revoked_at is not None for key in keys.all()}
+    kept = 0
+    for line in "".join(output.read_text() for output in outputs).splitlines():
+        change, key_id, began, ended = line.split()
+        if not any(start <= float(ended) and float(began) <= end for start, end in replaced):
+            assert found.get(key_id) == (change == "revoke"), line
+            kept += 1
+    assert kept > 12
+    ingestion.finish(30)
+    assert whole(home.database)
+    assert all(map(whole, went))
+    assert {f"during-{number}" for number in range(12)} <= set().union(*map(ids, [home.database, *went]))

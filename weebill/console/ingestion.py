@@ -9,8 +9,7 @@ import sys
 import threading
 
 from weebill.config.paths import Home
-from weebill.ledger.database import LedgerError
-from weebill.ledger.following import FollowedLedger
+from weebill.ledger.database import Ledger, LedgerError, open_ledger
 from weebill.ledger.ingest import Ingester
 
 _RETRY_S = 1.0
@@ -45,15 +44,15 @@ class IngestThread(threading.Thread):
         self.join(timeout_s)
 
     def _ingest(self) -> None:
-        ledger = FollowedLedger(self._home.database)
+        ledger = open_ledger(self._home.database)
         try:
-            ingester = Ingester(ledger.connection, self._home.journal, is_current=ledger.is_current)
+            ingester = Ingester(ledger, self._home.journal, is_current=ledger.is_current)
             last = False
             while not last:
                 last = self._finishing.wait(self.interval_s)
                 if not ledger.is_current():
                     ledger = self._follow(ledger)
-                    ingester = Ingester(ledger.connection, self._home.journal, is_current=ledger.is_current)
+                    ingester = Ingester(ledger, self._home.journal, is_current=ledger.is_current)
                 ingester.run()
                 if not self._healthy:
                     log.info("usage is ingested again")
@@ -61,9 +60,9 @@ class IngestThread(threading.Thread):
         finally:
             ledger.close()
 
-    def _follow(self, ledger: FollowedLedger) -> FollowedLedger:
+    def _follow(self, ledger: Ledger) -> Ledger:
         ledger.close()
-        followed = FollowedLedger(self._home.database)
+        followed = open_ledger(self._home.database)
         log.warning("the ledger %s was replaced; usage goes into the file that is there now", self._home.database)
         return followed
 

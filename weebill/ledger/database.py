@@ -7,16 +7,18 @@ committed. It is affordable because commits are few: ingestion makes a handful a
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from weebill.config.paths import Home
+from weebill.ledger.files import File, alone, file_at, is_empty
 
 BUSY_TIMEOUT_S = 10.0
+_PATIENCE_MS = 1000  # with readers of a file that went: others wait to open the one in its place
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 
 # Migration N brings a database from `user_version` N to N + 1. Once released, one is never edited.
@@ -209,27 +211,81 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
+Kind = TypeVar("Kind", bound=sqlite3.Connection)
+
+
 class LedgerError(Exception):
     """The ledger cannot be used as asked; the message says what to do about it."""
 
 
-def open_ledger(path: Path) -> sqlite3.Connection:
+class Ledger(sqlite3.Connection):
+    """The ledger, open for writing, which knows whether its path still leads to it."""
+
+    path: Path
+    file: File
+
+    def is_current(self) -> bool:
+        """Whether the file at the path is still the one that is open, and not emptied."""
+        try:
+            return file_at(self.path) == self.file and not is_empty(self.path)
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close it; what the log of one that was replaced holds goes into the file that it belongs to."""
+        with suppress(OSError), alone(self.path, BUSY_TIMEOUT_S) as note:
+            if self.is_current():
+                super().close()
+                note.belongs(self.file)
+                return
+            if file_at(self.path) == self.file:
+                self._close_emptied()
+            else:
+                with suppress(sqlite3.Error):
+                    self.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+                    self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                super().close()
+            note.settle_log()
+            note.drop_copied_logs()
+        super().close()
+
+    def _close_emptied(self) -> None:
+        """Close it without writing, since a backup may be on its way into the file."""
+        guard = sqlite3.connect(_uri(self.path, "ro"), uri=True, isolation_level=None)
+        with suppress(sqlite3.Error):
+            guard.execute("PRAGMA user_version").fetchall()
+        super().close()  # SQLite lets the last writer alone copy the log, and this is not the last by now
+        guard.close()
+
+
+def open_ledger(path: Path) -> Ledger:
     """Open for reading and writing, creating and migrating as needed.
 
     Any number of processes may do this at once. The connection is in autocommit mode (see `transaction`) and
     belongs to the calling thread. Raises LedgerError, also where there was a ledger and is none or an empty file.
     """
-    _refuse_lost(path)
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         wanted = ".".join(map(str, OLDEST_SQLITE))
         raise LedgerError(f"Python's SQLite is {sqlite3.sqlite_version}; Weebill needs {wanted} or newer.")
     try:
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-    except sqlite3.Error as error:
+        with alone(path, BUSY_TIMEOUT_S) as note:
+            note.settle_log()
+            mode = "rw" if _was_there(path) else "rwc"
+            connection, file = _connected(path, mode, BUSY_TIMEOUT_S, Ledger)
+            connection.path, connection.file = path, file
+            try:
+                use_write_ahead_log(connection)
+                connection.execute("PRAGMA synchronous = FULL")
+                _version(connection)
+                note.belongs(file)
+            except BaseException:
+                sqlite3.Connection.close(connection)
+                raise
+    except OSError as error:
         raise LedgerError(f"Cannot open the ledger {path}: {error}. Check the folder's permissions.") from error
+    except sqlite3.Error as error:
+        raise LedgerError(f"Cannot use the ledger {path}: {error}. If it is damaged, restore a backup.") from error
     try:
-        use_write_ahead_log(connection)
-        connection.execute("PRAGMA synchronous = FULL")
         _migrate(connection, path)
     except sqlite3.Error as error:
         connection.close()
@@ -240,50 +296,52 @@ def open_ledger(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _refuse_lost(path: Path) -> None:
-    """Raises LedgerError where the pepper, which is made after the ledger, is there without it."""
+def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+    """Open an existing ledger read-only. Raises sqlite3.Error where there is none."""
+    try:
+        with alone(path, busy_timeout_s) as note:
+            note.settle_log()
+            connection, _ = _connected(path, "ro", busy_timeout_s, sqlite3.Connection)
+            try:
+                connection.execute("PRAGMA query_only = ON")
+                _version(connection)
+            except BaseException:
+                connection.close()
+                raise
+    except OSError as error:
+        raise sqlite3.OperationalError(f"unable to open the ledger: {error}") from error
+    return connection
+
+
+def _connected(path: Path, mode: str, timeout_s: float, factory: type[Kind]) -> tuple[Kind, File]:
+    """A connection that has read nothing yet, and its file, which the path led to all the while."""
+    while True:
+        before = file_at(path)
+        connection = sqlite3.connect(
+            _uri(path, mode), uri=True, timeout=timeout_s, isolation_level=None, factory=factory
+        )
+        file = file_at(path)
+        if file is not None and file == (before or file):
+            return connection, file
+        sqlite3.Connection.close(connection)
+
+
+def _uri(path: Path, mode: str) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"
+
+
+def _was_there(path: Path) -> bool:
+    """Whether there has been a ledger: its pepper is made after it. Raises LedgerError where it is gone."""
     pepper = Home(path.parent).pepper
     if not pepper.exists():
-        return
-    try:
-        lost = "is empty" if path.stat().st_size == 0 else ""
-    except FileNotFoundError:
-        lost = "is missing"
-    except OSError as error:
-        raise LedgerError(
-            f"Cannot open the ledger {path}: {error.strerror}. Check the folder's permissions."
-        ) from error
-    if lost:
+        return False
+    if is_empty(path):
+        lost = "is empty" if path.exists() else "is missing"
         raise LedgerError(
             f"The ledger {path} {lost}, and there was one, since its {pepper.name} is there. "
             f"Restore a backup, or move {pepper} away, too, to begin anew without keys and usage."
         )
-
-
-def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
-    """Open an existing ledger read-only. Raises sqlite3.Error where there is none."""
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=busy_timeout_s, isolation_level=None
-    )
-    try:
-        connection.execute("PRAGMA query_only = ON")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def ledger_identity(path: Path) -> tuple[int, int, int]:
-    """What changes when another file, or another log beside it, is at `path`: a reader then opens it again.
-
-    Raises OSError.
-    """
-    status = os.stat(path)
-    try:
-        log = os.stat(f"{path}-wal").st_ino
-    except FileNotFoundError:
-        log = 0
-    return status.st_dev, status.st_ino, log
+    return True
 
 
 @contextmanager

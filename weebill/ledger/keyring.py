@@ -7,6 +7,7 @@ pepper, so neither the time of the look-up nor the cache tells anything about a 
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import time
 from hashlib import blake2b
@@ -14,7 +15,7 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import TypeVar
 
-from weebill.ledger.database import ledger_identity, open_reader
+from weebill.ledger.database import open_reader
 from weebill.ledger.keys import KEY_PREFIX, MAX_KEY_BYTES
 from weebill.ledger.records import ApiKey
 
@@ -49,7 +50,7 @@ class KeyRing:
         self._known: dict[bytes, tuple[bytes, ApiKey]] = {}
         self._refused: dict[bytes, None] = {}
         self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int, int] | None = None
+        self._file: tuple[int, int] | None = None
         self._version = 0
         self.generation = 0
         self._readable = True
@@ -107,7 +108,8 @@ class KeyRing:
 
     def _follow_file(self) -> None:
         """Reopen the ledger if it was lost, or replaced by another file, whose history is another too."""
-        file = ledger_identity(self._database)
+        status = os.stat(self._database)
+        file = (status.st_dev, status.st_ino)
         if self._connection is not None and file == self._file:
             return
         self.close()
