@@ -12,7 +12,7 @@ from journal_process import make_record
 
 from weebill.config.schema import MeteringSettings
 from weebill.ledger import journal as journal_module
-from weebill.ledger.journal import JournalError, JournalFull, JournalWriter
+from weebill.ledger.journal import JournalError, JournalFull, JournalWriter, sync
 from weebill.ledger.records import UsageRecord
 from weebill.telemetry.disk import folder_bytes
 
@@ -174,3 +174,23 @@ def test_closing_gives_back_the_space_that_was_not_used(tmp_path: Path) -> None:
     journal.close()
     assert segment.read_bytes().endswith(b"]\n")
     assert segment.stat().st_size < 1000
+
+
+def test_what_is_new_is_handed_out_to_be_written_to_the_disk(tmp_path: Path) -> None:
+    journal = JournalWriter(tmp_path, 0, MeteringSettings(segment_bytes=4096))
+    assert journal.unsynced() == -1
+    journal.append(make_record("a"))
+    descriptor = journal.unsynced()
+    [path] = tmp_path.iterdir()
+    assert os.path.sameopenfile(descriptor, path.open("rb").fileno())
+    assert journal.unsynced() == -1
+    while len(list(tmp_path.iterdir())) == 1:  # its segment may be let go meanwhile
+        journal.append(make_record("b"))
+    sync(descriptor)
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(descriptor)
+    descriptor = journal.unsynced()
+    assert descriptor >= 0
+    sync(descriptor)
+    journal.close()
+    assert journal.unsynced() == -1

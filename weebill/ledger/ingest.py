@@ -27,6 +27,7 @@ BATCH_BYTES = 1 << 22  # of journal in one transaction: some 20,000 records
 _PIECE_BYTES = 1 << 14  # worked on before others may have the processor: a fifth of a millisecond
 _READ_BYTES = 1 << 16  # at once, of a segment whose unused space may be next
 DRAFT_AGE_S = 60.0
+_SCAN_BYTES = 1 << 20  # at once, of zeros
 _UNUSED = b"\0"  # the space of a segment that no record has taken yet
 
 _QUARANTINE = "INSERT INTO quarantine (segment, offset, line, error, quarantined_at) VALUES (?, ?, ?, ?, ?)"
@@ -92,19 +93,45 @@ class Ingester:
         except FileNotFoundError:  # finished by another ingester
             return 0, False
         with file:
-            if os.pread(file.fileno(), 1, self._marks.get(segment, 0)) in (b"", _UNUSED):
+            descriptor = file.fileno()
+            known = self._marks.get(segment, 0)
+            first = os.pread(descriptor, 1, known)
+            # Before anything is read, so that it is all there will ever be.
+            finished = _try_lock(descriptor)
+            if not first or (first == _UNUSED and not (finished and _data_after(descriptor, known))):
                 return 0, False
             try:
                 with transaction(self._connection):
                     mark = self._read_mark(segment)
-                    lines, more = self._read_lines(file.fileno(), mark)
-                    count = self._insert(segment, mark, lines)
-                    self._connection.execute(_MARK, (segment, mark + len(lines)))
+                    lines, more = self._read_lines(descriptor, mark)
+                    count, end = self._insert(segment, mark, lines), mark + len(lines)
+                    if finished and not more:
+                        end = self._pass_hole(segment, descriptor, end)
+                        more = end > mark + len(lines)
+                    self._connection.execute(_MARK, (segment, end))
             except BaseException:
                 self._entries.forget()
                 raise
-        self._marks[segment] = mark + len(lines)
+        self._marks[segment] = end
         return count, more
+
+    def _pass_hole(self, segment: str, descriptor: int, offset: int) -> int:
+        """Where the next whole line begins after a hole, which a power cut has left; `offset` where there is none.
+
+        What is left of the lines that it begins and ends in is put in quarantine.
+        """
+        cut = _read_written(descriptor, offset, self._batch_bytes)
+        resumed = _data_after(descriptor, offset + len(cut)) if len(cut) < self._batch_bytes else 0
+        if not resumed:
+            return offset
+        hole = resumed - offset - len(cut)
+        rest = _read_written(descriptor, resumed, self._batch_bytes)
+        rest = rest[: rest.find(b"\n") + 1] or rest
+        whole = _is_record(rest)  # the hole ends where a line does
+        reason = f"a hole of {hole} bytes, as a power cut leaves them: records are missing"
+        log.error("the journal has %s", reason, extra={"segment": segment, "offset": offset})
+        self._connection.execute(_QUARANTINE, (segment, offset, cut if whole else cut + rest, reason, int(time.time())))
+        return resumed if whole else resumed + len(rest)
 
     def _read_mark(self, segment: str) -> int:
         rows = self._connection.execute("SELECT offset FROM journal_marks WHERE segment = ?", (segment,)).fetchall()
@@ -112,10 +139,7 @@ class Ingester:
 
     def _read_lines(self, descriptor: int, offset: int) -> tuple[bytes, bool]:
         """Whole lines from `offset`, and whether there are more; a line longer than `batch_bytes` comes in pieces."""
-        if _try_lock(descriptor):  # before anything is read, so that it is all there will ever be
-            content = os.pread(descriptor, self._batch_bytes, offset).rstrip(_UNUSED)
-        else:
-            content = _read_written(descriptor, offset, self._batch_bytes)
+        content = _read_written(descriptor, offset, self._batch_bytes)
         more = len(content) == self._batch_bytes
         return content if more and b"\n" not in content else _whole_lines(content), more
 
@@ -157,8 +181,10 @@ class Ingester:
         with suppress(FileNotFoundError), _without_writer(path) as descriptor:
             if descriptor is None:
                 return
-            tail = os.pread(descriptor, self._batch_bytes, self._marks.get(segment, 0)).rstrip(_UNUSED)
-            if b"\n" in tail or len(tail) == self._batch_bytes:  # grew before its writer left: the next run's
+            mark = self._marks.get(segment, 0)
+            tail = _read_written(descriptor, mark, self._batch_bytes)
+            # Grew before its writer left: the next run's.
+            if b"\n" in tail or len(tail) == self._batch_bytes or _data_after(descriptor, mark + len(tail)):
                 return
             if tail:
                 log.warning(
@@ -213,7 +239,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _read_written(descriptor: int, offset: int, limit: int) -> bytes:
-    """What is between `offset` and the first zero, at most `limit` bytes, of a segment that has a writer.
+    """What is between `offset` and the first zero, at most `limit` bytes.
 
     A line may be seen before all of it, since its writer is another processor: it will be there the next time.
     """
@@ -226,6 +252,24 @@ def _read_written(descriptor: int, offset: int, limit: int) -> bytes:
         if zero or not part:
             break
     return b"".join(parts)
+
+
+def _data_after(descriptor: int, offset: int) -> int:
+    """Where the first byte is that is no zero, from `offset` on; 0 where only zeros follow."""
+    while part := os.pread(descriptor, _SCAN_BYTES, offset):
+        data = part.lstrip(_UNUSED)
+        if data:
+            return offset + len(part) - len(data)
+        offset += len(part)
+    return 0
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        _decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeError):
+        return False
+    return line.endswith(b"\n")
 
 
 def _whole_lines(content: bytes) -> bytes:

@@ -62,6 +62,7 @@ class JournalWriter:
         self._segment: mmap.mmap | None = None
         self._room = 0
         self._size = 0
+        self._synced = 0
         self._fault: JournalError | None = None
         self._probe_at = 0.0
         self.writable()
@@ -103,6 +104,13 @@ class JournalWriter:
         """Why nothing can be written at present."""
         return self._fault
 
+    def unsynced(self) -> int:
+        """A descriptor of the segment for whoever writes it to the disk and closes it; -1 where nothing is new."""
+        if self._segment is None or self._size == self._synced:
+            return -1
+        self._synced = self._size
+        return os.dup(self._descriptor)
+
     def close(self) -> None:
         """Let go of the segment; what is in it stays for the control process."""
         if self._segment is not None:
@@ -131,7 +139,7 @@ class JournalWriter:
             self._open_segment()
         except OSError as error:
             raise self._failed(error) from error
-        self._size = 0
+        self._size = self._synced = 0
         if self._fault is not None:
             log.info("usage is written again")
             self._fault = None
@@ -165,6 +173,20 @@ class JournalWriter:
             log.error("%s", fault)
         self._fault = fault
         return fault
+
+
+def sync(descriptor: int) -> None:
+    """Write a segment to the disk, so that a power cut costs no more than what has come since. Raises OSError.
+
+    The page cache's own time is half a minute. Unlike `msync`, this leaves the interpreter to others meanwhile.
+    """
+    try:
+        if sys.platform == "linux":
+            os.fdatasync(descriptor)
+        else:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _reserve(descriptor: int, wanted: int) -> int:
