@@ -11,6 +11,7 @@ import threading
 from weebill.config.paths import Home
 from weebill.ledger.database import Ledger, LedgerError, open_ledger
 from weebill.ledger.ingest import Ingester
+from weebill.ledger.recovery import Cost, no_cost
 
 _RETRY_S = 1.0
 _NICENESS = 10
@@ -21,9 +22,10 @@ log = logging.getLogger(__name__)
 class IngestThread(threading.Thread):
     """Ingests every `interval_s` seconds until `finish`. What fails is tried again; journals keep it meanwhile."""
 
-    def __init__(self, home: Home, interval_s: float) -> None:
+    def __init__(self, home: Home, interval_s: float, cost: Cost = no_cost) -> None:
         super().__init__(name="ingest", daemon=True)
         self._home = home
+        self._cost = cost
         self._finishing = threading.Event()
         self._healthy = True
         self.interval_s = interval_s
@@ -46,19 +48,22 @@ class IngestThread(threading.Thread):
     def _ingest(self) -> None:
         ledger = open_ledger(self._home.database)
         try:
-            ingester = Ingester(ledger, self._home.journal, is_current=ledger.is_current)
+            ingester = self._ingester(ledger)
             last = False
             while not last:
                 last = self._finishing.wait(self.interval_s)
                 if not ledger.is_current():
                     ledger = self._follow(ledger)
-                    ingester = Ingester(ledger, self._home.journal, is_current=ledger.is_current)
+                    ingester = self._ingester(ledger)
                 ingester.run()
                 if not self._healthy:
                     log.info("usage is ingested again")
                     self._healthy = True
         finally:
             ledger.close()
+
+    def _ingester(self, ledger: Ledger) -> Ingester:
+        return Ingester(ledger, self._home.journal, is_current=ledger.is_current, cost=self._cost)
 
     def _follow(self, ledger: Ledger) -> Ledger:
         ledger.close()

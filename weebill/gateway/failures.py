@@ -25,6 +25,11 @@ _OPERATORS: Final = frozenset({"upstream_credential_refused", "insufficient_quot
 _MIN_SECRET: Final = 8
 
 
+def unmetered() -> ApiError:
+    """What cannot be recorded is not served."""
+    return ApiError(503, "Usage cannot be recorded right now.", code="metering_unavailable", retry_after=1)
+
+
 def upstream_failure(error: UpstreamError, upstream: str) -> tuple[ApiError, Outcome]:
     """The client's error and the record's outcome for a failed exchange with `upstream`."""
     if isinstance(error, UpstreamTimeout):

@@ -188,9 +188,7 @@ class Worker:
         while True:
             await asyncio.sleep(_SYNC_INTERVAL_S)
             try:
-                descriptor = self._journal.unsynced()
-                if descriptor >= 0:
-                    await asyncio.to_thread(sync, descriptor)
+                await asyncio.to_thread(sync, self._journal.unsynced())
             except OSError as error:
                 log.error("the journal cannot be written to the disk: %s", error)
 

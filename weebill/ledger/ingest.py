@@ -19,9 +19,12 @@ from pathlib import Path
 import msgspec
 
 from weebill.ledger.database import savepoint, transaction
+from weebill.ledger.drafts import DRAFT_SUFFIX
 from weebill.ledger.entries import Entries
-from weebill.ledger.journal import DRAFT_SUFFIX, SEGMENT_SUFFIX
+from weebill.ledger.intents import INTENTS_SUFFIX
+from weebill.ledger.journal import SEGMENT_SUFFIX
 from weebill.ledger.records import UsageRecord
+from weebill.ledger.recovery import Cost, lines_left_open, no_cost, writer_of
 
 BATCH_BYTES = 1 << 22  # of journal in one transaction: some 20,000 records
 _PIECE_BYTES = 1 << 14  # worked on before others may have the processor: a fifth of a millisecond
@@ -48,6 +51,7 @@ class Ingester:
 
     Belongs to the thread that opened `connection`. No segment is deleted unless `is_current` says that the ledger is
     still the one in use: what went into a file that was replaced meanwhile is read again for the one in its place.
+    `cost` prices what nobody has settled.
     """
 
     def __init__(
@@ -56,11 +60,13 @@ class Ingester:
         folder: Path,
         batch_bytes: int = BATCH_BYTES,
         is_current: Callable[[], bool] = lambda: True,
+        cost: Cost = no_cost,
     ) -> None:
         self._connection = connection
         self._folder = folder
         self._batch_bytes = batch_bytes
         self._is_current = is_current
+        self._cost = cost
         self._entries = Entries(connection)
         self._marks: dict[str, int] = dict(connection.execute("SELECT segment, offset FROM journal_marks").fetchall())
 
@@ -70,11 +76,15 @@ class Ingester:
         Raises sqlite3.Error or OSError; nothing is lost by that, and the next call goes on from there.
         """
         total = 0
+        # Before segments are read, so that all that their writers have recorded is there by then.
+        dead = [table.name for table in self._tables() if table.name not in self._marks and _is_left(table)]
         for segment in self._segments():
             more = True
             while more:
                 count, more = self._ingest_batch(segment)
                 total += count
+        for table in dead:
+            total += self._record_open(table)
         if self._is_current():
             self._delete_finished()
         return total
@@ -82,6 +92,36 @@ class Ingester:
     def _segments(self) -> list[str]:
         """The names of all segments, oldest first."""
         return sorted(path.name for path in self._folder.glob(f"*{SEGMENT_SUFFIX}"))
+
+    def _tables(self) -> Iterator[Path]:
+        """Where workers have noted what they have under way."""
+        return self._folder.glob(f"*{INTENTS_SUFFIX}")
+
+    def _record_open(self, table: str) -> int:
+        """A record for each request that its worker has left without one; their number."""
+        path = self._folder / table
+        segments = [name for name in self._segments() if writer_of(name) == writer_of(table)]
+        try:
+            lines, count = lines_left_open(path, [self._folder / name for name in segments], self._cost)
+        except FileNotFoundError:  # finished by another ingester
+            return 0
+        try:
+            with transaction(self._connection):
+                if self._read_mark(table):
+                    return 0
+                recorded = self._insert(table, 0, lines) if lines else 0
+                self._connection.execute(_MARK, (table, 1))
+        except BaseException:
+            self._entries.forget()
+            raise
+        self._marks[table] = 1
+        if count:
+            log.warning(
+                "a worker died with %d requests under way; they are recorded as worker_died, by estimates",
+                count,
+                extra={"worker": writer_of(table)},
+            )
+        return recorded
 
     def _ingest_batch(self, segment: str) -> tuple[int, bool]:
         """One transaction's worth of a segment: the number of its records, and whether more were waiting already.
@@ -166,6 +206,9 @@ class Ingester:
     def _delete_finished(self) -> None:
         for segment in self._segments():
             self._delete_if_finished(segment)
+        for table in self._tables():
+            if table.name in self._marks:
+                table.unlink(missing_ok=True)
         self._delete_stale_drafts()
         gone = [segment for segment in self._marks if not (self._folder / segment).exists()]
         if gone:
@@ -179,7 +222,7 @@ class Ingester:
         """Delete a segment that cannot grow any more and holds nothing new but, perhaps, a line never finished."""
         path = self._folder / segment
         with suppress(FileNotFoundError), _without_writer(path) as descriptor:
-            if descriptor is None:
+            if descriptor is None or self._awaits_recovery(segment):
                 return
             mark = self._marks.get(segment, 0)
             tail = _read_written(descriptor, mark, self._batch_bytes)
@@ -193,6 +236,11 @@ class Ingester:
                     extra={"segment": segment},
                 )
             path.unlink()
+
+    def _awaits_recovery(self, segment: str) -> bool:
+        """Whether its worker has died since, and so it may tell which of the requests under way have a record."""
+        table = self._folder / f"{writer_of(segment)}{INTENTS_SUFFIX}"
+        return table.name not in self._marks and _is_left(table)
 
     def _delete_stale_drafts(self) -> None:
         """Delete the segments that dead writers never published; they are empty."""
@@ -228,6 +276,15 @@ def _without_writer(path: Path) -> Iterator[int | None]:
         yield descriptor if _try_lock(descriptor) else None
     finally:
         os.close(descriptor)
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a file is there without its writer."""
+    try:
+        with _without_writer(path) as descriptor:
+            return descriptor is not None
+    except FileNotFoundError:
+        return False
 
 
 def _try_lock(descriptor: int) -> bool:
