@@ -5,6 +5,9 @@ database's own. Where the file was replaced, the log of the one that went would 
 connections are opened one after another, and a note beside the ledger says which file and which log belong together:
 a log that is found beside another file is first set aside. Who has the old file open goes on with its own log by that
 name, and harms nobody.
+
+Source: https://www.sqlite.org/howtocorrupt.html, on files that are renamed while they are open and on logs that come to
+lie beside another database.
 """
 
 from __future__ import annotations
