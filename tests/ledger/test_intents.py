@@ -166,6 +166,20 @@ def test_killed_between_the_record_and_the_deletion_of_the_table(home: Home, led
     assert list(home.journal.iterdir()) == []
 
 
+def test_two_ingesters_record_it_once(home: Home, ledger: sqlite3.Connection) -> None:
+    journal = JournalWriter(home.journal, 0, MeteringSettings())
+    journal.intend(make_intent("a"))
+    die(journal)
+    with closing(open_ledger(home.database)) as other:
+        slower = Ingester(other, home.journal)
+        [table] = home.journal.glob("*.open")
+        assert Ingester(ledger, home.journal, is_current=lambda: False).run() == 1
+        assert slower._record_open(table.name) == 0
+        assert slower.run() == 0
+    assert rows(ledger) == {"a": "worker_died"}
+    assert list(home.journal.iterdir()) == []
+
+
 def test_a_request_that_could_not_be_recorded_is_by_its_intent(
     home: Home, ledger: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,12 +105,14 @@ class Ingester:
             lines, count = lines_left_open(path, [self._folder / name for name in segments], self._cost)
         except FileNotFoundError:  # finished by another ingester
             return 0
+        recorded = 0
         try:
             with transaction(self._connection):
-                if self._read_mark(table):
-                    return 0
-                recorded = self._insert(table, 0, lines) if lines else 0
-                self._connection.execute(_MARK, (table, 1))
+                if self._read_mark(table):  # by another ingester
+                    count = 0
+                else:
+                    recorded = self._insert(table, 0, lines) if lines else 0
+                    self._connection.execute(_MARK, (table, 1))
         except BaseException:
             self._entries.forget()
             raise
