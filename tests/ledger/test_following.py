@@ -201,7 +201,7 @@ def test_a_key_made_before_anybody_has_noticed_stays(home: Home, caplog: pytest.
     assert whole(old)
     with closing(sqlite3.connect(old)) as reader:
         assert reader.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(100,)]
-    assert sorted(path.name for path in home.root.glob("weebill.db*")) == ["weebill.db", "weebill.db-owner"]
+    assert not home.database.with_name("weebill.db-wal").exists()
 
 
 def test_a_change_goes_into_the_file_in_use(home: Home) -> None:
@@ -251,6 +251,22 @@ def test_a_log_left_by_a_kill_is_not_taken_for_that_of_a_backup(home: Home) -> N
     with closing(open_reader(home.database)) as reader:
         assert reader.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(0,)]
     assert len(list(home.root.glob("weebill.db-wal.replaced-*"))) == 1
+
+
+def test_the_log_that_a_reader_makes_is_that_of_its_file(home: Home) -> None:
+    """Were it not noted, it would be taken for the old file's whenever it came to have the same number as that had."""
+    KeyStore.open(home).close()
+    holder = open_ledger(home.database)
+    rename_over(home, back_up(home))
+    with closing(open_reader(home.database)) as reader:
+        log = home.database.with_name("weebill.db-wal").stat()
+        noted = [int(word) for word in home.database.with_name("weebill.db-owner").read_text().split()]
+        assert noted == [log.st_dev, home.database.stat().st_ino, log.st_dev, log.st_ino]
+        holder.close()
+        with KeyStore.open(home) as keys:
+            created = keys.create("late").key
+        assert home.database.with_name("weebill.db-wal").stat().st_ino == log.st_ino
+        assert reader.execute("SELECT id FROM api_keys").fetchall() == [(created.id,)]
 
 
 def test_a_folder_that_was_copied_whole_keeps_its_log(home: Home, tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from weebill.config.paths import Home
 from weebill.ledger.files import File, alone, file_at, is_empty
 
 BUSY_TIMEOUT_S = 10.0
-_PATIENCE_MS = 1000  # with readers of a file that went: others wait to open the one in its place
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 
 # Migration N brings a database from `user_version` N to N + 1. Once released, one is never edited.
@@ -242,11 +241,10 @@ class Ledger(sqlite3.Connection):
                 self._close_emptied()
             else:
                 with suppress(sqlite3.Error):
-                    self.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
-                    self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                    # Not emptying the log: others may be writing to it in this very moment.
+                    self.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 super().close()
             note.settle_log()
-            note.drop_copied_logs()
         super().close()
 
     def _close_emptied(self) -> None:
@@ -301,10 +299,11 @@ def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.C
     try:
         with alone(path, busy_timeout_s) as note:
             note.settle_log()
-            connection, _ = _connected(path, "ro", busy_timeout_s, sqlite3.Connection)
+            connection, file = _connected(path, "ro", busy_timeout_s, sqlite3.Connection)
             try:
                 connection.execute("PRAGMA query_only = ON")
                 _version(connection)
+                note.belongs(file)  # SQLite makes a log for readers, too
             except BaseException:
                 connection.close()
                 raise

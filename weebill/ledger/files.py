@@ -4,7 +4,7 @@ SQLite names the log (`-wal`) beside a database by the database's path, and take
 database's own. Where the file was replaced, the log of the one that went would ruin the one in its place. So
 connections are opened one after another, and a note beside the ledger says which file and which log belong together:
 a log that is found beside another file is first set aside. Who has the old file open goes on with its own log by that
-name, and harms nobody.
+name, and harms nobody. It is kept: nobody can know whether all of it has come into its file.
 
 Source: https://www.sqlite.org/howtocorrupt.html, on files that are renamed while they are open and on logs that come to
 lie beside another database.
@@ -90,14 +90,6 @@ class Note:
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, " ".join(map(str, (*file, *found))).encode(), 0)
             os.fsync(self._descriptor)
-
-    def drop_copied_logs(self) -> None:
-        """Delete the logs set aside of which all has been copied into their files."""
-        for aside in self._set_aside():
-            with suppress(FileNotFoundError):
-                if aside.stat().st_size == 0:
-                    self._index_of(aside).unlink(missing_ok=True)
-                    aside.unlink()
 
     def _set_aside(self) -> list[Path]:
         return list(self._path.parent.glob(f"{self._log.name}.replaced-*"))
