@@ -18,6 +18,7 @@ from weebill.config.paths import Home
 from weebill.config.schema import MeteringSettings
 from weebill.console.ingestion import IngestThread
 from weebill.ledger.database import LedgerError, open_ledger, open_reader
+from weebill.ledger.files import Note
 from weebill.ledger.journal import JournalWriter
 from weebill.ledger.keyring import KeyRing, LedgerUnavailable
 from weebill.ledger.keys import KeyStore, read_pepper
@@ -251,6 +252,23 @@ def test_a_log_left_by_a_kill_is_not_taken_for_that_of_a_backup(home: Home) -> N
     with closing(open_reader(home.database)) as reader:
         assert reader.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(0,)]
     assert len(list(home.root.glob("weebill.db-wal.replaced-*"))) == 1
+
+
+def test_a_ledger_that_is_replaced_while_it_is_opened(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    KeyStore.open(home).close()
+    copy = back_up(home)
+    with closing(open_ledger(home.database)) as holder:
+        holder.execute("UPDATE meta SET value = 99 WHERE name = 'keys_version'")
+        settle = Note.settle_log
+
+        def settle_and_replace(note: Note) -> None:
+            settle(note)
+            if copy.exists():
+                copy.replace(home.database)
+
+        monkeypatch.setattr(Note, "settle_log", settle_and_replace)
+        with closing(open_ledger(home.database)) as ledger:
+            assert ledger.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(0,)]
 
 
 def test_the_log_that_a_reader_makes_is_that_of_its_file(home: Home) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from weebill.config.paths import Home
-from weebill.ledger.files import File, alone, file_at, is_empty
+from weebill.ledger.files import File, Note, alone, file_at, is_empty
 
 BUSY_TIMEOUT_S = 10.0
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
@@ -267,9 +267,8 @@ def open_ledger(path: Path) -> Ledger:
         raise LedgerError(f"Python's SQLite is {sqlite3.sqlite_version}; Weebill needs {wanted} or newer.")
     try:
         with alone(path, BUSY_TIMEOUT_S) as note:
-            note.settle_log()
             mode = "rw" if _was_there(path) else "rwc"
-            connection, file = _connected(path, mode, BUSY_TIMEOUT_S, Ledger)
+            connection, file = _connected(note, path, mode, BUSY_TIMEOUT_S, Ledger)
             connection.path, connection.file = path, file
             try:
                 use_write_ahead_log(connection)
@@ -298,8 +297,7 @@ def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.C
     """Open an existing ledger read-only. Raises sqlite3.Error where there is none."""
     try:
         with alone(path, busy_timeout_s) as note:
-            note.settle_log()
-            connection, file = _connected(path, "ro", busy_timeout_s, sqlite3.Connection)
+            connection, file = _connected(note, path, "ro", busy_timeout_s, sqlite3.Connection)
             try:
                 connection.execute("PRAGMA query_only = ON")
                 _version(connection)
@@ -312,10 +310,11 @@ def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.C
     return connection
 
 
-def _connected(path: Path, mode: str, timeout_s: float, factory: type[Kind]) -> tuple[Kind, File]:
-    """A connection that has read nothing yet, and its file, which the path led to all the while."""
+def _connected(note: Note, path: Path, mode: str, timeout_s: float, factory: type[Kind]) -> tuple[Kind, File]:
+    """A connection that has read nothing yet, and its file, which the path led to all the while, with its own log."""
     while True:
         before = file_at(path)
+        note.settle_log()
         connection = sqlite3.connect(
             _uri(path, mode), uri=True, timeout=timeout_s, isolation_level=None, factory=factory
         )
