@@ -3,6 +3,7 @@
 # make test   the same with all tests, several at a time; PROCESSES=0 runs one after another
 # make clients  install programs of other people in pinned versions (Node.js, 3 GB); run each against every target
 # make bench  install what the benchmarks need; Weebill beside its peers
+# make kills  kill processes at random under load, for KILL_SECONDS (300): is a record lost, doubled or wrong?
 # make docs   build the documentation into site/
 # make wheel  compile the hot path and build a wheel into dist/; takes a C compiler and some two minutes
 
@@ -26,8 +27,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
 
 NAME_ONE = install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)
+KILL_SECONDS ?= 300
 
-.PHONY: run check test clients lint types bench soak docs wheel clean
+.PHONY: run check test clients lint types bench soak kills docs wheel clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -54,6 +56,9 @@ bench: $(VENV)/.bench
 
 soak: $(VENV)/.bench
 	$(BIN)/python -m bench soak $(ARGS)
+
+kills: $(VENV)/.dev
+	KILL_SECONDS=$(KILL_SECONDS) $(BIN)/python -m pytest -q -s tests/e2e/test_chaos.py $(ARGS)
 
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import stat
 from collections.abc import Awaitable, Callable
@@ -10,8 +11,10 @@ import msgspec
 from console_process import ENGINE, Console, write_records
 
 from weebill.config.paths import Home
-from weebill.config.schema import LogSettings, Settings
+from weebill.config.schema import LogSettings, MeteringSettings, ProviderSettings, Settings
 from weebill.ledger.database import open_ledger, open_reader
+from weebill.ledger.journal import JournalWriter
+from weebill.ledger.records import Intent
 from weebill.process.messages import Engines, Failed, Processes, ProcessState, Reload
 
 
@@ -45,6 +48,25 @@ async def test_usage_is_ingested_while_it_runs_and_when_it_drains(console: Conso
     assert await console.drain() == 0
     assert count_usage(home) == 5030
     assert list(home.journal.iterdir()) == []
+
+
+async def test_what_a_dead_worker_had_under_way_is_priced(console: Console, home: Home, admin: str) -> None:
+    openai = ProviderSettings(base_url="http://127.0.0.1:9/v1", api_key="key", models=("gpt-4o-mini",))
+    console.link.send(Reload(settings=Settings(providers={"openai": openai})))
+    async with console.client(admin) as client:
+        while "gpt-4o-mini" not in (await client.get("/api/v1/info")).text:
+            await asyncio.sleep(0.05)
+        journal = JournalWriter(home.journal, 0, MeteringSettings())
+        asked = Intent("req_1", "key_1", "chat.completions", "gpt", "gpt-4o-mini", "openai", False, 1, 4_000_000)
+        journal.intend(asked)
+        journal.close()
+        while not (found := (await client.get("/api/v1/usage")).json()["data"]):
+            await asyncio.sleep(0.05)
+    assert len(found) == 1
+    assert '"worker_died"' in json.dumps(found)
+    with closing(open_reader(home.database)) as ledger:
+        [(cost_nano,)] = ledger.execute("SELECT cost_nano FROM usage").fetchall()
+    assert cost_nano == 150_000_000  # a million tokens at 0.15 dollars
 
 
 async def test_a_lost_supervisor_ends_it_at_once(console: Console) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from weebill.config.schema import MeteringSettings
 from weebill.ledger.journal import JournalWriter
-from weebill.ledger.records import UsageRecord
+from weebill.ledger.records import Intent, UsageRecord
 
 STARTED_AT = 1_763_000_000_000_000
 
@@ -20,12 +20,18 @@ def make_record(request_id: str, *, key_id: str = "key_1", model: str = "tiny", 
     )  # fmt: skip
 
 
+def make_intent(request_id: str, *, model: str = "tiny", prompt_bytes: int = 40) -> Intent:
+    return Intent(request_id, "key_1", "chat/completions", "mini", model, "local", True, STARTED_AT, prompt_bytes)
+
+
 def write_until_killed(folder: Path, name: str, segment_bytes: int) -> None:
     """Append records `NAME-0`, `NAME-1`, ...; each is announced on stdout once it is in the journal."""
     journal = JournalWriter(folder, 0, MeteringSettings(segment_bytes=segment_bytes))
     number = 0
     while True:
-        journal.append(make_record(f"{name}-{number}"))
+        slot = journal.intend(make_intent(f"{name}-{number}"))
+        time.sleep(0.0001)
+        journal.append(make_record(f"{name}-{number}"), slot)
         sys.stdout.write(f"{number}\n")
         sys.stdout.flush()
         number += 1

@@ -128,7 +128,7 @@ def test_a_dead_writers_unfinished_line_is_dropped_and_logged(
     "bad",
     [
         b"garbage\n",
-        b"\x00\xff\xfe\n",
+        b"\x01\xff\xfe\n",
         b"[1,2]\n",
         b"carriage\rreturn\n",
         line("x").replace(b'"ok"', b'"excellent"'),
@@ -150,6 +150,92 @@ def test_corrupt_lines_are_kept_apart(home: Home, ledger: sqlite3.Connection, ba
     assert kept[0][:2] == ("1-w0-00-000000.jsonl", len(line("a")))
     assert all(error for *_, error in kept)
     assert list(home.journal.iterdir()) == []
+
+
+PAGE = 4096
+
+
+@pytest.mark.parametrize("batch_bytes", [8192, 1 << 22])
+@pytest.mark.parametrize(
+    "holes",
+    [
+        [(0, 1)],
+        [(0, 3)],
+        [(3, 4)],
+        [(3, 7)],
+        [(5, None)],
+        [(0, 1), (2, 4), (6, 7), (9, None)],
+        [(0, None)],
+    ],
+    ids=str,
+)
+def test_holes_that_a_power_cut_leaves_are_passed_and_said(
+    home: Home,
+    ledger: sqlite3.Connection,
+    caplog: pytest.LogCaptureFixture,
+    holes: list[tuple[int, int | None]],
+    batch_bytes: int,
+) -> None:
+    """Whole pages that were not written back before are zeros."""
+    lines = [line(f"req-{number}") for number in range(400)]
+    content = bytearray(b"".join(lines) + bytes(3 * PAGE))
+    for start, end in holes:
+        stop = len(content) if end is None else end * PAGE
+        content[start * PAGE : stop] = bytes(stop - start * PAGE)
+    whole = {each for each in bytes(content).replace(b"\0", b"\n").split(b"\n") if each + b"\n" in lines}
+    (home.journal / "1-w0-00-000000.jsonl").write_bytes(content)
+    (home.journal / "2-w0-00-000000.jsonl").write_bytes(line("next"))
+
+    ingester = Ingester(ledger, home.journal, batch_bytes)
+    ingester.run()
+    assert set(request_ids(ledger)) == {each.split(b'"')[1].decode() for each in whole} | {"next"}
+    assert list(home.journal.iterdir()) == []
+    kept = ledger.execute("SELECT segment, offset, line, error FROM quarantine ORDER BY offset").fetchall()
+    inner = [(start, end) for start, end in holes if end is not None]
+    assert [error for *_, error in kept] == [
+        f"a hole of {(end - start) * PAGE} bytes, as a power cut leaves them: records are missing"
+        for start, end in inner
+    ]
+    assert sum(record.levelno == logging.ERROR for record in caplog.records) == len(inner)
+    # What is left of the lines at the edges of a hole is kept, or said to be dropped where nothing follows.
+    begun = {each for each in bytes(content).replace(b"\0", b"\n").split(b"\n") if each} - whole
+    dropped = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert sum(len(each) for each in begun) == sum(len(each.rstrip(b"\n")) for _, _, each, _ in kept) + sum(
+        int(message.split("record of ")[1].split()[0]) for message in dropped
+    )
+
+
+def test_a_hole_that_ends_where_a_line_does_costs_no_further_line(home: Home, ledger: sqlite3.Connection) -> None:
+    lines = [line(f"{number:07}") for number in range(60)]
+    width = len(lines[0])
+    content = b"".join(lines[:10]) + bytes(20 * width) + b"".join(lines[30:])
+    (home.journal / "1-w0-00-000000.jsonl").write_bytes(content)
+    assert Ingester(ledger, home.journal).run() == 40
+    assert ledger.execute("SELECT offset, line FROM quarantine").fetchall() == [(10 * width, b"")]
+
+
+def test_a_hole_longer_than_a_batch_is_passed_at_once(home: Home, ledger: sqlite3.Connection) -> None:
+    path = home.journal / "1-w0-00-000000.jsonl"
+    with path.open("wb") as file:
+        file.write(line("a"))
+        file.seek(20_000_000)
+        file.write(line("b") + line("c"))
+    ingester = Ingester(ledger, home.journal, batch_bytes=1024)
+    assert ingester.run() == 3
+    assert request_ids(ledger) == ["a", "b", "c"]
+    assert ledger.execute("SELECT length(line) FROM quarantine").fetchall() == [(0,)]
+
+
+def test_zeros_of_a_living_writer_are_no_hole(home: Home, ledger: sqlite3.Connection) -> None:
+    journal = JournalWriter(home.journal, 0, MeteringSettings())
+    journal.append(make_record("a"))
+    [path] = home.journal.iterdir()
+    with path.open("r+b") as file:  # seen before what comes before it, since its writer is another processor
+        file.seek(8192)
+        file.write(line("c"))
+    assert Ingester(ledger, home.journal).run() == 1
+    assert ledger.execute("SELECT count(*) FROM quarantine").fetchall() == [(0,)]
+    journal.close()
 
 
 def test_a_mark_outlives_its_segment_until_the_deletion_is_on_disk(home: Home, ledger: sqlite3.Connection) -> None:

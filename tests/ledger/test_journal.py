@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from journal_process import make_record
+from journal_process import make_intent, make_record
 
 from weebill.config.schema import MeteringSettings
 from weebill.ledger import journal as journal_module
-from weebill.ledger.journal import JournalError, JournalFull, JournalWriter
+from weebill.ledger.journal import JournalError, JournalFull, JournalWriter, sync
 from weebill.ledger.records import UsageRecord
 from weebill.telemetry.disk import folder_bytes
 
@@ -174,3 +174,24 @@ def test_closing_gives_back_the_space_that_was_not_used(tmp_path: Path) -> None:
     journal.close()
     assert segment.read_bytes().endswith(b"]\n")
     assert segment.stat().st_size < 1000
+
+
+def test_what_is_new_is_handed_out_to_be_written_to_the_disk(tmp_path: Path) -> None:
+    journal = JournalWriter(tmp_path, 0, MeteringSettings(segment_bytes=4096))
+    assert journal.unsynced() == []
+    slot = journal.intend(make_intent("b"))
+    journal.append(make_record("a"))
+    descriptors = journal.unsynced()
+    for descriptor, path in zip(descriptors, (*tmp_path.glob("*.jsonl"), *tmp_path.glob("*.open")), strict=True):
+        assert os.path.sameopenfile(descriptor, path.open("rb").fileno())
+    journal.append(make_record("b"), slot)
+    while len(list(tmp_path.glob("*.jsonl"))) == 1:  # the segment may be let go meanwhile
+        journal.append(make_record("c"))
+    sync(descriptors)
+    for descriptor in descriptors:
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(descriptor)
+    sync(journal.unsynced())
+    assert journal.unsynced() == []
+    journal.close()
+    assert journal.unsynced() == []

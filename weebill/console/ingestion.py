@@ -9,8 +9,9 @@ import sys
 import threading
 
 from weebill.config.paths import Home
-from weebill.ledger.database import LedgerError, open_ledger
+from weebill.ledger.database import Ledger, LedgerError, open_ledger
 from weebill.ledger.ingest import Ingester
+from weebill.ledger.recovery import Cost, no_cost
 
 _RETRY_S = 1.0
 _NICENESS = 10
@@ -21,9 +22,10 @@ log = logging.getLogger(__name__)
 class IngestThread(threading.Thread):
     """Ingests every `interval_s` seconds until `finish`. What fails is tried again; journals keep it meanwhile."""
 
-    def __init__(self, home: Home, interval_s: float) -> None:
+    def __init__(self, home: Home, interval_s: float, cost: Cost = no_cost) -> None:
         super().__init__(name="ingest", daemon=True)
         self._home = home
+        self._cost = cost
         self._finishing = threading.Event()
         self._healthy = True
         self.interval_s = interval_s
@@ -44,18 +46,30 @@ class IngestThread(threading.Thread):
         self.join(timeout_s)
 
     def _ingest(self) -> None:
-        connection = open_ledger(self._home.database)
+        ledger = open_ledger(self._home.database)
         try:
-            ingester = Ingester(connection, self._home.journal)
+            ingester = self._ingester(ledger)
             last = False
             while not last:
                 last = self._finishing.wait(self.interval_s)
+                if not ledger.is_current():
+                    ledger = self._follow(ledger)
+                    ingester = self._ingester(ledger)
                 ingester.run()
                 if not self._healthy:
                     log.info("usage is ingested again")
                     self._healthy = True
         finally:
-            connection.close()
+            ledger.close()
+
+    def _ingester(self, ledger: Ledger) -> Ingester:
+        return Ingester(ledger, self._home.journal, is_current=ledger.is_current, cost=self._cost)
+
+    def _follow(self, ledger: Ledger) -> Ledger:
+        ledger.close()
+        followed = open_ledger(self._home.database)
+        log.warning("the ledger %s was replaced; usage goes into the file that is there now", self._home.database)
+        return followed
 
     def _report(self, error: Exception) -> None:
         if self._healthy:

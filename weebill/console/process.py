@@ -63,7 +63,7 @@ async def main() -> int:
         link.close()
         return 1
     overview = Overview(home, boot.settings, boot.engines)
-    ingestion = IngestThread(home, boot.settings.metering.ingest_interval_s)
+    ingestion = IngestThread(home, boot.settings.metering.ingest_interval_s, overview.cost)
     ingestion.start()
     server = Server(_server_config(overview, keyring))
     serving = asyncio.create_task(server.serve(sockets=[listener]))

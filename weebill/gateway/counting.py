@@ -18,7 +18,7 @@ from weebill.apis.gemini.api import GEMINI
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered
 from weebill.gateway.failures import retry_after_seconds, upstream_said
-from weebill.gateway.meter import Meter, Spending
+from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ERROR_BYTES, Metered
 from weebill.gateway.translation import translator
 from weebill.providers.anthropic.relay import count_tokens_request
@@ -110,8 +110,7 @@ class Counting(Metered[CountEndpoint]):
         upstream = self._upstreams.enter(step.deployment)
         response: Response | None = None
         try:
-            spending.sent = True
-            spending.blame = "upstream_error"
+            spending.ask(NOTHING, 0)
             response = await self._upstreams.send(exchange, upstream, request, step, whole=False)
             spending.status = response.status
             if response.status == 200:

@@ -27,6 +27,11 @@ _OPERATORS: Final = frozenset({"credential", "quota"})
 _MIN_SECRET: Final = 8
 
 
+def unmetered() -> ApiError:
+    """What cannot be recorded is not served."""
+    return ApiError(503, "Usage cannot be recorded right now.", code="metering_unavailable", retry_after=1)
+
+
 def upstream_failure(error: UpstreamError, upstream: str, *, in_full: bool = False) -> tuple[ApiError, Outcome]:
     """The client's error and the record's outcome for a failed exchange with `upstream`.
 

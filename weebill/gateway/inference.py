@@ -154,9 +154,7 @@ class Inference(Metered[Api]):
             request = encoded(translate, call, deployment, self._upstreams.directory)
             spending.dropped = request.dropped
             path = request.path
-            spending.sent = True
-            spending.blame = "upstream_error"
-            spending.used = Estimate(call)
+            spending.ask(Estimate(call), len(request.body))
             response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
             spending.status = response.status
             if response.status not in _ANSWERED:
@@ -214,7 +212,9 @@ class Inference(Metered[Api]):
         attempts.answering()
         if not exchange.responded:
             exchange.start(200, api.stream_headers(call) + meter.route)
+        tally = meter.tally()
         exchange.write(leg.held)
+        exchange.tally = tally
         try:
             await exchange.drain()
             end = b""
@@ -265,6 +265,7 @@ class Inference(Metered[Api]):
     ) -> Begun | None:
         """Another stream that goes on with a story that broke off with `failure`; None if nobody does."""
         first_byte_at, blame, dropped = meter.first_byte_at, meter.blame, meter.dropped
+        exchange.tally = None
         attempts.failed(failure, time.monotonic())
         story.go_on()
         try:

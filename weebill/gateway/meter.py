@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from math import inf
 from typing import Final, Protocol
 
 from weebill.catalog.pricing import FREE, Tariff
-from weebill.ledger.records import Outcome, UsageRecord
+from weebill.gateway.failures import unmetered
+from weebill.ledger.journal import JournalError, JournalWriter
+from weebill.ledger.records import Intent, Outcome, UsageRecord
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Deployment
+from weebill.transport.tally import Tally
+from weebill.wire.errors import ApiError
 from weebill.wire.reply import MOST, Usage
 
 
@@ -63,23 +68,37 @@ class Spending:
         self.status = 0
         self.dropped = ()
 
+    def ask(self, used: Used, prompt_bytes: int) -> None:
+        """The upstream is about to be called with that much of a prompt. Raises ApiError 503."""
+        self.sent = True
+        self.blame = "upstream_error"
+        self.used = used
+
 
 class Meter(Spending):
     """Collects what the record of a request says, and settles it exactly once.
 
     It is the spending of the attempt under way, too. `route` is the header line that says who was tried, and
     `attempts` the same for the record, where there were several; `trying` are those that are being made. `checked` and
-    `arm` are the record's; `spent_nano` and `outcome` are what was settled, the first None where nobody knows.
+    `arm` are the record's; `spent_nano` and `outcome` are what was settled, the first None where nobody knows. With a
+    `journal`, the request is noted in its `slot` while an upstream works on it.
     """
 
     __slots__ = (
-        "_computed", "_earlier_nano", "_endpoint", "_estimated", "_reported", "_request_id", "_settled", "_started",
-        "arm", "attempts", "checked", "key_id", "key_name", "model_asked", "outcome", "route", "spent_nano", "stream",
-        "timeout_s", "trying",
+        "_computed", "_earlier_nano", "_endpoint", "_estimated", "_journal", "_prompt_bytes", "_reported",
+        "_request_id", "_settled", "_started", "arm", "attempts", "checked", "key_id", "key_name", "model_asked",
+        "outcome", "route", "slot", "spent_nano", "stream", "timeout_s", "trying",
     )  # fmt: skip
 
     def __init__(
-        self, request_id: str, key_id: str, endpoint: str, started: float, key_name: str = "", timeout_s: float = inf
+        self,
+        request_id: str,
+        key_id: str,
+        endpoint: str,
+        started: float,
+        key_name: str = "",
+        timeout_s: float = inf,
+        journal: JournalWriter | None = None,
     ) -> None:
         """`started`, like `first_byte_at`, is a reading of `time.monotonic()` in seconds.
 
@@ -101,6 +120,9 @@ class Meter(Spending):
         self.timeout_s = timeout_s
         self._endpoint = endpoint
         self._started = started
+        self._journal = journal
+        self._prompt_bytes = 0
+        self.slot = -1
         self._settled = False
         self._earlier_nano: int | None = 0
         self._computed = self._reported = False
@@ -124,6 +146,20 @@ class Meter(Spending):
         self.model_served = deployment.model
         self.upstream = deployment.provider
         self.price = deployment.price
+
+    def ask(self, used: Used, prompt_bytes: int) -> None:
+        self._prompt_bytes = prompt_bytes
+        self._note()
+        self.sent = True
+        self.blame = "upstream_error"
+        self.used = used
+
+    def tally(self) -> Tally | None:
+        """What counts the answer that begins where that outlives this process."""
+        if self._journal is None or self.slot < 0:
+            return None
+        intents = self._journal.intents
+        return Tally(intents.cells, intents.count_at(self.slot))
 
     def charge(self, spending: Spending) -> None:
         """What an attempt used that is not the answer was paid for all the same."""
@@ -173,6 +209,30 @@ class Meter(Spending):
         self.sent = other.sent
         self.status = other.status
         self.dropped = other.dropped
+        if self.slot >= 0:
+            with suppress(ApiError):  # what was noted of the first is true as well
+                self._note()
+
+    def _note(self) -> None:
+        """Leave word of the request for the case that this process dies. Raises ApiError 503."""
+        journal = self._journal
+        if journal is None:
+            return
+        intent = Intent(
+            self._request_id,
+            self.key_id,
+            self._endpoint,
+            self.model_asked,
+            self.model_served,
+            self.upstream,
+            self.stream,
+            int((self._started + journal.epoch) * 1e6),
+            self._prompt_bytes,
+        )
+        try:
+            self.slot = journal.intend(intent, self.slot)
+        except JournalError as error:
+            raise unmetered() from error
 
     def settle(self, status: int, outcome: Outcome) -> UsageRecord | None:
         """The record, the first time this is called; None after that."""

@@ -11,7 +11,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from weebill.config.schema import ServerSettings
 from weebill.gateway.authentication import Authenticator
-from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded
+from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded, unmetered
 from weebill.gateway.meter import Meter
 from weebill.ledger.journal import JournalError, JournalWriter
 from weebill.ledger.records import Outcome
@@ -44,18 +44,18 @@ class Recorder:
     """Writes the usage records of one worker, and counts them."""
 
     def __init__(self, journal: JournalWriter, counters: Counters) -> None:
-        self._journal = journal
+        self.journal = journal
         self._counters = counters
 
     @property
     def recording(self) -> bool:
         """Whether usage can be recorded at present."""
-        return self._journal.writable()
+        return self.journal.writable()
 
     def require_writable(self) -> None:
         """Raise ApiError 503 while nothing can be recorded: what cannot be metered is not served."""
-        if not self._journal.writable():
-            raise _unmetered()
+        if not self.journal.writable():
+            raise unmetered()
 
     def settle(self, meter: Meter, status: int, outcome: Outcome) -> None:
         """Write the usage record, once. Raises ApiError 503 if it cannot be written."""
@@ -66,10 +66,10 @@ class Recorder:
             record.total_us, record.first_byte_us, record.prompt_tokens, record.cached_tokens, record.completion_tokens
         )
         try:
-            self._journal.append(record)
+            self.journal.append(record, meter.slot)
         except JournalError as error:
             self._counters.journal_failures.add()
-            raise _unmetered() from error
+            raise unmetered() from error
 
     def settle_unheard(self, meter: Meter, status: int, outcome: Outcome) -> None:
         """Settle where there is nobody left to tell that it failed."""
@@ -200,7 +200,10 @@ class Metered(ABC, Generic[Kind]):
             self._respond(exchange, endpoint, error)
             return
         key = caller.key
-        meter = Meter(exchange.request_id, key.id, endpoint.name, exchange.started_at, key.name, caller.timeout_s)
+        journal = self._recorder.journal
+        meter = Meter(
+            exchange.request_id, key.id, endpoint.name, exchange.started_at, key.name, caller.timeout_s, journal
+        )
         try:
             await self._answer(exchange, endpoint, tail, meter)
         except ApiError as error:
@@ -236,7 +239,3 @@ class Metered(ABC, Generic[Kind]):
 def _forwarded(exchange: Exchange, wanted: frozenset[bytes]) -> bytes:
     """The client's headers that an upstream is configured to be given."""
     return b"".join(b"%b: %b\r\n" % (name, value) for name, value in exchange.headers if name in wanted)
-
-
-def _unmetered() -> ApiError:
-    return ApiError(503, "Usage cannot be recorded right now.", code="metering_unavailable", retry_after=1)

@@ -99,9 +99,7 @@ class Operations(Metered[Operation]):
         try:
             request = translate.encode(call, deployment.target)
             spending.dropped = request.dropped
-            spending.sent = True
-            spending.blame = "upstream_error"
-            spending.used = Estimate(call)
+            spending.ask(Estimate(call), call.prompt_bytes())
             response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
             spending.status = response.status
             if response.status != 200:
@@ -131,7 +129,9 @@ class Operations(Metered[Operation]):
         stream = leg.stream
         attempts.answering()
         exchange.start(200, stream.headers + meter.route)
+        tally = meter.tally()
         exchange.write(leg.held)
+        exchange.tally = tally
         try:
             await exchange.drain()
             if leg.chunks is not None:

@@ -184,7 +184,13 @@ class VirtualInference(Inference):
         """Ask the candidate the same, for nobody but the ledger."""
         exchange, api, asked = request.exchange, request.api, request.asked
         began = time.monotonic()
-        meter = Meter(f"{exchange.request_id}-shadow", f"experiment:{experiment.name}", api.name, began)
+        meter = Meter(
+            f"{exchange.request_id}-shadow",
+            f"experiment:{experiment.name}",
+            api.name,
+            began,
+            journal=self._recorder.journal,
+        )
         meter.model_asked, meter.arm = experiment.candidate, experiment.arm("shadow")
         try:
             model = experiment.candidate

@@ -31,7 +31,7 @@ from weebill.gateway.selection import Selector
 from weebill.gateway.shadows import Shadows
 from weebill.ledger.database import LedgerError
 from weebill.ledger.experiments import Experiments
-from weebill.ledger.journal import JournalWriter
+from weebill.ledger.journal import JournalWriter, sync
 from weebill.ledger.keyring import KeyRing
 from weebill.ledger.keys import read_pepper
 from weebill.ledger.responses import ResponseStore
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from weebill.cache.semantic import Embed
 
 _UPKEEP_INTERVAL_S: Final = 0.25  # how long a revoked key may still be believed
+_SYNC_INTERVAL_S: Final = 1.0  # what a power cut may cost of the journal
 
 log = logging.getLogger(__name__)
 
@@ -111,17 +112,20 @@ class Worker:
     async def run(self, link: Link, sockets: Iterable[socket.socket]) -> None:
         """Serve until told to drain; returns at once if the supervisor goes away."""
         await self._server.listen(sockets)
-        upkeep = asyncio.create_task(self._keep_up())
-        sharing = asyncio.create_task(self._shared.run(self._facts, self._hear))
-        following = asyncio.create_task(self._follow(link))
-        drained = asyncio.create_task(self._drained.wait())
+        tasks = [
+            asyncio.create_task(self._keep_up()),
+            asyncio.create_task(self._sync_journal()),
+            asyncio.create_task(self._shared.run(self._facts, self._hear)),
+            asyncio.create_task(self._follow(link)),
+            asyncio.create_task(self._drained.wait()),
+        ]
         link.send(Ready())
         try:
-            ended, _ = await asyncio.wait({upkeep, sharing, following, drained}, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for each in ended:
                 each.result()
         finally:
-            for task in (upkeep, sharing, following, drained):
+            for task in tasks:
                 task.cancel()
             await self._shadows.close()
             if self._redis is not None:
@@ -186,6 +190,15 @@ class Worker:
             self._counters.in_flight.set(self._server.active - self._tunnel.relaying)
             self._counters.connections.set(self._server.connections)
             self._counters.recording.set(int(self._journal.writable()))
+
+    async def _sync_journal(self) -> None:
+        """Have what is in the journal on the disk within a second or two; the disk's time is not the event loop's."""
+        while True:
+            await asyncio.sleep(_SYNC_INTERVAL_S)
+            try:
+                await asyncio.to_thread(sync, self._journal.unsynced())
+            except OSError as error:
+                log.error("the journal cannot be written to the disk: %s", error)
 
     def _facts(self) -> tuple[Fact, ...]:
         return self._router.health.facts(time.monotonic())

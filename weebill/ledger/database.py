@@ -10,10 +10,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
+from weebill.config.paths import Home
 from weebill.ledger.faults import advice
+from weebill.ledger.files import File, Note, alone, file_at, is_empty
 
 BUSY_TIMEOUT_S = 10.0
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
@@ -282,26 +285,79 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
+Kind = TypeVar("Kind", bound=sqlite3.Connection)
+
+
 class LedgerError(Exception):
     """The ledger cannot be used as asked; the message says what to do about it."""
 
 
-def open_ledger(path: Path) -> sqlite3.Connection:
+class Ledger(sqlite3.Connection):
+    """The ledger, open for writing, which knows whether its path still leads to it."""
+
+    path: Path
+    file: File
+
+    def is_current(self) -> bool:
+        """Whether the file at the path is still the one that is open, and not emptied."""
+        try:
+            return file_at(self.path) == self.file and not is_empty(self.path)
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close it; what the log of one that was replaced holds goes into the file that it belongs to."""
+        with suppress(OSError), alone(self.path, BUSY_TIMEOUT_S) as note:
+            if self.is_current():
+                super().close()
+                note.belongs(self.file)
+                return
+            if file_at(self.path) == self.file:
+                self._close_emptied()
+            else:
+                with suppress(sqlite3.Error):
+                    # Not emptying the log: others may be writing to it in this very moment.
+                    self.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                super().close()
+            note.settle_log()
+        super().close()
+
+    def _close_emptied(self) -> None:
+        """Close it without writing, since a backup may be on its way into the file."""
+        guard = sqlite3.connect(_uri(self.path, "ro"), uri=True, isolation_level=None)
+        with suppress(sqlite3.Error):
+            guard.execute("PRAGMA user_version").fetchall()
+        super().close()  # SQLite lets the last writer alone copy the log, and this is not the last by now
+        guard.close()
+
+
+def open_ledger(path: Path) -> Ledger:
     """Open for reading and writing, creating and migrating as needed.
 
     Any number of processes may do this at once. The connection is in autocommit mode (see `transaction`) and
-    belongs to the calling thread. Raises LedgerError.
+    belongs to the calling thread. Raises LedgerError, also where there was a ledger and is none or an empty file.
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         wanted = ".".join(map(str, OLDEST_SQLITE))
         raise LedgerError(f"Python's SQLite is {sqlite3.sqlite_version}; Weebill needs {wanted} or newer.")
     try:
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        with alone(path, BUSY_TIMEOUT_S) as note:
+            mode = "rw" if _was_there(path) else "rwc"
+            connection, file = _connected(note, path, mode, BUSY_TIMEOUT_S, Ledger)
+            connection.path, connection.file = path, file
+            try:
+                use_write_ahead_log(connection)
+                connection.execute("PRAGMA synchronous = FULL")
+                _version(connection)
+                note.belongs(file)
+            except BaseException:
+                sqlite3.Connection.close(connection)
+                raise
+    except OSError as error:
+        raise LedgerError(f"Cannot open the ledger {path}: {error}. Check the folder's permissions.") from error
     except sqlite3.Error as error:
-        raise LedgerError(f"Cannot open the ledger {path}: {error}. {advice(error)}.") from error
+        raise LedgerError(f"Cannot use the ledger {path}: {error}. {advice(error)}.") from error
     try:
-        use_write_ahead_log(connection)
-        connection.execute("PRAGMA synchronous = FULL")
         _migrate(connection, path)
     except sqlite3.Error as error:
         connection.close()
@@ -314,15 +370,51 @@ def open_ledger(path: Path) -> sqlite3.Connection:
 
 def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
     """Open an existing ledger read-only. Raises sqlite3.Error where there is none."""
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=busy_timeout_s, isolation_level=None
-    )
     try:
-        connection.execute("PRAGMA query_only = ON")
-    except sqlite3.Error:
-        connection.close()
-        raise
+        with alone(path, busy_timeout_s) as note:
+            connection, file = _connected(note, path, "ro", busy_timeout_s, sqlite3.Connection)
+            try:
+                connection.execute("PRAGMA query_only = ON")
+                _version(connection)
+                note.belongs(file)  # SQLite makes a log for readers, too
+            except BaseException:
+                connection.close()
+                raise
+    except OSError as error:
+        raise sqlite3.OperationalError(f"unable to open the ledger: {error}") from error
     return connection
+
+
+def _connected(note: Note, path: Path, mode: str, timeout_s: float, factory: type[Kind]) -> tuple[Kind, File]:
+    """A connection that has read nothing yet, and its file, which the path led to all the while, with its own log."""
+    while True:
+        before = file_at(path)
+        note.settle_log()
+        connection = sqlite3.connect(
+            _uri(path, mode), uri=True, timeout=timeout_s, isolation_level=None, factory=factory
+        )
+        file = file_at(path)
+        if file is not None and file == (before or file):
+            return connection, file
+        sqlite3.Connection.close(connection)
+
+
+def _uri(path: Path, mode: str) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"
+
+
+def _was_there(path: Path) -> bool:
+    """Whether there has been a ledger: its pepper is made after it. Raises LedgerError where it is gone."""
+    pepper = Home(path.parent).pepper
+    if not pepper.exists():
+        return False
+    if is_empty(path):
+        lost = "is empty" if path.exists() else "is missing"
+        raise LedgerError(
+            f"The ledger {path} {lost}, and there was one, since its {pepper.name} is there. "
+            f"Restore a backup, or move {pepper} away, too, to begin anew without keys and usage."
+        )
+    return True
 
 
 @contextmanager

@@ -14,12 +14,12 @@ import time
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Literal
 
 import msgspec
 
-from weebill.ledger.database import LedgerError, open_ledger, open_reader, transaction
+from weebill.ledger.database import LedgerError, open_ledger, open_reader
+from weebill.ledger.store import Store
 
 State = Literal["running", "promoted", "rolled_back"]
 Arm = Literal["control", "candidate", "shadow"]
@@ -59,24 +59,13 @@ class Experiment(msgspec.Struct, frozen=True):
         return int.from_bytes(digest) < self.share * _SPAN
 
 
-class ExperimentStore:
+class ExperimentStore(Store):
     """The experiments of an installation, for the command line. Belongs to one thread."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
 
     @classmethod
     def open(cls, database: Path) -> ExperimentStore:
         """Open the ledger. Raises LedgerError."""
         return cls(open_ledger(database))
-
-    def __enter__(self) -> ExperimentStore:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._connection.close()
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -93,20 +82,7 @@ class ExperimentStore:
             raise LedgerError(f"{model!r} cannot be its own candidate.")
         now = int(time.time())
         experiment = Experiment(name, model, candidate, share, shadow, "running", now, now)
-        with transaction(self._connection):
-            if self._find(name) is not None:
-                raise LedgerError(f"There is an experiment {name!r} already; choose another name.")
-            others = self._select("model = ? AND state = 'running'", model)
-            if others:
-                message = f"{model!r} is already in the experiment {others[0].name!r}; promote or roll that back first."
-                raise LedgerError(message)
-            values = msgspec.structs.astuple(experiment)
-            self._connection.execute(
-                f"INSERT INTO experiments ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-                values,
-            )
-            self._bump()
-        return experiment
+        return self._commit(lambda: self._insert(experiment))
 
     def all(self) -> list[Experiment]:
         """Every experiment, oldest first."""
@@ -121,28 +97,41 @@ class ExperimentStore:
 
     def promote(self, name: str) -> Experiment:
         """Send all requests for the model to the candidate, whatever was promoted before. Raises LedgerError."""
-        return self._change(name, "promoted", ("running", "promoted"))
+        return self._commit(lambda: self._change(name, "promoted"))
 
     def roll_back(self, name: str) -> Experiment:
         """Send no request to the candidate any more. Raises LedgerError."""
-        return self._change(name, "rolled_back", ("running", "promoted"))
+        return self._commit(lambda: self._change(name, "rolled_back"))
 
-    def _change(self, name: str, state: State, before: Sequence[State]) -> Experiment:
-        with transaction(self._connection):
-            found = self.get(name)
-            promoted = self._select("model = ? AND state = 'promoted'", found.model)
-            last = max((each.changed_at for each in promoted if each.name != name), default=0)
-            if found.state == state and (state == "rolled_back" or found.changed_at > last):
-                return found
-            if found.state not in before:
-                raise LedgerError(f"The experiment {name!r} has been rolled back; create another one.")
-            # Of several that are promoted the last one counts, even within a second.
-            changed_at = max(int(time.time()), last + 1)
-            self._connection.execute(
-                "UPDATE experiments SET state = ?, changed_at = ? WHERE name = ?", (state, changed_at, name)
-            )
-            self._bump()
-            return self.get(name)
+    def _insert(self, experiment: Experiment) -> Experiment:
+        if self._find(experiment.name) is not None:
+            raise LedgerError(f"There is an experiment {experiment.name!r} already; choose another name.")
+        others = self._select("model = ? AND state = 'running'", experiment.model)
+        if others:
+            of = f"{experiment.model!r} is already in the experiment {others[0].name!r}"
+            raise LedgerError(f"{of}; promote or roll that back first.")
+        self._connection.execute(
+            f"INSERT INTO experiments ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            msgspec.structs.astuple(experiment),
+        )
+        self._bump()
+        return experiment
+
+    def _change(self, name: str, state: State) -> Experiment:
+        found = self.get(name)
+        promoted = self._select("model = ? AND state = 'promoted'", found.model)
+        last = max((each.changed_at for each in promoted if each.name != name), default=0)
+        if found.state == state and (state == "rolled_back" or found.changed_at > last):
+            return found
+        if found.state == "rolled_back":
+            raise LedgerError(f"The experiment {name!r} has been rolled back; create another one.")
+        # Of several that are promoted the last one counts, even within a second.
+        changed_at = max(int(time.time()), last + 1)
+        self._connection.execute(
+            "UPDATE experiments SET state = ?, changed_at = ? WHERE name = ?", (state, changed_at, name)
+        )
+        self._bump()
+        return self.get(name)
 
     def _bump(self) -> None:
         self._connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'experiments_version'")

@@ -10,7 +10,6 @@ Segment names are never used again, so a mark kept for one can never be taken fo
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import mmap
 import os
@@ -23,11 +22,12 @@ from pathlib import Path
 import msgspec
 
 from weebill.config.schema import MeteringSettings
-from weebill.ledger.records import UsageRecord
+from weebill.ledger.drafts import locked_draft
+from weebill.ledger.intents import INTENTS_SUFFIX, Intents
+from weebill.ledger.records import Intent, UsageRecord
 from weebill.telemetry.disk import folder_bytes
 
 SEGMENT_SUFFIX = ".jsonl"
-DRAFT_SUFFIX = ".draft"
 
 _PROBE_INTERVAL_S = 0.25
 _SMALLEST_SEGMENT = 4096  # several times the longest record
@@ -57,17 +57,34 @@ class JournalWriter:
         self._sequence = 0
         self._max_bytes = settings.journal_max_bytes
         self._segment_bytes = max(_SMALLEST_SEGMENT, min(settings.segment_bytes, self._max_bytes // (4 * workers)))
+        self.intents = Intents(folder / f"{self._name}{INTENTS_SUFFIX}")
+        self.epoch = time.time() - time.monotonic()
+        """What makes Unix time of `time.monotonic()`, in seconds."""
         self._encode = msgspec.json.Encoder().encode
         self._descriptor = -1
         self._segment: mmap.mmap | None = None
         self._room = 0
         self._size = 0
+        self._synced = 0
         self._fault: JournalError | None = None
         self._probe_at = 0.0
         self.writable()
 
-    def append(self, record: UsageRecord) -> None:
-        """Write one record. Raises JournalError, JournalFull; then no trace of the record is left."""
+    def intend(self, intent: Intent, slot: int = -1) -> int:
+        """Note a request before its upstream is called, instead of what was noted in `slot`; the new slot.
+
+        Raises JournalError.
+        """
+        try:
+            return self.intents.open(intent) if slot < 0 else self.intents.reopen(slot, intent)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def append(self, record: UsageRecord, slot: int = -1) -> None:
+        """Write one record, of the request that was noted in `slot`.
+
+        Raises JournalError, JournalFull; then no trace of the record is left, but what was noted stays.
+        """
         line = self._encode(record)
         end = self._size + len(line)
         if end >= self._room:
@@ -80,6 +97,8 @@ class JournalWriter:
         # Last, for without it a line is not read: a writer may die in between.
         segment[end] = _NEWLINE
         self._size = end + 1
+        if slot >= 0:
+            self.intents.close(slot)
 
     def writable(self) -> bool:
         """Whether `append` can be expected to work: ask before taking a request.
@@ -103,8 +122,19 @@ class JournalWriter:
         """Why nothing can be written at present."""
         return self._fault
 
+    def unsynced(self) -> list[int]:
+        """Descriptors of files with something new, for whoever writes them to the disk and closes them."""
+        if self._segment is None or (self._size == self._synced and not self.intents.taken):
+            return []
+        self._synced = self._size
+        return [os.dup(descriptor) for descriptor in (self._descriptor, self.intents.descriptor) if descriptor >= 0]
+
     def close(self) -> None:
-        """Let go of the segment; what is in it stays for the control process."""
+        """Let go of the files; what is in them stays for the control process."""
+        self._let_go()
+        self.intents.leave()
+
+    def _let_go(self) -> None:
         if self._segment is not None:
             self._segment.close()
             self._segment = None
@@ -119,7 +149,7 @@ class JournalWriter:
 
         The old one is let go first: it could be all that fills the journal, and only then may it be deleted.
         """
-        self.close()
+        self._let_go()
         try:
             if folder_bytes(self._folder) >= self._max_bytes:
                 raise self._report(
@@ -131,27 +161,21 @@ class JournalWriter:
             self._open_segment()
         except OSError as error:
             raise self._failed(error) from error
-        self._size = 0
+        self._size = self._synced = 0
         if self._fault is not None:
             log.info("usage is written again")
             self._fault = None
 
     def _open_segment(self) -> None:
-        """Create, lock and only then publish a segment: unlocked, it would look like a dead worker's."""
+        """Create, lock and only then publish a segment."""
         path = self._folder / f"{self._name}-{self._sequence:06d}{SEGMENT_SUFFIX}"
         self._sequence += 1
-        draft = path.with_suffix(DRAFT_SUFFIX)
-        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            room = _reserve(descriptor, self._segment_bytes)
-            self._segment = mmap.mmap(descriptor, room)
-            draft.rename(path)
+            with locked_draft(path) as descriptor:
+                room = _reserve(descriptor, self._segment_bytes)
+                self._segment = mmap.mmap(descriptor, room)
         except BaseException:
             self._segment = None
-            os.close(descriptor)
-            with suppress(OSError):
-                draft.unlink()
             raise
         self._room = room
         self._descriptor = descriptor
@@ -165,6 +189,22 @@ class JournalWriter:
             log.error("%s", fault)
         self._fault = fault
         return fault
+
+
+def sync(descriptors: list[int]) -> None:
+    """Write files to the disk, so that a power cut costs no more than what has come since. Raises OSError.
+
+    The page cache's own time is half a minute. Unlike `msync`, this leaves the interpreter to others meanwhile.
+    """
+    try:
+        for descriptor in descriptors:
+            if sys.platform == "linux":
+                os.fdatasync(descriptor)
+            else:
+                os.fsync(descriptor)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def _reserve(descriptor: int, wanted: int) -> int:

@@ -10,12 +10,12 @@ import time
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, get_args
 
 from weebill.config.paths import Home
-from weebill.ledger.database import LedgerError, open_ledger, transaction
+from weebill.ledger.database import Ledger, LedgerError, open_ledger
 from weebill.ledger.records import ApiKey, KeyRole
+from weebill.ledger.store import Store
 
 KEY_PREFIX = "sk-wb-"
 MAX_KEY_BYTES = 128
@@ -55,14 +55,14 @@ class UnknownKeyError(LedgerError):
     """No key has this id or name."""
 
 
-class KeyStore:
+class KeyStore(Store):
     """The keys of an installation, for the command line, the supervisor and the management API.
 
     Every change bumps `keys_version` in its own transaction: that is how workers notice it. Belongs to one thread.
     """
 
-    def __init__(self, connection: sqlite3.Connection, pepper: bytes) -> None:
-        self._connection = connection
+    def __init__(self, connection: Ledger, pepper: bytes) -> None:
+        super().__init__(connection)
         self._pepper = pepper
 
     @classmethod
@@ -75,30 +75,15 @@ class KeyStore:
             connection.close()
             raise
 
-    def __enter__(self) -> KeyStore:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the ledger."""
-        self._connection.close()
-
     def create(self, name: str, role: KeyRole = "user") -> CreatedKey:
-        """Make a key. Raises BadKeyError."""
+        """Make a key. Raises BadKeyError, LedgerError."""
         _check(name, role)
-        with transaction(self._connection):
-            return self._insert(name, role)
+        return self._commit(lambda: self._insert(name, role))
 
     def create_first(self, name: str, role: KeyRole = "admin") -> CreatedKey | None:
         """Make a key if there never was one, else None; safe when several processes try at once."""
         _check(name, role)
-        with transaction(self._connection):
-            [(existing,)] = self._connection.execute("SELECT count(*) FROM api_keys").fetchall()
-            return None if existing else self._insert(name, role)
+        return self._commit(lambda: None if self._has_any() else self._insert(name, role))
 
     def all(self) -> list[ApiKey]:
         """Every key, revoked ones included, oldest first."""
@@ -114,16 +99,11 @@ class KeyStore:
 
         Raises UnknownKeyError if none matches, LedgerError if several do.
         """
-        with transaction(self._connection):
-            return self._revoke(self._find(id_or_name) or self._find_named(id_or_name))
+        return self._commit(lambda: self._revoke(self._find(id_or_name) or self._find_named(id_or_name)))
 
     def revoke_id(self, key_id: str) -> ApiKey:
-        """Revoke by id alone. Raises UnknownKeyError."""
-        with transaction(self._connection):
-            key = self._find(key_id)
-            if key is None:
-                raise UnknownKeyError(f"There is no key with the id {key_id!r}; list the keys to see their ids.")
-            return self._revoke(key)
+        """Revoke by id alone. Raises UnknownKeyError, LedgerError."""
+        return self._commit(lambda: self._revoke(self._get(key_id)))
 
     def _insert(self, name: str, role: KeyRole) -> CreatedKey:
         secret = KEY_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
@@ -157,6 +137,16 @@ class KeyStore:
                 (int(time.time()), self._next_version(), key.id),
             )
         return self._select("id = ?", key.id)[0]
+
+    def _has_any(self) -> bool:
+        [(existing,)] = self._connection.execute("SELECT count(*) FROM api_keys").fetchall()
+        return bool(existing)
+
+    def _get(self, key_id: str) -> ApiKey:
+        key = self._find(key_id)
+        if key is None:
+            raise UnknownKeyError(f"There is no key with the id {key_id!r}; list the keys to see their ids.")
+        return key
 
     def _find(self, key_id: str) -> ApiKey | None:
         return next(iter(self._select("id = ?", key_id)), None)

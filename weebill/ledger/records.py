@@ -15,6 +15,7 @@ Outcome = Literal[
     "upstream_error",  # the upstream failed, or cut its answer
     "timeout",  # the upstream took longer than allowed
     "gateway_error",  # a fault of ours
+    "worker_died",  # the process that served it died, or could not write its record; what was used is estimated
 ]
 
 
@@ -72,3 +73,20 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     dropped: str = ""
     cost_reported: bool = False
     flags: str = ""
+
+
+class Intent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What is known of a request when its upstream is called, for a record if there will be no other.
+
+    `prompt_bytes` are those that become tokens; the rest is as in `UsageRecord`.
+    """
+
+    request_id: str
+    key_id: str
+    endpoint: str
+    model_asked: str
+    model_served: str
+    upstream: str
+    stream: bool
+    started_at: int
+    prompt_bytes: int

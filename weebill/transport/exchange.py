@@ -12,6 +12,7 @@ from weebill.transport.flow import Inbox, Once
 from weebill.transport.head import Head
 from weebill.transport.headers import Headers
 from weebill.transport.status import BODILESS, SHUTTING_DOWN, STATUS_LINES
+from weebill.transport.tally import Tally
 from weebill.wire.errors import ApiError
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class Exchange:
     `responded` is true once an answer has begun; `complete` once it has ended or the client is gone. When the client
     goes away, the server itself answers (400, 408, 413), or the process ends, the handler is cancelled and what it
     still writes is ignored; `cancelled_with` is then the status that says why (499, that of the answer, or 503).
-    `tap` is told all that the client is sent of a body; `written` counts the pieces of a streamed one.
+    `tap` is told all that the client is sent of a body, `tally` the pieces of a streamed one that follow its beginning;
+    `written` counts all of them.
     """
 
     __slots__ = (
@@ -50,6 +52,7 @@ class Exchange:
         "request_id",
         "responded",
         "started_at",
+        "tally",
         "tap",
         "task",
         "written",
@@ -70,6 +73,7 @@ class Exchange:
         self._coded = bool(head.codings)
         self._inbox: Inbox | None = None
         self.tap: Callable[[bytes], None] | None = None
+        self.tally: Tally | None = None
         self.responded = False
         self.complete = False
         self.written = 0
@@ -234,6 +238,8 @@ class Exchange:
             return
         if self.tap is not None:
             self.tap(data)
+        if self.tally is not None:
+            self.tally.add(data)
         self.written += 1
         self._send(data)
 
