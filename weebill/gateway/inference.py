@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from math import inf
 from typing import Final
@@ -13,6 +13,7 @@ from msgspec import structs
 from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open, deadline_of, first_answered, tell
 from weebill.gateway.authentication import Authenticator
+from weebill.gateway.bounds import BIG, bounded, check_fields
 from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.hedging import hedged
@@ -28,13 +29,14 @@ from weebill.gateway.metered import (
     Recorder,
     Upstreams,
 )
+from weebill.gateway.off_loop import off_loop
 from weebill.gateway.own_fields import encoded
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
 from weebill.gateway.translation import failure as failure_event
 from weebill.gateway.translation import translator
 from weebill.ledger.records import Outcome
-from weebill.providers.base import Answer, Translator
+from weebill.providers.base import Answer, Translator, UpstreamRequest
 from weebill.providers.usage import Estimate
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Upstream
@@ -44,6 +46,7 @@ from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
 from weebill.transport.sweeper import Sweeper
+from weebill.wire import sse
 from weebill.wire.call import Call, fitted_as
 from weebill.wire.errors import ApiError
 from weebill.wire.surrogates import mended
@@ -75,7 +78,13 @@ class Inference(Metered[Api]):
         body = exchange.received
         if body is None:
             body = await exchange.body()
-        call = endpoint.decode(mended(body), headers, tail)
+        limits = self._upstreams.limits
+        if len(body) < BIG:
+            call = endpoint.decode(mended(body), headers, tail)
+            if len(call.fields) > limits.fields:
+                check_fields(call.fields, limits)
+        else:
+            call = await off_loop(partial(bounded, body, partial(_decoded, endpoint, headers, tail), limits))
         if self._upstreams.names_served:
             call = structs.replace(call, as_served=True)
         meter.model_asked = call.model
@@ -151,7 +160,11 @@ class Inference(Metered[Api]):
         path = b""
         try:
             translate = translators(*self._upstreams.spoken(deployment, upstream))
-            request = encoded(translate, call, deployment, self._upstreams.directory)
+            request = (
+                await off_loop(partial(encoded, translate, call, deployment, self._upstreams.directory))
+                if call.big
+                else encoded(translate, call, deployment, self._upstreams.directory)
+            )
             spending.dropped = request.dropped
             path = request.path
             spending.sent = True
@@ -167,7 +180,11 @@ class Inference(Metered[Api]):
             if collector is None:
                 body = response.body or await response.read(MAX_ANSWER_BYTES)
                 spending.first_byte_at = time.monotonic()
-                answer = translate.decode(call, request, body)
+                if len(body) < BIG:
+                    answer = translate.decode(call, request, body)
+                else:
+                    answer = await off_loop(partial(_decoded_answer, translate, call, request, body))
+                    self._upstreams.bodies.note(len(body))
             else:
                 answer = await collected(response, collector, spending)
             spending.used = answer
@@ -296,6 +313,14 @@ class Inference(Metered[Api]):
             end = fail(error)
         exchange.write(end)
         exchange.finish()
+
+
+def _decoded(endpoint: Api, headers: Mapping[bytes, bytes], tail: str, body: bytes) -> Call:
+    return endpoint.decode(mended(body), headers, tail)
+
+
+def _decoded_answer(translate: Translator, call: Call, request: UpstreamRequest, body: bytes) -> Answer:
+    return translate.decode(call, request, sse.bounded(body))
 
 
 def _own_headers(exchange: Exchange, api: Api) -> dict[bytes, bytes]:

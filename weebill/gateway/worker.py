@@ -24,6 +24,7 @@ from weebill.gateway.authentication import Authenticator
 from weebill.gateway.cached import CachedInference
 from weebill.gateway.counting import Counting
 from weebill.gateway.metered import Recorder, Upstreams
+from weebill.gateway.off_loop import give_way_soon
 from weebill.gateway.operations import Operations
 from weebill.gateway.responses import KeptResponses, ResponseState
 from weebill.gateway.selection import Selector
@@ -79,7 +80,7 @@ class Worker:
         recorder = Recorder(self._journal, self._counters)
         self._responses = ResponseState(lambda: ResponseStore(home.responses))
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - lots, not secrets
-        self._upstreams = upstreams = Upstreams(self._client, self._router, boot.settings.server)
+        self._upstreams = upstreams = Upstreams(self._client, self._router, boot.settings.server, boot.settings.limits)
         self._experiments = Experiments(home.database)
         self._selector = Selector(self._router, self._experiments, home.router)
         self._selector.configure(boot.settings.auto)
@@ -148,7 +149,7 @@ class Worker:
         self._settings = settings
         logs.configure(settings.log, self._name)
         self._router.configure(settings.routing, self._directory())
-        self._upstreams.configure(settings.server)
+        self._upstreams.configure(settings.server, settings.limits)
         await asyncio.to_thread(_prepare, settings)
         self._cache.update(settings.cache)
         # The learned router takes a moment to load, in which nobody shall wait.
@@ -227,6 +228,7 @@ async def main() -> int:
     # A request makes hardly any cycles: look for them seldom. Hundreds of requests under way hold tens of thousands of
     # objects, and with a threshold below that, each turn of the loop would look at all of them.
     gc.set_threshold(100_000, 20, 50)
+    give_way_soon()
     await worker.run(link, sockets)
     with suppress(OSError):
         link.close()
