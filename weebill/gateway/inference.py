@@ -49,7 +49,7 @@ from weebill.transport.sweeper import Sweeper
 from weebill.wire import sse
 from weebill.wire.call import Call, fitted_as
 from weebill.wire.errors import ApiError
-from weebill.wire.surrogates import mended
+from weebill.wire.surrogates import as_utf8, mended
 
 # What translates for a deployment, by its dialect and all that its upstream speaks.
 Translators = Callable[[str, frozenset[str]], Translator]
@@ -181,7 +181,7 @@ class Inference(Metered[Api]):
                 body = response.body or await response.read(MAX_ANSWER_BYTES)
                 spending.first_byte_at = time.monotonic()
                 if len(body) < BIG:
-                    answer = translate.decode(call, request, body)
+                    answer = translate.decode(call, request, as_utf8(body))
                 else:
                     answer = await off_loop(partial(_decoded_answer, translate, call, request, body))
                     self._upstreams.bodies.note(len(body))
@@ -231,7 +231,7 @@ class Inference(Metered[Api]):
         attempts.answering()
         if not exchange.responded:
             exchange.start(200, api.stream_headers(call) + meter.route)
-        exchange.write(leg.held)
+        exchange.write(as_utf8(leg.held))
         try:
             await exchange.drain()
             end = b""
@@ -241,8 +241,8 @@ class Inference(Metered[Api]):
                 raise beginning
             if leg.chunks is not None:
                 if not over(leg.response, stream):
-                    await passed_on(exchange, leg.response, stream, leg.chunks)
-                end = stream.finish()
+                    await passed_on(exchange, leg.response, stream, leg.chunks, events=True)
+                end = as_utf8(stream.finish())
                 leg.response.release()
             attempts.succeeded(time.monotonic(), leg.first_at, stream.usage.completion_tokens, stream=True)
         except (ApiError, UpstreamError) as failure:
@@ -320,7 +320,7 @@ def _decoded(endpoint: Api, headers: Mapping[bytes, bytes], tail: str, body: byt
 
 
 def _decoded_answer(translate: Translator, call: Call, request: UpstreamRequest, body: bytes) -> Answer:
-    return translate.decode(call, request, sse.bounded(body))
+    return translate.decode(call, request, as_utf8(sse.bounded(body)))
 
 
 def _own_headers(exchange: Exchange, api: Api) -> dict[bytes, bytes]:

@@ -17,6 +17,7 @@ from weebill.routing.deployments import Upstream
 from weebill.transport.client import Response
 from weebill.transport.errors import UpstreamError
 from weebill.transport.exchange import Exchange
+from weebill.wire.surrogates import as_utf8
 
 _MAX_HELD_BYTES: Final = 65_536  # of a stream that goes on without content
 
@@ -77,15 +78,20 @@ def over(response: Response, stream: ByteStream | AnswerCollector | OperationStr
 
 
 async def passed_on(
-    exchange: Exchange, response: Response, stream: ByteStream | OperationStream, chunks: AsyncIterator[bytes]
+    exchange: Exchange,
+    response: Response,
+    stream: ByteStream | OperationStream,
+    chunks: AsyncIterator[bytes],
+    *,
+    events: bool,
 ) -> None:
-    """Sends the client the rest of a stream. Raises ApiError or UpstreamError."""
+    """Sends the client the rest of a stream of whole `events`, or of other data. Raises ApiError or UpstreamError."""
     pending = Pending(response)
     try:
         async for data in chunks:
             written = await off_loop(partial(stream.feed, data)) if pending.is_big(data) else stream.feed(data)
             if written:
-                exchange.write(written)
+                exchange.write(as_utf8(written) if events else written)
                 await exchange.drain()
             if stream.error is not None:
                 raise stream.error

@@ -17,6 +17,9 @@ _MIB: Final = 1 << 20
 BIG_BYTES: Final = 4 * _MIB
 _GIVEN_BACK_AFTER_S: Final = 0.5
 _RETRY_AFTER_S: Final = 1.0
+# Of malloc.h
+_M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
 
 
 class Bodies:
@@ -108,9 +111,27 @@ class Lease:
             self._bodies.give(self._key_id, size)
 
 
+def give_memory_back() -> None:
+    """Have what is freed be given back, as far as glibc can be told; for the start of a process, before its threads.
+
+    Memory of a thread's own is not given back from its end, so all share one (`M_ARENA_MAX`), and what is large is the
+    system's at once (`M_MMAP_THRESHOLD`), which glibc gives up otherwise with the first that is freed.
+    """
+    libc = _glibc()
+    if libc is not None:
+        libc.mallopt(_M_ARENA_MAX, 1)
+        libc.mallopt(_M_MMAP_THRESHOLD, _MIB)
+
+
 def _trim() -> None:
-    """Give back what glibc keeps of freed memory; others give it back by themselves."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+    """Give back what is left of many small things."""
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "malloc_trim") else None

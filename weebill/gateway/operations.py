@@ -151,7 +151,7 @@ class Operations(Metered[Operation]):
         try:
             await exchange.drain()
             if leg.chunks is not None:
-                await passed_on(exchange, leg.response, stream, leg.chunks)
+                await passed_on(exchange, leg.response, stream, leg.chunks, events=stream.events)
                 exchange.write(stream.finish())
                 leg.response.release()
             attempts.succeeded(time.monotonic())

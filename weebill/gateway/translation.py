@@ -42,6 +42,7 @@ from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, Reasoning, Text, ToolResult, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import Event, Reply, Usage
+from weebill.wire.surrogates import as_utf8
 
 # Fields of a conversation that say what is asked rather than how; they are never dropped.
 _SUBSTANCE: Final = frozenset({"turns", "tools"})
@@ -138,9 +139,7 @@ class Bridge:
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The answer in the client's format. Raises ApiError 502 if there is none in `body`."""
         try:
-            if not body.isascii():
-                body.decode()  # so that what is kept raw is UTF-8, too
-            reply = self._for_client(sent).reply(self._decoded(sent, body))
+            reply = self._for_client(sent).reply(self._decoded(sent, as_utf8(body)))
             return self._render(call, reply)
         except UNREADABLE as error:
             raise unreadable(error) from error

@@ -23,6 +23,7 @@ from weebill.gateway.app import App
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.cached import CachedInference
 from weebill.gateway.counting import Counting
+from weebill.gateway.memory import give_memory_back
 from weebill.gateway.metered import Recorder, Upstreams
 from weebill.gateway.off_loop import give_way_soon
 from weebill.gateway.operations import Operations
@@ -212,6 +213,8 @@ def _prepare(settings: Settings) -> None:
 
 async def main() -> int:
     """Run a worker from its `Boot`; the exit status."""
+    give_memory_back()
+    give_way_soon()
     link = Link.open()
     boot = await link.boot()
     logs.configure(boot.settings.log, f"worker-{boot.index}")
@@ -228,7 +231,6 @@ async def main() -> int:
     # A request makes hardly any cycles: look for them seldom. Hundreds of requests under way hold tens of thousands of
     # objects, and with a threshold below that, each turn of the loop would look at all of them.
     gc.set_threshold(100_000, 20, 50)
-    give_way_soon()
     await worker.run(link, sockets)
     with suppress(OSError):
         link.close()

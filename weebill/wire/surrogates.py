@@ -21,6 +21,21 @@ _LONG: Final = 65_536
 _STEP: Final = 10_000
 
 
+def as_utf8(data: bytes) -> bytes:
+    """What is whole, not cut within a character, with U+FFFD for each sequence of bytes that is no UTF-8.
+
+    >>> as_utf8(b"a\\xffb").decode()
+    'a\ufffdb'
+    """
+    if data.isascii():
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode(errors="replace").encode()
+    return data
+
+
 def mended(data: bytes) -> bytes:
     """JSON with U+FFFD for each half that stands alone.
 
