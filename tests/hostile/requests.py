@@ -127,7 +127,7 @@ def _too_many() -> Iterator[Hostile]:
         yield Hostile(f"{count} fields", CHAT, partial(_fields, count))
     for count in (12_000, 1_000_000):
         yield Hostile(f"{count} of logit_bias", CHAT, partial(_bias, count))
-    for count in (12_000, 500_000):
+    for count in (12_000, 200_000):
         for name, path, envelope, item in (
             ("messages", CHAT, partial(chat, ""), TURN),
             ("messages of Anthropic's", MESSAGES, partial(chat, ""), TURN),
