@@ -59,11 +59,5 @@ async def test_nothing_dies_and_all_get_answers(tmp_path: Path) -> None:
         assert ordinary.latencies
         assert not ordinary.failures
         assert worker.process.returncode is None
-        print(
-            status_mb(worker, "VmHWM"),
-            status_mb(worker, "VmRSS"),
-            len(ordinary.latencies),
-            sorted(ordinary.latencies)[-5:],
-        )
         assert status_mb(worker, "VmHWM") < MOST_RESIDENT_MB
         assert (await worker.client.get("/healthz")).status_code == 200
