@@ -3,6 +3,7 @@
 # make test   the same with all tests, several at a time; PROCESSES=0 runs one after another
 # make clients  install programs of other people in pinned versions (Node.js, 3 GB); run each against every target
 # make bench  install what the benchmarks need; Weebill beside its peers
+# make hostile  attack an installation; how long the others wait meanwhile
 # make docs   build the documentation into site/
 # make wheel  compile the hot path and build a wheel into dist/; takes a C compiler and some two minutes
 
@@ -25,7 +26,7 @@ QUICK := $(wildcard tests/test_*.py) $(addprefix tests/,apis catalog config prov
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
 
-.PHONY: run check test clients lint types bench soak docs wheel clean
+.PHONY: run check test clients lint types bench soak hostile docs wheel clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -52,6 +53,9 @@ bench: $(VENV)/.bench
 
 soak: $(VENV)/.bench
 	$(BIN)/python -m bench soak $(ARGS)
+
+hostile: $(VENV)/.dev
+	$(BIN)/python -m tests.hostile $(ARGS)
 
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
+from time import sleep
 from typing import Final
 
 import msgspec
@@ -107,6 +108,8 @@ class Bridge:
                 # So that the API's own reading of the request passes over as much.
                 call = msgspec.structs.replace(call, own=msgspec.structs.replace(call.own, drop_params=True))
             asked = self._conversation(call)
+            if call.big:
+                sleep(0)  # beside the event loop, which has its turn between two steps
             if self._hides_images and target.provider not in SHOWN_BY:
                 asked = shown_by_user(asked, fit, blind=self._dialect_name in BLIND)
             stops: tuple[str, ...] = ()
@@ -118,6 +121,8 @@ class Bridge:
             conversation, tools = self._fit(asked, target, fit), NO_TOOLS
             if replays or conversation.tools:
                 conversation, tools = fit_names(conversation, self._dialect_name, replays=replays)
+            if call.big:
+                sleep(0)
             for _ in range(_MAX_TRIES):
                 try:
                     sent = self._dialect.encode(conversation, target, fit, stream=stream)

@@ -42,6 +42,8 @@ def mended(data: bytes) -> bytes:
     >>> mended(rb'["\\ud83d\\ude00", "\\ud83d", "\\\\ud83d"]')
     b'["\\\\ud83d\\\\ude00", "\\\\ufffd", "\\\\\\\\ud83d"]'
     """
+    if len(data) >= _LONG:
+        time.sleep(0)
     # The search for a single byte costs next to nothing, and often settles it.
     if data.find(_ANY) < 0 or data.find(_ESCAPED) < 0:
         return data
