@@ -113,7 +113,7 @@ AT_THE_LIMITS: Final = (
     Hostile("values", MESSAGES, lambda: chat(f'"x":[{listed("0", 390_000)}]')),
     Hostile("a picture", MESSAGES, lambda: chat("", _picture(16_000_000))),
     Hostile("a text", CHAT, lambda: chat("", json.dumps({"role": "user", "content": "(a, b) {c} [d]\n" * 1_000_000}))),
-    Hostile("halves of pairs", CHAT, lambda: chat("", '{"role":"user","content":"' + "\\ud83d" * 500_000 + '"}')),
+    Hostile("halves of pairs", CHAT, lambda: chat("", '{"role":"user","content":"' + "\\ud83d" * 100_000 + '"}')),
 )
 
 

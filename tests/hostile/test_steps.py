@@ -20,7 +20,7 @@ from weebill.gateway import off_loop
 MOST_S = 0.05
 FACTOR = 3
 # Those that held a worker up for 5 to 14 seconds.
-REFUSED = ("1500000 fields", "1000000 of logit_bias", "200000 messages")
+REFUSED = ("500000 fields", "1000000 of logit_bias", "200000 messages")
 DIALECTS = ("openai", "gemini", "bedrock")
 
 
