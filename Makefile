@@ -4,6 +4,7 @@
 # make clients  install programs of other people in pinned versions (Node.js, 3 GB); run each against every target
 # make bench  install what the benchmarks need; Weebill beside its peers
 # make kills  kill processes at random under load, for KILL_SECONDS (300): is a record lost, doubled or wrong?
+# make hostile  attack an installation; how long the others wait meanwhile
 # make docs   build the documentation into site/
 # make wheel  compile the hot path and build a wheel into dist/; takes a C compiler and some two minutes
 
@@ -29,7 +30,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 NAME_ONE = install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)
 KILL_SECONDS ?= 300
 
-.PHONY: run check test clients lint types bench soak kills docs wheel clean
+.PHONY: run check test clients lint types bench soak kills hostile docs wheel clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -59,6 +60,9 @@ soak: $(VENV)/.bench
 
 kills: $(VENV)/.dev
 	KILL_SECONDS=$(KILL_SECONDS) $(BIN)/python -m pytest -q -s tests/e2e/test_chaos.py $(ARGS)
+
+hostile: $(VENV)/.dev
+	$(BIN)/python -m tests.hostile $(ARGS)
 
 docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict

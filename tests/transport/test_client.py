@@ -202,6 +202,8 @@ async def test_body_that_ends_with_the_connection(client: Client) -> None:
         b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"a:b\r\n" * 300 + b"Content-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * (MAX_RESPONSE_HEAD_BYTES + 300_000),
+        # complete, and small enough to come in one read
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * MAX_RESPONSE_HEAD_BYTES + b"\r\nContent-Length: 2\r\n\r\nok",
         b"HTTP/1.1 100 Continue\r\nX: " + b"y" * 1000 + b"\r\n\r\n" + b"HTTP/1.1 100 Continue\r\n\r\n" * 30_000,
     ],
 )

@@ -23,6 +23,12 @@ async def drip(peer: Peer, data: bytes, interval: float) -> None:
         await asyncio.sleep(interval)
 
 
+async def keep_sending(peer: Peer, data: bytes, interval: float) -> None:
+    while True:
+        peer.send(data)
+        await asyncio.sleep(interval)
+
+
 async def test_slow_head(serve: Serve) -> None:
     """A byte now and then does not keep the connection."""
     _, port = await serve(echo, header_timeout_s=0.3)
@@ -62,11 +68,23 @@ async def test_body_that_takes_long_but_keeps_coming(serve: Serve) -> None:
     """Large uploads over slow lines buy time with every byte."""
     _, port = await serve(echo, body_timeout_s=0.2)
     async with connected(port) as peer:
-        peer.send(POST + b"Content-Length: 8000\r\n\r\n")
+        peer.send(POST + b"Content-Length: 80000\r\n\r\n")
         for _ in range(10):
-            peer.send(b"x" * 800)
+            peer.send(b"x" * 8000)
             await asyncio.sleep(0.06)
-        assert (await peer.reply()).body == b"x" * 8000
+        assert (await peer.reply()).body == b"x" * 80_000
+
+
+async def test_body_that_keeps_coming_for_ever(serve: Serve) -> None:
+    """No number of bytes buys more than the time that there is for any body."""
+    _, port = await serve(echo, body_timeout_s=0.3, body_total_s=0.6)
+    async with connected(port) as peer:
+        peer.send(POST + b"Content-Length: 30000000\r\n\r\n")
+        # Each buys half a second, so that only the time in all can end it.
+        dripping = asyncio.create_task(keep_sending(peer, b"x" * 8000, 0.02))
+        assert (await peer.reply()).status == 408
+        dripping.cancel()
+        assert await peer.closed()
 
 
 async def test_body_that_the_handler_does_not_want_yet_is_not_late(serve: Serve) -> None:

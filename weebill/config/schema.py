@@ -14,6 +14,7 @@ from msgspec import Meta
 from weebill.catalog.schema import Quirks
 from weebill.catalog.traits import OnUnsupported
 from weebill.config.auto import AUTO, AutoSettings
+from weebill.config.limits import LimitSettings
 from weebill.config.routing import AliasSettings, Quantization, RoutingSettings
 from weebill.config.section import Name, NonNegativeInt, PositiveInt, PositiveSeconds, Seconds, Section
 
@@ -41,6 +42,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 33_554_432
     header_timeout_s: PositiveSeconds = 10.0
     body_timeout_s: PositiveSeconds = 60.0
+    body_total_s: PositiveSeconds = 900.0
     idle_timeout_s: PositiveSeconds = 75.0
     send_timeout_s: PositiveSeconds = 300.0
     drain_grace_s: Seconds = 30.0
@@ -176,6 +178,7 @@ class Settings(Section, frozen=True, kw_only=True):
     """
 
     server: ServerSettings = ServerSettings()
+    limits: LimitSettings = LimitSettings()
     local: LocalSettings = LocalSettings()
     providers: dict[str, ProviderSettings] = {}
     aliases: dict[Name, Name | AliasSettings] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from weebill.apis.anthropic import count as anthropic_count
@@ -17,9 +18,11 @@ from weebill.apis.gemini import count as gemini_count
 from weebill.apis.gemini.api import GEMINI
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered
+from weebill.gateway.bounds import BIG, bounded, check_fields
 from weebill.gateway.failures import retry_after_seconds, upstream_said
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ERROR_BYTES, Metered
+from weebill.gateway.off_loop import off_loop
 from weebill.gateway.translation import translator
 from weebill.providers.anthropic.relay import count_tokens_request
 from weebill.providers.base import Target, UpstreamRequest
@@ -73,7 +76,15 @@ class Counting(Metered[CountEndpoint]):
     async def _answer(self, exchange: Exchange, endpoint: CountEndpoint, tail: str, meter: Meter) -> None:
         own = endpoint.api.headers
         headers = {name: value for name, value in exchange.headers if name in own}
-        call = endpoint.decode(await exchange.body(), headers, tail)
+        body = await exchange.body()
+        decode = partial(_decoded, endpoint, headers, tail)
+        limits = self._upstreams.limits
+        if len(body) < BIG:
+            call = decode(body)
+            if len(call.fields) > limits.fields:
+                check_fields(call.fields, limits)
+        else:
+            call = await off_loop(partial(bounded, body, decode, limits))
         meter.model_asked = call.model
         take_control(call.fields, None)  # nothing is cached here, and no provider is shown the wish
         router = self._upstreams.router
@@ -85,8 +96,10 @@ class Counting(Metered[CountEndpoint]):
             deployment = step.deployment
             if endpoint.request is None or deployment.dialect != endpoint.native:
                 spending.upstream = ""
-                return endpoint.answer(endpoint.estimate(call))
-            request = endpoint.request(call, deployment.target)
+                estimate = partial(endpoint.estimate, call)
+                return endpoint.answer(await off_loop(estimate) if call.big else estimate())
+            write = partial(endpoint.request, call, deployment.target)
+            request = await off_loop(write) if call.big else write()
             return await self._asked(exchange, endpoint, call, step, request, spending)
 
         body = await first_answered(attempts, exchange, meter, open_leg)
@@ -124,3 +137,7 @@ class Counting(Metered[CountEndpoint]):
 
     def _error_body(self, endpoint: CountEndpoint, error: ApiError) -> bytes:
         return endpoint.api.error_body(error)
+
+
+def _decoded(endpoint: CountEndpoint, headers: Headers, tail: str, body: bytes) -> Call:
+    return endpoint.decode(body, headers, tail)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from math import inf
 from typing import Final
@@ -13,6 +13,7 @@ from msgspec import structs
 from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open, deadline_of, first_answered, tell
 from weebill.gateway.authentication import Authenticator
+from weebill.gateway.bounds import BIG, bounded, check_fields
 from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.hedging import hedged
@@ -28,13 +29,14 @@ from weebill.gateway.metered import (
     Recorder,
     Upstreams,
 )
+from weebill.gateway.off_loop import off_loop
 from weebill.gateway.own_fields import encoded
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
 from weebill.gateway.translation import failure as failure_event
 from weebill.gateway.translation import translator
 from weebill.ledger.records import Outcome
-from weebill.providers.base import Answer, Translator
+from weebill.providers.base import Answer, Translator, UpstreamRequest
 from weebill.providers.usage import Estimate
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Upstream
@@ -44,9 +46,10 @@ from weebill.transport.client import Response
 from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
 from weebill.transport.exchange import Exchange
 from weebill.transport.sweeper import Sweeper
+from weebill.wire import sse
 from weebill.wire.call import Call, fitted_as
 from weebill.wire.errors import ApiError
-from weebill.wire.surrogates import mended
+from weebill.wire.surrogates import as_utf8, mended
 
 # What translates for a deployment, by its dialect and all that its upstream speaks.
 Translators = Callable[[str, frozenset[str]], Translator]
@@ -75,7 +78,13 @@ class Inference(Metered[Api]):
         body = exchange.received
         if body is None:
             body = await exchange.body()
-        call = endpoint.decode(mended(body), headers, tail)
+        limits = self._upstreams.limits
+        if len(body) < BIG:
+            call = endpoint.decode(mended(body), headers, tail)
+            if len(call.fields) > limits.fields:
+                check_fields(call.fields, limits)
+        else:
+            call = await off_loop(partial(bounded, body, partial(_decoded, endpoint, headers, tail), limits))
         if self._upstreams.names_served:
             call = structs.replace(call, as_served=True)
         meter.model_asked = call.model
@@ -151,7 +160,11 @@ class Inference(Metered[Api]):
         path = b""
         try:
             translate = translators(*self._upstreams.spoken(deployment, upstream))
-            request = encoded(translate, call, deployment, self._upstreams.directory)
+            request = (
+                await off_loop(partial(encoded, translate, call, deployment, self._upstreams.directory))
+                if call.big
+                else encoded(translate, call, deployment, self._upstreams.directory)
+            )
             spending.dropped = request.dropped
             path = request.path
             spending.ask(Estimate(call), len(request.body))
@@ -165,7 +178,11 @@ class Inference(Metered[Api]):
             if collector is None:
                 body = response.body or await response.read(MAX_ANSWER_BYTES)
                 spending.first_byte_at = time.monotonic()
-                answer = translate.decode(call, request, body)
+                if len(body) < BIG:
+                    answer = translate.decode(call, request, as_utf8(body))
+                else:
+                    answer = await off_loop(partial(_decoded_answer, translate, call, request, body))
+                    self._upstreams.bodies.note(len(body))
             else:
                 answer = await collected(response, collector, spending)
             spending.used = answer
@@ -213,7 +230,7 @@ class Inference(Metered[Api]):
         if not exchange.responded:
             exchange.start(200, api.stream_headers(call) + meter.route)
         tally = meter.tally()
-        exchange.write(leg.held)
+        exchange.write(as_utf8(leg.held))
         exchange.tally = tally
         try:
             await exchange.drain()
@@ -224,8 +241,8 @@ class Inference(Metered[Api]):
                 raise beginning
             if leg.chunks is not None:
                 if not over(leg.response, stream):
-                    await passed_on(exchange, leg.response, stream, leg.chunks)
-                end = stream.finish()
+                    await passed_on(exchange, leg.response, stream, leg.chunks, events=True)
+                end = as_utf8(stream.finish())
                 leg.response.release()
             attempts.succeeded(time.monotonic(), leg.first_at, stream.usage.completion_tokens, stream=True)
         except (ApiError, UpstreamError) as failure:
@@ -297,6 +314,14 @@ class Inference(Metered[Api]):
             end = fail(error)
         exchange.write(end)
         exchange.finish()
+
+
+def _decoded(endpoint: Api, headers: Mapping[bytes, bytes], tail: str, body: bytes) -> Call:
+    return endpoint.decode(mended(body), headers, tail)
+
+
+def _decoded_answer(translate: Translator, call: Call, request: UpstreamRequest, body: bytes) -> Answer:
+    return translate.decode(call, request, as_utf8(sse.bounded(body)))
 
 
 def _own_headers(exchange: Exchange, api: Api) -> dict[bytes, bytes]:

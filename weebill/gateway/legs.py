@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from math import inf
 from typing import Final
 
+from weebill.gateway.bounds import BIG, Pending
 from weebill.gateway.meter import Spending
+from weebill.gateway.off_loop import off_loop
 from weebill.providers.base import Answer, AnswerCollector, ByteStream
 from weebill.providers.operations.base import OperationStream
 from weebill.routing.deployments import Upstream
 from weebill.transport.client import Response
 from weebill.transport.errors import UpstreamError
 from weebill.transport.exchange import Exchange
+from weebill.wire.surrogates import as_utf8
 
 _MAX_HELD_BYTES: Final = 65_536  # of a stream that goes on without content
 
@@ -74,14 +78,20 @@ def over(response: Response, stream: ByteStream | AnswerCollector | OperationStr
 
 
 async def passed_on(
-    exchange: Exchange, response: Response, stream: ByteStream | OperationStream, chunks: AsyncIterator[bytes]
+    exchange: Exchange,
+    response: Response,
+    stream: ByteStream | OperationStream,
+    chunks: AsyncIterator[bytes],
+    *,
+    events: bool,
 ) -> None:
-    """Sends the client the rest of a stream. Raises ApiError or UpstreamError."""
+    """Sends the client the rest of a stream of whole `events`, or of other data. Raises ApiError or UpstreamError."""
+    pending = Pending(response)
     try:
         async for data in chunks:
-            written = stream.feed(data)
+            written = await off_loop(partial(stream.feed, data)) if pending.is_big(data) else stream.feed(data)
             if written:
-                exchange.write(written)
+                exchange.write(as_utf8(written) if events else written)
                 await exchange.drain()
             if stream.error is not None:
                 raise stream.error
@@ -98,8 +108,9 @@ async def begun(upstream: Upstream, response: Response, stream: ByteStream, spen
     spending.used = stream
     chunks = response.chunks()
     held = b""
+    pending = Pending(response)
     async for data in chunks:
-        held += stream.feed(data)
+        held += await off_loop(partial(stream.feed, data)) if pending.is_big(data) else stream.feed(data)
         if stream.error is not None and not stream.begun:
             raise stream.error
         if stream.begun or len(held) > _MAX_HELD_BYTES:
@@ -107,7 +118,8 @@ async def begun(upstream: Upstream, response: Response, stream: ByteStream, spen
             return Begun(upstream, response, stream, held, spending.first_byte_at, chunks)
         if over(response, stream):
             break
-    held += stream.finish()
+    # An answer in one piece where a stream was asked for is read at its end.
+    held += stream.finish() if pending.bytes < BIG else await off_loop(stream.finish)
     spending.first_byte_at = time.monotonic()
     return Begun(upstream, response, stream, held, spending.first_byte_at)
 
@@ -115,10 +127,14 @@ async def begun(upstream: Upstream, response: Response, stream: ByteStream, spen
 async def collected(response: Response, collector: AnswerCollector, spending: Spending) -> Answer:
     """A complete answer out of a stream. Raises ApiError or UpstreamError."""
     spending.used = collector
+    pending = Pending(response)
     try:
         async for data in response.chunks():
             spending.first_byte_at = spending.first_byte_at or time.monotonic()
-            collector.feed(data)
+            if pending.is_big(data):
+                await off_loop(partial(collector.feed, data))
+            else:
+                collector.feed(data)
             if collector.error is not None:
                 raise collector.error
             if over(response, collector):

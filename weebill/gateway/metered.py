@@ -9,9 +9,11 @@ from collections import Counter
 from collections.abc import Coroutine, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
+from weebill.config.limits import LimitSettings
 from weebill.config.schema import ServerSettings
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded, unmetered
+from weebill.gateway.memory import Bodies, Lease
 from weebill.gateway.meter import Meter
 from weebill.ledger.journal import JournalError, JournalWriter
 from weebill.ledger.records import Outcome
@@ -34,6 +36,7 @@ ERROR_PATIENCE_S: Final = 5.0
 """How long the body of an error may take once its head is there."""
 RESPONSES_PATH: Final = b"/responses"
 _RESPONSES: Final = "openai-responses"
+_LIMITS: Final = LimitSettings()
 # What has become of a request whose handler was cancelled, by the reason. Any other: the server itself refused it.
 _CANCELLED: Final[Mapping[int, Outcome]] = {CLIENT_CLOSED_REQUEST: "client_cancelled", SHUTTING_DOWN: "gateway_error"}
 
@@ -82,15 +85,19 @@ class Recorder:
 class Upstreams:
     """Calls upstreams, and knows how many calls each has under way; one for all endpoints of a worker.
 
-    `settings` say what all answers have in common.
+    `settings` say what all answers have in common, `limits` what a request may hold; `bodies` is their memory.
     """
 
-    def __init__(self, client: Client, router: Router, settings: ServerSettings) -> None:
+    def __init__(
+        self, client: Client, router: Router, settings: ServerSettings, limits: LimitSettings = _LIMITS
+    ) -> None:
         self._client = client
         self.router = router
         self.settings = settings
         # Whether answers name the model that served them rather than the one that was asked for.
         self.names_served = settings.model_in_answers == "served"
+        self.limits = limits
+        self.bodies = Bodies(limits)
         self._without_responses: set[str] = set()  # upstreams that have turned out not to have that endpoint
         self._in_flight: Counter[str] = Counter()
 
@@ -99,10 +106,12 @@ class Upstreams:
         """The names that there are."""
         return self.router.directory
 
-    def configure(self, settings: ServerSettings) -> None:
+    def configure(self, settings: ServerSettings, limits: LimitSettings) -> None:
         """Go by settings that were loaded anew, and find out again what upstreams can do."""
         self.settings = settings
         self.names_served = settings.model_in_answers == "served"
+        self.limits = limits
+        self.bodies.configure(limits)
         self._without_responses.clear()
 
     def spoken(self, deployment: Deployment, upstream: Upstream) -> tuple[str, frozenset[str]]:
@@ -204,10 +213,16 @@ class Metered(ABC, Generic[Kind]):
         meter = Meter(
             exchange.request_id, key.id, endpoint.name, exchange.started_at, key.name, caller.timeout_s, journal
         )
+        lease: Lease | None = None
+        if exchange.received is None:
+            lease = self._upstreams.bodies.lease(key.id)
+            exchange.claim = lease.add
         try:
             await self._answer(exchange, endpoint, tail, meter)
         except ApiError as error:
             self._refuse(exchange, endpoint, meter, error)
+        except RecursionError:
+            self._refuse(exchange, endpoint, meter, _too_deep())
         except asyncio.CancelledError:
             status = exchange.cancelled_with
             self._recorder.settle_unheard(meter, status, _CANCELLED.get(status, "rejected"))
@@ -215,6 +230,9 @@ class Metered(ABC, Generic[Kind]):
         except Exception:
             self._recorder.settle_unheard(meter, 500, "gateway_error")
             raise
+        finally:
+            if lease is not None:
+                lease.end()
 
     @abstractmethod
     async def _answer(self, exchange: Exchange, endpoint: Kind, tail: str, meter: Meter) -> None:
@@ -239,3 +257,7 @@ class Metered(ABC, Generic[Kind]):
 def _forwarded(exchange: Exchange, wanted: frozenset[bytes]) -> bytes:
     """The client's headers that an upstream is configured to be given."""
     return b"".join(b"%b: %b\r\n" % (name, value) for name, value in exchange.headers if name in wanted)
+
+
+def _too_deep() -> ApiError:
+    return ApiError(400, "The request is nested too deeply.", code="nested_too_deeply")

@@ -13,10 +13,12 @@ from msgspec.json import encode
 
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered, tell
+from weebill.gateway.bounds import BIG, bounded, check_fields
 from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.legs import passed_on
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered
+from weebill.gateway.off_loop import off_loop
 from weebill.ledger.records import Outcome
 from weebill.providers.naming import named
 from weebill.providers.operations import operation, unsupported
@@ -33,6 +35,7 @@ from weebill.wire import sse
 from weebill.wire.call import fitted_as
 from weebill.wire.errors import ApiError
 from weebill.wire.operations import OperationCall
+from weebill.wire.operations_form import is_form
 
 _ANY_TYPE: Final = b"application/octet-stream"
 
@@ -64,7 +67,16 @@ class Operations(Metered[Operation]):
     """Serves these endpoints of one worker."""
 
     async def _answer(self, exchange: Exchange, endpoint: Operation, tail: str, meter: Meter) -> None:
-        call = endpoint.decode_request(await exchange.body(), exchange.header(b"content-type") or b"")
+        body = await exchange.body()
+        content_type = exchange.header(b"content-type") or b""
+        decode = partial(_decoded, endpoint, content_type)
+        limits = self._upstreams.limits
+        if len(body) < BIG or is_form(content_type):
+            call = decode(body)
+            if len(call.fields) > limits.fields:
+                check_fields(call.fields, limits)
+        else:
+            call = await off_loop(partial(bounded, body, decode, limits))
         meter.model_asked = call.model
         meter.stream = call.stream
         take_control(call.fields, None)  # nothing is cached here, and no provider is shown the wish
@@ -97,7 +109,11 @@ class Operations(Metered[Operation]):
         upstream = self._upstreams.enter(deployment)
         response: Response | None = None
         try:
-            request = translate.encode(call, deployment.target)
+            request = (
+                await off_loop(partial(translate.encode, call, deployment.target))
+                if call.big
+                else translate.encode(call, deployment.target)
+            )
             spending.dropped = request.dropped
             spending.ask(Estimate(call), call.prompt_bytes())
             response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
@@ -109,11 +125,11 @@ class Operations(Metered[Operation]):
                 return await _begun(upstream, response, translate.stream(call, content_type), spending)
             body = await response.read(MAX_ANSWER_BYTES)
             spending.first_byte_at = time.monotonic()
-            answer = translate.decode(call, body, content_type)
+            name = b"" if self._upstreams.names_served else encode(call.model)
+            read = partial(_decoded_answer, endpoint, translate, call, body, content_type, name)
+            answer = read() if len(body) < BIG else await off_loop(read)
+            self._upstreams.bodies.note(len(body))
             spending.used = answer
-            if answer.headers == JSON:
-                name = b"" if self._upstreams.names_served else encode(call.model)
-                answer = structs.replace(answer, body=endpoint.rendered(named(answer.body, name)))
             return _Whole(upstream, response, answer)
         except BaseException as failure:
             if isinstance(failure, UpstreamConnectError | PoolFull):
@@ -135,7 +151,7 @@ class Operations(Metered[Operation]):
         try:
             await exchange.drain()
             if leg.chunks is not None:
-                await passed_on(exchange, leg.response, stream, leg.chunks)
+                await passed_on(exchange, leg.response, stream, leg.chunks, events=stream.events)
                 exchange.write(stream.finish())
                 leg.response.release()
             attempts.succeeded(time.monotonic())
@@ -169,6 +185,25 @@ class Operations(Metered[Operation]):
             exchange.finish()
         else:
             exchange.abort()
+
+
+def _decoded(endpoint: Operation, content_type: bytes, body: bytes) -> OperationCall:
+    return endpoint.decode_request(body, content_type)
+
+
+def _decoded_answer(
+    endpoint: Operation,
+    translate: OperationTranslator,
+    call: OperationCall,
+    body: bytes,
+    content_type: bytes,
+    name: bytes,
+) -> OperationAnswer:
+    """An answer in the endpoint's format, that calls its model `name`."""
+    answer = translate.decode(call, body, content_type)
+    if answer.headers == JSON:
+        answer = structs.replace(answer, body=endpoint.rendered(named(answer.body, name)))
+    return answer
 
 
 async def _begun(upstream: Upstream, response: Response, stream: OperationStream, spending: Spending) -> _Begun:

@@ -6,11 +6,16 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, TypeVar
+
+from msgspec import structs
 
 from weebill.apis.responses import state as responses_state
 from weebill.gateway.authentication import Authenticator
+from weebill.gateway.bounds import BIG
 from weebill.gateway.metered import JSON
+from weebill.gateway.off_loop import off_loop
 from weebill.ledger.responses import ResponseStore, StoreError
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
@@ -40,8 +45,11 @@ class ResponseState:
         previous = responses_state.previous_id(call)
         if previous is not None:
             stored = await self._run(lambda store: store.history(tenant, previous))
-            call = responses_state.with_history(call, stored)
-        wanted = responses_state.item_references(call)
+            call = await off_loop(partial(responses_state.with_history, call, stored))
+            # It may be long by now.
+            call = structs.replace(call, big=call.big or call.prompt_bytes() >= BIG)
+        references = partial(responses_state.item_references, call)
+        wanted = await off_loop(references) if call.big else references()
         if wanted:
             call = responses_state.with_items(call, await self._run(lambda store: store.items(tenant, wanted)))
         return call
@@ -51,7 +59,8 @@ class ResponseState:
         if not response or not responses_state.wants_storing(call):
             return
         try:
-            stored = responses_state.stored_response(call, response)
+            as_stored = partial(responses_state.stored_response, call, response)
+            stored = await off_loop(as_stored) if call.big or len(response) >= BIG else as_stored()
         except UNREADABLE as error:
             raise ApiError(
                 502, f"The upstream's answer is not a response: {error}.", code="upstream_invalid_answer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
+from time import sleep
 from typing import Final
 
 import msgspec
@@ -42,6 +43,7 @@ from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, Reasoning, Text, ToolResult, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.reply import Event, Reply, Usage
+from weebill.wire.surrogates import as_utf8
 
 # Fields of a conversation that say what is asked rather than how; they are never dropped.
 _SUBSTANCE: Final = frozenset({"turns", "tools"})
@@ -106,6 +108,8 @@ class Bridge:
                 # So that the API's own reading of the request passes over as much.
                 call = msgspec.structs.replace(call, own=msgspec.structs.replace(call.own, drop_params=True))
             asked = self._conversation(call)
+            if call.big:
+                sleep(0)  # beside the event loop, which has its turn between two steps
             if self._hides_images and not target.quirks.model_images:
                 asked = shown_by_user(asked, fit, blind=self._dialect_name in BLIND)
             stops: tuple[str, ...] = ()
@@ -117,6 +121,8 @@ class Bridge:
             conversation, tools = self._fit(asked, target, fit), NO_TOOLS
             if replays or conversation.tools:
                 conversation, tools = fit_names(conversation, self._dialect_name, replays=replays)
+            if call.big:
+                sleep(0)
             for _ in range(_MAX_TRIES):
                 try:
                     sent = self._dialect.encode(conversation, target, fit, stream=stream)
@@ -138,9 +144,7 @@ class Bridge:
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The answer in the client's format. Raises ApiError 502 if there is none in `body`."""
         try:
-            if not body.isascii():
-                body.decode()  # so that what is kept raw is UTF-8, too
-            reply = self._for_client(sent).reply(self._decoded(sent, body))
+            reply = self._for_client(sent).reply(self._decoded(sent, as_utf8(body)))
             return self._render(call, reply)
         except UNREADABLE as error:
             raise unreadable(error) from error

@@ -23,7 +23,9 @@ from weebill.gateway.app import App
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.cached import CachedInference
 from weebill.gateway.counting import Counting
+from weebill.gateway.memory import give_memory_back
 from weebill.gateway.metered import Recorder, Upstreams
+from weebill.gateway.off_loop import give_way_soon
 from weebill.gateway.operations import Operations
 from weebill.gateway.refused import KeyReporter
 from weebill.gateway.responses import KeptResponses, ResponseState
@@ -81,7 +83,7 @@ class Worker:
         recorder = Recorder(self._journal, self._counters)
         self._responses = ResponseState(lambda: ResponseStore(home.responses))
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - lots, not secrets
-        self._upstreams = upstreams = Upstreams(self._client, self._router, boot.settings.server)
+        self._upstreams = upstreams = Upstreams(self._client, self._router, boot.settings.server, boot.settings.limits)
         self._keys = KeyReporter(self._counters.refused_keys)
         self._experiments = Experiments(home.database)
         self._selector = Selector(self._router, self._experiments, home.router)
@@ -156,7 +158,7 @@ class Worker:
         self._settings = settings
         logs.configure(settings.log, self._name)
         self._router.configure(settings.routing, self._directory())
-        self._upstreams.configure(settings.server)
+        self._upstreams.configure(settings.server, settings.limits)
         await asyncio.to_thread(_prepare, settings)
         self._cache.update(settings.cache)
         # The learned router takes a moment to load, in which nobody shall wait.
@@ -232,6 +234,8 @@ def _prepare(settings: Settings) -> None:
 
 async def main() -> int:
     """Run a worker from its `Boot`; the exit status."""
+    give_memory_back()
+    give_way_soon()
     link = Link.open()
     boot = await link.boot()
     logs.configure(boot.settings.log, f"worker-{boot.index}")

@@ -48,6 +48,7 @@ class ServerConnection(FlowControl):
 
     __slots__ = (
         "_body",
+        "_body_until",
         "_cut_at",
         "_exchange",
         "_parser",
@@ -75,6 +76,7 @@ class ServerConnection(FlowControl):
         self._serving = Serving(server)
         # The rest of a request's body, while it is coming
         self._body: BodyReader | None = None
+        self._body_until = inf
         # Pipelined input
         self._pending = b""
         # Input after an upgrade
@@ -130,7 +132,7 @@ class ServerConnection(FlowControl):
             and not self._body.inbox.paused
         ):
             # Reading goes on after a pause that was ours, not the client's.
-            self.deadline = now + self.server.settings.body_timeout_s
+            self.deadline = min(now + self.server.settings.body_timeout_s, self._body_until)
 
     def close_if_idle(self) -> None:
         """Close a connection that is between requests, or a raw stream: it has no end to wait for."""
@@ -236,8 +238,17 @@ class ServerConnection(FlowControl):
             exchange.head.length,
             awaits_continue=exchange.header(b"expect") is not None and exchange.head.minor == 1,
         )
-        self.deadline = inf if body.awaits_continue else self.server.loop.time() + self.server.settings.body_timeout_s
+        self._body_due()
+        if body.awaits_continue:
+            self.deadline = inf
         exchange.open_body(body.inbox)
+
+    def _body_due(self) -> None:
+        """A body is to come from now on."""
+        settings = self.server.settings
+        now = self.server.loop.time()
+        self.deadline = now + settings.body_timeout_s
+        self._body_until = now + settings.body_total_s
 
     def _read_body(self, data: bytes) -> bytes:
         """Take what belongs to the body; returns what follows it. Raises ApiError."""
@@ -252,7 +263,7 @@ class ServerConnection(FlowControl):
         elif body.inbox.paused:
             self.deadline = inf
         else:
-            self.deadline += len(data) / MIN_BODY_BYTES_PER_S
+            self.deadline = min(self.deadline + len(data) / MIN_BODY_BYTES_PER_S, self._body_until)
         return rest
 
     # The exchange
@@ -313,7 +324,7 @@ class ServerConnection(FlowControl):
         if self._body is not None and self._body.awaits_continue:
             self._body.awaits_continue = False
             self.transport.write(STATUS_LINES[100] + b"\r\n")
-            self.deadline = self.server.loop.time() + self.server.settings.body_timeout_s
+            self._body_due()
 
     def refuse(self, error: ApiError) -> None:
         """Answer a request that cannot be served, cancel its handler if there is one, and close."""

@@ -14,8 +14,9 @@ PIPELINE_BYTES: Final = 65_536
 MAX_HEADER_FIELDS: Final = 256
 # Head of an upstream's response, interim responses included.
 MAX_RESPONSE_HEAD_BYTES: Final = 65_536
-# A body buys this much time per byte beyond `body_timeout_s`, so that large uploads pass and drips do not.
-MIN_BODY_BYTES_PER_S: Final = 4096
+# A body buys this much time per byte beyond `body_timeout_s`, so that large uploads pass and drips do not; within
+# `body_total_s` in all.
+MIN_BODY_BYTES_PER_S: Final = 16_384
 # After an early answer the rest of the request is read and thrown away, so that the client sees the answer
 # and not a reset: at most this long in all, and this long without a byte.
 LINGER_S: Final = 10.0

@@ -164,9 +164,7 @@ class UpstreamConnection(FlowControl):
         elif self._answer is not None:
             self._hand_over(self._answer)
         elif self._state == _HEAD and self._head_bytes > MAX_RESPONSE_HEAD_BYTES:
-            self.fail(
-                UpstreamProtocolError(f"the head of the upstream's answer exceeds {MAX_RESPONSE_HEAD_BYTES} bytes")
-            )
+            self.fail(_head_too_long())
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -239,6 +237,9 @@ class UpstreamConnection(FlowControl):
         status: int = self._parser.get_status_code()
         if 100 <= status < 200 and status != 101:
             self._received = received[end + 4 :]
+            return
+        if end > MAX_RESPONSE_HEAD_BYTES:  # it may come in one read
+            self.fail(_head_too_long())
             return
         head = received[:end]
         fields = head.lower()
@@ -392,3 +393,7 @@ class UpstreamConnection(FlowControl):
             self._pump.cancel()
             self._pump = None
         self.transport.abort()
+
+
+def _head_too_long() -> UpstreamProtocolError:
+    return UpstreamProtocolError(f"the head of the upstream's answer exceeds {MAX_RESPONSE_HEAD_BYTES} bytes")

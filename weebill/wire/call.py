@@ -48,7 +48,7 @@ class Call(Struct, frozen=True, gc=False):
     or not, so that what the gateway does not know still reaches an upstream of the same API. `wants_usage` is whether
     a stream shall show the usage. `own` are Weebill's own fields; they are not among `fields`. `headers` are those of
     the client's that belong to its API. `as_served` is whether the answer names the model that served it rather than
-    the one that was asked for.
+    the one that was asked for; `big` whether it takes so long to work on that the event loop must not wait for it.
     """
 
     request: InboundRequest
@@ -59,6 +59,7 @@ class Call(Struct, frozen=True, gc=False):
     own: Own = NOTHING_OWN
     headers: Mapping[bytes, bytes] = {}
     as_served: bool = False
+    big: bool = False
 
     @property
     def answer_name(self) -> bytes:

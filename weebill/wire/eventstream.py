@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from weebill.wire.errors import ApiError
-from weebill.wire.sse import MAX_EVENT_BYTES
+from weebill.wire.sse import MAX_EVENT_BYTES, bounded
 
 HeaderValue = bool | int | bytes | str
 """Timestamps are milliseconds of Unix time, UUIDs their 16 bytes."""
@@ -92,7 +92,7 @@ class FrameDecoder:
             headers = read_headers(block)
             if len(self._headers) < _KNOWN_HEADERS:
                 self._headers[block] = headers
-        return Frame(headers, data[end:-_CRC_BYTES])
+        return Frame(headers, bounded(data[end:-_CRC_BYTES]))
 
 
 def _fixed(code: str) -> Callable[[bytes, int], tuple[int, int]]:

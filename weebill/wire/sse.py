@@ -20,6 +20,12 @@ NO_EVENT: Final = frozenset({b"[DONE]", NULL})
 HEADERS = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
 """As much as a whole answer may have: an image that a model made comes in one event."""
+MOST_OBJECTS: Final = 100_000
+"""That one event or a whole answer may hold: each may be a part, a call, an annotation, which takes time to read."""
+LONG_BYTES: Final = 65_536
+"""An event from there on is looked at before it is read."""
+_MOST_LOGPROBS: Final = 1_000_000  # a token's have an object for each alternative
+_LOGPROBS: Final = b'"logprobs"'
 BOM: Final = b"\xef\xbb\xbf"
 _END: Final = b"\n\n"
 
@@ -32,6 +38,16 @@ def event(data: bytes) -> bytes:
 def error_event(error: ApiError) -> bytes:
     """The event that ends a stream that failed."""
     return event(error.body())
+
+
+def bounded(block: bytes) -> bytes:
+    """The JSON of a long event or answer. Raises ApiError 502 if it holds more objects than any would."""
+    if len(block) >= LONG_BYTES:
+        count = block.count(b"{")
+        if count > MOST_OBJECTS and (count > _MOST_LOGPROBS or block.find(_LOGPROBS) < 0):
+            message = f"The upstream sent {count} objects at once."
+            raise ApiError(502, message, code="upstream_invalid_answer")
+    return block
 
 
 def event_data(block: bytes) -> bytes:
@@ -104,13 +120,16 @@ class EventSplitter:
         if rest:
             tail += rest
             self._bound()
+        if len(data) >= LONG_BYTES:
+            for block in blocks:
+                bounded(block)
         if data.find(b"\\u") >= 0:
             return [mended(block) for block in blocks if block]
         return [block for block in blocks if block]
 
     def rest(self) -> bytes:
         """What came after the last blank line, stripped: a last event without its blank line, or half of one."""
-        rest = bytes(self._tail).strip()
+        rest = bounded(bytes(self._tail).strip())
         self._tail.clear()
         return mended(rest)
 

@@ -6,6 +6,7 @@ Clients cut texts between the two halves of an emoji, and models stop there.
 from __future__ import annotations
 
 import re
+import time
 from typing import Final
 
 # Every escape, so that an escaped backslash before a `u` is not taken for one; a pair is one escape here.
@@ -16,6 +17,23 @@ _ANY: Final = b"\\"
 _ESCAPED: Final = b"\\u"
 _SIGNS: Final = (b"\\ud", b"\\uD")
 _REPLACEMENT: Final = b"\\ufffd"
+_LONG: Final = 65_536
+_STEP: Final = 10_000
+
+
+def as_utf8(data: bytes) -> bytes:
+    """What is whole, not cut within a character, with U+FFFD for each sequence of bytes that is no UTF-8.
+
+    >>> as_utf8(b"a\\xffb").decode()
+    'a\ufffdb'
+    """
+    if data.isascii():
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode(errors="replace").encode()
+    return data
 
 
 def mended(data: bytes) -> bytes:
@@ -24,12 +42,29 @@ def mended(data: bytes) -> bytes:
     >>> mended(rb'["\\ud83d\\ude00", "\\ud83d", "\\\\ud83d"]')
     b'["\\\\ud83d\\\\ude00", "\\\\ufffd", "\\\\\\\\ud83d"]'
     """
+    if len(data) >= _LONG:
+        time.sleep(0)
     # The search for a single byte costs next to nothing, and often settles it.
     if data.find(_ANY) < 0 or data.find(_ESCAPED) < 0:
         return data
     if data.find(_SIGNS[0]) < 0 and data.find(_SIGNS[1]) < 0:
         return data
-    return _ESCAPE.sub(_whole, data)
+    return _ESCAPE.sub(_whole, data) if len(data) < _LONG else _mended_in_steps(data)
+
+
+def _mended_in_steps(data: bytes) -> bytes:
+    """The same for what has millions of escapes, with turns for other threads in between."""
+    out = bytearray()
+    taken = 0
+    for number, escape in enumerate(_ESCAPE.finditer(data)):
+        if escape.group(1) is not None:
+            out += data[taken : escape.start()]
+            out += _REPLACEMENT
+            taken = escape.end()
+        if number % _STEP == 0:
+            time.sleep(0)
+    out += data[taken:]
+    return bytes(out)
 
 
 def _whole(escape: re.Match[bytes]) -> bytes:

@@ -47,7 +47,7 @@ from weebill.wire.reply import (
     UsageReported,
     WholePart,
 )
-from weebill.wire.sse import MAX_EVENT_BYTES
+from weebill.wire.sse import MAX_EVENT_BYTES, bounded
 
 
 class _ToolInput(Struct, frozen=True):
@@ -173,7 +173,7 @@ class BedrockStream:
     def finish(self) -> list[Event]:
         """What is left. Raises ApiError 502 if the upstream never said that it had finished."""
         if self._plain:
-            return events_of(decode_reply(bytes(self._plain)))
+            return events_of(decode_reply(bounded(bytes(self._plain))))
         if self._stopped or self._failed:
             return []
         if self._reported:  # The usage comes after all else.

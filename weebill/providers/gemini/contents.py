@@ -8,6 +8,7 @@ the user, and messages that say something: what says nothing is left out.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
@@ -141,11 +142,15 @@ class Contents:
                 self._messages.append(("tool", []))
             said = self._messages[-1][1]
             # A message holds as many responses as there were calls, in their order; what else it holds follows.
-            at = next((at for at, other in enumerate(said) if other.function_response is None), len(said))
+            at = bisect_left(said, True, key=_is_no_response)
             said.insert(at, Part(function_response=response))
             if not inside:
                 said += media
         self._add("user", [self._user_part(part) for part in others if not isinstance(part, Text) or part.text])
+
+
+def _is_no_response(part: Part) -> bool:
+    return part.function_response is None
 
 
 def _response(text: str, is_error: bool) -> Raw:

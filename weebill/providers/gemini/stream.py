@@ -19,7 +19,7 @@ from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import ORIGIN, GenerateContentResponse
 from weebill.wire.lenient import BOM
 from weebill.wire.reply import Event
-from weebill.wire.sse import MAX_EVENT_BYTES, NULL, EventSplitter, event_data
+from weebill.wire.sse import MAX_EVENT_BYTES, NULL, EventSplitter, bounded, event_data
 
 _USUAL: Final = b"data: {"
 DONE: Final = b"[DONE]"
@@ -100,7 +100,7 @@ class PieceSplitter:
 
     def rest(self) -> list[bytes]:
         """What is left: JSON alone, or a last event without its blank line."""
-        rest = bytes(self._bare).removeprefix(BOM).strip() or self._events.rest()
+        rest = bounded(bytes(self._bare)).removeprefix(BOM).strip() or self._events.rest()
         self._bare.clear()
         return [rest] if rest else []
 

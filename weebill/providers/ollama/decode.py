@@ -36,7 +36,7 @@ from weebill.wire.reply import (
     Usage,
     UsageReported,
 )
-from weebill.wire.sse import MAX_EVENT_BYTES
+from weebill.wire.sse import MAX_EVENT_BYTES, bounded
 
 # "load" and "unload" answer a request without messages, which only moves the model in or out of memory.
 _FINISHES: Final[dict[str, FinishReason]] = {"stop": "stop", "length": "length", "load": "stop", "unload": "stop"}
@@ -149,7 +149,7 @@ class OllamaStream:
             lines = data[:end]
             if tail:
                 tail += lines
-                lines = bytes(tail)
+                lines = bounded(bytes(tail))
                 tail.clear()
             for line in lines.split(b"\n"):
                 self.read(line, events)
@@ -163,7 +163,7 @@ class OllamaStream:
         """The last events. Raises ApiError 502 if the upstream never said that it had finished."""
         events: list[Event] = []
         try:
-            self.read(bytes(self._tail), events)
+            self.read(bounded(bytes(self._tail)), events)
         except ApiError:
             events = []  # Half a line is the end of a stream that was cut.
         if not self.stopped and not self._failed:

@@ -31,7 +31,7 @@ from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest
-from weebill.wire.sse import BOM, DONE, MAX_EVENT_BYTES, NULL, event, event_data
+from weebill.wire.sse import BOM, DONE, MAX_EVENT_BYTES, NULL, bounded, event, event_data
 from weebill.wire.surrogates import mended
 
 _END: Final = b"\n\n"
@@ -122,7 +122,7 @@ class OpenAIStream:
             if self._opened and (self._plain or not _has_end(tail, start)):
                 self._bound()
                 return b""
-            data = bytes(tail)
+            data = bounded(bytes(tail))
             tail.clear()
         if not self._opened:
             data = self._open(data)
@@ -250,7 +250,7 @@ class OpenAIStream:
 
     def _whole(self) -> bytes:
         """An answer that came in one piece, as the stream that was asked for."""
-        body = mended(bytes(self._tail))
+        body = mended(bounded(bytes(self._tail)))
         self._tail.clear()
         self._plain = False
         try:

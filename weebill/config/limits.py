@@ -1,0 +1,30 @@
+"""How much one request may ask of a worker, and all of a key's requests together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from weebill.config.section import Section
+
+Count = Annotated[int, Meta(ge=1, le=10_000_000)]
+
+
+class LimitSettings(Section, frozen=True, kw_only=True):
+    """`[limits]`: what a request may hold, so that none takes the others' time or memory.
+
+    `values` are the JSON values of a body, nested ones and members' included; `fields` those at its top. `messages`
+    are the entries of a history, `parts` those of one message, `tools` those offered, `entries` those of a field that
+    is a map, such as `logit_bias`. `bodies_mb` is what the bodies of all requests under way may take of a worker, in
+    MiB, `key_bodies_mb` those of one API key.
+    """
+
+    values: Annotated[int, Meta(ge=1000, le=10_000_000)] = 400_000
+    fields: Count = 1000
+    messages: Count = 10_000
+    parts: Count = 10_000
+    tools: Count = 4096
+    entries: Count = 10_000
+    bodies_mb: Annotated[int, Meta(ge=1, le=1 << 20)] = 512
+    key_bodies_mb: Annotated[int, Meta(ge=1, le=1 << 20)] = 256
