@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, runtime_checkable
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from weebill.catalog.schema import Quirks as Quirks
 from weebill.catalog.traits import NOTHING_SAID, OnUnsupported, Traits
@@ -26,26 +26,25 @@ LATE_S: Final = 15.0
 class Target(Struct, frozen=True, kw_only=True):
     """A deployment as a dialect sees it.
 
-    `model` is the upstream's name for it, `provider` the name that it is configured under. `vendor` is whose it is
-    where any account of that vendor can read what its models have signed, "" elsewhere. `options` are the provider's
-    settings that are part of a request's path or body, such as Azure's `api_version` or Vertex's `project`;
+    `model` is the upstream's name for it, `provider` the name that it is configured under. `maker` is whose what is
+    opaque of its answers is: the provider's, or its vendor's where any account of that can read it. `options` are the
+    provider's settings that are part of a request's path or body, such as Azure's `api_version` or Vertex's `project`;
     `max_output_tokens` is the model's own limit, where known, for APIs that demand one. `traits` are what the model's
     requests may say; `on_unsupported` is what becomes of the rest, unless the request says otherwise.
     """
 
     model: str
     provider: str = ""
-    vendor: str = ""
+    maker: str = ""
     quirks: Quirks = Quirks()
     options: dict[str, str] = {}
     max_output_tokens: int | None = None
     traits: Traits = NOTHING_SAID
     on_unsupported: OnUnsupported = "drop-hints"
 
-    @property
-    def maker(self) -> str:
-        """Whose what is opaque of its answers is."""
-        return self.vendor or self.provider
+    def __post_init__(self) -> None:
+        if not self.maker:
+            structs.force_setattr(self, "maker", self.provider)
 
 
 class UpstreamRequest(Struct, frozen=True):

@@ -155,7 +155,7 @@ def _deployment(
     target = Target(
         model=model,
         provider=name,
-        vendor=identity if row is not None and row.signatures == "vendor" else "",
+        maker=identity if row is not None and row.signatures == "vendor" else "",
         quirks=provider.quirks or (Quirks() if row is None else row.quirks),
         options=provider.options,
         max_output_tokens=facts.max_output,
