@@ -36,7 +36,7 @@ from weebill.ledger.keys import read_pepper
 from weebill.ledger.responses import ResponseStore
 from weebill.process import logs
 from weebill.process.link import Link
-from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Ready, Reload
+from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Ping, Pong, Ready, Reload
 from weebill.routing.directory import Directory
 from weebill.routing.router import Router
 from weebill.routing.shared import SharedHealth
@@ -101,6 +101,7 @@ class Worker:
         )
         self._server = Server(self._app, boot.settings.server)
         self._drained = asyncio.Event()
+        self._reloads: asyncio.Queue[Settings] = asyncio.Queue()
         # The supervisor sends a second, shorter one if it is hurried.
         self._drains: list[asyncio.Task[None]] = []
 
@@ -110,14 +111,16 @@ class Worker:
         upkeep = asyncio.create_task(self._keep_up())
         sharing = asyncio.create_task(self._shared.run(self._facts, self._hear))
         following = asyncio.create_task(self._follow(link))
+        reloading = asyncio.create_task(self._reload())
         drained = asyncio.create_task(self._drained.wait())
         link.send(Ready())
+        tasks = {upkeep, sharing, following, reloading, drained}
         try:
-            ended, _ = await asyncio.wait({upkeep, sharing, following, drained}, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for each in ended:
                 each.result()
         finally:
-            for task in (upkeep, sharing, following, drained):
+            for task in tasks:
                 task.cancel()
             await self._shadows.close()
             if self._redis is not None:
@@ -128,8 +131,10 @@ class Worker:
         """Do as the supervisor says, while draining too: it may hurry, or be gone."""
         async for message in link:
             match message:
+                case Ping():
+                    link.send(Pong())
                 case Reload(settings=settings):
-                    await self._apply(settings)
+                    self._reloads.put_nowait(settings)
                 case Engines(engines=engines):
                     self._engines = engines
                     self._router.follow(self._directory())
@@ -142,6 +147,11 @@ class Worker:
         self._app.draining = True
         await self._server.drain(grace_s)
         self._drained.set()
+
+    async def _reload(self) -> None:
+        """Take on settings one after the other; what takes its time does not keep the supervisor from an answer."""
+        while True:
+            await self._apply(await self._reloads.get())
 
     async def _apply(self, settings: Settings) -> None:
         """Take on reloaded settings; what is under way ends under the old ones."""
