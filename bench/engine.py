@@ -29,7 +29,7 @@ from weebill.config.schema import Settings
 from weebill.engine.fetch import pull
 from weebill.engine.store import ModelStore, no_progress
 from weebill.process.link import LINK_FD_VARIABLE
-from weebill.process.messages import Boot, Failed, FromChild
+from weebill.process.messages import Boot, FromChild, Ready
 
 _START_TIMEOUT_S = 60.0
 _KEY = "sk-bench-engine"
@@ -153,8 +153,8 @@ def _start_engine(folder: Path, model: str, stack: ExitStack) -> str:
     if not line:
         raise BenchError(f"the engine ended: {service.log_end()}")
     message: FromChild = msgspec.json.decode(line, type=FromChild)
-    if isinstance(message, Failed):
-        raise BenchError(message.message)
+    if not isinstance(message, Ready):
+        raise BenchError(f"the engine does not start: {message}")
     return message.base_url
 
 

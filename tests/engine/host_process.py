@@ -17,7 +17,7 @@ import msgspec
 
 from tests.fixtures.model import MODEL
 from weebill.config.schema import EngineSettings, LocalSettings, Settings
-from weebill.process.messages import Boot, Failed, FromChild, Message, Ready
+from weebill.process.messages import Boot, Failed, FromChild, Message, Pong, Ready
 
 KEY = "engine-test-key"
 START_S = 90.0
@@ -62,7 +62,7 @@ class Host:
             )
         )
 
-    def receive(self) -> Ready | Failed | None:
+    def receive(self) -> Ready | Failed | Pong | None:
         """Its next message, or None if it has closed the link."""
         with self.link.makefile("rb") as lines:
             line = lines.readline()

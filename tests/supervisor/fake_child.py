@@ -1,7 +1,9 @@
 """A child of any role that speaks the real link and does what `<home>/behaviour/<name>` says.
 
 Behaviours: `ready` (default), `failed` (sends Failed), `crash` (exits 3), `silent` (never ready),
-`stubborn` (ready, ignores Drain), `slow-drain` (takes its whole grace). What happens is appended to `<home>/events`.
+`stubborn` (ready, ignores Drain), `slow-drain` (takes its whole grace), `spin` (ready, then an endless loop),
+`busy-drain` (answers nobody while it drains).
+What happens is appended to `<home>/events`.
 """
 
 import asyncio
@@ -9,10 +11,11 @@ import json
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 
 from weebill.process.link import Link, LinkClosedError
-from weebill.process.messages import Drain, Engines, Failed, Ready, Reload
+from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Ready, Reload
 
 
 async def main() -> None:
@@ -31,9 +34,10 @@ async def main() -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         up = {engine.model: engine.base_url for engine in engines}
+        answers = {engine.model: engine.answers for engine in engines}
         keys = {provider: each.api_key for provider, each in settings.providers.items()}
         body = json.dumps(
-            {"name": name, "pid": os.getpid(), "up": up, "aliases": settings.aliases, "keys": keys}
+            {"name": name, "pid": os.getpid(), "up": up, "answers": answers, "aliases": settings.aliases, "keys": keys}
         ).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()
@@ -57,6 +61,10 @@ async def main() -> None:
     try:
         async for message in link:
             match message:
+                case Ping():
+                    while mode == "spin":
+                        pass
+                    link.send(Pong())
                 case Reload():
                     settings = message.settings
                     event("reload")
@@ -70,6 +78,8 @@ async def main() -> None:
                         server.close()
                     if mode == "slow-drain" and message.grace_s > 0:
                         continue
+                    if mode == "busy-drain":
+                        time.sleep(message.grace_s)
                     event("end")
                     return
     except LinkClosedError:

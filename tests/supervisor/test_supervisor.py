@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -58,6 +59,72 @@ def test_a_killed_worker_is_replaced_and_its_queue_survives(installation):
     after = installation.wait_until("worker-0", "ready", not_pid=before.pid)
     assert after.restarts == 1
     assert "worker-0: was killed by signal 9" in installation.log()
+
+
+PATIENCE = "[server]\nwatchdog_s = 3\n"
+
+
+@pytest.mark.parametrize("name", ["worker-0", "control", f"engine {MODEL}"])
+@pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "endless loop"])
+def test_a_child_that_does_not_answer_is_killed_replaced_and_reported_once(installation, name, stopped):
+    installation.configure(PATIENCE)
+    installation.behave(name, "ready" if stopped else "spin")
+    installation.start(MODEL)
+    before = installation.child(name)
+    others = {one.name: one.pid for one in installation.status().processes if one.name != name}
+    if stopped:
+        os.kill(before.pid, signal.SIGSTOP)
+    installation.behave(name, "ready")
+    after = installation.wait_until(name, "ready", not_pid=before.pid)
+    assert after.restarts == 1
+    assert [line for line in installation.log().splitlines() if name in line] == [
+        line for line in installation.log().splitlines() if f"{name}: has not answered for 3 s; killing it" in line
+    ]
+    assert installation.log().count("has not answered") == 1
+    # The new one answers, and so do all others.
+    pids = {one.name: one.pid for one in installation.status().processes}
+    assert pids == {**others, name: after.pid}
+
+
+def test_an_engine_that_owes_an_answer_is_said_not_to_answer_before_it_is_killed(installation):
+    installation.configure("[server]\nwatchdog_s = 0\n")
+    installation.start(MODEL)
+    wait_for(lambda: installation.get()["answers"][MODEL], "the engine to answer")
+    engine = installation.child(f"engine {MODEL}")
+    os.kill(engine.pid, signal.SIGSTOP)
+    wait_for(lambda: not installation.get()["answers"][MODEL], "the workers to hear of it")
+    assert not installation.status().models[0].ready
+    assert installation.get()["up"][MODEL] is not None
+    os.kill(engine.pid, signal.SIGCONT)
+    wait_for(lambda: installation.get()["answers"][MODEL], "the engine to answer again")
+    assert installation.child(f"engine {MODEL}").pid == engine.pid
+    assert "has not answered" not in installation.log()
+
+
+def test_a_supervisor_that_stood_still_holds_it_against_nobody(installation):
+    installation.configure(PATIENCE)
+    installation.start(MODEL)
+    pids = {one.pid for one in installation.status().processes}
+    everybody = [installation.process.pid, *pids]
+    for pid in everybody:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(5)
+    # The supervisor is back first.
+    for pid in everybody:
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.2)
+    assert {one.pid for one in installation.status().processes} == pids
+    assert "has not answered" not in installation.log()
+
+
+def test_a_child_that_drains_has_its_whole_grace(installation):
+    installation.configure("[server]\nwatchdog_s = 2\ndrain_grace_s = 5\n")
+    installation.behave("worker-0", "busy-drain")
+    installation.start()
+    installation.signal(signal.SIGTERM)
+    assert installation.wait() == 0
+    assert [event["name"] for event in installation.events("end")] == ["worker-0", "control"]
+    assert "has not answered" not in installation.log()
 
 
 def test_workers_hear_that_an_engine_is_down_and_up_again(installation):

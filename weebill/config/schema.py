@@ -28,7 +28,8 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     """`[server]`: where Weebill listens, what it accepts, and what all of its answers have in common.
 
     `model_in_answers` is the name by which an answer calls its model; `keepalive_s` how long a stream may be silent
-    before its client is given a sign, 0 for none.
+    before its client is given a sign, 0 for none; `watchdog_s` how long a process of the installation may leave the
+    supervisor without an answer before it is killed and started again, 0 for ever.
     """
 
     host: str = "127.0.0.1"
@@ -47,6 +48,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     send_timeout_s: PositiveSeconds = 300.0
     drain_grace_s: Seconds = 30.0
     keepalive_s: Seconds = 15.0
+    watchdog_s: Seconds = 5.0
     model_in_answers: Literal["asked", "served"] = "asked"
 
 

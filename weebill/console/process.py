@@ -21,7 +21,7 @@ from weebill.ledger.keyring import KeyRing
 from weebill.ledger.keys import read_pepper
 from weebill.process import logs
 from weebill.process.link import Link
-from weebill.process.messages import Boot, Drain, Engines, Failed, Processes, Ready, Reload
+from weebill.process.messages import Boot, Drain, Engines, Failed, Ping, Pong, Processes, Ready, Reload
 
 PROCESS_NAME = "control"
 
@@ -111,6 +111,8 @@ async def _follow(link: Link, overview: Overview, ingestion: IngestThread) -> Dr
         match message:
             case Drain():
                 return message
+            case Ping():
+                link.send(Pong())
             case Reload(settings=settings):
                 logs.configure(settings.log, PROCESS_NAME)
                 overview.settings = settings

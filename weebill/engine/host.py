@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
 import signal
 import sys
+import threading
 import time
 from importlib import resources
 from pathlib import Path
@@ -19,7 +21,7 @@ from weebill.engine.known import KNOWN_MODELS, KnownModel, Sampling
 from weebill.engine.native_log import NativeLog
 from weebill.process import logs
 from weebill.process.link import LinkClosedError, SyncLink
-from weebill.process.messages import Boot, Drain, Failed, Ready
+from weebill.process.messages import Boot, Drain, Failed, Ping, Pong, Ready
 
 if TYPE_CHECKING:
     from weebill.engine.llama import LlamaServer
@@ -45,13 +47,26 @@ def main() -> NoReturn:
         server = _load(link, boot, native)
         native.keep_private()
         link.send(Ready(base_url=server.base_url, context=server.context))
+        asked = threading.Event()
+        threading.Thread(target=_answer, args=(link, server, asked), name="pulse", daemon=True).start()
         for message in link:
-            if isinstance(message, Drain):
+            if isinstance(message, Ping):
+                asked.set()
+            elif isinstance(message, Drain):
                 _wait_until_idle(link, server, message.grace_s)
                 break
     except LinkClosedError:
         pass
     _leave(0)
+
+
+def _answer(link: SyncLink, server: LlamaServer, asked: threading.Event) -> None:
+    """Answer the supervisor whenever llama.cpp's loop does: this thread waits for it, so that nobody else must."""
+    with contextlib.suppress(LinkClosedError):
+        while asked.wait():
+            asked.clear()
+            server.wait_for_loop()
+            link.send(Pong())
 
 
 def _load(link: SyncLink, boot: Boot, native: NativeLog) -> LlamaServer:

@@ -96,6 +96,13 @@ class LlamaServer:
         except (OSError, http.client.HTTPException, KeyError) as error:
             raise EngineError(f"the metrics cannot be read: {error!r}") from error
 
+    def wait_for_loop(self) -> None:
+        """Return when the loop that does the work has taken note: between two of its steps, ahead of all requests.
+
+        Takes no connection, of which others may have all. Does not hold the interpreter's lock meanwhile.
+        """
+        self._handle.handle_metrics()
+
     def _ask(self, path: str) -> bytes:
         address = urlsplit(self.base_url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_ASK_TIMEOUT_S)

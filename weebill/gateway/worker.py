@@ -39,7 +39,7 @@ from weebill.ledger.keys import read_pepper
 from weebill.ledger.responses import ResponseStore
 from weebill.process import logs
 from weebill.process.link import Link
-from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Ready, Reload
+from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Ping, Pong, Ready, Reload
 from weebill.routing.directory import Directory
 from weebill.routing.router import Router
 from weebill.routing.shared import SharedHealth
@@ -108,6 +108,7 @@ class Worker:
         )
         self._server = Server(self._app, boot.settings.server)
         self._drained = asyncio.Event()
+        self._reloads: asyncio.Queue[Settings] = asyncio.Queue()
         # The supervisor sends a second, shorter one if it is hurried.
         self._drains: list[asyncio.Task[None]] = []
 
@@ -119,6 +120,7 @@ class Worker:
             asyncio.create_task(self._sync_journal()),
             asyncio.create_task(self._shared.run(self._facts, self._hear)),
             asyncio.create_task(self._follow(link)),
+            asyncio.create_task(self._reload()),
             asyncio.create_task(self._drained.wait()),
         ]
         link.send(Ready())
@@ -138,8 +140,10 @@ class Worker:
         """Do as the supervisor says, while draining too: it may hurry, or be gone."""
         async for message in link:
             match message:
+                case Ping():
+                    link.send(Pong())
                 case Reload(settings=settings):
-                    await self._apply(settings)
+                    self._reloads.put_nowait(settings)
                 case Engines(engines=engines):
                     self._engines = engines
                     self._router.follow(self._directory())
@@ -152,6 +156,11 @@ class Worker:
         self._app.draining = True
         await self._server.drain(grace_s)
         self._drained.set()
+
+    async def _reload(self) -> None:
+        """Take on settings one after the other; what takes its time does not keep the supervisor from an answer."""
+        while True:
+            await self._apply(await self._reloads.get())
 
     async def _apply(self, settings: Settings) -> None:
         """Take on reloaded settings; what is under way ends under the old ones."""

@@ -22,13 +22,15 @@ class Message(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower):
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     """A local model and how to reach its host; `base_url` is None while it is down.
 
-    `base_url` is an origin such as `http://127.0.0.1:40123`, without `/v1`.
+    `base_url` is an origin such as `http://127.0.0.1:40123`, without `/v1`. `answers` is False while the host is up and
+    owes an answer to the supervisor.
     """
 
     model: str
     api_key: str
     base_url: str | None = None
     context: int = 0
+    answers: bool = True
 
 
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +86,14 @@ class Drain(Message, frozen=True, kw_only=True):
     grace_s: float
 
 
+class Ping(Message, frozen=True):
+    """To a child that is ready: answer with Pong from the loop that does the work. There is never more than one."""
+
+
+class Pong(Message, frozen=True):
+    """From a child that is alive, once for each Ping."""
+
+
 class Ready(Message, frozen=True, kw_only=True):
     """From a child that can do its work. An engine host adds where it listens and its context window."""
 
@@ -97,5 +107,5 @@ class Failed(Message, frozen=True, kw_only=True):
     message: str
 
 
-ToChild = Boot | Reload | Engines | Processes | Drain
-FromChild = Ready | Failed
+ToChild = Boot | Reload | Engines | Processes | Drain | Ping
+FromChild = Ready | Failed | Pong

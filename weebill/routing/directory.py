@@ -25,7 +25,7 @@ from weebill.config.schema import Settings
 from weebill.process.messages import EngineState
 from weebill.routing.candidates import Candidate
 from weebill.routing.cards import card_of
-from weebill.routing.deployments import Deployment, deployments
+from weebill.routing.deployments import LOCAL, Deployment, deployments
 from weebill.routing.filters import Filter, limiting
 from weebill.routing.patterns import Matched, Patterns
 from weebill.wire.errors import ApiError
@@ -76,6 +76,8 @@ class Directory:
         """`created` is Unix time, shown in the list of models; without a `catalogue`, the package's own is used."""
         self._routes: dict[str, Route] = {}
         self._cards: dict[str, ModelCard] = {}
+        engines = tuple(engines)
+        self._silent = frozenset(f"{LOCAL}/{engine.model}" for engine in engines if not engine.answers)
         found = tuple(deployments(settings, engines, catalogue or load()))
         self._name(tuple(each for each, _, _ in found))
         self.deployments: Mapping[str, Deployment] = {each.key: each for each, _, _ in found}
@@ -147,9 +149,11 @@ class Directory:
     def available(self) -> dict[str, bool]:
         """For each model, whether it can be called now."""
         return {
-            name: any(each.deployment.upstream is not None for each in self._routes[name].candidates)
-            for name in self._cards
+            name: any(self._answers(each.deployment) for each in self._routes[name].candidates) for name in self._cards
         }
+
+    def _answers(self, deployment: Deployment) -> bool:
+        return deployment.upstream is not None and deployment.key not in self._silent
 
     def _name(self, found: Sequence[Deployment]) -> None:
         """Give deployments all the names under which they can be asked for, aliases aside."""

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from weebill.process.link import LINK_FD_VARIABLE, ChildLink, LinkClosedError
-from weebill.process.messages import Boot, Drain, Failed, FromChild, ProcessState, Ready, Role, ToChild
+from weebill.process.messages import Boot, Drain, Failed, FromChild, Ping, Pong, ProcessState, Ready, Role, ToChild
 from weebill.supervisor.backoff import Backoff
+from weebill.supervisor.heartbeat import Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ class Child:
     """A process of `role`, kept alive from `start` until `stop`.
 
     `boot` makes the first message for each life, and `fds` are what it inherits besides its link.
-    `on_change` is called after each change of state.
+    `on_change` is called after each change of state. `silence_s` says how long it may leave a Ping unanswered before it
+    is killed, 0 for ever.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Child:
         policy: RolePolicy,
         boot: Callable[[], Boot],
         on_change: Callable[[], None],
+        silence_s: Callable[[], float],
         fds: tuple[int, ...] = (),
     ) -> None:
         self.name = name
@@ -77,6 +80,9 @@ class Child:
         self._boot = boot
         self._on_change = on_change
         self._fds = fds
+        self._silence_s = silence_s
+        self._heartbeat: Heartbeat | None = None
+        self._told_of_end = False
         self._backoff = Backoff(policy.first_backoff_s, policy.longest_backoff_s)
         self._state: State = "stopped"
         self._restarts = 0
@@ -92,6 +98,11 @@ class Child:
     def start(self) -> None:
         """Begin to keep the process alive."""
         self._task = asyncio.create_task(self._keep_alive(), name=f"supervise {self.name}")
+
+    @property
+    def answers(self) -> bool:
+        """Whether it is ready and owes no answer."""
+        return self.ready is not None and (self._heartbeat is None or not self._heartbeat.doubtful)
 
     async def settled(self) -> None:
         """Wait until the first start has succeeded, or is known to have failed."""
@@ -154,7 +165,8 @@ class Child:
             wait_s = self._backoff.after(time.monotonic() - began)
             self._set_state("backoff")
             # A crash loop would fill the log: only the first failed start and the end of a good life are news.
-            level = logging.WARNING if was_ready or self._restarts == 1 else logging.DEBUG
+            news = (was_ready or self._restarts == 1) and not self._told_of_end
+            level = logging.WARNING if news else logging.DEBUG
             log.log(level, "%s is down; restarting in %.2f s", self.name, wait_s)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), wait_s)
@@ -164,6 +176,7 @@ class Child:
         """One life of the process. Whether it ever got ready."""
         link, theirs = ChildLink.pair()
         self._became_ready.clear()
+        self._told_of_end = False
         try:
             with theirs:
                 self._process = await self._spawn(theirs.fileno())
@@ -183,6 +196,7 @@ class Child:
         exited = asyncio.create_task(self._process.wait())
         heard = asyncio.create_task(self._listen(link))
         ready = asyncio.create_task(self._became_ready.wait())
+        silent = asyncio.create_task(self._watch())
         try:
             done, _ = await asyncio.wait(
                 {exited, heard, ready}, timeout=self._policy.start_timeout_s, return_when=asyncio.FIRST_COMPLETED
@@ -190,7 +204,7 @@ class Child:
             if not done:
                 self._fail(f"was not ready within {self._policy.start_timeout_s:g} s")
             elif ready in done:
-                await asyncio.wait({exited, heard}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({exited, heard, silent}, return_when=asyncio.FIRST_COMPLETED)
             # Let what the child said last be heard, say that it is no use any more, make sure that it is gone.
             await asyncio.wait({heard}, timeout=LAST_WORDS_S)
             self.ready = None
@@ -201,10 +215,27 @@ class Child:
                 self._kill("did not exit after its link had closed")
             await exited
         finally:
-            for task in (heard, ready, exited):
+            for task in (heard, ready, exited, silent):
                 task.cancel()
             self._end_life(link)
         return self._became_ready.is_set()
+
+    async def _watch(self) -> None:
+        """Kill the child once it is ready and does not answer."""
+        await self._became_ready.wait()
+        process = self._process
+        assert process is not None  # noqa: S101 - what is ready runs
+        self._heartbeat = Heartbeat(process.pid, lambda: self.send(Ping()), self._patience_s, self._on_change)
+        silent_s = await self._heartbeat.until_silent()
+        if process.returncode is None:
+            self._told_of_end = True
+            self._fail(f"has not answered for {silent_s:.0f} s; killing it, to start it again")
+            with suppress(ProcessLookupError):
+                process.kill()
+
+    def _patience_s(self) -> float:
+        # One that drains has its grace.
+        return 0.0 if self._stopping.is_set() else self._silence_s()
 
     async def _spawn(self, link_fd: int) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -227,6 +258,9 @@ class Child:
 
     def _hear(self, message: FromChild) -> None:
         match message:
+            case Pong():
+                if self._heartbeat is not None:
+                    self._heartbeat.answer()
             case Ready():
                 self.ready = message
                 self.failure = ""
@@ -252,6 +286,7 @@ class Child:
     def _end_life(self, link: ChildLink) -> None:
         link.close()
         self._link = None
+        self._heartbeat = None
         process, self._process = self._process, None
         self._started_at = None
         if process is not None and process.returncode and not self.failure:

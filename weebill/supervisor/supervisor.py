@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 # By the time the control process drains, only what it serves itself is left.
 CONTROL_GRACE_S = 5.0
+# An engine answers between two steps, and the steps of a larger model take longer.
+_COMPACT_BYTES = 256 << 20
 
 
 class Supervisor:
@@ -122,7 +124,7 @@ class Supervisor:
             tls_cert=tls_cert,
             config_file=str(self._sources.file),
             models=tuple(
-                ModelStatus(model, child.ready is not None, child.ready.context if child.ready else 0, child.failure)
+                ModelStatus(model, child.answers, child.ready.context if child.ready else 0, child.failure)
                 for model, child in self._engines.items()
             ),
             processes=self._process_states(),
@@ -134,7 +136,12 @@ class Supervisor:
         yield from self._engines.values()
         yield from self._workers
 
+    def _silence_s(self) -> float:
+        return self._settings.server.watchdog_s
+
     def _engine(self, model: str, path: Path, policy: RolePolicy) -> Child:
+        size = path.stat().st_size if path.exists() else 0
+
         def boot() -> Boot:
             # A model needs no keys of providers.
             return Boot(
@@ -146,7 +153,10 @@ class Supervisor:
                 engine_key=self._engine_keys[model],
             )
 
-        return Child(f"engine {model}", "engine", policy, boot, self._changed)
+        def silence_s() -> float:
+            return self._silence_s() * max(1.0, size / _COMPACT_BYTES)
+
+        return Child(f"engine {model}", "engine", policy, boot, self._changed, silence_s)
 
     def _serving(self, name: str, role: Role, policy: RolePolicy, index: int, fds: tuple[int, ...]) -> Child:
         """A worker, or the control process: those who know of engines and of all settings."""
@@ -161,7 +171,7 @@ class Supervisor:
                 engines=self._engine_states(),
             )
 
-        return Child(name, role, policy, boot, self._changed, fds)
+        return Child(name, role, policy, boot, self._changed, self._silence_s, fds)
 
     def _engine_states(self) -> tuple[EngineState, ...]:
         return tuple(
@@ -170,6 +180,7 @@ class Supervisor:
                 api_key=self._engine_keys[model],
                 base_url=child.ready.base_url if child.ready else None,
                 context=child.ready.context if child.ready else 0,
+                answers=child.answers or child.ready is None,
             )
             for model, child in self._engines.items()
         )

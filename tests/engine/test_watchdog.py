@@ -1,0 +1,77 @@
+"""A real engine host under a supervisor's eye: one that loops is replaced, one that has much to do is not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.engine.host_process import KEY
+from tests.fixtures.model import MODEL
+from weebill.config.schema import EngineSettings, LocalSettings, Settings
+from weebill.engine.store import ModelStore
+from weebill.process.messages import Boot
+from weebill.supervisor.child import ROLES, Child
+
+WAIT_S = 120.0
+HI = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
+# Past the gateway, which bounds them: for each, the engine's loop looks through its whole vocabulary.
+ENDLESS = HI | {"dry_multiplier": 1, "dry_sequence_breakers": [f"x{number}" for number in range(1_000_000)]}
+
+
+@asynccontextmanager
+async def supervised(models: Path, silence_s: float) -> AsyncIterator[Child]:
+    """A host that is ready, with a window of 8,192 tokens."""
+    settings = Settings(local=LocalSettings(models=(MODEL,), engine=EngineSettings(parallel=4)))
+    path = str(ModelStore(models).find(MODEL))
+    boot = Boot(role="engine", home="/", settings=settings, model=MODEL, model_path=path, engine_key=KEY)
+    child = Child("engine", "engine", ROLES["engine"], lambda: boot, lambda: None, lambda: silence_s)
+    child.start()
+    await child.settled()
+    try:
+        yield child
+    finally:
+        await child.stop(0.0)
+
+
+async def wait_for(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+async def ask(child: Child, body: object) -> int | None:
+    """The status of the answer; None where there is none."""
+    assert child.ready is not None
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"}, timeout=None) as client:
+        try:
+            return (await client.post(f"{child.ready.base_url}/v1/chat/completions", json=body)).status_code
+        except httpx.TransportError:
+            return None
+
+
+async def test_an_endless_loop_in_the_engine(compact_model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with supervised(compact_model, 3.0) as child:
+        before = child.snapshot().pid
+        asked = asyncio.create_task(ask(child, ENDLESS))
+        await wait_for(lambda: not child.answers)
+        assert await asked is None
+        await wait_for(lambda: child.answers)
+        assert child.snapshot().pid != before
+        assert await ask(child, HI) == 200
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert told == ["engine: has not answered for 3 s; killing it, to start it again"]
+
+
+async def test_long_prompts_at_once_are_no_silence(compact_model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with supervised(compact_model, 3.0) as child:
+        before = child.snapshot().pid
+        long = [HI | {"messages": [{"role": "user", "content": f"{n} word" * 600}]} for n in range(2)]
+        assert await asyncio.gather(*(ask(child, body) for body in long)) == [200] * 2
+        assert child.snapshot().pid == before
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

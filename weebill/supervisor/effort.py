@@ -1,0 +1,49 @@
+"""What a process has had of the processors: one that was kept waiting by others on a full machine is not to blame."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+# Of what stands behind the name in /proc/PID/stat: state, utime and stime (proc_pid_stat(5)).
+_STATE: Final = 0
+_TIMES: Final = slice(11, 13)
+_RUNNABLE: Final = "R"
+
+
+class Effort:
+    """Follows the process `pid`, as far as the system tells (Linux)."""
+
+    def __init__(self, pid: int) -> None:
+        self._folder = Path(f"/proc/{pid}")
+        self._used_s = self._used()
+
+    def counted(self, elapsed_s: float) -> float:
+        """Of the seconds since the last call, those in which the process could have answered.
+
+        All of them for one that waits for something or stands still; what it ran for, for one that wants to run.
+        """
+        before, self._used_s = self._used_s, self._used()
+        if not self._wants_to_run():
+            return elapsed_s
+        return min(elapsed_s, self._used_s - before)
+
+    def _used(self) -> float:
+        return sum(map(int, _fields(self._folder)[_TIMES])) / _TICKS_PER_S
+
+    def _wants_to_run(self) -> bool:
+        try:
+            threads = list((self._folder / "task").iterdir())
+        except OSError:
+            return False
+        return any(_fields(thread)[_STATE:1] == [_RUNNABLE] for thread in threads)
+
+
+def _fields(folder: Path) -> list[str]:
+    """Of a process or thread; none where it is gone or the system has no such files."""
+    try:
+        return (folder / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
