@@ -13,6 +13,7 @@ from weebill.apis.responses.api import RESPONSES
 from weebill.catalog.load import load
 from weebill.gateway.translation import translator
 from weebill.providers.base import Target
+from weebill.providers.openai.history import is_talk
 from weebill.providers.replayed import Results
 from weebill.wire.errors import ApiError
 
@@ -162,3 +163,23 @@ def test_results_of_calls_that_share_an_id_are_all_genuine(identity: str) -> Non
     for _ in range(2):
         assert not told.come_again(identity, is_call=True)
     assert [told.come_again(identity, is_call=False) for _ in range(3)] == [False, False, True]
+
+
+TALK = b'[{"role":"user","content":"Hi"},{"role":"assistant","name":"a","content":"{\\"parsed\\": 1}"}]'
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"role":"developer","content":"x"}',
+        b'{"role":"tool","content":"x","tool_call_id":"c"}',
+        b'{"role":"user","content":["x"]}',
+        b'{"role":"assistant","content":null}',
+        b'{"role":"assistant","content":"x","parsed":null}',
+        b'{"role":"assistant","content":"x","reasoning_content":"y"}',
+        b'{"role":"assistant","content":"x","extra_content":{"google":{"thought_signature":"weebill:a:b"}}}',
+    ],
+)
+def test_what_is_but_talk_is_not_looked_into(message: bytes) -> None:
+    assert is_talk(TALK)
+    assert not is_talk(TALK[:-1] + b"," + message + b"]")

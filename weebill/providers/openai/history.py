@@ -17,7 +17,7 @@ from msgspec import Raw
 from weebill.providers.base import Quirks
 from weebill.providers.openai.messages import is_detailed
 from weebill.providers.openai.quirks import call_id
-from weebill.providers.openai.request_shapes import TextPart, ThinkingPart
+from weebill.providers.openai.request_shapes import Spoken, TextPart, ThinkingPart
 from weebill.providers.openai.sealed import EXTRA, own_blocks, own_detail, own_extra
 from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
@@ -50,8 +50,6 @@ _MARKED: Final = b'"%b' % SIGN.encode()
 _BLOCKS: Final = b'"thinking_blocks"'
 _ALWAYS: Final = (_MARKS[_DETAILS], _FOREIGN, _JPG, _MARKED)
 _NO_DEVELOPER: Final = (*_ALWAYS, _DEVELOPER)
-_ROLE_ALONE: Final = (_DEVELOPER,)
-_UNDERSCORE: Final = b"_"
 _CALL_MARKS: Final = (b'"tool_calls"', b'"tool_call_id"')
 
 _encode: Final = msgspec.json.encode
@@ -60,7 +58,22 @@ _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 _decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
 _decode_content: Final = msgspec.json.Decoder(str | list[Raw] | None).decode
+_decode_talk: Final = msgspec.json.Decoder(list[Spoken]).decode
 _decode_details: Final = msgspec.json.Decoder(list[ReasoningDetail]).decode
+
+
+def is_talk(text: bytes) -> bool:
+    """Whether `messages` are but texts, of which no provider refuses anything, and nothing is another's.
+
+    One reading costs less than the searches for all that there may be in others; those have lists.
+    """
+    if text.find(b"[", 1) >= 0:
+        return False
+    try:
+        _decode_talk(text)
+    except UNREADABLE:
+        return False
+    return True
 
 
 def own_chat(messages: Raw, text: bytes, quirks: Quirks, maker: str = "") -> Raw:
@@ -70,9 +83,6 @@ def own_chat(messages: Raw, text: bytes, quirks: Quirks, maker: str = "") -> Raw
     Types of images are put in their registered form.
     """
     looked_for = _looked_for(quirks)
-    if (looked_for is _ALWAYS or looked_for is _NO_DEVELOPER) and text.find(_UNDERSCORE) < 0:
-        # The search for a single byte costs next to nothing, and all but the role come with members that have one.
-        looked_for = () if quirks.developer else _ROLE_ALONE
     if not has_any(text, looked_for):
         return messages
     try:

@@ -19,7 +19,7 @@ from weebill.providers.naming import named
 from weebill.providers.openai.chunks import as_messages, ended
 from weebill.providers.openai.encode import may_have_stops
 from weebill.providers.openai.errors import body_error, inner_error, is_error
-from weebill.providers.openai.history import own_chat
+from weebill.providers.openai.history import is_talk, own_chat
 from weebill.providers.openai.model_fields import fitted_to_model
 from weebill.providers.openai.pieces import is_in_pieces, joined
 from weebill.providers.openai.quirks import fitted, is_plain
@@ -68,10 +68,11 @@ class OpenAITranslator(TakesSome):
         replayed = False
         if messages is not None:
             text = bytes(messages)
-            replayed = is_replayed(text)
-            own = own_chat(messages, text, quirks, target.maker)
-            if own is not messages:
-                fields = {**fields, "messages": own}
+            if not is_talk(text):
+                replayed = is_replayed(text)
+                own = own_chat(messages, text, quirks, target.maker)
+                if own is not messages:
+                    fields = {**fields, "messages": own}
         plain = is_plain(quirks)
         if replayed or not plain or target.traits is not NOTHING_SAID or target.max_output_tokens is not None:
             fit = Fit(call.on_unsupported(target.on_unsupported))

@@ -5,11 +5,21 @@ Source: https://platform.openai.com/docs/api-reference/chat/create
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.wire.conversation import CacheMark
 from weebill.wire.openai_chat import ExtraContent, ImagePart, ImageUrl, ReasoningDetail
+
+
+class Spoken(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A message that is but text."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+    name: str | None = None
 
 
 class CacheControl(Struct, frozen=True):
