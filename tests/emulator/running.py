@@ -15,6 +15,7 @@ import httpx
 
 from tests.emulator.server import DIALECTS, Emulator
 from tests.fixtures.worker import RunningWorker, running_worker
+from weebill.config.routing import BreakerSettings, RoutingSettings
 from weebill.config.schema import LocalSettings, ServerSettings, Settings
 
 _START_S: Final = 90.0
@@ -51,7 +52,9 @@ def settings(emulator: Emulator) -> Settings:
     """All dialects, each with the right key and with a wrong one."""
     providers = {f"{dialect}-emulated": emulator.provider(dialect) for dialect in DIALECTS}
     providers |= {f"{dialect}-refused": emulator.provider(dialect, "another-key") for dialect in DIALECTS}
-    return Settings(server=ServerSettings(port=0), local=LocalSettings(models=()), providers=providers)
+    # Scenarios that blame a key shall not stand in the way of the next.
+    routing = RoutingSettings(breaker=BreakerSettings(refused_s=0.001, refused_max_s=0.001))
+    return Settings(server=ServerSettings(port=0), local=LocalSettings(models=()), routing=routing, providers=providers)
 
 
 @contextmanager

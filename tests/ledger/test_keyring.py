@@ -51,7 +51,7 @@ def ring(home: Home, keys: KeyStore) -> Iterator[KeyRing]:
 
 
 def test_a_key_is_known_at_once_and_described(keys: KeyStore, ring: KeyRing) -> None:
-    key, secret = keys.create("a", "admin")
+    key, secret, _ = keys.create("a", "admin")
     for _ in range(2):  # from the ledger, then from memory
         assert ring.authenticate(secret.encode()) == key
 
@@ -66,13 +66,13 @@ def test_other_tokens_are_refused(keys: KeyStore, ring: KeyRing, token: bytes) -
 
 
 def test_a_key_of_another_installation_is_refused(home: Home, keys: KeyStore) -> None:
-    _, secret = keys.create("a")
+    _, secret, _ = keys.create("a")
     with closing(KeyRing(home.database, secrets.token_bytes(32))) as ring:
         assert ring.authenticate(secret.encode()) is None
 
 
 def test_revocation_reaches_another_process_within_a_second(home: Home, keys: KeyStore) -> None:
-    key, secret = keys.create("a")
+    key, secret, _ = keys.create("a")
     with subprocess.Popen(
         [sys.executable, "-c", WATCHER, home.root], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as watcher:
@@ -91,7 +91,7 @@ def test_revocation_reaches_another_process_within_a_second(home: Home, keys: Ke
 
 def test_memory_is_bounded_under_a_flood(monkeypatch: pytest.MonkeyPatch, keys: KeyStore, ring: KeyRing) -> None:
     monkeypatch.setattr(keyring, "CAPACITY", 50)
-    _, secret = keys.create("a")
+    _, secret, _ = keys.create("a")
     for _ in range(500):
         assert ring.authenticate(b"sk-wb-" + secrets.token_bytes(32)) is None
     assert len(ring._refused) == 50
@@ -105,8 +105,8 @@ def test_known_keys_outlive_the_ledger_for_a_while(
     home: Home, keys: KeyStore, ring: KeyRing, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
-    key, secret = keys.create("a")
-    _, unseen = keys.create("b")
+    key, secret, _ = keys.create("a")
+    _, unseen, _ = keys.create("b")
     assert ring.authenticate(secret.encode()) == key
     keys.close()
     hidden = home.root / "hidden"
@@ -136,8 +136,8 @@ def test_known_keys_outlive_the_ledger_for_a_while(
 
 
 def test_a_locked_ledger_is_unavailable_not_a_refusal(home: Home, keys: KeyStore, ring: KeyRing) -> None:
-    _, known = keys.create("a")
-    _, unseen = keys.create("b")
+    _, known, _ = keys.create("a")
+    _, unseen, _ = keys.create("b")
     assert ring.authenticate(known.encode()) is not None
     ring.close()
     keys.close()
@@ -155,11 +155,11 @@ def test_a_locked_ledger_is_unavailable_not_a_refusal(home: Home, keys: KeyStore
 
 
 def test_a_replaced_ledger_is_believed(home: Home, keys: KeyStore, ring: KeyRing) -> None:
-    _, secret = keys.create("a")
+    _, secret, _ = keys.create("a")
     backup = home.root / "backup"
     with closing(open_ledger(home.database)) as source, closing(sqlite3.connect(backup)) as copy:
         source.backup(copy)
-    _, since = keys.create("b")
+    _, since, _ = keys.create("b")
     assert ring.authenticate(since.encode()) is not None
     keys.close()
     for path in home.root.glob("weebill.db*"):
@@ -181,7 +181,7 @@ def test_a_ring_may_be_made_before_the_ledger(home: Home) -> None:
 
 def test_a_reader_needs_no_living_writer(home: Home) -> None:
     with KeyStore.open(home) as keys:
-        _, secret = keys.create("a")
+        _, secret, _ = keys.create("a")
     assert not home.database.with_name("weebill.db-wal").exists()
     with closing(KeyRing(home.database, read_pepper(home.pepper))) as ring:
         assert ring.authenticate(secret.encode()) is not None

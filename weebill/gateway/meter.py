@@ -167,7 +167,7 @@ class Meter(Spending):
         cost = self._cost(spending.used, spending.price, usage)
         if cost != 0:
             self._earlier_nano = _sum(self._earlier_nano, cost)
-            self._estimated = self._estimated or not usage.measured
+            self._estimated = self._estimated or (cost is not None and not usage.measured)
 
     def _cost(self, used: Used, price: Tariff, usage: Usage) -> int | None:
         """Nano-dollars for what was used; None where nobody knows."""

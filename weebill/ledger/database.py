@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from weebill.config.paths import Home
-from weebill.ledger.faults import advice
+from weebill.ledger.faults import LOCKED, advice
 from weebill.ledger.files import File, Note, alone, file_at, is_empty
 
 BUSY_TIMEOUT_S = 10.0
@@ -353,6 +353,8 @@ def open_ledger(path: Path) -> Ledger:
             except BaseException:
                 sqlite3.Connection.close(connection)
                 raise
+    except TimeoutError as error:
+        raise LedgerError(f"Cannot open the ledger {path}: {error}. {LOCKED}.") from error
     except OSError as error:
         raise LedgerError(f"Cannot open the ledger {path}: {error}. Check the folder's permissions.") from error
     except sqlite3.Error as error:

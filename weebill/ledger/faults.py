@@ -6,13 +6,13 @@ import sqlite3
 from collections.abc import Mapping
 
 # By primary result code. Source: https://www.sqlite.org/rescode.html
-_LOCKED = "Another program has it locked: end that, such as a `sqlite3` with an open transaction, and try again"
+LOCKED = "Another program has it locked: end that, such as a `sqlite3` with an open transaction, and try again"
 _PERMISSION = "See that you may write to it and to its folder, where SQLite keeps files of its own"
 _DAMAGED = "If it is damaged, restore a backup"
 _ADVICE: Mapping[int, str] = {
     sqlite3.SQLITE_PERM: _PERMISSION,
-    sqlite3.SQLITE_BUSY: _LOCKED,
-    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_BUSY: LOCKED,
+    sqlite3.SQLITE_LOCKED: LOCKED,
     sqlite3.SQLITE_READONLY: _PERMISSION,
     sqlite3.SQLITE_IOERR: "The disk could not be read or written: check it, and the space that is left",
     sqlite3.SQLITE_CORRUPT: _DAMAGED,

@@ -68,6 +68,11 @@ class Intents:
         table[start] = 1
         return slot
 
+    def make_room(self) -> None:
+        """See to it that there is a slot. Raises OSError."""
+        if not self._free:
+            self._grow()
+
     def reopen(self, slot: int, intent: Intent) -> int:
         """The slot of a request that somebody else is asked for by now. Raises OSError."""
         taken = self.open(intent)

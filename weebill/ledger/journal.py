@@ -67,6 +67,7 @@ class JournalWriter:
         self._size = 0
         self._synced = 0
         self._fault: JournalError | None = None
+        self._notes = True  # whether there is room to note requests
         self._probe_at = 0.0
         self.writable()
 
@@ -78,6 +79,7 @@ class JournalWriter:
         try:
             return self.intents.open(intent) if slot < 0 else self.intents.reopen(slot, intent)
         except OSError as error:
+            self._notes = False
             raise self._failed(error) from error
 
     def append(self, record: UsageRecord, slot: int = -1) -> None:
@@ -101,20 +103,25 @@ class JournalWriter:
             self.intents.close(slot)
 
     def writable(self) -> bool:
-        """Whether `append` can be expected to work: ask before taking a request.
+        """Whether `intend` and `append` can be expected to work: ask before taking a request.
 
         After a failure this tries again, at most four times a second.
         """
-        if self._segment is not None:
+        if self._segment is not None and self._notes:
             return True
         now = time.monotonic()
         if now < self._probe_at:
             return False
         self._probe_at = now + _PROBE_INTERVAL_S
         try:
-            self._rotate()
-        except JournalError:
+            if self._segment is None:
+                self._rotate()
+            if not self._notes:
+                self.intents.make_room()
+        except (JournalError, OSError):
             return False
+        self._notes = True
+        self._recovered()
         return True
 
     @property
@@ -162,9 +169,7 @@ class JournalWriter:
         except OSError as error:
             raise self._failed(error) from error
         self._size = self._synced = 0
-        if self._fault is not None:
-            log.info("usage is written again")
-            self._fault = None
+        self._recovered()
 
     def _open_segment(self) -> None:
         """Create, lock and only then publish a segment."""
@@ -183,6 +188,11 @@ class JournalWriter:
     def _failed(self, error: OSError) -> JournalError:
         advice = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the folder"
         return self._report(JournalError(f"cannot write usage to {self._folder}: {error.strerror}; {advice}"))
+
+    def _recovered(self) -> None:
+        if self._fault is not None and self._notes:
+            log.info("usage is written again")
+            self._fault = None
 
     def _report(self, fault: JournalError) -> JournalError:
         if self._fault is None:

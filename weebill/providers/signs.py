@@ -122,7 +122,7 @@ SIGNS: Final[tuple[Sign, ...]] = (
         frozenset({400, 401, 403, 404}),
         words=(
             "not have access to model",  # OpenAI
-            "have access to the model",  # Bedrock
+            "you don't have access to the model",  # Bedrock
             "model access is denied",  # Bedrock
             "not authorized to perform: bedrock:",  # Bedrock
             "not authorized to access model",  # LiteLLM

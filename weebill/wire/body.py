@@ -59,8 +59,8 @@ def decode_completion(body: bytes) -> Call:
 
 def _call(request: ChatRequest | CompletionRequest, fields: Json) -> Call:
     own = take_own(fields)
-    stream = bool(request.stream)
-    return Call(request, fields, request.model, stream, stream and request.wants_usage, own)
+    usage = request.stream_options is not None and request.wants_usage
+    return Call(request, fields, request.model, bool(request.stream), usage, own)
 
 
 def top_level(body: bytes) -> Json:
