@@ -130,6 +130,17 @@ ORDINARY: list[Schema] = [
 ]
 
 
+# Only grammars of ours are as shallow as that.
+@pytest.mark.parametrize("name", [name for name in COSTLY if name != "depth"])
+def test_a_costly_schema_of_a_tool_that_may_be_called_is_refused(name: str) -> None:
+    # llama.cpp makes a grammar of it even then.
+    schema, what = COSTLY[name]
+    with pytest.raises(ApiError) as caught:
+        sent(tools=[{"type": "function", "function": {"name": "f", "parameters": schema}}])
+    assert (caught.value.status, caught.value.detail.param) == (400, "tools[0].function.parameters")
+    assert what in caught.value.detail.message
+
+
 @pytest.mark.parametrize("schema", ORDINARY, ids=lambda schema: json.dumps(schema)[:40])
 def test_an_ordinary_schema_is_not(schema: Schema) -> None:
     assert str(sent(response_format=form(schema))["grammar"]).startswith("%llguidance")

@@ -24,6 +24,7 @@ from weebill.providers.llamacpp.control import as_text
 from weebill.providers.llamacpp.fields import CHAT, COMPLETION, bound_length, check_forms, drop_empty, read_of
 from weebill.providers.llamacpp.gbnf import check_grammar
 from weebill.providers.llamacpp.grammar import Json, answer_or_call_grammar, json_grammar
+from weebill.providers.llamacpp.schema_limits import check_schema
 from weebill.providers.llamacpp.stream import LlamaCppStream
 from weebill.providers.llamacpp.tool_answers import ToolAnswers, ToolStream
 from weebill.providers.openai.history import own_chat
@@ -111,6 +112,8 @@ class LlamaCppTranslator(OpenAITranslator):
                 fields |= _TELLS_STOP
             bound = _bound_to_tools(call.request)
             free = schema is not None and not bound and _may_call(call.request)
+            if schema is None:
+                _check_parameters(call.request)
             if schema is not None:
                 fields.pop("response_format", None)
                 fields["grammar"] = Raw(_encode(_grammar(call.request, schema, bound, free)))
@@ -234,6 +237,13 @@ def _bound_to_tools(request: ChatRequest) -> bool:
 def _may_call(request: ChatRequest) -> bool:
     """Whether the answer may be a tool call."""
     return any(map(_is_function, request.tools or ())) and request.tool_choice != "none"
+
+
+def _check_parameters(request: ChatRequest) -> None:
+    """Raises ApiError 400 for what llama.cpp, which makes grammars of all tools, could not compile in due time."""
+    for at, tool in enumerate(request.tools or ()):
+        if tool.function is not None and tool.function.parameters and _is_function(tool):
+            check_schema(_plain(tool.function.parameters), f"tools[{at}].function.parameters")
 
 
 def _grammar(request: ChatRequest, schema: Schema, bound: bool, free: bool) -> str:
