@@ -9,18 +9,20 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
 from msgspec import Raw, structs
 
 from weebill.config.limits import LimitSettings
+from weebill.gateway.off_loop import off_loop
 from weebill.transport.client import Response
 from weebill.wire.call import AnyCall, Json
 from weebill.wire.errors import UNREADABLE, ApiError
 
 BIG: Final = 65_536
-"""Bytes of JSON from which on it is counted, and worked on off the event loop (`gateway.aside`)."""
+"""Bytes of JSON from which on it is counted, and worked on off the event loop (`gateway.off_loop`)."""
 _FRAMES: Final = b"application/vnd.amazon.eventstream"
 # As many Chinese characters, escaped, as the longest prompts have tokens. Each takes some ten nanoseconds to read.
 _MOST_ESCAPES: Final = 4_000_000
@@ -58,6 +60,18 @@ def bounded(body: bytes, decode: Callable[[bytes], AnyCall], limits: LimitSettin
     call = decode(body)
     check_fields(call.fields, limits)
     return structs.replace(call, big=True)
+
+
+async def read_call(
+    body: bytes, decode: Callable[[bytes], AnyCall], limits: LimitSettings, *, is_json: bool = True
+) -> AnyCall:
+    """The call in a body, read off the event loop where it is large JSON. Raises ApiError 400 as `bounded` does."""
+    if len(body) >= BIG and is_json:
+        return await off_loop(partial(bounded, body, decode, limits))
+    call = decode(body)
+    if len(call.fields) > limits.fields:
+        check_fields(call.fields, limits)
+    return call
 
 
 def check_values(body: bytes, most: int) -> None:

@@ -18,7 +18,7 @@ from weebill.apis.gemini import count as gemini_count
 from weebill.apis.gemini.api import GEMINI
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered
-from weebill.gateway.bounds import BIG, bounded, check_fields
+from weebill.gateway.bounds import read_call
 from weebill.gateway.failures import retry_after_seconds, upstream_said
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ERROR_BYTES, Metered
@@ -78,13 +78,7 @@ class Counting(Metered[CountEndpoint]):
         headers = {name: value for name, value in exchange.headers if name in own}
         body = await exchange.body()
         decode = partial(_decoded, endpoint, headers, tail)
-        limits = self._upstreams.limits
-        if len(body) < BIG:
-            call = decode(body)
-            if len(call.fields) > limits.fields:
-                check_fields(call.fields, limits)
-        else:
-            call = await off_loop(partial(bounded, body, decode, limits))
+        call = await read_call(body, decode, self._upstreams.limits)
         meter.model_asked = call.model
         take_control(call.fields, None)  # nothing is cached here, and no provider is shown the wish
         router = self._upstreams.router

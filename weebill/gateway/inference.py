@@ -79,7 +79,7 @@ class Inference(Metered[Api]):
         if body is None:
             body = await exchange.body()
         limits = self._upstreams.limits
-        if len(body) < BIG:
+        if len(body) < BIG:  # as `read_call`, but for the costs of another coroutine
             call = endpoint.decode(mended(body), headers, tail)
             if len(call.fields) > limits.fields:
                 check_fields(call.fields, limits)

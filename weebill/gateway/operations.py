@@ -13,7 +13,7 @@ from msgspec.json import encode
 
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered, tell
-from weebill.gateway.bounds import BIG, bounded, check_fields
+from weebill.gateway.bounds import BIG, read_call
 from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.legs import passed_on
 from weebill.gateway.meter import NOTHING, Meter, Spending
@@ -70,13 +70,7 @@ class Operations(Metered[Operation]):
         body = await exchange.body()
         content_type = exchange.header(b"content-type") or b""
         decode = partial(_decoded, endpoint, content_type)
-        limits = self._upstreams.limits
-        if len(body) < BIG or is_form(content_type):
-            call = decode(body)
-            if len(call.fields) > limits.fields:
-                check_fields(call.fields, limits)
-        else:
-            call = await off_loop(partial(bounded, body, decode, limits))
+        call = await read_call(body, decode, self._upstreams.limits, is_json=not is_form(content_type))
         meter.model_asked = call.model
         meter.stream = call.stream
         take_control(call.fields, None)  # nothing is cached here, and no provider is shown the wish
