@@ -4,7 +4,6 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import structs
 
 from tests.providers.test_anthropic import ERRORS, FAILURES, REPLIES, VECTORS
 from weebill.apis.anthropic.api import ANTHROPIC
@@ -18,7 +17,9 @@ from weebill.wire.reply import Usage
 
 def call(headers: dict[bytes, bytes] | None = None, **fields: object) -> Call:
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], **fields}
-    return structs.replace(ANTHROPIC.decode(msgspec.json.encode(body), headers or {}, ""), as_served=True)
+    asked = ANTHROPIC.decode(msgspec.json.encode(body), headers or {}, "")
+    asked.as_served = True
+    return asked
 
 
 def relayed(pieces: list[bytes]) -> tuple[bytes, Usage, ApiError | None]:

@@ -1,6 +1,5 @@
 """Values that llama.cpp would take without asking, and what a client is told of them."""
 
-import msgspec
 import pytest
 from msgspec import Raw
 
@@ -74,7 +73,7 @@ def test_a_value_out_of_its_bounds_is_refused_by_name(name: str, value: object) 
 @pytest.mark.parametrize("value", [b"1e308", b"-1e308", b'"nan"', b"[1]"])
 def test_a_number_is_one_and_finite(name: str, value: bytes) -> None:
     call = completion()
-    call = msgspec.structs.replace(call, fields={**call.fields, name: Raw(value)})
+    call = call.replaced(fields={**call.fields, name: Raw(value)})
     with pytest.raises(OutOfBoundsError) as caught:
         LLAMACPP_RELAY.encode(call, TARGET)
     assert caught.value.detail.param == name

@@ -85,7 +85,9 @@ def test_within_a_member() -> None:
 
 def call(model: str = "asked", *, as_served: bool = False) -> Call:
     body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": True}
-    return msgspec.structs.replace(decode_chat(msgspec.json.encode(body)), as_served=as_served)
+    asked = decode_chat(msgspec.json.encode(body))
+    asked.as_served = as_served
+    return asked
 
 
 def chunk(order: tuple[str, ...], content: str, model: str = "up", **extra: object) -> bytes:

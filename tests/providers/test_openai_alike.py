@@ -127,7 +127,7 @@ def test_the_role_is_told_once(role: dict[str, str], member: str, together: bool
 
 
 def test_a_choice_that_begins_later_is_told_its_role_once() -> None:
-    asked = msgspec.structs.replace(call(), request=msgspec.structs.replace(call().request, n=2))
+    asked = call().replaced(request=msgspec.structs.replace(call().request, n=2))
     stream = OpenAIStream(asked)
     first = [event({"role": "assistant", "content": "a"}), event({"content": "b"})]
     second = [each.replace(b'"index":0', b'"index":1') for each in (event({"content": "c"}), event({"content": "d"}))]

@@ -183,7 +183,9 @@ def test_events_without_data_are_not_for_the_client(aside: bytes) -> None:
 
 @pytest.mark.parametrize("order", [True, False])
 def test_json_over_several_lines_comes_in_one(order: bool) -> None:
-    served = OpenAIStream(msgspec.structs.replace(call(), as_served=order))
+    asked = call()
+    asked.as_served = order
+    served = OpenAIStream(asked)
     lines = msgspec.json.format(chunk("a\nb")[6:-2], indent=1).replace(b"\n", b"\ndata: ")
     out = served.feed(FIRST + b"data: " + lines + b"\n\n")
     said = [msgspec.json.decode(block.removeprefix(b"data: ")) for block in out.split(b"\n\n") if block]

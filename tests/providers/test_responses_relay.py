@@ -24,7 +24,8 @@ TARGET = Target(model="gpt-up", provider="openai")
 
 def call(**fields: object) -> Call:
     asked = decode_responses(json.dumps({"model": "m", "input": "Hi", **fields}).encode())
-    return msgspec.structs.replace(asked, as_served=True)
+    asked.as_served = True
+    return asked
 
 
 def sent(asked: Call, target: Target = TARGET) -> dict[str, object]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from msgspec import structs
-
 from tests.translation.test_noise import APIS
 from weebill.catalog.load import providers
 from weebill.catalog.traits import OnUnsupported, traits_of
 from weebill.gateway.translation import translator
 from weebill.providers.base import Quirks, Target, UpstreamRequest
-from weebill.wire.call import Call, Own
+from weebill.wire.call import Call
+from weebill.wire.inbound import Own
 
 Json = dict[str, Any]
 
@@ -66,7 +65,7 @@ def asked(api: str, fields: Json, policy: OnUnsupported | None = None, *, stream
         body["stream"] = True
     tail = f"m:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}" if api == "gemini" else ""
     call = APIS[api].decode(json.dumps(body).encode(), {}, tail)
-    return structs.replace(call, own=Own(on_unsupported=policy)) if policy else call
+    return call.replaced(own=Own(on_unsupported=policy)) if policy else call
 
 
 def written(api: str, fields: Json, to: Target, dialect: str, policy: OnUnsupported | None = None) -> UpstreamRequest:

@@ -6,7 +6,6 @@ import json
 from typing import Any, Final
 
 import pytest
-from msgspec import structs
 
 from tests.emulator.two_turn import written as answer_of
 from tests.translation.targets import BASE, MODELS, Json, asked, target, written
@@ -240,7 +239,8 @@ ANSWERING: Final = [each for each in MODELS if each != "llamacpp"]
 def test_answers_bear_the_name_that_was_asked_for(api: str, dialect: str, stream: bool, as_served: bool) -> None:
     """Relays included, unless the other is wanted."""
     bridge = translator(APIS[api], dialect, frozenset())
-    call = structs.replace(asked(api, {}, stream=stream), model="THE-NAME", as_served=as_served)
+    call = asked(api, {}, stream=stream).replaced(model="THE-NAME")
+    call.as_served = as_served
     sent = bridge.encode(call, target(dialect))
     whole, events = answer_of(dialect)
     served = set(values(whole, "model", "modelVersion")) - {None}

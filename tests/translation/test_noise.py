@@ -16,7 +16,6 @@ from typing import Any, Final
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import structs
 
 from tests.emulator.server import DIALECTS, KINDS
 from tests.translation.requests import REQUESTS
@@ -30,8 +29,9 @@ from weebill.apis.gemini.api import GEMINI
 from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.translation import translator
 from weebill.providers.base import NOTHING_SENT, Target
-from weebill.wire.call import Call, Own
+from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
+from weebill.wire.inbound import Own
 
 APIS: Final[dict[str, Api]] = {
     "chat": CHAT,
@@ -154,7 +154,7 @@ def test_whatever_a_client_asks(api: str, dialect: str, random: Random) -> None:
     statuses = []
     try:
         call = decoded(api, flipped(random, json.dumps(altered(random, REQUESTS[api])).encode()))
-        call = structs.replace(call, own=Own(drop_params=random.random() < 0.6))
+        call = call.replaced(own=Own(drop_params=random.random() < 0.6))
         request = translator(APIS[api], dialect, frozenset()).encode(call, target)
     except ApiError as error:
         statuses.append(error.status)

@@ -66,7 +66,8 @@ def _tail(api: Api) -> str:
 @pytest.mark.parametrize(("api", "start", "member"), _CALLS, ids=lambda each: getattr(each, "name", each))
 def test_a_count_with_a_fraction_of_nought_is_that_count(api: Api, start: str, member: str, number: str) -> None:
     call = api.decode(_body(start, member, number), {}, _tail(api))
-    assert call == api.decode(_body(start, member, "16"), {}, _tail(api))
+    plainly = api.decode(_body(start, member, "16"), {}, _tail(api))
+    assert (call.request, call.fields) == (plainly.request, plainly.fields)
     assert api.conversation(call).turns
 
 
@@ -109,7 +110,8 @@ def test_several_counts_of_one_body_are_mended_at_once_and_an_error_is_that_of_t
     ids=lambda each: getattr(each, "name", None),
 )
 def test_other_operations_have_the_same_counts(endpoint: Endpoint, body: bytes, name: str) -> None:
-    assert endpoint.decode_request(body % b"4.0", b"") == endpoint.decode_request(body % b"4", b"")
+    call, plainly = [endpoint.decode_request(body % number, b"") for number in (b"4.0", b"4")]
+    assert (call.request, call.fields) == (plainly.request, plainly.fields)
     with pytest.raises(ApiError) as error:
         endpoint.decode_request(body % b"4.5", b"")
     assert error.value.detail.param == name

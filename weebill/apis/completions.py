@@ -17,9 +17,10 @@ from weebill.apis.chat.answer import FINISH_REASONS, new_id, usage_body
 from weebill.apis.chat.answer_shapes import UsageBody
 from weebill.wire import sse
 from weebill.wire.body import decode_completion
-from weebill.wire.call import Call, Json
+from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Citation, Conversation, Image, Refusal, Text, ToolUse, Turn
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import Json
 from weebill.wire.lenient import reader
 from weebill.wire.openai_chat import HINTS
 from weebill.wire.reply import (

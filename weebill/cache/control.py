@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from weebill.wire.body import invalid_body
-from weebill.wire.call import Json
+from weebill.wire.inbound import Json
 
 
 class Control(Struct, frozen=True):

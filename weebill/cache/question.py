@@ -13,7 +13,8 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import Raw, Struct
 
-from weebill.wire.call import Call, Json
+from weebill.wire.call import Call
+from weebill.wire.inbound import Json
 
 DIGEST_BYTES: Final = 32
 MAX_SAID: Final = 2000

@@ -98,7 +98,7 @@ def _fits(api: Api, call: Call, wanted: Wanted, deployment: Deployment, director
     spoken = frozenset({deployment.dialect}) if deployment.upstream is None else deployment.upstream.dialects
     translate = translator(api, deployment.dialect, spoken)
     try:
-        return _Fits(encoded(translate, structs.replace(call, own=own), deployment, directory).dropped)
+        return _Fits(encoded(translate, call.replaced(own=own), deployment, directory).dropped)
     except ApiError as error:
         return _Fits(refused=f"refused: {error.detail.message}")
 

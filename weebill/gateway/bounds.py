@@ -13,13 +13,14 @@ from functools import partial
 from typing import Final
 
 import msgspec
-from msgspec import Raw, structs
+from msgspec import Raw
 
 from weebill.config.limits import LimitSettings
 from weebill.gateway.off_loop import off_loop
 from weebill.transport.client import Response
-from weebill.wire.call import AnyCall, Json
+from weebill.wire.call import AnyCall
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import Json
 
 BIG: Final = 65_536
 """Bytes of JSON from which on it is counted, and worked on off the event loop (`gateway.off_loop`)."""
@@ -59,7 +60,8 @@ def bounded(body: bytes, decode: Callable[[bytes], AnyCall], limits: LimitSettin
     check_escapes(body)
     call = decode(body)
     check_fields(call.fields, limits)
-    return structs.replace(call, big=True)
+    call.big = True
+    return call
 
 
 async def read_call(

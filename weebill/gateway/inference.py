@@ -8,8 +8,6 @@ from functools import partial
 from math import inf
 from typing import Final
 
-from msgspec import structs
-
 from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open, deadline_of, first_answered, tell
 from weebill.gateway.authentication import Authenticator
@@ -86,7 +84,7 @@ class Inference(Metered[Api]):
         else:
             call = await off_loop(partial(bounded, body, partial(_decoded, endpoint, headers, tail), limits))
         if self._upstreams.names_served:
-            call = structs.replace(call, as_served=True)
+            call.as_served = True
         meter.model_asked = call.model
         meter.stream = call.stream
         if self._state is not None:

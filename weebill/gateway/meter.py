@@ -85,8 +85,8 @@ class Meter(Spending):
     """
 
     __slots__ = (
-        "_computed", "_earlier_nano", "_endpoint", "_estimated", "_journal", "_prompt_bytes", "_reported",
-        "_request_id", "_settled", "_started", "arm", "attempts", "checked", "key_id", "key_name", "model_asked",
+        "_computed", "_earlier_nano", "_estimated", "_journal", "_prompt_bytes", "_reported", "_request_id",
+        "_settled", "_started", "arm", "attempts", "checked", "endpoint", "key_id", "key_name", "model_asked",
         "outcome", "route", "slot", "spent_nano", "stream", "timeout_s", "trying",
     )  # fmt: skip
 
@@ -118,7 +118,7 @@ class Meter(Spending):
         self.key_id = key_id
         self.key_name = key_name
         self.timeout_s = timeout_s
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._started = started
         self._journal = journal
         self._prompt_bytes = 0
@@ -190,7 +190,7 @@ class Meter(Spending):
 
     def besides(self) -> Meter:
         """For attempts that are made for the same request at the same time."""
-        return Meter(self._request_id, self.key_id, self._endpoint, self._started, self.key_name, self.timeout_s)
+        return Meter(self._request_id, self.key_id, self.endpoint, self._started, self.key_name, self.timeout_s)
 
     def take(self, other: Meter) -> None:
         """What was asked besides is the answer."""
@@ -221,7 +221,7 @@ class Meter(Spending):
         intent = Intent(
             self._request_id,
             self.key_id,
-            self._endpoint,
+            self.endpoint,
             self.model_asked,
             self.model_served,
             self.upstream,
@@ -242,25 +242,28 @@ class Meter(Spending):
         self.outcome = outcome
         elapsed = time.monotonic() - self._started
         usage = self.used.usage
-        if usage.prompt_tokens > MOST or usage.completion_tokens > MOST:
+        prompt, completion = usage.prompt_tokens, usage.completion_tokens
+        if prompt > MOST or completion > MOST:
             usage = usage.bounded()
+            prompt, completion = usage.prompt_tokens, usage.completion_tokens
+        first_byte_at = self.first_byte_at
         self.spent_nano = spent = _sum(self._earlier_nano, self._cost(self.used, self.price, usage))
         return UsageRecord(
             self._request_id,
             self.key_id,
-            self._endpoint,
+            self.endpoint,
             self.model_asked,
             self.model_served,
             self.upstream,
             self.stream,
-            usage.prompt_tokens,
+            prompt,
             usage.cached_tokens,
-            usage.completion_tokens,
+            completion,
             usage.measured and not self._estimated,
             status,
             outcome,
             int((time.time() - elapsed) * 1e6),
-            int((self.first_byte_at - self._started) * 1e6) if self.first_byte_at else 0,
+            int((first_byte_at - self._started) * 1e6) if first_byte_at else 0,
             int(elapsed * 1e6),
             usage.cache_write_tokens,
             usage.reasoning_tokens,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Coroutine, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -65,7 +64,7 @@ class Recorder:
         record = meter.settle(status, outcome)
         if record is None:
             return
-        self._counters.of_request(record.endpoint, status, record.upstream, outcome, record.model_served).count(
+        self._counters.of_request(meter.endpoint, status, meter.upstream, outcome, meter.model_served).count(
             record.total_us, record.first_byte_us, record.prompt_tokens, record.cached_tokens, record.completion_tokens
         )
         try:
@@ -99,7 +98,7 @@ class Upstreams:
         self.limits = limits
         self.bodies = Bodies(limits)
         self._without_responses: set[str] = set()  # upstreams that have turned out not to have that endpoint
-        self._in_flight: Counter[str] = Counter()
+        self._in_flight: dict[str, int] = {}
 
     @property
     def directory(self) -> Directory:
@@ -142,9 +141,11 @@ class Upstreams:
         upstream = deployment.upstream
         if upstream is None:
             raise model_unavailable(deployment.model)
-        if self._in_flight[upstream.name] >= upstream.max_in_flight:
+        name = upstream.name
+        in_flight = self._in_flight.get(name, 0)
+        if in_flight >= upstream.max_in_flight:
             raise overloaded(deployment.model)
-        self._in_flight[upstream.name] += 1
+        self._in_flight[name] = in_flight + 1
         return upstream
 
     def leave(self, upstream: Upstream, response: Response | None) -> None:
@@ -214,7 +215,7 @@ class Metered(ABC, Generic[Kind]):
             exchange.request_id, key.id, endpoint.name, exchange.started_at, key.name, caller.timeout_s, journal
         )
         lease: Lease | None = None
-        if exchange.received is None:
+        if not exchange.arrived:
             lease = self._upstreams.bodies.lease(key.id)
             exchange.claim = lease.add
         try:

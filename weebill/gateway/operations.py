@@ -34,7 +34,7 @@ from weebill.transport.exchange import Exchange
 from weebill.wire import sse
 from weebill.wire.call import fitted_as
 from weebill.wire.errors import ApiError
-from weebill.wire.operations import OperationCall
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.operations_form import is_form
 
 _ANY_TYPE: Final = b"application/octet-stream"

@@ -9,7 +9,8 @@ from weebill.providers.base import Translator, UpstreamRequest
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Directory
 from weebill.routing.foreign import along, unheard
-from weebill.wire.call import NOTHING_OWN, Call
+from weebill.wire.call import Call
+from weebill.wire.inbound import NOTHING_OWN
 
 
 def encoded(translate: Translator, call: Call, deployment: Deployment, directory: Directory) -> UpstreamRequest:
@@ -22,7 +23,7 @@ def encoded(translate: Translator, call: Call, deployment: Deployment, directory
         return translate.encode(call, deployment.target)
     if deployment.target.quirks.preferences and not isinstance(translate, Bridge):
         more = along(own, directory.providers, directory.serves)
-        return translate.encode(structs.replace(call, fields={**call.fields, **more}), deployment.target)
+        return translate.encode(call.replaced(fields={**call.fields, **more}), deployment.target)
     request = translate.encode(call, deployment.target)
     lost = unheard(own, directory.providers, directory.serves)
     return structs.replace(request, dropped=(*request.dropped, *lost)) if lost else request

@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, TypeVar
 
-from msgspec import structs
-
 from weebill.apis.responses import state as responses_state
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.bounds import BIG
@@ -47,7 +45,7 @@ class ResponseState:
             stored = await self._run(lambda store: store.history(tenant, previous))
             call = await off_loop(partial(responses_state.with_history, call, stored))
             # It may be long by now.
-            call = structs.replace(call, big=call.big or call.prompt_bytes() >= BIG)
+            call.big = call.big or call.prompt_bytes() >= BIG
         references = partial(responses_state.item_references, call)
         wanted = await off_loop(references) if call.big else references()
         if wanted:

@@ -106,7 +106,7 @@ class Bridge:
         try:
             if fit.policy == "drop" and not call.drop_params:
                 # So that the API's own reading of the request passes over as much.
-                call = msgspec.structs.replace(call, own=msgspec.structs.replace(call.own, drop_params=True))
+                call = call.replaced(own=msgspec.structs.replace(call.own, drop_params=True))
             asked = self._conversation(call)
             if call.big:
                 sleep(0)  # beside the event loop, which has its turn between two steps

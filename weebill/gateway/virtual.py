@@ -8,8 +8,6 @@ from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
-import msgspec
-
 from weebill.apis.base import Api
 from weebill.config.auto import AUTO, CascadeSettings, Tier
 from weebill.gateway.attempting import deadline_of, first_answered
@@ -213,7 +211,7 @@ class VirtualInference(Inference):
         self, request: _Request, model: str, meter: Meter, deadline: float, *, sampling: bool = False
     ) -> Reply:
         """An answer that no client gets. Raises ApiError."""
-        whole = msgspec.structs.replace(request.call, stream=False)
+        whole = request.call.replaced(stream=False)
         watched = Watched(request.api, sampling=sampling)
         attempts = self._route(request, model, "", deadline)
         leg = await self._answered(request, whole, attempts, meter, watched)

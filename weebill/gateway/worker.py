@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from weebill.cache.semantic import Embed
 
 _UPKEEP_INTERVAL_S: Final = 0.25  # how long a revoked key may still be believed
+_COUNT_INTERVAL_S: Final = 0.02  # how old what metrics say may be
 _SYNC_INTERVAL_S: Final = 1.0  # what a power cut may cost of the journal
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,9 @@ class Worker:
         self._shared = SharedHealth(Fact, home.health, self._name, self._redis)
         self._created = int(home.pepper.stat().st_mtime)
         self._journal = JournalWriter(home.journal, boot.index, boot.settings.metering, boot.settings.server.workers)
-        self._counters = Counters(home.counters, boot.index, asyncio.get_running_loop().call_soon)
+        self._counters = Counters(
+            home.counters, boot.index, partial(asyncio.get_running_loop().call_later, _COUNT_INTERVAL_S)
+        )
         self._client = Client()
         authenticator = Authenticator(self._keyring, self._counters)
         recorder = Recorder(self._journal, self._counters)
@@ -104,7 +107,7 @@ class Worker:
             inference(state=self._responses),
             KeptResponses(authenticator, self._responses),
             self._tunnel,
-            lambda: expose(home.counters, home.journal),
+            lambda: self._exposition(home),
         )
         self._server = Server(self._app, boot.settings.server)
         self._drained = asyncio.Event()
@@ -210,6 +213,10 @@ class Worker:
                 await asyncio.to_thread(sync, self._journal.unsynced())
             except OSError as error:
                 log.error("the journal cannot be written to the disk: %s", error)
+
+    def _exposition(self, home: Home) -> bytes:
+        self._counters.write()
+        return expose(home.counters, home.journal)
 
     def _facts(self) -> tuple[Fact, ...]:
         return self._router.health.facts(time.monotonic())

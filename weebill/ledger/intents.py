@@ -33,7 +33,7 @@ _LONGEST_LINE: Final = _SLOT - _LINE - 1
 _NAME: Final = 64  # as much of a name as is kept where all of them would not fit
 _ESCAPED: Final = re.compile(r"[^ !#-\[\]-~]")  # by JSON, or several bytes long
 _FIRST_SLOTS: Final = 64
-_NEWLINE: Final = 10
+_NO_EVENTS: Final = b"\0" * (_LINE - _COUNT)
 
 
 class Intents:
@@ -61,9 +61,7 @@ class Intents:
         assert table is not None  # noqa: S101 - a slot is of a table
         start = slot * _SLOT
         end = start + _LINE + len(line)
-        table[start + _LINE : end] = line
-        table[end] = _NEWLINE
-        self.cells[slot * _CELLS + 1] = 0
+        table[start + _COUNT : end + 1] = b"%b%b\n" % (_NO_EVENTS, line)
         # Last: the worker may die in between.
         table[start] = 1
         return slot

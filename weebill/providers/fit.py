@@ -10,7 +10,7 @@ from collections.abc import Container
 from typing import Final
 
 from weebill.catalog.traits import OnUnsupported
-from weebill.wire.call import Json
+from weebill.wire.inbound import Json
 
 _NOTHING_ASKED: Final = frozenset({b"null", b"{}", b"[]", b'""', b"false"})
 

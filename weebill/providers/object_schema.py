@@ -12,9 +12,9 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.fit import Fit
-from weebill.wire.call import Json
 from weebill.wire.conversation import Tool
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 from weebill.wire.literals import has_any
 
 NOTHING: Final = Raw(b'{"type":"object","properties":{}}')

@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Raw, structs
 
 from weebill.config.routing import Preferences
-from weebill.wire.call import Json, Own
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json, Own
 
 _NAMING: Final = ("order", "only", "ignore")
 # Weebill's own members, which OpenRouter would refuse.

@@ -7,8 +7,6 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from msgspec import structs
-
 from weebill.config.routing import Preferences, RoutingSettings
 from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
@@ -53,7 +51,7 @@ class Asked:
 
     def naming(self, model: str) -> Asked:
         """The same request for another model."""
-        call = structs.replace(self.call, model=model)
+        call = self.call.replaced(model=model)
         return Asked(call, self.key_id, self.key_name, self.conversation, self.preferences)
 
     def preferring(self, preferences: tuple[Preferences, ...]) -> Asked:

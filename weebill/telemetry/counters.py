@@ -11,7 +11,6 @@ import operator
 import os
 import secrets
 import time
-from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,7 +92,12 @@ class Durations:
         self._sum = 0
 
     def add(self, microseconds: int) -> None:
-        self._buckets[bisect_left(self._bounds, microseconds)] += 1
+        at = 0
+        for bound in self._bounds:  # not `bisect`, a call of which costs more than they do
+            if microseconds <= bound:
+                break
+            at += 1
+        self._buckets[at] += 1
         self._sum += microseconds
 
     def write(self) -> None:
@@ -131,8 +135,8 @@ class Gauges(Series):
 class RequestCells:
     """What one kind of request counts in.
 
-    Requests are added up here and written to the file once a turn of the event loop, for a cell costs many times what
-    an addition does. A worker that is killed thus loses the counts of a turn; their records it does not.
+    Requests are added up here and written to the file some times a second, for a cell costs many times what an addition
+    does. A worker that is killed thus loses the counts of a moment; their records it does not.
     """
 
     __slots__ = (
@@ -197,8 +201,8 @@ class Gauge:
 class Counters:
     """All metrics of one worker. Raises OSError where the file cannot be made.
 
-    `worker_index` names the file; two living processes must not share one. `soon` runs what it is given when the
-    turn of the event loop is over; without one, at once.
+    `worker_index` names the file; two living processes must not share one. `soon` runs what it is given a moment
+    later; without one, at once.
     """
 
     def __init__(
@@ -250,16 +254,17 @@ class Counters:
         """These have something to write."""
         self._changed.append(cells)
         if len(self._changed) == 1:
-            self._soon(self._write)
+            self._soon(self.write)
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write to the file what has been counted since last time."""
         changed, self._changed = self._changed, []
         for each in changed:
             each.write()
 
     def close(self) -> None:
         """Say that this worker has left, so that its gauges are not shown any more."""
-        self._write()
+        self.write()
         layout.write_owner(self._content, 0)
 
 

@@ -125,6 +125,11 @@ class Exchange:
         return protocol if b"upgrade" in map(bytes.strip, options) else None
 
     @property
+    def arrived(self) -> bool:
+        """Whether all of the body came with the head, plain."""
+        return self._whole is not None and not self._coded
+
+    @property
     def received(self) -> bytes | None:
         """The body if all of it is here already, plain and no longer than `max_body_bytes`."""
         if self._coded:

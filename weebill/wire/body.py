@@ -13,8 +13,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Raw
 
-from weebill.wire.call import NOTHING_OWN, Call, Json, Own
+from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import NOTHING_OWN, Json, Own
 from weebill.wire.requests import ChatRequest, CompletionRequest
 from weebill.wire.whole_numbers import with_whole_numbers
 

@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
-import msgspec
-from msgspec import Raw, Struct, structs
+from msgspec import json, structs
 
 from weebill.catalog.traits import OnUnsupported
+from weebill.wire.inbound import NOTHING_OWN, InboundRequest, Json, Own
 
-Json = dict[str, Raw]
 # What the prompt is called, API by API.
-_PROMPT_FIELDS = frozenset({"messages", "prompt", "input", "contents", "system", "instructions", "systemInstruction"})
+_PROMPT_FIELDS: Final = frozenset(
+    {"messages", "prompt", "input", "contents", "system", "instructions", "systemInstruction"}
+)
+_NO_HEADERS: Final[Mapping[bytes, bytes]] = {}
+_NOTHING_OWN: Final[Own] = NOTHING_OWN
+_encode: Final = json.encode
 
 
-class InboundRequest(Struct, frozen=True, gc=False):
-    """Base of each API's typed request. None can refer to itself, so the garbage collector need not look at them."""
-
-    @property
-    def choices(self) -> int:
-        """How many answers are asked for."""
-        return 1
-
-
-class Own(Struct, frozen=True):
-    """Weebill's own fields of a request, which no upstream is shown.
-
-    `drop_params`: what a target cannot do is dropped rather than refused. `provider` says how to route, as JSON
-    (`weebill.routing.preferences`). `models` are tried in turn after the one that is asked for. `on_unsupported` is
-    what an alias or an API key says; None where the target decides.
-    """
-
-    drop_params: bool = False
-    provider: Raw | None = None
-    models: tuple[str, ...] = ()
-    on_unsupported: OnUnsupported | None = None
-
-
-NOTHING_OWN: Final = Own()
-
-
-class Call(Struct, frozen=True, gc=False):
-    """One request.
+class Call:
+    """One request; a value, which does not change once it is routed.
 
     `request` holds the fields that its API documents, validated; `fields` the raw JSON of every top-level field, known
     or not, so that what the gateway does not know still reaches an upstream of the same API. `wants_usage` is whether
@@ -51,20 +29,56 @@ class Call(Struct, frozen=True, gc=False):
     the one that was asked for; `big` whether it takes so long to work on that the event loop must not wait for it.
     """
 
-    request: InboundRequest
-    fields: Json
-    model: str
-    stream: bool = False
-    wants_usage: bool = True
-    own: Own = NOTHING_OWN
-    headers: Mapping[bytes, bytes] = {}
-    as_served: bool = False
-    big: bool = False
+    __slots__ = ("as_served", "big", "fields", "headers", "model", "own", "request", "stream", "wants_usage")
+
+    def __init__(
+        self,
+        request: InboundRequest,
+        fields: Json,
+        model: str,
+        stream: bool = False,
+        wants_usage: bool = True,
+        own: Own = _NOTHING_OWN,
+        headers: Mapping[bytes, bytes] = _NO_HEADERS,
+        as_served: bool = False,
+        big: bool = False,
+    ) -> None:
+        self.request = request
+        self.fields = fields
+        self.model = model
+        self.stream = stream
+        self.wants_usage = wants_usage
+        self.own = own
+        self.headers = headers
+        self.as_served = as_served
+        self.big = big
+
+    def replaced(
+        self,
+        *,
+        request: InboundRequest | None = None,
+        fields: Json | None = None,
+        model: str | None = None,
+        stream: bool | None = None,
+        own: Own | None = None,
+    ) -> Call:
+        """The same, but for what is given."""
+        return Call(
+            self.request if request is None else request,
+            self.fields if fields is None else fields,
+            self.model if model is None else model,
+            self.stream if stream is None else stream,
+            self.wants_usage,
+            self.own if own is None else own,
+            self.headers,
+            self.as_served,
+            self.big,
+        )
 
     @property
     def answer_name(self) -> bytes:
         """The JSON of the model's name for the answer; b"" for that of the one that served."""
-        return b"" if self.as_served else msgspec.json.encode(self.model)
+        return b"" if self.as_served else _encode(self.model)
 
     @property
     def drop_params(self) -> bool:
@@ -96,4 +110,5 @@ def fitted_as(call: AnyCall, on_unsupported: OnUnsupported | None) -> AnyCall:
     """The call as its alias or key has it fitted to targets; None where they say nothing."""
     if on_unsupported is None:
         return call
-    return structs.replace(call, own=structs.replace(call.own, on_unsupported=on_unsupported))
+    # Each kind of call gives one of its own kind.
+    return cast("AnyCall", call.replaced(own=structs.replace(call.own, on_unsupported=on_unsupported)))

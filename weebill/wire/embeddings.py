@@ -9,8 +9,8 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Raw, Struct
 
-from weebill.wire.call import Json
 from weebill.wire.errors import ApiError
+from weebill.wire.inbound import Json
 from weebill.wire.operations import Endpoint, OperationRequest
 
 MAX_INPUTS: Final = 2048

@@ -18,9 +18,10 @@ from typing import Annotated, Final, Literal, NamedTuple, TypeVar, Union, cast, 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct
 
-from weebill.wire.call import Call, InboundRequest, Json
+from weebill.wire.call import Call
 from weebill.wire.conversation import ReasoningOptions
 from weebill.wire.gemini import AnyJson, Content, Wire
+from weebill.wire.inbound import InboundRequest, Json
 
 T = TypeVar("T")
 

@@ -6,19 +6,16 @@ JSON of each field. A form is decoded into the struct of its text fields, and ke
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 from msgspec import Raw
 
 from weebill.wire.body import invalid_body, take_own, top_level
-from weebill.wire.call import Call, InboundRequest, Json
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import InboundRequest, Json
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.operations_form import FORM_OWN, Form, is_form, parse_form
 from weebill.wire.requests import ModelName
 from weebill.wire.whole_numbers import with_whole_numbers
-
-_PROMPT_FIELDS: Final = ("input", "query", "documents", "instructions")
 
 
 class OperationRequest(InboundRequest, frozen=True, kw_only=True):
@@ -33,20 +30,6 @@ class OperationRequest(InboundRequest, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Raise ApiError 400, naming the field, for what the types alone do not rule out."""
-
-
-class OperationCall(Call, frozen=True, kw_only=True):
-    """A request to `endpoint`. Where it came as a form, `form` holds all of it and `fields` is empty."""
-
-    endpoint: str
-    form: Form | None = None
-
-    def prompt_bytes(self) -> int:
-        """The length in bytes of the JSON of what becomes tokens, for estimates.
-
-        An image's prompt does not count, nor does an uploaded file: where they cost tokens, the upstream says so.
-        """
-        return sum(len(memoryview(self.fields[name])) for name in _PROMPT_FIELDS if name in self.fields)
 
 
 class Endpoint:
@@ -100,8 +83,8 @@ class Endpoint:
             fields,
             request.model,
             request.wants_stream,
-            own=take_own(fields),
-            endpoint=self.name,
+            take_own(fields),
+            self.name,
         )
 
     def rendered(self, body: bytes) -> bytes:
@@ -129,9 +112,9 @@ class Endpoint:
             fields,
             request.model,
             request.wants_stream,
-            own=take_own(fields),
-            endpoint=self.name,
-            form=form,
+            take_own(fields),
+            self.name,
+            form,
         )
 
 

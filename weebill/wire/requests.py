@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Raw, Struct
 
-from weebill.wire.call import InboundRequest, Json
+from weebill.wire.inbound import InboundRequest, Json
 
 ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
 Temperature = Annotated[float, Meta(ge=0, le=2)]

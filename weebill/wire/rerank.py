@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from weebill.wire.call import Json
+from weebill.wire.inbound import Json
 from weebill.wire.operations import Endpoint, OperationRequest
 
 

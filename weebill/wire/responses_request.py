@@ -14,8 +14,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.wire.body import invalid_body, take_own, top_level
-from weebill.wire.call import Call, InboundRequest, Json
+from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import InboundRequest, Json
 from weebill.wire.requests import Judged, ModelName, TokenLimit
 from weebill.wire.whole_numbers import with_whole_numbers
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from weebill.providers.base import Target
 from weebill.providers.operations import ENDPOINTS, OPERATIONS
 from weebill.wire.errors import ApiError
-from weebill.wire.operations import OperationCall
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.operations_form import MAX_HEADER_BYTES, MAX_PARTS, MAX_TEXT_BYTES, is_form, parse_form
 
 INBOUND = {each.name: each for each in ENDPOINTS}

@@ -7,7 +7,7 @@ import pytest
 from weebill.providers.operations import ENDPOINTS
 from weebill.wire.embeddings import EmbeddingsRequest
 from weebill.wire.errors import ApiError
-from weebill.wire.operations import OperationCall
+from weebill.wire.operation_call import OperationCall
 
 INBOUND = {each.name: each for each in ENDPOINTS}
 JSON = b"application/json"

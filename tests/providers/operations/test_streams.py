@@ -11,7 +11,7 @@ from weebill.providers.operations import ENDPOINTS, OPERATIONS
 from weebill.providers.operations import streams as streams_module
 from weebill.providers.operations.base import OperationStream
 from weebill.wire.errors import ApiError
-from weebill.wire.operations import OperationCall
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 
 INBOUND = {each.name: each for each in ENDPOINTS}

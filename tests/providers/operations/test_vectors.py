@@ -9,9 +9,9 @@ import pytest
 
 from weebill.providers.base import Target
 from weebill.providers.operations import ENDPOINTS, OPERATIONS, operation, unsupported
-from weebill.wire.call import Own
 from weebill.wire.errors import ApiError
-from weebill.wire.operations import OperationCall
+from weebill.wire.inbound import Own
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "operations"
@@ -226,9 +226,9 @@ def test_demands_go_where_the_target_says_so_unless_a_nearer_word_does_not(
     strict = target({"model": model})
     dropping = msgspec.structs.replace(strict, on_unsupported="drop")
     assert encode(asked, dropping).body
-    own = msgspec.structs.replace(asked, own=Own(on_unsupported="drop"))
+    own = asked.replaced(own=Own(on_unsupported="drop"))
     assert encode(own, strict).body
-    for refused, to in ((asked, strict), (msgspec.structs.replace(asked, own=Own(on_unsupported="refuse")), dropping)):
+    for refused, to in ((asked, strict), (asked.replaced(own=Own(on_unsupported="refuse")), dropping)):
         with pytest.raises(ApiError) as caught:
             encode(refused, to)
         assert caught.value.detail.param == field

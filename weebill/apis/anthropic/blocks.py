@@ -16,8 +16,8 @@ from weebill.apis.anthropic.request_shapes import EMPTY_TEXT, MessageHead
 from weebill.apis.anthropic.tolerant import SetAside, invalid, read, refusal, type_of
 from weebill.wire import anthropic as wire
 from weebill.wire.anthropic_text import readable
-from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 
 _KINDS: Final[Mapping[str, type[wire.Block]]] = {
     "text": wire.TextBlock,

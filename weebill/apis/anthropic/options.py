@@ -12,9 +12,9 @@ from msgspec import Raw
 
 from weebill.apis.anthropic.request_shapes import JsonFormat, Metadata, OutputConfig, Thinking
 from weebill.apis.anthropic.tolerant import SetAside, read, refusal
-from weebill.wire.call import Json
 from weebill.wire.conversation import Effort, OutputFormat, ReasoningOptions
 from weebill.wire.errors import ApiError
+from weebill.wire.inbound import Json
 
 _EFFORTS: Final = frozenset(get_args(Effort))
 _THINKING: Final = {"enabled": True, "adaptive": True, "disabled": False}

@@ -23,9 +23,10 @@ from weebill.apis.anthropic.turns import mark_last, message_turns, text
 from weebill.apis.cache_marks import CACHE_CONTROL, EPHEMERAL, marked, may_mark
 from weebill.wire import anthropic as wire
 from weebill.wire.body import invalid_body, take_own, top_level
-from weebill.wire.call import Call, Json, Own
+from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, Text, Turn
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import Json, Own
 from weebill.wire.whole_numbers import with_whole_numbers
 
 HEADERS: Final = frozenset({b"anthropic-version", b"anthropic-beta"})

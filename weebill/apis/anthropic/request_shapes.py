@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Raw, Struct
 
 from weebill.wire import anthropic as wire
-from weebill.wire.call import InboundRequest
+from weebill.wire.inbound import InboundRequest
 from weebill.wire.requests import ModelName
 
 

@@ -16,8 +16,8 @@ from msgspec import Raw, Struct
 
 from weebill.apis.anthropic.request_shapes import Typed
 from weebill.wire.body import invalid_body
-from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import Json
 from weebill.wire.whole_numbers import whole
 
 _INDEX: Final = re.compile(r"\[\d+\]")

@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.wire.call import Json
 from weebill.wire.errors import ApiError
+from weebill.wire.inbound import Json
 
 MAX_ASIDE: Final = 64
 """How many members that have no place are named."""

@@ -18,9 +18,10 @@ from weebill.apis.chat.request_shapes import ChatFields, ReasoningFields, Respon
 from weebill.apis.chat.tolerance import tolerated
 from weebill.apis.chat.tools import legacy_tool_choice, tool_choice, tools
 from weebill.wire.body import invalid_body
-from weebill.wire.call import Call, Json
+from weebill.wire.call import Call
 from weebill.wire.conversation import AudioOutput, Conversation, Effort, OutputFormat, ReasoningOptions
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import Json
 from weebill.wire.openai_chat import HINTS
 
 _NOTHING: Final[Json] = {}

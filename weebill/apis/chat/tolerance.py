@@ -16,9 +16,9 @@ from msgspec import Raw
 from weebill.apis.chat.custom import CustomEntry
 from weebill.apis.chat.parts import Aside, is_empty, json, marked, parts, said
 from weebill.apis.chat.request_shapes import FunctionEntry, ImageEntry, Message, ToolCall, ToolEntry
-from weebill.wire.call import Json
 from weebill.wire.conversation import Effort
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 from weebill.wire.lenient import leniently
 from weebill.wire.openai_chat import Annotation, ExtraContent, ReasoningDetail
 from weebill.wire.whole_numbers import whole

@@ -19,10 +19,11 @@ from weebill.apis.gemini.errors import error_body
 from weebill.apis.gemini.stream import GeminiStreamEncoder
 from weebill.wire import sse
 from weebill.wire.body import invalid_body, take_own, top_level
-from weebill.wire.call import Call, Json, Own
+from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini_request import GeminiRequest, GenerateContentRequest, camel_case, exact, wants_array
+from weebill.wire.inbound import Json, Own
 from weebill.wire.reply import Reply
 
 _GENERATE: Final = "generateContent"

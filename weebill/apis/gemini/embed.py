@@ -16,7 +16,7 @@ from weebill.wire.body import invalid_body, top_level
 from weebill.wire.embeddings import EMBEDDINGS, MAX_INPUTS
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini_request import renamed
-from weebill.wire.operations import OperationCall
+from weebill.wire.operation_call import OperationCall
 
 _encode = msgspec.json.encode
 _ONE: Final = "embedContent"

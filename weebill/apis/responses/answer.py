@@ -17,9 +17,10 @@ from weebill.apis.responses.answer_shapes import IncompleteDetails, Item, Respon
 from weebill.apis.responses.calls import ITEM_IDS, call_item
 from weebill.apis.responses.tools import ClientTool, other_kinds
 from weebill.wire.arguments import NO_ARGUMENTS
-from weebill.wire.call import Call, Json
+from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Image, Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import ApiError
+from weebill.wire.inbound import Json
 from weebill.wire.reply import FinishReason, Reply
 from weebill.wire.responses import (
     ORIGIN,

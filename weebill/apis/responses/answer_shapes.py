@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-from weebill.wire.call import Json
+from weebill.wire.inbound import Json
 from weebill.wire.responses import ImageItem, MessageItem, ReasoningItem, UsageReport
 from weebill.wire.responses_shapes import CallItem
 

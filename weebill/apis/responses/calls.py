@@ -13,10 +13,10 @@ from msgspec import UNSET, Raw
 
 from weebill.apis.responses.tools import ClientTool, Offer
 from weebill.wire.arguments import NO_ARGUMENTS, as_object
-from weebill.wire.call import Json
 from weebill.wire.conversation import ToolUse
 from weebill.wire.custom_input import InputReader, unwrapped
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 from weebill.wire.responses import FunctionCallItem
 from weebill.wire.responses_calls import CALLS, ONE_ACTION, Kind, made_call
 from weebill.wire.responses_items import decode_members, is_object, list_of, text_of

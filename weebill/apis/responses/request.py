@@ -14,9 +14,10 @@ from msgspec import Raw
 from weebill.apis.responses.errors import invalid, invalid_at, missing, unknown_response
 from weebill.apis.responses.items import Turns
 from weebill.apis.responses.tools import Offer, offered
-from weebill.wire.call import Call, Json
+from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Text, ToolChoice, Turn
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 from weebill.wire.responses import decode_items
 from weebill.wire.responses_items import is_given, is_object, text_of
 from weebill.wire.responses_request import (

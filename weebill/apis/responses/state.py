@@ -20,8 +20,9 @@ from msgspec import Raw, Struct
 
 from weebill.apis.responses.answer import new_id
 from weebill.apis.responses.errors import invalid_at, unknown_response
-from weebill.wire.call import Call, Json
+from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import Json
 from weebill.wire.responses import Content, ItemHead, MessageItem, decode_head, decode_items, output_text
 from weebill.wire.responses_items import text_of
 from weebill.wire.responses_request import NULL, ResponsesRequest
@@ -184,7 +185,7 @@ def _said(text: str) -> Raw:
 def _with_input(call: Call, fields: Json, history: list[Raw], own: list[Raw]) -> Call:
     request = msgspec.structs.replace(cast(ResponsesRequest, call.request), input=own)
     fields["input"] = Raw(_encode([*history, *own]))
-    return msgspec.structs.replace(call, request=request, fields=fields)
+    return call.replaced(request=request, fields=fields)
 
 
 def _kept(item: Raw) -> Raw:

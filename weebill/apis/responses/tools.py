@@ -16,10 +16,10 @@ import msgspec
 from msgspec import Raw
 
 from weebill.apis.responses.errors import invalid, invalid_at, missing
-from weebill.wire.call import Json
 from weebill.wire.conversation import Tool
 from weebill.wire.custom_input import PARAMETERS, told
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 from weebill.wire.literals import has_any
 from weebill.wire.responses import decode_items
 from weebill.wire.responses_calls import ONE_ACTION, Kind

@@ -21,8 +21,8 @@ from weebill.providers.object_schema import ANY_OBJECT, object_schema, parameter
 from weebill.providers.pairing import stand_ins
 from weebill.wire import anthropic as wire
 from weebill.wire.anthropic import cache_control
-from weebill.wire.call import Json
 from weebill.wire.conversation import Conversation, OutputFormat, Tool
+from weebill.wire.inbound import Json
 
 JSON_TOOL: Final = "weebill_json_output"
 """The tool by which a model gives its answer where the answer has to be JSON and cannot be bound to be otherwise."""

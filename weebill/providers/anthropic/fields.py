@@ -16,8 +16,8 @@ from weebill.providers.anthropic.thinking import MIN_BUDGET, budget_of, word_of
 from weebill.providers.base import Target
 from weebill.providers.fit import Fit
 from weebill.providers.model_fit import EFFORTS, NEUTRAL, nearest, refused
-from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 from weebill.wire.lenient import reader
 
 # What fields of Conversation are called here, where it is not the same.

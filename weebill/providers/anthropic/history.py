@@ -14,9 +14,9 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.wire.anthropic import Opaque
-from weebill.wire.call import Json
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 
 _MARK: Final = b'"weebill:'
 _THINKING: Final = frozenset({"thinking", "redacted_thinking"})

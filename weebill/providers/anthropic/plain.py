@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.wire.call import Json
+from weebill.wire.inbound import Json
 
 _NULL: Final = Raw(b"null")
 _EMPTY: Final = Raw(b'""')

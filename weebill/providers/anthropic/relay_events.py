@@ -15,9 +15,9 @@ from msgspec import Raw
 
 from weebill.providers.anthropic.relay_shapes import EventHead
 from weebill.wire.anthropic import ORIGIN, Opaque
-from weebill.wire.call import Json
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 from weebill.wire.lenient import reader
 from weebill.wire.sse import event_data, event_name
 

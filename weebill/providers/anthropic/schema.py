@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 
 _encode = msgspec.json.encode
 _decode_object = msgspec.json.Decoder(Json).decode

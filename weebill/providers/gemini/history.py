@@ -18,11 +18,11 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.gemini.contents import UNSIGNED_CALL
-from weebill.wire.call import Json
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import ORIGIN
 from weebill.wire.gemini_parts import ENCODED_MARK, opened, sealed
+from weebill.wire.inbound import Json
 
 _MARK: Final = b'"' + ENCODED_MARK.encode()
 _SIGNATURES: Final = ("thoughtSignature", "thought_signature")

@@ -37,11 +37,12 @@ from weebill.providers.gemini.whole import joined
 from weebill.providers.naming import MODEL_VERSION, named
 from weebill.providers.replayed import gemini_once
 from weebill.providers.usage import estimate
-from weebill.wire.call import Call, Json
+from weebill.wire.call import Call
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import NUMBERED_REASONS, given
 from weebill.wire.gemini_request import GeminiRequest, ThinkingConfig, listed, wants_array
+from weebill.wire.inbound import Json
 from weebill.wire.lenient import reader
 from weebill.wire.reply import Usage
 from weebill.wire.sse import NULL

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.wire.call import Json
+from weebill.wire.inbound import Json
 from weebill.wire.lenient import BOM
 from weebill.wire.surrogates import mended
 

@@ -12,8 +12,8 @@ from typing import Final, Protocol, Self
 import msgspec
 from msgspec.structs import replace
 
-from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import Json
 
 _decode: Final = msgspec.json.Decoder().decode
 # Fields that hold what the client is about, whose size is bounded where bodies are.

@@ -6,8 +6,9 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from weebill.providers.base import Answer, ByteStream
-from weebill.wire.call import Call, Json
+from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import Json
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest
 from weebill.wire.sse import DONE, event_data

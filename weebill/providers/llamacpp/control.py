@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 
 BREAK: Final = "\u2060"
 """A word joiner: nothing to see, and no control token holds one."""

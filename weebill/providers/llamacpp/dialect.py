@@ -21,9 +21,10 @@ from weebill.providers.openai import encode as openai_encode
 from weebill.providers.openai.events import ChatDecoder
 from weebill.wire.arguments import as_object
 from weebill.wire.body import decode_chat
-from weebill.wire.call import Call, Json, Own
+from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Conversation, Part, Refusal, Text, ToolUse, Turn
 from weebill.wire.errors import ApiError
+from weebill.wire.inbound import Json, Own
 from weebill.wire.reply import Event, Failed, Reply, UsageReported
 
 _NOWHERE: Final = Target(model="llama.cpp")
@@ -47,7 +48,7 @@ class LlamaCppDialect:
         if not conversation.turns:
             raise Unsupported("turns", "a conversation in which nothing is said")
         call = chat_call(conversation, target, fit)
-        call = replace(call, own=Own(on_unsupported=fit.policy))
+        call = call.replaced(own=Own(on_unsupported=fit.policy))
         try:
             sent = LLAMACPP_RELAY.encode(call, target)
             for name in sent.dropped:
@@ -93,7 +94,8 @@ def chat_call(conversation: Conversation, target: Target, fit: Fit) -> Call:
     plain = replace(conversation, turns=tuple(map(_plain, conversation.turns)), extra=_NOTHING, hints=_NOTHING)
     fields = openai_encode.fields(plain, target, fit, stream=True)
     call = decode_chat(msgspec.json.encode({**own, **fields}))
-    return replace(call, as_served=True)
+    call.as_served = True
+    return call
 
 
 def _plain(turn: Turn) -> Turn:

@@ -12,8 +12,9 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.fit import Fit
-from weebill.wire.call import Call, Json
+from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import Json
 
 ENGINE: Final = frozenset(
     {"top_k", "min_p", "top_n_sigma", "typical_p", "xtc_probability", "xtc_threshold", "min_keep", "samplers"}

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 
 KIND: Final = b'"chat.completion.chunk"'
 ROLE: Final = b'"role"'

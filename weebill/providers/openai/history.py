@@ -19,8 +19,8 @@ from weebill.providers.openai.messages import is_detailed
 from weebill.providers.openai.quirks import call_id
 from weebill.providers.openai.request_shapes import Spoken, TextPart, ThinkingPart
 from weebill.providers.openai.sealed import EXTRA, own_blocks, own_detail, own_extra
-from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 from weebill.wire.literals import has_any
 from weebill.wire.marks import SIGN
 from weebill.wire.openai_chat import ReasoningDetail

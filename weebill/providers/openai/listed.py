@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 from weebill.wire.literals import has_any
 
 _NAMES: Final = ("annotations", "images", "reasoning_details", "thinking_blocks")

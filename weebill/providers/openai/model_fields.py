@@ -11,9 +11,9 @@ from weebill.catalog.traits import NOTHING_SAID, Traits
 from weebill.providers.base import Target
 from weebill.providers.fit import Fit
 from weebill.providers.model_fit import EFFORTS, NEUTRAL, nearest, refused
-from weebill.wire.call import Json
 from weebill.wire.conversation import Effort
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 _EFFORT: Final = "reasoning_effort"

@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.openai.decode import Message
-from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 from weebill.wire.lenient import leniently
 
 # A list of log probabilities is named so as well; its entries begin otherwise. Some servers have one piece, or texts.

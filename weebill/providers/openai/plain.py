@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.wire.call import Json
+from weebill.wire.inbound import Json
 from weebill.wire.sse import event
 
 _KINDS: Final = {b'"chat.completion"': Raw(b'"chat.completion.chunk"')}

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from weebill.providers import identifiers
 from weebill.providers.base import Quirks
 from weebill.providers.fit import Fit
-from weebill.wire.call import Json
+from weebill.wire.inbound import Json
 
 _Value = TypeVar("_Value")
 # What the gateway puts in where the provider takes it.

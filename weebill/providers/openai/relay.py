@@ -15,7 +15,7 @@ from weebill.catalog.traits import NOTHING_SAID
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Translator, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.model_fit import may_stop
-from weebill.providers.naming import named
+from weebill.providers.naming import named, renamed
 from weebill.providers.openai.chunks import as_messages, ended
 from weebill.providers.openai.encode import may_have_stops
 from weebill.providers.openai.errors import body_error, inner_error, is_error
@@ -24,14 +24,15 @@ from weebill.providers.openai.model_fields import fitted_to_model
 from weebill.providers.openai.pieces import is_in_pieces, joined
 from weebill.providers.openai.quirks import fitted, is_plain
 from weebill.providers.openai.relay_stream import OpenAIStream
-from weebill.providers.openai.relayed import decode_completion, decode_plain
+from weebill.providers.openai.relayed import decode_completion, decode_plain, decode_plain_text
 from weebill.providers.openai.repair import repaired
 from weebill.providers.openai.sealed import Seals, has_sealed
 from weebill.providers.part_relay import TakesSome
 from weebill.providers.replayed import chat_once, chat_unparsed, is_replayed
 from weebill.providers.usage import estimate
-from weebill.wire.call import Call, InboundRequest, Json
+from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import InboundRequest, Json
 from weebill.wire.openai_chat import UsageReport
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import Usage
@@ -39,7 +40,7 @@ from weebill.wire.requests import ChatRequest, CompletionRequest
 from weebill.wire.sse import BOM
 from weebill.wire.surrogates import mended
 
-_encode = msgspec.json.encode
+_encode: Final = msgspec.json.encode
 _UNSAID: Final = Usage()
 # Text, or a call's arguments.
 _SAYS: Final = re.compile(rb'"(?:content|reasoning_content|reasoning|text|arguments)"\s*:\s*"[^"]')
@@ -103,11 +104,12 @@ class OpenAITranslator(TakesSome):
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for content in pieces, odd calls and the model's name, and its usage."""
-        plain = decode_plain(body)
-        if plain is None or (plain.choices and plain.choices[0].message is None and _is_chat(call)):
+        plain = decode_plain(body) if _is_chat(call) else decode_plain_text(body)
+        if plain is None:
             return _mended(call, mended(body.removeprefix(BOM)), sent.maker)
-        if plain.model != call.model:
-            body = named(body, call.answer_name)
+        served = plain.model
+        if served != call.model and not call.as_served:
+            body = renamed(body, served, call.answer_name)
         return _answer(call, body, plain.usage)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from weebill.providers.openai.relayed_shapes import (
@@ -10,21 +12,31 @@ from weebill.providers.openai.relayed_shapes import (
     Completion,
     FirstChunk,
     Plain,
+    PlainText,
 )
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.lenient import leniently
 
-_decode_plain = msgspec.json.Decoder(Plain).decode
-_decode_completion = msgspec.json.Decoder(Completion).decode
-_decode_chunk = msgspec.json.Decoder(Chunk).decode
-decode_first_chunk = msgspec.json.Decoder(FirstChunk).decode
-decode_calls = msgspec.json.Decoder(CallsOfChunk).decode
+_decode_plain: Final = msgspec.json.Decoder(Plain).decode
+_decode_plain_text: Final = msgspec.json.Decoder(PlainText).decode
+_decode_completion: Final = msgspec.json.Decoder(Completion).decode
+_decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
+decode_first_chunk: Final = msgspec.json.Decoder(FirstChunk).decode
+decode_calls: Final = msgspec.json.Decoder(CallsOfChunk).decode
 
 
 def decode_plain(body: bytes) -> Plain | None:
-    """What a relay reads of a whole answer in which nothing is to be mended; None if something may have to be."""
+    """What a relay reads of a chat's whole answer that needs no mending; None if it may."""
     try:
         return _decode_plain(body)
+    except UNREADABLE:
+        return None
+
+
+def decode_plain_text(body: bytes) -> PlainText | None:
+    """The same of an answer that goes on with a text."""
+    try:
+        return _decode_plain_text(body)
     except UNREADABLE:
         return None
 

@@ -53,9 +53,16 @@ class PlainMessage(msgspec.Struct, frozen=True, gc=False):
 
 class PlainChoice(msgspec.Struct, frozen=True, gc=False):
     finish_reason: Some
+    message: PlainMessage
+    delta: None = None
+    logprobs: None = None
+
+
+class PlainTextChoice(msgspec.Struct, frozen=True, gc=False):
+    finish_reason: Some
+    text: str | None = None
     message: PlainMessage | None = None
     delta: None = None
-    text: str | None = None
     logprobs: None = None
 
 
@@ -66,6 +73,15 @@ class Plain(msgspec.Struct, frozen=True, gc=False):
     """
 
     choices: list[PlainChoice]
+    model: str = ""
+    usage: UsageReport | None = None
+    error: None = None
+
+
+class PlainText(msgspec.Struct, frozen=True, gc=False):
+    """The same of one that goes on with a text."""
+
+    choices: list[PlainTextChoice]
     model: str = ""
     usage: UsageReport | None = None
     error: None = None

@@ -15,8 +15,8 @@ from weebill.providers.openai.calls import CallSorter, Slot
 from weebill.providers.openai.decode import ToolCall, call_id
 from weebill.providers.openai.relayed import decode_calls
 from weebill.providers.openai.relayed_shapes import CallsOfChoice
-from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 from weebill.wire.lenient import leniently
 
 # What both have in them, so that most chunks are searched but once.

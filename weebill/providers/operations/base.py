@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.wire.errors import ApiError
-from weebill.wire.operations import OperationCall
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 
 JSON: Final = b"content-type: application/json\r\n"

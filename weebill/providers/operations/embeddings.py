@@ -20,10 +20,10 @@ from weebill.providers.operations.openai import Relay
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.operations.vectors import from_base64, to_base64
 from weebill.providers.usage import estimate
-from weebill.wire.call import Json
 from weebill.wire.embeddings import Embedding, EmbeddingsAnswer, EmbeddingsRequest, EmbeddingsUsage
 from weebill.wire.errors import UNREADABLE
-from weebill.wire.operations import OperationCall
+from weebill.wire.inbound import Json
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 
 _encode = msgspec.json.encode

@@ -26,7 +26,7 @@ from weebill.providers.operations.embeddings import (
 )
 from weebill.providers.operations.errors import WholeAnswers, check_fields, no_answer, refused
 from weebill.providers.operations.openai import read_answer
-from weebill.wire.operations import OperationCall
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 
 _encode = msgspec.json.encode

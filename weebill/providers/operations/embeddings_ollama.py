@@ -15,7 +15,7 @@ from weebill.providers.operations.base import OperationAnswer
 from weebill.providers.operations.embeddings import COMMON_FIELDS, embeddings_answer, request_of, texts_of
 from weebill.providers.operations.errors import WholeAnswers, check_fields
 from weebill.providers.operations.openai import read_answer
-from weebill.wire.operations import OperationCall
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 
 _encode = msgspec.json.encode

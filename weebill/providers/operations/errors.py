@@ -13,9 +13,9 @@ from weebill.providers.errors import provider_error
 from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.openai.errors import SIGNS
 from weebill.providers.operations.base import OperationStream
-from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.operations import OperationCall
+from weebill.wire.inbound import Json
+from weebill.wire.operation_call import OperationCall
 
 _MESSAGE_LIMIT: Final = 2000
 # Documented fields that say nothing about the answer, but for how much of a long text is read.

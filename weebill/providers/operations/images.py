@@ -32,10 +32,10 @@ from weebill.providers.operations.google import (
     raise_error,
 )
 from weebill.providers.operations.openai import Relay, read_answer
-from weebill.wire.call import Json
 from weebill.wire.errors import ApiError
 from weebill.wire.images import ImageData, ImageGenerationRequest, ImagesAnswer, ImageTokens, ImageUsage
-from weebill.wire.operations import OperationCall
+from weebill.wire.inbound import Json
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 
 _encode = msgspec.json.encode

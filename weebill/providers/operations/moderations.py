@@ -17,7 +17,7 @@ from weebill.providers.operations.openai import read_answer
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
 from weebill.wire.moderations import CATEGORIES, ModerationAnswer, ModerationPart, ModerationRequest, ModerationResult
-from weebill.wire.operations import OperationCall
+from weebill.wire.operation_call import OperationCall
 
 _encode = msgspec.json.encode
 # Mistral's categories that have one of OpenAI's for a counterpart; where several do, the highest score counts.

@@ -18,9 +18,9 @@ from weebill.providers.operations.streams import EventRelay, SoundRelay
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
 from weebill.wire.audio import TEXT_FORMATS, TranscriptionRequest
-from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.operations import OperationCall
+from weebill.wire.inbound import Json
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.operations_form import FORM_OWN
 
 _encode = msgspec.json.encode

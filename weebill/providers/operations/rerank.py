@@ -20,9 +20,9 @@ from weebill.providers.operations.errors import WholeAnswers, check_fields, give
 from weebill.providers.operations.openai import Relay, answer_fields
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
-from weebill.wire.call import Json
 from weebill.wire.errors import UNREADABLE
-from weebill.wire.operations import OperationCall
+from weebill.wire.inbound import Json
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 from weebill.wire.rerank import RerankAnswer, RerankRequest, RerankResult, RerankText, RerankUsage
 

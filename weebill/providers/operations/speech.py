@@ -29,7 +29,7 @@ from weebill.providers.operations.google import (
 )
 from weebill.providers.usage import estimate
 from weebill.wire.audio import SpeechRequest, Voice
-from weebill.wire.operations import OperationCall
+from weebill.wire.operation_call import OperationCall
 
 _FIELDS: Final = frozenset({"input", "voice", "instructions", "response_format"})
 _NEUTRAL: Final = {"stream_format": frozenset({b'"audio"'}), "speed": frozenset({b"1", b"1.0"})}

@@ -13,7 +13,7 @@ from weebill.providers.operations.errors import error_within, given
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.operations import OperationCall
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 from weebill.wire.sse import HEADERS, event_data
 

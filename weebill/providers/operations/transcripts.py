@@ -16,7 +16,7 @@ from weebill.providers.operations.openai import Relay, answer_fields, wanted_for
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
 from weebill.wire.errors import UNREADABLE
-from weebill.wire.operations import OperationCall
+from weebill.wire.operation_call import OperationCall
 from weebill.wire.operations_form import FORM_OWN
 
 _TEXT_HEADERS: Final = b"content-type: text/plain; charset=utf-8\r\n"

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.wire.call import Json
+from weebill.wire.inbound import Json
 from weebill.wire.responses_items import list_of, text_of
 from weebill.wire.responses_request import NULL
 

@@ -28,8 +28,9 @@ from weebill.providers.responses.plain import as_events
 from weebill.providers.responses.relay_fit import fitted
 from weebill.providers.responses.relay_shapes import RelayedItem
 from weebill.providers.usage import estimate
-from weebill.wire.call import Call, Json
+from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import Json
 from weebill.wire.literals import has_any
 from weebill.wire.marks import mark_sealed, unmark_sealed, unmarked
 from weebill.wire.reply import Usage

@@ -16,8 +16,8 @@ from weebill.providers.fit import DEMANDS, Fit
 from weebill.providers.model_fit import NEUTRAL, fit_reasoning, refused
 from weebill.providers.openai.quirks import refused as refused_by_provider
 from weebill.providers.responses.encode import reasons
-from weebill.wire.call import Json
 from weebill.wire.conversation import Effort, ReasoningOptions
+from weebill.wire.inbound import Json
 from weebill.wire.responses_items import decode_members, is_given, is_object, text_of
 from weebill.wire.responses_request import ENCRYPTED_REASONING, NULL, ResponsesRequest
 

@@ -1,0 +1,59 @@
+"""Requests that are not generation, as they came."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from weebill.wire.call import Call
+from weebill.wire.inbound import InboundRequest, Json, Own
+from weebill.wire.operations_form import Form
+
+_PROMPT_FIELDS: Final = ("input", "query", "documents", "instructions")
+
+
+class OperationCall(Call):
+    """A request to `endpoint`. Where it came as a form, `form` holds all of it and `fields` is empty."""
+
+    __slots__ = ("endpoint", "form")
+
+    def __init__(
+        self,
+        request: InboundRequest,
+        fields: Json,
+        model: str,
+        stream: bool,
+        own: Own,
+        endpoint: str,
+        form: Form | None = None,
+    ) -> None:
+        super().__init__(request, fields, model, stream, own=own)
+        self.endpoint = endpoint
+        self.form = form
+
+    def replaced(
+        self,
+        *,
+        request: InboundRequest | None = None,
+        fields: Json | None = None,
+        model: str | None = None,
+        stream: bool | None = None,
+        own: Own | None = None,
+    ) -> OperationCall:
+        call = OperationCall(
+            self.request if request is None else request,
+            self.fields if fields is None else fields,
+            self.model if model is None else model,
+            self.stream if stream is None else stream,
+            self.own if own is None else own,
+            self.endpoint,
+            self.form,
+        )
+        call.as_served, call.big = self.as_served, self.big
+        return call
+
+    def prompt_bytes(self) -> int:
+        """The length in bytes of the JSON of what becomes tokens, for estimates.
+
+        An image's prompt does not count, nor does an uploaded file: where they cost tokens, the upstream says so.
+        """
+        return sum([len(memoryview(self.fields[name])) for name in _PROMPT_FIELDS if name in self.fields])
