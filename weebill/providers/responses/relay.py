@@ -24,7 +24,7 @@ from weebill.providers.responses.dialect import PATH
 from weebill.providers.responses.encode import reasons
 from weebill.providers.responses.errors import cut, inner_error, invalid_answer
 from weebill.providers.responses.event import bare_error, decode_event, failure
-from weebill.providers.responses.plain import as_events
+from weebill.providers.responses.plain import response_events
 from weebill.providers.responses.relay_fit import fitted
 from weebill.providers.responses.relay_shapes import RelayedItem
 from weebill.providers.usage import estimate
@@ -176,7 +176,7 @@ class ResponsesRelayStream:
             if error_detail(response.error) is not None or not is_answer(response):
                 return self._pass(body)
             self._splitter = EventSplitter()
-            return self.feed(as_events(body))
+            return self.feed(response_events(body))
         except UNREADABLE as error:
             raise cut() from error
 
