@@ -103,7 +103,7 @@ class Pending:
         self.bytes = 0
 
     def is_big(self, data: bytes) -> bool:
-        """Whether what `data` may complete is long."""
+        """Tells whether what `data` may complete is long."""
         size = self.bytes + len(data)
         end = data.rfind(b"\n")
         self.bytes = size if end < 0 else len(data) - end - 1

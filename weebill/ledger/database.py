@@ -36,7 +36,7 @@ class Ledger(sqlite3.Connection):
     file: File
 
     def is_current(self) -> bool:
-        """Whether the file at the path is still the one that is open, and not emptied."""
+        """Tells whether the file at the path is still the one that is open, and not emptied."""
         try:
             return file_at(self.path) == self.file and not is_empty(self.path)
         except OSError:
@@ -143,7 +143,7 @@ def _uri(path: Path, mode: str) -> str:
 
 
 def _was_there(path: Path) -> bool:
-    """Whether there has been a ledger: its pepper is made after it. Raises LedgerError where it is gone."""
+    """Tells whether there has been a ledger: its pepper is made after it. Raises LedgerError where it is gone."""
     pepper = Home(path.parent).pepper
     if not pepper.exists():
         return False

@@ -74,7 +74,7 @@ class TextSource(Struct, frozen=True, tag="text", forbid_unknown_fields=True):
 
 
 class CitationsConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether a document is to be cited."""
+    """Says whether a document is to be cited."""
 
     enabled: bool = False
 

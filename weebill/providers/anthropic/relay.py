@@ -149,7 +149,7 @@ class AnthropicRelayStream:
 
     @property
     def begun(self) -> bool:
-        """Whether a piece of content has come, or the end."""
+        """Tells whether a piece of content has come, or the end."""
         return bool(self._events) or self._finished or self._ended
 
     @property

@@ -144,7 +144,7 @@ class ResponsesRelayStream:
 
     @property
     def begun(self) -> bool:
-        """Whether a piece of content has come, or the end."""
+        """Tells whether a piece of content has come, or the end."""
         return bool(self._deltas) or bool(self.response)
 
     @property
@@ -280,12 +280,12 @@ def _input(given: Raw, stored: bool, fit: Fit) -> Raw:
 
 
 def _is_useless(item: RelayedItem) -> bool:
-    """Whether an upstream could do nothing with a piece of reasoning: it is another's, or there is but its id."""
+    """Tells whether an upstream could do nothing with a piece of reasoning: it is another's, or there is but its id."""
     if item.encrypted_content is not None:
         return _is_others(item.encrypted_content)
     return bytes(item.content) in (b"null", b"[]")
 
 
 def _is_others(content: str) -> bool:
-    """Whether encrypted content, which bears no mark of the upstream's own any more, is another's."""
+    """Tells whether encrypted content, which bears no mark of the upstream's own any more, is another's."""
     return is_foreign(content) or unmarked(content, "") is None
