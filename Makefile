@@ -19,6 +19,8 @@ CAN_COMPILE := import os, shutil, sysconfig; \
 	raise SystemExit(not (shutil.which(compiler) and os.path.exists(headers)))
 DIST ?= dist
 
+# Tests start hundreds of processes: each would compile all sources anew where nothing may be kept of that.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 # Tests wait for about half of their time: one process more than there are cores.
 PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 QUICK := $(wildcard tests/test_*.py) $(addprefix tests/,apis catalog config providers wire)
@@ -37,13 +39,13 @@ run: $(VENV)/.run
 	@exec $(BIN)/weebill serve $(ARGS)
 
 check: lint types
-	$(BIN)/python -m pytest -q -n $(PROCESSES) $(QUICK) $(ARGS)
+	$(PYTEST) -q -n $(PROCESSES) $(QUICK) $(ARGS)
 
 test: lint types
-	$(BIN)/python -m pytest -q -n $(PROCESSES) $(ARGS)
+	$(PYTEST) -q -n $(PROCESSES) $(ARGS)
 
 clients: $(VENV)/.dev
-	$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
+	$(PYTEST) -m clients tests/clients $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -59,7 +61,7 @@ soak: $(VENV)/.bench
 	$(BIN)/python -m bench soak $(ARGS)
 
 kills: $(VENV)/.dev
-	KILL_SECONDS=$(KILL_SECONDS) $(BIN)/python -m pytest -q -s tests/e2e/test_chaos.py $(ARGS)
+	KILL_SECONDS=$(KILL_SECONDS) $(PYTEST) -q -s tests/e2e/test_chaos.py $(ARGS)
 
 hostile: $(VENV)/.dev
 	$(BIN)/python -m tests.hostile $(ARGS)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import weebill
+from tests.rows import every
 
 ROOT = Path(weebill.__file__).parent
 
@@ -71,7 +72,7 @@ def test_every_package_has_its_layer():
     assert {package_of(path) for path in MODULES} == set(RANK)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+@every("path", MODULES)
 def test_a_module_imports_only_lower_layers(path):
     package = package_of(path)
     wrong = {

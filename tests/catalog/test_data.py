@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
+from tests.rows import every
 from weebill.catalog.load import DATA, load, providers
 from weebill.catalog.schema import Model, ModelFile, Offer, Price, Provider, ProviderFile, Tier
 
@@ -38,7 +39,7 @@ def test_a_file_names_its_source_and_has_a_row_to_a_line_in_order(name, kind, ro
     assert ids == sorted(set(ids))
 
 
-@pytest.mark.parametrize("provider", providers().values(), ids=lambda provider: provider.id)
+@every("provider", providers().values())
 def test_a_provider_can_be_reached_and_has_a_source(provider):
     local = provider.data.region == "yours"
     parts = urlsplit(provider.base_url)
@@ -55,7 +56,7 @@ def test_a_provider_can_be_reached_and_has_a_source(provider):
     assert DATE.match(provider.date)
 
 
-@pytest.mark.parametrize("provider", providers().values(), ids=lambda provider: provider.id)
+@every("provider", providers().values())
 def test_what_is_said_of_a_data_policy_has_a_source(provider):
     data = provider.data
     said = data.trains != "unknown" or data.retention_days is not None or data.zero_retention != "unknown"
@@ -65,7 +66,7 @@ def test_what_is_said_of_a_data_policy_has_a_source(provider):
         assert data.retention_days == 0
 
 
-@pytest.mark.parametrize("model", CATALOGUE.models.values(), ids=lambda model: model.id)
+@every("model", CATALOGUE.models.values())
 def test_a_model_is_sane(model):
     assert IDENTITY.match(model.id)
     assert model.author == model.id.partition("/")[0]
@@ -82,7 +83,7 @@ def test_a_model_is_sane(model):
     assert not model.license or model.open_weights
 
 
-@pytest.mark.parametrize("provider", providers())
+@every("provider", providers())
 def test_the_offers_of_a_provider_resolve_and_have_sane_prices(provider):
     for model, offer in OFFERS:
         if offer.provider != provider:

@@ -90,5 +90,6 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 def client(base_url: str) -> httpx.Client:
-    """A client of a ready host."""
-    return httpx.Client(base_url=base_url, headers={"authorization": f"Bearer {KEY}"}, timeout=280)
+    """A client of a ready host, with a connection for each request: the host closes idle ones when it likes."""
+    fresh = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(base_url=base_url, headers={"authorization": f"Bearer {KEY}"}, timeout=280, limits=fresh)

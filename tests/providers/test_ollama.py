@@ -240,6 +240,32 @@ def test_who_must_call_is_held_to_the_form_of_a_call(asked, names):
     assert validator.is_valid({"name": "say", "arguments": {}}) == (names == ["find", "say"])
 
 
+REF = {"$ref": "#/$defs/place"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "moved"),
+    [
+        # Referred to: as a schema, among others, by its name, a property of that name, the whole of it.
+        ({"properties": {"a": REF}}, {"properties": {"a": {"$ref": "#/$defs/tool0/$defs/place"}}}),
+        ({"items": [REF, {"not": REF}]},
+         {"items": [{"$ref": "#/$defs/tool0/$defs/place"}, {"not": {"$ref": "#/$defs/tool0/$defs/place"}}]}),
+        ({"properties": {"$ref": REF}}, {"properties": {"$ref": {"$ref": "#/$defs/tool0/$defs/place"}}}),
+        ({"properties": {"const": {"$ref": "#"}}}, {"properties": {"const": {"$ref": "#/$defs/tool0"}}}),
+        # Values that look like it, and what is elsewhere.
+        ({"properties": {"a": {"const": REF, "default": [REF], "enum": [REF], "examples": [REF]}}}, None),
+        ({"properties": {"a": {"$ref": "https://example.com/s#/$defs/place"}}}, None),
+        ({"properties": {"a": {"description": '{"$ref":"#/$defs/place"}'}}}, None),
+    ],
+)  # fmt: skip
+def test_references_of_a_schemas_own_alone_go_below_the_root(schema, moved):
+    whole = {"type": "object", **schema}
+    tool = Tool("find", None, msgspec.Raw(json.dumps(whole).encode()))
+    asked = Conversation(turns=user(), tools=(tool,), tool_choice=ToolChoice("required"))
+    body = json.loads(OLLAMA_DIALECT.encode(asked, TARGET, Fit("refuse"), stream=False).body)
+    assert body["format"]["$defs"]["tool0"] == {**whole, **(moved or {})}
+
+
 @pytest.mark.parametrize(
     ("text", "reason", "said", "arguments", "finish"),
     [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, Protocol
 
 import anthropic
@@ -71,7 +71,7 @@ class Wire:
 class Sdk(Protocol):
     """The SDK of one API."""
 
-    def read(self, body: bytes, *, stream: bool) -> Said: ...
+    def read(self, body: bytes, *, stream: bool, echo: bool) -> Said: ...
 
 
 class Chat:
@@ -79,7 +79,7 @@ class Chat:
         self.wire = Wire()
         self.client = _openai(self.wire)
 
-    def read(self, body: bytes, *, stream: bool) -> Said:
+    def read(self, body: bytes, *, stream: bool, echo: bool) -> Said:
         self.wire.put(body, stream=stream)
         hello: list[Any] = [{"role": "user", "content": HELLO}]
         create = self.client.chat.completions
@@ -102,8 +102,9 @@ class Chat:
         after: list[Any] = [
             {"role": "tool", "tool_call_id": call.id, "content": RESULT} for call in message.tool_calls or ()
         ]
-        history = [*hello, message, *after, *hello]
-        said.next = self.wire.second(lambda: create.create(model="m", messages=history))
+        if echo:
+            history = [*hello, message, *after, *hello]
+            said.next = self.wire.second(lambda: create.create(model="m", messages=history))
         return said
 
 
@@ -140,7 +141,7 @@ class Completions:
         self.wire = Wire()
         self.client = _openai(self.wire)
 
-    def read(self, body: bytes, *, stream: bool) -> Said:
+    def read(self, body: bytes, *, stream: bool, echo: bool) -> Said:
         self.wire.put(body, stream=stream)
         if not stream:
             choice = self.client.completions.create(model="m", prompt=HELLO).choices[0]
@@ -158,7 +159,7 @@ class Responses:
         self.wire = Wire()
         self.client = _openai(self.wire)
 
-    def read(self, body: bytes, *, stream: bool) -> Said:
+    def read(self, body: bytes, *, stream: bool, echo: bool) -> Said:
         self.wire.put(body, stream=stream)
         if stream:
             with self.client.responses.stream(model="m", input=HELLO) as events:
@@ -178,8 +179,9 @@ class Responses:
                 said.calls.append((item.name, _loads(item.arguments)))
                 results.append({"type": "function_call_output", "call_id": item.call_id, "output": RESULT})
         hello: Any = {"role": "user", "content": HELLO}
-        history = [hello, *response.output, *results, hello]
-        said.next = self.wire.second(lambda: self.client.responses.create(model="m", input=history))
+        if echo:
+            history = [hello, *response.output, *results, hello]
+            said.next = self.wire.second(lambda: self.client.responses.create(model="m", input=history))
         return said
 
 
@@ -189,7 +191,7 @@ class Messages:
         http = httpx2.Client(transport=httpx2.MockTransport(self.wire.httpx2))
         self.client = anthropic.Anthropic(base_url=_URL, api_key="k", max_retries=0, http_client=http)
 
-    def read(self, body: bytes, *, stream: bool) -> Said:
+    def read(self, body: bytes, *, stream: bool, echo: bool) -> Said:
         self.wire.put(body, stream=stream)
         hello: list[Any] = [{"role": "user", "content": HELLO}]
         if stream:
@@ -210,9 +212,10 @@ class Messages:
                 said.calls.append((block.name, block.input))
                 results.append({"type": "tool_result", "tool_use_id": block.id, "content": RESULT})
         after = {"role": "user", "content": [*results, {"type": "text", "text": MORE}]}
-        history = [*hello, {"role": "assistant", "content": message.content}, after]
-        create = self.client.messages.create
-        said.next = self.wire.second(lambda: create(model="m", max_tokens=99, messages=history))
+        if echo:
+            history = [*hello, {"role": "assistant", "content": message.content}, after]
+            create = self.client.messages.create
+            said.next = self.wire.second(lambda: create(model="m", max_tokens=99, messages=history))
         return said
 
 
@@ -223,7 +226,7 @@ class Gemini:
         options = types.HttpOptions(base_url=_URL, httpx_client=http)
         self.client = genai.Client(api_key="k", http_options=options)
 
-    def read(self, body: bytes, *, stream: bool) -> Said:
+    def read(self, body: bytes, *, stream: bool, echo: bool) -> Said:
         self.wire.put(body, stream=stream)
         manual = types.AutomaticFunctionCallingConfig(disable=True)
         chat = self.client.chats.create(
@@ -248,8 +251,9 @@ class Gemini:
                     else:
                         said.text += part.text or ""
         # The SDK cannot send a call back that came in pieces, except to the other of Google's two APIs.
-        with suppress(ValueError):
-            said.next = self.wire.second(lambda: chat.send_message(results or [types.Part(text=MORE)]))
+        if echo:
+            with suppress(ValueError):
+                said.next = self.wire.second(lambda: chat.send_message(results or [types.Part(text=MORE)]))
         return said
 
 
@@ -267,3 +271,9 @@ def sdk(api: str) -> Sdk:
         "chat": Chat, "completions": Completions, "responses": Responses, "anthropic": Messages, "gemini": Gemini,
     }  # fmt: skip
     return known[api]()
+
+
+@lru_cache(maxsize=64)
+def read(api: str, body: bytes, *, stream: bool, echo: bool = False) -> Said:
+    """The answer as the API's SDK reads it, with `echo` the next turn as it sends it. The same is read once."""
+    return sdk(api).read(body, stream=stream, echo=echo)

@@ -5,7 +5,7 @@ import json
 import pytest
 from google.genai.types import GenerateContentResponse
 
-from tests.recorded.sdks import HELLO, sdk
+from tests.recorded.sdks import HELLO, read
 from tests.translation.test_noise import APIS
 from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.translation import translator
@@ -68,8 +68,8 @@ def test_a_stream(api: str) -> None:
         assert {at: "".join(pieces) for at, pieces in parts.items()} == {at: f"{said[at]}f" for at in said}
         assert not stream.dropped
     else:
-        read = sdk(api).read(data, stream=True)
-        assert (read.text, [name for name, _ in read.calls]) == (said[0], ["f"])
+        told = read(api, data, stream=True)
+        assert (told.text, [name for name, _ in told.calls]) == (said[0], ["f"])
         assert list(stream.dropped) == ["choices"]
 
 
@@ -89,5 +89,5 @@ def test_a_whole_answer(api: str) -> None:
         ]
         assert answer.dropped == ()
     else:
-        assert sdk(api).read(answer.body, stream=False).text == SAID[0]
+        assert read(api, answer.body, stream=False).text == SAID[0]
         assert answer.dropped == ("choices",)

@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from tests.rows import every
 from tests.translation.targets import MODELS, Json, asked, target, written
 from tests.translation.test_noise import APIS
 from weebill.gateway.translation import translator
@@ -208,7 +209,7 @@ def carried(body: bytes, words: tuple[str, ...]) -> bool:
     return any(word.encode() in body for word in words)
 
 
-@pytest.mark.parametrize("to", TARGETS)
+@every("to", TARGETS)
 @pytest.mark.parametrize(("api", "name", "fields", "words"), HINTS, ids=ids(HINTS))
 def test_a_hint_is_carried_or_passed_over_and_said(
     api: str, name: str, fields: Json, words: tuple[str, ...], to: str
@@ -226,7 +227,7 @@ def test_a_hint_is_carried_or_passed_over_and_said(
     assert (refused.value.status, refused.value.detail.param) == (400, sent.dropped[0])
 
 
-@pytest.mark.parametrize("to", TARGETS)
+@every("to", TARGETS)
 @pytest.mark.parametrize(("api", "name", "fields", "words"), DEMANDS, ids=ids(DEMANDS))
 def test_a_demand_is_met_or_refused_by_its_name(
     api: str, name: str, fields: Json, words: tuple[str, ...], to: str
@@ -246,7 +247,7 @@ def test_a_demand_is_met_or_refused_by_its_name(
         assert param in written(api, fields, there, dialect, "drop").dropped
 
 
-@pytest.mark.parametrize("to", TARGETS)
+@every("to", TARGETS)
 @pytest.mark.parametrize("api", ["chat", "anthropic", "responses", "gemini"])
 def test_all_hints_of_an_api_at_once(api: str, to: str) -> None:
     """Each is said as it is alone, or carried."""
@@ -259,7 +260,7 @@ def test_all_hints_of_an_api_at_once(api: str, to: str) -> None:
         assert set(written(api, {**first, **second}, there, dialect).dropped) >= alone
 
 
-@pytest.mark.parametrize("to", TARGETS)
+@every("to", TARGETS)
 def test_a_stream_is_asked_for_with_what_a_whole_answer_is(to: str) -> None:
     dialect, there = TARGETS[to]
     for api, _, fields, _ in HINTS:

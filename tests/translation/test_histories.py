@@ -9,6 +9,7 @@ import pytest
 
 from tests.emulator.two_turn import Answer, Calling
 from tests.emulator.two_turn import written as answer_of
+from tests.rows import every
 from tests.translation.clients import CLIENTS
 from tests.translation.targets import MODELS, Json, asked, target, written
 from tests.translation.test_noise import APIS
@@ -115,7 +116,7 @@ NATIVE: Final = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("dialect", [each for each in DIALECTS if each != "llamacpp"])
+@every("dialect", [each for each in DIALECTS if each != "llamacpp"])
 @pytest.mark.parametrize("name", ARGUMENTS)
 @pytest.mark.parametrize("api", CLIENTS)
 def test_arguments_that_are_no_object(api: str, name: str, dialect: str) -> None:
@@ -130,7 +131,7 @@ def test_arguments_that_are_no_object(api: str, name: str, dialect: str) -> None
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("name", ["cut", "an array", "null", "a string"])
+@every("name", ["cut", "an array", "null", "a string"])
 @pytest.mark.parametrize("dialect", ["openai", "mistral", "openai-responses", "cohere"])
 @pytest.mark.parametrize("api", CLIENTS)
 def test_a_call_that_was_cut_is_answered_by_a_target_of_another_dialect(
@@ -191,7 +192,7 @@ RESULTS: Final[dict[str, tuple[Any, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every("dialect", DIALECTS)
 @pytest.mark.parametrize("name", RESULTS)
 @pytest.mark.parametrize(("at", "api"), list(enumerate(("chat", "responses", "anthropic", "gemini"))))
 def test_results_of_nothing(at: int, api: str, name: str, dialect: str) -> None:
@@ -210,7 +211,7 @@ SCHEMALIKE: Final = {
 
 
 @pytest.mark.parametrize("dialect", ["gemini", "vertex"])
-@pytest.mark.parametrize("name", SCHEMALIKE)
+@every("name", SCHEMALIKE)
 @pytest.mark.parametrize("api", ["chat", "responses", "anthropic"])
 def test_json_that_looks_like_a_schema_is_wrapped_for_gemini(api: str, name: str, dialect: str) -> None:
     text = json.dumps(SCHEMALIKE[name])
@@ -269,7 +270,7 @@ OFFERED: Final = [
 ]
 
 
-@pytest.mark.parametrize(("api", "dialect", "name"), OFFERED)
+@every(("api", "dialect", "name"), OFFERED)
 def test_schemas_of_tools_are_made_acceptable(api: str, name: str, dialect: str) -> None:
     sent = written(api, {"tools": declared(api, SCHEMAS[name])}, target(dialect), dialect)
     body = json.loads(sent.body)
@@ -292,7 +293,7 @@ BLANKS: Final = ["", " ", "\n\n", "\t \n"]
 
 
 @pytest.mark.parametrize("dialect", ["anthropic", "bedrock"])
-@pytest.mark.parametrize("blank", BLANKS)
+@every("blank", BLANKS)
 @pytest.mark.parametrize("api", CLIENTS)
 def test_texts_of_white_space_for_anthropics_models(api: str, blank: str, dialect: str) -> None:
     """In a turn of the model beside a call, alone in a turn of the user, and at the end of all."""
@@ -316,7 +317,7 @@ def said_last(api: str, text: str) -> Json:
     return {"input" if api == "responses" else "messages": prompt}
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every("dialect", DIALECTS)
 @pytest.mark.parametrize("where", ["text", "arguments", "result", "last"])
 @pytest.mark.parametrize("api", CLIENTS)
 def test_lone_surrogates(api: str, where: str, dialect: str) -> None:
@@ -341,7 +342,7 @@ THINKING: Final = {
 }
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every("dialect", DIALECTS)
 @pytest.mark.parametrize("name", THINKING)
 @pytest.mark.parametrize("beside", [True, False], ids=["beside a text", "alone"])
 def test_thinking_without_a_signature(dialect: str, name: str, beside: bool) -> None:
@@ -359,7 +360,7 @@ def test_thinking_without_a_signature(dialect: str, name: str, beside: bool) -> 
         assert b"MARK" not in sent.body
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every("dialect", DIALECTS)
 @pytest.mark.parametrize("api", CLIENTS)
 def test_a_history_of_calls_without_tools(api: str, dialect: str) -> None:
     body = json.loads(written(api, history(api, '{"a":"MARK"}'), target(dialect), dialect).body)

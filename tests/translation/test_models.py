@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from tests.emulator.two_turn import written as answer_of
+from tests.rows import every
 from tests.translation.targets import BASE, MODELS, Json, asked, target, written
 from tests.translation.test_noise import APIS
 from weebill.gateway.translation import translator
@@ -73,7 +74,7 @@ def values(body: Any, *names: str) -> list[Any]:
     return [each for value in body for each in values(value, *names)] if isinstance(body, list) else []
 
 
-@pytest.mark.parametrize(("dialect", "model", "taken"), SAMPLING)
+@every(("dialect", "model", "taken"), SAMPLING)
 @pytest.mark.parametrize("api", APIS_OF)
 def test_temperature_and_top_p(api: str, dialect: str, model: str, taken: int) -> None:
     sent = written(api, SAMPLED[api], target(dialect, model), dialect)
@@ -105,7 +106,7 @@ NAMES: Final = (
 )
 
 
-@pytest.mark.parametrize(("dialect", "model", "name"), LIMITS)
+@every(("dialect", "model", "name"), LIMITS)
 @pytest.mark.parametrize("api", APIS_OF)
 def test_limits_are_bounded_and_called_what_the_model_calls_them(api: str, dialect: str, model: str, name: str) -> None:
     sent = written(api, MUCH[api], target(dialect, model, max_output_tokens=8000), dialect)
@@ -145,7 +146,7 @@ THINKING: Final[list[tuple[str, str, frozenset[object], tuple[int, int]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("dialect", "model", "efforts", "budgets"), THINKING)
+@every(("dialect", "model", "efforts", "budgets"), THINKING)
 @pytest.mark.parametrize("asked_for", [THINK, UNTHINKING], ids=["much", "none"])
 @pytest.mark.parametrize("api", APIS_OF)
 def test_thinking_only_where_the_model_has_it_and_in_its_own_words(
@@ -184,7 +185,7 @@ ROLES: Final = [
 ]
 
 
-@pytest.mark.parametrize(("dialect", "provider", "known"), ROLES)
+@every(("dialect", "provider", "known"), ROLES)
 @pytest.mark.parametrize("api", DEVELOPER)
 def test_the_developer_is_the_system_where_unknown(api: str, dialect: str, provider: str, known: bool) -> None:
     body = written(api, DEVELOPER[api], target(dialect, "m", provider=provider), dialect).body
@@ -218,7 +219,7 @@ SHOWN: Final = [
 
 
 @pytest.mark.parametrize("kind", ["image/jpg", "image/JPG", "IMAGE/JPEG", "image/PNG", "Image/png"])
-@pytest.mark.parametrize(("api", "dialect"), SHOWN)
+@every(("api", "dialect"), SHOWN)
 def test_media_types_are_normalised(api: str, kind: str, dialect: str) -> None:
     body = written(api, media(api, kind), target(dialect), dialect).body
     meant = b"jpeg" if "p" in kind.lower() and "g" in kind.lower() and "n" not in kind.lower() else b"png"
@@ -234,7 +235,7 @@ ANSWERING: Final = [each for each in MODELS if each != "llamacpp"]
 
 @pytest.mark.parametrize("as_served", [False, True], ids=["asked", "served"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("dialect", ANSWERING)
+@every("dialect", ANSWERING)
 @pytest.mark.parametrize("api", APIS_OF)
 def test_answers_bear_the_name_that_was_asked_for(api: str, dialect: str, stream: bool, as_served: bool) -> None:
     """Relays included, unless the other is wanted."""

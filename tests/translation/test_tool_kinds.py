@@ -10,6 +10,7 @@ import pytest
 
 from tests.emulator.two_turn import Answer, Calling
 from tests.emulator.two_turn import written as answer_of
+from tests.rows import every
 from tests.translation.clients import CLIENTS, events
 from tests.translation.targets import BASE, MODELS, Json, asked, target
 from tests.translation.test_noise import APIS
@@ -132,7 +133,7 @@ def holds(found: Any, expected: Any) -> bool:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("dialect", [each for each in DIALECTS if each not in NATIVE["responses"]])
+@every("dialect", [each for each in DIALECTS if each not in NATIVE["responses"]])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_the_responses_api(kind: str, dialect: str, stream: bool) -> None:
     row = KINDS[kind]
@@ -174,7 +175,7 @@ NAMES: Final = ("files.read", "files/read", LONG, "größe", "mcp:server:tool", 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("api", "dialect"), TRANSLATED)
+@every(("api", "dialect"), TRANSLATED)
 def test_names_that_a_target_refuses(api: str, dialect: str, name: str, stream: bool) -> None:
     """Another tool is there that would be called the same; both are again in the next turn, where one more is."""
     client = CLIENTS[api]
@@ -199,7 +200,7 @@ def test_names_that_a_target_refuses(api: str, dialect: str, name: str, stream: 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("form", [None, {"type": "text"}, {"type": "grammar", "grammar": GRAMMAR}], ids=str)
-@pytest.mark.parametrize("dialect", [each for each in DIALECTS if each not in NATIVE["chat"]])
+@every("dialect", [each for each in DIALECTS if each not in NATIVE["chat"]])
 def test_custom_tools_of_chat(dialect: str, form: Json | None, stream: bool) -> None:
     tool = {"name": "a.sh", "description": "d"} | ({} if form is None else {"format": form})
     tools = [{"type": "custom", "custom": tool}]
@@ -242,7 +243,7 @@ FOUND: Final[list[tuple[Json, str]]] = [
 
 
 @pytest.mark.parametrize(("block", "told"), FOUND, ids=[block["type"] for block, _ in FOUND])
-@pytest.mark.parametrize("dialect", [each for each in MODELS if each not in NATIVE["anthropic"]])
+@every("dialect", [each for each in MODELS if each not in NATIVE["anthropic"]])
 def test_what_a_search_for_tools_found(dialect: str, block: Json, told: str) -> None:
     """In a history, in what a tool gave or beside it: never an error, and said in words where there are any."""
     tools = [{**declared("anthropic", "a.tool"), "defer_loading": True}, declared("anthropic", "find")]

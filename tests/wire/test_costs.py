@@ -18,7 +18,7 @@ from weebill.providers.anthropic.dialect import ANTHROPIC_DIALECT
 from weebill.providers.bedrock.decode import TokenUsage
 from weebill.providers.openai.dialect import OPENAI_CHAT
 from weebill.providers.operations.usage import read_usage
-from weebill.wire.anthropic import UsageReport as AnthropicUsage
+from weebill.wire.anthropic_usage import UsageReport as AnthropicUsage
 from weebill.wire.openai_chat import UsageReport
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import MOST, Usage, UsageReported

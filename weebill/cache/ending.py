@@ -1,4 +1,4 @@
-"""Whether an answer, as the client got it, is whole and worth giving again.
+"""Tells whether an answer, as the client got it, is whole and worth giving again.
 
 It is looked through for the reasons why it ended, not decoded: the names of fields are found as they stand in JSON,
 where within a text their quotes would be escaped. Should something else look like a reason, it is one more that must
@@ -54,7 +54,7 @@ _decode_event: Final = msgspec.json.Decoder(_LastEvent).decode
 
 
 def worth_keeping(endpoint: str, data: bytes, *, streamed: bool, limited: bool, choices: int = 1) -> bool:
-    """Whether `data`, a body or the bytes of a stream, holds `choices` answers that ended of themselves.
+    """Tells whether `data`, a body or the bytes of a stream, holds `choices` answers that ended of themselves.
 
     One that was cut for its length counts only where the request set that length (`limited`): then it is what was
     asked for. Refusals, filtered answers, and turns that a provider wants continued do not count.

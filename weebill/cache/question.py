@@ -97,7 +97,7 @@ def question(
 
 
 def limits_length(fields: Json) -> bool:
-    """Whether a request says how long its answer may be."""
+    """Tells whether a request says how long its answer may be."""
     limits = ("max_tokens", "max_completion_tokens", "max_output_tokens")
     if any(bytes(fields.get(name, b"null")) != b"null" for name in limits):
         return True
@@ -126,7 +126,7 @@ def _digest(what: object, secret: bytes, person: bytes) -> bytes:
 
 
 def _acts(endpoint: str, fields: Fields) -> bool:
-    """Whether answering does more than to answer."""
+    """Tells whether answering does more than to answer."""
     if any(fields.get(name) not in _IDLE for name in _ACTS):
         return True
     if endpoint == "responses" and (fields.get("store") is not False or fields.get("prompt") is not None):
@@ -138,7 +138,7 @@ def _acts(endpoint: str, fields: Fields) -> bool:
 
 
 def _is_clients(tool: dict[str, object]) -> bool:
-    """Whether it is the client who runs the tool, rather than the provider."""
+    """Tells whether it is the client who runs the tool, rather than the provider."""
     kind = tool.get("type")
     if kind is not None:
         return kind in _CLIENTS_TOOLS

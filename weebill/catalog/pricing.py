@@ -88,7 +88,7 @@ class Tariff:
         self.reports = reports
 
     def is_reported(self, usage: Reported) -> bool:
-        """Whether the provider has said what a call costs."""
+        """Tells whether the provider has said what a call costs."""
         return self.reports and usage.cost_nano is not None
 
     def cost(self, usage: Reported) -> int | None:

@@ -16,7 +16,7 @@ _OF_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Activity(NamedTuple):
-    """Whether a provider can be called; `missing` are the variables to set if not, the first being the key's."""
+    """Tells whether a provider can be called; `missing` are the variables to set if not, the first being the key's."""
 
     active: bool
     missing: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ def options_of(provider: Provider, environment: Mapping[str, str]) -> dict[str, 
 
 
 def activity(provider: Provider, environment: Mapping[str, str]) -> Activity:
-    """Whether the environment has all that calls need. What needs no key is not active by that alone."""
+    """Tells whether the environment has all that calls need. What needs no key is not active by that alone."""
     lacking = [
         tuple(variable for variable in group if not environment.get(variable, "").strip())
         for group in provider.credentials

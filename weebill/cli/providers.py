@@ -107,7 +107,7 @@ def keeps(data: DataPolicy) -> str:
 
 
 def trains(data: DataPolicy) -> str:
-    """Whether it may train on requests."""
+    """Tells whether it may train on requests."""
     return _TRAINS.get(data.trains, data.trains)
 
 

@@ -57,7 +57,7 @@ class Sources:
 
     @property
     def file_is_named(self) -> bool:
-        """Whether the user named the file, so that it must exist."""
+        """Tells whether the user named the file, so that it must exist."""
         return self.config is not None or bool(self.environment.get("WEEBILL_CONFIG"))
 
 

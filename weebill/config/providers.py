@@ -111,7 +111,7 @@ def _completed(
 
 
 def _is_there(name: str, provider: ProviderSettings, known: Provider) -> bool:
-    """Whether the vendor's usual key may go to its address: one of the vendor's, or a stand-in that bears its name."""
+    """Tells whether the vendor's usual key may go to its address: the vendor's, or a stand-in that bears its name."""
     if not provider.base_url or name == known.id:
         return True
     return known_providers.at_address((known,), provider.base_url) is not None

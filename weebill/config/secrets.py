@@ -111,7 +111,7 @@ def _redis_url(url: str) -> str:
 
 
 def _options_fit(url: str) -> bool:
-    """Whether a connection can be made of an address with options, by the client's own word; nothing is connected."""
+    """Tells whether an address with options makes a connection, by the client's own word; nothing is connected."""
     try:
         pool = import_module("redis").ConnectionPool.from_url(url)
         pool.connection_class(**pool.connection_kwargs)

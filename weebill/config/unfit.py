@@ -33,7 +33,7 @@ class Unfit:
 
     @property
     def may_name_models(self) -> bool:
-        """Whether what is taken out may be what a name elsewhere leads to."""
+        """Tells whether what is taken out may be what a name elsewhere leads to."""
         return any(map(_may_name_models, self._paths))
 
     def new_among(self, problems: Iterable[Problem]) -> Iterator[Problem]:

@@ -102,7 +102,7 @@ class ModelStore:
         return path
 
     def has(self, name: str) -> bool:
-        """Whether `find` would return a path."""
+        """Tells whether `find` would return a path."""
         try:
             self.find(name)
         except (ModelMissingError, ModelDamagedError, ModelFormatError):

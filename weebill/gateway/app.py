@@ -223,7 +223,7 @@ def _add_request_id(exchange: Exchange) -> None:
 
 
 def _allowed(exchange: Exchange, method: bytes) -> bool:
-    """Whether the request uses `method`; HEAD does wherever GET does."""
+    """Tells whether the request uses `method`; HEAD does wherever GET does."""
     return exchange.method == method or (method == b"GET" and exchange.method == b"HEAD")
 
 

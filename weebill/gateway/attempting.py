@@ -23,7 +23,7 @@ Leg = TypeVar("Leg")
 Open = Callable[[Try, Spending], Awaitable[Leg]]
 
 _LOG_EVERY_S: Final = 1.0
-# By the names of upstreams, of which a configuration has few.
+# By the names of upstreams: those of which something was logged in the last second.
 _LOGGED_AT: Final[dict[str, float]] = {}
 _NOT_SHOWN: Final = re.compile(r"[^\x21-\x7e ]")
 
@@ -135,6 +135,8 @@ def _log_what_is_not_told(failure: UpstreamError, upstream: str, now: float) -> 
     """Leave word for the operator of what clients are not told, once a second for each upstream."""
     if failure.told == str(failure) or now - _LOGGED_AT.get(upstream, -_LOG_EVERY_S) < _LOG_EVERY_S:
         return
+    for old in [name for name, at in _LOGGED_AT.items() if now - at >= _LOG_EVERY_S]:
+        del _LOGGED_AT[old]
     _LOGGED_AT[upstream] = now
     if isinstance(failure, ProxyRefused):
         log.warning("no way through the proxy for %s: %s", upstream, failure, extra={"said": failure.text})

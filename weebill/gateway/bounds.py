@@ -57,7 +57,6 @@ _decode_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 def bounded(body: bytes, decode: Callable[[bytes], AnyCall], limits: LimitSettings) -> AnyCall:
     """The call in a large body. Raises ApiError 400, naming the field, for one that holds too much."""
     check_values(body, limits.values)
-    check_escapes(body)
     call = decode(body)
     check_fields(call.fields, limits)
     call.big = True
@@ -77,7 +76,10 @@ async def read_call(
 
 
 def check_values(body: bytes, most: int) -> None:
-    """Raise ApiError 400, naming the field where there are too many, for a body of more than `most` JSON values."""
+    """Raise ApiError 400 for a body of more than `most` JSON values, naming the field where there are too many.
+
+    So, too, for one of more escaped characters than are read in a moment.
+    """
     if _at_most(body, most):
         return
     end = _beyond(body, most)
@@ -88,20 +90,6 @@ def check_values(body: bytes, most: int) -> None:
     raise ApiError(
         400, f"The request body holds more than {most} JSON values{where}.", code="too_many_values", param=name or None
     )
-
-
-def check_escapes(body: bytes) -> None:
-    """Raise ApiError 400 for more escaped characters than are read in a moment."""
-    count = 0
-    for start in range(0, len(body), _STEP * 16):
-        count += body.count(_BACKSLASH, start, start + _STEP * 16)
-        if count > _MOST_ESCAPES:
-            raise ApiError(
-                400,
-                f"The request body holds more than {_MOST_ESCAPES} escaped characters; JSON may hold most as they are.",
-                code="too_many_escapes",
-            )
-        time.sleep(0)
 
 
 class Pending:
@@ -117,7 +105,7 @@ class Pending:
         self.bytes = 0
 
     def is_big(self, data: bytes) -> bool:
-        """Whether what `data` may complete is long."""
+        """Tells whether what `data` may complete is long."""
         size = self.bytes + len(data)
         end = data.rfind(b"\n")
         self.bytes = size if end < 0 else len(data) - end - 1
@@ -188,15 +176,25 @@ def _check_count(name: str, count: int, most: int) -> None:
 
 
 def _at_most(body: bytes, most: int) -> bool:
-    """Whether there are surely no more values than that: what is in strings is counted, too."""
+    """Tells whether there are surely no more values than that: what is in strings is counted, too.
+
+    Raises ApiError 400 for too many escaped characters.
+    """
     count = 1
+    escapes = 0
     for start in range(0, len(body), _STEP * 4):
         end = start + _STEP * 4
-        count += body.count(b",", start, end) + body.count(b"[", start, end) + body.count(b"{", start, end)
-        if count > most:
-            return False
+        escapes += body.count(_BACKSLASH, start, end)
+        if escapes > _MOST_ESCAPES:
+            raise ApiError(
+                400,
+                f"The request body holds more than {_MOST_ESCAPES} escaped characters; JSON may hold most as they are.",
+                code="too_many_escapes",
+            )
+        if count <= most:
+            count += body.count(b",", start, end) + body.count(b"[", start, end) + body.count(b"{", start, end)
         time.sleep(0)
-    return True
+    return count <= most
 
 
 def _beyond(body: bytes, most: int) -> int:

@@ -70,7 +70,7 @@ class CheckedBridge(Bridge):
         return super()._render(call, _without_probabilities(reply) if self._hides(call) else reply)
 
     def _hides(self, call: Call) -> bool:
-        """Whether the client has not asked for probabilities."""
+        """Tells whether the client has not asked for probabilities."""
         return self._probabilities and not self._api.conversation(call).logprobs
 
 

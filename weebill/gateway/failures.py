@@ -73,7 +73,7 @@ def upstream_said(
 
 
 def lacks_endpoint(error: ApiError, status: int) -> bool:
-    """Whether an upstream that answered so does not have what was asked for, rather than the model."""
+    """Tells whether an upstream that answered so does not have what was asked for, rather than the model."""
     return status in _NO_SUCH_ENDPOINT and not _lacks_model(classify(error))
 
 
@@ -82,7 +82,7 @@ def _lacks_model(failure: Failure) -> bool:
 
 
 def _tells(credential: Credential, body: bytes) -> bool:
-    """Whether a body holds a secret that was sent."""
+    """Tells whether a body holds a secret that was sent."""
     values = (line.partition(b":")[2].strip().rpartition(b" ")[2] for line in credential.lines.split(b"\r\n"))
     return any(len(value) >= _MIN_SECRET and value in body for value in values)
 

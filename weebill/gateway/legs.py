@@ -62,7 +62,7 @@ Leg = Whole | Begun
 
 
 def over(response: Response, stream: ByteStream | AnswerCollector | OperationStream) -> bool:
-    """Whether a stream is over, whatever its upstream does with the connection.
+    """Tells whether a stream is over, whatever its upstream does with the connection.
 
     One whose answer is complete, but that may still say what was used, is given little time for that.
     """

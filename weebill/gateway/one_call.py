@@ -20,7 +20,7 @@ FURTHER_CALL: Final = "parallel_tool_call"
 
 
 def wants_one_call(sent: UpstreamRequest) -> bool:
-    """Whether the request asked for no more than one call at a time."""
+    """Tells whether the request asked for no more than one call at a time."""
     asked = sent.asked
     if asked is None or asked.tool_choice is None:
         return False

@@ -117,7 +117,7 @@ NOBODY_IN_PARTICULAR: Final = Maker("", "")
 
 
 def _holds_sealed(turns: Sequence[Turn]) -> bool:
-    """Whether any part is sealed: most histories have none, so that this has to be quick."""
+    """Tells whether any part is sealed: most histories have none, so that this has to be quick."""
     for turn in turns:
         if turn.role == "assistant":
             for part in turn.parts:
@@ -128,14 +128,14 @@ def _holds_sealed(turns: Sequence[Turn]) -> bool:
 
 
 def _is_sealed(part: Part) -> bool:
-    """Whether a part holds something that is of worth to its maker alone."""
+    """Tells whether a part holds something that is of worth to its maker alone."""
     if isinstance(part, Reasoning):
         return part.signature is not None or part.encrypted is not None
     return isinstance(part, ToolUse) and part.signature is not None
 
 
 def _bears_mark(part: Part) -> bool:
-    """Whether a mark says whose a part is."""
+    """Tells whether a mark says whose a part is."""
     if isinstance(part, Reasoning) and part.encrypted is not None and is_marked(part.encrypted):
         return True
     return isinstance(part, Reasoning | ToolUse) and part.signature is not None and is_marked(part.signature)

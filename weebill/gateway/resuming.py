@@ -50,7 +50,7 @@ class Story:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether there is a beginning that another deployment can be given."""
+        """Tells whether there is a beginning that another deployment can be given."""
         return self.tellable and bool("".join(self._said).strip())
 
     @property

@@ -100,7 +100,7 @@ class Selector:
             self.names = frozenset(names)
 
     def compares(self, name: str) -> bool:
-        """Whether an experiment is about that name, or one of the tiers that it may lead to."""
+        """Tells whether an experiment is about that name, or one of the tiers that it may lead to."""
         running = self._experiments.running
         if not running:
             return False
@@ -206,7 +206,7 @@ class Selector:
         )
 
     def _local_only(self, asked: Asked) -> bool:
-        """Whether anybody wants that the request stays here."""
+        """Tells whether anybody wants that the request stays here."""
         return self._router.wanted(self._router.directory.route(self._models["small"]), asked).local_only
 
     def _first(self, model: str) -> Deployment:

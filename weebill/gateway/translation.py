@@ -251,7 +251,7 @@ def _ended_at(stops: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _replays(conversation: Conversation) -> bool:
-    """Whether the history holds more than what was said: calls, their results, thinking."""
+    """Tells whether the history holds more than what was said: calls, their results, thinking."""
     for turn in conversation.turns:
         for part in turn.parts:
             kind = type(part)

@@ -111,7 +111,7 @@ class Worker:
         )
         self._server = Server(self._app, boot.settings.server)
         self._drained = asyncio.Event()
-        self._reloads: asyncio.Queue[Settings] = asyncio.Queue()
+        self._reloads: asyncio.Queue[Settings] = asyncio.Queue(1)
         # The supervisor sends a second, shorter one if it is hurried.
         self._drains: list[asyncio.Task[None]] = []
 
@@ -146,6 +146,8 @@ class Worker:
                 case Ping():
                     link.send(Pong())
                 case Reload(settings=settings):
+                    if self._reloads.full():
+                        self._reloads.get_nowait()  # the newest alone count
                     self._reloads.put_nowait(settings)
                 case Engines(engines=engines):
                     self._engines = engines
@@ -161,7 +163,7 @@ class Worker:
         self._drained.set()
 
     async def _reload(self) -> None:
-        """Take on settings one after the other; what takes its time does not keep the supervisor from an answer."""
+        """Take on the newest settings, each time; what takes its time does not keep the supervisor from an answer."""
         while True:
             await self._apply(await self._reloads.get())
 

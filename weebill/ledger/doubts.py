@@ -22,7 +22,7 @@ LATEST_US: Final = 253_402_300_799_000_000
 
 
 def is_doubtful(record: UsageRecord) -> bool:
-    """Whether anything of it cannot be so."""
+    """Tells whether anything of it cannot be so."""
     cost = record.cost_nano
     return (
         record.prompt_tokens > BELIEVABLE

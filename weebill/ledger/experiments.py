@@ -54,7 +54,7 @@ class Experiment(msgspec.Struct, frozen=True):
         return f"{self.name}/{arm}"
 
     def draws(self, conversation: bytes) -> bool:
-        """Whether a conversation is of the share; the same one always gives the same answer."""
+        """Tells whether a conversation is of the share; the same one always gives the same answer."""
         digest = blake2b(conversation, digest_size=8, key=self.name.encode()).digest()
         return int.from_bytes(digest) < self.share * _SPAN
 

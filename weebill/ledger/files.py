@@ -44,7 +44,7 @@ def file_at(path: Path) -> File | None:
 
 
 def is_empty(path: Path) -> bool:
-    """Whether there is nothing at `path`. Raises OSError."""
+    """Tells whether there is nothing at `path`. Raises OSError."""
     try:
         return path.stat().st_size == 0
     except FileNotFoundError:

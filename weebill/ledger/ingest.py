@@ -240,7 +240,7 @@ class Ingester:
             path.unlink()
 
     def _awaits_recovery(self, segment: str) -> bool:
-        """Whether its worker has died since, and so it may tell which of the requests under way have a record."""
+        """Tells whether its worker has died since, and so it may tell which of the requests under way have a record."""
         table = self._folder / f"{writer_of(segment)}{INTENTS_SUFFIX}"
         return table.name not in self._marks and _is_left(table)
 
@@ -281,7 +281,7 @@ def _without_writer(path: Path) -> Iterator[int | None]:
 
 
 def _is_left(path: Path) -> bool:
-    """Whether a file is there without its writer."""
+    """Tells whether a file is there without its writer."""
     try:
         with _without_writer(path) as descriptor:
             return descriptor is not None

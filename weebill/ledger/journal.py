@@ -103,7 +103,7 @@ class JournalWriter:
             self.intents.close(slot)
 
     def writable(self) -> bool:
-        """Whether `intend` and `append` can be expected to work: ask before taking a request.
+        """Tells whether `intend` and `append` can be expected to work: ask before taking a request.
 
         After a failure this tries again, at most four times a second.
         """

@@ -148,7 +148,7 @@ class ByteStream(Protocol):
 
     @property
     def begun(self) -> bool:
-        """Whether any of the answer itself has come; until then, another upstream's could still take its place."""
+        """Tells whether any of the answer itself has come; until then, another upstream could still take its place."""
 
     @property
     def owed_s(self) -> float:

@@ -96,7 +96,7 @@ def read(status: int, message: str, codes: Iterable[str | None], signs: Iterable
 
 
 def is_page(message: str) -> bool:
-    """Whether an answer is a page for people, as what stands before an API says no with."""
+    """Tells whether an answer is a page for people, as what stands before an API says no with."""
     return _PAGE.match(message) is not None or message.startswith(_BLOCKED)
 
 

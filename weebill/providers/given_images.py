@@ -30,7 +30,7 @@ def shown_after(turns: Sequence[Turn], stays: tuple[type, ...]) -> Sequence[Turn
 
 
 def _is_given(part: Part, stays: tuple[type, ...]) -> bool:
-    """Whether a result holds more than stays in it."""
+    """Tells whether a result holds more than stays in it."""
     return isinstance(part, ToolResult) and not all(isinstance(piece, stays) for piece in part.content)
 
 

@@ -55,7 +55,7 @@ def fit_to_model(conversation: Conversation, target: Target, fit: Fit) -> Conver
 
 
 def may_stop(target: Target) -> bool:
-    """Whether the target's model takes stop sequences, and its provider."""
+    """Tells whether the target's model takes stop sequences, and its provider."""
     return "stop" not in target.traits.refuses and "stop" not in target.quirks.refuse
 
 
@@ -115,7 +115,7 @@ def taken(meant: Effort, traits: Traits, fit: Fit) -> Effort | None:
 
 
 def _by_budget(traits: Traits) -> bool:
-    """Whether a model is told a number of tokens, which its dialect makes of a word."""
+    """Tells whether a model is told a number of tokens, which its dialect makes of a word."""
     return traits.thinking == "budget" and not traits.efforts
 
 

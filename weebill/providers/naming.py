@@ -156,17 +156,17 @@ def _renamed(data: bytes, name: bytes, key: str) -> bytes:
 
 
 def _is_outermost_head(head: bytes) -> bool:
-    """Whether a member that follows `head` is certainly the outermost object's."""
+    """Tells whether a member that follows `head` is certainly the outermost object's."""
     return _is_within(head, b"{", b"}", b"[")
 
 
 def _is_outermost_tail(tail: bytes) -> bool:
-    """Whether a member that `tail` follows is certainly the outermost object's."""
+    """Tells whether a member that `tail` follows is certainly the outermost object's."""
     return _is_within(tail, b"}", b"{", b"]")
 
 
 def _is_within(beside: bytes, own: bytes, other: bytes, bracket: bytes) -> bool:
-    """Whether what is on one side of a member holds the one brace of its object there, and no other nesting."""
+    """Tells whether what is on one side of a member holds the one brace of its object there, and no other nesting."""
     return (
         beside.count(own) == 1
         and beside.find(bracket) < 0

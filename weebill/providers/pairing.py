@@ -36,7 +36,7 @@ def paired(turns: Sequence[Turn]) -> Sequence[Turn]:
 
 
 def _are_paired(turns: Sequence[Turn]) -> bool:
-    """Whether nothing has to be mended, as in most histories."""
+    """Tells whether nothing has to be mended, as in most histories."""
     seen: set[str] = set()
     waiting: set[str] = set()
     spoken = False

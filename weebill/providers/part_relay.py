@@ -17,7 +17,7 @@ class TakesSome(ABC):
 
     @abstractmethod
     def takes(self, call: Call, target: Target) -> bool:
-        """Whether it can pass this one."""
+        """Tells whether it can pass this one."""
 
     @abstractmethod
     def encode(self, call: Call, target: Target) -> UpstreamRequest:

@@ -53,7 +53,7 @@ class Results:
 
 
 def is_replayed(text: bytes) -> bool:
-    """Whether there may be anything of that in Chat Completions' `messages`."""
+    """Tells whether there may be anything of that in Chat Completions' `messages`."""
     return text.find(_ANSWERED) >= 0 or text.find(_PARSED) >= 0
 
 

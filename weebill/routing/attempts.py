@@ -337,7 +337,7 @@ class Attempts:
         return next((one for one in known if health.refused(deployment, one, now) is None), None)
 
     def _others(self) -> bool:
-        """Whether another deployment may be asked after this one."""
+        """Tells whether another deployment may be asked after this one."""
         if self._rest is not None:
             return True
         following = self._at + 1

@@ -41,7 +41,7 @@ class Breaker:
         self.source = ""
 
     def state(self, now: float) -> State:
-        """Whether requests may pass: all, none, or one."""
+        """Tells whether requests may pass: all, none, or one."""
         if not self._times:
             return "closed"
         return "open" if now < self._until else "half_open"
@@ -61,7 +61,7 @@ class Breaker:
         return self._failures.count(now)
 
     def forgotten(self, now: float) -> bool:
-        """Whether it is as good as new."""
+        """Tells whether it is as good as new."""
         return not self._times and not self._failures.count(now)
 
     def begin(self, now: float) -> None:
@@ -98,7 +98,7 @@ class Breaker:
             self._open(now, rng)
 
     def _often(self, now: float, successes: int) -> bool:
-        """Whether too large a share of the last requests failed so."""
+        """Tells whether too large a share of the last requests failed so."""
         if self._sheds:
             return False
         bad = self._failures.count(now)

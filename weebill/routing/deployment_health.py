@@ -64,7 +64,7 @@ class DeploymentHealth:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing has ever gone wrong, and nothing may be about to."""
+        """Tells whether nothing has ever gone wrong, and nothing may be about to."""
         return not self._breakers and not self.limited and self._unheard < self._settings.failures
 
     def begin(self, now: float) -> None:
@@ -82,7 +82,7 @@ class DeploymentHealth:
         self._unheard = 0
 
     def silent(self, now: float) -> bool:
-        """Whether it has been sent several requests and has not answered any for longer than it ever takes.
+        """Tells whether it has been sent several requests and has not answered any for longer than it ever takes.
 
         It would be long until they time out, and all that is sent there meanwhile would have to wait as well.
         """
@@ -98,7 +98,7 @@ class DeploymentHealth:
         return None if longest is None else max(_MIN_SILENCE_S, _UNUSUAL * longest)
 
     def on_trial(self, now: float) -> bool:
-        """Whether a request that is sent now is to find out if it is well again."""
+        """Tells whether a request that is sent now is to find out if it is well again."""
         return self.silent(now) or (bool(self._breakers) and self.half_open(now))
 
     def settle(self, now: float) -> None:
@@ -109,7 +109,7 @@ class DeploymentHealth:
             self._breakers = {kind: each for kind, each in self._breakers.items() if not each.forgotten(now)}
 
     def well(self, now: float) -> bool:
-        """Whether it can be trusted with all that it is given."""
+        """Tells whether it can be trusted with all that it is given."""
         return not self._breakers and not self.limited and self.warmth(now) >= 1.0
 
     def succeeded(self, begun: float, now: float) -> None:
@@ -167,7 +167,7 @@ class DeploymentHealth:
         return held
 
     def half_open(self, now: float) -> bool:
-        """Whether the next request is a trial."""
+        """Tells whether the next request is a trial."""
         return any(breaker.state(now) == "half_open" for breaker in self._breakers.values())
 
     def error_share(self, now: float) -> float:

@@ -108,11 +108,11 @@ class Directory:
         return name in self._routes
 
     def serves(self, name: str) -> bool:
-        """Whether anything has that name."""
+        """Tells whether anything has that name."""
         return self._find(name) is not None
 
     def keeps(self, name: str) -> bool:
-        """Whether a name leads to the same route each time."""
+        """Tells whether a name leads to the same route each time."""
         return name in self._routes or name in self._matched
 
     def stands_for(self, name: str) -> str:

@@ -224,7 +224,7 @@ def split(
 
 
 def fits_all(limits: Iterable[Filter], candidates: Iterable[Candidate], needs: Needs) -> bool:
-    """Whether none of the candidates would be removed for what it cannot do."""
+    """Tells whether none of the candidates would be removed for what it cannot do."""
     asked = [each for each in limits if each.asked(WANTS_NOTHING, needs)]
     return not any(each.why(one.deployment, WANTS_NOTHING, needs) for each in asked for one in candidates)
 

@@ -87,13 +87,13 @@ class Needs:
 
     @lazy
     def tools(self) -> bool:
-        """Whether tools are offered."""
+        """Tells whether tools are offered."""
         chat = self._chat
         return bool(chat.tools if chat is not None else self.conversation.tools)
 
     @lazy
     def schema(self) -> bool:
-        """Whether the answer must fit a JSON Schema."""
+        """Tells whether the answer must fit a JSON Schema."""
         chat = self._chat
         if chat is not None:
             return chat.response_format is not None and chat.response_format.type == "json_schema"
@@ -102,7 +102,7 @@ class Needs:
 
     @lazy
     def reasoning(self) -> bool:
-        """Whether it is asked to think."""
+        """Tells whether it is asked to think."""
         asked = self.conversation.reasoning
         return asked is not None and asked.enabled is not False and asked.effort != "none"
 

@@ -188,5 +188,5 @@ class Router:
         return self._rotation
 
     def _nothing_said(self) -> bool:
-        """Whether neither the installation nor any key prefers anything."""
+        """Tells whether neither the installation nor any key prefers anything."""
         return self._settings.preferences == Preferences() and not self._settings.keys

@@ -101,7 +101,7 @@ class Child:
 
     @property
     def answers(self) -> bool:
-        """Whether it is ready and owes no answer."""
+        """Tells whether it is ready and owes no answer."""
         return self.ready is not None and (self._heartbeat is None or not self._heartbeat.doubtful)
 
     async def settled(self) -> None:

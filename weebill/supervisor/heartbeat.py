@@ -1,4 +1,4 @@
-"""Whether a child still does its work: it is asked again and again, and answers from the loop that does it."""
+"""The watch over a child: asked again and again whether it does its work, it answers from the loop that does it."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def new_file() -> bytes:
 
 
 def is_current(content: bytes | memoryview) -> bool:
-    """Whether a file has the layout of this release."""
+    """Tells whether a file has the layout of this release."""
     return len(content) == FILE_BYTES and bytes(content[:_PID_AT]) == MAGIC + DIGEST
 
 

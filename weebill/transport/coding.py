@@ -146,13 +146,13 @@ class _Stage:
 
     @property
     def starved(self) -> bool:
-        """Whether nothing more can come without more input."""
+        """Tells whether nothing more can come without more input."""
         stream = self._stream
         return (stream.eof or stream.needs_input) and self._at == len(self._input)
 
     @property
     def complete(self) -> bool:
-        """Whether the input may end here."""
+        """Tells whether the input may end here."""
         return self._stream.eof or not self._fed
 
     def feed(self, data: bytes) -> None:
@@ -202,7 +202,7 @@ class Decoding:
 
     @property
     def starved(self) -> bool:
-        """Whether nothing more can come without more input."""
+        """Tells whether nothing more can come without more input."""
         return all(stage.starved for stage in self._stages)
 
     def feed(self, data: bytes) -> None:

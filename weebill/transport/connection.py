@@ -286,7 +286,7 @@ class ServerConnection(FlowControl):
 
     @property
     def can_go_on(self) -> bool:
-        """Whether another request may follow the one being answered."""
+        """Tells whether another request may follow the one being answered."""
         return self._state == _BUSY and not self.server.draining
 
     def response_ended(self, exchange: Exchange) -> None:

@@ -112,7 +112,7 @@ class Exchange:
 
     @property
     def secure(self) -> bool:
-        """Whether the client came over TLS."""
+        """Tells whether the client came over TLS."""
         return self._connection.secure
 
     @property

@@ -117,7 +117,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
 
     @property
     def forwarded(self) -> bool:
-        """Whether a proxy takes the requests themselves and passes them on, rather than joins the connections."""
+        """Tells whether a proxy takes the requests themselves and passes them on, rather than joins the connections."""
         proxy = self.proxy
         return proxy is not None and proxy.scheme not in SOCKS and self.scheme == "http" and not self.path
 

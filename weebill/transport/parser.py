@@ -56,7 +56,7 @@ class RequestParser:
 
     @property
     def in_head(self) -> bool:
-        """Whether a head has begun and not ended."""
+        """Tells whether a head has begun and not ended."""
         return bool(self._buffer)
 
     def read_head(self, data: bytes, limit: int) -> bytes | None:

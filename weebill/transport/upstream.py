@@ -78,7 +78,7 @@ class UpstreamConnection(FlowControl):
 
     @property
     def closed(self) -> bool:
-        """Whether it is of no more use."""
+        """Tells whether it is of no more use."""
         return self._state == _CLOSED
 
     def open(self) -> None:

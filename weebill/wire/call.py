@@ -82,7 +82,7 @@ class Call:
 
     @property
     def drop_params(self) -> bool:
-        """Whether what a target cannot do is dropped rather than refused."""
+        """Tells whether what a target cannot do is dropped rather than refused."""
         return self.own.drop_params
 
     def on_unsupported(self, target: OnUnsupported) -> OnUnsupported:
@@ -91,7 +91,7 @@ class Call:
         return "drop" if own.drop_params else own.on_unsupported or target
 
     def drops(self, target: OnUnsupported) -> bool:
-        """Whether even what is demanded is passed over where a target cannot do it."""
+        """Tells whether even what is demanded is passed over where a target cannot do it."""
         return self.on_unsupported(target) == "drop"
 
     def prompt_bytes(self) -> int:

@@ -142,7 +142,7 @@ class Tool(Struct, frozen=True):
 
 
 class ToolChoice(Struct, frozen=True):
-    """Whether tools are called: `names` restricts to these where it is not empty."""
+    """Says whether tools are called: `names` restricts to these where it is not empty."""
 
     mode: Literal["auto", "none", "required"] = "auto"
     names: tuple[str, ...] = ()

@@ -54,7 +54,7 @@ class EmbeddingsRequest(OperationRequest, frozen=True, kw_only=True):
 
     @property
     def base64(self) -> bool:
-        """Whether the embeddings shall come as base64."""
+        """Tells whether the embeddings shall come as base64."""
         return self.encoding_format == "base64"
 
 

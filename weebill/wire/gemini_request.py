@@ -52,7 +52,7 @@ class Tool(Wire, frozen=True):
 
 
 class FunctionCallingConfig(Wire, frozen=True):
-    """Whether functions are called."""
+    """Says whether functions are called."""
 
     mode: str | None = None
     allowed_function_names: list[str] | str | None = None
@@ -73,7 +73,7 @@ class ThinkingConfig(Wire, frozen=True):
 
     @property
     def known_level(self) -> bool:
-        """Whether the level, if there is one, has a counterpart."""
+        """Tells whether the level, if there is one, has a counterpart."""
         return self.thinking_level is None or self.thinking_level.upper() in _LEVELS
 
     def reasoning(self) -> ReasoningOptions | None:
@@ -274,7 +274,7 @@ class GeminiRequest(InboundRequest, frozen=True):
 
 
 def wants_array(call: Call) -> bool:
-    """Whether the stream that answers `call` is a JSON array."""
+    """Tells whether the stream that answers `call` is a JSON array."""
     return isinstance(call.request, GeminiRequest) and call.request.array
 
 

@@ -28,7 +28,7 @@ def mark_of(provider: str) -> str:
 
 
 def is_marked(data: str) -> bool:
-    """Whether data bears any provider's mark."""
+    """Tells whether data bears any provider's mark."""
     return _is_marked(data) is not None
 
 

@@ -56,7 +56,7 @@ class UsageReport(Struct, frozen=True, gc=False):
     cost_details: Raw = UNSAID
 
     def says_anything(self) -> bool:
-        """Whether there is any count in it."""
+        """Tells whether there is any count in it."""
         return self.prompt_tokens is not None or self.completion_tokens is not None or self.total_tokens is not None
 
 
@@ -91,7 +91,7 @@ def reasoning_of(details: Iterable[ReasoningDetail], default_origin: Origin) -> 
 
 
 def goes_on(last: ReasoningDetail, detail: ReasoningDetail) -> bool:
-    """Whether an entry is of the same piece of reasoning as the one before it."""
+    """Tells whether an entry is of the same piece of reasoning as the one before it."""
     if detail.index is not None and detail.index == last.index:
         return True
     # What is encrypted follows the words about it, under an index of its own.

@@ -25,7 +25,7 @@ class OperationRequest(InboundRequest, frozen=True, kw_only=True):
 
     @property
     def wants_stream(self) -> bool:
-        """Whether the answer shall come as events."""
+        """Tells whether the answer shall come as events."""
         return False
 
     def check(self) -> None:

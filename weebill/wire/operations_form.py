@@ -107,7 +107,7 @@ class Form(Struct, frozen=True):
 
 
 def is_form(content_type: bytes) -> bool:
-    """Whether a content type says that the body is a form."""
+    """Tells whether a content type says that the body is a form."""
     return content_type.partition(b";")[0].strip().lower() == _MEDIA_TYPE
 
 

@@ -92,7 +92,7 @@ class GenerationRequest(InboundRequest, frozen=True, kw_only=True):
 
     @property
     def wants_usage(self) -> bool:
-        """Whether a stream shall end with a chunk that carries the usage."""
+        """Tells whether a stream shall end with a chunk that carries the usage."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     @property

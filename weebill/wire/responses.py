@@ -283,5 +283,5 @@ def unseal(content: str) -> Sealed:
 
 
 def is_foreign(content: str) -> bool:
-    """Whether an `encrypted_content` is of no use to a model that speaks this format."""
+    """Tells whether an `encrypted_content` is of no use to a model that speaks this format."""
     return content.startswith(_FOREIGN)

@@ -65,7 +65,7 @@ def made_call(item: InputItem, type_: str) -> MadeCall:
 
 
 def is_providers(item: InputItem) -> bool:
-    """Whether a call, or what one gave, says that the provider runs it, rather than the client."""
+    """Tells whether a call, or what one gave, says that the provider runs it, rather than the client."""
     if item.execution is not None:
         return item.execution == "server"
     if not is_object(item.environment):

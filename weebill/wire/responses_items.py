@@ -75,12 +75,12 @@ def list_of(raw: Raw) -> list[Raw]:
 
 
 def is_object(raw: Raw) -> bool:
-    """Whether it is a JSON object."""
+    """Tells whether it is a JSON object."""
     return bool(memoryview(raw)[0] == _BRACE)
 
 
 def is_given(raw: Raw) -> bool:
-    """Whether it is anything but null."""
+    """Tells whether it is anything but null."""
     return bytes(raw) != b"null"
 
 

@@ -117,7 +117,7 @@ class ResponsesRequest(InboundRequest, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> bool:
-        """Whether the response is to be kept; that is the default."""
+        """Tells whether the response is to be kept; that is the default."""
         return self.store is not False
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.rows import every
 from weebill.providers.operations import ENDPOINTS, OPERATIONS
 from weebill.providers.operations import streams as streams_module
 from weebill.providers.operations.base import OperationStream
@@ -80,7 +81,7 @@ def test_a_stream_that_ends_with_done() -> None:
     assert not relay.usage.measured
 
 
-@pytest.mark.parametrize("end", range(1, len(TRANSCRIPT) - 2))
+@every("end", range(1, len(TRANSCRIPT) - 2))
 def test_a_cut_is_never_a_clean_end(end: int) -> None:
     _, relay = run(TRANSCRIPT[:end], [])
     with pytest.raises(ApiError) as caught:

@@ -22,9 +22,9 @@ from weebill.wire.anthropic import (
     ThinkingBlock,
     ToolUseBlock,
     UrlSource,
-    UsageReport,
     citation_written,
 )
+from weebill.wire.anthropic_usage import UsageReport
 from weebill.wire.arguments import as_object
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Citation, Image, Part, Reasoning, Refusal, Text, ToolUse

@@ -17,8 +17,8 @@ from weebill.wire.anthropic import (
     ThinkingBlock,
     ToolUseBlock,
     UrlSource,
-    UsageReport,
 )
+from weebill.wire.anthropic_usage import UsageReport
 
 
 class MediaBlock(Struct, frozen=True):

@@ -163,7 +163,7 @@ def _thoughts(details: list[ReasoningDetail], thought: str | None) -> list[Reaso
 
 
 def _is_blank(called: FunctionCall) -> bool:
-    """Whether it is none: some servers write what there is not as an object of empty texts."""
+    """Tells whether it is none: some servers write what there is not as an object of empty texts."""
     return not called.name and called.arguments in ("", NO_ARGUMENTS)
 
 

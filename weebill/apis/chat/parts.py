@@ -45,7 +45,7 @@ class Aside:
     def __init__(self, drop: bool) -> None:
         self.found: Json = {}
         self.drop = drop
-        """Whether what is demanded may go, too."""
+        """True where what is demanded may go, too."""
 
     def __call__(self, path: str, value: Raw) -> None:
         if not is_empty(value) and len(self.found) < MAX_ASIDE:
@@ -53,7 +53,7 @@ class Aside:
 
 
 def is_empty(raw: Raw) -> bool:
-    """Whether a value says nothing."""
+    """Tells whether a value says nothing."""
     return bytes(raw) in _EMPTY
 
 
@@ -99,7 +99,7 @@ class Found:
         self.results: list[Json] = []
         self.thoughts: list[Json] = []
         self.is_more = False
-        """Whether there is anything in the content still."""
+        """True while there is anything in the content."""
 
 
 def parts(message: Json, path: str, aside: Aside) -> Found:

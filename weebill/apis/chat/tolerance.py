@@ -127,7 +127,7 @@ def _function(function: Json) -> Json:
 
 
 def is_blank(raw: Raw) -> bool:
-    """Whether an object says nothing: it has no values but empty ones."""
+    """Tells whether an object says nothing: it has no values but empty ones."""
     return is_empty(raw) or (bytes(raw)[:1] == b"{" and all(map(is_empty, _decode_object(raw).values())))
 
 

@@ -49,7 +49,7 @@ def tool_choice(
     parallel: bool | None,
     offered: tuple[Tool, ...],
 ) -> ToolChoice | None:
-    """Whether tools are called; None leaves it to the model. Raises ApiError 400 for one that is not offered."""
+    """Tells whether tools are called; None leaves it to the model. Raises ApiError 400 for one that is not offered."""
     if not offered:
         if choice in (None, "none", "auto"):
             return None

@@ -133,7 +133,7 @@ _NO_CONFIG: Final = GenerationConfig()
 
 
 def _empty(raw: Raw) -> bool:
-    """Whether a field says nothing: empty, or the value that stands for none."""
+    """Tells whether a field says nothing: empty, or the value that stands for none."""
     if len(memoryview(raw)) > _LONGEST_ENUM:
         return False
     value = bytes(raw).strip()

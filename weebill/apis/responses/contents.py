@@ -47,7 +47,7 @@ def parts_of(content: Raw, path: str, passed: Pass) -> list[Part]:
 
 
 def are_parts(content: Raw) -> bool:
-    """Whether a content is a string, a part, or a list with parts in it, rather than JSON of another kind."""
+    """Tells whether a content is a string, a part, or a list with parts in it, rather than JSON of another kind."""
     if is_object(content):
         return text_of(_members(content).get("type", NULL)) in _READERS
     entries = list_of(content)

@@ -69,7 +69,7 @@ def previous_id(call: Call) -> str | None:
 
 
 def wants_storing(call: Call) -> bool:
-    """Whether the answer is to be kept."""
+    """Tells whether the answer is to be kept."""
     return cast(ResponsesRequest, call.request).stored
 
 

@@ -183,7 +183,7 @@ class Offer:
 
     @staticmethod
     def _runs_here(kind: str, entry: ToolEntry) -> bool:
-        """Whether calls of a tool are for the client rather than for the provider."""
+        """Tells whether calls of a tool are for the client rather than for the provider."""
         if kind == "tool_search":
             return entry.execution == "client"
         if kind == "shell" and is_object(entry.environment):

@@ -17,8 +17,9 @@ from msgspec import Raw, Struct
 from weebill.providers.anthropic.encode import JSON_TOOL
 from weebill.providers.errors import provider_error
 from weebill.providers.signs import Sign
-from weebill.wire.anthropic import ERROR_STATUS, ORIGIN, STOP_REASONS, StopDetails, UsageReport, citation
+from weebill.wire.anthropic import ERROR_STATUS, ORIGIN, STOP_REASONS, StopDetails, citation
 from weebill.wire.anthropic_text import readable
+from weebill.wire.anthropic_usage import UsageReport
 from weebill.wire.arguments import NO_ARGUMENTS, as_text
 from weebill.wire.conversation import Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError

@@ -69,7 +69,7 @@ def _has_trouble(text: bytes, signed: bool) -> bool:
 
 
 def _is_assistant(text: bytes) -> bool:
-    """Whether the last message seems to be the model's."""
+    """Tells whether the last message seems to be the model's."""
     at = text.rfind(b'"role"')
     return at >= 0 and _ASSISTANT.match(text, at) is not None
 

@@ -23,7 +23,7 @@ _PIECES: Final[dict[bytes, tuple[tuple[str, str, Raw], ...]]] = {
 _CALLS: Final = frozenset({b'"tool_use"', b'"server_tool_use"', b'"mcp_tool_use"'})
 
 
-def as_events(body: bytes) -> bytes:
+def message_events(body: bytes) -> bytes:
     """The events that say what the message in `body` does. Raises what is in `UNREADABLE`."""
     fields = _decode_object(msgspec.json.format(body, indent=-1))  # what stays raw holds no line break
     usage = fields.get("usage", _NO_USAGE)

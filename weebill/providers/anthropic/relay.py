@@ -15,7 +15,7 @@ from weebill.providers.anthropic import decode as decoding
 from weebill.providers.anthropic.encode import headers
 from weebill.providers.anthropic.fields import fitted
 from weebill.providers.anthropic.history import mended
-from weebill.providers.anthropic.plain import as_events
+from weebill.providers.anthropic.plain import message_events
 from weebill.providers.anthropic.relay_events import DELTA, EventRepair, marked_answer, with_kind
 from weebill.providers.anthropic.relay_shapes import RelayedEvent, RelayedMessage
 from weebill.providers.anthropic.stream import cut
@@ -24,7 +24,8 @@ from weebill.providers.fit import Fit
 from weebill.providers.naming import named, named_within
 from weebill.providers.replayed import anthropic_once
 from weebill.providers.usage import estimate
-from weebill.wire.anthropic import ORIGIN, UsageReport
+from weebill.wire.anthropic import ORIGIN
+from weebill.wire.anthropic_usage import UsageReport
 from weebill.wire.call import Call
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -148,7 +149,7 @@ class AnthropicRelayStream:
 
     @property
     def begun(self) -> bool:
-        """Whether a piece of content has come, or the end."""
+        """Tells whether a piece of content has come, or the end."""
         return bool(self._events) or self._finished or self._ended
 
     @property
@@ -204,7 +205,7 @@ class AnthropicRelayStream:
         """The events of an answer that came in one piece; b"" where it is none."""
         self._splitter = EventSplitter()
         try:
-            return as_events(_with_blocks(body, _decode_answer(body)))
+            return message_events(_with_blocks(body, _decode_answer(body)))
         except (*UNREADABLE, ApiError, KeyError):
             return b""
 

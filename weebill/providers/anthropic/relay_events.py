@@ -60,7 +60,7 @@ class EventRepair:
         self._begun = False
         self._open = False
         self.steady = False
-        """Whether a delta is as it must be, as nearly all are."""
+        """True where a delta is as it must be, as nearly all are."""
 
     def event(self, block: bytes) -> bytes:
         """The event with what must come before it, blank lines included; b"" for one that is to be left out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct
 
 from weebill.providers.anthropic import decode as decoding
-from weebill.wire.anthropic import UsageReport
+from weebill.wire.anthropic_usage import UsageReport
 
 
 class RelayedMessage(Struct, frozen=True):

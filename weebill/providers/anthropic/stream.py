@@ -26,8 +26,9 @@ from weebill.providers.anthropic.decode import (
     stream_error,
 )
 from weebill.providers.anthropic.encode import JSON_TOOL
-from weebill.wire.anthropic import ORIGIN, StopDetails, UsageReport, citation
+from weebill.wire.anthropic import ORIGIN, StopDetails, citation
 from weebill.wire.anthropic_text import readable
+from weebill.wire.anthropic_usage import UsageReport
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.lenient import reader
 from weebill.wire.replay import events_of

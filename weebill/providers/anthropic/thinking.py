@@ -42,7 +42,7 @@ class Thought(NamedTuple):
 
     @property
     def thinks(self) -> bool:
-        """Whether the model is made to think."""
+        """Tells whether the model is made to think."""
         return self.thinking is not None and self.thinking.type != "disabled"
 
 
@@ -52,7 +52,7 @@ def traits(target: Target) -> Traits:
 
 
 def wanted(options: ReasoningOptions | None) -> bool | None:
-    """Whether thinking is asked for; None if nothing is said about it."""
+    """Tells whether thinking is asked for; None if nothing is said about it."""
     if options is None:
         return None
     if options.enabled is not None and not options.enabled:
@@ -113,7 +113,7 @@ def thought(
 
 
 def _is_adaptive(options: ReasoningOptions, target: Target) -> bool:
-    """Whether the model is to decide for itself: by the option `thinking`, "adaptive" or "budget", else by its traits.
+    """Tells whether the model decides for itself: by the option `thinking`, "adaptive" or "budget", or by its traits.
 
     Of those that take both, one that is given a number of tokens keeps to it.
     """

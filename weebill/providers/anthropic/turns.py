@@ -51,12 +51,12 @@ class Turns:
 
     @property
     def begun(self) -> bool:
-        """Whether the conversation ends in an answer that has begun."""
+        """Tells whether the conversation ends in an answer that has begun."""
         return bool(self._messages) and self._messages[-1][0] == "assistant"
 
     @property
     def called_without_thinking(self) -> bool:
-        """Whether the tools whose results come last were called by a model that did not think."""
+        """Tells whether the tools whose results come last were called by a model that did not think."""
         if len(self._messages) < 2 or not isinstance(self._messages[-1][1][0], wire.ToolResultBlock):
             return False
         return not isinstance(self._messages[-2][1][0], wire.ThinkingBlock | wire.RedactedThinkingBlock)

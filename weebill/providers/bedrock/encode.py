@@ -138,7 +138,7 @@ def _inference(conversation: Conversation, told: Thought, fit: Fit) -> Block:
 
 
 def _takes_tool(output: OutputFormat, model: Model) -> bool:
-    """Whether the output's schema goes to `model` as that of a tool it must call."""
+    """Tells whether the output's schema goes to `model` as that of a tool it must call."""
     return not model.strict or output.schema is None
 
 

@@ -35,7 +35,7 @@ class Model(NamedTuple):
 
     @property
     def forced_tool(self) -> bool:
-        """Whether it can be made to call one particular tool."""
+        """Tells whether it can be made to call one particular tool."""
         return self.anthropic or self.nova
 
 

@@ -141,7 +141,7 @@ class BedrockStream:
         self._json = -1
         """The index of the block that is the answer's JSON, as a tool's arguments."""
         self._missing = False
-        """Whether the call under way has no arguments yet."""
+        """True while the call under way has no arguments yet."""
         self._image = ""
         self._pieces: list[bytes] = []
         self._plain = bytearray()

@@ -87,7 +87,7 @@ class CohereStream:
         self._key: tuple[str, int | None] = ("", None)
         """What the part under way is of, and its index among them."""
         self._missing = False
-        """Whether the call under way has no arguments yet."""
+        """True while the call under way has no arguments yet."""
         self._stopped = False
         self._failed = False
 

@@ -124,7 +124,7 @@ class AnswerReader:
 
     @property
     def ended(self) -> bool:
-        """Whether all candidates have named a reason for their end, or it was said that there will be none."""
+        """Tells whether all candidates have named a reason for their end, or it was said that there will be none."""
         if not self._readers:
             return self._blocked
         return all(candidate.finish is not None for candidate in self._readers.values())

@@ -109,7 +109,7 @@ def _at(holder: Value, step: str | int) -> Value:
 
 
 def _set(holder: Value, step: str | int, value: Value) -> bool:
-    """Whether `holder` has a place for it."""
+    """Tells whether `holder` has a place for it."""
     if isinstance(holder, dict):
         holder[str(step)] = value
         return True

@@ -182,7 +182,7 @@ def _refusal(unsupported: Unsupported, target: Target) -> ApiError:
 
 
 def _says_something(usage: Usage) -> bool:
-    """Whether a report is one: no prompt is of no tokens."""
+    """Tells whether a report is one: no prompt is of no tokens."""
     return usage.prompt_tokens > 0 or usage.completion_tokens > 0
 
 
@@ -227,7 +227,7 @@ class GeminiRelayStream:
 
     @property
     def begun(self) -> bool:
-        """Whether a candidate has come, or word that there will be none."""
+        """Tells whether a candidate has come, or word that there will be none."""
         return bool(self._open)
 
     @property

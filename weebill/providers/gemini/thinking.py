@@ -26,7 +26,7 @@ _LEVELS: Final[dict[Effort, str]] = {
 
 
 def is_first_generation(traits: Traits) -> bool:
-    """Whether a model is older than Gemini 3: it takes calls without signatures, and no media in a tool's result."""
+    """Tells whether a model is older than Gemini 3: it takes calls without signatures, no media in a tool's result."""
     return traits.thinking == "budget" or traits.reasoning is False
 
 

@@ -114,7 +114,7 @@ def _said(part: Part) -> Part:
 
 
 def _is_reference(part: Part) -> bool:
-    """Whether it is a sound that the model made and that is kept elsewhere, whose words are not known here."""
+    """Tells whether it is a sound that the model made and that is kept elsewhere, whose words are not known here."""
     return isinstance(part, Audio) and not part.data
 
 

@@ -52,7 +52,7 @@ class ToolText(Protocol):
 
     @property
     def called(self) -> bool:
-        """Whether a tool is called."""
+        """Tells whether a tool is called."""
 
 
 def first_delta(identity: str, index: int, name: str, arguments: str) -> ToolCallDelta:

@@ -127,7 +127,7 @@ class OllamaStream:
 
     def __init__(self) -> None:
         self.stopped = False
-        """Whether the upstream has said that it is done."""
+        """True once the upstream has said that it is done."""
         self._tail = bytearray()
         self._started = False
         self._failed = False

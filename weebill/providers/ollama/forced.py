@@ -23,6 +23,7 @@ from weebill.providers.fit import Fit
 from weebill.providers.json_end import JsonEnd
 from weebill.providers.llamacpp.tool_text import HEAD, decode_call
 from weebill.providers.object_schema import parameters_of
+from weebill.wire.call import Json
 from weebill.wire.conversation import Conversation, Tool
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.reply import Event, Finished, TextDelta, ToolArguments, ToolStarted
@@ -34,14 +35,20 @@ _LONGEST_CALL: Final = 1 << 18
 # Some models write JSON for people to read, even where there are none.
 _BEGINNING: Final = re.compile(r"\s*(?:```\w*\s*)?(?=\{)")
 _MAY_BEGIN: Final = re.compile(r"\s*(?:`{1,2}|```\w*\s*)?")
-# Each schema goes below another root: what it refers to within itself is there, too.
-_OWN_REFERENCE: Final = re.compile(rb'("\$ref"\s*:\s*"#)')
+# In a schema: schemas by their names, and values, in which nothing refers to anything.
+_NAMED: Final = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
+_VALUES: Final = frozenset({"const", "enum", "default", "example", "examples"})
+_REFERENCE: Final = "$ref"
+_REFERS: Final = b'"$ref"'
+_DEEPEST: Final = 64
 _ORDER: Final = (
     "Call {one} now. Answer with nothing but one JSON object of the form "
     '{{"name": the function\'s name, "arguments": an object of what it takes}}.'
 )
 _encode: Final = msgspec.json.encode
 _decode_text: Final = msgspec.json.Decoder(str).decode
+_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
+_decode_object: Final = msgspec.json.Decoder(Json).decode
 
 
 class Offered(NamedTuple):
@@ -66,11 +73,35 @@ def call_format(offered: Sequence[Offered], fit: Fit) -> object:
     calls: list[dict[str, object]] = []
     for number, (at, tool) in enumerate(offered):
         key = f"tool{number}"
-        own = rb"\1/$defs/" + key.encode()
-        schemas[key] = Raw(_OWN_REFERENCE.sub(own, bytes(parameters_of(tool, at, fit))))
+        schemas[key] = _below(parameters_of(tool, at, fit), f"#/$defs/{key}".encode(), 0)
         properties = {"name": {"const": tool.name}, "arguments": {"$ref": f"#/$defs/{key}"}}
         calls.append({"type": "object", "properties": properties, "required": ["name", "arguments"]})
     return {**(calls[0] if len(calls) == 1 else {"anyOf": calls}), "$defs": schemas}
+
+
+def _below(schema: Raw, root: bytes, depth: int) -> Raw:
+    """A schema, or a list of them, that stands below another root: what it refers to within itself is there, too."""
+    text = bytes(schema)
+    if text.find(_REFERS) < 0 or depth > _DEEPEST:
+        return schema
+    if text.startswith(b"["):
+        return Raw(_encode([_below(each, root, depth + 1) for each in _decode_list(schema)]))
+    if not text.startswith(b"{"):
+        return schema
+    members = _decode_object(schema)
+    return Raw(_encode({name: _member_below(name, value, root, depth + 1) for name, value in members.items()}))
+
+
+def _member_below(name: str, value: Raw, root: bytes, depth: int) -> Raw:
+    text = bytes(value)
+    if name == _REFERENCE:
+        return Raw(b'"' + root + text[2:]) if text == b'"#"' or text.startswith(b'"#/') else value
+    if name in _VALUES:
+        return value
+    if name in _NAMED and text.startswith(b"{"):
+        schemas = _decode_object(value)
+        return Raw(_encode({each: _below(schema, root, depth + 1) for each, schema in schemas.items()}))
+    return _below(value, root, depth)
 
 
 def told(offered: Sequence[Offered]) -> str:

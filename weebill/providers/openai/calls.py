@@ -55,7 +55,7 @@ class Slot:
         return self.pieces[0] if self.pieces else ""
 
     def complete(self) -> bool:
-        """Whether the arguments are whole: JSON that could end here."""
+        """Tells whether the arguments are whole: JSON that could end here."""
         if self.custom or not self.pieces:
             return False
         if not self.pieces[-1].rstrip().endswith(("}", "]", "null", '"')):
@@ -67,7 +67,7 @@ class Slot:
         return True
 
     def is_blank(self) -> bool:
-        """Whether it is none: without a name, and without arguments."""
+        """Tells whether it is none: without a name, and without arguments."""
         return not self.name and self.arguments().strip() in ("", "{}", "null")
 
 
@@ -145,13 +145,13 @@ class CallSorter:
 
 
 def _is_rest(slot: Slot, call: ToolCall, name: str) -> bool:
-    """Whether a name is the rest of one that came in pieces: before any arguments, and as the very same call."""
+    """Tells whether a name is the rest of one that came in pieces: before any arguments, and as the very same call."""
     same = call.id == slot.id if call.id else call.index is not None
     return same and name != slot.name and bool(slot.id) and not slot.pieces
 
 
 def _is_another(slot: Slot, call: ToolCall, name: str | None) -> bool:
-    """Whether a piece begins another call, though its id is that of one that has begun."""
+    """Tells whether a piece begins another call, though its id is that of one that has begun."""
     if not name:
         return False
     if call.index is not None and call.index != slot.index:
@@ -160,7 +160,7 @@ def _is_another(slot: Slot, call: ToolCall, name: str | None) -> bool:
 
 
 def _goes_on(slot: Slot, call: ToolCall, function: Function) -> bool:
-    """Whether a piece with an id that is new belongs to a call that has begun."""
+    """Tells whether a piece with an id that is new belongs to a call that has begun."""
     if function.name:
         return not slot.id and slot.name in ("", function.name)
     return call.index is not None or not slot.complete()

@@ -96,7 +96,7 @@ def ended(body: bytes) -> bytes:
 
 
 def _complete(choice: Json, told: set[bytes]) -> bool:
-    """Whether a choice had to be changed, which it is: it has a number, a delta, and its role once."""
+    """Tells whether a choice had to be changed, which it is: it has a number, a delta, and its role once."""
     changed = "index" not in choice or bytes(choice.get("delta", b"null")) == b"null"
     # Some send a whole answer in an event, or a text as Completions do.
     given = choice.get("delta", _NULL)

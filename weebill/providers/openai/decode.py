@@ -110,7 +110,7 @@ class ToolCall(Struct, frozen=True):
         return Function(self.name, self.arguments) if self.is_flat() else NO_FUNCTION
 
     def is_flat(self) -> bool:
-        """Whether name and arguments stand where the function should."""
+        """Tells whether name and arguments stand where the function should."""
         return self.function is None and (self.name is not None or self.arguments is not None)
 
     def custom_call(self) -> Custom | None:
@@ -135,7 +135,7 @@ class AudioAnswer(Struct, frozen=True):
     transcript: str | None = None
 
     def is_there(self) -> bool:
-        """Whether it says anything: some servers write an object of empty texts for none."""
+        """Tells whether it says anything: some servers write an object of empty texts for none."""
         return bool(self.id or self.data or self.transcript)
 
 
@@ -166,7 +166,7 @@ class Message(Struct, frozen=True):
         return said, thought + "".join([inner.text or "" for piece in pieces for inner in piece.thinking or ()])
 
     def says_anything(self) -> bool:
-        """Whether there is more in it than calls and sound."""
+        """Tells whether there is more in it than calls and sound."""
         return bool(
             self.content
             or self.refusal

@@ -137,7 +137,7 @@ def body_error(status: int, body: bytes, upstream: str) -> ApiError:
 
 
 def is_error(raw: Raw) -> bool:
-    """Whether a member `error` says that there is one."""
+    """Tells whether a member `error` says that there is one."""
     return raw is not NO_ERROR and bytes(raw) not in _NONE
 
 

@@ -136,7 +136,7 @@ class ChatDecoder:
         self._started = False
         self._done = False
         self._spent = False
-        """Whether the last that came was the usage."""
+        """True where the last that came was the usage."""
         self.asked = 1
 
     @property

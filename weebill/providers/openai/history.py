@@ -63,7 +63,7 @@ _decode_details: Final = msgspec.json.Decoder(list[ReasoningDetail]).decode
 
 
 def is_talk(text: bytes) -> bool:
-    """Whether `messages` are but texts, of which no provider refuses anything, and nothing is another's.
+    """Tells whether `messages` are but texts, of which no provider refuses anything, and nothing is another's.
 
     One reading costs less than the searches for all that there may be in others; those have lists.
     """
@@ -165,7 +165,7 @@ def _with_thinking(content: Raw, thought: Raw) -> Raw:
 
 
 def _is_strict(quirks: Quirks) -> bool:
-    """Whether the provider refuses members of messages that it does not know."""
+    """Tells whether the provider refuses members of messages that it does not know."""
     return bool(quirks.accept) or _DETAILS in quirks.refuse
 
 

@@ -172,7 +172,7 @@ def _assistant(turn: Turn, target: Target) -> Message:
 
 
 def is_detailed(origin: str) -> bool:
-    """Whether a provider gave it as `reasoning_details`: OpenRouter's formats are "unknown" or end in a version."""
+    """Tells whether a provider gave it as `reasoning_details`: OpenRouter's are "unknown" or end in a version."""
     return origin == UNKNOWN_FORMAT or origin.endswith("-v1")
 
 

@@ -30,12 +30,12 @@ _TYPE: Final = b'"type"'
 
 
 def has_pieces(body: bytes) -> bool:
-    """Whether any content in a chunk is in pieces; most have nothing with a type at all."""
+    """Tells whether any content in a chunk is in pieces; most have nothing with a type at all."""
     return body.find(_TYPE) >= 0 and is_in_pieces(body)
 
 
 def is_in_pieces(body: bytes) -> bool:
-    """Whether any content in a completion is."""
+    """Tells whether any content in a completion is."""
     return _PIECES.search(body) is not None
 
 

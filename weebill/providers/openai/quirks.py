@@ -47,7 +47,7 @@ def call_id(given: str, quirks: Quirks) -> str:
 
 
 def is_plain(quirks: Quirks) -> bool:
-    """Whether fields pass as they are."""
+    """Tells whether fields pass as they are."""
     return not quirks.rename and not quirks.refuse and not quirks.accept and quirks.stream_usage
 
 

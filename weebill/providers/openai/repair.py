@@ -32,7 +32,7 @@ _decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
 
 
 def has_calls(data: bytes) -> bool:
-    """Whether there may be tool calls in an answer or in chunks."""
+    """Tells whether there may be tool calls in an answer or in chunks."""
     return data.find(_SIGN) >= 0 and (data.find(_SIGNS[0]) >= 0 or data.find(_SIGNS[1]) >= 0)
 
 
@@ -211,7 +211,7 @@ def _written(raw: Raw, slot: Slot, identity: str | None, name: str | None, call:
 
 
 def _is_blank(raw: Raw) -> bool:
-    """Whether an object is there for form's sake: it has no values but empty ones."""
+    """Tells whether an object is there for form's sake: it has no values but empty ones."""
     text = bytes(raw)
     if text[:1] != b"{":
         return False

@@ -75,7 +75,7 @@ class OperationTranslator(Protocol):
         """The request for the upstream. Raises ApiError 400 for what it cannot do, naming the client's field."""
 
     def streams(self, call: OperationCall, content_type: bytes) -> bool:
-        """Whether an answer with status 200 and this content type is to be passed on piece by piece."""
+        """Tells whether an answer with status 200 and this content type is to be passed on piece by piece."""
 
     def stream(self, call: OperationCall, content_type: bytes) -> OperationStream:
         """What passes it on. Only where `streams` says so."""

@@ -154,6 +154,6 @@ def given(raw: Raw | UnsetType) -> Raw | None:
 
 
 def has_error(fields: Json) -> bool:
-    """Whether a body's fields say that it is an error."""
+    """Tells whether a body's fields say that it is an error."""
     error = fields.get("error")
     return error is not None and bytes(error) not in (_NULL, b"false", b'""')

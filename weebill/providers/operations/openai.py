@@ -143,12 +143,12 @@ def read_answer(decode: Callable[[bytes], Answer], body: bytes, what: str) -> An
 
 
 def is_json(content_type: bytes) -> bool:
-    """Whether a content type is JSON."""
+    """Tells whether a content type is JSON."""
     return _media_type(content_type) == b"application/json"
 
 
 def is_events(content_type: bytes) -> bool:
-    """Whether a content type is that of server-sent events."""
+    """Tells whether a content type is that of server-sent events."""
     return _media_type(content_type) == b"text/event-stream"
 
 

@@ -33,7 +33,7 @@ class ResponseBody(Struct, frozen=True):
 
     @property
     def failed(self) -> bool:
-        """Whether it says that it failed."""
+        """Tells whether it says that it failed."""
         return text_of(self.status) in _FAILED or error_detail(self.error) is not None
 
     def started(self) -> Started:
@@ -165,7 +165,7 @@ def _details(fields: dict[str, Raw], name: str) -> dict[str, Raw]:
 
 
 def is_answer(body: ResponseBody) -> bool:
-    """Whether there is an answer in it, rather than the promise of one."""
+    """Tells whether there is an answer in it, rather than the promise of one."""
     status = text_of(body.status)
     if list_of(body.output) or text_of(body.output_text) or status in _ENDED:
         return True

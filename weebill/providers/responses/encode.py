@@ -125,7 +125,7 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, stream:
 
 
 def reasons(target: Target) -> bool:
-    """Whether a model can be asked for its encrypted reasoning."""
+    """Tells whether a model can be asked for its encrypted reasoning."""
     if target.traits.reasoning is False or "include" in target.quirks.refuse:
         return False
     return not target.model.startswith(_NOT_REASONING)

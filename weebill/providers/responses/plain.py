@@ -26,7 +26,7 @@ _ITEMS: Final = {
 }
 
 
-def as_events(body: bytes) -> bytes:
+def response_events(body: bytes) -> bytes:
     """The events that say what the response in `body` does. Raises what is in `UNREADABLE`."""
     fields = _decode_object(msgspec.json.format(body, indent=-1))  # what stays raw holds no line break
     events = _Events()

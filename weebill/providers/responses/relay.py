@@ -24,7 +24,7 @@ from weebill.providers.responses.dialect import PATH
 from weebill.providers.responses.encode import reasons
 from weebill.providers.responses.errors import cut, inner_error, invalid_answer
 from weebill.providers.responses.event import bare_error, decode_event, failure
-from weebill.providers.responses.plain import as_events
+from weebill.providers.responses.plain import response_events
 from weebill.providers.responses.relay_fit import fitted
 from weebill.providers.responses.relay_shapes import RelayedItem
 from weebill.providers.usage import estimate
@@ -145,7 +145,7 @@ class ResponsesRelayStream:
 
     @property
     def begun(self) -> bool:
-        """Whether a piece of content has come, or the end."""
+        """Tells whether a piece of content has come, or the end."""
         return bool(self._deltas) or bool(self.response)
 
     @property
@@ -177,7 +177,7 @@ class ResponsesRelayStream:
             if error_detail(response.error) is not None or not is_answer(response):
                 return self._pass(body)
             self._splitter = EventSplitter()
-            return self.feed(as_events(body))
+            return self.feed(response_events(body))
         except UNREADABLE as error:
             raise cut() from error
 
@@ -281,12 +281,12 @@ def _input(given: Raw, stored: bool, fit: Fit) -> Raw:
 
 
 def _is_useless(item: RelayedItem) -> bool:
-    """Whether an upstream could do nothing with a piece of reasoning: it is another's, or there is but its id."""
+    """Tells whether an upstream could do nothing with a piece of reasoning: it is another's, or there is but its id."""
     if item.encrypted_content is not None:
         return _is_others(item.encrypted_content)
     return bytes(item.content) in (b"null", b"[]")
 
 
 def _is_others(content: str) -> bool:
-    """Whether encrypted content, which bears no mark of the upstream's own any more, is another's."""
+    """Tells whether encrypted content, which bears no mark of the upstream's own any more, is another's."""
     return is_foreign(content) or unmarked(content, "") is None

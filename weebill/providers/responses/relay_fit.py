@@ -73,7 +73,7 @@ def _quirky(fields: Json, target: Target) -> list[str]:
 
 
 def _unwanted(name: str, value: Raw, fit: Fit) -> bool:
-    """Whether a field that the target refuses is to go, which is said unless it asks for what is so anyway."""
+    """Tells whether a field that the target refuses is to go, which is said unless it asks for what is so anyway."""
     if is_given(value) and _decode(value) != NEUTRAL.get(name):
         fit.hint(name)
     return True

@@ -31,7 +31,7 @@ class Undecided:
         """The ids of all calls that the provider runs."""
 
     def is_clients(self, function: str) -> bool:
-        """Whether nobody but the client can run `function`."""
+        """Tells whether nobody but the client can run `function`."""
         return self._offered is None or function in self._offered
 
     def begin(self, at: int, call: MadeCall) -> None:

@@ -1,4 +1,4 @@
-"""Whether a model says the same when it is asked again.
+"""A check of whether a model says the same when it is asked again.
 
 Source: Wang et al., "Self-consistency improves chain of thought reasoning in language models", 2022: where samples
 agree, they are more often right.
@@ -23,7 +23,7 @@ _SIMILAR: Final = 0.5
 
 
 def samples_agree(reply: Reply, others: Sequence[Reply], share: float) -> Verdict:
-    """Whether at least `share` of all samples, the answer included, say what the answer says."""
+    """Tells whether at least `share` of all samples, the answer included, say what the answer says."""
     samples = [reply, *others]
     agreeing = sum(_agree(reply, each) for each in samples)
     return Verdict("agreement", agreeing >= share * len(samples) - 1e-9, f"{agreeing} of {len(samples)} agree")

@@ -50,7 +50,7 @@ class Checks:
 
     @property
     def wants_probabilities(self) -> bool:
-        """Whether those of the tokens have to be asked for."""
+        """Tells whether those of the tokens have to be asked for."""
         return "logprobs" in self._names
 
     @property
@@ -59,11 +59,11 @@ class Checks:
         return self._settings.samples if "agreement" in self._names else 0
 
     def needs_whole(self, asked: Conversation) -> bool:
-        """Whether the answer has to be complete to be judged; if not, the beginning is enough (`can_judge`)."""
+        """Tells whether the answer has to be complete to be judged; if not, the beginning is enough (`can_judge`)."""
         return bool(self._names - {"schema", "refusal"}) or ("schema" in self._names and has_schema(asked))
 
     def can_judge(self, reply: Reply) -> bool:
-        """Whether enough is there of an answer that need not be whole."""
+        """Tells whether enough is there of an answer that need not be whole."""
         return has_begun(reply)
 
     async def judge(self, asked: Conversation, reply: Reply) -> Judgement:

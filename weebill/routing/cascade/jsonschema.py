@@ -1,4 +1,4 @@
-"""Whether a JSON value fits a JSON Schema, draft 2020-12 with the older spellings that clients send.
+"""Tells whether a JSON value fits a JSON Schema, draft 2020-12 with the older spellings that clients send.
 
 `pattern`, `patternProperties` and `format` are not looked at: the schema is a client's, and a regular expression could
 keep a worker busy for as long as it likes. For the same reason the work is bounded.

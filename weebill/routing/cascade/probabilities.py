@@ -22,7 +22,7 @@ _decode: Final = msgspec.json.Decoder(_Entry).decode
 
 
 def is_sure(reply: Reply, mean: float, minimum: float) -> Verdict | None:
-    """Whether the geometric mean of the tokens' probabilities is at least `mean`, and each at least `minimum`.
+    """Tells whether the geometric mean of the tokens' probabilities is at least `mean`, and each at least `minimum`.
 
     None where the upstream gave no probabilities.
     """

@@ -1,4 +1,4 @@
-"""Whether a model declines to answer, or says nothing at all."""
+"""Tells whether a model declines to answer, or says nothing at all."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def answers(reply: Reply) -> Verdict:
 
 
 def has_begun(reply: Reply) -> bool:
-    """Whether `answers` can already tell, of an answer that is still under way."""
+    """Tells whether `answers` can already tell, of an answer that is still under way."""
     return bool(reply.choices) and all(_telling(choice) for choice in reply.choices)
 
 

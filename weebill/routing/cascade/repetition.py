@@ -1,4 +1,4 @@
-"""Whether an answer goes round in circles, as those of small models do when they lose the thread."""
+"""Tells whether an answer goes round in circles, as those of small models do when they lose the thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an answer is the JSON that was asked for, and its tool calls ones that can be made."""
+"""Tells whether an answer is the JSON that was asked for, and its tool calls ones that can be made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _decode: Final = msgspec.json.Decoder(strict=False).decode
 
 
 def applies(asked: Conversation) -> bool:
-    """Whether there is anything to fit."""
+    """Tells whether there is anything to fit."""
     return asked.output is not None or bool(asked.tools)
 
 

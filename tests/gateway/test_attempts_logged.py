@@ -1,0 +1,17 @@
+"""What clients are not told of a failure is logged, once a second for each upstream."""
+
+from __future__ import annotations
+
+import pytest
+
+from weebill.gateway import attempting
+from weebill.transport.errors import UpstreamError
+
+
+def test_once_a_second_for_each_and_only_the_last_are_remembered(caplog: pytest.LogCaptureFixture) -> None:
+    failure = UpstreamError("refused by 10.0.0.1:443", "refused")
+    assert failure.told != str(failure)
+    for now, upstream in ((100.0, "a"), (100.5, "a"), (100.5, "b"), (101.2, "a"), (102.5, "c")):
+        attempting._log_what_is_not_told(failure, upstream, now)
+    assert [record.args[0] for record in caplog.records] == ["a", "b", "a", "c"]
+    assert attempting._LOGGED_AT == {"c": 102.5}
