@@ -41,7 +41,7 @@ from weebill.routing.deployments import Upstream
 from weebill.routing.router import Asked
 from weebill.routing.steps import Try
 from weebill.transport.client import Response
-from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
+from weebill.transport.errors import UpstreamError, unsent
 from weebill.transport.exchange import Exchange
 from weebill.transport.sweeper import Sweeper
 from weebill.wire import sse
@@ -187,7 +187,7 @@ class Inference(Metered[Api]):
             spending.dropped += answer.dropped
             return Whole(upstream, response, answer)
         except BaseException as failure:
-            if isinstance(failure, UpstreamConnectError | PoolFull):
+            if response is None and unsent(failure):
                 spending.used = NOTHING
             self._upstreams.leave(upstream, response)
             if response is None or not self._upstreams.learns(upstream, path, response.status, failure):

@@ -24,6 +24,7 @@ from weebill.routing.router import Router
 from weebill.routing.steps import Try
 from weebill.telemetry.counters import Counters
 from weebill.transport.client import Client, Response, Timeouts
+from weebill.transport.errors import cancelled_unsent
 from weebill.transport.exchange import Exchange
 from weebill.transport.status import CLIENT_CLOSED_REQUEST, SHUTTING_DOWN
 from weebill.wire.errors import ApiError
@@ -178,7 +179,10 @@ class Upstreams:
         timeouts: Timeouts,
         patience_s: float,
     ) -> Response:
-        head += await signer.lines(upstream.path + request.path, request)
+        try:
+            head += await signer.lines(upstream.path + request.path, request)
+        except asyncio.CancelledError:
+            raise cancelled_unsent() from None
         return await self._client.send(upstream.origin, head, request.body, timeouts, patience_s)
 
 

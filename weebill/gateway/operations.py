@@ -29,7 +29,7 @@ from weebill.routing.deployments import Upstream
 from weebill.routing.router import Asked
 from weebill.routing.steps import Try
 from weebill.transport.client import Response
-from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamError
+from weebill.transport.errors import UpstreamError, unsent
 from weebill.transport.exchange import Exchange
 from weebill.wire import sse
 from weebill.wire.call import fitted_as
@@ -126,7 +126,7 @@ class Operations(Metered[Operation]):
             spending.used = answer
             return _Whole(upstream, response, answer)
         except BaseException as failure:
-            if isinstance(failure, UpstreamConnectError | PoolFull):
+            if response is None and unsent(failure):
                 spending.used = NOTHING
             self._upstreams.leave(upstream, response)
             raise

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from typing import Final, Literal
+
+from weebill.wire.errors import ApiError
 
 # What may be told of why there is no connection: the first that holds.
 _CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
@@ -14,6 +17,7 @@ _CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (ConnectionRefusedError, "it refused the connection"),
 )
 Phase = Literal["connect", "first_byte", "idle", "total"]
+_UNSENT: Final = "unsent"
 
 
 class UpstreamError(Exception):
@@ -66,3 +70,20 @@ class UpstreamCut(UpstreamError):  # noqa: N818 - named for what happened
 
 class PoolFull(UpstreamError):  # noqa: N818 - named for what happened
     """All connections to this origin are in use and none came free in time."""
+
+
+def cancelled_unsent() -> asyncio.CancelledError:
+    """For a task that is cancelled before it has sent anything: `unsent` knows it by its argument.
+
+    No class of its own, which `asyncio.timeout` does not take for a cancellation in Python 3.11.
+    """
+    return asyncio.CancelledError(_UNSENT)
+
+
+def unsent(failure: BaseException) -> bool:
+    """Whether the upstream has seen nothing of a request that ended in `failure` before any answer came."""
+    if isinstance(failure, asyncio.CancelledError):
+        return failure.args == (_UNSENT,)
+    if isinstance(failure, UpstreamTimeout):
+        return failure.phase == "connect"
+    return isinstance(failure, UpstreamConnectError | PoolFull | ApiError)  # the last where it could not be signed

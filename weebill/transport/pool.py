@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from weebill.transport.dialing import dial
-from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamCut, UpstreamTimeout
+from weebill.transport.errors import PoolFull, UpstreamConnectError, UpstreamCut, UpstreamTimeout, cancelled_unsent
 from weebill.transport.limits import MAX_WAITERS
 from weebill.transport.origin import Origin
 from weebill.transport.sweeper import Sweeper
@@ -54,7 +54,7 @@ class Pool:
     async def open(self, timeout_s: float, *, fresh: bool) -> UpstreamConnection:
         """A fresh connection within `timeout_s`; with the pool exhausted, unless `fresh`, the next that comes free.
 
-        Raises UpstreamConnectError, UpstreamTimeout("connect") or PoolFull.
+        Raises UpstreamConnectError, UpstreamTimeout("connect") or PoolFull; cancelled, what `cancelled_unsent` gives.
         """
         waiting = False
         try:
@@ -74,6 +74,8 @@ class Pool:
                 if self._size > self.origin.max_connections:
                     self._idle[0].fail(UpstreamCut("evicted"))
                 return await self._connect()
+        except asyncio.CancelledError:
+            raise cancelled_unsent() from None
         except TimeoutError:
             if waiting:
                 raise PoolFull(
