@@ -23,9 +23,9 @@ from weebill.providers.fit import Fit
 from weebill.providers.json_end import JsonEnd
 from weebill.providers.llamacpp.tool_text import HEAD, decode_call
 from weebill.providers.object_schema import parameters_of
-from weebill.wire.call import Json
 from weebill.wire.conversation import Conversation, Tool
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.inbound import Json
 from weebill.wire.reply import Event, Finished, TextDelta, ToolArguments, ToolStarted
 
 # The beginning of a call is a name, and a name has an end.
