@@ -54,6 +54,14 @@ def gauges(base_url: str) -> dict[str, float]:
     return {name.removeprefix("llamacpp:"): float(value) for name, value in lines}
 
 
+def receive_until(connection: socket.socket, words: bytes, times: int = 1) -> None:
+    seen = b""
+    while seen.count(words) < times:
+        more = connection.recv(65536)
+        assert more, seen
+        seen += more
+
+
 def wait_until(base_url: str, processing: int, deferred: int) -> dict[str, float]:
     deadline = time.monotonic() + WAIT_S
     while True:
@@ -90,7 +98,7 @@ def test_others_go_on(base_url: str) -> None:
 def test_while_the_prompt_is_read(base_url: str) -> None:
     before = gauges(base_url)["prompt_tokens_total"]
     with ask(base_url, PROMPT) as connection:
-        assert b'"prompt_progress"' in connection.recv(65536)
+        receive_until(connection, b'"prompt_progress"')
     after = wait_until(base_url, 0, 0)["prompt_tokens_total"]
     # Of 4,200 words; what was read of a prompt that was given up may not be told at all.
     assert after - before < 2000
@@ -99,13 +107,9 @@ def test_while_the_prompt_is_read(base_url: str) -> None:
 def test_others_write_on_while_a_prompt_is_read(base_url: str) -> None:
     # A step reads for one slot after the other, in their order: one that comes later waits until it may begin.
     with ask(base_url, PROMPT, slot=1) as reading:
-        assert b'"prompt_progress"' in reading.recv(65536)
+        receive_until(reading, b'"prompt_progress"')
         with ask(base_url, slot=0) as writing:
-            seen = b""
-            while seen.count(b'"content":"') < 3:
-                more = writing.recv(65536)
-                assert more, seen
-                seen += more
+            receive_until(writing, b'"content":"', 3)
             # Still being read: nothing has been written for it.
             reading.setblocking(False)
             assert b'"content":"' not in reading.recv(1 << 20)
