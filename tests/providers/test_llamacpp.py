@@ -44,9 +44,10 @@ def test_what_needs_no_help_passes_as_it_came() -> None:
         "min_p": 0.1,
         "cache_prompt": False,
         "grammar": 'root ::= "a"',
-        # It notices that a client has left only while it streams.
+        # It notices that a client has left only while it streams, and while it reads, by what it then says.
         "stream": True,
         "stream_options": {"include_usage": True},
+        "return_progress": True,
     }
 
 
@@ -123,7 +124,9 @@ def test_hints_are_passed_over_and_named(
     request = TRANSLATOR.encode(chat(**fields), target)
     body = json.loads(request.body)
     kept = {
-        name: value for name, value in body.items() if name not in ("model", "messages", "stream", "stream_options")
+        name: value
+        for name, value in body.items()
+        if name not in ("model", "messages", "stream", "stream_options", "return_progress")
     }
     assert (kept, sorted(request.dropped)) == (meant, sorted(dropped))
 
@@ -306,6 +309,45 @@ def test_an_answer_out_of_a_stream() -> None:
     # Choices share their prompt, and each reports its own usage.
     assert body["usage"]["prompt_tokens"] == 9  # type: ignore[index]
     assert body["usage"]["completion_tokens"] == 3  # type: ignore[index]
+
+
+def progress(processed: int) -> bytes:
+    """As llama.cpp says how far a prompt is read: with the choice that is to come, in one event."""
+    told = {"total": 64, "cache": 0, "processed": processed, "time_ms": 9}
+    delta = {"role": "assistant", "content": None}
+    choice = {"index": 0, "delta": delta, "finish_reason": None}
+    return b"data: " + msgspec.json.encode({"id": "x", "choices": [choice], "prompt_progress": told}) + b"\n\n"
+
+
+SAYS_SO = '"prompt_progress":'
+ANSWER = [chunk({"role": "assistant", "content": None}), chunk({"content": SAYS_SO}), chunk({}, "stop"), usage(9, 2)]
+READ = [progress(0), progress(32), ANSWER[0], progress(64), *ANSWER[1:], DONE]
+
+
+@pytest.mark.parametrize("size", [1, 7, 300, 10_000])
+@pytest.mark.parametrize(("tools", "asked"), [(None, False), ([WEATHER], False), (None, True)])
+def test_only_who_asks_is_told_how_far_the_prompt_is_read(size: int, tools: object, asked: bool) -> None:
+    call = chat(stream=True, return_progress=asked, **({"tools": tools} if tools else {}))
+    stream = TRANSLATOR.stream(call, NOTHING_SENT)
+    data = b"".join(READ)
+    said = b"".join([stream.feed(data[at : at + size]) for at in range(0, len(data), size)]) + stream.finish()
+    told = [json.loads(block[6:]) for block in said.split(b"\n\n") if block.startswith(b"data: {")]
+    assert [each["prompt_progress"]["processed"] for each in told if "prompt_progress" in each] == (
+        [0, 32, 64] if asked else []
+    )
+    text = [choice["delta"].get("content") for each in told for choice in each["choices"]]
+    assert "".join(each for each in text if each) == SAYS_SO
+    assert stream.usage.completion_tokens == 2
+    assert stream.error is None
+
+
+def test_a_long_event_is_not_held_back() -> None:
+    stream = TRANSLATOR.stream(chat(stream=True), NOTHING_SENT)
+    said = b""
+    for data in (progress(0), ANSWER[0], chunk({"content": "x" * 9000}), DONE):
+        said += stream.feed(data[:3000]) + stream.feed(data[3000:])
+    assert said.count(b"x" * 9000) == 1
+    assert b"prompt_progress" not in said
 
 
 def test_choices_of_a_stream_begin_in_their_order() -> None:

@@ -46,6 +46,7 @@ def test_it_is_always_asked_for_a_stream() -> None:
         "messages": [{"role": "user", "content": "hi"}],
         "stream": True,
         "stream_options": {"include_usage": True},
+        "return_progress": True,
     }
 
 
@@ -85,7 +86,7 @@ def test_fields_of_its_own_go_along_and_all_others_are_named() -> None:
     request = LLAMACPP_DIALECT.encode(asked, Target(model="m", max_output_tokens=512), fit, stream=True)
     body = msgspec.json.decode(request.body)
     assert body.keys() == {
-        *("model", "messages", "stream", "stream_options"),
+        *("model", "messages", "stream", "stream_options", "return_progress"),
         *("max_tokens", "min_p", "repeat_penalty"),
     }
     assert body["max_tokens"] < 512

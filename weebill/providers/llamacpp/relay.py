@@ -1,7 +1,8 @@
 """llama.cpp's server: OpenAI's dialect with quirks.
 
-It does not notice that a client has left before it has answered, but for streams: so it is always asked for one, and
-what it says is collected (`collected_answer`). A grammar of our own binds an answer to a schema (`llamacpp_grammar`),
+It does not notice that a client has left before it has answered, but for streams, and then when it next says something:
+so it is always asked for a stream that tells how far the prompt is read, too, and what it says is collected
+(`collected_answer`). A grammar of our own binds an answer to a schema (`llamacpp_grammar`),
 so that it ends; and a compact model's text becomes tool calls (`tool_answers`), for which llama.cpp finds no form in
 its template.
 
@@ -48,6 +49,7 @@ _QUIRKS: Final = Quirks(rename={"repetition_penalty": "repeat_penalty"})
 _OTHERWISE: Final = frozenset({"functions", "function_call"})
 _FORMS: Final = frozenset({"text", "json_object", "json_schema"})
 _FUNCTION: Final = Raw(b'"function"')
+_TRUE: Final = Raw(b"true")
 _ROLES: Final = frozenset({"tool", "function"})
 _NOT_TEXT: Final = frozenset({"image_url", "input_audio", "file", "video_url"})
 # What llama.cpp's errors say whose fault is the request's, whatever their status says.
@@ -120,7 +122,9 @@ class LlamaCppTranslator(OpenAITranslator):
             if bound or free:
                 # The grammar is what makes the call; "none" keeps llama.cpp from looking for one in the text.
                 fields["tool_choice"] = Raw(b'"none"')
-        fields["stream"] = Raw(b"true")
+        fields["stream"] = _TRUE
+        # What it says while it reads a prompt is how it notices that the client has left meanwhile.
+        fields["return_progress"] = _TRUE
         fields["model"] = Raw(_encode(target.model))
         return UpstreamRequest(PATHS[type(call.request)], _encode(with_usage(fields)), dropped=fit.dropped)
 

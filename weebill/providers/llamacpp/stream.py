@@ -16,6 +16,9 @@ from weebill.wire.requests import ChatRequest, CompletionRequest
 from weebill.wire.sse import event, event_data
 
 _END: Final = b"\n\n"
+_PROGRESS: Final = b'"prompt_progress":'
+# Longer than any event that says how far a prompt is read.
+_MAX_PROGRESS: Final = 2048
 _VERBOSE: Final = "__verbose"
 _VERBOSE_MARK: Final = b'"__verbose":'
 _encode: Final = msgspec.json.encode
@@ -27,21 +30,26 @@ class LlamaCppStream(OpenAIStream):
     """llama.cpp reports the usage of each choice, and of each prompt, in a chunk of its own.
 
     Which word ended a choice it says among what it tells for debugging; here it is the choice's `stop_reason`, as vLLM
-    has it. Choices begin in their order, by which the SDKs put them together.
+    has it. Choices begin in their order, by which the SDKs put them together. How far the prompt is read, it tells
+    only those who have asked for that.
     """
 
-    __slots__ = ("_order", "_stops")
+    __slots__ = ("_begin_of_event", "_order", "_stops", "_tells_progress")
 
     def __init__(self, call: Call) -> None:
         super().__init__(call)
         request = call.request
         stop = request.stop if isinstance(request, ChatRequest) else None
+        self._tells_progress = bytes(call.fields.get("return_progress", b"")) == b"true"
+        self._begin_of_event = b""
         self._stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
         self._order = _Order() if isinstance(request, ChatRequest) and request.choices > 1 else None
 
     def feed(self, data: bytes) -> bytes:
         """As any relay's, with the word that ended a choice where it belongs."""
-        events = super().feed(data)
+        if not self._tells_progress:
+            data = self._without_progress(data)
+        events = super().feed(data) if data else b""
         if self._stops and events.find(_VERBOSE_MARK) >= 0:
             events = b"".join([self._explained(block) for block in events.removesuffix(_END).split(_END)])
         if self._order is not None and events:
@@ -50,8 +58,25 @@ class LlamaCppStream(OpenAIStream):
 
     def finish(self) -> bytes:
         """As any relay's, after what waited for a choice that has never come."""
-        last = super().finish()
+        rest, self._begin_of_event = self._begin_of_event, b""
+        last = super().feed(rest) + super().finish() if rest else super().finish()
         return last if self._order is None else self._order.rest() + last
+
+    def _without_progress(self, data: bytes) -> bytes:
+        """What is to be read of `data` by now: no event that says how far a prompt is read, nor what may become one."""
+        if self._begin_of_event:
+            data = self._begin_of_event + data
+            self._begin_of_event = b""
+        end = data.rfind(_END) + 2
+        if end == 1:
+            end = 0
+        if 0 < len(data) - end <= _MAX_PROGRESS:
+            self._begin_of_event = data[end:]
+            data = data[:end]
+        if data.find(_PROGRESS) < 0:
+            return data
+        blocks = data.split(_END)
+        return _END.join([block for block in blocks if block.find(_PROGRESS) < 0])
 
     def _explained(self, block: bytes) -> bytes:
         if block.find(_VERBOSE_MARK) < 0:
