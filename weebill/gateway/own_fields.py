@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec import structs
-
 from weebill.gateway.translation import Bridge
 from weebill.providers.base import Translator, UpstreamRequest
 from weebill.routing.deployments import Deployment
@@ -26,4 +24,4 @@ def encoded(translate: Translator, call: Call, deployment: Deployment, directory
         return translate.encode(call.replaced(fields={**call.fields, **more}), deployment.target)
     request = translate.encode(call, deployment.target)
     lost = unheard(own, directory.providers, directory.serves)
-    return structs.replace(request, dropped=(*request.dropped, *lost)) if lost else request
+    return request.replaced(dropped=(*request.dropped, *lost)) if lost else request

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol, runtime_checkable
 
 from msgspec import Struct, structs
@@ -11,6 +11,8 @@ from weebill.catalog.schema import Quirks as Quirks
 from weebill.catalog.traits import NOTHING_SAID, OnUnsupported, Traits
 from weebill.providers.fit import Fit
 from weebill.providers.fit import Unsupported as Unsupported
+from weebill.providers.upstream_request import NOTHING_SENT as NOTHING_SENT
+from weebill.providers.upstream_request import UpstreamRequest as UpstreamRequest
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import ApiError
@@ -45,29 +47,6 @@ class Target(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.maker:
             structs.force_setattr(self, "maker", self.provider)
-
-
-class UpstreamRequest(Struct, frozen=True):
-    """A POST: `path` below the provider's base URL, with query; `headers` are lines, each ended by CRLF.
-
-    Without `host`, credentials and framing, which are put in where the request is sent. `dropped` are the fields of
-    the client's request that were passed over, by the client's names. Whoever reads the answer needs `asked`, the
-    conversation as it was written (None where bytes passed through), `tools`, the client's names of the tools that go
-    by another there, `maker`, whose what is opaque in it will be, and `stops`, where the answer is yet to be ended.
-    """
-
-    path: bytes
-    body: bytes
-    headers: bytes = b"content-type: application/json\r\n"
-    dropped: tuple[str, ...] = ()
-    asked: Conversation | None = None
-    tools: Mapping[str, str] = {}
-    maker: str = ""
-    stops: tuple[str, ...] = ()
-
-
-NOTHING_SENT: Final = UpstreamRequest(b"", b"")
-"""For who reads an answer without there having been a request."""
 
 
 class StreamDecoder(Protocol):

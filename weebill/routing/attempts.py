@@ -84,9 +84,8 @@ class Attempts:
         self.log: tuple[Attempted, ...] = ()
         shared.budget.earn()
 
-    @classmethod
+    @staticmethod
     def drawn(
-        cls,
         shared: Shared,
         draw: Draw,
         deadline: float,
@@ -94,7 +93,7 @@ class Attempts:
         rest: Callable[[float], Sequence[Choice]] | None = None,
     ) -> Attempts:
         """Those that begin with a choice that was drawn."""
-        return cls(shared, draw.choices, deadline, draw.policy, rotation, rest, draw=draw)
+        return Attempts(shared, draw.choices, deadline, draw.policy, rotation, rest, draw=draw)
 
     @property
     def deployment(self) -> Deployment:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from weebill.providers.base import Target, UpstreamRequest
 from weebill.providers.fit import Fit
 from weebill.providers.openai.dialect import OpenAIChatDialect
@@ -37,7 +35,7 @@ def azure_path(path: bytes, target: Target) -> bytes:
 
 
 def _at_azure(request: UpstreamRequest, target: Target) -> UpstreamRequest:
-    return msgspec.structs.replace(request, path=azure_path(request.path, target))
+    return request.replaced(path=azure_path(request.path, target))
 
 
 class AzureRelay(OpenAITranslator):

@@ -65,10 +65,8 @@ _decode_details: Final = msgspec.json.Decoder(list[ReasoningDetail]).decode
 def is_talk(text: bytes) -> bool:
     """Tells whether `messages` are but texts, of which no provider refuses anything, and nothing is another's.
 
-    One reading costs less than the searches for all that there may be in others; those have lists.
+    One reading costs less than the searches for all that there may be in others.
     """
-    if text.find(b"[", 1) >= 0:
-        return False
     try:
         _decode_talk(text)
     except UNREADABLE:

@@ -155,7 +155,7 @@ class GoogleImages(WholeAnswers):
             call, self._imagen_fields if imagen else _COMMON | {"aspect_ratio", "seed"}, target, _NEUTRAL
         )
         request = self._imagen(call, target) if imagen else self._gemini(call, target)
-        return msgspec.structs.replace(request, dropped=dropped)
+        return request.replaced(dropped=dropped)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
         # A target's model is not known here; Gemini's answers have candidates, or say why there are none.
