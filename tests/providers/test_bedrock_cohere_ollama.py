@@ -133,7 +133,8 @@ def test_fields_that_ask_for_nothing_are_taken(name):
     assert nothing.keys() <= DIALECTS[name].supported
     dialect, target = DIALECTS[name], Target(model="m")
     asked = dialect.encode(Conversation(turns=turns, **nothing), target, Fit(), stream=False)
-    assert asked == dialect.encode(Conversation(turns=turns), target, Fit(), stream=False)
+    plainly = dialect.encode(Conversation(turns=turns), target, Fit(), stream=False)
+    assert (asked.path, asked.body, asked.headers) == (plainly.path, plainly.body, plainly.headers)
 
 
 def call(tool, arguments):
