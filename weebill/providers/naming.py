@@ -33,6 +33,7 @@ MODEL: Final = "model"
 MODEL_VERSION: Final = "modelVersion"
 _PATTERNS: Final = {key: _member(key.encode()) for key in (MODEL, MODEL_VERSION)}
 _LITERALS: Final = {key: f'"{key}":'.encode() for key in _PATTERNS}
+_MODEL_IS: Final = b'"model":'
 _SPACE, _QUOTE = b' "'
 
 
@@ -63,10 +64,9 @@ def named(data: bytes, name: bytes, key: str = MODEL) -> bytes:
 
 def renamed(data: bytes, old: str, name: bytes) -> bytes:
     """`named` for a `model` that is known to be `old`, which costs less than to look for where it ends."""
-    member = b'"model":%b' % _encode(old)
-    head, found, tail = data.partition(member)
+    head, found, tail = data.partition(_MODEL_IS + _encode(old))
     if found and head.rfind(b"{") == 0:
-        return b'%b"model":%b%b' % (head, name, tail)
+        return b"".join((head, _MODEL_IS, name, tail))
     return named(data, name)
 
 
