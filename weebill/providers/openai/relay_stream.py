@@ -14,17 +14,27 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.base import LATE_S, LINGER_S, SETTLE_S
-from weebill.providers.naming import EventNaming
+from weebill.providers.naming import EventNaming, renamed
 from weebill.providers.openai.alike import Alike, before_last, last_event
 from weebill.providers.openai.chunks import KIND, ROLE, as_chunk, as_messages
 from weebill.providers.openai.errors import inner_error, is_error
 from weebill.providers.openai.listed import Lists, has_lists
 from weebill.providers.openai.pieces import has_pieces, is_in_pieces, joined
 from weebill.providers.openai.plain import as_events
-from weebill.providers.openai.relayed import decode_chunk, decode_completion, decode_first_chunk
-from weebill.providers.openai.relayed_shapes import Chunk
+from weebill.providers.openai.relayed import decode_completion, decode_plain_chunk
 from weebill.providers.openai.repair import CallRepair, has_calls, repaired
 from weebill.providers.openai.sealed import SIGNATURE, Seals, has_sealed
+from weebill.providers.openai.stream_signs import (
+    NO_USAGE,
+    beginning,
+    chunk_of,
+    cut,
+    ends,
+    has_end,
+    has_no_data,
+    says_usage,
+    unreadable,
+)
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
@@ -36,18 +46,11 @@ from weebill.wire.surrogates import mended
 
 _END: Final = b"\n\n"
 _DONE_DATA: Final = b"[DONE]"
+_BEGIN: Final = b"data: "
 _JSON: Final = (b"{", b"[")
-_CRLF_END: Final = b"\n\r\n"
-# What an event says of the answer.
-_NOTHING: Final = 0
-_END_ALONE: Final = 1
-_CONTENT: Final = 2
 # Not null, in the two ways in which JSON is written.
 _REASON: Final = b'"finish_reason":"'
 _REASON_SPACED: Final = b'"finish_reason": "'
-_ASIDE: Final = (b"event:", b"id:", b"retry:", b":")
-_USAGE: Final = b'"usage":'
-_NO_USAGE: Final = b'"usage":null'
 _LINE_END: Final = b"\n"
 _LAST_EVENTS: Final = 3
 # How many events are read one by one before any says something.
@@ -56,10 +59,7 @@ _DELTA: Final = b'"delta"'
 _NO_DELTA: Final = b'"delta":null'
 _INDEX: Final = b'"index"'
 _TEXT: Final = b'"text"'
-# What says nothing yet: the role, and fields that are there for form's sake.
-_ROLE: Final = "role"
-_EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
-_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class OpenAIStream:
@@ -119,7 +119,7 @@ class OpenAIStream:
         if tail:
             start = max(0, len(tail) - 3)
             tail += data
-            if self._opened and (self._plain or not _has_end(tail, start)):
+            if self._opened and (self._plain or not has_end(tail, start)):
                 self._bound()
                 return b""
             data = bounded(bytes(tail))
@@ -174,20 +174,79 @@ class OpenAIStream:
 
     def _read(self, came: bytes) -> bytes:
         """What to send on for whole events that may be of any kind."""
+        count = came.count(_END)
+        if not self._chat or count > _LAST_EVENTS:
+            return self._read_any(came)
+        if count > 1:
+            return b"".join([self._read(block + _END) for block in came[:-2].split(_END)])
+        plain = self._read_plain(came)
+        return self._read_any(came) if plain is None else plain
+
+    def _read_plain(self, came: bytes) -> bytes | None:
+        """What to send on for one event that is just as OpenAI writes it, or ends the stream; None for any other."""
+        if self._done or came == DONE:
+            self._done = True
+            return b""
+        if not came.startswith(_BEGIN) or came.count(_LINE_END) != 2:
+            return None
+        data = came
+        if not self._show_usage and data.find(NO_USAGE) >= 0:
+            data = data.replace(b',"usage":null', b"")
+        data = data[len(_BEGIN) : -2]
+        chunk = decode_plain_chunk(data)
+        if chunk is None:
+            return None
+        choices, report, told = chunk.choices, chunk.usage, self._told
+        if report is not None and (not report.says_anything() or (choices and not self._show_usage)):
+            return None
+        said, over, new = False, 0, b""
+        for choice in choices:
+            delta, index = choice.delta, b"%d" % choice.index
+            if (delta.role is None) is not (index in told):
+                return None
+            if delta.role is not None:
+                if len(choices) > 1:
+                    return None
+                new = index
+            said = said or bool(delta.content or delta.reasoning_content or delta.reasoning)
+            if choice.finish_reason is not None:
+                over += 1
+        served = chunk.model
+        if served != self._call.model and not self._call.as_served:
+            data = renamed(data, served, self._call.answer_name)
+        data = b"".join((_BEGIN, data, _END))
+        if new:
+            told.add(new)
+        self._events += len(choices)
+        self._ends += over
+        if not self.begun:
+            self.begun = said or over > 0
+            self._said = said
+        self._last = data
+        if report is not None:
+            self._reported = self._total(usage_of(report))
+            return data if self._show_usage else b""
+        # One that tells the role, or the end, is like no other.
+        if self._said and not over and not new:
+            self._alike.learn(came[:-2], data[:-2])
+        return data
+
+    def _read_any(self, came: bytes) -> bytes:
+        """The same for events that need not be as OpenAI's."""
         data, told = mended(came), len(self._told)
-        if not self._show_usage and data.find(_NO_USAGE) >= 0:
+        if not self._show_usage and data.find(NO_USAGE) >= 0:
             data = data.replace(b',"usage":null', b"")
         count = data.count(_END)
         data = self._naming.events(data, count)
         self._events += data.count(_DELTA if self._chat else _TEXT)
         if not self.begun:
-            self._note_beginning(data)
-        ends = data.find(_REASON) >= 0 or data.find(_REASON_SPACED) >= 0
-        if ends:
-            self._ends += _ends(data, _REASON) + _ends(data, _REASON_SPACED)
+            self.begun, self._said = beginning(data)
+        over = data.find(_REASON) >= 0 or data.find(_REASON_SPACED) >= 0
+        if over:
+            self._ends += ends(data, _REASON) + ends(data, _REASON_SPACED)
         self._last = data
         special = (
-            _says_usage(data)
+            says_usage(data)
             or data.find(b'"error":') >= 0
             or data.find(b"[DONE]\n\n") >= 0
             or has_calls(data)
@@ -199,19 +258,9 @@ class OpenAIStream:
         if special or data.count(_LINE_END) != 2 * count or self._is_odd(data, count):
             data = b"".join([self._inspect(block) for block in data[:-2].split(_END)])
         # One that tells the role is like no other.
-        if self._said and not special and not ends and len(self._told) == told:
+        if self._said and not special and not over and len(self._told) == told:
             self._alike.learn(last_event(came), last_event(data))
         return data
-
-    def _note_beginning(self, data: bytes) -> None:
-        """Take note of whether these events are the first that say anything."""
-        for block in data[:-2].split(_END):
-            says = _says(block)
-            if says > _NOTHING:
-                self.begun = True
-            if says == _CONTENT:
-                self._said = True
-                return
 
     def _is_odd(self, data: bytes, count: int) -> bool:
         """Whether there may be chunks among `count` events that OpenAI's clients could not read."""
@@ -230,13 +279,13 @@ class OpenAIStream:
             return self._whole()
         # A last event without its blank line: some servers close right after it.
         rest = b""
-        if self._tail.strip() and (self.owed_s == inf or _chunk(event_data(bytes(self._tail))) is not None):
+        if self._tail.strip() and (self.owed_s == inf or chunk_of(event_data(bytes(self._tail))) is not None):
             rest = self.feed(_END)
         if self.error is not None:
             raise self.error
         if self.owed_s < inf or self._finished(last_event(self._last)):
             return rest + DONE
-        raise _cut()
+        raise cut()
 
     def _open(self, data: bytes) -> bytes:
         """`data` without what may stand before a stream, as far as it is known how that begins."""
@@ -256,17 +305,17 @@ class OpenAIStream:
         try:
             completion = decode_completion(body)
         except UNREADABLE as error:
-            raise _cut() from error
+            raise cut() from error
         if is_error(completion.error):
             self.error = inner_error(completion.error).with_more(body)
             raise self.error
         if not completion.choices:
-            raise _cut()
+            raise cut()
         try:
             body = as_messages(body) if self._chat else body
             events = as_events(repaired(joined(body) if is_in_pieces(body) else body))
         except UNREADABLE as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
         return self.feed(events) + DONE
 
     def _mended(self, data: bytes) -> bytes:
@@ -289,7 +338,7 @@ class OpenAIStream:
 
     def _finished(self, block: bytes) -> bool:
         """Whether `block` is a chunk that can only come at the end."""
-        chunk = _chunk(event_data(block.rstrip()))
+        chunk = chunk_of(event_data(block.rstrip()))
         if chunk is None or chunk.choices is None:
             return False
         ended = any(choice.finish_reason for choice in chunk.choices)
@@ -305,12 +354,12 @@ class OpenAIStream:
             return b""
         # Some servers answer a request for a stream with a plain error.
         data = event_data(block) or block
-        if data is block and _has_no_data(block):
+        if data is block and has_no_data(block):
             return b""
         if data.strip() == _DONE_DATA:
             self._done = True
             return b""
-        chunk = _chunk(data)
+        chunk = chunk_of(data)
         if chunk is None:
             return b"" if data == NULL else block + _END
         if data.find(b"\n") >= 0:
@@ -321,7 +370,7 @@ class OpenAIStream:
             try:
                 data = joined(data)
             except UNREADABLE as error:
-                raise _unreadable(error) from error
+                raise unreadable(error) from error
             block = b"data: " + data
         written = self._mended(data)
         if chunk.choices and self._is_odd(written, 1):
@@ -343,61 +392,6 @@ class OpenAIStream:
         try:
             fields = _decode_fields(data)
         except UNREADABLE as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
         del fields["usage"]
         return event(msgspec.json.encode(fields))
-
-
-def _cut() -> ApiError:
-    return ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
-
-
-def _unreadable(error: Exception) -> ApiError:
-    message = f"The upstream sent an event that cannot be read: {error}."
-    return ApiError(502, message, code="upstream_invalid_answer")
-
-
-def _has_no_data(block: bytes) -> bool:
-    """Whether an event has nothing but a name, an id or a time, on which OpenAI's SDKs fail; a comment passes."""
-    lines = block.split(b"\n")
-    return all(line.startswith(_ASIDE) for line in lines) and not all(line.startswith(b":") for line in lines)
-
-
-def _says_usage(data: bytes) -> bool:
-    """Whether any chunk has a usage that is not null."""
-    return data.find(_USAGE) >= 0 and data.count(_USAGE) != data.count(_NO_USAGE)
-
-
-def _ends(data: bytes, reason: bytes) -> int:
-    """How many choices have said why they ended; some servers say "" until they have."""
-    return data.count(reason) - data.count(reason + b'"')
-
-
-def _has_end(data: bytearray, start: int) -> bool:
-    """Whether an event ends in `data` after `start`, by either line end."""
-    return data.find(_END, start) >= 0 or data.find(_CRLF_END, start) >= 0
-
-
-def _says(block: bytes) -> int:
-    """Whether any of the answer itself is in an event, or at least its end."""
-    try:
-        chunk = decode_first_chunk(event_data(block))
-    except UNREADABLE:
-        return _NOTHING
-    says = _NOTHING
-    for choice in chunk.choices or ():
-        if choice.text or any(
-            name != _ROLE and bytes(value) not in _EMPTY for name, value in (choice.delta or {}).items()
-        ):
-            return _CONTENT
-        if choice.finish_reason is not None:
-            says = _END_ALONE
-    return says
-
-
-def _chunk(data: bytes) -> Chunk | None:
-    """The chunk in an event's data; None if it is none (a comment, or not of this shape)."""
-    try:
-        return decode_chunk(data)
-    except UNREADABLE:
-        return None

@@ -12,12 +12,14 @@ from weebill.providers.openai.relayed_shapes import (
     Completion,
     FirstChunk,
     Plain,
+    PlainChunk,
     PlainText,
 )
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.lenient import leniently
 
 _decode_plain: Final = msgspec.json.Decoder(Plain).decode
+_decode_plain_chunk: Final = msgspec.json.Decoder(PlainChunk).decode
 _decode_plain_text: Final = msgspec.json.Decoder(PlainText).decode
 _decode_completion: Final = msgspec.json.Decoder(Completion).decode
 _decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
@@ -37,6 +39,14 @@ def decode_plain_text(body: bytes) -> PlainText | None:
     """The same of an answer that goes on with a text."""
     try:
         return _decode_plain_text(body)
+    except UNREADABLE:
+        return None
+
+
+def decode_plain_chunk(data: bytes) -> PlainChunk | None:
+    """The same of a chunk."""
+    try:
+        return _decode_plain_chunk(data)
     except UNREADABLE:
         return None
 

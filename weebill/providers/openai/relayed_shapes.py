@@ -87,6 +87,38 @@ class PlainText(msgspec.Struct, frozen=True, gc=False):
     error: None = None
 
 
+class PlainDelta(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: None = None
+
+
+class PlainDeltaChoice(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    index: int
+    delta: PlainDelta
+    finish_reason: Some | None = None
+    logprobs: None = None
+
+
+class PlainChunk(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A chunk that is just as OpenAI writes it, and holds nothing but text.
+
+    Like `Plain`, its text is decoded; unlike that, it has no member that is not known.
+    """
+
+    object: Literal["chat.completion.chunk"]
+    choices: list[PlainDeltaChoice]
+    model: str = ""
+    id: str = ""
+    created: int = 0
+    usage: UsageReport | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    obfuscation: str | None = None
+
+
 class Choice(msgspec.Struct, frozen=True):
     finish_reason: str | None = None
 

@@ -1,0 +1,90 @@
+"""What an event of a stream in OpenAI's dialect says, found by its literal bytes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from weebill.providers.openai.relayed import decode_chunk, decode_first_chunk
+from weebill.providers.openai.relayed_shapes import Chunk
+from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.sse import event_data
+
+_NOTHING: Final = 0
+_END_ALONE: Final = 1
+_CONTENT: Final = 2
+NO_USAGE: Final = b'"usage":null'
+_USAGE: Final = b'"usage":'
+_END: Final = b"\n\n"
+_CRLF_END: Final = b"\n\r\n"
+_ASIDE: Final = (b"event:", b"id:", b"retry:", b":")
+# What says nothing yet: the role, and fields that are there for form's sake.
+_ROLE: Final = "role"
+_EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
+
+
+def has_no_data(block: bytes) -> bool:
+    """Whether an event has nothing but a name, an id or a time, on which OpenAI's SDKs fail; a comment passes."""
+    lines = block.split(b"\n")
+    return all(line.startswith(_ASIDE) for line in lines) and not all(line.startswith(b":") for line in lines)
+
+
+def says_usage(data: bytes) -> bool:
+    """Whether any chunk has a usage that is not null."""
+    return data.find(_USAGE) >= 0 and data.count(_USAGE) != data.count(NO_USAGE)
+
+
+def ends(data: bytes, reason: bytes) -> int:
+    """How many choices have said why they ended; some servers say "" until they have."""
+    return data.count(reason) - data.count(reason + b'"')
+
+
+def has_end(data: bytearray, start: int) -> bool:
+    """Whether an event ends in `data` after `start`, by either line end."""
+    return data.find(_END, start) >= 0 or data.find(_CRLF_END, start) >= 0
+
+
+def beginning(data: bytes) -> tuple[bool, bool]:
+    """Whether any of the answer, its end included, is in whole events; and whether any that was said is."""
+    begun = False
+    for block in data[:-2].split(_END):
+        said = _says(block)
+        if said == _CONTENT:
+            return True, True
+        begun = begun or said > _NOTHING
+    return begun, False
+
+
+def _says(block: bytes) -> int:
+    """Whether any of the answer itself is in an event, or at least its end."""
+    try:
+        chunk = decode_first_chunk(event_data(block))
+    except UNREADABLE:
+        return _NOTHING
+    says = _NOTHING
+    for choice in chunk.choices or ():
+        if choice.text or any(
+            name != _ROLE and bytes(value) not in _EMPTY for name, value in (choice.delta or {}).items()
+        ):
+            return _CONTENT
+        if choice.finish_reason is not None:
+            says = _END_ALONE
+    return says
+
+
+def cut() -> ApiError:
+    """What a stream that breaks off is."""
+    return ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+
+
+def unreadable(error: Exception) -> ApiError:
+    """What an event is that cannot be put right."""
+    message = f"The upstream sent an event that cannot be read: {error}."
+    return ApiError(502, message, code="upstream_invalid_answer")
+
+
+def chunk_of(data: bytes) -> Chunk | None:
+    """The chunk in an event's data; None if it is none (a comment, or not of this shape)."""
+    try:
+        return decode_chunk(data)
+    except UNREADABLE:
+        return None
