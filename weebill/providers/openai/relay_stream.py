@@ -184,7 +184,9 @@ class OpenAIStream:
 
     def _read_plain(self, came: bytes) -> bytes | None:
         """What to send on for one event that is just as OpenAI writes it, or ends the stream; None for any other."""
-        if self._done or came == DONE:
+        if self._done or self.error:
+            return b""
+        if came == DONE:
             self._done = True
             return b""
         if not came.startswith(_BEGIN) or came.count(_LINE_END) != 2:
