@@ -12,7 +12,7 @@ import pytest
 from weebill.config.paths import Home
 from weebill.supervisor.commands import Reply, Request, serve
 
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 COMMAND = [sys.executable, "-m", "weebill"]
 
 
