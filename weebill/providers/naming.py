@@ -33,7 +33,7 @@ MODEL: Final = "model"
 MODEL_VERSION: Final = "modelVersion"
 _PATTERNS: Final = {key: _member(key.encode()) for key in (MODEL, MODEL_VERSION)}
 _LITERALS: Final = {key: f'"{key}":'.encode() for key in _PATTERNS}
-_MODEL_IS: Final = b'"model":'
+_MODEL_IS: Final = _LITERALS[MODEL]
 _SPACE, _QUOTE = b' "'
 
 

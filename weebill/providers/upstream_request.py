@@ -1,4 +1,4 @@
-"""What is sent to an upstream."""
+"""The request to an upstream."""
 
 from __future__ import annotations
 

@@ -63,17 +63,19 @@ class Call:
         own: Own | None = None,
     ) -> Call:
         """The same, but for what is given."""
-        return Call(
+        call = self._with(
             self.request if request is None else request,
             self.fields if fields is None else fields,
             self.model if model is None else model,
             self.stream if stream is None else stream,
-            self.wants_usage,
             self.own if own is None else own,
-            self.headers,
-            self.as_served,
-            self.big,
         )
+        call.as_served, call.big = self.as_served, self.big
+        return call
+
+    def _with(self, request: InboundRequest, fields: Json, model: str, stream: bool, own: Own) -> Call:
+        """A call of the same kind."""
+        return Call(request, fields, model, stream, self.wants_usage, own, self.headers)
 
     @property
     def answer_name(self) -> bytes:

@@ -30,26 +30,8 @@ class OperationCall(Call):
         self.endpoint = endpoint
         self.form = form
 
-    def replaced(
-        self,
-        *,
-        request: InboundRequest | None = None,
-        fields: Json | None = None,
-        model: str | None = None,
-        stream: bool | None = None,
-        own: Own | None = None,
-    ) -> OperationCall:
-        call = OperationCall(
-            self.request if request is None else request,
-            self.fields if fields is None else fields,
-            self.model if model is None else model,
-            self.stream if stream is None else stream,
-            self.own if own is None else own,
-            self.endpoint,
-            self.form,
-        )
-        call.as_served, call.big = self.as_served, self.big
-        return call
+    def _with(self, request: InboundRequest, fields: Json, model: str, stream: bool, own: Own) -> OperationCall:
+        return OperationCall(request, fields, model, stream, own, self.endpoint, self.form)
 
     def prompt_bytes(self) -> int:
         """The length in bytes of the JSON of what becomes tokens, for estimates.

@@ -116,7 +116,7 @@ class LlamaCppTranslator(OpenAITranslator):
             free = schema is not None and not bound and _may_call(call.request)
             if schema is None:
                 _check_parameters(call.request)
-            if schema is not None:
+            else:
                 fields.pop("response_format", None)
                 fields["grammar"] = Raw(_encode(_grammar(call.request, schema, bound, free)))
             if bound or free:

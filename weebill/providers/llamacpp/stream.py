@@ -63,7 +63,7 @@ class LlamaCppStream(OpenAIStream):
         return last if self._order is None else self._order.rest() + last
 
     def _without_progress(self, data: bytes) -> bytes:
-        """What is to be read of `data` by now: no event that says how far a prompt is read, nor what may become one."""
+        """The part of `data` to be read by now, without events that say how far a prompt is read."""
         if self._begin_of_event:
             data = self._begin_of_event + data
             self._begin_of_event = b""

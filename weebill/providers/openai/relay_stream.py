@@ -183,7 +183,7 @@ class OpenAIStream:
         return self._read_any(came) if plain is None else plain
 
     def _read_plain(self, came: bytes) -> bytes | None:
-        """What to send on for one event that is just as OpenAI writes it, or ends the stream; None for any other."""
+        """One event as it goes out that is just as OpenAI writes it, or ends the stream; None for any other."""
         if self._done or self.error:
             return b""
         if came == DONE:

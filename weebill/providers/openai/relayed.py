@@ -28,7 +28,7 @@ decode_calls: Final = msgspec.json.Decoder(CallsOfChunk).decode
 
 
 def decode_plain(body: bytes) -> Plain | None:
-    """What a relay reads of a chat's whole answer that needs no mending; None if it may."""
+    """The parts that a relay reads of a chat's whole answer that needs no mending; None if it may."""
     try:
         return _decode_plain(body)
     except UNREADABLE:

@@ -1,4 +1,4 @@
-"""What an event of a stream in OpenAI's dialect says, found by its literal bytes."""
+"""Signs of what an event of a stream in OpenAI's dialect says, found by its literal bytes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
 
 
 def has_no_data(block: bytes) -> bool:
-    """Whether an event has nothing but a name, an id or a time, on which OpenAI's SDKs fail; a comment passes."""
+    """Tells whether an event has nothing but a name, an id or a time, on which OpenAI's SDKs fail; a comment passes."""
     lines = block.split(b"\n")
     return all(line.startswith(_ASIDE) for line in lines) and not all(line.startswith(b":") for line in lines)
 
 
 def says_usage(data: bytes) -> bool:
-    """Whether any chunk has a usage that is not null."""
+    """Tells whether any chunk has a usage that is not null."""
     return data.find(_USAGE) >= 0 and data.count(_USAGE) != data.count(NO_USAGE)
 
 
@@ -39,12 +39,12 @@ def ends(data: bytes, reason: bytes) -> int:
 
 
 def has_end(data: bytearray, start: int) -> bool:
-    """Whether an event ends in `data` after `start`, by either line end."""
+    """Tells whether an event ends in `data` after `start`, by either line end."""
     return data.find(_END, start) >= 0 or data.find(_CRLF_END, start) >= 0
 
 
 def beginning(data: bytes) -> tuple[bool, bool]:
-    """Whether any of the answer, its end included, is in whole events; and whether any that was said is."""
+    """Tells whether any of the answer, its end included, is in whole events; and whether any that was said is."""
     begun = False
     for block in data[:-2].split(_END):
         said = _says(block)
@@ -55,7 +55,7 @@ def beginning(data: bytes) -> tuple[bool, bool]:
 
 
 def _says(block: bytes) -> int:
-    """Whether any of the answer itself is in an event, or at least its end."""
+    """Tells whether any of the answer itself is in an event, or at least its end."""
     try:
         chunk = decode_first_chunk(event_data(block))
     except UNREADABLE:
@@ -72,12 +72,12 @@ def _says(block: bytes) -> int:
 
 
 def cut() -> ApiError:
-    """What a stream that breaks off is."""
+    """The error that a stream which breaks off ends in."""
     return ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
 
 
 def unreadable(error: Exception) -> ApiError:
-    """What an event is that cannot be put right."""
+    """The error for an event that cannot be put right."""
     message = f"The upstream sent an event that cannot be read: {error}."
     return ApiError(502, message, code="upstream_invalid_answer")
 
