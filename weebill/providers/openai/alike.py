@@ -21,6 +21,7 @@ _PADDINGS: Final = (b'"obfuscation":"', b'"obfuscation": "')
 _QUOTE: Final = b'"'
 _ESCAPE: Final = b"\\"
 _END: Final = b"\n\n"
+_LINE_END: Final = b"\n"
 # How often in a row it is worthwhile to look for what is alike.
 _MAX_MISSES: Final = 8
 
@@ -29,15 +30,15 @@ class Alike:
     """What the events of one stream have in common, as they came and as they go out."""
 
     __slots__ = (
-        "_after", "_before", "_between", "_goes_after", "_goes_before", "_goes_between", "_goes_middle", "_middle",
-        "_misses", "_same", "count",
+        "_after", "_before", "_goes_after", "_goes_before", "_goes_between", "_goes_middle", "_middle", "_misses",
+        "_same", "count",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._before = self._goes_before = b""
         self._middle = self._goes_middle = b""
         self._after = self._goes_after = b""
-        self._between = self._goes_between = b""  # the end of one and the beginning of the next
+        self._goes_between = b""  # the end of one and the beginning of the next
         self._same = True
         self._misses = 0
         self.count = 0
@@ -46,19 +47,24 @@ class Alike:
     def passed(self, data: bytes) -> bytes:
         """Whole events as they go out; b"" where they are not all alike, or hold an escape, and are to be read."""
         before, after = self._before, self._after
-        if not before or not data.startswith(before) or not data.endswith(after):
+        if not before or not data.startswith(before):
             return b""
-        said = data[len(before) : -len(after)]
-        pieces = said.split(self._between)
+        start, fixed = len(before), len(before) + len(after)
+        # A search for one byte goes at the speed of memory; one for what stands between two texts does not.
+        lines = data.split(_LINE_END)
+        pieces: list[bytes] = []
+        for at in range(0, len(lines) - 1, 2):
+            line = lines[at]
+            if lines[at + 1] or len(line) < fixed or not line.startswith(before) or not line.endswith(after):
+                return b""
+            pieces.append(line[start : len(line) - len(after)])
         count = len(pieces)
+        said = b"".join(pieces)
         middle = self._middle
         if middle:
-            said = said.replace(self._between, b"")
             if said.count(middle) != count:
                 return b""
             said = said.replace(middle, b"")
-        elif count > 1:
-            said = b"".join(pieces)
         if said.find(_QUOTE) >= 0 or said.find(_ESCAPE) >= 0:
             return b""
         self._misses = 0
@@ -78,11 +84,10 @@ class Alike:
         # What is the same in both is the text, and the padding.
         if not ours or len(ours) != len(theirs) or ours[1::2] != theirs[1::2] or came.find(_ESCAPE) >= 0:
             return
-        fixed = [each + _END if each is ours[-1] else each for each in ours[::2]]
-        written = [each + _END if each is theirs[-1] else each for each in theirs[::2]]
+        fixed, written = ours[::2], theirs[::2]
         self._before, self._goes_before = fixed[0], written[0]
-        self._after, self._goes_after = fixed[-1], written[-1]
-        self._between, self._goes_between = fixed[-1] + fixed[0], written[-1] + written[0]
+        self._after, self._goes_after = fixed[-1], written[-1] + _END
+        self._goes_between = written[-1] + _END + written[0]
         self._middle = self._goes_middle = b""
         if len(fixed) > 2:
             self._middle = fixed[1]
