@@ -33,7 +33,7 @@ MODEL: Final = "model"
 MODEL_VERSION: Final = "modelVersion"
 _PATTERNS: Final = {key: _member(key.encode()) for key in (MODEL, MODEL_VERSION)}
 _LITERALS: Final = {key: f'"{key}":'.encode() for key in _PATTERNS}
-_MODEL_IS: Final = _LITERALS[MODEL]
+_WRITTEN: Final = {key: (literal, literal + b" ") for key, literal in _LITERALS.items()}
 _SPACE, _QUOTE = b' "'
 
 
@@ -62,12 +62,17 @@ def named(data: bytes, name: bytes, key: str = MODEL) -> bytes:
     return _searched(data, name, key)
 
 
-def renamed(data: bytes, old: str, name: bytes) -> bytes:
-    """`named` for a `model` that is known to be `old`, which costs less than to look for where it ends."""
-    head, found, tail = data.partition(_MODEL_IS + _encode(old))
-    if found and head.rfind(b"{") == 0:
-        return b"".join((head, _MODEL_IS, name, tail))
-    return named(data, name)
+def renamed(data: bytes, old: str | None, name: bytes, key: str = MODEL) -> bytes:
+    """`named` for a member that is known to be `old`, which costs less than to look for where it ends."""
+    if old is None or not name:
+        return named(data, name, key)
+    # Gemini's comes last.
+    last = key is MODEL_VERSION
+    head, _, tail = data.rpartition(_encode(old)) if last else data.partition(_encode(old))
+    is_own = tail.count(b"}") == 1 and tail.find(b"{") < 0 if last else head.rfind(b"{") == 0
+    if is_own and head.endswith(_WRITTEN[key]):
+        return b"".join((head, name, tail))
+    return named(data, name, key)
 
 
 def _searched(data: bytes, name: bytes, key: str) -> bytes:

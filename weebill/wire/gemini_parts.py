@@ -166,7 +166,7 @@ def call_part(call: ToolUse, *, to_client: bool, own: Origin = ORIGIN) -> Part:
 def one_line(value: Raw) -> Raw:
     """JSON without line breaks, as an event's data must be."""
     text = bytes(value)
-    return Raw(_format(text, indent=-1)) if b"\n" in text or b"\r" in text else value
+    return Raw(_format(text, indent=-1)) if text.find(b"\n") >= 0 or text.find(b"\r") >= 0 else value
 
 
 def media_part(part: Image | Audio | Document, *, to_client: bool = False) -> Part:

@@ -229,7 +229,7 @@ def camel_case(body: bytes, struct: type[Struct]) -> bytes:
 
     Raises msgspec.DecodeError.
     """
-    if b"_" not in body or _SNAKE.search(body) is None:
+    if body.find(b"_") < 0 or _SNAKE.search(body) is None:
         return body
     return renamed(body, struct)
 

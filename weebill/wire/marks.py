@@ -17,6 +17,7 @@ MARK: Final = rf"{SIGN}[0-9a-f]{{8}}"
 """The pattern of any provider's mark."""
 _is_marked: Final = re.compile(MARK).match
 _LENGTH: Final = 12
+_NAME: Final = b'"encrypted_content"'
 _SEALED: Final = rb'("encrypted_content"\s*:\s*")'
 _is_unmarked: Final = re.compile(_SEALED + rb'(?=[^"])')
 
@@ -53,7 +54,7 @@ def mark_sealed(data: bytes, provider: str) -> bytes:
     >>> marked, unmark_sealed(marked, "acme")
     (b'{"encrypted_content": "WbL0822b33adabc", "text": ""}', b'{"encrypted_content": "abc", "text": ""}')
     """
-    if not provider or b'"encrypted_content"' not in data:
+    if not provider or data.find(_NAME) < 0:
         return data
     return _is_unmarked.sub(rb"\g<1>" + mark_of(provider).encode(), data)
 
@@ -61,7 +62,7 @@ def mark_sealed(data: bytes, provider: str) -> bytes:
 def unmark_sealed(data: bytes, provider: str) -> bytes:
     """The same without that mark; those of others stay."""
     mark = mark_of(provider).encode()
-    return _own(mark).sub(rb"\g<1>", data) if mark and mark in data else data
+    return _own(mark).sub(rb"\g<1>", data) if mark and data.find(mark) >= 0 else data
 
 
 @lru_cache(maxsize=1024)

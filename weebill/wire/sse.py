@@ -52,7 +52,7 @@ def bounded(block: bytes) -> bytes:
 
 def event_data(block: bytes) -> bytes:
     """The data of one event block (without its blank line): its `data:` lines joined; b"" for a comment."""
-    if block.startswith(b"data: ") and b"\n" not in block:
+    if block.startswith(b"data: ") and block.find(b"\n") < 0:
         return block[6:]
     lines = [line[5:].removeprefix(b" ") for line in block.split(b"\n") if line.startswith(b"data:")]
     return b"\n".join(lines)

@@ -21,7 +21,7 @@ from weebill.providers.anthropic.relay_shapes import RelayedEvent, RelayedMessag
 from weebill.providers.anthropic.stream import cut
 from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
-from weebill.providers.naming import named, named_within
+from weebill.providers.naming import named_within, renamed
 from weebill.providers.replayed import anthropic_once
 from weebill.providers.usage import estimate
 from weebill.wire.anthropic import ORIGIN
@@ -30,6 +30,7 @@ from weebill.wire.call import Call
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.lenient import reader
+from weebill.wire.literals import has_any
 from weebill.wire.reply import Usage
 from weebill.wire.sse import BOM, DONE, EventSplitter, event_data, in_one_line
 from weebill.wire.surrogates import mended as whole_characters
@@ -94,7 +95,7 @@ class AnthropicRelay:
         content = bytes(message.content)
         if not content.startswith((b"[{", b"[]")):
             body = _with_blocks(body, message)
-        body = marked_answer(named(body, call.answer_name), sent.maker)
+        body = marked_answer(renamed(body, message.model, call.answer_name), sent.maker)
         if message.usage is not None:
             return Answer(body, message.usage.usage())
         return Answer(body, estimate(call, completion_bytes=len(content)))
@@ -174,13 +175,13 @@ class AnthropicRelayStream:
                 block = _STOP
             came = in_one_line(block)
             block = with_kind(came)
-            if b'"message_start"' in block:
+            if block.find(b'"message_start"') >= 0:
                 block = self._named(block)
-            if any(needle in block for needle in _NEEDLES):
+            if has_any(block, _NEEDLES):
                 self.error = self._look_into(event_data(block))
                 if self.error is not None:
                     break
-            elif b"content_block_delta" in block:
+            elif block.find(b"content_block_delta") >= 0:
                 self._events += 1
             out.append(self._repair.event(block))
             if block is not came:

@@ -12,6 +12,7 @@ class RelayedMessage(Struct, frozen=True):
     """The part of a message that is read, and nothing that need not be as it is today."""
 
     content: Raw = Raw()
+    model: str | None = None
     usage: UsageReport | None = None
     error: decoding.UpstreamError | str | None = None
 

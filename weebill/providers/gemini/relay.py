@@ -34,7 +34,7 @@ from weebill.providers.gemini.relay_shapes import Piece, Whole
 from weebill.providers.gemini.stream import DONE, PieceSplitter, piece_data
 from weebill.providers.gemini.thinking import fit_thinking, is_first_generation
 from weebill.providers.gemini.whole import joined
-from weebill.providers.naming import MODEL_VERSION, named
+from weebill.providers.naming import MODEL_VERSION, named, renamed
 from weebill.providers.replayed import gemini_once
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
@@ -133,7 +133,8 @@ class GeminiRelay:
             raise status_error(whole.error)
         if not whole.candidates and given(whole.prompt_feedback) is None:
             raise not_an_answer("it has no candidates")
-        body = marked(named(_reasons_by_name(body), call.answer_name, MODEL_VERSION), sent.maker)
+        body = renamed(_reasons_by_name(body), whole.model_version, call.answer_name, MODEL_VERSION)
+        body = marked(body, sent.maker)
         usage = None if whole.usage_metadata is None else whole.usage_metadata.usage()
         if usage is not None and _says_something(usage):
             return Answer(body, usage)

@@ -25,4 +25,5 @@ class Whole(Wire, frozen=True):
     candidates: list[Raw] | None = None
     prompt_feedback: AnyJson = UNSET
     usage_metadata: UsageMetadata | None = None
+    model_version: str | None = None
     error: Status | None = None

@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
-from weebill.providers.naming import named
+from weebill.providers.naming import named, renamed
 from weebill.providers.openai.errors import ErrorDetail, body_error
 from weebill.providers.openai.relay import refusal
 from weebill.providers.replayed import Results
@@ -88,7 +88,7 @@ class ResponsesRelay:
         if plain is None or usage is None:
             return self._decode_odd(call, sent, body)
         if plain.model != call.model:
-            body = named(body, call.answer_name)
+            body = renamed(body, plain.model, call.answer_name)
         return Answer(mark_sealed(_with_state(call, body), sent.maker), usage)
 
     def _decode_odd(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
@@ -186,8 +186,8 @@ class ResponsesRelayStream:
         if self.error is not None or self.response:
             return b""
         block = mark_sealed(in_one_line(block), self._provider)
-        if b'"response":' not in block and b'error"' not in block:
-            if b'.delta"' in block:
+        if block.find(b'"response":') < 0 and block.find(b'error"') < 0:
+            if block.find(b'.delta"') >= 0:
                 self._deltas += 1
             elif event_data(block) == NOTHING_SAID:
                 return b""
