@@ -19,6 +19,7 @@ class Effort:
 
     def __init__(self, pid: int) -> None:
         self._folder = Path(f"/proc/{pid}")
+        self._told = bool(_fields(self._folder))
         self._used_s = self._used()
 
     def counted(self, elapsed_s: float) -> float:
@@ -30,6 +31,14 @@ class Effort:
         if not self._has_thread(_RUNNABLE):
             return elapsed_s
         return min(elapsed_s, self._used_s - before)
+
+    def idled(self) -> bool:
+        """Tells whether it has done nothing since the last call, and neither wants to run nor waits for the disk.
+
+        False where the system does not tell.
+        """
+        before, self._used_s = self._used_s, self._used()
+        return self._told and self._used_s == before and not self._has_thread(_RUNNABLE) and not self.waits_for_disk()
 
     def waits_for_disk(self) -> bool:
         """Tells whether the disk keeps it waiting, for a page or a write: another in its place would wait, too."""

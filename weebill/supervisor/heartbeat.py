@@ -1,4 +1,7 @@
-"""The watch over a child: asked again and again whether it does its work, it answers from the loop that does it."""
+"""The watch over a child: asked again and again whether it does its work, it answers from the loop that does it.
+
+One that starts cannot answer yet: what it imports, loads and migrates keeps it busy. It is watched for being busy.
+"""
 
 from __future__ import annotations
 
@@ -67,3 +70,12 @@ class Heartbeat:
         if doubtful != self.doubtful:
             self.doubtful = doubtful
             self._on_doubt()
+
+
+async def until_idle(pid: int, limit_s: float) -> None:
+    """Return when a process that should be starting has done nothing for `limit_s`."""
+    effort = Effort(pid)
+    idle_s = 0.0
+    while idle_s < limit_s:
+        await asyncio.sleep(_TICK_S)
+        idle_s = idle_s + _TICK_S if effort.idled() else 0.0
