@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,9 +24,32 @@ CONFIG = "[local.engine]\nthreads = 1\n"
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory, compact_model: Path) -> Iterator[Installation]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[str]]]:
+    """Where a service manager listens, and what it hears."""
+    address = str(tmp_path_factory.mktemp("notify") / "socket")
+    heard: list[str] = []
+
+    def listen() -> None:
+        while datagram := listener.recv(4096):
+            heard.extend(datagram.decode().splitlines())
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(address)
+        thread = threading.Thread(target=listen)
+        thread.start()
+        yield address, heard
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker:
+            speaker.sendto(b"", address)
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def alone(
+    tmp_path_factory: pytest.TempPathFactory, compact_model: Path, told: tuple[str, list[str]]
+) -> Iterator[Installation]:
     """An installation that nothing else uses: its processes are stopped."""
-    with installation(tmp_path_factory.mktemp("watchdog") / "home", compact_model, CONFIG) as running:
+    home = tmp_path_factory.mktemp("watchdog") / "home"
+    with installation(home, compact_model, CONFIG, NOTIFY_SOCKET=told[0]) as running:
         yield running
 
 
@@ -87,9 +112,12 @@ def works(running: Installation) -> bool:
 
 @pytest.mark.parametrize("fail", [stand_still, loop])
 def test_what_no_longer_answers_is_replaced_and_reported_in_one_line(
-    alone: Installation, fail: Callable[[Installation, str], psutil.Process]
+    alone: Installation, fail: Callable[[Installation, str], psutil.Process], told: tuple[str, list[str]]
 ) -> None:
     log = alone.home / "serve.log"
+    heard = told[1]
+    wait_for(lambda: heard and heard[-1] == f"STATUS=Serving at {alone.url}", "the service manager to hear of it")
+    heard_before = len(heard)
     begun = len(log.read_text())
     failed = [fail(alone, CONTROL)]
     assert readiness(alone) == 200, "what answers needs no control process"
@@ -108,3 +136,6 @@ def test_what_no_longer_answers_is_replaced_and_reported_in_one_line(
             line for line in log.read_text()[begun:].splitlines() if f"{name}: " in line or f"{name} is down" in line
         ]
         assert "has not answered for 5 s; killing it, to start it again" in line
+    wait_for(lambda: heard[-1] == f"STATUS=Serving at {alone.url}", "the service manager to hear of it")
+    assert any(each.startswith(f"STATUS=Not ready at {alone.url}; waiting for ") for each in heard[heard_before:])
+    assert heard.count("READY=1") == 1

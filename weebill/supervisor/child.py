@@ -88,6 +88,7 @@ class Child:
         self._silence_s = silence_s
         self._heartbeat: Heartbeat | None = None
         self._told_of_end = False
+        self._serves = False
         self._backoff = Backoff(policy.first_backoff_s, policy.longest_backoff_s)
         self._state: State = "stopped"
         self._restarts = 0
@@ -108,6 +109,11 @@ class Child:
     def answers(self) -> bool:
         """Tells whether it is ready and owes no answer."""
         return self.ready is not None and (self._heartbeat is None or not self._heartbeat.doubtful)
+
+    @property
+    def serves(self) -> bool:
+        """Tells whether it is a worker that has just said that requests can be served."""
+        return self._serves and self.answers
 
     async def settled(self) -> None:
         """Wait until the first start has succeeded, or is known to have failed."""
@@ -267,6 +273,9 @@ class Child:
             case Pong():
                 if self._heartbeat is not None:
                     self._heartbeat.answer()
+                if message.ready != self._serves:
+                    self._serves = message.ready
+                    self._on_change()
             case Ready():
                 self.ready = message
                 self.failure = ""
@@ -301,6 +310,7 @@ class Child:
         link.close()
         self._link = None
         self._heartbeat = None
+        self._serves = False
         process, self._process = self._process, None
         self._started_at = None
         if process is not None and process.returncode and not self.failure:
