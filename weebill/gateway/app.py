@@ -110,11 +110,10 @@ class App:
             return self._refuse(exchange, _not_allowed(exchange, method))
         return serve(exchange)
 
-    def readiness(self) -> Readiness:
-        """Whether requests can be served now."""
-        models = self._upstreams.directory.available()
-        recording = self._recorder.recording
-        return Readiness(any(models.values()) and recording and not self.draining, recording, models)
+    @property
+    def ready(self) -> bool:
+        """Tells whether requests can be served now."""
+        return self._recorder.recording and not self.draining and self._upstreams.directory.any_available()
 
     def _fixed_routes(self) -> Iterator[tuple[bytes, tuple[bytes, Serve]]]:
         yield b"/healthz", (b"GET", self._health)
@@ -205,7 +204,7 @@ class App:
         exchange.respond(200, JSON, b'{"status":"ok"}')
 
     async def _ready(self, exchange: Exchange) -> None:
-        readiness = self.readiness()
+        readiness = Readiness(self.ready, self._recorder.recording, self._upstreams.directory.available())
         exchange.respond(200 if readiness.ready else 503, JSON, msgspec.json.encode(readiness))
 
     async def _metrics(self, exchange: Exchange) -> None:
