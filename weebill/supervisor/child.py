@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from weebill.process.link import LINK_FD_VARIABLE, ChildLink, LinkClosedError
@@ -64,7 +65,7 @@ class Child:
 
     `boot` makes the first message for each life, and `fds` are what it inherits besides its link.
     `on_change` is called after each change of state. `silence_s` says how long it may leave a Ping unanswered before it
-    is killed, 0 for ever.
+    is killed, 0 for ever; then it may do nothing while it starts, too.
     """
 
     def __init__(
@@ -207,7 +208,9 @@ class Child:
         exited = asyncio.create_task(self._process.wait())
         heard = asyncio.create_task(self._listen(link))
         ready = asyncio.create_task(self._became_ready.wait())
-        idle = asyncio.create_task(until_idle(self._process.pid, self._policy.start_idle_s))
+        idle = asyncio.create_task(
+            until_idle(self._process.pid, self._policy.start_idle_s if self._silence_s() else inf)
+        )
         silent = asyncio.create_task(self._watch())
         try:
             done, _ = await asyncio.wait(
