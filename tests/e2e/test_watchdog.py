@@ -1,9 +1,11 @@
-"""Each process of an installation stands still once: it is replaced and reported, and `/readyz` says how things are."""
+"""Each process of an installation stands still once, and loops once: it is replaced, reported, and `/readyz` tells."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,14 +15,41 @@ import psutil
 import pytest
 
 from tests.e2e.installation import Installation, installation
+from tests.fixtures import threads
 
 WAIT_S = 120.0
+CONTROL, ENGINE, WORKER = "weebill.console", "weebill.engine", "weebill.gateway"
+# A computation without helpers: the thread that works is the one that has the loop.
+CONFIG = "[local.engine]\nthreads = 1\n"
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory, compact_model: Path) -> Iterator[Installation]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[str]]]:
+    """Where a service manager listens, and what it hears."""
+    address = str(tmp_path_factory.mktemp("notify") / "socket")
+    heard: list[str] = []
+
+    def listen() -> None:
+        while datagram := listener.recv(4096):
+            heard.extend(datagram.decode().splitlines())
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(address)
+        thread = threading.Thread(target=listen)
+        thread.start()
+        yield address, heard
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker:
+            speaker.sendto(b"", address)
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def alone(
+    tmp_path_factory: pytest.TempPathFactory, compact_model: Path, told: tuple[str, list[str]]
+) -> Iterator[Installation]:
     """An installation that nothing else uses: its processes are stopped."""
-    with installation(tmp_path_factory.mktemp("watchdog") / "home", compact_model) as running:
+    home = tmp_path_factory.mktemp("watchdog") / "home"
+    with installation(home, compact_model, CONFIG, NOTIFY_SOCKET=told[0]) as running:
         yield running
 
 
@@ -31,11 +60,30 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.05)
 
 
-def stop(running: Installation, module: str) -> psutil.Process:
-    """Have the one process that runs a module stand still."""
+def stand_still(running: Installation, module: str) -> psutil.Process:
+    """Have the one process that runs a module stand still, all of it."""
     (process,) = running.children(module)
     os.kill(process.pid, signal.SIGSTOP)
     return process
+
+
+def loop(running: Installation, module: str) -> psutil.Process:
+    """Have the loop of the one process that runs a module be an endless one, while its other threads go on."""
+    (process,) = running.children(module)
+    thread = process.pid
+    if module == ENGINE:
+        before = threads.worked(process)
+        assert ask(running, 64) == 200
+        thread = threads.busiest(process, before)
+        assert thread != process.pid
+    threads.loop(process, thread)
+    return process
+
+
+def hosts_own_health(engine: psutil.Process) -> int:
+    """What the engine's threads for HTTP say, which need no loop for it."""
+    (port,) = {each.laddr.port for each in engine.net_connections("tcp") if each.status == psutil.CONN_LISTEN}
+    return httpx.get(f"http://127.0.0.1:{port}/health").status_code
 
 
 def readiness(running: Installation) -> int | None:
@@ -46,36 +94,48 @@ def readiness(running: Installation) -> int | None:
         return None
 
 
-def lines(running: Installation, name: str) -> list[str]:
-    """What the log says of a process that is silent or dead."""
-    log = (running.home / "serve.log").read_text().splitlines()
-    return [line for line in log if f"{name}: " in line or f"{name} is down" in line]
+def ask(running: Installation, tokens: int) -> int:
+    """The status of an answer by the model."""
+    body = {"model": "mini", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": tokens}
+    headers = {"authorization": f"Bearer {running.key}"}
+    return httpx.post(f"{running.url}/v1/chat/completions", json=body, headers=headers, timeout=60).status_code
 
 
 def works(running: Installation) -> bool:
     """Whether the model answers and the control process tells of all, as a user sees it."""
-    body = {"model": "mini", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
-    with httpx.Client(base_url=running.url, headers={"authorization": f"Bearer {running.key}"}, timeout=60) as client:
-        answered = client.post("/v1/chat/completions", json=body).status_code == 200
-        return answered and client.get("/api/v1/usage").status_code == 200
+    headers = {"authorization": f"Bearer {running.key}"}
+    return (
+        ask(running, 2) == 200
+        and httpx.get(f"{running.url}/api/v1/usage", headers=headers, timeout=60).status_code == 200
+    )
 
 
-@pytest.mark.parametrize(
-    ("module", "name", "meanwhile"),
-    [
-        ("weebill.engine", "engine smollm2:135m", 503),
-        ("weebill.gateway", "worker-0", None),
-        ("weebill.console", "control", 200),
-    ],
-)
-def test_one_that_stands_still_is_replaced_and_reported_in_one_line(
-    alone: Installation, module: str, name: str, meanwhile: int | None
+@pytest.mark.parametrize("fail", [stand_still, loop])
+def test_what_no_longer_answers_is_replaced_and_reported_in_one_line(
+    alone: Installation, fail: Callable[[Installation, str], psutil.Process], told: tuple[str, list[str]]
 ) -> None:
-    before = stop(alone, module)
-    wait_for(lambda: readiness(alone) == meanwhile, f"/readyz to be {meanwhile}")
-    assert before.is_running()
-    wait_for(lambda: not before.is_running(), "its end")
+    log = alone.home / "serve.log"
+    heard = told[1]
+    wait_for(lambda: heard and heard[-1] == f"STATUS=Serving at {alone.url}", "the service manager to hear of it")
+    heard_before = len(heard)
+    begun = len(log.read_text())
+    failed = [fail(alone, CONTROL)]
+    assert readiness(alone) == 200, "what answers needs no control process"
+    failed.append(fail(alone, ENGINE))
+    wait_for(lambda: readiness(alone) == 503, "/readyz to be 503")
+    assert failed[1].is_running()
+    if fail is loop:
+        assert hosts_own_health(failed[1]) == 200
+    failed.append(fail(alone, WORKER))
+    wait_for(lambda: readiness(alone) is None, "/readyz to have nobody who answers")
+    wait_for(lambda: not any(process.is_running() for process in failed), "their ends")
     wait_for(lambda: readiness(alone) == 200, "/readyz to be 200")
     wait_for(lambda: works(alone), "all to work")
-    (line,) = lines(alone, name)
-    assert "has not answered for 5 s" in line
+    for name in ("control", "engine smollm2:135m", "worker-0"):
+        (line,) = [
+            line for line in log.read_text()[begun:].splitlines() if f"{name}: " in line or f"{name} is down" in line
+        ]
+        assert "has not answered for 5 s; killing it, to start it again" in line
+    wait_for(lambda: heard[-1] == f"STATUS=Serving at {alone.url}", "the service manager to hear of it")
+    assert any(each.startswith(f"STATUS=Not ready at {alone.url}; waiting for ") for each in heard[heard_before:])
+    assert heard.count("READY=1") == 1

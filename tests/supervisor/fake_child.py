@@ -1,6 +1,8 @@
 """A child of any role that speaks the real link and does what `<home>/behaviour/<name>` says.
 
 Behaviours: `ready` (default), `failed` (sends Failed), `crash` (exits 3), `silent` (never ready),
+`unready` (ready, and as a worker not for requests, until it is told to be anything else),
+`loading` (computes without end before it is ready),
 `stubborn` (ready, ignores Drain), `slow-drain` (takes its whole grace), `spin` (ready, then an endless loop),
 `busy-drain` (answers nobody while it drains).
 What happens is appended to `<home>/events`.
@@ -54,6 +56,8 @@ async def main() -> None:
         link.close()
         await asyncio.sleep(0)
         sys.exit(1)
+    while mode == "loading":
+        mode = behaviour.read_text()
     servers = [await asyncio.start_server(handle, sock=socket.socket(fileno=fd)) for fd in boot.listen_fds]
     if mode != "silent":
         link.send(Ready(base_url=f"http://127.0.0.1:{boot.index + 1}", context=8192) if boot.model else Ready())
@@ -64,7 +68,8 @@ async def main() -> None:
                 case Ping():
                     while mode == "spin":
                         pass
-                    link.send(Pong())
+                    mode = "ready" if mode == "unready" != behaviour.read_text() else mode
+                    link.send(Pong(ready=boot.role == "worker" and mode != "unready"))
                 case Reload():
                     settings = message.settings
                     event("reload")

@@ -12,7 +12,7 @@ from weebill.supervisor.listeners import ListenError
 from weebill.supervisor.lock import AlreadyRunningError
 from weebill.supervisor.serve import serve
 
-POLICY = RolePolicy((sys.executable, str(Path(__file__).with_name("fake_child.py"))), 2.0, 0.02, 0.3, 1.0)
+POLICY = RolePolicy((sys.executable, str(Path(__file__).with_name("fake_child.py"))), 4.0, 1.0, 0.02, 0.3, 1.0)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Silence counts only while a process could have answered."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from weebill.supervisor.effort import Effort
+from weebill.supervisor.heartbeat import Heartbeat
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes as Linux tells of them")
 
@@ -18,13 +20,17 @@ ENDLESS = "while True: pass"
 BESIDE_OTHERS = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); os.nice({})\n" + ENDLESS
 
 
+# A parent waits for what vfork(2) makes as it would for a disk, until its child ends.
+HELD_UP = "import ctypes, time; ctypes.CDLL(None).vfork(); time.sleep(600)"
+
+
 @contextmanager
 def running(code: str) -> Iterator[int]:
-    process = subprocess.Popen([sys.executable, "-c", code])
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     try:
         yield process.pid
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -60,6 +66,18 @@ def test_what_is_kept_waiting_by_others_is_not_to_blame() -> None:
         elapsed_s = time.monotonic() - began
         # It is worth 15 of the other's 1,024.
         assert effort.counted(elapsed_s) < elapsed_s / 2
+
+
+async def test_what_the_disk_keeps_waiting_is_said_not_to_answer_and_not_given_up() -> None:
+    with running(HELD_UP) as pid:
+        while not Effort(pid).waits_for_disk():
+            await asyncio.sleep(0.05)
+        doubted = asyncio.Event()
+        silent = asyncio.create_task(Heartbeat(pid, lambda: None, lambda: 0.5, doubted.set).until_silent())
+        said = asyncio.create_task(doubted.wait())
+        ended, waiting = await asyncio.wait({said, silent}, return_when=asyncio.FIRST_COMPLETED)
+        assert ended == {said}
+        waiting.pop().cancel()
 
 
 def test_what_is_gone_is_no_error() -> None:

@@ -64,8 +64,11 @@ def test_a_killed_worker_is_replaced_and_its_queue_survives(installation):
 PATIENCE = "[server]\nwatchdog_s = 3\n"
 
 
-@pytest.mark.parametrize("name", ["worker-0", "control", f"engine {MODEL}"])
-@pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "endless loop"])
+@pytest.mark.parametrize(
+    ("name", "stopped"),
+    [("control", True), ("worker-0", False), (f"engine {MODEL}", False)],
+    ids=["stands still", "a worker loops", "an engine loops"],
+)
 def test_a_child_that_does_not_answer_is_killed_replaced_and_reported_once(installation, name, stopped):
     installation.configure(PATIENCE)
     installation.behave(name, "ready" if stopped else "spin")
@@ -171,12 +174,32 @@ def test_a_crash_loop_backs_off_and_recovers(installation):
     installation.wait_until("control", "ready")
 
 
-def test_a_child_that_never_gets_ready_is_given_up(installation):
+@pytest.mark.parametrize(
+    ("watchdog_s", "reason"),
+    [(5, "has done nothing for 1 s and is not ready"), (0, "was not ready within 4 s")],
+)
+def test_a_child_that_never_gets_ready_is_given_up(installation, watchdog_s, reason):
+    installation.configure(f"[server]\nwatchdog_s = {watchdog_s}\n")
     installation.behave("worker-0", "silent")
     installation.start()
-    assert "worker-0: was not ready within 2 s" in installation.log()
+    first = installation.events("boot")[-1]["pid"]
     installation.behave("worker-0", "ready")
-    installation.wait_until("worker-0", "ready")
+    installation.wait_until("worker-0", "ready", not_pid=first)
+    assert [line for line in installation.log().splitlines() if "worker-0" in line] == [
+        line for line in installation.log().splitlines() if f"worker-0: {reason}; killing it, to start it again" in line
+    ]
+    assert installation.log().count("killing it") == 1
+
+
+def test_a_child_that_takes_long_to_load_is_not_given_up(installation):
+    installation.behave(f"engine {MODEL}", "loading")
+    installation.process = installation.spawn(MODEL)
+    wait_for(lambda: len(installation.events("boot")) == 3, "all to be starting")
+    pid = installation.wait_until(f"engine {MODEL}", "starting").pid
+    time.sleep(1.5)
+    installation.behave(f"engine {MODEL}", "ready")
+    assert installation.wait_until(f"engine {MODEL}", "ready").pid == pid
+    assert "killing it" not in installation.log()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -7,14 +7,17 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 
 from weebill.config.paths import Home
-from weebill.ledger.database import Ledger, LedgerError, open_ledger
+from weebill.ledger.database import BUSY_TIMEOUT_S, Ledger, LedgerError, open_ledger
 from weebill.ledger.ingest import Ingester
 from weebill.ledger.recovery import Cost, no_cost
 
 _RETRY_S = 1.0
 _NICENESS = 10
+# Where the ledger is locked, one turn waits for it up to four times, to open and to close it, and then is over.
+LONGEST_TURN_S = 6 * BUSY_TIMEOUT_S
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,13 @@ class IngestThread(threading.Thread):
         self._cost = cost
         self._finishing = threading.Event()
         self._healthy = True
+        self._moves_until = time.monotonic() + LONGEST_TURN_S
         self.interval_s = interval_s
+
+    @property
+    def moves(self) -> bool:
+        """Tells whether it has lately ended a turn, well or not, or made headway within a long one."""
+        return self.is_alive() and time.monotonic() < self._moves_until
 
     def run(self) -> None:
         """Ingest until told to finish, and then once more."""
@@ -38,7 +47,7 @@ class IngestThread(threading.Thread):
                 self._ingest()
             except Exception as error:  # whatever it is: without this thread the journals would fill up unnoticed
                 self._report(error)
-                self._finishing.wait(_RETRY_S)
+                self._pause(_RETRY_S)
 
     def finish(self, timeout_s: float) -> None:
         """Ingest all there is and stop; what does not fit into `timeout_s` is left to the next start."""
@@ -46,12 +55,12 @@ class IngestThread(threading.Thread):
         self.join(timeout_s)
 
     def _ingest(self) -> None:
-        ledger = open_ledger(self._home.database)
+        ledger = open_ledger(self._home.database, self._move)
         try:
             ingester = self._ingester(ledger)
             last = False
             while not last:
-                last = self._finishing.wait(self.interval_s)
+                last = self._pause(self.interval_s)
                 if not ledger.is_current():
                     ledger = self._follow(ledger)
                     ingester = self._ingester(ledger)
@@ -67,9 +76,17 @@ class IngestThread(threading.Thread):
 
     def _follow(self, ledger: Ledger) -> Ledger:
         ledger.close()
-        followed = open_ledger(self._home.database)
+        followed = open_ledger(self._home.database, self._move)
         log.warning("the ledger %s was replaced; usage goes into the file that is there now", self._home.database)
         return followed
+
+    def _pause(self, interval_s: float) -> bool:
+        """Wait; whether it is to finish."""
+        self._moves_until = time.monotonic() + interval_s + LONGEST_TURN_S
+        return self._finishing.wait(interval_s)
+
+    def _move(self) -> None:
+        self._moves_until = time.monotonic() + LONGEST_TURN_S
 
     def _report(self, error: Exception) -> None:
         if self._healthy:

@@ -28,6 +28,7 @@ PROCESS_NAME = "control"
 _MAX_REQUESTS = 1024
 _MAX_MESSAGE_BYTES = 65_536
 _FINISH_S = 30.0
+_LOOK_S = 0.25
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,10 @@ async def main() -> int:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await server.listening.wait()
     link.send(Ready())
-    drain = await _follow(link, overview, ingestion)
+    asked = asyncio.Event()
+    answering = asyncio.create_task(_answer(link, asked, ingestion))
+    drain = await _follow(link, asked, overview, ingestion)
+    answering.cancel()
     if drain is None:
         os._exit(1)  # at once, whatever is under way: journals and ledger are made for it
     server.config.timeout_graceful_shutdown = max(1, int(drain.grace_s))
@@ -105,14 +109,14 @@ def listen(path: Path) -> socket.socket:
     return listener
 
 
-async def _follow(link: Link, overview: Overview, ingestion: IngestThread) -> Drain | None:
+async def _follow(link: Link, asked: asyncio.Event, overview: Overview, ingestion: IngestThread) -> Drain | None:
     """Take in what the supervisor says, up to `Drain`; None if the supervisor goes away."""
     async for message in link:
         match message:
             case Drain():
                 return message
             case Ping():
-                link.send(Pong())
+                asked.set()
             case Reload(settings=settings):
                 logs.configure(settings.log, PROCESS_NAME)
                 overview.settings = settings
@@ -124,6 +128,17 @@ async def _follow(link: Link, overview: Overview, ingestion: IngestThread) -> Dr
             case Boot():
                 log.warning("the supervisor sent Boot twice")
     return None
+
+
+async def _answer(link: Link, asked: asyncio.Event, ingestion: IngestThread) -> None:
+    """Answer the supervisor each time, as soon as ingestion gets on, too: nobody else looks after it."""
+    while True:
+        await asked.wait()
+        if ingestion.moves:
+            asked.clear()
+            link.send(Pong())
+        else:
+            await asyncio.sleep(_LOOK_S)
 
 
 def _server_config(overview: Overview, keyring: KeyRing) -> uvicorn.Config:

@@ -110,6 +110,11 @@ class App:
             return self._refuse(exchange, _not_allowed(exchange, method))
         return serve(exchange)
 
+    @property
+    def ready(self) -> bool:
+        """Tells whether requests can be served now."""
+        return self._recorder.recording and not self.draining and self._upstreams.directory.any_available()
+
     def _fixed_routes(self) -> Iterator[tuple[bytes, tuple[bytes, Serve]]]:
         yield b"/healthz", (b"GET", self._health)
         yield b"/health", (b"GET", self._health)  # load tools and balancers ask for it
@@ -199,10 +204,8 @@ class App:
         exchange.respond(200, JSON, b'{"status":"ok"}')
 
     async def _ready(self, exchange: Exchange) -> None:
-        models = self._upstreams.directory.available()
-        recording = self._recorder.recording
-        ready = any(models.values()) and recording and not self.draining
-        exchange.respond(200 if ready else 503, JSON, msgspec.json.encode(Readiness(ready, recording, models)))
+        readiness = Readiness(self.ready, self._recorder.recording, self._upstreams.directory.available())
+        exchange.respond(200 if readiness.ready else 503, JSON, msgspec.json.encode(readiness))
 
     async def _metrics(self, exchange: Exchange) -> None:
         exchange.respond(200, _TEXT, self._exposition())

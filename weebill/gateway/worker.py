@@ -144,7 +144,7 @@ class Worker:
         async for message in link:
             match message:
                 case Ping():
-                    link.send(Pong())
+                    link.send(Pong(ready=self._app.ready))
                 case Reload(settings=settings):
                     if self._reloads.full():
                         self._reloads.get_nowait()  # the newest alone count

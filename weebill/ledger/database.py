@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,7 @@ from weebill.ledger.migrations import MIGRATIONS
 
 BUSY_TIMEOUT_S = 10.0
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
+_STEPS = 100_000  # of SQLite's machine between two signs of work: some milliseconds
 
 Kind = TypeVar("Kind", bound=sqlite3.Connection)
 
@@ -68,11 +69,12 @@ class Ledger(sqlite3.Connection):
         guard.close()
 
 
-def open_ledger(path: Path) -> Ledger:
+def open_ledger(path: Path, working: Callable[[], None] | None = None) -> Ledger:
     """Open for reading and writing, creating and migrating as needed.
 
     Any number of processes may do this at once. The connection is in autocommit mode (see `transaction`) and
-    belongs to the calling thread. Raises LedgerError, also where there was a ledger and is none or an empty file.
+    belongs to the calling thread. `working` is called again and again while a statement takes long, that of a migration
+    too. Raises LedgerError, also where there was a ledger and is none or an empty file.
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         wanted = ".".join(map(str, OLDEST_SQLITE))
@@ -83,6 +85,7 @@ def open_ledger(path: Path) -> Ledger:
             connection, file = _connected(note, path, mode, BUSY_TIMEOUT_S, Ledger)
             connection.path, connection.file = path, file
             try:
+                connection.set_progress_handler(working, _STEPS)
                 use_write_ahead_log(connection)
                 connection.execute("PRAGMA synchronous = FULL")
                 _version(connection)

@@ -90,8 +90,10 @@ class Ping(Message, frozen=True):
     """To a child that is ready: answer with Pong from the loop that does the work. There is never more than one."""
 
 
-class Pong(Message, frozen=True):
-    """From a child that is alive, once for each Ping."""
+class Pong(Message, frozen=True, kw_only=True):
+    """From a child that is alive, once for each Ping. A worker adds whether its `/readyz` says that it is ready."""
+
+    ready: bool = False
 
 
 class Ready(Message, frozen=True, kw_only=True):

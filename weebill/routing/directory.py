@@ -148,9 +148,14 @@ class Directory:
 
     def available(self) -> dict[str, bool]:
         """For each model, whether it can be called now."""
-        return {
-            name: any(self._answers(each.deployment) for each in self._routes[name].candidates) for name in self._cards
-        }
+        return {name: self._is_available(name) for name in self._cards}
+
+    def any_available(self) -> bool:
+        """Tells whether any model can be called now."""
+        return any(self._is_available(name) for name in self._cards)
+
+    def _is_available(self, name: str) -> bool:
+        return any(self._answers(each.deployment) for each in self._routes[name].candidates)
 
     def _answers(self, deployment: Deployment) -> bool:
         return deployment.upstream is not None and deployment.key not in self._silent

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from weebill.process.link import LINK_FD_VARIABLE, ChildLink, LinkClosedError
 from weebill.process.messages import Boot, Drain, Failed, FromChild, Ping, Pong, ProcessState, Ready, Role, ToChild
 from weebill.supervisor.backoff import Backoff
-from weebill.supervisor.heartbeat import Heartbeat
+from weebill.supervisor.heartbeat import Heartbeat, until_idle
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +32,13 @@ STDERR_FD = 2
 class RolePolicy:
     """How children of a role are run. Times in seconds.
 
+    One that starts is killed when it is not ready after `start_timeout_s`, or has done nothing for `start_idle_s`.
     `exit_margin_s` is how long one may take to exit once its link has closed or its grace is over.
     """
 
     command: tuple[str, ...]
     start_timeout_s: float
+    start_idle_s: float
     first_backoff_s: float
     longest_backoff_s: float
     exit_margin_s: float
@@ -47,10 +50,13 @@ def _module(name: str) -> tuple[str, ...]:
 
 
 ROLES: Mapping[Role, RolePolicy] = {
-    # After its grace, the control process still takes in the last usage.
-    "control": RolePolicy(_module("weebill.console"), 60.0, 0.1, 10.0, exit_margin_s=40.0),
-    "engine": RolePolicy(_module("weebill.engine"), 600.0, 0.25, 30.0, exit_margin_s=5.0),
-    "worker": RolePolicy(_module("weebill.gateway"), 30.0, 0.05, 5.0, exit_margin_s=5.0),
+    # It may have to migrate a ledger that was put back, or to wait for whoever holds it locked. After its grace, it
+    # still takes in the last usage.
+    "control": RolePolicy(_module("weebill.console"), 600.0, 60.0, 0.1, 10.0, exit_margin_s=40.0),
+    # A large model takes minutes to load, in which it reads or computes all the time.
+    "engine": RolePolicy(_module("weebill.engine"), 600.0, 30.0, 0.25, 30.0, exit_margin_s=5.0),
+    # Starts within a second and waits for nobody.
+    "worker": RolePolicy(_module("weebill.gateway"), 30.0, 10.0, 0.05, 5.0, exit_margin_s=5.0),
 }
 
 
@@ -59,7 +65,7 @@ class Child:
 
     `boot` makes the first message for each life, and `fds` are what it inherits besides its link.
     `on_change` is called after each change of state. `silence_s` says how long it may leave a Ping unanswered before it
-    is killed, 0 for ever.
+    is killed, 0 for ever; then it may do nothing while it starts, too.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class Child:
         self._silence_s = silence_s
         self._heartbeat: Heartbeat | None = None
         self._told_of_end = False
+        self._serves = False
         self._backoff = Backoff(policy.first_backoff_s, policy.longest_backoff_s)
         self._state: State = "stopped"
         self._restarts = 0
@@ -103,6 +110,11 @@ class Child:
     def answers(self) -> bool:
         """Tells whether it is ready and owes no answer."""
         return self.ready is not None and (self._heartbeat is None or not self._heartbeat.doubtful)
+
+    @property
+    def serves(self) -> bool:
+        """Tells whether it is a worker that has just said that requests can be served."""
+        return self._serves and self.answers
 
     async def settled(self) -> None:
         """Wait until the first start has succeeded, or is known to have failed."""
@@ -196,13 +208,19 @@ class Child:
         exited = asyncio.create_task(self._process.wait())
         heard = asyncio.create_task(self._listen(link))
         ready = asyncio.create_task(self._became_ready.wait())
+        idle = asyncio.create_task(
+            until_idle(self._process.pid, self._policy.start_idle_s if self._silence_s() else inf)
+        )
         silent = asyncio.create_task(self._watch())
         try:
             done, _ = await asyncio.wait(
-                {exited, heard, ready}, timeout=self._policy.start_timeout_s, return_when=asyncio.FIRST_COMPLETED
+                {exited, heard, ready, idle}, timeout=self._policy.start_timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
+            idle.cancel()
             if not done:
-                self._fail(f"was not ready within {self._policy.start_timeout_s:g} s")
+                self._give_up(f"was not ready within {self._policy.start_timeout_s:g} s")
+            elif done == {idle}:
+                self._give_up(f"has done nothing for {self._policy.start_idle_s:g} s and is not ready")
             elif ready in done:
                 await asyncio.wait({exited, heard, silent}, return_when=asyncio.FIRST_COMPLETED)
             # Let what the child said last be heard, say that it is no use any more, make sure that it is gone.
@@ -215,7 +233,7 @@ class Child:
                 self._kill("did not exit after its link had closed")
             await exited
         finally:
-            for task in (heard, ready, exited, silent):
+            for task in (heard, ready, exited, idle, silent):
                 task.cancel()
             self._end_life(link)
         return self._became_ready.is_set()
@@ -228,10 +246,7 @@ class Child:
         self._heartbeat = Heartbeat(process.pid, lambda: self.send(Ping()), self._patience_s, self._on_change)
         silent_s = await self._heartbeat.until_silent()
         if process.returncode is None:
-            self._told_of_end = True
-            self._fail(f"has not answered for {silent_s:.0f} s; killing it, to start it again")
-            with suppress(ProcessLookupError):
-                process.kill()
+            self._give_up(f"has not answered for {silent_s:.0f} s")
 
     def _patience_s(self) -> float:
         # One that drains has its grace.
@@ -261,6 +276,9 @@ class Child:
             case Pong():
                 if self._heartbeat is not None:
                     self._heartbeat.answer()
+                if message.ready != self._serves:
+                    self._serves = message.ready
+                    self._on_change()
             case Ready():
                 self.ready = message
                 self.failure = ""
@@ -277,6 +295,14 @@ class Child:
             log.error("%s: %s", self.name, message)
         self.failure = message
 
+    def _give_up(self, reason: str) -> None:
+        """Kill a child that is of no use as it is: what it has under way is made for that."""
+        self._told_of_end = True
+        self._fail(f"{reason}; killing it, to start it again")
+        assert self._process is not None  # noqa: S101 - it is this life's
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
     def _kill(self, reason: str) -> None:
         if self._process is not None and self._process.returncode is None:
             log.warning("%s %s; killing it", self.name, reason)
@@ -287,6 +313,7 @@ class Child:
         link.close()
         self._link = None
         self._heartbeat = None
+        self._serves = False
         process, self._process = self._process, None
         self._started_at = None
         if process is not None and process.returncode and not self.failure:

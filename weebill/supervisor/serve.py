@@ -17,6 +17,7 @@ from weebill.supervisor.commands import Status
 from weebill.supervisor.file_limit import raise_limit, warn_of_limit
 from weebill.supervisor.listeners import ListenError, open_listeners
 from weebill.supervisor.lock import InstanceLock
+from weebill.supervisor.manager import ServiceManager
 from weebill.supervisor.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ def serve(
     `prepare` runs once home and port are ours, and returns the file of each local model.
     Raises AlreadyRunningError, ListenError, OSError for a home that cannot be written, and what `prepare` raises.
     """
+    manager = ServiceManager.of_process()
     home, server = sources.home, configuration.settings.server
     _check_socket_paths(home)
     home.create()
@@ -50,7 +52,7 @@ def serve(
                 log.warning("%s", warning)
             raise_limit(server.max_connections)
             warn_of_limit(server.max_connections)
-            supervisor = Supervisor(sources, configuration, listeners, model_paths, on_started, roles)
+            supervisor = Supervisor(sources, configuration, listeners, model_paths, manager, on_started, roles)
             asyncio.run(supervisor.run())
         finally:
             listeners.close()

@@ -23,6 +23,7 @@ from weebill.supervisor.child import ROLES, STDERR_FD, Child, RolePolicy
 from weebill.supervisor.commands import ModelStatus, ReloadRequest, ReloadResult, Status, StatusRequest
 from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
+from weebill.supervisor.manager import ServiceManager
 from weebill.supervisor.reload import reload
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,8 @@ _COMPACT_BYTES = 256 << 20
 class Supervisor:
     """One installation, from `run` until a signal ends it.
 
-    `model_paths` are the files of the local models by name. `on_started` is called once, when every child is
-    ready or has failed to start. The caller holds the home's lock and has opened `listeners`.
+    `model_paths` are the files of the local models by name. `manager` is told how things are. `on_started` is called
+    once, when every child is ready or has failed to start. The caller holds the home's lock and has opened `listeners`.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Supervisor:
         configuration: Configuration,
         listeners: Listeners,
         model_paths: Mapping[str, Path],
+        manager: ServiceManager,
         on_started: Callable[[Status], None] = lambda status: None,
         roles: Mapping[Role, RolePolicy] = ROLES,
     ) -> None:
         self._sources = sources
         self._settings = configuration.settings
         self._listeners = listeners
+        self._manager = manager
         self._on_started = on_started
         self._started_at = time.time()
         self._needs_restart: tuple[str, ...] = ()
@@ -80,9 +83,11 @@ class Supervisor:
             for child in self._children():
                 child.start()
             announcing = asyncio.create_task(self._announce_start())
+            living = asyncio.create_task(self._manager.keep_up())
             await self._stop.wait()
             announcing.cancel()
             await self._drain()
+            living.cancel()
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
@@ -115,13 +120,12 @@ class Supervisor:
 
     def status(self) -> Status:
         """How everything is."""
-        tls_cert = self._settings.server.tls_cert or ""
         return Status(
             version=__version__,
             pid=os.getpid(),
             started_at=self._started_at,
-            origin=self._listeners.origin("https" if tls_cert else "http"),
-            tls_cert=tls_cert,
+            origin=self._origin(),
+            tls_cert=self._settings.server.tls_cert or "",
             config_file=str(self._sources.file),
             models=tuple(
                 ModelStatus(model, child.answers, child.ready.context if child.ready else 0, child.failure)
@@ -130,6 +134,9 @@ class Supervisor:
             processes=self._process_states(),
             needs_restart=self._needs_restart,
         )
+
+    def _origin(self) -> str:
+        return self._listeners.origin("https" if self._settings.server.tls_cert else "http")
 
     def _children(self) -> Iterable[Child]:
         yield self._control
@@ -198,6 +205,10 @@ class Supervisor:
         if processes != self._told_processes:
             self._told_processes = processes
             self._control.send(Processes(processes=processes))
+        if not self._stop.is_set():
+            waiting = [child.name for child in self._children() if not child.answers]
+            serving = any(worker.serves for worker in self._workers)
+            self._manager.follow(serving, self._origin(), waiting)
 
     def _tell(self, message: ToChild) -> None:
         for child in (self._control, *self._workers):
@@ -213,6 +224,7 @@ class Supervisor:
         self._listeners.close()
         grace_s = self._settings.server.drain_grace_s
         log.info("draining")
+        self._manager.stopping()
         await asyncio.gather(*(worker.stop(grace_s) for worker in self._workers))
         await asyncio.gather(*(engine.stop(0.0) for engine in self._engines.values()))
         await self._control.stop(CONTROL_GRACE_S)

@@ -1,0 +1,73 @@
+"""What the service manager is told that has started this process: systemd where a unit has `Type=notify`.
+
+Source: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html and sd_watchdog_enabled.html beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from typing import Self
+
+log = logging.getLogger(__name__)
+
+
+class ServiceManager:
+    """Listens at `address`, nobody if that is empty. It lets this process be silent for `watchdog_s`, 0 for ever."""
+
+    def __init__(self, address: str, watchdog_s: float) -> None:
+        self._address = address
+        self.watchdog_s = watchdog_s
+        self._ready = False
+        self._status = ""
+        self._is_heard = True
+
+    @classmethod
+    def of_process(cls) -> Self:
+        """As the environment says. It is taken out of there: no child shall speak for this process."""
+        address, limit_us, pid = (
+            os.environ.pop(name, "") for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+        )
+        watched = limit_us.isdecimal() and pid in ("", str(os.getpid()))
+        return cls(address, int(limit_us) / 1e6 if watched else 0.0)
+
+    def follow(self, serving: bool, origin: str, waiting: Sequence[str]) -> None:
+        """Tell how things are, if they are different. That it is ready can be said once, and not taken back."""
+        status = f"{'Serving' if serving else 'Not ready'} at {origin}"
+        if waiting:
+            status += f"; waiting for {', '.join(waiting)}"
+        begins = serving and not self._ready
+        if status != self._status and self._tell(*["READY=1"] * begins, f"STATUS={status}"):
+            self._ready |= serving
+            self._status = status
+
+    def stopping(self) -> None:
+        """Tell that the end has been begun."""
+        self._tell("STOPPING=1", "STATUS=Draining")
+
+    async def keep_up(self) -> None:
+        """Tell that this loop goes round, for as long as anybody wants to know."""
+        while self.watchdog_s:
+            self._tell("WATCHDOG=1")
+            await asyncio.sleep(self.watchdog_s / 2)
+
+    def _tell(self, *assignments: str) -> bool:
+        """Whether it has been heard."""
+        if not self._address:
+            return False
+        # A name without a file is written with @ in place of its first byte, which is zero.
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker:
+            speaker.setblocking(False)
+            try:
+                speaker.sendto("\n".join(assignments).encode(), address)
+            except OSError as error:
+                if self._is_heard:
+                    log.warning("the service manager at %s cannot be told how things are: %s", self._address, error)
+                self._is_heard = False
+            else:
+                self._is_heard = True
+        return self._is_heard
