@@ -113,7 +113,7 @@ class Counting(Metered[CountEndpoint]):
         request: UpstreamRequest,
         spending: Spending,
     ) -> bytes:
-        """The upstream's own count. Raises ApiError or UpstreamError."""
+        """The upstream's own count. Raises one of `FAILED`."""
         upstream = self._upstreams.enter(step.deployment)
         response: Response | None = None
         try:
@@ -124,8 +124,8 @@ class Counting(Metered[CountEndpoint]):
                 return await response.read(MAX_ERROR_BYTES)
             body = await response.read_some(MAX_ERROR_BYTES, ERROR_PATIENCE_S)
             translate = translator(endpoint.api, step.deployment.dialect, upstream.dialects)
-            error = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
-            raise upstream_said(error, response.status, body, upstream, step.credential, request.path)
+            failed = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
+            raise upstream_said(failed, body, upstream, step.credential, request.path)
         finally:
             self._upstreams.leave(upstream, response)
 

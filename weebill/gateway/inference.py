@@ -13,7 +13,7 @@ from weebill.gateway.attempting import Open, deadline_of, first_answered, tell
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.bounds import BIG, bounded, check_fields
 from weebill.gateway.bridge_stream import BridgeStream
-from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
+from weebill.gateway.failures import FAILED, client_error, retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.hedging import hedged
 from weebill.gateway.keepalive import KeepAlive, interval_s
 from weebill.gateway.legs import Begun, Leg, Whole, begun, collected, over, passed_on
@@ -47,6 +47,7 @@ from weebill.transport.sweeper import Sweeper
 from weebill.wire import sse
 from weebill.wire.call import Call, fitted_as
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.surrogates import as_utf8, mended
 
 # What translates for a deployment, by its dialect and all that its upstream speaks.
@@ -151,7 +152,7 @@ class Inference(Metered[Api]):
     async def _open(
         self, exchange: Exchange, translators: Translators, call: Call, step: Try, spending: Spending
     ) -> Leg:
-        """Call an upstream until it has answered, or a stream has begun to. Raises ApiError or UpstreamError."""
+        """Call an upstream until it has answered, or a stream has begun to. Raises one of FAILED."""
         deployment = step.deployment
         upstream = self._upstreams.enter(deployment)
         response: Response | None = None
@@ -220,7 +221,7 @@ class Inference(Metered[Api]):
         attempts: Attempts,
         meter: Meter,
         story: Story | None = None,
-    ) -> ApiError | None:
+    ) -> ApiError | UpstreamFailure | None:
         """A stream that has begun, event by event. What it broke off with, where the `story` can go on elsewhere."""
         stream = leg.stream
         fail = partial(failure_event, api, stream)
@@ -243,7 +244,7 @@ class Inference(Metered[Api]):
                 end = as_utf8(stream.finish())
                 leg.response.release()
             attempts.succeeded(time.monotonic(), leg.first_at, stream.usage.completion_tokens, stream=True)
-        except (ApiError, UpstreamError) as failure:
+        except FAILED as failure:
             outcome: Outcome = "upstream_error"
             if isinstance(failure, UpstreamError):
                 failure, outcome = upstream_failure(failure, meter.upstream)
@@ -252,7 +253,8 @@ class Inference(Metered[Api]):
                 return failure
             attempts.broke_off(failure, time.monotonic())
             tell(attempts, exchange, meter, "none")
-            self._end(exchange, fail(failure), failure.status, outcome, fail, meter)
+            error = client_error(failure)
+            self._end(exchange, fail(error), error.status, outcome, fail, meter)
             return None
         except BaseException:
             attempts.cancelled()
@@ -272,7 +274,7 @@ class Inference(Metered[Api]):
     async def _resumed(
         self,
         exchange: Exchange,
-        failure: ApiError,
+        failure: ApiError | UpstreamFailure,
         story: Story,
         attempts: Attempts,
         meter: Meter,
@@ -287,7 +289,8 @@ class Inference(Metered[Api]):
             leg = await first_answered(attempts, exchange, meter, partial(only_continuing, open_leg))
         except ApiError:
             meter.first_byte_at = first_byte_at
-            self._end(exchange, story.fail(failure), failure.status, blame, story.fail, meter)
+            error = client_error(failure)
+            self._end(exchange, story.fail(error), error.status, blame, story.fail, meter)
             return None
         meter.first_byte_at = first_byte_at
         # Both have answered.
@@ -335,12 +338,12 @@ async def _upstream_error(
     step: Try,
     path: bytes,
     spending: Spending,
-) -> ApiError:
-    """What an answer with a status of another kind means for the client."""
+) -> UpstreamFailure:
+    """What an answer with a status of another kind means."""
     spending.used = NOTHING
     # What it says may break off; that it refuses has been said by then.
     body = await response.read_some(MAX_ERROR_BYTES, ERROR_PATIENCE_S)
     if 400 <= response.status < 500:
         spending.blame = "rejected"
-    error = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
-    return upstream_said(error, response.status, body, upstream, step.credential, path)
+    failed = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
+    return upstream_said(failed, body, upstream, step.credential, path)

@@ -28,6 +28,7 @@ from weebill.transport.errors import cancelled_unsent
 from weebill.transport.exchange import Exchange
 from weebill.transport.status import CLIENT_CLOSED_REQUEST, SHUTTING_DOWN
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 
 JSON: Final = b"content-type: application/json\r\n"
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -123,7 +124,7 @@ class Upstreams:
 
     def learns(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
         """Whether a failed call has shown that an upstream has no Responses: then the same can be asked otherwise."""
-        if not isinstance(failure, ApiError) or not lacks_endpoint(failure, status):
+        if not isinstance(failure, UpstreamFailure) or not lacks_endpoint(failure.failure, status):
             return False
         known = upstream.name in self._without_responses
         if path == RESPONSES_PATH and not known:

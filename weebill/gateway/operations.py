@@ -14,7 +14,7 @@ from msgspec.json import encode
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered, tell
 from weebill.gateway.bounds import BIG, read_call
-from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
+from weebill.gateway.failures import FAILED, client_error, retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.legs import passed_on
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered
@@ -34,6 +34,7 @@ from weebill.transport.exchange import Exchange
 from weebill.wire import sse
 from weebill.wire.call import fitted_as
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.operations_form import is_form
 
@@ -95,7 +96,7 @@ class Operations(Metered[Operation]):
     async def _open(
         self, exchange: Exchange, endpoint: Operation, call: OperationCall, step: Try, spending: Spending
     ) -> Leg:
-        """Call an upstream until it has answered, or a stream has begun to. Raises ApiError or UpstreamError."""
+        """Call an upstream until it has answered, or a stream has begun to. Raises one of FAILED."""
         deployment = step.deployment
         translate = operation(endpoint.name, deployment.dialect, deployment.catalog)
         if translate is None:
@@ -149,7 +150,7 @@ class Operations(Metered[Operation]):
                 exchange.write(stream.finish())
                 leg.response.release()
             attempts.succeeded(time.monotonic())
-        except (ApiError, UpstreamError) as failure:
+        except FAILED as failure:
             self._break_off(exchange, stream, failure, attempts, meter)
             return
         except BaseException:
@@ -163,7 +164,7 @@ class Operations(Metered[Operation]):
         self,
         exchange: Exchange,
         stream: OperationStream,
-        failure: ApiError | UpstreamError,
+        failure: ApiError | UpstreamFailure | UpstreamError,
         attempts: Attempts,
         meter: Meter,
     ) -> None:
@@ -173,9 +174,10 @@ class Operations(Metered[Operation]):
             failure, outcome = upstream_failure(failure, meter.upstream)
         attempts.broke_off(failure, time.monotonic())
         tell(attempts, exchange, meter, "none")
-        self._recorder.settle_unheard(meter, failure.status, outcome)
+        error = client_error(failure)
+        self._recorder.settle_unheard(meter, error.status, outcome)
         if stream.events:
-            exchange.write(sse.error_event(failure))
+            exchange.write(sse.error_event(error))
             exchange.finish()
         else:
             exchange.abort()
@@ -201,7 +203,7 @@ def _decoded_answer(
 
 
 async def _begun(upstream: Upstream, response: Response, stream: OperationStream, spending: Spending) -> _Begun:
-    """A stream up to the first that is for the client. Raises ApiError or UpstreamError."""
+    """A stream up to the first that is for the client. Raises one of FAILED."""
     spending.used = stream
     chunks = response.chunks()
     async for data in chunks:
@@ -224,13 +226,12 @@ async def _upstream_error(
     step: Try,
     path: bytes,
     spending: Spending,
-) -> ApiError:
-    """What an answer with another status than 200 means for the client."""
+) -> UpstreamFailure:
+    """What an answer with another status than 200 means."""
     spending.used = NOTHING
     # What it says may break off; that it refuses has been said by then.
     body = await response.read_some(MAX_ERROR_BYTES, ERROR_PATIENCE_S)
     if 400 <= response.status < 500:
         spending.blame = "rejected"
-    retry_after = retry_after_seconds(response)
-    error = translate.error(call, response.status, body, retry_after, upstream.name)
-    return upstream_said(error, response.status, body, upstream, step.credential, path)
+    failed = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
+    return upstream_said(failed, body, upstream, step.credential, path)

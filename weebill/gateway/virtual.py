@@ -13,7 +13,7 @@ from weebill.config.auto import AUTO, CascadeSettings, Tier
 from weebill.gateway.attempting import deadline_of, first_answered
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.cascade import Watched, judged
-from weebill.gateway.failures import upstream_failure
+from weebill.gateway.failures import FAILED, upstream_failure
 from weebill.gateway.inference import Inference
 from weebill.gateway.legs import Leg, Whole
 from weebill.gateway.meter import Meter
@@ -157,7 +157,7 @@ class VirtualInference(Inference):
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
                 return await judged(leg, watched, checks, request.api.conversation(request.call), sample)
-        except (ApiError, UpstreamError, TimeoutError) as failure:
+        except (*FAILED, TimeoutError) as failure:
             if isinstance(failure, TimeoutError):
                 failure = UpstreamTimeout("total")
             if isinstance(failure, UpstreamError):
