@@ -257,6 +257,7 @@ class Metered(ABC, Generic[Kind]):
         self._respond(exchange, endpoint, error, meter.route)
 
     def _respond(self, exchange: Exchange, endpoint: Kind, error: ApiError, route: bytes = b"") -> None:
+        error.request_id = exchange.request_id
         exchange.respond(error.status, error.headers() + route, self._error_body(endpoint, error))
 
 

@@ -61,7 +61,7 @@ class ApiError(Exception):
     """A request that ends in an error for the client.
 
     `retry_after` is in seconds and becomes a `Retry-After` header, rounded up; `allow` names the methods of a 405.
-    `more` are further members of an upstream's error, as JSON.
+    `more` are further members of an upstream's error, as JSON; `request_id` is for APIs whose errors name it.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class ApiError(Exception):
         self.retry_after = retry_after
         self.allow = allow
         self.more: Mapping[str, Raw] = {}
+        self.request_id: str | None = None
 
     def saying(self, message: str) -> ApiError:
         """This error in other words."""
