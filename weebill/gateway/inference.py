@@ -21,7 +21,6 @@ from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import (
     ERROR_PATIENCE_S,
     JSON,
-    MAX_ANSWER_BYTES,
     MAX_ERROR_BYTES,
     Metered,
     Recorder,
@@ -175,7 +174,7 @@ class Inference(Metered[Api]):
                 return await begun(upstream, response, translate.stream(call, request), spending)
             collector = translate.collect(call, request)
             if collector is None:
-                body = response.body or await response.read(MAX_ANSWER_BYTES)
+                body = response.body or await self._upstreams.whole(response)
                 spending.first_byte_at = time.monotonic()
                 if len(body) < BIG:
                     answer = translate.decode(call, request, as_utf8(body))
@@ -208,6 +207,8 @@ class Inference(Metered[Api]):
             await self._state.keep(call, meter.key_id, answer.body)
         self._recorder.settle(meter, 200, "ok")
         exchange.respond(200, JSON + meter.route, answer.body)
+        if len(answer.body) >= BIG:
+            await exchange.drain()  # it takes memory until the client has it
 
     def _error_body(self, endpoint: Api, error: ApiError) -> bytes:
         return endpoint.error_body(error)

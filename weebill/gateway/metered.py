@@ -12,7 +12,7 @@ from weebill.config.limits import LimitSettings
 from weebill.config.schema import ServerSettings
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded, unmetered
-from weebill.gateway.memory import Bodies, Lease
+from weebill.gateway.memory import Answers, Bodies, Lease
 from weebill.gateway.meter import Meter
 from weebill.ledger.journal import JournalError, JournalWriter
 from weebill.ledger.records import Outcome
@@ -86,7 +86,8 @@ class Recorder:
 class Upstreams:
     """Calls upstreams, and knows how many calls each has under way; one for all endpoints of a worker.
 
-    `settings` say what all answers have in common, `limits` what a request may hold; `bodies` is their memory.
+    `settings` say what all answers have in common, `limits` what a request may hold; `bodies` is their memory, and
+    `answers` that of what upstreams say.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Upstreams:
         self.names_served = settings.model_in_answers == "served"
         self.limits = limits
         self.bodies = Bodies(limits)
+        self.answers = Answers(limits)
         self._without_responses: set[str] = set()  # upstreams that have turned out not to have that endpoint
         self._in_flight: dict[str, int] = {}
 
@@ -113,6 +115,7 @@ class Upstreams:
         self.names_served = settings.model_in_answers == "served"
         self.limits = limits
         self.bodies.configure(limits)
+        self.answers.configure(limits)
         self._without_responses.clear()
 
     def spoken(self, deployment: Deployment, upstream: Upstream) -> tuple[str, frozenset[str]]:
@@ -155,6 +158,11 @@ class Upstreams:
         self._in_flight[upstream.name] -= 1
         if response is not None:
             response.close()
+
+    def whole(self, response: Response) -> Coroutine[object, object, bytes]:
+        """The body of an answer in one piece. Raises UpstreamError, or ApiError 503 if there is no room for it."""
+        response.room = self.answers.room()
+        return response.read(MAX_ANSWER_BYTES)
 
     def send(
         self, exchange: Exchange, upstream: Upstream, request: UpstreamRequest, step: Try, *, whole: bool

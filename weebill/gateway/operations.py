@@ -17,7 +17,7 @@ from weebill.gateway.bounds import BIG, read_call
 from weebill.gateway.failures import FAILED, client_error, retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.legs import passed_on
 from weebill.gateway.meter import NOTHING, Meter, Spending
-from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered
+from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ERROR_BYTES, Metered
 from weebill.gateway.off_loop import off_loop
 from weebill.ledger.records import Outcome
 from weebill.providers.naming import named
@@ -90,6 +90,8 @@ class Operations(Metered[Operation]):
             tell(attempts, exchange, meter, meter.upstream)
             self._recorder.settle(meter, 200, "ok")
             exchange.respond(200, answer.headers + meter.route, answer.body)
+            if len(answer.body) >= BIG:
+                await exchange.drain()  # it takes memory until the client has it
         finally:
             self._upstreams.leave(leg.upstream, leg.response)
 
@@ -118,7 +120,7 @@ class Operations(Metered[Operation]):
             content_type = response.header(b"content-type") or _ANY_TYPE
             if translate.streams(call, content_type):
                 return await _begun(upstream, response, translate.stream(call, content_type), spending)
-            body = await response.read(MAX_ANSWER_BYTES)
+            body = response.body or await self._upstreams.whole(response)
             spending.first_byte_at = time.monotonic()
             name = b"" if self._upstreams.names_served else encode(call.model)
             read = partial(_decoded_answer, endpoint, translate, call, body, content_type, name)

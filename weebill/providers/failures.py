@@ -52,6 +52,8 @@ _OF_CODE: Final[dict[str, tuple[FailureKind, Scope]]] = {
     "model_unavailable": ("overloaded", "model"),
     "insufficient_quota": ("quota", "key"),
     "upstream_credential_refused": ("credential", "key"),
+    # Whatever another upstream says would find no more room.
+    "no_room_for_answers": ("invalid_request", "request"),
     "unsupported_parameter": ("unsupported", "request"),
     "unsupported_endpoint": ("unsupported", "request"),
 }
