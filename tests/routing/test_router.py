@@ -16,8 +16,11 @@ from weebill.config.routing import Preferences, RoutingSettings
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
 from weebill.routing import router as router_module
 from weebill.routing.directory import Directory
+from weebill.routing.needs import Needs, NotWorkedOutError
 from weebill.routing.router import Asked, Router
 from weebill.routing.steps import Try
+from weebill.wire.call import Call
+from weebill.wire.conversation import Conversation
 from weebill.wire.errors import ApiError
 
 PROVIDERS = {
@@ -220,3 +223,38 @@ def test_own_fields_are_not_for_upstreams() -> None:
     assert (one.own.models, one.own.drop_params) == (("x",), True)
     assert one.own.provider is not None
     assert json.loads(bytes(one.own.provider)) == {"zdr": True}
+
+
+def test_a_big_request_is_worked_out_before_it_is_looked_into() -> None:
+    seen: list[str] = []
+
+    def conversation(call: Call) -> Conversation:
+        seen.append(call.model)
+        return CHAT.conversation(call)
+
+    big = call(messages=[{"role": "user", "content": [{"type": "text", "text": "word " * 4000}]}])
+    big.big = True
+    at = router()
+    request = Asked(big, "k", "", conversation)
+    with pytest.raises(NotWorkedOutError):
+        at.route(request, 0.0, 60.0)
+    assert not seen
+    request.needs.work_out()
+    # Whatever it is called and preferred for after that, it is the same request.
+    for named in (request, request.naming("m"), request.preferring((Preferences(sort="price"),))):
+        assert isinstance(at.route(named, 0.0, 60.0).next(0.0), Try)
+    assert seen == ["m"]
+
+
+def test_what_no_target_can_be_asked_is_refused_to_who_asks_for_it() -> None:
+    def conversation(call: Call) -> Conversation:
+        raise ApiError(400, "No.")
+
+    big = call()
+    big.big = True
+    needs = Needs(big, conversation)
+    needs.work_out()
+    assert needs.inputs == {"text"}
+    for _ in range(2):
+        with pytest.raises(ApiError):
+            _ = needs.parameters

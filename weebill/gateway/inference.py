@@ -26,7 +26,7 @@ from weebill.gateway.metered import (
     Recorder,
     Upstreams,
 )
-from weebill.gateway.off_loop import off_loop
+from weebill.gateway.off_loop import off_loop, once_known
 from weebill.gateway.own_fields import encoded
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
@@ -114,8 +114,16 @@ class Inference(Metered[Api]):
         """Route, call, answer. Raises ApiError for what ends without an answer."""
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name, api.conversation)
-        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
-        return self._serve_routed(exchange, api, call, attempts, meter)
+        deadline = deadline_of(exchange, meter, router.deadline_s)
+        if call.big:
+            return self._serve_big(exchange, api, call, asked, deadline, meter)
+        return self._serve_routed(exchange, api, call, router.route(asked, time.monotonic(), deadline), meter)
+
+    async def _serve_big(
+        self, exchange: Exchange, api: Api, call: Call, asked: Asked, deadline: float, meter: Meter
+    ) -> None:
+        route = partial(self._upstreams.router.route, asked, time.monotonic(), deadline)
+        await self._serve_routed(exchange, api, call, await once_known(asked.needs, route), meter)
 
     async def _serve_routed(self, exchange: Exchange, api: Api, call: Call, attempts: Attempts, meter: Meter) -> None:
         wanted = attempts.wanted
@@ -158,11 +166,11 @@ class Inference(Metered[Api]):
         path = b""
         try:
             translate = translators(*self._upstreams.spoken(deployment, upstream))
-            request = (
-                await off_loop(partial(encoded, translate, call, deployment, self._upstreams.directory))
-                if call.big
-                else encoded(translate, call, deployment, self._upstreams.directory)
-            )
+            directory = self._upstreams.directory
+            if call.big:  # as `off_loop_if`, but for the costs of another coroutine
+                request = await off_loop(partial(encoded, translate, call, deployment, directory))
+            else:
+                request = encoded(translate, call, deployment, directory)
             spending.dropped = request.dropped
             path = request.path
             spending.ask(Estimate(call), len(request.body))
@@ -176,7 +184,7 @@ class Inference(Metered[Api]):
             if collector is None:
                 body = response.body or await self._upstreams.whole(response)
                 spending.first_byte_at = time.monotonic()
-                if len(body) < BIG:
+                if len(body) < BIG and not call.big:  # what was asked may come back in the answer
                     answer = translate.decode(call, request, as_utf8(body))
                 else:
                     answer = await off_loop(partial(_decoded_answer, translate, call, request, body))

@@ -18,7 +18,7 @@ from weebill.gateway.failures import FAILED, client_error, retry_after_seconds, 
 from weebill.gateway.legs import passed_on
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ERROR_BYTES, Metered
-from weebill.gateway.off_loop import off_loop
+from weebill.gateway.off_loop import off_loop_if
 from weebill.ledger.records import Outcome
 from weebill.providers.naming import named
 from weebill.providers.operations import operation, unsupported
@@ -106,11 +106,7 @@ class Operations(Metered[Operation]):
         upstream = self._upstreams.enter(deployment)
         response: Response | None = None
         try:
-            request = (
-                await off_loop(partial(translate.encode, call, deployment.target))
-                if call.big
-                else translate.encode(call, deployment.target)
-            )
+            request = await off_loop_if(call.big, partial(translate.encode, call, deployment.target))
             spending.dropped = request.dropped
             spending.ask(Estimate(call), call.prompt_bytes())
             response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
@@ -124,7 +120,7 @@ class Operations(Metered[Operation]):
             spending.first_byte_at = time.monotonic()
             name = b"" if self._upstreams.names_served else encode(call.model)
             read = partial(_decoded_answer, endpoint, translate, call, body, content_type, name)
-            answer = read() if len(body) < BIG else await off_loop(read)
+            answer = await off_loop_if(len(body) >= BIG, read)
             self._upstreams.bodies.note(len(body))
             spending.used = answer
             return _Whole(upstream, response, answer)

@@ -18,6 +18,7 @@ from weebill.gateway.inference import Inference
 from weebill.gateway.legs import Leg, Whole
 from weebill.gateway.meter import Meter
 from weebill.gateway.metered import Recorder, Upstreams
+from weebill.gateway.off_loop import once_known
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.selection import Selected, Selector
 from weebill.gateway.shadows import Shadows
@@ -81,7 +82,7 @@ class VirtualInference(Inference):
 
     async def _serve_selected(self, exchange: Exchange, api: Api, call: Call, meter: Meter, meant: str) -> None:
         asked = Asked(call, meter.key_id, meter.key_name, api.conversation).naming(meant)
-        selected = self._selector.select(asked, api.name)
+        selected = await once_known(asked.needs, partial(self._selector.select, asked, api.name))
         meter.arm = selected.arm
         deadline = deadline_of(exchange, meter, self._upstreams.router.deadline_s)
         asked = asked.preferring(selected.preferences)
@@ -156,7 +157,7 @@ class VirtualInference(Inference):
 
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                return await judged(leg, watched, checks, request.api.conversation(request.call), sample)
+                return await judged(leg, watched, checks, request.asked.needs.conversation, sample)
         except (*FAILED, TimeoutError) as failure:
             if isinstance(failure, TimeoutError):
                 failure = UpstreamTimeout("total")
@@ -197,7 +198,7 @@ class VirtualInference(Inference):
                 model, preferences = selected.model, (*asked.preferences, *selected.preferences, *selected.demands)
                 request = request._replace(asked=asked.preferring(preferences))
             reply = await self._ask(request, model, meter, began + self._upstreams.router.deadline_s)
-            judgement = _SHADOW_CHECKS.judge_alone(api.conversation(asked.call), reply)
+            judgement = _SHADOW_CHECKS.judge_alone(asked.needs.conversation, reply)
             meter.checked = judgement.failed.check if judgement.failed else "passed"
         except ApiError as error:
             self._recorder.settle_unheard(meter, error.status, meter.blame)
