@@ -14,6 +14,7 @@ from tests.gateway.conftest import settings
 from weebill.config.limits import LimitSettings
 from weebill.gateway.bounds import check_values
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.sse import MOST_OBJECTS, bounded
 from weebill.wire.surrogates import mended
 
@@ -186,7 +187,7 @@ async def test_an_answer_with_too_many_objects_is_none(worker: RunningWorker, up
 
 def test_an_event_with_too_many_objects_is_refused() -> None:
     many_objects = b"[" + b"{}," * MOST_OBJECTS + b"{}]"
-    with pytest.raises(ApiError):
+    with pytest.raises(UpstreamFailure):
         bounded(many_objects)
     bounded(b'{"logprobs":' + many_objects + b"}")  # which have an object for each alternative
 

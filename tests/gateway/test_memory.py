@@ -8,12 +8,17 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import pytest
 
 from tests.fixtures.upstream import Request, Upstream, answer, completion
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.conftest import settings
 from weebill.config.limits import LimitSettings
+from weebill.gateway.memory import Answers
 from weebill.ledger.keys import KeyStore
+from weebill.providers.failures import classify
+from weebill.wire.errors import ApiError
+from weebill.wire.failure import Failure
 
 CHAT = "/v1/chat/completions"
 
@@ -119,3 +124,73 @@ async def test_what_huge_requests_took_is_given_back(worker: RunningWorker) -> N
     async with asyncio.timeout(60):
         while resident_mb(worker.process.pid) > before + 40:
             await asyncio.sleep(0.2)
+
+
+MIB = 1 << 20
+
+
+async def test_answers_wait_for_room_in_order_and_none_is_lost() -> None:
+    answers = Answers(LimitSettings(answers_mb=8))
+    most, ended = 0, []
+
+    async def kept(number: int, size: int) -> None:
+        """An answer that comes in pieces, each of which is asked for beside what there is."""
+        nonlocal most
+        room = answers.room()
+        for part in range(1, size + 1):
+            if part * MIB > room.free:
+                await room.take(part * MIB)
+            most = max(most, answers.taken)
+            await asyncio.sleep(0)
+        ended.append(number)
+        room.end()
+        room.end()
+
+    # Twelve that would take 72 MiB, all of which have some before any has all.
+    await asyncio.wait_for(asyncio.gather(*(kept(number, 6) for number in range(12))), 30)
+    assert sorted(ended) == list(range(12))
+    assert 8 * MIB < most <= (8 + 6) * MIB  # one goes on beyond the bound, so that there is an end to it
+    assert answers.taken == 0
+    await asyncio.wait_for(kept(12, 40), 30)  # alone, with more than there is
+    assert answers.taken == 0
+
+
+async def test_an_answer_that_finds_no_room_gives_up_and_others_go_on() -> None:
+    answers = Answers(LimitSettings(answers_mb=4), patience_s=0.05)
+    first, ahead, late, small = (answers.room() for _ in range(4))
+    await first.take(4 * MIB)
+    await ahead.take(3 * MIB)
+    with pytest.raises(ApiError) as refused:
+        await late.take(4 * MIB)
+    assert (refused.value.status, refused.value.retry_after) == (503, 1.0)
+    assert classify(refused.value) == Failure("invalid_request", "request", 0, 1.0)  # nobody is to blame, none is asked
+    waiting, gone = asyncio.create_task(small.take(MIB)), asyncio.create_task(late.take(2 * MIB))
+    await asyncio.sleep(0)
+    gone.cancel()
+    first.end()
+    await asyncio.wait_for(waiting, 5)
+    assert answers.taken == 4 * MIB
+    for room in (ahead, late, small):
+        room.end()
+    assert answers.taken == 0
+
+
+async def test_large_answers_together_reach_all_who_asked(tmp_path: Path, upstream: Upstream) -> None:
+    said = json.dumps(completion("x" * 3 * MIB)).encode()
+    arrived = asyncio.Event()
+
+    async def script(request: Request, writer: asyncio.StreamWriter) -> None:
+        """Nobody's answer ends before all have begun."""
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(said))
+        writer.write(said[: 2 * MIB])
+        await writer.drain()
+        if len(upstream.requests) == 6:
+            arrived.set()
+        await arrived.wait()
+        writer.write(said[2 * MIB :])
+
+    upstream.script = script
+    async with limited(tmp_path, upstream, LimitSettings(answers_mb=4)) as worker:
+        answers = await asyncio.gather(*(worker.client.post(CHAT, json=asking(10)) for _ in range(6)))
+        assert [answer.status_code for answer in answers] == [200] * 6
+        assert all(len(answer.content) > 3 * MIB for answer in answers)

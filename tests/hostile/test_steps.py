@@ -13,7 +13,8 @@ import pytest
 from tests.fixtures.upstream import Upstream, running_upstream
 from tests.hostile.requests import AT_THE_LIMITS, HOSTILE, Hostile
 from tests.hostile.steps import Steps, measured, worker_here
-from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
+from weebill.config.auto import AutoSettings, Rule
+from weebill.config.schema import CacheSettings, LocalSettings, ProviderSettings, ServerSettings, Settings
 from weebill.gateway import off_loop
 
 # What is promised is 50 ms. Processors differ, and caches are shared with whatever else runs.
@@ -22,6 +23,9 @@ FACTOR = 3
 # Those that held a worker up for 5 to 14 seconds.
 REFUSED = ("500000 fields", "1000000 of logit_bias", "200000 messages")
 DIALECTS = ("openai", "gemini", "bedrock")
+# What has requests looked into before they are sent: for who serves them, for the cache, and for `auto`.
+LOOKED_INTO = ("shared", "auto")
+LONG_TO_LOOK_INTO = ("messages calls", "a picture")
 
 
 @contextmanager
@@ -48,7 +52,7 @@ def upstream_elsewhere() -> Iterator[Upstream]:
         thread.join()
 
 
-def settings(upstream: Upstream) -> Settings:
+def settings(upstream: Upstream, *, looked_into: bool) -> Settings:
     secrets = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "secret"}
     return Settings(
         server=ServerSettings(port=0),
@@ -57,11 +61,13 @@ def settings(upstream: Upstream) -> Settings:
             dialect: ProviderSettings(
                 dialect=dialect,
                 base_url=upstream.base_url,
-                models=(f"of-{dialect}",),
+                models=(f"of-{dialect}", "shared"),
                 **({"options": {"region": "us-east-1"}, **secrets} if dialect == "bedrock" else {"api_key": "k"}),
             )
             for dialect in DIALECTS
         },
+        cache=CacheSettings(enabled=looked_into),
+        auto=AutoSettings(small="of-openai", large="of-gemini", private=(Rule(regex="secret word"),)),
     )
 
 
@@ -80,20 +86,22 @@ def post(port: int, key: str, hostile: Hostile, model: str) -> int:
         connection.close()
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_no_step_is_long(dialect: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("model", [*(f"of-{dialect}" for dialect in DIALECTS), *LOOKED_INTO])
+async def test_no_step_is_long(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(off_loop, "_THREAD", ThreadPoolExecutor(1, "off-loop"))
     steps = Steps()
     with upstream_elsewhere() as upstream, measured(steps):
-        async with worker_here(tmp_path / "home", settings(upstream)) as (port, key):
-            for hostile in rows_for(dialect):
+        async with worker_here(tmp_path / "home", settings(upstream, looked_into=model in LOOKED_INTO)) as (port, key):
+            for hostile in rows_for(model):
                 steps.clear()
-                status = await asyncio.to_thread(post, port, key, hostile, f"of-{dialect}")
+                status = await asyncio.to_thread(post, port, key, hostile, model)
                 longest = max(steps.on_loop, steps.off_loop)
                 assert longest < MOST_S * FACTOR, (hostile.name, status, longest, steps.culprits)
 
 
-def rows_for(dialect: str) -> tuple[Hostile, ...]:
+def rows_for(model: str) -> tuple[Hostile, ...]:
     """What is worked on, for each; what is refused is refused for all alike."""
-    refused = [each for each in HOSTILE if each.name in REFUSED] if dialect == "openai" else []
+    if model in LOOKED_INTO:
+        return tuple(each for each in AT_THE_LIMITS if each.name in LONG_TO_LOOK_INTO)
+    refused = [each for each in HOSTILE if each.name in REFUSED] if model == "of-openai" else []
     return (*AT_THE_LIMITS, *refused)

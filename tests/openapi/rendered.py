@@ -14,11 +14,12 @@ from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.apis.completions import COMPLETIONS
 from weebill.apis.responses.api import RESPONSES
+from weebill.gateway.failures import client_error
 from weebill.gateway.translation import Bridge, failure
 from weebill.providers.base import NOTHING_SENT
 from weebill.providers.registry import dialect as registry_dialect
 from weebill.wire.call import Call
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 
 # Vectors, and a dialect that reads them.
 DIALECTS: Final = {
@@ -113,11 +114,11 @@ def _whole(api: Api, bridge: Bridge, call: Call, answer: dict[str, Any]) -> tupl
     """The body of an answer, or that of the error that it is."""
     status, body = answer.get("status", 200), json.dumps(answer.get("body")).encode()
     if status != 200:
-        return b"", api.error_body(bridge.error(call, status, body, None, "acme"))
+        return b"", api.error_body(client_error(bridge.error(call, status, body, None, "acme")))
     try:
         return bridge.decode(call, NOTHING_SENT, body).body, b""
-    except ApiError as error:
-        return b"", api.error_body(error)
+    except UpstreamFailure as failed:
+        return b"", api.error_body(client_error(failed))
 
 
 def _stream(api: Api, bridge: Bridge, call: Call, pieces: list[bytes]) -> tuple[bytes, bool]:
@@ -128,10 +129,10 @@ def _stream(api: Api, bridge: Bridge, call: Call, pieces: list[bytes]) -> tuple[
         for piece in pieces:
             out += stream.feed(piece)
             if stream.error is not None:
-                return out + failure(api, stream, stream.error), False
+                return out + failure(api, stream, client_error(stream.error)), False
         return out + stream.finish(), True
-    except ApiError as error:
-        return out + failure(api, stream, error), False
+    except UpstreamFailure as failed:
+        return out + failure(api, stream, client_error(failed)), False
 
 
 def _data(stream: bytes) -> list[bytes]:

@@ -14,9 +14,11 @@ from weebill.apis.chat.api import CHAT
 from weebill.apis.responses.api import RESPONSES
 from weebill.apis.responses.state import input_items_page, stored_response
 from weebill.catalog.load import load
+from weebill.gateway.failures import client_error
 from weebill.providers.operations import ENDPOINTS, OPERATIONS
 from weebill.routing.cards import card_of
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.models import ModelList
 
 INBOUND: Final = {each.name: each for each in ENDPOINTS}
@@ -59,9 +61,9 @@ def test_answers_fit(endpoint: str, dialect: str, vector: dict[str, Any]) -> Non
     body = json.dumps(vector["body"]).encode()
     translator, schema = OPERATIONS[endpoint, dialect], SCHEMAS[endpoint]
     if "fails" in vector:
-        with pytest.raises(ApiError) as caught:
+        with pytest.raises(UpstreamFailure) as caught:
             translator.decode(call, body, b"application/json")
-        assert problems(json.loads(caught.value.body()), "ErrorResponse") == []
+        assert problems(json.loads(client_error(caught.value).body()), "ErrorResponse") == []
         return
     given = json.loads(translator.decode(call, body, b"application/json").body)
     assert problems(given, schema, EXTENSIONS.get(schema, frozenset())) == []

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from weebill.gateway.failures import client_error
 from weebill.providers.anthropic.dialect import ANTHROPIC_DIALECT
 from weebill.wire.conversation import (
     Citation,
@@ -19,7 +20,7 @@ from weebill.wire.conversation import (
     Text,
     ToolUse,
 )
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import (
     Choice,
     CitationAdded,
@@ -259,12 +260,12 @@ def test_the_first_usage_is_not_taken_for_the_last() -> None:
 @pytest.mark.parametrize("name", FAILURES)
 def test_an_error_inside_a_200(name: str) -> None:
     vector = VECTORS.answers[name]
-    with pytest.raises(ApiError, match="Overloaded") as raised:
+    with pytest.raises(UpstreamFailure, match="Overloaded") as raised:
         ANTHROPIC_DIALECT.decode(bytes(vector.body))
-    assert (raised.value.status, raised.value.detail.code) == (503, "upstream_overloaded")
+    assert (client_error(raised.value).status, client_error(raised.value).detail.code) == (503, "upstream_overloaded")
     failed = streamed([vector.bytes()])[-1]
     assert isinstance(failed, Failed)
-    assert (failed.error.status, failed.error.detail.message) == (503, "Overloaded")
+    assert (client_error(failed.error).status, failed.error.message) == (503, "Overloaded")
 
 
 def test_nothing_follows_an_error() -> None:
@@ -275,15 +276,15 @@ def test_nothing_follows_an_error() -> None:
 
 
 def test_a_stream_that_just_ends_is_an_error() -> None:
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(UpstreamFailure) as raised:
         streamed([VECTORS.answers["cut"].bytes()])
-    assert (raised.value.status, raised.value.detail.code) == (502, "upstream_cut")
+    assert raised.value.code == "upstream_cut"
 
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error(name: str) -> None:
     vector = VECTORS.answers[name]
-    error = ANTHROPIC_DIALECT.error(vector.status, bytes(vector.body), "claude")
+    error = client_error(ANTHROPIC_DIALECT.error(vector.status, bytes(vector.body), "claude"))
     assert (error.status, error.detail.code, error.detail.param) == ERRORS[name]
     assert msgspec.json.decode(vector.body)["error"]["message"] in error.detail.message
 
@@ -299,26 +300,29 @@ def test_an_error(name: str) -> None:
     ],
 )
 def test_an_error_of_another_shape(body: bytes, message: str) -> None:
-    assert ANTHROPIC_DIALECT.error(502, body, "claude").detail.message == message
+    assert client_error(ANTHROPIC_DIALECT.error(502, body, "claude")).detail.message == message
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"content":null}'])
 def test_what_is_no_answer(body: bytes) -> None:
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(UpstreamFailure) as raised:
         ANTHROPIC_DIALECT.decode(body)
-    assert (raised.value.status, raised.value.detail.code) == (502, "upstream_invalid_answer")
+    assert (client_error(raised.value).status, client_error(raised.value).detail.code) == (
+        502,
+        "upstream_invalid_answer",
+    )
 
 
 def test_what_is_no_event() -> None:
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(UpstreamFailure) as raised:
         ANTHROPIC_DIALECT.stream().feed(b'data: {"type":\n\n')
-    assert raised.value.detail.code == "upstream_invalid_answer"
+    assert raised.value.failure.kind == "invalid_answer"
 
 
 def test_an_event_that_is_too_large() -> None:
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(UpstreamFailure) as raised:
         ANTHROPIC_DIALECT.stream().feed(b"data: " + b"x" * MAX_EVENT_BYTES)
-    assert raised.value.detail.code == "upstream_invalid_answer"
+    assert raised.value.failure.kind == "invalid_answer"
 
 
 def test_unknown_events_and_deltas_are_passed_over() -> None:

@@ -11,7 +11,7 @@ from weebill.providers.anthropic.encode import JSON_TOOL
 from weebill.providers.anthropic.relay import ANTHROPIC_RELAY, AnthropicRelayStream
 from weebill.providers.base import UpstreamRequest
 from weebill.wire.conversation import Part, Reasoning, Text, ToolUse
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Reply, Started, Usage
 
 Json = dict[str, object]
@@ -195,11 +195,11 @@ def test_a_stream_that_ends_as_openais_do(events: list[Json]) -> None:
 
 
 def test_a_stream_of_nothing_but_its_end_is_no_answer() -> None:
-    with pytest.raises(ApiError, match="before the answer was complete"):
+    with pytest.raises(UpstreamFailure, match="before the answer was complete"):
         streamed([b"data: [DONE]\n\n"])
     stream = AnthropicRelayStream(relay_call())
     stream.feed(b"data: [DONE]\n\n")
-    with pytest.raises(ApiError, match="before the answer was complete"):
+    with pytest.raises(UpstreamFailure, match="before the answer was complete"):
         stream.finish()
 
 

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from tests.providers.test_anthropic import ERRORS, FAILURES, REPLIES, VECTORS
 from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.anthropic.count import decode_count
+from weebill.gateway.failures import client_error
 from weebill.providers.anthropic.relay import ANTHROPIC_RELAY, AnthropicRelayStream, count_tokens_request
 from weebill.providers.base import NOTHING_SENT, Target
 from weebill.wire.call import Call
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Usage
 
 
@@ -22,7 +23,7 @@ def call(headers: dict[bytes, bytes] | None = None, **fields: object) -> Call:
     return asked
 
 
-def relayed(pieces: list[bytes]) -> tuple[bytes, Usage, ApiError | None]:
+def relayed(pieces: list[bytes]) -> tuple[bytes, Usage, UpstreamFailure | None]:
     stream = AnthropicRelayStream(call())
     sent = b"".join(stream.feed(piece) for piece in pieces)
     if stream.error is None:
@@ -78,9 +79,9 @@ def test_a_missing_usage_is_estimated_and_says_so() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"content":null}'])
 def test_what_is_no_answer(body: bytes) -> None:
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(UpstreamFailure) as raised:
         ANTHROPIC_RELAY.decode(call(), NOTHING_SENT, body)
-    assert raised.value.detail.code == "upstream_invalid_answer"
+    assert raised.value.failure.kind == "invalid_answer"
 
 
 @pytest.mark.parametrize("name", REPLIES)
@@ -115,23 +116,23 @@ def test_an_unfinished_stream_has_its_usage_estimated() -> None:
 @pytest.mark.parametrize("name", FAILURES)
 def test_an_error_inside_a_200(name: str) -> None:
     vector = VECTORS.answers[name]
-    with pytest.raises(ApiError, match="Overloaded"):
+    with pytest.raises(UpstreamFailure, match="Overloaded"):
         ANTHROPIC_RELAY.decode(call(), NOTHING_SENT, bytes(vector.body))
     stream = AnthropicRelayStream(call())
     sent = stream.feed(vector.bytes())
     if stream.error is None:
         sent += stream.finish()
     assert stream.error is not None
-    assert (stream.error.status, stream.error.detail.code) == (503, "upstream_overloaded")
+    assert (client_error(stream.error).status, client_error(stream.error).detail.code) == (503, "upstream_overloaded")
     # What came before the error has been sent, the error itself is the gateway's to tell.
     assert sent == vector.bytes().split(b"event: error")[0] or name == "error-in-200"
     assert b"Overloaded" not in sent
 
 
 def test_a_stream_that_just_ends_is_an_error() -> None:
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(UpstreamFailure) as raised:
         relayed([VECTORS.answers["cut"].bytes()])
-    assert raised.value.detail.code == "upstream_cut"
+    assert raised.value.code == "upstream_cut"
 
 
 def test_a_stream_that_lacks_only_its_end_gets_one() -> None:
@@ -143,6 +144,6 @@ def test_a_stream_that_lacks_only_its_end_gets_one() -> None:
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error(name: str) -> None:
     vector = VECTORS.answers[name]
-    error = ANTHROPIC_RELAY.error(call(), vector.status, bytes(vector.body), 17, "claude")
+    error = client_error(ANTHROPIC_RELAY.error(call(), vector.status, bytes(vector.body), 17, "claude"))
     assert (error.status, error.detail.code, error.detail.param) == ERRORS[name]
     assert error.retry_after == 17

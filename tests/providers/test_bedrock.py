@@ -11,6 +11,7 @@ from msgspec import Raw
 from tests.providers.test_bedrock_cohere_ollama import answered, events_of, reply_of, stream_bytes
 from tests.vectors.eventstream import encode_entry
 from weebill.catalog.traits import traits_of
+from weebill.gateway.failures import client_error
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.bedrock.dialect import BEDROCK_DIALECT
 from weebill.providers.bedrock.models import JSON_TOOL, model_of
@@ -32,7 +33,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Failed, Finished, ToolArguments, ToolStarted
 
 OLD = "eu.anthropic.claude-3-7-sonnet-20250219-v1:0"
@@ -295,12 +296,12 @@ def test_why_an_answer_ended(scenario, finish, sequence):
 
 @pytest.mark.parametrize("scenario", ["malformed-output", "malformed-tool-use"])
 def test_an_answer_that_cannot_be_read_is_an_error(scenario):
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         decoded(scenario)
-    assert caught.value.detail.code == "upstream_invalid_answer"
+    assert caught.value.failure.kind == "invalid_answer"
     last = events_of("bedrock", [stream_bytes("bedrock", scenario)])[-1]
     assert isinstance(last, Failed)
-    assert last.error.detail.code == "upstream_invalid_answer"
+    assert last.error.failure.kind == "invalid_answer"
 
 
 def test_the_outputs_tool_is_text():
@@ -368,7 +369,7 @@ def test_blocks_of_other_kinds_are_passed_over():
 def test_an_exception_has_the_status_of_its_name(exception, status):
     data = encode_entry({"exception": exception, "payload": {"message": "Bad things."}})
     [failed] = BEDROCK_DIALECT.stream().feed(data)
-    assert (failed.error.status, failed.error.detail.message) == (status, "Bad things.")
+    assert (client_error(failed.error).status, failed.error.message) == (status, "Bad things.")
 
 
 @pytest.mark.parametrize(
@@ -377,13 +378,13 @@ def test_an_exception_has_the_status_of_its_name(exception, status):
 )
 def test_errors_that_blame_someone_else(scenario, status, code):
     vector = answered("bedrock", scenario)
-    error = BEDROCK_DIALECT.error(vector["status"], json.dumps(vector["body"]).encode(), "mine")
+    error = client_error(BEDROCK_DIALECT.error(vector["status"], json.dumps(vector["body"]).encode(), "mine"))
     assert (error.status, error.detail.code) == (status, code)
-    assert BEDROCK_DIALECT.error(400, b'{"Message":"Bad."}', "mine").detail.message == "Bad."
+    assert client_error(BEDROCK_DIALECT.error(400, b'{"Message":"Bad."}', "mine")).detail.message == "Bad."
 
 
 def test_an_event_that_cannot_be_read_is_refused():
     decoder = BEDROCK_DIALECT.stream()
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         decoder.feed(encode_entry({"event": "contentBlockDelta", "payload": [5]}))
-    assert caught.value.detail.code == "upstream_invalid_answer"
+    assert caught.value.failure.kind == "invalid_answer"

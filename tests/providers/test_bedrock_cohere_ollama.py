@@ -16,6 +16,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from tests.vectors.eventstream import encode_entry
+from weebill.gateway.failures import client_error
 from weebill.providers.base import Target
 from weebill.providers.bedrock.dialect import BEDROCK_DIALECT
 from weebill.providers.cohere.dialect import COHERE_DIALECT
@@ -23,7 +24,7 @@ from weebill.providers.fit import Fit
 from weebill.providers.ollama.dialect import OLLAMA_DIALECT
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import Conversation, Reasoning, Text, ToolUse, Turn
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Failed, Finished, Reply, Started, Usage
 
 VECTORS = Path(__file__).parent.parent / "vectors"
@@ -107,11 +108,11 @@ def compact(reply):
 
 
 def outcome(name, pieces):
-    """The reply of a stream, or its error's status and body."""
+    """The reply of a stream, or how it failed."""
     try:
         return reply_of(events_of(name, pieces))
-    except ApiError as error:
-        return error.status, error.body()
+    except UpstreamFailure as error:
+        return error.failure, error.message, error.code
 
 
 @pytest.mark.parametrize(("name", "scenario"), scenarios("requests", bool))
@@ -185,10 +186,10 @@ def test_an_answer_means_the_same_whoever_gives_it(name, scenario):
 def test_a_stream_says_what_the_whole_answer_says(name, scenario):
     try:
         whole = compact(DIALECTS[name].decode(json.dumps(answered(name, scenario)["body"]).encode()))
-    except ApiError as error:
-        whole = error.status
+    except UpstreamFailure as error:
+        whole = error.failure.kind
     streamed = outcome(name, [stream_bytes(name, scenario)])
-    assert (compact(streamed) if isinstance(streamed, Reply) else streamed[0]) == whole
+    assert (compact(streamed) if isinstance(streamed, Reply) else streamed[0].kind) == whole
 
 
 @pytest.mark.parametrize(("name", "scenario"), scenarios("answers", lambda vector: "stream" in vector))
@@ -234,9 +235,9 @@ def test_a_stream_that_is_cut_is_no_end(name):
     for end in (len(data), len(data) - 3):
         decoder = DIALECTS[name].stream()
         decoder.feed(data[:end])
-        with pytest.raises(ApiError) as caught:
+        with pytest.raises(UpstreamFailure) as caught:
             decoder.finish()
-        assert (caught.value.status, caught.value.detail.code) == (502, "upstream_cut")
+        assert caught.value.code == "upstream_cut"
 
 
 # For each error: the status for the client, the code, and a piece of the provider's own words.
@@ -259,7 +260,7 @@ def test_an_error_keeps_its_words_and_blames_whom_it_should(name, scenario):
     vector = answered(name, scenario)
     body = vector["body"]
     message = body.get("message") or body.get("error")
-    error = DIALECTS[name].error(vector["status"], json.dumps(body).encode(), "mine")
+    error = client_error(DIALECTS[name].error(vector["status"], json.dumps(body).encode(), "mine"))
     assert message in error.detail.message
     if scenario in ERRORS:
         status, code, words = ERRORS[scenario]
@@ -269,9 +270,9 @@ def test_an_error_keeps_its_words_and_blames_whom_it_should(name, scenario):
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_an_error_that_is_no_json_keeps_its_words(name):
-    error = DIALECTS[name].error(500, b"<h1>Bad things</h1>", "mine")
+    error = client_error(DIALECTS[name].error(500, b"<h1>Bad things</h1>", "mine"))
     assert (error.status, error.detail.message) == (500, "<h1>Bad things</h1>")
-    assert "mine" in DIALECTS[name].error(500, b"{}", "mine").detail.message
+    assert "mine" in client_error(DIALECTS[name].error(500, b"{}", "mine")).detail.message
 
 
 @pytest.mark.parametrize("name", DIALECTS)
@@ -280,7 +281,7 @@ def test_an_error_inside_a_stream_fails_it(name, scenario):
     decoder = DIALECTS[name].stream()
     *before, last = decoder.feed(stream_bytes(name, scenario) + stream_bytes(name, "text"))
     assert isinstance(last, Failed)
-    assert last.error.status >= 429
+    assert client_error(last.error).status >= 429
     assert not any(isinstance(event, Failed | Finished) for event in before)
     assert bool(before) == (scenario == "error-mid-stream")
 
@@ -288,17 +289,20 @@ def test_an_error_inside_a_stream_fails_it(name, scenario):
 @pytest.mark.parametrize("name", DIALECTS)
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'"hello"', b"\xff", b'{"message":[5]}'])
 def test_what_is_no_answer_is_refused(name, body):
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         DIALECTS[name].decode(body)
-    assert (caught.value.status, caught.value.detail.code) == (502, "upstream_invalid_answer")
+    assert (client_error(caught.value).status, client_error(caught.value).detail.code) == (
+        502,
+        "upstream_invalid_answer",
+    )
 
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_an_error_in_a_whole_answer_is_raised(name):
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         DIALECTS[name].decode(json.dumps(answered(name, "error-in-200")["body"]).encode())
-    assert caught.value.status in (500, 502)
-    assert caught.value.detail.code == "upstream_error"
+    assert client_error(caught.value).status in (500, 502)
+    assert client_error(caught.value).detail.code == "upstream_error"
 
 
 def test_usage_holds_to_its_invariant():

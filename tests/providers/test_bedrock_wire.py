@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from tests.vectors.eventstream import encode_frame, frame_of, header
 from weebill.providers.bedrock import signing as aws_signing
 from weebill.providers.bedrock.signing import Credentials, SigningUnavailableError, sign
-from weebill.wire.errors import ApiError
 from weebill.wire.eventstream import FrameDecoder, read_headers
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.sse import MAX_EVENT_BYTES
 
 UUID = bytes(range(16))
@@ -85,9 +85,9 @@ def test_frames_are_those_that_botocore_reads(encoded, seed):
 def test_a_frame_with_a_wrong_byte_is_refused(at):
     damaged = bytearray(encode_frame({":event-type": "x"}, b"hello"))
     damaged[at] ^= 0x10
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         decoded(bytes(damaged))
-    assert caught.value.detail.code == "upstream_invalid_answer"
+    assert caught.value.failure.kind == "invalid_answer"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_frame_with_a_wrong_byte_is_refused(at):
 )
 def test_lengths_are_bounded_before_anything_is_kept(length, header_length):
     prelude = struct.pack(">II", length, header_length)
-    with pytest.raises(ApiError, match=r"damaged"):
+    with pytest.raises(UpstreamFailure, match=r"damaged"):
         decoded(prelude + struct.pack(">I", crc32(prelude)))
 
 
@@ -104,9 +104,9 @@ def test_lengths_are_bounded_before_anything_is_kept(length, header_length):
     "block", [b"\x05ab", b"\x01a", b"\x01a\x0a", b"\x01a\x04\x00", b"\x01a\x07\x00\x05abc", b"\x01a\x07\x00\x01\xff"]
 )
 def test_headers_that_end_early_are_refused(block):
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         read_headers(block)
-    assert caught.value.detail.code == "upstream_invalid_answer"
+    assert caught.value.failure.kind == "invalid_answer"
 
 
 def test_an_unfinished_frame_is_pending():

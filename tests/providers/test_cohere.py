@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.providers.test_bedrock_cohere_ollama import answered, events_of, stream_bytes
+from weebill.gateway.failures import client_error
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.cohere.dialect import COHERE_DIALECT
 from weebill.providers.fit import Fit
@@ -27,7 +28,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Failed, Usage, UsageReported
 
 TARGET = Target(model="command-a-03-2025")
@@ -212,13 +213,13 @@ def test_a_call_without_arguments_has_empty_ones():
 
 @pytest.mark.parametrize(("scenario", "status"), [("failed", 502), ("timeout", 504)])
 def test_an_answer_that_failed_is_an_error_with_its_usage(scenario, status):
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         decoded(scenario)
-    assert caught.value.status == status
+    assert client_error(caught.value).status == status
     *_, usage, failed = events_of("cohere", [stream_bytes("cohere", scenario)])
     assert isinstance(usage, UsageReported)
     assert isinstance(failed, Failed)
-    assert failed.error.status == status
+    assert client_error(failed.error).status == status
 
 
 def test_a_last_event_may_lack_its_blank_line():
@@ -232,6 +233,6 @@ def test_other_events_and_comments_are_passed_over():
 
 
 def test_an_event_that_cannot_be_read_is_refused():
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         COHERE_DIALECT.stream().feed(b'data: {"type":"content-delta","delta"\n\n')
-    assert caught.value.detail.code == "upstream_invalid_answer"
+    assert caught.value.failure.kind == "invalid_answer"

@@ -1,16 +1,19 @@
 """What kind of failure each dialect's errors are: what is tried again, elsewhere, or not at all follows from it."""
 
+import ast
 import json
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from weebill.gateway.failures import model_unavailable, overloaded, upstream_failure
+import weebill.providers
+from weebill.gateway.failures import client_error, model_unavailable, overloaded, upstream_failure
 from weebill.providers.failures import classify
 from weebill.providers.registry import dialect
 from weebill.transport.errors import UpstreamConnectError, UpstreamCut, UpstreamTimeout
 from weebill.wire.errors import ApiError
-from weebill.wire.failure import Failure, FailureKind
+from weebill.wire.failure import Failure, FailureKind, UpstreamFailure, cut, invalid_answer
 
 
 def openai(message: str, code: str | None = None, kind: str | None = None) -> dict[str, object]:
@@ -199,12 +202,12 @@ def test_answers(name: str, status: int, body: object, kind: FailureKind, wait: 
         (upstream_failure(UpstreamTimeout("headers"), "acme")[0], "timeout"),
         (model_unavailable("mini"), "overloaded"),
         (overloaded("mini"), "overloaded"),
-        (ApiError(502, "cut", code="upstream_cut"), "network"),
-        (ApiError(502, "no answer", code="upstream_invalid_answer"), "invalid_answer"),
+        (cut(), "network"),
+        (invalid_answer("no answer"), "invalid_answer"),
         (ApiError(400, "no seed", code="unsupported_parameter", param="seed"), "unsupported"),
     ],
 )
-def test_what_the_gateway_finds_itself(error: ApiError, kind: FailureKind) -> None:
+def test_what_the_gateway_finds_itself(error: ApiError | UpstreamFailure, kind: FailureKind) -> None:
     assert classify(error).kind == kind
 
 
@@ -212,7 +215,7 @@ def test_a_header_goes_before_a_message() -> None:
     error = dialect("openai").error(429, b'{"error":{"message":"Please try again in 20s."}}', "")
     assert classify(error.after(None)).retry_after == 20
     assert classify(error.after(1.5)).retry_after == 1.5
-    assert b"retry-after: 2\r\n" in error.headers()
+    assert b"retry-after: 2\r\n" in client_error(error).headers()
 
 
 def test_every_kind_comes_of_something() -> None:
@@ -242,3 +245,15 @@ def test_no_client_makes_an_upstream_blame_a_key(name: str, message: str, said: 
     body = bodies.get(name) or {"message": message.format(said)}
     error = dialect(name).error(400, json.dumps(body).encode(), "acme")
     assert classify(error) == Failure("invalid_request", "request", 400)
+
+
+def test_no_dialect_says_what_clients_are_told_of_an_upstream() -> None:
+    made = {
+        (path.name, call.lineno): call.args[0].value
+        for path in Path(weebill.providers.__file__).parent.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "ApiError"
+        if isinstance(call.args[0], ast.Constant)
+    }
+    assert made
+    assert set(made.values()) == {400}, made

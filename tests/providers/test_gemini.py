@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from weebill.catalog.traits import traits_of
+from weebill.gateway.failures import client_error
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.gemini.dialect import GEMINI_DIALECT
@@ -29,7 +30,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.gemini import FAILED_REASONS, FINISH_REASONS
 from weebill.wire.reply import (
     CitationAdded,
@@ -328,17 +329,17 @@ def test_citations_of_a_text_that_is_over_are_of_a_text_after_it() -> None:
 @pytest.mark.parametrize("name", FAILED)
 def test_an_answer_that_is_an_error(name: str) -> None:
     status, code = FAILED[name]
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(UpstreamFailure) as raised:
         GEMINI_DIALECT.decode(body(name))
-    assert (raised.value.status, raised.value.detail.code) == (status, code)
+    assert (client_error(raised.value).status, client_error(raised.value).detail.code) == (status, code)
     events = feed([stream(name)])
     assert isinstance(events[-1], Failed)
-    assert (events[-1].error.status, events[-1].error.detail.code) == (status, code)
+    assert (client_error(events[-1].error).status, client_error(events[-1].error).detail.code) == (status, code)
     assert not any(isinstance(event, Finished) for event in events)
 
 
 def test_what_google_says_of_a_failed_call_is_told() -> None:
-    with pytest.raises(ApiError, match=r"MALFORMED_FUNCTION_CALL.*Malformed function call: print"):
+    with pytest.raises(UpstreamFailure, match=r"MALFORMED_FUNCTION_CALL.*Malformed function call: print"):
         GEMINI_DIALECT.decode(body("finish-malformed-function-call"))
 
 
@@ -347,14 +348,14 @@ def test_an_error_that_is_no_event_is_still_one() -> None:
     for at in range(len(data)):
         events = feed([data[:at], data[at:]])
         assert [type(event) for event in events] == [Started, TextDelta, UsageReported, Failed]
-        assert events[-1].error.detail.message == "The model is overloaded. Please try again later."
+        assert events[-1].error.message == "The model is overloaded. Please try again later."
 
 
 @pytest.mark.parametrize("data", [stream("cut"), b"", b": comment\n\n", stream("several").rpartition(b"data:")[0]])
 def test_a_cut_is_never_a_clean_end(data: bytes) -> None:
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(UpstreamFailure) as raised:
         feed([data])
-    assert (raised.value.status, raised.value.detail.code) == (502, "upstream_cut")
+    assert raised.value.code == "upstream_cut"
 
 
 def test_a_last_event_without_its_blank_line_counts() -> None:
@@ -363,15 +364,21 @@ def test_a_last_event_without_its_blank_line_counts() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"{}", b"[]", b'{"candidates": "none"}', b'"text"', b"\xff"])
 def test_what_is_no_answer_is_refused(data: bytes) -> None:
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(UpstreamFailure) as raised:
         GEMINI_DIALECT.decode(data)
-    assert (raised.value.status, raised.value.detail.code) == (502, "upstream_invalid_answer")
+    assert (client_error(raised.value).status, client_error(raised.value).detail.code) == (
+        502,
+        "upstream_invalid_answer",
+    )
 
 
 def test_what_is_no_event_is_refused() -> None:
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(UpstreamFailure) as raised:
         GEMINI_DIALECT.stream().feed(b"data: {]\n\n")
-    assert (raised.value.status, raised.value.detail.code) == (502, "upstream_invalid_answer")
+    assert (client_error(raised.value).status, client_error(raised.value).detail.code) == (
+        502,
+        "upstream_invalid_answer",
+    )
 
 
 @pytest.mark.parametrize("name", ERRORS)
@@ -380,7 +387,7 @@ def test_errors(name: str) -> None:
     status, code, param, retry_after = ERRORS[name]
     message = answer["body"]["error"]["message"]
     for whole in (answer["body"], [answer["body"]]):
-        error = GEMINI_DIALECT.error(answer["status"], msgspec.json.encode(whole), "google")
+        error = client_error(GEMINI_DIALECT.error(answer["status"], msgspec.json.encode(whole), "google"))
         assert (error.status, error.detail.code, error.detail.param) == (status, code, param)
         assert error.retry_after == retry_after
         assert message in error.detail.message
@@ -388,7 +395,7 @@ def test_errors(name: str) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"<html>Bad Gateway</html>", b"[]", b'{"error": "text"}'])
 def test_an_error_of_another_shape(data: bytes) -> None:
-    error = GEMINI_DIALECT.error(502, data, "google")
+    error = client_error(GEMINI_DIALECT.error(502, data, "google"))
     assert (error.status, error.detail.code) == (502, "upstream_error")
     assert error.detail.message
 

@@ -5,11 +5,12 @@ from math import inf
 
 import pytest
 
+from weebill.gateway.failures import client_error
 from weebill.providers.gemini.decode import AnswerReader, responses
 from weebill.providers.gemini.dialect import GEMINI_DIALECT
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import Image, Part, Reasoning, Text, ToolUse
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Event, Failed, Finished, Reply, Started, Usage, UsageReported
 
 USAGE = {"promptTokenCount": 5, "candidatesTokenCount": 2}
@@ -305,9 +306,9 @@ def test_events_over_several_lines(prefix: str) -> None:
 def test_a_stream_that_says_it_is_done_needs_no_reason() -> None:
     body = json.dumps(response({"text": "Hello"}, finish=None)).encode()
     assert built(feed(b"data: " + body + b"\n\ndata: [DONE]\n\n")).choices[0].finish == "stop"
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(UpstreamFailure) as raised:
         feed(b"data: " + body + b"\n\n")
-    assert raised.value.detail.code == "upstream_cut"
+    assert raised.value.code == "upstream_cut"
 
 
 def test_a_whole_answer_needs_no_reason() -> None:
@@ -326,8 +327,8 @@ def test_errors_inside(listed: bool) -> None:
     ):
         events = feed(data)
         assert isinstance(events[-1], Failed)
-        assert events[-1].error.status == 503
-    with pytest.raises(ApiError, match="Overloaded"):
+        assert client_error(events[-1].error).status == 503
+    with pytest.raises(UpstreamFailure, match="Overloaded"):
         whole(body)
 
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from weebill.gateway.failures import client_error
 from weebill.providers.base import NOTHING_SENT, Target
 from weebill.providers.gemini.relay import GEMINI_RELAY
 from weebill.providers.gemini.vertex import VERTEX_RELAY
 from weebill.wire.call import Call
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.gemini import Content, Part
 from weebill.wire.gemini_request import GeminiRequest, GenerateContentRequest, GenerationConfig
 from weebill.wire.reply import Usage
@@ -30,7 +31,9 @@ def call(*, stream: bool = True, array: bool = False, count: int | None = None) 
     return Call(GeminiRequest(body, array), fields, "mine", stream, as_served=True)
 
 
-def run(pieces: list[bytes], array: bool = False, count: int | None = None) -> tuple[bytes, Usage, ApiError | None]:
+def run(
+    pieces: list[bytes], array: bool = False, count: int | None = None
+) -> tuple[bytes, Usage, UpstreamFailure | None]:
     relay = GEMINI_RELAY.stream(call(array=array, count=count), NOTHING_SENT)
     out = b"".join([relay.feed(piece) for piece in pieces])
     out += relay.finish()
@@ -104,7 +107,7 @@ def test_an_error_in_a_stream_is_seen_and_not_passed(name: str, array: bool) -> 
     for at in range(len(data) + 1):
         out, _, error = run([data[:at], data[at:]], array)
         assert error is not None
-        assert (error.status, error.detail.code) == (503, "upstream_overloaded")
+        assert error.failure.kind == "overloaded"
         assert b"error" not in out
 
 
@@ -112,9 +115,9 @@ def test_arguments_that_look_like_errors_are_none() -> None:
     args = {"error": {"message": "no"}, "finishReason": "STOP", "promptFeedback": 1}
     piece = {"candidates": [{"content": {"parts": [{"functionCall": {"name": "f", "args": args}}]}}]}
     data = b"data: " + msgspec.json.encode(piece) + b"\r\n\r\n"
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(UpstreamFailure) as raised:
         run([data])
-    assert raised.value.detail.code == "upstream_cut"
+    assert raised.value.code == "upstream_cut"
     piece["candidates"][0]["finishReason"] = "STOP"
     data = b"data: " + msgspec.json.encode(piece) + b"\r\n\r\n"
     assert run([data])[0] == data
@@ -123,32 +126,34 @@ def test_arguments_that_look_like_errors_are_none() -> None:
 @pytest.mark.parametrize("array", [False, True])
 def test_a_cut_is_never_a_clean_end(array: bool) -> None:
     for data in (stream("cut"), b"", stream("several").rpartition(b"data:")[0]):
-        with pytest.raises(ApiError) as raised:
+        with pytest.raises(UpstreamFailure) as raised:
             run([data], array, count=2)
-        assert raised.value.detail.code == "upstream_cut"
+        assert raised.value.code == "upstream_cut"
 
 
 def test_a_candidate_that_began_late_must_end_too() -> None:
     ended = b'data: {"candidates":[{"finishReason":"STOP","index":0}]}\r\n\r\n'
     other = b'data: {"candidates":[{"content":{"parts":[{"text":"x"}]},"index":1}]}\r\n\r\n'
-    with pytest.raises(ApiError):
+    with pytest.raises(UpstreamFailure):
         run([ended + other], count=2)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"<html>"])
 def test_what_is_no_answer_is_refused(data: bytes) -> None:
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(UpstreamFailure) as raised:
         GEMINI_RELAY.decode(call(stream=False), NOTHING_SENT, data)
-    assert raised.value.detail.code == "upstream_invalid_answer"
+    assert raised.value.failure.kind == "invalid_answer"
 
 
 def test_an_error_inside_200_is_one() -> None:
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(UpstreamFailure) as raised:
         GEMINI_RELAY.decode(call(stream=False), NOTHING_SENT, msgspec.json.encode(ANSWERS["error-in-200"]["body"]))
-    assert raised.value.status == 503
+    assert client_error(raised.value).status == 503
 
 
 def test_the_header_knows_better_when_to_come_back() -> None:
     body = msgspec.json.encode(ANSWERS["error-429"]["body"])
-    assert GEMINI_RELAY.error(call(), 429, body, 60, "google").retry_after == 60
-    assert GEMINI_RELAY.error(call(), 429, body, None, "google").retry_after == pytest.approx(34.07, abs=0.01)
+    assert client_error(GEMINI_RELAY.error(call(), 429, body, 60, "google")).retry_after == 60
+    assert client_error(GEMINI_RELAY.error(call(), 429, body, None, "google")).retry_after == pytest.approx(
+        34.07, abs=0.01
+    )

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weebill.catalog.traits import Traits
+from weebill.gateway.failures import client_error
 from weebill.providers.base import NOTHING_SENT, Target
 from weebill.providers.llamacpp.relay import LlamaCppTranslator
 from weebill.wire.body import decode_chat, decode_completion
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.sse import DONE
 
 TRANSLATOR = LlamaCppTranslator()
@@ -385,9 +387,9 @@ def test_completions_out_of_a_stream() -> None:
 def test_an_answer_whose_stream_is_cut_is_none() -> None:
     collector = TRANSLATOR.collect(chat(), NOTHING_SENT)
     collector.feed(chunk({"content": "Hel"}))
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         collector.finish()
-    assert caught.value.detail.code == "upstream_cut"
+    assert caught.value.code == "upstream_cut"
     assert not collector.usage.measured
 
 
@@ -565,8 +567,8 @@ FAULTS = ["Failed to parse tool call arguments as JSON: ...", "Unknown reasoning
 @pytest.mark.parametrize("message", FAULTS)
 def test_a_fault_of_the_request_is_no_failure_of_the_engine(message: str) -> None:
     body = msgspec.json.encode({"error": {"code": 500, "message": message, "type": "server_error"}})
-    assert TRANSLATOR.error(chat(), 500, body, None, "local").status == 400
-    assert TRANSLATOR.error(chat(), 500, b'{"error":{"message":"boom"}}', None, "local").status >= 500
+    assert client_error(TRANSLATOR.error(chat(), 500, body, None, "local")).status == 400
+    assert client_error(TRANSLATOR.error(chat(), 500, b'{"error":{"message":"boom"}}', None, "local")).status >= 500
 
 
 def test_plain_text_is_not_held_back() -> None:
@@ -578,11 +580,11 @@ def test_plain_text_is_not_held_back() -> None:
 @pytest.mark.parametrize(("call", "param"), [(chat(), "messages"), (completion(), "prompt")])
 def test_a_prompt_beyond_the_window(call: Call, param: str) -> None:
     body = b'{"error":{"code":400,"message":"too long","type":"exceed_context_size_error","n_ctx":8192}}'
-    error = TRANSLATOR.error(call, 400, body, None, "local")
+    error = client_error(TRANSLATOR.error(call, 400, body, None, "local"))
     assert (error.status, error.detail.code, error.detail.param) == (400, "context_length_exceeded", param)
     assert error.detail.type == "invalid_request_error"
 
 
 def test_a_field_that_llama_cpp_names() -> None:
     body = b'{"error":{"code":400,"message":"Field \'n\': Value must be between 1 <= value <= 4, but got 5"}}'
-    assert TRANSLATOR.error(chat(), 400, body, None, "local").detail.param == "n"
+    assert client_error(TRANSLATOR.error(chat(), 400, body, None, "local")).detail.param == "n"

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+from weebill.gateway.failures import client_error
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.llamacpp.dialect import LLAMACPP_DIALECT, LlamaCppDialect
@@ -21,7 +22,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Choice, Failed, Reply, Usage
 
 SCHEMA = Raw(b'{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}')
@@ -172,7 +173,7 @@ def test_the_usage_of_all_choices_is_summed() -> None:
 def test_a_cut_and_an_error_are_told() -> None:
     decoder = LLAMACPP_DIALECT.stream()
     decoder.feed(stream("Hello")[:300])
-    with pytest.raises(ApiError):
+    with pytest.raises(UpstreamFailure):
         decoder.finish()
     events = LLAMACPP_DIALECT.stream().feed(b'data: {"error":{"message":"boom"}}\n\n')
     assert isinstance(events[-1], Failed)
@@ -180,7 +181,7 @@ def test_a_cut_and_an_error_are_told() -> None:
 
 def test_a_prompt_beyond_the_window() -> None:
     body = b'{"error":{"message":"too long","type":"exceed_context_size_error","code":400}}'
-    error = LLAMACPP_DIALECT.error(400, body, "local")
+    error = client_error(LLAMACPP_DIALECT.error(400, body, "local"))
     assert (error.status, error.detail.code) == (400, "context_length_exceeded")
 
 

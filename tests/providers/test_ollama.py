@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tests.providers.test_bedrock_cohere_ollama import answered, events_of, reply_of, stream_bytes
+from weebill.gateway.failures import client_error
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.ollama.dialect import OLLAMA_DIALECT
@@ -26,7 +27,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Usage
 from weebill.wire.sse import MAX_EVENT_BYTES
 
@@ -163,15 +164,15 @@ def test_a_line_without_end_is_refused():
     decoder = OLLAMA_DIALECT.stream()
     for _ in range(MAX_EVENT_BYTES // 65536):
         decoder.feed(b"x" * 65536)
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         decoder.feed(b"x")
-    assert caught.value.detail.code == "upstream_invalid_answer"
+    assert caught.value.failure.kind == "invalid_answer"
 
 
 def test_an_errors_status_is_used():
     data = stream_bytes("ollama", "error-first-event").replace(b"500", b"404").replace(b"requires more", b"not found")
     [failed] = events_of("ollama", [data])
-    assert (failed.error.status, failed.error.detail.code) == (404, "model_not_found")
+    assert (client_error(failed.error).status, client_error(failed.error).detail.code) == (404, "model_not_found")
 
 
 def test_messages_of_nothing_are_left_out():

@@ -3,11 +3,13 @@
 import msgspec
 import pytest
 
+from weebill.gateway.failures import client_error
 from weebill.providers.base import NOTHING_SENT, Quirks, Target
 from weebill.providers.openai.relay import OpenAITranslator
 from weebill.wire.body import decode_chat
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Usage
 
 TRANSLATOR = OpenAITranslator()
@@ -83,9 +85,9 @@ def test_a_missing_usage_is_estimated_and_says_so() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"choices":null}', b'{"error":{"message":"no"}}'])
 def test_what_is_no_completion_is_an_upstream_error(body: bytes) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         TRANSLATOR.decode(call(), NOTHING_SENT, body)
-    assert caught.value.status == 502
+    assert client_error(caught.value).status == 502
 
 
 ERRORS = [
@@ -117,7 +119,7 @@ ERRORS = [
 def test_errors_keep_the_upstreams_words(
     status: int, body: bytes, told: int, message: str, code: str | None, param: str | None
 ) -> None:
-    error = TRANSLATOR.error(call(), status, body, retry_after=7, upstream="acme")
+    error = client_error(TRANSLATOR.error(call(), status, body, retry_after=7, upstream="acme"))
     assert error.status == told
     assert message in error.detail.message
     assert (error.detail.code, error.detail.param) == (code, param)
@@ -125,9 +127,9 @@ def test_errors_keep_the_upstreams_words(
 
 
 def test_an_error_in_a_200_keeps_the_upstreams_words() -> None:
-    with pytest.raises(ApiError, match="slow down") as caught:
+    with pytest.raises(UpstreamFailure, match="slow down") as caught:
         TRANSLATOR.decode(call(), NOTHING_SENT, b'{"error":{"message":"slow down","code":429}}')
-    assert (caught.value.status, caught.value.detail.code) == (429, "rate_limit_exceeded")
+    assert (client_error(caught.value).status, client_error(caught.value).detail.code) == (429, "rate_limit_exceeded")
 
 
 def test_reasoning_apart_from_the_completion_counts_as_part_of_it() -> None:

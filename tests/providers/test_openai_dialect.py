@@ -12,6 +12,7 @@ from msgspec import Raw
 from tests import vectors
 from weebill.catalog.load import providers
 from weebill.catalog.traits import Traits
+from weebill.gateway.failures import client_error
 from weebill.providers.base import Quirks, Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.openai.dialect import OPENAI_CHAT
@@ -32,7 +33,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import (
     Choice,
     Event,
@@ -202,23 +203,26 @@ ERRORS = {
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error_keeps_the_providers_words(name: str) -> None:
     vector = VECTORS.answers[name]
-    error = OPENAI_CHAT.error(vector.status, bytes(vector.body), "acme")
+    error = client_error(OPENAI_CHAT.error(vector.status, bytes(vector.body), "acme"))
     assert (error.status, error.detail.code, error.detail.param) == ERRORS[name]
     said = msgspec.json.decode(vector.body)["error"]["message"]
     assert said in error.detail.message
 
 
 def test_an_error_in_a_200() -> None:
-    with pytest.raises(ApiError, match="Provider returned error") as caught:
+    with pytest.raises(UpstreamFailure, match="Provider returned error") as caught:
         OPENAI_CHAT.decode(bytes(VECTORS.answers["error-in-200"].body))
-    assert caught.value.status == 502
+    assert client_error(caught.value).status == 502
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"choices":[]}', b'{"choices":[{"message":3}]}'])
 def test_what_is_no_answer(body: bytes) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         OPENAI_CHAT.decode(body)
-    assert (caught.value.status, caught.value.detail.code) == (502, "upstream_invalid_answer")
+    assert (client_error(caught.value).status, client_error(caught.value).detail.code) == (
+        502,
+        "upstream_invalid_answer",
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,7 +233,7 @@ def test_an_error_as_an_event_ends_the_stream(name: str, before: str) -> None:
     events = decoder.feed(stream_bytes(name))
     failed = events[-1]
     assert isinstance(failed, Failed)
-    assert failed.error.status == 502
+    assert client_error(failed.error).status == 502
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == before
     assert not any(isinstance(event, Finished) for event in events)
 
@@ -238,9 +242,9 @@ def test_an_error_as_an_event_ends_the_stream(name: str, before: str) -> None:
 def test_a_cut_never_ends_cleanly(data: bytes) -> None:
     decoder = OPENAI_CHAT.stream()
     assert not any(isinstance(event, Finished) for event in decoder.feed(data))
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         decoder.finish()
-    assert caught.value.status == 502
+    assert client_error(caught.value).status == 502
 
 
 def test_a_done_without_a_reason_is_an_end() -> None:
@@ -266,7 +270,7 @@ def test_garbage_never_raises_anything_but_an_api_error(data: list[bytes]) -> No
         for piece in data:
             decoder.feed(piece)
         decoder.finish()
-    except ApiError:
+    except UpstreamFailure:
         pass
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from weebill.providers.errors import provider_error
+from weebill.gateway.failures import client_error
+from weebill.providers.failures import failure_of
 
 OVERFLOWS = [
     "This model's maximum context length is 8192 tokens.",
@@ -21,7 +22,7 @@ OVERFLOWS = [
 
 @pytest.mark.parametrize("message", OVERFLOWS)
 def test_a_prompt_that_is_too_long_has_openais_code(message: str) -> None:
-    error = provider_error(400, message, "acme", code="INVALID_ARGUMENT")
+    error = client_error(failure_of(400, message, "acme", code="INVALID_ARGUMENT"))
     assert (error.status, error.detail.code, error.detail.message) == (400, "context_length_exceeded", message)
 
 
@@ -35,21 +36,22 @@ def test_a_prompt_that_is_too_long_has_openais_code(message: str) -> None:
         (404, "model: claude-9 was not found", "not_found_error", 404, "model_not_found"),
         (404, "no such route", None, 404, None),
         (413, "too large", None, 413, None),
-        (429, "slow down", "RESOURCE_EXHAUSTED", 429, "rate_limit_exceeded"),
+        (429, "slow down", "tokens_exceeded", 429, "tokens_exceeded"),
+        (429, "slow down", None, 429, "rate_limit_exceeded"),
         (429, "pay", "insufficient_quota", 429, "insufficient_quota"),
         (500, "oops", None, 500, "upstream_error"),
         (504, "late", "DEADLINE_EXCEEDED", 504, "DEADLINE_EXCEEDED"),
-        (503, "busy", "UNAVAILABLE", 503, "upstream_overloaded"),
+        (503, "busy", "slow_down", 503, "slow_down"),
         (529, "busy", None, 503, "upstream_overloaded"),
         (200, "failed after all", None, 502, "upstream_error"),
     ],
 )
 def test_statuses(status: int, message: str, code: str | None, told: int, said: str | None) -> None:
-    error = provider_error(status, message, "acme", code=code)
+    error = client_error(failure_of(status, message, "acme", code=code))
     assert (error.status, error.detail.code) == (told, said)
     assert message in error.detail.message
 
 
 def test_silence_is_named() -> None:
-    assert provider_error(500, None, "acme").detail.message == "The upstream 'acme' answered with status 500."
-    assert provider_error(500, "", "").detail.message == "The upstream answered with status 500."
+    assert failure_of(500, None, "acme").message == "The upstream 'acme' answered with status 500."
+    assert failure_of(500, "", "").message == "The upstream answered with status 500."

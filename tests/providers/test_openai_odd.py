@@ -9,6 +9,7 @@ from math import inf
 import pytest
 from openai.lib.streaming._deltas import accumulate_delta
 
+from weebill.gateway.failures import client_error
 from weebill.providers.base import LATE_S, LINGER_S, NOTHING_SENT, ReadsByRequest, SaysWhenOver
 from weebill.providers.openai.dialect import OPENAI_CHAT
 from weebill.providers.openai.relay import OPENAI_RELAY
@@ -16,7 +17,7 @@ from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.body import decode_chat, decode_completion
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, Reasoning, Text, ToolUse
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Choice, Reply, Usage
 from weebill.wire.sse import event_data
 
@@ -171,18 +172,18 @@ ERRORS: list[tuple[object, int, str]] = [
 
 @pytest.mark.parametrize(("body", "status", "message"), ERRORS)
 def test_errors_of_every_shape_inside_an_answer(body: dict[str, object], status: int, message: str) -> None:
-    with pytest.raises(ApiError) as whole_error:
+    with pytest.raises(UpstreamFailure) as whole_error:
         OPENAI_CHAT.decode(json.dumps(body).encode())
-    assert (whole_error.value.status, whole_error.value.detail.message) == (status, message)
+    assert (client_error(whole_error.value).status, whole_error.value.message) == (status, message)
     for data in (events(chunk({"content": "a"}), body), json.dumps(body).encode()):
-        with pytest.raises(ApiError) as streamed:
+        with pytest.raises(UpstreamFailure) as streamed:
             decoded([data])
-        assert (streamed.value.status, streamed.value.detail.message) == (status, message)
+        assert (client_error(streamed.value).status, streamed.value.message) == (status, message)
         relay = OPENAI_RELAY.stream(call(), NOTHING_SENT)
         relay.feed(data)
-        with pytest.raises(ApiError) as passed:
+        with pytest.raises(UpstreamFailure) as passed:
             relay.finish()
-        assert (passed.value.status, passed.value.detail.message) == (status, message)
+        assert (client_error(passed.value).status, passed.value.message) == (status, message)
 
 
 def test_reasoning_under_either_name() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from weebill.providers.openai import relay_stream
 from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.wire.body import decode_chat
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.sse import DONE
 
 
@@ -60,7 +60,7 @@ def read(events: list[bytes], at_once: int, *, usage: bool, as_served: bool, n: 
     try:
         out.extend(stream.feed(b"".join(events[at : at + at_once])) for at in range(0, len(events), at_once))
         out.append(stream.finish())
-    except ApiError as error:
+    except UpstreamFailure as error:
         failed = str(error)
     # After an error nothing is asked of a stream.
     state = () if stream.error else (stream.usage, stream.begun, stream.owed_s)

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weebill.gateway.failures import client_error
 from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.wire.body import decode_chat
 from weebill.wire.call import Call
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Usage
 from weebill.wire.sse import DONE, MAX_EVENT_BYTES
 
@@ -123,9 +124,9 @@ def test_a_last_event_without_its_blank_line_counts() -> None:
     "data", [b"", chunk("a"), chunk("a") + chunk("b"), TEXT[:-40], b"not an event stream", b'{"choices":[]}']
 )
 def test_a_cut_answer_never_ends_cleanly(data: bytes) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         run([data])
-    assert caught.value.detail.code == "upstream_cut"
+    assert caught.value.code == "upstream_cut"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_an_error_inside_the_stream_ends_it(event: bytes, message: str) -> None:
     out = stream.feed(FIRST + event + chunk("b"))
     assert out == FIRST
     assert stream.error is not None
-    assert stream.error.detail.message == message
+    assert stream.error.message == message
     assert stream.feed(chunk("c")) == b""
 
 
@@ -156,9 +157,9 @@ def test_an_event_without_end_is_bounded() -> None:
     stream = OpenAIStream(call())
     for _ in range(MAX_EVENT_BYTES // 65536):
         stream.feed(b"x" * 65536)
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         stream.feed(b"x")
-    assert caught.value.status == 502
+    assert client_error(caught.value).status == 502
 
 
 @given(st.lists(st.binary(max_size=200), max_size=10))
@@ -168,7 +169,7 @@ def test_garbage_never_raises_anything_but_an_api_error(data: list[bytes]) -> No
         for piece in data:
             stream.feed(piece)
         stream.finish()
-    except ApiError:
+    except UpstreamFailure:
         pass
 
 

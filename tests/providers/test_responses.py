@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from tests import vectors
+from weebill.gateway.failures import client_error
 from weebill.providers.base import Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.responses.dialect import RESPONSES_DIALECT
@@ -28,7 +29,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import (
     Choice,
     Event,
@@ -178,16 +179,16 @@ ERRORS = {
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error_keeps_the_providers_words(name: str) -> None:
     vector = VECTORS.answers[name]
-    error = RESPONSES_DIALECT.error(vector.status, bytes(vector.body), "acme")
+    error = client_error(RESPONSES_DIALECT.error(vector.status, bytes(vector.body), "acme"))
     assert (error.status, error.detail.code, error.detail.param) == ERRORS[name]
     assert msgspec.json.decode(vector.body)["error"]["message"] in error.detail.message
 
 
 @pytest.mark.parametrize("name", ["error-in-200", "error-first-event"])
 def test_an_error_in_a_200(name: str) -> None:
-    with pytest.raises(ApiError, match="failed to generate") as caught:
+    with pytest.raises(UpstreamFailure, match="failed to generate") as caught:
         RESPONSES_DIALECT.decode(bytes(VECTORS.answers[name].body))
-    assert (caught.value.status, caught.value.detail.code) == (502, "server_error")
+    assert (client_error(caught.value).status, client_error(caught.value).detail.code) == (502, "server_error")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_an_error_in_a_200(name: str) -> None:
     [
         (b'{"error":{"message":"x","code":"rate_limit_exceeded"}}', 429, "rate_limit_exceeded"),
         (b'{"error":{"message":"x","code":"invalid_prompt"}}', 400, "invalid_prompt"),
-        (b'{"error":{"message":"x","code":"server_is_overloaded"}}', 503, "upstream_overloaded"),
+        (b'{"error":{"message":"x","code":"server_is_overloaded"}}', 503, "server_is_overloaded"),
         (b'{"error":{"message":"x","code":429}}', 429, "rate_limit_exceeded"),
         (b'{"error":{"message":"x","type":"server_error"}}', 502, "upstream_error"),
         (b'{"error":{"message":"x"}}', 502, "upstream_error"),
@@ -209,9 +210,9 @@ def test_an_error_in_a_200(name: str) -> None:
     ],
 )
 def test_what_is_no_answer(body: bytes, status: int, code: str) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         RESPONSES_DIALECT.decode(body)
-    assert (caught.value.status, caught.value.detail.code) == (status, code)
+    assert (client_error(caught.value).status, client_error(caught.value).detail.code) == (status, code)
 
 
 @pytest.mark.parametrize(
@@ -227,8 +228,8 @@ def test_an_error_as_an_event_ends_the_stream(name: str, before: str, status: in
     events = decoder.feed(stream_bytes(name) + stream_bytes("text"))
     failed = events[-1]
     assert isinstance(failed, Failed)
-    assert failed.error.status == status
-    assert said in failed.error.detail.message
+    assert client_error(failed.error).status == status
+    assert said in failed.error.message
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == before
     assert not any(isinstance(event, Finished | UsageReported) for event in events)
 
@@ -240,16 +241,16 @@ def test_an_error_without_a_type_is_one(block: bytes) -> None:
     decoder = RESPONSES_DIALECT.stream()
     [failed] = [*decoder.feed(block + b"\n\n"), *decoder.finish()]
     assert isinstance(failed, Failed)
-    assert failed.error.status == 502
+    assert client_error(failed.error).status == 502
 
 
 @pytest.mark.parametrize("data", [stream_bytes("cut"), b"", b"data: [DONE]\n\n", stream_bytes("text")[:3000]])
 def test_a_cut_never_ends_cleanly(data: bytes) -> None:
     decoder = RESPONSES_DIALECT.stream()
     assert not any(isinstance(event, Finished) for event in decoder.feed(data))
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         decoder.finish()
-    assert (caught.value.status, caught.value.detail.code) == (502, "upstream_cut")
+    assert caught.value.code == "upstream_cut"
 
 
 def test_the_last_blank_line_may_be_missing() -> None:
@@ -265,9 +266,12 @@ def test_the_last_blank_line_may_be_missing() -> None:
     ],
 )
 def test_an_event_that_cannot_be_read(data: bytes) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         RESPONSES_DIALECT.stream().feed(data)
-    assert (caught.value.status, caught.value.detail.code) == (502, "upstream_invalid_answer")
+    assert (client_error(caught.value).status, client_error(caught.value).detail.code) == (
+        502,
+        "upstream_invalid_answer",
+    )
 
 
 def test_an_event_that_is_not_known_may_look_as_it_likes() -> None:
@@ -504,15 +508,15 @@ def test_kinds_that_only_the_events_names_say(name: str) -> None:
 def test_errors_of_any_form(said: dict[str, object], status: int, words: str) -> None:
     [*_, failed] = RESPONSES_DIALECT.stream().feed(b"data: %b\n\n" % msgspec.json.encode(said))
     assert isinstance(failed, Failed)
-    assert failed.error.status == status
-    assert words in failed.error.detail.message
+    assert client_error(failed.error).status == status
+    assert words in failed.error.message
 
 
 @pytest.mark.parametrize("last", [THINK, done(REASONING_ITEM), delta("Hi"), added(CALL_ITEM)])
 def test_a_stream_that_stops_in_the_middle_is_cut(last: dict[str, object]) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         said_by(CREATED_EVENT, last)
-    assert caught.value.detail.code == "upstream_cut"
+    assert caught.value.code == "upstream_cut"
 
 
 def target(name: str) -> Target:

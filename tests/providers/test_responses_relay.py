@@ -8,11 +8,13 @@ import pytest
 from tests import vectors
 from weebill.apis.responses.api import RESPONSES
 from weebill.catalog.traits import Traits
+from weebill.gateway.failures import client_error
 from weebill.gateway.translation import failure
 from weebill.providers.base import NOTHING_SENT, Quirks, SaysItsFailure, Target
 from weebill.providers.responses.relay import RESPONSES_RELAY
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.marks import mark_of
 from weebill.wire.reply import Usage
 from weebill.wire.responses_request import decode_responses
@@ -196,7 +198,7 @@ def test_a_failure_passes_as_the_upstream_said_it() -> None:
     assert relay.feed(block) == b""
     assert relay.error is not None
     assert isinstance(relay, SaysItsFailure)
-    assert failure(RESPONSES, relay, relay.error) == block
+    assert failure(RESPONSES, relay, client_error(relay.error)) == block
     other = RESPONSES_RELAY.stream(call(store=False), NOTHING_SENT)
     cut = ApiError(502, "Cut.")
     assert failure(RESPONSES, other, cut) == RESPONSES.error_event(cut)
@@ -242,7 +244,7 @@ def test_an_error_in_a_stream(name: str) -> None:
     relay = RESPONSES_RELAY.stream(call(), NOTHING_SENT)
     out = relay.feed(stream_bytes(name))
     assert relay.error is not None
-    assert relay.error.status == (429 if name == "error-first-event" else 502)
+    assert client_error(relay.error).status == (429 if name == "error-first-event" else 502)
     assert b"event: error" not in out
     assert b"response.failed" not in out
     assert (b"Hello" in out) == (name == "error-mid-stream")
@@ -253,9 +255,9 @@ def test_an_error_in_a_stream(name: str) -> None:
 def test_a_cut_never_ends_cleanly(data: bytes) -> None:
     relay = RESPONSES_RELAY.stream(call(), NOTHING_SENT)
     relay.feed(data)
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         relay.finish()
-    assert (caught.value.status, caught.value.detail.code) == (502, "upstream_cut")
+    assert caught.value.code == "upstream_cut"
 
 
 def test_the_last_blank_line_may_be_missing() -> None:
@@ -268,20 +270,20 @@ def test_the_last_blank_line_may_be_missing() -> None:
     [(b'{"status":"failed","error":{"code":"rate_limit_exceeded","message":"x"}}', 429), (b"{}", 502), (b"<", 502)],
 )
 def test_what_is_no_answer(body: bytes, status: int) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         RESPONSES_RELAY.decode(call(), NOTHING_SENT, body)
-    assert caught.value.status == status
+    assert client_error(caught.value).status == status
 
 
 def test_an_error_keeps_the_providers_words_and_when_to_come_back() -> None:
     vector = VECTORS.answers["error-429"]
-    error = RESPONSES_RELAY.error(call(), 429, bytes(vector.body), 20, "acme")
+    error = client_error(RESPONSES_RELAY.error(call(), 429, bytes(vector.body), 20, "acme"))
     assert (error.status, error.detail.code, error.retry_after) == (429, "rate_limit_exceeded", 20)
     assert "20s" in error.detail.message
 
 
 @pytest.mark.parametrize("error", [b'"\x80"', b'{"message":"\x80"}', b'{"code":[1],"message":"a\xff"}'])
 def test_an_error_that_is_no_utf8_is_an_error_all_the_same(error: bytes) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         RESPONSES_RELAY.decode(call(), NOTHING_SENT, b'{"status":"failed","error":%b,"output":[]}' % error)
-    assert "\ufffd" in caught.value.detail.message
+    assert "\ufffd" in caught.value.message

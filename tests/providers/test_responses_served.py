@@ -30,7 +30,7 @@ from weebill.gateway.translation import translator
 from weebill.providers.base import Target
 from weebill.providers.responses.stream import ResponsesStream
 from weebill.wire.conversation import Part, Text, ToolUse
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 
 LINES = {"commands": ["ls"]}
 SHELL = {"type": "shell_call", "id": "sh_1", "call_id": "c1", "status": "completed", "action": LINES}
@@ -245,9 +245,9 @@ def test_a_client_is_not_asked_to_run_what_its_provider_has_run(api: Api) -> Non
 
 
 def test_a_stream_that_stops_while_a_provider_runs_a_call_is_cut() -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         said_by(CREATED_EVENT, delta("Hi"), done(MESSAGE), added(IN_CONTAINER, 1), done(IN_CONTAINER, 1))
-    assert caught.value.detail.code == "upstream_cut"
+    assert caught.value.code == "upstream_cut"
 
 
 # Items of a history -> what is named of them; nothing is left of them for another model.

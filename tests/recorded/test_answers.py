@@ -19,7 +19,7 @@ from weebill.providers.base import Target
 from weebill.providers.registry import relay
 from weebill.wire.call import Call
 from weebill.wire.conversation import Reasoning, Refusal, Text, ToolUse
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 
 SPLITS: Final = (1000, 7, 1)
 ASKED: Final[dict[str, dict[str, Any]]] = {
@@ -220,5 +220,5 @@ def check_answer(api: str, answer: Answer) -> None:
 @pytest.mark.parametrize(("answer", "api"), cases(failing=True))
 def test_a_stream_that_fails(answer: Answer, api: str) -> None:
     for size in SPLITS:
-        with known(answer.id, api), pytest.raises(ApiError, match=re.escape(answer.want.error)):
+        with known(answer.id, api), pytest.raises(UpstreamFailure, match=re.escape(answer.want.error)):
             passed(api, answer, size)

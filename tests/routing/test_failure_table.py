@@ -26,8 +26,7 @@ from weebill.routing.deployments import Deployment
 from weebill.routing.health import Health
 from weebill.routing.plan import Choice
 from weebill.routing.steps import Pause, Try
-from weebill.wire.errors import ApiError
-from weebill.wire.failure import FailureKind, Scope
+from weebill.wire.failure import FailureKind, Scope, UpstreamFailure
 
 SETTINGS: Final = RoutingSettings()
 NOW: Final = 1_000.0
@@ -293,12 +292,12 @@ TABLE: Final[list[Row]] = [
 ]  # fmt: skip
 
 
-def failed(row: Row) -> ApiError:
-    """The client's error that the dialect makes of an answer, with the wait that the headers ask for."""
+def failed(row: Row) -> UpstreamFailure:
+    """What the dialect makes of an answer, with the wait that the headers ask for."""
     raw = row.body.encode() if isinstance(row.body, str) else json.dumps(row.body).encode()
     spoken = dialect(row.dialect)
     if row.status == 200:
-        with pytest.raises(ApiError) as caught:
+        with pytest.raises(UpstreamFailure) as caught:
             spoken.decode(raw)
         return caught.value
     return spoken.error(row.status, raw, "acme").after(waits.retry_after(row.status, row.headers, 0.0))

@@ -23,7 +23,7 @@ from weebill.routing.plan import Plan, make_plan
 from weebill.routing.preferences import Wanted
 from weebill.routing.steps import Pause, Try
 from weebill.wire.errors import ApiError
-from weebill.wire.failure import FailureKind
+from weebill.wire.failure import Failure, FailureKind, Scope, UpstreamFailure
 
 PROVIDERS = "abcdef"
 MAYBE = st.none() | st.booleans()
@@ -33,23 +33,29 @@ REQUESTS = (
     needs(tools=[{"type": "function", "function": {"name": "f"}}]),
     needs(messages=[{"role": "user", "content": "word " * 4000}]),
 )
-# An error that each kind of failure comes as.
-ERRORS: dict[FailureKind, tuple[int, str | None]] = {
-    "network": (502, "upstream_failed"),
-    "timeout": (504, "upstream_timeout"),
-    "overloaded": (503, "upstream_overloaded"),
-    "server": (500, "upstream_error"),
-    "invalid_answer": (502, "upstream_invalid_answer"),
-    "rate_limited": (429, "rate_limit_exceeded"),
-    "quota": (429, "insufficient_quota"),
-    "credential": (502, "upstream_credential_refused"),
-    "forbidden": (403, "upstream_forbidden"),
-    "not_found": (404, None),
-    "unsupported": (400, "unsupported_parameter"),
-    "context_length": (400, "context_length_exceeded"),
-    "content_filter": (400, "content_filter"),
-    "invalid_request": (400, None),
+# What is at fault, and the upstream's status where it has answered.
+FAILURES: dict[FailureKind, tuple[Scope, int]] = {
+    "network": ("provider", 0),
+    "timeout": ("model", 0),
+    "overloaded": ("model", 503),
+    "server": ("model", 500),
+    "invalid_answer": ("model", 0),
+    "rate_limited": ("model", 429),
+    "quota": ("key", 429),
+    "credential": ("key", 401),
+    "forbidden": ("request", 403),
+    "not_found": ("request", 404),
+    "unsupported": ("request", 400),
+    "context_length": ("request", 400),
+    "content_filter": ("request", 400),
+    "invalid_request": ("request", 400),
 }
+
+
+def failure(kind: FailureKind, retry_after: float | None = None) -> UpstreamFailure:
+    """One of each kind."""
+    scope, status = FAILURES[kind]
+    return UpstreamFailure(Failure(kind, scope, status, retry_after), f"It was {kind}.")
 
 
 @st.composite
@@ -201,11 +207,10 @@ def test_under_any_failure_no_request_leaves_its_set_or_tries_without_end(
             tried[step.deployment.key, step.credential.id] += 1
             kind = next(script, "server")
             again[step.deployment.key] += DECISIONS[kind].again
-            status, code = ERRORS[kind]
-            attempts.failed(ApiError(status, kind, code=code), now, status=status)
+            attempts.failed(failure(kind), now, status=FAILURES[kind][1])
         for (key, _), times in tried.items():
             # Once, and once more where the table says so.
             assert times <= 1 + min(1, again[key])
         assert tried.total() == len(attempts.log) <= settings.max_attempts
-        assert attempts.error().status >= 400
+        assert attempts.error() is attempts.first_error
     assert all(health.of(each).in_flight == 0 for each in found)

@@ -10,13 +10,17 @@ import msgspec
 import pytest
 
 from tests.routing.deployments import call
+from tests.routing.test_plan import failure
 from weebill.apis.chat.api import CHAT
 from weebill.config.routing import Preferences, RoutingSettings
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
 from weebill.routing import router as router_module
 from weebill.routing.directory import Directory
+from weebill.routing.needs import Needs, NotWorkedOutError
 from weebill.routing.router import Asked, Router
 from weebill.routing.steps import Try
+from weebill.wire.call import Call
+from weebill.wire.conversation import Conversation
 from weebill.wire.errors import ApiError
 
 PROVIDERS = {
@@ -154,11 +158,11 @@ def test_what_is_drawn_and_fails_is_followed_by_all_others() -> None:
         first = attempts.next(0.0)
         assert isinstance(first, Try)
         assert first.patience_s == 30.0
-        attempts.failed(ApiError(504, "late", code="upstream_timeout"), 1.0)
+        attempts.failed(failure("timeout"), 1.0)
         second = attempts.next(1.0)
         assert isinstance(second, Try)
         assert {first.deployment.key, second.deployment.key} == {"acme/m", "zeta/m"}
-        attempts.failed(ApiError(504, "late", code="upstream_timeout"), 2.0)
+        attempts.failed(failure("timeout"), 2.0)
         assert attempts.next(2.0) is None
         at.health.settle(1000.0)
 
@@ -176,7 +180,7 @@ def test_after_a_failure_it_is_planned_until_all_is_well_again() -> None:
     attempts = at.route(asked(provider={"order": ["zeta"]}), 0.0, 60.0)
     step = attempts.next(0.0)
     assert isinstance(step, Try)
-    attempts.failed(ApiError(429, "limit", code="rate_limit_exceeded", retry_after=30.0), 0.0, status=429)
+    attempts.failed(failure("rate_limited", 30.0), 0.0, status=429)
     others = {at.route(asked(), 1.0, 60.0).deployment.key for _ in range(20)}
     assert step.deployment.key not in others
     at.health.settle(1.0)
@@ -189,7 +193,7 @@ def test_loading_anew_keeps_figures_and_revives_credentials() -> None:
     at = router()
     attempts = at.route(asked(model="single"), 0.0, 60.0)
     assert isinstance(attempts.next(0.0), Try)
-    attempts.failed(ApiError(502, "no", code="upstream_credential_refused"), 0.0, status=401)
+    attempts.failed(failure("credential"), 0.0, status=401)
     assert at.route(asked(model="single"), 1.0, 60.0).next(1.0) is None
     at.configure(RoutingSettings(), at.directory)
     assert isinstance(at.route(asked(model="single"), 1.0, 60.0).next(1.0), Try)
@@ -219,3 +223,38 @@ def test_own_fields_are_not_for_upstreams() -> None:
     assert (one.own.models, one.own.drop_params) == (("x",), True)
     assert one.own.provider is not None
     assert json.loads(bytes(one.own.provider)) == {"zdr": True}
+
+
+def test_a_big_request_is_worked_out_before_it_is_looked_into() -> None:
+    seen: list[str] = []
+
+    def conversation(call: Call) -> Conversation:
+        seen.append(call.model)
+        return CHAT.conversation(call)
+
+    big = call(messages=[{"role": "user", "content": [{"type": "text", "text": "word " * 4000}]}])
+    big.big = True
+    at = router()
+    request = Asked(big, "k", "", conversation)
+    with pytest.raises(NotWorkedOutError):
+        at.route(request, 0.0, 60.0)
+    assert not seen
+    request.needs.work_out()
+    # Whatever it is called and preferred for after that, it is the same request.
+    for named in (request, request.naming("m"), request.preferring((Preferences(sort="price"),))):
+        assert isinstance(at.route(named, 0.0, 60.0).next(0.0), Try)
+    assert seen == ["m"]
+
+
+def test_what_no_target_can_be_asked_is_refused_to_who_asks_for_it() -> None:
+    def conversation(call: Call) -> Conversation:
+        raise ApiError(400, "No.")
+
+    big = call()
+    big.big = True
+    needs = Needs(big, conversation)
+    needs.work_out()
+    assert needs.inputs == {"text"}
+    for _ in range(2):
+        with pytest.raises(ApiError):
+            _ = needs.parameters

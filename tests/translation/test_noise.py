@@ -27,10 +27,12 @@ from weebill.apis.chat.api import CHAT
 from weebill.apis.completions import COMPLETIONS
 from weebill.apis.gemini.api import GEMINI
 from weebill.apis.responses.api import RESPONSES
+from weebill.gateway.failures import client_error
 from weebill.gateway.translation import translator
 from weebill.providers.base import NOTHING_SENT, Target
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.inbound import Own
 
 APIS: Final[dict[str, Api]] = {
@@ -119,8 +121,9 @@ def test_whatever_an_upstream_answers(api: str, dialect: str, random: Random) ->
     vector = random.choice(answers(dialect))
     translate = translator(APIS[api], dialect, frozenset())
     body = flipped(random, json.dumps(altered(random, vector.get("body"))).encode())
-    assert APIS[api].error_body(translate.error(good(api), random.choice((400, 429, 529)), body, None, "mine"))
-    with suppress(ApiError):
+    failed = translate.error(good(api), random.choice((400, 429, 529)), body, None, "mine")
+    assert APIS[api].error_body(client_error(failed))
+    with suppress(UpstreamFailure):
         assert translate.decode(good(api), NOTHING_SENT, body).usage.prompt_tokens >= 0
     events = list(vector.get("stream", ()))
     if not events:
@@ -133,7 +136,7 @@ def test_whatever_an_upstream_answers(api: str, dialect: str, random: Random) ->
         stream[at] = encoded({**events[at], "payload": altered(random, events[at].get("payload", {}))})
     data, size = flipped(random, b"".join(stream)), random.choice(CHUNKS)
     relayed = translate.stream(good(api), NOTHING_SENT)
-    with suppress(ApiError):
+    with suppress(UpstreamFailure):
         for start in range(0, len(data), size):
             relayed.feed(data[start : start + size])
             if relayed.error is not None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weebill.wire.errors import ApiError
+from weebill.gateway.failures import client_error
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.sse import MAX_EVENT_BYTES, EventSplitter, event_data, event_name
 
 BLOCKS = [b"event: a\ndata: 1", b": comment", b"data: {}\ndata:more", b"id: 7\ndata: \xc3\xa9"]
@@ -39,9 +40,12 @@ def test_an_event_is_bounded() -> None:
     splitter = EventSplitter()
     for _ in range(MAX_EVENT_BYTES // 65536):
         assert splitter.feed(b"x" * 65536) == []
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         splitter.feed(b"x")
-    assert (caught.value.status, caught.value.detail.code) == (502, "upstream_invalid_answer")
+    assert (client_error(caught.value).status, client_error(caught.value).detail.code) == (
+        502,
+        "upstream_invalid_answer",
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     `values` are the JSON values of a body, nested ones and members' included; `fields` those at its top. `messages`
     are the entries of a history, `parts` those of one message, `tools` those offered, `entries` those of a field that
     is a map, such as `logit_bias`. `bodies_mb` is what the bodies of all requests under way may take of a worker, in
-    MiB, `key_bodies_mb` those of one API key.
+    MiB, `key_bodies_mb` those of one API key, `answers_mb` what upstreams' whole answers may.
     """
 
     values: Annotated[int, Meta(ge=1000, le=10_000_000)] = 400_000
@@ -28,3 +28,4 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     entries: Count = 10_000
     bodies_mb: Annotated[int, Meta(ge=1, le=1 << 20)] = 512
     key_bodies_mb: Annotated[int, Meta(ge=1, le=1 << 20)] = 256
+    answers_mb: Annotated[int, Meta(ge=1, le=1 << 20)] = 512

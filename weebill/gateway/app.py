@@ -19,7 +19,7 @@ from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.counting import ANTHROPIC_COUNT, GEMINI_COUNT, Counting
 from weebill.gateway.forms import ANTHROPIC as ANTHROPIC_FORM
-from weebill.gateway.forms import Form, form_of
+from weebill.gateway.forms import Form, form_of, request_id_line
 from weebill.gateway.inference import Inference
 from weebill.gateway.metered import JSON, Recorder, Upstreams
 from weebill.gateway.operations import Operations
@@ -107,7 +107,7 @@ class App:
             return self._serve_other(exchange)
         method, serve = route
         if exchange.method != method and not _allowed(exchange, method):
-            return self._refuse(exchange, _not_allowed(exchange, method))
+            raise _not_allowed(exchange, method)
         return serve(exchange)
 
     @property
@@ -135,12 +135,6 @@ class App:
 
     async def _serve_other(self, exchange: Exchange) -> None:
         """What has a part of its path to itself."""
-        try:
-            await self._serve_below(exchange)
-        except ApiError as error:
-            await self._refuse(exchange, error)
-
-    async def _serve_below(self, exchange: Exchange) -> None:
         path = exchange.path
         for prefix in _GEMINI:
             if path.startswith(prefix) and b":" in path and exchange.method != b"GET":
@@ -173,32 +167,23 @@ class App:
             await self._inference.serve(exchange, GEMINI, asked)
 
     async def _models(self, exchange: Exchange) -> None:
-        form = form_of(exchange)
+        self._authenticator.authenticate(exchange)
         try:
-            self._authenticator.authenticate(exchange)
             query = parse_qs(exchange.query.decode("latin-1"), max_num_fields=_MAX_PARAMETERS)
-            body = form.models(self._upstreams.directory.cards(), query)
-        except ApiError as error:
-            await self._refuse(exchange, error)
         except ValueError:
-            await self._refuse(exchange, ApiError(400, "The URL has too many parameters.", code="invalid_value"))
-        else:
-            self._say(exchange, form, 200, JSON, body)
+            raise ApiError(400, "The URL has too many parameters.", code="invalid_value") from None
+        form = form_of(exchange.path, exchange.head.fields)
+        self._say(exchange, form, form.models(self._upstreams.directory.cards(), query))
 
     def _model(self, exchange: Exchange, name: str) -> None:
         self._authenticator.authenticate(exchange)
-        form = form_of(exchange)
-        self._say(exchange, form, 200, JSON, form.model(self._upstreams.directory.card(name)))
+        form = form_of(exchange.path, exchange.head.fields)
+        self._say(exchange, form, form.model(self._upstreams.directory.card(name)))
 
-    async def _refuse(self, exchange: Exchange, error: ApiError) -> None:
-        """Answer with an error in the format of the API that asks."""
-        form = form_of(exchange)
-        self._say(exchange, form, error.status, error.headers(), form.error(error))
-
-    def _say(self, exchange: Exchange, form: Form, status: int, headers: bytes, body: bytes) -> None:
+    def _say(self, exchange: Exchange, form: Form, body: bytes) -> None:
         if form is ANTHROPIC_FORM:
             _add_request_id(exchange)
-        exchange.respond(status, headers, body)
+        exchange.respond(200, JSON, body)
 
     async def _health(self, exchange: Exchange) -> None:
         exchange.respond(200, JSON, b'{"status":"ok"}')
@@ -221,8 +206,7 @@ def _with_request_id(serve: Serve, exchange: Exchange) -> Coroutine[None, None, 
 
 
 def _add_request_id(exchange: Exchange) -> None:
-    """The id where Anthropic's SDKs look for it."""
-    exchange.add_headers(b"request-id: %b\r\n" % exchange.request_id.encode())
+    exchange.add_headers(request_id_line(exchange.request_id))
 
 
 def _allowed(exchange: Exchange, method: bytes) -> bool:

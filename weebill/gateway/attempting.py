@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from weebill.gateway.failures import upstream_failure
+from weebill.gateway.failures import FAILED, client_error, upstream_failure
 from weebill.gateway.meter import MAX_DROPPED, Meter, Spending
 from weebill.ledger.records import Outcome
 from weebill.routing.attempts import Attempts
@@ -17,9 +17,10 @@ from weebill.routing.steps import Pause, Try
 from weebill.transport.errors import PoolFull, ProxyRefused, UpstreamError, UpstreamTimeout
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 
 Leg = TypeVar("Leg")
-# Calls an upstream until there is something to answer with. Raises ApiError or UpstreamError.
+# Calls an upstream until there is something to answer with. Raises one of FAILED.
 Open = Callable[[Try, Spending], Awaitable[Leg]]
 
 _LOG_EVERY_S: Final = 1.0
@@ -64,9 +65,9 @@ async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, o
                 leg = await open_leg(step, meter)
             else:
                 leg = await _within(step, open_leg(step, meter))
-        except (ApiError, UpstreamError) as failure:
+        except FAILED as failure:
             now = time.monotonic()
-            if isinstance(failure, ApiError):
+            if isinstance(failure, UpstreamFailure):
                 _narrow(failure, exchange, attempts)
             _failed(attempts, meter, failure, now)
             blame = blame or meter.blame
@@ -81,7 +82,13 @@ async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, o
     meter.blame = blame or "upstream_error"
     meter.route = attempts.trace(now)
     tell(attempts, exchange, meter, "none")
-    raise attempts.error()
+    raise given_up(attempts)
+
+
+def given_up(attempts: Attempts) -> ApiError:
+    """What the client is told when nothing worked, with all that was tried."""
+    error, tried = client_error(attempts.error()), attempts.tried()
+    return error.saying(f"{error.detail.message} (Tried {tried}.)") if tried else error
 
 
 def known_so_far(meter: Meter) -> bytes:
@@ -111,13 +118,13 @@ def tell(attempts: Attempts, exchange: Exchange, meter: Meter, answered: str) ->
     )
 
 
-def _narrow(error: ApiError, exchange: Exchange, attempts: Attempts) -> None:
+def _narrow(failed: UpstreamFailure, exchange: Exchange, attempts: Attempts) -> None:
     """Where the client's own headers are passed on, they may be what is refused: so it is of this request alone."""
     upstream = attempts.deployment.upstream
-    if error.failure is None or upstream is None or not upstream.forward_headers:
+    if upstream is None or not upstream.forward_headers:
         return
     if any(name in upstream.forward_headers and _FOR_WHOM.search(name) for name, _ in exchange.headers):
-        error.failure = error.failure._replace(scope="request")
+        failed.failure = failed.failure._replace(scope="request")
 
 
 async def _within(step: Try, opening: Awaitable[Leg]) -> Leg:
@@ -144,7 +151,7 @@ def _log_what_is_not_told(failure: UpstreamError, upstream: str, now: float) -> 
         log.warning("no way to %s: %s", upstream, failure)
 
 
-def _failed(attempts: Attempts, meter: Meter, failure: ApiError | UpstreamError, now: float) -> None:
+def _failed(attempts: Attempts, meter: Meter, failure: ApiError | UpstreamFailure | UpstreamError, now: float) -> None:
     """Tell routing."""
     sent = meter.sent and not isinstance(failure, PoolFull)
     status = meter.status if meter.status >= 400 else 0

@@ -16,6 +16,7 @@ from weebill.wire.accumulate import MAX_NAMED
 from weebill.wire.call import Call
 from weebill.wire.conversation import Citation, Part, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -59,7 +60,7 @@ class BridgeStream:
         self._pieces = 0
         self._reported: Usage | None = None
         self.begun = False
-        self.error: ApiError | None = None
+        self.error: UpstreamFailure | None = None
         self.dropped: dict[str, None] = {}
 
     @property
@@ -155,7 +156,7 @@ def _told(events: Sequence[Event]) -> list[Event]:
     return [event for event in events if type(event) is not PassedOver]
 
 
-def unreadable(error: Exception) -> ApiError:
+def unreadable(error: Exception) -> UpstreamFailure:
     """For what is JSON on the outside only, such as log probabilities that hold something else."""
     message = f"A part of the upstream's answer cannot be read: {error}."
-    return ApiError(502, message, code="upstream_invalid_answer")
+    return invalid_answer(message)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from functools import partial
 
 from weebill.apis.base import Api
 from weebill.cache.answers import BYPASS, UPSTREAM, AnswerCache, Lookup
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.meter import Meter
 from weebill.gateway.metered import JSON, Recorder, Upstreams
+from weebill.gateway.off_loop import off_loop
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.selection import Selector
 from weebill.gateway.shadows import Shadows
@@ -37,9 +39,23 @@ class CachedInference(VirtualInference):
     def _serve(self, exchange: Exchange, api: Api, call: Call, meter: Meter) -> Coroutine[None, None, None]:
         if not self._cache.settings.enabled and "cache" not in call.fields:
             return super()._serve(exchange, api, call, meter)
-        lookup = self._cache.lookup(
-            call, api, self._stands_for(call), meter.key_id, exchange.header(b"cache-control"), call.own.provider
-        )
+        names = self._stands_for(call)
+        if call.big:
+            return self._look_up_big(exchange, api, call, meter, names)
+        return self._serve_by(exchange, api, call, meter, self._lookup(exchange, api, call, meter, names))
+
+    async def _look_up_big(self, exchange: Exchange, api: Api, call: Call, meter: Meter, names: str) -> None:
+        lookup = await off_loop(partial(self._lookup, exchange, api, call, meter, names))
+        await self._serve_by(exchange, api, call, meter, lookup)
+
+    def _lookup(self, exchange: Exchange, api: Api, call: Call, meter: Meter, names: str) -> Lookup:
+        control = exchange.header(b"cache-control")
+        return self._cache.lookup(call, api, names, meter.key_id, control, call.own.provider)
+
+    def _serve_by(
+        self, exchange: Exchange, api: Api, call: Call, meter: Meter, lookup: Lookup
+    ) -> Coroutine[None, None, None]:
+        """Answer by what is known of a request."""
         if not lookup.header:
             return super()._serve(exchange, api, call, meter)
         if self._selector.compares(self._upstreams.directory.stands_for(call.model)):

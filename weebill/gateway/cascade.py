@@ -15,7 +15,7 @@ from weebill.gateway.metered import MAX_ANSWER_BYTES
 from weebill.routing.cascade.checks import Checks, Judgement
 from weebill.transport.errors import UpstreamError
 from weebill.wire.conversation import Conversation
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import invalid_answer
 from weebill.wire.reply import Reply
 
 # Samples that are to be compared need some freedom to differ.
@@ -52,7 +52,7 @@ class Watched:
 
 
 async def judged(leg: Leg, watched: Watched, checks: Checks, asked: Conversation, sample: Sample) -> Judgement:
-    """What the checks say of a leg, of which as much is read as they need. Raises ApiError or UpstreamError."""
+    """What the checks say of a leg, of which as much is read as they need. Raises UpstreamFailure or UpstreamError."""
     if isinstance(leg, Begun):
         whole = checks.needs_whole(asked)
         while leg.chunks is not None and (whole or not checks.can_judge(watched.said())):
@@ -83,7 +83,7 @@ async def _read_on(leg: Begun) -> None:
     if leg.stream.error is not None:
         raise leg.stream.error
     if len(leg.held) > MAX_ANSWER_BYTES:
-        raise ApiError(502, "The upstream's answer is too large to be checked.", code="upstream_invalid_answer")
+        raise invalid_answer("The upstream's answer is too large to be checked.")
 
 
 def _as_it_is(asked: Conversation) -> Conversation:

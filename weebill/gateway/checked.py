@@ -36,6 +36,7 @@ class CheckedBridge(Bridge):
         self._probabilities = probabilities and "logprobs" in self._dialect.supported
         self._reply = _NOTHING
         self._stream: CheckedStream | None = None
+        self._wanted_by_client = False
 
     def said(self) -> Reply:
         """The answer so far."""
@@ -58,20 +59,22 @@ class CheckedBridge(Bridge):
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         decoder, encoder = self._decoder(sent), self._api.stream(call)
-        self._stream = CheckedStream(call, decoder, encoder, self._for_client(sent), hides=self._hides(call))
+        self._stream = CheckedStream(call, decoder, encoder, self._for_client(sent), hides=self._hides)
         return self._stream
 
     def _conversation(self, call: Call) -> Conversation:
         asked = self._asking(super()._conversation(call))
+        self._wanted_by_client = bool(asked.logprobs)
         return msgspec.structs.replace(asked, logprobs=True) if self._probabilities and not asked.logprobs else asked
 
     def _render(self, call: Call, reply: Reply) -> Answer:
         self._reply = reply
-        return super()._render(call, _without_probabilities(reply) if self._hides(call) else reply)
+        return super()._render(call, _without_probabilities(reply) if self._hides else reply)
 
-    def _hides(self, call: Call) -> bool:
-        """Tells whether the client has not asked for probabilities."""
-        return self._probabilities and not self._api.conversation(call).logprobs
+    @property
+    def _hides(self) -> bool:
+        """Tells whether there are probabilities that the client has not asked for."""
+        return self._probabilities and not self._wanted_by_client
 
 
 class CheckedStream(BridgeStream):

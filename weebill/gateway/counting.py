@@ -22,7 +22,7 @@ from weebill.gateway.bounds import read_call
 from weebill.gateway.failures import retry_after_seconds, upstream_said
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ERROR_BYTES, Metered
-from weebill.gateway.off_loop import off_loop
+from weebill.gateway.off_loop import off_loop_if
 from weebill.gateway.translation import translator
 from weebill.providers.anthropic.relay import count_tokens_request
 from weebill.providers.base import Target, UpstreamRequest
@@ -91,9 +91,9 @@ class Counting(Metered[CountEndpoint]):
             if endpoint.request is None or deployment.dialect != endpoint.native:
                 spending.upstream = ""
                 estimate = partial(endpoint.estimate, call)
-                return endpoint.answer(await off_loop(estimate) if call.big else estimate())
+                return endpoint.answer(await off_loop_if(call.big, estimate))
             write = partial(endpoint.request, call, deployment.target)
-            request = await off_loop(write) if call.big else write()
+            request = await off_loop_if(call.big, write)
             return await self._asked(exchange, endpoint, call, step, request, spending)
 
         body = await first_answered(attempts, exchange, meter, open_leg)
@@ -113,7 +113,7 @@ class Counting(Metered[CountEndpoint]):
         request: UpstreamRequest,
         spending: Spending,
     ) -> bytes:
-        """The upstream's own count. Raises ApiError or UpstreamError."""
+        """The upstream's own count. Raises one of `FAILED`."""
         upstream = self._upstreams.enter(step.deployment)
         response: Response | None = None
         try:
@@ -124,8 +124,8 @@ class Counting(Metered[CountEndpoint]):
                 return await response.read(MAX_ERROR_BYTES)
             body = await response.read_some(MAX_ERROR_BYTES, ERROR_PATIENCE_S)
             translate = translator(endpoint.api, step.deployment.dialect, upstream.dialects)
-            error = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
-            raise upstream_said(error, response.status, body, upstream, step.credential, request.path)
+            failed = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
+            raise upstream_said(failed, body, upstream, step.credential, request.path)
         finally:
             self._upstreams.leave(upstream, response)
 

@@ -1,4 +1,4 @@
-"""What a client is told when an upstream cannot be reached, is too slow, or breaks off."""
+"""What a client is told when an upstream fails, in whatever way: the edge at which a failure becomes an error."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import re
 import time
 from typing import Final
 
-from msgspec import structs
-
 from weebill.ledger.records import Outcome
 from weebill.providers import waits
-from weebill.providers.failures import classify
+from weebill.providers.failures import is_page, whose
+from weebill.providers.signs import FILTER_CODES
 from weebill.routing.credentials import Credential
 from weebill.routing.deployments import LOCAL, Upstream
 from weebill.transport.errors import ProxyRefused, UpstreamError, UpstreamTimeout
 from weebill.transport.response import Response
-from weebill.wire.errors import ApiError
-from weebill.wire.failure import Failure
+from weebill.wire.errors import ApiError, more_of
+from weebill.wire.failure import Failure, FailureKind, UpstreamFailure
 
+FAILED: Final = (ApiError, UpstreamFailure, UpstreamError)
+"""What an attempt may end in: what the gateway refuses, what an upstream says, and what became of the exchange."""
 _RESTART_S = 1
 _NO_SUCH_PATH: Final = frozenset({404, 405})
 _NO_SUCH_ENDPOINT: Final = frozenset({404, 405, 501})
@@ -25,6 +26,31 @@ _VERSION: Final = re.compile(r"/v\d")
 # What is between a provider and the operator of the gateway.
 _OPERATORS: Final = frozenset({"credential", "quota"})
 _MIN_SECRET: Final = 8
+_TITLE: Final = re.compile(r"<title>\s*([^<]{1,200})", re.IGNORECASE)
+# The client's status where the upstream has none of its own, and the code.
+_TOLD: Final[dict[FailureKind, tuple[int, str | None]]] = {
+    "network": (502, "upstream_failed"),
+    "timeout": (504, "upstream_timeout"),
+    "overloaded": (503, "upstream_overloaded"),
+    "server": (502, "upstream_error"),
+    "invalid_answer": (502, "upstream_invalid_answer"),
+    "rate_limited": (429, "rate_limit_exceeded"),
+    # As OpenAI answers its own customers; no waiting of theirs helps.
+    "quota": (429, "insufficient_quota"),
+    "credential": (502, "upstream_credential_refused"),
+    "forbidden": (403, "upstream_forbidden"),
+    "not_found": (404, None),
+    "unsupported": (400, None),
+    "context_length": (400, "context_length_exceeded"),
+    "content_filter": (400, "content_filter"),
+    "invalid_request": (400, None),
+}
+# What upstreams say in statuses of all sorts, and in codes of their own.
+_ONE_STATUS: Final = frozenset({"overloaded", "quota", "credential", "forbidden", "content_filter"})
+_ONE_CODE: Final = frozenset({"quota", "credential", "context_length", "content_filter"})
+_UNREACHED: Final = Failure("network", "provider")
+_SLOW: Final = Failure("timeout", "model")
+_RESTARTED: Final = Failure("overloaded", "model", 0, _RESTART_S)
 
 
 def unmetered() -> ApiError:
@@ -32,49 +58,84 @@ def unmetered() -> ApiError:
     return ApiError(503, "Usage cannot be recorded right now.", code="metering_unavailable", retry_after=1)
 
 
-def upstream_failure(error: UpstreamError, upstream: str, *, in_full: bool = False) -> tuple[ApiError, Outcome]:
-    """The client's error and the record's outcome for a failed exchange with `upstream`.
+def client_error(failed: ApiError | UpstreamFailure) -> ApiError:
+    """What the client is told of a failure: the only place where an upstream's becomes an error of the client's.
+
+    What the gateway refuses by itself is one already. A wait goes along.
+    """
+    if isinstance(failed, ApiError):
+        return failed
+    failure, message, own = failed.failure, failed.message, failed.code
+    kind, status = failure.kind, failure.status
+    unsaid, code = _TOLD[kind]
+    if status < 400 or kind in _ONE_STATUS:
+        status = unsaid
+    if kind == "not_found" and failure.scope == "model":
+        status, code = 404, "model_not_found"
+    elif own in FILTER_CODES or kind not in _ONE_CODE:
+        code = own or code
+    if kind == "credential":
+        # The credential is the operator's, so the client must not take this for its own key's fault.
+        message = f"{whose(failed.upstream)} refused Weebill's credential (status {failure.status}): {message}"
+    elif kind == "forbidden":
+        message = f"{whose(failed.upstream)} refused this request (status {failure.status}): {_shown(message)}"
+    error = ApiError(
+        status,
+        message,
+        code=code,
+        param=None if kind in _OPERATORS else failed.param,
+        type=None if kind in _OPERATORS or kind == "forbidden" else failed.type,
+        retry_after=failure.retry_after,
+    )
+    error.more = more_of(failed.body)
+    return error
+
+
+def _shown(said: str) -> str:
+    """Of a page, its title."""
+    title = _TITLE.search(said) if is_page(said) else None
+    return said if title is None else f"{title[1].strip()} (a page, not an answer)"
+
+
+def upstream_failure(error: UpstreamError, upstream: str, *, in_full: bool = False) -> tuple[UpstreamFailure, Outcome]:
+    """A failed exchange with `upstream` as a failure like others, and the record's outcome.
 
     Where it is, and what the operating system says, are for its operator alone, to whom it is told `in_full`.
     """
     why = str(error) if in_full else error.told
     if isinstance(error, UpstreamTimeout):
-        message = f"The upstream '{upstream}' did not answer in time ({why})."
-        return ApiError(504, message, code="upstream_timeout"), "timeout"
+        return UpstreamFailure(_SLOW, f"{whose(upstream)} did not answer in time ({why})."), "timeout"
     if upstream == LOCAL:
         # Its host has died or is being restarted, which takes a moment.
         message = f"The local model is not available right now ({why}). Try again in a moment."
-        return ApiError(503, message, code="model_unavailable", retry_after=_RESTART_S), "upstream_error"
-    code = "upstream_proxy_refused" if isinstance(error, ProxyRefused) else "upstream_failed"
-    return ApiError(502, f"The upstream '{upstream}' failed: {why}.", code=code), "upstream_error"
+        return UpstreamFailure(_RESTARTED, message, code="model_unavailable"), "upstream_error"
+    code = "upstream_proxy_refused" if isinstance(error, ProxyRefused) else None
+    return UpstreamFailure(_UNREACHED, f"{whose(upstream)} failed: {why}.", code=code), "upstream_error"
 
 
 def upstream_said(
-    error: ApiError, status: int, body: bytes, upstream: Upstream, credential: Credential, path: bytes
-) -> ApiError:
+    failed: UpstreamFailure, body: bytes, upstream: Upstream, credential: Credential, path: bytes
+) -> UpstreamFailure:
     """What an upstream's answer with another status than 200 means, with what it says besides, and whose it is.
 
     `path` is what was asked for below the upstream's base URL. Nothing that holds the credential is passed on.
     """
-    failure = classify(error)
+    failure, status = failed.failure, failed.failure.status
     if failure.kind not in _OPERATORS and not _tells(credential, body):
-        error = error.with_more(body)
-    if status not in _NO_SUCH_PATH or upstream.name == LOCAL:
-        return error
-    where = (upstream.path + path).partition(b"?")[0].decode("latin-1")
-    said = f"The upstream '{upstream.name}' answered {status} at {where}"
-    if _lacks_model(failure):
-        return error.saying(f"{said}: {error.detail.message}")
-    hint = ":" if _VERSION.search(where) else "; is `/v1` missing from its base_url? It said:"
-    told = error.saying(f"{said}{hint} {error.detail.message}")
-    if status == 404 and error.detail.code is None:
-        told.detail = structs.replace(told.detail, code="upstream_not_found")
-    return told
+        failed.body = body
+    if status in _NO_SUCH_PATH and upstream.name != LOCAL:
+        where = (upstream.path + path).partition(b"?")[0].decode("latin-1")
+        right = _lacks_model(failure) or _VERSION.search(where)
+        hint = ":" if right else "; is `/v1` missing from its base_url? It said:"
+        failed.message = f"{whose(upstream.name)} answered {status} at {where}{hint} {failed.message}"
+        if status == 404 and failed.code is None:
+            failed.code = "upstream_not_found"
+    return failed
 
 
-def lacks_endpoint(error: ApiError, status: int) -> bool:
+def lacks_endpoint(failure: Failure, status: int) -> bool:
     """Tells whether an upstream that answered so does not have what was asked for, rather than the model."""
-    return status in _NO_SUCH_ENDPOINT and not _lacks_model(classify(error))
+    return status in _NO_SUCH_ENDPOINT and not _lacks_model(failure)
 
 
 def _lacks_model(failure: Failure) -> bool:

@@ -1,4 +1,4 @@
-"""Which API's client asks, where the path alone does not say: for lists of models, and for what is not there."""
+"""Which API's client asks, where no endpoint says: for lists of models, and for what is refused without one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from weebill.apis.anthropic import errors as anthropic_errors
 from weebill.apis.anthropic import models as anthropic_models
 from weebill.apis.gemini import errors as gemini_errors
 from weebill.apis.gemini import models as gemini_models
-from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
 from weebill.wire.models import ModelCard, ModelList
 
@@ -52,13 +51,25 @@ _HEADERS: Final[tuple[tuple[bytes, Form], ...]] = (
 _AGENT: Final = b"google-genai"
 
 
-def form_of(exchange: Exchange) -> Form:
-    """That of the API that asks: by its path, else by what its clients send."""
-    path = exchange.path
+def form_of(path: bytes, fields: Mapping[bytes, bytes]) -> Form:
+    """That of the API that asks: by its path, else by what its clients send, as far as that has been read."""
     for prefix, form in _PATHS:
         if path.startswith(prefix):
             return form
     for name, form in _HEADERS:
-        if exchange.header(name) is not None:
+        if name in fields:
             return form
-    return GEMINI if _AGENT in (exchange.header(b"user-agent") or b"") else OPENAI
+    is_method = path.startswith(b"/v1/models/") and b":" in path
+    return GEMINI if is_method or _AGENT in fields.get(b"user-agent", b"") else OPENAI
+
+
+def refusing(error: ApiError, path: bytes, fields: Mapping[bytes, bytes], request_id: str) -> tuple[bytes, bytes]:
+    """An error in the format of the API that asks: the header lines that only that has, and the body."""
+    form = form_of(path, fields)
+    error.request_id = request_id
+    return request_id_line(request_id) if form is ANTHROPIC else b"", form.error(error)
+
+
+def request_id_line(request_id: str) -> bytes:
+    """The id where Anthropic's SDKs look for it."""
+    return b"request-id: %b\r\n" % request_id.encode()

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from weebill.gateway.attempting import Open, first_answered
+from weebill.gateway.attempting import Open, first_answered, given_up
 from weebill.gateway.legs import Leg
 from weebill.gateway.meter import Meter
 from weebill.routing.attempts import Attempts
@@ -48,7 +48,7 @@ async def hedged(
             attempts.log = (*attempts.log, *others.log[begun:])
             if not isinstance(first.exception(), ApiError):
                 first.result()
-            raise attempts.error()
+            raise given_up(attempts)
         if _answered(first):
             await _drop(second, others, give_up)
             meter.absorb(besides)

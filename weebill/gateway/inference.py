@@ -13,7 +13,7 @@ from weebill.gateway.attempting import Open, deadline_of, first_answered, tell
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.bounds import BIG, bounded, check_fields
 from weebill.gateway.bridge_stream import BridgeStream
-from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
+from weebill.gateway.failures import FAILED, client_error, retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.hedging import hedged
 from weebill.gateway.keepalive import KeepAlive, interval_s
 from weebill.gateway.legs import Begun, Leg, Whole, begun, collected, over, passed_on
@@ -21,13 +21,12 @@ from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import (
     ERROR_PATIENCE_S,
     JSON,
-    MAX_ANSWER_BYTES,
     MAX_ERROR_BYTES,
     Metered,
     Recorder,
     Upstreams,
 )
-from weebill.gateway.off_loop import off_loop
+from weebill.gateway.off_loop import off_loop, once_known
 from weebill.gateway.own_fields import encoded
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
@@ -47,6 +46,7 @@ from weebill.transport.sweeper import Sweeper
 from weebill.wire import sse
 from weebill.wire.call import Call, fitted_as
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.surrogates import as_utf8, mended
 
 # What translates for a deployment, by its dialect and all that its upstream speaks.
@@ -114,8 +114,16 @@ class Inference(Metered[Api]):
         """Route, call, answer. Raises ApiError for what ends without an answer."""
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name, api.conversation)
-        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
-        return self._serve_routed(exchange, api, call, attempts, meter)
+        deadline = deadline_of(exchange, meter, router.deadline_s)
+        if call.big:
+            return self._serve_big(exchange, api, call, asked, deadline, meter)
+        return self._serve_routed(exchange, api, call, router.route(asked, time.monotonic(), deadline), meter)
+
+    async def _serve_big(
+        self, exchange: Exchange, api: Api, call: Call, asked: Asked, deadline: float, meter: Meter
+    ) -> None:
+        route = partial(self._upstreams.router.route, asked, time.monotonic(), deadline)
+        await self._serve_routed(exchange, api, call, await once_known(asked.needs, route), meter)
 
     async def _serve_routed(self, exchange: Exchange, api: Api, call: Call, attempts: Attempts, meter: Meter) -> None:
         wanted = attempts.wanted
@@ -151,18 +159,18 @@ class Inference(Metered[Api]):
     async def _open(
         self, exchange: Exchange, translators: Translators, call: Call, step: Try, spending: Spending
     ) -> Leg:
-        """Call an upstream until it has answered, or a stream has begun to. Raises ApiError or UpstreamError."""
+        """Call an upstream until it has answered, or a stream has begun to. Raises one of FAILED."""
         deployment = step.deployment
         upstream = self._upstreams.enter(deployment)
         response: Response | None = None
         path = b""
         try:
             translate = translators(*self._upstreams.spoken(deployment, upstream))
-            request = (
-                await off_loop(partial(encoded, translate, call, deployment, self._upstreams.directory))
-                if call.big
-                else encoded(translate, call, deployment, self._upstreams.directory)
-            )
+            directory = self._upstreams.directory
+            if call.big:  # as `off_loop_if`, but for the costs of another coroutine
+                request = await off_loop(partial(encoded, translate, call, deployment, directory))
+            else:
+                request = encoded(translate, call, deployment, directory)
             spending.dropped = request.dropped
             path = request.path
             spending.ask(Estimate(call), len(request.body))
@@ -174,9 +182,9 @@ class Inference(Metered[Api]):
                 return await begun(upstream, response, translate.stream(call, request), spending)
             collector = translate.collect(call, request)
             if collector is None:
-                body = response.body or await response.read(MAX_ANSWER_BYTES)
+                body = response.body or await self._upstreams.whole(response)
                 spending.first_byte_at = time.monotonic()
-                if len(body) < BIG:
+                if len(body) < BIG and not call.big:  # what was asked may come back in the answer
                     answer = translate.decode(call, request, as_utf8(body))
                 else:
                     answer = await off_loop(partial(_decoded_answer, translate, call, request, body))
@@ -207,6 +215,8 @@ class Inference(Metered[Api]):
             await self._state.keep(call, meter.key_id, answer.body)
         self._recorder.settle(meter, 200, "ok")
         exchange.respond(200, JSON + meter.route, answer.body)
+        if len(answer.body) >= BIG:
+            await exchange.drain()  # it takes memory until the client has it
 
     def _error_body(self, endpoint: Api, error: ApiError) -> bytes:
         return endpoint.error_body(error)
@@ -220,7 +230,7 @@ class Inference(Metered[Api]):
         attempts: Attempts,
         meter: Meter,
         story: Story | None = None,
-    ) -> ApiError | None:
+    ) -> ApiError | UpstreamFailure | None:
         """A stream that has begun, event by event. What it broke off with, where the `story` can go on elsewhere."""
         stream = leg.stream
         fail = partial(failure_event, api, stream)
@@ -243,7 +253,7 @@ class Inference(Metered[Api]):
                 end = as_utf8(stream.finish())
                 leg.response.release()
             attempts.succeeded(time.monotonic(), leg.first_at, stream.usage.completion_tokens, stream=True)
-        except (ApiError, UpstreamError) as failure:
+        except FAILED as failure:
             outcome: Outcome = "upstream_error"
             if isinstance(failure, UpstreamError):
                 failure, outcome = upstream_failure(failure, meter.upstream)
@@ -252,7 +262,8 @@ class Inference(Metered[Api]):
                 return failure
             attempts.broke_off(failure, time.monotonic())
             tell(attempts, exchange, meter, "none")
-            self._end(exchange, fail(failure), failure.status, outcome, fail, meter)
+            error = client_error(failure)
+            self._end(exchange, fail(error), error.status, outcome, fail, meter)
             return None
         except BaseException:
             attempts.cancelled()
@@ -272,7 +283,7 @@ class Inference(Metered[Api]):
     async def _resumed(
         self,
         exchange: Exchange,
-        failure: ApiError,
+        failure: ApiError | UpstreamFailure,
         story: Story,
         attempts: Attempts,
         meter: Meter,
@@ -287,7 +298,8 @@ class Inference(Metered[Api]):
             leg = await first_answered(attempts, exchange, meter, partial(only_continuing, open_leg))
         except ApiError:
             meter.first_byte_at = first_byte_at
-            self._end(exchange, story.fail(failure), failure.status, blame, story.fail, meter)
+            error = client_error(failure)
+            self._end(exchange, story.fail(error), error.status, blame, story.fail, meter)
             return None
         meter.first_byte_at = first_byte_at
         # Both have answered.
@@ -335,12 +347,12 @@ async def _upstream_error(
     step: Try,
     path: bytes,
     spending: Spending,
-) -> ApiError:
-    """What an answer with a status of another kind means for the client."""
+) -> UpstreamFailure:
+    """What an answer with a status of another kind means."""
     spending.used = NOTHING
     # What it says may break off; that it refuses has been said by then.
     body = await response.read_some(MAX_ERROR_BYTES, ERROR_PATIENCE_S)
     if 400 <= response.status < 500:
         spending.blame = "rejected"
-    error = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
-    return upstream_said(error, response.status, body, upstream, step.credential, path)
+    failed = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
+    return upstream_said(failed, body, upstream, step.credential, path)

@@ -85,7 +85,7 @@ async def passed_on(
     *,
     events: bool,
 ) -> None:
-    """Sends the client the rest of a stream of whole `events`, or of other data. Raises ApiError or UpstreamError."""
+    """Sends the rest of a stream of whole `events`, or of other data. Raises UpstreamFailure or UpstreamError."""
     pending = Pending(response)
     try:
         async for data in chunks:
@@ -104,7 +104,7 @@ async def passed_on(
 
 
 async def begun(upstream: Upstream, response: Response, stream: ByteStream, spending: Spending) -> Begun:
-    """A stream's beginning, held back so that it can still be another's. Raises ApiError or UpstreamError."""
+    """A stream's beginning, held back so that it can still be another's. Raises UpstreamFailure or UpstreamError."""
     spending.used = stream
     chunks = response.chunks()
     held = b""
@@ -125,7 +125,7 @@ async def begun(upstream: Upstream, response: Response, stream: ByteStream, spen
 
 
 async def collected(response: Response, collector: AnswerCollector, spending: Spending) -> Answer:
-    """A complete answer out of a stream. Raises ApiError or UpstreamError."""
+    """A complete answer out of a stream. Raises UpstreamFailure or UpstreamError."""
     spending.used = collector
     pending = Pending(response)
     try:

@@ -1,4 +1,4 @@
-"""What the bodies of requests take of a worker's memory: bounded for each key and in all, and given back."""
+"""What the bodies of requests, and upstreams' answers, take of a worker's memory: bounded in all, and given back."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ _MIB: Final = 1 << 20
 BIG_BYTES: Final = 4 * _MIB
 _GIVEN_BACK_AFTER_S: Final = 0.5
 _RETRY_AFTER_S: Final = 1.0
+FREE_BYTES: Final = _MIB
+"""Of an answer, what is not counted: most are smaller."""
+PATIENCE_S: Final = 30.0
+"""How long an answer waits for room before it is given up, which has been paid for."""
 # Of malloc.h
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
@@ -109,6 +113,110 @@ class Lease:
         size, self._size = self._size, 0
         if size:
             self._bodies.give(self._key_id, size)
+
+
+class Answers:
+    """The memory of one worker's answers that are kept whole. They wait for room, in the order in which they ask.
+
+    Where all that have some want more, none would ever go on: so one at a time, the first in line, has as much as an
+    answer may take, whatever there is.
+    """
+
+    __slots__ = ("_ahead", "_limits", "_line", "_patience_s", "taken")
+
+    def __init__(self, limits: LimitSettings, patience_s: float = PATIENCE_S) -> None:
+        self._limits = limits
+        self._patience_s = patience_s
+        self._ahead: AnswerRoom | None = None
+        self._line: dict[AnswerRoom, asyncio.Future[None]] = {}
+        self.taken = 0
+
+    def configure(self, limits: LimitSettings) -> None:
+        """Go by these limits from now on."""
+        self._limits = limits
+        self._let_in()
+
+    def room(self) -> AnswerRoom:
+        """For one answer."""
+        return AnswerRoom(self)
+
+    def fits(self, room: AnswerRoom, more: int) -> bool:
+        """Whether there is room for so many bytes more, without waiting."""
+        return room is self._ahead or (not self._line and self._has(more))
+
+    async def wait(self, room: AnswerRoom) -> None:
+        """Wait for what `room` wants. Raises ApiError 503 if that takes too long."""
+        turn = self._line[room] = asyncio.get_running_loop().create_future()
+        self._let_in()
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await turn
+        except TimeoutError:
+            raise ApiError(
+                503,
+                "The answers that are under way are too large together; try again later.",
+                code="no_room_for_answers",
+                retry_after=_RETRY_AFTER_S,
+            ) from None
+        finally:
+            if self._line.pop(room, None) is not None:  # gone without a turn: the next may be content with less
+                self._let_in()
+
+    def give(self, room: AnswerRoom, size: int) -> None:
+        """Take no more of that."""
+        self.taken -= size
+        if room is self._ahead:
+            self._ahead = None
+        self._let_in()
+
+    def _has(self, more: int) -> bool:
+        return self.taken + more <= self._limits.answers_mb * _MIB
+
+    def _let_in(self) -> None:
+        """Have go on who can, the first in line first."""
+        for room, turn in tuple(self._line.items()):
+            if not self._has(room.wants):
+                if self._ahead is not None:
+                    return
+                self._ahead = room
+            del self._line[room]
+            if not turn.done():
+                room.grow()
+                turn.set_result(None)
+
+
+class AnswerRoom:
+    """What one answer takes: a `Room`."""
+
+    __slots__ = ("_answers", "_size", "wants")
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self._size = 0
+        self.wants = 0
+
+    @property
+    def free(self) -> int:
+        return FREE_BYTES
+
+    async def take(self, size: int) -> None:
+        """Wait until there is room for `size` bytes in all. Raises ApiError 503."""
+        self.wants = size - self._size
+        if self._answers.fits(self, self.wants):
+            self.grow()
+        else:
+            await self._answers.wait(self)
+
+    def grow(self) -> None:
+        """Take what is wanted."""
+        self._size += self.wants
+        self._answers.taken += self.wants
+
+    def end(self) -> None:
+        """The answer is no more. Idempotent."""
+        size, self._size = self._size, 0
+        if size:
+            self._answers.give(self, size)
 
 
 def give_memory_back() -> None:

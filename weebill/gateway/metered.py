@@ -12,7 +12,7 @@ from weebill.config.limits import LimitSettings
 from weebill.config.schema import ServerSettings
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded, unmetered
-from weebill.gateway.memory import Bodies, Lease
+from weebill.gateway.memory import Answers, Bodies, Lease
 from weebill.gateway.meter import Meter
 from weebill.ledger.journal import JournalError, JournalWriter
 from weebill.ledger.records import Outcome
@@ -28,6 +28,7 @@ from weebill.transport.errors import cancelled_unsent
 from weebill.transport.exchange import Exchange
 from weebill.transport.status import CLIENT_CLOSED_REQUEST, SHUTTING_DOWN
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 
 JSON: Final = b"content-type: application/json\r\n"
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -85,7 +86,8 @@ class Recorder:
 class Upstreams:
     """Calls upstreams, and knows how many calls each has under way; one for all endpoints of a worker.
 
-    `settings` say what all answers have in common, `limits` what a request may hold; `bodies` is their memory.
+    `settings` say what all answers have in common, `limits` what a request may hold; `bodies` is their memory, and
+    `answers` that of what upstreams say.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Upstreams:
         self.names_served = settings.model_in_answers == "served"
         self.limits = limits
         self.bodies = Bodies(limits)
+        self.answers = Answers(limits)
         self._without_responses: set[str] = set()  # upstreams that have turned out not to have that endpoint
         self._in_flight: dict[str, int] = {}
 
@@ -112,6 +115,7 @@ class Upstreams:
         self.names_served = settings.model_in_answers == "served"
         self.limits = limits
         self.bodies.configure(limits)
+        self.answers.configure(limits)
         self._without_responses.clear()
 
     def spoken(self, deployment: Deployment, upstream: Upstream) -> tuple[str, frozenset[str]]:
@@ -123,7 +127,7 @@ class Upstreams:
 
     def learns(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
         """Whether a failed call has shown that an upstream has no Responses: then the same can be asked otherwise."""
-        if not isinstance(failure, ApiError) or not lacks_endpoint(failure, status):
+        if not isinstance(failure, UpstreamFailure) or not lacks_endpoint(failure.failure, status):
             return False
         known = upstream.name in self._without_responses
         if path == RESPONSES_PATH and not known:
@@ -154,6 +158,11 @@ class Upstreams:
         self._in_flight[upstream.name] -= 1
         if response is not None:
             response.close()
+
+    def whole(self, response: Response) -> Coroutine[object, object, bytes]:
+        """The body of an answer in one piece. Raises UpstreamError, or ApiError 503 if there is no room for it."""
+        response.room = self.answers.room()
+        return response.read(MAX_ANSWER_BYTES)
 
     def send(
         self, exchange: Exchange, upstream: Upstream, request: UpstreamRequest, step: Try, *, whole: bool
@@ -256,6 +265,7 @@ class Metered(ABC, Generic[Kind]):
         self._respond(exchange, endpoint, error, meter.route)
 
     def _respond(self, exchange: Exchange, endpoint: Kind, error: ApiError, route: bytes = b"") -> None:
+        error.request_id = exchange.request_id
         exchange.respond(error.status, error.headers() + route, self._error_body(endpoint, error))
 
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
+from weebill.routing.needs import Needs, NotWorkedOutError
+
 T = TypeVar("T")
 
 TURN_S: Final = 0.001
@@ -27,3 +29,17 @@ def give_way_soon() -> None:
 async def off_loop(work: Callable[[], T]) -> T:
     """What `work` gives, or raises, which must be pure; what is cancelled in time is not begun."""
     return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
+
+
+async def off_loop_if(big: bool, work: Callable[[], T]) -> T:
+    """The same for what is big; what is not is done at once."""
+    return await off_loop(work) if big else work()
+
+
+async def once_known(needs: Needs, work: Callable[[], T]) -> T:
+    """What `work` gives, which goes by a request's `needs`: those of a big one are worked out off the loop first."""
+    try:
+        return work()
+    except NotWorkedOutError:
+        await off_loop(needs.work_out)
+        return work()

@@ -14,11 +14,11 @@ from msgspec.json import encode
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered, tell
 from weebill.gateway.bounds import BIG, read_call
-from weebill.gateway.failures import retry_after_seconds, upstream_failure, upstream_said
+from weebill.gateway.failures import FAILED, client_error, retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.legs import passed_on
 from weebill.gateway.meter import NOTHING, Meter, Spending
-from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Metered
-from weebill.gateway.off_loop import off_loop
+from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ERROR_BYTES, Metered
+from weebill.gateway.off_loop import off_loop_if
 from weebill.ledger.records import Outcome
 from weebill.providers.naming import named
 from weebill.providers.operations import operation, unsupported
@@ -34,6 +34,7 @@ from weebill.transport.exchange import Exchange
 from weebill.wire import sse
 from weebill.wire.call import fitted_as
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.operations_form import is_form
 
@@ -89,13 +90,15 @@ class Operations(Metered[Operation]):
             tell(attempts, exchange, meter, meter.upstream)
             self._recorder.settle(meter, 200, "ok")
             exchange.respond(200, answer.headers + meter.route, answer.body)
+            if len(answer.body) >= BIG:
+                await exchange.drain()  # it takes memory until the client has it
         finally:
             self._upstreams.leave(leg.upstream, leg.response)
 
     async def _open(
         self, exchange: Exchange, endpoint: Operation, call: OperationCall, step: Try, spending: Spending
     ) -> Leg:
-        """Call an upstream until it has answered, or a stream has begun to. Raises ApiError or UpstreamError."""
+        """Call an upstream until it has answered, or a stream has begun to. Raises one of FAILED."""
         deployment = step.deployment
         translate = operation(endpoint.name, deployment.dialect, deployment.catalog)
         if translate is None:
@@ -103,11 +106,7 @@ class Operations(Metered[Operation]):
         upstream = self._upstreams.enter(deployment)
         response: Response | None = None
         try:
-            request = (
-                await off_loop(partial(translate.encode, call, deployment.target))
-                if call.big
-                else translate.encode(call, deployment.target)
-            )
+            request = await off_loop_if(call.big, partial(translate.encode, call, deployment.target))
             spending.dropped = request.dropped
             spending.ask(Estimate(call), call.prompt_bytes())
             response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
@@ -117,11 +116,11 @@ class Operations(Metered[Operation]):
             content_type = response.header(b"content-type") or _ANY_TYPE
             if translate.streams(call, content_type):
                 return await _begun(upstream, response, translate.stream(call, content_type), spending)
-            body = await response.read(MAX_ANSWER_BYTES)
+            body = response.body or await self._upstreams.whole(response)
             spending.first_byte_at = time.monotonic()
             name = b"" if self._upstreams.names_served else encode(call.model)
             read = partial(_decoded_answer, endpoint, translate, call, body, content_type, name)
-            answer = read() if len(body) < BIG else await off_loop(read)
+            answer = await off_loop_if(len(body) >= BIG, read)
             self._upstreams.bodies.note(len(body))
             spending.used = answer
             return _Whole(upstream, response, answer)
@@ -149,7 +148,7 @@ class Operations(Metered[Operation]):
                 exchange.write(stream.finish())
                 leg.response.release()
             attempts.succeeded(time.monotonic())
-        except (ApiError, UpstreamError) as failure:
+        except FAILED as failure:
             self._break_off(exchange, stream, failure, attempts, meter)
             return
         except BaseException:
@@ -163,7 +162,7 @@ class Operations(Metered[Operation]):
         self,
         exchange: Exchange,
         stream: OperationStream,
-        failure: ApiError | UpstreamError,
+        failure: ApiError | UpstreamFailure | UpstreamError,
         attempts: Attempts,
         meter: Meter,
     ) -> None:
@@ -173,9 +172,10 @@ class Operations(Metered[Operation]):
             failure, outcome = upstream_failure(failure, meter.upstream)
         attempts.broke_off(failure, time.monotonic())
         tell(attempts, exchange, meter, "none")
-        self._recorder.settle_unheard(meter, failure.status, outcome)
+        error = client_error(failure)
+        self._recorder.settle_unheard(meter, error.status, outcome)
         if stream.events:
-            exchange.write(sse.error_event(failure))
+            exchange.write(sse.error_event(error))
             exchange.finish()
         else:
             exchange.abort()
@@ -201,7 +201,7 @@ def _decoded_answer(
 
 
 async def _begun(upstream: Upstream, response: Response, stream: OperationStream, spending: Spending) -> _Begun:
-    """A stream up to the first that is for the client. Raises ApiError or UpstreamError."""
+    """A stream up to the first that is for the client. Raises one of FAILED."""
     spending.used = stream
     chunks = response.chunks()
     async for data in chunks:
@@ -224,13 +224,12 @@ async def _upstream_error(
     step: Try,
     path: bytes,
     spending: Spending,
-) -> ApiError:
-    """What an answer with another status than 200 means for the client."""
+) -> UpstreamFailure:
+    """What an answer with another status than 200 means."""
     spending.used = NOTHING
     # What it says may break off; that it refuses has been said by then.
     body = await response.read_some(MAX_ERROR_BYTES, ERROR_PATIENCE_S)
     if 400 <= response.status < 500:
         spending.blame = "rejected"
-    retry_after = retry_after_seconds(response)
-    error = translate.error(call, response.status, body, retry_after, upstream.name)
-    return upstream_said(error, response.status, body, upstream, step.credential, path)
+    failed = translate.error(call, response.status, body, retry_after_seconds(response), upstream.name)
+    return upstream_said(failed, body, upstream, step.credential, path)

@@ -13,7 +13,7 @@ from weebill.apis.chat.api import CHAT
 from weebill.catalog.load import load
 from weebill.catalog.probe import ProbeResult
 from weebill.config.schema import Settings
-from weebill.gateway.failures import retry_after_seconds, upstream_failure
+from weebill.gateway.failures import FAILED, client_error, retry_after_seconds, upstream_failure
 from weebill.gateway.metered import ERROR_PATIENCE_S, MAX_ANSWER_BYTES, MAX_ERROR_BYTES
 from weebill.gateway.translation import translator
 from weebill.providers.base import UpstreamRequest
@@ -24,8 +24,7 @@ from weebill.routing.directory import Directory
 from weebill.transport.client import Client, Response
 from weebill.transport.errors import UpstreamError
 from weebill.wire.embeddings import EMBEDDINGS
-from weebill.wire.errors import ApiError
-from weebill.wire.failure import FailureKind
+from weebill.wire.failure import FailureKind, UpstreamFailure
 
 # What to do about a failure of each kind.
 _HINTS: Final[dict[FailureKind, str]] = {
@@ -45,11 +44,11 @@ _EMBEDDING: Final = {"input": "Hi"}
 
 
 class _Question(NamedTuple):
-    """A call to be made. `read` raises ApiError for what is no answer; `error` is of a status other than 200."""
+    """A call to be made. `read` raises UpstreamFailure for what is no answer; `error` is of a status other than 200."""
 
     request: UpstreamRequest
     read: Callable[[bytes, bytes], object]
-    error: Callable[[int, bytes, float | None], ApiError]
+    error: Callable[[int, bytes, float | None], UpstreamFailure]
 
 
 def probe(name: str, settings: Settings) -> ProbeResult:
@@ -72,10 +71,10 @@ async def _probe(name: str, settings: Settings) -> ProbeResult:
         response = await _send(client, deployment.upstream, question.request)
         status = response.status
         await _read(response, question)
-    except (ApiError, UpstreamError) as error:
+    except FAILED as error:
         failed = upstream_failure(error, name, in_full=True)[0] if isinstance(error, UpstreamError) else error
         hint = _HINTS.get(classify(failed).kind, "")
-        return ProbeResult(False, status, _elapsed(begun), failed.detail.message, hint)
+        return ProbeResult(False, status, _elapsed(begun), client_error(failed).detail.message, hint)
     finally:
         client.close()
     return ProbeResult(True, status, _elapsed(begun), f"{model} answered")
@@ -114,7 +113,7 @@ async def _send(client: Client, upstream: Upstream, request: UpstreamRequest) ->
 
 
 async def _read(response: Response, question: _Question) -> None:
-    """Raises ApiError or UpstreamError unless it is an answer."""
+    """Raises UpstreamFailure or UpstreamError unless it is an answer."""
     try:
         if response.status == 200:
             question.read(await response.read(MAX_ANSWER_BYTES), response.header(b"content-type") or b"")

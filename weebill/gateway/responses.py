@@ -13,7 +13,7 @@ from weebill.apis.responses import state as responses_state
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.bounds import BIG
 from weebill.gateway.metered import JSON
-from weebill.gateway.off_loop import off_loop
+from weebill.gateway.off_loop import off_loop, off_loop_if
 from weebill.ledger.responses import ResponseStore, StoreError
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
@@ -47,7 +47,7 @@ class ResponseState:
             # It may be long by now.
             call.big = call.big or call.prompt_bytes() >= BIG
         references = partial(responses_state.item_references, call)
-        wanted = await off_loop(references) if call.big else references()
+        wanted = await off_loop_if(call.big, references)
         if wanted:
             call = responses_state.with_items(call, await self._run(lambda store: store.items(tenant, wanted)))
         return call
@@ -58,7 +58,7 @@ class ResponseState:
             return
         try:
             as_stored = partial(responses_state.stored_response, call, response)
-            stored = await off_loop(as_stored) if call.big or len(response) >= BIG else as_stored()
+            stored = await off_loop_if(call.big or len(response) >= BIG, as_stored)
         except UNREADABLE as error:
             raise ApiError(
                 502, f"The upstream's answer is not a response: {error}.", code="upstream_invalid_answer"

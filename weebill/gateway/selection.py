@@ -119,7 +119,7 @@ class Selector:
             chosen = self.select(asked.naming(AUTO), endpoint)
             # It says how to choose among those who serve a tier, not which tier.
             return chosen._replace(model=chosen.model + suffix, larger=chosen.larger and chosen.larger + suffix)
-        needs = Needs(asked.call, asked.conversation)
+        needs = asked.needs
         name = asked.call.model
         decision = self._decide(asked, needs, endpoint) if name == AUTO and self._models else None
         if decision is not None and decision.stays:

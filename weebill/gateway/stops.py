@@ -15,7 +15,7 @@ from msgspec import Raw
 from weebill.providers.around import DecoderAround
 from weebill.providers.base import StreamDecoder
 from weebill.wire.conversation import Part, Text
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.lenient import reader
 from weebill.wire.reply import (
     Choice,
@@ -120,10 +120,10 @@ class UntilStop(DecoderAround):
         self._said: dict[int, _Said] = {}
 
     def finish(self) -> Sequence[Event]:
-        """The last events. Raises ApiError 502 if the upstream's body was cut before a stop sequence came."""
+        """The last events. Raises UpstreamFailure if the upstream's body was cut before a stop sequence came."""
         try:
             events = self._decoder.finish()
-        except ApiError:
+        except UpstreamFailure:
             if self._said and all(said.ended for said in self._said.values()):
                 return ()  # All that is to be told was.
             raise

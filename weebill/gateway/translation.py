@@ -42,6 +42,7 @@ from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, Reasoning, Text, ToolResult, ToolUse
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Event, Reply, Usage
 from weebill.wire.surrogates import as_utf8
 
@@ -142,7 +143,7 @@ class Bridge:
             raise self._refusal(call, unsupported, target) from unsupported
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
-        """The answer in the client's format. Raises ApiError 502 if there is none in `body`."""
+        """The answer in the client's format. Raises UpstreamFailure if there is none in `body`."""
         try:
             reply = self._for_client(sent).reply(self._decoded(sent, as_utf8(body)))
             return self._render(call, reply)
@@ -155,10 +156,10 @@ class Bridge:
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return _Collector(self, call, self._decoder(sent), self._for_client(sent)) if self._streams_only else None
 
-    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
-        """The upstream's own error, with OpenAI's status and code, about the client's own field."""
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
+        """The upstream's own error, about the client's own field."""
         error = self._dialect.error(status, body, upstream).after(retry_after)
-        name = self._names.get(error.detail.param or "")
+        name = self._names.get(error.param or "")
         return error if name is None else error.about(name)
 
     def _conversation(self, call: Call) -> Conversation:
@@ -290,7 +291,7 @@ class _Collector:
         self._over = decoder if isinstance(decoder, SaysWhenOver) else None
         self._for_client = for_client
         self._builder = ReplyBuilder()
-        self.error: ApiError | None = None
+        self.error: UpstreamFailure | None = None
 
     @property
     def usage(self) -> Usage:
@@ -314,7 +315,7 @@ class _Collector:
         try:
             for event in events:
                 self._builder.add(event)
-        except ApiError as error:
+        except UpstreamFailure as error:
             self.error = error
 
 

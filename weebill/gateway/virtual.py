@@ -13,11 +13,12 @@ from weebill.config.auto import AUTO, CascadeSettings, Tier
 from weebill.gateway.attempting import deadline_of, first_answered
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.cascade import Watched, judged
-from weebill.gateway.failures import upstream_failure
+from weebill.gateway.failures import FAILED, upstream_failure
 from weebill.gateway.inference import Inference
 from weebill.gateway.legs import Leg, Whole
 from weebill.gateway.meter import Meter
 from weebill.gateway.metered import Recorder, Upstreams
+from weebill.gateway.off_loop import once_known
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.selection import Selected, Selector
 from weebill.gateway.shadows import Shadows
@@ -81,7 +82,7 @@ class VirtualInference(Inference):
 
     async def _serve_selected(self, exchange: Exchange, api: Api, call: Call, meter: Meter, meant: str) -> None:
         asked = Asked(call, meter.key_id, meter.key_name, api.conversation).naming(meant)
-        selected = self._selector.select(asked, api.name)
+        selected = await once_known(asked.needs, partial(self._selector.select, asked, api.name))
         meter.arm = selected.arm
         deadline = deadline_of(exchange, meter, self._upstreams.router.deadline_s)
         asked = asked.preferring(selected.preferences)
@@ -156,8 +157,8 @@ class VirtualInference(Inference):
 
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                return await judged(leg, watched, checks, request.api.conversation(request.call), sample)
-        except (ApiError, UpstreamError, TimeoutError) as failure:
+                return await judged(leg, watched, checks, request.asked.needs.conversation, sample)
+        except (*FAILED, TimeoutError) as failure:
             if isinstance(failure, TimeoutError):
                 failure = UpstreamTimeout("total")
             if isinstance(failure, UpstreamError):
@@ -197,7 +198,7 @@ class VirtualInference(Inference):
                 model, preferences = selected.model, (*asked.preferences, *selected.preferences, *selected.demands)
                 request = request._replace(asked=asked.preferring(preferences))
             reply = await self._ask(request, model, meter, began + self._upstreams.router.deadline_s)
-            judgement = _SHADOW_CHECKS.judge_alone(api.conversation(asked.call), reply)
+            judgement = _SHADOW_CHECKS.judge_alone(asked.needs.conversation, reply)
             meter.checked = judgement.failed.check if judgement.failed else "passed"
         except ApiError as error:
             self._recorder.settle_unheard(meter, error.status, meter.blame)

@@ -23,6 +23,7 @@ from weebill.gateway.app import App
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.cached import CachedInference
 from weebill.gateway.counting import Counting
+from weebill.gateway.forms import refusing
 from weebill.gateway.memory import give_memory_back
 from weebill.gateway.metered import Recorder, Upstreams
 from weebill.gateway.off_loop import give_way_soon
@@ -109,7 +110,7 @@ class Worker:
             self._tunnel,
             lambda: self._exposition(home),
         )
-        self._server = Server(self._app, boot.settings.server)
+        self._server = Server(self._app, boot.settings.server, refusing)
         self._drained = asyncio.Event()
         self._reloads: asyncio.Queue[Settings] = asyncio.Queue(1)
         # The supervisor sends a second, shorter one if it is hurried.

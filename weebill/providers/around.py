@@ -27,7 +27,7 @@ class DecoderAround:
         return self.read(self._decoder.feed(data))
 
     def finish(self) -> Sequence[Event]:
-        """The last events. Raises ApiError 502 if the upstream's body was cut."""
+        """The last events. Raises UpstreamFailure if the upstream's body was cut."""
         return self.read(self._decoder.finish())
 
     def read(self, events: Sequence[Event]) -> list[Event]:

@@ -15,7 +15,7 @@ from weebill.providers.upstream_request import NOTHING_SENT as NOTHING_SENT
 from weebill.providers.upstream_request import UpstreamRequest as UpstreamRequest
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Event, Reply, Usage
 
 # What an upstream that lingers is given after an answer is complete: until its usage has come, and for what may follow.
@@ -53,11 +53,11 @@ class StreamDecoder(Protocol):
     """Reads an upstream's stream."""
 
     def feed(self, data: bytes) -> Sequence[Event]:
-        """The events that `data` completes; it may be split anywhere. Raises ApiError 502 on an event over the size
+        """The events that `data` completes; it may be split anywhere. Raises UpstreamFailure on an event over the size
         bound or one that cannot be read. After `Failed`, nothing more is to be fed."""
 
     def finish(self) -> Sequence[Event]:
-        """The last events, once the upstream's body is complete. Raises ApiError 502 if it was cut."""
+        """The last events, once the upstream's body is complete. Raises UpstreamFailure if it was cut."""
 
 
 @runtime_checkable
@@ -83,12 +83,12 @@ class Dialect(Protocol):
         """The request. Tells `fit` of what this target cannot do; raises Unsupported where that is refused."""
 
     def decode(self, body: bytes) -> Reply:
-        """The answer in a whole body with status 200. Raises ApiError if it holds an error, 502 if it is no answer."""
+        """The answer in a whole body with status 200. Raises UpstreamFailure if it holds an error, or is no answer."""
 
     def stream(self) -> StreamDecoder:
         """A decoder for one stream."""
 
-    def error(self, status: int, body: bytes, upstream: str) -> ApiError:
+    def error(self, status: int, body: bytes, upstream: str) -> UpstreamFailure:
         """What the client is told of an answer with a status other than 200; the provider's message is inside."""
 
 
@@ -122,7 +122,7 @@ class ByteStream(Protocol):
         """What has been used so far; measured once the upstream has said so."""
 
     @property
-    def error(self) -> ApiError | None:
+    def error(self) -> UpstreamFailure | None:
         """Set once the upstream has reported an error inside its stream; nothing more is to be fed."""
 
     @property
@@ -134,10 +134,10 @@ class ByteStream(Protocol):
         """How many seconds what may still come is worth: `inf` until the answer is complete, 0 once it is over."""
 
     def feed(self, data: bytes) -> bytes:
-        """What to send on for `data`, b"" if nothing yet. Raises ApiError on an event over the size bound."""
+        """What to send on for `data`, b"" if nothing yet. Raises UpstreamFailure on an event over the size bound."""
 
     def finish(self) -> bytes:
-        """The end of the client's stream, once nothing more will come. Raises ApiError if it was cut."""
+        """The end of the client's stream, once nothing more will come. Raises UpstreamFailure if it was cut."""
 
 
 @runtime_checkable
@@ -157,7 +157,7 @@ class AnswerCollector(Protocol):
         """What has been used so far; measured once the upstream has said so."""
 
     @property
-    def error(self) -> ApiError | None:
+    def error(self) -> UpstreamFailure | None:
         """Set once the upstream has reported an error inside its stream; nothing more is to be fed."""
 
     @property
@@ -165,10 +165,10 @@ class AnswerCollector(Protocol):
         """As `ByteStream.owed_s`."""
 
     def feed(self, data: bytes) -> None:
-        """Take in a piece of the stream. Raises ApiError on an event over the size bound."""
+        """Take in a piece of the stream. Raises UpstreamFailure on an event over the size bound."""
 
     def finish(self) -> Answer:
-        """The answer, once the upstream's body is complete. Raises ApiError if it was cut."""
+        """The answer, once the upstream's body is complete. Raises UpstreamFailure if it was cut."""
 
 
 class Translator(Protocol):
@@ -182,7 +182,7 @@ class Translator(Protocol):
         """The request for the upstream. Raises ApiError 400 for what it cannot do, naming the client's field."""
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
-        """The answer in a whole body with status 200. Raises ApiError 502 if there is none in it."""
+        """The answer in a whole body with status 200. Raises UpstreamFailure if there is none in it."""
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         """A decoder for the stream that answers `call`."""
@@ -190,5 +190,5 @@ class Translator(Protocol):
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         """For an upstream that was asked for a stream although the client wants one piece; None for others."""
 
-    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
         """What the client is told of an upstream's answer with a status other than 200."""

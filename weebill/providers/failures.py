@@ -1,9 +1,9 @@
 """What an upstream's failure is: its kind, what is at fault, and how long it wants to be left alone.
 
 `(status, headers, body)` become a `Failure` in two pure steps: a dialect reads status and body, by the signs that its
-API documents (`read`); `waits.retry_after` reads the wait in the headers. It goes along with the client's error, which
-`weebill.providers.errors` makes of it, and routing decides by it alone. What the gateway finds out by itself, such as
-that no connection could be made, is known by the gateway's own codes (`classify`), which no upstream can utter.
+API documents (`failure_of`); `waits.retry_after` reads the wait in the headers. Routing decides by it alone. What the
+client is told is made of it at the gateway's edge (`weebill.gateway.failures.client_error`). What was never sent, for
+want of a place or of a word for it, is known by the gateway's own codes (`classify`), which no upstream can utter.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from weebill.providers.signs import FILTER_CODES, SIGNS, Sign
+from weebill.providers import waits
+from weebill.providers.signs import SIGNS, Sign
 from weebill.wire.errors import ApiError
-from weebill.wire.failure import Failure, FailureKind, Scope
+from weebill.wire.failure import Failure, FailureKind, Scope, UpstreamFailure
 
 # What a message quotes may be the client's own words: a name, a value, a part of the request's JSON.
 _QUOTED: Final = re.compile(r"`[^`]*`|\"(?:[^\"\\]|\\.)*\"|(?<!\w)'(?:[^'\\]|\\.)*'(?!\w)|“[^”]*”|‘[^’]*’")
@@ -23,6 +24,7 @@ _HEAD: Final = 240
 _NO_SUCH: Final = ("not found", "not exist", "not_found", "no such", "unknown", "not supported")
 _PAGE: Final = re.compile(r"\s*<(?:!doctype|html|head|body|center|\?xml)\b", re.IGNORECASE)
 _BLOCKED: Final = "error code: 1"  # Cloudflare's, as text: 1006 to 1020
+_ASK_TO_WAIT: Final = frozenset({"overloaded", "rate_limited"})
 _PAGE_REFUSES: Final = frozenset({400, 403, 406, 451})
 
 _OF_STATUS: Final[dict[int, tuple[FailureKind, Scope]]] = {
@@ -45,27 +47,48 @@ _OF_STATUS: Final[dict[int, tuple[FailureKind, Scope]]] = {
 
 # The gateway's own.
 _OF_CODE: Final[dict[str, tuple[FailureKind, Scope]]] = {
-    "upstream_failed": ("network", "provider"),
-    "upstream_cut": ("network", "model"),
-    "upstream_proxy_refused": ("network", "provider"),
     "upstream_timeout": ("timeout", "model"),
-    "upstream_overloaded": ("overloaded", "model"),
     "overloaded": ("overloaded", "model"),
     "model_unavailable": ("overloaded", "model"),
-    "upstream_error": ("server", "model"),
-    "upstream_invalid_answer": ("invalid_answer", "model"),
-    "rate_limit_exceeded": ("rate_limited", "model"),
     "insufficient_quota": ("quota", "key"),
     "upstream_credential_refused": ("credential", "key"),
-    "model_not_found": ("not_found", "model"),
+    # Whatever another upstream says would find no more room.
+    "no_room_for_answers": ("invalid_request", "request"),
     "unsupported_parameter": ("unsupported", "request"),
     "unsupported_endpoint": ("unsupported", "request"),
-    "context_length_exceeded": ("context_length", "request"),
-    **dict.fromkeys(FILTER_CODES, ("content_filter", "request")),
 }
 
 
-def read(status: int, message: str, codes: Iterable[str | None], signs: Iterable[Sign] = ()) -> Failure:
+def failure_of(
+    status: int,
+    message: str | None,
+    upstream: str,
+    *,
+    code: str | None = None,
+    param: str | None = None,
+    type: str | None = None,  # noqa: A002 - OpenAI's own field name
+    codes: Iterable[str | None] = (),
+    signs: Iterable[Sign] = (),
+) -> UpstreamFailure:
+    """What a provider's answer with `status` means, or an error that it sent inside a 200 (`status` 200).
+
+    `message`, `code`, `param` and `type` are the provider's own where it has them; `type` only in OpenAI's words.
+    `codes` are what else it says in words of its own, `signs` what they mean. `upstream` is its name in the
+    configuration, "" where that is not known. A wait that the message asks for is kept where it is one's own to keep.
+    """
+    failure = _read(status, message or "", (code, type, *codes), signs)
+    if message and failure.kind in _ASK_TO_WAIT:
+        failure = failure._replace(retry_after=waits.said(message))
+    said = message or f"{whose(upstream)} answered with status {status}."
+    return UpstreamFailure(failure, said, code=code, param=param, type=type, upstream=upstream)
+
+
+def whose(upstream: str) -> str:
+    """How a sentence about an upstream begins."""
+    return f"The upstream '{upstream}'" if upstream else "The upstream"
+
+
+def _read(status: int, message: str, codes: Iterable[str | None], signs: Iterable[Sign]) -> Failure:
     """What an answer with `status` means, by a dialect's `signs` and then by those that all share.
 
     `codes` are all that it says by codes, types and reasons; `status` below 400 is for an error inside an answer.
@@ -100,11 +123,10 @@ def is_page(message: str) -> bool:
     return _PAGE.match(message) is not None or message.startswith(_BLOCKED)
 
 
-def classify(error: ApiError) -> Failure:
+def classify(error: ApiError | UpstreamFailure) -> Failure:
     """What went wrong: an upstream's failure as its dialect has read it, or one that the gateway has found itself."""
-    known = error.failure
-    if known is not None:
-        return known._replace(retry_after=error.retry_after)
+    if isinstance(error, UpstreamFailure):
+        return error.failure
     found = _OF_CODE.get(error.detail.code or "") or _OF_STATUS.get(error.status)
     kind, scope = found or (("server", "model") if error.status >= 500 else ("invalid_request", "request"))
     return Failure(kind, scope, 0, error.retry_after)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Translator, UpstreamRequest
 from weebill.wire.call import Call
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 
 
 class TakesSome(ABC):
@@ -36,7 +36,7 @@ class TakesSome(ABC):
         """An answer that comes as a stream."""
 
     @abstractmethod
-    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
         """A failure."""
 
 
@@ -63,5 +63,5 @@ class PartRelay:
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return (self._relay if sent.asked is None else self._rest).collect(call, sent)
 
-    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
         return self._relay.error(call, status, body, retry_after, upstream)

@@ -20,7 +20,7 @@ from weebill.routing.plan import Choice
 from weebill.routing.preferences import WANTS_NOTHING, Wanted
 from weebill.routing.steps import Attempted, Pause, Try, patience
 from weebill.wire.errors import ApiError
-from weebill.wire.failure import FailureKind
+from weebill.wire.failure import FailureKind, UpstreamFailure
 
 _MIN_HEDGE_SAMPLES: Final = 20
 _HEDGE_AT: Final = 0.95
@@ -80,7 +80,7 @@ class Attempts:
         self._begun = 0.0
         self._credential = _NO_CREDENTIAL
         self._health: DeploymentHealth | None = None  # of the attempt under way
-        self.first_error: ApiError | None = None
+        self.first_error: ApiError | UpstreamFailure | None = None
         self.log: tuple[Attempted, ...] = ()
         shared.budget.earn()
 
@@ -172,16 +172,18 @@ class Attempts:
             self._health = None
             self._shared.health.released(self.deployment, self._credential)
 
-    def failed(self, error: ApiError, now: float, *, status: int = 0, sent: bool = True) -> None:
+    def failed(self, error: ApiError | UpstreamFailure, now: float, *, status: int = 0, sent: bool = True) -> None:
         """The attempt came to nothing. `status` is the upstream's, 0 without; `sent` is whether it was asked at all."""
         kind, cool_s = self._noted(error, now, status, sent=sent)
         self._decide(kind, sent, cool_s, now)
 
-    def broke_off(self, error: ApiError, now: float) -> None:
+    def broke_off(self, error: ApiError | UpstreamFailure, now: float) -> None:
         """The attempt failed when some of its answer had been passed on already, so that nothing can follow."""
         self._noted(error, now, 0, sent=True)
 
-    def _noted(self, error: ApiError, now: float, status: int, *, sent: bool) -> tuple[FailureKind, float]:
+    def _noted(
+        self, error: ApiError | UpstreamFailure, now: float, status: int, *, sent: bool
+    ) -> tuple[FailureKind, float]:
         """Take note of a failure: its kind, and how long the deployment is to be left alone."""
         health, self._health = self._health, None
         failure = classify(error)
@@ -202,7 +204,7 @@ class Attempts:
         if sent:
             shared.health.failed(
                 deployment, self._credential, failure, self._begun, now,
-                until_mended=until_mended, cool_s=cool_s, said=error.detail.message, health=health,
+                until_mended=until_mended, cool_s=cool_s, said=str(error), health=health,
             )  # fmt: skip
         elif health is not None:
             health.cancelled()
@@ -232,14 +234,17 @@ class Attempts:
         """Who was tried, for the record."""
         return ",".join(f"{each.provider}/{each.model}:{each.what}:{int(each.elapsed_s * 1000)}ms" for each in self.log)
 
-    def error(self) -> ApiError:
-        """What the client is told when nothing worked: `first_error`, with all that was tried."""
+    def error(self) -> ApiError | UpstreamFailure:
+        """What the client is to be told when nothing worked: `first_error`."""
         error = self.first_error
         assert error is not None  # noqa: S101 - there is one once `next` has given up
+        return error
+
+    def tried(self) -> str:
+        """Who was tried, for the client; nothing where that was but one."""
         if len(self.log) < 2:
-            return error
-        tried = ", ".join(f"{each.provider}/{each.model}: {each.what}" for each in self.log)
-        return error.saying(f"{error.detail.message} (Tried {tried}.)")
+            return ""
+        return ", ".join(f"{each.provider}/{each.model}: {each.what}" for each in self.log)
 
     def _refused(self, now: float) -> ApiError:
         """For a request whose deployments all have no credential left that may be tried now."""

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Generic, TypeVar
+from hashlib import blake2b
+from typing import Final, Generic, TypeVar
+
+import msgspec
 
 from weebill.catalog.schema import Modality
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Conversation, Document, Image, Part, Text, ToolResult
+from weebill.wire.errors import ApiError
 from weebill.wire.requests import ChatRequest, GenerationRequest
 
 # About four bytes of English make a token. What is left after a quarter is taken off is there whatever the language.
 _BYTES_PER_TOKEN: Final = 4
 _SURELY: Final = 0.75
+_LONG: Final = 65_536
+_encode: Final = msgspec.json.encode
 _TEXT: Final = frozenset[Modality]({"text"})
 _MODALITY: Final[dict[type[Part], Modality]] = {Image: "image", Audio: "audio", Document: "pdf"}
 _UNSAID: Final = Conversation(turns=())
@@ -23,15 +29,23 @@ _NOT_PARAMETERS: Final = frozenset({"turns", "hints", "extra"})
 T = TypeVar("T")
 
 
-class lazy(Generic[T]):  # noqa: N801 - used as a decorator
-    """`functools.cached_property` without the lock that it has in Python 3.11, which costs more than most values."""
+class NotWorkedOutError(Exception):
+    """Something is asked of a request that takes too long to work out here: `Needs.work_out` comes first."""
 
-    def __init__(self, compute: Callable[[Any], T]) -> None:
+
+class lazy(Generic[T]):  # noqa: N801 - used as a decorator
+    """`functools.cached_property` without the lock that it has in Python 3.11, which costs more than most values.
+
+    Raises NotWorkedOutError where the needs are not to be worked out by whoever asks.
+    """
+
+    def __init__(self, compute: Callable[[Needs], T]) -> None:
         self._compute = compute
         self._name = compute.__name__
         self.__doc__ = compute.__doc__
 
-    def __get__(self, instance: object, owner: type) -> T:
+    def __get__(self, instance: Needs, owner: type) -> T:
+        instance.require()
         value = instance.__dict__[self._name] = self._compute(instance)
         return value
 
@@ -39,7 +53,8 @@ class lazy(Generic[T]):  # noqa: N801 - used as a decorator
 class Needs:
     """A request's; `conversation` gives its canonical form, which is worked out only where its own will not do.
 
-    A chat request, by far the most common, is looked at as it is.
+    A chat request, by far the most common, is looked at as it is. What a big request needs is worked out all at once,
+    by `work_out`, and only if somebody asks.
     """
 
     def __init__(self, call: Call, conversation: Callable[[Call], Conversation] | None = None) -> None:
@@ -47,6 +62,30 @@ class Needs:
         self._call = call
         self._canonical = conversation
         self._chat = call.request if isinstance(call.request, ChatRequest) else None
+        self._ready = conversation is None or not call.big
+
+    def require(self) -> None:
+        """Raise NotWorkedOutError for a big request until `work_out` has been called."""
+        if not self._ready:
+            raise NotWorkedOutError
+
+    def work_out(self) -> None:
+        """Work out all that may be asked for. What no target can be asked is refused when somebody asks for it."""
+        self._ready = True
+        try:
+            conversation = self.conversation
+        except ApiError as error:
+            refusal = error
+
+            def refuse(call: Call) -> Conversation:
+                raise refusal
+
+            self._canonical = refuse
+            return
+        self._canonical = lambda call: conversation
+        for name, value in vars(Needs).items():
+            if isinstance(value, lazy):
+                getattr(self, name)
 
     @lazy
     def conversation(self) -> Conversation:
@@ -127,15 +166,20 @@ class Needs:
                 said.append(message.content or "")  # type: ignore[arg-type]
                 if message.role == "user":
                     break
-            return "\0".join(said).encode()
+            return _short("\0".join(said).encode())
         if self._canonical is None:
             return b""
-        parts: list[str] = []
+        parts: list[bytes] = []
         for turn in self.conversation.turns:
-            parts += (part.text if isinstance(part, Text) else repr(part) for part in turn.parts)
+            parts += (part.text.encode() if isinstance(part, Text) else _encode(part) for part in turn.parts)
             if turn.role == "user":
                 break
-        return "\0".join(parts).encode()
+        return _short(b"\0".join(parts))
+
+
+def _short(data: bytes) -> bytes:
+    """What stands for a long text; others as they are."""
+    return data if len(data) <= _LONG else blake2b(data, digest_size=32).digest()
 
 
 def _parts(conversation: Conversation) -> Iterator[Part]:

@@ -33,7 +33,7 @@ class Asked:
     Weebill itself has decided, such as that the request must stay here.
     """
 
-    __slots__ = ("call", "conversation", "key_id", "key_name", "preferences")
+    __slots__ = ("_needs", "call", "conversation", "key_id", "key_name", "preferences")
 
     def __init__(
         self,
@@ -42,7 +42,9 @@ class Asked:
         key_name: str = "",
         conversation: Callable[[Call], Conversation] | None = None,
         preferences: tuple[Preferences, ...] = (),
+        needs: Needs | None = None,
     ) -> None:
+        self._needs = needs
         self.call = call
         self.key_id = key_id
         self.key_name = key_name
@@ -52,11 +54,18 @@ class Asked:
     def naming(self, model: str) -> Asked:
         """The same request for another model."""
         call = self.call.replaced(model=model)
-        return Asked(call, self.key_id, self.key_name, self.conversation, self.preferences)
+        return Asked(call, self.key_id, self.key_name, self.conversation, self.preferences, self.needs)
 
     def preferring(self, preferences: tuple[Preferences, ...]) -> Asked:
         """The same request with these preferences in place of its own."""
-        return Asked(self.call, self.key_id, self.key_name, self.conversation, preferences)
+        return Asked(self.call, self.key_id, self.key_name, self.conversation, preferences, self.needs)
+
+    @property
+    def needs(self) -> Needs:
+        """What it needs, the same whatever it names and prefers."""
+        if self._needs is None:
+            self._needs = Needs(self.call, self.conversation)
+        return self._needs
 
 
 class Router:
@@ -98,7 +107,7 @@ class Router:
         """The attempts for a request, whose caller wants an answer by `deadline`.
 
         Raises ApiError 404 for a name that nothing has, 400 for preferences that are none, and 400 or 404 where
-        nothing may serve the request.
+        nothing may serve the request; NotWorkedOutError for a big one of which something has to be known first.
         """
         own = asked.call.own
         if own.provider is None and not own.models and self._says_nothing and not asked.preferences:
@@ -108,7 +117,7 @@ class Router:
                 if attempts is not None:
                     return attempts
         route = self.directory.route(asked.call.model, own.models)
-        needs = Needs(asked.call, asked.conversation)
+        needs = asked.needs
         conversation = self._conversation(asked, needs)
         plan = self._plan(route, asked, needs, conversation, now)
         turn = self._turn(conversation)
@@ -128,15 +137,17 @@ class Router:
     def _drawn(self, lot: Lot, asked: Asked, now: float, deadline: float) -> Attempts | None:
         """Attempts that begin with one that is drawn; None where more has to be looked at than a lot does."""
         if lot.lone is not None:
-            turn = self._turn(self._conversation(asked, Needs(asked.call, asked.conversation))) if lot.turns else 0
+            turn = self._turn(self._conversation(asked, asked.needs)) if lot.turns else 0
             return Attempts.drawn(self._shared, lot.lone, deadline, turn)
         if not lot.drawn or not self.health.quiet:
             return None
         if self._settings.sticky and asked.call.prompt_bytes() >= CACHED_BYTES:
             return None
         route = lot.route
-        if route.limits and not fits_all(route.limits, route.candidates, Needs(asked.call, asked.conversation)):
+        if route.limits and not fits_all(route.limits, route.candidates, asked.needs):
             return None
+        if asked.call.big:
+            asked.needs.require()  # so that it is there for `_rest`
         draw = lot.draw(self._rng.random(), self._settings.explore)
         if draw.health.silent(now):
             return None
@@ -145,12 +156,12 @@ class Router:
 
     def _rest(self, route: Route, asked: Asked, now: float) -> Sequence[Choice]:
         """All choices of a request whose first was drawn."""
-        return self._plan(route, asked, Needs(asked.call, asked.conversation), None, now).choices
+        return self._plan(route, asked, asked.needs, None, now).choices
 
     def plan(self, asked: Asked, now: float) -> Plan:
         """What `route` would try, for explanations. Raises ApiError as `route` does."""
         route = self.directory.route(asked.call.model, asked.call.own.models)
-        needs = Needs(asked.call, asked.conversation)
+        needs = asked.needs
         return self._plan(route, asked, needs, self._conversation(asked, needs), now)
 
     def wanted(self, route: Route, asked: Asked) -> Wanted:

@@ -330,11 +330,11 @@ class ServerConnection(FlowControl):
         """Answer a request that cannot be served, cancel its handler if there is one, and close."""
         exchange = self._exchange
         if exchange is None:
-            body = error.body()
-            request_id = self.server.next_request_id().encode()
+            request_id = self.server.next_request_id()
+            lines, body = self.server.refusing(error, self._parser.path, {}, request_id)
             self.transport.write(
-                b"%b%bx-request-id: %b\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
-                % (STATUS_LINES[error.status], error.headers(), request_id, len(body), body)
+                b"%b%bx-request-id: %b\r\n%bconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+                % (STATUS_LINES[error.status], error.headers(), request_id.encode(), lines, len(body), body)
             )
             self._close(linger=True)
         elif not exchange.complete:

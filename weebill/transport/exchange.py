@@ -213,12 +213,15 @@ class Exchange:
             self._connection.response_ended(self)
 
     def add_headers(self, lines: bytes) -> None:
-        """Header lines, each ended by CRLF, for whatever the answer will be."""
-        self._extra += lines
+        """Header lines, each ended by CRLF, for whatever the answer will be; once."""
+        if lines not in self._extra:
+            self._extra += lines
 
     def fail(self, error: ApiError) -> None:
-        """Answer with an error in OpenAI's format."""
-        self.respond(error.status, error.headers(), error.body())
+        """Answer with an error in the format of who asks."""
+        lines, body = self._connection.server.refusing(error, self.head.path, self.head.fields, self.request_id)
+        self.add_headers(lines)
+        self.respond(error.status, error.headers(), body)
 
     def start(self, status: int, headers: bytes, length: int | None = None) -> None:
         """Begin a streamed answer; of `length` bytes if that is known, else chunked (HTTP/1.0: ended by closing)."""

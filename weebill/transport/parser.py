@@ -15,6 +15,7 @@ from weebill.wire.errors import ApiError
 
 # Allowed before a request (RFC 9112 section 2.2). Not one by one: a flood of them would cost the square of its size.
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)++")
+_REQUEST_LINE: Final = re.compile(rb"[A-Z]{1,20} (/[^ ]{0,1000})")
 _SPENT: Final = HttpRequestParser(None)
 _LENGTH_FIELD: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)\r\n", re.IGNORECASE)
 _MOST_DIGITS: Final = 15
@@ -59,6 +60,11 @@ class RequestParser:
         """Tells whether a head has begun and not ended."""
         return bool(self._buffer)
 
+    @property
+    def path(self) -> bytes:
+        """That of the head under way, as far as it has been read, or of the last one."""
+        return self._target.partition(b"?")[0]
+
     def read_head(self, data: bytes, limit: int) -> bytes | None:
         """Take one head of at most `limit` bytes from `data`; returns what follows it, or None if it has not ended."""
         before = self._before_length
@@ -87,6 +93,8 @@ class RequestParser:
             fed = max(fed - empty.end(), 0)
         end = data.find(END_OF_HEAD, max(fed - 3, 0)) + 4
         if end > limit or (end == 3 and len(data) > limit):
+            if line := _REQUEST_LINE.match(data):
+                self._target = line[1]
             raise ApiError(431, f"The request's head exceeds {limit} bytes.", code="headers_too_large")
         if end == 3:
             self._buffer = data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from weebill.transport.coding import CodingError, Decoding, TooLongError, UnknownCodingError, codings_of
 from weebill.transport.duplex import Duplex
@@ -17,14 +17,29 @@ if TYPE_CHECKING:
     from weebill.transport.upstream import UpstreamConnection
 
 
+class Room(Protocol):
+    """The memory that an answer takes which is kept whole."""
+
+    @property
+    def free(self) -> int:
+        """How many bytes may be kept without asking."""
+
+    async def take(self, size: int) -> None:
+        """Wait until there is room for `size` bytes in all. May raise what refuses it."""
+
+    def end(self) -> None:
+        """Nothing is kept any more. Idempotent."""
+
+
 class Response:
     """An upstream's answer whose head is complete; header names are in lower case.
 
     Read it to its end or `close()` it: an answer left half-read keeps its connection until a timeout. Its `body` is
-    there at once if all of it came with the head and is plain; otherwise it is to be read.
+    there at once if all of it came with the head and is plain; otherwise it is to be read, into a `room` if there is
+    one, which is left when the answer is closed.
     """
 
-    __slots__ = ("_coded", "_connection", "_head", "_headers", "_sent", "body", "hastened", "inbox", "status")
+    __slots__ = ("_coded", "_connection", "_head", "_headers", "_sent", "body", "hastened", "inbox", "room", "status")
 
     def __init__(self, connection: UpstreamConnection, status: int, head: bytes, coded: bool) -> None:
         """`head` runs from the status line to before the blank line; `coded` is whether it names a content coding."""
@@ -37,6 +52,7 @@ class Response:
         self.body = b""
         self.inbox: Inbox | None = None
         self.hastened = False
+        self.room: Room | None = None
 
     @property
     def headers(self) -> Headers:
@@ -64,11 +80,14 @@ class Response:
             return self.body
         parts: list[bytes] = []
         size = 0
+        room = self.room
         async for chunk in self._content(limit):
             size += len(chunk)
             if size > limit:
                 self.close()
                 raise _too_long(limit)
+            if room is not None and size > room.free:
+                await room.take(size)
             parts.append(chunk)
         return b"".join(parts)
 
@@ -125,6 +144,8 @@ class Response:
             if self.inbox is not None:
                 self._connection.abandon(self.inbox)
             self._connection = None
+        if self.room is not None:
+            self.room.end()
 
     def hasten(self, within_s: float) -> None:
         """What is left may be silent for no more than this, and no longer than it was to be: then it is a timeout."""

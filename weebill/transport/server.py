@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, cast
 
 from weebill.config.schema import ServerSettings
@@ -20,17 +20,29 @@ from weebill.wire.errors import ApiError
 
 _LOW: Final = tuple(f"{low:02x}" for low in range(256))
 
-__all__ = ["Exchange", "Handler", "Server"]
+# Header lines and the body of an error, for a path and a head's fields as far as they have been read, and an id.
+Refusing = Callable[[ApiError, bytes, Mapping[bytes, bytes], str], tuple[bytes, bytes]]
+
+__all__ = ["Exchange", "Handler", "Refusing", "Server"]
+
+
+def in_openais_format(
+    error: ApiError, path: bytes, fields: Mapping[bytes, bytes], request_id: str
+) -> tuple[bytes, bytes]:
+    """A refusal as it is where no other API is served."""
+    return b"", error.body()
 
 
 class Server:
     """Serves `handler` on the given listening sockets; one instance per worker.
 
-    `active` counts the handlers that run.
+    `refusing` writes what is refused, here or by the handler, in the format of who asks; `active` counts the handlers
+    that run.
     """
 
-    def __init__(self, handler: Handler, settings: ServerSettings) -> None:
+    def __init__(self, handler: Handler, settings: ServerSettings, refusing: Refusing = in_openais_format) -> None:
         self.handler = handler
+        self.refusing = refusing
         self.settings = settings
         self.cors = Cors(settings.cors_origins)
         self.draining = False

@@ -94,7 +94,7 @@ class ReplyBuilder:
         self.usage = Usage()
 
     def add(self, event: Event) -> None:
-        """Take in one event. Raises ApiError if it is a failure."""
+        """Take in one event. Raises UpstreamFailure if it is a failure."""
         if isinstance(event, Started):
             self._started = event
         elif isinstance(event, UsageReported):

@@ -12,8 +12,6 @@ from typing import Final, Self
 import msgspec
 from msgspec import Raw
 
-from weebill.wire.failure import Failure
-
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading JSON from outside can raise; `Raw` parts of it are not checked for UTF-8 until they are read."""
 
@@ -63,8 +61,7 @@ class ApiError(Exception):
     """A request that ends in an error for the client.
 
     `retry_after` is in seconds and becomes a `Retry-After` header, rounded up; `allow` names the methods of a 405.
-    `more` are further members of an upstream's error, as JSON. `failure` is what went wrong there, where that is known
-    of an upstream: what is done about it goes by that, never by the words in which the client is told.
+    `more` are further members of an upstream's error, as JSON; `request_id` is for APIs whose errors name it.
     """
 
     def __init__(
@@ -77,22 +74,21 @@ class ApiError(Exception):
         type: str | None = None,  # noqa: A002 - OpenAI's own field name
         retry_after: float | None = None,
         allow: str | None = None,
-        failure: Failure | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.detail = ErrorDetail(message, type or error_type(status), param, code)
         self.retry_after = retry_after
         self.allow = allow
-        self.failure = failure
         self.more: Mapping[str, Raw] = {}
+        self.request_id: str | None = None
 
     def saying(self, message: str) -> ApiError:
         """This error in other words."""
         detail = self.detail
         error = ApiError(
             self.status, message, code=detail.code, param=detail.param, type=detail.type,
-            retry_after=self.retry_after, allow=self.allow, failure=self.failure,
+            retry_after=self.retry_after, allow=self.allow,
         )  # fmt: skip
         error.more = self.more
         return error
@@ -100,17 +96,6 @@ class ApiError(Exception):
     def about(self, param: str) -> Self:
         """This error, with the client's own name for the field that it is about."""
         self.detail = msgspec.structs.replace(self.detail, param=param)
-        return self
-
-    def with_more(self, body: bytes) -> Self:
-        """This error, with what the `error` in an upstream's body says besides, such as Groq's `failed_generation`."""
-        self.more = _more(body)
-        return self
-
-    def after(self, seconds: float | None) -> Self:
-        """This error, with the wait that is known from elsewhere, if one is."""
-        if seconds is not None:
-            self.retry_after = seconds
         return self
 
     def headers(self) -> bytes:
@@ -133,8 +118,11 @@ class ApiError(Exception):
         return msgspec.json.encode(ErrorBody(self.detail))
 
 
-def _more(body: bytes) -> dict[str, Raw]:
-    """The members of an upstream's error that `ErrorDetail` has not; a long one is cut, and is text then."""
+def more_of(body: bytes) -> dict[str, Raw]:
+    """The members of an upstream's error that `ErrorDetail` has not, such as Groq's `failed_generation`.
+
+    A long one is cut, and is text then.
+    """
     try:
         members = _decode_upstream(body).error
     except UNREADABLE:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.sse import MAX_EVENT_BYTES, bounded
 
 HeaderValue = bool | int | bytes | str
@@ -52,7 +52,7 @@ class FrameDecoder:
         return len(self._tail)
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that `data` completes. Raises ApiError 502 on one that is damaged or over MAX_EVENT_BYTES."""
+        """The frames that `data` completes. Raises UpstreamFailure on one that is damaged or over MAX_EVENT_BYTES."""
         tail = self._tail
         if tail:
             tail += data
@@ -139,7 +139,7 @@ _READERS: Final[tuple[Callable[[bytes, int], tuple[HeaderValue, int]], ...]] = (
 
 
 def read_headers(block: bytes) -> Headers:
-    """The headers in a frame's block of them. Raises ApiError 502 if it is damaged."""
+    """The headers in a frame's block of them. Raises UpstreamFailure if it is damaged."""
     headers: Headers = {}
     at = 0
     try:
@@ -151,5 +151,5 @@ def read_headers(block: bytes) -> Headers:
     return headers
 
 
-def _damaged(reason: str) -> ApiError:
-    return ApiError(502, f"The upstream sent a damaged event: {reason}.", code="upstream_invalid_answer")
+def _damaged(reason: str) -> UpstreamFailure:
+    return invalid_answer(f"The upstream sent a damaged event: {reason}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 FailureKind = Literal[
     "network",  # no connection, or one that broke off
@@ -39,3 +39,58 @@ class Failure(NamedTuple):
     scope: Scope
     status: int = 0
     retry_after: float | None = None
+
+
+class UpstreamFailure(Exception):  # noqa: N818 - named for what happened
+    """An upstream that failed, as who reads its answer has understood it: `failure` is what everybody goes by.
+
+    The rest is for people: `message`, and what it says of a `code`, a `param` and a `type`, as far as that is in
+    OpenAI's words. `upstream` is its name in the configuration, "" where that is not known; `body` is what it said in
+    full, where more of that may be passed on. The gateway makes the client's error of it (`gateway.failures`).
+    """
+
+    def __init__(
+        self,
+        failure: Failure,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        type: str | None = None,  # noqa: A002 - OpenAI's own field name
+        upstream: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.failure = failure
+        self.message = message
+        self.code = code
+        self.param = param
+        self.type = type
+        self.upstream = upstream
+        self.body = b""
+
+    def about(self, param: str) -> Self:
+        """This failure, with the client's own name for the field that it is about."""
+        self.param = param
+        return self
+
+    def after(self, seconds: float | None) -> Self:
+        """This failure, with the wait that is known from elsewhere, if one is."""
+        if seconds is not None:
+            self.failure = self.failure._replace(retry_after=seconds)
+        return self
+
+    def with_more(self, body: bytes) -> Self:
+        """This failure, of which more may be passed on: what the `error` in the upstream's body says besides."""
+        self.body = body
+        return self
+
+
+def invalid_answer(message: str) -> UpstreamFailure:
+    """For what is no answer, or none that can be read."""
+    return UpstreamFailure(Failure("invalid_answer", "model"), message)
+
+
+def cut() -> UpstreamFailure:
+    """For a stream that ended before its answer had."""
+    message = "The upstream ended its stream before the answer was complete."
+    return UpstreamFailure(Failure("network", "model"), message, code="upstream_cut")

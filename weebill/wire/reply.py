@@ -7,7 +7,7 @@ from typing import Final, Literal
 from msgspec import Raw, Struct, structs
 
 from weebill.wire.conversation import Citation, Origin, Part
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause"]
 """Why an answer ended. "content_filter" is the provider's filter, "refusal" the model's own decision, "pause" a
@@ -204,7 +204,7 @@ class PassedOver(Struct, frozen=True):
 class Failed(Struct, frozen=True):
     """The upstream reported an error inside its stream; nothing follows."""
 
-    error: ApiError
+    error: UpstreamFailure
 
 
 Event = (

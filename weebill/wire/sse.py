@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import invalid_answer
 from weebill.wire.surrogates import mended
 
 DONE = b"data: [DONE]\n\n"
@@ -41,12 +42,12 @@ def error_event(error: ApiError) -> bytes:
 
 
 def bounded(block: bytes) -> bytes:
-    """The JSON of a long event or answer. Raises ApiError 502 if it holds more objects than any would."""
+    """The JSON of a long event or answer. Raises UpstreamFailure if it holds more objects than any would."""
     if len(block) >= LONG_BYTES:
         count = block.count(b"{")
         if count > MOST_OBJECTS and (count > _MOST_LOGPROBS or block.find(_LOGPROBS) < 0):
             message = f"The upstream sent {count} objects at once."
-            raise ApiError(502, message, code="upstream_invalid_answer")
+            raise invalid_answer(message)
     return block
 
 
@@ -96,7 +97,7 @@ class EventSplitter:
     def feed(self, data: bytes) -> list[bytes]:
         """The event blocks that `data` completes, without their blank lines and with LF as line end.
 
-        Raises ApiError 502 if what is left is over MAX_EVENT_BYTES.
+        Raises UpstreamFailure if what is left is over MAX_EVENT_BYTES.
         """
         if not self._begun:
             data = self._begin(data)
@@ -158,4 +159,4 @@ class EventSplitter:
     def _bound(self) -> None:
         if len(self._tail) > MAX_EVENT_BYTES:
             message = f"The upstream sent an event of over {MAX_EVENT_BYTES} bytes."
-            raise ApiError(502, message, code="upstream_invalid_answer")
+            raise invalid_answer(message)

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.rows import every
+from weebill.gateway.failures import client_error
 from weebill.providers.operations import ENDPOINTS, OPERATIONS
 from weebill.providers.operations import streams as streams_module
 from weebill.providers.operations.base import OperationStream
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 
@@ -84,9 +85,9 @@ def test_a_stream_that_ends_with_done() -> None:
 @every("end", range(1, len(TRANSCRIPT) - 2))
 def test_a_cut_is_never_a_clean_end(end: int) -> None:
     _, relay = run(TRANSCRIPT[:end], [])
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UpstreamFailure) as caught:
         relay.finish()
-    assert caught.value.detail.code == "upstream_cut"
+    assert caught.value.code == "upstream_cut"
 
 
 def test_a_last_event_without_its_blank_line_counts() -> None:
@@ -103,10 +104,10 @@ def test_an_error_within_a_stream(event: bytes) -> None:
     out, relay = run(TRANSCRIPT[:9] + event + TRANSCRIPT, [])
     assert out == TRANSCRIPT[:9]
     assert relay.error is not None
-    assert (relay.error.status, relay.error.detail.code) == (502, "server_error")
-    assert "broke" in relay.error.detail.message
+    assert (client_error(relay.error).status, client_error(relay.error).detail.code) == (502, "server_error")
+    assert "broke" in relay.error.message
     assert relay.feed(TRANSCRIPT) == b""
-    with pytest.raises(ApiError, match="broke"):
+    with pytest.raises(UpstreamFailure, match="broke"):
         relay.finish()
 
 
@@ -121,7 +122,7 @@ def test_an_event_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams_module, "MAX_EVENT_BYTES", 1000)
     relay = stream()
     assert relay.feed(b"data: " + b"x" * 994) == b""
-    with pytest.raises(ApiError, match="1000 bytes"):
+    with pytest.raises(UpstreamFailure, match="1000 bytes"):
         relay.feed(b"x")
 
 
@@ -202,7 +203,7 @@ def test_transcripts(
 @pytest.mark.parametrize("dialect", ["openai", "mistral"])
 def test_an_error_in_place_of_a_transcript(dialect: str, fields: dict[str, str]) -> None:
     body = b'{"error":{"message":"broke"}}'
-    with pytest.raises(ApiError, match="broke"):
+    with pytest.raises(UpstreamFailure, match="broke"):
         OPERATIONS["audio.transcriptions", dialect].decode(transcription(**fields), body, b"application/json")
 
 

@@ -1,4 +1,4 @@
-"""Errors in Anthropic's format: `{"type": "error", "error": {"type", "message"}}`.
+"""Errors in Anthropic's format: `{"type": "error", "error": {"type", "message"}, "request_id"}`.
 
 Source: https://platform.claude.com/docs/en/api/errors
 """
@@ -25,8 +25,9 @@ def error_body(error: ApiError) -> bytes:
     named = detail.param is None or detail.param in detail.message
     said = ErrorDetail(kind, detail.message if named else f"{detail.param}: {detail.message}")
     if error.more:
-        return msgspec.json.encode({"type": "error", "error": {**msgspec.structs.asdict(said), **error.more}})
-    return msgspec.json.encode(ErrorBody(said))
+        whole = {"type": "error", "error": {**msgspec.structs.asdict(said), **error.more}}
+        return msgspec.json.encode(whole if error.request_id is None else {**whole, "request_id": error.request_id})
+    return msgspec.json.encode(ErrorBody(said, error.request_id))
 
 
 def error_event(error: ApiError) -> bytes:

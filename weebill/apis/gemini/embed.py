@@ -15,6 +15,7 @@ from weebill.apis.gemini.errors import error_body
 from weebill.wire.body import invalid_body, top_level
 from weebill.wire.embeddings import EMBEDDINGS, MAX_INPUTS
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.failure import invalid_answer
 from weebill.wire.gemini_request import renamed
 from weebill.wire.operation_call import OperationCall
 
@@ -106,12 +107,12 @@ class GeminiEmbed:
         return EMBEDDINGS.decode_request(_encode(openai), b"application/json")
 
     def rendered(self, body: bytes) -> bytes:
-        """An answer in OpenAI's format in Google's. Raises ApiError 502 if it is none."""
+        """An answer in OpenAI's format in Google's. Raises UpstreamFailure if it is none."""
         try:
             vectors = [{"values": each.embedding} for each in _decode_answer(body).data]
         except UNREADABLE as error:
             message = f"The upstream's answer is no list of embeddings: {error}."
-            raise ApiError(502, message, code="upstream_invalid_answer") from error
+            raise invalid_answer(message) from error
         if f":{_ONE}" in self._tail:
             return _encode({"embedding": vectors[0]} if vectors else {})
         return _encode({"embeddings": vectors})

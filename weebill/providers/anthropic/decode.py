@@ -15,14 +15,15 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.providers.anthropic.encode import JSON_TOOL
-from weebill.providers.errors import provider_error
+from weebill.providers.failures import failure_of
 from weebill.providers.signs import Sign
 from weebill.wire.anthropic import ERROR_STATUS, ORIGIN, STOP_REASONS, StopDetails, citation
 from weebill.wire.anthropic_text import readable
 from weebill.wire.anthropic_usage import UsageReport
 from weebill.wire.arguments import NO_ARGUMENTS, as_text
 from weebill.wire.conversation import Part, Reasoning, Refusal, Text, ToolUse
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.lenient import reader
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
@@ -97,7 +98,7 @@ _NO_INPUT: Final = frozenset({b"", b"null", b"{}", b'""'})
 
 
 def decode(body: bytes) -> Reply:
-    """The answer in a whole body. Raises ApiError if it holds an error, 502 if it is no answer."""
+    """The answer in a whole body. Raises UpstreamFailure if it holds an error, or is no answer."""
     message = read_message(body)
     parts: list[Part] = []
     passed: dict[str, None] = {}
@@ -126,7 +127,7 @@ def decode(body: bytes) -> Reply:
 
 
 def read_message(body: bytes) -> Message:
-    """The message in a whole body. Raises ApiError if it holds an error, 502 if it is no message."""
+    """The message in a whole body. Raises UpstreamFailure if it holds an error, 502 if it is no message."""
     try:
         message = _decode_message(body)
     except UNREADABLE as error:
@@ -151,9 +152,9 @@ def _text_block(text: Raw) -> Raw:
     return Raw(b'{"type":"text","text":%b}' % bytes(text))
 
 
-def invalid(why: str) -> ApiError:
+def invalid(why: str) -> UpstreamFailure:
     """The error for an answer that is none; `why` follows "The upstream's answer"."""
-    return ApiError(502, f"The upstream's answer {why}.", code="upstream_invalid_answer")
+    return invalid_answer(f"The upstream's answer {why}.")
 
 
 def finish_reason(reason: str | None, details: StopDetails | None, *, called: bool) -> FinishReason:
@@ -209,7 +210,7 @@ def _part(block: Block, raw: Raw) -> Part | None:
 # --- Errors.
 
 
-def error(status: int, body: bytes, upstream: str) -> ApiError:
+def error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
     """What the client is told of an answer with a status other than 200."""
     try:
         decoded = _decode_error(body)
@@ -221,18 +222,18 @@ def error(status: int, body: bytes, upstream: str) -> ApiError:
     return _error(status, None, said or decoded.message, upstream)
 
 
-def stream_error(said: UpstreamError | str) -> ApiError:
+def stream_error(said: UpstreamError | str) -> UpstreamFailure:
     """What the client is told of an error inside a stream, or inside an answer with status 200."""
     if isinstance(said, str):
         return _error(200, None, said, "")
     return _error(ERROR_STATUS.get(said.type or "", 200), said.type, said.message, "")
 
 
-def _error(status: int, kind: str | None, message: str | None, upstream: str) -> ApiError:
+def _error(status: int, kind: str | None, message: str | None, upstream: str) -> UpstreamFailure:
     said = message or ""
     code = "model_not_found" if kind == "not_found_error" and said.startswith("model:") else None
     param = _param(said) if status == 400 else None
-    return provider_error(status, message, upstream, code=code, param=param, codes=(kind,), signs=_SIGNS)
+    return failure_of(status, message, upstream, code=code, param=param, codes=(kind,), signs=_SIGNS)
 
 
 def _param(message: str) -> str | None:

@@ -22,7 +22,7 @@ from weebill.providers.base import StreamDecoder, Target, UpstreamRequest
 from weebill.providers.fit import Fit
 from weebill.wire.anthropic import ORIGIN
 from weebill.wire.conversation import Conversation
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Reply
 
 
@@ -44,7 +44,7 @@ class AnthropicDialect:
     def stream(self) -> StreamDecoder:
         return AnthropicStream()
 
-    def error(self, status: int, body: bytes, upstream: str) -> ApiError:
+    def error(self, status: int, body: bytes, upstream: str) -> UpstreamFailure:
         return decoding.error(status, body, upstream)
 
 

@@ -18,7 +18,6 @@ from weebill.providers.anthropic.history import mended
 from weebill.providers.anthropic.plain import message_events
 from weebill.providers.anthropic.relay_events import DELTA, EventRepair, marked_answer, with_kind
 from weebill.providers.anthropic.relay_shapes import RelayedEvent, RelayedMessage
-from weebill.providers.anthropic.stream import cut
 from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
 from weebill.providers.naming import named_within, renamed
@@ -29,6 +28,7 @@ from weebill.wire.anthropic_usage import UsageReport
 from weebill.wire.call import Call
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.lenient import reader
 from weebill.wire.literals import has_any
 from weebill.wire.reply import Usage
@@ -106,13 +106,13 @@ class AnthropicRelay:
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
 
-    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
         """The upstream's own error, under a status that blames whom it should."""
         return decoding.error(status, body, upstream).after(retry_after)
 
 
 def _with_blocks(body: bytes, message: RelayedMessage) -> bytes:
-    """A body whose content is blocks, in whatever form it came. Raises ApiError 502 if it has none."""
+    """A body whose content is blocks, in whatever form it came. Raises UpstreamFailure if it has none."""
     if bytes(message.content)[:1] not in decoding.CONTENT:
         raise decoding.invalid("is not a message: it has no content")
     blocks = decoding.blocks_of(message.content)
@@ -135,7 +135,7 @@ class AnthropicRelayStream:
         self._finished = False
         self._ended = False
         self._events = 0
-        self.error: ApiError | None = None
+        self.error: UpstreamFailure | None = None
 
     @property
     def usage(self) -> Usage:
@@ -189,7 +189,7 @@ class AnthropicRelayStream:
         return b"".join(out)
 
     def finish(self) -> bytes:
-        """What is left. Raises ApiError 502 if the upstream never said why it stopped."""
+        """What is left. Raises UpstreamFailure if the upstream never said why it stopped."""
         rest = self._splitter.rest()
         if rest.startswith(b"{"):
             # Some servers answer a request for a stream with a plain error, or with all of the answer.
@@ -207,7 +207,7 @@ class AnthropicRelayStream:
         self._splitter = EventSplitter()
         try:
             return message_events(_with_blocks(body, _decode_answer(body)))
-        except (*UNREADABLE, ApiError, KeyError):
+        except (*UNREADABLE, UpstreamFailure, KeyError):
             return b""
 
     def _named(self, block: bytes) -> bytes:
@@ -216,7 +216,7 @@ class AnthropicRelayStream:
         written = named_within(data, "message", self._call.answer_name)
         return block if written is data else b"event: message_start\ndata: " + written
 
-    def _look_into(self, data: bytes) -> ApiError | None:
+    def _look_into(self, data: bytes) -> UpstreamFailure | None:
         """Take from an event what the gateway needs; the error if it is one."""
         try:
             event = _decode_event(data)

@@ -29,7 +29,8 @@ from weebill.providers.anthropic.encode import JSON_TOOL
 from weebill.wire.anthropic import ORIGIN, StopDetails, citation
 from weebill.wire.anthropic_text import readable
 from weebill.wire.anthropic_usage import UsageReport
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.lenient import reader
 from weebill.wire.replay import events_of
 from weebill.wire.reply import (
@@ -89,11 +90,6 @@ _NO_USAGE: Final = UsageReport()
 _CALLS: Final = frozenset({"json", "arguments", "tool_use"})
 
 
-def cut() -> ApiError:
-    """The error for a stream that just ends."""
-    return ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
-
-
 class AnthropicStream:
     """A `StreamDecoder`.
 
@@ -141,14 +137,14 @@ class AnthropicStream:
         return events
 
     def finish(self) -> list[Event]:
-        """The rest. Raises ApiError 502 if the upstream never said why it stopped."""
+        """The rest. Raises UpstreamFailure if the upstream never said why it stopped."""
         events: list[Event] = []
         rest = self._splitter.rest()
         if rest.startswith(b"{"):
             # Some servers answer a request for a stream with a plain error, or with all of the answer.
             try:
                 return events_of(decode(rest))
-            except ApiError:
+            except UpstreamFailure:
                 self._take(rest, rest, events)
         elif rest:
             self._take(rest, event_data(rest), events)

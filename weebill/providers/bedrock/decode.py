@@ -12,12 +12,13 @@ from msgspec import Raw, Struct
 
 from weebill.providers.bedrock.encode import FAMILY
 from weebill.providers.bedrock.models import JSON_TOOL
-from weebill.providers.errors import provider_error
+from weebill.providers.failures import failure_of
 from weebill.providers.signs import Sign
 from weebill.wire.anthropic_text import readable
 from weebill.wire.arguments import NO_ARGUMENTS, as_text
 from weebill.wire.conversation import Citation, Image, Part, Reasoning, Text, ToolUse
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.lenient import reader
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
@@ -179,13 +180,13 @@ _decode_error: Final = reader(_Error)
 
 
 def decode_reply(body: bytes) -> Reply:
-    """The answer in a whole body. Raises ApiError for an error in it, 502 if it is no answer."""
+    """The answer in a whole body. Raises UpstreamFailure for an error in it, or if it is no answer."""
     try:
         answer = _decode_answer(body)
     except UNREADABLE as error:
         raise not_an_answer(str(error)) from error
     if answer.output is None:
-        raise provider_error(200, answer.message, "") if answer.message else not_an_answer("it has no output")
+        raise failure_of(200, answer.message, "") if answer.message else not_an_answer("it has no output")
     parts: list[Part] = []
     passed: dict[str, None] = {}
     hidden: list[str] = []
@@ -268,21 +269,21 @@ def citation(raw: Raw) -> Citation:
 
 
 def finish_of(reason: str | None, called: bool) -> FinishReason:
-    """Why an answer ended; `called` is whether the client's tools are called. Raises ApiError if it is unusable."""
+    """Why an answer ended; `called` is whether the client's tools are called. Raises UpstreamFailure for no use."""
     if reason in _FAILURES:
-        raise ApiError(502, f"The model's answer cannot be read ({reason}).", code="upstream_invalid_answer")
+        raise invalid_answer(f"The model's answer cannot be read ({reason}).")
     finish = _FINISHES.get(reason or "", "stop")
     if finish == "tool_calls" and not called:
         return "stop"  # The tool that stands for the output's schema.
     return "tool_calls" if finish == "stop" and called and reason != "stop_sequence" else finish
 
 
-def exception_error(name: str, payload: bytes) -> ApiError:
+def exception_error(name: str, payload: bytes) -> UpstreamFailure:
     """What the client is told of an exception inside a stream, by its name."""
     return body_error(_STATUSES.get(name, 500), payload, "")
 
 
-def body_error(status: int, body: bytes, upstream: str) -> ApiError:
+def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
     """What the client is told of an answer with a status other than 200."""
     try:
         decoded = _decode_error(body)
@@ -290,9 +291,9 @@ def body_error(status: int, body: bytes, upstream: str) -> ApiError:
     except UNREADABLE:
         message = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
     # What the model does wrong is no fault of the client's.
-    return provider_error(502 if status == _MODEL_FAILED else status, message or None, upstream, signs=_SIGNS)
+    return failure_of(502 if status == _MODEL_FAILED else status, message or None, upstream, signs=_SIGNS)
 
 
-def not_an_answer(why: str) -> ApiError:
+def not_an_answer(why: str) -> UpstreamFailure:
     """For what an upstream sent instead of an answer."""
-    return ApiError(502, f"The upstream's answer is not Bedrock's: {why}.", code="upstream_invalid_answer")
+    return invalid_answer(f"The upstream's answer is not Bedrock's: {why}.")

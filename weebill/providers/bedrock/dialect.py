@@ -16,7 +16,7 @@ from weebill.providers.bedrock.encode import FAMILY, SUPPORTED, encode_request
 from weebill.providers.bedrock.stream import BedrockStream
 from weebill.providers.fit import Fit
 from weebill.wire.conversation import Conversation
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Reply
 
 
@@ -35,7 +35,7 @@ class BedrockDialect:
     def stream(self) -> BedrockStream:
         return BedrockStream()
 
-    def error(self, status: int, body: bytes, upstream: str) -> ApiError:
+    def error(self, status: int, body: bytes, upstream: str) -> UpstreamFailure:
         return body_error(status, body, upstream)
 
 

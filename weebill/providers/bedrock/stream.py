@@ -27,10 +27,11 @@ from weebill.providers.bedrock.decode import (
 )
 from weebill.providers.bedrock.encode import FAMILY
 from weebill.providers.bedrock.models import JSON_TOOL
-from weebill.providers.errors import provider_error
+from weebill.providers.failures import failure_of
 from weebill.wire.arguments import NO_ARGUMENTS
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
 from weebill.wire.eventstream import Frame, FrameDecoder
+from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.lenient import reader
 from weebill.wire.replay import events_of
 from weebill.wire.reply import (
@@ -153,7 +154,7 @@ class BedrockStream:
         self._failed = False
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that `data` completes. Raises ApiError 502 on a damaged frame or one that cannot be read."""
+        """The events that `data` completes. Raises UpstreamFailure on a damaged frame or one that cannot be read."""
         events: list[Event] = []
         if self._plain or (not self._begun and data.startswith(_JSON)):
             self._plain += data
@@ -171,14 +172,14 @@ class BedrockStream:
         return events
 
     def finish(self) -> list[Event]:
-        """What is left. Raises ApiError 502 if the upstream never said that it had finished."""
+        """What is left. Raises UpstreamFailure if the upstream never said that it had finished."""
         if self._plain:
             return events_of(decode_reply(bounded(bytes(self._plain))))
         if self._stopped or self._failed:
             return []
         if self._reported:  # The usage comes after all else.
             return [Finished("tool_calls" if self._called else "stop")]
-        raise ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+        raise cut()
 
     def _read(self, frame: Frame, events: list[Event]) -> None:
         headers, payload = frame
@@ -193,9 +194,9 @@ class BedrockStream:
             self._fail(exception_error(str(headers.get(":exception-type", "")), payload), events)
         elif headers.get(":message-type") == "error":
             message = headers.get(":error-message") or headers.get(":error-code")
-            self._fail(provider_error(500, str(message) if message else None, ""), events)
+            self._fail(failure_of(500, str(message) if message else None, ""), events)
 
-    def _fail(self, error: ApiError, events: list[Event]) -> None:
+    def _fail(self, error: UpstreamFailure, events: list[Event]) -> None:
         self._failed = True
         events.append(Failed(error))
 
@@ -280,7 +281,7 @@ class BedrockStream:
         stop = _decode_stop(payload)
         try:
             finish = finish_of(stop.stop_reason, self._called)
-        except ApiError as error:
+        except UpstreamFailure as error:
             self._fail(error, events)
             return
         self._stopped = True

@@ -11,9 +11,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.providers.cohere.encode import FAMILY, PLAN
-from weebill.providers.errors import provider_error
+from weebill.providers.failures import failure_of
 from weebill.wire.conversation import Citation, Part, Reasoning, Text, ToolUse
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.lenient import reader
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
@@ -142,12 +143,12 @@ _encode: Final = msgspec.json.encode
 
 
 def decode_reply(body: bytes) -> Reply:
-    """The answer in a whole body. Raises ApiError for an error in it, 502 if it is no answer."""
+    """The answer in a whole body. Raises UpstreamFailure for an error in it, or if it is no answer."""
     try:
         response = _decode_response(body)
         message = response.message
         if not isinstance(message, _Message):
-            raise provider_error(200, message, "") if message else not_an_answer("it has no message")
+            raise failure_of(200, message, "") if message else not_an_answer("it has no message")
         finish = finish_of(response.finish_reason, None)
         parts = _parts(message)
     except UNREADABLE as error:
@@ -208,22 +209,22 @@ def openai_logprobs(item: LogprobItem) -> tuple[Raw, ...]:
 
 
 def finish_of(reason: str | None, error: str | None) -> FinishReason:
-    """Why an answer ended; `error` is what Cohere says of a failure. Raises ApiError for one."""
+    """Why an answer ended; `error` is what Cohere says of a failure. Raises UpstreamFailure for one."""
     status = _FAILURES.get(reason or "")
     if status is not None:
-        raise provider_error(status, error or f"The model did not finish its answer ({reason}).", "")
+        raise failure_of(status, error or f"The model did not finish its answer ({reason}).", "")
     return _FINISHES.get(reason or "", "stop")
 
 
-def body_error(status: int, body: bytes, upstream: str) -> ApiError:
+def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
     """What the client is told of an answer with a status other than 200."""
     try:
         message = _decode_error(body).message
     except UNREADABLE:
         message = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
-    return provider_error(status, message or None, upstream)
+    return failure_of(status, message or None, upstream)
 
 
-def not_an_answer(why: str) -> ApiError:
+def not_an_answer(why: str) -> UpstreamFailure:
     """For what an upstream sent instead of an answer."""
-    return ApiError(502, f"The upstream's answer is not Cohere's: {why}.", code="upstream_invalid_answer")
+    return invalid_answer(f"The upstream's answer is not Cohere's: {why}.")

@@ -13,7 +13,7 @@ from weebill.providers.cohere.encode import FAMILY, SUPPORTED, encode_request
 from weebill.providers.cohere.stream import CohereStream
 from weebill.providers.fit import Fit
 from weebill.wire.conversation import Conversation
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Reply
 
 
@@ -32,7 +32,7 @@ class CohereDialect:
     def stream(self) -> CohereStream:
         return CohereStream()
 
-    def error(self, status: int, body: bytes, upstream: str) -> ApiError:
+    def error(self, status: int, body: bytes, upstream: str) -> UpstreamFailure:
         return body_error(status, body, upstream)
 
 

@@ -24,8 +24,9 @@ from weebill.providers.cohere.decode import (
     openai_logprobs,
 )
 from weebill.providers.cohere.encode import FAMILY, PLAN
-from weebill.providers.errors import provider_error
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.providers.failures import failure_of
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.lenient import reader
 from weebill.wire.replay import events_of
 from weebill.wire.reply import (
@@ -97,11 +98,11 @@ class CohereStream:
         return 0.0 if self._stopped else inf
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that `data` completes. Raises ApiError 502 on one that is too large or cannot be read."""
+        """The events that `data` completes. Raises UpstreamFailure on one that is too large or cannot be read."""
         return self._read_all(self._splitter.feed(data))
 
     def finish(self) -> list[Event]:
-        """The last events. Raises ApiError 502 if the upstream never said that it had finished."""
+        """The last events. Raises UpstreamFailure if the upstream never said that it had finished."""
         rest = self._splitter.rest()
         if self._splitter.plain:
             self._stopped = True
@@ -110,10 +111,10 @@ class CohereStream:
         if rest and not self._stopped and not self._failed:
             try:
                 events = self._read_all([rest])
-            except ApiError:
+            except UpstreamFailure:
                 events = []  # Half an event is the end of a stream that was cut.
         if not self._stopped and not self._failed:
-            raise ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+            raise cut()
         return events
 
     def _read_all(self, blocks: Iterable[bytes]) -> list[Event]:
@@ -130,12 +131,12 @@ class CohereStream:
                 if read is not None:
                     read(self, event, event.delta or _NO_DELTA, events)
                 elif event.message is not None:
-                    self._fail(provider_error(500, event.message, ""), events)
+                    self._fail(failure_of(500, event.message, ""), events)
             except UNREADABLE as error:
                 raise not_an_answer(str(error)) from error
         return events
 
-    def _fail(self, error: ApiError, events: list[Event]) -> None:
+    def _fail(self, error: UpstreamFailure, events: list[Event]) -> None:
         self._failed = True
         events.append(Failed(error))
 
@@ -211,7 +212,7 @@ class CohereStream:
             events.append(UsageReported(delta.usage.usage()))
         try:
             finish = finish_of("ERROR" if delta.error else delta.finish_reason, delta.error)
-        except ApiError as error:
+        except UpstreamFailure as error:
             self._fail(error, events)
             return
         self._stopped = True

@@ -17,8 +17,8 @@ from weebill.providers.gemini.partial import PartialArguments
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.arguments import as_text
 from weebill.wire.conversation import Audio, Citation, Image, Origin
-from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.failure import Failure
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import Failure, UpstreamFailure, cut, invalid_answer
 from weebill.wire.gemini import (
     FAILED_REASONS,
     FINISH_REASONS,
@@ -68,7 +68,7 @@ read_response: Final = reader(GenerateContentResponse)
 def responses(data: bytes) -> list[GenerateContentResponse]:
     """The responses in JSON: one, or a list of them, without members that are not as they should be.
 
-    Raises ApiError 502 if it is none.
+    Raises UpstreamFailure if it is none.
     """
     try:
         if data[:1] == b"{":
@@ -82,7 +82,7 @@ def responses(data: bytes) -> list[GenerateContentResponse]:
 
 
 def decode_reply(body: bytes, origin: Origin = ORIGIN) -> Reply:
-    """The answer in a whole body; a list is a stream's pieces. Raises ApiError for an error in it, 502 for none."""
+    """The answer in a whole body; a list is a stream's pieces. Raises UpstreamFailure for an error, or for none."""
     reader = AnswerReader(origin)
     events: list[Event] = []
     for response in responses(body):
@@ -94,16 +94,9 @@ def decode_reply(body: bytes, origin: Origin = ORIGIN) -> Reply:
     return builder.reply()
 
 
-def not_an_answer(why: str) -> ApiError:
+def not_an_answer(why: str) -> UpstreamFailure:
     """For what an upstream sent instead of an answer."""
-    return ApiError(
-        502, f"The upstream's answer is not a generateContent response: {why}.", code="upstream_invalid_answer"
-    )
-
-
-def cut() -> ApiError:
-    """For a stream that ended before its answer did."""
-    return ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+    return invalid_answer(f"The upstream's answer is not a generateContent response: {why}.")
 
 
 class AnswerReader:
@@ -139,7 +132,7 @@ class AnswerReader:
         if not self._started:
             self._started = True
             events.append(Started(response.response_id or "", response.model_version or ""))
-        failure: ApiError | None = None
+        failure: UpstreamFailure | None = None
         for at, candidate in enumerate(response.candidates or ()):
             index = at if candidate.index is None else candidate.index
             known = self._readers.get(index)
@@ -157,7 +150,7 @@ class AnswerReader:
             self._fail(failure, events)
 
     def end(self, events: list[Event], *, whole: bool) -> None:
-        """Append the ends of all candidates. Raises ApiError 502 if one has none, unless the answer is `whole`."""
+        """Append the ends of all candidates. Raises UpstreamFailure if one has none, unless the answer is `whole`."""
         if self.failed:
             return
         candidates = [self._readers[index] for index in sorted(self._readers)]
@@ -181,7 +174,7 @@ class AnswerReader:
                 usage = msgspec.structs.replace(usage, measured=False)
         events.append(UsageReported(usage))
 
-    def _fail(self, error: ApiError, events: list[Event]) -> None:
+    def _fail(self, error: UpstreamFailure, events: list[Event]) -> None:
         self.failed = True
         events.append(Failed(error))
 
@@ -201,7 +194,7 @@ class CandidateReader:
     def __init__(self, index: int, origin: Origin) -> None:
         self.index = index
         self.finish: FinishReason | None = None
-        self.failure: ApiError | None = None
+        self.failure: UpstreamFailure | None = None
         self.said = False
         self._origin = origin
         self._block = -1
@@ -362,8 +355,7 @@ class CandidateReader:
                 self.finish = "tool_calls" if self._called else "content_filter"
                 return
             said = f"The model's answer could not be used ({reason}){f': {message}' if message else '.'}"
-            failure = Failure("invalid_answer", "model", 200)
-            self.failure = ApiError(502, said, code=reason.lower(), failure=failure)
+            self.failure = UpstreamFailure(Failure("invalid_answer", "model", 200), said, code=reason.lower())
             return
         # A reason that is not known yet is no reason to call the answer complete.
         finish = FINISH_REASONS.get(reason.upper(), "content_filter")

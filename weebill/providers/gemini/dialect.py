@@ -15,7 +15,7 @@ from weebill.providers.gemini.errors import body_error
 from weebill.providers.gemini.stream import GeminiStream
 from weebill.providers.paths import quoted
 from weebill.wire.conversation import Conversation
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.gemini import ORIGIN
 from weebill.wire.reply import Reply
 
@@ -46,14 +46,14 @@ class GeminiDialect:
         )
 
     def decode(self, body: bytes) -> Reply:
-        """The answer in a whole body. Raises ApiError."""
+        """The answer in a whole body. Raises UpstreamFailure."""
         return decode_reply(body, self.family)
 
     def stream(self) -> StreamDecoder:
         """A decoder for one stream."""
         return GeminiStream(self.family)
 
-    def error(self, status: int, body: bytes, upstream: str) -> ApiError:
+    def error(self, status: int, body: bytes, upstream: str) -> UpstreamFailure:
         """What the client is told of an error; `retry_after` is set where Google says when."""
         return body_error(status, body, upstream)
 

@@ -10,10 +10,11 @@ from typing import Final
 import msgspec
 
 from weebill.providers import waits
-from weebill.providers.errors import provider_error
+from weebill.providers.failures import failure_of
 from weebill.providers.openai.errors import body_error as any_error
 from weebill.providers.signs import Sign
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.gemini import ErrorResponse, Status
 
 _decode: Final = msgspec.json.Decoder(ErrorResponse | list[ErrorResponse]).decode
@@ -51,7 +52,7 @@ _SIGNS: Final = (
 )
 
 
-def body_error(status: int, body: bytes, upstream: str) -> ApiError:
+def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
     """What the client is told of an answer with a status other than 200; one in a stream's form is a list.
 
     Who only passes Google's format on writes OpenAI's, or text.
@@ -61,11 +62,11 @@ def body_error(status: int, body: bytes, upstream: str) -> ApiError:
     except UNREADABLE:
         return any_error(status, body, upstream)
     if isinstance(decoded, list):
-        return status_error(decoded[0].error, upstream, status) if decoded else provider_error(status, None, upstream)
+        return status_error(decoded[0].error, upstream, status) if decoded else failure_of(status, None, upstream)
     return status_error(decoded.error, upstream, status)
 
 
-def status_error(error: Status, upstream: str = "", status: int | None = None) -> ApiError:
+def status_error(error: Status, upstream: str = "", status: int | None = None) -> UpstreamFailure:
     """What the client is told of Google's own error; `status` is the call's, if it failed."""
     number = status or error.code or 200
     param = None
@@ -79,4 +80,4 @@ def status_error(error: Status, upstream: str = "", status: int | None = None) -
             retry_after = waits.duration(detail.retry_delay)
         if detail.violations and any(_DAILY in (violation.quota_id or "") for violation in detail.violations):
             codes.append(_DAILY)
-    return provider_error(number, error.message, upstream, param=param, codes=codes, signs=_SIGNS).after(retry_after)
+    return failure_of(number, error.message, upstream, param=param, codes=codes, signs=_SIGNS).after(retry_after)

@@ -26,7 +26,7 @@ from weebill.providers.base import (
     UpstreamRequest,
 )
 from weebill.providers.fit import Fit
-from weebill.providers.gemini.decode import cut, not_an_answer
+from weebill.providers.gemini.decode import not_an_answer
 from weebill.providers.gemini.dialect import GEMINI_DIALECT, GeminiDialect
 from weebill.providers.gemini.errors import body_error, status_error
 from weebill.providers.gemini.history import marked, own_gemini
@@ -40,6 +40,7 @@ from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.gemini import NUMBERED_REASONS, given
 from weebill.wire.gemini_request import GeminiRequest, ThinkingConfig, listed, wants_array
 from weebill.wire.inbound import Json
@@ -146,7 +147,7 @@ class GeminiRelay:
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
 
-    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
         """Google's own error, under a status that blames whom it should."""
         return body_error(status, body, upstream).after(retry_after)
 
@@ -211,7 +212,7 @@ class GeminiRelayStream:
         self._premature = False  # whether anything was said after a reason for the end
         self._open: dict[int, bool] = {}
         self._usage = b""
-        self.error: ApiError | None = None
+        self.error: UpstreamFailure | None = None
 
     @property
     def usage(self) -> Usage:
@@ -245,7 +246,7 @@ class GeminiRelayStream:
         return b"".join([self._pass(block) for block in self._pieces.feed(data)])
 
     def finish(self) -> bytes:
-        """The end of an array. Raises ApiError 502 unless every candidate has ended."""
+        """The end of an array. Raises UpstreamFailure unless every candidate has ended."""
         last = b"".join([self._pass(block) for block in self._pieces.rest()])
         if self.error is not None:
             return last
@@ -304,7 +305,7 @@ class GeminiRelayStream:
             return block + _END if block.find(b"\n") < 0 else block.replace(b"\n", b"\r\n") + _END
         return b"data: " + written + _END
 
-    def _inspect(self, data: bytes) -> ApiError | None:
+    def _inspect(self, data: bytes) -> UpstreamFailure | None:
         """Take note of which candidates are under way and which have ended; the error that the event is, if it is."""
         try:
             piece = _decode_piece(data)

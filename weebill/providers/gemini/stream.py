@@ -15,7 +15,8 @@ from typing import Final
 from weebill.providers.base import LINGER_S
 from weebill.providers.gemini.decode import AnswerReader, not_an_answer, read_response, responses
 from weebill.wire.conversation import Origin
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.gemini import ORIGIN, GenerateContentResponse
 from weebill.wire.lenient import BOM
 from weebill.wire.reply import Event
@@ -48,7 +49,7 @@ class GeminiStream:
         return self._read(self._pieces.feed(data))
 
     def finish(self) -> Sequence[Event]:
-        """The ends of all candidates. Raises ApiError 502 if one has none."""
+        """The ends of all candidates. Raises UpstreamFailure if one has none."""
         events = self._read(self._pieces.rest())
         self._reader.end(events, whole=self._done)
         return events
@@ -81,14 +82,12 @@ class PieceSplitter:
         self._begun = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The blocks that `data` completes. Raises ApiError 502 on one over MAX_EVENT_BYTES."""
+        """The blocks that `data` completes. Raises UpstreamFailure on one over MAX_EVENT_BYTES."""
         if self._begun and not self._bare:
             return self._events.feed(data)
         self._bare += data
         if len(self._bare) > MAX_EVENT_BYTES:
-            raise ApiError(
-                502, f"The upstream sent an answer of over {MAX_EVENT_BYTES} bytes.", code="upstream_invalid_answer"
-            )
+            raise invalid_answer(f"The upstream sent an answer of over {MAX_EVENT_BYTES} bytes.")
         start = bytes(self._bare[:64]).removeprefix(BOM).lstrip()
         if not start or BOM.startswith(start) or start[:1] in (b"{", b"["):
             self._begun = bool(start)
@@ -106,7 +105,7 @@ class PieceSplitter:
 
 
 def read_usual(block: bytes) -> GenerateContentResponse:
-    """The response in an event of one line. Raises ApiError 502 if there is none."""
+    """The response in an event of one line. Raises UpstreamFailure if there is none."""
     try:
         return read_response(block[6:])
     except UNREADABLE as error:
@@ -120,10 +119,10 @@ def piece_data(block: bytes) -> bytes:
 
 
 def _responses(block: bytes, data: bytes) -> list[GenerateContentResponse]:
-    """The responses in an event. Raises ApiError 502 if there is none."""
+    """The responses in an event. Raises UpstreamFailure if there is none."""
     try:
         return responses(data)
-    except ApiError:
+    except UpstreamFailure:
         if not block.startswith(b"data:"):
             raise
         # Lines of a JSON text that was written over several, of which only the first has a field's name.

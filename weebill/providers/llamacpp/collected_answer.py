@@ -7,7 +7,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from weebill.providers.base import Answer, ByteStream
 from weebill.wire.call import Call
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.inbound import Json
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest
@@ -141,7 +142,7 @@ class CollectedAnswer:
         return self._relay.usage
 
     @property
-    def error(self) -> ApiError | None:
+    def error(self) -> UpstreamFailure | None:
         return self._relay.error
 
     @property

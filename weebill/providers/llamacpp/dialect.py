@@ -24,6 +24,7 @@ from weebill.wire.body import decode_chat
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Conversation, Part, Refusal, Text, ToolUse, Turn
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.inbound import Json, Own
 from weebill.wire.reply import Event, Failed, Reply, UsageReported
 
@@ -77,9 +78,9 @@ class LlamaCppDialect:
         # What was written has been fitted; whatever could not be is not there any more.
         return LlamaCppDecoder(chat_call(conversation, _NOWHERE, Fit("drop")))
 
-    def error(self, status: int, body: bytes, upstream: str) -> ApiError:
+    def error(self, status: int, body: bytes, upstream: str) -> UpstreamFailure:
         error = LLAMACPP_RELAY.error(chat_call(_ANY, _NOWHERE, Fit()), status, body, None, upstream)
-        name = openai_encode.CANONICAL.get(error.detail.param or "")
+        name = openai_encode.CANONICAL.get(error.param or "")
         return error if name is None else error.about(name)
 
 
@@ -130,7 +131,7 @@ class LlamaCppDecoder:
         return self._events(self._relay.feed(data))
 
     def finish(self) -> Sequence[Event]:
-        """The last events. Raises ApiError 502 if the stream was cut."""
+        """The last events. Raises UpstreamFailure if the stream was cut."""
         last = self._events(self._relay.finish())
         if last and isinstance(last[-1], Failed):
             return last

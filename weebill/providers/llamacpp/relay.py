@@ -34,6 +34,7 @@ from weebill.providers.openai.quirks import renamed
 from weebill.providers.openai.relay import PATHS, OpenAITranslator, with_usage
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import Failure, UpstreamFailure
 from weebill.wire.requests import ChatRequest, ContentPart, FunctionDefinition, Tool
 
 _encode = msgspec.json.encode
@@ -139,17 +140,16 @@ class LlamaCppTranslator(OpenAITranslator):
         """The answer out of the stream."""
         return CollectedAnswer(call, self.stream(call, sent))
 
-    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
         """llama.cpp's error, with OpenAI's `context_length_exceeded` for a prompt beyond the window."""
         error = super().error(call, status, body, retry_after, upstream)
-        if error.detail.type == "exceed_context_size_error":
+        if error.type == "exceed_context_size_error":
             param = "messages" if isinstance(call.request, ChatRequest) else "prompt"
-            return ApiError(400, error.detail.message, code="context_length_exceeded", param=param)
-        field = _FIELD.search(error.detail.message)
-        if status == 500 and _FAULTS.search(error.detail.message):
-            return ApiError(400, error.detail.message, code="invalid_value")
-        if field and error.status == 400:
-            return ApiError(400, error.detail.message, code="invalid_value", param=field[1])
+            return UpstreamFailure(Failure("context_length", "request", 400), error.message, param=param)
+        field = _FIELD.search(error.message)
+        if (status == 500 and _FAULTS.search(error.message)) or (field and error.failure.kind == "invalid_request"):
+            refused = Failure("invalid_request", "request", 400)
+            return UpstreamFailure(refused, error.message, code="invalid_value", param=field[1] if field else None)
         return error
 
 

@@ -9,7 +9,8 @@ from msgspec import Raw
 
 from weebill.providers.base import ByteStream
 from weebill.providers.llamacpp.tool_text import BoundCall, Delta, FreeText, ToolText
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Usage
 from weebill.wire.sse import event, event_data
 
@@ -66,7 +67,7 @@ class ToolStream:
         return self._relay.usage
 
     @property
-    def error(self) -> ApiError | None:
+    def error(self) -> UpstreamFailure | None:
         return self._relay.error
 
     @property

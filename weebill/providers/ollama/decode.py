@@ -15,11 +15,12 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from weebill.providers.errors import provider_error
+from weebill.providers.failures import failure_of
 from weebill.providers.ollama.encode import FAMILY
 from weebill.providers.ollama.forced import ForcedCall, Offered
 from weebill.wire.accumulate import ReplyBuilder
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure, cut, invalid_answer
 from weebill.wire.lenient import reader
 from weebill.wire.reply import (
     Event,
@@ -105,7 +106,7 @@ _decode_error: Final = reader(_Error)
 
 
 def decode_reply(body: bytes, offered: Sequence[Offered] = ()) -> Reply:
-    """The answer in a whole body. Raises ApiError for an error in it, 502 if it is no answer.
+    """The answer in a whole body. Raises UpstreamFailure for an error in it, or if it is no answer.
 
     `offered` are the tools of which one had to be called: the call is in the text then.
     """
@@ -141,7 +142,7 @@ class OllamaStream:
         return 0.0 if self.stopped else inf
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that `data` completes. Raises ApiError 502 on a line that is too long or cannot be read."""
+        """The events that `data` completes. Raises UpstreamFailure on a line that is too long or cannot be read."""
         events: list[Event] = []
         tail = self._tail
         end = data.rfind(b"\n") + 1
@@ -156,22 +157,22 @@ class OllamaStream:
         tail += data[end:]
         if len(tail) > MAX_EVENT_BYTES:
             message = f"The upstream sent an event of over {MAX_EVENT_BYTES} bytes."
-            raise ApiError(502, message, code="upstream_invalid_answer")
+            raise invalid_answer(message)
         return events
 
     def finish(self) -> list[Event]:
-        """The last events. Raises ApiError 502 if the upstream never said that it had finished."""
+        """The last events. Raises UpstreamFailure if the upstream never said that it had finished."""
         events: list[Event] = []
         try:
             self.read(bounded(bytes(self._tail)), events)
-        except ApiError:
+        except UpstreamFailure:
             events = []  # Half a line is the end of a stream that was cut.
         if not self.stopped and not self._failed:
-            raise ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+            raise cut()
         return events
 
     def read(self, line: bytes, events: list[Event]) -> None:
-        """Append the events of one piece. Raises ApiError 502 if it is none."""
+        """Append the events of one piece. Raises UpstreamFailure if it is none."""
         if self._failed or self.stopped or not line or line.isspace():
             return
         try:
@@ -180,7 +181,7 @@ class OllamaStream:
             raise _not_an_answer(str(error)) from error
         if piece.error is not None:
             self._failed = True
-            events.append(Failed(provider_error(piece.status or 500, piece.error, "")))
+            events.append(Failed(failure_of(piece.status or 500, piece.error, "")))
             return
         if not self._started:
             self._started = True
@@ -248,15 +249,15 @@ def _usage(piece: _Piece) -> Usage:
     return Usage.reported(piece.prompt_eval_count, completion, cached=piece.prompt_eval_cached_count or 0)
 
 
-def body_error(status: int, body: bytes, upstream: str) -> ApiError:
+def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
     """What the client is told of an answer with a status other than 200."""
     try:
         message = _decode_error(body).error
     except UNREADABLE:
         message = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
-    return provider_error(status, message or None, upstream)
+    return failure_of(status, message or None, upstream)
 
 
-def _not_an_answer(why: str) -> ApiError:
+def _not_an_answer(why: str) -> UpstreamFailure:
     """For what an upstream sent instead of an answer."""
-    return ApiError(502, f"The upstream's answer is not Ollama's: {why}.", code="upstream_invalid_answer")
+    return invalid_answer(f"The upstream's answer is not Ollama's: {why}.")

@@ -13,7 +13,7 @@ from weebill.providers.ollama.decode import OllamaStream, body_error, decode_rep
 from weebill.providers.ollama.encode import FAMILY, SUPPORTED, encode_request
 from weebill.providers.ollama.forced import ForcedCall, forced
 from weebill.wire.conversation import Conversation
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Reply
 
 
@@ -41,7 +41,7 @@ class OllamaDialect:
         offered = forced(conversation)
         return ForcedCall(OllamaStream(), offered) if offered else OllamaStream()
 
-    def error(self, status: int, body: bytes, upstream: str) -> ApiError:
+    def error(self, status: int, body: bytes, upstream: str) -> UpstreamFailure:
         return body_error(status, body, upstream)
 
 

@@ -83,7 +83,7 @@ class CallSorter:
         self._last: Slot | None = None
 
     def take(self, call: ToolCall) -> Slot:
-        """The call that a piece is of. Raises ApiError 502 on more calls than anybody makes."""
+        """The call that a piece is of. Raises UpstreamFailure on more calls than anybody makes."""
         function = call.called()
         custom = call.custom_call()
         if custom is not None:

@@ -18,7 +18,8 @@ from weebill.providers.openai.errors import NO_ERROR, inner_error, is_error
 from weebill.providers.openai.messages import FAMILY, UNKNOWN_FORMAT
 from weebill.wire.conversation import Audio, Citation, Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.custom_input import wrapped
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import Failure, UpstreamFailure, invalid_answer
 from weebill.wire.lenient import leniently
 from weebill.wire.openai_chat import (
     Annotation,
@@ -232,7 +233,7 @@ _decode = msgspec.json.Decoder(_Completion).decode
 
 
 def decode(body: bytes) -> Reply:
-    """The answer in a whole body. Raises ApiError if it holds an error, 502 if it is no answer."""
+    """The answer in a whole body. Raises UpstreamFailure if it holds an error, or is no answer."""
     try:
         completion = _decode(body)
     except UNREADABLE:
@@ -259,19 +260,19 @@ def decode(body: bytes) -> Reply:
     )
 
 
-def not_a_completion(reason: str) -> ApiError:
+def not_a_completion(reason: str) -> UpstreamFailure:
     """The error for what an upstream sent instead of an answer."""
-    return ApiError(502, f"The upstream's answer is not a completion: {reason}.", code="upstream_invalid_answer")
+    return invalid_answer(f"The upstream's answer is not a completion: {reason}.")
 
 
 def finish_reason(word: str, *, called: bool, refused: bool) -> FinishReason:
-    """Why a choice ended. Raises ApiError 502 where the word says that the provider failed.
+    """Why a choice ended. Raises UpstreamFailure where the word says that the provider failed.
 
     `called` and `refused` say what it holds: some providers say "stop" after tool calls, as OpenAI after a refusal.
     """
     word = word.lower()
     if word in FAILURES:
-        raise ApiError(502, f"The upstream ended the answer with '{word}'.", code="upstream_error")
+        raise UpstreamFailure(Failure("server", "model"), f"The upstream ended the answer with '{word}'.")
     reason = FINISH_REASONS.get(word, "stop")
     if reason == "stop":
         return "tool_calls" if called else "refusal" if refused else "stop"
@@ -289,7 +290,7 @@ def audio_format(data: str) -> str:
 
 
 def joined_base64(pieces: list[str]) -> str:
-    """Pieces of base64, each complete in itself, as one. Raises ApiError 502 if one is none."""
+    """Pieces of base64, each complete in itself, as one. Raises UpstreamFailure if one is none."""
     if len(pieces) == 1:
         return pieces[0]
     try:

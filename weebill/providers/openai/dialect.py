@@ -17,7 +17,7 @@ from weebill.providers.openai.errors import body_error
 from weebill.providers.openai.events import ChatDecoder
 from weebill.providers.openai.messages import FAMILY
 from weebill.wire.conversation import Conversation
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Reply
 
 CHAT_PATH: Final = b"/chat/completions"
@@ -49,7 +49,7 @@ class OpenAIChatDialect:
             decoder.asked = conversation.n or 1
         return decoder
 
-    def error(self, status: int, body: bytes, upstream: str) -> ApiError:
+    def error(self, status: int, body: bytes, upstream: str) -> UpstreamFailure:
         return body_error(status, body, upstream)
 
 

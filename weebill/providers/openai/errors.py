@@ -8,16 +8,15 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct, structs
+from msgspec import Raw, Struct
 
-from weebill.providers.errors import provider_error
+from weebill.providers.failures import failure_of
 from weebill.providers.signs import INSIDE, REFUSED, Sign
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.lenient import leniently
 
 _MESSAGE_LIMIT: Final = 2000
-# What is told by codes that repeat the status.
-_BY_STATUS: Final = frozenset({"rate_limited", "overloaded"})
 SIGNS: Final = (
     Sign(
         "quota",
@@ -123,17 +122,12 @@ class _ErrorBody(Struct, frozen=True):
     detail: Raw = NO_ERROR
 
 
-def body_error(status: int, body: bytes, upstream: str) -> ApiError:
+def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
     """What the client is told of an answer with `status` other than 200: the upstream's own words and code."""
     detail = _detail(body)
-    error = provider_error(
+    return failure_of(
         status, detail.message, upstream, code=detail.word, param=detail.param, type=detail.type, signs=SIGNS
     )
-    failure = error.failure
-    if detail.word is not None and failure is not None and failure.kind in _BY_STATUS:
-        # The code is in OpenAI's words already, and says more than the status does.
-        error.detail = structs.replace(error.detail, code=detail.word, param=detail.param, type=detail.type)
-    return error
 
 
 def is_error(raw: Raw) -> bool:
@@ -141,13 +135,13 @@ def is_error(raw: Raw) -> bool:
     return raw is not NO_ERROR and bytes(raw) not in _NONE
 
 
-def inner_error(raw: Raw) -> ApiError:
+def inner_error(raw: Raw) -> UpstreamFailure:
     """What an error inside a 200, or inside a stream, means: its code may be the status that it stands for."""
     detail = _said(raw)
     code = int(detail.code) if isinstance(detail.code, str) and detail.code.isdigit() else detail.code
     status = int(code) if isinstance(code, int | float) and 400 <= code < 600 else 200
     message = detail.message or "The upstream failed."
-    return provider_error(status, message, "", code=detail.word, param=detail.param, type=detail.type, signs=SIGNS)
+    return failure_of(status, message, "", code=detail.word, param=detail.param, type=detail.type, signs=SIGNS)
 
 
 def _said(raw: Raw) -> ErrorDetail:

@@ -33,7 +33,8 @@ from weebill.providers.openai.errors import NO_ERROR, inner_error, is_error
 from weebill.providers.openai.messages import FAMILY, UNKNOWN_FORMAT
 from weebill.wire.conversation import Audio
 from weebill.wire.custom_input import BEGINNING, END, inner
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.lenient import leniently
 from weebill.wire.openai_chat import ReasoningDetail, UsageReport, goes_on, image_of, reasoning_piece
 from weebill.wire.openai_usage import usage_of
@@ -159,7 +160,7 @@ class ChatDecoder:
         return events
 
     def finish(self) -> Sequence[Event]:
-        """The last events. Raises ApiError 502 if no choice ever ended, or one had begun that did not."""
+        """The last events. Raises UpstreamFailure if no choice ever ended, or one had begun that did not."""
         events: list[Event] = []
         rest = self._splitter.rest()
         if self._splitter.plain:
@@ -171,7 +172,7 @@ class ChatDecoder:
         self._end_all(events)
         unfinished = [choice for choice, state in self._choices.items() if not state.finished]
         if not self._choices or (unfinished and not self._done and not self._spent):
-            raise ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+            raise cut()
         for choice in unfinished:
             self._end(choice, self._choices[choice], "", None, events)
         return events
@@ -180,7 +181,7 @@ class ChatDecoder:
         """An answer that came in one piece."""
         try:
             reply = decode(body)
-        except ApiError as error:
+        except UpstreamFailure as error:
             return [Failed(error)]
         return events_of(reply)
 
@@ -208,14 +209,14 @@ class ChatDecoder:
             usage = usage or choice.usage
             try:
                 self._say(choice, chunk.search_results, events)
-            except ApiError as error:
+            except UpstreamFailure as error:
                 self._fail(error, events)
                 return
         if usage is not None and usage.says_anything():
             self._end_all(events)
             events.append(UsageReported(usage_of(usage)))
 
-    def _fail(self, error: ApiError, events: list[Event]) -> None:
+    def _fail(self, error: UpstreamFailure, events: list[Event]) -> None:
         self._done = True
         events.append(Failed(error))
 
@@ -388,7 +389,7 @@ class ChatDecoder:
 
 
 def _read(data: bytes) -> _Chunk:
-    """Raises ApiError 502."""
+    """Raises UpstreamFailure."""
     try:
         return _decode(data)
     except UNREADABLE:

@@ -32,6 +32,7 @@ from weebill.providers.replayed import chat_once, chat_unparsed, is_replayed
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.inbound import InboundRequest, Json
 from weebill.wire.openai_chat import UsageReport
 from weebill.wire.openai_usage import usage_of
@@ -118,7 +119,7 @@ class OpenAITranslator(TakesSome):
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
 
-    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
         """The upstream's own error, under a status that blames whom it should."""
         return body_error(status, body, upstream).after(retry_after)
 
@@ -140,7 +141,7 @@ def _is_chat(call: Call) -> bool:
 
 
 def _mended(call: Call, body: bytes, maker: str) -> Answer:
-    """An answer that may be odd or sealed, as OpenAI's clients can read it. Raises ApiError 502 where there is none."""
+    """An answer that may be odd or sealed, as OpenAI's clients can read it. Raises UpstreamFailure for none."""
     try:
         completion = decode_completion(body)
         if _is_chat(call):
@@ -151,13 +152,11 @@ def _mended(call: Call, body: bytes, maker: str) -> Answer:
         if has_sealed(body):
             body = Seals(maker).marked(body)
     except UNREADABLE as error:
-        raise ApiError(
-            502, f"The upstream's answer is not a completion: {error}.", code="upstream_invalid_answer"
-        ) from error
+        raise invalid_answer(f"The upstream's answer is not a completion: {error}.") from error
     if is_error(completion.error):
         raise inner_error(completion.error).with_more(body)
     if completion.choices is None:
-        raise ApiError(502, "The upstream's answer has no choices.", code="upstream_invalid_answer")
+        raise invalid_answer("The upstream's answer has no choices.")
     return _answer(call, named(body, call.answer_name), completion.usage)
 
 

@@ -28,7 +28,6 @@ from weebill.providers.openai.stream_signs import (
     NO_USAGE,
     beginning,
     chunk_of,
-    cut,
     ends,
     has_end,
     has_no_data,
@@ -37,7 +36,8 @@ from weebill.providers.openai.stream_signs import (
 )
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure, cut, invalid_answer
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest
@@ -90,7 +90,7 @@ class OpenAIStream:
         self._ends = 0  # choices that have said why they ended
         self._reported: Usage | None = None
         self.begun = False
-        self.error: ApiError | None = None
+        self.error: UpstreamFailure | None = None
 
     @property
     def usage(self) -> Usage:
@@ -276,7 +276,7 @@ class OpenAIStream:
         )
 
     def finish(self) -> bytes:
-        """`[DONE]`. Raises ApiError 502 if the upstream never said that it had finished."""
+        """`[DONE]`. Raises UpstreamFailure if the upstream never said that it had finished."""
         if self._plain:
             return self._whole()
         # A last event without its blank line: some servers close right after it.
@@ -332,11 +332,7 @@ class OpenAIStream:
 
     def _bound(self) -> None:
         if len(self._tail) > MAX_EVENT_BYTES:
-            raise ApiError(
-                502,
-                f"The upstream sent an event of over {MAX_EVENT_BYTES} bytes.",
-                code="upstream_invalid_answer",
-            )
+            raise invalid_answer(f"The upstream sent an event of over {MAX_EVENT_BYTES} bytes.")
 
     def _finished(self, block: bytes) -> bool:
         """Whether `block` is a chunk that can only come at the end."""

@@ -6,7 +6,8 @@ from typing import Final
 
 from weebill.providers.openai.relayed import decode_chunk, decode_first_chunk
 from weebill.providers.openai.relayed_shapes import Chunk
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.sse import event_data
 
 _NOTHING: Final = 0
@@ -71,15 +72,10 @@ def _says(block: bytes) -> int:
     return says
 
 
-def cut() -> ApiError:
-    """The error that a stream which breaks off ends in."""
-    return ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
-
-
-def unreadable(error: Exception) -> ApiError:
+def unreadable(error: Exception) -> UpstreamFailure:
     """The error for an event that cannot be put right."""
     message = f"The upstream sent an event that cannot be read: {error}."
-    return ApiError(502, message, code="upstream_invalid_answer")
+    return invalid_answer(message)
 
 
 def chunk_of(data: bytes) -> Chunk | None:

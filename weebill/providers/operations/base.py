@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 
@@ -27,7 +28,7 @@ class Operation(Protocol):
         """The call in a body. Raises ApiError 400 that names the field, 415 for a kind of body not taken."""
 
     def rendered(self, body: bytes) -> bytes:
-        """The body of an answer in JSON, in the client's format rather than OpenAI's. Raises ApiError 502."""
+        """The body of an answer in JSON, in the client's format rather than OpenAI's. Raises UpstreamFailure."""
 
     def error_body(self, error: ApiError) -> bytes:
         """An error in the client's format."""
@@ -54,7 +55,7 @@ class OperationStream(Protocol):
         """What has been used so far; measured once the upstream has said so."""
 
     @property
-    def error(self) -> ApiError | None:
+    def error(self) -> UpstreamFailure | None:
         """Set once the upstream has reported an error inside its stream; nothing more is to be fed."""
 
     @property
@@ -62,10 +63,10 @@ class OperationStream(Protocol):
         """As `weebill.providers.base.ByteStream.owed_s`."""
 
     def feed(self, data: bytes) -> bytes:
-        """What to send on for `data`, b"" if nothing yet. Raises ApiError 502 on an event over the size bound."""
+        """What to send on for `data`, b"" if nothing yet. Raises UpstreamFailure on an event over the size bound."""
 
     def finish(self) -> bytes:
-        """The end of the stream, once the upstream's body is complete. Raises ApiError 502 if it was cut."""
+        """The end of the stream, once the upstream's body is complete. Raises UpstreamFailure if it was cut."""
 
 
 class OperationTranslator(Protocol):
@@ -81,9 +82,9 @@ class OperationTranslator(Protocol):
         """What passes it on. Only where `streams` says so."""
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
-        """The answer in a whole body with status 200. Raises ApiError if it holds an error, 502 if it is no answer."""
+        """The answer in a whole body with status 200. Raises UpstreamFailure if it holds an error, or is no answer."""
 
     def error(
         self, call: OperationCall, status: int, body: bytes, retry_after: float | None, upstream: str
-    ) -> ApiError:
+    ) -> UpstreamFailure:
         """What the client is told of an upstream's answer with a status other than 200."""

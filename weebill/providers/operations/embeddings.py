@@ -139,7 +139,7 @@ def embeddings_answer(call: OperationCall, vectors: list[Raw], usage: Usage | No
 
 
 def converted(vector: Raw, base64: bool) -> Raw | str:
-    """A vector in the encoding that was asked for. Raises ApiError 502 if it is none."""
+    """A vector in the encoding that was asked for. Raises UpstreamFailure if it is none."""
     first = bytes(memoryview(vector)[:1])
     if first == (b'"' if base64 else b"["):
         return vector

@@ -9,11 +9,12 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from weebill.providers.base import Target
-from weebill.providers.errors import provider_error
+from weebill.providers.failures import failure_of
 from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.openai.errors import SIGNS
 from weebill.providers.operations.base import OperationStream
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.failure import Failure, UpstreamFailure, invalid_answer
 from weebill.wire.inbound import Json
 from weebill.wire.operation_call import OperationCall
 
@@ -80,24 +81,30 @@ def check_fields(
     return fit.dropped
 
 
-def no_answer(what: str) -> ApiError:
+def no_answer(what: str) -> UpstreamFailure:
     """For a body with status 200 that is not what was asked for."""
-    return ApiError(502, f"The upstream's answer is not {what}.", code="upstream_invalid_answer")
+    return invalid_answer(f"The upstream's answer is not {what}.")
 
 
-def error_within(error: Raw, status: int = 200) -> ApiError:
+def held_back(message: str, param: str | None = None) -> UpstreamFailure:
+    """For what a filter has taken out of an answer, all of it."""
+    failure = Failure("content_filter", "request", 200)
+    return UpstreamFailure(failure, message, code="content_policy_violation", param=param)
+
+
+def error_within(error: Raw, status: int = 200) -> UpstreamFailure:
     """The error that an upstream put inside a 200."""
     found = _read(error)
     code = found.code if isinstance(found.code, str) else None
-    return provider_error(status, found.message, "", code=code, param=found.param, type=found.type, signs=SIGNS)
+    return failure_of(status, found.message, "", code=code, param=found.param, type=found.type, signs=SIGNS)
 
 
-def operation_error(status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
+def operation_error(status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
     """What the client is told of an answer with a status other than 200, in whichever of the common shapes."""
     found = _find(body)
     # Some repeat the status as a numeric code, which tells nothing; OpenAI's codes are words.
     code = found.code if isinstance(found.code, str) else None
-    error = provider_error(status, found.message, upstream, code=code, param=found.param, type=found.type, signs=SIGNS)
+    error = failure_of(status, found.message, upstream, code=code, param=found.param, type=found.type, signs=SIGNS)
     return error.after(retry_after)
 
 
@@ -144,7 +151,7 @@ class WholeAnswers:
 
     def error(
         self, call: OperationCall, status: int, body: bytes, retry_after: float | None, upstream: str
-    ) -> ApiError:
+    ) -> UpstreamFailure:
         return operation_error(status, body, retry_after, upstream)
 
 

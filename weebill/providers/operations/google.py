@@ -7,16 +7,15 @@ https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from weebill.providers.base import Target
-from weebill.providers.operations.errors import no_answer
+from weebill.providers.operations.errors import held_back, no_answer
 from weebill.providers.operations.openai import answer_fields, read_answer
 from weebill.providers.paths import quoted
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Usage
 
 Address = Callable[[Target, str], bytes]
@@ -139,13 +138,12 @@ class _Answer(Struct, frozen=True, rename="camel"):
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
-REFUSED: Final = "content_policy_violation"
 
 
 def inline_data(body: bytes, what: str) -> tuple[list[Blob], Usage | None]:
     """The data in an answer of `:generateContent`, of which there is some.
 
-    Raises ApiError: 400 if the model or a filter refused, the error that the body holds, or 502 if it has no data.
+    Raises UpstreamFailure if the model or a filter refused, or if it holds an error or no data.
     """
     raise_error(body)
     answer = read_answer(_decode_answer, body, what)
@@ -174,6 +172,6 @@ def raise_error(body: bytes) -> None:
         answer_fields(body, "")
 
 
-def _blocked(reason: str, message: str | None) -> ApiError:
+def _blocked(reason: str, message: str | None) -> UpstreamFailure:
     said = message or f"The model gave no answer: {reason}."
-    return ApiError(400, said, code=REFUSED)
+    return held_back(said)

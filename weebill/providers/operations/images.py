@@ -19,9 +19,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from weebill.providers.base import Target, UpstreamRequest
 from weebill.providers.operations.base import OperationAnswer
 from weebill.providers.operations.bedrock import invocation
-from weebill.providers.operations.errors import WholeAnswers, check_fields, no_answer, refused
+from weebill.providers.operations.errors import WholeAnswers, check_fields, held_back, no_answer, refused
 from weebill.providers.operations.google import (
-    REFUSED,
     Address,
     Content,
     GenerateContent,
@@ -32,7 +31,6 @@ from weebill.providers.operations.google import (
     raise_error,
 )
 from weebill.providers.operations.openai import Relay, read_answer
-from weebill.wire.errors import ApiError
 from weebill.wire.images import ImageData, ImageGenerationRequest, ImagesAnswer, ImageTokens, ImageUsage
 from weebill.wire.inbound import Json
 from weebill.wire.operation_call import OperationCall
@@ -173,7 +171,7 @@ class GoogleImages(WholeAnswers):
             # Imagen leaves out what its filter holds back, all of the predictions if need be.
             reasons = [each.rai_filtered_reason for each in predictions if each.rai_filtered_reason]
             message = " ".join(reasons) or "The upstream's filter held back all of the images."
-            raise ApiError(400, message, code=REFUSED, param="prompt")
+            raise held_back(message, "prompt")
         return _answer(images)
 
     def _imagen(self, call: OperationCall, target: Target) -> UpstreamRequest:
@@ -259,7 +257,7 @@ class BedrockImages(WholeAnswers):
         if answer.images:
             return _answer([ImageData(b64_json=image) for image in answer.images])
         if answer.error:
-            raise ApiError(400, answer.error, code=REFUSED, param="prompt")
+            raise held_back(answer.error, "prompt")
         raise no_answer("an image")
 
 

@@ -18,7 +18,8 @@ from weebill.providers.operations.streams import EventRelay, SoundRelay
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
 from weebill.wire.audio import TEXT_FORMATS, TranscriptionRequest
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.inbound import Json
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.operations_form import FORM_OWN
@@ -83,7 +84,7 @@ class Relay:
 
     def error(
         self, call: OperationCall, status: int, body: bytes, retry_after: float | None, upstream: str
-    ) -> ApiError:
+    ) -> UpstreamFailure:
         return operation_error(status, body, retry_after, upstream)
 
 
@@ -120,8 +121,8 @@ def wanted_format(call: OperationCall) -> str:
 
 
 def answer_fields(body: bytes, required: str) -> Json:
-    """The fields of a JSON answer. Raises ApiError: the error that it holds, or 502 if it has no field `required`
-    (any will do for "")."""
+    """The fields of a JSON answer. Raises UpstreamFailure if it holds an error, or has no field `required` (any will do
+    for "")."""
     try:
         fields = _decode_fields(body)
     except UNREADABLE as error:
@@ -134,7 +135,7 @@ def answer_fields(body: bytes, required: str) -> Json:
 
 
 def read_answer(decode: Callable[[bytes], Answer], body: bytes, what: str) -> Answer:
-    """A JSON answer, decoded. Raises ApiError: the error that it holds instead, or 502 if it is not `what`."""
+    """A JSON answer, decoded. Raises UpstreamFailure if it holds an error instead, or is not `what`."""
     try:
         return decode(body)
     except UNREADABLE as error:

@@ -178,7 +178,7 @@ def _answer(call: OperationCall, results: list[_Scored], usage: Usage | None) ->
 
 
 def _ranked(call: OperationCall, results: list[_Scored]) -> list[RerankResult]:
-    """The results, with the client's own documents where it wants them back. Raises ApiError 502 for a wrong index."""
+    """The results, with the client's own documents where it wants them back. Raises UpstreamFailure for another."""
     request = _request(call)
     documents = [RerankText(each) if isinstance(each, str) else each for each in request.documents]
     try:

@@ -12,7 +12,8 @@ from weebill.providers.base import LINGER_S
 from weebill.providers.operations.errors import error_within, given
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure, cut, invalid_answer
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 from weebill.wire.sse import HEADERS, event_data
@@ -53,7 +54,7 @@ class EventRelay:
         self._tail = bytearray()
         self._done = False
         self._reported: Usage | None = None
-        self.error: ApiError | None = None
+        self.error: UpstreamFailure | None = None
 
     @property
     def usage(self) -> Usage:
@@ -77,7 +78,7 @@ class EventRelay:
         if end < len(_END):
             if len(tail) > MAX_EVENT_BYTES:
                 message = f"The upstream sent an event of over {MAX_EVENT_BYTES} bytes."
-                raise ApiError(502, message, code="upstream_invalid_answer")
+                raise invalid_answer(message)
             return b""
         whole = bytes(tail[:end])
         del tail[:end]
@@ -91,7 +92,7 @@ class EventRelay:
         if self.error is not None:
             raise self.error
         if not self._done:
-            raise ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+            raise cut()
         return rest
 
     def _inspect(self, block: bytes) -> bytes:
@@ -121,7 +122,7 @@ class SoundRelay:
     __slots__ = ("_call", "headers")
 
     events = False
-    error: ApiError | None = None
+    error: UpstreamFailure | None = None
 
     def __init__(self, call: OperationCall, content_type: bytes) -> None:
         self._call = call

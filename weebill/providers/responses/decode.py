@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from weebill.providers.openai.errors import ErrorDetail
 from weebill.providers.responses.body import ResponseBody, error_detail, is_answer
-from weebill.providers.responses.errors import inner_error, invalid_answer
+from weebill.providers.responses.errors import inner_error, not_a_response
 from weebill.wire.conversation import Image, Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.lenient import BOM
@@ -39,14 +39,14 @@ class Said(NamedTuple):
 
 
 def decode_reply(body: bytes) -> Reply:
-    """The answer in a whole body. Raises ApiError if it holds an error, 502 if it is none."""
+    """The answer in a whole body. Raises UpstreamFailure if it holds an error, 502 if it is none."""
     try:
         response = _decode_body(mended(body.removeprefix(BOM)))
         if response.failed:
             raise inner_error(error_detail(response.error) or ErrorDetail())
         if not is_answer(response):
             status = text_of(response.status)
-            raise invalid_answer(f"its status is '{status}'" if status else "no output")
+            raise not_a_response(f"its status is '{status}'" if status else "no output")
         output = list_of(response.output)
         said = Said([], [], [], with_results(output) if _RESULT in body else frozenset())
         for raw in output:
@@ -55,7 +55,7 @@ def decode_reply(body: bytes) -> Reply:
         if bare and not any(isinstance(part, Text) for part in said.parts):
             said.parts.append(Text(bare))
     except UNREADABLE as error:
-        raise invalid_answer(str(error)) from error
+        raise not_a_response(str(error)) from error
     kinds = {type(part) for part in said.parts}
     finish = response.finish(ToolUse in kinds, Refusal in kinds)
     choice = Choice(tuple(said.parts), finish, logprobs=tuple(said.logprobs) or None)

@@ -16,7 +16,7 @@ from weebill.providers.responses.decode import decode_reply
 from weebill.providers.responses.encode import SUPPORTED, encode_request
 from weebill.providers.responses.stream import ResponsesStream
 from weebill.wire.conversation import Conversation
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Reply
 from weebill.wire.responses import ORIGIN
 
@@ -34,7 +34,7 @@ class ResponsesDialect:
         return UpstreamRequest(PATH, encode_request(conversation, target, fit, stream))
 
     def decode(self, body: bytes) -> Reply:
-        """The answer in a whole body. Raises ApiError."""
+        """The answer in a whole body. Raises UpstreamFailure."""
         return decode_reply(body)
 
     def decode_for(self, conversation: Conversation, body: bytes) -> Reply:
@@ -48,7 +48,7 @@ class ResponsesDialect:
         """A decoder for the answer to `conversation`, whose tools are the client's to run."""
         return ResponsesStream(frozenset([tool.name for tool in conversation.tools]))
 
-    def error(self, status: int, body: bytes, upstream: str) -> ApiError:
+    def error(self, status: int, body: bytes, upstream: str) -> UpstreamFailure:
         """The upstream's own error, under a status that blames whom it should."""
         return body_error(status, body, upstream)
 

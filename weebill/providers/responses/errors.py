@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from weebill.providers.errors import provider_error
+from weebill.providers.failures import failure_of
 from weebill.providers.openai.errors import SIGNS, ErrorDetail
-from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure, invalid_answer
 
 # What the codes of a response that failed would be as statuses; those not named here are faults of the request.
 _STATUS: Final = {
@@ -28,7 +28,7 @@ _STATUS: Final = {
 }
 
 
-def inner_error(error: ErrorDetail) -> ApiError:
+def inner_error(error: ErrorDetail) -> UpstreamFailure:
     """For an error that came where an answer should have been; a number as its code is the status."""
     code = error.code
     if isinstance(code, str) and code.isdigit():
@@ -39,14 +39,9 @@ def inner_error(error: ErrorDetail) -> ApiError:
         status = 502
     else:
         status = _STATUS.get(code or "") or _STATUS.get(error.type or "") or 400
-    return provider_error(status, error.message, "", code=error.word, param=error.param, signs=SIGNS)
+    return failure_of(status, error.message, "", code=error.word, param=error.param, signs=SIGNS)
 
 
-def invalid_answer(reason: str) -> ApiError:
+def not_a_response(reason: str) -> UpstreamFailure:
     """For what is no answer in this format."""
-    return ApiError(502, f"The upstream's answer is not a response: {reason}.", code="upstream_invalid_answer")
-
-
-def cut() -> ApiError:
-    """For a stream that ended before its response had."""
-    return ApiError(502, "The upstream ended its stream before the answer was complete.", code="upstream_cut")
+    return invalid_answer(f"The upstream's answer is not a response: {reason}.")

@@ -12,8 +12,9 @@ from msgspec import Raw, Struct
 
 from weebill.providers.openai.errors import ErrorDetail
 from weebill.providers.responses.body import NOTHING, ResponseBody, error_detail, number
-from weebill.providers.responses.errors import inner_error, invalid_answer
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.providers.responses.errors import inner_error, not_a_response
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure
 from weebill.wire.responses_items import decode_members, is_given, is_object, list_of, text_of
 from weebill.wire.responses_request import NULL
 
@@ -58,7 +59,7 @@ _FAILURES: Final = frozenset({"error", "response.failed", "response.error", "res
 
 
 def decode_event(data: bytes) -> StreamEvent:
-    """An event, whatever else is in it. Raises ApiError 502 if it is no JSON object."""
+    """An event, whatever else is in it. Raises UpstreamFailure if it is no JSON object."""
     try:
         return _decode_event(data)
     except UNREADABLE:
@@ -82,7 +83,7 @@ def decode_event(data: bytes) -> StreamEvent:
             *(fields.get(name, NULL) for name in ("error", "message", "code", "param")),
         )
     except UNREADABLE as error:
-        raise invalid_answer(str(error)) from error
+        raise not_a_response(str(error)) from error
 
 
 def _text(raw: Raw) -> str:
@@ -90,7 +91,7 @@ def _text(raw: Raw) -> str:
     return text_of(raw) or ("" if bytes(raw) in (b"null", b'""') else bytes(raw).decode())
 
 
-def failure(event: StreamEvent) -> ApiError | None:
+def failure(event: StreamEvent) -> UpstreamFailure | None:
     """What an event says went wrong, in whichever of the places; None if nothing has."""
     if event.type not in _FAILURES and (event.type or error_detail(event.error) is None):
         return None
@@ -101,6 +102,6 @@ def failure(event: StreamEvent) -> ApiError | None:
     return inner_error(detail)
 
 
-def bare_error(block: bytes) -> ApiError:
+def bare_error(block: bytes) -> UpstreamFailure:
     """The error in what is JSON but no event."""
-    return failure(decode_event(block)) or invalid_answer("it is no event")
+    return failure(decode_event(block)) or not_a_response("it is no event")

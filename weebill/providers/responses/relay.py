@@ -22,14 +22,15 @@ from weebill.providers.replayed import Results
 from weebill.providers.responses.body import ResponseBody, decode_plain, error_detail, is_answer
 from weebill.providers.responses.dialect import PATH
 from weebill.providers.responses.encode import reasons
-from weebill.providers.responses.errors import cut, inner_error, invalid_answer
+from weebill.providers.responses.errors import inner_error, not_a_response
 from weebill.providers.responses.event import bare_error, decode_event, failure
 from weebill.providers.responses.plain import response_events
 from weebill.providers.responses.relay_fit import fitted
 from weebill.providers.responses.relay_shapes import RelayedItem
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.inbound import Json
 from weebill.wire.literals import has_any
 from weebill.wire.marks import mark_sealed, unmark_sealed, unmarked
@@ -95,11 +96,11 @@ class ResponsesRelay:
         try:
             response = _decode_response(body)
         except UNREADABLE as error:
-            raise invalid_answer(str(error)) from error
+            raise not_a_response(str(error)) from error
         if response.failed:
             raise inner_error(error_detail(response.error) or ErrorDetail())
         if not is_answer(response):
-            raise invalid_answer("no output")
+            raise not_a_response("no output")
         answered = mark_sealed(named(_with_state(call, body), call.answer_name), sent.maker)
         usage = response.reported()
         if usage is not None:
@@ -112,7 +113,7 @@ class ResponsesRelay:
     def collect(self, call: Call, sent: UpstreamRequest) -> AnswerCollector | None:
         return None
 
-    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> ApiError:
+    def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
         """The upstream's own error, under a status that blames whom it should."""
         return body_error(status, body, upstream).after(retry_after)
 
@@ -134,7 +135,7 @@ class ResponsesRelayStream:
         self._splitter = EventSplitter()
         self._deltas = 0
         self._reported: Usage | None = None
-        self.error: ApiError | None = None
+        self.error: UpstreamFailure | None = None
         self.failed = b""
         self.response = b""
 
@@ -158,11 +159,11 @@ class ResponsesRelayStream:
         return b"".join([self._pass(block) for block in self._splitter.feed(data)])
 
     def finish(self) -> bytes:
-        """The last event. Raises ApiError 502 unless the response has ended."""
+        """The last event. Raises UpstreamFailure unless the response has ended."""
         rest = self._splitter.rest()
         try:
             last = self._whole(rest) if self._splitter.plain else self._pass(rest) if rest else b""
-        except ApiError as error:
+        except UpstreamFailure as error:
             raise cut() from error
         if self.error is not None:
             raise self.error
@@ -221,7 +222,7 @@ class ResponsesRelayStream:
             body = bytes(fields["response"])
             shown = named(_with_state(self._call, body), self._call.answer_name)
         except UNREADABLE as error:
-            raise invalid_answer(str(error)) from error
+            raise not_a_response(str(error)) from error
         if kind in _LAST:
             self.response = shown
         if kind == _ENDED:

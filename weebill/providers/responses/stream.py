@@ -22,12 +22,13 @@ from weebill.providers.responses.decode import (
     reasoning,
     reasoning_text,
 )
-from weebill.providers.responses.errors import cut, invalid_answer
+from weebill.providers.responses.errors import not_a_response
 from weebill.providers.responses.event import LAST, LIFECYCLE, THOUGHTS, StreamEvent, bare_error, decode_event, failure
 from weebill.providers.responses.told import NOT_GIVEN, ToldTexts, arguments_in, events_of_part, item_of, rest_of_call
 from weebill.providers.responses.undecided import Undecided
 from weebill.wire.conversation import Part, Refusal, Text, ToolUse
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.replay import events_of
 from weebill.wire.reply import (
     CitationAdded,
@@ -96,23 +97,23 @@ class ResponsesStream:
         return 0.0 if self._done else inf
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that `data` completes. Raises ApiError 502 on one that cannot be read."""
+        """The events that `data` completes. Raises UpstreamFailure on one that cannot be read."""
         events: list[Event] = []
         for block in self._splitter.feed(data):
             self._read(block, events)
         return events
 
     def finish(self) -> list[Event]:
-        """The last events. Raises ApiError 502 if the response had not ended."""
+        """The last events. Raises UpstreamFailure if the response had not ended."""
         events: list[Event] = []
         rest = self._splitter.rest()
         if self._splitter.plain:
-            with suppress(ApiError):  # an error, which is read below
+            with suppress(UpstreamFailure):  # an error, which is read below
                 return events_of(decode_reply(rest))
         if rest:
             try:
                 self._read(rest, events)
-            except ApiError as error:
+            except UpstreamFailure as error:
                 raise cut() from error
         if not self._done:
             if not self._closed:
@@ -133,7 +134,7 @@ class ResponsesStream:
                 event = replace(event, type=event_name(block).decode())
             self._take(event, events)
         except UNREADABLE as error:
-            raise invalid_answer(str(error)) from error
+            raise not_a_response(str(error)) from error
 
     def _take(self, event: StreamEvent, events: list[Event]) -> None:
         kind = event.type
@@ -396,6 +397,6 @@ class ResponsesStream:
                 self._whole(said, at, events)
                 self._calls.add(called)
 
-    def _fail(self, error: ApiError, events: list[Event]) -> None:
+    def _fail(self, error: UpstreamFailure, events: list[Event]) -> None:
         self._done = True
         events.append(Failed(error))
