@@ -125,7 +125,7 @@ def test_what_is_wrong_with_a_request_is_told_from_a_failure(engine: httpx.Clien
     answer = engine.post(CHAT, json=body | {"max_tokens": 1})
     assert answer.status_code == 500
     call = decode_chat(b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}')
-    assert LLAMACPP_RELAY.error(call, 500, answer.content, None, "local").status == 400
+    assert LLAMACPP_RELAY.error(call, 500, answer.content, None, "local").failure.kind == "invalid_request"
 
 
 def test_the_word_that_ended_an_answer_is_told(engine: httpx.Client) -> None:
