@@ -22,11 +22,12 @@ from weebill.engine.known import Sampling
 
 # llama.cpp's own level. Its warnings already quote from requests that it refuses.
 _LOG_ERRORS = 1
-# Tokens of a prompt that are read in one step: between two steps, others get their next token and cancelled
-# requests end. On two cores of a server a token took 10 to 17 ms by 8, 16, 32, 64, 128 and 256 alike, so that one step
-# of 256 kept all others waiting for three seconds; where many cores read wider steps faster, 32 are enough for most of
-# that.
-_PROMPT_STEP = 32
+# Tokens of a prompt that are read in one step, for each thread that reads, and at most: between two steps, others get
+# their next token and cancelled requests end, so that a step is what each of them waits for. A token takes 10 to 17 ms
+# of one core, so 8 are a tenth of a second and 256 were three; some cores do as many times more in that, and read wider
+# steps a quarter faster.
+_STEP_OF_THREAD = 8
+_LONGEST_STEP = 32
 # Prompts whose slot was taken by another conversation are kept here and need not be read again.
 _PROMPT_CACHE_MIB = 256
 # Health checks, metrics and connections that the gateway keeps idle.
@@ -153,13 +154,14 @@ def _set_memory(parameters: xllamacpp.CommonParams, settings: EngineSettings) ->
 
 
 def _set_threads(parameters: xllamacpp.CommonParams, settings: EngineSettings) -> None:
-    # Beside the tokens of those that write, which come first.
-    parameters.n_batch = parameters.n_ubatch = _PROMPT_STEP + settings.parallel
     # Threads wait for each other at every step, so one whose core is taken by something else holds up all: a core is
     # left for the rest of the machine. Writing an answer hardly gains from more than half of them.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parameters.cpuparams_batch.n_threads = settings.threads or max(1, cores - 1)
+    reading = settings.threads or max(1, cores - 1)
+    parameters.cpuparams_batch.n_threads = reading
     parameters.cpuparams.n_threads = settings.threads or max(1, cores // 2)
+    # Beside the tokens of those that write, which come first.
+    parameters.n_batch = parameters.n_ubatch = min(_STEP_OF_THREAD * reading, _LONGEST_STEP) + settings.parallel
     # A connection holds a thread for as long as it is open, those of waiting requests included.
     parameters.n_threads_http = _http_threads(settings)
 

@@ -13,7 +13,7 @@ from weebill.providers import waits
 from weebill.providers.failures import classify
 from weebill.routing.credentials import Credential
 from weebill.routing.deployments import LOCAL, Upstream
-from weebill.transport.errors import ProxyRefused, UpstreamError, UpstreamTimeout
+from weebill.transport.errors import PoolFull, ProxyRefused, UpstreamError, UpstreamTimeout
 from weebill.transport.response import Response
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure
@@ -41,6 +41,9 @@ def upstream_failure(error: UpstreamError, upstream: str, *, in_full: bool = Fal
     if isinstance(error, UpstreamTimeout):
         message = f"The upstream '{upstream}' did not answer in time ({why})."
         return ApiError(504, message, code="upstream_timeout"), "timeout"
+    if upstream == LOCAL and isinstance(error, PoolFull):
+        message = f"The local model has too much to do ({why}). Try again in a moment."
+        return ApiError(503, message, code="overloaded", retry_after=_RESTART_S), "upstream_error"
     if upstream == LOCAL:
         # Its host has died or is being restarted, which takes a moment.
         message = f"The local model is not available right now ({why}). Try again in a moment."
