@@ -107,9 +107,7 @@ def _meets(node: Schema) -> bool:
     elsewhere = len(_ELSEWHERE & node.keys())
     branches = node.get("allOf")
     return bool(
-        elsewhere > 1
-        or (elsewhere and not _OWN.isdisjoint(node))
-        or (isinstance(branches, list) and len(branches) > 1)
+        elsewhere > 1 or (elsewhere and not _OWN.isdisjoint(node)) or (isinstance(branches, list) and len(branches) > 1)
     )
 
 
