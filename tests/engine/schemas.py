@@ -90,3 +90,59 @@ FORMATS: dict[str | None, Callable[[str], bool]] = {
     "date": _is_date,
     "email": lambda text: re.fullmatch(r"[^@\s]+@[^@\s]+", text) is not None,
 }
+
+
+def costly_schema(source: random.Random, depth: int = 3) -> dict[str, Any]:
+    """A schema of what is hard to compile, about as much of it as is allowed; some of them are refused."""
+    shared: dict[str, Any] = {}
+    schema = _costly(source, depth, shared)
+    return {**schema, "$defs": shared} if shared else schema
+
+
+def _costly(source: random.Random, depth: int, shared: dict[str, Any]) -> dict[str, Any]:
+    if depth == 0 or source.random() < 0.2:
+        return source.choice((_costly_text, _costly_text, _costly_number, _costly_values))(source)
+    most = source.choice((2, 4, 8, 60, 240) if depth > 2 else (2, 3))
+    parts = [_costly(source, depth - 1, shared) for _ in range(source.randint(1, most))]
+    names = [f"{source.choice(NAMES)}{at}" for at in range(len(parts))]
+    match source.choice(("object", "list", "tuple", "chain", "allOf", "anyOf", "oneOf")):
+        case "object":
+            more = source.choice((True, False, parts[-1]))
+            properties = dict(zip(names, parts, strict=True))
+            return {"type": "object", "properties": properties, "required": names[::2], "additionalProperties": more}
+        case "list":
+            return {"type": "array", "items": parts[0], "minItems": source.choice((0, 10, 10_000)), "maxItems": 10**6}
+        case "tuple":
+            return {"type": "array", "prefixItems": parts, "items": {"type": "integer"}}
+        case "chain":
+            first = len(shared)
+            for at, part in enumerate(parts, first):
+                shared[f"d{at}"] = {**part, "$ref": f"#/$defs/d{at + 1}"}
+            shared[f"d{first + len(parts)}"] = {"type": "string"}
+            return {"$ref": f"#/$defs/d{first}"}
+        case branches:
+            return {branches: parts}
+
+
+def _costly_text(source: random.Random) -> dict[str, Any]:
+    letter, times = source.choice("abcxyz"), source.choice((2, 9, 30, 400))
+    pattern = source.choice(
+        (f".*{letter}.{{{times}}}$", f"^({letter}|b)*a(a|b){{{times}}}$", f"^(({letter}*b)*.)*$", letter)
+    )
+    bounds = source.choice(
+        ({}, {"minLength": times * 200}, {"maxLength": 100_000}, {"minLength": times, "maxLength": 10**9})
+    )
+    form = source.choice(
+        ({"pattern": pattern}, {"pattern": pattern}, {"format": source.choice(("uri", "email", "uuid"))}, {})
+    )
+    return {"type": "string", **bounds, **form}
+
+
+def _costly_number(source: random.Random) -> dict[str, Any]:
+    step = source.choice(({}, {}, {"multipleOf": source.choice((0.01, 7, 97))}))
+    low, high = source.choice(((-(10**17), 10**17), (0, 123_456_789), (1e-9, 3.3)))
+    return {"type": source.choice(("integer", "number")), "minimum": low, "maximum": high, **step}
+
+
+def _costly_values(source: random.Random) -> dict[str, Any]:
+    return {"enum": [f"{'x' * source.randint(0, 9)}{at}" for at in range(source.choice((3, 40, 200)))]}

@@ -26,6 +26,13 @@ def text(pattern: str) -> Schema:
     return {"type": "string", "pattern": pattern}
 
 
+def around_choices(depth: int) -> Schema:
+    schema: Schema = {"type": "string"}
+    for level in range(depth):
+        schema = {**text(f"a{level}"), "anyOf": [schema, {"const": "x"}]}
+    return schema
+
+
 CYCLE = {
     "$ref": "#/$defs/a",
     "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b"}]}, "b": {"allOf": [{"$ref": "#/$defs/a"}]}},
@@ -53,6 +60,20 @@ COSTLY: dict[str, tuple[Schema, str]] = {
     "pattern, side by side": (text("a{900}b{900}c{900}"), "repeats"),
     "pattern, long": (text("a" * 1001), "1000 characters"),
     "patterns": ({"type": "object", "properties": {f"p{n}": text("a" * 900) for n in range(12)}}, "in patterns"),
+    # A minute, and 1.8 GB: all of them hold at once.
+    "patterns that all hold": ({"allOf": [text(f"a{n}") for n in range(16)]}, "10 patterns"),
+    "patterns by reference": (
+        {
+            "$ref": "#/$defs/d0",
+            "$defs": {f"d{n}": {"$ref": f"#/$defs/d{n + 1}", **text(f"a{n}")} for n in range(16)} | {"d16": {}},
+        },
+        "10 patterns",
+    ),
+    "patterns around choices": (around_choices(16), "10 patterns"),
+    "patterns further in": (
+        {"allOf": [{"type": "object", "properties": {"a": text(f"a{n}")}} for n in range(16)]},
+        "10 patterns",
+    ),
     "properties": ({"type": "object", "properties": {f"p{n}": {} for n in range(1001)}}, "properties"),
     "properties, within": (
         {
@@ -120,6 +141,15 @@ ORDINARY: list[Schema] = [
     text(r"^\d{4}-\d{2}-[a-z{}]{3}\{2000\}$"),
     text(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
     nested(20),
+    # As many patterns as one likes, where none meet; and where some do, what is said of them besides.
+    {"type": "object", "properties": {f"p{n}": text(f"a{n}") for n in range(99)}},
+    {
+        "type": "object",
+        "properties": {f"p{n}": {"allOf": [{"$ref": f"#/$defs/d{n}"}], "description": "x"} for n in range(20)},
+        "$defs": {f"d{n}": text(f"a{n}") for n in range(20)},
+    },
+    {"type": "object", "properties": {f"p{n}": {"anyOf": [text(f"a{n}"), {"type": "null"}]} for n in range(20)}},
+    {"allOf": [text(f"a{n}") for n in range(8)]},
     # Values that look like schemas.
     *[
         {"type": "object", "properties": {"a": {"type": "object", **values}}}

@@ -12,7 +12,7 @@ from weebill.providers.failures import is_page, whose
 from weebill.providers.signs import FILTER_CODES
 from weebill.routing.credentials import Credential
 from weebill.routing.deployments import LOCAL, Upstream
-from weebill.transport.errors import ProxyRefused, UpstreamError, UpstreamTimeout
+from weebill.transport.errors import PoolFull, ProxyRefused, UpstreamError, UpstreamTimeout
 from weebill.transport.response import Response
 from weebill.wire.errors import ApiError, more_of
 from weebill.wire.failure import Failure, FailureKind, UpstreamFailure
@@ -51,6 +51,7 @@ _ONE_CODE: Final = frozenset({"quota", "credential", "context_length", "content_
 _UNREACHED: Final = Failure("network", "provider")
 _SLOW: Final = Failure("timeout", "model")
 _RESTARTED: Final = Failure("overloaded", "model", 0, _RESTART_S)
+_BUSY: Final = Failure("overloaded", "request", 0, _RESTART_S)
 
 
 def unmetered() -> ApiError:
@@ -105,6 +106,9 @@ def upstream_failure(error: UpstreamError, upstream: str, *, in_full: bool = Fal
     why = str(error) if in_full else error.told
     if isinstance(error, UpstreamTimeout):
         return UpstreamFailure(_SLOW, f"{whose(upstream)} did not answer in time ({why})."), "timeout"
+    if upstream == LOCAL and isinstance(error, PoolFull):
+        message = f"The local model has too much to do ({why}). Try again in a moment."
+        return UpstreamFailure(_BUSY, message, code="overloaded"), "upstream_error"
     if upstream == LOCAL:
         # Its host has died or is being restarted, which takes a moment.
         message = f"The local model is not available right now ({why}). Try again in a moment."

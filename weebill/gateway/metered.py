@@ -10,13 +10,15 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from weebill.config.limits import LimitSettings
 from weebill.config.schema import ServerSettings
-from weebill.gateway.authentication import Authenticator
+from weebill.gateway.authentication import Authenticator, Caller
 from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded, unmetered
 from weebill.gateway.memory import Answers, Bodies, Lease
 from weebill.gateway.meter import Meter
+from weebill.gateway.places import Places
 from weebill.ledger.journal import JournalError, JournalWriter
 from weebill.ledger.records import Outcome
 from weebill.providers.base import UpstreamRequest
+from weebill.providers.llamacpp.slots import slots_of
 from weebill.routing.credentials import Signer
 from weebill.routing.deployments import Deployment, Upstream
 from weebill.routing.directory import Directory
@@ -24,8 +26,9 @@ from weebill.routing.router import Router
 from weebill.routing.steps import Try
 from weebill.telemetry.counters import Counters
 from weebill.transport.client import Client, Response, Timeouts
-from weebill.transport.errors import cancelled_unsent
+from weebill.transport.errors import PoolFull, cancelled_unsent
 from weebill.transport.exchange import Exchange
+from weebill.transport.origin import Origin
 from weebill.transport.status import CLIENT_CLOSED_REQUEST, SHUTTING_DOWN
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
@@ -87,13 +90,22 @@ class Upstreams:
     """Calls upstreams, and knows how many calls each has under way; one for all endpoints of a worker.
 
     `settings` say what all answers have in common, `limits` what a request may hold; `bodies` is their memory, and
-    `answers` that of what upstreams say.
+    `answers` that of what upstreams say. Of the workers, this is the one of that `index`.
     """
 
     def __init__(
-        self, client: Client, router: Router, settings: ServerSettings, limits: LimitSettings = _LIMITS
+        self,
+        client: Client,
+        router: Router,
+        settings: ServerSettings,
+        limits: LimitSettings = _LIMITS,
+        index: int = 0,
     ) -> None:
         self._client = client
+        self._index = index
+        self._places: dict[Origin, Places] = {}
+        # Which of them are held for which answers: by whom, and how many.
+        self._placed: dict[Response, tuple[Places, str, int]] = {}
         self.router = router
         self.settings = settings
         # Whether answers name the model that served them rather than the one that was asked for.
@@ -148,7 +160,7 @@ class Upstreams:
             raise model_unavailable(deployment.model)
         name = upstream.name
         in_flight = self._in_flight.get(name, 0)
-        if in_flight >= upstream.max_in_flight:
+        if in_flight >= upstream.max_in_flight and not upstream.slots:  # those share them out
             raise overloaded(deployment.model)
         self._in_flight[name] = in_flight + 1
         return upstream
@@ -158,6 +170,9 @@ class Upstreams:
         self._in_flight[upstream.name] -= 1
         if response is not None:
             response.close()
+            if upstream.slots and (placed := self._placed.pop(response, None)) is not None:
+                places, key, count = placed
+                places.give_back(key, count)
 
     def whole(self, response: Response) -> Coroutine[object, object, bytes]:
         """The body of an answer in one piece. Raises UpstreamError, or ApiError 503 if there is no room for it."""
@@ -175,9 +190,49 @@ class Upstreams:
         timeouts = upstream.whole_timeouts if whole else upstream.timeouts
         if upstream.forward_headers:
             head += _forwarded(exchange, upstream.forward_headers)
+        if upstream.slots:
+            return self._send_placed(exchange, upstream, request, head, timeouts, step.patience_s)
         if upstream.signer is not None:
             return self._send_signed(upstream, upstream.signer, request, head, timeouts, step.patience_s)
         return self._client.send(upstream.origin, head, request.body, timeouts, step.patience_s)
+
+    async def _send_placed(
+        self,
+        exchange: Exchange,
+        upstream: Upstream,
+        request: UpstreamRequest,
+        head: bytes,
+        timeouts: Timeouts,
+        patience_s: float,
+    ) -> Response:
+        """Send once there are slots for whoever asks; `leave` gives them back."""
+        caller = exchange.head.memo
+        key = caller.key.id if isinstance(caller, Caller) else ""
+        places = self._places.get(upstream.origin)
+        if places is None:
+            places = self._shared_out(upstream)
+        try:
+            async with asyncio.timeout(min(patience_s, timeouts.first_byte)) as limit:
+                count = await places.take(key, slots_of(request))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise PoolFull("it has been at work on others' requests all the time") from None
+        try:
+            response = await self._client.send(upstream.origin, head, request.body, timeouts, patience_s)
+        except BaseException:
+            places.give_back(key, count)
+            raise
+        self._placed[response] = (places, key, count)
+        return response
+
+    def _shared_out(self, upstream: Upstream) -> Places:
+        """This worker's part of an upstream's slots: at least one, be it another's, too."""
+        for origin in [origin for origin, places in self._places.items() if places.idle]:
+            del self._places[origin]  # of a host that may be gone
+        part = len(range(self._index, upstream.slots, self.settings.workers)) or 1
+        places = self._places[upstream.origin] = Places(part, upstream.max_in_flight - upstream.slots)
+        return places
 
     async def _send_signed(
         self,

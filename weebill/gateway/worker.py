@@ -87,7 +87,9 @@ class Worker:
         recorder = Recorder(self._journal, self._counters)
         self._responses = ResponseState(lambda: ResponseStore(home.responses))
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - lots, not secrets
-        self._upstreams = upstreams = Upstreams(self._client, self._router, boot.settings.server, boot.settings.limits)
+        self._upstreams = upstreams = Upstreams(
+            self._client, self._router, boot.settings.server, boot.settings.limits, boot.index
+        )
         self._keys = KeyReporter(self._counters.refused_keys)
         self._experiments = Experiments(home.database)
         self._selector = Selector(self._router, self._experiments, home.router)

@@ -37,7 +37,7 @@ class Upstream:
     `dialects` are all that it speaks at that address. There is at least one of the `credentials`, which bring the
     lines that go with every request; a `signer` makes more for each. `timeouts` are those of a stream, `whole_timeouts`
     those of an answer in one piece. `patience_s` is the longest that a stream may be silent before its first content,
-    by its own timeouts.
+    by its own timeouts. `slots` is how many requests it works on at once, where they are shared out; else 0.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Upstream:
     forward_headers: frozenset[bytes]
     max_in_flight: int
     signer: Signer | None = None
+    slots: int = 0
     patience_s: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -186,6 +187,7 @@ def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream 
         whole_timeouts=_ENGINE_TIMEOUTS,
         forward_headers=frozenset(),
         max_in_flight=max_in_flight,
+        slots=settings.parallel,
     )
 
 

@@ -1,7 +1,9 @@
 """Bounds on what a JSON schema may ask of the engine, which compiles for minutes and gigabytes whatever it is given.
 
-Measured: a list of 10^9 items takes more than 6 GB, a number by steps of 123456789 minutes. What it cannot compile at
-all, such as references that lead nowhere, it answers without any constraint.
+Measured: a list of 10^9 items takes more than 6 GB, a number by steps of 123456789 minutes, 16 patterns that must hold
+at once a minute and 1.8 GB. What it cannot compile at all, such as references that lead nowhere, it answers without any
+constraint. Those kinds of schemas that are known to cost it much take it less than a second and 100 MB within these
+bounds (`tests/engine/test_schemas.py`); what is not known, the limits on its process catch.
 """
 
 from __future__ import annotations
@@ -30,11 +32,16 @@ _MAX_PATTERN: Final = 1000
 _MAX_PATTERNS: Final = 10_000
 # Of a pattern: as it is with its repeats written out, which the engine does.
 _MAX_REPEATED: Final = 2000
+# Different ones in a schema that can have several hold at once: 16 took more than a minute and 1.8 GB, 12 a second.
+_MAX_MET: Final = 10
 # States of the automaton that knows multiples.
 _MAX_MULTIPLES: Final = 10_000
 # Ways to put together the branches that must hold at once.
 _MAX_COMBINED: Final = 256
 _BRANCHES: Final = ("allOf", "anyOf", "oneOf")
+_ELSEWHERE: Final = frozenset({*_BRANCHES, "$ref"})
+# What says by itself, or further in, which texts there may be.
+_OWN: Final = frozenset({"pattern", "properties", "additionalProperties", "items", "prefixItems"})
 # What a dictionary in a schema is: one itself, schemas by their names, or a value that is as it is.
 _SCHEMA: Final = 0
 _NAMES: Final = 1
@@ -50,7 +57,8 @@ def check_schema(schema: Schema, param: str) -> None:
     """Raises ApiError 400 that names the field `param` and what of it is too much."""
     properties = values = text = patterns = nodes = 0
     multiples: set[int] = set()
-    combines = False
+    different: set[str] = set()
+    combines = meets = False
     for depth, kind, node in _nodes(schema):
         nodes += 1
         if depth > 2 * _DEEPEST:
@@ -70,10 +78,12 @@ def check_schema(schema: Schema, param: str) -> None:
             values += len(listed)
         if isinstance(pattern := node.get("pattern"), str):
             patterns += len(pattern)
+            different.add(pattern)
             _check_pattern(pattern, param)
         if isinstance(step := node.get("multipleOf"), int | float) and not isinstance(step, bool):
             multiples.add(_coefficient(step, param))
         _check_counts(node, param)
+        meets = meets or _meets(node)
         combines = combines or "allOf" in node or ("$ref" in node and len(node) > 1)
         if isinstance(branches := node.get("allOf"), list):
             _check_combinations(branches, param)
@@ -85,9 +95,20 @@ def check_schema(schema: Schema, param: str) -> None:
     ):
         if count > most:
             raise _refused(param, f"has more than {most} {what}")
+    if meets and len(different) > _MAX_MET:
+        raise _refused(param, f"has more than {_MAX_MET} patterns, of which 'allOf' or the like may have several hold")
     if (prod(multiples) if combines else sum(multiples)) > _MAX_MULTIPLES:
         raise _refused(param, f"has a 'multipleOf', or several, with more than {_MAX_MULTIPLES} steps to tell apart")
     _check_references(schema, param)
+
+
+def _meets(node: Schema) -> bool:
+    """Tells whether a schema has parts that must hold at once."""
+    elsewhere = len(_ELSEWHERE & node.keys())
+    branches = node.get("allOf")
+    return bool(
+        elsewhere > 1 or (elsewhere and not _OWN.isdisjoint(node)) or (isinstance(branches, list) and len(branches) > 1)
+    )
 
 
 def _nodes(schema: Schema) -> Iterator[tuple[int, int, Json]]:

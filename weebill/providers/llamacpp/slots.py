@@ -1,0 +1,28 @@
+"""How many of llama.cpp's slots a request needs: one for each choice of each prompt.
+
+Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-context.cpp
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from weebill.providers.upstream_request import UpstreamRequest
+
+_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode: Final = msgspec.json.Decoder().decode
+
+
+def slots_of(request: UpstreamRequest) -> int:
+    """That number, of a request as the relay writes it, whose fields are within their bounds."""
+    fields = _decode_fields(request.body)
+    choices = _decode(fields.get("n", b"1")) or 1
+    prompts = 1
+    if bytes(fields.get("prompt", b""))[:1] == b"[":
+        listed = _decode(fields["prompt"])
+        if listed and not isinstance(listed[0], int):
+            prompts = len(listed)
+    return int(choices) * prompts
