@@ -85,13 +85,13 @@ def test_systemds_own_program_says_the_same(listener: Listener, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("limit_us", "pid", "watchdog_s"),
-    [("3000000", "", 3.0), ("3000000", str(os.getpid()), 3.0), ("3000000", "1", 0.0), ("soon", "", 0.0), ("", "", 0.0)],
+    [("3000000", "", 3.0), ("3000000", "own", 3.0), ("3000000", "1", 0.0), ("soon", "", 0.0), ("", "", 0.0)],
 )
 async def test_who_is_watched(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit_us: str, pid: str, watchdog_s: float
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", limit_us)
-    monkeypatch.setenv("WATCHDOG_PID", pid)
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()) if pid == "own" else pid)
     assert ServiceManager.of_process().watchdog_s == watchdog_s
 
 
