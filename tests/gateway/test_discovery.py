@@ -11,7 +11,7 @@ import pytest
 from google import genai
 from google.genai import types
 
-from tests.fixtures.upstream import Upstream, answer, send
+from tests.fixtures.upstream import Upstream, answer, complete, send
 from tests.fixtures.worker import RunningWorker, running_worker
 from weebill.config.auto import AutoSettings
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
@@ -23,6 +23,7 @@ FOR_GOOGLE = (
     {"x-goog-api-key": "KEY"},
     {"user-agent": "google-genai-sdk/3.0"},
 )
+VERTEX = "/v1beta1/projects/p/locations/global/publishers/google"
 ALIASES = ["large", "mini", "auto"]
 MODELS = ["smollm2:135m", "gpt-4o-mini", "openai/gpt-4o-mini", "own"]
 EMBEDDED = json.dumps(
@@ -123,7 +124,7 @@ async def test_the_official_clients_list_models(worker: RunningWorker) -> None:
     async with anthropic.AsyncAnthropic(base_url=worker.url, api_key=worker.key) as claude:
         assert [each.id async for each in claude.models.list(limit=2)] == [*ALIASES, *MODELS]
         assert (await claude.models.retrieve("mini")).id == "mini"
-    for version in ("v1", "v1beta"):
+    for version in ("v1", "v1beta", "v1alpha", "v1beta1"):
         google = genai.Client(
             api_key=worker.key, http_options=types.HttpOptions(base_url=worker.url, api_version=version)
         )
@@ -142,7 +143,7 @@ async def test_googles_embeddings(worker: RunningWorker, upstream: Upstream) -> 
     sent = upstream.requests[-1].json
     assert (sent["input"], sent["dimensions"], sent["model"]) == (["a", "b"], 2, "own")
     body: dict[str, Any] = {"content": {"parts": [{"text": "a"}]}, "taskType": "RETRIEVAL_QUERY"}
-    for path in ("/v1beta/models/own:embedContent", "/v1/models/own:embedContent"):
+    for path in (f"/{version}/models/own:embedContent" for version in ("v1", "v1beta", "v1alpha", "v1beta1")):
         assert (await worker.client.post(path, json=body)).json() == {"embedding": {"values": [0, 0.5]}}
     assert upstream.requests[-1].json["task_type"] == "RETRIEVAL_QUERY"
     snake = {"requests": [{"model": "models/own", "content": {"parts": [{"text": "a"}]}, "output_dimensionality": 3}]}
@@ -170,6 +171,16 @@ async def test_googles_embeddings(worker: RunningWorker, upstream: Upstream) -> 
         ("GET", "/gemini/v1beta/files", {}, "status", "NOT_FOUND"),
         ("POST", "/v1/files", FOR_GOOGLE[0], "status", "NOT_FOUND"),
         ("DELETE", "/v1beta/models/own", {}, "status", "UNIMPLEMENTED"),
+        ("POST", "/v1alpha/models/own:predict", {}, "status", "NOT_FOUND"),
+        ("POST", "/v1alpha/auth_tokens", FOR_GOOGLE[0], "status", "NOT_FOUND"),
+        ("GET", "/v1beta1/cachedContents", {}, "status", "NOT_FOUND"),
+        ("POST", "/upload/v1beta/files", FOR_GOOGLE[1], "status", "NOT_FOUND"),
+        ("POST", "/upload/v1alpha/files", {}, "status", "NOT_FOUND"),
+        ("GET", "/download/v1beta/files/a:download", FOR_GOOGLE[0], "status", "NOT_FOUND"),
+        ("GET", "/api/claude_cli/bootstrap", CLAUDE, "type", "not_found_error"),
+        ("POST", "/api/event_logging/batch", CLAUDE, "type", "not_found_error"),
+        ("GET", "/api/hello", {"user-agent": "claude-cli/2.0.1 (external, cli)"}, "type", "not_found_error"),
+        ("GET", "/api/oauth/profile", {"user-agent": "claude-code/2.0.1"}, "type", "not_found_error"),
         ("POST", "/v1/files", {}, "code", "unknown_url"),
         ("POST", "/openai/v1/files", CLAUDE, "code", "unknown_url"),
     ],
@@ -181,6 +192,27 @@ async def test_what_is_not_there_is_said_in_the_clients_format(
     assert response.status_code in (404, 405)
     assert response.json()["error"][where] == kind
     assert response.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(
+    "root", ["/v1beta", "/v1alpha", "/v1beta1", "/gemini/v1alpha", "/v1beta1/publishers/google", VERTEX]
+)
+async def test_all_versions_of_googles_api_are_one(worker: RunningWorker, upstream: Upstream, root: str) -> None:
+    body = {"contents": [{"parts": [{"text": "hi"}]}]}
+    upstream.script = complete()
+    for model in ("own", "acme%2Fown"):
+        response = await worker.client.post(f"{root}/models/{model}:generateContent", json=body)
+        assert (response.status_code, response.json()["candidates"][0]["finishReason"]) == (200, "STOP")
+        assert upstream.requests[-1].json["model"] == "own"
+        counted = await worker.client.post(f"{root}/models/{model}:countTokens", json=body)
+        assert counted.json()["totalTokens"] > 0
+
+
+async def test_what_is_managements_stays_so(worker: RunningWorker) -> None:
+    """There is no control process here; that it is asked shows."""
+    for path, headers in (("/api/v1/keys", CLAUDE), ("/", CLAUDE), ("/api/claude_cli/bootstrap", {}), ("/docs", {})):
+        response = await worker.client.get(path, headers=headers)
+        assert response.status_code == 503, path
 
 
 async def test_anthropics_clients_find_the_requests_id(worker: RunningWorker, upstream: Upstream) -> None:

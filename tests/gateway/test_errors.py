@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,12 @@ from tests.fixtures.upstream import (
     stream,
 )  # fmt: skip
 from tests.fixtures.worker import RunningWorker, running_worker
+from tests.routing.deployments import deployment
+from tests.translation.targets import MODELS, target, written
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
+from weebill.gateway.failures import upstream_said
 from weebill.process.messages import Reload
+from weebill.wire.failure import Failure, UpstreamFailure
 
 HI = [{"role": "user", "content": "hi"}]
 CHAT = ("/v1/chat/completions", {"model": "m", "messages": HI})
@@ -125,6 +130,21 @@ async def test_an_upstreams_404_says_whose_it_is(tmp_path: Path, upstream: Upstr
         assert (response.status_code, error["code"]) == (404, "upstream_not_found")
         start = "The upstream 'acme' answered 404 at /chat/completions; is `/v1` missing from its base_url?"
         assert error["message"].startswith(start)
+
+
+BASES = {"ollama": "", "bedrock": "", "azure": "", "cohere": "", "gemini": "/v1beta"}
+"""What the base URLs of dialects end in, where it is not `/v1`."""
+
+
+@pytest.mark.parametrize("dialect", MODELS)
+def test_what_a_base_url_lacks_is_what_others_of_its_dialect_have(dialect: str) -> None:
+    path = written("chat", {}, target(dialect), dialect).path
+    upstream = replace(deployment("acme").upstream, path=b"")
+    failed = UpstreamFailure(Failure("not_found", "request", 404), "No.")
+    said = upstream_said(failed, b"", upstream, upstream.credentials[0], path).message
+    base = BASES.get(dialect, "/v1")
+    hint = f"; is `{base}` missing from its base_url? It said:" if base else ":"
+    assert said == f"The upstream 'acme' answered 404 at {path.decode().partition('?')[0]}{hint} No."
 
 
 async def test_a_model_that_an_upstream_lacks_is_another_matter(worker: RunningWorker, upstream: Upstream) -> None:

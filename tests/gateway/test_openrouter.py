@@ -13,6 +13,13 @@ from weebill.config.schema import LocalSettings, ProviderSettings, ServerSetting
 
 CHAT = "/v1/chat/completions"
 HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
+BODIES: dict[str, dict[str, Any]] = {
+    CHAT: {**HELLO, "model": "routed"},
+    "/v1/messages": {**HELLO, "model": "routed", "max_tokens": 64},
+    "/v1/responses": {"input": "hi", "model": "routed"},
+    "/v1beta/models/routed:generateContent": {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]},
+}
+"""A request of each API for what only OpenRouter serves."""
 
 
 @pytest.fixture
@@ -54,15 +61,58 @@ async def worker(
         ({"provider": {"order": ["acme"], "local_only": False}}, {}),
         ({"models": ["x/y", "routed", "z"]}, {"models": ["x/y", "z"]}),
         ({"provider": {}, "models": []}, {}),
+        # What OpenRouter alone knows, and what is empty.
+        ({"provider": {"max_price": {"prompt": 900, "image": 0.5}}},
+         {"provider": {"max_price": {"prompt": 900, "image": 0.5}}}),
+        ({"provider": {"max_price": {"request": 1}, "sort": "exacto"}},
+         {"provider": {"max_price": {"request": 1}, "sort": "exacto"}}),
+        ({"provider": {"sort": {"by": "exacto"}, "quantizations": ["fp12"]}},
+         {"provider": {"sort": {"by": "exacto"}, "quantizations": ["fp12"]}}),
+        ({"provider": {"order": None, "only": None, "sort": None}}, {}),
+        ({"provider": {"order": None, "ignore": ["azure"], "hedge": False}}, {"provider": {"ignore": ["azure"]}}),
+        # What it sees to by itself.
+        ({"provider": {"data_collection": "deny"}}, {"provider": {"data_collection": "deny"}}),
+        ({"provider": {"zdr": True}}, {"provider": {"zdr": True}}),
+        ({"provider": {"quantizations": ["fp8"], "max_price": {"completion": 1}}},
+         {"provider": {"quantizations": ["fp8"], "max_price": {"completion": 1}}}),
+        ({"provider": {"require_parameters": True}}, {"provider": {"require_parameters": True}}),
     ],
 )  # fmt: skip
 async def test_what_is_not_for_weebill_goes_along(
     worker: RunningWorker, upstream: Upstream, said: dict[str, object], along: dict[str, object]
 ) -> None:
-    response = await worker.client.post(CHAT, json={**HELLO, "model": "routed", **said})
-    assert response.status_code == 200, response.text
-    sent = upstream.requests[-1].json
-    assert {name: sent[name] for name in ("provider", "models") if name in sent} == along
+    for path, body in BODIES.items():
+        response = await worker.client.post(path, json={**body, **said})
+        assert response.status_code == 200, (path, response.text)
+        sent = upstream.requests[-1].json
+        assert {name: sent[name] for name in ("provider", "models") if name in sent} == along, path
+        assert "x-weebill-dropped" not in response.headers
+
+
+@pytest.mark.parametrize(
+    "demand",
+    [
+        {"max_price": {"image": 1}}, {"quantizations": ["fp12"]}, {"data_collection": "deny"}, {"zdr": True},
+        {"only": ["together"]}, {"max_price": {"prompt": 900, "request": 1}},
+    ],
+)  # fmt: skip
+async def test_a_demand_that_only_openrouter_can_meet_is_left_to_it(
+    worker: RunningWorker, upstream: Upstream, other: Upstream, demand: dict[str, object]
+) -> None:
+    """Of two who serve the model."""
+    for _ in range(3):
+        response = await worker.client.post(CHAT, json={**HELLO, "model": "both", "provider": demand})
+        assert response.status_code == 200, response.text
+    assert (len(upstream.requests), len(other.requests)) == (3, 0)
+    away = {**demand, "ignore": ["openrouter", "second"]}
+    response = await worker.client.post(CHAT, json={**HELLO, "model": "both", "provider": away})
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "no_deployment")
+
+
+async def test_weebills_own_members_are_what_they_must_be(worker: RunningWorker) -> None:
+    for said in ({"local_only": "yes"}, {"regions": 1}, {"hedge": []}):
+        response = await worker.client.post(CHAT, json={**HELLO, "model": "routed", "provider": said})
+        assert (response.status_code, response.json()["error"]["param"]) == (400, f"provider.{next(iter(said))}")
 
 
 async def test_weebills_names_come_first(worker: RunningWorker, upstream: Upstream, other: Upstream) -> None:

@@ -61,9 +61,6 @@ def decoded(scenario):
     ("model", "conversation", "field"),
     [
         (OLD, Conversation(turns=()), "turns"),
-        (OLD, Conversation(turns=user(), n=2), "n"),
-        (OLD, Conversation(turns=user(), logprobs=True), "logprobs"),
-        (OLD, Conversation(turns=user(), presence_penalty=0.5), "presence_penalty"),
         (OLD, Conversation(turns=user(), tools=(Tool(JSON_TOOL),)), "tools"),
         (OLD, Conversation(turns=user(), tool_choice=ToolChoice("required")), "tool_choice"),
         (OLD, Conversation(turns=(Turn("system", (Image(data="aa", media_type="image/png"),)),)), "turns"),

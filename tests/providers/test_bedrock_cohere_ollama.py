@@ -23,7 +23,7 @@ from weebill.providers.cohere.dialect import COHERE_DIALECT
 from weebill.providers.fit import Fit
 from weebill.providers.ollama.dialect import OLLAMA_DIALECT
 from weebill.wire.accumulate import ReplyBuilder
-from weebill.wire.conversation import Conversation, Reasoning, Text, ToolUse, Turn
+from weebill.wire.conversation import Conversation, Reasoning, Text, ToolUse
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Failed, Finished, Reply, Started, Usage
 
@@ -125,17 +125,6 @@ def test_a_request_is_written_as_documented(name, scenario):
     assert json.loads(request.body) == vector["body"]
     assert request.path.decode() == vector["path"]
     assert request.headers == b"content-type: application/json\r\n"
-
-
-@pytest.mark.parametrize("name", DIALECTS)
-def test_fields_that_ask_for_nothing_are_taken(name):
-    turns = (Turn("user", (Text("Hello"),)),)
-    nothing = {"n": 1, "logprobs": False, "logit_bias": {}, "modalities": ("text",)}
-    assert nothing.keys() <= DIALECTS[name].supported
-    dialect, target = DIALECTS[name], Target(model="m")
-    asked = dialect.encode(Conversation(turns=turns, **nothing), target, Fit(), stream=False)
-    plainly = dialect.encode(Conversation(turns=turns), target, Fit(), stream=False)
-    assert (asked.path, asked.body, asked.headers) == (plainly.path, plainly.body, plainly.headers)
 
 
 def call(tool, arguments):

@@ -59,13 +59,11 @@ def test_images_that_tools_gave_are_shown_after_the_results() -> None:
 @pytest.mark.parametrize(
     ("conversation", "field"),
     [
-        (Conversation(turns=user(), n=2), "n"),
         (Conversation(turns=user(), temperature=1.5), "temperature"),
         (Conversation(turns=user(), presence_penalty=-0.5), "presence_penalty"),
         (Conversation(turns=user(), frequency_penalty=1.5), "frequency_penalty"),
         (Conversation(turns=user(), top_k=501), "top_k"),
         (Conversation(turns=user(), seed=-1), "seed"),
-        (Conversation(turns=user(), top_logprobs=2), "top_logprobs"),
         (Conversation(turns=user(), stop=("a", "b", "c", "d", "e", "f")), "stop"),
         (Conversation(turns=user(), extra={"foo": msgspec.Raw(b"1")}), "foo"),
         (

@@ -45,9 +45,6 @@ def decoded(scenario):
 @pytest.mark.parametrize(
     ("conversation", "field"),
     [
-        (Conversation(turns=user(), n=2), "n"),
-        (Conversation(turns=user(), logit_bias={"1": 5.0}), "logit_bias"),
-        (Conversation(turns=user(), modalities=("text", "audio")), "modalities"),
         (Conversation(turns=user(), reasoning=ReasoningOptions(enabled=True, budget_tokens=2000)), "reasoning"),
         (Conversation(turns=user(), extra={"foo": msgspec.Raw(b"1")}), "foo"),
         (Conversation(turns=user(), tool_choice=ToolChoice("required")), "tool_choice"),

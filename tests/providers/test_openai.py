@@ -100,7 +100,7 @@ ERRORS = [
         "n",
     ),
     (404, b'{"error":{"message":"no such model","code":404}}', 404, "no such model", "model_not_found", None),
-    (422, b'{"detail":[{"loc":["body"]}]}', 422, '[{"loc":["body"]}]', None, None),
+    (422, b'{"detail":[{"loc":["body"]}]}', 422, '{"loc":["body"]}', None, None),
     (429, b'{"error":"slow down"}', 429, "slow down", "rate_limit_exceeded", None),
     (500, b"oops", 500, "oops", "upstream_error", None),
     (503, b"", 503, "The upstream 'acme' answered with status 503.", "upstream_overloaded", None),
@@ -187,7 +187,7 @@ def test_a_demand_that_the_provider_refuses(quirks: Quirks, fields: dict[str, ob
     [
         (REFUSE, {"seed": 7, "temperature": 0.5}, {"temperature": 0.5}, ("seed",)),
         (REFUSE, {"parallel_tool_calls": False}, {}, ("parallel_tool_calls",)),
-        (STRICT, {"seed": 7, "top_k": 3, "x_new": {}}, {"random_seed": 7}, ("top_k", "x_new")),
+        (STRICT, {"seed": 7, "top_k": 3, "x_new": {"a": 1}}, {"random_seed": 7}, ("top_k", "x_new")),
         (STRICT, {"modalities": ["text"]}, {}, ()),
         (STRICT, {"n": 1, "stream": True}, {"stream": True, "stream_options": {"include_usage": True}}, ()),
     ],

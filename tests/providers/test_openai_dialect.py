@@ -293,7 +293,7 @@ REFUSED = [
     (asked(Document(url="https://example.com/a.pdf")), Quirks(), "turns"),
     (asked(Document(text="Once.", cite=True)), Quirks(), "citations"),
     (asked(Image(data="QUJD"), role="assistant"), Quirks(), "turns"),
-    (asked(HELLO, extra={"safetySettings": Raw(b"[]")}), Quirks(), "safetySettings"),
+    (asked(HELLO, extra={"safetySettings": Raw(b"[{}]")}), Quirks(), "safetySettings"),
     (asked(HELLO, seed=7), Quirks(refuse=("seed",)), "seed"),
     (asked(HELLO, max_tokens=7), Quirks(refuse=("max_completion_tokens", "max_tokens")), "max_tokens"),
     (

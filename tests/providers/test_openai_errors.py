@@ -1,9 +1,14 @@
 """What a client is told of a provider's error, whatever its API."""
 
+import json
+from typing import Any
+
 import pytest
 
 from weebill.gateway.failures import client_error
 from weebill.providers.failures import failure_of
+from weebill.providers.operations import OPERATIONS
+from weebill.providers.registry import dialect
 
 OVERFLOWS = [
     "This model's maximum context length is 8192 tokens.",
@@ -55,3 +60,70 @@ def test_statuses(status: int, message: str, code: str | None, told: int, said: 
 def test_silence_is_named() -> None:
     assert failure_of(500, None, "acme").message == "The upstream 'acme' answered with status 500."
     assert failure_of(500, "", "").message == "The upstream answered with status 500."
+
+
+MISSING = {"type": "missing", "loc": ["body", "messages", 0, "content"], "msg": "Field required", "input": "own words"}
+# What bodies of errors say, and what of them a client is told: words and field.
+BODIES: list[tuple[Any, str, str | None]] = [
+    # Mistral, with its own layers around those of who checks the request
+    ({"object": "error", "message": {"detail": [MISSING]}, "type": "invalid_request_error", "code": None},
+     "messages[0].content: Field required", "messages[0].content"),
+    ({"object": "error", "message": {"detail": [MISSING, {"loc": ["body", "n"], "msg": "too large"}]}},
+     "messages[0].content: Field required; n: too large", "messages[0].content"),
+    ({"object": "error", "message": "boom", "type": "t"}, "boom", None),
+    ({"errors": [{"message": "boom"}]}, "boom", None),
+    ({"success": False, "errors": [{"code": 7, "message": "boom"}, {"message": "bang"}]}, "boom; bang", None),
+    ({"errors": ["boom", "bang"]}, "boom; bang", None),
+    # FastAPI
+    ({"detail": [MISSING]}, "messages[0].content: Field required", "messages[0].content"),
+    ({"detail": [{"loc": ["body"], "msg": "Field required"}]}, "Field required", None),
+    ({"detail": "boom"}, "boom", None),
+    ({"detail": {"message": "boom"}}, "boom", None),
+    ({"detail": {"error": {"msg": "boom"}}}, "boom", None),
+    # Text where others have an object, an object where others have text, and nothing around it
+    ({"message": "boom"}, "boom", None),
+    ({"Message": "boom"}, "boom", None),
+    ({"error": "boom"}, "boom", None),
+    ({"error": "Bad Request", "message": "boom"}, "boom", None),
+    ({"error": True, "message": "", "detail": "boom"}, "boom", None),
+    ({"error": "invalid_request", "error_description": "boom"}, "boom", None),
+    ({"error": {"message": {"error": {"message": "boom", "param": "n"}}}}, "boom", "n"),
+    ([{"error": {"message": "boom"}}], "boom", None),
+    ("boom", "boom", None),
+    # RFC 9457
+    ({"type": "about:blank", "title": "Bad", "status": 400, "detail": "boom"}, "Bad: boom", None),
+    ({"type": "https://x/y", "title": "Boom"}, "Boom", None),
+    # Shapes that nobody knows are shown as they are; what is empty, and a page's layers without an end, are no words.
+    ({"errors": {"n": ["too large"]}}, '{"n": ["too large"]}', None),
+    ({"fault": {"faultstring": "boom"}}, '{"fault": {"faultstring": "boom"}}', None),
+    ({}, "The upstream 'acme' answered with status 422.", None),
+    ({"detail": [], "message": None}, "The upstream 'acme' answered with status 422.", None),
+    ({"type": "error"}, "The upstream 'acme' answered with status 422.", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["openai", "mistral", "openai-responses", "azure", "anthropic", "gemini", "bedrock", "cohere", "ollama"]
+)
+def test_the_upstreams_own_words_reach_the_client(name: str) -> None:
+    for body, words, param in BODIES:
+        failed = dialect(name).error(422, json.dumps(body).encode(), "acme")
+        assert failed.message == words, body
+        assert failed.param in (param, None), body
+        assert failed.type in ("invalid_request_error", "t", "error", None), body
+
+
+def test_operations_hear_the_same_words() -> None:
+    translator = OPERATIONS["embeddings", "openai"]
+    for body, words, param in BODIES:
+        error = translator.error(None, 422, json.dumps(body).encode(), None, "acme")  # type: ignore[arg-type]
+        assert (error.message, error.param) == (words, param), body
+
+
+def test_layers_without_an_end_are_shown_as_they_are() -> None:
+    body: Any = "boom"
+    for _ in range(100):
+        body = {"error": body}
+    message = dialect("openai").error(400, json.dumps(body).encode(), "acme").message
+    assert message.startswith('{"error": {"error"')
+    assert len(message) <= 2000

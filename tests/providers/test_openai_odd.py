@@ -161,11 +161,11 @@ def test_halves_of_pairs_that_stand_alone() -> None:
 ERRORS: list[tuple[object, int, str]] = [
     ({"error": "boom"}, 502, "boom"),
     ({"error": {"message": "boom"}}, 502, "boom"),
-    ({"error": {"message": {"detail": "boom"}, "code": "429"}}, 429, "The upstream failed."),
+    ({"error": {"message": {"detail": "boom"}, "code": "429"}}, 429, "boom"),
     ({"error": {"msg": "boom", "code": 429}}, 429, "boom"),
     ({"error": [{"message": "boom"}]}, 502, "boom"),
     ({"error": {"error": {"message": "boom", "type": "x"}}}, 502, "boom"),
-    ({"error": {"detail": [{"msg": "boom", "loc": ["a"]}]}}, 502, "boom"),
+    ({"error": {"detail": [{"msg": "boom", "loc": ["a"]}]}}, 502, "a: boom"),
     ({"error": 1}, 502, "1"),
 ]
 

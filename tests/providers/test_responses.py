@@ -555,7 +555,11 @@ def test_what_it_cannot_say_is_refused(asked: Conversation, field: str) -> None:
     ("asked", "hint", "said"),
     [
         (conversation(Text("Hi"), max_tokens=15), "max_tokens", {"max_output_tokens": 16}),
-        (conversation(Text("Hi"), extra={"prediction": Raw(b"{}"), "tools.x": Raw(b"1")}), "prediction", {}),
+        (
+            conversation(Text("Hi"), extra={"prediction": Raw(b'{"content":"x"}'), "tools.x": Raw(b"1")}),
+            "prediction",
+            {},
+        ),
         (conversation(Text("Hi"), name="ada"), "messages.name", {}),
         (conversation(Document(data="QUJD", cite=True)), "citations", {}),
     ],

@@ -120,10 +120,10 @@ FITTED: list[tuple[Target, dict[str, object], dict[str, object], set[str], set[s
     (Target(model="x", traits=PLAIN), {"reasoning": {"effort": "low"}}, {}, {"reasoning"}, {"reasoning"}),
     (Target(model="x", traits=PLAIN), {"reasoning": {"effort": "none"}}, {}, {"reasoning"}, set()),
     (Target(model="x", traits=PLAIN), {"reasoning": {"summary": "auto"}}, {}, {"reasoning"}, {"reasoning"}),
-    (Target(model="x", traits=PLAIN), {"reasoning": {"effort": None, "summary": None}}, {}, set(), set()),
+    (Target(model="x", traits=PLAIN), {"reasoning": {"effort": None, "summary": None}}, {}, {"reasoning"}, set()),
     (Target(model="x", traits=PLAIN), {"include": [ENCRYPTED, "a"]}, {"include": ["a"]}, set(), {"include"}),
-    (Target(model="x", quirks=Quirks(refuse=("metadata", "n", "include"))), {"metadata": {}}, {}, {"metadata"},
-     {"metadata"}),
+    (Target(model="x", quirks=Quirks(refuse=("metadata", "n", "include"))), {"metadata": {"a": "b"}}, {},
+     {"metadata"}, {"metadata"}),
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec import Raw
 
 from weebill.config.routing import MaxPrice, Preferences, SortBy
-from weebill.routing.preferences import WANTS_NOTHING, decode, merge
+from weebill.routing.preferences import WANTS_NOTHING, decode, entrusted, merge, readable
 from weebill.wire.errors import ApiError
 
 
@@ -92,3 +92,30 @@ def test_of_the_rest_the_narrowest_scope_decides() -> None:
     )
     assert merge([narrow, wide]).order == ("a",)
     assert merge([wide, Preferences(sort=SortBy(by="price"))]).sort == "price"
+
+
+@pytest.mark.parametrize("name", ["order", "only", "sort", "max_price", "local_only", "sorted"])
+def test_null_asks_for_nothing(name: str) -> None:
+    assert decode(Raw(json.dumps({name: None}).encode())) == Preferences()
+
+
+@pytest.mark.parametrize(
+    ("said", "wider", "trusted"),
+    [
+        ({"zdr": True}, Preferences(), {"zdr"}),
+        ({"zdr": True}, Preferences(zdr=True), {"zdr"}),
+        ({"zdr": False}, Preferences(zdr=True), set()),
+        ({}, Preferences(data_collection="deny"), set()),
+        ({"quantizations": ["fp8", "fp16"]}, Preferences(quantizations=("fp8",)), set()),
+        ({"quantizations": ["fp8", "fp12"]}, Preferences(), {"quantizations"}),
+        ({"quantizations": ["fp8", "fp12"]}, Preferences(quantizations=("fp8",)), set()),
+        ({"max_price": {"prompt": 2, "image": 1}}, Preferences(), {"max_price"}),
+        ({"max_price": {"prompt": 2, "image": 1}}, Preferences(max_price=MaxPrice(prompt=1)), set()),
+        ({"sort": "exacto"}, Preferences(), set()),
+    ],
+)
+def test_openrouter_is_entrusted_with_what_it_is_told_in_full(
+    said: dict[str, object], wider: Preferences, trusted: set[str]
+) -> None:
+    own, foreign = readable(Raw(json.dumps(said).encode()))
+    assert entrusted(own, foreign, merge((wider, own))) == trusted

@@ -60,7 +60,7 @@ def target(dialect: str, model: str = "", **fields: Any) -> Target:
 
 def asked(api: str, fields: Json, policy: OnUnsupported | None = None, *, stream: bool = False) -> Call:
     """The call of a client that sends these fields."""
-    body = {**BASE[api], **fields}
+    body = {**BASE.get(api, {}), **fields}
     if stream and api != "gemini":
         body["stream"] = True
     tail = f"m:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}" if api == "gemini" else ""

@@ -181,6 +181,44 @@ DEMANDS: Final[list[tuple[str, str, Json, tuple[str, ...]]]] = [
     ("gemini", "generationConfig.stopSequences", config(stopSequences=["MARK", "b", "c", "d", "e", "g"]), ("MARK",)),
     ("gemini", "cachedContent", {"cachedContent": "cachedContents/MARK"}, ("MARK",)),
 ]  # fmt: skip
+# What asks for nothing, or for what is so anyway.
+IDLE: Final[list[tuple[str, Json]]] = [
+    *[("chat", {name: value}) for name, value in {
+        "top_logprobs": 0, "logprobs": False, "n": 1, "best_of": 1, "echo": False, "suffix": "", "logit_bias": {},
+        "stop": [], "modalities": ["text"], "presence_penalty": 0, "frequency_penalty": 0.0, "repetition_penalty": 1.0,
+        "min_p": 0, "tools": [], "functions": [], "response_format": {"type": "text"}, "verbosity": "medium",
+        "store": False, "background": False, "guided_json": None, "guided_regex": "", "grammar": "", "metadata": {},
+        "user": "", "prediction": None, "previous_response_id": "", "conversation": "", "parallel_tool_calls": True,
+    }.items()],
+    ("chat", {"top_logprobs": 0, "logprobs": False}),
+    ("chat", {"stop": ""}),
+    ("chat", {"stop": [""]}),
+    ("chat", {"modalities": []}),
+    ("chat", {"response_format": {}}),
+    ("chat", {"tools": [FUNCTION], "tool_choice": "auto"}),
+    ("chat", {"tool_choice": "none"}),
+    *[("completions", {"model": "m", "prompt": "Hi", name: value}) for name, value in {
+        "best_of": 1, "echo": False, "suffix": "", "n": 1, "logit_bias": {}, "stop": [], "top_logprobs": 0,
+    }.items()],
+    *[("anthropic", {name: value}) for name, value in {
+        "stop_sequences": [], "tools": [], "metadata": {}, "mcp_servers": [], "context_management": {}, "n": 1,
+        "output_config": {}, "system": "", "thinking": {"type": "disabled"},
+    }.items()],
+    *[("responses", {name: value}) for name, value in {
+        "previous_response_id": "", "conversation": "", "prompt": {}, "background": False, "top_logprobs": 0,
+        "include": [], "truncation": "disabled", "text": {"format": {"type": "text"}, "verbosity": "medium"}, "n": 1,
+        "reasoning": {"context": "auto"}, "tool_choice": "auto", "tools": [], "metadata": {},
+        "instructions": "",
+    }.items()],
+    ("responses", {"conversation": None}),
+    *[("gemini", config(**{name: value})) for name, value in {
+        "responseLogprobs": False, "logprobs": 0, "candidateCount": 1, "stopSequences": [], "responseSchema": {},
+        "responseMimeType": "", "responseModalities": ["TEXT"], "presencePenalty": 0, "speechConfig": {},
+        "mediaResolution": "MEDIA_RESOLUTION_UNSPECIFIED", "thinkingConfig": {},
+    }.items()],
+    ("gemini", {"safetySettings": [], "cachedContent": "", "labels": {}, "tools": [], "toolConfig": {}}),
+    ("gemini", {"toolConfig": {"functionCallingConfig": {"mode": "AUTO"}}}),
+]  # fmt: skip
 
 
 def ids(rows: list[tuple[str, str, Json, tuple[str, ...]]]) -> list[str]:
@@ -245,6 +283,15 @@ def test_a_demand_is_met_or_refused_by_its_name(
         param = refusal.detail.param or ""
         assert (refusal.status, head(param) in (head(name), *FOR_IT.get(name, ()))) == (400, True)
         assert param in written(api, fields, there, dialect, "drop").dropped
+
+
+@every("to", TARGETS)
+@pytest.mark.parametrize(("api", "fields"), IDLE, ids=[f"{api}-{json.dumps(fields)[1:-1]}" for api, fields in IDLE])
+def test_what_asks_for_nothing_is_no_obstacle(api: str, fields: Json, to: str) -> None:
+    """Nor is it said to be passed over, not even where all is to be refused."""
+    dialect, there = TARGETS[to]
+    if (api, to) != ("completions", "groq"):  # which has no such endpoint
+        assert written(api, fields, there, dialect, "refuse").dropped == ()
 
 
 @every("to", TARGETS)

@@ -20,6 +20,7 @@ from weebill.wire.body import decode_completion
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Citation, Conversation, Image, Refusal, Text, ToolUse, Turn
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
 from weebill.wire.lenient import reader
 from weebill.wire.openai_chat import HINTS
@@ -45,8 +46,6 @@ _FORMAT_FIELDS: Final = frozenset(
     {"model", "prompt", "stream", "stream_options", "n", "max_tokens", "temperature", "top_p", "presence_penalty"}
     | {"frequency_penalty", "stop", "seed", "logit_bias", "logprobs"}
 )
-# Values that ask for nothing.
-_IDLE: Final = {"echo": b"false", "suffix": b'""', "best_of": b"1", "store": b"false"}
 _UNSAID: Final[Unsaid] = {Audio: "audio", Image: "images", ToolUse: "tool_calls", Citation: "citations"}
 
 
@@ -168,7 +167,7 @@ def _rest(fields: Json) -> tuple[Json, Json]:
     hints: Json = {}
     extra: Json = {}
     for name, value in fields.items():
-        if name in _FORMAT_FIELDS or bytes(value) in (b"null", _IDLE.get(name)):
+        if name in _FORMAT_FIELDS or asks_nothing(name, value):
             continue
         (hints if name in HINTS else extra)[name] = value
     return hints, extra

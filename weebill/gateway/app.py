@@ -19,6 +19,7 @@ from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.counting import ANTHROPIC_COUNT, GEMINI_COUNT, Counting
 from weebill.gateway.forms import ANTHROPIC as ANTHROPIC_FORM
+from weebill.gateway.forms import OPENAI as OPENAI_FORM
 from weebill.gateway.forms import Form, form_of, request_id_line
 from weebill.gateway.inference import Inference
 from weebill.gateway.metered import JSON, Recorder, Upstreams
@@ -41,8 +42,18 @@ _GENERATION: Final[tuple[tuple[bytes, Api], ...]] = (
 )
 _RESPONSES: Final = b"/responses"
 _COUNT_TOKENS: Final = (b"/v1/messages/count_tokens", b"/anthropic/v1/messages/count_tokens")
+# The Gemini API's versions, all one here, at each place where it is; `/v1` is shared with other APIs.
+_GEMINI_ROOTS: Final = tuple(
+    [root + version for root in (b"", b"/gemini") for version in (b"/v1beta", b"/v1alpha", b"/v1beta1")]
+)
 # Where Gemini's clients say model and method: `gemini-2.5-flash:generateContent`.
-_GEMINI: Final = (b"/v1beta/models/", b"/v1/models/", b"/gemini/v1beta/models/", b"/v1beta/", b"/gemini/v1beta/")
+_GEMINI: Final = (
+    b"/v1/models/",
+    *[root + b"/models/" for root in _GEMINI_ROOTS],
+    *[root + b"/" for root in _GEMINI_ROOTS],
+)
+# What comes before a model's name where Vertex AI is asked.
+_PUBLISHER: Final = b"publishers/google/models/"
 _COUNT_METHOD: Final = ":countTokens"
 _EMBED_METHODS: Final = (":embedContent", ":batchEmbedContents")
 # Where there are lists of models, and what is below them one model each.
@@ -50,11 +61,12 @@ _MODELS: Final = (
     b"/v1/models",
     b"/openai/v1/models",
     b"/anthropic/v1/models",
-    b"/v1beta/models",
-    b"/gemini/v1beta/models",
+    *[root + b"/models" for root in _GEMINI_ROOTS],
 )
 # What is not there below these is answered here, in the format of the API that asks.
-_ROOTS: Final = (b"/v1", b"/openai/v1", b"/anthropic", b"/v1beta", b"/gemini")
+_ROOTS: Final = (b"/v1", b"/openai/v1", b"/anthropic", b"/gemini", b"/upload", *_GEMINI_ROOTS)
+# What is the control process's own, whoever asks.
+_MANAGEMENT: Final = b"/api/v1"
 _MAX_PARAMETERS: Final = 32
 _TEXT: Final = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
@@ -140,7 +152,7 @@ class App:
             if path.startswith(prefix) and b":" in path and exchange.method != b"GET":
                 await self._gemini(exchange, path.removeprefix(prefix))
                 return
-        if not any(_is_below(path, root) for root in _ROOTS):
+        if not any(_is_below(path, root) for root in _ROOTS) and _may_be_managements(exchange):
             await self._tunnel.relay(exchange)
             return
         for root in PREFIXES:
@@ -157,7 +169,7 @@ class App:
 
     async def _gemini(self, exchange: Exchange, rest: bytes) -> None:
         _require(exchange, b"POST")
-        tail = unquote(rest.decode("latin-1"))
+        tail = unquote(rest.rpartition(_PUBLISHER)[2].decode("latin-1"))
         asked = f"{tail}?{exchange.query.decode('latin-1')}" if exchange.query else tail
         if tail.endswith(_EMBED_METHODS):
             await self._operations.serve(exchange, GeminiEmbed(tail))
@@ -194,6 +206,12 @@ class App:
 
     async def _metrics(self, exchange: Exchange) -> None:
         exchange.respond(200, _TEXT, self._exposition())
+
+
+def _may_be_managements(exchange: Exchange) -> bool:
+    """Tells whether the control process may have what is asked for: not what a client asks of its own vendor."""
+    path = exchange.path
+    return path == b"/" or _is_below(path, _MANAGEMENT) or form_of(path, exchange.head.fields) is OPENAI_FORM
 
 
 def _is_below(path: bytes, prefix: bytes) -> bool:

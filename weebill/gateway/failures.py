@@ -23,6 +23,9 @@ _RESTART_S = 1
 _NO_SUCH_PATH: Final = frozenset({404, 405})
 _NO_SUCH_ENDPOINT: Final = frozenset({404, 405, 501})
 _VERSION: Final = re.compile(r"/v\d")
+# What base URLs end in, by what is asked for below them: nothing for Ollama's, Amazon's and Azure's own paths.
+_BASES: Final = {b"api": "", b"model": "", b"openai": "", b"models": "/v1beta"}
+_BASE: Final = "/v1"
 # What is between a provider and the operator of the gateway.
 _OPERATORS: Final = frozenset({"credential", "quota"})
 _MIN_SECRET: Final = 8
@@ -129,12 +132,21 @@ def upstream_said(
         failed.body = body
     if status in _NO_SUCH_PATH and upstream.name != LOCAL:
         where = (upstream.path + path).partition(b"?")[0].decode("latin-1")
-        right = _lacks_model(failure) or _VERSION.search(where)
-        hint = ":" if right else "; is `/v1` missing from its base_url? It said:"
+        base = "" if _lacks_model(failure) or _VERSION.search(where) else base_of(path)
+        hint = f"; is `{base}` missing from its base_url? It said:" if base else ":"
         failed.message = f"{whose(upstream.name)} answered {status} at {where}{hint} {failed.message}"
         if status == 404 and failed.code is None:
             failed.code = "upstream_not_found"
     return failed
+
+
+def base_of(path: bytes) -> str:
+    """What the base URL ends in below which something is asked for.
+
+    >>> base_of(b"/chat/completions"), base_of(b"/api/chat")
+    ('/v1', '')
+    """
+    return _BASES.get(path.split(b"/", 2)[1], _BASE)
 
 
 def lacks_endpoint(failure: Failure, status: int) -> bool:

@@ -42,13 +42,21 @@ _PATHS: Final[tuple[tuple[bytes, Form], ...]] = (
     (b"/v1/messages", ANTHROPIC),
     (b"/gemini/", GEMINI),
     (b"/v1beta/", GEMINI),
+    (b"/v1alpha/", GEMINI),
+    (b"/v1beta1/", GEMINI),
+    (b"/upload/", GEMINI),
 )
 _HEADERS: Final[tuple[tuple[bytes, Form], ...]] = (
     (b"anthropic-version", ANTHROPIC),
     (b"x-goog-api-client", GEMINI),
     (b"x-goog-api-key", GEMINI),
 )
-_AGENT: Final = b"google-genai"
+# What a client calls itself, where it sends none of these: google-genai, and Claude Code beside its API.
+_AGENTS: Final[tuple[tuple[bytes, Form], ...]] = (
+    (b"google-genai", GEMINI),
+    (b"claude-cli", ANTHROPIC),
+    (b"claude-code", ANTHROPIC),
+)
 
 
 def form_of(path: bytes, fields: Mapping[bytes, bytes]) -> Form:
@@ -59,8 +67,10 @@ def form_of(path: bytes, fields: Mapping[bytes, bytes]) -> Form:
     for name, form in _HEADERS:
         if name in fields:
             return form
-    is_method = path.startswith(b"/v1/models/") and b":" in path
-    return GEMINI if is_method or _AGENT in fields.get(b"user-agent", b"") else OPENAI
+    if path.startswith(b"/v1/models/") and b":" in path:
+        return GEMINI
+    agent = fields.get(b"user-agent", b"")
+    return next((form for name, form in _AGENTS if name in agent), OPENAI)
 
 
 def refusing(error: ApiError, path: bytes, fields: Mapping[bytes, bytes], request_id: str) -> tuple[bytes, bytes]:

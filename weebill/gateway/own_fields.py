@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from weebill.gateway.translation import Bridge
+from typing import Final
+
+import msgspec
+
 from weebill.providers.base import Translator, UpstreamRequest
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Directory
 from weebill.routing.foreign import along, unheard
 from weebill.wire.call import Call
-from weebill.wire.inbound import NOTHING_OWN
+from weebill.wire.inbound import NOTHING_OWN, Json
+
+_decode: Final = msgspec.json.Decoder(Json).decode
+_encode: Final = msgspec.json.encode
 
 
 def encoded(translate: Translator, call: Call, deployment: Deployment, directory: Directory) -> UpstreamRequest:
@@ -19,9 +25,9 @@ def encoded(translate: Translator, call: Call, deployment: Deployment, directory
     own = call.own
     if own is NOTHING_OWN:
         return translate.encode(call, deployment.target)
-    if deployment.target.quirks.preferences and not isinstance(translate, Bridge):
-        more = along(own, directory.providers, directory.serves)
-        return translate.encode(call.replaced(fields={**call.fields, **more}), deployment.target)
     request = translate.encode(call, deployment.target)
+    if deployment.target.quirks.preferences and request.body.startswith(b"{"):
+        more = along(own, directory.providers, directory.serves)
+        return request.replaced(body=_encode({**_decode(request.body), **more})) if more else request
     lost = unheard(own, directory.providers, directory.serves)
     return request.replaced(dropped=(*request.dropped, *lost)) if lost else request

@@ -33,7 +33,7 @@ from weebill.providers.base import (
 )
 from weebill.providers.fit import Fit
 from weebill.providers.made_images import BLIND, SHOWN_BY, shown_by_user
-from weebill.providers.model_fit import NEUTRAL, fit_to_model, may_stop
+from weebill.providers.model_fit import fit_to_model, may_stop
 from weebill.providers.part_relay import PartRelay, TakesSome
 from weebill.providers.registry import STREAMS_ONLY, relay
 from weebill.providers.registry import dialect as registry_dialect
@@ -196,8 +196,8 @@ class Bridge:
         """The conversation without what this dialect has no word for, as the model takes it. Raises Unsupported."""
         changes: dict[str, object] = {}
         if conversation.extra and not self._takes_extra:
-            for name in conversation.extra:
-                fit.unsupported(name, f"the field '{name}'")
+            for name, raw in conversation.extra.items():
+                fit.unsupported(name, f"the field '{name}'", raw)
             changes["extra"] = {}
         if conversation.hints and not self._takes_hints:
             fit.hints(conversation.hints)
@@ -207,8 +207,7 @@ class Bridge:
                 continue
             if field in _SUBSTANCE:
                 raise Unsupported(field, self._names.get(field, field))
-            if field not in NEUTRAL or value != NEUTRAL[field]:
-                fit.unsupported(field, self._names.get(field, field))
+            fit.unsupported(field, self._names.get(field, field), value)
             changes[field] = default
         fitted = msgspec.structs.replace(conversation, **changes) if changes else conversation
         return fit_to_model(fitted, target, fit)
@@ -265,7 +264,7 @@ def _without(conversation: Conversation, unsupported: Unsupported, fit: Fit) -> 
     """The conversation without a field that its dialect could not write. Raises Unsupported where it must not go."""
     field = unsupported.field
     if field in conversation.extra:
-        fit.unsupported(field, unsupported.what)
+        fit.unsupported(field, unsupported.what, conversation.extra[field])
         extra = {name: value for name, value in conversation.extra.items() if name != field}
         return msgspec.structs.replace(conversation, extra=extra)
     if field in _SUBSTANCE or getattr(conversation, field, None) == _DEFAULTS.get(field):

@@ -10,9 +10,8 @@ from collections.abc import Container
 from typing import Final
 
 from weebill.catalog.traits import OnUnsupported
+from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
-
-_NOTHING_ASKED: Final = frozenset({b"null", b"{}", b"[]", b'""', b"false"})
 
 DEMANDS: Final = frozenset(
     {
@@ -42,6 +41,8 @@ DEMANDS: Final = frozenset(
 """Fields of Conversation and entries of its `extra` that change what is asked for; all others are hints."""
 
 
+ASKED: Final = object()
+"""Stands for a value that asks for something, whatever it is."""
 MAX_NAMED: Final = 64
 """How many fields are named that were passed over; a client may send any number."""
 
@@ -77,7 +78,7 @@ class Fit:
     def hints(self, given: Json, known: Container[str] = ()) -> None:
         """Passes over those of a conversation's `hints` that are not known, but for those that ask for nothing."""
         for name, value in given.items():
-            if name not in known and bytes(value) not in _NOTHING_ASKED:
+            if name not in known and bytes(value) != b"false" and not asks_nothing(name, value):
                 self.hint(name)
 
     def demand(self, field: str, what: str = "") -> None:
@@ -86,8 +87,13 @@ class Fit:
             raise Unsupported(field, what or f"'{field}'")
         self._drop(field)
 
-    def unsupported(self, field: str, what: str = "") -> None:
-        """Passes over or refuses a field, whichever it is by `DEMANDS`. Raises Unsupported."""
+    def unsupported(self, field: str, what: str = "", value: object = ASKED) -> None:
+        """Passes over or refuses a field, whichever it is by `DEMANDS`, unless `value` asks for nothing.
+
+        Raises Unsupported.
+        """
+        if value is not ASKED and asks_nothing(field, value):
+            return
         if field in DEMANDS:
             self.demand(field, what)
         else:

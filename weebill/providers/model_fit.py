@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, cast, get_args
 
 from msgspec import structs
@@ -14,20 +14,6 @@ from weebill.wire.conversation import Conversation, Effort, ReasoningOptions
 
 EFFORTS: Final = cast("tuple[Effort, ...]", get_args(Effort))
 """The words for how much to think, ascending."""
-# Values that ask for what is so anyway; leaving them out loses nothing, and is not said.
-NEUTRAL: Final[Mapping[str, object]] = {
-    "temperature": 1,
-    "top_p": 1,
-    "presence_penalty": 0,
-    "frequency_penalty": 0,
-    "repetition_penalty": 1,
-    "min_p": 0,
-    "n": 1,
-    "logprobs": False,
-    "top_logprobs": 0,
-    "logit_bias": {},
-    "modalities": ("text",),
-}
 
 
 def fit_to_model(conversation: Conversation, target: Target, fit: Fit) -> Conversation:
@@ -44,8 +30,7 @@ def fit_to_model(conversation: Conversation, target: Target, fit: Fit) -> Conver
         value = getattr(conversation, name)
         if value is None or value == ():
             continue
-        if value != NEUTRAL.get(name):
-            fit.unsupported(name)
+        fit.unsupported(name, value=value)
         changes[name] = () if name == "stop" else None
     if conversation.reasoning is not None:
         reasoning = fit_reasoning(conversation.reasoning, traits, fit)

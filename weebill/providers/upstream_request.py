@@ -42,11 +42,13 @@ class UpstreamRequest:
         self.maker = maker
         self.stops = stops
 
-    def replaced(self, *, path: bytes | None = None, dropped: tuple[str, ...] | None = None) -> UpstreamRequest:
+    def replaced(
+        self, *, path: bytes | None = None, body: bytes | None = None, dropped: tuple[str, ...] | None = None
+    ) -> UpstreamRequest:
         """The same, but for what is given."""
         return UpstreamRequest(
             self.path if path is None else path,
-            self.body,
+            self.body if body is None else body,
             self.headers,
             self.dropped if dropped is None else dropped,
             self.asked,

@@ -210,6 +210,8 @@ def split(
     removed: list[Removal] = []
     for candidate in candidates:
         for each in asked:
+            if each.name in wanted.entrusted and candidate.deployment.target.quirks.preferences:
+                continue
             reason = each.why(candidate.deployment, wanted, needs)
             if reason:
                 removed.append(Removal(candidate, each, reason))

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from weebill.catalog.traits import OnUnsupported
 from weebill.config.routing import MaxPrice, Percentile, Preferences, Quantization, Sort, SortBy
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.inbound import Json
 
 _NANO_PER_DOLLAR: Final = 1_000_000  # a dollar for a million tokens, in nano-dollars for a thousand
 _PATH: Final = re.compile(r" - at `(?:key` in `)?\$\.?(.*)`$")
 _UNKNOWN: Final = re.compile(r"unknown field `([^`]+)`")
 _decode: Final = msgspec.json.Decoder(Preferences).decode
-_decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_members: Final = msgspec.json.Decoder(Json).decode
+_encode: Final = msgspec.json.encode
 T = TypeVar("T")
+OURS: Final = frozenset({"local_only", "regions", "resume", "hedge", "on_unsupported"})
+"""Weebill's own members, which OpenRouter would refuse."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
     """What all scopes together want. None and empty ask for nothing.
 
     `max_prompt` and `max_completion` are nano-dollars for a thousand tokens; `max_latency` (seconds) and
-    `min_throughput` (tokens a second) are by percentile.
+    `min_throughput` (tokens a second) are by percentile. `entrusted` are members of the request's own that OpenRouter
+    is told of as they hold, and sees to by itself.
     """
 
     order: tuple[str, ...] = ()
@@ -47,24 +52,63 @@ class Wanted(Struct, frozen=True, kw_only=True):
     resume: bool = False
     hedge: bool = False
     on_unsupported: OnUnsupported | None = None
+    entrusted: frozenset[str] = frozenset()
 
 
 WANTS_NOTHING: Final = Wanted()
 
 
-def decode(provider: Raw, *, only_known: bool = False) -> Preferences:
-    """The preferences in a request's `provider` field. Raises ApiError 400 naming the member, as `provider.sort`.
+def decode(provider: Raw) -> Preferences:
+    """The preferences in a request's `provider` field. Raises ApiError 400 naming the member, as `provider.sort`."""
+    try:
+        return _decode(_encode(members(provider)))
+    except UNREADABLE as error:
+        raise _refused(str(error)) from error
 
-    With `only_known`, members that are not known are passed over rather than refused.
+
+def members(provider: Raw) -> Json:
+    """The members of a request's `provider` field that say anything. Raises what is in `UNREADABLE`."""
+    return {name: value for name, value in _decode_members(provider).items() if bytes(value) != b"null"}
+
+
+def readable(provider: Raw) -> tuple[Preferences, frozenset[str]]:
+    """As much of a request's `provider` field as is known here, and the members of which some is not.
+
+    Raises ApiError 400 where what only Weebill has is not as it must be.
     """
     try:
-        if only_known:
-            members = _decode_members(provider)
-            known = {name: value for name, value in members.items() if name in Preferences.__struct_fields__}
-            provider = Raw(msgspec.json.encode(known))
-        return _decode(provider)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        said = members(provider)
+    except UNREADABLE as error:
         raise _refused(str(error)) from error
+    known = Preferences()
+    foreign: set[str] = set()
+    for name, value in said.items():
+        read = _member(name, value)
+        if read is None:
+            if name in OURS:
+                decode(provider)
+            foreign.add(name)
+            read = _known_in(name, value)
+        if read is not None:
+            known = structs.replace(known, **{name: getattr(read, name)})
+    return known, frozenset(foreign)
+
+
+def _member(name: str, value: object) -> Preferences | None:
+    try:
+        return _decode(_encode({name: value}))
+    except UNREADABLE:
+        return None
+
+
+def _known_in(name: str, value: Raw) -> Preferences | None:
+    """What is known of a member that is an object, such as a `max_price`."""
+    try:
+        inner = _decode_members(value)
+    except UNREADABLE:
+        return None
+    known = {each: raw for each, raw in inner.items() if _member(name, {each: raw}) is not None}
+    return _member(name, known) if known else None
 
 
 def merge(scopes: Iterable[Preferences]) -> Wanted:
@@ -105,6 +149,27 @@ def merge(scopes: Iterable[Preferences]) -> Wanted:
     )
 
 
+def entrusted(own: Preferences, foreign: Collection[str], wanted: Wanted) -> frozenset[str]:
+    """What OpenRouter sees to by itself: of what a request demands, what no wider scope demands more of."""
+    alone = merge((own,))
+    found = set()
+    for name, fields in SEEN_TO.items():
+        asked = name in foreign or any(getattr(alone, each) != getattr(WANTS_NOTHING, each) for each in fields)
+        if asked and all(getattr(alone, each) == getattr(wanted, each) for each in fields):
+            found.add(name)
+    return frozenset(found)
+
+
+SEEN_TO: Final[Mapping[str, tuple[str, ...]]] = {
+    "zdr": ("zero_retention",),
+    "data_collection": ("no_training",),
+    "quantizations": ("quantizations",),
+    "max_price": ("max_prompt", "max_completion"),
+    "require_parameters": ("require_parameters",),
+}
+"""What OpenRouter holds its own providers to, and the fields of `Wanted` that say so here."""
+DEMANDS: Final = SEEN_TO.keys() | {"only", "ignore"}
+"""Members that nobody may serve a request without."""
 _SAYS_NOTHING: Final = Preferences()
 _NO_LIMIT: Final = MaxPrice()
 

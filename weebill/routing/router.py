@@ -7,6 +7,8 @@ from functools import partial
 from random import Random
 from typing import Final
 
+from msgspec import structs
+
 from weebill.config.routing import Preferences, RoutingSettings
 from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
@@ -17,7 +19,7 @@ from weebill.routing.health import Health
 from weebill.routing.lots import Lot
 from weebill.routing.needs import Needs
 from weebill.routing.plan import Choice, Plan, make_plan
-from weebill.routing.preferences import Wanted, decode, merge
+from weebill.routing.preferences import DEMANDS, Wanted, decode, entrusted, merge, readable
 from weebill.routing.sticky import CACHED_BYTES, conversation_key
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
@@ -173,13 +175,17 @@ class Router:
         if of_key is not None:
             scopes.append(of_key)
         scopes += route.preferences
-        if provider is not None:
-            served = [each.deployment for each in route.candidates]
-            openrouter = [each.provider for each in served if each.target.quirks.preferences]
-            said = decode(provider, only_known=bool(openrouter))
-            scopes.append(ours(said, self.directory.providers, openrouter))
-        scopes += asked.preferences
-        return merge(scopes)
+        if provider is None:
+            return merge((*scopes, *asked.preferences))
+        served = [each.deployment for each in route.candidates]
+        openrouter = [each.provider for each in served if each.target.quirks.preferences]
+        if not openrouter:
+            own = ours(decode(provider), self.directory.providers, openrouter)
+            return merge((*scopes, own, *asked.preferences))
+        said, foreign = readable(provider)
+        own = ours(said, self.directory.providers, openrouter, demands=not foreign.isdisjoint(DEMANDS))
+        wanted = merge((*scopes, own, *asked.preferences))
+        return structs.replace(wanted, entrusted=entrusted(said, foreign, wanted))
 
     def _plan(self, route: Route, asked: Asked, needs: Needs, conversation: bytes | None, now: float) -> Plan:
         wanted = self.wanted(route, asked)

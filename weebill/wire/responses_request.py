@@ -133,6 +133,9 @@ def decode_responses(body: bytes) -> Call:
         if mended is not None:
             return decode_responses(mended)
         raise invalid_body(error) from error
+    if request.previous_response_id == "":
+        request = msgspec.structs.replace(request, previous_response_id=None)
+        del fields["previous_response_id"]
     if request.input is None and request.prompt is None and request.previous_response_id is None:
         message = "Missing required parameter: 'input'."
         raise ApiError(400, message, code="missing_required_parameter", param="input")

@@ -17,12 +17,11 @@ from msgspec import Raw, Struct
 from weebill.apis.anthropic.request_shapes import Typed
 from weebill.wire.body import invalid_body
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
 from weebill.wire.whole_numbers import whole
 
 _INDEX: Final = re.compile(r"\[\d+\]")
-# Values that ask for nothing.
-_NOTHING: Final = frozenset({b"null", b"[]", b"{}", b'""'})
 _MOST_KINDS: Final = 24
 _AND_MORE: Final = "and more"
 _NO_MEMBERS: Final[Mapping[str, Raw]] = {}
@@ -42,7 +41,7 @@ class SetAside:
     def add(self, path: str, value: Raw) -> None:
         """Sets `value` aside unless it asks for nothing."""
         kind = _INDEX.sub("[]", path)
-        if kind in self._kinds or bytes(value) in _NOTHING:
+        if kind in self._kinds or asks_nothing(path, value):
             return
         if len(self._kinds) >= _MOST_KINDS:
             self.found[_AND_MORE] = value

@@ -1,5 +1,5 @@
 """The inbound API that Google's Gemini SDKs speak: `POST /v1beta/models/{model}:generateContent` and
-`:streamGenerateContent`, also under /v1.
+`:streamGenerateContent`, also under /v1, /v1alpha and /v1beta1.
 
 Source: https://ai.google.dev/api/generate-content and https://cloud.google.com/apis/design/errors
 """

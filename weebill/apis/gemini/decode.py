@@ -36,6 +36,7 @@ from weebill.wire.gemini_request import (
     listed,
     unknown_members,
 )
+from weebill.wire.idle import asks_nothing
 
 FIELDS: Final = {
     "turns": "contents",
@@ -73,11 +74,6 @@ _CALLING_READ: Final = frozenset({"mode", "allowedFunctionNames"})
 _MODALITIES: Final[dict[str, Literal["text", "image", "audio"]]] = {"TEXT": "text", "IMAGE": "image", "AUDIO": "audio"}
 _MODES: Final = frozenset({"AUTO", "VALIDATED", "ANY", "NONE"})
 
-# What says nothing, whichever field it is in.
-_EMPTY: Final = frozenset({b"null", b"{}", b"[]", b'""'})
-_UNSPECIFIED: Final = b'_UNSPECIFIED"'
-_LONGEST_ENUM: Final = 64
-
 _decode_fields: Final = msgspec.json.Decoder(Json).decode
 _decode_tools: Final = msgspec.json.Decoder(list[Json] | Json).decode
 _encode: Final = msgspec.json.encode
@@ -86,16 +82,16 @@ _encode: Final = msgspec.json.encode
 def read_request(call: Call) -> Conversation:
     """The request in canonical form. Raises ApiError 400 that names the field."""
     request, fields = cast(GeminiRequest, call.request).body, call.fields
-    extra = {_camel(name): raw for name, raw in fields.items() if name not in _KNOWN and not _empty(raw)}
+    extra = {_camel(name): raw for name, raw in fields.items() if name not in _KNOWN and not asks_nothing(name, raw)}
     if type(request) is GenerateContentRequest:
         # Not an exact one: there may be something in it that nobody knows.
         unknown = islice(unknown_members(fields), MAX_NAMED)
-        extra |= {_camel_path(path): raw for path, raw in unknown if not _empty(raw)}
+        extra |= {_camel_path(path): raw for path, raw in unknown if not asks_nothing(path, raw)}
     turns: list[Turn] = []
     if request.system_instruction is not None:
         turns += read_system(request.system_instruction, extra)
     turns += Turns(extra).read(listed(request.contents))
-    hints = {name: fields[name] for name in _HINTS if name in fields and not _empty(fields[name])}
+    hints = {name: fields[name] for name in _HINTS if name in fields and not asks_nothing(name, fields[name])}
     config = request.generation_config or _NO_CONFIG
     if request.generation_config is not None:
         extra |= _config_rest(config, fields["generationConfig"])
@@ -132,14 +128,6 @@ def read_request(call: Call) -> Conversation:
 _NO_CONFIG: Final = GenerationConfig()
 
 
-def _empty(raw: Raw) -> bool:
-    """Tells whether a field says nothing: empty, or the value that stands for none."""
-    if len(memoryview(raw)) > _LONGEST_ENUM:
-        return False
-    value = bytes(raw).strip()
-    return value.translate(None, b" \t\r\n") in _EMPTY or value.upper().endswith(_UNSPECIFIED)
-
-
 def _positive(value: float | None) -> int | None:
     """A count, of which nought is Google's for "not said"."""
     return None if value is None or value <= 0 else int(value)
@@ -155,7 +143,7 @@ def _rest(message: Raw, name: str, read: frozenset[str]) -> Json:
     return {
         f"{name}.{_camel(field)}": raw
         for field, raw in _decode_fields(message).items()
-        if field not in read and not _empty(raw)
+        if field not in read and not asks_nothing(field, raw)
     }
 
 
@@ -203,8 +191,9 @@ def _tools(request: GenerateContentRequest, fields: Json, extra: Json) -> tuple[
     decoded = _decode_tools(fields["tools"])
     for tool in decoded if isinstance(decoded, list) else [decoded]:
         for name, raw in tool.items():
-            if name != "functionDeclarations" and bytes(raw) != b"null":
-                extra[f"tools.{_camel(name)}"] = raw
+            path = f"tools.{_camel(name)}"
+            if name != "functionDeclarations" and not asks_nothing(path, raw):
+                extra[path] = raw
     return tuple(
         [
             CanonicalTool(
@@ -226,9 +215,9 @@ def _description(function: FunctionDeclaration) -> str | None:
 
 def _parameters(function: FunctionDeclaration, where: str) -> Raw | None:
     parameters = given(function.parameters)
-    if parameters is None or _empty(parameters):
+    if parameters is None or asks_nothing("parameters", parameters):
         schema = given(function.parameters_json_schema)
-        return None if schema is None or _empty(schema) else schema
+        return None if schema is None or asks_nothing("schema", schema) else schema
     return json_schema(parameters, f"{where}.parameters")
 
 
@@ -247,8 +236,8 @@ def _output(config: GenerationConfig) -> tuple[OutputFormat | None, Json]:
     """The format of the answer, and what of it only Google has."""
     kind = (config.response_mime_type or "").partition(";")[0].strip().lower()
     schema, json = given(config.response_schema), given(config.response_json_schema)
-    schema = None if schema is None or _empty(schema) else schema
-    json = None if json is None or _empty(json) else json
+    schema = None if schema is None or asks_nothing("schema", schema) else schema
+    json = None if json is None or asks_nothing("schema", json) else json
     if kind == "text/plain" or (not kind and schema is None and json is None):
         return None, {}
     if kind and kind != "application/json":
@@ -265,7 +254,7 @@ def _speech(config: GenerationConfig, fields: Json) -> tuple[AudioOutput | None,
     if speech is None:
         return None, {}
     whole = _decode_fields(fields["generationConfig"])["speechConfig"]
-    if _empty(whole):
+    if asks_nothing("speechConfig", whole):
         return None, {}
     config_of_voice = speech.voice_config
     voice = None if config_of_voice is None else config_of_voice.prebuilt_voice_config

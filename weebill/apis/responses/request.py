@@ -17,6 +17,7 @@ from weebill.apis.responses.tools import Offer, offered
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Text, ToolChoice, Turn
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
 from weebill.wire.responses import decode_items
 from weebill.wire.responses_items import is_given, is_object, text_of
@@ -58,9 +59,6 @@ _ABOUT_THE_ANSWER: Final = frozenset(
     | {"web_search_call.results", "web_search_call.action.sources", "code_interpreter_call.outputs"}
     | {"computer_call_output.output.image_url"}
 )
-# Values that say what is so anyway.
-_DEFAULTS: Final = {"truncation": b'"disabled"', "background": b"false"}
-_REASONING_DEFAULTS: Final = {"context": b'"auto"', "mode": b'"standard"'}
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 _EFFORTS: Final = get_args(Effort)
 _QUOTE, _BRACKET = b'"['
@@ -114,7 +112,7 @@ def conversation(call: Call) -> Conversation:
 
 def _sort_rest(fields: Json, hints: Json, extra: Json) -> None:
     for name, value in fields.items():
-        if name in _PLACED or bytes(value) in (b"null", _DEFAULTS.get(name)):
+        if name in _PLACED or asks_nothing(name, value):
             continue
         (hints if name in HINTS else extra)[name] = value
 
@@ -194,8 +192,7 @@ def _output(given: Raw, extra: Json) -> OutputFormat | None:
     for name in members.keys() - _TEXT_READ:
         if is_given(members[name]):
             extra[f"text.{name}"] = members[name]
-    # "medium" is what is so anyway.
-    if text.verbosity is not None and text.verbosity != "medium":
+    if not asks_nothing("verbosity", text.verbosity):
         extra["verbosity"] = members["verbosity"]
     form = text.format
     if form is None or form.type == "text":
@@ -227,11 +224,9 @@ def _reasoning(given: Raw, extra: Json) -> ReasoningOptions | None:
     except UNREADABLE as error:
         raise invalid_at(error, "reasoning") from error
     for name, value in members.items():
-        if name not in ReasoningConfig.__struct_fields__ and bytes(value) not in (
-            b"null",
-            _REASONING_DEFAULTS.get(name),
-        ):
-            extra[f"reasoning.{name}"] = value
+        path = f"reasoning.{name}"
+        if name not in ReasoningConfig.__struct_fields__ and not asks_nothing(path, value):
+            extra[path] = value
     summary = config.summary or config.generate_summary
     effort = cast("Effort", config.effort) if config.effort in _EFFORTS else None
     if config.effort is not None and effort is None:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.providers.anthropic.encode import JSON_TOOL
+from weebill.providers.error_bodies import said_in
 from weebill.providers.failures import failure_of
 from weebill.providers.signs import Sign
 from weebill.wire.anthropic import ERROR_STATUS, ORIGIN, STOP_REASONS, StopDetails, citation
@@ -33,8 +34,6 @@ HIDDEN: Final = frozenset(
      "mcp_tool_use", "mcp_tool_result", "advisor_tool_result", "compaction", "fallback"}
 )  # fmt: skip
 _KNOWN: Final = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
-_MESSAGE_LIMIT: Final = 2000
-
 
 _NONE: Final = Raw()
 
@@ -75,13 +74,7 @@ class Message(Struct, frozen=True):
     error: UpstreamError | str | None = None
 
 
-class _ErrorBody(Struct, frozen=True):
-    error: UpstreamError | str | None = None
-    message: str | None = None
-
-
 _decode_message = reader(Message)
-_decode_error = reader(_ErrorBody)
 # What its types mean besides their statuses. Source: https://platform.claude.com/docs/en/api/errors
 _SIGNS: Final = (
     Sign("quota", "key", codes=frozenset({"billing_error"})),
@@ -212,14 +205,8 @@ def _part(block: Block, raw: Raw) -> Part | None:
 
 def error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
     """What the client is told of an answer with a status other than 200."""
-    try:
-        decoded = _decode_error(body)
-    except UNREADABLE:
-        return _error(status, None, body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip() or None, upstream)
-    said = decoded.error
-    if isinstance(said, UpstreamError):
-        return _error(status, said.type, said.message, upstream)
-    return _error(status, None, said or decoded.message, upstream)
+    found = said_in(body)
+    return _error(status, found.type, found.message, upstream)
 
 
 def stream_error(said: UpstreamError | str) -> UpstreamFailure:

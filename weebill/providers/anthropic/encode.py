@@ -32,7 +32,6 @@ _LEAST_TOP_P: Final = 0.95
 _USERS: Final = frozenset({"user", "safety_identifier"})
 # OpenAI's tiers that have a counterpart.
 _TIERS: Final = {b'"auto"': "auto", b'"default"': "standard_only"}
-_NOTHING_ASKED: Final = frozenset({b"null", b"{}", b"[]", b'""', b"false"})
 
 _encode = msgspec.json.encode
 _decode_string = msgspec.json.Decoder(str).decode
@@ -151,8 +150,8 @@ def _hints(hints: Json, fit: Fit) -> _Hinted:
                 found["metadata"] = Metadata(_decode_string(value))
         elif name == "service_tier" and bytes(value) in _TIERS:
             found["service_tier"] = _TIERS[bytes(value)]
-        elif name != "cache_control" and bytes(value) not in _NOTHING_ASKED:  # which is written where it belongs
-            fit.hint(name)
+        elif name != "cache_control":  # which is written where it belongs
+            fit.hints({name: value})
     return found
 
 

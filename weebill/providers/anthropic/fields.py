@@ -15,8 +15,9 @@ from weebill.catalog.traits import NOTHING_SAID, Traits
 from weebill.providers.anthropic.thinking import MIN_BUDGET, budget_of, word_of
 from weebill.providers.base import Target
 from weebill.providers.fit import Fit
-from weebill.providers.model_fit import EFFORTS, NEUTRAL, nearest, refused
+from weebill.providers.model_fit import EFFORTS, nearest, refused
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
 from weebill.wire.lenient import reader
 
@@ -75,9 +76,9 @@ def _bound_tokens(fields: Json, target: Target, fit: Fit) -> int | None:
 
 def _drop(fields: Json, name: str, fit: Fit) -> None:
     own = _NAMES.get(name, name)
-    if _said(fields, own) and _decode(fields[own]) not in (NEUTRAL.get(name), []):
+    given = fields.pop(own, None)
+    if not asks_nothing(name, given):
         fit.unsupported(own)
-    fields.pop(own, None)
 
 
 def _fit_thinking(fields: Json, traits: Traits, limit: int | None, fit: Fit) -> None:

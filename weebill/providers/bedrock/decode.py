@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 
 from weebill.providers.bedrock.encode import FAMILY
 from weebill.providers.bedrock.models import JSON_TOOL
+from weebill.providers.error_bodies import said_in
 from weebill.providers.failures import failure_of
 from weebill.providers.signs import Sign
 from weebill.wire.anthropic_text import readable
@@ -45,7 +46,6 @@ _STATUSES: Final = {
 _MODEL_FAILED: Final = 424
 # Source: https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html
 _SIGNS: Final = (Sign("quota", "model", frozenset({429}), words=("too many tokens per day",)),)
-_MESSAGE_LIMIT: Final = 2000
 _NONE: Final = Raw()
 _NO_INPUT: Final = frozenset({b"", b"null", b"{}", b'""'})
 SERVER_TOOL: Final = "server_tool_use"
@@ -168,15 +168,9 @@ class _Citation(Struct, frozen=True, rename="camel"):
     location: _Location | None = None
 
 
-class _Error(Struct, frozen=True, rename={"message": "message", "capital": "Message"}):
-    message: str | None = None
-    capital: str | None = None
-
-
 _decode_answer: Final = reader(_Converse)
 _decode_block: Final = reader(_Block)
 _decode_citation: Final = reader(_Citation)
-_decode_error: Final = reader(_Error)
 
 
 def decode_reply(body: bytes) -> Reply:
@@ -285,13 +279,8 @@ def exception_error(name: str, payload: bytes) -> UpstreamFailure:
 
 def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
     """What the client is told of an answer with a status other than 200."""
-    try:
-        decoded = _decode_error(body)
-        message = decoded.message or decoded.capital
-    except UNREADABLE:
-        message = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
     # What the model does wrong is no fault of the client's.
-    return failure_of(502 if status == _MODEL_FAILED else status, message or None, upstream, signs=_SIGNS)
+    return failure_of(502 if status == _MODEL_FAILED else status, said_in(body).message, upstream, signs=_SIGNS)
 
 
 def not_an_answer(why: str) -> UpstreamFailure:

@@ -26,14 +26,9 @@ from weebill.providers.pairing import stand_ins
 from weebill.providers.paths import quoted
 from weebill.wire.conversation import Conversation, Json, OutputFormat, Tool
 
-# Fields without a counterpart, with the value that asks for nothing.
-_NEUTRAL: Final[dict[str, object]] = {
-    "n": 1, "logprobs": False, "top_logprobs": 0, "presence_penalty": 0, "frequency_penalty": 0,
-    "repetition_penalty": 1, "min_p": 0, "logit_bias": {}, "modalities": ("text",),
-}  # fmt: skip
 SUPPORTED: Final = frozenset({
     "turns", "tools", "tool_choice", "output", "max_tokens", "temperature", "top_p", "top_k", "stop", "reasoning",
-    "hints", "extra", *_NEUTRAL,
+    "hints", "extra",
 })  # fmt: skip
 # Bedrock's own fields, for clients that know them.
 _EXTRA: Final = frozenset({
@@ -50,10 +45,6 @@ _decode_object: Final = msgspec.json.Decoder(Json).decode
 
 def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
     """The request. Raises Unsupported."""
-    for field, neutral in _NEUTRAL.items():
-        value = getattr(conversation, field)
-        if value is not None and value != neutral and value != ():
-            raise Unsupported(field, f"the value {value} here")
     model = model_of(target)
     writer = Turns(fit, caches=model.caches)
     writer.write(conversation.turns)
@@ -104,7 +95,7 @@ def _add_extra(extra: Json, body: Block, fields: Block, fit: Fit) -> None:
         elif name in _EXTRA:
             body[name] = raw
         else:
-            fit.unsupported(name, f"the field '{name}'")
+            fit.unsupported(name, f"the field '{name}'", raw)
 
 
 def _thought(

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.providers.cohere.encode import FAMILY, PLAN
+from weebill.providers.error_bodies import said_in
 from weebill.providers.failures import failure_of
 from weebill.wire.conversation import Citation, Part, Reasoning, Text, ToolUse
 from weebill.wire.errors import UNREADABLE
@@ -26,7 +27,6 @@ _FINISHES: Final[dict[str, FinishReason]] = {
 }
 # Reasons that leave no answer, and the status that says as much.
 _FAILURES: Final = {"ERROR": 502, "TIMEOUT": 504}
-_MESSAGE_LIMIT: Final = 2000
 NO_ARGUMENTS: Final = frozenset({"", "null", "{}"})
 """What stands for no arguments."""
 
@@ -132,13 +132,8 @@ class _OpenAILogprob(Struct, frozen=True):
     top_logprobs: tuple[()] = ()
 
 
-class _Error(Struct, frozen=True):
-    message: str | None = None
-
-
 _decode_response: Final = reader(_Response)
 _decode_citation: Final = reader(_Citation)
-_decode_error: Final = reader(_Error)
 _encode: Final = msgspec.json.encode
 
 
@@ -218,11 +213,7 @@ def finish_of(reason: str | None, error: str | None) -> FinishReason:
 
 def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
     """What the client is told of an answer with a status other than 200."""
-    try:
-        message = _decode_error(body).message
-    except UNREADABLE:
-        message = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
-    return failure_of(status, message or None, upstream)
+    return failure_of(status, said_in(body).message, upstream)
 
 
 def not_an_answer(why: str) -> UpstreamFailure:

@@ -46,10 +46,6 @@ FAMILY: Final = "cohere"
 PLAN: Final = "tool_plan"
 """The signature of a reasoning part that was the `tool_plan` of its message, rather than thinking."""
 
-# Fields without a counterpart, with the value that asks for nothing.
-_NEUTRAL: Final[dict[str, object]] = {
-    "n": 1, "top_logprobs": 0, "repetition_penalty": 1, "min_p": 0, "logit_bias": {}, "modalities": ("text",),
-}  # fmt: skip
 # The names of fields, and the least and the greatest value that Cohere takes.
 _RANGES: Final[dict[str, tuple[str, float, float]]] = {
     "temperature": ("temperature", 0, 1),
@@ -60,7 +56,7 @@ _RANGES: Final[dict[str, tuple[str, float, float]]] = {
 }
 SUPPORTED: Final = frozenset({
     "turns", "tools", "tool_choice", "output", "max_tokens", "top_p", "stop", "logprobs", "reasoning", "extra",
-    *_RANGES, *_NEUTRAL,
+    *_RANGES,
 })  # fmt: skip
 # Cohere's own fields, for clients that know them; `documents` come before those of the messages.
 _EXTRA: Final = frozenset({"documents", "citation_options", "safety_mode", "priority"})
@@ -79,10 +75,6 @@ _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 
 def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
     """The request. Raises Unsupported."""
-    for field, neutral in _NEUTRAL.items():
-        value = getattr(conversation, field)
-        if value is not None and value != neutral and value != ():
-            fit.unsupported(field, f"the value {value} here")
     documents: list[object] = []
     messages: list[Block] = []
     for turn in shown_after(paired(conversation.turns), _IN_RESULTS):
@@ -104,7 +96,7 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stre
             body["thinking"] = thinking
     for name, raw in conversation.extra.items():
         if name not in _EXTRA:
-            fit.unsupported(name, f"the field '{name}'")
+            fit.unsupported(name, f"the field '{name}'", raw)
         elif name == "documents":
             documents = [*_decode_list(raw), *documents]
         else:

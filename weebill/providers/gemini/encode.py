@@ -93,8 +93,7 @@ def encode_request(
     for name, raw in conversation.hints.items():
         if name in hints:
             further[name] = raw
-        else:
-            fit.hint(name)
+    fit.hints(conversation.hints, hints)
     if not further and not conversation.extra:
         return encoded
     return _encode(_with_extra(_decode_fields(encoded) | further, conversation.extra, fit))
@@ -112,7 +111,7 @@ def _with_extra(body: Json, extra: Json, fit: Fit) -> Json:
         elif message in NESTED and path and all(path) and "[" not in name:
             body[message] = _put(body.get(message), path, raw)
         else:
-            fit.unsupported(name, f"'{name}'")
+            fit.unsupported(name, f"'{name}'", raw)
     if tools:
         functions = msgspec.json.decode(body[_TOOLS], type=list[Raw]) if _TOOLS in body else []
         body[_TOOLS] = Raw(_encode([*functions, *tools]))

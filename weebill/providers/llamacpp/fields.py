@@ -5,7 +5,6 @@ Sources: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -50,11 +49,6 @@ COMPLETION: Final = ENGINE | _OPENAI | {"prompt"}
 """Those of a request to complete text."""
 
 _WHAT: Final = {"audio": "answers in speech", "prediction": "predicted outputs", "web_search_options": "web search"}
-_NOTHING: Final = frozenset({b"null", b"false", b'""', b"[]", b"{}"})
-# What asks for just what happens without the field, or asks for something though it is empty.
-_IDLE: Final[Mapping[str, bytes]] = {"best_of": b"1", "modalities": b'["text"]'}
-_ASKS: Final = frozenset({"web_search_options"})
-_TOOL: Final = "tools."
 # What is left of a quarter of a prompt's bytes when a quarter is taken off are tokens, whatever the language.
 _BYTES_PER_TOKEN: Final = 4 / 0.75
 
@@ -70,15 +64,9 @@ def read_of(fields: Json, known: frozenset[str], fit: Fit) -> Json:
     for name, value in fields.items():
         if name in known:
             read[name] = value
-        elif _asks(name, bytes(value)):
-            fit.unsupported(name, _WHAT.get(name, f"'{name}'"))
+        elif bytes(value) != b"false":
+            fit.unsupported(name, _WHAT.get(name, f"'{name}'"), value)
     return read
-
-
-def _asks(name: str, value: bytes) -> bool:
-    if name in _ASKS or name.startswith(_TOOL):
-        return value not in (b"null", b"false")
-    return value not in _NOTHING and value != _IDLE.get(name)
 
 
 def bound_length(call: Call, fields: Json, context: int | None, fit: Fit) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
+from weebill.providers.error_bodies import said_in
 from weebill.providers.failures import failure_of
 from weebill.providers.ollama.encode import FAMILY
 from weebill.providers.ollama.forced import ForcedCall, Offered
@@ -41,7 +42,6 @@ from weebill.wire.sse import MAX_EVENT_BYTES, bounded
 
 # "load" and "unload" answer a request without messages, which only moves the model in or out of memory.
 _FINISHES: Final[dict[str, FinishReason]] = {"stop": "stop", "length": "length", "load": "stop", "unload": "stop"}
-_MESSAGE_LIMIT: Final = 2000
 _NO_ARGUMENTS: Final = Raw(b"{}")
 _format: Final = msgspec.json.format
 _encode: Final = msgspec.json.encode
@@ -97,12 +97,7 @@ class _Piece(Struct, frozen=True):
     status: int | None = None
 
 
-class _Error(Struct, frozen=True):
-    error: str | None = None
-
-
 _decode_piece: Final = reader(_Piece)
-_decode_error: Final = reader(_Error)
 
 
 def decode_reply(body: bytes, offered: Sequence[Offered] = ()) -> Reply:
@@ -251,11 +246,7 @@ def _usage(piece: _Piece) -> Usage:
 
 def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
     """What the client is told of an answer with a status other than 200."""
-    try:
-        message = _decode_error(body).error
-    except UNREADABLE:
-        message = body[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip()
-    return failure_of(status, message or None, upstream)
+    return failure_of(status, said_in(body).message, upstream)
 
 
 def _not_an_answer(why: str) -> UpstreamFailure:

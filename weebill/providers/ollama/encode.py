@@ -42,8 +42,6 @@ Block = dict[str, object]
 
 FAMILY: Final = "ollama"
 
-# Fields without a counterpart, with the value that asks for nothing.
-_NEUTRAL: Final[dict[str, object]] = {"n": 1, "logit_bias": {}, "modalities": ("text",)}
 _OPTIONS: Final = {
     "max_tokens": "num_predict",
     "temperature": "temperature",
@@ -57,7 +55,7 @@ _OPTIONS: Final = {
 }
 SUPPORTED: Final = frozenset({
     "turns", "tools", "tool_choice", "output", "stop", "logprobs", "top_logprobs", "reasoning", "extra",
-    *_OPTIONS, *_NEUTRAL,
+    *_OPTIONS,
 })  # fmt: skip
 # Ollama's own fields, for clients that know them: of the request, and of its options.
 _EXTRA: Final = frozenset({"keep_alive", "truncate", "shift"})
@@ -72,10 +70,6 @@ _decode_object: Final = msgspec.json.Decoder(Json).decode
 
 def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
     """The request. Raises Unsupported."""
-    for field, neutral in _NEUTRAL.items():
-        value = getattr(conversation, field)
-        if value is not None and value != neutral and value != ():
-            fit.unsupported(field, f"the value {value} here")
     messages = _messages(conversation.turns, fit)
     body: Block = {"model": target.model, "messages": messages, "stream": stream}
     offered = forced(conversation)
@@ -108,7 +102,7 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stre
         elif name in _EXTRA_OPTIONS:
             options[name] = raw
         else:
-            fit.unsupported(name, f"the field '{name}'")
+            fit.unsupported(name, f"the field '{name}'", raw)
     if options:
         body["options"] = options
     return UpstreamRequest(b"/api/chat", _encode(body))

@@ -30,6 +30,7 @@ from weebill.providers.openai.request_shapes import (
 from weebill.providers.pairing import paired
 from weebill.wire.conversation import Conversation, Effort, OutputFormat, ReasoningOptions, Tool
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.idle import asks_nothing
 
 Fields = dict[str, object]
 
@@ -89,7 +90,7 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
         if name in _EXTRA:
             body[name] = extra
         else:
-            fit.unsupported(name)
+            fit.unsupported(name, value=extra)
     if conversation.hints:
         _put_hints(conversation, body, target, fit)
     if stream:
@@ -185,8 +186,8 @@ def _refuse(body: Fields, target: Target, fit: Fit) -> None:
         if name not in body:
             continue
         if name in _HINTS_OF_DEMANDS:
-            if body[name] is not True:  # which is the default
+            if not asks_nothing(name, body[name]):
                 fit.hint(name)
-        else:
+        elif not asks_nothing(name, body[name]):
             fit.unsupported(CANONICAL.get(name, name), f"'{name}'")
         del body[name]

@@ -10,15 +10,18 @@ from msgspec import Raw
 from weebill.catalog.traits import NOTHING_SAID, Traits
 from weebill.providers.base import Target
 from weebill.providers.fit import Fit
-from weebill.providers.model_fit import EFFORTS, NEUTRAL, nearest, refused
+from weebill.providers.model_fit import EFFORTS, nearest, refused
 from weebill.wire.conversation import Effort
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
 
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 _EFFORT: Final = "reasoning_effort"
-_FITTED: Final = frozenset({*_LIMITS, *NEUTRAL, _EFFORT, "stop", "top_k"})
-_EMPTY: Final = frozenset({b"null", b"[]", b"{}", b'""'})
+# What a model may refuse, or take in its own values.
+_FITTED: Final = frozenset(
+    {*_LIMITS, _EFFORT, "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty"}
+    | {"repetition_penalty", "n", "logprobs", "top_logprobs", "logit_bias", "modalities", "stop"}
+)
 _encode: Final = msgspec.json.encode
 _decode: Final = msgspec.json.Decoder().decode
 
@@ -40,8 +43,8 @@ def fitted_to_model(fields: Json, target: Target, fit: Fit) -> Json:
     both = _is_said(fields, "temperature") and _is_said(fields, "top_p")
     for name in refused(traits, both):
         value = fields.pop(name, None)
-        if value is not None and bytes(value) not in _EMPTY and _value(value) != NEUTRAL.get(name):
-            fit.unsupported(name)
+        if value is not None:
+            fit.unsupported(name, value=value)
     if _is_said(fields, _EFFORT):
         _fit_effort(fields, traits, fit)
     return fields

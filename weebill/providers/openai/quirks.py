@@ -19,20 +19,6 @@ from weebill.wire.inbound import Json
 _Value = TypeVar("_Value")
 # What the gateway puts in where the provider takes it.
 _OURS: Final = frozenset({"model", "messages", "stream", "stream_options"})
-# Values that ask for just what happens without the field, so that leaving it out loses nothing.
-_IDLE: Final = {
-    "n": (b"1",),
-    "logprobs": (b"false",),
-    "store": (b"false",),
-    "parallel_tool_calls": (b"true",),
-    "presence_penalty": (b"0", b"0.0"),
-    "frequency_penalty": (b"0", b"0.0"),
-    "logit_bias": (b"{}",),
-    "stop": (b"[]",),
-    "modalities": (b'["text"]', b"[]"),
-}
-
-
 _SHORT_ID: Final = re.compile(r"[a-zA-Z0-9]{9}")
 _CALL_ID: Final = identifiers.any_of(40)
 
@@ -63,11 +49,8 @@ def fitted(fields: Json, quirks: Quirks, fit: Fit) -> Json:
     fields = dict(fields)
     for name in refused(fields, quirks):
         value = fields.pop(name, None)
-        if value is None:
-            continue
-        text = bytes(value)
-        if text != b"null" and text not in _IDLE.get(name, ()):
-            fit.unsupported(name)
+        if value is not None:
+            fit.unsupported(name, value=value)
     if not quirks.stream_usage:
         # What the option is for is known anyway, as far as the provider says it.
         fields.pop("stream_options", None)

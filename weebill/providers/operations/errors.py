@@ -5,49 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Final
 
-import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import Raw, UnsetType
 
 from weebill.providers.base import Target
+from weebill.providers.error_bodies import said, said_in
 from weebill.providers.failures import failure_of
 from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.openai.errors import SIGNS
 from weebill.providers.operations.base import OperationStream
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure, UpstreamFailure, invalid_answer
 from weebill.wire.inbound import Json
 from weebill.wire.operation_call import OperationCall
 
-_MESSAGE_LIMIT: Final = 2000
 # Documented fields that say nothing about the answer, but for how much of a long text is read.
 HINTS: Final = frozenset({"user", "safety_identifier", "metadata", "truncate", "max_tokens"})
 _NULL: Final = b"null"
-
-
-class _Error(msgspec.Struct, frozen=True):
-    """An error as an object; Google's `code` is the status again."""
-
-    message: str | None = None
-    type: str | None = None
-    param: str | None = None
-    code: str | int | float | None = None
-
-
-class _Body(msgspec.Struct, frozen=True):
-    """An error body: OpenAI's, Google's and Ollama's `error`; Cohere's, Mistral's and Bedrock's `message`; Jina's and
-    Voyage's `detail`; Cloudflare's `errors`."""
-
-    error: Raw | UnsetType = UNSET
-    message: Raw | UnsetType = UNSET
-    detail: Raw | UnsetType = UNSET
-    errors: list[_Error] | None = None
-    type: str | None = None
-    param: str | None = None
-    code: str | int | float | None = None
-
-
-_BODY: Final[msgspec.json.Decoder[_Body | list[_Body]]] = msgspec.json.Decoder(_Body | list[_Body])
-_ERROR: Final[msgspec.json.Decoder[_Error | str]] = msgspec.json.Decoder(_Error | str)
 
 
 def refused(field: str, what: str, target: Target) -> ApiError:
@@ -94,50 +67,17 @@ def held_back(message: str, param: str | None = None) -> UpstreamFailure:
 
 def error_within(error: Raw, status: int = 200) -> UpstreamFailure:
     """The error that an upstream put inside a 200."""
-    found = _read(error)
-    code = found.code if isinstance(found.code, str) else None
-    return failure_of(status, found.message, "", code=code, param=found.param, type=found.type, signs=SIGNS)
+    found = said(error)
+    return failure_of(status, found.message, "", code=found.word, param=found.param, type=found.type, signs=SIGNS)
 
 
 def operation_error(status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
     """What the client is told of an answer with a status other than 200, in whichever of the common shapes."""
-    found = _find(body)
-    # Some repeat the status as a numeric code, which tells nothing; OpenAI's codes are words.
-    code = found.code if isinstance(found.code, str) else None
-    error = failure_of(status, found.message, upstream, code=code, param=found.param, type=found.type, signs=SIGNS)
+    found = said_in(body)
+    error = failure_of(
+        status, found.message, upstream, code=found.word, param=found.param, type=found.type, signs=SIGNS
+    )
     return error.after(retry_after)
-
-
-def _find(body: bytes) -> _Error:
-    try:
-        decoded = _BODY.decode(body)
-    except UNREADABLE:
-        return _Error(_shortened(body))
-    if isinstance(decoded, list):
-        decoded = decoded[0] if decoded else _Body()
-    error = given(decoded.error)
-    if error is not None:
-        return _read(error)
-    if decoded.errors:
-        return decoded.errors[0]
-    said = given(decoded.message) or given(decoded.detail)
-    found = _read(said) if said is not None else _Error()
-    return _Error(found.message, decoded.type, decoded.param, decoded.code)
-
-
-def _read(raw: Raw) -> _Error:
-    """An error as an object or a text; as its JSON where it is neither."""
-    try:
-        error = _ERROR.decode(raw)
-    except UNREADABLE:
-        return _Error(_shortened(bytes(raw)))
-    if isinstance(error, str):
-        return _Error(error or None)
-    return error if error.message else msgspec.structs.replace(error, message=_shortened(bytes(raw)))
-
-
-def _shortened(text: bytes) -> str | None:
-    return text[:_MESSAGE_LIMIT].decode("utf-8", "replace").strip() or None
 
 
 class WholeAnswers:

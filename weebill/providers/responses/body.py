@@ -11,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from weebill.providers.openai.errors import ErrorDetail
+from weebill.providers.error_bodies import ErrorDetail, said
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.reply import FinishReason, Started, Usage
 from weebill.wire.responses_items import is_given, is_object, list_of, members_of, text_of
@@ -104,7 +104,6 @@ _MOST: Final = 2**53
 _decode_number: Final = msgspec.json.Decoder(float, strict=False).decode
 _decode_plain: Final = msgspec.json.Decoder(PlainBody).decode
 _decode_usage: Final = msgspec.json.Decoder(_PlainUsage).decode
-_decode_detail: Final = msgspec.json.Decoder(ErrorDetail).decode
 
 
 def number(raw: Raw) -> int:
@@ -118,12 +117,7 @@ def number(raw: Raw) -> int:
 
 def error_detail(raw: Raw) -> ErrorDetail | None:
     """An error in whichever form; None for null and for what is empty."""
-    if bytes(raw) in (b"null", b"{}", b'""', b"false"):
-        return None
-    try:
-        return ErrorDetail(text_of(raw)) if text_of(raw) else _decode_detail(raw)
-    except UNREADABLE:
-        return ErrorDetail(text_of(members_of(raw).get("message", NULL)) or bytes(raw).decode(errors="replace"))
+    return None if bytes(raw) in (b"null", b"{}", b'""', b"false") else said(raw)
 
 
 def decode_plain(data: bytes) -> PlainBody | None:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.openai.errors import ErrorDetail
+from weebill.providers.error_bodies import ErrorDetail
 from weebill.providers.responses.body import ResponseBody, error_detail, is_answer
 from weebill.providers.responses.errors import inner_error, not_a_response
 from weebill.wire.conversation import Image, Part, Reasoning, Refusal, Text, ToolUse

@@ -94,7 +94,7 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, stream:
         if name == "verbosity":
             verbosity = value
         else:
-            fit.unsupported(name, f"the field '{name}'")
+            fit.unsupported(name, f"the field '{name}'", value)
     max_tokens = conversation.max_tokens
     if max_tokens is not None and max_tokens < _FEWEST_TOKENS:
         fit.hint("max_tokens", f"fewer than {_FEWEST_TOKENS} tokens")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from weebill.providers.error_bodies import ErrorDetail
 from weebill.providers.failures import failure_of
-from weebill.providers.openai.errors import SIGNS, ErrorDetail
+from weebill.providers.openai.errors import SIGNS
 from weebill.wire.failure import UpstreamFailure, invalid_answer
 
 # What the codes of a response that failed would be as statuses; those not named here are faults of the request.

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from weebill.providers.openai.errors import ErrorDetail
+from weebill.providers.error_bodies import ErrorDetail
 from weebill.providers.responses.body import NOTHING, ResponseBody, error_detail, number
 from weebill.providers.responses.errors import inner_error, not_a_response
 from weebill.wire.errors import UNREADABLE

@@ -14,9 +14,10 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
+from weebill.providers.error_bodies import ErrorDetail
 from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.naming import named, renamed
-from weebill.providers.openai.errors import ErrorDetail, body_error
+from weebill.providers.openai.errors import body_error
 from weebill.providers.openai.relay import refusal
 from weebill.providers.replayed import Results
 from weebill.providers.responses.body import ResponseBody, decode_plain, error_detail, is_answer

@@ -13,12 +13,13 @@ from msgspec import Raw
 from weebill.catalog.traits import NOTHING_SAID
 from weebill.providers.base import Target
 from weebill.providers.fit import DEMANDS, Fit
-from weebill.providers.model_fit import NEUTRAL, fit_reasoning, refused
+from weebill.providers.model_fit import fit_reasoning, refused
 from weebill.providers.openai.quirks import refused as refused_by_provider
 from weebill.providers.responses.encode import reasons
 from weebill.wire.conversation import Effort, ReasoningOptions
+from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
-from weebill.wire.responses_items import decode_members, is_given, is_object, text_of
+from weebill.wire.responses_items import decode_members, is_object, text_of
 from weebill.wire.responses_request import ENCRYPTED_REASONING, NULL, ResponsesRequest
 
 _EFFORTS: Final = frozenset(get_args(Effort))
@@ -74,7 +75,7 @@ def _quirky(fields: Json, target: Target) -> list[str]:
 
 def _unwanted(name: str, value: Raw, fit: Fit) -> bool:
     """Tells whether a field that the target refuses is to go, which is said unless it asks for what is so anyway."""
-    if is_given(value) and _decode(value) != NEUTRAL.get(name):
+    if not asks_nothing(name, value):
         fit.hint(name)
     return True
 
@@ -85,10 +86,11 @@ def _reasoning(given: Raw, target: Target, fit: Fit) -> Raw | None:
     word = text_of(fields.get("effort", NULL))
     if word not in _EFFORTS:
         # A word that is new is for the model to judge, as long as it thinks at all.
-        if target.traits.reasoning is False and any(map(is_given, fields.values())):
+        if target.traits.reasoning is not False:
+            return given
+        if not all(asks_nothing(f"reasoning.{name}", value) for name, value in fields.items()):
             fit.hint("reasoning", "reasoning")
-            return None
-        return given
+        return None
     effort = cast("Effort", word)
     asked = ReasoningOptions(enabled=False if effort == "none" else None, effort=effort)
     fitting = fit_reasoning(asked, target.traits, fit)
