@@ -309,6 +309,8 @@ ODD_ANSWERS: list[tuple[dict[str, object], list[object], tuple[Part, ...]]] = [
     ({}, [None, "x", message_item("Hi")], (Text("Hi"),)),
     ({}, [{**CALL_ITEM, "arguments": {"a": 1}}], (ToolUse("c1", "f", '{"a":1}'),)),
     ({}, [{**CALL_ITEM, "arguments": None, "status": 7}], (ToolUse("c1", "f", "{}"),)),
+    ({}, [{**CALL_ITEM, "arguments": ""}], (ToolUse("c1", "f", "{}"),)),
+    ({}, [{**CALL_ITEM, "arguments": " null\n"}], (ToolUse("c1", "f", "{}"),)),
     ({}, [{"type": "custom_tool_call", "call_id": "c1", "name": "f", "input": "x"}],
      (ToolUse("c1", "f", '{"input":"x"}'),)),
     ({}, [{"type": "local_shell_call", "call_id": "c1", "action": {"type": "exec", "command": ["ls"]}}],
@@ -379,6 +381,8 @@ COMPLETED = event("completed", response={"id": "r", "usage": USED})
 REASONING_ITEM = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}
 THINK = event("reasoning_text.delta", delta="Hm.")
 HI = (Text("Hi"),)
+CALL_OF_NULL = {**CALL_ITEM, "arguments": "null"}
+NO_ARGUMENTS = (ToolUse("c1", "f", "{}"),)
 ALL_OF_IT = event("completed", response={"output": [message_item("Hi"), CALL_ITEM]})
 # What a stream may look like -> the parts of the answer.
 ODD_STREAMS: dict[str, tuple[list[dict[str, object]], tuple[Part, ...]]] = {
@@ -446,6 +450,28 @@ ODD_STREAMS: dict[str, tuple[list[dict[str, object]], tuple[Part, ...]]] = {
          done({**CALL_ITEM, "call_id": "c2"}, 1), COMPLETED],
         (ToolUse("c1", "f", "{}"), ToolUse("c2", "f", '{"a":1}'))
     ),
+    "arguments of null": (
+        [added({**CALL_ITEM, "arguments": ""}), event("function_call_arguments.delta", delta="null"),
+         event("function_call_arguments.done", arguments="null"), done({**CALL_ITEM, "arguments": "null"}), COMPLETED],
+        NO_ARGUMENTS,
+    ),
+    "and in pieces": (
+        [added({**CALL_ITEM, "arguments": ""}), event("function_call_arguments.delta", delta="nu"),
+         event("function_call_arguments.delta", delta="ll"), done({**CALL_ITEM, "arguments": "null"}), COMPLETED],
+        NO_ARGUMENTS,
+    ),
+    "and only in the whole response": (
+        [added({**CALL_ITEM, "arguments": ""}), event("completed", response={"output": [CALL_OF_NULL]})], NO_ARGUMENTS
+    ),
+    "an empty text at the arguments' end": (
+        [added({**CALL_ITEM, "arguments": ""}), event("function_call_arguments.done", arguments=""),
+         done({**CALL_ITEM, "arguments": ""}), COMPLETED], NO_ARGUMENTS
+    ),
+    "null within arguments": (
+        [added({**CALL_ITEM, "arguments": ""}),
+         *[event("function_call_arguments.delta", delta=piece) for piece in (" ", '{"a":', "null", "}")],
+         done({**CALL_ITEM, "arguments": ' {"a":null}'}), COMPLETED], (ToolUse("c1", "f", ' {"a":null}'),)
+    ),
     "arguments that are cut": (
         [added({**CALL_ITEM, "arguments": ""}), event("function_call_arguments.delta", delta='{"a"'),
          event("function_call_arguments.done", arguments='{"a":1}'), done(CALL_ITEM), COMPLETED],
@@ -481,6 +507,11 @@ def test_no_stream_is_lost_for_a_field(name: str) -> None:
     assert reply.choices[0].parts == parts
     called = any(isinstance(part, ToolUse) for part in parts)
     assert reply.choices[0].finish == ("tool_calls" if called else "stop")
+
+
+@pytest.mark.parametrize("name", [name for name, row in ODD_STREAMS.items() if row[1] is NO_ARGUMENTS])
+def test_no_arguments_of_a_call_that_the_client_did_not_offer(name: str) -> None:
+    assert said_by(*ODD_STREAMS[name][0], offered=frozenset()).choices[0].parts == NO_ARGUMENTS
 
 
 @pytest.mark.parametrize("name", ODD_STREAMS)
