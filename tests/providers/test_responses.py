@@ -11,9 +11,10 @@ from msgspec import Raw
 
 from tests import vectors
 from weebill.gateway.failures import client_error
-from weebill.providers.base import Target, Unsupported
+from weebill.providers.base import NOTHING_SENT, Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.responses.dialect import RESPONSES_DIALECT
+from weebill.providers.responses.relay import RESPONSES_RELAY
 from weebill.providers.responses.stream import ResponsesStream
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import (
@@ -42,6 +43,7 @@ from weebill.wire.reply import (
     Usage,
     UsageReported,
 )
+from weebill.wire.responses_request import decode_responses
 
 VECTORS = vectors.load("responses")
 ID, CREATED = "resp_67ccd3a9da748190baa7f1570fe91ac604becb25c45c1d41", 1741476777
@@ -541,6 +543,30 @@ def test_errors_of_any_form(said: dict[str, object], status: int, words: str) ->
     assert isinstance(failed, Failed)
     assert client_error(failed.error).status == status
     assert words in failed.error.message
+
+
+SAID = {"message": "No.", "code": "server_error", "metadata": {"raw": "hot"}, "failed_generation": "<f>"}
+MORE = {"metadata": b'{"raw":"hot"}', "failed_generation": b'"<f>"'}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "error", "error": SAID},
+        {"type": "response.failed", "response": {"error": SAID, "status": "failed"}},
+        {"error": SAID},
+    ],
+)
+def test_all_that_an_error_says_is_told(event: dict[str, object]) -> None:
+    *_, failed = ResponsesStream().feed(written(delta("H"), event))
+    assert isinstance(failed, Failed)
+    relay = RESPONSES_RELAY.stream(decode_responses(b'{"model":"m","input":""}'), NOTHING_SENT)
+    relay.feed(written(delta("H"), event))
+    assert relay.error is not None
+    with pytest.raises(UpstreamFailure) as caught:
+        whole(status="failed", error=SAID)
+    for error in (failed.error, relay.error, caught.value):
+        assert {name: bytes(value) for name, value in client_error(error).more.items()} == MORE
 
 
 @pytest.mark.parametrize("last", [THINK, done(REASONING_ITEM), delta("Hi"), added(CALL_ITEM)])

@@ -149,7 +149,7 @@ def _mended(call: Call, body: bytes, maker: str) -> Answer:
     except UNREADABLE as error:
         raise invalid_answer(f"The upstream's answer is not a completion: {error}.") from error
     if is_error(completion.error):
-        raise inner_error(completion.error).with_more(body)
+        raise inner_error(completion.error)
     if completion.choices is None:
         raise invalid_answer("The upstream's answer has no choices.")
     return _answer(call, named(body, call.answer_name), completion.usage)

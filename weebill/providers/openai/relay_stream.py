@@ -313,7 +313,7 @@ class OpenAIStream:
         except UNREADABLE as error:
             raise cut() from error
         if is_error(completion.error):
-            self.error = inner_error(completion.error).with_more(body)
+            self.error = inner_error(completion.error)
             raise self.error
         if not completion.choices:
             raise cut()
@@ -381,7 +381,7 @@ class OpenAIStream:
         if written is not data:
             data, block = written, b"data: " + written
         if is_error(chunk.error):
-            self.error = inner_error(chunk.error).with_more(data)
+            self.error = inner_error(chunk.error)
             return b""
         if chunk.usage is None or not chunk.usage.says_anything():
             if chunk.x_groq is not None and chunk.x_groq.usage is not None:

@@ -16,14 +16,14 @@ from msgspec import Raw
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.naming import named, renamed
-from weebill.providers.openai.errors import ErrorDetail, body_error
+from weebill.providers.openai.errors import body_error
 from weebill.providers.openai.relay import refusal
 from weebill.providers.replayed import Results
 from weebill.providers.responses.body import ResponseBody, decode_plain, error_detail, is_answer
 from weebill.providers.responses.dialect import PATH
 from weebill.providers.responses.encode import reasons
-from weebill.providers.responses.errors import inner_error, not_a_response
-from weebill.providers.responses.event import bare_error, decode_event, failure
+from weebill.providers.responses.errors import not_a_response
+from weebill.providers.responses.event import bare_error, decode_event, failed, failure
 from weebill.providers.responses.plain import response_events
 from weebill.providers.responses.relay_calls import event_with_arguments, with_arguments
 from weebill.providers.responses.relay_fit import fitted
@@ -99,7 +99,7 @@ class ResponsesRelay:
         except UNREADABLE as error:
             raise not_a_response(str(error)) from error
         if response.failed:
-            raise inner_error(error_detail(response.error) or ErrorDetail())
+            raise failed(response)
         if not is_answer(response):
             raise not_a_response("no output")
         answered = mark_sealed(named(_with_state(call, body), call.answer_name), sent.maker)
