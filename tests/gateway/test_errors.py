@@ -83,10 +83,21 @@ async def test_in_streams_and_in_a_200_too(
     upstream.script = stream(chunk("Hi"), b"data: " + json.dumps({"error": said}).encode() + b"\n\n")
     response = await worker.client.post(CHAT[0], json={**CHAT[1], "stream": True})
     error = json.loads(response.text.rstrip().rpartition("data: ")[2])["error"]
-    assert {name: error[name] for name in more} == {name: said[name] for name in more}
+    known = {name: said[name] for name in more}
+    assert {name: error[name] for name in more} == known
+    response = await worker.client.post(MESSAGES[0], json={**MESSAGES[1], "stream": True})
+    error = json.loads(response.text.rstrip().rpartition("data: ")[2])["error"]
+    assert {name: error[name] for name in more} == known
+    response = await worker.client.post(RESPONSES[0], json={**RESPONSES[1], "stream": True})
+    *_, event, last = [json.loads(block.partition("data: ")[2]) for block in response.text.split("\n\n") if block]
+    assert (event["type"], last["type"]) == ("error", "response.failed")
+    for error in (event["error"], last["response"]["error"]):
+        assert {name: error[name] for name in more} == known
+        assert error["message"] == said["message"]
     upstream.script = failing(200, {"error": said})
-    error = (await worker.client.post(CHAT[0], json=CHAT[1])).json()["error"]
-    assert {name: error[name] for name in more} == {name: said[name] for name in more}
+    for path, body in (CHAT, RESPONSES, MESSAGES):
+        error = (await worker.client.post(path, json=body)).json()["error"]
+        assert {name: error[name] for name in more} == known
 
 
 async def test_what_is_too_much_is_cut_and_secrets_stay(worker: RunningWorker, upstream: Upstream) -> None:

@@ -115,6 +115,31 @@ def test_calls_in_pieces(pieces: list[Piece], calls: list[tuple[str, str, str]])
         assert calls_of(relayed(data)) == calls
 
 
+NONE_A, NONE_B = ("a", "f", "{}"), ("b", "g", "{}")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "calls"),
+    [
+        ([BEGIN_A], [NONE_A]),
+        ([BEGIN_A, BEGIN_B, piece('{"y":2}', index=1)], [NONE_A, B]),
+        ([BEGIN_A, piece('{"x":1}', index=0), BEGIN_B], [A, NONE_B]),
+        ([piece(None, "f", id="a"), piece("", "g", id="b")], [NONE_A, NONE_B]),
+        ([BEGIN_A, piece(" ", index=0), piece("", index=0)], [NONE_A]),
+    ],
+)
+@pytest.mark.parametrize("end", [{}, None])
+def test_arguments_that_never_come(pieces: list[Piece], calls: list[tuple[str, str, str]], end: object) -> None:
+    for deltas in ([{"tool_calls": [each]} for each in pieces], [{"tool_calls": pieces}]):
+        begun = b"".join(map(chunk, [{"role": "assistant", "content": None}, *deltas]))
+        for data in (begun + chunk(end, "tool_calls"), begun + chunk(end, "tool_calls") + chunk({}, "tool_calls")):
+            (choice,) = decoded(data + b"data: [DONE]\n\n").choices
+            # What has arguments is told first.
+            assert set(choice.parts) == {ToolUse(*each) for each in calls}
+            message = relayed(data + b"data: [DONE]\n\n")
+            assert [(*each[:2], each[2].strip()) for each in calls_of(message)] == calls
+
+
 def test_an_id_that_comes_later() -> None:
     pieces = [piece("", "f", index=0), piece("", index=0, id="a"), piece('{"x":1}', index=0)]
     data = stream([{"tool_calls": [each]} for each in pieces])
@@ -163,6 +188,15 @@ def test_custom_calls() -> None:
     more = {"index": 0, "custom": {"input": 'hi"\n'}}
     (choice,) = decoded(stream([{"tool_calls": [custom]}, {"tool_calls": [more]}])).choices
     assert choice.parts == (ToolUse("a", "sh", '{"input":"echo \\"hi\\"\\n"}'),)
+
+
+def test_custom_calls_without_index() -> None:
+    pieces = [
+        {"id": "a", "type": "custom", "custom": {"name": "sh", "input": ""}},
+        {"id": "b", "type": "custom", "custom": {"name": "sh", "input": "ls"}},
+    ]
+    message = relayed(stream([{"tool_calls": [each]} for each in pieces]))
+    assert message["tool_calls"] == [{**each, "index": at} for at, each in enumerate(pieces)]
 
 
 EMPTY_CALL = {"name": "", "arguments": ""}

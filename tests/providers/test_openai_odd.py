@@ -85,6 +85,9 @@ ODD: list[tuple[str, bytes]] = [
     ("content in a list", events(chunk({"content": [{"type": "text", "text": "Hi"}, 3]}), END)),
     ("empty objects", events(chunk({"content": "Hi", "function_call": {"name": "", "arguments": ""},
                                     "audio": {"id": "", "data": ""}}), END)),
+    ("empty objects for nothing", events(
+        chunk({"role": "assistant", "content": {}, "tool_calls": {}, "function_call": ""}),
+        chunk({"content": [], "reasoning": {}}), chunk({"content": "Hi", "tool_calls": "", "refusal": []}), END)),
     ("no reason", events(chunk({"content": "Hi"}), chunk({}, "", usage=USAGE))),
     ("an unknown reason", events(chunk({"content": "Hi"}), chunk({}, "done", usage=USAGE))),
     ("an early reason", events(
@@ -113,6 +116,27 @@ def test_odd_streams(data: bytes, size: int) -> None:
 def whole(message: object, **fields: object) -> bytes:
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     return json.dumps({"id": "c", "model": "m", "choices": [choice], "usage": USAGE, **fields}).encode()
+
+
+EMPTY = [
+    {"tool_calls": {}, "refusal": {}, "annotations": "", "function_call": {}, "audio": {"id": "", "data": None}},
+    {"tool_calls": "", "reasoning_content": [], "reasoning": {}, "images": {}, "audio": [], "function_call": ""},
+    {"reasoning_details": {}, "thinking_blocks": "", "function_call": {"name": "", "arguments": {}}},
+]
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+@pytest.mark.parametrize("space", [": ", ":"])
+def test_what_is_empty_is_absent(empty: dict[str, object], space: str) -> None:
+    told: dict[object, object] = {}
+    given = [chunk({"role": "assistant", **empty, "content": {}}), chunk({**empty, "content": "Hi"}), END]
+    for each in relayed([events(*given).replace(b'": ', b'"' + space.encode())])[0]:
+        told = accumulate_delta(told, each["choices"][0]["delta"])  # type: ignore[index]
+    assert told == {"role": "assistant", "content": "Hi"}
+    for content, kept in (({}, None), ("Hi", "Hi")):
+        body = whole({"role": "assistant", "content": content, **empty}).replace(b'": ', b'"' + space.encode())
+        answer = json.loads(OPENAI_RELAY.decode(call(False), NOTHING_SENT, body).body)
+        assert answer["choices"][0]["message"] == {"role": "assistant", "content": kept}
 
 
 WHOLE: list[bytes] = [

@@ -11,9 +11,10 @@ from msgspec import Raw
 
 from tests import vectors
 from weebill.gateway.failures import client_error
-from weebill.providers.base import Target, Unsupported
+from weebill.providers.base import NOTHING_SENT, Target, Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.responses.dialect import RESPONSES_DIALECT
+from weebill.providers.responses.relay import RESPONSES_RELAY
 from weebill.providers.responses.stream import ResponsesStream
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import (
@@ -42,6 +43,7 @@ from weebill.wire.reply import (
     Usage,
     UsageReported,
 )
+from weebill.wire.responses_request import decode_responses
 
 VECTORS = vectors.load("responses")
 ID, CREATED = "resp_67ccd3a9da748190baa7f1570fe91ac604becb25c45c1d41", 1741476777
@@ -309,6 +311,8 @@ ODD_ANSWERS: list[tuple[dict[str, object], list[object], tuple[Part, ...]]] = [
     ({}, [None, "x", message_item("Hi")], (Text("Hi"),)),
     ({}, [{**CALL_ITEM, "arguments": {"a": 1}}], (ToolUse("c1", "f", '{"a":1}'),)),
     ({}, [{**CALL_ITEM, "arguments": None, "status": 7}], (ToolUse("c1", "f", "{}"),)),
+    ({}, [{**CALL_ITEM, "arguments": ""}], (ToolUse("c1", "f", "{}"),)),
+    ({}, [{**CALL_ITEM, "arguments": " null\n"}], (ToolUse("c1", "f", "{}"),)),
     ({}, [{"type": "custom_tool_call", "call_id": "c1", "name": "f", "input": "x"}],
      (ToolUse("c1", "f", '{"input":"x"}'),)),
     ({}, [{"type": "local_shell_call", "call_id": "c1", "action": {"type": "exec", "command": ["ls"]}}],
@@ -379,6 +383,8 @@ COMPLETED = event("completed", response={"id": "r", "usage": USED})
 REASONING_ITEM = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}
 THINK = event("reasoning_text.delta", delta="Hm.")
 HI = (Text("Hi"),)
+CALL_OF_NULL = {**CALL_ITEM, "arguments": "null"}
+NO_ARGUMENTS = (ToolUse("c1", "f", "{}"),)
 ALL_OF_IT = event("completed", response={"output": [message_item("Hi"), CALL_ITEM]})
 # What a stream may look like -> the parts of the answer.
 ODD_STREAMS: dict[str, tuple[list[dict[str, object]], tuple[Part, ...]]] = {
@@ -446,6 +452,28 @@ ODD_STREAMS: dict[str, tuple[list[dict[str, object]], tuple[Part, ...]]] = {
          done({**CALL_ITEM, "call_id": "c2"}, 1), COMPLETED],
         (ToolUse("c1", "f", "{}"), ToolUse("c2", "f", '{"a":1}'))
     ),
+    "arguments of null": (
+        [added({**CALL_ITEM, "arguments": ""}), event("function_call_arguments.delta", delta="null"),
+         event("function_call_arguments.done", arguments="null"), done({**CALL_ITEM, "arguments": "null"}), COMPLETED],
+        NO_ARGUMENTS,
+    ),
+    "and in pieces": (
+        [added({**CALL_ITEM, "arguments": ""}), event("function_call_arguments.delta", delta="nu"),
+         event("function_call_arguments.delta", delta="ll"), done({**CALL_ITEM, "arguments": "null"}), COMPLETED],
+        NO_ARGUMENTS,
+    ),
+    "and only in the whole response": (
+        [added({**CALL_ITEM, "arguments": ""}), event("completed", response={"output": [CALL_OF_NULL]})], NO_ARGUMENTS
+    ),
+    "an empty text at the arguments' end": (
+        [added({**CALL_ITEM, "arguments": ""}), event("function_call_arguments.done", arguments=""),
+         done({**CALL_ITEM, "arguments": ""}), COMPLETED], NO_ARGUMENTS
+    ),
+    "null within arguments": (
+        [added({**CALL_ITEM, "arguments": ""}),
+         *[event("function_call_arguments.delta", delta=piece) for piece in (" ", '{"a":', "null", "}")],
+         done({**CALL_ITEM, "arguments": ' {"a":null}'}), COMPLETED], (ToolUse("c1", "f", ' {"a":null}'),)
+    ),
     "arguments that are cut": (
         [added({**CALL_ITEM, "arguments": ""}), event("function_call_arguments.delta", delta='{"a"'),
          event("function_call_arguments.done", arguments='{"a":1}'), done(CALL_ITEM), COMPLETED],
@@ -483,6 +511,11 @@ def test_no_stream_is_lost_for_a_field(name: str) -> None:
     assert reply.choices[0].finish == ("tool_calls" if called else "stop")
 
 
+@pytest.mark.parametrize("name", [name for name, row in ODD_STREAMS.items() if row[1] is NO_ARGUMENTS])
+def test_no_arguments_of_a_call_that_the_client_did_not_offer(name: str) -> None:
+    assert said_by(*ODD_STREAMS[name][0], offered=frozenset()).choices[0].parts == NO_ARGUMENTS
+
+
 @pytest.mark.parametrize("name", ODD_STREAMS)
 def test_kinds_that_only_the_events_names_say(name: str) -> None:
     events, parts = ODD_STREAMS[name]
@@ -510,6 +543,30 @@ def test_errors_of_any_form(said: dict[str, object], status: int, words: str) ->
     assert isinstance(failed, Failed)
     assert client_error(failed.error).status == status
     assert words in failed.error.message
+
+
+SAID = {"message": "No.", "code": "server_error", "metadata": {"raw": "hot"}, "failed_generation": "<f>"}
+MORE = {"metadata": b'{"raw":"hot"}', "failed_generation": b'"<f>"'}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "error", "error": SAID},
+        {"type": "response.failed", "response": {"error": SAID, "status": "failed"}},
+        {"error": SAID},
+    ],
+)
+def test_all_that_an_error_says_is_told(event: dict[str, object]) -> None:
+    *_, failed = ResponsesStream().feed(written(delta("H"), event))
+    assert isinstance(failed, Failed)
+    relay = RESPONSES_RELAY.stream(decode_responses(b'{"model":"m","input":""}'), NOTHING_SENT)
+    relay.feed(written(delta("H"), event))
+    assert relay.error is not None
+    with pytest.raises(UpstreamFailure) as caught:
+        whole(status="failed", error=SAID)
+    for error in (failed.error, relay.error, caught.value):
+        assert {name: bytes(value) for name, value in client_error(error).more.items()} == MORE
 
 
 @pytest.mark.parametrize("last", [THINK, done(REASONING_ITEM), delta("Hi"), added(CALL_ITEM)])

@@ -218,6 +218,71 @@ def test_an_answer_passes_as_it_came(name: str) -> None:
         assert relay.error is None
 
 
+MADE = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f"}
+NULL_IN_IT = {**MADE, "arguments": '{"arguments":"null"}'}
+# Of a call -> the arguments that clients read.
+ARGUMENTS: list[tuple[dict[str, object], str]] = [
+    ({"arguments": "null"}, "{}"),
+    ({"arguments": ""}, "{}"),
+    ({"arguments": " null\n"}, "{}"),
+    ({"arguments": None}, "{}"),
+    ({}, "{}"),
+    ({"arguments": '{"a":null}'}, '{"a":null}'),
+    ({"arguments": "[1]"}, "[1]"),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), ARGUMENTS)
+@pytest.mark.parametrize("spaced", [True, False])
+def test_calls_have_arguments(given: dict[str, object], expected: str, spaced: bool) -> None:
+    others = [NULL_IN_IT, {"type": "custom_tool_call", "input": ""}, {"type": "mcp_call", "arguments": ""}]
+    body = {"id": "r", "status": "completed", "metadata": {"arguments": ""}, "output": [{**MADE, **given}, *others]}
+    put_right = {**body, "output": [{**MADE, "arguments": expected}, *others]}
+    separators = None if spaced else (",", ":")
+
+    def written(value: object) -> bytes:
+        return json.dumps(value, separators=separators).encode()
+
+    assert json.loads(RESPONSES_RELAY.decode(call(store=False), NOTHING_SENT, written(body)).body) == put_right
+    # The same where a stream was asked for.
+    relay = RESPONSES_RELAY.stream(call(store=False), NOTHING_SENT)
+    relay.feed(written(body))
+    plain = relay.finish()
+    assert b'"null"' not in plain.replace(b'\\"null\\"', b"")
+    at: dict[str, object] = {"output_index": 0, "item_id": "fc_1"}
+    begun: list[dict[str, object]] = [{"type": "response.output_item.added", **at, "item": {**MADE, "arguments": ""}}]
+    if isinstance(said := given.get("arguments"), str) and said.strip():
+        begun.append({"type": "response.function_call_arguments.delta", **at, "delta": said.strip()})
+    ended: list[dict[str, object]] = [
+        {"type": "response.function_call_arguments.done", **at, **given},
+        {"type": "response.output_item.done", **at, "item": {**MADE, **given}},
+        {"type": "response.completed", "response": body},
+    ]
+    relay = RESPONSES_RELAY.stream(call(store=False), NOTHING_SENT)
+    stream = b"".join(
+        b"event: %b\ndata: %b\n\n" % (str(each["type"]).encode(), written(each)) for each in begun + ended
+    )
+    out = relay.feed(stream) + relay.finish()
+    events = [json.loads(block.partition(b"data: ")[2]) for block in out.split(b"\n\n") if block]
+    assert events[0] == begun[0]
+    assert [event["delta"] for event in events[1:-3]] == [expected for _ in begun[1:]]
+    assert events[-3:] == [
+        {**ended[0], "arguments": expected},
+        {**ended[1], "item": {**MADE, "arguments": expected}},
+        {**ended[2], "response": put_right},
+    ]
+    assert json.loads(relay.response) == put_right  # type: ignore[attr-defined]
+    if given.get("arguments") == expected:
+        assert out == stream
+
+
+def test_null_as_a_piece_of_arguments_is_one() -> None:
+    said = ['{"a":', "null", "}"]
+    events = [{"type": "response.function_call_arguments.delta", "delta": each} for each in said]
+    stream = b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in events)
+    assert RESPONSES_RELAY.stream(call(store=False), NOTHING_SENT).feed(stream) == stream
+
+
 def test_the_answer_says_of_keeping_what_the_client_asked() -> None:
     asked = call(previous_response_id="resp_before")
     whole = msgspec.json.decode(RESPONSES_RELAY.decode(asked, NOTHING_SENT, bytes(VECTORS.answers["text"].body)).body)

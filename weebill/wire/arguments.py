@@ -22,6 +22,15 @@ _decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode: Final = msgspec.json.encode
 
 
+def made_arguments(text: str) -> str:
+    """Arguments in text, `{}` for what models write that call a tool without any.
+
+    >>> made_arguments(" null"), made_arguments(""), made_arguments("[1]")
+    ('{}', '{}', '[1]')
+    """
+    return NO_ARGUMENTS if text.strip() in _EMPTY else text
+
+
 def as_object(text: str) -> Raw:
     """Arguments as a JSON object: one as it is, nothing as `{}`, and anything else wrapped.
 

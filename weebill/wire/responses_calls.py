@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from weebill.wire.arguments import NO_ARGUMENTS
+from weebill.wire.arguments import NO_ARGUMENTS, made_arguments
 from weebill.wire.custom_input import wrapped
 from weebill.wire.responses_items import decode_item, is_given, is_object, members_of, text_of
 from weebill.wire.responses_request import NULL
@@ -88,7 +88,7 @@ def _text_or_json(raw: Raw) -> str:
     """Arguments in whichever form they are, as text."""
     if not is_given(raw):
         return NO_ARGUMENTS
-    return text_of(raw) or (NO_ARGUMENTS if bytes(raw) == b'""' else bytes(raw).decode())
+    return made_arguments(text_of(raw) or bytes(raw).decode())
 
 
 def _action(item: InputItem) -> str:

@@ -147,10 +147,9 @@ def ended(
 
 def failed(response: ResponseObject, output: list[Raw], error: ApiError) -> ResponseObject:
     """A response that ended in an error."""
-    code = _ERROR_CODES.get(error.status, "server_error")
-    return msgspec.structs.replace(
-        response, status="failed", error=ResponseError(code, error.detail.message), output=output
-    )
+    code, message = _ERROR_CODES.get(error.status, "server_error"), error.detail.message
+    said = {"code": code, "message": message, **error.more} if error.more else ResponseError(code, message)
+    return msgspec.structs.replace(response, status="failed", error=said, output=output)
 
 
 def end_of(finish: FinishReason, refused: bool) -> tuple[Status, IncompleteDetails | None]:

@@ -25,7 +25,7 @@ class IncompleteDetails(Struct, frozen=True):
 
 
 class ResponseError(Struct, frozen=True):
-    """`error` of a response that failed."""
+    """`error` of a response that failed; one of which more is said is an object with all of that."""
 
     code: str
     message: str
@@ -44,7 +44,7 @@ class ResponseObject(Struct, frozen=True, kw_only=True):
     completed_at: int | None = None
     status: Status
     background: bool = False
-    error: ResponseError | None = None
+    error: ResponseError | dict[str, str | Raw] | None = None
     incomplete_details: IncompleteDetails | None = None
     instructions: str | list[Raw] | None
     max_output_tokens: int | None

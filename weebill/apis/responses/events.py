@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from weebill.wire.errors import ApiError
 from weebill.wire.responses_shapes import CallItem, CustomCallItem, ShellCallItem
@@ -39,14 +39,15 @@ class _ErrorEvent(Struct, frozen=True):
     message: str
     param: str | None
     sequence_number: int
-    error: _ErrorFields
+    error: _ErrorFields | dict[str, str | Raw | None]
 
 
 def error_event(error: ApiError, sequence: int = 0) -> bytes:
     """The event that ends a stream that failed."""
     detail = error.detail
     fields = _ErrorFields(detail.message, detail.type, detail.param, detail.code)
-    event = _ErrorEvent("error", detail.code, detail.message, detail.param, sequence, fields)
+    said = {**msgspec.structs.asdict(fields), **error.more} if error.more else fields
+    event = _ErrorEvent("error", detail.code, detail.message, detail.param, sequence, said)
     return b"event: error\ndata: %b\n\n" % _encode(event)
 
 

@@ -99,9 +99,13 @@ def is_error(raw: Raw) -> bool:
 
 
 def inner_error(raw: Raw) -> UpstreamFailure:
-    """What an error inside a 200, or inside a stream, means: its code may be the status that it stands for."""
+    """What an error inside a 200, or inside a stream, means: its code may be the status that it stands for.
+
+    More of it may be passed on.
+    """
     detail = said(raw)
     code = int(detail.code) if isinstance(detail.code, str) and detail.code.isdigit() else detail.code
     status = int(code) if isinstance(code, int | float) and 400 <= code < 600 else 200
     message = detail.message or "The upstream failed."
-    return failure_of(status, message, "", code=detail.word, param=detail.param, type=detail.type, signs=SIGNS)
+    failed = failure_of(status, message, "", code=detail.word, param=detail.param, type=detail.type, signs=SIGNS)
+    return failed.with_more(b'{"error":%b}' % bytes(raw))

@@ -194,7 +194,7 @@ class ChatDecoder:
             return
         chunk = _read(data)
         if is_error(chunk.error):
-            self._fail(inner_error(chunk.error).with_more(data), events)
+            self._fail(inner_error(chunk.error), events)
             return
         usage = chunk.usage or (chunk.x_groq.usage if chunk.x_groq else None)
         self._spent = usage is not None and not chunk.choices

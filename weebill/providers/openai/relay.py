@@ -16,16 +16,15 @@ from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, 
 from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.model_fit import may_stop
 from weebill.providers.naming import named, renamed
-from weebill.providers.openai.chunks import as_messages, ended
+from weebill.providers.openai.chunks import ended
 from weebill.providers.openai.encode import may_have_stops
 from weebill.providers.openai.errors import body_error, inner_error, is_error
 from weebill.providers.openai.history import is_talk, own_chat
 from weebill.providers.openai.model_fields import fitted_to_model
-from weebill.providers.openai.pieces import is_in_pieces, joined
 from weebill.providers.openai.quirks import fitted, is_plain
 from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.providers.openai.relayed import decode_completion, decode_plain, decode_plain_text
-from weebill.providers.openai.repair import repaired
+from weebill.providers.openai.repair import put_right
 from weebill.providers.openai.sealed import Seals, has_sealed
 from weebill.providers.part_relay import TakesSome
 from weebill.providers.replayed import chat_once, chat_unparsed, is_replayed
@@ -144,17 +143,13 @@ def _mended(call: Call, body: bytes, maker: str) -> Answer:
     """An answer that may be odd or sealed, as OpenAI's clients can read it. Raises UpstreamFailure for none."""
     try:
         completion = decode_completion(body)
-        if _is_chat(call):
-            body = as_messages(body)
-        if is_in_pieces(body):
-            body = joined(body)
-        body = ended(repaired(body))
+        body = ended(put_right(body, chat=_is_chat(call)))
         if has_sealed(body):
             body = Seals(maker).marked(body)
     except UNREADABLE as error:
         raise invalid_answer(f"The upstream's answer is not a completion: {error}.") from error
     if is_error(completion.error):
-        raise inner_error(completion.error).with_more(body)
+        raise inner_error(completion.error)
     if completion.choices is None:
         raise invalid_answer("The upstream's answer has no choices.")
     return _answer(call, named(body, call.answer_name), completion.usage)

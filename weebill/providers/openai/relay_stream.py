@@ -16,13 +16,14 @@ from msgspec import Raw
 from weebill.providers.base import LATE_S, LINGER_S, SETTLE_S
 from weebill.providers.naming import EventNaming, renamed
 from weebill.providers.openai.alike import Alike, before_last, last_event
-from weebill.providers.openai.chunks import KIND, ROLE, as_chunk, as_messages
+from weebill.providers.openai.chunks import KIND, ROLE, as_chunk
+from weebill.providers.openai.empties import has_empties, without_empties
 from weebill.providers.openai.errors import inner_error, is_error
 from weebill.providers.openai.listed import Lists, has_lists
-from weebill.providers.openai.pieces import has_pieces, is_in_pieces, joined
+from weebill.providers.openai.pieces import has_pieces, joined
 from weebill.providers.openai.plain import as_events
 from weebill.providers.openai.relayed import decode_completion, decode_plain_chunk
-from weebill.providers.openai.repair import CallRepair, has_calls, repaired
+from weebill.providers.openai.repair import CallRepair, has_calls, put_right
 from weebill.providers.openai.sealed import SIGNATURE, Seals, has_sealed
 from weebill.providers.openai.stream_signs import (
     NO_USAGE,
@@ -204,7 +205,8 @@ class OpenAIStream:
         said, over, new = False, 0, b""
         for choice in choices:
             delta, index = choice.delta, b"%d" % choice.index
-            if (delta.role is None) is not (index in told):
+            ends_calls = choice.finish_reason is not None and self._repair is not None
+            if ends_calls or (delta.role is None) is not (index in told):
                 return None
             if delta.role is not None:
                 if len(choices) > 1:
@@ -254,6 +256,8 @@ class OpenAIStream:
             or has_calls(data)
             or has_pieces(data)
             or has_lists(data)
+            or has_empties(data)
+            or (over and self._repair is not None)
             or data.find(SIGNATURE) >= 0
         )
         # Of one line each, all of them are followed by two line ends.
@@ -309,20 +313,21 @@ class OpenAIStream:
         except UNREADABLE as error:
             raise cut() from error
         if is_error(completion.error):
-            self.error = inner_error(completion.error).with_more(body)
+            self.error = inner_error(completion.error)
             raise self.error
         if not completion.choices:
             raise cut()
         try:
-            body = as_messages(body) if self._chat else body
-            events = as_events(repaired(joined(body) if is_in_pieces(body) else body))
+            events = as_events(put_right(body, chat=self._chat))
         except UNREADABLE as error:
             raise unreadable(error) from error
         return self.feed(events) + DONE
 
     def _mended(self, data: bytes) -> bytes:
         """A chunk with calls and lists as OpenAI's SDKs put them together, and with its maker's marks."""
-        if has_calls(data):
+        if has_empties(data):
+            data = without_empties(data)
+        if self._repair is not None or has_calls(data):
             self._repair = self._repair or CallRepair()
             data = self._repair.chunk(data)
         if has_lists(data):
@@ -376,7 +381,7 @@ class OpenAIStream:
         if written is not data:
             data, block = written, b"data: " + written
         if is_error(chunk.error):
-            self.error = inner_error(chunk.error).with_more(data)
+            self.error = inner_error(chunk.error)
             return b""
         if chunk.usage is None or not chunk.usage.says_anything():
             if chunk.x_groq is not None and chunk.x_groq.usage is not None:

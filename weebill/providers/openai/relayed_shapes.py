@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import Raw
 
 from weebill.providers.openai.errors import NO_ERROR
 from weebill.wire.openai_chat import UsageReport
@@ -45,6 +45,7 @@ class PlainMessage(msgspec.Struct, frozen=True, gc=False):
     refusal: str | None = None
     tool_calls: list[PlainCall] | None = None
     function_call: None = None
+    audio: None = None
     annotations: Nothing | None = None
     reasoning_details: Nothing | None = None
     thinking_blocks: Nothing | None = None
@@ -152,8 +153,6 @@ class CallsOfMessage(msgspec.Struct, frozen=True):
     """The calls in a message or a delta."""
 
     tool_calls: list[Raw] | None = None
-    # Not `Raw | None`, which takes nothing but null.
-    function_call: Raw | UnsetType = UNSET
 
 
 class CallsOfChoice(msgspec.Struct, frozen=True):
@@ -162,6 +161,7 @@ class CallsOfChoice(msgspec.Struct, frozen=True):
     index: int | None = None
     delta: CallsOfMessage | None = None
     message: CallsOfMessage | None = None
+    finish_reason: str | None = None
 
 
 class CallsOfChunk(msgspec.Struct, frozen=True):

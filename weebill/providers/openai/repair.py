@@ -9,23 +9,25 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import Raw
 
 from weebill.providers.openai.calls import CallSorter, Slot
+from weebill.providers.openai.chunks import as_messages
 from weebill.providers.openai.decode import ToolCall, call_id
+from weebill.providers.openai.empties import has_empties, without_empties
+from weebill.providers.openai.pieces import is_in_pieces, joined
 from weebill.providers.openai.relayed import decode_calls
-from weebill.providers.openai.relayed_shapes import CallsOfChoice
+from weebill.providers.openai.relayed_shapes import CallsOfChoice, CallsOfMessage
+from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
 from weebill.wire.lenient import leniently
 
-# What both have in them, so that most chunks are searched but once.
-_SIGN: Final = b"_call"
-_SIGNS: Final = (b'"tool_calls"', b'"function_call"')
-_EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
+_SIGN: Final = b'"tool_calls"'
 _NULL: Final = Raw(b"null")
 _FUNCTION: Final = Raw(b'"function"')
 _NONE: Final = frozenset({"", "null"})
+_NO_CALLS: Final = CallsOfMessage()
 _encode: Final = msgspec.json.encode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
@@ -33,7 +35,7 @@ _decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
 
 def has_calls(data: bytes) -> bool:
     """Tells whether there may be tool calls in an answer or in chunks."""
-    return data.find(_SIGN) >= 0 and (data.find(_SIGNS[0]) >= 0 or data.find(_SIGNS[1]) >= 0)
+    return data.find(_SIGN) >= 0
 
 
 class CallRepair:
@@ -61,33 +63,44 @@ class CallRepair:
 
     def _choice(self, identity: str, choice: CallsOfChoice) -> Json | None:
         """The members to put in the place of a delta's own, null for those to be left out; None if it is fine."""
-        delta = choice.delta
-        if delta is None:
-            return None
+        delta = choice.delta or _NO_CALLS
         members: Json = {}
-        if delta.function_call is not UNSET and _is_blank(delta.function_call):
-            members["function_call"] = _NULL
-        if delta.tool_calls:
-            index = choice.index or 0
-            sorter = self._sorters.get(index)
+        index = choice.index or 0
+        sorter = self._sorters.get(index)
+        if delta.tool_calls or (sorter is not None and choice.finish_reason):
             if sorter is None:
                 sorter = self._sorters[index] = CallSorter()
             fine = True
             pieces = []
-            for raw in delta.tool_calls:
+            for raw in delta.tool_calls or ():
                 call, typed = _read(raw)
                 piece = self._piece(identity, index, sorter.take(call), call, raw, typed)
                 fine = fine and piece is raw
                 if piece is not None:
                     pieces.append(piece)
+            if choice.finish_reason:
+                owed = self._owed(index, sorter)
+                fine = fine and not owed
+                pieces += owed
             if not fine:
                 members["tool_calls"] = Raw(_encode(pieces)) if pieces else _NULL
         return members or None
 
+    def _owed(self, choice: int, sorter: CallSorter) -> list[Raw]:
+        """The arguments of calls that are over and got none."""
+        owed = []
+        for slot in sorter.slots:
+            if (choice, slot.number) in self._told and not slot.custom and not slot.arguments().strip():
+                slot.pieces.append(NO_ARGUMENTS)
+                owed.append(Raw(_encode({"index": slot.number, "function": {"arguments": NO_ARGUMENTS}})))
+        return owed
+
     def _piece(self, identity: str, choice: int, slot: Slot, call: ToolCall, raw: Raw, typed: bool) -> Raw | None:
         """A piece as clients put it together: itself where it is so; None for one of nothing."""
         if slot.custom:
-            return raw
+            if call.index == slot.number:
+                return raw
+            return Raw(_encode({**_decode_object(raw), "index": slot.number}))
         key = (choice, slot.number)
         told = self._told.get(key)
         function = call.called()
@@ -140,6 +153,15 @@ def _read(raw: Raw) -> tuple[ToolCall, bool]:
 _decode_call: Final = msgspec.json.Decoder(ToolCall).decode
 
 
+def put_right(body: bytes, *, chat: bool) -> bytes:
+    """A whole answer, of Chat Completions if it is a `chat`, as OpenAI's clients can read it. Raises `UNREADABLE`."""
+    if chat:
+        body = as_messages(body)
+    if has_empties(body):
+        body = without_empties(body)
+    return repaired(joined(body) if is_in_pieces(body) else body)
+
+
 def repaired(body: bytes) -> bytes:
     """A whole answer: as it came if its calls are as they should be. What cannot be read passes."""
     try:
@@ -150,8 +172,6 @@ def repaired(body: bytes) -> bytes:
             if message is None:
                 continue
             members: Json = {}
-            if message.function_call is not UNSET and _is_blank(message.function_call):
-                members["function_call"] = _NULL
             if message.tool_calls:
                 calls = [
                     _call(raw, call_id(answer.id or "", at, number)) for number, raw in enumerate(message.tool_calls)
@@ -178,7 +198,7 @@ def _call(raw: Raw, default_id: str) -> Raw | None:
     if plain and isinstance(function.arguments, str) and text not in _NONE:
         return raw
     fields, given = _members(raw, call.is_flat())
-    given["arguments"] = Raw(_encode("{}" if text.strip() in _NONE else text))
+    given["arguments"] = Raw(_encode(NO_ARGUMENTS if text.strip() in _NONE else text))
     return Raw(
         _encode({**fields, "id": call.id or default_id, "type": call.type or "function", "function": given}),
     )
@@ -201,7 +221,7 @@ def _written(raw: Raw, slot: Slot, identity: str | None, name: str | None, call:
     if name:
         given["name"] = Raw(_encode(name))
     text = call.called().text()
-    given["arguments"] = Raw(_encode("{}" if text == "null" and slot.arguments() == "null" else text))
+    given["arguments"] = Raw(_encode(NO_ARGUMENTS if text == "null" and slot.arguments() == "null" else text))
     fields["index"] = Raw(_encode(slot.number))
     fields["function"] = Raw(_encode(given))
     if identity is not None:
@@ -210,20 +230,13 @@ def _written(raw: Raw, slot: Slot, identity: str | None, name: str | None, call:
     return Raw(_encode(fields))
 
 
-def _is_blank(raw: Raw) -> bool:
-    """Tells whether an object is there for form's sake: it has no values but empty ones."""
-    text = bytes(raw)
-    if text[:1] != b"{":
-        return False
-    return all(bytes(value) in _EMPTY for value in _decode_object(raw).values())
-
-
 def _with_calls(data: bytes, where: str, written: dict[int, Json]) -> bytes:
     """An answer or a chunk with some members of its choices' messages replaced; null takes one out."""
     fields = _decode_object(data)
     choices = _decode_objects(fields["choices"])
     for at, members in written.items():
-        message = _decode_object(choices[at][where]) | members
+        given = choices[at].get(where, _NULL)
+        message = members if bytes(given) == b"null" else _decode_object(given) | members
         choices[at][where] = Raw(
             _encode({name: value for name, value in message.items() if name not in members or value is not _NULL}),
         )

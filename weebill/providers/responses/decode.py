@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.error_bodies import ErrorDetail
-from weebill.providers.responses.body import ResponseBody, error_detail, is_answer
-from weebill.providers.responses.errors import inner_error, not_a_response
+from weebill.providers.responses.body import ResponseBody, is_answer
+from weebill.providers.responses.errors import not_a_response
+from weebill.providers.responses.event import failed
 from weebill.wire.conversation import Image, Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.lenient import BOM
@@ -43,7 +43,7 @@ def decode_reply(body: bytes) -> Reply:
     try:
         response = _decode_body(mended(body.removeprefix(BOM)))
         if response.failed:
-            raise inner_error(error_detail(response.error) or ErrorDetail())
+            raise failed(response)
         if not is_answer(response):
             status = text_of(response.status)
             raise not_a_response(f"its status is '{status}'" if status else "no output")

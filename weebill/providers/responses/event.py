@@ -99,7 +99,16 @@ def failure(event: StreamEvent) -> UpstreamFailure | None:
     if detail is None:
         code = text_of(event.code) or (number(event.code) if is_given(event.code) else None)
         detail = ErrorDetail(text_of(event.message) or None, None, text_of(event.param) or None, code)
-    return inner_error(detail)
+    return _said(detail, event.error if is_object(event.error) else (event.response or NOTHING).error)
+
+
+def failed(response: ResponseBody) -> UpstreamFailure:
+    """What a whole response that failed says of that."""
+    return _said(error_detail(response.error) or ErrorDetail(), response.error)
+
+
+def _said(detail: ErrorDetail, error: Raw) -> UpstreamFailure:
+    return inner_error(detail).with_more(b'{"error":%b}' % bytes(error))
 
 
 def bare_error(block: bytes) -> UpstreamFailure:

@@ -14,7 +14,6 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
-from weebill.providers.error_bodies import ErrorDetail
 from weebill.providers.fit import Fit, Unsupported
 from weebill.providers.naming import named, renamed
 from weebill.providers.openai.errors import body_error
@@ -23,9 +22,10 @@ from weebill.providers.replayed import Results
 from weebill.providers.responses.body import ResponseBody, decode_plain, error_detail, is_answer
 from weebill.providers.responses.dialect import PATH
 from weebill.providers.responses.encode import reasons
-from weebill.providers.responses.errors import inner_error, not_a_response
-from weebill.providers.responses.event import bare_error, decode_event, failure
+from weebill.providers.responses.errors import not_a_response
+from weebill.providers.responses.event import bare_error, decode_event, failed, failure
 from weebill.providers.responses.plain import response_events
+from weebill.providers.responses.relay_calls import event_with_arguments, with_arguments
 from weebill.providers.responses.relay_fit import fitted
 from weebill.providers.responses.relay_shapes import RelayedItem
 from weebill.providers.usage import estimate
@@ -84,7 +84,7 @@ class ResponsesRelay:
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for the model's name, and its usage."""
-        body = mended(body.removeprefix(BOM))
+        body = with_arguments(mended(body.removeprefix(BOM)))
         plain = decode_plain(body)
         usage = None if plain is None else plain.usage.usage()
         if plain is None or usage is None:
@@ -99,7 +99,7 @@ class ResponsesRelay:
         except UNREADABLE as error:
             raise not_a_response(str(error)) from error
         if response.failed:
-            raise inner_error(error_detail(response.error) or ErrorDetail())
+            raise failed(response)
         if not is_answer(response):
             raise not_a_response("no output")
         answered = mark_sealed(named(_with_state(call, body), call.answer_name), sent.maker)
@@ -128,12 +128,13 @@ class ResponsesRelayStream:
     `response` is the Response's JSON once it has come; `failed` the event that says that it failed, if one has.
     """
 
-    __slots__ = ("_call", "_deltas", "_provider", "_reported", "_splitter", "error", "failed", "response")
+    __slots__ = ("_before", "_call", "_deltas", "_provider", "_reported", "_splitter", "error", "failed", "response")
 
     def __init__(self, call: Call, provider: str = "") -> None:
         self._call = call
         self._provider = provider
         self._splitter = EventSplitter()
+        self._before = b""
         self._deltas = 0
         self._reported: Usage | None = None
         self.error: UpstreamFailure | None = None
@@ -179,7 +180,7 @@ class ResponsesRelayStream:
             if error_detail(response.error) is not None or not is_answer(response):
                 return self._pass(body)
             self._splitter = EventSplitter()
-            return self.feed(response_events(body))
+            return self.feed(response_events(with_arguments(body)))
         except UNREADABLE as error:
             raise cut() from error
 
@@ -187,7 +188,8 @@ class ResponsesRelayStream:
         """What to send on for one event."""
         if self.error is not None or self.response:
             return b""
-        block = mark_sealed(in_one_line(block), self._provider)
+        block = event_with_arguments(mark_sealed(in_one_line(block), self._provider), self._before)
+        self._before = block
         if block.find(b'"response":') < 0 and block.find(b'error"') < 0:
             if block.find(b'.delta"') >= 0:
                 self._deltas += 1
@@ -221,7 +223,7 @@ class ResponsesRelayStream:
         try:
             fields = _decode_object(data)
             body = bytes(fields["response"])
-            shown = named(_with_state(self._call, body), self._call.answer_name)
+            shown = named(_with_state(self._call, with_arguments(body)), self._call.answer_name)
         except UNREADABLE as error:
             raise not_a_response(str(error)) from error
         if kind in _LAST:

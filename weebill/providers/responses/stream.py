@@ -24,7 +24,7 @@ from weebill.providers.responses.decode import (
 )
 from weebill.providers.responses.errors import not_a_response
 from weebill.providers.responses.event import LAST, LIFECYCLE, THOUGHTS, StreamEvent, bare_error, decode_event, failure
-from weebill.providers.responses.told import NOT_GIVEN, ToldTexts, arguments_in, events_of_part, item_of, rest_of_call
+from weebill.providers.responses.told import NOT_GIVEN, ToldArguments, ToldTexts, arguments_in, events_of_part, item_of
 from weebill.providers.responses.undecided import Undecided
 from weebill.wire.conversation import Part, Refusal, Text, ToolUse
 from weebill.wire.errors import UNREADABLE
@@ -63,7 +63,7 @@ class ResponsesStream:
 
     __slots__ = (
         "_block", "_call", "_called", "_calling", "_calls", "_closed", "_done", "_ended_calls", "_held", "_open",
-        "_pieces", "_refused", "_said", "_splitter", "_started", "_summary", "_texts", "_thought", "_undecided",
+        "_refused", "_said", "_splitter", "_started", "_summary", "_texts", "_thought", "_told_of_call", "_undecided",
         "_unplaced",
     )  # fmt: skip
 
@@ -74,7 +74,7 @@ class ResponsesStream:
         self._block = -1
         self._summary = 0
         self._texts = ToldTexts()
-        self._pieces: list[str] = []  # of the arguments of the call under way
+        self._told_of_call = ToldArguments()  # of the call under way
         self._call = ""
         self._called = self._refused = False
         # The output index of the call under way, if any. Some servers write parallel calls side by side: what belongs
@@ -221,8 +221,8 @@ class ResponsesStream:
     def _arguments(self, event: StreamEvent, events: list[Event]) -> None:
         # Those of a call that has not begun come again at its end.
         if event.delta and event.output_index == self._calling:
-            self._pieces.append(event.delta)
-            events.append(ToolArguments(event.delta, self._block))
+            if piece := self._told_of_call.add(event.delta):
+                events.append(ToolArguments(piece, self._block))
         else:
             self._undecided.piece(event.output_index, event.delta)
 
@@ -257,7 +257,7 @@ class ResponsesStream:
     def _begin_call(self, call: MadeCall, at: int, events: list[Event]) -> None:
         block = self._part((at, -1), events)
         self._called = True
-        self._calling, self._pieces, self._call = at, [], call.id
+        self._calling, self._told_of_call, self._call = at, ToldArguments(), call.id
         self._calls.add(call.id)
         events.append(ToolStarted(call.id, call.name, block))
 
@@ -312,14 +312,12 @@ class ResponsesStream:
         self._ended_calls.add(at)
         if given:
             self._rest_of_call(call.arguments, events)
-        if self._pieces:
+        if self._told_of_call.pieces:
             self._release(events)
 
     def _rest_of_call(self, arguments: str, events: list[Event]) -> None:
         """Tell what was not told of the arguments of the call under way."""
-        rest = rest_of_call(self._pieces, arguments)
-        if rest:
-            self._pieces.append(rest)
+        if rest := self._told_of_call.rest(arguments):
             events.append(ToolArguments(rest, self._block))
 
     def _message(self, item: InputItem, at: int, events: list[Event]) -> None:

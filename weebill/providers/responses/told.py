@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Raw
 
 from weebill.providers.responses.body import ResponseBody
-from weebill.wire.arguments import NO_ARGUMENTS
+from weebill.wire.arguments import NO_ARGUMENTS, made_arguments
 from weebill.wire.conversation import Image, Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.reply import (
     CitationAdded,
@@ -72,10 +72,32 @@ class ToldTexts:
         return text[len(start) :] if start or not begun else ""
 
 
-def rest_of_call(pieces: list[str], arguments: str) -> str:
-    """The rest of a call's arguments, which its pieces did not say."""
-    told = "".join(pieces)
-    return arguments[len(told) :] if arguments.startswith(told) else ""
+class ToldArguments:
+    """The pieces of a call's arguments that were told; null, which some models say for none, is not."""
+
+    __slots__ = ("_held", "pieces")
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self._held = ""
+
+    def add(self, piece: str) -> str:
+        """What to tell with one more piece."""
+        held = self._held + piece
+        if not self.pieces and "null".startswith(held.strip()):
+            self._held = held
+            return ""
+        self._held = ""
+        self.pieces.append(held)
+        return held
+
+    def rest(self, arguments: str) -> str:
+        """The rest of all arguments, which the pieces did not say."""
+        told, whole = "".join(self.pieces), made_arguments(arguments)
+        rest = whole[len(told) :] if whole.startswith(told) else ""
+        if rest:
+            self.pieces.append(rest)
+        return rest
 
 
 def arguments_in(response: ResponseBody, call: str) -> str:

@@ -10,6 +10,7 @@ item after each call) and https://learn.microsoft.com/dotnet/api/azure.ai.agents
 
 from __future__ import annotations
 
+from weebill.wire.arguments import made_arguments
 from weebill.wire.responses_calls import MadeCall
 
 
@@ -56,7 +57,7 @@ class Undecided:
         if given:
             self.waiting.append((at, call))
         elif pieces:
-            self.waiting.append((at, call._replace(arguments="".join(pieces))))
+            self.waiting.append((at, call._replace(arguments=made_arguments("".join(pieces)))))
         else:
             self._begun[at] = (call, pieces)
 
@@ -77,5 +78,6 @@ class Undecided:
         """What was said of the calls that never became whole."""
         begun, self._begun = self._begun, {}
         return [
-            (at, call._replace(arguments="".join(pieces)) if pieces else call) for at, (call, pieces) in begun.items()
+            (at, call._replace(arguments=made_arguments("".join(pieces))) if pieces else call)
+            for at, (call, pieces) in begun.items()
         ]
