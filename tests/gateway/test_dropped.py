@@ -29,7 +29,7 @@ ANTHROPIC = {
     "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
     "content": [{"type": "text", "text": "Hi"}], "usage": {"input_tokens": 1, "output_tokens": 1},
 }  # fmt: skip
-EVENTS = [
+EVENTS: list[dict[str, object]] = [
     {"type": "message_start", "message": {**ANTHROPIC, "content": [], "stop_reason": None}},
     {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
     {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}},
@@ -89,3 +89,56 @@ async def test_header_record_and_plan_say_what_the_one_who_answers_was_not_told(
         for each in directory.deployments.values()
     }
     assert planned == {"p0": DROPPED[first], "p1": DROPPED[second]}
+
+
+def sse(*events: object) -> Script:
+    return stream(*[b"data: " + json.dumps(each).encode() + b"\n\n" for each in events])
+
+
+APPROVAL = {"type": "mcp_approval_request", "id": "ma_1", "server_label": "s", "name": "n", "arguments": "{}"}
+RESPONSE = {"id": "r", "status": "completed", "model": "m", "output": [APPROVAL]}
+CANDIDATES = {"candidates": [{"content": {"role": "model", "parts": [{"smell": {}}]}, "finishReason": "STOP"}]}
+USED: dict[str, object] = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
+# Answers that hold nothing which other APIs have a place for -> what is named.
+UNSAYABLE: dict[str, tuple[Script, Script, str]] = {
+    "openai-responses": (
+        send(answer(200, json.dumps(RESPONSE).encode())),
+        sse({"type": "response.output_item.done", "output_index": 0, "item": APPROVAL},
+            {"type": "response.completed", "response": RESPONSE}),
+        "mcp_approval_request",
+    ),
+    "gemini": (send(answer(200, json.dumps(CANDIDATES).encode())), sse(CANDIDATES), "content.parts"),
+    "anthropic": (
+        send(answer(200, json.dumps({**ANTHROPIC, "content": [USED]}).encode())),
+        sse(EVENTS[0], {"type": "content_block_start", "index": 0, "content_block": USED}, *EVENTS[3:]),
+        "server_tool_use",
+    ),
+}  # fmt: skip
+HI = [{"role": "user", "content": "hi"}]
+CLIENTS: dict[str, dict[str, object]] = {
+    "/v1/chat/completions": {"messages": HI},
+    "/v1/messages": {"messages": HI, "max_tokens": 9},
+    "/v1/responses": {"input": "hi"},
+}
+
+
+async def test_an_answer_of_nothing_sayable_names_it(tmp_path: Path, upstream: Upstream) -> None:
+    providers = {
+        name: ProviderSettings(dialect=name, base_url=upstream.base_url, api_key="k", models=(f"m-{name}",))
+        for name in UNSAYABLE
+    }
+    settings = Settings(server=ServerSettings(port=0), local=LocalSettings(models=()), providers=providers)
+    asked_for = 0
+    async with running_worker(tmp_path / "home", settings) as worker:
+        for name, (*scripts, named) in UNSAYABLE.items():
+            for streamed, script in enumerate(scripts):
+                upstream.script = script
+                for path, body in CLIENTS.items():
+                    if (name, path) in (("openai-responses", "/v1/responses"), ("anthropic", "/v1/messages")):
+                        continue  # which have a place for it
+                    asked = {"model": f"m-{name}", "stream": bool(streamed), **body}
+                    response = await worker.client.post(path, json=asked)
+                    assert response.status_code == 200, response.text
+                    assert named in response.headers["x-weebill-dropped"].split(", ")
+                    asked_for += 1
+                    assert named in (await worker.record(asked_for)).dropped.split(",")

@@ -109,6 +109,12 @@ ODD: dict[str, tuple[dict, tuple[Part, ...], str, tuple[str, ...]]] = {
         "stop",
         ("toolCall", "toolResponse", "executableCode", "codeExecutionResult"),
     ),
+    "nothing known": (
+        response({"smell": {}}, {"thought": True, "taste": 1}, {"functionResponse": {"name": "f"}}),
+        (),
+        "stop",
+        ("content.parts", "functionResponse"),
+    ),
     "files": (
         response(
             {"text": "Hello"},

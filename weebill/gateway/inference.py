@@ -179,7 +179,10 @@ class Inference(Metered[Api]):
             if response.status not in _ANSWERED:
                 raise await _upstream_error(call, response, translate, upstream, step, request.path, spending)
             if call.stream:
-                return await begun(upstream, response, translate.stream(call, request), spending)
+                leg = await begun(upstream, response, translate.stream(call, request), spending)
+                if isinstance(leg.stream, BridgeStream):
+                    spending.dropped += tuple(leg.stream.dropped)
+                return leg
             collector = translate.collect(call, request)
             if collector is None:
                 body = response.body or await self._upstreams.whole(response)
@@ -270,7 +273,7 @@ class Inference(Metered[Api]):
             raise
         tell(attempts, exchange, meter, meter.upstream)
         if isinstance(stream, BridgeStream):
-            meter.dropped += tuple(stream.dropped)
+            meter.dropped = tuple(dict.fromkeys((*meter.dropped, *stream.dropped)))
         try:
             if self._state is not None and isinstance(stream, KeepsResponse):
                 await self._state.keep(call, meter.key_id, stream.response)

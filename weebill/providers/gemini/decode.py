@@ -57,6 +57,8 @@ _decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 _format: Final = msgspec.json.format
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
+# A part of which no member is known.
+_UNKNOWN: Final = (WirePart(), WirePart(thought=True), WirePart(thought=False))
 # Members of a part that say what Google's own tools were asked and gave.
 _SERVER_TOOLS: Final = (("tool_call", "toolCall"), ("tool_response", "toolResponse"))
 
@@ -271,12 +273,19 @@ class CandidateReader:
         self._signature = None
 
     def _read_other(self, part: WirePart, events: list[Event]) -> None:
-        """What Google's own tools were asked and gave: as text where it is any, and said to be passed over."""
+        """What Google's own tools were asked and gave: as text where it is any, and said to be passed over.
+
+        So is a part that says nothing known.
+        """
         text = ran_code(part)
         if part.executable_code is not None:
             events.append(PassedOver("executableCode"))
         elif part.code_execution_result is not None:
             events.append(PassedOver("codeExecutionResult"))
+        elif part.function_response is not None:
+            events.append(PassedOver("functionResponse"))
+        elif part in _UNKNOWN:
+            events.append(PassedOver("content.parts"))
         for field, name in _SERVER_TOOLS:
             if getattr(part, field) is not UNSET:
                 events.append(PassedOver(name))
