@@ -34,7 +34,6 @@ from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Citation, Image, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.custom_input import unwrapped
 from weebill.wire.openai_chat import (
-    GOOGLE,
     Annotation,
     CompletionDetails,
     ExtraContent,
@@ -117,7 +116,7 @@ def extra_content(signature: str | None, origin: str) -> ExtraContent | UnsetTyp
     """Where a call's signature goes."""
     if signature is None:
         return UNSET
-    return ExtraContent(GoogleExtra(marked(signature, origin, GOOGLE)))
+    return ExtraContent(GoogleExtra(marked(signature, origin)))
 
 
 def sources(citations: Iterable[Citation], start: int, length: int) -> tuple[list[Annotation], list[QuotedSource]]:
