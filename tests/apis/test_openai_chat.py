@@ -138,7 +138,7 @@ def test_answers(parts: tuple[Part, ...], finish: FinishReason, message: dict[st
     body = CHAT.answer(CHAT_CALL, reply(Choice(parts, finish)))
     ChatCompletion.model_validate_json(body)
     assert json.loads(body) == {
-        "id": "id1",
+        "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 5,
         "model": "m1",

@@ -66,7 +66,7 @@ def answer(call: Call, reply: Reply) -> bytes:
     legacy = "functions" in call.fields
     custom = custom_names(call)
     body = CompletionBody(
-        reply.id or new_id("chatcmpl"),
+        own_id(reply.id, "chatcmpl"),
         "chat.completion",
         reply.created or int(time.time()),
         reply.model or call.model,
@@ -76,8 +76,13 @@ def answer(call: Call, reply: Reply) -> bytes:
     return _encode(body)
 
 
+def own_id(given: str, prefix: str) -> str:
+    """The upstream's id of an answer if it has the shape of this API's, else one of ours."""
+    return given if given.startswith(f"{prefix}-") else new_id(prefix)
+
+
 def new_id(prefix: str) -> str:
-    """An id for an answer whose upstream gave it none."""
+    """An id where the upstream gave none."""
     return f"{prefix}-{secrets.token_hex(12)}"
 
 
