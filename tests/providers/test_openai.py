@@ -280,13 +280,15 @@ REPLAYED: list[tuple[dict[str, object], dict[str, object], tuple[str, ...]]] = [
     ({**SAID, "thinking_blocks": [{}], "provider_specific_fields": {"x": 1}, "citations": None}, SAID, ()),
     (called({**FUNCTION}, extra_content={"google": {"thought_signature": "s"}}), CALLED, ()),
     (called({**FUNCTION, "parsed_arguments": {}}, index=0), CALLED, ()),
-    (called({**FUNCTION, "thought": "Hm."}, caller={"type": "x"}), CALLED,
-     ("messages[].tool_calls[].caller", "messages[].tool_calls[].function.thought")),
+    (called({**FUNCTION, "citations": [1]}, context={"x": 1}), CALLED,
+     ("messages[].tool_calls[].context", "messages[].tool_calls[].function.citations")),
 ]  # fmt: skip
 KNOWN: list[dict[str, object]] = [
     {**SAID, "annotations": [], "refusal": None, "audio": None, "function_call": None},
     {**CALLED, "content": [{"type": "text", "text": "Hi", "cache_control": {"ttl": "1h"}}], "name": "n"},
     {"role": "tool", "tool_call_id": "c", "content": '{"annotations": [1], "images": "x"}'},
+    {"role": "user", "content": "Hi", "annotations": [1], "mood": 1},
+    {**SAID, "mood": 1, "cache_control": {"type": "ephemeral"}},
     {"role": "assistant", "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}}]},
 ]
 
@@ -305,7 +307,7 @@ def test_members_of_another_providers_answer_are_kept_from_who_refuses_them(
 def test_who_passes_over_what_it_does_not_know_gets_it_all(message: dict[str, object]) -> None:
     asked = call(messages=[message, *KNOWN])
     assert bytes(asked.fields["messages"]) in TRANSLATOR.encode(asked, Target(model="m")).body
-    call_own = ("index", "extra_content", "caller", "parsed_arguments", "thought")
+    call_own = ("index", "extra_content", "context", "parsed_arguments", "citations")
     assert sent(message, quirks=Quirks(message_members=(*message, *call_own))) == [message]
 
 

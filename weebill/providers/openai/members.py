@@ -1,8 +1,8 @@
-"""Members of a history's messages that its provider does not know, and answers with an error.
+"""Members of replayed answers that a provider does not know, and answers with an error.
 
 An answer may have what only who made it has: `annotations`, `images`, `executed_tools`. Clients replay it to whichever
-provider they ask next. Some pass over what they do not know; the others, of which the quirks say so, get OpenAI's
-members and their own.
+provider they ask next. Some pass over what they do not know; the others, of which the quirks say so, get of these
+members their own alone.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create#chat_create-messages
 """
@@ -19,17 +19,21 @@ from weebill.providers.openai.request_shapes import KnownMessage
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
 
-_MESSAGE: Final = frozenset(
-    {"role", "content", "name", "tool_calls", "tool_call_id", "function_call", "refusal", "audio"}
+# What providers' answers, and SDKs that keep them, have in a message or in its calls, and OpenAI's requests have not.
+# What nobody is known to answer with goes along: it may be new.
+_ANSWERED: Final = frozenset(
+    {"annotations", "citations", "search_results", "grounding_metadata", "context", "images", "videos", "tool_plan"}
+    | {"executed_tools", "code_execution_results", "safety_ratings", "content_filter_results"}
+    | {"logprobs", "finish_reason", "native_finish_reason", "stop_reason", "matched_stop", "token_ids"}
 )
-_CALL: Final = frozenset({"id", "type", "function", "custom"})
-_FUNCTION: Final = frozenset({"name", "arguments"})
-_CALLS: Final = "tool_calls"
-# What is of no worth to others, or is said in another member, too; and of members, what is as good as none.
+# The same, of no worth to others, or said in another member, too: that they go without it is the rule.
 _UNSAID: Final = frozenset(
     {"reasoning", "reasoning_content", "reasoning_details", "thinking_blocks", "provider_specific_fields"}
-    | {"extra_content", "index", "parsed", "parsed_arguments"}
+    | {"extra_content", "thought_signature", "index", "parsed", "parsed_arguments"}
 )
+_ASSISTANT: Final = b'"assistant"'
+_CALLS: Final = "tool_calls"
+_FUNCTION: Final = "function"
 _NOTHING: Final = frozenset({b"null", b"[]", b'""', b"{}"})
 
 _encode: Final = msgspec.json.encode
@@ -38,8 +42,8 @@ _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 
 
-def known_only(messages: Raw, own: Container[str]) -> tuple[Raw, Sequence[str]]:
-    """`messages` with OpenAI's members and the provider's `own`, and the names of what was left out of worth.
+def asked_only(messages: Raw, own: Container[str]) -> tuple[Raw, Sequence[str]]:
+    """`messages` without others' members of answers, but for the provider's `own`; the names of what was of worth.
 
     What cannot be read stays, for the provider to judge.
     """
@@ -60,7 +64,9 @@ def known_only(messages: Raw, own: Container[str]) -> tuple[Raw, Sequence[str]]:
 
 def _message(raw: Raw, own: Container[str], lost: dict[str, None]) -> Raw:
     fields = _decode_object(raw)
-    kept = _known(fields, _MESSAGE, own, "messages[].", lost)
+    if bytes(fields.get("role", b"")) != _ASSISTANT:
+        return raw
+    kept = _asked(fields, own, "messages[].", lost)
     calls = kept.get(_CALLS, Raw())
     if bytes(calls)[:1] == b"[":
         given = _decode_list(calls)
@@ -72,21 +78,22 @@ def _message(raw: Raw, own: Container[str], lost: dict[str, None]) -> Raw:
 
 def _call(raw: Raw, own: Container[str], lost: dict[str, None]) -> Raw:
     fields = _decode_object(raw)
-    kept = _known(fields, _CALL, own, "messages[].tool_calls[].", lost)
-    said = kept.get("function", Raw())
+    kept = _asked(fields, own, "messages[].tool_calls[].", lost)
+    said = kept.get(_FUNCTION, Raw())
     if bytes(said)[:1] == b"{":
         given = _decode_object(said)
-        function = _known(given, _FUNCTION, own, "messages[].tool_calls[].function.", lost)
+        function = _asked(given, own, "messages[].tool_calls[].function.", lost)
         if function != given:
-            kept["function"] = Raw(_encode(function))
+            kept[_FUNCTION] = Raw(_encode(function))
     return raw if kept == fields else Raw(_encode(kept))
 
 
-def _known(fields: Json, known: Container[str], own: Container[str], where: str, lost: dict[str, None]) -> Json:
+def _asked(fields: Json, own: Container[str], where: str, lost: dict[str, None]) -> Json:
+    """The members that a request may have."""
     kept: Json = {}
     for name, value in fields.items():
-        if name in known or name in own:
+        if name in own or (name not in _ANSWERED and name not in _UNSAID):
             kept[name] = value
-        elif name not in _UNSAID and bytes(value) not in _NOTHING:
+        elif name in _ANSWERED and bytes(value) not in _NOTHING:
             lost[where + name] = None
     return kept

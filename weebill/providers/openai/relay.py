@@ -21,7 +21,7 @@ from weebill.providers.openai.chunks import as_messages, ended
 from weebill.providers.openai.encode import may_have_stops
 from weebill.providers.openai.errors import body_error, inner_error, is_error
 from weebill.providers.openai.history import is_talk, own_chat
-from weebill.providers.openai.members import known_only
+from weebill.providers.openai.members import asked_only
 from weebill.providers.openai.model_fields import fitted_to_model
 from weebill.providers.openai.pieces import is_in_pieces, joined
 from weebill.providers.openai.quirks import fitted, is_plain
@@ -77,7 +77,7 @@ class OpenAITranslator(TakesSome):
                 replayed = is_replayed(text)
                 own = own_chat(messages, text, quirks, target.maker)
                 if quirks.message_members is not None:
-                    own, lost = known_only(own, quirks.message_members)
+                    own, lost = asked_only(own, quirks.message_members)
                 if own is not messages:
                     fields = {**fields, "messages": own}
         plain = is_plain(quirks)
