@@ -34,6 +34,7 @@ from weebill.wire.reply import (
 )
 
 ANSWERS = json.loads((Path(__file__).parents[1] / "vectors" / "gemini.json").read_text())["answers"]
+ID = "KnTqaKqFJ9qRvdIP4dW7oQ8"
 USAGE = Usage(11, 5, 10, True, 3, 7)
 TOLD = {
     "promptTokenCount": 11,
@@ -50,7 +51,7 @@ def call(method: str = "generateContent") -> Call:
 
 def answered(*parts: Part, finish: str = "stop", **more: object) -> dict:
     choice = Choice(parts, finish, **more)  # type: ignore[arg-type]
-    return json.loads(GEMINI.answer(call(), Reply("id", "upstream", (choice,), USAGE)))
+    return json.loads(GEMINI.answer(call(), Reply(ID, "upstream", (choice,), USAGE)))
 
 
 def plain(signature: str) -> str:
@@ -65,7 +66,7 @@ def test_a_whole_answer() -> None:
         ],
         "usageMetadata": TOLD,
         "modelVersion": "upstream",
-        "responseId": "id",
+        "responseId": ID,
     }
 
 
@@ -220,17 +221,17 @@ def parts_of(streamed: list[dict], index: int = 0) -> list[dict]:
 
 def test_the_bytes_of_a_stream() -> None:
     encoder = GEMINI.stream(call("streamGenerateContent?alt=sse"))
-    assert encoder.feed([Started("id", "upstream")]) == b""
+    assert encoder.feed([Started(ID, "upstream")]) == b""
     assert encoder.feed([TextDelta('Say "hi"\n')]) == (
         b'data: {"candidates":[{"content":{"parts":[{"text":"Say \\"hi\\"\\n"}],"role":"model"},"index":0}],'
-        b'"modelVersion":"upstream","responseId":"id"}\r\n\r\n'
+        b'"modelVersion":"upstream","responseId":"KnTqaKqFJ9qRvdIP4dW7oQ8"}\r\n\r\n'
     )
     assert encoder.feed([UsageReported(Usage(1, 0, 9)), Finished("length"), UsageReported(USAGE)]) == b""
     assert encoder.finish() == (
         b'data: {"candidates":[{"content":{"parts":[{"text":""}],"role":"model"},"finishReason":"MAX_TOKENS",'
         b'"index":0}],'
         b'"usageMetadata":{"promptTokenCount":11,"candidatesTokenCount":3,"totalTokenCount":21,'
-        b'"cachedContentTokenCount":5,"thoughtsTokenCount":7},"modelVersion":"upstream","responseId":"id"}\r\n\r\n'
+        b'"cachedContentTokenCount":5,"thoughtsTokenCount":7},"modelVersion":"upstream","responseId":"KnTqaKqFJ9qRvdIP4dW7oQ8"}\r\n\r\n'
     )
 
 
@@ -271,7 +272,7 @@ STREAMED: list[tuple[list[Event], list[dict]]] = [
 @pytest.mark.parametrize(("events", "expected"), STREAMED)
 @pytest.mark.parametrize("array", [False, True])
 def test_what_is_streamed(events: list[Event], expected: list[dict], array: bool) -> None:
-    streamed = run([Started("id", "m"), *events, Finished("stop")], array)
+    streamed = run([Started(ID, "m"), *events, Finished("stop")], array)
     assert parts_of(streamed) == expected
     assert streamed[-1]["candidates"][0]["content"]["parts"] == [{"text": ""}]
 
@@ -324,7 +325,7 @@ def test_logprobs_and_citations_of_a_stream() -> None:
 
 @pytest.mark.parametrize("array", [False, True])
 def test_a_stream_in_which_nothing_is_said(array: bool) -> None:
-    [only] = run([Started("id", "m"), Finished("content_filter"), UsageReported(USAGE)], array)
+    [only] = run([Started(ID, "m"), Finished("content_filter"), UsageReported(USAGE)], array)
     assert only["candidates"][0]["finishReason"] == "SAFETY"
     assert only["usageMetadata"] == TOLD
 

@@ -74,7 +74,10 @@ ANSWERS: list[tuple[tuple[Part, ...], FinishReason, dict[str, object], str]] = [
     (
         (Text("a"), CALL, ToolUse("c2", "g", "{}", "sig", "gemini")),
         "tool_calls",
-        {"content": "a", "tool_calls": [function("f", '{"a":1}'), {**function("g"), "id": "c2", **signed("sig")}]},
+        {
+            "content": "a",
+            "tool_calls": [function("f", '{"a":1}'), {**function("g"), "id": "c2", **signed("weebill:gemini:sig")}],
+        },
         "tool_calls",
     ),
     (
@@ -135,7 +138,7 @@ def test_answers(parts: tuple[Part, ...], finish: FinishReason, message: dict[st
     body = CHAT.answer(CHAT_CALL, reply(Choice(parts, finish)))
     ChatCompletion.model_validate_json(body)
     assert json.loads(body) == {
-        "id": "id1",
+        "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 5,
         "model": "m1",
@@ -214,7 +217,7 @@ STREAMS: list[tuple[list[Event], list[dict[str, object]]]] = [
             begun(0, "c1", "f"),
             piece(0, '{"a":'),
             piece(0, "1}"),
-            begun(1, "c2", "g", **signed("sig")),
+            begun(1, "c2", "g", **signed("weebill:gemini:sig")),
             piece(1, "{}"),
             {"finish": "tool_calls"},
         ],

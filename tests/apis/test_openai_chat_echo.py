@@ -121,8 +121,10 @@ def test_a_stream_that_nobody_has_begun_has_its_head() -> None:
 
 
 def test_a_second_beginning_changes_nothing() -> None:
-    chunks, _ = streamed([Started("id1", "m1"), TextDelta("a"), Started("id2", "m2"), TextDelta("b", 0, 1)])
-    assert {chunk["id"] for chunk in chunks} == {"id1"}
+    chunks, _ = streamed(
+        [Started("chatcmpl-1", "m1"), TextDelta("a"), Started("chatcmpl-2", "m2"), TextDelta("b", 0, 1)]
+    )
+    assert {chunk["id"] for chunk in chunks} == {"chatcmpl-1"}
 
 
 def test_a_call_is_what_it_was_before() -> None:

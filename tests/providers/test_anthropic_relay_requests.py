@@ -133,6 +133,52 @@ def test_thinking_that_has_no_room_is_left_out() -> None:
     assert dropped == ("thinking",)
 
 
+CALL = {"type": "tool_use", "id": "a", "name": "f", "input": {}}
+RESULT = result(content="1")
+MORE = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a"}, HO]}
+CLEAR = {"type": "clear_thinking_20251015", "keep": "all"}
+OTHER_EDIT = {"type": "clear_tool_uses_20250919"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "thinks"),
+    [
+        ([USER, said(thought(), CALL), RESULT], False),
+        ([USER, said(thought(""), CALL), RESULT], False),
+        ([USER, said(thought("weebill:gemini:s"), CALL), MORE], False),
+        ([USER, said({"type": "redacted_thinking", "data": "weebill:openai:d"}, CALL), RESULT], False),
+        ([USER, said(CALL), RESULT], False),
+        ([USER, said(CALL), RESULT, said(thought("s"), CALL), RESULT], False),
+        ([USER, said(thought("s"), CALL), RESULT, said(HO), USER, said(HO, CALL), RESULT], False),
+        ([USER, said(thought("s"), CALL), RESULT], True),
+        ([USER, said(thought("weebill:anthropic:s"), CALL), RESULT], True),
+        ([USER, said({"type": "redacted_thinking", "data": "d"}, CALL), MORE], True),
+        ([USER, said(thought("s"), CALL), RESULT, said(CALL), RESULT], True),
+        ([USER, said(thought("s")), said(CALL), RESULT, said(CALL), RESULT], True),
+        ([USER, said(thought(), CALL), RESULT, said(HO), USER], True),
+        ([USER, said(thought(), HO), USER], True),
+        ([RESULT], True),
+    ],
+)
+def test_a_budget_gives_way_to_tools_that_were_called_without_thinking(messages: list[Json], thinks: bool) -> None:
+    managed = {"edits": [CLEAR, OTHER_EDIT], "x": 1}
+    asked = call(messages=messages, max_tokens=9000, thinking=ENABLED, context_management=managed)
+    body, dropped = sent(asked)
+    assert (body.get("thinking"), dropped) == ((ENABLED, ()) if thinks else (None, ("thinking",)))
+    assert body["context_management"] == (managed if thinks else {"edits": [OTHER_EDIT], "x": 1})
+
+
+@pytest.mark.parametrize(("model", "thinking"), [(OPUS, ADAPTIVE), ("kimi-k2", ENABLED), (HAIKU, {"type": "disabled"})])
+def test_what_goes_with_any_history_stays(model: str, thinking: Json) -> None:
+    asked = call(messages=[USER, said(CALL), RESULT], max_tokens=9000, thinking=thinking)
+    assert sent(asked, model)[0]["thinking"] == thinking
+
+
+def test_edits_of_thinking_alone_go_with_it() -> None:
+    asked = call(thinking=ENABLED, context_management={"edits": [CLEAR]})
+    assert "context_management" not in sent(asked, OLD)[0]
+
+
 def test_a_hint_is_refused_where_that_is_asked_for() -> None:
     with pytest.raises(ApiError) as raised:
         sent(call(temperature=0.5), OPUS, on_unsupported="refuse")

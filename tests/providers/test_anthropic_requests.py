@@ -113,6 +113,15 @@ CALLED = (
     Turn("assistant", (ToolUse("a", "f", "{}"),)),
     Turn("tool", (ToolResult("a", ()),)),
 )
+SIGNED = Reasoning("Hm.", "s", origin="anthropic")
+SAID = Turn("assistant", (Text("Ho."),))
+# Without interleaved thinking a model thinks before the first of its calls alone.
+THOUGHT_ONCE = (
+    Turn("user", (Text("?"),)),
+    Turn("assistant", (SIGNED, ToolUse("b", "f", "{}"))),
+    Turn("tool", (ToolResult("b", ()),)),
+    *CALLED[1:],
+)
 
 
 def encoded(
@@ -156,6 +165,9 @@ def enabled(tokens: int) -> dict[str, object]:
         (asked(tools=TOOLS, tool_choice=FORCED, reasoning=THINK), "claude-opus-4-7",
          {"output_config": {"effort": "medium"}}, ("reasoning",)),
         (Conversation(turns=CALLED, tools=TOOLS, reasoning=THINK), "m", {"thinking": None}, ("reasoning",)),
+        (Conversation(turns=THOUGHT_ONCE, tools=TOOLS, reasoning=THINK), "m", {"thinking": enabled(8192)}, ()),
+        (Conversation(turns=(*THOUGHT_ONCE, SAID, *CALLED), tools=TOOLS, reasoning=THINK), "m", {"thinking": None},
+         ("reasoning",)),
         (Conversation(turns=CALLED, tools=TOOLS, reasoning=THINK), "claude-opus-4-7",
          {"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium"}}, ()),
         (asked(hints={"store": Raw(b"true"), "user": Raw(b'"u"'), "metadata": Raw(b"{}")}), "m",

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from weebill.catalog.load import load
 from weebill.gateway.failures import client_error
 from weebill.providers.base import NOTHING_SENT, Quirks, Target
 from weebill.providers.openai.relay import OpenAITranslator
@@ -259,6 +260,71 @@ def test_what_sdks_write_down_empty_is_no_obstacle_for_who_knows_few_fields(idle
     assert sent(told, quirks=Quirks(accept=("messages",))) == [told]
     # Which OpenAI refuses itself.
     assert sent({**said, **idle, "parsed": None}, quirks=Quirks()) == [{**said, **idle}]
+
+
+FUNCTION = {"name": "f", "arguments": "{}"}
+CALLED = {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": FUNCTION}]}
+SAID = {"role": "assistant", "content": "Hi"}
+SOURCE = {"type": "url_citation", "url_citation": {"url": "https://a.example"}}
+
+
+def called(function: dict[str, object], **members: object) -> dict[str, object]:
+    return {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": function, **members}]}
+
+
+REPLAYED: list[tuple[dict[str, object], dict[str, object], tuple[str, ...]]] = [
+    ({**SAID, "annotations": [SOURCE]}, SAID, ("messages[].annotations",)),
+    ({**SAID, "images": [{"type": "image_url"}], "executed_tools": [{"type": "search"}]}, SAID,
+     ("messages[].images", "messages[].executed_tools")),
+    ({**SAID, "reasoning": "Hm.", "reasoning_details": [{"type": "reasoning.text"}]}, SAID, ()),
+    ({**SAID, "thinking_blocks": [{}], "provider_specific_fields": {"x": 1}, "citations": None}, SAID, ()),
+    (called({**FUNCTION}, extra_content={"google": {"thought_signature": "s"}}), CALLED, ()),
+    (called({**FUNCTION, "parsed_arguments": {}}, index=0), CALLED, ()),
+    (called({**FUNCTION, "citations": [1]}, context={"x": 1}), CALLED,
+     ("messages[].tool_calls[].context", "messages[].tool_calls[].function.citations")),
+]  # fmt: skip
+KNOWN: list[dict[str, object]] = [
+    {**SAID, "annotations": [], "refusal": None, "audio": None, "function_call": None},
+    {**CALLED, "content": [{"type": "text", "text": "Hi", "cache_control": {"ttl": "1h"}}], "name": "n"},
+    {"role": "tool", "tool_call_id": "c", "content": '{"annotations": [1], "images": "x"}'},
+    {"role": "user", "content": "Hi", "annotations": [1], "mood": 1},
+    {**SAID, "mood": 1, "cache_control": {"type": "ephemeral"}},
+    {"role": "assistant", "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}}]},
+]
+
+
+@pytest.mark.parametrize(("message", "expected", "dropped"), REPLAYED)
+def test_members_of_another_providers_answer_are_kept_from_who_refuses_them(
+    message: dict[str, object], expected: dict[str, object], dropped: tuple[str, ...]
+) -> None:
+    target = Target(model="m", quirks=Quirks(message_members=()), on_unsupported="refuse")
+    request = TRANSLATOR.encode(call(messages=[SAID, message, *KNOWN[1:]]), target)
+    assert msgspec.json.decode(request.body)["messages"] == [SAID, expected, *KNOWN[1:]]
+    assert request.dropped == dropped
+
+
+@pytest.mark.parametrize("message", [message for message, _, _ in REPLAYED])
+def test_who_passes_over_what_it_does_not_know_gets_it_all(message: dict[str, object]) -> None:
+    asked = call(messages=[message, *KNOWN])
+    assert bytes(asked.fields["messages"]) in TRANSLATOR.encode(asked, Target(model="m")).body
+    call_own = ("index", "extra_content", "context", "parsed_arguments", "citations")
+    assert sent(message, quirks=Quirks(message_members=(*message, *call_own))) == [message]
+
+
+@pytest.mark.parametrize("message", KNOWN)
+def test_a_history_of_known_members_stays_byte_for_byte(message: dict[str, object]) -> None:
+    asked = call(messages=[SAID, message])
+    request = TRANSLATOR.encode(asked, Target(model="m", quirks=Quirks(message_members=())))
+    assert bytes(asked.fields["messages"]) in request.body
+
+
+@pytest.mark.parametrize(
+    ("provider", "members"),
+    [("openai", ()), ("azure", ()), ("groq", ("reasoning",)), ("cerebras", ("reasoning",)), ("mistral", ("prefix",)),
+     ("openrouter", None), ("deepseek", None), ("vllm", None)],
+)  # fmt: skip
+def test_who_refuses_members_is_known(provider: str, members: tuple[str, ...] | None) -> None:
+    assert load().providers[provider].quirks.message_members == members
 
 
 PIECES = [

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from openai.lib.streaming._deltas import accumulate_delta
 
 from tests.providers.test_openai_odd import chunk, events
+from weebill.apis.chat.answer import tool_call
 from weebill.apis.chat.api import CHAT
 from weebill.gateway.origins import Maker
 from weebill.gateway.translation import translator
@@ -201,3 +203,11 @@ def test_a_marked_call_of_the_providers_own_is_its_familys() -> None:
     call = ToolUse("c", "f", "{}", mark_of("acme") + "c2ln", "gemini")
     back = Conversation(turns=(Turn("assistant", (call,)),))
     assert Maker("openai", "acme").conversation(back).turns[0].parts == (ToolUse("c", "f", "{}", "c2ln", "openai"),)
+
+
+@pytest.mark.parametrize("origin", ["gemini", "vertex", "anthropic", "acme"])
+def test_a_translated_answers_signed_call_goes_to_no_relay(origin: str) -> None:
+    call = tool_call(ToolUse("c1", "f", '{"a":1}', "c2ln", origin))
+    echo = {**SAID, "tool_calls": [msgspec.to_builtins(call)]}
+    assert sent(echo, OTHER) == {**SAID, "tool_calls": [CALL]}
+    assert CHAT.conversation(asked(echo)).turns[1].parts[-1] == ToolUse("c1", "f", '{"a":1}', "c2ln", origin)

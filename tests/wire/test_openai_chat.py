@@ -84,7 +84,7 @@ def test_text_alone_leaves_nothing_to_send_back() -> None:
 
 @pytest.mark.parametrize("origin", ["gemini", "anthropic", "a-b"])
 def test_a_signature_keeps_its_origin(origin: str) -> None:
-    assert unmarked(marked("s:i:g", origin, "gemini"), "gemini") == ("s:i:g", origin)
+    assert unmarked(marked("s:i:g", origin), "gemini") == ("s:i:g", origin)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.apis.base import Api, StreamEncoder, Unsaid
-from weebill.apis.chat.answer import FINISH_REASONS, new_id, usage_body
+from weebill.apis.chat.answer import FINISH_REASONS, own_id, usage_body
 from weebill.apis.chat.answer_shapes import UsageBody
 from weebill.wire import sse
 from weebill.wire.body import decode_completion
@@ -126,7 +126,7 @@ class Completions:
 
     def answer(self, call: Call, reply: Reply) -> bytes:
         body = _Completion(
-            reply.id or new_id("cmpl"),
+            own_id(reply.id, "cmpl"),
             "text_completion",
             reply.created or int(time.time()),
             reply.model or call.model,
@@ -248,7 +248,7 @@ class CompletionStream:
         """Write what all chunks begin with, once."""
         if not self._head:
             self._head = b'data: {"id":%b,"object":"text_completion","created":%d,"model":%b,"choices":[' % (
-                _encode(event.id or new_id("cmpl")),
+                _encode(own_id(event.id, "cmpl")),
                 event.created or int(time.time()),
                 _encode(event.model or self._model),
             )

@@ -112,7 +112,8 @@ class Quirks(Row, frozen=True, kw_only=True):
 
     `rename` maps a request field to this provider's name for it. `refuse` names fields that it answers with an error,
     those of a message for reasoning among them; `accept`, where it answers all others with an error, the ones that it
-    takes. `reasoning_field` is where its messages carry reasoning text; with "content" that is a piece of type
+    takes. `message_members` are those of answers that it takes back, where it answers others' with an error.
+    `reasoning_field` is where its messages carry reasoning text; with "content" that is a piece of type
     `thinking`, as Mistral has it. `stream_usage` is False where `stream_options` is refused. `short_call_ids` is True
     where a tool call's id must have nine letters or digits. `developer` is whether it knows that role,
     `completion_tokens` whether an answer's limit is to be named `max_completion_tokens`, `most_stops` how many stop
@@ -125,6 +126,7 @@ class Quirks(Row, frozen=True, kw_only=True):
     rename: dict[str, str] = {}
     refuse: tuple[str, ...] = ()
     accept: tuple[str, ...] = ()
+    message_members: tuple[str, ...] | None = None
     reasoning_field: str = "reasoning_content"
     stream_usage: bool = True
     short_call_ids: bool = False

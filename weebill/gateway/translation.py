@@ -35,6 +35,7 @@ from weebill.providers.fit import Fit
 from weebill.providers.made_images import BLIND, SHOWN_BY, shown_by_user
 from weebill.providers.model_fit import fit_to_model, may_stop
 from weebill.providers.part_relay import PartRelay, TakesSome
+from weebill.providers.present_schema import with_present_schemas
 from weebill.providers.registry import STREAMS_ONLY, relay
 from weebill.providers.registry import dialect as registry_dialect
 from weebill.providers.usage import estimate
@@ -108,7 +109,7 @@ class Bridge:
             if fit.policy == "drop" and not call.drop_params:
                 # So that the API's own reading of the request passes over as much.
                 call = call.replaced(own=msgspec.structs.replace(call.own, drop_params=True))
-            asked = self._conversation(call)
+            asked = with_present_schemas(self._conversation(call))
             if call.big:
                 sleep(0)  # beside the event loop, which has its turn between two steps
             if self._hides_images and not target.quirks.model_images:

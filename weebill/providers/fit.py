@@ -81,6 +81,10 @@ class Fit:
             if name not in known and bytes(value) != b"false" and not asks_nothing(name, value):
                 self.hint(name)
 
+    def replayed(self, field: str) -> None:
+        """Passes over what a history only replays: nothing is asked by it, so that no policy refuses it."""
+        self._drop(field)
+
     def demand(self, field: str, what: str = "") -> None:
         """Refuses a demand by raising Unsupported. Passes it over where all is to be dropped."""
         if self.policy != "drop":

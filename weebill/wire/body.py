@@ -17,6 +17,7 @@ from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.inbound import NOTHING_OWN, Json, Own
 from weebill.wire.requests import ChatRequest, CompletionRequest
+from weebill.wire.tool_texts import with_texts
 from weebill.wire.whole_numbers import with_whole_numbers
 
 # Weebill's own
@@ -41,7 +42,7 @@ def decode_chat(body: bytes) -> Call:
     try:
         return _call(_decode_chat(body), top_level(body))
     except UNREADABLE as error:
-        mended = with_whole_numbers(body, ChatRequest)
+        mended = with_whole_numbers(body, ChatRequest) or with_texts(body)
         if mended is not None:
             return decode_chat(mended)
         raise invalid_body(error) from error

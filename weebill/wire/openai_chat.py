@@ -153,17 +153,17 @@ class ExtraContent(Struct, frozen=True):
     google: GoogleExtra | None = None
 
 
-def marked(signature: str, origin: Origin, native: Origin) -> str:
-    """`signature` for a field that belongs to `native`: with its origin before it if that is another.
+def marked(signature: str, origin: Origin) -> str:
+    """`signature` with its origin before it, for clients replay it to whichever provider they ask next.
 
-    >>> marked("abc", "anthropic", "gemini"), marked("abc", "gemini", "gemini")
-    ('weebill:anthropic:abc', 'abc')
+    >>> marked("abc", "gemini"), unmarked(marked("abc", "gemini"), "another"), unmarked("abc", "gemini")
+    ('weebill:gemini:abc', ('abc', 'gemini'), ('abc', 'gemini'))
     """
-    return signature if origin == native else f"{_FOREIGN}{origin}:{signature}"
+    return f"{_FOREIGN}{origin}:{signature}"
 
 
 def unmarked(signature: str, native: Origin) -> tuple[str, Origin]:
-    """What `marked` was given."""
+    """What `marked` was given; what bears no origin is of `native`, whose field it is in."""
     if not signature.startswith(_FOREIGN):
         return signature, native
     origin, _, rest = signature[len(_FOREIGN) :].partition(":")

@@ -14,6 +14,8 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusa
 turn that the provider wants continued."""
 
 
+ONE_OF_THEM: Final = ""
+"""In the place of the stop sequence that ended an answer, where the upstream does not say which of those asked for."""
 MOST: Final = 2**53 - 1
 """The largest number of anything that is kept: what every reader of JSON has exactly."""
 
@@ -76,7 +78,8 @@ class Usage(Struct, frozen=True, gc=False):
 class Choice(Struct, frozen=True):
     """One answer. Parts are Text, Reasoning, ToolUse, Refusal, Image and Audio, in the order they were said.
 
-    `logprobs` are OpenAI's `logprobs.content` entries. `stop_sequence` is the one that ended it, where known.
+    `logprobs` are OpenAI's `logprobs.content` entries. `stop_sequence` is the one that ended it, where known, or
+    `ONE_OF_THEM`.
     """
 
     parts: tuple[Part, ...]

@@ -28,9 +28,11 @@ from weebill.wire.anthropic_usage import UsageReport
 from weebill.wire.arguments import as_object
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Citation, Image, Part, Reasoning, Refusal, Text, ToolUse
-from weebill.wire.reply import FinishReason, Reply
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.reply import ONE_OF_THEM, FinishReason, Reply
 
 _encode = msgspec.json.encode
+_decode_texts: Final = msgspec.json.Decoder(list[str]).decode
 _MESSAGE_ID: Final = "msg_"
 
 _STOP_REASONS: Final[dict[FinishReason, str]] = {
@@ -48,7 +50,7 @@ def answer(call: Call, reply: Reply) -> bytes:
     """The body for a complete answer."""
     choice = reply.choices[0]
     blocks = [block for part in choice.parts for block in _blocks(part)]
-    ended = stop(choice.finish, choice.stop_sequence, any(isinstance(part, Refusal) for part in choice.parts))
+    ended = stop(call, choice.finish, choice.stop_sequence, any(isinstance(part, Refusal) for part in choice.parts))
     return _encode(
         AnswerMessage(
             message_id(reply.id),
@@ -73,8 +75,10 @@ def tool_id(given: str) -> str:
     return given or f"toolu_{secrets.token_hex(12)}"
 
 
-def stop(reason: FinishReason, sequence: str | None, refused: bool) -> Stop:
+def stop(call: Call, reason: FinishReason, sequence: str | None, refused: bool) -> Stop:
     """Why an answer ended, in Anthropic's words; `refused` is whether it holds a refusal, however it ended."""
+    if sequence == ONE_OF_THEM:
+        sequence = _only_sequence(call)
     if refused:
         return Stop("refusal", None)
     if reason == "content_filter":
@@ -82,6 +86,15 @@ def stop(reason: FinishReason, sequence: str | None, refused: bool) -> Stop:
     if reason == "stop" and sequence is not None:
         return Stop("stop_sequence", sequence)
     return Stop(_STOP_REASONS[reason], None)
+
+
+def _only_sequence(call: Call) -> str | None:
+    """The stop sequence that was asked for, if it was one."""
+    try:
+        asked = _decode_texts(call.fields.get("stop_sequences", b"[]"))
+    except UNREADABLE:
+        return None
+    return asked[0] if len(asked) == 1 else None
 
 
 def reasoning_signature(signature: str | None, encrypted: str | None, item: str | None, origin: str) -> str:

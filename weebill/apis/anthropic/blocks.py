@@ -18,6 +18,7 @@ from weebill.wire import anthropic as wire
 from weebill.wire.anthropic_text import readable
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.tool_texts import is_json
 
 _KINDS: Final[Mapping[str, type[wire.Block]]] = {
     "text": wire.TextBlock,
@@ -142,8 +143,8 @@ def _tool_result(raw: Raw, path: str, aside: SetAside) -> wire.ToolResultBlock:
 def _result_content(
     raw: Raw, path: str, aside: SetAside
 ) -> str | list[wire.TextBlock | wire.ImageBlock | wire.DocumentBlock] | None:
-    if bytes(raw)[:1] not in (b'"', b"[", b"{", b"n"):
-        return bytes(raw).decode()  # a number, or true: JSON is text as well
+    if is_json(bytes(raw)):
+        return bytes(raw).decode()
     content = _content(raw, path, aside)
     if isinstance(content, str):
         return content

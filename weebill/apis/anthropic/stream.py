@@ -122,7 +122,7 @@ class MessageStream:
         if not self._started:
             self._start(Started("", ""))
         self._close()
-        ended = stop(self._finish, self._stop_sequence, self._refused)
+        ended = stop(self._call, self._finish, self._stop_sequence, self._refused)
         usage = UsageReport.of(self._usage or self._estimate())
         self._out.append(_event(b"message_delta", MessageDelta(ended, usage)))
         self._out.append(_MESSAGE_STOP)

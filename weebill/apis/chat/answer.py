@@ -34,7 +34,6 @@ from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Citation, Image, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.custom_input import unwrapped
 from weebill.wire.openai_chat import (
-    GOOGLE,
     Annotation,
     CompletionDetails,
     ExtraContent,
@@ -67,7 +66,7 @@ def answer(call: Call, reply: Reply) -> bytes:
     legacy = "functions" in call.fields
     custom = custom_names(call)
     body = CompletionBody(
-        reply.id or new_id("chatcmpl"),
+        own_id(reply.id, "chatcmpl"),
         "chat.completion",
         reply.created or int(time.time()),
         reply.model or call.model,
@@ -77,8 +76,13 @@ def answer(call: Call, reply: Reply) -> bytes:
     return _encode(body)
 
 
+def own_id(given: str, prefix: str) -> str:
+    """The upstream's id of an answer if it has the shape of this API's, else one of ours."""
+    return given if given.startswith(f"{prefix}-") else new_id(prefix)
+
+
 def new_id(prefix: str) -> str:
-    """An id for an answer whose upstream gave it none."""
+    """An id where the upstream gave none."""
     return f"{prefix}-{secrets.token_hex(12)}"
 
 
@@ -117,7 +121,7 @@ def extra_content(signature: str | None, origin: str) -> ExtraContent | UnsetTyp
     """Where a call's signature goes."""
     if signature is None:
         return UNSET
-    return ExtraContent(GoogleExtra(marked(signature, origin, GOOGLE)))
+    return ExtraContent(GoogleExtra(marked(signature, origin)))
 
 
 def sources(citations: Iterable[Citation], start: int, length: int) -> tuple[list[Annotation], list[QuotedSource]]:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from weebill.apis.chat.answer import audio_body, extra_content, finish_reason, image_part, new_id, sources, usage_body
+from weebill.apis.chat.answer import audio_body, extra_content, finish_reason, image_part, own_id, sources, usage_body
 from weebill.apis.chat.answer_shapes import (
     CustomBody,
     CustomCallBody,
@@ -134,7 +134,7 @@ class ChatStream:
     def _started(self, event: Started) -> bytes:
         if self._envelope:
             return b""
-        identity = _encode(event.id or new_id("chatcmpl"))
+        identity = _encode(own_id(event.id, "chatcmpl"))
         created = event.created or int(time.time())
         model = _encode(event.model or self._model)
         self._envelope = (

@@ -21,6 +21,7 @@ from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
 from weebill.wire.lenient import leniently
 from weebill.wire.openai_chat import Annotation, ExtraContent, ReasoningDetail
+from weebill.wire.tool_texts import is_json
 from weebill.wire.whole_numbers import whole
 
 _decode_object: Final = msgspec.json.Decoder(Json).decode
@@ -86,6 +87,8 @@ def _message(message: Json, path: str, aside: Aside) -> list[Json]:
         if name in message and not _is_text(message[name]):
             aside(f"{path}.{name}", message.pop(name))
     calls = _calls(message.pop("tool_calls", None), path, aside)
+    if bytes(message.get("role", b"")) == b'"tool"' and is_json(bytes(message.get("content", b""))):
+        message["content"] = json(bytes(message["content"]).decode())
     found = parts(message, path, aside)
     calls += found.calls
     if calls:

@@ -7,6 +7,7 @@ Source: https://ai.google.dev/api/generate-content#v1beta.GenerateContentRespons
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from secrets import token_hex
 from typing import Final
@@ -47,6 +48,8 @@ FINISH_REASONS: Final[dict[FinishReason, tuple[str, str | None]]] = {
 """Google's reason and, where that does not tell, its message."""
 
 _encode: Final = msgspec.json.encode
+# Google's ids have no prefix, as those of others have.
+_is_own_id: Final = re.compile(r"(?!(?:msg|resp)_|(?:chatcmpl|cmpl|gen)-)[A-Za-z0-9_-]{16,28}").fullmatch
 
 
 class _Probability(Struct, frozen=True):
@@ -75,9 +78,18 @@ def answer(call: Call, reply: Reply) -> bytes:
             candidates=[_candidate(choice, index) for index, choice in enumerate(reply.choices)],
             usage_metadata=usage_metadata(reply.usage),
             model_version=reply.model or call.model,
-            response_id=reply.id or token_hex(11),
+            response_id=response_id(reply.id),
         )
     )
+
+
+def response_id(given: str) -> str:
+    """The upstream's own id if it has the shape of this API's, else one of ours.
+
+    >>> response_id("KnTqaKqFJ9qRvdIP4dW7oQ8"), len(response_id("msg_01XFDUDYJgAACzvnptvVoYEL"))
+    ('KnTqaKqFJ9qRvdIP4dW7oQ8', 22)
+    """
+    return given if _is_own_id(given) else token_hex(11)
 
 
 def _candidate(choice: Choice, index: int) -> Candidate:

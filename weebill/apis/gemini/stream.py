@@ -8,12 +8,11 @@ Source: https://ai.google.dev/api/generate-content#method:-models.streamgenerate
 
 from __future__ import annotations
 
-from secrets import token_hex
 from typing import Final
 
 import msgspec
 
-from weebill.apis.gemini.answer import FINISH_REASONS, GroundingWriter, logprobs_result, usage_metadata
+from weebill.apis.gemini.answer import FINISH_REASONS, GroundingWriter, logprobs_result, response_id, usage_metadata
 from weebill.apis.gemini.errors import error_body
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Citation, Document, Image, Reasoning, ToolUse
@@ -95,7 +94,7 @@ class GeminiStreamEncoder:
             if type(event) is TextDelta:
                 self._say(event, out)
             elif isinstance(event, Started):
-                self._id = event.id
+                self._id = self._id or response_id(event.id)
                 self._model = event.model or self._model
             elif isinstance(event, UsageReported):
                 self._usage = event.usage
@@ -216,8 +215,7 @@ class GeminiStreamEncoder:
         self._send(self._response([candidate]), out)
 
     def _response(self, candidates: list[Candidate], *, last: bool = False) -> bytes:
-        if not self._id:
-            self._id = token_hex(11)
+        self._id = self._id or response_id("")
         return _encode(
             GenerateContentResponse(
                 candidates=candidates,

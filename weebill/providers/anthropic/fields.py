@@ -5,6 +5,7 @@ All else goes as it came, unknown members and words included: the provider judge
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -12,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.catalog.traits import NOTHING_SAID, Traits
-from weebill.providers.anthropic.thinking import MIN_BUDGET, budget_of, word_of
+from weebill.providers.anthropic.thinking import MIN_BUDGET, budget_of, called_without_thinking, word_of
 from weebill.providers.base import Target
 from weebill.providers.fit import Fit
 from weebill.providers.model_fit import EFFORTS, nearest, refused
@@ -25,7 +26,12 @@ from weebill.wire.lenient import reader
 _NAMES: Final = {"stop": "stop_sequences"}
 _SAMPLING: Final = frozenset({"temperature", "top_p", "top_k", "stop"})
 
+_RESULT: Final = b'"tool_result"'
+_MANAGEMENT: Final = "context_management"
+_CLEARING: Final = b'"clear_thinking'
+
 _encode: Final = msgspec.json.encode
+_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode: Final = msgspec.json.Decoder().decode
 _decode_object: Final = msgspec.json.Decoder(Json).decode
 
@@ -39,6 +45,17 @@ class _OutputConfig(Struct, frozen=True):
     effort: str | None = None
 
 
+class _Block(Struct, frozen=True):
+    type: str = ""
+
+
+class _Message(Struct, frozen=True):
+    role: str
+    content: str | list[_Block] | None = None
+
+
+_read_block: Final = msgspec.json.Decoder(_Block).decode
+_read_messages: Final = msgspec.json.Decoder(list[_Message]).decode
 _read_thinking: Final = reader(_Thinking)
 _read_config: Final = reader(_OutputConfig)
 
@@ -132,10 +149,47 @@ def _put_thinking(fields: Json, said: dict[str, object]) -> None:
     fields["thinking"] = Raw(_encode({**kept, **said}))
 
 
+def unthought(fields: Json, fit: Fit, *, signed: bool) -> Json:
+    """The fields without a budget for thinking that a history with tools called without any does not go with.
+
+    `signed` is whether the model takes none but its own. Raises Unsupported where hints are to be refused.
+    """
+    if not signed or not _said(fields, "thinking") or bytes(fields.get("messages", b"")).find(_RESULT) < 0:
+        return fields
+    try:
+        if _read_thinking(fields["thinking"]).type != "enabled":
+            return fields
+        kinds = [(each.role, _kinds(each.content)) for each in _read_messages(fields["messages"])]
+    except UNREADABLE:
+        return fields
+    if not called_without_thinking(kinds):
+        return fields
+    fields = dict(fields)
+    _drop_thinking(fields, fit)
+    return fields
+
+
+def _kinds(content: str | list[_Block] | None) -> Sequence[str]:
+    return [block.type for block in content] if isinstance(content, list) else ("text",)
+
+
 def _drop_thinking(fields: Json, fit: Fit) -> None:
+    """Leave out thinking, and edits of what has been thought, which are refused without it."""
     if _said(fields, "thinking") and _read_thinking(fields["thinking"]).type != "disabled":
         fit.hint("thinking", "thinking")
+        if bytes(fields.get(_MANAGEMENT, b"")).find(_CLEARING) >= 0:
+            with suppress(*UNREADABLE):
+                _keep_thoughts(fields)
     fields.pop("thinking", None)
+
+
+def _keep_thoughts(fields: Json) -> None:
+    managed = _decode_object(fields[_MANAGEMENT])
+    edits = [edit for edit in _decode_list(managed["edits"]) if not _read_block(edit).type.startswith("clear_thinking")]
+    if edits:
+        fields[_MANAGEMENT] = Raw(_encode({**managed, "edits": edits}))
+    else:
+        del fields[_MANAGEMENT]
 
 
 def _put_effort(fields: Json, given: str | None, taken: str | None, fit: Fit) -> None:

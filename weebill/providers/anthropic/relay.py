@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from weebill.providers.anthropic import decode as decoding
 from weebill.providers.anthropic.encode import headers
-from weebill.providers.anthropic.fields import fitted
+from weebill.providers.anthropic.fields import fitted, unthought
 from weebill.providers.anthropic.history import mended
 from weebill.providers.anthropic.plain import message_events
 from weebill.providers.anthropic.relay_events import DELTA, EventRepair, marked_answer, with_kind
@@ -60,11 +60,12 @@ def _request(call: Call, target: Target, path: bytes) -> UpstreamRequest:
             fields["messages"], again = anthropic_once(fields["messages"])
             for where in again:
                 fit.hint(where, "a tool's result that comes twice")
+            signed = target.traits.signed
+            fields["messages"] = mended(fields["messages"], target.maker or ORIGIN, signed=signed)
+            fields = unthought(fields, fit, signed=signed)
     except Unsupported as unsupported:
         what = f"'{target.model}' does not support {unsupported.what}. \"drop_params\": true does without it."
         raise ApiError(400, what, code="unsupported_parameter", param=unsupported.field) from unsupported
-    if "messages" in fields:
-        fields["messages"] = mended(fields["messages"], target.maker or ORIGIN, signed=target.traits.signed)
     given = call.headers
     version = given.get(b"anthropic-version", b"").decode("latin-1") or None
     betas = (given.get(b"anthropic-beta", b"").decode("latin-1"), target.options.get("anthropic_beta", ""))

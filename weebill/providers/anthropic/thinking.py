@@ -7,6 +7,7 @@ Source: https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple, cast
 
 from weebill.catalog.traits import NOTHING_SAID, Traits, traits_of
@@ -31,6 +32,9 @@ _DEFAULT_EFFORT: Final[AnyEffort] = "medium"
 _EFFORTS: Final[dict[AnyEffort, Effort]] = {
     "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max",
 }  # fmt: skip
+
+
+_THINKING: Final = frozenset({"thinking", "redacted_thinking"})
 
 
 class Thought(NamedTuple):
@@ -61,6 +65,23 @@ def wanted(options: ReasoningOptions | None) -> bool | None:
         return False
     said = options.enabled or options.effort is not None or options.budget_tokens is not None
     return True if said else None
+
+
+def called_without_thinking(said: Sequence[tuple[str, Sequence[str]]]) -> bool:
+    """Tells whether the tools whose results come last were called without thinking, which a budget does not go with.
+
+    `said` is of each message whose it is and of which types its blocks are, by Anthropic's names. All calls and results
+    since the user has last asked are one turn of the model's: it begins with thinking, or has none.
+    """
+    if not said or "tool_result" not in said[-1][1]:
+        return False
+    begins: Sequence[str] = ()
+    for role, kinds in reversed(said):
+        if role == "assistant":
+            begins = kinds
+        elif "tool_result" not in kinds:
+            break
+    return bool(begins) and begins[0] not in _THINKING
 
 
 def thought(

@@ -22,6 +22,7 @@ from typing import Final, Literal
 import msgspec
 
 from weebill.providers.anthropic.request_shapes import Content, Message
+from weebill.providers.anthropic.thinking import called_without_thinking
 from weebill.providers.base import Unsupported
 from weebill.providers.media import image_type, plain_type
 from weebill.providers.pairing import paired
@@ -57,9 +58,8 @@ class Turns:
     @property
     def called_without_thinking(self) -> bool:
         """Tells whether the tools whose results come last were called by a model that did not think."""
-        if len(self._messages) < 2 or not isinstance(self._messages[-1][1][0], wire.ToolResultBlock):
-            return False
-        return not isinstance(self._messages[-2][1][0], wire.ThinkingBlock | wire.RedactedThinkingBlock)
+        kinds = [(role, [str(block.__struct_config__.tag) for block in blocks]) for role, blocks in self._messages]
+        return called_without_thinking(kinds)
 
     def go_on(self) -> None:
         """Ask for the rest of an answer that has begun."""

@@ -21,11 +21,12 @@ from weebill.wire.conversation import Citation, Image, Part, Reasoning, Text, To
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.lenient import reader
-from weebill.wire.reply import Choice, FinishReason, Reply, Usage
+from weebill.wire.reply import ONE_OF_THEM, Choice, FinishReason, Reply, Usage
 
+_STOPPED: Final = "stop_sequence"
 _FINISHES: Final[dict[str, FinishReason]] = {
     "end_turn": "stop",
-    "stop_sequence": "stop",
+    _STOPPED: "stop",
     "tool_use": "tool_calls",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
@@ -200,7 +201,7 @@ def decode_reply(body: bytes) -> Reply:
         parts.append(Text("\n".join(hidden)))
     called = any(isinstance(part, ToolUse) for part in parts)
     fields = answer.additional_model_response_fields
-    stop_sequence = fields.stop_sequence if fields is not None else None
+    stop_sequence = stopped_by(answer.stop_reason, fields)
     finish = finish_of(answer.stop_reason, called)
     usage = answer.usage.usage() if answer.usage is not None else Usage()
     return Reply("", "", (Choice(tuple(parts), finish, stop_sequence),), usage, dropped=tuple(passed))
@@ -262,6 +263,12 @@ def citation(raw: Raw) -> Citation:
     )
 
 
+def stopped_by(reason: str | None, fields: ModelFields | None) -> str | None:
+    """The stop sequence that ended an answer; only Anthropic's models say which."""
+    named = fields.stop_sequence if fields is not None else None
+    return ONE_OF_THEM if named is None and reason == _STOPPED else named
+
+
 def finish_of(reason: str | None, called: bool) -> FinishReason:
     """Why an answer ended; `called` is whether the client's tools are called. Raises UpstreamFailure for no use."""
     if reason in _FAILURES:
@@ -269,7 +276,7 @@ def finish_of(reason: str | None, called: bool) -> FinishReason:
     finish = _FINISHES.get(reason or "", "stop")
     if finish == "tool_calls" and not called:
         return "stop"  # The tool that stands for the output's schema.
-    return "tool_calls" if finish == "stop" and called and reason != "stop_sequence" else finish
+    return "tool_calls" if finish == "stop" and called and reason != _STOPPED else finish
 
 
 def exception_error(name: str, payload: bytes) -> UpstreamFailure:

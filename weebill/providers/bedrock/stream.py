@@ -24,6 +24,7 @@ from weebill.providers.bedrock.decode import (
     finish_of,
     image,
     not_an_answer,
+    stopped_by,
 )
 from weebill.providers.bedrock.encode import FAMILY
 from weebill.providers.bedrock.models import JSON_TOOL
@@ -286,7 +287,7 @@ class BedrockStream:
             return
         self._stopped = True
         fields = stop.additional_model_response_fields
-        events.append(Finished(finish, fields.stop_sequence if fields is not None else None))
+        events.append(Finished(finish, stopped_by(stop.stop_reason, fields)))
 
     def _read_metadata(self, payload: bytes, events: list[Event]) -> None:
         usage = _decode_metadata(payload).usage

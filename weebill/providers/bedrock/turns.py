@@ -16,6 +16,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from weebill.providers.anthropic.thinking import called_without_thinking
 from weebill.providers.base import Unsupported
 from weebill.providers.fit import Fit
 from weebill.providers.media import image_type, plain_type
@@ -74,9 +75,7 @@ class Turns:
     @property
     def called_without_thinking(self) -> bool:
         """Tells whether the tools whose results come last were called by a model that did not think."""
-        if len(self._messages) < 2 or not any("toolResult" in block for block in self._messages[-1][1]):
-            return False
-        return "reasoningContent" not in self._messages[-2][1][0]
+        return called_without_thinking([(role, [_kind(block) for block in blocks]) for role, blocks in self._messages])
 
     def go_on(self) -> None:
         """Ask for the rest of an answer that has begun."""
@@ -202,6 +201,11 @@ def _cache_of(part: Part) -> CacheMark | None:
     if isinstance(part, ToolResult):
         return part.cache or next((piece.cache for piece in reversed(part.content) if piece.cache), None)
     return part.cache if isinstance(part, Text | Image | Document | ToolUse) else None
+
+
+def _kind(block: Block) -> str:
+    """By Anthropic's name for it, as far as thinking has to do with it."""
+    return "tool_result" if "toolResult" in block else "thinking" if "reasoningContent" in block else ""
 
 
 def _strip_end(content: list[Block]) -> None:

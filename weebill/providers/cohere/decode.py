@@ -17,11 +17,12 @@ from weebill.wire.conversation import Citation, Part, Reasoning, Text, ToolUse
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.lenient import reader
-from weebill.wire.reply import Choice, FinishReason, Reply, Usage
+from weebill.wire.reply import ONE_OF_THEM, Choice, FinishReason, Reply, Usage
 
+_STOPPED: Final = "STOP_SEQUENCE"
 _FINISHES: Final[dict[str, FinishReason]] = {
     "COMPLETE": "stop",
-    "STOP_SEQUENCE": "stop",
+    _STOPPED: "stop",
     "MAX_TOKENS": "length",
     "TOOL_CALL": "tool_calls",
 }
@@ -152,7 +153,7 @@ def decode_reply(body: bytes) -> Reply:
     if response.logprobs is not None:
         logprobs = tuple([entry for item in response.logprobs for entry in openai_logprobs(item)])
     usage = response.usage.usage() if response.usage is not None else Usage()
-    return Reply(response.id or "", "", (Choice(parts, finish, logprobs=logprobs),), usage)
+    return Reply(response.id or "", "", (Choice(parts, finish, stopped_by(response.finish_reason), logprobs),), usage)
 
 
 def _parts(message: _Message) -> tuple[Part, ...]:
@@ -201,6 +202,11 @@ def openai_logprobs(item: LogprobItem) -> tuple[Raw, ...]:
         return ()
     entry = _OpenAILogprob(item.text, sum(item.logprobs), list(item.text.encode()))
     return (Raw(_encode(entry)),)
+
+
+def stopped_by(reason: str | None) -> str | None:
+    """The stop sequence that ended an answer; Cohere does not say which."""
+    return ONE_OF_THEM if reason == _STOPPED else None
 
 
 def finish_of(reason: str | None, error: str | None) -> FinishReason:

@@ -22,6 +22,7 @@ from weebill.providers.cohere.decode import (
     finish_of,
     not_an_answer,
     openai_logprobs,
+    stopped_by,
 )
 from weebill.providers.cohere.encode import FAMILY, PLAN
 from weebill.providers.failures import failure_of
@@ -216,7 +217,7 @@ class CohereStream:
             self._fail(error, events)
             return
         self._stopped = True
-        events.append(Finished(finish))
+        events.append(Finished(finish, stopped_by(delta.finish_reason)))
 
 
 _NO_DELTA: Final = _Delta()

@@ -28,8 +28,9 @@ UNSIGNED_CALL: Final = "skip_thought_signature_validator"
 RESOLUTIONS: Final = {
     "low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH", "original": "MEDIA_RESOLUTION_ULTRA_HIGH",
 }  # fmt: skip
-# What Google reads as a reference, or as a schema, in what a function gave: members with a dollar, lists of types.
-_SCHEMA_LIKE: Final = re.compile(r'"\$\w+"\s*:|"type"\s*:\s*\[')
+# What Google reads as a reference, or as a schema, in what a function gave: members with a dollar, lists of types or of
+# schemas; and a member without a name, which it refuses.
+_SCHEMA_LIKE: Final = re.compile(r'"\$\w+"\s*:|"type"\s*:\s*\[|"(?:anyOf|oneOf|allOf|prefixItems)"\s*:|(?<!\\)""\s*:')
 
 _encode: Final = msgspec.json.encode
 _decode_fields: Final = msgspec.json.Decoder(Json).decode

@@ -32,8 +32,9 @@ from weebill.wire.openai_chat import (
     reasoning_of,
 )
 from weebill.wire.openai_usage import usage_of
-from weebill.wire.reply import Choice, FinishReason, Reply, Usage
+from weebill.wire.reply import ONE_OF_THEM, Choice, FinishReason, Reply, Usage
 
+_STOPPED: Final = "stop_sequence"
 # Every provider's words for why an answer ended, in lower case. What is not here is taken for a plain end.
 # Sources: https://api-docs.deepseek.com/api/create-chat-completion, https://docs.mistral.ai/api,
 # https://docs.together.ai/reference/chat-completions, https://docs.bigmodel.cn/api-reference, https://docs.vllm.ai
@@ -42,7 +43,7 @@ FINISH_REASONS: Final[dict[str, FinishReason]] = {
     "eos": "stop",
     "eos_token": "stop",
     "end_turn": "stop",
-    "stop_sequence": "stop",
+    _STOPPED: "stop",
     "length": "length",
     "max_tokens": "length",
     "max_output_tokens": "length",
@@ -265,6 +266,13 @@ def not_a_completion(reason: str) -> UpstreamFailure:
     return invalid_answer(f"The upstream's answer is not a completion: {reason}.")
 
 
+def stopped_by(word: str, sequence: object) -> str | None:
+    """The stop sequence that ended an answer, as vLLM says it; others say at most that it was one."""
+    if isinstance(sequence, str) and sequence:
+        return sequence
+    return ONE_OF_THEM if word.lower() == _STOPPED else None
+
+
 def finish_reason(word: str, *, called: bool, refused: bool) -> FinishReason:
     """Why a choice ended. Raises UpstreamFailure where the word says that the provider failed.
 
@@ -325,9 +333,9 @@ def _choice(choice: _Choice, answer: str, found: tuple[Citation, ...]) -> Choice
     if message.refusal:
         parts.append(Refusal(message.refusal))
     reason = finish_reason(choice.finish_reason or "", called=bool(calls), refused=bool(message.refusal))
-    stopped_by = choice.stop_reason if isinstance(choice.stop_reason, str) else None
+    ended_by = stopped_by(choice.finish_reason or "", choice.stop_reason)
     entries = choice.logprobs.content if choice.logprobs else None
-    return Choice(tuple(parts), reason, stopped_by, None if entries is None else tuple(entries))
+    return Choice(tuple(parts), reason, ended_by, None if entries is None else tuple(entries))
 
 
 def _tool_use(call: ToolCall, default_id: str) -> ToolUse | None:

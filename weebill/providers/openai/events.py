@@ -28,6 +28,7 @@ from weebill.providers.openai.decode import (
     joined_base64,
     not_a_completion,
     signature_of,
+    stopped_by,
 )
 from weebill.providers.openai.errors import NO_ERROR, inner_error, is_error
 from weebill.providers.openai.messages import FAMILY, UNKNOWN_FORMAT
@@ -373,7 +374,7 @@ class ChatDecoder:
             if state.ending is not None and not state.finished:
                 self._end(choice, state, state.ending[0], state.ending[1], events)
 
-    def _end(self, choice: int, state: _State, word: str, stopped_by: str | int | None, events: list[Event]) -> None:
+    def _end(self, choice: int, state: _State, word: str, sequence: str | int | None, events: list[Event]) -> None:
         self._close_calls(choice, state, events)
         for delta in state.held:
             self._speak(choice, state, delta, events)
@@ -385,7 +386,7 @@ class ChatDecoder:
             events.append(WholePart(whole, state.block, choice))
         reason = finish_reason(word, called=state.called, refused=state.refused)
         state.finished = True
-        events.append(Finished(reason, stopped_by if isinstance(stopped_by, str) else None, choice))
+        events.append(Finished(reason, stopped_by(word, sequence), choice))
 
 
 def _read(data: bytes) -> _Chunk:

@@ -6,6 +6,7 @@ Source: https://platform.openai.com/docs/api-reference/chat
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -20,6 +21,7 @@ from weebill.providers.openai.chunks import ended
 from weebill.providers.openai.encode import may_have_stops
 from weebill.providers.openai.errors import body_error, inner_error, is_error
 from weebill.providers.openai.history import is_talk, own_chat
+from weebill.providers.openai.members import asked_only
 from weebill.providers.openai.model_fields import fitted_to_model
 from weebill.providers.openai.quirks import fitted, is_plain
 from weebill.providers.openai.relay_stream import OpenAIStream
@@ -67,16 +69,21 @@ class OpenAITranslator(TakesSome):
         dropped: tuple[str, ...] = ()
         messages = fields.get("messages")
         replayed = False
+        lost: Sequence[str] = ()
         if messages is not None:
             text = bytes(messages)
             if not is_talk(text):
                 replayed = is_replayed(text)
                 own = own_chat(messages, text, quirks, target.maker)
+                if quirks.message_members is not None:
+                    own, lost = asked_only(own, quirks.message_members)
                 if own is not messages:
                     fields = {**fields, "messages": own}
         plain = is_plain(quirks)
-        if replayed or not plain or target.traits is not NOTHING_SAID or target.max_output_tokens is not None:
+        if replayed or lost or not plain or target.traits is not NOTHING_SAID or target.max_output_tokens is not None:
             fit = Fit(call.on_unsupported(target.on_unsupported))
+            for name in lost:
+                fit.replayed(name)
             try:
                 if replayed and isinstance(call.request, ChatRequest):
                     fields = _told_once(fields, call.request, fit)

@@ -22,6 +22,36 @@ class Spoken(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     name: str | None = None
 
 
+class KnownFunction(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A function's call without anything that OpenAI has no name for."""
+
+    name: Raw = Raw()
+    arguments: Raw = Raw()
+
+
+class KnownCall(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """As much of an entry of `tool_calls`."""
+
+    id: Raw = Raw()
+    type: Raw = Raw()
+    function: KnownFunction | None = None
+    custom: Raw = Raw()
+
+
+class KnownMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """As much of a message; OpenAI gives every answer `annotations`, and takes them where they are none."""
+
+    role: Raw = Raw()
+    content: Raw = Raw()
+    name: Raw = Raw()
+    tool_calls: list[KnownCall] | None = None
+    tool_call_id: Raw = Raw()
+    function_call: Raw = Raw()
+    refusal: Raw = Raw()
+    audio: Raw = Raw()
+    annotations: tuple[()] | None = None
+
+
 class CacheControl(Struct, frozen=True):
     ttl: CacheMark
     type: str = "ephemeral"
