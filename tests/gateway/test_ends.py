@@ -157,6 +157,23 @@ async def test_nobody_waits_for_the_connection(worker: RunningWorker, upstream: 
             assert record.completion_tokens in (2, 5)
 
 
+@pytest.mark.parametrize("answer", ["openai, no [DONE]", "openai, no usage", "gemini"])
+async def test_comments_do_not_put_off_the_end(worker: RunningWorker, upstream: Upstream, answer: str) -> None:
+    async def script(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD + b"".join(framed(event) for event in ANSWERS[answer]))
+        while True:
+            await asyncio.sleep(0.05)
+            writer.write(framed(b": well\n\n"))
+
+    upstream.script = script
+    model = answer.partition(",")[0]
+    for path, body, end in APIS.values():
+        asked = body if "{}" in path else {**body, "model": model}
+        async with asyncio.timeout(IDLE_S / 2):
+            response = await worker.client.post(path.format(model), json=asked)
+        assert end in response.text
+
+
 @pytest.mark.parametrize("before", [b"", b": well\n\n"])
 @pytest.mark.parametrize("answer", ANSWERS)
 async def test_a_stream_that_nobody_asked_for_is_collected(
