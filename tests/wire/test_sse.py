@@ -19,7 +19,7 @@ def split(pieces: list[bytes]) -> tuple[list[bytes], bytes]:
     return [block for piece in pieces for block in splitter.feed(piece)], splitter.rest()
 
 
-@pytest.mark.parametrize("data", [STREAM, STREAM.replace(b"\n", b"\r\n")])
+@pytest.mark.parametrize("data", [STREAM, STREAM.replace(b"\n", b"\r\n"), STREAM.replace(b"\n", b"\r")])
 def test_cut_at_every_byte(data: bytes) -> None:
     for cut in range(len(data) + 1):
         assert split([data[:cut], data[cut:]]) == (BLOCKS, b"")

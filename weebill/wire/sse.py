@@ -158,13 +158,13 @@ class EventSplitter:
         return data
 
     def _without_cr(self, data: bytes) -> bytes:
-        """`data` with LF for CR LF; a CR at its end waits for what follows."""
+        """`data` with LF for CR LF and CR; a CR at its end waits for what follows, unless it ends an event."""
         if self._cr:
             data = b"\r" + data
-        self._cr = data.endswith(b"\r")
+        self._cr = data.endswith(b"\r") and not data.endswith(b"\r\r")
         if self._cr:
             data = data[:-1]
-        return data.replace(b"\r\n", b"\n")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _bound(self) -> None:
         if len(self._tail) > MAX_EVENT_BYTES:
