@@ -7,8 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.upstream import DONE, STREAM_HEAD, USAGE_CHUNK, Request, Script, Upstream, chunk, framed, stream
+from tests.fixtures.upstream import (
+    DONE,
+    STREAM_HEAD,
+    USAGE_CHUNK,
+    Request,
+    Script,
+    Upstream,
+    chunk,
+    framed,
+    send,
+    stream,
+)
+from tests.fixtures.upstream import answer as answer_of
 from tests.fixtures.worker import RunningWorker, running_worker
+from tests.recorded.sdks import read
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
 
 HI = [{"role": "user", "content": "hi"}]
@@ -142,6 +155,55 @@ async def test_nobody_waits_for_the_connection(worker: RunningWorker, upstream: 
         assert (record.status, record.outcome) == (200, "ok")
         if "usage" not in answer:
             assert record.completion_tokens in (2, 5)
+
+
+@pytest.mark.parametrize("answer", ["openai, no [DONE]", "openai, no usage", "gemini"])
+async def test_comments_do_not_put_off_the_end(worker: RunningWorker, upstream: Upstream, answer: str) -> None:
+    async def script(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD + b"".join(framed(event) for event in ANSWERS[answer]))
+        while True:
+            await asyncio.sleep(0.05)
+            writer.write(framed(b": well\n\n"))
+
+    upstream.script = script
+    model = answer.partition(",")[0]
+    for path, body, end in APIS.values():
+        asked = body if "{}" in path else {**body, "model": model}
+        async with asyncio.timeout(IDLE_S / 2):
+            response = await worker.client.post(path.format(model), json=asked)
+        assert end in response.text
+
+
+@pytest.mark.parametrize("before", [b"", b": well\n\n"])
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_a_stream_that_nobody_asked_for_is_collected(
+    worker: RunningWorker, upstream: Upstream, answer: str, before: bytes
+) -> None:
+    model = answer.partition(",")[0]
+    upstream.script = send(answer_of(200, before + b"".join(ANSWERS[answer])))
+    for api, (path, body, _) in APIS.items():
+        asked = {name: value for name, value in body.items() if name != "stream"}
+        if "{}" not in path:
+            asked["model"] = model
+        path = path.replace("streamGenerateContent?alt=sse", "generateContent").format(model)
+        response = await worker.client.post(path, json=asked)
+        assert response.status_code == 200, response.text
+        said = read("anthropic" if api == "messages" else api, response.content, stream=False, echo=True)
+        assert said.text.startswith("Hi")
+    await worker.record(len(APIS))
+    for record in worker.records():
+        assert (record.status, record.outcome) == (200, "ok")
+        if "usage" not in answer:
+            assert record.completion_tokens in (2, 5)
+
+
+async def test_one_that_breaks_off_is_an_error(worker: RunningWorker, upstream: Upstream) -> None:
+    upstream.script = send(answer_of(200, b"".join(ANSWERS["anthropic"][:3])))
+    for api in ("chat", "messages"):
+        path, body, _ = APIS[api]
+        response = await worker.client.post(path, json={**body, "model": "anthropic", "stream": False})
+        assert response.status_code == 502
+        assert "upstream" in response.text
 
 
 @pytest.mark.parametrize("answer", ANSWERS)

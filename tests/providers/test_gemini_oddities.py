@@ -5,9 +5,12 @@ from math import inf
 
 import pytest
 
+from tests.providers.test_gemini_relay import call as relay_call
 from weebill.gateway.failures import client_error
+from weebill.providers.base import LINGER_S, NOTHING_SENT, SETTLE_S
 from weebill.providers.gemini.decode import AnswerReader, responses
 from weebill.providers.gemini.dialect import GEMINI_DIALECT
+from weebill.providers.gemini.relay import GEMINI_RELAY
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import Image, Part, Reasoning, Text, ToolUse
 from weebill.wire.failure import UpstreamFailure
@@ -359,6 +362,26 @@ def test_a_prompt_that_was_only_rated_is_not_blocked() -> None:
     assert decoder.owed_s == inf
     decoder.feed(b"data: " + json.dumps(response({"text": "lo"})).encode() + b"\n\n")
     assert decoder.owed_s < inf
+
+
+@pytest.mark.parametrize(
+    ("pieces", "owed_s"),
+    [
+        ([response({"text": "a"}, finish=None), response({"text": "b"})], SETTLE_S),
+        ([response({"text": "a"}, finish=None), response({"text": "b"}), {"usageMetadata": USAGE}], SETTLE_S),
+        ([response({"text": "a"})], LINGER_S),  # some models name a reason in every piece
+        ([response({"text": "a"}), response({"text": "b"})], inf),
+        ([response({"text": "a"}, finish=None)], inf),
+    ],
+)
+def test_what_may_follow_the_end_is_not_waited_for(pieces: list[dict[str, object]], owed_s: float) -> None:
+    data = b"".join(b"data: " + json.dumps({"usageMetadata": USAGE, **piece}).encode() + b"\n\n" for piece in pieces)
+    decoder = GEMINI_DIALECT.stream()
+    decoder.feed(data)
+    assert decoder.owed_s == owed_s
+    relay = GEMINI_RELAY.stream(relay_call(), NOTHING_SENT)
+    relay.feed(data)
+    assert relay.owed_s == owed_s
 
 
 def test_after_a_failure_there_is_nothing() -> None:

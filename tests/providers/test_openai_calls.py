@@ -101,6 +101,11 @@ IN_PIECES: list[tuple[str, list[Piece], list[tuple[str, str, str]]]] = [
         piece("", "f", index=0, id="a"), piece('{"x"', "f", index=0), piece(":1}", "f", index=0)], [A]),
     ("an id that is new with every piece, and no index", [
         piece('{"x"', "f", id="a"), piece(":", "", id="y"), piece("1}", "", id="z")], [A]),
+    ("a wrong index as it goes on", [BEGIN_A, piece('{"x"', index=0), piece(":1}", index=1)], [A]),
+    ("a wrong index as it begins", [BEGIN_A, piece('{"x"', index=1), piece(":1}", index=2)], [A]),
+    ("a wrong index, and nothing under it", [BEGIN_A, piece('{"x":1}', index=0), piece("", index=3)], [A]),
+    ("a wrong index before another call",
+     [BEGIN_A, piece('{"x"', index=0), piece(":1}", index=1), BEGIN_B, piece('{"y":2}', index=1)], [A, B]),
     ("numbers and nulls", [piece('{"x":1}', "f", index="0", id="a", type=None, extra_content=None)], [A]),
 ]  # fmt: skip
 
@@ -138,6 +143,21 @@ def test_arguments_that_never_come(pieces: list[Piece], calls: list[tuple[str, s
             assert set(choice.parts) == {ToolUse(*each) for each in calls}
             message = relayed(data + b"data: [DONE]\n\n")
             assert [(*each[:2], each[2].strip()) for each in calls_of(message)] == calls
+
+
+@pytest.mark.parametrize(
+    ("pieces", "calls"),
+    [
+        ([piece("{}", "f", index=0, id="a"), piece('{"x":1}', index=0)], [A]),
+        ([piece({}, "f", index=0, id="a"), piece('{"x"', index=0), piece(":1}", index=0)], [A]),
+        ([piece("", "f", index=0, id="a"), piece("{}", index=0), piece('{"x":1}', index=0, id="a")], [A]),
+        ([piece("{}", "f", index=0, id="a"), piece('{"x":1}', index=1)], [A]),
+        ([piece("{}", "f", index=0, id="a"), piece('{"y":2}', "g", index=1, id="b")], [("a", "f", "{}"), B]),
+    ],
+)
+def test_an_empty_object_before_the_arguments_is_none(pieces: list[Piece], calls: list[tuple[str, str, str]]) -> None:
+    data = stream([{"tool_calls": [each]} for each in pieces])
+    assert decoded(data).choices[0].parts == tuple(ToolUse(*each) for each in calls)
 
 
 def test_an_id_that_comes_later() -> None:
@@ -179,7 +199,7 @@ def test_text_amid_a_call_is_said_after_it() -> None:
 
 def test_text_after_a_call_is_said_at_once() -> None:
     decoder = OPENAI_CHAT.stream()
-    decoder.feed(chunk({"tool_calls": [{**BEGIN_A, "function": {"name": "f", "arguments": "{}"}}]}))
+    decoder.feed(chunk({"tool_calls": [{**BEGIN_A, "function": {"name": "f", "arguments": A[2]}}]}))
     assert decoder.feed(chunk({"content": "Hi"})) == [TextDelta("Hi", 1)]
 
 

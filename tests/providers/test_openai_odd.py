@@ -302,3 +302,37 @@ def test_a_streamed_call_without_a_function(pieces: list[dict[str, object]], siz
             told = accumulate_delta(told, choice["delta"])
     function = {"name": "f", "arguments": '{"a":1}'}
     assert told["tool_calls"] == [{"index": 0, "id": "a", "type": "function", "function": function}]
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+def spaced(**choice: object) -> bytes:
+    """A chunk as Python's `json` writes it, by default."""
+    return b"data: " + json.dumps({"id": "c", "model": "m", "choices": [{"index": 0, **choice}]}).encode() + b"\n\n"
+
+
+CALLED = {"role": "assistant", "tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}]}
+USED = b"data: " + json.dumps({"id": "c", "choices": [], "usage": USAGE}).encode() + b"\n\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "finish"),
+    [
+        (spaced(delta={"role": "assistant", "content": "Hi"}) + DONE, "stop"),
+        (spaced(delta={"role": "assistant", "content": "Hi"}, finish_reason=None) + USED + DONE, "stop"),
+        (spaced(delta={"content": "Hi"}) + USED, "stop"),
+        (spaced(delta=CALLED) + DONE, "tool_calls"),
+        (spaced(delta={"role": "assistant", "content": "Hi"}) + spaced(delta=None, finish_reason="length"), "length"),
+        (spaced(message={"role": "assistant", "content": "Hi"}, finish_reason="length") + DONE, "length"),
+        (spaced(delta={"content": "Hi"}) + spaced(message={}, finish_reason="length") + DONE, "length"),
+    ],
+)
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_every_relayed_choice_ends_once_and_has_a_delta(data: bytes, finish: str, line_end: bytes) -> None:
+    data = data.replace(b"\n", line_end)
+    for size in (1, 7, 1000):
+        chunks, _ = relayed([data[at : at + size] for at in range(0, len(data), size)])
+        choices = [choice for each in chunks for choice in each["choices"]]
+        assert all(isinstance(choice["delta"], dict) for choice in choices)
+        assert [choice["finish_reason"] for choice in choices if choice.get("finish_reason")] == [finish]

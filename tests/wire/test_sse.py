@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from weebill.gateway.failures import client_error
 from weebill.wire.failure import UpstreamFailure
-from weebill.wire.sse import MAX_EVENT_BYTES, EventSplitter, event_data, event_name
+from weebill.wire.sse import MAX_EVENT_BYTES, EventSplitter, event_data, event_name, is_streamed
 
 BLOCKS = [b"event: a\ndata: 1", b": comment", b"data: {}\ndata:more", b"id: 7\ndata: \xc3\xa9"]
 STREAM = b"".join(block + b"\n\n" for block in BLOCKS)
@@ -19,7 +19,7 @@ def split(pieces: list[bytes]) -> tuple[list[bytes], bytes]:
     return [block for piece in pieces for block in splitter.feed(piece)], splitter.rest()
 
 
-@pytest.mark.parametrize("data", [STREAM, STREAM.replace(b"\n", b"\r\n")])
+@pytest.mark.parametrize("data", [STREAM, STREAM.replace(b"\n", b"\r\n"), STREAM.replace(b"\n", b"\r")])
 def test_cut_at_every_byte(data: bytes) -> None:
     for cut in range(len(data) + 1):
         assert split([data[:cut], data[cut:]]) == (BLOCKS, b"")
@@ -60,3 +60,20 @@ def test_an_event_is_bounded() -> None:
 )
 def test_name_and_data(block: bytes, name: bytes, data: bytes) -> None:
     assert (event_name(block), event_data(block)) == (name, data)
+
+
+@pytest.mark.parametrize(
+    ("body", "streamed"),
+    [
+        (b"data: {}\n\n", True),
+        (b"\xef\xbb\xbf\nevent: a\r\ndata: {}\r\n\r\n", True),
+        (b": well\n\ndata: {}\n\n", True),
+        (b'{"done":false}\n{"done":true}\n', True),
+        (b'{"a":{\n"b":1\n}\n}\n', False),
+        (b"[{}]", False),
+        (b"Bad gateway", False),
+        (b"", False),
+    ],
+)
+def test_what_is_the_events_of_a_stream(body: bytes, streamed: bool) -> None:
+    assert is_streamed(body) is streamed

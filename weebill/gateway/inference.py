@@ -26,12 +26,12 @@ from weebill.gateway.metered import (
     Recorder,
     Upstreams,
 )
-from weebill.gateway.off_loop import off_loop, once_known
+from weebill.gateway.off_loop import off_loop, off_loop_if, once_known
 from weebill.gateway.own_fields import encoded
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
 from weebill.gateway.translation import failure as failure_event
-from weebill.gateway.translation import translator
+from weebill.gateway.translation import from_events, translator
 from weebill.ledger.records import Outcome
 from weebill.providers.base import Answer, Translator, UpstreamRequest
 from weebill.providers.usage import Estimate
@@ -130,7 +130,7 @@ class Inference(Metered[Api]):
         call = fitted_as(call, wanted.on_unsupported)
         story = Story(api, call) if wanted.resume and call.stream else None
         translators: Translators = partial(translator, api) if story is None else story.translator
-        open_leg = partial(self._open, exchange, translators, call)
+        open_leg = partial(self._open, exchange, api, translators, call)
         leg: Leg
         if wanted.hedge:
             leg, attempts = await hedged(attempts, exchange, meter, open_leg, self._give_up, stream=call.stream)
@@ -139,7 +139,7 @@ class Inference(Metered[Api]):
         if isinstance(leg, Begun) and isinstance(leg.stream, StoryStream):
             # That of the one who answers, of all that were asked.
             story = leg.stream.story
-            open_leg = partial(self._open, exchange, story.translator, call)
+            open_leg = partial(self._open, exchange, api, story.translator, call)
         while True:
             failure = None
             try:
@@ -157,7 +157,7 @@ class Inference(Metered[Api]):
             leg = going_on
 
     async def _open(
-        self, exchange: Exchange, translators: Translators, call: Call, step: Try, spending: Spending
+        self, exchange: Exchange, api: Api, translators: Translators, call: Call, step: Try, spending: Spending
     ) -> Leg:
         """Call an upstream until it has answered, or a stream has begun to. Raises one of FAILED."""
         deployment = step.deployment
@@ -165,7 +165,8 @@ class Inference(Metered[Api]):
         response: Response | None = None
         path = b""
         try:
-            translate = translators(*self._upstreams.spoken(deployment, upstream))
+            spoken = self._upstreams.spoken(deployment, upstream)
+            translate = translators(*spoken)
             directory = self._upstreams.directory
             if call.big:  # as `off_loop_if`, but for the costs of another coroutine
                 request = await off_loop(partial(encoded, translate, call, deployment, directory))
@@ -187,11 +188,17 @@ class Inference(Metered[Api]):
             if collector is None:
                 body = response.body or await self._upstreams.whole(response)
                 spending.first_byte_at = time.monotonic()
-                if len(body) < BIG and not call.big:  # what was asked may come back in the answer
-                    answer = translate.decode(call, request, as_utf8(body))
-                else:
-                    answer = await off_loop(partial(_decoded_answer, translate, call, request, body))
-                    self._upstreams.bodies.note(len(body))
+                big = len(body) >= BIG or call.big  # what was asked may come back in the answer
+                try:
+                    if not big:
+                        answer = translate.decode(call, request, as_utf8(body))
+                    else:
+                        answer = await off_loop(partial(_decoded_answer, translate, call, request, body))
+                        self._upstreams.bodies.note(len(body))
+                except UpstreamFailure:
+                    if not sse.is_streamed(body):
+                        raise
+                    answer = await off_loop_if(big, partial(from_events, translate, api, *spoken, call, request, body))
             else:
                 answer = await collected(response, collector, spending)
             spending.used = answer
@@ -203,7 +210,7 @@ class Inference(Metered[Api]):
             self._upstreams.leave(upstream, response)
             if response is None or not self._upstreams.learns(upstream, path, response.status, failure):
                 raise
-            return await self._open(exchange, translators, call, step, spending)
+            return await self._open(exchange, api, translators, call, step, spending)
 
     def _give_up(self, leg: Leg) -> None:
         self._upstreams.leave(leg.upstream, leg.response)

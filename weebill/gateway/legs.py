@@ -61,10 +61,11 @@ class Begun:
 Leg = Whole | Begun
 
 
-def over(response: Response, stream: ByteStream | AnswerCollector | OperationStream) -> bool:
+def over(response: Response, stream: ByteStream | AnswerCollector | OperationStream, came: bytes = b"") -> bool:
     """Tells whether a stream is over, whatever its upstream does with the connection.
 
-    One whose answer is complete, but that may still say what was used, is given little time for that.
+    One whose answer is complete, but that may still say what was used, is given little time for that. Signs of life
+    that come meanwhile (`came`) do not put it off.
     """
     owed_s = stream.owed_s
     if owed_s == inf:
@@ -72,9 +73,15 @@ def over(response: Response, stream: ByteStream | AnswerCollector | OperationStr
             response.hasten(inf)
         return False
     if owed_s > 0:
-        response.hasten(owed_s)
+        if not (response.hastened and _is_comment(came)):
+            response.hasten(owed_s)
         return False
     return True
+
+
+def _is_comment(came: bytes) -> bool:
+    """Tells whether nothing but comments has come, or blank lines."""
+    return not came.strip() or (came.lstrip().startswith(b":") and came.find(b"data:") < 0)
 
 
 async def passed_on(
@@ -95,7 +102,7 @@ async def passed_on(
                 await exchange.drain()
             if stream.error is not None:
                 raise stream.error
-            if over(response, stream):
+            if over(response, stream, data):
                 break
     except UpstreamError:
         # An answer that is complete stays so, whatever becomes of its connection.
@@ -116,7 +123,7 @@ async def begun(upstream: Upstream, response: Response, stream: ByteStream, spen
         if stream.begun or len(held) > _MAX_HELD_BYTES:
             spending.first_byte_at = time.monotonic()
             return Begun(upstream, response, stream, held, spending.first_byte_at, chunks)
-        if over(response, stream):
+        if over(response, stream, data):
             break
     # An answer in one piece where a stream was asked for is read at its end.
     held += stream.finish() if pending.bytes < BIG else await off_loop(stream.finish)
@@ -137,7 +144,7 @@ async def collected(response: Response, collector: AnswerCollector, spending: Sp
                 collector.feed(data)
             if collector.error is not None:
                 raise collector.error
-            if over(response, collector):
+            if over(response, collector, data):
                 break
     except UpstreamError:
         if collector.owed_s == inf:

@@ -70,11 +70,43 @@ def translator(api: Api, dialect: str, spoken: frozenset[str]) -> Translator:
 
 
 def _translator(api: Api, dialect: str, spoken: frozenset[str]) -> Translator:
-    for name in (dialect, *sorted(spoken - {dialect})):
-        found = relay(api.native, name)
-        if found is not None:
-            return PartRelay(found, _bridge(api, dialect)) if isinstance(found, TakesSome) else found
-    return _bridge(api, dialect)
+    found = relay(api.native, _relayed(api, dialect, spoken))
+    if found is None:
+        return _bridge(api, dialect)
+    return PartRelay(found, _bridge(api, dialect)) if isinstance(found, TakesSome) else found
+
+
+def _relayed(api: Api, dialect: str, spoken: frozenset[str]) -> str:
+    """The dialect in which an API's requests pass as they are; where there is none, the first."""
+    names = (dialect, *sorted(spoken - {dialect}))
+    return next((name for name in names if relay(api.native, name) is not None), dialect)
+
+
+def from_events(
+    translate: Translator,
+    api: Api,
+    dialect: str,
+    spoken: frozenset[str],
+    call: Call,
+    sent: UpstreamRequest,
+    body: bytes,
+) -> Answer:
+    """The whole answer in the events of an upstream that streams unasked. Raises UpstreamFailure if there is none.
+
+    `translate` made the request; the deployment is as for `translator`.
+    """
+    if isinstance(translate, Bridge):
+        bridge = translate
+    else:
+        bridge = _bridge(api, _relayed(api, dialect, spoken) if sent.asked is None else dialect)
+    collector = _Collector(bridge, call, bridge._decoder(sent), bridge._for_client(sent))
+    try:
+        collector.feed(as_utf8(body))
+        if collector.error is not None:
+            raise collector.error
+        return collector.finish()
+    except UNREADABLE as error:
+        raise unreadable(error) from error
 
 
 def _bridge(api: Api, dialect: str) -> Bridge:

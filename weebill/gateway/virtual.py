@@ -224,7 +224,7 @@ class VirtualInference(Inference):
         self, request: _Request, call: Call, attempts: Attempts, meter: Meter, watched: Watched
     ) -> Coroutine[None, None, Leg]:
         """The first leg that is answered; whoever takes it must leave its upstream. Raises ApiError."""
-        open_leg = partial(self._open, request.exchange, watched.translator, call)
+        open_leg = partial(self._open, request.exchange, request.api, watched.translator, call)
         return first_answered(attempts, request.exchange, meter, open_leg)
 
     def _route(self, request: _Request, model: str, note: str, deadline: float) -> Attempts:

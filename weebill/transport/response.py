@@ -148,7 +148,10 @@ class Response:
             self.room.end()
 
     def hasten(self, within_s: float) -> None:
-        """What is left may be silent for no more than this, and no longer than it was to be: then it is a timeout."""
+        """What is left may take no more than this, until that is said again, and be silent no longer than before.
+
+        Then it is a timeout.
+        """
         self.hastened = within_s < inf
         if self._connection is not None and self.inbox is not None:
             self._connection.hasten(self.inbox, within_s)

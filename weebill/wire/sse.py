@@ -29,6 +29,10 @@ _MOST_LOGPROBS: Final = 1_000_000  # a token's have an object for each alternati
 _LOGPROBS: Final = b'"logprobs"'
 BOM: Final = b"\xef\xbb\xbf"
 _END: Final = b"\n\n"
+# What an event may begin with, a comment included.
+_FIELDS: Final = (b"data:", b"event:", b"id:", b"retry:", b":")
+_LOOKED_AT: Final = 1024
+_NEXT_LINE: Final = b"}\n{"
 
 
 def event(data: bytes) -> bytes:
@@ -49,6 +53,12 @@ def bounded(block: bytes) -> bytes:
             message = f"The upstream sent {count} objects at once."
             raise invalid_answer(message)
     return block
+
+
+def is_streamed(body: bytes) -> bool:
+    """Tells whether a whole body is the events of a stream, or objects line by line, by its beginning."""
+    begun = body[:_LOOKED_AT].removeprefix(BOM).lstrip()
+    return begun.startswith(_FIELDS) or (begun.startswith(b"{") and body.rstrip().find(_NEXT_LINE) >= 0)
 
 
 def event_data(block: bytes) -> bytes:
@@ -148,13 +158,13 @@ class EventSplitter:
         return data
 
     def _without_cr(self, data: bytes) -> bytes:
-        """`data` with LF for CR LF; a CR at its end waits for what follows."""
+        """`data` with LF for CR LF and CR; a CR at its end waits for what follows, unless it ends an event."""
         if self._cr:
             data = b"\r" + data
-        self._cr = data.endswith(b"\r")
+        self._cr = data.endswith(b"\r") and not data.endswith(b"\r\r")
         if self._cr:
             data = data[:-1]
-        return data.replace(b"\r\n", b"\n")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _bound(self) -> None:
         if len(self._tail) > MAX_EVENT_BYTES:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.anthropic import decode as decoding
+from weebill.providers.anthropic.complete import completed
 from weebill.providers.anthropic.encode import headers
 from weebill.providers.anthropic.fields import fitted, unthought
 from weebill.providers.anthropic.history import mended
@@ -42,7 +43,7 @@ _MESSAGE_STOP: Final = _STOP + _END
 _DONE: Final = DONE.strip()
 # What events that are to be looked into hold. A quote inside a JSON text is always escaped, so that a model can say
 # none of these; at worst a text that is one of these words alone is looked into for nothing.
-_NEEDLES: Final = (b'"usage"', b'"error"', b"message_stop", b'"stop_reason"')
+_NEEDLES: Final = (b'"usage"', b'"error"', b"message_stop", b"message_delta", b'"stop_reason"')
 
 
 _NONE: Final = Raw()
@@ -96,10 +97,9 @@ class AnthropicRelay:
         content = bytes(message.content)
         if not content.startswith((b"[{", b"[]")):
             body = _with_blocks(body, message)
-        body = marked_answer(renamed(body, message.model, call.answer_name), sent.maker)
-        if message.usage is not None:
-            return Answer(body, message.usage.usage())
-        return Answer(body, estimate(call, completion_bytes=len(content)))
+        usage = message.usage.usage() if message.usage is not None else estimate(call, completion_bytes=len(content))
+        body = completed(renamed(body, message.model, call.answer_name), message, call.model, usage)
+        return Answer(marked_answer(body, sent.maker), usage)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
         return AnthropicRelayStream(call, sent.maker)
@@ -233,8 +233,10 @@ class AnthropicRelayStream:
             if event.usage is not None:
                 self._report = (self._report or UsageReport()).updated(event.usage)
                 self._measured = True
+            self._repair.tokens = self.usage.completion_tokens
         elif event.type == "message_stop":
             self._ended = True
+            self._repair.tokens = self.usage.completion_tokens
         return None
 
 

@@ -15,6 +15,10 @@ class RelayedMessage(Struct, frozen=True):
     model: str | None = None
     usage: UsageReport | None = None
     error: decoding.UpstreamError | str | None = None
+    id: str | None = None
+    type: str | None = None
+    role: str | None = None
+    stop_reason: str | None = None
 
 
 class RelayedDelta(Struct, frozen=True):
@@ -31,11 +35,28 @@ class RelayedEvent(Struct, frozen=True):
     error: decoding.UpstreamError | str | None = None
 
 
+class BlockHead(Struct, frozen=True):
+    """What a block that begins is, and what it should have by then."""
+
+    type: str | None = None
+    id: Raw = Raw()
+    text: Raw = Raw()
+    thinking: Raw = Raw()
+    signature: Raw = Raw()
+    input: Raw = Raw()
+
+
 class DeltaHead(Struct, frozen=True):
-    type: str = ""
+    type: str | None = None
+    stop_reason: str | None = None
 
 
 class EventHead(Struct, frozen=True):
+    """The part of an event by which it finds its place among the others."""
+
     type: str = ""
-    index: int = 0
-    delta: DeltaHead = DeltaHead()
+    index: int | None = None
+    content_block: Raw = Raw()
+    delta: Raw = Raw()
+    message: Raw = Raw()
+    usage: Raw = Raw()

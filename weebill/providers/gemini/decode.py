@@ -104,10 +104,11 @@ def not_an_answer(why: str) -> UpstreamFailure:
 class AnswerReader:
     """Reads an answer's pieces, of which a whole answer is one. Ends are told last: some models name one in each.
 
-    `premature` is whether anything was said after a reason for the end.
+    `premature` is whether anything was said after a reason for the end; `settled` whether that was said of a candidate
+    which had gone on without one, and what was used with it or later.
     """
 
-    __slots__ = ("_blocked", "_origin", "_readers", "_started", "failed", "premature")
+    __slots__ = ("_blocked", "_gradual", "_origin", "_readers", "_started", "failed", "premature", "settled")
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
@@ -116,6 +117,8 @@ class AnswerReader:
         self._blocked = False
         self.failed = False
         self.premature = False
+        self._gradual = False
+        self.settled = False
 
     @property
     def ended(self) -> bool:
@@ -146,7 +149,10 @@ class AnswerReader:
             failure = failure or known.failure
         if response.prompt_feedback is not None:
             self._blocked = True
+        ended = self.ended
+        self._gradual = self._gradual or not ended
         if response.usage_metadata is not None:
+            self.settled = ended and self._gradual
             self._report(response, response.usage_metadata, events)
         if failure is not None:
             self._fail(failure, events)

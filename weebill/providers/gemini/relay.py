@@ -18,6 +18,7 @@ from msgspec import Raw
 from weebill.providers.base import (
     LATE_S,
     LINGER_S,
+    SETTLE_S,
     Answer,
     AnswerCollector,
     ByteStream,
@@ -195,8 +196,21 @@ class GeminiRelayStream:
     """A `ByteStream` from the Gemini API to itself."""
 
     __slots__ = (
-        "_array", "_call", "_choices", "_done", "_events", "_name", "_open", "_pieces", "_premature", "_provider",
-        "_sent", "_usage", "error",
+        "_array",
+        "_call",
+        "_choices",
+        "_done",
+        "_events",
+        "_gradual",
+        "_name",
+        "_open",
+        "_pieces",
+        "_premature",
+        "_provider",
+        "_sent",
+        "_settled",
+        "_usage",
+        "error",
     )  # fmt: skip
 
     def __init__(self, call: Call, provider: Origin = "") -> None:
@@ -211,6 +225,8 @@ class GeminiRelayStream:
         self._done = False
         self._premature = False  # whether anything was said after a reason for the end
         self._open: dict[int, bool] = {}
+        self._gradual = False  # whether a candidate went on without a reason for the end
+        self._settled = False  # whether what was used came with such a candidate's end, or later
         self._usage = b""
         self.error: UpstreamFailure | None = None
 
@@ -239,7 +255,9 @@ class GeminiRelayStream:
             return 0.0
         if self._premature or not self._open or any(self._open.values()):
             return inf
-        return LATE_S if len(self._open) < self._choices else LINGER_S
+        if len(self._open) < self._choices:
+            return LATE_S
+        return SETTLE_S if self._settled else LINGER_S
 
     def feed(self, data: bytes) -> bytes:
         """The whole events in `data` and what was left of earlier data."""
@@ -293,6 +311,8 @@ class GeminiRelayStream:
             if error is not None:
                 self.error = error
                 return b""
+        if self._usage is data:
+            self._settled = self._gradual and not any(self._open.values())
         whole = _reasons_by_name(data) if ends else data
         written = marked(named(whole, self._name, MODEL_VERSION), self._provider)
         if written.find(b"\n") >= 0 or written.find(b"\r") >= 0:
@@ -320,4 +340,5 @@ class GeminiRelayStream:
                 self._open[candidate.index] = False
             else:
                 self._open.setdefault(candidate.index, True)
+                self._gradual = True
         return None

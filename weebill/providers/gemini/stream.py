@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import Final
 
-from weebill.providers.base import LINGER_S
+from weebill.providers.base import LINGER_S, SETTLE_S
 from weebill.providers.gemini.decode import AnswerReader, not_an_answer, read_response, responses
 from weebill.wire.conversation import Origin
 from weebill.wire.errors import UNREADABLE
@@ -42,7 +42,9 @@ class GeminiStream:
         """These streams have no last event, and some models name a reason for the end in every piece."""
         if self._done:
             return 0.0
-        return LINGER_S if self._reader.ended and not self._reader.premature else inf
+        if self._reader.premature or not self._reader.ended:
+            return inf
+        return SETTLE_S if self._reader.settled else LINGER_S
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """The events that `data` completes."""

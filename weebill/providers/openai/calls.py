@@ -66,6 +66,10 @@ class Slot:
             return False
         return True
 
+    def has_placeholder(self) -> bool:
+        """Tells whether all that has come is an empty object, as some begin with: the arguments may yet follow."""
+        return len(self.pieces) == 1 and not self.written and self.pieces[0].strip() == "{}"
+
     def is_blank(self) -> bool:
         """Tells whether it is none: without a name, and without arguments."""
         return not self.name and self.arguments().strip() in ("", "{}", "null")
@@ -112,6 +116,9 @@ class CallSorter:
             slot.piece = call
         text = function.text()
         if text:
+            if slot.has_placeholder() and text.lstrip().startswith("{"):
+                slot.pieces.clear()
+                slot.pending.clear()
             slot.pieces.append(text)
         self._last = slot
         return slot
@@ -137,11 +144,19 @@ class CallSorter:
                 return slot if slot is not None and _goes_on(slot, call, function) else None
             return None
         slot = self._last if call.index is None else self._by_index.get(call.index)
+        if slot is None and not function.name:
+            # Under an index that no call has, and without a name: more of the one under way.
+            return self._last if self._last is not None and _takes_more(self._last, function.text()) else None
         if slot is None or not function.name or not slot.name:
             return slot
         # A name again: that of the same call, unless that is complete.
         same = (function.name == slot.name and not slot.complete()) or _is_rest(slot, call, function.name)
         return slot if same else None
+
+
+def may_say_nothing(text: str) -> bool:
+    """Tells whether arguments that have begun so may turn out to be none."""
+    return text == "{}" or "null".startswith(text)
 
 
 def _is_rest(slot: Slot, call: ToolCall, name: str) -> bool:
@@ -157,6 +172,11 @@ def _is_another(slot: Slot, call: ToolCall, name: str | None) -> bool:
     if call.index is not None and call.index != slot.index:
         return True
     return bool(slot.name) and name != slot.name and bool(slot.pieces)
+
+
+def _takes_more(slot: Slot, text: str) -> bool:
+    """Tells whether the arguments of a call may go on with `text`."""
+    return bool(slot.name) and (not text.strip() or slot.has_placeholder() or not slot.complete())
 
 
 def _goes_on(slot: Slot, call: ToolCall, function: Function) -> bool:

@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.sse import event
 
 KIND: Final = b'"chat.completion.chunk"'
 ROLE: Final = b'"role"'
@@ -47,6 +48,18 @@ def as_chunk(data: bytes, told: set[bytes]) -> bytes:
     except UNREADABLE:
         return data
     return _encode({**fields, **changes}) if changes else data
+
+
+def ending(last: bytes, choices: set[bytes], *, called: bool) -> bytes:
+    """The event that says why the `choices` ended, where none did; `last` is the data of one before. b"" for none."""
+    try:
+        fields = _decode_object(last)
+    except UNREADABLE:
+        fields = {}
+    kept = {name: fields[name] for name in ("id", "created", "model") if name in fields}
+    reason = _CALLED if called else _STOP
+    ends = [{"index": Raw(index), "delta": Raw(b"{}"), "finish_reason": reason} for index in sorted(choices)]
+    return event(_encode({**kept, "object": _KIND, "choices": ends})) if ends else b""
 
 
 def as_messages(body: bytes) -> bytes:

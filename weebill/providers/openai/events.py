@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.providers.base import LATE_S, LINGER_S
-from weebill.providers.openai.calls import CallSorter, Slot
+from weebill.providers.openai.calls import CallSorter, Slot, may_say_nothing
 from weebill.providers.openai.decode import (
     FAILURES,
     LogprobsReport,
@@ -323,14 +323,14 @@ class ChatDecoder:
             state.call = waiting
 
     def _write(self, choice: int, state: _State, slot: Slot, events: list[Event]) -> None:
-        """What is known of a call, as far as it is not for another reading: a name, and arguments that are not null."""
+        """What is known of a call, as far as it is sure: a name, and arguments that say something."""
         if not slot.started:
             # A name may come in pieces, until there are arguments.
             if not slot.name or not slot.pending:
                 return
             self._start(choice, state, slot, events)
         text = "".join(slot.pending)
-        if not text or not (slot.custom or slot.written or not "null".startswith(text.strip())):
+        if not text or not (slot.custom or slot.written or not may_say_nothing(text.strip())):
             return
         if slot.custom:
             text = ("" if slot.written else BEGINNING) + inner(text)

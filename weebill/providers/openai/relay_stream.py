@@ -16,7 +16,7 @@ from msgspec import Raw
 from weebill.providers.base import LATE_S, LINGER_S, SETTLE_S
 from weebill.providers.naming import EventNaming, renamed
 from weebill.providers.openai.alike import Alike, before_last, last_event
-from weebill.providers.openai.chunks import KIND, ROLE, as_chunk
+from weebill.providers.openai.chunks import KIND, ROLE, as_chunk, ending
 from weebill.providers.openai.empties import has_empties, without_empties
 from weebill.providers.openai.errors import inner_error, is_error
 from weebill.providers.openai.listed import Lists, has_lists
@@ -34,11 +34,13 @@ from weebill.providers.openai.stream_signs import (
     has_no_data,
     says_usage,
     unreadable,
+    with_line_feeds,
 )
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, cut, invalid_answer
+from weebill.wire.literals import has_any
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest
@@ -49,15 +51,16 @@ _END: Final = b"\n\n"
 _DONE_DATA: Final = b"[DONE]"
 _BEGIN: Final = b"data: "
 _JSON: Final = (b"{", b"[")
-# Not null, in the two ways in which JSON is written.
+# Not null, in the two ways in which JSON is written; with a colon elsewhere, it would not be found.
 _REASON: Final = b'"finish_reason":"'
 _REASON_SPACED: Final = b'"finish_reason": "'
+_FAR_COLON: Final = b'" :'
 _LINE_END: Final = b"\n"
 _LAST_EVENTS: Final = 3
 # How many events are read one by one before any says something.
 _MAX_FIRST: Final = 16
 _DELTA: Final = b'"delta"'
-_NO_DELTA: Final = b'"delta":null'
+_NO_DELTA: Final = (b'"delta":null', b'"delta": null')
 _INDEX: Final = b'"index"'
 _TEXT: Final = b'"text"'
 _decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -132,7 +135,7 @@ class OpenAIStream:
                 return b""
         # Not `in`: with bytes it first takes what is sought for a number, and raises inside.
         if data.find(b"\r") >= 0:
-            data = data.replace(b"\r\n", b"\n")
+            data = with_line_feeds(data)
         end = data.rfind(_END) + 2
         if end == 1:
             tail += data
@@ -142,12 +145,11 @@ class OpenAIStream:
             tail += data[end:]
             self._bound()
             data = data[:end]
-        begun = b""
+        begun = rest = b""
         if not self._said:
             begun, data = self._begin(data)
             if not data or self._done or self.error:
                 return begun
-        rest = b""
         alike = self._alike.passed(data)
         if not alike:
             # The last ones say why it ended, what was used, and that it is over.
@@ -273,7 +275,7 @@ class OpenAIStream:
         return self._chat and (
             data.count(KIND) != count
             or data.count(_DELTA) != count
-            or data.find(_NO_DELTA) >= 0
+            or has_any(data, _NO_DELTA)
             or data.count(_INDEX) < count
             or data.find(ROLE) >= 0
             or len(self._told) < self._call.request.choices
@@ -289,7 +291,10 @@ class OpenAIStream:
             rest = self.feed(_END)
         if self.error is not None:
             raise self.error
-        if self.owed_s < inf or self._finished(last_event(self._last)):
+        last = last_event(self._last)
+        if self.owed_s < inf or self._finished(last):
+            if self._chat and not self._ends and last.find(_FAR_COLON) < 0:
+                rest += ending(event_data(last), self._told, called=self._repair is not None and self._repair.called)
             return rest + DONE
         raise cut()
 

@@ -48,6 +48,11 @@ class CallRepair:
         self._told: dict[tuple[int, int], bool] = {}
         """The calls that have been begun, by choice and number, and whether their names were told."""
 
+    @property
+    def called(self) -> bool:
+        """Tells whether any call has begun."""
+        return bool(self._told)
+
     def chunk(self, data: bytes) -> bytes:
         """A chunk as it came if it is as it should be. What cannot be read passes."""
         try:

@@ -17,6 +17,7 @@ NO_USAGE: Final = b'"usage":null'
 _USAGE: Final = b'"usage":'
 _END: Final = b"\n\n"
 _CRLF_END: Final = b"\n\r\n"
+_CR_END: Final = b"\r\r"
 _ASIDE: Final = (b"event:", b"id:", b"retry:", b":")
 # What says nothing yet: the role, and fields that are there for form's sake.
 _ROLE: Final = "role"
@@ -40,8 +41,14 @@ def ends(data: bytes, reason: bytes) -> int:
 
 
 def has_end(data: bytearray, start: int) -> bool:
-    """Tells whether an event ends in `data` after `start`, by either line end."""
-    return data.find(_END, start) >= 0 or data.find(_CRLF_END, start) >= 0
+    """Tells whether an event ends in `data` after `start`, by any line end."""
+    return data.find(_END, start) >= 0 or data.find(_CRLF_END, start) >= 0 or data.find(_CR_END, start) >= 0
+
+
+def with_line_feeds(data: bytes) -> bytes:
+    """Events with LF as line end. Where CR is one by itself, two come together, as they never do in CR LF."""
+    data = data.replace(b"\r\n", b"\n")
+    return data.replace(b"\r", b"\n") if data.find(_CR_END) >= 0 else data
 
 
 def beginning(data: bytes) -> tuple[bool, bool]:
