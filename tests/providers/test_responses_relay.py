@@ -102,6 +102,13 @@ def test_a_reference_to_what_is_not_kept_is_left_out_and_said() -> None:
 
 PLAIN = Traits(reasoning=False)
 THINKS = Traits(reasoning=True, always_thinks=True, efforts=("low", "medium", "high"), sampling="none")
+
+
+def shown(media_type: str) -> list[object]:
+    image = {"type": "input_image", "image_url": f"data:{media_type};base64,AA==", "x": 1.0}
+    return [{"role": "user", "content": [image]}]
+
+
 # What a model takes, and what a client says -> what of it is sent otherwise, without what, and what is said of that.
 FITTED: list[tuple[Target, dict[str, object], dict[str, object], set[str], set[str]]] = [
     (Target(model="x"), {"temperature": 3, "reasoning": {"effort": "vast"}}, {}, set(), set()),
@@ -122,6 +129,7 @@ FITTED: list[tuple[Target, dict[str, object], dict[str, object], set[str], set[s
     (Target(model="x", traits=PLAIN), {"reasoning": {"summary": "auto"}}, {}, {"reasoning"}, {"reasoning"}),
     (Target(model="x", traits=PLAIN), {"reasoning": {"effort": None, "summary": None}}, {}, set(), set()),
     (Target(model="x", traits=PLAIN), {"include": [ENCRYPTED, "a"]}, {"include": ["a"]}, set(), {"include"}),
+    (Target(model="x"), {"input": shown("IMAGE/PNG")}, {"input": shown("image/png")}, {"input"}, set()),
     (Target(model="x", quirks=Quirks(refuse=("metadata", "n", "include"))), {"metadata": {}}, {}, {"metadata"},
      {"metadata"}),
 ]  # fmt: skip

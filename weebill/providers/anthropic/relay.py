@@ -20,6 +20,7 @@ from weebill.providers.anthropic.relay_events import DELTA, EventRepair, marked_
 from weebill.providers.anthropic.relay_shapes import RelayedEvent, RelayedMessage
 from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
+from weebill.providers.media import plainly_typed
 from weebill.providers.naming import named_within, renamed
 from weebill.providers.replayed import anthropic_once
 from weebill.providers.usage import estimate
@@ -64,10 +65,14 @@ def _request(call: Call, target: Target, path: bytes) -> UpstreamRequest:
         what = f"'{target.model}' does not support {unsupported.what}. \"drop_params\": true does without it."
         raise ApiError(400, what, code="unsupported_parameter", param=unsupported.field) from unsupported
     if "messages" in fields:
+        given = bytes(fields["messages"])
+        typed = plainly_typed(given)
+        if typed is not given:
+            fields["messages"] = Raw(typed)
         fields["messages"] = mended(fields["messages"], target.maker or ORIGIN, signed=target.traits.signed)
-    given = call.headers
-    version = given.get(b"anthropic-version", b"").decode("latin-1") or None
-    betas = (given.get(b"anthropic-beta", b"").decode("latin-1"), target.options.get("anthropic_beta", ""))
+    sent = call.headers
+    version = sent.get(b"anthropic-version", b"").decode("latin-1") or None
+    betas = (sent.get(b"anthropic-beta", b"").decode("latin-1"), target.options.get("anthropic_beta", ""))
     return UpstreamRequest(path, _encode(fields), headers(target, betas, version), fit.dropped, maker=target.maker)
 
 

@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
+from weebill.providers.media import plain_urls
 from weebill.providers.naming import named, renamed
 from weebill.providers.openai.errors import ErrorDetail, body_error
 from weebill.providers.openai.relay import refusal
@@ -70,6 +71,10 @@ class ResponsesRelay:
         given = call.fields.get("input", NULL)
         try:
             fields = {**fitted(call.fields, request, target, fit), "model": Raw(_encode(target.model)), "store": _FALSE}
+            text = bytes(given)
+            typed = plain_urls(text)
+            if typed is not text:
+                fields["input"] = given = Raw(typed)
             # The fewest requests have items that say nothing to this upstream, or ids of ours.
             if isinstance(request.input, list) and (request.stored or has_any(bytes(given), _SIGNS)):
                 given = Raw(unmark_sealed(bytes(given), target.maker))
