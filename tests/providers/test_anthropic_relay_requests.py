@@ -78,6 +78,21 @@ def test_a_history_is_mended_where_it_must_be(messages: list[Json], expected: li
     assert sent(call(messages=messages))[0]["messages"] == (messages if expected is None else expected)
 
 
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [
+        ([{"type": "text", "text": ""}, HO], [HO]),
+        ([HO, {"type": "text", "text": " \n", "cache_control": {"type": "ephemeral"}}], [HO]),
+        ([{"type": "text", "text": None}], None),
+        ([{"type": "novelty", "text": ""}, HO], [{"type": "novelty", "text": ""}, HO]),
+        ([HO], [HO]),
+        ("", ""),
+    ],
+)
+def test_a_system_prompt_has_no_blocks_of_nothing(system: object, expected: object) -> None:
+    assert sent(call(messages=[USER], system=system))[0].get("system") == expected
+
+
 def test_what_needs_no_mending_stays_byte_for_byte() -> None:
     asked = call(messages=[USER, said(thought("s"), {**HO, "x": 1.0, "cache_control": {"type": "ephemeral", "y": 1}})])
     request = ANTHROPIC_RELAY.encode(asked, Target(model=HAIKU, traits=traits_of(HAIKU)))

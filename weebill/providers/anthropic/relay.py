@@ -14,7 +14,7 @@ from msgspec import Raw
 from weebill.providers.anthropic import decode as decoding
 from weebill.providers.anthropic.encode import headers
 from weebill.providers.anthropic.fields import fitted
-from weebill.providers.anthropic.history import mended
+from weebill.providers.anthropic.history import mended, mended_system
 from weebill.providers.anthropic.plain import message_events
 from weebill.providers.anthropic.relay_events import DELTA, EventRepair, marked_answer, with_kind
 from weebill.providers.anthropic.relay_shapes import RelayedEvent, RelayedMessage
@@ -70,6 +70,12 @@ def _request(call: Call, target: Target, path: bytes) -> UpstreamRequest:
         if typed is not given:
             fields["messages"] = Raw(typed)
         fields["messages"] = mended(fields["messages"], target.maker or ORIGIN, signed=target.traits.signed)
+    if "system" in fields:
+        system = mended_system(fields["system"])
+        if system is None:
+            del fields["system"]
+        else:
+            fields["system"] = system
     sent = call.headers
     version = sent.get(b"anthropic-version", b"").decode("latin-1") or None
     betas = (sent.get(b"anthropic-beta", b"").decode("latin-1"), target.options.get("anthropic_beta", ""))
