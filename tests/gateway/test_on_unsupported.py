@@ -124,14 +124,21 @@ async def test_what_is_said_is_of_the_target_that_answers(tmp_path: Path, upstre
 
 
 async def test_a_demand_goes_to_the_target_that_can_meet_it(tmp_path: Path, upstream: Upstream) -> None:
+    """And so does what only one of the client's own API can be sent, whatever it is."""
+    video = [{"role": "user", "content": [{"type": "video_url", "video_url": {"url": "https://x.example/a"}}]}]
+    asked: list[Json] = [DEMANDS, {"messages": video}, {"messages": [{"role": "user", "content": [{"x": 1}]}]}]
     async with running_upstream() as other:
         upstream.script = send(COHERE)
         async with running(tmp_path, installation(upstream, other)) as worker:
-            response = await ask(worker, **DEMANDS)
-            assert response.status_code == 200, response.text
-            assert "acme" in response.headers["x-weebill-route"]
+            for fields in asked:
+                response = await ask(worker, **fields)
+                assert response.status_code == 200, response.text
+                assert "acme" in response.headers["x-weebill-route"]
+            told = await ask(worker, messages=video, provider={"only": ["co-None"]})
+            assert (told.status_code, told.json()["error"]["param"]) == (400, "messages[0].content[0].type")
     assert upstream.requests == []
-    assert {name: other.requests[0].json[name] for name in DEMANDS} == DEMANDS
+    for fields, request in zip(asked, other.requests, strict=True):
+        assert {name: request.json[name] for name in fields} == fields
 
 
 @pytest.mark.parametrize("kind", ["video_url", "hologram"])

@@ -36,6 +36,10 @@ def result(**content: object) -> Json:
     return {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", **content}]}
 
 
+def photo(media_type: str, **more: object) -> Json:
+    return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": "{AA=", **more}}
+
+
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [
@@ -64,10 +68,29 @@ def result(**content: object) -> Json:
         ([USER, said({"type": "tool_use", "id": "a", "name": "f", "input": {"text": "", "content": []}}), USER], None),
         ([{"role": "user", "content": [{"type": "novelty", "text": "", "x": 1.0}]}], None),
         ([{"role": "user", "content": ""}], None),
+        ([result(content=[photo("image/jpg")])], [result(content=[photo("image/jpeg")])]),
+        ([{"role": "user", "content": [photo("IMAGE/PNG"), photo("image/png"), photo("Image/JPG; name=a.jpg", b=1)]}],
+         [{"role": "user", "content": [photo("image/png"), photo("image/png"), photo("image/jpeg", b=1)]}]),
+        ([USER, said({"type": "tool_use", "id": "a", "name": "f", "input": {"media_type": "image/jpg"}}), USER], None),
     ],
-)
+)  # fmt: skip
 def test_a_history_is_mended_where_it_must_be(messages: list[Json], expected: list[Json] | None) -> None:
     assert sent(call(messages=messages))[0]["messages"] == (messages if expected is None else expected)
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [
+        ([{"type": "text", "text": ""}, HO], [HO]),
+        ([HO, {"type": "text", "text": " \n", "cache_control": {"type": "ephemeral"}}], [HO]),
+        ([{"type": "text", "text": None}], None),
+        ([{"type": "novelty", "text": ""}, HO], [{"type": "novelty", "text": ""}, HO]),
+        ([HO], [HO]),
+        ("", ""),
+    ],
+)
+def test_a_system_prompt_has_no_blocks_of_nothing(system: object, expected: object) -> None:
+    assert sent(call(messages=[USER], system=system))[0].get("system") == expected
 
 
 def test_what_needs_no_mending_stays_byte_for_byte() -> None:
@@ -82,6 +105,7 @@ def test_unsigned_thinking_goes_to_models_that_sign_none() -> None:
 
 
 ENABLED = {"type": "enabled", "budget_tokens": 4000}
+SONNET = "claude-sonnet-4-5"
 ADAPTIVE = {"type": "adaptive", "display": "summarized"}
 
 
@@ -107,6 +131,16 @@ ADAPTIVE = {"type": "adaptive", "display": "summarized"}
         (OPUS, {"output_config": {"effort": "ultra"}}, {"output_config": {"effort": "ultra"}}, ()),
         ("claude-opus-4-6", {"output_config": {"effort": "xhigh"}}, {"output_config": {"effort": "high"}},
          ("output_config.effort",)),
+        (SONNET, {"thinking": ENABLED, "temperature": 0.5}, {"thinking": ENABLED}, ("temperature",)),
+        (SONNET, {"thinking": ENABLED, "top_k": 5, "top_p": 0.96}, {"thinking": ENABLED, "top_p": 0.96}, ("top_k",)),
+        (SONNET, {"thinking": ENABLED, "top_p": 0.5, "temperature": None},
+         {"thinking": ENABLED, "temperature": None}, ("top_p",)),
+        (SONNET, {"thinking": ENABLED, "temperature": 1, "tool_choice": {"type": "auto"}},
+         {"thinking": ENABLED, "temperature": 1, "tool_choice": {"type": "auto"}}, ()),
+        (SONNET, {"thinking": ENABLED, "tool_choice": {"type": "any"}}, {"tool_choice": {"type": "any"}},
+         ("thinking",)),
+        (SONNET, {"thinking": ENABLED, "temperature": 0.5, "tool_choice": {"type": "tool", "name": "f"}},
+         {"temperature": 0.5, "tool_choice": {"type": "tool", "name": "f"}}, ("thinking",)),
         (OLD, {"thinking": ENABLED, "output_config": {"effort": "low"}}, {}, ("thinking", "output_config.effort")),
         (OLD, {"thinking": {"type": "disabled"}}, {}, ()),
         ("kimi-k2", {"thinking": ENABLED, "temperature": 2, "output_config": {"effort": "x"}},

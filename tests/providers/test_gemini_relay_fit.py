@@ -107,6 +107,10 @@ def model(*parts: dict) -> dict:
     return {"role": "model", "parts": list(parts)}
 
 
+def shown(media_type: str) -> dict:
+    return {"inlineData": {"data": "AA==", "mimeType": media_type}}
+
+
 def calling(**more: object) -> dict:
     return {"functionCall": {"name": "f", "args": {}}, **more}
 
@@ -139,6 +143,11 @@ HISTORIES: dict[str, tuple[list, list, list]] = {
         [HI, model(calling(thoughtSignature="QUJD")), model(calling()), GAVE],
         [HI, model(calling(thoughtSignature="QUJD")), model(calling()), GAVE],
         [HI, model(calling(thoughtSignature="QUJD")), model(calling()), GAVE],
+    ),
+    "odd media types": (
+        [{"role": "user", "parts": [shown("IMAGE/PNG"), shown("image/jpg; a=b"), shown("audio/L16;rate=16000")]}],
+        [{"role": "user", "parts": [shown("image/png"), shown("image/jpeg"), shown("audio/L16;rate=16000")]}],
+        [{"role": "user", "parts": [shown("image/png"), shown("image/jpeg"), shown("audio/L16;rate=16000")]}],
     ),
     "a thought of another's alone": (
         [HI, model({"text": "", "thought": True, "thoughtSignature": OTHERS}), HI],

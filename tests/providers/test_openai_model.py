@@ -81,11 +81,22 @@ def test_the_developer_is_the_system_to_who_does_not_know_it() -> None:
     assert messages(UNKNOWN, quoting) == [quoting]
 
 
-def test_types_of_images_are_those_that_are_registered() -> None:
-    image = {"type": "image_url", "image_url": {"url": "data:image/jpg;base64,QUJD"}}
-    read = messages(O3, {"role": "user", "content": [image, {"type": "text", "text": 'a "data:image/jpg;"'}]})
-    assert read[0]["content"][0]["image_url"]["url"] == "data:image/jpeg;base64,QUJD"  # type: ignore[index]
-    assert read[0]["content"][1]["text"] == 'a "data:image/jpg;"'  # type: ignore[index]
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("data:image/jpg;base64,QUJD", "data:image/jpeg;base64,QUJD"),
+        ("data:IMAGE/PNG;base64,QUJD", "data:image/png;base64,QUJD"),
+        ("DATA:Image/JPG;name=a.jpg;Base64,QUJD", "data:image/jpeg;base64,QUJD"),
+        ("data:image/png;base64,QUJD", "data:image/png;base64,QUJD"),
+        ("https://x.example/data:image/jpg;base64,", "https://x.example/data:image/jpg;base64,"),
+    ],
+)
+@pytest.mark.parametrize("target", [O3, Target(model="m", provider="acme")])
+def test_types_of_images_are_those_that_are_registered(target: Target, given: str, expected: str) -> None:
+    text = {"type": "text", "text": json.dumps({"image_url": "data:image/jpg;base64,QUJD"})}
+    image = {"type": "image_url", "image_url": {"url": given, "x": 1.0}}
+    read = messages(target, {"role": "user", "content": [image, text]})
+    assert read[0]["content"] == [{**image, "image_url": {"url": expected, "x": 1.0}}, text]
 
 
 @pytest.mark.parametrize("quirks", [Quirks(), Quirks(refuse=("reasoning_content",), short_call_ids=True)])

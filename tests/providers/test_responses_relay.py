@@ -1,11 +1,13 @@
 """Responses to Responses: bytes through, but for the model, what is kept, and what is another's."""
 
 import json
+from collections.abc import Callable
 
 import msgspec
 import pytest
 
 from tests import vectors
+from tests.recorded.sdks import sdk
 from weebill.apis.responses.api import RESPONSES
 from weebill.catalog.traits import Traits
 from weebill.gateway.failures import client_error
@@ -102,6 +104,13 @@ def test_a_reference_to_what_is_not_kept_is_left_out_and_said() -> None:
 
 PLAIN = Traits(reasoning=False)
 THINKS = Traits(reasoning=True, always_thinks=True, efforts=("low", "medium", "high"), sampling="none")
+
+
+def shown(media_type: str) -> list[object]:
+    image = {"type": "input_image", "image_url": f"data:{media_type};base64,AA==", "x": 1.0}
+    return [{"role": "user", "content": [image]}]
+
+
 # What a model takes, and what a client says -> what of it is sent otherwise, without what, and what is said of that.
 FITTED: list[tuple[Target, dict[str, object], dict[str, object], set[str], set[str]]] = [
     (Target(model="x"), {"temperature": 3, "reasoning": {"effort": "vast"}}, {}, set(), set()),
@@ -122,6 +131,7 @@ FITTED: list[tuple[Target, dict[str, object], dict[str, object], set[str], set[s
     (Target(model="x", traits=PLAIN), {"reasoning": {"summary": "auto"}}, {}, {"reasoning"}, {"reasoning"}),
     (Target(model="x", traits=PLAIN), {"reasoning": {"effort": None, "summary": None}}, {}, {"reasoning"}, set()),
     (Target(model="x", traits=PLAIN), {"include": [ENCRYPTED, "a"]}, {"include": ["a"]}, set(), {"include"}),
+    (Target(model="x"), {"input": shown("IMAGE/PNG")}, {"input": shown("image/png")}, {"input"}, set()),
     (Target(model="x", quirks=Quirks(refuse=("metadata", "n", "include"))), {"metadata": {"a": "b"}}, {},
      {"metadata"}, {"metadata"}),
 ]  # fmt: skip
@@ -158,7 +168,7 @@ def said_by(provider: str, *, stream: bool) -> dict[str, object]:
     else:
         event = {"type": "response.output_item.done", "output_index": 0, "item": SEALED}
         data = RESPONSES_RELAY.stream(asked, made).feed(b"data: %b\n\n" % json.dumps(event).encode())
-        item = json.loads(data.removeprefix(b"data: "))["item"]
+        item = json.loads(data.split(b"\n\n")[-2].partition(b"data: ")[2])["item"]
     assert isinstance(item, dict)
     return item
 
@@ -281,6 +291,70 @@ def test_null_as_a_piece_of_arguments_is_one() -> None:
     events = [{"type": "response.function_call_arguments.delta", "delta": each} for each in said]
     stream = b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in events)
     assert RESPONSES_RELAY.stream(call(store=False), NOTHING_SENT).feed(stream) == stream
+
+
+Events = list[dict[str, object]]
+
+
+def events_of(data: bytes) -> Events:
+    return [json.loads(block.partition(b"data: ")[2]) for block in data.split(b"\n\n") if b"data: {" in block]
+
+
+def without_kinds(*kinds: str) -> Callable[[Events], Events]:
+    return lambda events: [each for each in events if each["type"] not in kinds]
+
+
+def without_members(*names: str) -> Callable[[Events], Events]:
+    return lambda events: [{name: each[name] for name in each if name not in names} for each in events]
+
+
+def renamed_at_the_end(events: Events) -> Events:
+    """Items get other ids when they are done."""
+    return [
+        {**each, "item": {**each["item"], "id": "later"}} if each["type"] == "response.output_item.done" else each  # type: ignore[dict-item]
+        for each in events
+    ]
+
+
+ADDED, PART = "response.output_item.added", "response.content_part.added"
+LACKING: list[Callable[[Events], Events]] = [
+    without_kinds("response.created"),
+    without_kinds("response.created", "response.in_progress"),
+    without_kinds(ADDED),
+    without_kinds(PART),
+    without_kinds("response.created", "response.in_progress", ADDED, PART),
+    without_members("output_index"),
+    without_members("content_index"),
+    without_members("output_index", "content_index", "item_id"),
+    renamed_at_the_end,
+    without_kinds("response.completed"),
+    lambda events: without_members("output_index")(without_kinds(ADDED, PART, "response.completed")(events)),
+]
+
+
+@pytest.mark.parametrize("lacking", range(len(LACKING)))
+@pytest.mark.parametrize("name", ["text", "tool-parallel", "reasoning"])
+def test_what_a_stream_lacks_is_put_in(name: str, lacking: int) -> None:
+    """So that the official SDK reads of it what it reads of all."""
+    intact = stream_bytes(name)
+    events = LACKING[lacking](events_of(intact))
+    stream = b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in events) + b"data: [DONE]\n\n"
+    for size in (7, len(stream)):
+        relay = RESPONSES_RELAY.stream(call(store=False), NOTHING_SENT)
+        out = b"".join(relay.feed(stream[at : at + size]) for at in range(0, len(stream), size)) + relay.finish()
+        assert relay.error is None
+        read = sdk("responses").read(out, stream=True, echo=False)
+        whole = sdk("responses").read(intact, stream=True, echo=False)
+        assert (read.text, read.calls) == (whole.text, whole.calls)
+        assert json.loads(relay.response)["status"] == "completed"  # type: ignore[attr-defined]
+
+
+def test_what_is_not_all_there_is_no_answer() -> None:
+    relay = RESPONSES_RELAY.stream(call(store=False), NOTHING_SENT)
+    cut = without_kinds("response.completed")(events_of(stream_bytes("text")))[:-1]
+    relay.feed(b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in cut) + b"data: [DONE]\n\n")
+    with pytest.raises(UpstreamFailure):
+        relay.finish()
 
 
 def test_the_answer_says_of_keeping_what_the_client_asked() -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.routing.deployments import call
 from tests.routing.test_plan import failure
+from weebill.apis.anthropic.api import ANTHROPIC
+from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.config.routing import Preferences, RoutingSettings
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
@@ -254,7 +256,42 @@ def test_what_no_target_can_be_asked_is_refused_to_who_asks_for_it() -> None:
     big.big = True
     needs = Needs(big, conversation)
     needs.work_out()
-    assert needs.inputs == {"text"}
+    assert (needs.inputs, needs.parameters) == ({"text"}, frozenset())
     for _ in range(2):
         with pytest.raises(ApiError):
-            _ = needs.parameters
+            _ = needs.conversation
+
+
+VIDEO = {"type": "video_url", "video_url": {"url": "https://a/b.mp4"}}
+PHOTO = {"type": "image_url", "image_url": {"url": "https://a/b.png"}}
+BLOB = {"type": "image", "source": {"type": "blob", "blob": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("api", "fields", "inputs"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": [VIDEO]}]}, set()),
+        (CHAT, {"messages": [{"role": "user", "content": [VIDEO, PHOTO]}]}, {"image"}),
+        (CHAT, {"messages": [{"role": "user", "content": [{"x": 1}]}]}, set()),
+        (ANTHROPIC, {"max_tokens": 9, "messages": [{"role": "user", "content": [BLOB]}]}, set()),
+        (ANTHROPIC, {"max_tokens": 9, "tools": [{"name": "f"}]}, set()),
+        (ANTHROPIC, {"max_tokens": 0}, set()),
+    ],
+)
+@pytest.mark.parametrize("own", [{}, {"models": ["alone"]}, {"provider": {"sort": "price"}}])
+def test_what_the_canonical_form_cannot_hold_is_routed_by_what_is_known(
+    api: Api, fields: dict[str, object], inputs: set[str], own: dict[str, object]
+) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], **fields, **own}
+    one = Asked(api.decode(json.dumps(body).encode(), {}, ""), "k", "", api.conversation)
+    at = router()
+    attempts = at.route(one, 0.0, 60.0)
+    first = attempts.next(0.0)
+    assert isinstance(first, Try)
+    assert one.needs.inputs == {"text", *inputs}
+    assert one.needs.tools is ("tools" in fields)
+    # Who cannot be asked for it refuses for itself, and the next is asked.
+    attempts.failed(ApiError(400, "Invalid value.", code="invalid_value"), 0.0, sent=False)
+    second = attempts.next(0.0)
+    assert isinstance(second, Try)
+    assert second.deployment != first.deployment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from msgspec.structs import replace
@@ -43,3 +44,57 @@ def typed(image: Image) -> Image:
         return image
     media_type = image_type(image.media_type, image.data)
     return image if media_type == image.media_type else replace(image, media_type=media_type)
+
+
+# Types as they stand in requests that pass through. A quote inside a JSON text is escaped, so no text can look so.
+_NAMED: Final = (b'"media_type"', b'"mimeType"', b'"mime_type"')
+_LINKED: Final = (b'"image_url"', b'"file_data"')
+_TYPE: Final = re.compile(rb'"(?:media_type|mimeType|mime_type)"\s*:\s*"((?i:image/|application/pdf)[^"\\]{0,128})"')
+_SOURCE: Final = re.compile(rb'"(?:source|inlineData|inline_data)"\s*:\s*$')
+_URL: Final = re.compile(
+    rb'"(?:image_url|url|file_data)"\s*:\s*"((?i:data:image/|data:application/pdf)[^"\\,]{0,128}),'
+)
+_BASE64: Final = b";base64"
+_NEAR: Final = 32
+
+
+def plainly_typed(text: bytes) -> bytes:
+    """JSON of Anthropic's or Google's in which images and PDFs are under their registered types; else as it is.
+
+    >>> plainly_typed(b'{"source": {"media_type": "IMAGE/JPG", "data": ""}}')
+    b'{"source": {"media_type": "image/jpeg", "data": ""}}'
+    """
+    if not any(text.find(name) >= 0 for name in _NAMED):
+        return text
+    out: list[bytes] = []
+    done = 0
+    for found in _TYPE.finditer(text):
+        given = found[1]
+        plain = (plain_type(given.decode("utf-8", "replace")) or "").encode()
+        begun = text.rfind(b"{", 0, found.start())
+        if plain == given or not _SOURCE.search(text[max(begun - _NEAR, 0) : max(begun, 0)]):
+            continue
+        out += (text[done : found.start(1)], plain)
+        done = found.end(1)
+    return b"".join((*out, text[done:])) if out else text
+
+
+def plain_urls(text: bytes) -> bytes:
+    """The same for data URLs, in OpenAI's JSON.
+
+    >>> plain_urls(b'{"image_url": "data:Image/JPG;name=a;base64,AAAA"}')
+    b'{"image_url": "data:image/jpeg;base64,AAAA"}'
+    """
+    if not any(text.find(name) >= 0 for name in _LINKED):
+        return text
+    out: list[bytes] = []
+    done = 0
+    for found in _URL.finditer(text):
+        given = found[1]
+        plain = b"data:" + (plain_type(given[len(b"data:") :].decode("utf-8", "replace")) or "").encode()
+        if given.lower().endswith(_BASE64):
+            plain += _BASE64
+        if plain != given:
+            out += (text[done : found.start(1)], plain)
+            done = found.end(1)
+    return b"".join((*out, text[done:])) if out else text

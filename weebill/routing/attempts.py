@@ -188,6 +188,9 @@ class Attempts:
         health, self._health = self._health, None
         failure = classify(error)
         kind = failure.kind
+        if kind == "invalid_request" and not sent and isinstance(error, ApiError):
+            # What cannot be put into this one's words; who speaks the request's own API may take it as it is.
+            kind = "unsupported"
         decision = DECISIONS[kind]
         shared, deployment = self._shared, self.deployment
         first = self.first_error

@@ -133,7 +133,7 @@ def _parameters(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
     lacking = {
         name
         for name in needs.parameters
-        if name not in spoken.supported and not (name in needs.conversation.extra and "extra" in spoken.supported)
+        if name not in spoken.supported and not (name in needs.known.extra and "extra" in spoken.supported)
     }
     lacking |= needs.parameters & set(it.target.quirks.refuse)
     facts = it.facts

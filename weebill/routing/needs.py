@@ -18,6 +18,8 @@ from weebill.wire.requests import ChatRequest, GenerationRequest
 _BYTES_PER_TOKEN: Final = 4
 _SURELY: Final = 0.75
 _LONG: Final = 65_536
+# Of a prompt that cannot be read, so much stays the same from turn to turn, as like as not.
+_HEAD: Final = 256
 _encode: Final = msgspec.json.encode
 _TEXT: Final = frozenset[Modality]({"text"})
 _MODALITY: Final[dict[type[Part], Modality]] = {Image: "image", Audio: "audio", Document: "pdf"}
@@ -70,32 +72,46 @@ class Needs:
             raise NotWorkedOutError
 
     def work_out(self) -> None:
-        """Work out all that may be asked for. What no target can be asked is refused when somebody asks for it."""
+        """Work out all that may be asked for."""
         self._ready = True
-        try:
-            conversation = self.conversation
-        except ApiError as error:
-            refusal = error
-
-            def refuse(call: Call) -> Conversation:
-                raise refusal
-
-            self._canonical = refuse
-            return
-        self._canonical = lambda call: conversation
         for name, value in vars(Needs).items():
             if isinstance(value, lazy):
                 getattr(self, name)
 
-    @lazy
+    @property
     def conversation(self) -> Conversation:
-        """The canonical form. Raises ApiError 400 for what no target can be asked."""
-        return _UNSAID if self._canonical is None else self._canonical(self._call)
+        """The canonical form. Raises ApiError 400 for what it cannot hold; others of the same API may still take it."""
+        asked = self.asked
+        if isinstance(asked, ApiError):
+            raise asked
+        return asked
+
+    @lazy
+    def asked(self) -> Conversation | ApiError:
+        """The canonical form, or why there is none."""
+        if self._canonical is None:
+            return _UNSAID
+        try:
+            return self._canonical(self._call)
+        except ApiError as error:
+            return error
+
+    @lazy
+    def known(self) -> Conversation:
+        """The canonical form as far as it goes: without what it cannot hold, empty where even that does not help."""
+        asked = self.asked
+        if isinstance(asked, Conversation) or self._canonical is None:
+            return asked if isinstance(asked, Conversation) else _UNSAID
+        try:
+            return self._canonical(self._call.replaced(own=msgspec.structs.replace(self._call.own, drop_params=True)))
+        except ApiError:
+            return _UNSAID
 
     @lazy
     def tokens(self) -> int:
         """Of the prompt, for sure; there are likely more."""
-        size = self._call.prompt_bytes() if self.inputs == _TEXT else sum(map(_text_bytes, _parts(self.conversation)))
+        plain = self.inputs == _TEXT and (self._is_plain_chat or isinstance(self.asked, Conversation))
+        size = self._call.prompt_bytes() if plain else sum(map(_text_bytes, _parts(self.known)))
         return int(size / _BYTES_PER_TOKEN * _SURELY)
 
     @lazy
@@ -107,28 +123,35 @@ class Needs:
         request = self._call.request
         if isinstance(request, GenerationRequest):
             return request.max_tokens or 0
-        return self.conversation.max_tokens or 0
+        return self.known.max_tokens or 0
+
+    @lazy
+    def _is_plain_chat(self) -> bool:
+        """Tells whether it is a chat request whose messages are texts."""
+        chat = self._chat
+        return chat is not None and all(isinstance(message.content, str | None) for message in chat.messages)
 
     @lazy
     def inputs(self) -> frozenset[Modality]:
         """What the prompt is made of."""
-        chat = self._chat
-        if chat is not None and all(isinstance(message.content, str | None) for message in chat.messages):
+        if self._is_plain_chat:
             return _TEXT
-        return _TEXT | {kind for part in _parts(self.conversation) if (kind := _MODALITY.get(type(part)))}
+        return _TEXT | {kind for part in _parts(self.known) if (kind := _MODALITY.get(type(part)))}
 
     @lazy
     def outputs(self) -> frozenset[Modality]:
         """What the answer is to be made of."""
         if self._chat is not None and "modalities" not in self._call.fields:
             return _TEXT
-        return frozenset(self.conversation.modalities) or _TEXT
+        return frozenset(self.known.modalities) or _TEXT
 
     @lazy
     def tools(self) -> bool:
         """Tells whether tools are offered."""
         chat = self._chat
-        return bool(chat.tools if chat is not None else self.conversation.tools)
+        if chat is not None:
+            return bool(chat.tools)
+        return bool(self.known.tools) or (isinstance(self.asked, ApiError) and "tools" in self._call.fields)
 
     @lazy
     def schema(self) -> bool:
@@ -136,19 +159,19 @@ class Needs:
         chat = self._chat
         if chat is not None:
             return chat.response_format is not None and chat.response_format.type == "json_schema"
-        output = self.conversation.output
+        output = self.known.output
         return output is not None and output.type == "json_schema"
 
     @lazy
     def reasoning(self) -> bool:
         """Tells whether it is asked to think."""
-        asked = self.conversation.reasoning
+        asked = self.known.reasoning
         return asked is not None and asked.enabled is not False and asked.effort != "none"
 
     @lazy
     def parameters(self) -> frozenset[str]:
         """The fields of Conversation that are set, and the names of those that have no counterpart there."""
-        asked = self.conversation
+        asked = self.known
         set_fields = {
             name
             for name in Conversation.__struct_fields__
@@ -160,7 +183,7 @@ class Needs:
     def opening(self) -> bytes:
         """What stays the same from turn to turn of a conversation: the system prompt and the first user message."""
         chat = self._chat
-        if chat is not None and all(isinstance(message.content, str | None) for message in chat.messages):
+        if chat is not None and self._is_plain_chat:
             said: list[str] = []
             for message in chat.messages:
                 said.append(message.content or "")  # type: ignore[arg-type]
@@ -169,8 +192,10 @@ class Needs:
             return _short("\0".join(said).encode())
         if self._canonical is None:
             return b""
+        if not self.known.turns:
+            return self._call.prompt_head(_HEAD)
         parts: list[bytes] = []
-        for turn in self.conversation.turns:
+        for turn in self.known.turns:
             parts += (part.text.encode() if isinstance(part, Text) else _encode(part) for part in turn.parts)
             if turn.role == "user":
                 break

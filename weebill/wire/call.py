@@ -104,6 +104,12 @@ class Call:
                 size += len(memoryview(value))
         return size
 
+    def prompt_head(self, size: int) -> bytes:
+        """The first bytes of the prompt's JSON, field by field in the request's order."""
+        return b"\0".join(
+            [bytes(memoryview(raw)[:size]) for name, raw in self.fields.items() if name in _PROMPT_FIELDS]
+        )
+
 
 AnyCall = TypeVar("AnyCall", bound=Call)
 

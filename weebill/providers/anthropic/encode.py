@@ -73,9 +73,13 @@ def encode(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
     return UpstreamRequest(b"/messages", _encode(body), headers(target, betas))
 
 
+BINDING: Final = frozenset({"any", "tool"})
+"""The choices of tools that force a call."""
+
+
 def _bound(writer: Turns, choice: wire.ToolChoice | None) -> str:
     """What the model cannot think beside; "" if nothing."""
-    if choice is not None and choice.type in ("any", "tool"):
+    if choice is not None and choice.type in BINDING:
         return "forced calls"
     return "an answer that has begun" if writer.begun else ""
 

@@ -10,13 +10,15 @@ from contextlib import suppress
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 
 from weebill.catalog.traits import NOTHING_SAID, Traits
+from weebill.providers.anthropic.encode import BINDING, sampling
 from weebill.providers.anthropic.thinking import MIN_BUDGET, budget_of, called_without_thinking, word_of
 from weebill.providers.base import Target
 from weebill.providers.fit import Fit
 from weebill.providers.model_fit import EFFORTS, nearest, refused
+from weebill.wire.conversation import Conversation
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
@@ -54,8 +56,20 @@ class _Message(Struct, frozen=True):
     content: str | list[_Block] | None = None
 
 
+class _ToolChoice(Struct, frozen=True):
+    type: str = ""
+
+
+class _Sampling(Struct, frozen=True):
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+
+
 _read_block: Final = msgspec.json.Decoder(_Block).decode
 _read_messages: Final = msgspec.json.Decoder(list[_Message]).decode
+_read_choice: Final = reader(_ToolChoice)
+_read_sampling: Final = reader(_Sampling)
 _read_thinking: Final = reader(_Thinking)
 _read_config: Final = reader(_OutputConfig)
 
@@ -72,6 +86,7 @@ def fitted(fields: Json, target: Target, fit: Fit) -> Json:
             _drop(fields, name, fit)
     with suppress(*UNREADABLE):  # The provider's to judge.
         _fit_thinking(fields, traits, limit, fit)
+        _fit_to_thinking(fields, fit)
     return fields
 
 
@@ -119,6 +134,23 @@ def _fit_thinking(fields: Json, traits: Traits, limit: int | None, fit: Fit) -> 
         _put_budget(fields, thinking, effort, traits, limit, fit)
     if traits.efforts is not None and effort in EFFORTS and effort not in traits.efforts:
         _put_effort(fields, effort, nearest(effort, traits.efforts), fit)
+
+
+def _fit_to_thinking(fields: Json, fit: Fit) -> None:
+    """Leave out what does not go with thinking; thinking itself where a call is forced."""
+    if not _said(fields, "thinking") or _read_thinking(fields["thinking"]).type not in ("enabled", "adaptive"):
+        return
+    if _said(fields, "tool_choice") and _read_choice(fields["tool_choice"]).type in BINDING:
+        fit.hint("thinking", "thinking together with forced calls")
+        del fields["thinking"]
+        return
+    given = {name: fields[name] for name in _Sampling.__struct_fields__ if _said(fields, name)}
+    if given:
+        said = _read_sampling(_encode(given))
+        asked = Conversation(turns=(), temperature=said.temperature, top_p=said.top_p, top_k=said.top_k)
+        for name, taken in sampling(asked, fit, thinks=True).items():
+            if taken is UNSET and getattr(said, name) is not None:
+                del fields[name]
 
 
 def _put_budget(

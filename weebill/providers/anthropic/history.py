@@ -64,6 +64,21 @@ def mended(messages: Raw, own: Origin, *, signed: bool) -> Raw:
     return messages if not kept or kept == raws else Raw(_encode(kept))
 
 
+def mended_system(system: Raw) -> Raw | None:
+    """A system prompt without blocks of white space alone; None if nothing is left. Raises nothing."""
+    text = bytes(system)
+    if not text.startswith(b"[") or _BLANK.search(text) is None:
+        return system
+    try:
+        given = _decode_list(system)
+        kept = [block for block in given if not _is_blank(block)]
+    except UNREADABLE:
+        return system
+    if kept == given:
+        return system
+    return Raw(_encode(kept)) if kept else None
+
+
 def _has_trouble(text: bytes, signed: bool) -> bool:
     return text.find(_MARK) >= 0 or (signed and text.find(_THOUGHT) >= 0) or _BLANK.search(text) is not None
 

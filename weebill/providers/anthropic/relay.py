@@ -15,12 +15,13 @@ from weebill.providers.anthropic import decode as decoding
 from weebill.providers.anthropic.complete import completed
 from weebill.providers.anthropic.encode import headers
 from weebill.providers.anthropic.fields import fitted, unthought
-from weebill.providers.anthropic.history import mended
+from weebill.providers.anthropic.history import mended, mended_system
 from weebill.providers.anthropic.plain import message_events
 from weebill.providers.anthropic.relay_events import DELTA, EventRepair, marked_answer, with_kind
 from weebill.providers.anthropic.relay_shapes import RelayedEvent, RelayedMessage
 from weebill.providers.base import LINGER_S, Answer, AnswerCollector, ByteStream, Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
+from weebill.providers.media import plainly_typed
 from weebill.providers.naming import named_within, renamed
 from weebill.providers.replayed import anthropic_once
 from weebill.providers.usage import estimate
@@ -58,6 +59,10 @@ def _request(call: Call, target: Target, path: bytes) -> UpstreamRequest:
     try:
         fields = fitted({**call.fields, "model": Raw(_encode(target.model))}, target, fit)
         if "messages" in fields:
+            text = bytes(fields["messages"])
+            typed = plainly_typed(text)
+            if typed is not text:
+                fields["messages"] = Raw(typed)
             fields["messages"], again = anthropic_once(fields["messages"])
             for where in again:
                 fit.hint(where, "a tool's result that comes twice")
@@ -67,6 +72,12 @@ def _request(call: Call, target: Target, path: bytes) -> UpstreamRequest:
     except Unsupported as unsupported:
         what = f"'{target.model}' does not support {unsupported.what}. \"drop_params\": true does without it."
         raise ApiError(400, what, code="unsupported_parameter", param=unsupported.field) from unsupported
+    if "system" in fields:
+        system = mended_system(fields["system"])
+        if system is None:
+            del fields["system"]
+        else:
+            fields["system"] = system
     given = call.headers
     version = given.get(b"anthropic-version", b"").decode("latin-1") or None
     betas = (given.get(b"anthropic-beta", b"").decode("latin-1"), target.options.get("anthropic_beta", ""))

@@ -35,6 +35,7 @@ from weebill.providers.gemini.relay_shapes import Piece, Whole
 from weebill.providers.gemini.stream import DONE, PieceSplitter, piece_data
 from weebill.providers.gemini.thinking import fit_thinking, is_first_generation
 from weebill.providers.gemini.whole import joined
+from weebill.providers.media import plainly_typed
 from weebill.providers.naming import MODEL_VERSION, named, renamed
 from weebill.providers.replayed import gemini_once
 from weebill.providers.usage import estimate
@@ -106,6 +107,9 @@ class GeminiRelay:
                 contents, again = gemini_once(contents, text, listed(call.request.body.contents))
             if again:
                 text = bytes(contents)
+            typed = plainly_typed(text)
+            if typed is not text:
+                contents, text = Raw(typed), typed
             contents = own_gemini(contents, text, target.maker or self._dialect.family, signs)
             if contents is not fields["contents"]:
                 fields = {**fields, "contents": contents}

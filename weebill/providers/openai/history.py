@@ -7,7 +7,6 @@ for the upstream to judge.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -38,9 +37,6 @@ _SYSTEM: Final = Raw(b'"system"')
 # How the signature of a call begins that is of another API's model.
 _FOREIGN: Final = b'"weebill:'
 # A data URI's beginning; a quote inside text is escaped.
-_JPG: Final = b'"data:image/jpg;'
-_JPG_URI: Final = re.compile(rb'(?<!\\)"data:image/jpg;')
-_JPEG: Final = b'"data:image/jpeg;'
 # Where signatures of calls are, and what SDKs write down of every answer and echo though it says nothing; who knows few
 # fields refuses even these.
 _SIGNED: Final = b'"extra_content"'
@@ -48,7 +44,7 @@ _NOTHING: Final = (b"null", b"[]", b'""', b"{}")
 _NOTHINGS: Final = tuple([mark + value for value in _NOTHING for mark in (b":", b": ")])
 _MARKED: Final = b'"%b' % SIGN.encode()
 _BLOCKS: Final = b'"thinking_blocks"'
-_ALWAYS: Final = (_MARKS[_DETAILS], _FOREIGN, _JPG, _MARKED)
+_ALWAYS: Final = (_MARKS[_DETAILS], _FOREIGN, _MARKED)
 _NO_DEVELOPER: Final = (*_ALWAYS, _DEVELOPER)
 _CALL_MARKS: Final = (b'"tool_calls"', b'"tool_call_id"')
 
@@ -109,9 +105,6 @@ def _own(raw: Raw, quirks: Quirks, maker: str) -> Raw:
     if not quirks.developer and bytes(kept.get("role", b"")) == _DEVELOPER:
         # Which says the same to who does not know the other.
         kept["role"] = _SYSTEM
-    content = bytes(kept.get("content", b""))
-    if content.find(_JPG) >= 0:
-        kept["content"] = Raw(_JPG_URI.sub(_JPEG, content))
     if quirks.accept:
         kept = {name: value for name, value in kept.items() if name == "content" or bytes(value) not in _NOTHING}
     strict = _is_strict(quirks)

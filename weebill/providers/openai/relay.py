@@ -15,6 +15,7 @@ from msgspec import Raw
 from weebill.catalog.traits import NOTHING_SAID
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, Translator, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
+from weebill.providers.media import plain_urls
 from weebill.providers.model_fit import may_stop
 from weebill.providers.naming import named, renamed
 from weebill.providers.openai.chunks import ended
@@ -73,6 +74,10 @@ class OpenAITranslator(TakesSome):
         if messages is not None:
             text = bytes(messages)
             if not is_talk(text):
+                typed = plain_urls(text)
+                if typed is not text:
+                    messages, text = Raw(typed), typed
+                    fields = {**fields, "messages": messages}
                 replayed = is_replayed(text)
                 own = own_chat(messages, text, quirks, target.maker)
                 if quirks.message_members is not None:

@@ -11,7 +11,7 @@ from weebill.wire.inbound import Json
 from weebill.wire.responses_items import list_of, text_of
 from weebill.wire.responses_request import NULL
 
-_RUNNING: Final = Raw(b'"in_progress"')
+RUNNING: Final = Raw(b'"in_progress"')
 _NOTHING: Final = Raw(b"[]")
 _EMPTY: Final = Raw(b'""')
 _encode: Final = msgspec.json.encode
@@ -30,10 +30,17 @@ def response_events(body: bytes) -> bytes:
     """The events that say what the response in `body` does. Raises what is in `UNREADABLE`."""
     fields = _decode_object(msgspec.json.format(body, indent=-1))  # what stays raw holds no line break
     events = _Events()
-    events.add("response.created", response={**fields, "status": _RUNNING, "output": _NOTHING})
+    events.add("response.created", response={**fields, "status": RUNNING, "output": _NOTHING})
     for index, raw in enumerate(list_of(fields.get("output", NULL))):
         _item(events, index, _decode_object(raw))
     events.add(_LAST.get(text_of(fields.get("status", NULL)), "response.completed"), response=fields)
+    return b"".join(events.written)
+
+
+def item_events(index: int, item: Json) -> bytes:
+    """Those of one item that has come in full."""
+    events = _Events()
+    _item(events, index, item)
     return b"".join(events.written)
 
 
@@ -54,7 +61,7 @@ def _item(events: _Events, index: int, item: Json) -> None:
     kind, begun = text_of(item.get("type", NULL)), dict(item)
     member, name = _ITEMS.get(kind, ("content" if kind == "message" else "", ""))
     if member in item:
-        begun |= {member: _EMPTY if name else _NOTHING, "status": _RUNNING}
+        begun |= {member: _EMPTY if name else _NOTHING, "status": RUNNING}
     events.add("response.output_item.added", output_index=index, item=begun)
     place = {"item_id": item.get("id", _EMPTY), "output_index": index}
     if name and member in item:

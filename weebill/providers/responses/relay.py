@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from weebill.providers.base import Answer, AnswerCollector, ByteStream, Target, UpstreamRequest
 from weebill.providers.fit import Fit, Unsupported
+from weebill.providers.media import plain_urls
 from weebill.providers.naming import named, renamed
 from weebill.providers.openai.errors import body_error
 from weebill.providers.openai.relay import refusal
@@ -26,6 +27,7 @@ from weebill.providers.responses.errors import not_a_response
 from weebill.providers.responses.event import bare_error, decode_event, failed, failure
 from weebill.providers.responses.plain import response_events
 from weebill.providers.responses.relay_calls import event_with_arguments, with_arguments
+from weebill.providers.responses.relay_events import EventRepair
 from weebill.providers.responses.relay_fit import fitted
 from weebill.providers.responses.relay_shapes import RelayedItem
 from weebill.providers.usage import estimate
@@ -51,6 +53,7 @@ _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_response: Final = msgspec.json.Decoder(ResponseBody).decode
 _ENDED: Final = "response.done"
 _LAST: Final = frozenset({"response.completed", "response.incomplete", _ENDED})
+_RUNNING: Final = _LAST | {"response.queued", "response.in_progress"}
 # What an input holds that has items which may say nothing to an upstream.
 _SIGNS: Final = (b'"reasoning"', b'"item_reference"', b'"encrypted_content"')
 # Items whose ids an upstream that keeps nothing would look for in vain.
@@ -71,6 +74,10 @@ class ResponsesRelay:
         given = call.fields.get("input", NULL)
         try:
             fields = {**fitted(call.fields, request, target, fit), "model": Raw(_encode(target.model)), "store": _FALSE}
+            text = bytes(given)
+            typed = plain_urls(text)
+            if typed is not text:
+                fields["input"] = given = Raw(typed)
             # The fewest requests have items that say nothing to this upstream, or ids of ours.
             if isinstance(request.input, list) and (request.stored or has_any(bytes(given), _SIGNS)):
                 given = Raw(unmark_sealed(bytes(given), target.maker))
@@ -128,13 +135,16 @@ class ResponsesRelayStream:
     `response` is the Response's JSON once it has come; `failed` the event that says that it failed, if one has.
     """
 
-    __slots__ = ("_before", "_call", "_deltas", "_provider", "_reported", "_splitter", "error", "failed", "response")
+    __slots__ = (
+        "_before", "_call", "_deltas", "_provider", "_repair", "_reported", "_splitter", "error", "failed", "response",
+    )  # fmt: skip
 
     def __init__(self, call: Call, provider: str = "") -> None:
         self._call = call
         self._provider = provider
         self._splitter = EventSplitter()
         self._before = b""
+        self._repair = EventRepair(call.model)
         self._deltas = 0
         self._reported: Usage | None = None
         self.error: UpstreamFailure | None = None
@@ -193,9 +203,16 @@ class ResponsesRelayStream:
         if block.find(b'"response":') < 0 and block.find(b'error"') < 0:
             if block.find(b'.delta"') >= 0:
                 self._deltas += 1
-            elif event_data(block) == NOTHING_SAID:
+                if self._repair.passes(block):
+                    return block + _END
+            data = event_data(block)
+            if data == NOTHING_SAID:
                 return b""
-            return block + _END
+            if data == _DONE and self._repair.complete:
+                # As servers of Chat Completions end theirs, when all has been said.
+                ended = b'{"type":"response.completed","response":%b}' % self._repair.ended()
+                return self._look_into(b"event: response.completed\ndata: " + ended, ended)
+            return self._repair.event(block, data) if data.startswith(b"{") else block + _END
         data = event_data(block)
         if not data:
             if block.startswith(b"{"):
@@ -226,6 +243,12 @@ class ResponsesRelayStream:
             shown = named(_with_state(self._call, with_arguments(body)), self._call.answer_name)
         except UNREADABLE as error:
             raise not_a_response(str(error)) from error
+        before = b""
+        if kind == "response.created":
+            self._repair.begin(shown)
+        elif not self._repair.begun and kind in _RUNNING:
+            before = self._repair.announced(shown)
+        shown = self._repair.called(shown)
         if kind in _LAST:
             self.response = shown
         if kind == _ENDED:
@@ -233,9 +256,9 @@ class ResponsesRelayStream:
             kind = "response.completed"
             fields["type"] = Raw(_encode(kind))
         elif shown is body:
-            return block + _END
+            return before + block + _END
         fields["response"] = Raw(shown)
-        return b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode(fields))
+        return before + b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode(fields))
 
 
 def _with_state(call: Call, body: bytes) -> bytes:
