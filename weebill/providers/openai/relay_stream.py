@@ -291,7 +291,7 @@ class OpenAIStream:
             rest = self.feed(_END)
         if self.error is not None:
             raise self.error
-        last = last_event(self._last)
+        last = last_event(self._last.removesuffix(DONE))
         if self.owed_s < inf or self._finished(last):
             if self._chat and not self._ends and last.find(_FAR_COLON) < 0:
                 rest += ending(event_data(last), self._told, called=self._repair is not None and self._repair.called)
