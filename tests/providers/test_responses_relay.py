@@ -260,7 +260,10 @@ def test_calls_have_arguments(given: dict[str, object], expected: str, spaced: b
     plain = relay.finish()
     assert b'"null"' not in plain.replace(b'\\"null\\"', b"")
     at: dict[str, object] = {"output_index": 0, "item_id": "fc_1"}
-    begun: list[dict[str, object]] = [{"type": "response.output_item.added", **at, "item": {**MADE, "arguments": ""}}]
+    begun: list[dict[str, object]] = [
+        {"type": "response.created", "response": {"id": "r", "status": "in_progress", "output": []}},
+        {"type": "response.output_item.added", **at, "item": {**MADE, "arguments": ""}},
+    ]
     if isinstance(said := given.get("arguments"), str) and said.strip():
         begun.append({"type": "response.function_call_arguments.delta", **at, "delta": said.strip()})
     ended: list[dict[str, object]] = [
@@ -274,8 +277,8 @@ def test_calls_have_arguments(given: dict[str, object], expected: str, spaced: b
     )
     out = relay.feed(stream) + relay.finish()
     events = [json.loads(block.partition(b"data: ")[2]) for block in out.split(b"\n\n") if block]
-    assert events[0] == begun[0]
-    assert [event["delta"] for event in events[1:-3]] == [expected for _ in begun[1:]]
+    assert events[:2] == begun[:2]
+    assert [event["delta"] for event in events[2:-3]] == [expected for _ in begun[2:]]
     assert events[-3:] == [
         {**ended[0], "arguments": expected},
         {**ended[1], "item": {**MADE, "arguments": expected}},
@@ -288,7 +291,12 @@ def test_calls_have_arguments(given: dict[str, object], expected: str, spaced: b
 
 def test_null_as_a_piece_of_arguments_is_one() -> None:
     said = ['{"a":', "null", "}"]
-    events = [{"type": "response.function_call_arguments.delta", "delta": each} for each in said]
+    at: dict[str, object] = {"output_index": 0, "item_id": "fc_1"}
+    events: list[dict[str, object]] = [
+        {"type": "response.created", "response": {"id": "r", "status": "in_progress", "output": []}},
+        {"type": "response.output_item.added", **at, "item": {**MADE, "arguments": ""}},
+        *({"type": "response.function_call_arguments.delta", **at, "delta": each} for each in said),
+    ]
     stream = b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in events)
     assert RESPONSES_RELAY.stream(call(store=False), NOTHING_SENT).feed(stream) == stream
 
