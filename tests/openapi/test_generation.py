@@ -29,6 +29,8 @@ _RESPONSE: Final = {
     "frequency_penalty": "Open Responses demands it",
 }
 EXTENSIONS: Final[dict[str, frozenset[str]]] = {
+    # What an upstream says of an error besides: OpenRouter's `metadata` has the words of who serves the model.
+    "ErrorResponse": frozenset({"error.metadata"}),
     "CreateChatCompletionResponse": frozenset(f"choices.message.{field}" for field in _MESSAGE),
     "CreateChatCompletionStreamResponse": frozenset(f"choices.delta.{field}" for field in _DELTA),
     "Response": frozenset(_RESPONSE),
