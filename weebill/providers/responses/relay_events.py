@@ -17,6 +17,7 @@ from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
 from weebill.wire.responses_items import list_of, text_of
 from weebill.wire.responses_request import NULL
+from weebill.wire.sse import MAX_EVENT_BYTES
 
 _END: Final = b"\n\n"
 # A response's id stands at its beginning.
@@ -55,7 +56,7 @@ _decode_number: Final = msgspec.json.Decoder(int).decode
 class EventRepair:
     """What is known of a response that is under way. `begun` is its JSON as it was announced, b"" until it was."""
 
-    __slots__ = ("_done", "_id", "_in_part", "_items", "_parts", "_renamed", "_steady", "begun", "model")
+    __slots__ = ("_bytes", "_done", "_id", "_in_part", "_items", "_parts", "_renamed", "_steady", "begun", "model")
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -63,6 +64,7 @@ class EventRepair:
         self._id = b""
         self._items: dict[int, str] = {}
         self._done: dict[int, Raw] = {}
+        self._bytes = 0  # of these, which are kept as long as they fit into one event
         self._parts: set[tuple[int, int]] = set()
         self._renamed: dict[str, str] = {}
         # Whether an item is under way that was announced, and whether a part of it is: pieces of it are well.
@@ -156,19 +158,24 @@ class EventRepair:
             self._steady = False
             if index not in self._items:
                 self._items[index] = name
-                self._done[index] = fields["item"]
+                self._keep(index, fields["item"])
                 return item_events(index, item)
             first = self._items[index]
             if first and name and first != name:
                 self._renamed[name] = first
                 given["item"] = Raw(_encode({**item, "id": first}))
-            self._done[index] = given["item"]
+            self._keep(index, given["item"])
         elif kind.startswith(_CALLS):
             if index not in self._items:
                 return b""
         else:
             return self._announcing(block, kind, fields, given, index, name, number)
         return block + _END if given == fields else _written(kind, **given)
+
+    def _keep(self, index: int, item: Raw) -> None:
+        self._bytes += len(memoryview(item))
+        if self._bytes <= MAX_EVENT_BYTES:
+            self._done[index] = item
 
     def _announcing(
         self, block: bytes, kind: str, fields: Json, given: Json, index: int, name: str, number: Raw
