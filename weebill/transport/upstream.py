@@ -306,10 +306,9 @@ class UpstreamConnection(FlowControl):
     def hasten(self, inbox: Inbox, within_s: float) -> None:
         """That answer may go on for no more than this from now on, whatever comes of it; `inf` is as long as ever."""
         if self._inbox is inbox:
-            now = self._loop.time()
             self._idle_s = min(within_s, self._timeouts.idle)
-            self._total_s = min(self._timeouts.total, now - self._began + within_s)
-            self._deadline = now + self._idle_s
+            self._total_s = min(self._timeouts.total, self._loop.time() - self._began + within_s)
+            self._deadline = self._loop.time() + self._idle_s
 
     def let_go(self, inbox: Inbox) -> None:
         """The reader of that answer needs no more of it: what still comes is thrown away, for a moment."""

@@ -55,6 +55,12 @@ def bounded(block: bytes) -> bytes:
     return block
 
 
+def bound(tail: bytearray) -> None:
+    """Raises UpstreamFailure where what has come of an event is more than one may hold."""
+    if len(tail) > MAX_EVENT_BYTES:
+        raise invalid_answer(f"The upstream sent an event of over {MAX_EVENT_BYTES} bytes.")
+
+
 def is_streamed(body: bytes) -> bool:
     """Tells whether a whole body is the events of a stream, or objects line by line, by its beginning."""
     begun = body[:_LOOKED_AT].removeprefix(BOM).lstrip()
@@ -113,7 +119,7 @@ class EventSplitter:
             data = self._begin(data)
         if self.plain:
             self._tail += data
-            self._bound()
+            bound(self._tail)
             return []
         if self._cr or data.find(b"\r") >= 0:  # `in` costs more: it first takes what is sought for a number
             data = self._without_cr(data)
@@ -122,7 +128,7 @@ class EventSplitter:
             start = len(tail) - 1
             tail += data
             if tail.find(_END, start) < 0:
-                self._bound()
+                bound(self._tail)
                 return []
             data = bytes(tail)
             tail.clear()
@@ -130,7 +136,7 @@ class EventSplitter:
         rest = blocks.pop()
         if rest:
             tail += rest
-            self._bound()
+            bound(self._tail)
         if len(data) >= LONG_BYTES:
             for block in blocks:
                 bounded(block)
@@ -165,8 +171,3 @@ class EventSplitter:
         if self._cr:
             data = data[:-1]
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-    def _bound(self) -> None:
-        if len(self._tail) > MAX_EVENT_BYTES:
-            message = f"The upstream sent an event of over {MAX_EVENT_BYTES} bytes."
-            raise invalid_answer(message)

@@ -39,12 +39,12 @@ from weebill.providers.openai.stream_signs import (
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE
-from weebill.wire.failure import UpstreamFailure, cut, invalid_answer
+from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.literals import has_any
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest
-from weebill.wire.sse import BOM, DONE, MAX_EVENT_BYTES, NULL, bounded, event, event_data
+from weebill.wire.sse import BOM, DONE, NULL, bound, bounded, event, event_data
 from weebill.wire.surrogates import mended
 
 _END: Final = b"\n\n"
@@ -52,8 +52,7 @@ _DONE_DATA: Final = b"[DONE]"
 _BEGIN: Final = b"data: "
 _JSON: Final = (b"{", b"[")
 # Not null, in the two ways in which JSON is written; with a colon elsewhere, it would not be found.
-_REASON: Final = b'"finish_reason":"'
-_REASON_SPACED: Final = b'"finish_reason": "'
+_REASONS: Final = (b'"finish_reason":"', b'"finish_reason": "')
 _FAR_COLON: Final = b'" :'
 _LINE_END: Final = b"\n"
 _LAST_EVENTS: Final = 3
@@ -124,7 +123,7 @@ class OpenAIStream:
             start = max(0, len(tail) - 3)
             tail += data
             if self._opened and (self._plain or not has_end(tail, start)):
-                self._bound()
+                bound(tail)
                 return b""
             data = bounded(bytes(tail))
             tail.clear()
@@ -139,11 +138,11 @@ class OpenAIStream:
         end = data.rfind(_END) + 2
         if end == 1:
             tail += data
-            self._bound()
+            bound(tail)
             return b""
         if end != len(data):
             tail += data[end:]
-            self._bound()
+            bound(tail)
             data = data[:end]
         begun = rest = b""
         if not self._said:
@@ -247,9 +246,9 @@ class OpenAIStream:
         self._events += data.count(_DELTA if self._chat else _TEXT)
         if not self.begun:
             self.begun, self._said = beginning(data)
-        over = data.find(_REASON) >= 0 or data.find(_REASON_SPACED) >= 0
+        over = has_any(data, _REASONS)
         if over:
-            self._ends += ends(data, _REASON) + ends(data, _REASON_SPACED)
+            self._ends += ends(data, _REASONS[0]) + ends(data, _REASONS[1])
         self._last = data
         special = (
             says_usage(data)
@@ -339,10 +338,6 @@ class OpenAIStream:
             self._lists = self._lists or Lists()
             data = self._lists.chunk(data)
         return self._seals.marked(data) if has_sealed(data) else data
-
-    def _bound(self) -> None:
-        if len(self._tail) > MAX_EVENT_BYTES:
-            raise invalid_answer(f"The upstream sent an event of over {MAX_EVENT_BYTES} bytes.")
 
     def _finished(self, block: bytes) -> bool:
         """Whether `block` is a chunk that can only come at the end."""
