@@ -49,7 +49,7 @@ class Asking:
         body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": stream}
         call = CHAT.decode(json.dumps(body).encode(), {}, "")
         exchange = cast("Exchange", None)  # of which only headers are of interest here, and none is
-        leg = await self._inference._open(exchange, partial(translator, CHAT), call, step, Spending())
+        leg = await self._inference._open(exchange, CHAT, partial(translator, CHAT), call, step, Spending())
         self._inference._give_up(leg)
         return leg
 

@@ -127,15 +127,18 @@ def test_whole_answers() -> None:
     body = b'{"id":"c","model":"up","choices":[{"message":{"content":"\\"model\\":\\"up\\""},"finish_reason":"stop"}]}'
     assert OPENAI_RELAY.decode(call(), NOTHING_SENT, body).body == body.replace(b'"model":"up"', b'"model":"asked"')
     assert OPENAI_RELAY.decode(call(as_served=True), NOTHING_SENT, body).body == body
-    body = b'{"id":"m","model":"up","content":[{"type":"text","text":"up"}],"usage":{"input_tokens":1}}'
+    body = b'{"id":"m","type":"message","role":"assistant","model":"up","content":[{"type":"text","text":"up"}],'
+    body += b'"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}'
     assert ANTHROPIC_RELAY.decode(call(), NOTHING_SENT, body).body == body.replace(b'"model":"up"', b'"model":"asked"')
     body = b'{"candidates":[{"content":{"parts":[]}}],"modelVersion":"up","responseId":"r"}'
     assert GEMINI_RELAY.decode(call(), NOTHING_SENT, body).body == body.replace(b'"up"', b'"asked"')
 
 
 def test_anthropics_stream_names_it_once() -> None:
-    start = b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"up","content":[]}}\n\n'
-    block = b'event: content_block_start\ndata: {"type":"content_block_start","content_block":{"type":"text"}}\n\n'
-    text = b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"message_start up"}}\n\n'
-    rest = block + text
+    start = b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","type":"message",'
+    start += b'"role":"assistant","model":"up","content":[],"usage":{"input_tokens":1,"output_tokens":1}}}\n\n'
+    rest = b'event: content_block_start\ndata: {"type":"content_block_start","index":0,'
+    rest += b'"content_block":{"type":"text","text":""}}\n\n'
+    rest += b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+    rest += b'"delta":{"type":"text_delta","text":"message_start up"}}\n\n'
     assert ANTHROPIC_RELAY.stream(call(), NOTHING_SENT).feed(start + rest) == start.replace(b'"up"', b'"asked"') + rest
