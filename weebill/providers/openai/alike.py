@@ -47,26 +47,21 @@ class Alike:
     def passed(self, data: bytes) -> bytes:
         """Whole events as they go out; b"" where they are not all alike, or hold an escape, and are to be read."""
         before, after = self._before, self._after
-        if not before or not data.startswith(before):
+        fixed = len(before) + len(after)
+        if not before or len(data) < fixed or not data.startswith(before) or not data.endswith(after):
             return b""
-        start, fixed = len(before), len(before) + len(after)
-        # Lines are found faster than what stands between two texts, and that there is but one faster still.
-        lone = data.find(_LINE_END) == len(data) - 2
-        lines = [data[:-2], b"", b""] if lone else data.split(_LINE_END)
-        pieces: list[bytes] = []
-        for at in range(0, len(lines) - 1, 2):
-            line = lines[at]
-            if lines[at + 1] or len(line) < fixed or not line.startswith(before) or not line.endswith(after):
-                return b""
-            pieces.append(line[start : len(line) - len(after)])
+        said = data[len(before) : len(data) - len(after)]
+        pieces = [said]
+        if said.find(_LINE_END) >= 0:
+            pieces = self._pieces(data)
+            said = b"".join(pieces)
         count = len(pieces)
-        said = b"".join(pieces)
         middle = self._middle
         if middle:
             if said.count(middle) != count:
                 return b""
             said = said.replace(middle, b"")
-        if said.find(_QUOTE) >= 0 or said.find(_ESCAPE) >= 0:
+        if not count or said.find(_QUOTE) >= 0 or said.find(_ESCAPE) >= 0:
             return b""
         self._misses = 0
         self.count = count
@@ -74,6 +69,20 @@ class Alike:
             return data
         written = b"%b%b%b" % (self._goes_before, self._goes_between.join(pieces), self._goes_after)
         return written.replace(middle, self._goes_middle) if middle is not self._goes_middle else written
+
+    def _pieces(self, data: bytes) -> list[bytes]:
+        """What several events differ in; nothing where one is not like the others."""
+        before, after = self._before, self._after[:-2]
+        start, fixed = len(before), len(before) + len(after)
+        pieces: list[bytes] = []
+        # Lines are found faster than what stands between two texts.
+        lines = data.split(_LINE_END)
+        for at in range(0, len(lines) - 1, 2):
+            line = lines[at]
+            if lines[at + 1] or len(line) < fixed or not line.startswith(before) or not line.endswith(after):
+                return []
+            pieces.append(line[start : len(line) - len(after)])
+        return pieces
 
     def learn(self, came: bytes, goes: bytes) -> None:
         """One event as it came and as it goes out, without the blank line, which says nothing but its text."""
@@ -87,8 +96,8 @@ class Alike:
             return
         fixed, written = ours[::2], theirs[::2]
         self._before, self._goes_before = fixed[0], written[0]
-        self._after, self._goes_after = fixed[-1], written[-1] + _END
-        self._goes_between = written[-1] + _END + written[0]
+        self._after, self._goes_after = fixed[-1] + _END, written[-1] + _END
+        self._goes_between = self._goes_after + self._goes_before
         self._middle = self._goes_middle = b""
         if len(fixed) > 2:
             self._middle = fixed[1]
