@@ -24,8 +24,8 @@ from weebill.engine.known import Sampling
 _LOG_ERRORS = 1
 # Tokens that are worked on in one step: the next ones of those that write come first, and what is left is read of a
 # prompt. Between two steps all others get their next token and cancelled requests end, so each of them waits for the
-# length of one. llama.cpp computes attention by tiles of 64 tokens: of a prompt of 2,700, a token took 13 to 16 ms of one
-# core by 64, 128 and 512, but 22 to 27 by 8, 16 and 36.
+# length of one. llama.cpp computes attention by tiles of 64 tokens: of a prompt of 2,700, a token took 13 to 16 ms of
+# one core by 64, 128 and 512, but 22 to 27 by 8, 16 and 36.
 _STEP = 64
 # That much is left at least.
 _READ = 4
