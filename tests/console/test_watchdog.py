@@ -7,9 +7,9 @@ import logging
 import os
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -17,6 +17,7 @@ import psutil
 import pytest
 from console_process import write_records
 
+from tests.fixtures import supervised as process
 from tests.fixtures import threads
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
@@ -30,24 +31,14 @@ SILENCE_S = 1.0
 LONG_S = 3.0
 
 
-@asynccontextmanager
-async def supervised(home: Home) -> AsyncIterator[Child]:
+def supervised(home: Home) -> AbstractAsyncContextManager[Child]:
     """A control process that is ready."""
     policy = replace(ROLES["control"], command=(sys.executable, str(Path(__file__).with_name("impatient.py"))))
     boot = Boot(role="control", home=str(home.root), settings=Settings())
-    child = Child("control", "control", policy, lambda: boot, lambda: None, lambda: SILENCE_S)
-    child.start()
-    await child.settled()
-    try:
-        yield child
-    finally:
-        await child.stop(0.0)
+    return process.supervised(policy, boot, SILENCE_S)
 
 
-async def wait_for(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not condition():
-            await asyncio.sleep(0.05)
+wait_for = partial(process.wait_for, seconds=WAIT_S)
 
 
 def count_usage(home: Home) -> int:

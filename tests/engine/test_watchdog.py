@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.engine.host_process import KEY
+from tests.fixtures import supervised as process
 from tests.fixtures.model import MODEL
 from weebill.config.schema import EngineSettings, LocalSettings, Settings
 from weebill.engine.store import ModelStore
@@ -24,25 +25,15 @@ HI = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
 ENDLESS = HI | {"dry_multiplier": 1, "dry_sequence_breakers": [f"x{number}" for number in range(1_000_000)]}
 
 
-@asynccontextmanager
-async def supervised(models: Path, silence_s: float) -> AsyncIterator[Child]:
+def supervised(models: Path, silence_s: float) -> AbstractAsyncContextManager[Child]:
     """A host that is ready, with a window of 8,192 tokens."""
     settings = Settings(local=LocalSettings(models=(MODEL,), engine=EngineSettings(parallel=4)))
     path = str(ModelStore(models).find(MODEL))
     boot = Boot(role="engine", home="/", settings=settings, model=MODEL, model_path=path, engine_key=KEY)
-    child = Child("engine", "engine", ROLES["engine"], lambda: boot, lambda: None, lambda: silence_s)
-    child.start()
-    await child.settled()
-    try:
-        yield child
-    finally:
-        await child.stop(0.0)
+    return process.supervised(ROLES["engine"], boot, silence_s)
 
 
-async def wait_for(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not condition():
-            await asyncio.sleep(0.05)
+wait_for = partial(process.wait_for, seconds=WAIT_S)
 
 
 async def ask(child: Child, body: object) -> int | None:

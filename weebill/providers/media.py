@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from msgspec.structs import replace
 
 from weebill.wire.conversation import Image
+from weebill.wire.literals import has_any
 
 _ALIASES: Final = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
 # What the base64 of an image begins with.
@@ -54,6 +56,7 @@ _SOURCE: Final = re.compile(rb'"(?:source|inlineData|inline_data)"\s*:\s*$')
 _URL: Final = re.compile(
     rb'"(?:image_url|url|file_data)"\s*:\s*"((?i:data:image/|data:application/pdf)[^"\\,]{0,128}),'
 )
+_DATA: Final = b"data:"
 _BASE64: Final = b";base64"
 _NEAR: Final = 32
 
@@ -64,19 +67,7 @@ def plainly_typed(text: bytes) -> bytes:
     >>> plainly_typed(b'{"source": {"media_type": "IMAGE/JPG", "data": ""}}')
     b'{"source": {"media_type": "image/jpeg", "data": ""}}'
     """
-    if not any(text.find(name) >= 0 for name in _NAMED):
-        return text
-    out: list[bytes] = []
-    done = 0
-    for found in _TYPE.finditer(text):
-        given = found[1]
-        plain = (plain_type(given.decode("utf-8", "replace")) or "").encode()
-        begun = text.rfind(b"{", 0, found.start())
-        if plain == given or not _SOURCE.search(text[max(begun - _NEAR, 0) : max(begun, 0)]):
-            continue
-        out += (text[done : found.start(1)], plain)
-        done = found.end(1)
-    return b"".join((*out, text[done:])) if out else text
+    return _put_right(text, _TYPE, _plain_member) if has_any(text, _NAMED) else text
 
 
 def plain_urls(text: bytes) -> bytes:
@@ -85,16 +76,33 @@ def plain_urls(text: bytes) -> bytes:
     >>> plain_urls(b'{"image_url": "data:Image/JPG;name=a;base64,AAAA"}')
     b'{"image_url": "data:image/jpeg;base64,AAAA"}'
     """
-    if not any(text.find(name) >= 0 for name in _LINKED):
-        return text
+    return _put_right(text, _URL, _plain_url) if has_any(text, _LINKED) else text
+
+
+def _put_right(text: bytes, pattern: re.Pattern[bytes], plain: Callable[[bytes, re.Match[bytes]], bytes]) -> bytes:
+    """Puts what is `plain` in the place of each match's group; `text` itself where all are so."""
     out: list[bytes] = []
     done = 0
-    for found in _URL.finditer(text):
-        given = found[1]
-        plain = b"data:" + (plain_type(given[len(b"data:") :].decode("utf-8", "replace")) or "").encode()
-        if given.lower().endswith(_BASE64):
-            plain += _BASE64
-        if plain != given:
-            out += (text[done : found.start(1)], plain)
+    for found in pattern.finditer(text):
+        written = plain(text, found)
+        if written != found[1]:
+            out += (text[done : found.start(1)], written)
             done = found.end(1)
     return b"".join((*out, text[done:])) if out else text
+
+
+def _plain_member(text: bytes, found: re.Match[bytes]) -> bytes:
+    begun = text.rfind(b"{", 0, found.start())
+    if not _SOURCE.search(text[max(begun - _NEAR, 0) : max(begun, 0)]):
+        return found[1]
+    return _registered(found[1])
+
+
+def _plain_url(text: bytes, found: re.Match[bytes]) -> bytes:
+    given = found[1]
+    plain = _DATA + _registered(given[len(_DATA) :])
+    return plain + _BASE64 if given.lower().endswith(_BASE64) else plain
+
+
+def _registered(given: bytes) -> bytes:
+    return (plain_type(given.decode("utf-8", "replace")) or "").encode()
