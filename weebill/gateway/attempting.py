@@ -86,7 +86,7 @@ async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, o
 
 
 def given_up(attempts: Attempts) -> ApiError:
-    """What the client is told when nothing worked, with all that was tried."""
+    """Tells the client that nothing worked, and all that was tried."""
     error, tried = client_error(attempts.error()), attempts.tried()
     return error.saying(f"{error.detail.message} (Tried {tried}.)") if tried else error
 

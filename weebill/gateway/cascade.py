@@ -52,7 +52,7 @@ class Watched:
 
 
 async def judged(leg: Leg, watched: Watched, checks: Checks, asked: Conversation, sample: Sample) -> Judgement:
-    """What the checks say of a leg, of which as much is read as they need. Raises UpstreamFailure or UpstreamError."""
+    """Asks the checks about a leg, of which as much is read as they need. Raises UpstreamFailure or UpstreamError."""
     if isinstance(leg, Begun):
         whole = checks.needs_whole(asked)
         while leg.chunks is not None and (whole or not checks.can_judge(watched.said())):

@@ -1,4 +1,4 @@
-"""What a client is told when an upstream fails, in whatever way: the edge at which a failure becomes an error."""
+"""Clients' errors for upstreams that fail, in whatever way: the edge at which a failure becomes an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from weebill.wire.errors import ApiError, more_of
 from weebill.wire.failure import Failure, FailureKind, UpstreamFailure
 
 FAILED: Final = (ApiError, UpstreamFailure, UpstreamError)
-"""What an attempt may end in: what the gateway refuses, what an upstream says, and what became of the exchange."""
+"""Exceptions in which an attempt ends: the gateway's refusals, upstreams' failures, and broken exchanges."""
 _RESTART_S = 1
 _NO_SUCH_PATH: Final = frozenset({404, 405})
 _NO_SUCH_ENDPOINT: Final = frozenset({404, 405, 501})
@@ -63,7 +63,7 @@ def unmetered() -> ApiError:
 
 
 def client_error(failed: ApiError | UpstreamFailure) -> ApiError:
-    """What the client is told of a failure: the only place where an upstream's becomes an error of the client's.
+    """Makes the client's error of a failure: the only place where an upstream's becomes one.
 
     What the gateway refuses by itself is one already. A wait goes along.
     """
@@ -141,7 +141,7 @@ def upstream_said(
 
 
 def base_of(path: bytes) -> str:
-    """What the base URL ends in below which something is asked for.
+    """The end of the base URL below which something is asked for.
 
     >>> base_of(b"/chat/completions"), base_of(b"/api/chat")
     ('/v1', '')

@@ -1,4 +1,4 @@
-"""What the bodies of requests, and upstreams' answers, take of a worker's memory: bounded in all, and given back."""
+"""Memory of a worker's for requests' bodies and upstreams' answers: bounded in all, and given back."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Answers:
         return AnswerRoom(self)
 
     def fits(self, room: AnswerRoom, more: int) -> bool:
-        """Whether there is room for so many bytes more, without waiting."""
+        """Tells whether there is room for so many bytes more, without waiting."""
         return room is self._ahead or (not self._line and self._has(more))
 
     async def wait(self, room: AnswerRoom) -> None:
@@ -186,7 +186,7 @@ class Answers:
 
 
 class AnswerRoom:
-    """What one answer takes: a `Room`."""
+    """The memory of one answer: a `Room`."""
 
     __slots__ = ("_answers", "_size", "wants")
 

@@ -37,7 +37,7 @@ async def off_loop_if(big: bool, work: Callable[[], T]) -> T:
 
 
 async def once_known(needs: Needs, work: Callable[[], T]) -> T:
-    """What `work` gives, which goes by a request's `needs`: those of a big one are worked out off the loop first."""
+    """Does `work`, which goes by a request's `needs`: those of a big one are worked out off the loop first."""
     try:
         return work()
     except NotWorkedOutError:

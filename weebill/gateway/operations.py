@@ -225,7 +225,7 @@ async def _upstream_error(
     path: bytes,
     spending: Spending,
 ) -> UpstreamFailure:
-    """What an answer with another status than 200 means."""
+    """Reads an answer with another status than 200."""
     spending.used = NOTHING
     # What it says may break off; that it refuses has been said by then.
     body = await response.read_some(MAX_ERROR_BYTES, ERROR_PATIENCE_S)

@@ -51,7 +51,7 @@ class Places:
 
     @property
     def idle(self) -> bool:
-        """Whether none is held or waited for."""
+        """Tells whether none is held or waited for."""
         return self._free == self._total and not self._waiting
 
     async def take(self, key: str, count: int) -> int:

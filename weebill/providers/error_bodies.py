@@ -1,4 +1,4 @@
-"""What an upstream says in an error, in whatever shape: for people, and as far as that goes in OpenAI's words.
+"""An upstream's words in an error, in whatever shape: for people, and as far as that goes in OpenAI's terms.
 
 Text, an object or a list; inside each other as those write it who check requests by a schema (Mistral, FastAPI) or put
 one API before another; and as RFC 9457 has it. What nobody knows is shown as it is.
@@ -51,13 +51,13 @@ class ErrorDetail(Struct, frozen=True):
 
 
 def said_in(body: bytes) -> ErrorDetail:
-    """What the body of an error says. Nothing in it is taken for words that is empty."""
+    """Reads the body of an error. Nothing in it is taken for words that is empty."""
     text = as_utf8(body).strip()
     return said(Raw(text)) if text[:1] in (b"{", b"[", b'"') else ErrorDetail(shown(text))
 
 
 def said(raw: Raw, deep: int = 0) -> ErrorDetail:
-    """What a value says that stands where an error's words do."""
+    """Reads a value that stands where an error's words do."""
     text = bytes(raw)
     if text in _NOTHING:
         return ErrorDetail()

@@ -244,7 +244,7 @@ class Attempts:
         return error
 
     def tried(self) -> str:
-        """Who was tried, for the client; nothing where that was but one."""
+        """Names those that were tried, for the client; nothing where that was but one."""
         if len(self.log) < 2:
             return ""
         return ", ".join(f"{each.provider}/{each.model}: {each.what}" for each in self.log)

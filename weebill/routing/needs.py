@@ -203,7 +203,7 @@ class Needs:
 
 
 def _short(data: bytes) -> bytes:
-    """What stands for a long text; others as they are."""
+    """A digest in the place of a long text; others as they are."""
     return data if len(data) <= _LONG else blake2b(data, digest_size=32).digest()
 
 

@@ -102,7 +102,7 @@ def _member(name: str, value: object) -> Preferences | None:
 
 
 def _known_in(name: str, value: Raw) -> Preferences | None:
-    """What is known of a member that is an object, such as a `max_price`."""
+    """The known part of a member that is an object, such as a `max_price`."""
     try:
         inner = _decode_members(value)
     except UNREADABLE:
@@ -150,7 +150,7 @@ def merge(scopes: Iterable[Preferences]) -> Wanted:
 
 
 def entrusted(own: Preferences, foreign: Collection[str], wanted: Wanted) -> frozenset[str]:
-    """What OpenRouter sees to by itself: of what a request demands, what no wider scope demands more of."""
+    """Demands that OpenRouter sees to by itself: a request's own, of which no wider scope demands more."""
     alone = merge((own,))
     found = set()
     for name, fields in SEEN_TO.items():
@@ -167,7 +167,7 @@ SEEN_TO: Final[Mapping[str, tuple[str, ...]]] = {
     "max_price": ("max_prompt", "max_completion"),
     "require_parameters": ("require_parameters",),
 }
-"""What OpenRouter holds its own providers to, and the fields of `Wanted` that say so here."""
+"""Members by which OpenRouter holds its own providers to something, and the fields of `Wanted` that say so here."""
 DEMANDS: Final = SEEN_TO.keys() | {"only", "ignore"}
 """Members that nobody may serve a request without."""
 _SAYS_NOTHING: Final = Preferences()

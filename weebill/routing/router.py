@@ -64,7 +64,7 @@ class Asked:
 
     @property
     def needs(self) -> Needs:
-        """What it needs, the same whatever it names and prefers."""
+        """Its needs, the same whatever it names and prefers."""
         if self._needs is None:
             self._needs = Needs(self.call, self.conversation)
         return self._needs

@@ -1,4 +1,4 @@
-"""What a process has had of the machine: one that was kept waiting by others, or by the disk, is not to blame."""
+"""Measures what a process has had of the machine: who was kept waiting by others, or by the disk, is not to blame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service manager is told that has started this process: systemd where a unit has `Type=notify`.
+"""Notices to the service manager that has started this process: systemd where a unit has `Type=notify`.
 
 Source: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html and sd_watchdog_enabled.html beside it.
 """
@@ -55,7 +55,7 @@ class ServiceManager:
             await asyncio.sleep(self.watchdog_s / 2)
 
     def _tell(self, *assignments: str) -> bool:
-        """Whether it has been heard."""
+        """Tells whether it has been heard."""
         if not self._address:
             return False
         # A name without a file is written with @ in place of its first byte, which is zero.

@@ -148,7 +148,7 @@ class Response:
             self.room.end()
 
     def hasten(self, within_s: float) -> None:
-        """What is left may take no more than this, until that is said again, and be silent no longer than before.
+        """Gives the rest no more time than this, until that is said again, and no longer a silence than before.
 
         Then it is a timeout.
         """

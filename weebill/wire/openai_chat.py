@@ -163,7 +163,7 @@ def marked(signature: str, origin: Origin) -> str:
 
 
 def unmarked(signature: str, native: Origin) -> tuple[str, Origin]:
-    """What `marked` was given; what bears no origin is of `native`, whose field it is in."""
+    """Undoes `marked`; a signature without an origin is of `native`, whose field it is in."""
     if not signature.startswith(_FOREIGN):
         return signature, native
     origin, _, rest = signature[len(_FOREIGN) :].partition(":")

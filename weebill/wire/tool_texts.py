@@ -1,4 +1,4 @@
-"""What tools gave as JSON itself, where an API has a text or parts of content: the text of that JSON.
+"""Tools' results that are JSON itself, where an API has a text or parts of content: as the text of that JSON.
 
 Clients that keep results as objects, lists and numbers send them as they are.
 """

@@ -1,4 +1,4 @@
-"""What servers leave out of messages and events in Anthropic's form, put in: its SDKs read some members unasked.
+"""Members that servers leave out of messages and events in Anthropic's form, put in: its SDKs read some unasked.
 
 Only what lacks something is written anew, and by its own members as far as they say anything.
 """
@@ -47,7 +47,7 @@ _read_usage: Final = reader(UsageReport)
 
 
 def head_of(block: bytes) -> tuple[EventHead, bool]:
-    """What is read of an event, and whether it has the types that it should. Raises what is in `UNREADABLE`."""
+    """Reads an event's head, and tells whether it has the types that it should. Raises what is in `UNREADABLE`."""
     data = event_data(block)
     try:
         return _decode_head(data), True
@@ -85,7 +85,7 @@ def first_block(kind: str) -> bytes:
 
 
 def kind_of_delta(raw: Raw) -> str:
-    """What a delta adds to. Raises what is in `UNREADABLE`."""
+    """The kind of block that a delta adds to. Raises what is in `UNREADABLE`."""
     return _read_delta(raw).type or ""
 
 

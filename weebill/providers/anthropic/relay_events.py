@@ -216,7 +216,7 @@ def marked_answer(body: bytes, provider: Origin) -> bytes:
 
 
 def _kind(block: bytes) -> str:
-    """What an event's data says that it is; "" if they do not."""
+    """The kind that an event's data names; "" if they do not."""
     try:
         return head_of(block)[0].type
     except UNREADABLE:

@@ -36,7 +36,7 @@ class RelayedEvent(Struct, frozen=True):
 
 
 class BlockHead(Struct, frozen=True):
-    """What a block that begins is, and what it should have by then."""
+    """The head of a block that begins, with the members that it should have by then."""
 
     type: str | None = None
     id: Raw = Raw()

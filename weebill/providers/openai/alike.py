@@ -71,7 +71,7 @@ class Alike:
         return written.replace(middle, self._goes_middle) if middle is not self._goes_middle else written
 
     def _pieces(self, data: bytes) -> list[bytes]:
-        """What several events differ in; nothing where one is not like the others."""
+        """The texts of several events; nothing where one is not like the others."""
         before, after = self._before, self._after[:-2]
         start, fixed = len(before), len(before) + len(after)
         pieces: list[bytes] = []

@@ -99,7 +99,7 @@ def is_error(raw: Raw) -> bool:
 
 
 def inner_error(raw: Raw) -> UpstreamFailure:
-    """What an error inside a 200, or inside a stream, means: its code may be the status that it stands for.
+    """Reads an error inside a 200, or inside a stream: its code may be the status that it stands for.
 
     More of it may be passed on.
     """

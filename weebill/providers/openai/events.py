@@ -323,7 +323,7 @@ class ChatDecoder:
             state.call = waiting
 
     def _write(self, choice: int, state: _State, slot: Slot, events: list[Event]) -> None:
-        """What is known of a call, as far as it is sure: a name, and arguments that say something."""
+        """The members of a call that are sure: a name, and arguments that say something."""
         if not slot.started:
             # A name may come in pieces, until there are arguments.
             if not slot.name or not slot.pending:

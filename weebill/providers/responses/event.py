@@ -103,7 +103,7 @@ def failure(event: StreamEvent) -> UpstreamFailure | None:
 
 
 def failed(response: ResponseBody) -> UpstreamFailure:
-    """What a whole response that failed says of that."""
+    """Reads the failure that a whole response tells of."""
     return _said(error_detail(response.error) or ErrorDetail(), response.error)
 
 

@@ -54,7 +54,7 @@ _decode_number: Final = msgspec.json.Decoder(int).decode
 
 
 class EventRepair:
-    """What is known of a response that is under way. `begun` is its JSON as it was announced, b"" until it was."""
+    """State of a response that is under way. `begun` is its JSON as it was announced, b"" until it was."""
 
     __slots__ = ("_bytes", "_done", "_id", "_in_part", "_items", "_parts", "_renamed", "_steady", "begun", "model")
 

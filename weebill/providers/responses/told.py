@@ -82,7 +82,7 @@ class ToldArguments:
         self._held = ""
 
     def add(self, piece: str) -> str:
-        """What to tell with one more piece."""
+        """Takes one more piece; what is to be told with it."""
         held = self._held + piece
         if not self.pieces and "null".startswith(held.strip()):
             self._held = held
