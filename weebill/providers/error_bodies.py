@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.literals import EMPTY
 from weebill.wire.surrogates import as_utf8
 
 _MESSAGE_LIMIT: Final = 2000
@@ -21,7 +22,8 @@ _WORDS: Final = (
     "message", "msg", "error_description", "error", "detail", "errors", "Message", "error_message", "errorMessage",
     "description", "reason", "title",
 )  # fmt: skip
-_NOTHING: Final = frozenset({b"null", b"false", b'""', b"{}", b"[]"})
+SAYS_NOTHING: Final = EMPTY | {b"false"}
+"""Values that say that there is none."""
 _MAY_TELL: Final = frozenset({b'"', b"[", b"{"})
 _MOST_ENTRIES: Final = 8
 _MOST_DEEP: Final = 6
@@ -59,7 +61,7 @@ def said_in(body: bytes) -> ErrorDetail:
 def said(raw: Raw, deep: int = 0) -> ErrorDetail:
     """Reads a value that stands where an error's words do."""
     text = bytes(raw)
-    if text in _NOTHING:
+    if text in SAYS_NOTHING:
         return ErrorDetail()
     try:
         if deep <= _MOST_DEEP:
@@ -109,7 +111,7 @@ def _object(text: bytes, deep: int) -> ErrorDetail:
         # What is inside is nearer to the fault.
         code = code if inner.code is None else inner.code
         return ErrorDetail(message, inner.type or kind, inner.param or param or where, code)
-    tells = kind is not None or code is not None or all(bytes(value) in _NOTHING for value in members.values())
+    tells = kind is not None or code is not None or all(bytes(value) in SAYS_NOTHING for value in members.values())
     return ErrorDetail(None if tells else shown(text), kind, param, code)
 
 

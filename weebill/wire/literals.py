@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
+
+EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
+"""Values that hold nothing."""
 
 
 def has_any(data: bytes, literals: Iterable[bytes]) -> bool:

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from weebill.wire.errors import ApiError
 from weebill.wire.inbound import Json
+from weebill.wire.literals import EMPTY
 
 MAX_ASIDE: Final = 64
 """How many members that have no place are named."""
@@ -22,7 +23,6 @@ _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
-_EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
 _NULL: Final = Raw(b"null")
 _TTLS: Final = frozenset({"5m", "1h"})
 _DETAILS: Final = frozenset({"auto", "low", "high", "original"})
@@ -54,7 +54,7 @@ class Aside:
 
 def is_empty(raw: Raw) -> bool:
     """Tells whether a value says nothing."""
-    return bytes(raw) in _EMPTY
+    return bytes(raw) in EMPTY
 
 
 def json(value: object) -> Raw:

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from weebill.providers.error_bodies import said, said_in
+from weebill.providers.error_bodies import SAYS_NOTHING, said, said_in
 from weebill.providers.failures import failure_of
 from weebill.providers.signs import INSIDE, REFUSED, Sign
 from weebill.wire.failure import UpstreamFailure
@@ -82,11 +82,10 @@ https://platform.moonshot.ai/docs/api/chat#error-codes
 
 
 NO_ERROR: Final = Raw(b"null")
-_NONE: Final = frozenset({b"null", b"false", b'""', b"{}", b"[]"})
 
 
 def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
-    """What the client is told of an answer with `status` other than 200: the upstream's own words and code."""
+    """Reads an answer with `status` other than 200: the upstream's own words and code."""
     detail = said_in(body)
     return failure_of(
         status, detail.message, upstream, code=detail.word, param=detail.param, type=detail.type, signs=SIGNS
@@ -95,7 +94,7 @@ def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
 
 def is_error(raw: Raw) -> bool:
     """Tells whether a member `error` says that there is one."""
-    return raw is not NO_ERROR and bytes(raw) not in _NONE
+    return raw is not NO_ERROR and bytes(raw) not in SAYS_NOTHING
 
 
 def inner_error(raw: Raw) -> UpstreamFailure:

@@ -18,6 +18,7 @@ from msgspec import Raw
 from weebill.providers.openai.request_shapes import KnownMessage
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.literals import EMPTY
 
 # What providers' answers, and SDKs that keep them, have in a message or in its calls, and OpenAI's requests have not.
 # What nobody is known to answer with goes along: it may be new.
@@ -34,7 +35,6 @@ _UNSAID: Final = frozenset(
 _ASSISTANT: Final = b'"assistant"'
 _CALLS: Final = "tool_calls"
 _FUNCTION: Final = "function"
-_NOTHING: Final = frozenset({b"null", b"[]", b'""', b"{}"})
 
 _encode: Final = msgspec.json.encode
 _decode_known: Final = msgspec.json.Decoder(list[KnownMessage]).decode
@@ -94,6 +94,6 @@ def _asked(fields: Json, own: Container[str], where: str, lost: dict[str, None])
     for name, value in fields.items():
         if name in own or (name not in _ANSWERED and name not in _UNSAID):
             kept[name] = value
-        elif name in _ANSWERED and bytes(value) not in _NOTHING:
+        elif name in _ANSWERED and bytes(value) not in EMPTY:
             lost[where + name] = None
     return kept

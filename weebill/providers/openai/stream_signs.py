@@ -8,6 +8,7 @@ from weebill.providers.openai.relayed import decode_chunk, decode_first_chunk
 from weebill.providers.openai.relayed_shapes import Chunk
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, invalid_answer
+from weebill.wire.literals import EMPTY
 from weebill.wire.sse import event_data
 
 _NOTHING: Final = 0
@@ -21,7 +22,6 @@ _CR_END: Final = b"\r\r"
 _ASIDE: Final = (b"event:", b"id:", b"retry:", b":")
 # What says nothing yet: the role, and fields that are there for form's sake.
 _ROLE: Final = "role"
-_EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
 
 
 def has_no_data(block: bytes) -> bool:
@@ -71,7 +71,7 @@ def _says(block: bytes) -> int:
     says = _NOTHING
     for choice in chunk.choices or ():
         if choice.text or any(
-            name != _ROLE and bytes(value) not in _EMPTY for name, value in (choice.delta or {}).items()
+            name != _ROLE and bytes(value) not in EMPTY for name, value in (choice.delta or {}).items()
         ):
             return _CONTENT
         if choice.finish_reason is not None:
