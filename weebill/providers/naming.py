@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.literals import BACKSLASH, BRACE, BRACKET, CLOSING_BRACE, CLOSING_BRACKET, LF
 from weebill.wire.sse import event_data, in_one_line
 
 _END: Final = b"\n\n"
@@ -69,7 +70,7 @@ def renamed(data: bytes, old: str | None, name: bytes, key: str = MODEL) -> byte
     # Gemini's comes last.
     last = key is MODEL_VERSION
     head, _, tail = data.rpartition(_encode(old)) if last else data.partition(_encode(old))
-    is_own = tail.count(b"}") == 1 and tail.find(b"{") < 0 if last else head.rfind(b"{") == 0
+    is_own = tail.count(b"}") == 1 and BRACE not in tail if last else head.rfind(b"{") == 0
     if is_own and head.endswith(_WRITTEN[key]):
         return b"".join((head, name, tail))
     return named(data, name, key)
@@ -125,7 +126,7 @@ class EventNaming:
         return b"".join([self._event(block) + _END for block in data[:-2].split(_END)])
 
     def _event(self, block: bytes) -> bytes:
-        if not block.startswith(_DATA) or block.find(b"\n") >= 0:
+        if not block.startswith(_DATA) or LF in block:
             return _in_lines(block, self._name)
         start = 6 if block.startswith(b"data: ") else 5
         found = _PATTERNS[MODEL].search(block)
@@ -162,20 +163,20 @@ def _renamed(data: bytes, name: bytes, key: str) -> bytes:
 
 def _is_outermost_head(head: bytes) -> bool:
     """Tells whether a member that follows `head` is certainly the outermost object's."""
-    return _is_within(head, b"{", b"}", b"[")
+    return _is_within(head, BRACE, CLOSING_BRACE, BRACKET)
 
 
 def _is_outermost_tail(tail: bytes) -> bool:
     """Tells whether a member that `tail` follows is certainly the outermost object's."""
-    return _is_within(tail, b"}", b"{", b"]")
+    return _is_within(tail, CLOSING_BRACE, BRACE, CLOSING_BRACKET)
 
 
-def _is_within(beside: bytes, own: bytes, other: bytes, bracket: bytes) -> bool:
+def _is_within(beside: bytes, own: int, other: int, bracket: int) -> bool:
     """Tells whether what is on one side of a member holds the one brace of its object there, and no other nesting."""
     return (
         beside.count(own) == 1
-        and beside.find(bracket) < 0
-        and beside.find(b"\\") < 0
-        and beside.find(other) < 0
+        and bracket not in beside
+        and BACKSLASH not in beside
+        and other not in beside
         and beside.count(b'"') % 2 == 0
     )

@@ -26,6 +26,7 @@ from weebill.wire.arguments import as_object
 from weebill.wire.conversation import Audio, Document, Image, Origin, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.conversation import Part as CanonicalPart
 from weebill.wire.gemini import ORIGIN, Blob, FileData, FunctionCall, Part, Transcription
+from weebill.wire.literals import CR, LF
 
 _MARK: Final = "weebill:"
 ENCODED_MARK: Final = "d2VlYmlsbD"
@@ -166,7 +167,7 @@ def call_part(call: ToolUse, *, to_client: bool, own: Origin = ORIGIN) -> Part:
 def one_line(value: Raw) -> Raw:
     """JSON without line breaks, as an event's data must be."""
     text = bytes(value)
-    return Raw(_format(text, indent=-1)) if text.find(b"\n") >= 0 or text.find(b"\r") >= 0 else value
+    return Raw(_format(text, indent=-1)) if LF in text or CR in text else value
 
 
 def media_part(part: Image | Audio | Document, *, to_client: bool = False) -> Part:

@@ -5,6 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+# Single bytes as numbers. `LF in data` takes a fifth of the time of `data.find(b"\n") >= 0`, or of `b"\n" in data`,
+# which first takes what is sought for a number, and raises inside.
+LF: Final = 0x0A
+CR: Final = 0x0D
+QUOTE: Final = 0x22
+BACKSLASH: Final = 0x5C
+BRACKET: Final = 0x5B
+CLOSING_BRACKET: Final = 0x5D
+BRACE: Final = 0x7B
+CLOSING_BRACE: Final = 0x7D
+
 EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
 """Values that hold nothing."""
 

@@ -11,6 +11,7 @@ import msgspec
 
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import invalid_answer
+from weebill.wire.literals import CR, LF
 from weebill.wire.surrogates import mended
 
 DONE = b"data: [DONE]\n\n"
@@ -69,7 +70,7 @@ def is_streamed(body: bytes) -> bool:
 
 def event_data(block: bytes) -> bytes:
     """The data of one event block (without its blank line): its `data:` lines joined; b"" for a comment."""
-    if block.startswith(b"data: ") and block.find(b"\n") < 0:
+    if block.startswith(b"data: ") and LF not in block:
         return block[6:]
     lines = [line[5:].removeprefix(b" ") for line in block.split(b"\n") if line.startswith(b"data:")]
     return b"\n".join(lines)
@@ -77,7 +78,7 @@ def event_data(block: bytes) -> bytes:
 
 def in_one_line(block: bytes) -> bytes:
     """An event block with its JSON in one `data:` line: not every client joins several."""
-    if block.find(b"\n") < 0 or block.count(b"\ndata:") + block.startswith(b"data:") < 2:
+    if LF not in block or block.count(b"\ndata:") + block.startswith(b"data:") < 2:
         return block
     try:
         data = msgspec.json.format(event_data(block), indent=-1)
@@ -121,7 +122,7 @@ class EventSplitter:
             self._tail += data
             bound(self._tail)
             return []
-        if self._cr or data.find(b"\r") >= 0:  # `in` costs more: it first takes what is sought for a number
+        if self._cr or CR in data:
             data = self._without_cr(data)
         tail = self._tail
         if tail:

@@ -9,11 +9,12 @@ import re
 import time
 from typing import Final
 
+from weebill.wire.literals import BACKSLASH
+
 # Every escape, so that an escaped backslash before a `u` is not taken for one; a pair is one escape here.
 _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
-_ANY: Final = b"\\"
 _ESCAPED: Final = b"\\u"
 _SIGNS: Final = (b"\\ud", b"\\uD")
 _REPLACEMENT: Final = b"\\ufffd"
@@ -45,7 +46,7 @@ def mended(data: bytes) -> bytes:
     if len(data) >= _LONG:
         time.sleep(0)
     # The search for a single byte costs next to nothing, and often settles it.
-    if data.find(_ANY) < 0 or data.find(_ESCAPED) < 0:
+    if BACKSLASH not in data or data.find(_ESCAPED) < 0:
         return data
     if data.find(_SIGNS[0]) < 0 and data.find(_SIGNS[1]) < 0:
         return data

@@ -47,6 +47,7 @@ from weebill.wire.gemini import NUMBERED_REASONS, given
 from weebill.wire.gemini_request import GeminiRequest, ThinkingConfig, listed, wants_array
 from weebill.wire.inbound import Json
 from weebill.wire.lenient import reader
+from weebill.wire.literals import CR, LF
 from weebill.wire.reply import Usage
 from weebill.wire.sse import NULL
 
@@ -319,14 +320,14 @@ class GeminiRelayStream:
             self._settled = self._gradual and not any(self._open.values())
         whole = _reasons_by_name(data) if ends else data
         written = marked(named(whole, self._name, MODEL_VERSION), self._provider)
-        if written.find(b"\n") >= 0 or written.find(b"\r") >= 0:
+        if LF in written or CR in written:
             # Clients read an event's data line by line.
             written = _format(written, indent=-1)
         if self._array:
             start, self._sent = (b",\r\n" if self._sent else b"["), True
             return start + written
         if written is data and block.startswith(b"data:"):
-            return block + _END if block.find(b"\n") < 0 else block.replace(b"\n", b"\r\n") + _END
+            return block + _END if LF not in block else block.replace(b"\n", b"\r\n") + _END
         return b"data: " + written + _END
 
     def _inspect(self, data: bytes) -> UpstreamFailure | None:

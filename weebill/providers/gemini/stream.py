@@ -19,6 +19,7 @@ from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.gemini import ORIGIN, GenerateContentResponse
 from weebill.wire.lenient import BOM
+from weebill.wire.literals import LF
 from weebill.wire.reply import Event
 from weebill.wire.sse import MAX_EVENT_BYTES, NULL, EventSplitter, bounded, event_data
 
@@ -61,7 +62,7 @@ class GeminiStream:
         for block in blocks:
             if self._reader.failed:
                 break
-            if block.startswith(_USUAL) and block.find(b"\n") < 0:
+            if block.startswith(_USUAL) and LF not in block:
                 self._reader.read(read_usual(block), events)
                 continue
             data = piece_data(block)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from weebill.wire.literals import BACKSLASH, LF, QUOTE
+
 # How the text begins, which may be reasoning, or a completion's.
 _TEXTS: Final = tuple(
     [
@@ -19,7 +21,6 @@ _TEXTS: Final = tuple(
 )
 _PADDINGS: Final = (b'"obfuscation":"', b'"obfuscation": "')
 _QUOTE: Final = b'"'
-_ESCAPE: Final = b"\\"
 _END: Final = b"\n\n"
 _LINE_END: Final = b"\n"
 # How often in a row it is worthwhile to look for what is alike.
@@ -30,8 +31,8 @@ class Alike:
     """What the events of one stream have in common, as they came and as they go out."""
 
     __slots__ = (
-        "_after", "_before", "_goes_after", "_goes_before", "_goes_between", "_goes_middle", "_middle", "_misses",
-        "_same", "count",
+        "_after", "_before", "_ends_same", "_goes_after", "_goes_before", "_goes_between", "_goes_middle", "_middle",
+        "_misses", "_same", "count",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -39,7 +40,7 @@ class Alike:
         self._middle = self._goes_middle = b""
         self._after = self._goes_after = b""
         self._goes_between = b""  # the end of one and the beginning of the next
-        self._same = True
+        self._same = self._ends_same = True  # all of them, or all but how they begin
         self._misses = 0
         self.count = 0
         """How many events the last data held that `passed`."""
@@ -51,22 +52,23 @@ class Alike:
         if not before or len(data) < fixed or not data.startswith(before) or not data.endswith(after):
             return b""
         said = data[len(before) : len(data) - len(after)]
-        pieces = [said]
-        if said.find(_LINE_END) >= 0:
-            pieces = self._pieces(data)
-            said = b"".join(pieces)
+        pieces = [said] if LF not in said else self._pieces(data)
         count = len(pieces)
+        if count != 1:
+            said = b"".join(pieces)
         middle = self._middle
         if middle:
             if said.count(middle) != count:
                 return b""
             said = said.replace(middle, b"")
-        if not count or said.find(_QUOTE) >= 0 or said.find(_ESCAPE) >= 0:
+        if not count or QUOTE in said or BACKSLASH in said:
             return b""
         self._misses = 0
         self.count = count
         if self._same:
             return data
+        if count == 1 and self._ends_same:
+            return self._goes_before + data[len(before) :]
         written = b"%b%b%b" % (self._goes_before, self._goes_between.join(pieces), self._goes_after)
         return written.replace(middle, self._goes_middle) if middle is not self._goes_middle else written
 
@@ -92,7 +94,7 @@ class Alike:
         self._misses += 1
         ours, theirs = _parts(came), _parts(goes)
         # What is the same in both is the text, and the padding.
-        if not ours or len(ours) != len(theirs) or ours[1::2] != theirs[1::2] or came.find(_ESCAPE) >= 0:
+        if not ours or len(ours) != len(theirs) or ours[1::2] != theirs[1::2] or BACKSLASH in came:
             return
         fixed, written = ours[::2], theirs[::2]
         self._before, self._goes_before = fixed[0], written[0]
@@ -103,6 +105,7 @@ class Alike:
             self._middle = fixed[1]
             self._goes_middle = fixed[1] if written[1] == fixed[1] else written[1]
         self._same = fixed == written
+        self._ends_same = fixed[1:] == written[1:]
 
 
 def _parts(event: bytes) -> list[bytes]:

@@ -19,6 +19,7 @@ from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.literals import BRACKET
 
 # A list of objects, but for those that nearly every chunk has, or that others see to.
 _OTHERS: Final = (b'"choices":[', b'"tool_calls":[', b'"top_logprobs":[', b'"logprobs":{"content":[')
@@ -112,7 +113,7 @@ class Lists:
         written: Json = {}
         for name, given in holder.items():
             text = bytes(given)
-            if text.find(b"[") < 0 or name == _CALLS:
+            if BRACKET not in text or name == _CALLS:
                 continue
             place = b"%b/%b" % (at, name.encode())
             if text[:1] == b"[":
@@ -140,7 +141,7 @@ class Lists:
         for raw in raws:
             entry = _decode_object(raw)
             changed = _put(entry, known, name) or changed
-            if depth < _MAX_DEPTH and bytes(raw).find(b"[") >= 0:
+            if depth < _MAX_DEPTH and BRACKET in bytes(raw):
                 inner = self._members(b"%b/%b" % (at, bytes(entry["index"])), entry, depth + 1)
                 if inner is not None:
                     entry, changed = inner, True

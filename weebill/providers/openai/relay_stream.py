@@ -40,7 +40,7 @@ from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, cut
-from weebill.wire.literals import has_any
+from weebill.wire.literals import CR, LF, has_any
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest
@@ -132,8 +132,7 @@ class OpenAIStream:
             if self._plain:
                 tail += data
                 return b""
-        # Not `in`: with bytes it first takes what is sought for a number, and raises inside.
-        if data.find(b"\r") >= 0:
+        if CR in data:
             data = with_line_feeds(data)
         end = data.rfind(_END) + 2
         if end == 1:
@@ -365,7 +364,7 @@ class OpenAIStream:
         chunk = chunk_of(data)
         if chunk is None:
             return b"" if data == NULL else block + _END
-        if data.find(b"\n") >= 0:
+        if LF in data:
             # In one line, as it may be written anew, and what stays raw in it is not.
             data = msgspec.json.format(data, indent=-1)
             block = b"data: " + data
