@@ -30,10 +30,10 @@ from bench.measure import generate
 from bench.proc import HARNESS_CORE, free_port
 from bench.routed import DEPLOYMENTS, FDS, PATH, PROVIDERS
 from bench.upstream import REPLY_TEXT
+from weebill.accounts.keys import KeyStore
 from weebill.config.paths import Home
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
 from weebill.gateway.worker import main as worker
-from weebill.ledger.keys import KeyStore
 from weebill.process.link import LINK_FD_VARIABLE, ChildLink
 from weebill.process.messages import Boot, Ready
 

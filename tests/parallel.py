@@ -22,7 +22,7 @@ FIRST: Final = (
     "tests/translation/",
     "tests/gateway/",
     "tests/wheel/test_wheel.py::test_it_behaves",
-    "tests/console/",
+    "tests/control/",
     "tests/cli/",
     "tests/supervisor/",
     "tests/transport/",

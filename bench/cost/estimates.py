@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cost.data import Floats, Prompts
-from weebill.routing.learned.text import BUCKETS, ngrams, token_hash, tokens
+from weebill.auto.estimator.text import BUCKETS, ngrams, token_hash, tokens
 
 FOLDS = 5
 _RIDGE = 1.0

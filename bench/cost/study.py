@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from bench.cost.data import Floats, Prompts, load_prompts
 from bench.cost.estimates import FOLDS, out_of_fold
+from weebill.auto.estimator.targets import Quality, Recorded, Share, Spend, Target, calibrate, settings
 from weebill.catalog.load import load
 from weebill.catalog.schema import Price
-from weebill.routing.learned.targets import Quality, Recorded, Share, Spend, Target, calibrate, settings
 
 _NANO = 1e9
 _PER_RATE = 1000  # tokens that a rate is for

@@ -7,7 +7,7 @@ import pytest
 
 import weebill as package
 from tests.cli.conftest import COMMAND
-from weebill.ledger.keys import KeyStore
+from weebill.accounts.keys import KeyStore
 from weebill.process.messages import ProcessState
 from weebill.supervisor.commands import ModelStatus, ReloadResult, Status, StatusRequest
 

@@ -10,9 +10,9 @@ import pytest
 from tests.cli.conftest import COMMAND
 from weebill.cli.errors import explain
 from weebill.config.paths import Home
-from weebill.ledger import database
-from weebill.ledger.database import LedgerError, open_ledger
-from weebill.ledger.faults import advice
+from weebill.storage import database
+from weebill.storage.advice import advice
+from weebill.storage.database import LedgerError, open_ledger
 
 
 def of_sqlite(kind, code):

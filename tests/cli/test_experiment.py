@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from tests.cli.conftest import CommandLine
-from weebill.ledger.database import open_ledger
-from weebill.ledger.entries import Entries
-from weebill.ledger.records import UsageRecord
+from weebill.storage.database import open_ledger
+from weebill.usage.entries import Entries
+from weebill.usage.records import UsageRecord
 
 CONFIG = """
 [providers.acme]

@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.routing.learned.rows import outcomes, write
-from weebill.routing.learned.artefact import EMBEDDING
-from weebill.routing.learned.router import Router
+from tests.factory.rows import outcomes, write
+from weebill.auto.estimator.artefact import EMBEDDING
+from weebill.auto.estimator.router import Router
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.cli.conftest import COMMAND, TIMEOUT_S
-from weebill.ledger.keys import KeyStore
+from weebill.accounts.keys import KeyStore
 from weebill.supervisor.commands import Status
 
 

@@ -14,7 +14,7 @@ from tests.clients.results import LOCAL, TARGETS, keep
 from tests.clients.target import Target
 from tests.e2e.installation import Installation, installation
 from tests.emulator.running import Gateway, running_gateway
-from weebill.ledger.records import UsageRecord
+from weebill.usage.records import UsageRecord
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(900)]
 

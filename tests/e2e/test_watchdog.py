@@ -18,7 +18,7 @@ from tests.e2e.installation import Installation, installation
 from tests.fixtures import threads
 
 WAIT_S = 120.0
-CONTROL, ENGINE, WORKER = "weebill.console", "weebill.engine", "weebill.gateway"
+CONTROL, ENGINE, WORKER = "weebill.control", "weebill.engine", "weebill.gateway"
 # A computation without helpers: the thread that works is the one that has the loop.
 CONFIG = "[local.engine]\nthreads = 1\n"
 

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 import pytest
 
+from tests.factory.rows import outcomes, write
 from tests.fixtures.upstream import (
     DONE,
     USAGE_CHUNK,
@@ -29,17 +30,16 @@ from tests.fixtures.upstream import (
     stream,
 )
 from tests.fixtures.worker import RunningWorker, running_worker
-from tests.routing.learned.rows import outcomes, write
+from weebill.auto.estimator.artefact import Card, read_embedding, write_model
+from weebill.auto.estimator.router import Router as Learned
 from weebill.catalog.load import load
 from weebill.catalog.pricing import cost_nano
 from weebill.catalog.schema import Quirks
 from weebill.config.auto import AutoSettings, CascadeSettings, CheckName, Rule, TargetSettings
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
+from weebill.factory.fitting import fit
+from weebill.factory.rows import read
 from weebill.process.messages import Reload
-from weebill.routing.learned.artefact import Card, read_embedding, write_model
-from weebill.routing.learned.fitting import fit
-from weebill.routing.learned.router import Router as Learned
-from weebill.routing.learned.rows import read
 from weebill.wire.reply import Usage
 
 CHAT = "/v1/chat/completions"

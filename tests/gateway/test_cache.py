@@ -14,8 +14,8 @@ from tests.fixtures.redis import RedisServer
 from tests.fixtures.upstream import DONE, USAGE_CHUNK, Upstream, answer, chunk, complete, send, stream
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.conftest import settings
+from weebill.auto.experiments import ExperimentStore
 from weebill.config.schema import CacheSettings, RedisSettings
-from weebill.ledger.experiments import ExperimentStore
 from weebill.process.messages import Reload
 
 PATHS = {

@@ -16,7 +16,7 @@ from weebill.catalog.pricing import cost_nano
 from weebill.config.load import Sources
 from weebill.config.load import load as load_settings
 from weebill.config.paths import Home
-from weebill.ledger.records import UsageRecord
+from weebill.usage.records import UsageRecord
 from weebill.wire.reply import Usage
 
 CHAT: Final = "/v1/chat/completions"

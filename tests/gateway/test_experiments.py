@@ -13,11 +13,11 @@ import msgspec
 from tests.fixtures.upstream import Upstream, answer, complete, completion, hang, running_upstream, send
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.test_auto import CHAT, LARGE, SMALL, auto, said, settings
+from weebill.auto.experiments import ExperimentStore
 from weebill.config.auto import AutoSettings, Rule, TargetSettings
 from weebill.config.routing import AliasSettings, Preferences
 from weebill.config.schema import CacheSettings
-from weebill.ledger.experiments import ExperimentStore
-from weebill.ledger.records import UsageRecord
+from weebill.usage.records import UsageRecord
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from tests.fixtures.upstream import (
     stream,
 )
 from tests.fixtures.worker import RunningWorker
-from weebill.ledger.keys import KeyStore
+from weebill.accounts.keys import KeyStore
 from weebill.process.messages import Drain
 
 CHAT = "/v1/chat/completions"

@@ -13,9 +13,9 @@ import pytest
 from tests.fixtures.upstream import Request, Upstream, answer, completion
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.conftest import settings
+from weebill.accounts.keys import KeyStore
 from weebill.config.limits import LimitSettings
 from weebill.gateway.memory import Answers
-from weebill.ledger.keys import KeyStore
 from weebill.providers.failures import classify
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure

@@ -11,7 +11,7 @@ import pytest
 
 from tests.emulator.running import Gateway, model, refused, running_gateway
 from tests.emulator.server import DIALECTS, scenarios
-from weebill.ledger.records import UsageRecord
+from weebill.usage.records import UsageRecord
 
 Json = dict[str, Any]
 

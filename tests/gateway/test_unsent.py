@@ -13,7 +13,7 @@ import pytest
 from tests.fixtures.upstream import Upstream, hang
 from tests.fixtures.worker import RunningWorker, running_worker
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
-from weebill.ledger.records import UsageRecord
+from weebill.usage.records import UsageRecord
 
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "Hello" * 20}]}
 PATHS = pytest.mark.parametrize(

@@ -25,10 +25,10 @@ from tests.fixtures.upstream import (
 )
 from tests.fixtures.worker import RunningWorker, running_worker
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
-from weebill.ledger.database import open_ledger
-from weebill.ledger.ingest import Ingester
-from weebill.ledger.records import UsageRecord
-from weebill.ledger.usage import recent
+from weebill.storage.database import open_ledger
+from weebill.usage.ingest import Ingester
+from weebill.usage.records import UsageRecord
+from weebill.usage.totals import recent
 
 CHAT = "/v1/chat/completions"
 ASKED = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello" * 20}]}

@@ -20,10 +20,10 @@ from pathlib import Path
 from types import FrameType
 from unittest.mock import patch
 
+from weebill.accounts.keys import KeyStore
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.gateway.worker import Worker
-from weebill.ledger.keys import KeyStore
 from weebill.process.link import LINK_FD_VARIABLE, ChildLink, Link
 from weebill.process.messages import Boot, Drain
 

@@ -11,8 +11,8 @@ from tests.fixtures.upstream import Upstream, running_upstream
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.hostile.clients import Answered, HostileClient, Ordinary
 from tests.hostile.requests import HOSTILE
+from weebill.accounts.keys import KeyStore
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
-from weebill.ledger.keys import KeyStore
 
 MIB = 1 << 20
 # Of addresses, of which a worker that has just begun has some 300 MiB.

@@ -12,10 +12,10 @@ from types import FrameType
 
 import typer
 
+from weebill.accounts.keys import KeyStore
 from weebill.cli.client import ChatClient, ChatMessage
 from weebill.cli.errors import CommandError, Explanation, show
 from weebill.config.paths import Home
-from weebill.ledger.keys import KeyStore
 from weebill.supervisor.commands import Status, StatusRequest, ask
 
 MAX_PROMPT_BYTES = 8 * 1024 * 1024

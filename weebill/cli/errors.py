@@ -101,8 +101,8 @@ def explain(error: Exception) -> Explanation | None:
 
     from weebill.config.problems import ConfigError
     from weebill.engine.errors import ModelError
-    from weebill.ledger.database import LedgerError
-    from weebill.ledger.faults import advice
+    from weebill.storage.advice import advice
+    from weebill.storage.database import LedgerError
     from weebill.supervisor.commands import NotRunningError
     from weebill.supervisor.listeners import ListenError
     from weebill.supervisor.lock import AlreadyRunningError

@@ -5,6 +5,9 @@ from __future__ import annotations
 import msgspec
 import typer
 
+from weebill.auto.comparison import ArmFigures, Comparison, Figure, compare
+from weebill.auto.experiments import Experiment, ExperimentStore
+from weebill.auto.intervals import Interval
 from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, console, day, print_table
 from weebill.config.auto import AUTO
@@ -12,9 +15,6 @@ from weebill.config.checks import model_names
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
 from weebill.config.problems import did_you_mean
-from weebill.ledger.comparison import ArmFigures, Comparison, Figure, compare
-from weebill.ledger.experiments import Experiment, ExperimentStore
-from weebill.ledger.intervals import Interval
 
 # What is shown of each figure: its title, what it is divided by, its unit and its decimals.
 _SHOWN: dict[Figure, tuple[str, float, str, int]] = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from weebill.accounts.api_key import KeyRole
+from weebill.accounts.keys import KeyStore
 from weebill.cli.errors import warn
 from weebill.cli.output import day, print_table
 from weebill.config.paths import Home
-from weebill.ledger.keys import KeyStore
-from weebill.ledger.records import KeyRole
 
 
 def create(home: Home, name: str, role: KeyRole, quiet: bool) -> None:

@@ -18,6 +18,7 @@ from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.apis.completions import COMPLETIONS
 from weebill.apis.responses.api import RESPONSES
+from weebill.auto.experiments import Experiments
 from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, console, print_table
 from weebill.cli.providers import load_catalogue
@@ -28,7 +29,6 @@ from weebill.config.schema import Settings
 from weebill.gateway.own_fields import encoded
 from weebill.gateway.selection import Selected, Selector
 from weebill.gateway.translation import translator
-from weebill.ledger.experiments import Experiments
 from weebill.process.messages import EngineState
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Directory

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from weebill.auto.estimator.artefact import read_embedding
+from weebill.auto.estimator.features import Report
+from weebill.auto.estimator.router import Router
 from weebill.cli.errors import CommandError
 from weebill.cli.models_catalogue import print_json
 from weebill.cli.output import print_table
 from weebill.cli.router_progress import explained, show_progress
-from weebill.routing.learned.artefact import read_embedding
-from weebill.routing.learned.distillation import lesson
-from weebill.routing.learned.evaluation import Result, as_it_is, plans
-from weebill.routing.learned.evaluation import evaluate as evaluate_plan
-from weebill.routing.learned.features import Report
-from weebill.routing.learned.measures import Interval
-from weebill.routing.learned.router import Router
-from weebill.routing.learned.rows import Rows, read, read_left_out
-from weebill.routing.learned.teacher import Teacher
+from weebill.factory.distillation import lesson
+from weebill.factory.evaluation import Result, as_it_is, plans
+from weebill.factory.evaluation import evaluate as evaluate_plan
+from weebill.factory.measures import Interval
+from weebill.factory.rows import Rows, read, read_left_out
+from weebill.factory.teacher import Teacher
 
 
 def evaluate(

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from weebill.routing.learned.evaluation import Result
-from weebill.routing.learned.measures import curve
+from weebill.factory.evaluation import Result
+from weebill.factory.measures import curve
 
 _COLOURS = ("#0b7a75", "#d1913c", "#b65a7a", "#4a6fa5", "#7a5ea8", "#5f8a3c")
 _GREY = "#7d8896"

@@ -6,15 +6,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from weebill.auto.estimator.artefact import ArtefactError
+from weebill.auto.estimator.extra import ExtraMissingError
+from weebill.auto.estimator.features import Report, no_report
 from weebill.cli.errors import CommandError
 from weebill.cli.output import console
-from weebill.routing.learned.artefact import ArtefactError
-from weebill.routing.learned.extra import ExtraMissingError
-from weebill.routing.learned.features import Report, no_report
-from weebill.routing.learned.fitting import FittingError
-from weebill.routing.learned.measures import MeasureError
-from weebill.routing.learned.rows import RowsError
-from weebill.routing.learned.teacher import TeacherError
+from weebill.factory.fitting import FittingError
+from weebill.factory.measures import MeasureError
+from weebill.factory.rows import RowsError
+from weebill.factory.teacher import TeacherError
 
 _FORMAT = 'a line is a JSON object such as {"prompt": "...", "weak": false, "strong": true}'
 _HINTS: dict[type[Exception], str] = {

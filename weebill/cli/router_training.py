@@ -10,13 +10,7 @@ from pathlib import Path
 
 import typer
 
-from weebill.cli.errors import CommandError
-from weebill.cli.models_catalogue import print_json
-from weebill.cli.output import size
-from weebill.cli.router_evaluation import figure, print_results, read_sets
-from weebill.cli.router_progress import explained, show_progress
-from weebill.config.paths import Home
-from weebill.routing.learned.artefact import (
+from weebill.auto.estimator.artefact import (
     ROUTER,
     Card,
     Embedding,
@@ -25,13 +19,19 @@ from weebill.routing.learned.artefact import (
     write_embedding,
     write_model,
 )
-from weebill.routing.learned.distillation import distil as distil_from
-from weebill.routing.learned.distillation import lesson
-from weebill.routing.learned.evaluation import Result, evaluate, plans
-from weebill.routing.learned.features import Report
-from weebill.routing.learned.fitting import fit
-from weebill.routing.learned.rows import Rows, read_texts, together
-from weebill.routing.learned.teacher import Teacher
+from weebill.auto.estimator.features import Report
+from weebill.cli.errors import CommandError
+from weebill.cli.models_catalogue import print_json
+from weebill.cli.output import size
+from weebill.cli.router_evaluation import figure, print_results, read_sets
+from weebill.cli.router_progress import explained, show_progress
+from weebill.config.paths import Home
+from weebill.factory.distillation import distil as distil_from
+from weebill.factory.distillation import lesson
+from weebill.factory.evaluation import Result, evaluate, plans
+from weebill.factory.fitting import fit
+from weebill.factory.rows import Rows, read_texts, together
+from weebill.factory.teacher import Teacher
 
 
 @dataclass(frozen=True)

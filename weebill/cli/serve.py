@@ -10,13 +10,13 @@ from pathlib import Path
 import typer
 
 from weebill import __version__
+from weebill.accounts.keys import KeyStore
 from weebill.cli.output import console
 from weebill.cli.progress import show_progress
 from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import write_private
 from weebill.engine.fetch import pull
 from weebill.engine.store import ModelStore
-from weebill.ledger.keys import KeyStore
 from weebill.supervisor.commands import Status
 from weebill.supervisor.serve import serve as supervise
 

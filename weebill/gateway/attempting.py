@@ -11,11 +11,11 @@ from typing import Final, TypeVar
 
 from weebill.gateway.failures import FAILED, client_error, upstream_failure
 from weebill.gateway.meter import MAX_DROPPED, Meter, Spending
-from weebill.ledger.records import Outcome
 from weebill.routing.attempts import Attempts
 from weebill.routing.steps import Pause, Try
 from weebill.transport.errors import PoolFull, ProxyRefused, UpstreamError, UpstreamTimeout
 from weebill.transport.exchange import Exchange
+from weebill.usage.records import Outcome
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
 

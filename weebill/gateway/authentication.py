@@ -7,8 +7,8 @@ from math import inf, isnan, nan
 from typing import Final
 from urllib.parse import parse_qs
 
-from weebill.ledger.keyring import KeyRing, LedgerUnavailable
-from weebill.ledger.records import ApiKey
+from weebill.accounts.api_key import ApiKey
+from weebill.accounts.keyring import KeyRing, LedgerUnavailable
 from weebill.telemetry.counters import Counters
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError

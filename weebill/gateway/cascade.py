@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 from weebill.apis.base import Api
+from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.gateway.checked import CheckedBridge
 from weebill.gateway.legs import Begun, Leg, over
 from weebill.gateway.metered import MAX_ANSWER_BYTES
-from weebill.routing.cascade.checks import Checks, Judgement
 from weebill.transport.errors import UpstreamError
 from weebill.wire.conversation import Conversation
 from weebill.wire.failure import invalid_answer

@@ -6,7 +6,6 @@ import re
 import time
 from typing import Final
 
-from weebill.ledger.records import Outcome
 from weebill.providers import waits
 from weebill.providers.failures import is_page, whose
 from weebill.providers.signs import FILTER_CODES
@@ -14,6 +13,7 @@ from weebill.routing.credentials import Credential
 from weebill.routing.deployments import LOCAL, Upstream
 from weebill.transport.errors import PoolFull, ProxyRefused, UpstreamError, UpstreamTimeout
 from weebill.transport.response import Response
+from weebill.usage.records import Outcome
 from weebill.wire.errors import ApiError, more_of
 from weebill.wire.failure import Failure, FailureKind, UpstreamFailure
 

@@ -32,7 +32,6 @@ from weebill.gateway.responses import ResponseState
 from weebill.gateway.resuming import Story, StoryStream, only_continuing
 from weebill.gateway.translation import failure as failure_event
 from weebill.gateway.translation import from_events, translator
-from weebill.ledger.records import Outcome
 from weebill.providers.base import Answer, Translator, UpstreamRequest
 from weebill.providers.usage import Estimate
 from weebill.routing.attempts import Attempts
@@ -43,6 +42,7 @@ from weebill.transport.client import Response
 from weebill.transport.errors import UpstreamError, unsent
 from weebill.transport.exchange import Exchange
 from weebill.transport.sweeper import Sweeper
+from weebill.usage.records import Outcome
 from weebill.wire import sse
 from weebill.wire.call import Call, fitted_as
 from weebill.wire.errors import ApiError

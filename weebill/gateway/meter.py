@@ -9,11 +9,11 @@ from typing import Final, Protocol
 
 from weebill.catalog.pricing import FREE, Tariff
 from weebill.gateway.failures import unmetered
-from weebill.ledger.journal import JournalError, JournalWriter
-from weebill.ledger.records import Intent, Outcome, UsageRecord
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Deployment
 from weebill.transport.tally import Tally
+from weebill.usage.journal import JournalError, JournalWriter
+from weebill.usage.records import Intent, Outcome, UsageRecord
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import MOST, Usage
 

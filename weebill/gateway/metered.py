@@ -15,8 +15,6 @@ from weebill.gateway.failures import lacks_endpoint, model_unavailable, overload
 from weebill.gateway.memory import Answers, Bodies, Lease
 from weebill.gateway.meter import Meter
 from weebill.gateway.places import Places
-from weebill.ledger.journal import JournalError, JournalWriter
-from weebill.ledger.records import Outcome
 from weebill.providers.base import UpstreamRequest
 from weebill.providers.llamacpp.slots import slots_of
 from weebill.routing.credentials import Signer
@@ -30,6 +28,8 @@ from weebill.transport.errors import PoolFull, cancelled_unsent
 from weebill.transport.exchange import Exchange
 from weebill.transport.origin import Origin
 from weebill.transport.status import CLIENT_CLOSED_REQUEST, SHUTTING_DOWN
+from weebill.usage.journal import JournalError, JournalWriter
+from weebill.usage.records import Outcome
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
 

@@ -19,7 +19,6 @@ from weebill.gateway.legs import passed_on
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ERROR_BYTES, Metered
 from weebill.gateway.off_loop import off_loop_if
-from weebill.ledger.records import Outcome
 from weebill.providers.naming import named
 from weebill.providers.operations import operation, unsupported
 from weebill.providers.operations.base import Operation, OperationAnswer, OperationStream, OperationTranslator
@@ -31,6 +30,7 @@ from weebill.routing.steps import Try
 from weebill.transport.client import Response
 from weebill.transport.errors import UpstreamError, unsent
 from weebill.transport.exchange import Exchange
+from weebill.usage.records import Outcome
 from weebill.wire import sse
 from weebill.wire.call import fitted_as
 from weebill.wire.errors import ApiError

@@ -14,7 +14,7 @@ from weebill.gateway.authentication import Authenticator
 from weebill.gateway.bounds import BIG
 from weebill.gateway.metered import JSON
 from weebill.gateway.off_loop import off_loop, off_loop_if
-from weebill.ledger.responses import ResponseStore, StoreError
+from weebill.storage.responses import ResponseStore, StoreError
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from weebill.auto.auto import Auto, AutoUnavailableError, load_auto
+from weebill.auto.cascade.checks import Checks
+from weebill.auto.decision import Decision
+from weebill.auto.experiments import Experiment, Experiments
+from weebill.auto.rules import Subject
 from weebill.catalog.pricing import cost_nano as list_nano
 from weebill.config.auto import AUTO, AutoSettings, Tier
 from weebill.config.routing import Preferences
-from weebill.ledger.experiments import Experiment, Experiments
-from weebill.routing.auto.auto import Auto, AutoUnavailableError, load_auto
-from weebill.routing.auto.decision import Decision
-from weebill.routing.auto.rules import Subject
-from weebill.routing.cascade.checks import Checks
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import SUFFIXES
 from weebill.routing.needs import Needs

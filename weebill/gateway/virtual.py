@@ -9,6 +9,8 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from weebill.apis.base import Api
+from weebill.auto.cascade.checks import Checks, Judgement
+from weebill.auto.experiments import Experiment
 from weebill.config.auto import AUTO, CascadeSettings, Tier
 from weebill.gateway.attempting import deadline_of, first_answered
 from weebill.gateway.authentication import Authenticator
@@ -22,9 +24,7 @@ from weebill.gateway.off_loop import once_known
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.selection import Selected, Selector
 from weebill.gateway.shadows import Shadows
-from weebill.ledger.experiments import Experiment
 from weebill.routing.attempts import Attempts
-from weebill.routing.cascade.checks import Checks, Judgement
 from weebill.routing.router import Asked
 from weebill.routing.steps import Attempted
 from weebill.transport.errors import UpstreamError, UpstreamTimeout

@@ -14,6 +14,9 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+from weebill.accounts.keyring import KeyRing
+from weebill.accounts.keys import read_pepper
+from weebill.auto.experiments import Experiments
 from weebill.cache.answers import AnswerCache
 from weebill.catalog.load import Catalogue, load
 from weebill.catalog.overlay import OverlayError
@@ -32,12 +35,6 @@ from weebill.gateway.refused import KeyReporter
 from weebill.gateway.responses import KeptResponses, ResponseState
 from weebill.gateway.selection import Selector
 from weebill.gateway.shadows import Shadows
-from weebill.ledger.database import LedgerError
-from weebill.ledger.experiments import Experiments
-from weebill.ledger.journal import JournalWriter, sync
-from weebill.ledger.keyring import KeyRing
-from weebill.ledger.keys import read_pepper
-from weebill.ledger.responses import ResponseStore
 from weebill.process import logs
 from weebill.process.link import Link
 from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Ping, Pong, Ready, Reload
@@ -46,11 +43,14 @@ from weebill.routing.router import Router
 from weebill.routing.shared import SharedHealth
 from weebill.routing.told import Fact
 from weebill.shared.redis import Redis
+from weebill.storage.database import LedgerError
+from weebill.storage.responses import ResponseStore
 from weebill.telemetry.counters import Counters
 from weebill.telemetry.exposition import expose
 from weebill.transport.client import Client
 from weebill.transport.server import Server
 from weebill.transport.tunnel import Tunnel
+from weebill.usage.journal import JournalWriter, sync
 
 if TYPE_CHECKING:
     from weebill.cache.semantic import Embed
@@ -242,7 +242,7 @@ class Worker:
 @cache
 def _embedder() -> Embed:
     """What meaning is compared by; with NumPy, so it is loaded only where the settings ask for that."""
-    from weebill.routing.learned.embedding import Embedder
+    from weebill.auto.estimator.embedding import Embedder
 
     return Embedder.load().embed
 

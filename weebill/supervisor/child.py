@@ -52,7 +52,7 @@ def _module(name: str) -> tuple[str, ...]:
 ROLES: Mapping[Role, RolePolicy] = {
     # It may have to migrate a ledger that was put back, or to wait for whoever holds it locked. After its grace, it
     # still takes in the last usage.
-    "control": RolePolicy(_module("weebill.console"), 600.0, 60.0, 0.1, 10.0, exit_margin_s=40.0),
+    "control": RolePolicy(_module("weebill.control"), 600.0, 60.0, 0.1, 10.0, exit_margin_s=40.0),
     # A large model takes minutes to load, in which it reads or computes all the time.
     "engine": RolePolicy(_module("weebill.engine"), 600.0, 30.0, 0.25, 30.0, exit_margin_s=5.0),
     # Starts within a second and waits for nobody.

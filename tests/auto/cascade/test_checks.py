@@ -1,0 +1,258 @@
+"""Each check, and what all of them together say."""
+
+import asyncio
+import sys
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.auto.cascade.answers import PLAIN, call, reply, tool, wants
+from weebill.auto.cascade.agreement import samples_agree
+from weebill.auto.cascade.checks import Checks, Judgement
+from weebill.auto.cascade.function import UnusableFunctionError, ask_function, load_function
+from weebill.auto.cascade.probabilities import is_sure
+from weebill.auto.cascade.refusal import answers, has_begun
+from weebill.auto.cascade.repetition import keeps_going
+from weebill.auto.cascade.schema import fits_schema
+from weebill.config.auto import CascadeSettings, CheckName
+from weebill.wire.conversation import Conversation, Reasoning, Refusal, ToolChoice
+from weebill.wire.reply import Choice, Reply, Usage
+
+PERSON = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
+WEATHER = tool("weather", {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}})
+WITH_TOOLS = Conversation(turns=PLAIN.turns, tools=(WEATHER, tool("stop")))
+MUST_CALL = Conversation(turns=PLAIN.turns, tools=(WEATHER,), tool_choice=ToolChoice("required"))
+BOTH = Conversation(turns=PLAIN.turns, tools=(WEATHER,), output=wants(PERSON).output)
+NAMED = Conversation(turns=PLAIN.turns, tools=WITH_TOOLS.tools, tool_choice=ToolChoice("auto", names=("stop",)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "problem"),
+    [
+        (wants(PERSON), reply('{"name": "Ada"}'), ""),
+        (wants(PERSON), reply('{"name": 1}'), "$.name: is not of type string"),
+        (wants(PERSON), reply('```json\n{"name": "Ada"}\n```'), "the answer is not JSON"),
+        (wants(PERSON), reply('{"name": "Ad', finish="length"), "the answer is not JSON"),
+        (wants(kind="json_object"), reply("{}"), ""),
+        (wants(kind="json_object"), reply("[]"), "the answer is not a JSON object"),
+        (WITH_TOOLS, reply("It is sunny."), ""),
+        (WITH_TOOLS, reply(call("weather", {"city": "Perth"})), ""),
+        (WITH_TOOLS, reply(call("stop", {"anything": 1})), ""),
+        (WITH_TOOLS, reply(call("weather", {})), "the call of 'weather': $: 'city' is missing"),
+        (WITH_TOOLS, reply(call("weather", "[1]")), "the call of 'weather': its arguments are not an object"),
+        (WITH_TOOLS, reply(call("weather", '{"city":')), "the call of 'weather': its arguments are not JSON"),
+        (WITH_TOOLS, reply(call("rain", {})), "the tool 'rain' was not offered"),
+        (NAMED, reply(call("weather", {"city": "Perth"})), "the tool 'weather' was not offered"),
+        (MUST_CALL, reply("It is sunny."), "no tool is called"),
+        (BOTH, reply(call("weather", {"city": "Perth"})), ""),
+        (BOTH, reply("It is sunny."), "the answer is not JSON"),
+    ],
+)
+def test_schema(asked: Conversation, answer: Reply, problem: str) -> None:
+    verdict = fits_schema(asked, answer)
+    assert verdict is not None
+    assert (verdict.passed, verdict.detail) == (not problem, problem)
+
+
+def test_a_schema_beyond_us_is_not_judged() -> None:
+    assert fits_schema(wants({"$ref": "https://example.com"}), reply("{}")) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't help with that.",
+        "I’m sorry, but I cannot assist with that request.",
+        "As an AI language model, I don't have personal opinions.",
+        "Unfortunately, I do not have access to real-time data.",
+        "I'm unable to browse the internet.",
+        "I don't know the answer.",
+        '"I am not able to do this."',
+        "Es tut mir leid, aber das kann ich nicht beantworten.",
+        "Ich kann dir dabei leider nicht helfen.",
+        "Je suis désolé, mais je ne peux pas répondre à cette question.",
+        "Lo siento, pero no puedo ayudarte con eso.",
+        "抱歉，我无法回答这个问题。",
+        "申し訳ありませんが、お答えできません。",
+        "",
+        "  \n",
+    ],
+)
+def test_refusals(text: str) -> None:
+    assert not answers(reply(text)).passed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The capital of France is Paris.",
+        "Sorry to hear that! Here is how to reset your password: open the settings.",
+        "I can help with that.",
+        "You can't divide by zero, so the limit has to be taken from one side.",
+        "42",
+        "Ich kann dir gern helfen.",
+        "No puedes dividir por cero.",
+    ],
+)
+def test_answers(text: str) -> None:
+    assert answers(reply(text)).passed
+
+
+def test_a_refusal_in_the_models_own_form() -> None:
+    assert not answers(reply(Refusal("No."))).passed
+    assert not answers(reply("Well", finish="content_filter")).passed
+    assert not answers(reply(Reasoning("Hm."))).passed
+    assert not answers(Reply("r", "m", (), Usage())).passed
+    assert answers(reply(call("stop", {}))).passed
+
+
+def test_the_beginning_of_an_answer_tells() -> None:
+    assert not has_begun(reply("I am sorry"))
+    assert not has_begun(reply(Reasoning("x" * 500), "Hm"))
+    assert has_begun(reply("x" * 200))
+    assert has_begun(reply(call("stop", {})))
+    assert not has_begun(Reply("r", "m", (Choice(("x" * 200,), "stop"), Choice((), "stop")), Usage()))  # type: ignore[arg-type]
+
+
+PROSE = (
+    "The weebill is Australia's smallest bird. It lives in the canopy of eucalypts, eats scale insects, and is heard "
+    "far more often than it is seen. Its nest is a dome of grass with a hooded entrance near the top. "
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        (PROSE, True),
+        ("the answer is the answer is the answer is " * 10, False),
+        (PROSE + "and then, and then, and then, " * 20, False),
+        ("I do.\n" * 40, False),
+        (PROSE * 12, False),
+        (PROSE + "\n" + "-" * 300, True),
+        ("| a | b |\n|---|---|\n" + "".join(f"| {n} | {n * n} |\n" for n in range(60)), True),
+        ("no no no", True),
+    ],
+)
+def test_repetition(text: str, passes: bool) -> None:
+    assert keeps_going(reply(text)).passed == passes
+
+
+@given(st.text("abc ", min_size=2, max_size=60), st.integers(4, 12))
+def test_every_loop_is_seen(unit: str, times: int) -> None:
+    text = (unit * max(times, 200 // len(unit) + 1)).rstrip()
+    assert keeps_going(reply(text)).passed == (not any(map(str.isalnum, text)))
+
+
+def test_probabilities() -> None:
+    assert is_sure(reply("x"), 0.5, 0.0) is None
+    assert is_sure(reply("x", probabilities=()), 0.5, 0.0) is None
+    sure = is_sure(reply("x", probabilities=(-0.1, -0.1)), 0.8, 0.5)
+    assert sure is not None
+    assert sure.passed
+    vague = is_sure(reply("x", probabilities=(-0.1, -1.0)), 0.8, 0.0)
+    assert vague is not None
+    assert not vague.passed
+    wobbly = is_sure(reply("x", probabilities=(-0.01,) * 99 + (-4.0,)), 0.8, 0.05)
+    assert wobbly is not None
+    assert not wobbly.passed
+
+
+@pytest.mark.parametrize(
+    ("first", "others", "agree"),
+    [
+        ("Paris", ["Paris", "Paris"], 3),
+        ("Paris", ["paris.", "Rome"], 2),
+        ("So it is 3 + 4 = 7.", ["Adding them, it is 3 + 4 = 7."], 2),
+        ("So it is 3 + 4 = 7.", ["So it is 3 + 4 = 8."], 1),
+        ("7", ["seven"], 1),
+    ],
+)
+def test_agreement(first: str, others: list[str], agree: int) -> None:
+    total = 1 + len(others)
+    verdict = samples_agree(reply(first), [reply(each) for each in others], agree / total)
+    assert verdict.passed
+    assert verdict.detail == f"{agree} of {total} agree"
+    assert not samples_agree(reply(first), [reply(each) for each in others], agree / total + 0.01).passed
+
+
+def test_calls_agree_whatever_the_order_of_their_arguments() -> None:
+    one, other = reply(call("f", '{"a":1, "b":2}')), reply(call("f", '{"b":2,"a":1}'))
+    assert samples_agree(one, [other], 1.0).passed
+    assert not samples_agree(one, [reply(call("f", '{"b":2}'))], 1.0).passed
+
+
+def checks(*names: CheckName) -> Checks:
+    return Checks(CascadeSettings(checks=names, function="x:y" if "function" in names else ""))
+
+
+def test_the_first_that_fails_decides() -> None:
+    judge = checks("schema", "refusal", "repetition", "logprobs").judge_alone
+    assert judge(PLAIN, reply(PROSE)) == Judgement(None, ("refusal", "repetition"))
+    failed = judge(wants(PERSON), reply("I can't do that."))
+    assert (failed.failed and failed.failed.check, failed.passed) == ("schema", ())
+    failed = judge(PLAIN, reply(PROSE + "so, " * 50))
+    assert (failed.failed and failed.failed.check, failed.passed) == ("repetition", ("refusal",))
+
+
+def test_what_needs_the_whole_answer() -> None:
+    assert not checks("schema", "refusal").needs_whole(PLAIN)
+    assert checks("schema", "refusal").needs_whole(wants(PERSON))
+    assert checks("schema").needs_whole(WITH_TOOLS)
+    assert not checks("refusal").needs_whole(WITH_TOOLS)
+    for name in ("repetition", "logprobs", "function", "agreement"):
+        assert checks(name).needs_whole(PLAIN)  # type: ignore[arg-type]
+
+
+def test_what_has_to_be_asked_for() -> None:
+    assert checks("logprobs").wants_probabilities
+    assert not checks("schema").wants_probabilities
+    assert (checks("agreement").more_samples, checks("schema").more_samples) == (2, 0)
+    assert not checks()
+
+
+async def too_slow(asked: Conversation, answer: Reply) -> bool:
+    await asyncio.sleep(60)
+    return True
+
+
+async def says_no(asked: Conversation, answer: Reply) -> bool:
+    return False
+
+
+def raises(asked: Conversation, answer: Reply) -> bool:
+    raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize(
+    ("function", "verdict"),
+    [
+        (lambda asked, answer: True, (True, "")),
+        (lambda asked, answer: "too short", (False, "too short")),
+        (lambda asked, answer: "", (True, "")),
+        (lambda asked, answer: None, None),
+        (says_no, (False, "it said no")),
+        (raises, None),
+        (too_slow, None),
+    ],
+)
+async def test_the_users_function(function: object, verdict: tuple[bool, str] | None) -> None:
+    found = await ask_function(function, PLAIN, reply("x"), 0.1)  # type: ignore[arg-type]
+    assert (None if found is None else found[1:]) == verdict
+
+
+async def test_the_users_function_comes_after_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("acme_checks")
+    asked_of: list[Reply] = []
+    module.good = lambda asked, answer: asked_of.append(answer) or "not good"  # type: ignore[attr-defined]
+    module.number = 7  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "acme_checks", module)
+    all_of_them = Checks(CascadeSettings(checks=("function", "refusal")), load_function("acme_checks:good"))
+    assert (await all_of_them.judge(PLAIN, reply("I can't."))).failed == answers(reply("I can't."))
+    assert not asked_of
+    judged = await all_of_them.judge(PLAIN, reply("Fine."))
+    assert (judged.failed and judged.failed.detail, judged.passed) == ("not good", ("refusal",))
+    for nothing in ("acme_checks:bad", "acme_checks:number", "acme_nowhere:good"):
+        with pytest.raises(UnusableFunctionError):
+            load_function(nothing)

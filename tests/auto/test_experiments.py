@@ -1,0 +1,246 @@
+"""Experiments in the ledger, what workers see of them, and how their arms compare."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weebill.auto.comparison import compare
+from weebill.auto.experiments import Experiment, Experiments, ExperimentStore
+from weebill.auto.intervals import Interval, difference, mean, proportion, ranks
+from weebill.config.paths import Home
+from weebill.storage.database import LedgerError
+from weebill.usage.entries import Entries
+from weebill.usage.records import Outcome, UsageRecord
+
+
+@pytest.fixture
+def store(home: Home) -> Iterator[ExperimentStore]:
+    with ExperimentStore.open(home.database) as store:
+        yield store
+
+
+@pytest.fixture
+def seen(home: Home, store: ExperimentStore) -> Iterator[Experiments]:
+    with closing(Experiments(home.database)) as seen:
+        yield seen
+
+
+def test_a_worker_follows(store: ExperimentStore, seen: Experiments) -> None:
+    assert (seen.running, seen.promoted) == ({}, {})
+    made = store.create("faster", "mini", "tiny", 0.25, False)
+    assert seen.running == {}
+    seen.refresh()
+    assert seen.running == {"mini": made}
+    promoted = store.promote("faster")
+    seen.refresh()
+    assert (seen.running, seen.promoted) == ({}, {"mini": "tiny"})
+    assert promoted.state == "promoted"
+    assert store.promote("faster") == promoted
+    store.roll_back("faster")
+    seen.refresh()
+    assert (seen.running, seen.promoted) == ({}, {})
+    assert [each.state for each in store.all()] == ["rolled_back"]
+
+
+def test_promoted_again_it_is_the_last(store: ExperimentStore, seen: Experiments) -> None:
+    for name in ("old", "new"):
+        store.create(name, "m", name, 0.5, False)
+        store.promote(name)
+    store.promote("old")
+    seen.refresh()
+    assert seen.promoted == {"m": "old"}
+    again = store.promote("old")
+    assert again == store.get("old")
+    store.roll_back("old")
+    seen.refresh()
+    assert seen.promoted == {"m": "new"}
+
+
+def test_the_last_that_was_promoted_answers(
+    store: ExperimentStore, seen: Experiments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at, (name, candidate) in enumerate([("one", "a"), ("two", "b")]):
+        store.create(name, "m", candidate, 0.5, False)
+        monkeypatch.setattr(time, "time", lambda at=at: 2e9 + at)
+        store.promote(name)
+    seen.refresh()
+    assert seen.promoted == {"m": "b"}
+    store.roll_back("two")
+    seen.refresh()
+    assert seen.promoted == {"m": "a"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("No Spaces", "m", "c", 0.5, False), "cannot name"),
+        (("x" * 65, "m", "c", 0.5, False), "cannot name"),
+        (("a/b", "m", "c", 0.5, False), "cannot name"),
+        (("new", "m", "c", 0.0, False), "share"),
+        (("new", "m", "c", 1.1, False), "share"),
+        (("new", "m", "c", math.nan, False), "share"),
+        (("new", "m", "m", 0.5, False), "own candidate"),
+        (("first", "other", "c", 0.5, False), "already"),
+        (("new", "m", "c", 0.5, True), "is already in the experiment 'first'"),
+    ],
+)
+def test_what_cannot_be_begun(store: ExperimentStore, arguments: tuple[str, str, str, float, bool], said: str) -> None:
+    store.create("first", "m", "c", 0.5, False)
+    with pytest.raises(LedgerError, match=said):
+        store.create(*arguments)
+    assert len(store.all()) == 1
+
+
+def test_what_is_not_there_or_over(store: ExperimentStore) -> None:
+    for use in (store.get, store.promote, store.roll_back):
+        with pytest.raises(LedgerError, match="no experiment 'x'"):
+            use("x")
+    store.create("first", "m", "c", 0.5, False)
+    assert store.roll_back("first") == store.roll_back("first")
+    with pytest.raises(LedgerError, match="rolled back"):
+        store.promote("first")
+    store.create("second", "m", "c", 0.5, False)
+
+
+def test_known_experiments_go_on_without_a_ledger(home: Home, store: ExperimentStore, seen: Experiments) -> None:
+    made = store.create("faster", "mini", "tiny", 0.25, False)
+    seen.refresh()
+    away = home.database.with_name("away.db")
+    home.database.rename(away)
+    seen.refresh()
+    seen.refresh()
+    assert seen.running == {"mini": made}
+    away.rename(home.database)
+    store.roll_back("faster")
+    seen.refresh()
+    assert seen.running == {}
+
+
+def test_another_ledger_in_its_place(home: Home, tmp_path: Path, store: ExperimentStore, seen: Experiments) -> None:
+    store.create("faster", "mini", "tiny", 0.25, False)
+    seen.refresh()
+    with ExperimentStore.open(tmp_path / "other.db") as other:
+        made = other.create("slower", "m", "c", 0.5, True)
+    store.connection.close()
+    for path in home.root.glob("weebill.db*"):
+        path.unlink()
+    (tmp_path / "other.db").rename(home.database)
+    seen.refresh()
+    assert seen.running == {"m": made}
+
+
+def experiment(name: str = "x", share: float = 0.5) -> Experiment:
+    return Experiment(name, "m", "c", share, False, "running", 0, 0)
+
+
+@given(st.binary(max_size=40), st.floats(0.001, 0.999))
+def test_a_conversation_stays_in_its_arm(conversation: bytes, share: float) -> None:
+    drawn = experiment(share=share).draws(conversation)
+    assert drawn == experiment(share=share).draws(conversation)
+    assert experiment(share=1.0).draws(conversation)
+    # A greater share takes nobody out.
+    assert experiment(share=min(1.0, share + 0.3)).draws(conversation) or not drawn
+
+
+def test_the_share_is_drawn() -> None:
+    conversations = [str(number).encode() for number in range(20_000)]
+    drawn = {name: {each for each in conversations if experiment(name, 0.3).draws(each)} for name in ("x", "y")}
+    assert abs(len(drawn["x"]) / 20_000 - 0.3) < 0.015
+    # Another experiment draws others.
+    assert abs(len(drawn["x"] & drawn["y"]) / 20_000 - 0.09) < 0.01
+
+
+def insert(connection: sqlite3.Connection, arm: str, **fields: object) -> None:
+    record = UsageRecord(
+        "req", "key", "chat.completions", "m", "m", "up", False, 10, 0, 5, True, 200, "ok", 0, 1000, 2000, arm=arm
+    )
+    Entries(connection).insert([[msgspec.structs.replace(record, **fields)]])
+
+
+def test_arms_are_compared(store: ExperimentStore) -> None:
+    made = store.create("faster", "m", "c", 0.5, False)
+    for number in range(100):
+        insert(store.connection, "faster/control", total_us=number * 1000, cost_nano=100, checked="passed")
+        outcome: Outcome = "ok" if number % 10 else "upstream_error"
+        checked = "passed" if number % 4 else "schema"
+        insert(store.connection, "faster/candidate", outcome=outcome, cost_nano=50 + number % 2, checked=checked)
+    insert(store.connection, "faster/candidate", outcome="client_cancelled", cost_nano=10**12)
+    insert(store.connection, "faster/shadow", cost_nano=10**12)
+    insert(store.connection, "", cost_nano=10**12)
+    found = compare(store.connection, made)
+    assert (found.control.requests, found.candidate.requests) == (100, 100)
+    control, candidate, differences = found.control.figures, found.candidate.figures, found.differences
+    assert (control["success"].value, candidate["success"].value) == (1.0, 0.9)
+    assert differences["success"].value == pytest.approx(-0.1)
+    assert differences["success"].low < -0.1 < differences["success"].high < 0
+    assert control["cost_nano"] == Interval(100, 100, 100)
+    assert differences["cost_nano"].value == pytest.approx(-49.5)
+    assert (control["latency_p50_ms"].value, control["latency_p95_ms"].value) == (50, 95)
+    assert control["latency_p50_ms"].low == 40
+    assert (candidate["escalated"].value, candidate["passed"].value) == (0.25, 0.75)
+    assert (control["escalated"].value, control["passed"].value) == (0, 1)
+
+
+def test_costs_that_are_not_known_are_counted_apart(store: ExperimentStore) -> None:
+    made = store.create("faster", "m", "c", 0.5, False)
+    for cost in (100, None, 100, None, None):
+        insert(store.connection, "faster/control", cost_nano=cost)
+        insert(store.connection, "faster/candidate", cost_nano=None)
+    found = compare(store.connection, made)
+    assert (found.control.unpriced, found.candidate.unpriced) == (3, 5)
+    assert found.control.figures["cost_nano"].value == 100
+    assert "cost_nano" not in found.candidate.figures
+    assert "cost_nano" not in found.differences
+
+
+def test_an_arm_without_requests(store: ExperimentStore) -> None:
+    made = store.create("faster", "m", "c", 0.5, True)
+    insert(store.connection, "faster/shadow")
+    found = compare(store.connection, made)
+    assert (found.control.requests, found.candidate.requests) == (0, 1)
+    assert found.candidate.arm == "shadow"
+    assert "passed" not in found.candidate.figures
+    assert found.differences == {}
+
+
+def test_wilsons_interval() -> None:
+    # Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I.
+    for hits, total, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)]:
+        found = proportion(hits, total)
+        assert found is not None
+        assert (round(found.low, 4), round(found.high, 4)) == (low, high)
+    assert proportion(0, 0) is None
+
+
+def test_newcombes_interval_of_a_difference() -> None:
+    # Newcombe, "Interval estimation for the difference between independent proportions", 1998, table II, method 10.
+    one, other = proportion(48, 80), proportion(56, 70)
+    assert one is not None
+    assert other is not None
+    found = difference(one, other)
+    assert (round(found.low, 4), round(found.high, 4)) == (0.0524, 0.3339)
+
+
+def test_a_mean() -> None:
+    assert mean(0, 0, 0) is None
+    assert mean(5, 25, 1) == Interval(5, -math.inf, math.inf)
+    found = mean(10, 30, 4)  # 1, 2, 3, 4
+    assert found is not None
+    assert found.value == 2.5
+    assert found.high - 2.5 == pytest.approx(1.96 * math.sqrt(5 / 3 / 4), rel=1e-3)
+
+
+@given(st.floats(0.01, 0.99), st.integers(1, 10_000))
+def test_ranks_are_in_order_and_there(share: float, count: int) -> None:
+    middle, low, high = ranks(share, count)
+    assert 0 <= low <= middle <= high < count

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from control_process import ControlProcess
+
+from weebill.accounts.keys import KeyStore
+from weebill.config.paths import Home
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    # Not below tmp_path: the path of a Unix socket has room for some 100 bytes.
+    home = Home(Path(tempfile.mkdtemp(prefix="weebill-test-")))
+    home.create()
+    yield home
+    shutil.rmtree(home.root)
+
+
+@pytest.fixture
+def admin(home: Home) -> str:
+    with KeyStore.open(home) as keys:
+        return keys.create("admin", "admin").secret
+
+
+@pytest.fixture
+def user(home: Home) -> str:
+    with KeyStore.open(home) as keys:
+        return keys.create("user", "user").secret
+
+
+@pytest.fixture
+async def start(home: Home) -> AsyncIterator[Callable[[], Awaitable[ControlProcess]]]:
+    """Starts a control process, which ends with the test."""
+    started: list[ControlProcess] = []
+
+    async def start() -> ControlProcess:
+        started.append(await ControlProcess.start(home))
+        return started[-1]
+
+    yield start
+    for control in started:
+        if control.process.returncode is None:
+            control.process.kill()
+        await control.process.wait()
+        control.link.close()
+
+
+@pytest.fixture
+async def control(admin: str, start: Callable[[], Awaitable[ControlProcess]]) -> ControlProcess:
+    return await (await start()).ready()

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from weebill.config.paths import Home
+from weebill.storage.database import MIGRATIONS, LedgerError, open_ledger, open_reader, transaction
+
+RACER = """
+import sys
+from pathlib import Path
+from weebill.storage.database import open_ledger
+sys.stdout.write("ready\\n"); sys.stdout.flush()
+sys.stdin.readline()
+connection = open_ledger(Path(sys.argv[1]))
+print(connection.execute("SELECT count(*) FROM meta WHERE name = 'keys_version'").fetchall()[0][0])
+"""
+
+
+def test_eight_processes_may_open_a_fresh_database_at_once(home: Home) -> None:
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, home.database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(8)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    assert [(racer.communicate()[0], racer.returncode) for racer in racers] == [("1\n", 0)] * 8
+
+
+def test_a_database_is_migrated_once_and_kept(home: Home) -> None:
+    first = open_ledger(home.database)
+    first.execute("UPDATE meta SET value = 7 WHERE name = 'keys_version'")
+    first.close()
+    second = open_ledger(home.database)
+    assert second.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(7,)]
+    assert second.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+    assert second.execute("PRAGMA user_version").fetchall() == [(len(MIGRATIONS),)]
+    second.close()
+
+
+def test_a_newer_schema_is_refused_and_left_alone(home: Home) -> None:
+    connection = open_ledger(home.database)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 3}")
+    connection.close()
+    with pytest.raises(LedgerError, match=f"schema {len(MIGRATIONS) + 3}, made by a newer Weebill"):
+        open_ledger(home.database)
+
+
+def test_a_file_that_is_no_database_is_a_clear_error(home: Home) -> None:
+    home.database.write_bytes(b"not a database" * 100)
+    with pytest.raises(LedgerError, match="restore a backup"):
+        open_ledger(home.database)
+
+
+def test_a_reader_cannot_write_and_does_not_create(home: Home) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        open_reader(home.database)
+    assert not home.database.exists()
+    open_ledger(home.database).close()
+    reader = open_reader(home.database)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader.execute("UPDATE meta SET value = 1")
+    reader.close()
+
+
+def test_a_failed_transaction_leaves_nothing(home: Home) -> None:
+    connection = open_ledger(home.database)
+
+    def fail() -> None:
+        with transaction(connection):
+            connection.execute("UPDATE meta SET value = 99")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert connection.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(0,)]
+    connection.close()

@@ -1,0 +1,3 @@
+from tests.fixtures.home import home
+
+__all__ = ["home"]

@@ -1,0 +1,102 @@
+"""SIGKILL at random moments, to writers and ingester alike: every record is counted, and none twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from weebill.config.paths import Home
+from weebill.storage.database import open_ledger
+from weebill.usage.drafts import DRAFT_SUFFIX
+from weebill.usage.ingest import Ingester
+
+HERE = Path(__file__).parent
+KILLS = 40
+
+
+class Victims:
+    """The processes to be killed, and the file in which each says what it has done."""
+
+    def __init__(self, home: Home, output: Path) -> None:
+        self._home = home
+        self._output = output
+        self._started = 0
+        self.running: list[tuple[str, subprocess.Popen[bytes]]] = []
+
+    def start(self, kind: str) -> None:
+        name = f"{kind}{self._started}"
+        self._started += 1
+        if kind == "writer":
+            command = [HERE / "journal_process.py", self._home.journal, name, "16384"]
+        else:
+            command = [HERE / "ingest_process.py", self._home.database, self._home.journal]
+        with (self._output / name).open("wb") as output:
+            self.running.append((kind, subprocess.Popen([sys.executable, *map(str, command)], stdout=output)))
+        deadline = time.monotonic() + 30
+        while not (self._output / name).stat().st_size:  # until it is at work, so that it is killed at work
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+    def kill(self, index: int) -> str:
+        kind, process = self.running.pop(index)
+        assert process.poll() is None, "it died by itself"
+        process.kill()
+        process.wait()
+        return kind
+
+
+@pytest.fixture
+def victims(home: Home, tmp_path: Path) -> Iterator[Victims]:
+    output = tmp_path / "output"
+    output.mkdir()
+    victims = Victims(home, output)
+    yield victims
+    for _, process in victims.running:
+        process.kill()
+        process.wait()
+
+
+def test_every_record_is_ingested_exactly_once(home: Home, tmp_path: Path, victims: Victims) -> None:
+    chance = random.Random(2)
+    for kind in ("writer", "writer", "writer", "ingester"):
+        victims.start(kind)
+    for _ in range(KILLS):
+        time.sleep(chance.uniform(0.0, 0.1))
+        victims.start(victims.kill(chance.randrange(len(victims.running))))
+    while victims.running:
+        victims.kill(0)
+
+    with closing(open_ledger(home.database)) as ledger:
+        ingested_under_fire = ledger.execute("SELECT count(*) FROM usage").fetchall()[0][0]
+        for draft in home.journal.glob(f"*{DRAFT_SUFFIX}"):  # killed before it was published; deleted once it is old
+            os.utime(draft, (0, 0))
+        Ingester(ledger, home.journal).run()
+        rows = ledger.execute("SELECT request_id FROM usage").fetchall()
+        died = ledger.execute("SELECT count(*) FROM usage WHERE outcome = 'worker_died'").fetchall()[0][0]
+        totals = ledger.execute("SELECT sum(requests), sum(prompt_tokens) FROM usage_daily").fetchall()
+        quarantined = ledger.execute("SELECT count(*) FROM quarantine").fetchall()[0][0]
+
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for (request_id,) in rows:
+        writer, number = request_id.split("-")
+        numbers[writer].append(int(number))
+    for output in (tmp_path / "output").glob("writer*"):
+        announced = output.read_bytes().count(b"\n")
+        written = sorted(numbers[output.name])
+        assert written == list(range(len(written)))
+        # The last may have been begun, or written, without there being time to say so.
+        assert len(written) in (announced, announced + 1)
+    assert totals == [(len(rows), 10 * len(rows))]
+    assert quarantined == 0
+    assert 0 < died <= KILLS
+    assert list(home.journal.iterdir()) == []
+    assert 0 < ingested_under_fire <= len(rows)

@@ -1,0 +1,89 @@
+"""`auto` as a worker has it: its rules, its router, its checks, and a threshold that follows what is served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from weebill.auto.cascade.checks import Checks
+from weebill.auto.cascade.function import UnusableFunctionError, load_function
+from weebill.auto.decision import Chances, Decision, by_chances, by_rule, chance
+from weebill.auto.holding import Observed, Threshold
+from weebill.auto.rules import Rules, Subject
+from weebill.auto.texts import question
+from weebill.config.auto import AutoSettings, Tier
+
+_LOCAL_ONLY = "local_only"
+
+
+class Estimator(Protocol):
+    """What tells how likely each tier is to answer a text well; `weebill.auto.estimator.router.Router` is one."""
+
+    def estimate(self, text: str) -> Chances: ...
+
+
+class AutoUnavailableError(Exception):
+    """`auto` cannot be served as it is configured; the message says why to anybody, its cause to the operator."""
+
+
+class Auto:
+    """Decides for one request after another. Belongs to one thread."""
+
+    def __init__(self, settings: AutoSettings, estimator: Estimator, checks: Checks, threshold: Threshold) -> None:
+        self.models: Mapping[Tier, str] = settings.tiers
+        self.checks = checks
+        self._tiers = tuple(self.models)
+        self._estimator = estimator
+        self._threshold = threshold
+        self._private = Rules("private", settings.private)
+        self._high_stakes = Rules("high_stakes", settings.high_stakes)
+
+    def decide(self, subject: Subject, local: frozenset[Tier], local_only: bool) -> Decision:
+        """The tier for a request. `local` are those that this machine has, `local_only` whether it must stay here."""
+        private = self._private.match(subject) or (_LOCAL_ONLY if local_only else "")
+        decision = by_rule(self._tiers, local, private, self._high_stakes.match(subject))
+        if decision is not None:
+            return decision
+        chances = self._estimator.estimate(question(subject.conversation))
+        return by_chances(self._tiers, local, private, chances, self._threshold.value)
+
+    def observe(self, decision: Decision, answered: Tier, cost_nano: int | None, large_cost_nano: int | None) -> None:
+        """Follow what came of a decision: `answered` is whose answer the client has."""
+        chances = decision.chances
+        if chances is None:
+            return
+        largest = self._tiers[-1]
+        self._threshold.observe(
+            Observed(
+                answered == largest,
+                chance(chances, answered),
+                chance(chances, largest),
+                cost_nano,
+                large_cost_nano,
+            )
+        )
+
+
+def load_auto(settings: AutoSettings, cost_ratio: float | None, learned: Path | None = None) -> Auto:
+    """`auto` with the router in `learned`, or the package's. Takes a tenth of a second, so it is done beforehand.
+
+    `cost_ratio` is what the small tier costs for each dollar of the largest, None if that is not known. Raises
+    AutoUnavailableError.
+    """
+    if settings.target.spend is not None and cost_ratio is None:
+        message = f"`auto.target.spend` needs the price of `{settings.large}`, which neither catalogue nor overlay has"
+        raise AutoUnavailableError(message)
+    try:
+        from weebill.auto.estimator.artefact import ArtefactError
+        from weebill.auto.estimator.router import Router
+    except ImportError as error:
+        raise AutoUnavailableError("`auto` needs NumPy: `pip install numpy`") from error
+    try:
+        function = load_function(settings.cascade.function) if "function" in settings.cascade.checks else None
+        router = Router.load(learned)
+    except UnusableFunctionError as error:
+        raise AutoUnavailableError(f"`auto.cascade.function`: {error}") from error.__cause__
+    except (OSError, ArtefactError) as error:
+        raise AutoUnavailableError("the learned router cannot be loaded") from error
+    return Auto(settings, router, Checks(settings.cascade, function), Threshold(settings.target, cost_ratio or 0.0))

@@ -1,0 +1,48 @@
+"""Tells whether an answer goes round in circles, as those of small models do when they lose the thread."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+from weebill.auto.cascade.verdicts import Verdict, said
+from weebill.wire.reply import Reply
+
+# At the end of an answer: a unit of up to so many characters, so often, over so many characters at least.
+_MAX_UNIT: Final = 400
+_TIMES: Final = 4
+_MIN_LOOP: Final = 120
+# Prose of any language compresses to a half or a third, tables and code to a fifth; loops to a tenth and less.
+_MIN_COMPRESSED: Final = 600
+_MAX_RATIO: Final = 9.0
+
+
+def keeps_going(reply: Reply) -> Verdict:
+    """Of a whole answer."""
+    problem = next(filter(None, (_problem(said(choice)) for choice in reply.choices)), "")
+    return Verdict("repetition", not problem, problem)
+
+
+def _problem(text: str) -> str:
+    text = text.rstrip()
+    if unit := _loop(text):
+        shown = unit.strip()
+        return f"it ends in a loop of '{shown[:40]}{'…' if len(shown) > 40 else ''}'"
+    data = text.encode()
+    if len(data) >= _MIN_COMPRESSED and (ratio := len(data) / len(zlib.compress(data, 6))) > _MAX_RATIO:
+        return f"it says the same again and again: it compresses {ratio:.0f} to 1"
+    return ""
+
+
+def _loop(text: str) -> str:
+    """The unit that the end of `text` repeats, "" if there is none. Rules of dashes and the like are none."""
+    for length in range(1, min(_MAX_UNIT, len(text) // _TIMES) + 1):
+        span = max(_MIN_LOOP, _TIMES * length)
+        if span > len(text):
+            break
+        # What repeats with a period equals itself, shifted by it.
+        if text[-span:-length] == text[-span + length :]:
+            unit = text[-length:]
+            if any(character.isalnum() for character in unit):
+                return unit
+    return ""

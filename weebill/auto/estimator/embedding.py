@@ -1,0 +1,40 @@
+"""A static embedding: a text's vector is the weighted mean of its pieces', so it costs a look-up and a sum."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from weebill.auto.estimator.artefact import EMBEDDING, Embedding, read_embedding
+from weebill.auto.estimator.text import visible
+from weebill.auto.estimator.wordpiece import Words
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Embedder:
+    """Embeds texts; the cosine of two vectors is their similarity in meaning."""
+
+    def __init__(self, embedding: Embedding) -> None:
+        self._embedding = embedding
+        self._words = Words(embedding.vocabulary)
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Embedder:
+        """The embedding in `path`, or the package's. Raises ArtefactError, or OSError where it cannot be read."""
+        return cls(read_embedding(path or EMBEDDING))
+
+    @property
+    def dimensions(self) -> int:
+        return len(self._embedding.scale)
+
+    def embed(self, text: str) -> NDArray[np.float32]:
+        """A unit vector (D,) of float32; zero for a text without a known piece."""
+        _, rows = self._words.read(visible(text))
+        weights = self._embedding.weight[rows]
+        vector = (weights @ self._embedding.rows[rows].astype(np.float32)) * self._embedding.scale
+        norm = float(vector @ vector) ** 0.5
+        return vector / np.float32(norm) if norm > 0 else vector

@@ -1,0 +1,96 @@
+"""The router itself: a few look-ups and two dot products for each request. Pure, and safe to share."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from functools import cached_property
+from math import exp
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from weebill.auto.estimator.artefact import EMBEDDING, ROUTER, TIERS, Card, Model, read_model
+from weebill.auto.estimator.embedding import Embedder
+from weebill.auto.estimator.estimate import Chances, merit
+from weebill.auto.estimator.text import OPTIONS, ngrams, standardised, surface, visible
+from weebill.auto.estimator.wordpiece import Words
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Router:
+    """Estimates from text alone. Reads its file once; after that no file, no network, no clock, no randomness."""
+
+    def __init__(self, model: Model, embedding: Path = EMBEDDING) -> None:
+        self._model = model
+        self._embedding = embedding
+        self._words = Words(model.vocabulary)
+        self._quantiles: list[float] = model.quantiles.tolist()
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Router:
+        """The router in `path`, or the package's own. Raises ArtefactError, or OSError where it cannot be read."""
+        return cls(read_model(path or ROUTER))
+
+    @property
+    def card(self) -> Card:
+        """What this router is made of."""
+        return self._model.card
+
+    def estimate(self, text: str) -> Chances:
+        """How likely each tier is to answer `text` well. Any text has an estimate, the empty one included."""
+        logits, options = self.logits(text)
+        compact, large = logits[0], logits[-1]
+        mid = logits[1] if len(logits) == len(TIERS) else (compact + large) / 2
+        low, high = _logistic(compact), _logistic(large)
+        return Chances(low, _logistic(mid), high, self._rank(merit(low, high, options)))
+
+    def merit(self, text: str) -> float:
+        """What `Chances.gain` ranks, without an end to its scale."""
+        logits, options = self.logits(text)
+        return merit(_logistic(logits[0]), _logistic(logits[-1]), options)
+
+    def logits(self, text: str) -> tuple[list[float], bool]:
+        """Calibrated logits, one for each tier; and whether `text` has options to choose from."""
+        model = self._model
+        seen = visible(text)
+        hashes, pieces = self._words.read(seen)
+        marks = surface(seen, len(hashes))
+        standard = standardised(marks, model.surface_mean, model.surface_scale)
+        values: NDArray[np.float32] = standard @ model.surface + model.bias
+        if len(hashes):
+            buckets, weights = ngrams(hashes)
+            rows = model.ngrams[buckets]
+            tf_idf = weights * rows[:, 0]
+            if (norm := float(tf_idf @ tf_idf)) > 0:
+                values += (weights @ rows)[1:] / norm**0.5
+        if len(pieces):
+            total = model.pieces[pieces].sum(0)
+            values += total[1:] / total[0]
+        scale, shift = model.calibration
+        return (scale * values + shift).tolist(), bool(marks[OPTIONS])
+
+    def embed(self, text: str) -> NDArray[np.float32]:
+        """A unit vector, close to those of texts that mean the same; zero for a text without a known word."""
+        return self._embedder.embed(text)
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder.load(self._embedding)
+
+    def _rank(self, value: float) -> float:
+        """Where a merit stands among the training rows', 0 to 1, straight between two quantiles."""
+        quantiles = self._quantiles
+        above = bisect_left(quantiles, value)
+        if above == 0:
+            return 0.0
+        if above == len(quantiles):
+            return 1.0
+        low, high = quantiles[above - 1], quantiles[above]
+        return (above - 1 + (value - low) / (high - low)) / (len(quantiles) - 1)
+
+
+def _logistic(value: float) -> float:
+    return 1 / (1 + exp(-value)) if value >= 0 else exp(value) / (1 + exp(value))

@@ -1,8 +1,0 @@
-"""`python -m weebill.console`: the control process, started by the supervisor."""
-
-import asyncio
-import sys
-
-from weebill.console.process import main
-
-sys.exit(asyncio.run(main()))

@@ -1,0 +1,33 @@
+"""Who may use the management API: holders of an admin key, sent as a bearer token and in no other way.
+
+There are no cookies, so a page of another site has nothing to abuse in a visitor's browser.
+"""
+
+from __future__ import annotations
+
+from weebill.accounts.api_key import ApiKey
+from weebill.accounts.keyring import KeyRing
+from weebill.wire.errors import ApiError
+
+_SCHEME = "bearer"
+
+
+def bearer_token(authorization: str | None) -> bytes:
+    """The token of an Authorization header, empty if it has none."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip().encode("latin-1", errors="replace") if scheme.lower() == _SCHEME else b""
+
+
+def require_admin(keyring: KeyRing, token: bytes) -> ApiKey:
+    """The admin key with this secret. Raises ApiError 401 or 403, and LedgerUnavailable."""
+    if not token:
+        raise ApiError(401, "Send an admin key as `Authorization: Bearer sk-wb-...`.", code="missing_api_key")
+    keyring.refresh()
+    key = keyring.authenticate(token)
+    if key is None:
+        raise ApiError(401, "The API key is unknown or revoked.", code="invalid_api_key")
+    if key.role != "admin":
+        raise ApiError(
+            403, f"The key {key.name!r} has the role {key.role}; this needs an admin key.", code="admin_required"
+        )
+    return key

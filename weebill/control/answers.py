@@ -1,0 +1,126 @@
+"""JSON answers, and errors in OpenAI's format whatever went wrong."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from weebill.accounts.keyring import LedgerUnavailable
+from weebill.wire.errors import ApiError
+
+# Nothing that the management API accepts comes near this.
+MAX_BODY_BYTES = 65_536
+
+_SECURE_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+class Json(Response):
+    """A value as JSON; msgspec structs as they are."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        return msgspec.json.encode(content)
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Answer every error of `app` in OpenAI's format."""
+    app.add_exception_handler(ApiError, _answer_api_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(LedgerUnavailable, _answer_unavailable)
+    app.add_exception_handler(Exception, _answer_fault)
+
+
+class LimitBody:
+    """Refuses request bodies over `MAX_BODY_BYTES` while they arrive."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received = 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY_BYTES:
+                raise HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
+            return message
+
+        await self._app(scope, receive_limited if scope["type"] == "http" else receive, send)
+
+
+class SecureHeaders:
+    """Adds what keeps browsers from guessing, framing or storing an answer, where it does not say so itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _SECURE_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_secured)
+
+
+def _answer(error: ApiError, headers: dict[str, str] | None = None) -> Response:
+    headers = dict(headers or {})
+    if error.retry_after is not None:
+        headers["retry-after"] = str(error.retry_after)
+    return Response(error.body(), error.status, headers, "application/json")
+
+
+async def _answer_api_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)  # noqa: S101 - registered for it
+    # RFC 6750: a client learns from it how to authenticate.
+    return _answer(error, {"www-authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None)
+
+
+async def _answer_invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return _answer(ApiError(400, f"The body is not JSON: {first['ctx']['error']}.", code="invalid_json"))
+    # The first part of a location says where the field is: body, query or path.
+    param = ".".join(str(part) for part in first["loc"][1:]) or None
+    return _answer(ApiError(400, f"{param or 'The body'}: {first['msg']}.", code="invalid_value", param=param))
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    asked = f"{request.method} {request.url.path}"
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            answer = ApiError(404, f"Unknown request URL: {asked}.", code="unknown_url")
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            answer = ApiError(405, f"{asked} is not allowed.", code="method_not_allowed")
+        case status:
+            answer = ApiError(status, str(error.detail))
+    return _answer(answer, dict(error.headers or {}))
+
+
+async def _answer_unavailable(_: Request, __: Exception) -> Response:
+    return _answer(ApiError(503, "The ledger cannot be read at present; try again.", retry_after=1))
+
+
+async def _answer_fault(_: Request, __: Exception) -> Response:
+    # The server that runs the app logs the exception itself.
+    return _answer(ApiError(500, "Weebill failed to answer this; its log says why.", code="internal_error"))

@@ -1,0 +1,148 @@
+"""The management API and the status page, as the gateway's tunnel reaches them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from typing import Annotated, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Response, WebSocket
+from pydantic import BaseModel, ConfigDict
+
+from weebill import __version__
+from weebill.accounts.api_key import KeyRole
+from weebill.accounts.keyring import KeyRing, LedgerUnavailable
+from weebill.accounts.keys import BadKeyError, KeyStore, UnknownKeyError
+from weebill.control.access import bearer_token, require_admin
+from weebill.control.answers import Json, LimitBody, SecureHeaders, handle_errors
+from weebill.control.live import LiveFeed
+from weebill.control.manual import Manual, documentation
+from weebill.control.overview import Overview
+from weebill.control.page import Page
+from weebill.storage.database import LedgerError, open_reader
+from weebill.usage import totals
+from weebill.wire.errors import ApiError
+
+PREFIX = "/api/v1"
+
+T = TypeVar("T")
+
+
+class NewKey(BaseModel):
+    """The body of `POST /api/v1/keys`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    role: KeyRole = "user"
+
+
+def create_app(overview: Overview, keyring: KeyRing) -> FastAPI:
+    """The application; `keyring` is used on the event loop's thread only."""
+    app = FastAPI(
+        title="Weebill",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # it would send to wherever the Host header says
+    )
+    handle_errors(app)
+    app.add_middleware(LimitBody)
+    app.add_middleware(SecureHeaders)
+    page = Page.load()
+    app.add_api_route("/", lambda: page.response(), methods=["GET", "HEAD"], response_class=Response)
+    manual = Manual(documentation())
+    app.add_api_route("/docs/{name:path}", manual.response, methods=["GET", "HEAD"], response_class=Response)
+    app.include_router(_public(overview, LiveFeed(overview, keyring)), prefix=PREFIX)
+    app.include_router(_Management(overview, keyring).router, prefix=PREFIX)
+    return app
+
+
+def _public(overview: Overview, feed: LiveFeed) -> APIRouter:
+    """What is open to all, and what does its own checking."""
+    router = APIRouter()
+
+    @router.get("/info")
+    async def info() -> Response:
+        return Json(overview.info())
+
+    @router.websocket("/live")
+    async def live(socket: WebSocket) -> None:
+        await feed.serve(socket)
+
+    return router
+
+
+class _Management:
+    """What admin keys open. The endpoints that use the ledger run in threads, with connections of their own."""
+
+    def __init__(self, overview: Overview, keyring: KeyRing) -> None:
+        self._overview = overview
+        self._keyring = keyring
+        self.router = APIRouter(dependencies=[Depends(self._authorise)])
+        self.router.add_api_route("/status", self._status)
+        self.router.add_api_route("/keys", self._list_keys)
+        self.router.add_api_route("/keys", self._create_key, methods=["POST"])
+        self.router.add_api_route("/keys/{key_id}", self._revoke_key, methods=["DELETE"])
+        self.router.add_api_route("/usage", self._recent_usage)
+        self.router.add_api_route("/usage/summary", self._usage_summary)
+
+    async def _authorise(self, authorization: Annotated[str | None, Header()] = None) -> None:
+        require_admin(self._keyring, bearer_token(authorization))
+
+    async def _status(self) -> Response:
+        return Json(self._overview.status())
+
+    def _list_keys(self) -> Response:
+        return Json({"object": "list", "data": self._with_keys(KeyStore.all)})
+
+    def _create_key(self, new: NewKey) -> Response:
+        try:
+            created = self._with_keys(lambda keys: keys.create(new.name, new.role))
+        except BadKeyError as error:
+            raise ApiError(400, str(error), code="invalid_value", param=error.param) from error
+        warning = {"warning": created.warning} if created.warning else {}
+        return Json({"key": created.key, "secret": created.secret} | warning, 201)
+
+    def _revoke_key(self, key_id: str) -> Response:
+        try:
+            return Json(self._with_keys(lambda keys: keys.revoke_id(key_id)))
+        except UnknownKeyError as error:
+            raise ApiError(404, str(error), code="key_not_found", param="key_id") from error
+
+    def _recent_usage(
+        self,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        cursor: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    ) -> Response:
+        entries = self._read(lambda ledger: totals.recent(ledger, limit, cursor))
+        following = entries[-1].id if len(entries) == limit else None
+        data = [{"id": entry.id, **msgspec.structs.asdict(entry.record)} for entry in entries]
+        return Json({"object": "list", "data": data, "next_cursor": following})
+
+    def _usage_summary(self, by: totals.Grouping = "model") -> Response:
+        def read(ledger: sqlite3.Connection) -> tuple[list[totals.UsageTotal], totals.UsageTotal]:
+            ledger.execute("BEGIN")  # so that both are of the same moment, and add up
+            return totals.summarise(ledger, by), totals.total(ledger)
+
+        groups, total = self._read(read)
+        return Json({"object": "list", "by": by, "data": groups, "total": total})
+
+    def _with_keys(self, use: Callable[[KeyStore], T]) -> T:
+        try:
+            with KeyStore.open(self._overview.home) as keys:
+                return use(keys)
+        except (BadKeyError, UnknownKeyError):
+            raise
+        except (LedgerError, sqlite3.Error) as error:
+            raise LedgerUnavailable from error
+
+    def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            with closing(open_reader(self._overview.home.database)) as ledger:
+                return query(ledger)
+        except sqlite3.Error as error:
+            raise LedgerUnavailable from error

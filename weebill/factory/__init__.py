@@ -1,0 +1,1 @@
+"""Trains and evaluates what `weebill.auto.estimator` runs. Needs the extra `train`; nothing that serves imports it."""

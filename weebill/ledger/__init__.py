@@ -1,1 +1,0 @@
-"""Keys and usage: who may call, and what each call used."""

@@ -1,1 +1,0 @@
-"""`auto`: which tier answers a request. Rules first, then what the learned router expects, held to a target."""

@@ -1,0 +1,1 @@
+"""The SQLite ledger: connections, migrations, and what is kept in it."""

@@ -1,0 +1,46 @@
+"""What the stores in the ledger share: they change the file that is in use, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from weebill.storage.database import Ledger, LedgerError, open_ledger, transaction
+
+_ATTEMPTS: Final = 5  # while backups are put back faster than a change takes
+
+T = TypeVar("T")
+
+
+class Store:
+    """Holds the ledger open for changes by hand. Belongs to one thread."""
+
+    def __init__(self, connection: Ledger) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self._connection.close()
+
+    def _commit(self, change: Callable[[], T]) -> T:
+        """What `change` gives, once it is in the ledger that is in use.
+
+        Made again where that was replaced meanwhile: nobody would read it in the file that went. Raises LedgerError.
+        """
+        for _ in range(_ATTEMPTS):
+            with transaction(self._connection):
+                result = change()
+            if self._connection.is_current():
+                return result
+            self._connection.close()
+            self._connection = open_ledger(self._connection.path)
+        raise LedgerError(f"The ledger {self._connection.path} is being replaced; nothing has been changed.")

@@ -1,0 +1,1 @@
+"""What each request used: recorded by workers in a journal, moved from there into the ledger exactly once."""

@@ -1,0 +1,101 @@
+"""Ingestion beside the management API: in a thread of its own, so that neither waits for the other."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import sys
+import threading
+import time
+
+from weebill.config.paths import Home
+from weebill.storage.database import BUSY_TIMEOUT_S, Ledger, LedgerError, open_ledger
+from weebill.usage.ingest import Ingester
+from weebill.usage.recovery import Cost, no_cost
+
+_RETRY_S = 1.0
+_NICENESS = 10
+# Where the ledger is locked, one turn waits for it up to four times, to open and to close it, and then is over.
+LONGEST_TURN_S = 6 * BUSY_TIMEOUT_S
+
+log = logging.getLogger(__name__)
+
+
+class IngestThread(threading.Thread):
+    """Ingests every `interval_s` seconds until `finish`. What fails is tried again; journals keep it meanwhile."""
+
+    def __init__(self, home: Home, interval_s: float, cost: Cost = no_cost) -> None:
+        super().__init__(name="ingest", daemon=True)
+        self._home = home
+        self._cost = cost
+        self._finishing = threading.Event()
+        self._healthy = True
+        self._moves_until = time.monotonic() + LONGEST_TURN_S
+        self.interval_s = interval_s
+
+    @property
+    def moves(self) -> bool:
+        """Tells whether it has lately ended a turn, well or not, or made headway within a long one."""
+        return self.is_alive() and time.monotonic() < self._moves_until
+
+    def run(self) -> None:
+        """Ingest until told to finish, and then once more."""
+        _yield_to_others()
+        while not self._finishing.is_set():
+            try:
+                self._ingest()
+            except Exception as error:  # whatever it is: without this thread the journals would fill up unnoticed
+                self._report(error)
+                self._pause(_RETRY_S)
+
+    def finish(self, timeout_s: float) -> None:
+        """Ingest all there is and stop; what does not fit into `timeout_s` is left to the next start."""
+        self._finishing.set()
+        self.join(timeout_s)
+
+    def _ingest(self) -> None:
+        ledger = open_ledger(self._home.database, self._move)
+        try:
+            ingester = self._ingester(ledger)
+            last = False
+            while not last:
+                last = self._pause(self.interval_s)
+                if not ledger.is_current():
+                    ledger = self._follow(ledger)
+                    ingester = self._ingester(ledger)
+                ingester.run()
+                if not self._healthy:
+                    log.info("usage is ingested again")
+                    self._healthy = True
+        finally:
+            ledger.close()
+
+    def _ingester(self, ledger: Ledger) -> Ingester:
+        return Ingester(ledger, self._home.journal, is_current=ledger.is_current, cost=self._cost)
+
+    def _follow(self, ledger: Ledger) -> Ledger:
+        ledger.close()
+        followed = open_ledger(self._home.database, self._move)
+        log.warning("the ledger %s was replaced; usage goes into the file that is there now", self._home.database)
+        return followed
+
+    def _pause(self, interval_s: float) -> bool:
+        """Wait; whether it is to finish."""
+        self._moves_until = time.monotonic() + interval_s + LONGEST_TURN_S
+        return self._finishing.wait(interval_s)
+
+    def _move(self) -> None:
+        self._moves_until = time.monotonic() + LONGEST_TURN_S
+
+    def _report(self, error: Exception) -> None:
+        if self._healthy:
+            trace = None if isinstance(error, LedgerError | sqlite3.Error | OSError) else error
+            log.error("usage cannot be ingested and waits in the journals: %s", error, exc_info=trace)
+            self._healthy = False
+
+
+def _yield_to_others() -> None:
+    """Have this thread run after a gateway worker that wants the same core: no request shall wait for its records."""
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -1,0 +1,238 @@
+"""A worker's usage journal: append-only segment files, one JSON record a line.
+
+A segment's space is reserved before its first record and mapped into memory, so that a record costs a copy rather
+than a system call, and cannot fail for want of space. Zero bytes follow the last record until the segment is closed.
+A record is in the page cache before its response ends, so it survives the death of any process. The writer holds
+an exclusive `flock` on its segment: whoever can take the lock knows that the segment will not grow any more.
+Segment names are never used again, so a mark kept for one can never be taken for another's.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import mmap
+import os
+import secrets
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from weebill.config.schema import MeteringSettings
+from weebill.telemetry.disk import folder_bytes
+from weebill.usage.drafts import locked_draft
+from weebill.usage.intents import INTENTS_SUFFIX, Intents
+from weebill.usage.records import Intent, UsageRecord
+
+SEGMENT_SUFFIX = ".jsonl"
+
+_PROBE_INTERVAL_S = 0.25
+_SMALLEST_SEGMENT = 4096  # several times the longest record
+_NEWLINE = 10
+
+log = logging.getLogger(__name__)
+
+
+class JournalError(Exception):
+    """A record could not be written, so the request it belongs to must not be answered as if it had been."""
+
+
+class JournalFull(JournalError):  # noqa: N818 - a state rather than an error
+    """The segments that wait for the control process have reached `journal_max_bytes`."""
+
+
+class JournalWriter:
+    """Appends the usage records of one worker process; `workers` is how many share the folder.
+
+    A segment holds at most `segment_bytes`, less where `journal_max_bytes` leaves each worker less than four, or where
+    the disk is nearly full.
+    """
+
+    def __init__(self, folder: Path, worker_index: int, settings: MeteringSettings, workers: int = 1) -> None:
+        self._folder = folder
+        self._name = f"{time.time_ns() // 1_000_000:013d}-w{worker_index}-{secrets.token_hex(8)}"
+        self._sequence = 0
+        self._max_bytes = settings.journal_max_bytes
+        self._segment_bytes = max(_SMALLEST_SEGMENT, min(settings.segment_bytes, self._max_bytes // (4 * workers)))
+        self.intents = Intents(folder / f"{self._name}{INTENTS_SUFFIX}")
+        self.epoch = time.time() - time.monotonic()
+        """What makes Unix time of `time.monotonic()`, in seconds."""
+        self._encode = msgspec.json.Encoder().encode
+        self._descriptor = -1
+        self._segment: mmap.mmap | None = None
+        self._room = 0
+        self._size = 0
+        self._synced = 0
+        self._fault: JournalError | None = None
+        self._notes = True  # whether there is room to note requests
+        self._probe_at = 0.0
+        self.writable()
+
+    def intend(self, intent: Intent, slot: int = -1) -> int:
+        """Note a request before its upstream is called, instead of what was noted in `slot`; the new slot.
+
+        Raises JournalError.
+        """
+        try:
+            return self.intents.open(intent) if slot < 0 else self.intents.reopen(slot, intent)
+        except OSError as error:
+            self._notes = False
+            raise self._failed(error) from error
+
+    def append(self, record: UsageRecord, slot: int = -1) -> None:
+        """Write one record, of the request that was noted in `slot`.
+
+        Raises JournalError, JournalFull; then no trace of the record is left, but what was noted stays.
+        """
+        line = self._encode(record)
+        end = self._size + len(line)
+        if end >= self._room:
+            self._rotate()
+            end = len(line)
+        segment = self._segment
+        if segment is None or end >= self._room:
+            raise JournalError(f"a usage record of {len(line)} bytes does not fit into a segment")
+        segment[self._size : end] = line
+        # Last, for without it a line is not read: a writer may die in between.
+        segment[end] = _NEWLINE
+        self._size = end + 1
+        if slot >= 0:
+            self.intents.close(slot)
+
+    def writable(self) -> bool:
+        """Tells whether `intend` and `append` can be expected to work: ask before taking a request.
+
+        After a failure this tries again, at most four times a second.
+        """
+        if self._segment is not None and self._notes:
+            return True
+        now = time.monotonic()
+        if now < self._probe_at:
+            return False
+        self._probe_at = now + _PROBE_INTERVAL_S
+        try:
+            if self._segment is None:
+                self._rotate()
+            if not self._notes:
+                self.intents.make_room()
+        except (JournalError, OSError):
+            return False
+        self._notes = True
+        self._recovered()
+        return True
+
+    @property
+    def fault(self) -> JournalError | None:
+        """Why nothing can be written at present."""
+        return self._fault
+
+    def unsynced(self) -> list[int]:
+        """Descriptors of files with something new, for whoever writes them to the disk and closes them."""
+        if self._segment is None or (self._size == self._synced and not self.intents.taken):
+            return []
+        self._synced = self._size
+        return [os.dup(descriptor) for descriptor in (self._descriptor, self.intents.descriptor) if descriptor >= 0]
+
+    def close(self) -> None:
+        """Let go of the files; what is in them stays for the control process."""
+        self._let_go()
+        self.intents.leave()
+
+    def _let_go(self) -> None:
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
+            self._room = 0
+            # Readers cope with the rest of zeros, too.
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
+            os.close(self._descriptor)
+
+    def _rotate(self) -> None:
+        """Go on in a new segment.
+
+        The old one is let go first: it could be all that fills the journal, and only then may it be deleted.
+        """
+        self._let_go()
+        try:
+            if folder_bytes(self._folder) >= self._max_bytes:
+                raise self._report(
+                    JournalFull(
+                        f"the journal holds {self._max_bytes} bytes that are not ingested; is the control process up? "
+                        "(metering.journal_max_bytes)"
+                    )
+                )
+            self._open_segment()
+        except OSError as error:
+            raise self._failed(error) from error
+        self._size = self._synced = 0
+        self._recovered()
+
+    def _open_segment(self) -> None:
+        """Create, lock and only then publish a segment."""
+        path = self._folder / f"{self._name}-{self._sequence:06d}{SEGMENT_SUFFIX}"
+        self._sequence += 1
+        try:
+            with locked_draft(path) as descriptor:
+                room = _reserve(descriptor, self._segment_bytes)
+                self._segment = mmap.mmap(descriptor, room)
+        except BaseException:
+            self._segment = None
+            raise
+        self._room = room
+        self._descriptor = descriptor
+
+    def _failed(self, error: OSError) -> JournalError:
+        advice = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the folder"
+        return self._report(JournalError(f"cannot write usage to {self._folder}: {error.strerror}; {advice}"))
+
+    def _recovered(self) -> None:
+        if self._fault is not None and self._notes:
+            log.info("usage is written again")
+            self._fault = None
+
+    def _report(self, fault: JournalError) -> JournalError:
+        if self._fault is None:
+            log.error("%s", fault)
+        self._fault = fault
+        return fault
+
+
+def sync(descriptors: list[int]) -> None:
+    """Write files to the disk, so that a power cut costs no more than what has come since. Raises OSError.
+
+    The page cache's own time is half a minute. Unlike `msync`, this leaves the interpreter to others meanwhile.
+    """
+    try:
+        for descriptor in descriptors:
+            if sys.platform == "linux":
+                os.fdatasync(descriptor)
+            else:
+                os.fsync(descriptor)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _reserve(descriptor: int, wanted: int) -> int:
+    """Give an empty file space that is its own, `wanted` bytes or, on a full disk, as much as there is of it.
+
+    Raises OSError when there is not even enough for the smallest segment.
+    """
+    size = wanted
+    while True:
+        try:
+            if sys.platform == "linux":
+                os.posix_fallocate(descriptor, 0, size)
+            else:  # macOS has no such call
+                os.pwrite(descriptor, bytes(size), 0)
+        except OSError as error:
+            os.ftruncate(descriptor, 0)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or size <= _SMALLEST_SEGMENT:
+                raise
+            size = max(_SMALLEST_SEGMENT, size // 4)
+        else:
+            return size
