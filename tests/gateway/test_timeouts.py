@@ -16,11 +16,11 @@ import pytest
 from tests.fixtures.upstream import DONE, STREAM_HEAD, Request, Upstream, answer, chunk, completion, framed
 from tests.gateway.conftest import settings
 from weebill.apis.chat.api import CHAT
-from weebill.gateway.inference import Inference
-from weebill.gateway.legs import Whole
+from weebill.gateway.generation_call import GenerationCall
 from weebill.gateway.meter import Spending
-from weebill.gateway.metered import Upstreams
+from weebill.gateway.opened import CompleteResponse
 from weebill.gateway.translation import translator
+from weebill.gateway.upstreams import Upstreams
 from weebill.routing.directory import Directory
 from weebill.routing.router import Router
 from weebill.routing.steps import Try
@@ -37,7 +37,7 @@ class Asking:
         configured = settings(upstream)
         router = Router(configured.routing, Directory(configured, (), 0), Random(1))
         self._deployment = router.directory.resolve("gpt-4o-mini")
-        self._inference = Inference(None, None, Upstreams(self.client, router, configured.server))  # type: ignore[arg-type]
+        self._upstreams = Upstreams(self.client, router, configured.server)
 
     async def ask(self, *, stream: bool, patience_s: float = inf) -> object:
         at = self._deployment.upstream
@@ -49,9 +49,10 @@ class Asking:
         body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": stream}
         call = CHAT.decode(json.dumps(body).encode(), {}, "")
         exchange = cast("Exchange", None)  # of which only headers are of interest here, and none is
-        leg = await self._inference._open(exchange, CHAT, partial(translator, CHAT), call, step, Spending())
-        self._inference._give_up(leg)
-        return leg
+        of_upstream = GenerationCall(self._upstreams, exchange, CHAT, partial(translator, CHAT), call, step, Spending())
+        opened = await of_upstream.open()
+        self._upstreams.leave(opened.upstream, opened.response)
+        return opened
 
 
 async def late(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -65,7 +66,7 @@ async def late(request: Request, writer: asyncio.StreamWriter) -> None:
 async def test_an_answer_in_one_piece_may_come_late(upstream: Upstream) -> None:
     upstream.script = late
     asking = Asking(upstream)
-    assert isinstance(await asking.ask(stream=False), Whole)
+    assert isinstance(await asking.ask(stream=False), CompleteResponse)
     with pytest.raises(UpstreamTimeout, match="first_byte"):
         await asking.ask(stream=True)
     with pytest.raises(UpstreamTimeout, match="first_byte"):

@@ -2,71 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Final
+from typing import Final, cast
 from urllib.parse import parse_qs, unquote
 
 import msgspec
 
 from weebill.apis.anthropic.api import ANTHROPIC
-from weebill.apis.base import Api
-from weebill.apis.chat.api import CHAT
-from weebill.apis.completions import COMPLETIONS
 from weebill.apis.gemini.api import GEMINI
 from weebill.apis.gemini.embed import GeminiEmbed
-from weebill.apis.responses.api import RESPONSES
 from weebill.gateway.authentication import Authenticator
-from weebill.gateway.counting import ANTHROPIC_COUNT, GEMINI_COUNT, Counting
 from weebill.gateway.forms import ANTHROPIC as ANTHROPIC_FORM
 from weebill.gateway.forms import OPENAI as OPENAI_FORM
 from weebill.gateway.forms import Form, form_of, request_id_line
-from weebill.gateway.inference import Inference
-from weebill.gateway.metered import JSON, Recorder, Upstreams
-from weebill.gateway.operations import Operations
+from weebill.gateway.pipelines import Pipelines
+from weebill.gateway.recorder import Recorder
+from weebill.gateway.request import Endpoint
 from weebill.gateway.responses import KeptResponses
-from weebill.providers.operations import ENDPOINTS as OPERATION_ENDPOINTS
+from weebill.gateway.routes import MANAGEMENT, ROOTS, ROUTES, By, Route
+from weebill.gateway.stages.chain import Chain
+from weebill.gateway.stages.count import ANTHROPIC_COUNT, GEMINI_COUNT
+from weebill.gateway.upstreams import Upstreams
+from weebill.providers.base import JSON
 from weebill.transport.exchange import Exchange
 from weebill.transport.tunnel import Tunnel
+from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 
 Serve = Callable[[Exchange], Coroutine[None, None, None]]
+# Serves what is below a path, which is given what follows it.
+ServeBelow = Callable[[Exchange, bytes], Coroutine[None, None, None]]
 
-# The API's own root, and the one under which the brief's `curl` expects it.
-PREFIXES: Final = (b"/v1", b"/openai/v1")
-_GENERATION: Final[tuple[tuple[bytes, Api], ...]] = (
-    *((prefix + b"/chat/completions", CHAT) for prefix in PREFIXES),
-    *((prefix + b"/completions", COMPLETIONS) for prefix in PREFIXES),
-    (b"/v1/messages", ANTHROPIC),
-    (b"/anthropic/v1/messages", ANTHROPIC),
-)
-_RESPONSES: Final = b"/responses"
-_COUNT_TOKENS: Final = (b"/v1/messages/count_tokens", b"/anthropic/v1/messages/count_tokens")
-# The Gemini API's versions, all one here, at each place where it is; `/v1` is shared with other APIs.
-_GEMINI_ROOTS: Final = tuple(
-    [root + version for root in (b"", b"/gemini") for version in (b"/v1beta", b"/v1alpha", b"/v1beta1")]
-)
-# Where Gemini's clients say model and method: `gemini-2.5-flash:generateContent`.
-_GEMINI: Final = (
-    b"/v1/models/",
-    *[root + b"/models/" for root in _GEMINI_ROOTS],
-    *[root + b"/" for root in _GEMINI_ROOTS],
-)
 # What comes before a model's name where Vertex AI is asked.
 _PUBLISHER: Final = b"publishers/google/models/"
 _COUNT_METHOD: Final = ":countTokens"
 _EMBED_METHODS: Final = (":embedContent", ":batchEmbedContents")
-# Where there are lists of models, and what is below them one model each.
-_MODELS: Final = (
-    b"/v1/models",
-    b"/openai/v1/models",
-    b"/anthropic/v1/models",
-    *[root + b"/models" for root in _GEMINI_ROOTS],
-)
-# What is not there below these is answered here, in the format of the API that asks.
-_ROOTS: Final = (b"/v1", b"/openai/v1", b"/anthropic", b"/gemini", b"/upload", *_GEMINI_ROOTS)
-# What is the control process's own, whoever asks.
-_MANAGEMENT: Final = b"/api/v1"
 _MAX_PARAMETERS: Final = 32
 _TEXT: Final = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
@@ -87,36 +58,48 @@ class App:
 
     def __init__(
         self,
+        pipelines: Pipelines,
         authenticator: Authenticator,
         recorder: Recorder,
         upstreams: Upstreams,
-        inference: Inference,
-        operations: Operations,
-        counting: Counting,
-        responses: Inference,
         kept: KeptResponses,
         tunnel: Tunnel,
         exposition: Callable[[], bytes],
     ) -> None:
-        """`responses` is `inference` with state; `exposition` gives the text of `/metrics`."""
+        """`exposition` gives the text of `/metrics`."""
+        self._pipelines = pipelines
         self._authenticator = authenticator
         self._recorder = recorder
         self._upstreams = upstreams
-        self._inference = inference
-        self._operations = operations
-        self._counting = counting
-        self._responses = responses
         self._kept = kept
         self._tunnel = tunnel
         self._exposition = exposition
         self.draining = False
-        self._routes: dict[bytes, tuple[bytes, Serve]] = dict(self._fixed_routes())
+        self._pages: dict[By, Serve] = {
+            "health": self._health,
+            "readiness": self._ready,
+            "metrics": self._metrics,
+            "models": self._models,
+        }
+        self._pages_below: dict[By, ServeBelow] = {
+            "model": self._model,
+            "kept_response": self._kept_response,
+            "gemini": self._gemini,
+        }
+        self._at: dict[bytes, tuple[bytes, Serve]] = {}
+        self._below: list[tuple[bytes, Route, ServeBelow]] = []
+        for route in ROUTES:
+            for path in route.paths:
+                if path.endswith(b"/"):
+                    self._below.append((path, route, self._pages_below[route.by]))
+                else:
+                    self._at[path] = route.method, self._serving(route)
 
     def __call__(self, exchange: Exchange) -> Coroutine[None, None, None]:
         """What answers one exchange. Raises ApiError, here or there, for what is to be answered so."""
-        route = self._routes.get(exchange.path)
+        route = self._at.get(exchange.path)
         if route is None:
-            return self._serve_other(exchange)
+            return self._serve_below(exchange)
         method, serve = route
         if exchange.method != method and not _allowed(exchange, method):
             raise _not_allowed(exchange, method)
@@ -127,59 +110,48 @@ class App:
         """Tells whether requests can be served now."""
         return self._recorder.recording and not self.draining and self._upstreams.directory.any_available()
 
-    def _fixed_routes(self) -> Iterator[tuple[bytes, tuple[bytes, Serve]]]:
-        yield b"/healthz", (b"GET", self._health)
-        yield b"/health", (b"GET", self._health)  # load tools and balancers ask for it
-        yield b"/readyz", (b"GET", self._ready)
-        yield b"/metrics", (b"GET", self._metrics)
-        for path in _MODELS:
-            yield path, (b"GET", self._models)
-        for path, api in _GENERATION:
-            serve: Serve = partial(self._inference.serve, endpoint=api)
-            yield path, (b"POST", serve if api is not ANTHROPIC else partial(_with_request_id, serve))
-        for prefix in PREFIXES:
-            yield prefix + _RESPONSES, (b"POST", partial(self._responses.serve, endpoint=RESPONSES))
-        for path in _COUNT_TOKENS:
-            yield path, (b"POST", partial(_with_request_id, partial(self._counting.serve, endpoint=ANTHROPIC_COUNT)))
-        for operation in OPERATION_ENDPOINTS:
-            for path in (*(prefix + operation.path for prefix in PREFIXES), *operation.aliases):
-                yield path, (b"POST", partial(self._operations.serve, endpoint=operation))
+    def _serving(self, route: Route) -> Serve:
+        """What serves a path of the route."""
+        page = self._pages.get(route.by)
+        if page is not None:
+            return page if route.permission == "anyone" else partial(self._authenticated, page)
+        # A route names the stages for its kind of endpoint.
+        stages = cast("Chain[Endpoint, Call]", getattr(self._pipelines, route.by))
+        serve: Serve = partial(stages.serve, endpoint=cast("Endpoint", route.endpoint))
+        return partial(_with_request_id, serve) if route.endpoint in (ANTHROPIC, ANTHROPIC_COUNT) else serve
 
-    async def _serve_other(self, exchange: Exchange) -> None:
+    async def _authenticated(self, page: Serve, exchange: Exchange) -> None:
+        self._authenticator.authenticate(exchange)
+        await page(exchange)
+
+    async def _serve_below(self, exchange: Exchange) -> None:
         """What has a part of its path to itself."""
         path = exchange.path
-        for prefix in _GEMINI:
-            if path.startswith(prefix) and b":" in path and exchange.method != b"GET":
-                await self._gemini(exchange, path.removeprefix(prefix))
-                return
-        if not any(_is_below(path, root) for root in _ROOTS) and _may_be_managements(exchange):
+        if not any(_is_below(path, root) for root in ROOTS) and _may_be_managements(exchange):
             await self._tunnel.relay(exchange)
             return
-        for root in PREFIXES:
-            if path.startswith(root + _RESPONSES + b"/"):
-                await self._kept.serve(exchange, unquote(path.removeprefix(root + _RESPONSES + b"/").decode("latin-1")))
-                return
-        for listed in _MODELS:
-            name = path.removeprefix(listed + b"/")
-            if name and name != path:
-                _require(exchange, b"GET")
-                self._model(exchange, unquote(name.decode("latin-1")))
+        for prefix, route, serve in self._below:
+            if path.startswith(prefix) and path != prefix and (route.by != "gemini" or _has_method(exchange)):
+                if route.method:
+                    _require(exchange, route.method)
+                await serve(exchange, path.removeprefix(prefix))
                 return
         raise ApiError(404, f"Unknown request URL: {_shown(exchange)}.", code="unknown_url")
 
     async def _gemini(self, exchange: Exchange, rest: bytes) -> None:
-        _require(exchange, b"POST")
         tail = unquote(rest.rpartition(_PUBLISHER)[2].decode("latin-1"))
         asked = f"{tail}?{exchange.query.decode('latin-1')}" if exchange.query else tail
         if tail.endswith(_EMBED_METHODS):
-            await self._operations.serve(exchange, GeminiEmbed(tail))
+            await self._pipelines.operations.serve(exchange, GeminiEmbed(tail))
         elif tail.endswith(_COUNT_METHOD):
-            await self._counting.serve(exchange, GEMINI_COUNT, asked)
+            await self._pipelines.counting.serve(exchange, GEMINI_COUNT, asked)
         else:
-            await self._inference.serve(exchange, GEMINI, asked)
+            await self._pipelines.generation.serve(exchange, GEMINI, asked)
+
+    async def _kept_response(self, exchange: Exchange, rest: bytes) -> None:
+        await self._kept.serve(exchange, unquote(rest.decode("latin-1")))
 
     async def _models(self, exchange: Exchange) -> None:
-        self._authenticator.authenticate(exchange)
         try:
             query = parse_qs(exchange.query.decode("latin-1"), max_num_fields=_MAX_PARAMETERS)
         except ValueError:
@@ -187,10 +159,10 @@ class App:
         form = form_of(exchange.path, exchange.head.fields)
         self._say(exchange, form, form.models(self._upstreams.directory.cards(), query))
 
-    def _model(self, exchange: Exchange, name: str) -> None:
+    async def _model(self, exchange: Exchange, rest: bytes) -> None:
         self._authenticator.authenticate(exchange)
         form = form_of(exchange.path, exchange.head.fields)
-        self._say(exchange, form, form.model(self._upstreams.directory.card(name)))
+        self._say(exchange, form, form.model(self._upstreams.directory.card(unquote(rest.decode("latin-1")))))
 
     def _say(self, exchange: Exchange, form: Form, body: bytes) -> None:
         if form is ANTHROPIC_FORM:
@@ -211,7 +183,12 @@ class App:
 def _may_be_managements(exchange: Exchange) -> bool:
     """Tells whether the control process may have what is asked for: not what a client asks of its own vendor."""
     path = exchange.path
-    return path == b"/" or _is_below(path, _MANAGEMENT) or form_of(path, exchange.head.fields) is OPENAI_FORM
+    return path == b"/" or _is_below(path, MANAGEMENT) or form_of(path, exchange.head.fields) is OPENAI_FORM
+
+
+def _has_method(exchange: Exchange) -> bool:
+    """Tells whether a path ends in one of Gemini's methods."""
+    return b":" in exchange.path and exchange.method != b"GET"
 
 
 def _is_below(path: bytes, prefix: bytes) -> bool:

@@ -19,9 +19,9 @@ from weebill.usage.records import Outcome
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
 
-Leg = TypeVar("Leg")
+R = TypeVar("R")
 # Calls an upstream until there is something to answer with. Raises one of FAILED.
-Open = Callable[[Try, Spending], Awaitable[Leg]]
+Open = Callable[[Try, Spending], Awaitable[R]]
 
 _LOG_EVERY_S: Final = 1.0
 # By the names of upstreams: those of which something was logged in the last second.
@@ -45,7 +45,7 @@ def deadline_of(exchange: Exchange, meter: Meter, longest_s: float) -> float:
     raise ApiError(400, message, code="invalid_value", param="x-weebill-timeout")
 
 
-async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, open_leg: Open[Leg]) -> Leg:
+async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, opening: Open[R]) -> R:
     """What the first attempt that is answered gives; nothing has been sent to the client by then.
 
     Raises ApiError: what the client is to be told when none was.
@@ -62,9 +62,9 @@ async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, o
         meter.begin(deployment)
         try:
             if deployment.upstream is None or step.patience_s >= deployment.upstream.patience_s:
-                leg = await open_leg(step, meter)
+                opened = await opening(step, meter)
             else:
-                leg = await _within(step, open_leg(step, meter))
+                opened = await _within(step, opening(step, meter))
         except FAILED as failure:
             now = time.monotonic()
             if isinstance(failure, UpstreamFailure):
@@ -78,10 +78,10 @@ async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, o
             meter.route = attempts.trace(meter.first_byte_at or time.monotonic())
             if meter.dropped:
                 meter.route += dropped_line(meter.dropped)
-            return leg
+            return opened
     meter.blame = blame or "upstream_error"
     meter.route = attempts.trace(now)
-    tell(attempts, exchange, meter, "none")
+    log_attempts(attempts, exchange, meter, "none")
     raise given_up(attempts)
 
 
@@ -107,7 +107,7 @@ def dropped_line(dropped: tuple[str, ...]) -> bytes:
     return f"x-weebill-dropped: {names}\r\n".encode()
 
 
-def tell(attempts: Attempts, exchange: Exchange, meter: Meter, answered: str) -> None:
+def log_attempts(attempts: Attempts, exchange: Exchange, meter: Meter, answered: str) -> None:
     """Note who was tried, in the record and in the log, where there were several."""
     if len(attempts.log) < 2:
         return
@@ -127,8 +127,8 @@ def _narrow(failed: UpstreamFailure, exchange: Exchange, attempts: Attempts) -> 
         failed.failure = failed.failure._replace(scope="request")
 
 
-async def _within(step: Try, opening: Awaitable[Leg]) -> Leg:
-    """A leg that is opened in time. Raises UpstreamTimeout."""
+async def _within(step: Try, opening: Awaitable[R]) -> R:
+    """What is opened in time. Raises UpstreamTimeout."""
     try:
         async with asyncio.timeout(step.patience_s) as limit:
             return await opening

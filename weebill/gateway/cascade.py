@@ -11,8 +11,8 @@ import msgspec
 from weebill.apis.base import Api
 from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.gateway.checked import CheckedBridge
-from weebill.gateway.legs import Begun, Leg, over
-from weebill.gateway.metered import MAX_ANSWER_BYTES
+from weebill.gateway.opened import OpenedResponse, StreamingResponse, over
+from weebill.gateway.upstreams import MAX_ANSWER_BYTES
 from weebill.transport.errors import UpstreamError
 from weebill.wire.conversation import Conversation
 from weebill.wire.failure import invalid_answer
@@ -51,12 +51,14 @@ class Watched:
         self._bridge.release()
 
 
-async def judged(leg: Leg, watched: Watched, checks: Checks, asked: Conversation, sample: Sample) -> Judgement:
-    """Asks the checks about a leg, of which as much is read as they need. Raises UpstreamFailure or UpstreamError."""
-    if isinstance(leg, Begun):
+async def judged(
+    opened: OpenedResponse, watched: Watched, checks: Checks, asked: Conversation, sample: Sample
+) -> Judgement:
+    """Asks the checks about an answer, read as far as they need. Raises UpstreamFailure or UpstreamError."""
+    if isinstance(opened, StreamingResponse):
         whole = checks.needs_whole(asked)
-        while leg.chunks is not None and (whole or not checks.can_judge(watched.said())):
-            await _read_on(leg)
+        while opened.chunks is not None and (whole or not checks.can_judge(watched.said())):
+            await _read_on(opened)
     reply = watched.said()
     watched.release()
     judgement = await checks.judge(asked, reply)
@@ -65,24 +67,24 @@ async def judged(leg: Leg, watched: Watched, checks: Checks, asked: Conversation
     return judgement
 
 
-async def _read_on(leg: Begun) -> None:
+async def _read_on(opened: StreamingResponse) -> None:
     """One more piece of a stream, held."""
-    assert leg.chunks is not None  # noqa: S101 - the caller has looked
+    assert opened.chunks is not None  # noqa: S101 - the caller has looked
     data: bytes | None = None
-    if not over(leg.response, leg.stream):
+    if not over(opened.response, opened.stream):
         try:
-            data = await anext(leg.chunks, None)
+            data = await anext(opened.chunks, None)
         except UpstreamError:
-            if leg.stream.owed_s == inf:
+            if opened.stream.owed_s == inf:
                 raise
     if data is None:
-        leg.chunks = None
-        leg.held += leg.stream.finish()
+        opened.chunks = None
+        opened.held += opened.stream.finish()
         return
-    leg.held += leg.stream.feed(data)
-    if leg.stream.error is not None:
-        raise leg.stream.error
-    if len(leg.held) > MAX_ANSWER_BYTES:
+    opened.held += opened.stream.feed(data)
+    if opened.stream.error is not None:
+        raise opened.stream.error
+    if len(opened.held) > MAX_ANSWER_BYTES:
         raise invalid_answer("The upstream's answer is too large to be checked.")
 
 

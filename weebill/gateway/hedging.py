@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from weebill.gateway.attempting import Open, first_answered, given_up
-from weebill.gateway.legs import Leg
 from weebill.gateway.meter import Meter
+from weebill.gateway.opened import OpenedResponse
 from weebill.routing.attempts import Attempts
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
@@ -21,26 +21,26 @@ async def hedged(
     attempts: Attempts,
     exchange: Exchange,
     meter: Meter,
-    open_leg: Open[Leg],
-    give_up: Callable[[Leg], None],
+    opening: Open[OpenedResponse],
+    give_up: Callable[[OpenedResponse], None],
     *,
     stream: bool,
-) -> tuple[Leg, Attempts]:
-    """The first leg that is answered, and the attempts that it is of; `give_up` lets go of one that comes second.
+) -> tuple[OpenedResponse, Attempts]:
+    """The first attempt that is answered, and the attempts that it is of; `give_up` lets go of one that comes second.
 
     Raises ApiError: what the client is to be told when none was.
     """
     others: Attempts | None = None
     besides = meter.besides()
-    first = asyncio.create_task(first_answered(attempts, exchange, meter, open_leg))
-    second: asyncio.Task[Leg] | None = None
+    first = asyncio.create_task(first_answered(attempts, exchange, meter, opening))
+    second: asyncio.Task[OpenedResponse] | None = None
     try:
         await asyncio.wait({first}, timeout=attempts.hedge_after(stream=stream))
         others = None if first.done() else attempts.fork(time.monotonic())
         if others is None:
             return await first, attempts
         begun = len(others.log)
-        second = asyncio.create_task(first_answered(others, exchange, besides, open_leg))
+        second = asyncio.create_task(first_answered(others, exchange, besides, opening))
         await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
         if not (_answered(first) or _answered(second)):
             await asyncio.wait({first, second})
@@ -64,21 +64,23 @@ async def hedged(
         raise
 
 
-def _answered(leg: asyncio.Task[Leg]) -> bool:
-    return leg.done() and not leg.cancelled() and leg.exception() is None
+def _answered(opened: asyncio.Task[OpenedResponse]) -> bool:
+    return opened.done() and not opened.cancelled() and opened.exception() is None
 
 
-async def _drop(leg: asyncio.Task[Leg], attempts: Attempts, give_up: Callable[[Leg], None]) -> None:
-    """End a leg that is not needed; nothing if it has failed by itself."""
-    leg.cancel()
-    # Not the leg itself: that this task is cancelled meanwhile must not be taken for the leg's end.
-    await asyncio.wait({leg})
-    if leg.cancelled():
+async def _drop(
+    opened: asyncio.Task[OpenedResponse], attempts: Attempts, give_up: Callable[[OpenedResponse], None]
+) -> None:
+    """End an attempt that is not needed; nothing if it has failed by itself."""
+    opened.cancel()
+    # Not the attempt itself: that this task is cancelled meanwhile must not be taken for the attempt's end.
+    await asyncio.wait({opened})
+    if opened.cancelled():
         return
-    failure = leg.exception()
+    failure = opened.exception()
     if failure is None:
         # It was answered in the very moment.
         attempts.cancelled()
-        give_up(leg.result())
+        give_up(opened.result())
     elif not isinstance(failure, ApiError):
-        log.error("a leg that is not needed failed", exc_info=failure)
+        log.error("an attempt that is not needed failed", exc_info=failure)

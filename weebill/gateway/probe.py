@@ -14,8 +14,8 @@ from weebill.catalog.load import load
 from weebill.catalog.probe import ProbeResult
 from weebill.config.schema import Settings
 from weebill.gateway.failures import FAILED, client_error, retry_after_seconds, upstream_failure
-from weebill.gateway.metered import ERROR_PATIENCE_S, MAX_ANSWER_BYTES, MAX_ERROR_BYTES
 from weebill.gateway.translation import translator
+from weebill.gateway.upstreams import ERROR_PATIENCE_S, MAX_ANSWER_BYTES, MAX_ERROR_BYTES
 from weebill.providers.base import UpstreamRequest
 from weebill.providers.failures import classify
 from weebill.providers.operations import operation

@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 from weebill.apis.responses import state as responses_state
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.bounds import BIG
-from weebill.gateway.metered import JSON
 from weebill.gateway.off_loop import off_loop, off_loop_if
+from weebill.providers.base import JSON
 from weebill.storage.responses import ResponseStore, StoreError
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call

@@ -11,8 +11,8 @@ from weebill.apis.base import Api, KeepsResponse
 from weebill.gateway.attempting import Open
 from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.for_client import ForClient
-from weebill.gateway.legs import Leg
 from weebill.gateway.meter import Spending
+from weebill.gateway.opened import OpenedResponse
 from weebill.gateway.translation import Bridge
 from weebill.providers.base import ByteStream, StreamDecoder, Translator, UpstreamRequest
 from weebill.providers.registry import STREAMS_ONLY
@@ -48,7 +48,6 @@ class Story:
         self._offset: int | None = None  # of a continuation's parts, once its first has come
         self.tellable = _EVENT_STREAM in api.stream_headers(call)
 
-    @property
     def can_go_on(self) -> bool:
         """Tells whether there is a beginning that another deployment can be given."""
         return self.tellable and bool("".join(self._said).strip())
@@ -170,10 +169,10 @@ class _Continuation(Bridge):
         return StoryStream(call, self._decoder(sent), self._story.telling(), self._for_client(sent))
 
 
-def only_continuing(open_leg: Open[Leg], step: Try, spending: Spending) -> Awaitable[Leg]:
-    """Open a leg at a deployment that can go on with what was said. Raises ApiError for all others."""
+def only_continuing(opening: Open[OpenedResponse], step: Try, spending: Spending) -> Awaitable[OpenedResponse]:
+    """Calls a deployment that can go on with what was said. Raises ApiError for all others."""
     deployment = step.deployment
     if not deployment.facts.continues:
         message = f"'{deployment.model}' at '{deployment.provider}' does not continue what another began."
         raise ApiError(400, message, code="unsupported_parameter")
-    return open_leg(step, spending)
+    return opening(step, spending)

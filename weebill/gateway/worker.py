@@ -24,17 +24,16 @@ from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.gateway.app import App
 from weebill.gateway.authentication import Authenticator
-from weebill.gateway.cached import CachedInference
-from weebill.gateway.counting import Counting
 from weebill.gateway.forms import refusing
 from weebill.gateway.memory import give_memory_back
-from weebill.gateway.metered import Recorder, Upstreams
 from weebill.gateway.off_loop import give_way_soon
-from weebill.gateway.operations import Operations
+from weebill.gateway.pipelines import pipelines
+from weebill.gateway.recorder import Recorder
 from weebill.gateway.refused import KeyReporter
 from weebill.gateway.responses import KeptResponses, ResponseState
 from weebill.gateway.selection import Selector
 from weebill.gateway.shadows import Shadows
+from weebill.gateway.upstreams import Upstreams
 from weebill.process import logs
 from weebill.process.link import Link
 from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Ping, Pong, Ready, Reload
@@ -97,17 +96,14 @@ class Worker:
         self._selector.refresh()
         self._shadows = Shadows()
         self._tunnel = Tunnel(self._client, str(home.control_socket))
-        inference = partial(
-            CachedInference, authenticator, recorder, upstreams, self._selector, self._shadows, self._cache
+        stages = pipelines(
+            authenticator, recorder, upstreams, self._selector, self._shadows, self._cache, self._responses
         )
         self._app = App(
+            stages,
             authenticator,
             recorder,
             upstreams,
-            inference(),
-            Operations(authenticator, recorder, upstreams),
-            Counting(authenticator, recorder, upstreams),
-            inference(state=self._responses),
             KeptResponses(authenticator, self._responses),
             self._tunnel,
             lambda: self._exposition(home),

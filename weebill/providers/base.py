@@ -23,6 +23,8 @@ LINGER_S: Final = 1.5
 SETTLE_S: Final = 0.3
 # What choices that were asked for are given to begin once all others are complete: not every server has several.
 LATE_S: Final = 15.0
+JSON: Final = b"content-type: application/json\r\n"
+"""The header lines of most answers."""
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -106,12 +108,14 @@ class ReadsByRequest(Protocol):
 class Answer(Struct, frozen=True, gc=False):
     """A complete answer as the client gets it, and what it used.
 
-    `dropped` names what the upstream said that the client's API has no place for.
+    `dropped` names what the upstream said that the client's API has no place for; `headers` are the answer's own header
+    lines, each ended by CRLF.
     """
 
     body: bytes
     usage: Usage
     dropped: tuple[str, ...] = ()
+    headers: bytes = JSON
 
 
 class ByteStream(Protocol):

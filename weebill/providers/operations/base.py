@@ -6,15 +6,12 @@ the content type of the upstream's answer, `error`, `stream` where `streams` say
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
-from weebill.providers.base import Answer, Target, UpstreamRequest
+from weebill.providers.base import Answer, ByteStream, Target, UpstreamRequest
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.operation_call import OperationCall
-from weebill.wire.reply import Usage
-
-JSON: Final = b"content-type: application/json\r\n"
 
 
 class Operation(Protocol):
@@ -34,13 +31,7 @@ class Operation(Protocol):
         """An error in the client's format."""
 
 
-class OperationAnswer(Answer, frozen=True):
-    """A complete answer as the client gets it, what it used, and its header lines, each ended by CRLF."""
-
-    headers: bytes = JSON
-
-
-class OperationStream(Protocol):
+class OperationStream(ByteStream, Protocol):
     """Passes an upstream's stream on. `headers` are the client's header lines.
 
     `events` is whether the stream is one of events, so that it can end with an error event; a stream of plain bytes,
@@ -49,24 +40,6 @@ class OperationStream(Protocol):
 
     headers: bytes
     events: bool
-
-    @property
-    def usage(self) -> Usage:
-        """What has been used so far; measured once the upstream has said so."""
-
-    @property
-    def error(self) -> UpstreamFailure | None:
-        """Set once the upstream has reported an error inside its stream; nothing more is to be fed."""
-
-    @property
-    def owed_s(self) -> float:
-        """As `weebill.providers.base.ByteStream.owed_s`."""
-
-    def feed(self, data: bytes) -> bytes:
-        """What to send on for `data`, b"" if nothing yet. Raises UpstreamFailure on an event over the size bound."""
-
-    def finish(self) -> bytes:
-        """The end of the stream, once the upstream's body is complete. Raises UpstreamFailure if it was cut."""
 
 
 class OperationTranslator(Protocol):
@@ -81,7 +54,7 @@ class OperationTranslator(Protocol):
     def stream(self, call: OperationCall, content_type: bytes) -> OperationStream:
         """What passes it on. Only where `streams` says so."""
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         """The answer in a whole body with status 200. Raises UpstreamFailure if it holds an error, or is no answer."""
 
     def error(

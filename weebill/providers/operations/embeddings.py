@@ -13,8 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import Target
-from weebill.providers.operations.base import OperationAnswer
+from weebill.providers.base import Answer, Target
 from weebill.providers.operations.errors import no_answer, refused
 from weebill.providers.operations.openai import Relay
 from weebill.providers.operations.usage import read_usage
@@ -55,7 +54,7 @@ _decode_items = msgspec.json.Decoder(list[_Item]).decode
 class EmbeddingsRelay(Relay):
     """For servers that take OpenAI's requests; the answer is put right where it is not what the client asked for."""
 
-    def answer(self, call: OperationCall, body: bytes, fields: Json) -> OperationAnswer:
+    def answer(self, call: OperationCall, body: bytes, fields: Json) -> Answer:
         request = request_of(call)
         usage = read_usage(fields.get("usage"))
         try:
@@ -66,7 +65,7 @@ class EmbeddingsRelay(Relay):
         quantised = bool(call.fields.keys() & {"output_dtype", "embedding_type", "embedding_types"})
         fits = quantised or all((bytes(memoryview(item.embedding)[:1]) == b'"') == request.base64 for item in items)
         if fits and usage is not None and b'"prompt_tokens"' in bytes(fields["usage"]):
-            return OperationAnswer(body, usage)
+            return Answer(body, usage)
         if not fits:
             data = [
                 Embedding(index if item.index is None else item.index, converted(item.embedding, request.base64))
@@ -75,7 +74,7 @@ class EmbeddingsRelay(Relay):
             fields["data"] = Raw(_encode(data))
         usage = usage or estimate(call)
         fields["usage"] = Raw(_encode(EmbeddingsUsage(usage.prompt_tokens, usage.prompt_tokens)))
-        return OperationAnswer(_encode(fields), usage)
+        return Answer(_encode(fields), usage)
 
 
 class VoyageEmbeddings(EmbeddingsRelay):
@@ -125,7 +124,7 @@ def purpose_of(call: OperationCall, words: dict[str, str], target: Target) -> st
     return word
 
 
-def embeddings_answer(call: OperationCall, vectors: list[Raw], usage: Usage | None) -> OperationAnswer:
+def embeddings_answer(call: OperationCall, vectors: list[Raw], usage: Usage | None) -> Answer:
     """The client's answer with `vectors`, JSON lists of numbers in the order of the input."""
     request = request_of(call)
     if len(vectors) != request.count:
@@ -135,7 +134,7 @@ def embeddings_answer(call: OperationCall, vectors: list[Raw], usage: Usage | No
     usage = usage or estimate(call)
     data = [Embedding(index, converted(vector, request.base64)) for index, vector in enumerate(vectors)]
     tokens = EmbeddingsUsage(usage.prompt_tokens, usage.prompt_tokens)
-    return OperationAnswer(_encode(EmbeddingsAnswer(data, call.model, tokens)), usage)
+    return Answer(_encode(EmbeddingsAnswer(data, call.model, tokens)), usage)
 
 
 def converted(vector: Raw, base64: bool) -> Raw | str:

@@ -13,8 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from weebill.providers.base import Target, UpstreamRequest
-from weebill.providers.operations.base import OperationAnswer
+from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.providers.operations.bedrock import invocation
 from weebill.providers.operations.embeddings import (
     COMMON_FIELDS,
@@ -104,7 +103,7 @@ def _cohere_request(call: OperationCall, target: Target, model: str | None) -> _
     )
 
 
-def _cohere_answer(call: OperationCall, body: bytes) -> OperationAnswer:
+def _cohere_answer(call: OperationCall, body: bytes) -> Answer:
     answer = read_answer(_decode_cohere, body, "a list of embeddings")
     return embeddings_answer(call, answer.vectors(), answer.usage())
 
@@ -116,7 +115,7 @@ class CohereEmbeddings(WholeAnswers):
         dropped = check_fields(call, _FIELDS, target)
         return UpstreamRequest(b"/v2/embed", _encode(_cohere_request(call, target, target.model)), dropped=dropped)
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         return _cohere_answer(call, body)
 
 
@@ -153,7 +152,7 @@ class BedrockEmbeddings(WholeAnswers):
         dropped = check_fields(call, _TITAN_FIELDS, target)
         return invocation(target, self._titan(call, target), dropped)
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         # A target's model is not known here, but only Titan's answers hold a single embedding.
         if b'"embedding"' not in body:
             return _cohere_answer(call, body)

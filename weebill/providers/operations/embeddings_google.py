@@ -11,8 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from weebill.providers.base import Target, UpstreamRequest
-from weebill.providers.operations.base import OperationAnswer
+from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.providers.operations.embeddings import (
     COMMON_FIELDS,
     PURPOSE_FIELDS,
@@ -83,7 +82,7 @@ class GeminiEmbeddings(WholeAnswers):
             gemini_path(target, "batchEmbedContents"), _encode(_GeminiRequest(items)), dropped=dropped
         )
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         answer = read_answer(_decode_gemini, body, "a list of embeddings")
         usage = answer.usage_metadata.usage() if answer.usage_metadata else None
         return embeddings_answer(call, [item.values for item in answer.embeddings], usage)
@@ -137,7 +136,7 @@ class VertexEmbeddings(WholeAnswers):
             vertex_path(target, "predict"), _encode(_VertexRequest(instances, parameters)), dropped=dropped
         )
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         answer = read_answer(_decode_vertex, body, "a list of embeddings")
         embeddings = [prediction.embeddings for prediction in answer.predictions]
         counts = [each.statistics.token_count if each.statistics else None for each in embeddings]

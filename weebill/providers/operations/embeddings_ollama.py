@@ -10,8 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from weebill.providers.base import Target, UpstreamRequest
-from weebill.providers.operations.base import OperationAnswer
+from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.providers.operations.embeddings import COMMON_FIELDS, embeddings_answer, request_of, texts_of
 from weebill.providers.operations.errors import WholeAnswers, check_fields
 from weebill.providers.operations.openai import read_answer
@@ -51,7 +50,7 @@ class OllamaEmbeddings(WholeAnswers):
         )  # fmt: skip
         return UpstreamRequest(b"/api/embed", _encode(body), dropped=dropped)
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         answer = read_answer(_decode_ollama, body, "a list of embeddings")
         tokens = answer.prompt_eval_count
         return embeddings_answer(call, answer.embeddings, None if tokens is None else Usage.reported(tokens, 0))

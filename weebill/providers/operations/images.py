@@ -16,8 +16,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from weebill.providers.base import Target, UpstreamRequest
-from weebill.providers.operations.base import OperationAnswer
+from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.providers.operations.bedrock import invocation
 from weebill.providers.operations.errors import WholeAnswers, check_fields, held_back, no_answer, refused
 from weebill.providers.operations.google import (
@@ -93,13 +92,13 @@ def _aspect(
     return found
 
 
-def _answer(images: list[ImageData], usage: Usage | None = None) -> OperationAnswer:
+def _answer(images: list[ImageData], usage: Usage | None = None) -> Answer:
     """The client's answer. Without the provider's usage it counts no tokens, and says so by not being measured."""
     shown = None
     if usage is not None:
         prompt, completion = usage.prompt_tokens, usage.completion_tokens
         shown = ImageUsage(prompt, completion, prompt + completion, ImageTokens(prompt, 0))
-    return OperationAnswer(_encode(ImagesAnswer(int(time.time()), images, usage=shown)), usage or Usage())
+    return Answer(_encode(ImagesAnswer(int(time.time()), images, usage=shown)), usage or Usage())
 
 
 class _OutputOptions(Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -155,7 +154,7 @@ class GoogleImages(WholeAnswers):
         request = self._imagen(call, target) if imagen else self._gemini(call, target)
         return request.replaced(dropped=dropped)
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         # A target's model is not known here; Gemini's answers have candidates, or say why there are none.
         if b'"candidates"' in body or b'"promptFeedback"' in body:
             blobs, usage = inline_data(body, "an image")
@@ -252,7 +251,7 @@ class BedrockImages(WholeAnswers):
         )
         return invocation(target, body, dropped)
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         answer = read_answer(_decode_amazon, body, "an image")
         if answer.images:
             return _answer([ImageData(b64_json=image) for image in answer.images])

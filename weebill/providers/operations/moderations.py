@@ -10,8 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from weebill.providers.base import Target, UpstreamRequest
-from weebill.providers.operations.base import OperationAnswer
+from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.providers.operations.errors import WholeAnswers, check_fields, given, refused
 from weebill.providers.operations.openai import read_answer
 from weebill.providers.operations.usage import read_usage
@@ -59,11 +58,11 @@ class MistralModerations(WholeAnswers):
         dropped = check_fields(call, frozenset({"input"}), target)
         return UpstreamRequest(b"/moderations", _encode(_Request(target.model, _texts(call, target))), dropped=dropped)
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         answer = read_answer(_decode_answer, body, "a list of moderation results")
         results = [_judged(result) for result in answer.results]
         usage = read_usage(given(answer.usage)) or estimate(call)
-        return OperationAnswer(_encode(ModerationAnswer(answer.id, answer.model or call.model, results)), usage)
+        return Answer(_encode(ModerationAnswer(answer.id, answer.model or call.model, results)), usage)
 
 
 def _judged(result: _Result) -> ModerationResult:

@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Raw
 
-from weebill.providers.base import Target, UpstreamRequest
-from weebill.providers.operations.base import JSON, OperationAnswer, OperationStream
+from weebill.providers.base import JSON, Answer, Target, UpstreamRequest
+from weebill.providers.operations.base import OperationStream
 from weebill.providers.operations.errors import error_within, has_error, no_answer, operation_error
 from weebill.providers.operations.streams import EventRelay, SoundRelay
 from weebill.providers.operations.usage import read_usage
@@ -27,7 +27,7 @@ from weebill.wire.operations_form import FORM_OWN
 _encode = msgspec.json.encode
 _decode_fields = msgspec.json.Decoder(Json).decode
 Address = Callable[[bytes, Target], bytes]
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
 def plain_path(path: bytes, target: Target) -> bytes:
@@ -75,12 +75,12 @@ class Relay:
     def stream(self, call: OperationCall, content_type: bytes) -> OperationStream:
         return EventRelay(call)
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         return self.answer(call, body, answer_fields(body, self._required))
 
-    def answer(self, call: OperationCall, body: bytes, fields: Json) -> OperationAnswer:
+    def answer(self, call: OperationCall, body: bytes, fields: Json) -> Answer:
         """The answer in a body that has the required field."""
-        return OperationAnswer(body, read_usage(fields.get("usage")) or estimate(call))
+        return Answer(body, read_usage(fields.get("usage")) or estimate(call))
 
     def error(
         self, call: OperationCall, status: int, body: bytes, retry_after: float | None, upstream: str
@@ -97,21 +97,21 @@ class SpeechRelay(Relay):
     def stream(self, call: OperationCall, content_type: bytes) -> OperationStream:
         return EventRelay(call) if is_events(content_type) else SoundRelay(call, content_type)
 
-    def answer(self, call: OperationCall, body: bytes, fields: Json) -> OperationAnswer:
+    def answer(self, call: OperationCall, body: bytes, fields: Json) -> Answer:
         raise no_answer("sound")
 
 
 class TranscriptRelay(Relay):
     """Transcripts, which need not be JSON."""
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         if wanted_format(call) not in TEXT_FORMATS:
             return super().decode(call, body, content_type)
         if is_json(content_type) and body.lstrip().startswith(b"{"):
             # An error; or a server that does not know the format and answers as if it had not been asked for.
             answer_fields(body, self._required)
         headers = b"content-type: " + content_type + b"\r\n" if content_type else JSON
-        return OperationAnswer(body, estimate(call, completion_bytes=len(body)), headers=headers)
+        return Answer(body, estimate(call, completion_bytes=len(body)), headers=headers)
 
 
 def wanted_format(call: OperationCall) -> str:
@@ -134,7 +134,7 @@ def answer_fields(body: bytes, required: str) -> Json:
     return fields
 
 
-def read_answer(decode: Callable[[bytes], Answer], body: bytes, what: str) -> Answer:
+def read_answer(decode: Callable[[bytes], T], body: bytes, what: str) -> T:
     """A JSON answer, decoded. Raises UpstreamFailure if it holds an error instead, or is not `what`."""
     try:
         return decode(body)

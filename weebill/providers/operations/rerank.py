@@ -13,8 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from weebill.providers.base import Target, UpstreamRequest
-from weebill.providers.operations.base import OperationAnswer
+from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.providers.operations.bedrock import invocation
 from weebill.providers.operations.errors import WholeAnswers, check_fields, given, no_answer, refused
 from weebill.providers.operations.openai import Relay, answer_fields
@@ -62,13 +61,13 @@ class RerankRelay(Relay):
     def __init__(self) -> None:
         super().__init__(b"/rerank", "results")
 
-    def answer(self, call: OperationCall, body: bytes, fields: Json) -> OperationAnswer:
+    def answer(self, call: OperationCall, body: bytes, fields: Json) -> Answer:
         results = _scored(fields["results"])
         usage = _usage(fields)
         if not _request(call).return_documents or all(given(result.document) is not None for result in results):
-            return OperationAnswer(body, usage or estimate(call))
+            return Answer(body, usage or estimate(call))
         fields["results"] = Raw(_encode(_ranked(call, results)))
-        return OperationAnswer(_encode(fields), usage or estimate(call))
+        return Answer(_encode(fields), usage or estimate(call))
 
 
 class _CohereRequest(Struct, frozen=True, omit_defaults=True):
@@ -111,7 +110,7 @@ class BedrockRerank(RerankRelay):
         body = _BedrockRequest(_query(call, target), _texts(call, target), _request(call).top_n, version)
         return invocation(target, body, dropped)
 
-    def answer(self, call: OperationCall, body: bytes, fields: Json) -> OperationAnswer:
+    def answer(self, call: OperationCall, body: bytes, fields: Json) -> Answer:
         # Its answers name no model.
         fields["model"] = Raw(_encode(call.model))
         return super().answer(call, _encode(fields), fields)
@@ -139,7 +138,7 @@ class VoyageRerank(WholeAnswers):
         )
         return UpstreamRequest(b"/rerank", _encode(body), dropped=dropped)
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         fields = answer_fields(body, "data")
         return _answer(call, _scored(fields["data"]), _usage(fields))
 
@@ -164,17 +163,17 @@ class HuggingFaceRerank(WholeAnswers):
         )  # fmt: skip
         return UpstreamRequest(b"/rerank", _encode(body), dropped=dropped)
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         if body.lstrip().startswith(b"{"):
             answer_fields(body, "results")
         results = sorted(_scored(Raw(body)), key=_score, reverse=True)
         return _answer(call, results[: _request(call).top_n], None)
 
 
-def _answer(call: OperationCall, results: list[_Scored], usage: Usage | None) -> OperationAnswer:
+def _answer(call: OperationCall, results: list[_Scored], usage: Usage | None) -> Answer:
     tokens = RerankUsage(usage.prompt_tokens, usage.prompt_tokens) if usage else None
     answer = RerankAnswer(call.model, _ranked(call, results), usage=tokens)
-    return OperationAnswer(_encode(answer), usage or estimate(call))
+    return Answer(_encode(answer), usage or estimate(call))
 
 
 def _ranked(call: OperationCall, results: list[_Scored]) -> list[RerankResult]:

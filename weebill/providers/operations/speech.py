@@ -13,8 +13,7 @@ from typing import Final
 
 import msgspec
 
-from weebill.providers.base import Target, UpstreamRequest
-from weebill.providers.operations.base import OperationAnswer
+from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.providers.operations.errors import WholeAnswers, check_fields, no_answer, refused
 from weebill.providers.operations.google import (
     Address,
@@ -61,7 +60,7 @@ class GeminiSpeech(WholeAnswers):
         body = GenerateContent([Content([Part(text)], "user")], config)
         return UpstreamRequest(self._address(target, "generateContent"), msgspec.json.encode(body), dropped=dropped)
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         blobs, usage = inline_data(body, "sound")
         try:
             samples = b"".join([b64decode(blob.data, validate=True) for blob in blobs])
@@ -71,7 +70,7 @@ class GeminiSpeech(WholeAnswers):
         if wanted == "wav":
             rate = _RATE.search(blobs[0].mime_type)
             samples = wav_header(len(samples), int(rate[1]) if rate else _DEFAULT_RATE) + samples
-        return OperationAnswer(samples, usage or estimate(call), headers=_HEADERS[wanted])
+        return Answer(samples, usage or estimate(call), headers=_HEADERS[wanted])
 
 
 def wav_header(size: int, rate: int) -> bytes:

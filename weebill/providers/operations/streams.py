@@ -44,7 +44,7 @@ class EventRelay:
     Whole events pass as they came. The last has a type that ends in `.done` or `.completed`, or is `[DONE]`.
     """
 
-    __slots__ = ("_call", "_done", "_reported", "_tail", "error")
+    __slots__ = ("_begun", "_call", "_done", "_reported", "_tail", "error")
 
     headers = HEADERS
     events = True
@@ -52,6 +52,7 @@ class EventRelay:
     def __init__(self, call: OperationCall) -> None:
         self._call = call
         self._tail = bytearray()
+        self._begun = False
         self._done = False
         self._reported: Usage | None = None
         self.error: UpstreamFailure | None = None
@@ -59,6 +60,10 @@ class EventRelay:
     @property
     def usage(self) -> Usage:
         return self._reported or estimate(self._call)
+
+    @property
+    def begun(self) -> bool:
+        return self._begun
 
     @property
     def owed_s(self) -> float:
@@ -82,6 +87,7 @@ class EventRelay:
             return b""
         whole = bytes(tail[:end])
         del tail[:end]
+        self._begun = True
         if not any(mark in whole for mark in _MARKS):
             return whole
         return b"".join([self._inspect(block) for block in whole.split(_END) if block])
@@ -119,13 +125,14 @@ class EventRelay:
 class SoundRelay:
     """An `OperationStream` of sound, passed on read by read; what it used can only be estimated."""
 
-    __slots__ = ("_call", "headers")
+    __slots__ = ("_call", "begun", "headers")
 
     events = False
     error: UpstreamFailure | None = None
 
     def __init__(self, call: OperationCall, content_type: bytes) -> None:
         self._call = call
+        self.begun = False
         self.headers = b"content-type: " + (content_type or b"application/octet-stream") + b"\r\n"
 
     @property
@@ -137,6 +144,7 @@ class SoundRelay:
         return inf
 
     def feed(self, data: bytes) -> bytes:
+        self.begun = self.begun or bool(data)
         return data
 
     def finish(self) -> bytes:

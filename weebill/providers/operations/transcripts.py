@@ -9,8 +9,7 @@ from typing import Final
 
 import msgspec
 
-from weebill.providers.base import Target, UpstreamRequest
-from weebill.providers.operations.base import OperationAnswer
+from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.providers.operations.errors import no_answer, refused
 from weebill.providers.operations.openai import Relay, answer_fields, wanted_format
 from weebill.providers.operations.usage import read_usage
@@ -38,12 +37,12 @@ class MistralTranscripts(Relay):
         body = form.rewritten({"model": target.model, **FORM_OWN, "response_format": None})
         return UpstreamRequest(b"/audio/transcriptions", body, form.headers)
 
-    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> OperationAnswer:
+    def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         fields = answer_fields(body, "text")
         usage = read_usage(fields.get("usage")) or estimate(call, completion_bytes=len(memoryview(fields["text"])))
         if wanted_format(call) != "text":
-            return OperationAnswer(body, usage)
+            return Answer(body, usage)
         try:
-            return OperationAnswer(_decode_text(fields["text"]).encode(), usage, headers=_TEXT_HEADERS)
+            return Answer(_decode_text(fields["text"]).encode(), usage, headers=_TEXT_HEADERS)
         except UNREADABLE as error:
             raise no_answer("a transcript") from error

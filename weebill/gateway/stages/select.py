@@ -1,4 +1,9 @@
-"""Requests for `auto`, and for models that are in an experiment."""
+"""Select: which model answers a request for `auto`, or for a model that is in an experiment.
+
+1. The selector says which tier, or which arm of an experiment.
+2. A smaller tier's answer is held back until checks have said that it will do; else the larger tier is asked.
+3. What came of it is told to the selector, and a shadow of the request is sent to a candidate, if there is one.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +18,22 @@ from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.auto.experiments import Experiment
 from weebill.config.auto import AUTO, CascadeSettings, Tier
 from weebill.gateway.attempting import deadline_of, first_answered
-from weebill.gateway.authentication import Authenticator
 from weebill.gateway.cascade import Watched, judged
 from weebill.gateway.failures import FAILED, upstream_failure
-from weebill.gateway.inference import Inference
-from weebill.gateway.legs import Leg, Whole
 from weebill.gateway.meter import Meter
-from weebill.gateway.metered import Recorder, Upstreams
 from weebill.gateway.off_loop import once_known
-from weebill.gateway.responses import ResponseState
+from weebill.gateway.opened import OpenedResponse
+from weebill.gateway.recorder import Recorder
+from weebill.gateway.request import Request
 from weebill.gateway.selection import Selected, Selector
 from weebill.gateway.shadows import Shadows
+from weebill.gateway.stages.chain import Following
+from weebill.gateway.stages.generate import Generate
+from weebill.gateway.upstreams import Upstreams
 from weebill.routing.attempts import Attempts
 from weebill.routing.router import Asked
 from weebill.routing.steps import Attempted
 from weebill.transport.errors import UpstreamError, UpstreamTimeout
-from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Reply
@@ -38,12 +43,10 @@ _UNAVAILABLE: Final = "unavailable"
 _SHADOW_CHECKS: Final = Checks(CascadeSettings(checks=("schema", "refusal", "repetition")))
 
 
-class _Request(NamedTuple):
-    """What stays the same whoever is asked."""
+class _Selection(NamedTuple):
+    """A request, and what stays the same whoever is asked."""
 
-    exchange: Exchange
-    api: Api
-    call: Call
+    request: Request[Api, Call]
     asked: Asked
     selected: Selected
     deadline: float
@@ -56,135 +59,138 @@ class _Failed(NamedTuple):
     log: Sequence[Attempted] = ()
 
 
-class VirtualInference(Inference):
-    """`Inference` for all names, those of `selector` included."""
+class Select:
+    """The stage for the names of `selector`; all others go on to what follows, which is `generate` in the end."""
 
     def __init__(
         self,
-        authenticator: Authenticator,
         recorder: Recorder,
         upstreams: Upstreams,
         selector: Selector,
         shadows: Shadows,
-        state: ResponseState | None = None,
+        generate: Generate,
+        following: Following[Api, Call],
     ) -> None:
-        super().__init__(authenticator, recorder, upstreams, state)
+        self._recorder = recorder
+        self._upstreams = upstreams
         self._selector = selector
         self._shadows = shadows
+        self._generate = generate
+        self._following = following
 
-    def _serve(self, exchange: Exchange, api: Api, call: Call, meter: Meter) -> Coroutine[None, None, None]:
-        names = self._selector.names
-        if call.model in names:
-            return self._serve_selected(exchange, api, call, meter, call.model)
-        if names and (meant := self._upstreams.directory.stands_for(call.model)) in names:
-            return self._serve_selected(exchange, api, call, meter, meant)
-        return super()._serve(exchange, api, call, meter)
+    def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
+        names, model = self._selector.names, request.call.model
+        if model in names:
+            return self._serve_selected(request, model)
+        if names and (meant := self._upstreams.directory.stands_for(model)) in names:
+            return self._serve_selected(request, meant)
+        return self._following(request)
 
-    async def _serve_selected(self, exchange: Exchange, api: Api, call: Call, meter: Meter, meant: str) -> None:
-        asked = Asked(call, meter.key_id, meter.key_name, api.conversation).naming(meant)
+    async def _serve_selected(self, request: Request[Api, Call], meant: str) -> None:
+        api, meter = request.endpoint, request.meter
+        asked = Asked(request.call, meter.key_id, meter.key_name, api.conversation).naming(meant)
         selected = await once_known(asked.needs, partial(self._selector.select, asked, api.name))
         meter.arm = selected.arm
-        deadline = deadline_of(exchange, meter, self._upstreams.router.deadline_s)
+        deadline = deadline_of(request.exchange, meter, self._upstreams.router.deadline_s)
         asked = asked.preferring(selected.preferences)
         demanding = asked.preferring((*selected.preferences, *selected.demands))
-        request = _Request(exchange, api, call, demanding, selected, deadline)
+        selection = _Selection(request, demanding, selected, deadline)
         answered: Tier | None = None if selected.decision is None else selected.decision.tier
-        failed = await self._try_smaller(request, selected.checks, meter) if selected.checks else None
+        failed = await self._try_smaller(selection, selected.checks) if selected.checks else None
         if failed is not None and selected.decision is not None:
             answered = selected.decision.larger
             meter.checked = failed.why
             # It stands in for nothing but itself.
-            attempts = self._route(request._replace(asked=asked), selected.larger, selected.note(failed.why), deadline)
+            larger = selection._replace(asked=asked)
+            attempts = self._route(larger, selected.larger, selected.note(failed.why), deadline)
             # Who was asked before is part of the story.
             attempts.log = (*failed.log, *attempts.log)
-            await self._serve_routed(exchange, api, call, attempts, meter)
+            await self._generate.serve(request, attempts)
         elif not selected.checks:
-            attempts = self._route(request, selected.model, selected.note(), deadline)
-            await self._serve_routed(exchange, api, call, attempts, meter)
+            await self._generate.serve(request, self._route(selection, selected.model, selected.note(), deadline))
         if answered is not None:
             self._selector.observe(selected, answered, meter.spent_nano, meter.used.usage)
         if selected.shadow is not None:
-            self._shadows.send(self._shadow(request, selected.shadow))
+            self._shadows.send(self._shadow(selection, selected.shadow))
 
-    async def _try_smaller(self, request: _Request, checks: Checks, meter: Meter) -> _Failed | None:
+    async def _try_smaller(self, selection: _Selection, checks: Checks) -> _Failed | None:
         """Answer by the smaller tier; why that has come to nothing, None if it has not. Nothing has been sent then."""
-        exchange, api, call, selected = request.exchange, request.api, request.call, request.selected
+        request, selected = selection.request, selection.selected
+        meter = request.meter
         now = time.monotonic()
         # Whoever may have to answer in its place must have time to.
-        deadline = now + (request.deadline - now) / 2
-        watched = Watched(api, probabilities=checks.wants_probabilities)
+        deadline = now + (selection.deadline - now) / 2
+        watched = Watched(request.endpoint, probabilities=checks.wants_probabilities)
         try:
-            attempts = self._route(request, selected.model, selected.note(), deadline)
+            attempts = self._route(selection, selected.model, selected.note(), deadline)
         except ApiError:
             return _Failed(_UNAVAILABLE)
         try:
-            leg = await self._answered(request, call, attempts, meter, watched)
+            opened = await self._answered(request, request.call, attempts, meter, watched)
         except ApiError:
             return _Failed(_UNAVAILABLE, attempts.log)
         try:
-            judgement = await self._judgement(request, checks, leg, watched, attempts, meter, deadline)
+            judgement = await self._judgement(selection, checks, opened, watched, attempts, deadline)
             if judgement is None:
                 return _Failed(_UNAVAILABLE, attempts.log)
             if judgement.failed is None:
                 meter.checked = "passed" if judgement.passed else ""
-                if isinstance(leg, Whole):
-                    await self._respond_whole(exchange, leg.answer, call, attempts, meter)
-                else:
-                    await self._relay(exchange, leg, call, api, attempts, meter)
+                await self._generate.answer(request, opened, attempts)
                 return None
             at = time.monotonic()
             attempts.succeeded(at, meter.first_byte_at, meter.used.usage.completion_tokens)
             answered = Attempted(meter.upstream, meter.model_served, "200", (meter.first_byte_at or at) - now)
             return _Failed(judgement.failed.check, attempts.log or [answered])
         finally:
-            self._upstreams.leave(leg.upstream, leg.response)
+            self._generate.give_up(opened)
 
     async def _judgement(
         self,
-        request: _Request,
+        selection: _Selection,
         checks: Checks,
-        leg: Leg,
+        opened: OpenedResponse,
         watched: Watched,
         attempts: Attempts,
-        meter: Meter,
         deadline: float,
     ) -> Judgement | None:
-        """What the checks say of a leg; None if it broke off before they could."""
+        """What the checks say of an answer; None if it broke off before they could."""
 
         async def sample(count: int) -> Sequence[Reply]:
-            replies = await asyncio.gather(*(self._sample(request, meter, deadline) for _ in range(count)))
+            replies = await asyncio.gather(*(self._sample(selection, deadline) for _ in range(count)))
             return [reply for reply in replies if reply is not None]
 
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                return await judged(leg, watched, checks, request.asked.needs.conversation, sample)
+                return await judged(opened, watched, checks, selection.asked.needs.conversation, sample)
         except (*FAILED, TimeoutError) as failure:
             if isinstance(failure, TimeoutError):
                 failure = UpstreamTimeout("total")
             if isinstance(failure, UpstreamError):
-                failure, _ = upstream_failure(failure, meter.upstream)
+                failure, _ = upstream_failure(failure, selection.request.meter.upstream)
             attempts.broke_off(failure, time.monotonic())
             return None
         except BaseException:
             attempts.cancelled()
             raise
 
-    async def _sample(self, request: _Request, meter: Meter, deadline: float) -> Reply | None:
+    async def _sample(self, selection: _Selection, deadline: float) -> Reply | None:
         """One more answer of the smaller tier, on the request's bill; None if there is none."""
-        sample = Meter(request.exchange.request_id, meter.key_id, request.api.name, time.monotonic())
+        request = selection.request
+        meter = request.meter
+        sample = Meter(request.exchange.request_id, meter.key_id, request.endpoint.name, time.monotonic())
         try:
-            return await self._ask(request, request.selected.model, sample, deadline, sampling=True)
+            return await self._ask(selection, selection.selected.model, sample, deadline, sampling=True)
         except ApiError:
             return None
         finally:
             meter.absorb(sample)
 
-    async def _shadow(self, request: _Request, experiment: Experiment) -> None:
+    async def _shadow(self, selection: _Selection, experiment: Experiment) -> None:
         """Ask the candidate the same, for nobody but the ledger."""
-        exchange, api, asked = request.exchange, request.api, request.asked
-        began = time.monotonic()
+        request, asked = selection.request, selection.asked
+        api, began = request.endpoint, time.monotonic()
         meter = Meter(
-            f"{exchange.request_id}-shadow",
+            f"{request.exchange.request_id}-shadow",
             f"experiment:{experiment.name}",
             api.name,
             began,
@@ -196,8 +202,8 @@ class VirtualInference(Inference):
             if model == AUTO:
                 selected = self._selector.select(asked.naming(AUTO), api.name)
                 model, preferences = selected.model, (*asked.preferences, *selected.preferences, *selected.demands)
-                request = request._replace(asked=asked.preferring(preferences))
-            reply = await self._ask(request, model, meter, began + self._upstreams.router.deadline_s)
+                selection = selection._replace(asked=asked.preferring(preferences))
+            reply = await self._ask(selection, model, meter, began + self._upstreams.router.deadline_s)
             judgement = _SHADOW_CHECKS.judge_alone(asked.needs.conversation, reply)
             meter.checked = judgement.failed.check if judgement.failed else "passed"
         except ApiError as error:
@@ -209,25 +215,25 @@ class VirtualInference(Inference):
             self._recorder.settle_unheard(meter, 200, "ok")
 
     async def _ask(
-        self, request: _Request, model: str, meter: Meter, deadline: float, *, sampling: bool = False
+        self, selection: _Selection, model: str, meter: Meter, deadline: float, *, sampling: bool = False
     ) -> Reply:
         """An answer that no client gets. Raises ApiError."""
-        whole = request.call.replaced(stream=False)
-        watched = Watched(request.api, sampling=sampling)
-        attempts = self._route(request, model, "", deadline)
-        leg = await self._answered(request, whole, attempts, meter, watched)
-        self._upstreams.leave(leg.upstream, leg.response)
+        request = selection.request
+        watched = Watched(request.endpoint, sampling=sampling)
+        attempts = self._route(selection, model, "", deadline)
+        opened = await self._answered(request, request.call.replaced(stream=False), attempts, meter, watched)
+        self._generate.give_up(opened)
         attempts.succeeded(time.monotonic(), meter.first_byte_at, meter.used.usage.completion_tokens)
         return watched.said()
 
     def _answered(
-        self, request: _Request, call: Call, attempts: Attempts, meter: Meter, watched: Watched
-    ) -> Coroutine[None, None, Leg]:
-        """The first leg that is answered; whoever takes it must leave its upstream. Raises ApiError."""
-        open_leg = partial(self._open, request.exchange, request.api, watched.translator, call)
-        return first_answered(attempts, request.exchange, meter, open_leg)
+        self, request: Request[Api, Call], call: Call, attempts: Attempts, meter: Meter, watched: Watched
+    ) -> Coroutine[None, None, OpenedResponse]:
+        """The first attempt that is answered; whoever takes it must give it up. Raises ApiError."""
+        opening = self._generate.opening(request, watched.translator, call)
+        return first_answered(attempts, request.exchange, meter, opening)
 
-    def _route(self, request: _Request, model: str, note: str, deadline: float) -> Attempts:
-        attempts = self._upstreams.router.route(request.asked.naming(model), time.monotonic(), deadline)
+    def _route(self, selection: _Selection, model: str, note: str, deadline: float) -> Attempts:
+        attempts = self._upstreams.router.route(selection.asked.naming(model), time.monotonic(), deadline)
         attempts.policy += note
         return attempts

@@ -1,19 +1,17 @@
-"""What all metered endpoints share: a key before anything, a record after everything, exactly one."""
+"""The upstreams of one worker: who is called, how, and with how many calls under way."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Mapping
-from typing import Final, Generic, Protocol, TypeVar
+from collections.abc import Coroutine
+from typing import Final
 
 from weebill.config.limits import LimitSettings
 from weebill.config.schema import ServerSettings
-from weebill.gateway.authentication import Authenticator, Caller
-from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded, unmetered
-from weebill.gateway.memory import Answers, Bodies, Lease
-from weebill.gateway.meter import Meter
+from weebill.gateway.authentication import Caller
+from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded
+from weebill.gateway.memory import Answers, Bodies
 from weebill.gateway.places import Places
 from weebill.providers.base import UpstreamRequest
 from weebill.providers.llamacpp.slots import slots_of
@@ -22,18 +20,12 @@ from weebill.routing.deployments import Deployment, Upstream
 from weebill.routing.directory import Directory
 from weebill.routing.router import Router
 from weebill.routing.steps import Try
-from weebill.telemetry.counters import Counters
 from weebill.transport.client import Client, Response, Timeouts
 from weebill.transport.errors import PoolFull, cancelled_unsent
 from weebill.transport.exchange import Exchange
 from weebill.transport.origin import Origin
-from weebill.transport.status import CLIENT_CLOSED_REQUEST, SHUTTING_DOWN
-from weebill.usage.journal import JournalError, JournalWriter
-from weebill.usage.records import Outcome
-from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
 
-JSON: Final = b"content-type: application/json\r\n"
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_ERROR_BYTES: Final = 1024 * 1024
 ERROR_PATIENCE_S: Final = 5.0
@@ -41,49 +33,8 @@ ERROR_PATIENCE_S: Final = 5.0
 RESPONSES_PATH: Final = b"/responses"
 _RESPONSES: Final = "openai-responses"
 _LIMITS: Final = LimitSettings()
-# What has become of a request whose handler was cancelled, by the reason. Any other: the server itself refused it.
-_CANCELLED: Final[Mapping[int, Outcome]] = {CLIENT_CLOSED_REQUEST: "client_cancelled", SHUTTING_DOWN: "gateway_error"}
 
 log = logging.getLogger(__name__)
-
-
-class Recorder:
-    """Writes the usage records of one worker, and counts them."""
-
-    def __init__(self, journal: JournalWriter, counters: Counters) -> None:
-        self.journal = journal
-        self._counters = counters
-
-    @property
-    def recording(self) -> bool:
-        """Whether usage can be recorded at present."""
-        return self.journal.writable()
-
-    def require_writable(self) -> None:
-        """Raise ApiError 503 while nothing can be recorded: what cannot be metered is not served."""
-        if not self.journal.writable():
-            raise unmetered()
-
-    def settle(self, meter: Meter, status: int, outcome: Outcome) -> None:
-        """Write the usage record, once. Raises ApiError 503 if it cannot be written."""
-        record = meter.settle(status, outcome)
-        if record is None:
-            return
-        self._counters.of_request(meter.endpoint, status, meter.upstream, outcome, meter.model_served).count(
-            record.total_us, record.first_byte_us, record.prompt_tokens, record.cached_tokens, record.completion_tokens
-        )
-        try:
-            self.journal.append(record, meter.slot)
-        except JournalError as error:
-            self._counters.journal_failures.add()
-            raise unmetered() from error
-
-    def settle_unheard(self, meter: Meter, status: int, outcome: Outcome) -> None:
-        """Settle where there is nobody left to tell that it failed."""
-        try:
-            self.settle(meter, status, outcome)
-        except ApiError as error:
-            log.error("a usage record was lost: %s", error)
 
 
 class Upstreams:
@@ -250,84 +201,6 @@ class Upstreams:
         return await self._client.send(upstream.origin, head, request.body, timeouts, patience_s)
 
 
-class Endpoint(Protocol):
-    """What a metered endpoint is known by."""
-
-    @property
-    def name(self) -> str:
-        """What its requests are recorded under."""
-
-
-Kind = TypeVar("Kind", bound=Endpoint)
-
-
-class Metered(ABC, Generic[Kind]):
-    """Serves metered endpoints of one kind."""
-
-    def __init__(self, authenticator: Authenticator, recorder: Recorder, upstreams: Upstreams) -> None:
-        self._authenticator = authenticator
-        self._recorder = recorder
-        self._upstreams = upstreams
-
-    async def serve(self, exchange: Exchange, endpoint: Kind, tail: str = "") -> None:
-        """Answer one request; `tail` is what follows the endpoint's path. A caller without a key leaves no record."""
-        try:
-            caller = self._authenticator.caller(exchange)
-            self._recorder.require_writable()
-        except ApiError as error:
-            self._respond(exchange, endpoint, error)
-            return
-        key = caller.key
-        journal = self._recorder.journal
-        meter = Meter(
-            exchange.request_id, key.id, endpoint.name, exchange.started_at, key.name, caller.timeout_s, journal
-        )
-        lease: Lease | None = None
-        if not exchange.arrived:
-            lease = self._upstreams.bodies.lease(key.id)
-            exchange.claim = lease.add
-        try:
-            await self._answer(exchange, endpoint, tail, meter)
-        except ApiError as error:
-            self._refuse(exchange, endpoint, meter, error)
-        except RecursionError:
-            self._refuse(exchange, endpoint, meter, _too_deep())
-        except asyncio.CancelledError:
-            status = exchange.cancelled_with
-            self._recorder.settle_unheard(meter, status, _CANCELLED.get(status, "rejected"))
-            raise
-        except Exception:
-            self._recorder.settle_unheard(meter, 500, "gateway_error")
-            raise
-        finally:
-            if lease is not None:
-                lease.end()
-
-    @abstractmethod
-    async def _answer(self, exchange: Exchange, endpoint: Kind, tail: str, meter: Meter) -> None:
-        """Decode, route, call, answer. Raises ApiError for what ends without an answer."""
-
-    @abstractmethod
-    def _error_body(self, endpoint: Kind, error: ApiError) -> bytes:
-        """An error in the endpoint's format."""
-
-    def _refuse(self, exchange: Exchange, endpoint: Kind, meter: Meter, error: ApiError) -> None:
-        """Record and answer a request that ends in an error."""
-        try:
-            self._recorder.settle(meter, error.status, meter.blame)
-        except ApiError as unmetered:
-            error = unmetered
-        self._respond(exchange, endpoint, error, meter.route)
-
-    def _respond(self, exchange: Exchange, endpoint: Kind, error: ApiError, route: bytes = b"") -> None:
-        error.request_id = exchange.request_id
-        exchange.respond(error.status, error.headers() + route, self._error_body(endpoint, error))
-
-
 def _forwarded(exchange: Exchange, wanted: frozenset[bytes]) -> bytes:
     """The client's headers that an upstream is configured to be given."""
     return b"".join(b"%b: %b\r\n" % (name, value) for name, value in exchange.headers if name in wanted)
-
-
-def _too_deep() -> ApiError:
-    return ApiError(400, "The request is nested too deeply.", code="nested_too_deeply")

@@ -12,7 +12,6 @@ from weebill.gateway.bounds import BIG, Pending
 from weebill.gateway.meter import Spending
 from weebill.gateway.off_loop import off_loop
 from weebill.providers.base import Answer, AnswerCollector, ByteStream
-from weebill.providers.operations.base import OperationStream
 from weebill.routing.deployments import Upstream
 from weebill.transport.client import Response
 from weebill.transport.errors import UpstreamError
@@ -22,7 +21,7 @@ from weebill.wire.surrogates import as_utf8
 _MAX_HELD_BYTES: Final = 65_536  # of a stream that goes on without content
 
 
-class Whole:
+class CompleteResponse:
     """A complete answer."""
 
     __slots__ = ("answer", "response", "upstream")
@@ -33,7 +32,7 @@ class Whole:
         self.answer = answer
 
 
-class Begun:
+class StreamingResponse:
     """A stream up to its first content, which came at `first_at`; none of it has been sent: `held` is for the client.
 
     The rest is in `chunks`; None if it is over.
@@ -58,10 +57,10 @@ class Begun:
         self.chunks = chunks
 
 
-Leg = Whole | Begun
+OpenedResponse = CompleteResponse | StreamingResponse
 
 
-def over(response: Response, stream: ByteStream | AnswerCollector | OperationStream, came: bytes = b"") -> bool:
+def over(response: Response, stream: ByteStream | AnswerCollector, came: bytes = b"") -> bool:
     """Tells whether a stream is over, whatever its upstream does with the connection.
 
     One whose answer is complete, but that may still say what was used, is given little time for that. Signs of life
@@ -87,7 +86,7 @@ def _is_comment(came: bytes) -> bool:
 async def passed_on(
     exchange: Exchange,
     response: Response,
-    stream: ByteStream | OperationStream,
+    stream: ByteStream,
     chunks: AsyncIterator[bytes],
     *,
     events: bool,
@@ -110,7 +109,7 @@ async def passed_on(
             raise
 
 
-async def begun(upstream: Upstream, response: Response, stream: ByteStream, spending: Spending) -> Begun:
+async def begun(upstream: Upstream, response: Response, stream: ByteStream, spending: Spending) -> StreamingResponse:
     """A stream's beginning, held back so that it can still be another's. Raises UpstreamFailure or UpstreamError."""
     spending.used = stream
     chunks = response.chunks()
@@ -122,13 +121,13 @@ async def begun(upstream: Upstream, response: Response, stream: ByteStream, spen
             raise stream.error
         if stream.begun or len(held) > _MAX_HELD_BYTES:
             spending.first_byte_at = time.monotonic()
-            return Begun(upstream, response, stream, held, spending.first_byte_at, chunks)
+            return StreamingResponse(upstream, response, stream, held, spending.first_byte_at, chunks)
         if over(response, stream, data):
             break
     # An answer in one piece where a stream was asked for is read at its end.
     held += stream.finish() if pending.bytes < BIG else await off_loop(stream.finish)
     spending.first_byte_at = time.monotonic()
-    return Begun(upstream, response, stream, held, spending.first_byte_at)
+    return StreamingResponse(upstream, response, stream, held, spending.first_byte_at)
 
 
 async def collected(response: Response, collector: AnswerCollector, spending: Spending) -> Answer:

@@ -1,0 +1,125 @@
+"""What the client is sent of an upstream's answer: all at once, or event by event.
+
+The record is written before the last bytes are: what cannot be recorded does not end as if it were.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from weebill.apis.base import KeepsResponse
+from weebill.gateway.attempting import log_attempts
+from weebill.gateway.bounds import BIG
+from weebill.gateway.bridge_stream import BridgeStream
+from weebill.gateway.failures import FAILED, client_error, upstream_failure
+from weebill.gateway.opened import StreamingResponse, over, passed_on
+from weebill.gateway.recorder import Recorder
+from weebill.gateway.request import C, E, Request
+from weebill.providers.base import Answer
+from weebill.routing.attempts import Attempts
+from weebill.transport.errors import UpstreamError
+from weebill.usage.records import Outcome
+from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
+from weebill.wire.surrogates import as_utf8
+
+# The bytes that end a stream that has begun, and failed.
+Fail = Callable[[ApiError], bytes]
+
+
+class Answering:
+    """Answers requests, and has each recorded."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    async def complete(self, request: Request[E, C], answer: Answer, attempts: Attempts) -> None:
+        """Send a complete answer. Raises ApiError 503 if it cannot be kept or recorded."""
+        exchange, meter = request.exchange, request.meter
+        attempts.succeeded(time.monotonic(), meter.first_byte_at, answer.usage.completion_tokens)
+        if attempts.log:
+            log_attempts(attempts, exchange, meter, meter.upstream)
+        if request.state is not None:
+            await request.state.keep(request.call, meter.key_id, answer.body)
+        self._recorder.settle(meter, 200, "ok")
+        exchange.respond(200, answer.headers + meter.route, answer.body)
+        if len(answer.body) >= BIG:
+            await exchange.drain()  # it takes memory until the client has it
+
+    async def streamed(
+        self,
+        request: Request[E, C],
+        opened: StreamingResponse,
+        attempts: Attempts,
+        headers: bytes,
+        fail: Fail | None,
+        can_go_on: Callable[[], bool] | None = None,
+        *,
+        events: bool = True,
+    ) -> ApiError | UpstreamFailure | None:
+        """Send a stream that has begun, event by event; `headers` are its header lines.
+
+        Where it breaks off, it ends as `fail` says; unless it `can_go_on` elsewhere: then the failure is returned.
+        `events` is whether it is one of events, and so UTF-8.
+        """
+        exchange, meter, stream = request.exchange, request.meter, opened.stream
+        attempts.answering()
+        if not exchange.responded:
+            exchange.start(200, headers + meter.route)
+        tally = meter.tally()
+        exchange.write(as_utf8(opened.held) if events else opened.held)
+        exchange.tally = tally
+        try:
+            await exchange.drain()
+            end = b""
+            # By a name of its own: mypy would think `stream.error` None from here on, and mypyc would hold it to that.
+            beginning = stream.error
+            if beginning is not None:
+                raise beginning
+            if opened.chunks is not None:
+                if not over(opened.response, stream):
+                    await passed_on(exchange, opened.response, stream, opened.chunks, events=events)
+                end = as_utf8(stream.finish()) if events else stream.finish()
+                opened.response.release()
+            attempts.succeeded(time.monotonic(), opened.first_at, stream.usage.completion_tokens, stream=True)
+        except FAILED as failure:
+            outcome: Outcome = "upstream_error"
+            if isinstance(failure, UpstreamError):
+                failure, outcome = upstream_failure(failure, meter.upstream)
+            if can_go_on is not None and can_go_on():
+                meter.blame = outcome
+                return failure
+            attempts.broke_off(failure, time.monotonic())
+            log_attempts(attempts, exchange, meter, "none")
+            self.broken_off(request, client_error(failure), outcome, fail)
+            return None
+        except BaseException:
+            attempts.cancelled()
+            raise
+        log_attempts(attempts, exchange, meter, meter.upstream)
+        if isinstance(stream, BridgeStream):
+            meter.dropped = tuple(dict.fromkeys((*meter.dropped, *stream.dropped)))
+        try:
+            if request.state is not None and isinstance(stream, KeepsResponse):
+                await request.state.keep(request.call, meter.key_id, stream.response)
+            self._recorder.settle(meter, 200, "ok")
+        except ApiError as error:
+            self.broken_off(request, error, "upstream_error", fail)
+            return None
+        exchange.write(end)
+        exchange.finish()
+        return None
+
+    def broken_off(self, request: Request[E, C], error: ApiError, outcome: Outcome, fail: Fail | None) -> None:
+        """Record a stream that fails, and end it so that it does not look complete: as `fail` says, if it can."""
+        exchange = request.exchange
+        try:
+            self._recorder.settle(request.meter, error.status, outcome)
+        except ApiError as unmetered:
+            error = unmetered
+        if fail is None:
+            exchange.abort()
+            return
+        exchange.write(fail(error))
+        exchange.finish()

@@ -1,0 +1,102 @@
+"""One call of an upstream that generates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from weebill.apis.base import Api
+from weebill.gateway.bounds import BIG
+from weebill.gateway.bridge_stream import BridgeStream
+from weebill.gateway.meter import Spending, Used
+from weebill.gateway.off_loop import off_loop, off_loop_if
+from weebill.gateway.opened import CompleteResponse, OpenedResponse, begun, collected
+from weebill.gateway.own_fields import encoded
+from weebill.gateway.translation import from_events
+from weebill.gateway.upstream_call import UpstreamCall
+from weebill.gateway.upstreams import Upstreams
+from weebill.providers.base import Answer, Translator, UpstreamRequest
+from weebill.providers.usage import Estimate
+from weebill.routing.deployments import Upstream
+from weebill.routing.steps import Try
+from weebill.transport.client import Response
+from weebill.transport.exchange import Exchange
+from weebill.wire import sse
+from weebill.wire.call import Call
+from weebill.wire.failure import UpstreamFailure
+from weebill.wire.surrogates import as_utf8
+
+# What translates for a deployment, by its dialect and all that its upstream speaks.
+Translators = Callable[[str, frozenset[str]], Translator]
+
+
+class GenerationCall(UpstreamCall[OpenedResponse]):
+    """A `call` of an `api`, put by the translator that `translators` have for the deployment."""
+
+    translate: Translator
+    spoken: tuple[str, frozenset[str]]
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        exchange: Exchange,
+        api: Api,
+        translators: Translators,
+        call: Call,
+        step: Try,
+        spending: Spending,
+    ) -> None:
+        super().__init__(upstreams, exchange, step, spending, big=call.big, whole=not call.stream)
+        self.api = api
+        self.translators = translators
+        self.call = call
+
+    def encode(self, upstream: Upstream) -> UpstreamRequest:
+        deployment = self.step.deployment
+        self.spoken = self.upstreams.spoken(deployment, upstream)
+        self.translate = self.translators(*self.spoken)
+        return encoded(self.translate, self.call, deployment, self.upstreams.directory)
+
+    def likely(self, request: UpstreamRequest) -> tuple[Used, int]:
+        return Estimate(self.call), len(request.body)
+
+    async def read(self, upstream: Upstream, response: Response, request: UpstreamRequest) -> OpenedResponse:
+        call, translate, spending = self.call, self.translate, self.spending
+        if call.stream:
+            opened = await begun(upstream, response, translate.stream(call, request), spending)
+            if isinstance(opened.stream, BridgeStream):
+                spending.dropped += tuple(opened.stream.dropped)
+            return opened
+        collector = translate.collect(call, request)
+        if collector is None:
+            body = response.body or await self.upstreams.whole(response)
+            spending.first_byte_at = time.monotonic()
+            big = len(body) >= BIG or call.big  # what was asked may come back in the answer
+            try:
+                if not big:
+                    answer = translate.decode(call, request, as_utf8(body))
+                else:
+                    answer = await off_loop(partial(_decoded, translate, call, request, body))
+                    self.upstreams.bodies.note(len(body))
+            except UpstreamFailure:
+                if not sse.is_streamed(body):
+                    raise
+                read = partial(from_events, translate, self.api, *self.spoken, call, request, body)
+                answer = await off_loop_if(big, read)
+        else:
+            answer = await collected(response, collector, spending)
+        spending.used = answer
+        spending.dropped += answer.dropped
+        return CompleteResponse(upstream, response, answer)
+
+    def failure(self, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
+        return self.translate.error(self.call, status, body, retry_after, upstream)
+
+    def asks_otherwise(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
+        """It may turn out not to have the Responses API, and be asked for Chat Completions."""
+        return self.upstreams.learns(upstream, path, status, failure)
+
+
+def _decoded(translate: Translator, call: Call, request: UpstreamRequest, body: bytes) -> Answer:
+    return translate.decode(call, request, as_utf8(sse.bounded(body)))

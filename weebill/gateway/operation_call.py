@@ -1,0 +1,90 @@
+"""One call of an upstream for an endpoint other than generation: embeddings, reranking, images, sound, moderation."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Final
+
+from msgspec import structs
+from msgspec.json import encode
+
+from weebill.gateway.bounds import BIG
+from weebill.gateway.meter import Spending, Used
+from weebill.gateway.off_loop import off_loop_if
+from weebill.gateway.opened import CompleteResponse, OpenedResponse, begun
+from weebill.gateway.upstream_call import UpstreamCall
+from weebill.gateway.upstreams import Upstreams
+from weebill.providers.base import JSON, Answer, UpstreamRequest
+from weebill.providers.naming import named
+from weebill.providers.operations import operation, unsupported
+from weebill.providers.operations.base import Operation, OperationTranslator
+from weebill.providers.usage import Estimate
+from weebill.routing.deployments import Upstream
+from weebill.routing.steps import Try
+from weebill.transport.client import Response
+from weebill.transport.exchange import Exchange
+from weebill.wire.failure import UpstreamFailure
+from weebill.wire.operation_call import OperationCall
+
+_ANY_TYPE: Final = b"application/octet-stream"
+
+
+class OperationUpstreamCall(UpstreamCall[OpenedResponse]):
+    """A `call` of an `endpoint`. Raises ApiError where the deployment's dialect has no such endpoint."""
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        exchange: Exchange,
+        endpoint: Operation,
+        call: OperationCall,
+        step: Try,
+        spending: Spending,
+    ) -> None:
+        super().__init__(upstreams, exchange, step, spending, big=call.big, whole=not call.stream)
+        deployment = step.deployment
+        translate = operation(endpoint.name, deployment.dialect, deployment.catalog)
+        if translate is None:
+            raise unsupported(endpoint.name, deployment.dialect)
+        self.translate: OperationTranslator = translate
+        self.endpoint = endpoint
+        self.call = call
+
+    def encode(self, upstream: Upstream) -> UpstreamRequest:
+        return self.translate.encode(self.call, self.step.deployment.target)
+
+    def likely(self, request: UpstreamRequest) -> tuple[Used, int]:
+        return Estimate(self.call), self.call.prompt_bytes()
+
+    async def read(self, upstream: Upstream, response: Response, request: UpstreamRequest) -> OpenedResponse:
+        call, translate, spending = self.call, self.translate, self.spending
+        content_type = response.header(b"content-type") or _ANY_TYPE
+        if translate.streams(call, content_type):
+            return await begun(upstream, response, translate.stream(call, content_type), spending)
+        body = response.body or await self.upstreams.whole(response)
+        spending.first_byte_at = time.monotonic()
+        name = b"" if self.upstreams.names_served else encode(call.model)
+        read = partial(_decoded, self.endpoint, translate, call, body, content_type, name)
+        answer = await off_loop_if(len(body) >= BIG, read)
+        self.upstreams.bodies.note(len(body))
+        spending.used = answer
+        return CompleteResponse(upstream, response, answer)
+
+    def failure(self, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
+        return self.translate.error(self.call, status, body, retry_after, upstream)
+
+
+def _decoded(
+    endpoint: Operation,
+    translate: OperationTranslator,
+    call: OperationCall,
+    body: bytes,
+    content_type: bytes,
+    name: bytes,
+) -> Answer:
+    """An answer in the endpoint's format, that calls its model `name`."""
+    answer = translate.decode(call, body, content_type)
+    if answer.headers == JSON:
+        answer = structs.replace(answer, body=endpoint.rendered(named(answer.body, name)))
+    return answer

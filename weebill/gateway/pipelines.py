@@ -1,0 +1,71 @@
+"""Through which stages the requests to each kind of endpoint go."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+from weebill.apis.base import Api
+from weebill.cache.answers import AnswerCache
+from weebill.gateway.answering import Answering
+from weebill.gateway.authentication import Authenticator
+from weebill.gateway.recorder import Recorder
+from weebill.gateway.responses import ResponseState
+from weebill.gateway.selection import Selector
+from weebill.gateway.shadows import Shadows
+from weebill.gateway.stages.admit import Admit
+from weebill.gateway.stages.authenticate import Authenticate
+from weebill.gateway.stages.build_on import BuildOn
+from weebill.gateway.stages.chain import Chain
+from weebill.gateway.stages.count import Count, CountEndpoint
+from weebill.gateway.stages.decode import Decode
+from weebill.gateway.stages.generate import Generate
+from weebill.gateway.stages.keep_alive import KeepingAlive
+from weebill.gateway.stages.look_up import LookUp
+from weebill.gateway.stages.operate import Operate
+from weebill.gateway.stages.select import Select
+from weebill.gateway.stages.settle import Settle
+from weebill.gateway.upstreams import Upstreams
+from weebill.providers.operations.base import Operation
+from weebill.wire.call import Call
+from weebill.wire.operation_call import OperationCall
+
+
+class Pipelines(NamedTuple):
+    """The stages of each kind of endpoint; `stateful` are those of APIs whose requests build on earlier answers."""
+
+    generation: Chain[Api, Call]
+    stateful: Chain[Api, Call]
+    operations: Chain[Operation, OperationCall]
+    counting: Chain[CountEndpoint, Call]
+
+
+def pipelines(
+    authenticator: Authenticator,
+    recorder: Recorder,
+    upstreams: Upstreams,
+    selector: Selector,
+    shadows: Shadows,
+    cache: AnswerCache,
+    state: ResponseState,
+) -> Pipelines:
+    """Those of one worker."""
+    answering = Answering(recorder)
+    generate = Generate(upstreams, answering)
+    metered = (
+        partial(Authenticate, authenticator),
+        partial(Settle, recorder),
+        partial(Admit, upstreams.bodies),
+    )
+    decoded = (*metered, partial(Decode, upstreams))
+    answered = (
+        partial(KeepingAlive, upstreams, answering),
+        partial(LookUp, recorder, upstreams, selector, cache),
+        partial(Select, recorder, upstreams, selector, shadows, generate),
+    )
+    return Pipelines(
+        generation=Chain(generate, *decoded, *answered),
+        stateful=Chain(generate, *decoded, partial(BuildOn, state), *answered),
+        operations=Chain(Operate(upstreams, answering), *metered),
+        counting=Chain(Count(recorder, upstreams), *metered),
+    )

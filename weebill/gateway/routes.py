@@ -1,0 +1,70 @@
+"""Which paths a worker serves itself, and how. All others are the control process's, or not there."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+from weebill.apis.anthropic.api import ANTHROPIC
+from weebill.apis.chat.api import CHAT
+from weebill.apis.completions import COMPLETIONS
+from weebill.apis.responses.api import RESPONSES
+from weebill.gateway.request import Endpoint
+from weebill.gateway.stages.count import ANTHROPIC_COUNT
+from weebill.providers.operations import ENDPOINTS
+
+By = Literal[
+    "generation", "stateful", "operations", "counting",  # stages, by their name in `Pipelines`
+    "gemini",  # whichever of these the method at the end of the path means
+    "health", "readiness", "metrics", "models", "model", "kept_response",  # pages of the worker's own
+]  # fmt: skip
+Permission = Literal["anyone", "key"]
+
+
+class Route(NamedTuple):
+    """The `paths` of one endpoint, and the one `method` that it has; b"" where the path's end says which.
+
+    A path that ends in `/` stands for all below it.
+    """
+
+    method: bytes
+    paths: tuple[bytes, ...]
+    by: By
+    endpoint: Endpoint | None = None
+    permission: Permission = "key"
+
+
+# The API's own root, and the one under which clients of several vendors expect it.
+_OPENAI: Final = (b"/v1", b"/openai/v1")
+_ANTHROPIC: Final = (b"/v1", b"/anthropic/v1")
+# The Gemini API's versions, all one here, at each place where it is; `/v1` is shared with other APIs.
+_GEMINI: Final = tuple(
+    [root + version for root in (b"", b"/gemini") for version in (b"/v1beta", b"/v1alpha", b"/v1beta1")]
+)
+
+
+def _at(roots: tuple[bytes, ...], path: bytes) -> tuple[bytes, ...]:
+    return tuple([root + path for root in roots])
+
+
+_MODELS: Final = (b"/v1/models", b"/openai/v1/models", b"/anthropic/v1/models", *_at(_GEMINI, b"/models"))
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(b"GET", (b"/healthz", b"/health"), "health", permission="anyone"),  # load tools and balancers ask for both
+    Route(b"GET", (b"/readyz",), "readiness", permission="anyone"),
+    Route(b"GET", (b"/metrics",), "metrics", permission="anyone"),
+    Route(b"POST", _at(_OPENAI, b"/chat/completions"), "generation", CHAT),
+    Route(b"POST", _at(_OPENAI, b"/completions"), "generation", COMPLETIONS),
+    Route(b"POST", _at(_OPENAI, b"/responses"), "stateful", RESPONSES),
+    Route(b"POST", _at(_ANTHROPIC, b"/messages"), "generation", ANTHROPIC),
+    Route(b"POST", _at(_ANTHROPIC, b"/messages/count_tokens"), "counting", ANTHROPIC_COUNT),
+    *[Route(b"POST", (*_at(_OPENAI, each.path), *each.aliases), "operations", each) for each in ENDPOINTS],
+    Route(b"GET", _MODELS, "models"),
+    # Where Gemini's clients say model and method: `gemini-2.5-flash:generateContent`. Without one, it is a model.
+    Route(b"POST", (b"/v1/models/", *_at(_GEMINI, b"/models/"), *_at(_GEMINI, b"/")), "gemini"),
+    Route(b"GET", _at(_MODELS, b"/"), "model"),
+    Route(b"", _at(_OPENAI, b"/responses/"), "kept_response"),
+)
+# What is not there below these is answered here, in the format of the API that asks.
+ROOTS: Final = (b"/v1", b"/openai/v1", b"/anthropic", b"/gemini", b"/upload", *_GEMINI)
+# What is the control process's own, whoever asks.
+MANAGEMENT: Final = b"/api/v1"

@@ -1,0 +1,23 @@
+"""Authenticate: whose request it is, by its API key. A request without a key leaves no record."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Generic
+
+from weebill.gateway.authentication import Authenticator
+from weebill.gateway.request import C, E, Request
+from weebill.gateway.stages.chain import Following
+
+
+class Authenticate(Generic[E, C]):
+    """The stage before all others."""
+
+    def __init__(self, authenticator: Authenticator, following: Following[E, C]) -> None:
+        self._authenticator = authenticator
+        self._following = following
+
+    def __call__(self, request: Request[E, C]) -> Coroutine[None, None, None]:
+        """Raises ApiError 401, or 503 while keys cannot be checked."""
+        request.caller = self._authenticator.caller(request.exchange)
+        return self._following(request)

@@ -1,0 +1,22 @@
+"""Build on: what a request of the Responses API continues is put before it, and its answer may be kept."""
+
+from __future__ import annotations
+
+from weebill.apis.base import Api
+from weebill.gateway.request import Request
+from weebill.gateway.responses import ResponseState
+from weebill.gateway.stages.chain import Following
+from weebill.wire.call import Call
+
+
+class BuildOn:
+    """The stage for an API with state. Raises ApiError 404 for what is not kept."""
+
+    def __init__(self, state: ResponseState, following: Following[Api, Call]) -> None:
+        self._state = state
+        self._following = following
+
+    async def __call__(self, request: Request[Api, Call]) -> None:
+        request.call = await self._state.prepare(request.call, request.meter.key_id)
+        request.state = self._state
+        await self._following(request)

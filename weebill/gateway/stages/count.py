@@ -1,0 +1,150 @@
+"""Count: a prompt's tokens, for the APIs that have an endpoint for it.
+
+Anthropic counts for its own models; for all others it is an estimate, which asks no upstream.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from weebill.apis.anthropic import count as anthropic_count
+from weebill.apis.anthropic.api import ANTHROPIC
+from weebill.apis.base import Api
+from weebill.apis.gemini import count as gemini_count
+from weebill.apis.gemini.api import GEMINI
+from weebill.cache.control import take_control
+from weebill.gateway.attempting import deadline_of, first_answered
+from weebill.gateway.bounds import read_call
+from weebill.gateway.meter import NOTHING, Spending, Used
+from weebill.gateway.off_loop import off_loop_if
+from weebill.gateway.recorder import Recorder
+from weebill.gateway.request import Request
+from weebill.gateway.translation import translator
+from weebill.gateway.upstream_call import UpstreamCall
+from weebill.gateway.upstreams import MAX_ERROR_BYTES, Upstreams
+from weebill.providers.anthropic.relay import count_tokens_request
+from weebill.providers.base import JSON, Target, UpstreamRequest
+from weebill.routing.deployments import Upstream
+from weebill.routing.router import Asked
+from weebill.routing.steps import Try
+from weebill.transport.client import Response
+from weebill.wire.call import Call, fitted_as
+from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
+
+Headers = Mapping[bytes, bytes]
+Write = Callable[[Call, Target], UpstreamRequest]
+
+
+@dataclass(frozen=True, slots=True)
+class CountEndpoint:
+    """An API's way to count: how its request is read (body, own headers, the path's tail) and its answer written.
+
+    `request` is what asks a target of the dialect `native` to count; its answer is the client's.
+    """
+
+    name: str
+    api: Api
+    decode: Callable[[bytes, Headers, str], Call]
+    estimate: Callable[[Call], int]
+    answer: Callable[[int], bytes]
+    native: str = ""
+    request: Write | None = None
+
+    def error_body(self, error: ApiError) -> bytes:
+        """An error in the API's format."""
+        return self.api.error_body(error)
+
+
+ANTHROPIC_COUNT: Final = CountEndpoint(
+    "messages.count_tokens",
+    ANTHROPIC,
+    lambda body, headers, tail: anthropic_count.decode_count(body, headers),
+    anthropic_count.estimate,
+    anthropic_count.count_answer,
+    "anthropic",
+    count_tokens_request,
+)
+GEMINI_COUNT: Final = CountEndpoint(
+    "countTokens",
+    GEMINI,
+    lambda body, headers, tail: gemini_count.decode_count(body, tail),
+    gemini_count.estimate,
+    gemini_count.count_answer,
+)
+
+
+class Count:
+    """The last stage of a request to count."""
+
+    def __init__(self, recorder: Recorder, upstreams: Upstreams) -> None:
+        self._recorder = recorder
+        self._upstreams = upstreams
+
+    async def __call__(self, request: Request[CountEndpoint, Call]) -> None:
+        """Raises ApiError for what ends without an answer."""
+        exchange, endpoint, meter = request.exchange, request.endpoint, request.meter
+        own = endpoint.api.headers
+        headers = {name: value for name, value in exchange.headers if name in own}
+        body = await exchange.body()
+        decode = partial(_decoded, endpoint, headers, request.tail)
+        call = await read_call(body, decode, self._upstreams.limits)
+        meter.model_asked = call.model
+        take_control(call.fields, None)  # nothing is cached here, and no provider is shown the wish
+        router = self._upstreams.router
+        asked = Asked(call, meter.key_id, meter.key_name)
+        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
+        request.call = fitted_as(call, attempts.wanted.on_unsupported)
+        body = await first_answered(attempts, exchange, meter, partial(_count, self._upstreams, request))
+        if meter.sent:
+            attempts.succeeded(time.monotonic())
+        else:  # an estimate says nothing of a deployment that was not asked
+            attempts.cancelled()
+        self._recorder.settle(meter, 200, "ok")
+        exchange.respond(200, JSON + meter.route, body)
+
+
+class CountCall(UpstreamCall[bytes]):
+    """A call of an upstream that counts itself."""
+
+    def __init__(
+        self, upstreams: Upstreams, request: Request[CountEndpoint, Call], write: Write, step: Try, spending: Spending
+    ) -> None:
+        super().__init__(upstreams, request.exchange, step, spending, big=request.call.big, whole=False)
+        self.endpoint = request.endpoint
+        self.call = request.call
+        self.write = write
+
+    def encode(self, upstream: Upstream) -> UpstreamRequest:
+        return self.write(self.call, self.step.deployment.target)
+
+    def likely(self, request: UpstreamRequest) -> tuple[Used, int]:
+        return NOTHING, 0
+
+    async def read(self, upstream: Upstream, response: Response, request: UpstreamRequest) -> bytes:
+        body = await response.read(MAX_ERROR_BYTES)
+        self.upstreams.leave(upstream, response)
+        return body
+
+    def failure(self, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
+        deployment = self.step.deployment
+        assert deployment.upstream is not None  # noqa: S101 - it has answered
+        translate = translator(self.endpoint.api, deployment.dialect, deployment.upstream.dialects)
+        return translate.error(self.call, status, body, retry_after, upstream)
+
+
+async def _count(upstreams: Upstreams, request: Request[CountEndpoint, Call], step: Try, spending: Spending) -> bytes:
+    """The upstream's own count, or an estimate, as the client gets it. Raises one of `failures.FAILED`."""
+    endpoint, call = request.endpoint, request.call
+    if endpoint.request is None or step.deployment.dialect != endpoint.native:
+        spending.upstream = ""
+        return endpoint.answer(await off_loop_if(call.big, partial(endpoint.estimate, call)))
+    return await CountCall(upstreams, request, endpoint.request, step, spending).open()
+
+
+def _decoded(endpoint: CountEndpoint, headers: Headers, tail: str, body: bytes) -> Call:
+    return endpoint.decode(body, headers, tail)

@@ -1,0 +1,145 @@
+"""Generate: who serves a request's name is asked, and what is answered goes to the client.
+
+1. The name is routed: to attempts, which say who is asked next, and what follows a failure.
+2. Upstreams are called until one has answered (`attempting`), or two at once where that is wished (`hedging`).
+3. The answer is sent (`answering`). A stream that breaks off goes on elsewhere, where that is wished (`resuming`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Coroutine
+from functools import partial
+
+from weebill.apis.base import Api
+from weebill.gateway.answering import Answering
+from weebill.gateway.attempting import Open, deadline_of, first_answered
+from weebill.gateway.failures import client_error
+from weebill.gateway.generation_call import GenerationCall, Translators
+from weebill.gateway.hedging import hedged
+from weebill.gateway.meter import Spending
+from weebill.gateway.off_loop import once_known
+from weebill.gateway.opened import CompleteResponse, OpenedResponse, StreamingResponse
+from weebill.gateway.request import Request
+from weebill.gateway.resuming import Story, StoryStream, only_continuing
+from weebill.gateway.translation import failure as failure_event
+from weebill.gateway.translation import translator
+from weebill.gateway.upstreams import Upstreams
+from weebill.routing.attempts import Attempts
+from weebill.routing.router import Asked
+from weebill.routing.steps import Try
+from weebill.wire.call import Call, fitted_as
+from weebill.wire.errors import ApiError
+from weebill.wire.failure import UpstreamFailure
+
+
+class Generate:
+    """The last stage of a request to an API that generates."""
+
+    def __init__(self, upstreams: Upstreams, answering: Answering) -> None:
+        self._upstreams = upstreams
+        self._answering = answering
+
+    def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
+        """Raises ApiError for what ends without an answer."""
+        router, meter, call = self._upstreams.router, request.meter, request.call
+        asked = Asked(call, meter.key_id, meter.key_name, request.endpoint.conversation)
+        deadline = deadline_of(request.exchange, meter, router.deadline_s)
+        if call.big:
+            return self._serve_big(request, asked, deadline)
+        return self.serve(request, router.route(asked, time.monotonic(), deadline))
+
+    async def _serve_big(self, request: Request[Api, Call], asked: Asked, deadline: float) -> None:
+        route = partial(self._upstreams.router.route, asked, time.monotonic(), deadline)
+        await self.serve(request, await once_known(asked.needs, route))
+
+    async def serve(self, request: Request[Api, Call], attempts: Attempts) -> None:
+        """Answer by the first of the `attempts` that is answered. Raises ApiError."""
+        exchange, api, meter = request.exchange, request.endpoint, request.meter
+        wanted = attempts.wanted
+        call = request.call = fitted_as(request.call, wanted.on_unsupported)
+        story = Story(api, call) if wanted.resume and call.stream else None
+        opening = self.opening(request, partial(translator, api) if story is None else story.translator, call)
+        opened: OpenedResponse
+        if wanted.hedge:
+            opened, attempts = await hedged(attempts, exchange, meter, opening, self.give_up, stream=call.stream)
+        else:
+            opened = await first_answered(attempts, exchange, meter, opening)
+        if isinstance(opened, StreamingResponse) and isinstance(opened.stream, StoryStream):
+            # That of the one who answers, of all that were asked.
+            story = opened.stream.story
+            opening = self.opening(request, story.translator, call)
+        while True:
+            try:
+                failure = await self.answer(request, opened, attempts, story)
+            finally:
+                self.give_up(opened)
+            if failure is None or story is None:
+                return
+            going_on = await self._resumed(request, failure, story, attempts, opening)
+            if going_on is None:
+                return
+            opened = going_on
+
+    def opening(self, request: Request[Api, Call], translators: Translators, call: Call) -> Open[OpenedResponse]:
+        """Calls upstreams for `call`, which need not be the request's own."""
+        return partial(_open, self._upstreams, request, translators, call)
+
+    async def answer(
+        self, request: Request[Api, Call], opened: OpenedResponse, attempts: Attempts, story: Story | None = None
+    ) -> ApiError | UpstreamFailure | None:
+        """Send what was answered. What it broke off with, where the `story` can go on elsewhere."""
+        if isinstance(opened, CompleteResponse):
+            await self._answering.complete(request, opened.answer, attempts)
+            return None
+        api = request.endpoint
+        return await self._answering.streamed(
+            request,
+            opened,
+            attempts,
+            api.stream_headers(request.call),
+            partial(failure_event, api, opened.stream),
+            None if story is None else story.can_go_on,
+        )
+
+    def give_up(self, opened: OpenedResponse) -> None:
+        """Nothing more is read of it."""
+        self._upstreams.leave(opened.upstream, opened.response)
+
+    async def _resumed(
+        self,
+        request: Request[Api, Call],
+        failure: ApiError | UpstreamFailure,
+        story: Story,
+        attempts: Attempts,
+        opening: Open[OpenedResponse],
+    ) -> StreamingResponse | None:
+        """Another stream that goes on with a story that broke off with `failure`; None if nobody does."""
+        exchange, meter = request.exchange, request.meter
+        first_byte_at, blame, dropped = meter.first_byte_at, meter.blame, meter.dropped
+        exchange.tally = None
+        attempts.failed(failure, time.monotonic())
+        story.go_on()
+        try:
+            opened = await first_answered(attempts, exchange, meter, partial(only_continuing, opening))
+        except ApiError:
+            meter.first_byte_at = first_byte_at
+            self._answering.broken_off(request, client_error(failure), blame, story.fail)
+            return None
+        meter.first_byte_at = first_byte_at
+        # Both have answered.
+        meter.dropped = tuple(dict.fromkeys((*dropped, *meter.dropped)))
+        exchange.write(story.mark(meter.upstream))
+        assert isinstance(opened, StreamingResponse)  # noqa: S101 - a stream was asked for
+        return opened
+
+
+def _open(
+    upstreams: Upstreams,
+    request: Request[Api, Call],
+    translators: Translators,
+    call: Call,
+    step: Try,
+    spending: Spending,
+) -> Coroutine[None, None, OpenedResponse]:
+    return GenerationCall(upstreams, request.exchange, request.endpoint, translators, call, step, spending).open()

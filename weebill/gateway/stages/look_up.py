@@ -1,0 +1,89 @@
+"""Look up: what was answered to the same request before is the answer again, where that is wished."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from functools import partial
+
+from weebill.apis.base import Api
+from weebill.cache.answers import BYPASS, UPSTREAM, AnswerCache, Lookup
+from weebill.gateway.off_loop import off_loop
+from weebill.gateway.recorder import Recorder
+from weebill.gateway.request import Request
+from weebill.gateway.selection import Selector
+from weebill.gateway.stages.chain import Following
+from weebill.gateway.upstreams import Upstreams
+from weebill.providers.base import JSON
+from weebill.wire.call import Call
+from weebill.wire.errors import ApiError
+
+
+class LookUp:
+    """The stage before a cache of answers."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        upstreams: Upstreams,
+        selector: Selector,
+        cache: AnswerCache,
+        following: Following[Api, Call],
+    ) -> None:
+        self._recorder = recorder
+        self._upstreams = upstreams
+        self._selector = selector
+        self._cache = cache
+        self._following = following
+
+    def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
+        call = request.call
+        if not self._cache.settings.enabled and "cache" not in call.fields:
+            return self._following(request)
+        names = self._stands_for(call)
+        if call.big:
+            return self._look_up_big(request, names)
+        return self._serve(request, self._lookup(request, names))
+
+    async def _look_up_big(self, request: Request[Api, Call], names: str) -> None:
+        await self._serve(request, await off_loop(partial(self._lookup, request, names)))
+
+    def _lookup(self, request: Request[Api, Call], names: str) -> Lookup:
+        call = request.call
+        control = request.exchange.header(b"cache-control")
+        return self._cache.lookup(call, request.endpoint, names, request.meter.key_id, control, call.own.provider)
+
+    def _serve(self, request: Request[Api, Call], lookup: Lookup) -> Coroutine[None, None, None]:
+        """Answer by what is known of a request."""
+        if not lookup.header:
+            return self._following(request)
+        if self._selector.compares(self._upstreams.directory.stands_for(request.call.model)):
+            # What is compared has to be made anew each time.
+            request.exchange.add_headers(BYPASS)
+            return self._following(request)
+        return self._serve_looked_up(request, lookup)
+
+    def _stands_for(self, call: Call) -> str:
+        """What the request's names lead to now: when that changes, by a reload or a promotion, so does the question."""
+        names = (call.model, *call.own.models)
+        try:
+            route = self._upstreams.router.directory.route(call.model, call.own.models)
+        except ApiError:  # routing says so, too
+            return "\n".join(names)
+        deployments = (each.deployment.key for each in route.candidates)
+        return "\n".join((*names, *deployments, *self._selector.promotions))
+
+    async def _serve_looked_up(self, request: Request[Api, Call], lookup: Lookup) -> None:
+        exchange, meter, call = request.exchange, request.meter, request.call
+        known = await lookup.find()
+        exchange.add_headers(lookup.header)
+        if known is not None:
+            meter.upstream, meter.model_served = UPSTREAM, known.model
+            meter.used = known
+            self._recorder.settle(meter, 200, "ok")
+            exchange.respond(200, request.endpoint.stream_headers(call) if call.stream else JSON, known.data)
+            return
+        exchange.tap = lookup.add
+        await self._following(request)
+        # Who stood in for another once shall not do so for as long as the cache remembers.
+        if meter.outcome == "ok" and not meter.attempts:
+            lookup.keep(meter.used.usage, meter.model_served)
