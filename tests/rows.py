@@ -19,6 +19,7 @@ def every(names: str | tuple[str, ...], rows: Collection[Any]) -> Callable[[Call
     arguments = names if several else (names,)
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        assert not inspect.iscoroutinefunction(test), "nobody would await it"
         signature = inspect.signature(test)
         left = [each for name, each in signature.parameters.items() if name not in arguments]
         assert len(left) == len(signature.parameters) - len(arguments), f"{names} are no parameters of the test"

@@ -44,3 +44,11 @@ def test_rows_that_pass_and_none_at_all() -> None:
         every("row", ())(lambda row: None)()
     with pytest.raises(AssertionError, match="no parameters"):
         every("other", (1,))(lambda row: None)
+
+
+def test_a_coroutine_is_refused_as_nobody_would_await_it() -> None:
+    async def test(row: int) -> None:
+        pass
+
+    with pytest.raises(AssertionError, match="await"):
+        every("row", (1,))(test)  # type: ignore[arg-type]
