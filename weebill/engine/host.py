@@ -47,6 +47,7 @@ def main() -> NoReturn:
         server = _load(link, boot, native)
         native.keep_private()
         link.send(Ready(base_url=server.base_url, context=server.context))
+        threading.Thread(target=_prepare, args=(server,), name="prepare", daemon=True).start()
         asked = threading.Event()
         threading.Thread(target=_answer, args=(link, server, asked), name="pulse", daemon=True).start()
         for message in link:
@@ -67,6 +68,14 @@ def _answer(link: SyncLink, server: LlamaServer, asked: threading.Event) -> None
             asked.clear()
             server.wait_for_loop()
             link.send(Pong())
+
+
+def _prepare(server: LlamaServer) -> None:
+    """What the first request of some kind would wait for is done while none is there, most likely."""
+    try:
+        server.prepare()
+    except EngineError as error:
+        _log.warning("%s", error)
 
 
 def _load(link: SyncLink, boot: Boot, native: NativeLog) -> LlamaServer:
