@@ -118,7 +118,7 @@ class Counting(Metered[CountEndpoint]):
         response: Response | None = None
         try:
             spending.ask(NOTHING, 0)
-            response = await self._upstreams.send(exchange, upstream, request, step, whole=False)
+            response = await self._upstreams.send(exchange, upstream, request, step, spending, whole=False)
             spending.status = response.status
             if response.status == 200:
                 return await response.read(MAX_ERROR_BYTES)

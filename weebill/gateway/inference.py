@@ -175,7 +175,7 @@ class Inference(Metered[Api]):
             spending.dropped = request.dropped
             path = request.path
             spending.ask(Estimate(call), len(request.body))
-            response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
+            response = await self._upstreams.send(exchange, upstream, request, step, spending, whole=not call.stream)
             spending.status = response.status
             if response.status not in _ANSWERED:
                 raise await _upstream_error(call, response, translate, upstream, step, request.path, spending)

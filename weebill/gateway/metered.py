@@ -13,7 +13,7 @@ from weebill.config.schema import ServerSettings
 from weebill.gateway.authentication import Authenticator, Caller
 from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded, unmetered
 from weebill.gateway.memory import Answers, Bodies, Lease
-from weebill.gateway.meter import Meter
+from weebill.gateway.meter import Meter, Spending
 from weebill.gateway.places import Places
 from weebill.providers.base import UpstreamRequest
 from weebill.providers.llamacpp.slots import slots_of
@@ -180,21 +180,28 @@ class Upstreams:
         return response.read(MAX_ANSWER_BYTES)
 
     def send(
-        self, exchange: Exchange, upstream: Upstream, request: UpstreamRequest, step: Try, *, whole: bool
+        self,
+        exchange: Exchange,
+        upstream: Upstream,
+        request: UpstreamRequest,
+        step: Try,
+        spending: Spending,
+        *,
+        whole: bool,
     ) -> Coroutine[object, object, Response]:
         """Send a request and wait for the answer's head, which comes late if it is to be in one piece (`whole`).
 
-        Raises UpstreamError, or ApiError where signing fails.
+        Raises UpstreamError, or ApiError where signing fails or nothing can be recorded.
         """
         head = upstream.head(request, step.credential)
         timeouts = upstream.whole_timeouts if whole else upstream.timeouts
         if upstream.forward_headers:
             head += _forwarded(exchange, upstream.forward_headers)
         if upstream.slots:
-            return self._send_placed(exchange, upstream, request, head, timeouts, step.patience_s)
+            return self._send_placed(exchange, upstream, request, head, timeouts, step.patience_s, spending)
         if upstream.signer is not None:
-            return self._send_signed(upstream, upstream.signer, request, head, timeouts, step.patience_s)
-        return self._client.send(upstream.origin, head, request.body, timeouts, step.patience_s)
+            return self._send_signed(upstream, upstream.signer, request, head, timeouts, step.patience_s, spending)
+        return self._client.send(upstream.origin, head, request.body, timeouts, step.patience_s, spending)
 
     async def _send_placed(
         self,
@@ -204,6 +211,7 @@ class Upstreams:
         head: bytes,
         timeouts: Timeouts,
         patience_s: float,
+        spending: Spending,
     ) -> Response:
         """Send once there are slots for whoever asks; `leave` gives them back."""
         caller = exchange.head.memo
@@ -219,7 +227,7 @@ class Upstreams:
                 raise
             raise PoolFull("it has been at work on others' requests all the time") from None
         try:
-            response = await self._client.send(upstream.origin, head, request.body, timeouts, patience_s)
+            response = await self._client.send(upstream.origin, head, request.body, timeouts, patience_s, spending)
         except BaseException:
             places.give_back(key, count)
             raise
@@ -242,12 +250,13 @@ class Upstreams:
         head: bytes,
         timeouts: Timeouts,
         patience_s: float,
+        spending: Spending,
     ) -> Response:
         try:
             head += await signer.lines(upstream.path + request.path, request)
         except asyncio.CancelledError:
             raise cancelled_unsent() from None
-        return await self._client.send(upstream.origin, head, request.body, timeouts, patience_s)
+        return await self._client.send(upstream.origin, head, request.body, timeouts, patience_s, spending)
 
 
 class Endpoint(Protocol):

@@ -109,7 +109,7 @@ class Operations(Metered[Operation]):
             request = await off_loop_if(call.big, partial(translate.encode, call, deployment.target))
             spending.dropped = request.dropped
             spending.ask(Estimate(call), call.prompt_bytes())
-            response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
+            response = await self._upstreams.send(exchange, upstream, request, step, spending, whole=not call.stream)
             spending.status = response.status
             if response.status != 200:
                 raise await _upstream_error(call, response, translate, upstream, step, request.path, spending)
