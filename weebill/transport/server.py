@@ -128,9 +128,7 @@ class Server:
         if others >= self.settings.max_connections + MAX_REFUSALS:
             connection.cut()
         elif others >= self.settings.max_connections:
-            connection.refuse(
-                ApiError(503, "Too many connections; try again later.", code="too_many_connections", retry_after=1)
-            )
+            connection.turn_away()
 
     def forget(self, connection: ServerConnection) -> None:
         """A connection is gone."""
