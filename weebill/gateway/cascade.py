@@ -11,12 +11,13 @@ import msgspec
 from weebill.apis.base import Api
 from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.gateway.checked import CheckedBridge
-from weebill.gateway.legs import Begun, Leg, over
+from weebill.gateway.legs import Begun, Leg, finished, over
 from weebill.gateway.metered import MAX_ANSWER_BYTES
 from weebill.transport.errors import UpstreamError
 from weebill.wire.conversation import Conversation
 from weebill.wire.failure import invalid_answer
 from weebill.wire.reply import Reply
+from weebill.wire.surrogates import as_utf8
 
 # Samples that are to be compared need some freedom to differ.
 _SAMPLING_TEMPERATURE: Final = 0.7
@@ -77,9 +78,9 @@ async def _read_on(leg: Begun) -> None:
                 raise
     if data is None:
         leg.chunks = None
-        leg.held += leg.stream.finish()
+        leg.held += finished(leg.stream)
         return
-    leg.held += leg.stream.feed(data)
+    leg.held += as_utf8(leg.stream.feed(data))
     if leg.stream.error is not None:
         raise leg.stream.error
     if len(leg.held) > MAX_ANSWER_BYTES:

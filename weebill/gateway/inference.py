@@ -16,7 +16,7 @@ from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.failures import FAILED, client_error, retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.hedging import hedged
 from weebill.gateway.keepalive import KeepAlive, interval_s
-from weebill.gateway.legs import Begun, Leg, Whole, begun, collected, over, passed_on
+from weebill.gateway.legs import Begun, Leg, Whole, begun, collected, finished, over, passed_on
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import (
     ERROR_PATIENCE_S,
@@ -106,7 +106,8 @@ class Inference(Metered[Api]):
             if not exchange.responded:
                 raise
             fail = api.stream(call).fail
-            self._end(exchange, fail(error), error.status, meter.blame, fail, meter)
+            said = await off_loop_if(call.big, partial(fail, error))
+            self._end(exchange, said, error.status, meter.blame, fail, meter)
         finally:
             self._kept.discard(kept)
 
@@ -180,7 +181,7 @@ class Inference(Metered[Api]):
             if response.status not in _ANSWERED:
                 raise await _upstream_error(call, response, translate, upstream, step, request.path, spending)
             if call.stream:
-                leg = await begun(upstream, response, translate.stream(call, request), spending)
+                leg = await begun(upstream, response, translate.stream(call, request), spending, big=call.big)
                 if isinstance(leg.stream, BridgeStream):
                     spending.dropped += tuple(leg.stream.dropped)
                 return leg
@@ -248,7 +249,7 @@ class Inference(Metered[Api]):
         if not exchange.responded:
             exchange.start(200, api.stream_headers(call) + meter.route)
         tally = meter.tally()
-        exchange.write(as_utf8(leg.held))
+        exchange.write(leg.held)
         exchange.tally = tally
         try:
             await exchange.drain()
@@ -260,7 +261,7 @@ class Inference(Metered[Api]):
             if leg.chunks is not None:
                 if not over(leg.response, stream):
                     await passed_on(exchange, leg.response, stream, leg.chunks, events=True)
-                end = as_utf8(stream.finish())
+                end = finished(stream) if not call.big else await off_loop(partial(finished, stream))
                 leg.response.release()
             attempts.succeeded(time.monotonic(), leg.first_at, stream.usage.completion_tokens, stream=True)
         except FAILED as failure:
@@ -273,7 +274,8 @@ class Inference(Metered[Api]):
             attempts.broke_off(failure, time.monotonic())
             tell(attempts, exchange, meter, "none")
             error = client_error(failure)
-            self._end(exchange, fail(error), error.status, outcome, fail, meter)
+            said = await off_loop_if(call.big, partial(fail, error))
+            self._end(exchange, said, error.status, outcome, fail, meter)
             return None
         except BaseException:
             attempts.cancelled()

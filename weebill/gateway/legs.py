@@ -10,7 +10,7 @@ from typing import Final
 
 from weebill.gateway.bounds import BIG, Pending
 from weebill.gateway.meter import Spending
-from weebill.gateway.off_loop import off_loop
+from weebill.gateway.off_loop import off_loop, off_loop_if
 from weebill.providers.base import Answer, AnswerCollector, ByteStream
 from weebill.providers.operations.base import OperationStream
 from weebill.routing.deployments import Upstream
@@ -96,9 +96,12 @@ async def passed_on(
     pending = Pending(response)
     try:
         async for data in chunks:
-            written = await off_loop(partial(stream.feed, data)) if pending.is_big(data) else stream.feed(data)
+            if pending.is_big(data):
+                written = await off_loop(partial(_fed, stream, data, events))
+            else:
+                written = _fed(stream, data, events)
             if written:
-                exchange.write(as_utf8(written) if events else written)
+                exchange.write(written)
                 await exchange.drain()
             if stream.error is not None:
                 raise stream.error
@@ -110,14 +113,32 @@ async def passed_on(
             raise
 
 
-async def begun(upstream: Upstream, response: Response, stream: ByteStream, spending: Spending) -> Begun:
-    """A stream's beginning, held back so that it can still be another's. Raises UpstreamFailure or UpstreamError."""
+def _fed(stream: ByteStream | OperationStream, data: bytes, events: bool = True) -> bytes:
+    written = stream.feed(data)
+    return as_utf8(written) if events else written
+
+
+def finished(stream: ByteStream) -> bytes:
+    """The end of a stream of events. Raises UpstreamFailure."""
+    return as_utf8(stream.finish())
+
+
+async def begun(
+    upstream: Upstream, response: Response, stream: ByteStream, spending: Spending, *, big: bool = False
+) -> Begun:
+    """A stream's beginning, held back so that it can still be another's. Raises UpstreamFailure or UpstreamError.
+
+    It is `big` where the request is, which may be repeated there.
+    """
     spending.used = stream
     chunks = response.chunks()
     held = b""
     pending = Pending(response)
     async for data in chunks:
-        held += await off_loop(partial(stream.feed, data)) if pending.is_big(data) else stream.feed(data)
+        if pending.is_big(data) or big:
+            held += await off_loop(partial(_fed, stream, data))
+        else:
+            held += _fed(stream, data)
         if stream.error is not None and not stream.begun:
             raise stream.error
         if stream.begun or len(held) > _MAX_HELD_BYTES:
@@ -126,7 +147,7 @@ async def begun(upstream: Upstream, response: Response, stream: ByteStream, spen
         if over(response, stream, data):
             break
     # An answer in one piece where a stream was asked for is read at its end.
-    held += stream.finish() if pending.bytes < BIG else await off_loop(stream.finish)
+    held += await off_loop_if(big or pending.bytes >= BIG, partial(finished, stream))
     spending.first_byte_at = time.monotonic()
     return Begun(upstream, response, stream, held, spending.first_byte_at)
 
