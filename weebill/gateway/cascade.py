@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from math import inf
 from typing import Final
 
@@ -10,14 +11,16 @@ import msgspec
 
 from weebill.apis.base import Api
 from weebill.auto.cascade.checks import Checks, Judgement
+from weebill.gateway.bounds import Pending
 from weebill.gateway.checked import CheckedBridge
-from weebill.gateway.legs import Begun, Leg, finished, over
+from weebill.gateway.legs import Begun, Leg, fed, finished, kept, over
+from weebill.gateway.memory import FREE_BYTES, Answers
 from weebill.gateway.metered import MAX_ANSWER_BYTES
+from weebill.gateway.off_loop import off_loop
 from weebill.transport.errors import UpstreamError
 from weebill.wire.conversation import Conversation
 from weebill.wire.failure import invalid_answer
 from weebill.wire.reply import Reply
-from weebill.wire.surrogates import as_utf8
 
 # Samples that are to be compared need some freedom to differ.
 _SAMPLING_TEMPERATURE: Final = 0.7
@@ -52,12 +55,18 @@ class Watched:
         self._bridge.release()
 
 
-async def judged(leg: Leg, watched: Watched, checks: Checks, asked: Conversation, sample: Sample) -> Judgement:
-    """Asks the checks about a leg, of which as much is read as they need. Raises UpstreamFailure or UpstreamError."""
+async def judged(
+    leg: Leg, watched: Watched, checks: Checks, asked: Conversation, sample: Sample, answers: Answers
+) -> Judgement:
+    """Asks the checks about a leg, of which as much is read as they need.
+
+    Raises UpstreamFailure or UpstreamError, and ApiError 503 if there is no room for what is read.
+    """
     if isinstance(leg, Begun):
         whole = checks.needs_whole(asked)
+        pending = Pending(leg.response)
         while leg.chunks is not None and (whole or not checks.can_judge(watched.said())):
-            await _read_on(leg)
+            await _read_on(leg, pending, answers)
     reply = watched.said()
     watched.release()
     judgement = await checks.judge(asked, reply)
@@ -66,7 +75,7 @@ async def judged(leg: Leg, watched: Watched, checks: Checks, asked: Conversation
     return judgement
 
 
-async def _read_on(leg: Begun) -> None:
+async def _read_on(leg: Begun, pending: Pending, answers: Answers) -> None:
     """One more piece of a stream, held."""
     assert leg.chunks is not None  # noqa: S101 - the caller has looked
     data: bytes | None = None
@@ -80,11 +89,20 @@ async def _read_on(leg: Begun) -> None:
         leg.chunks = None
         leg.held += finished(leg.stream)
         return
-    leg.held += as_utf8(leg.stream.feed(data))
+    if pending.is_big(data):
+        told = await off_loop(partial(fed, leg.stream, data))
+    else:
+        told = fed(leg.stream, data)
+    if told:
+        pending.held = pending.bytes
+    leg.held += told
     if leg.stream.error is not None:
         raise leg.stream.error
     if len(leg.held) > MAX_ANSWER_BYTES:
         raise invalid_answer("The upstream's answer is too large to be checked.")
+    size = 2 * len(leg.held) + pending.held  # as it is to be told, and as the checks see it
+    if size > FREE_BYTES:
+        await kept(leg.response, size, answers)
 
 
 def _as_it_is(asked: Conversation) -> Conversation:

@@ -181,7 +181,9 @@ class Inference(Metered[Api]):
             if response.status not in _ANSWERED:
                 raise await _upstream_error(call, response, translate, upstream, step, request.path, spending)
             if call.stream:
-                leg = await begun(upstream, response, translate.stream(call, request), spending, big=call.big)
+                leg = await begun(
+                    upstream, response, translate.stream(call, request), spending, self._upstreams.answers, big=call.big
+                )
                 if isinstance(leg.stream, BridgeStream):
                     spending.dropped += tuple(leg.stream.dropped)
                 return leg
@@ -201,7 +203,7 @@ class Inference(Metered[Api]):
                         raise
                     answer = await off_loop_if(big, partial(from_events, translate, api, *spoken, call, request, body))
             else:
-                answer = await collected(response, collector, spending)
+                answer = await collected(response, collector, spending, self._upstreams.answers)
             spending.used = answer
             spending.dropped += answer.dropped
             return Whole(upstream, response, answer)
@@ -250,6 +252,7 @@ class Inference(Metered[Api]):
             exchange.start(200, api.stream_headers(call) + meter.route)
         tally = meter.tally()
         exchange.write(leg.held)
+        leg.held = b""
         exchange.tally = tally
         try:
             await exchange.drain()
@@ -260,7 +263,7 @@ class Inference(Metered[Api]):
                 raise beginning
             if leg.chunks is not None:
                 if not over(leg.response, stream):
-                    await passed_on(exchange, leg.response, stream, leg.chunks, events=True)
+                    await passed_on(exchange, leg.response, stream, leg.chunks, self._upstreams.answers, events=True)
                 end = finished(stream) if not call.big else await off_loop(partial(finished, stream))
                 leg.response.release()
             attempts.succeeded(time.monotonic(), leg.first_at, stream.usage.completion_tokens, stream=True)

@@ -9,6 +9,7 @@ from math import inf
 from typing import Final
 
 from weebill.gateway.bounds import BIG, Pending
+from weebill.gateway.memory import FREE_BYTES, Answers
 from weebill.gateway.meter import Spending
 from weebill.gateway.off_loop import off_loop, off_loop_if
 from weebill.providers.base import Answer, AnswerCollector, ByteStream
@@ -89,6 +90,7 @@ async def passed_on(
     response: Response,
     stream: ByteStream | OperationStream,
     chunks: AsyncIterator[bytes],
+    answers: Answers,
     *,
     events: bool,
 ) -> None:
@@ -97,14 +99,17 @@ async def passed_on(
     try:
         async for data in chunks:
             if pending.is_big(data):
-                written = await off_loop(partial(_fed, stream, data, events))
+                written = await off_loop(partial(fed, stream, data, events))
             else:
-                written = _fed(stream, data, events)
+                written = fed(stream, data, events)
             if written:
+                pending.held = pending.bytes
                 exchange.write(written)
                 await exchange.drain()
             if stream.error is not None:
                 raise stream.error
+            if pending.much:
+                await pending.count(data, answers)
             if over(response, stream, data):
                 break
     except UpstreamError:
@@ -113,7 +118,8 @@ async def passed_on(
             raise
 
 
-def _fed(stream: ByteStream | OperationStream, data: bytes, events: bool = True) -> bytes:
+def fed(stream: ByteStream | OperationStream, data: bytes, events: bool = True) -> bytes:
+    """What a stream tells for `data`; as UTF-8 where it is one of `events`."""
     written = stream.feed(data)
     return as_utf8(written) if events else written
 
@@ -124,7 +130,13 @@ def finished(stream: ByteStream) -> bytes:
 
 
 async def begun(
-    upstream: Upstream, response: Response, stream: ByteStream, spending: Spending, *, big: bool = False
+    upstream: Upstream,
+    response: Response,
+    stream: ByteStream,
+    spending: Spending,
+    answers: Answers,
+    *,
+    big: bool = False,
 ) -> Begun:
     """A stream's beginning, held back so that it can still be another's. Raises UpstreamFailure or UpstreamError.
 
@@ -136,9 +148,9 @@ async def begun(
     pending = Pending(response)
     async for data in chunks:
         if pending.is_big(data) or big:
-            held += await off_loop(partial(_fed, stream, data))
+            held += await off_loop(partial(fed, stream, data))
         else:
-            held += _fed(stream, data)
+            held += fed(stream, data)
         if stream.error is not None and not stream.begun:
             raise stream.error
         if stream.begun or len(held) > _MAX_HELD_BYTES:
@@ -146,18 +158,32 @@ async def begun(
             return Begun(upstream, response, stream, held, spending.first_byte_at, chunks)
         if over(response, stream, data):
             break
+        if pending.much:
+            await pending.count(data, answers)
     # An answer in one piece where a stream was asked for is read at its end.
     held += await off_loop_if(big or pending.bytes >= BIG, partial(finished, stream))
     spending.first_byte_at = time.monotonic()
     return Begun(upstream, response, stream, held, spending.first_byte_at)
 
 
-async def collected(response: Response, collector: AnswerCollector, spending: Spending) -> Answer:
+async def kept(response: Response, size: int, answers: Answers) -> None:
+    """Have so much of an answer counted as kept. Raises ApiError 503 if there is no room for it."""
+    room = response.room
+    if room is None:
+        room = response.room = answers.room()
+    await room.take(size)
+
+
+async def collected(response: Response, collector: AnswerCollector, spending: Spending, answers: Answers) -> Answer:
     """A complete answer out of a stream. Raises UpstreamFailure or UpstreamError."""
     spending.used = collector
     pending = Pending(response)
+    size = 0
     try:
         async for data in response.chunks():
+            size += len(data)
+            if size > FREE_BYTES:
+                await kept(response, size, answers)
             spending.first_byte_at = spending.first_byte_at or time.monotonic()
             if pending.is_big(data):
                 await off_loop(partial(collector.feed, data))

@@ -13,9 +13,10 @@ from msgspec.json import encode
 
 from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of, first_answered, tell
-from weebill.gateway.bounds import BIG, read_call
+from weebill.gateway.bounds import BIG, Pending, read_call
 from weebill.gateway.failures import FAILED, client_error, retry_after_seconds, upstream_failure, upstream_said
 from weebill.gateway.legs import passed_on
+from weebill.gateway.memory import Answers
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ERROR_BYTES, Metered
 from weebill.gateway.off_loop import off_loop_if
@@ -115,7 +116,9 @@ class Operations(Metered[Operation]):
                 raise await _upstream_error(call, response, translate, upstream, step, request.path, spending)
             content_type = response.header(b"content-type") or _ANY_TYPE
             if translate.streams(call, content_type):
-                return await _begun(upstream, response, translate.stream(call, content_type), spending)
+                return await _begun(
+                    upstream, response, translate.stream(call, content_type), spending, self._upstreams.answers
+                )
             body = response.body or await self._upstreams.whole(response)
             spending.first_byte_at = time.monotonic()
             name = b"" if self._upstreams.names_served else encode(call.model)
@@ -144,7 +147,9 @@ class Operations(Metered[Operation]):
         try:
             await exchange.drain()
             if leg.chunks is not None:
-                await passed_on(exchange, leg.response, stream, leg.chunks, events=stream.events)
+                await passed_on(
+                    exchange, leg.response, stream, leg.chunks, self._upstreams.answers, events=stream.events
+                )
                 exchange.write(stream.finish())
                 leg.response.release()
             attempts.succeeded(time.monotonic())
@@ -200,17 +205,22 @@ def _decoded_answer(
     return answer
 
 
-async def _begun(upstream: Upstream, response: Response, stream: OperationStream, spending: Spending) -> _Begun:
+async def _begun(
+    upstream: Upstream, response: Response, stream: OperationStream, spending: Spending, answers: Answers
+) -> _Begun:
     """A stream up to the first that is for the client. Raises one of FAILED."""
     spending.used = stream
     chunks = response.chunks()
+    pending = Pending(response)
     async for data in chunks:
-        held = stream.feed(data)
+        held = await off_loop_if(pending.is_big(data), partial(stream.feed, data))
         if stream.error is not None:
             raise stream.error
         if held:
             spending.first_byte_at = time.monotonic()
             return _Begun(upstream, response, stream, held, chunks)
+        if pending.much:
+            await pending.count(data, answers)
     held = stream.finish()
     spending.first_byte_at = time.monotonic()
     return _Begun(upstream, response, stream, held)

@@ -157,7 +157,9 @@ class VirtualInference(Inference):
 
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                return await judged(leg, watched, checks, request.asked.needs.conversation, sample)
+                return await judged(
+                    leg, watched, checks, request.asked.needs.conversation, sample, self._upstreams.answers
+                )
         except (*FAILED, TimeoutError) as failure:
             if isinstance(failure, TimeoutError):
                 failure = UpstreamTimeout("total")
