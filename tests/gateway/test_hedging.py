@@ -36,6 +36,7 @@ from weebill.config.routing import BreakerSettings, RoutingSettings
 from weebill.config.schema import LocalSettings, MeteringSettings, ProviderSettings, ServerSettings, Settings
 from weebill.gateway.hedging import hedged
 from weebill.gateway.meter import Meter, Spending
+from weebill.gateway.seldom import SeldomLog
 from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
 from weebill.routing.candidates import Candidate
@@ -232,7 +233,9 @@ class Legs:
             return opening[step.deployment.provider](spending)
 
         exchange: Any = SimpleNamespace(request_id="r")
-        leg, _ = await hedged(self.attempts, exchange, self.meter, open_leg, self.given_up.append, stream=False)
+        leg, _ = await hedged(
+            self.attempts, exchange, self.meter, open_leg, SeldomLog(), self.given_up.append, stream=False
+        )
         return leg
 
 

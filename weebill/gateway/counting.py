@@ -96,7 +96,7 @@ class Counting(Metered[CountEndpoint]):
             request = await off_loop_if(call.big, write)
             return await self._asked(exchange, endpoint, call, step, request, spending)
 
-        body = await first_answered(attempts, exchange, meter, open_leg)
+        body = await first_answered(attempts, exchange, meter, open_leg, self._upstreams.seldom)
         if meter.sent:
             attempts.succeeded(time.monotonic())
         else:  # an estimate says nothing of a deployment that was not asked

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from weebill.gateway.attempting import Open, first_answered, given_up
 from weebill.gateway.legs import Leg
 from weebill.gateway.meter import Meter
+from weebill.gateway.seldom import SeldomLog
 from weebill.routing.attempts import Attempts
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
@@ -22,6 +23,7 @@ async def hedged(
     exchange: Exchange,
     meter: Meter,
     open_leg: Open[Leg],
+    seldom: SeldomLog,
     give_up: Callable[[Leg], None],
     *,
     stream: bool,
@@ -32,7 +34,7 @@ async def hedged(
     """
     others: Attempts | None = None
     besides = meter.besides()
-    first = asyncio.create_task(first_answered(attempts, exchange, meter, open_leg))
+    first = asyncio.create_task(first_answered(attempts, exchange, meter, open_leg, seldom))
     second: asyncio.Task[Leg] | None = None
     try:
         await asyncio.wait({first}, timeout=attempts.hedge_after(stream=stream))
@@ -40,7 +42,7 @@ async def hedged(
         if others is None:
             return await first, attempts
         begun = len(others.log)
-        second = asyncio.create_task(first_answered(others, exchange, besides, open_leg))
+        second = asyncio.create_task(first_answered(others, exchange, besides, open_leg, seldom))
         await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
         if not (_answered(first) or _answered(second)):
             await asyncio.wait({first, second})

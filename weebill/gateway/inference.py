@@ -134,9 +134,11 @@ class Inference(Metered[Api]):
         open_leg = partial(self._open, exchange, api, translators, call)
         leg: Leg
         if wanted.hedge:
-            leg, attempts = await hedged(attempts, exchange, meter, open_leg, self._give_up, stream=call.stream)
+            leg, attempts = await hedged(
+                attempts, exchange, meter, open_leg, self._upstreams.seldom, self._give_up, stream=call.stream
+            )
         else:
-            leg = await first_answered(attempts, exchange, meter, open_leg)
+            leg = await first_answered(attempts, exchange, meter, open_leg, self._upstreams.seldom)
         if isinstance(leg, Begun) and isinstance(leg.stream, StoryStream):
             # That of the one who answers, of all that were asked.
             story = leg.stream.story
@@ -310,7 +312,9 @@ class Inference(Metered[Api]):
         attempts.failed(failure, time.monotonic())
         story.go_on()
         try:
-            leg = await first_answered(attempts, exchange, meter, partial(only_continuing, open_leg))
+            leg = await first_answered(
+                attempts, exchange, meter, partial(only_continuing, open_leg), self._upstreams.seldom
+            )
         except ApiError:
             meter.first_byte_at = first_byte_at
             error = client_error(failure)

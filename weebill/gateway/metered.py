@@ -15,6 +15,7 @@ from weebill.gateway.failures import lacks_endpoint, model_unavailable, overload
 from weebill.gateway.memory import Answers, Bodies, Lease
 from weebill.gateway.meter import Meter, Spending
 from weebill.gateway.places import Places
+from weebill.gateway.seldom import SeldomLog
 from weebill.providers.base import UpstreamRequest
 from weebill.providers.llamacpp.slots import slots_of
 from weebill.routing.credentials import Signer
@@ -90,7 +91,8 @@ class Upstreams:
     """Calls upstreams, and knows how many calls each has under way; one for all endpoints of a worker.
 
     `settings` say what all answers have in common, `limits` what a request may hold; `bodies` is their memory, and
-    `answers` that of what upstreams say. Of the workers, this is the one of that `index`.
+    `answers` that of what upstreams say; `seldom` is for what is logged of their failures. Of the workers, this is the
+    one of that `index`.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Upstreams:
         self.limits = limits
         self.bodies = Bodies(limits)
         self.answers = Answers(limits)
+        self.seldom = SeldomLog()
         self._without_responses: set[str] = set()  # upstreams that have turned out not to have that endpoint
         self._in_flight: dict[str, int] = {}
 

@@ -81,7 +81,8 @@ class Operations(Metered[Operation]):
         attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
         call = fitted_as(call, attempts.wanted.on_unsupported)
 
-        leg: Leg = await first_answered(attempts, exchange, meter, partial(self._open, exchange, endpoint, call))
+        open_leg = partial(self._open, exchange, endpoint, call)
+        leg: Leg = await first_answered(attempts, exchange, meter, open_leg, self._upstreams.seldom)
         try:
             if isinstance(leg, _Begun):
                 await self._relay(exchange, leg, attempts, meter)

@@ -227,7 +227,7 @@ class VirtualInference(Inference):
     ) -> Coroutine[None, None, Leg]:
         """The first leg that is answered; whoever takes it must leave its upstream. Raises ApiError."""
         open_leg = partial(self._open, request.exchange, request.api, watched.translator, call)
-        return first_answered(attempts, request.exchange, meter, open_leg)
+        return first_answered(attempts, request.exchange, meter, open_leg, self._upstreams.seldom)
 
     def _route(self, request: _Request, model: str, note: str, deadline: float) -> Attempts:
         attempts = self._upstreams.router.route(request.asked.naming(model), time.monotonic(), deadline)
