@@ -114,6 +114,11 @@ class Pending:
         """Tells whether what is held is worth counting, or has been up to now."""
         return self.held >= BIG or self._counted
 
+    def told(self, data: bytes) -> None:
+        """Something has been told for `data`: what came before it is kept no more."""
+        size = len(data)
+        self.held = self.bytes if self.bytes < size else size
+
     async def count(self, data: bytes, answers: Answers) -> None:
         """Have the memory of what is held after `data` counted, for which it may have to wait. Raises ApiError 503."""
         # What says nothing to a client ends, too: comments, signs of life.

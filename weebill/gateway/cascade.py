@@ -94,7 +94,7 @@ async def _read_on(leg: Begun, pending: Pending, answers: Answers) -> None:
     else:
         told = fed(leg.stream, data)
     if told:
-        pending.held = pending.bytes
+        pending.told(data)
     leg.held += told
     if leg.stream.error is not None:
         raise leg.stream.error

@@ -103,12 +103,12 @@ async def passed_on(
             else:
                 written = fed(stream, data, events)
             if written:
-                pending.held = pending.bytes
+                pending.told(data)
                 exchange.write(written)
                 await exchange.drain()
             if stream.error is not None:
                 raise stream.error
-            if pending.much:
+            if events and pending.much:
                 await pending.count(data, answers)
             if over(response, stream, data):
                 break

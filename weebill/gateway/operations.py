@@ -220,7 +220,7 @@ async def _begun(
         if held:
             spending.first_byte_at = time.monotonic()
             return _Begun(upstream, response, stream, held, chunks)
-        if pending.much:
+        if stream.events and pending.much:
             await pending.count(data, answers)
     held = stream.finish()
     spending.first_byte_at = time.monotonic()
