@@ -33,15 +33,18 @@ from tests.routing.deployments import deployment
 from weebill.catalog.pricing import Tariff
 from weebill.catalog.schema import Price
 from weebill.config.routing import BreakerSettings, RoutingSettings
-from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
+from weebill.config.schema import LocalSettings, MeteringSettings, ProviderSettings, ServerSettings, Settings
 from weebill.gateway.hedging import hedged
 from weebill.gateway.meter import Meter, Spending
+from weebill.gateway.seldom import SeldomLog
 from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
 from weebill.routing.candidates import Candidate
 from weebill.routing.health import Health
 from weebill.routing.plan import Choice
 from weebill.routing.steps import Try
+from weebill.usage.intents import left_open
+from weebill.usage.journal import JournalWriter
 from weebill.wire.reply import Usage
 
 HEDGE = {"provider": {"hedge": True}}
@@ -226,11 +229,13 @@ class Legs:
     async def hedged(self, **opening: Callable[[Spending], Awaitable[str]]) -> Any:
         def open_leg(step: Try, spending: Spending) -> Awaitable[Any]:
             spending.price, spending.used = Tariff(Price(input=1000, output=0)), Seven
-            spending.sent = True
+            spending.sent, spending.prompt_bytes = True, 9
             return opening[step.deployment.provider](spending)
 
         exchange: Any = SimpleNamespace(request_id="r")
-        leg, _ = await hedged(self.attempts, exchange, self.meter, open_leg, self.given_up.append, stream=False)
+        leg, _ = await hedged(
+            self.attempts, exchange, self.meter, open_leg, SeldomLog(), self.given_up.append, stream=False
+        )
         return leg
 
 
@@ -291,3 +296,37 @@ async def test_a_client_that_leaves_as_the_loser_is_let_go_of_is_gone() -> None:
         await task
     assert legs.given_up == ["b"]
     assert [each.in_flight for each in legs.of] == [0, 0]
+
+
+async def test_the_second_is_noted_where_the_first_has_not_been_sent(tmp_path: Path) -> None:
+    """As long as nobody has answered, word of who has been asked is left where a worker's death does not reach."""
+    legs = Legs()
+    journal = JournalWriter(tmp_path, 0, MeteringSettings())
+    legs.meter = Meter("r", "k", "e", time.monotonic(), journal=journal)
+    sent = asyncio.Event()
+
+    async def waits(spending: Spending) -> str:
+        await sent.wait()
+        noted.append(left(tmp_path))
+        spending.sending()
+        noted.append(left(tmp_path))
+        await asyncio.sleep(60)
+        return ""
+
+    async def answers(spending: Spending) -> str:
+        noted.append(left(tmp_path))
+        spending.sending()
+        sent.set()
+        await asyncio.sleep(0.05)
+        return "b"
+
+    noted: list[list[tuple[str, int]]] = []
+    assert await legs.hedged(a=waits, b=answers) == "b"
+    assert noted == [[], [("b", 9)], [("a", 9)]]
+    assert left(tmp_path) == [("b", 9)]
+
+
+def left(folder: Path) -> list[tuple[str, int]]:
+    """The upstreams, and the sizes of the prompts, of what would be recorded if this process died."""
+    found = [json.loads(line) for table in folder.glob("*.open") for line, _ in left_open(table.read_bytes())]
+    return [(intent[5], intent[8]) for intent in found]

@@ -10,13 +10,24 @@ import httpx
 import msgspec
 import pytest
 
-from tests.fixtures.upstream import Request, Upstream, answer, completion
+from tests.fixtures.upstream import STREAM_HEAD, Request, Upstream, answer, completion, framed
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.conftest import settings
 from weebill.accounts.keys import KeyStore
+from weebill.apis.anthropic.api import ANTHROPIC
+from weebill.apis.chat.api import CHAT as CHAT_API
 from weebill.config.limits import LimitSettings
+from weebill.gateway.bounds import Pending
+from weebill.gateway.cascade import _read_on
+from weebill.gateway.legs import Begun, begun, collected
 from weebill.gateway.memory import Answers
+from weebill.gateway.meter import Spending
+from weebill.gateway.translation import Bridge, translator
+from weebill.providers.base import Target
 from weebill.providers.failures import classify
+from weebill.providers.registry import dialect
+from weebill.transport.client import Client, Origin, Response, Timeouts
+from weebill.wire import sse
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure
 
@@ -194,3 +205,109 @@ async def test_large_answers_together_reach_all_who_asked(tmp_path: Path, upstre
         answers = await asyncio.gather(*(worker.client.post(CHAT, json=asking(10)) for _ in range(6)))
         assert [answer.status_code for answer in answers] == [200] * 6
         assert all(len(answer.content) > 3 * MIB for answer in answers)
+
+
+class Streaming:
+    """An upstream that sends the pieces of a stream as it is told to, and what its answers take."""
+
+    def __init__(self, upstream: Upstream, answers: Answers) -> None:
+        self.answers = answers
+        self.pieces: asyncio.Queue[bytes] = asyncio.Queue()
+        self._client = Client()
+        self._origin = Origin(host="127.0.0.1", port=upstream.port)
+        upstream.script = self._script
+
+    async def _script(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD)
+        while piece := await self.pieces.get():
+            writer.write(framed(piece))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+
+    async def response(self) -> Response:
+        return await self._client.send(self._origin, b"POST / HTTP/1.1\r\nhost: h\r\n", b"", Timeouts())
+
+    async def taking(self, least: int, most: int) -> None:
+        async with asyncio.timeout(20):
+            while not least <= self.answers.taken <= most:
+                await asyncio.sleep(0.01)
+
+    def close(self) -> None:
+        self.pieces.put_nowait(b"")
+        self._client.close()
+
+
+# Of a chat completion's stream, a large comment, which tells a client of Anthropic's nothing, and another piece.
+LARGE = b": " + b"x" * 2 * MIB
+CALL = ANTHROPIC.decode(json.dumps({**asking(1), "max_tokens": 9, "stream": True}).encode(), {}, "")
+
+
+@pytest.fixture
+async def streaming(upstream: Upstream) -> AsyncIterator[Streaming]:
+    made = Streaming(upstream, Answers(LimitSettings(answers_mb=2), patience_s=0.1))
+    yield made
+    made.close()
+
+
+async def test_an_event_is_counted_until_it_ends(streaming: Streaming) -> None:
+    answers, translate = streaming.answers, translator(ANTHROPIC, "openai", frozenset({"openai"}))
+    sent = translate.encode(CALL, Target(model="m"))
+
+    async def begins() -> Begun:
+        response = await streaming.response()
+        try:
+            return await begun(None, response, translate.stream(CALL, sent), Spending(), answers)  # type: ignore[arg-type]
+        finally:
+            response.close()
+
+    beginning = asyncio.create_task(begins())
+    streaming.pieces.put_nowait(LARGE)
+    await streaming.taking(2 * MIB, 3 * MIB)
+    # Lines that end no event are kept, too; events that end are not, whether they say anything or not.
+    for piece, least in ((b"\n" + LARGE, 4 * MIB), (b"\n\n" + LARGE, 2 * MIB), (b"\n\n: ping\n\n", 0)):
+        streaming.pieces.put_nowait(piece)
+        await streaming.taking(least, least and least + MIB)
+    other = answers.room()
+    await other.take(2 * MIB)
+    await other.take(3 * MIB)  # the first in line has what it wants
+    streaming.pieces.put_nowait(LARGE)
+    with pytest.raises(ApiError, match="too large together"):
+        await beginning
+    other.end()
+    assert answers.taken == 0
+
+
+async def test_a_stream_that_is_collected_or_checked_is_counted(streaming: Streaming) -> None:
+    answers, translate = streaming.answers, translator(CHAT_API, "anthropic", frozenset({"anthropic"}))
+    text = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x" * 500_000}}
+    start = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    call = CHAT_API.decode(json.dumps({**asking(1), "stream": True}).encode(), {}, "")
+    sent = translate.encode(call, Target(model="m"))
+    response = await streaming.response()
+    stream = translate.stream(call, sent)
+    streaming.pieces.put_nowait(sse.event(json.dumps(start).encode()))
+    leg = begun(None, response, stream, Spending(), answers)  # type: ignore[arg-type]
+    streaming.pieces.put_nowait(sse.event(json.dumps(text).encode()))
+    found = await leg
+    pending = Pending(response)
+    for _ in range(3):
+        streaming.pieces.put_nowait(sse.event(json.dumps(text).encode()))
+        held = len(found.held)
+        while len(found.held) == held:
+            await _read_on(found, pending, answers)
+    assert answers.taken >= 2 * len(found.held) >= 4_000_000
+    response.close()
+    assert answers.taken == 0
+
+    streaming.pieces.put_nowait(b"")
+    response = await streaming.response()
+    collector = Bridge(CHAT_API, dialect("anthropic"), "anthropic", streams_only=True).collect(call, sent)
+    assert collector is not None
+    collecting = asyncio.create_task(collected(response, collector, Spending(), answers))
+    for _ in range(3):
+        streaming.pieces.put_nowait(sse.event(json.dumps(text).encode()))
+    await streaming.taking(1_500_000, 1_600_000)
+    collecting.cancel()
+    await asyncio.gather(collecting, return_exceptions=True)
+    response.close()
+    assert answers.taken == 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,8 @@ from google.genai import errors, types
 
 from tests.fixtures.worker import RunningWorker, running_worker
 from weebill.config.schema import LocalSettings, ServerSettings, Settings
+from weebill.gateway.forms import refusing
+from weebill.transport.server import Exchange, Server
 
 SETTINGS: Final = Settings(
     server=ServerSettings(
@@ -87,10 +90,14 @@ async def refused(worker: RunningWorker, path: str, pieces: tuple[str, ...]) -> 
         for at, piece in enumerate(pieces):
             writer.write((head + piece if not at else piece).encode())
             await asyncio.sleep(0.02 if len(pieces) > 1 else 0)
-        answer = (await asyncio.wait_for(reader.read(), 20)).decode()
+        return answered(await asyncio.wait_for(reader.read(), 20))
     finally:
         writer.close()
-    head, _, body = answer.partition("\r\n\r\n")
+
+
+def answered(answer: bytes) -> tuple[int, dict[str, str], Any]:
+    """A refusal's status, headers and body."""
+    head, _, body = answer.decode().partition("\r\n\r\n")
     status, *lines = head.split("\r\n")
     names = [line.partition(": ")[0] for line in lines]
     assert len(names) == len(set(names)), names
@@ -118,6 +125,36 @@ async def test_refusals_are_in_the_format_of_who_asks(worker: RunningWorker) -> 
 
     found = await asyncio.gather(*(check(*row, name) for row in PATHS for name in REFUSALS))
     assert [each for each in found if each] == []
+
+
+async def test_so_are_those_of_too_many_connections() -> None:
+    async def none(exchange: Exchange) -> None:
+        raise NotImplementedError
+
+    server = Server(none, ServerSettings(max_connections=1), refusing)
+    listener = socket.create_server(("127.0.0.1", 0))
+    await server.listen([listener])
+    port = listener.getsockname()[1]
+    _, first = await asyncio.open_connection("127.0.0.1", port)
+    asked = [(f"POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\n", read) for path, read, _ in PATHS]
+    # By what clients send, where the path does not say.
+    asked += [
+        (f"GET /v1/models HTTP/1.1\r\nhost: h\r\n{line}\r\n\r\n", read)
+        for line, read in (
+            ("a: b", of_openai),
+            ("anthropic-version: 1", of_anthropic),
+            ("x-goog-api-key: k", of_gemini),
+        )
+    ]
+    for head, read in asked:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head.encode())
+        status, headers, body = answered(await asyncio.wait_for(reader.read(), 20))
+        writer.close()
+        assert (status, headers["retry-after"]) == (503, "1")
+        assert read(body, headers)[0] == "Too many connections; try again later.", head
+    first.close()
+    await server.drain(0)
 
 
 # What an SDK is made to send that the server refuses: a text and headers, by the status of the refusal.

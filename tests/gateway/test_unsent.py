@@ -12,7 +12,9 @@ import pytest
 
 from tests.fixtures.upstream import Upstream, hang
 from tests.fixtures.worker import RunningWorker, running_worker
-from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
+from tests.gateway.test_worker_died import killed
+from weebill.config.schema import EngineSettings, LocalSettings, ProviderSettings, ServerSettings, Settings
+from weebill.process.messages import EngineState
 from weebill.usage.records import UsageRecord
 
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "Hello" * 20}]}
@@ -108,3 +110,32 @@ async def test_a_client_that_leaves_once_its_request_was_sent(
     assert record.outcome == "client_cancelled"
     assert record.prompt_tokens > 0
     assert not record.measured
+
+
+async def test_a_worker_that_dies_while_requests_wait(tmp_path: Path, upstream: Upstream) -> None:
+    """One has the local model's only slot and is charged for; another waits for it, the third for a connection."""
+    upstream.script = hang()
+    async with silent() as (base_url, came):
+        settings = Settings(
+            server=ServerSettings(port=0),
+            local=LocalSettings(models=("smollm2:135m",), engine=EngineSettings(parallel=1)),
+            providers={"acme": ProviderSettings(base_url=base_url, models=("m",), connect_timeout_s=60.0)},
+        )
+        engine = EngineState(
+            model="smollm2:135m", api_key="k", base_url=f"http://127.0.0.1:{upstream.port}", context=8192
+        )
+        async with running_worker(tmp_path / "home", settings, (engine,)) as worker:
+            asking = []
+            for model in ("smollm2:135m", "smollm2:135m", "m"):
+                post = worker.client.post("/v1/chat/completions", json={**ASKED, "model": model})
+                asking.append(asyncio.create_task(post))
+                async with asyncio.timeout(20):
+                    while not upstream.requests:
+                        await asyncio.sleep(0.01)
+            async with asyncio.timeout(20):
+                await came.get()
+            assert len(upstream.requests) == 1
+            [record] = await killed(worker)
+            await asyncio.gather(*asking, return_exceptions=True)
+    assert (record.outcome, record.upstream) == ("worker_died", "local")
+    assert charged(record)

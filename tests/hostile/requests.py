@@ -116,6 +116,11 @@ AT_THE_LIMITS: Final = (
     Hostile("halves of pairs", CHAT, lambda: chat("", '{"role":"user","content":"' + "\\ud83d" * 100_000 + '"}')),
 )
 
+# Of which a stream repeats nearly all, three times.
+ECHOED: Final = Hostile(
+    "responses echo", RESPONSES, lambda: responses(TURN, f'"stream":true,"instructions":"{"é, " * 6_000_000}"')
+)
+
 
 def _picture(size: int) -> str:
     source = f'{{"type":"base64","media_type":"image/png","data":"iVBORw0K{"A" * size}"}}'

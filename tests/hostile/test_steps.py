@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.upstream import Upstream, running_upstream
-from tests.hostile.requests import AT_THE_LIMITS, HOSTILE, Hostile
+from tests.fixtures.upstream import DONE, STREAM_HEAD, Upstream, chunk, framed, running_upstream, send
+from tests.hostile.requests import AT_THE_LIMITS, ECHOED, HOSTILE, Hostile
 from tests.hostile.steps import Steps, measured, worker_here
 from weebill.config.auto import AutoSettings, Rule
 from weebill.config.schema import CacheSettings, LocalSettings, ProviderSettings, ServerSettings, Settings
@@ -97,6 +97,25 @@ async def test_no_step_is_long(model: str, tmp_path: Path, monkeypatch: pytest.M
                 status = await asyncio.to_thread(post, port, key, hostile, model)
                 longest = max(steps.on_loop, steps.off_loop)
                 assert longest < MOST_S * FACTOR, (hostile.name, status, longest, steps.culprits)
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["ended", "cut"])
+async def test_no_step_is_long_where_a_stream_repeats_what_was_asked(
+    cut: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(off_loop, "_THREAD", ThreadPoolExecutor(1, "off-loop"))
+    steps = Steps()
+    with upstream_elsewhere() as upstream, measured(steps):
+        events = chunk("Hello", begins=True) + (b"" if cut else chunk(finish="stop") + DONE)
+        upstream.script = send(STREAM_HEAD + framed(events) + (b"" if cut else b"0\r\n\r\n"), close=cut)
+        acme = ProviderSettings(base_url=upstream.base_url, api_key="k", models=("m",))
+        local = LocalSettings(models=())
+        configured = Settings(server=ServerSettings(port=0), local=local, providers={"acme": acme})
+        async with worker_here(tmp_path / "home", configured) as (port, key):
+            for _ in range(2):  # the first time, the allocator goes to the system
+                steps.clear()
+                assert await asyncio.to_thread(post, port, key, ECHOED, "m") == 200
+            assert max(steps.on_loop, steps.off_loop) < MOST_S * FACTOR, steps.culprits
 
 
 def rows_for(model: str) -> tuple[Hostile, ...]:

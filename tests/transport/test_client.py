@@ -16,6 +16,7 @@ from weebill.transport.client import (
     Origin,
     PoolFull,
     Response,
+    Sender,
     Timeouts,
     UpstreamConnectError,
     UpstreamCut,
@@ -418,6 +419,47 @@ async def test_exhausted_pool(client: Client) -> None:
         assert await (await first).read(10) == b"ok"
         assert await (await waiting[-1]).read(10) == b"ok"
         assert upstream.accepted == 1
+
+
+class Told(Sender):
+    """Counts how often it is told that its request goes out; with a `fault`, it keeps the request back."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.times = 0
+        self.fault = fault
+
+    def sending(self) -> None:
+        self.times += 1
+        if self.fault is not None:
+            raise self.fault
+
+
+async def test_senders_are_told_once_there_is_a_connection(client: Client) -> None:
+    go = asyncio.Event()
+    requests = 0
+
+    async def script(peer: Peer) -> None:
+        nonlocal requests
+        while True:
+            await read_request(peer)
+            requests += 1
+            await go.wait()
+            peer.send(OK)
+
+    async with Upstream(script) as upstream:
+        origin = Origin(host="127.0.0.1", port=upstream.origin.port, max_connections=1)
+        senders = [Told(), Told(RuntimeError("kept back")), Told(), Told()]
+        tasks = [asyncio.create_task(client.send(origin, POST, b"x", SLOW, sender=sender)) for sender in senders]
+        await until(lambda: requests == 1)
+        assert [sender.times for sender in senders] == [1, 0, 0, 0]
+        tasks.pop().cancel()
+        go.set()
+        assert await (await tasks[0]).read(10) == b"ok"
+        with pytest.raises(RuntimeError, match="kept back"):
+            await tasks[1]
+        assert await (await tasks[2]).read(10) == b"ok"
+        assert [sender.times for sender in senders] == [1, 1, 1, 0]
+        assert (upstream.accepted, requests) == (1, 2)
 
 
 async def test_waiter_gets_a_fresh_connection_for_one_that_closed(client: Client) -> None:

@@ -462,12 +462,16 @@ async def test_too_many_connections(serve: Serve) -> None:
         for peer in (first, second):
             peer.send(GET)
             assert (await peer.reply()).status == 200
-        async with connected(port) as third:
-            reply = await third.reply()
-            assert reply.status == 503
-            assert b"too_many_connections" in reply.body
-            assert reply.headers[b"retry-after"] == b"1"
-            assert await third.closed()
+        # One that asks, well-formed or not, and one that says nothing for so long that it gets its answer unasked.
+        server.update(ServerSettings(max_connections=2, idle_timeout_s=0.1))
+        for said in (GET, b"garbage\r\n\r\n", b"POST / HTTP/1.1\r\n" + HOST, b""):
+            async with connected(port) as third:
+                third.send(said)
+                reply = await third.reply()
+                assert reply.status == 503
+                assert b"too_many_connections" in reply.body
+                assert reply.headers[b"retry-after"] == b"1"
+                assert await third.closed()
         for peer in (first, second):
             peer.send(GET)
             assert (await peer.reply()).status == 200

@@ -15,8 +15,10 @@ from weebill.auto.comparison import compare
 from weebill.auto.experiments import Experiment
 from weebill.config.paths import Home
 from weebill.storage.database import MIGRATIONS, open_ledger, transaction
+from weebill.usage import names
 from weebill.usage.entries import Entries
 from weebill.usage.ingest import Ingester
+from weebill.usage.names import MANY
 from weebill.usage.records import UsageRecord
 from weebill.usage.totals import recent, summarise
 
@@ -45,6 +47,29 @@ def test_a_record_comes_back_as_it_went(ledger: sqlite3.Connection) -> None:
     )
     assert Entries(ledger).insert([[defaults, UNLIKE_ANY], []]) == 2
     assert [entry.record for entry in recent(ledger, 10)] == [UNLIKE_ANY, defaults]
+
+
+def test_names_that_clients_make_up_are_not_kept_without_end(
+    ledger: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "MOST_NAMES", 10)
+
+    def made_up(number: int, **more: object) -> UsageRecord:
+        return msgspec.structs.replace(make_record(f"r{number}"), model_asked=f"free-{number}", **more)
+
+    entries = Entries(ledger)
+    assert entries.insert([[made_up(number) for number in range(100)]]) == 100
+    assert kinds(ledger) == 11
+    entries = Entries(ledger)  # of another process, which knows nothing of them by itself
+    refused = [made_up(number, outcome="rejected", model_served=f"free-{number}") for number in range(100, 200)]
+    dropped = [made_up(0, dropped=f"f{number}") for number in range(100)]
+    entries.insert([refused, dropped, [made_up(3), made_up(150, model_served="new")]])
+    said = [(each.record.model_asked, each.record.model_served, each.record.dropped) for each in recent(ledger, 400)]
+    assert said[:3] == [(MANY, "new", ""), ("free-3", "tiny", ""), ("free-0", "tiny", MANY)]
+    assert said[-1] == ("free-0", "tiny", "")
+    assert {asked for asked, _, _ in said} == {MANY, *(f"free-{number}" for number in range(10))}
+    assert kinds(ledger) < 50
+    assert ledger.execute("SELECT sum(requests) FROM usage_daily").fetchone() == (302,)
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 200])

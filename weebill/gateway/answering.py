@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from weebill.apis.base import KeepsResponse
 from weebill.gateway.attempting import log_attempts
 from weebill.gateway.bounds import BIG
 from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.failures import FAILED, client_error, upstream_failure
-from weebill.gateway.opened import StreamingResponse, over, passed_on
+from weebill.gateway.memory import Answers
+from weebill.gateway.off_loop import off_loop, off_loop_if
+from weebill.gateway.opened import StreamingResponse, finished, over, passed_on
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import C, E, Request
 from weebill.providers.base import Answer
@@ -22,7 +25,6 @@ from weebill.transport.errors import UpstreamError
 from weebill.usage.records import Outcome
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
-from weebill.wire.surrogates import as_utf8
 
 # The bytes that end a stream that has begun, and failed.
 Fail = Callable[[ApiError], bytes]
@@ -31,8 +33,10 @@ Fail = Callable[[ApiError], bytes]
 class Answering:
     """Answers requests, and has each recorded."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, answers: Answers) -> None:
+        """`answers` is the memory of those that are under way."""
         self._recorder = recorder
+        self._answers = answers
 
     async def complete(self, request: Request[E, C], answer: Answer, attempts: Attempts) -> None:
         """Send a complete answer. Raises ApiError 503 if it cannot be kept or recorded."""
@@ -68,7 +72,8 @@ class Answering:
         if not exchange.responded:
             exchange.start(200, headers + meter.route)
         tally = meter.tally()
-        exchange.write(as_utf8(opened.held) if events else opened.held)
+        exchange.write(opened.held)
+        opened.held = b""
         exchange.tally = tally
         try:
             await exchange.drain()
@@ -79,8 +84,9 @@ class Answering:
                 raise beginning
             if opened.chunks is not None:
                 if not over(opened.response, stream):
-                    await passed_on(exchange, opened.response, stream, opened.chunks, events=events)
-                end = as_utf8(stream.finish()) if events else stream.finish()
+                    await passed_on(exchange, opened.response, stream, opened.chunks, self._answers, events=events)
+                big = request.call.big
+                end = await off_loop(partial(finished, stream, events)) if big else finished(stream, events)
                 opened.response.release()
             attempts.succeeded(time.monotonic(), opened.first_at, stream.usage.completion_tokens, stream=True)
         except FAILED as failure:
@@ -92,7 +98,7 @@ class Answering:
                 return failure
             attempts.broke_off(failure, time.monotonic())
             log_attempts(attempts, exchange, meter, "none")
-            self.broken_off(request, client_error(failure), outcome, fail)
+            await self.broken_off(request, client_error(failure), outcome, fail)
             return None
         except BaseException:
             attempts.cancelled()
@@ -105,13 +111,13 @@ class Answering:
                 await request.state.keep(request.call, meter.key_id, stream.response)
             self._recorder.settle(meter, 200, "ok")
         except ApiError as error:
-            self.broken_off(request, error, "upstream_error", fail)
+            await self.broken_off(request, error, "upstream_error", fail)
             return None
         exchange.write(end)
         exchange.finish()
         return None
 
-    def broken_off(self, request: Request[E, C], error: ApiError, outcome: Outcome, fail: Fail | None) -> None:
+    async def broken_off(self, request: Request[E, C], error: ApiError, outcome: Outcome, fail: Fail | None) -> None:
         """Record a stream that fails, and end it so that it does not look complete: as `fail` says, if it can."""
         exchange = request.exchange
         try:
@@ -121,5 +127,6 @@ class Answering:
         if fail is None:
             exchange.abort()
             return
-        exchange.write(fail(error))
+        # What was asked may be repeated there.
+        exchange.write(await off_loop_if(request.call.big, partial(fail, error)))
         exchange.finish()

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from weebill.gateway.failures import FAILED, client_error, upstream_failure
 from weebill.gateway.meter import MAX_DROPPED, Meter, Spending
+from weebill.gateway.seldom import SeldomLog
 from weebill.routing.attempts import Attempts
 from weebill.routing.steps import Pause, Try
 from weebill.transport.errors import PoolFull, ProxyRefused, UpstreamError, UpstreamTimeout
@@ -23,9 +24,6 @@ R = TypeVar("R")
 # Calls an upstream until there is something to answer with. Raises one of FAILED.
 Open = Callable[[Try, Spending], Awaitable[R]]
 
-_LOG_EVERY_S: Final = 1.0
-# By the names of upstreams: those of which something was logged in the last second.
-_LOGGED_AT: Final[dict[str, float]] = {}
 _NOT_SHOWN: Final = re.compile(r"[^\x21-\x7e ]")
 
 # Headers of a client's that say for whom a request is, rather than what it is traced by.
@@ -45,7 +43,9 @@ def deadline_of(exchange: Exchange, meter: Meter, longest_s: float) -> float:
     raise ApiError(400, message, code="invalid_value", param="x-weebill-timeout")
 
 
-async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, opening: Open[R]) -> R:
+async def first_answered(
+    attempts: Attempts, exchange: Exchange, meter: Meter, opening: Open[R], seldom: SeldomLog
+) -> R:
     """What the first attempt that is answered gives; nothing has been sent to the client by then.
 
     Raises ApiError: what the client is to be told when none was.
@@ -69,7 +69,7 @@ async def first_answered(attempts: Attempts, exchange: Exchange, meter: Meter, o
             now = time.monotonic()
             if isinstance(failure, UpstreamFailure):
                 _narrow(failure, exchange, attempts)
-            _failed(attempts, meter, failure, now)
+            _failed(attempts, meter, failure, now, seldom)
             blame = blame or meter.blame
         except BaseException:
             attempts.cancelled()
@@ -138,24 +138,27 @@ async def _within(step: Try, opening: Awaitable[R]) -> R:
         raise UpstreamTimeout("first_byte") from None
 
 
-def _log_what_is_not_told(failure: UpstreamError, upstream: str, now: float) -> None:
-    """Leave word for the operator of what clients are not told, once a second for each upstream."""
-    if failure.told == str(failure) or now - _LOGGED_AT.get(upstream, -_LOG_EVERY_S) < _LOG_EVERY_S:
+def log_what_is_not_told(failure: UpstreamError, upstream: str, now: float, seldom: SeldomLog) -> None:
+    """Leave word for the operator of what clients are not told."""
+    if failure.told == str(failure) or not seldom.is_due(upstream, now):
         return
-    for old in [name for name, at in _LOGGED_AT.items() if now - at >= _LOG_EVERY_S]:
-        del _LOGGED_AT[old]
-    _LOGGED_AT[upstream] = now
     if isinstance(failure, ProxyRefused):
         log.warning("no way through the proxy for %s: %s", upstream, failure, extra={"said": failure.text})
     else:
         log.warning("no way to %s: %s", upstream, failure)
 
 
-def _failed(attempts: Attempts, meter: Meter, failure: ApiError | UpstreamFailure | UpstreamError, now: float) -> None:
+def _failed(
+    attempts: Attempts,
+    meter: Meter,
+    failure: ApiError | UpstreamFailure | UpstreamError,
+    now: float,
+    seldom: SeldomLog,
+) -> None:
     """Tell routing."""
     sent = meter.sent and not isinstance(failure, PoolFull)
     status = meter.status if meter.status >= 400 else 0
     if isinstance(failure, UpstreamError):
-        _log_what_is_not_told(failure, meter.upstream, now)
+        log_what_is_not_told(failure, meter.upstream, now, seldom)
         failure, meter.blame = upstream_failure(failure, meter.upstream)
     attempts.failed(failure, now, status=status, sent=sent)

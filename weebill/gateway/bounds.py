@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.config.limits import LimitSettings
+from weebill.gateway.memory import Answers
 from weebill.gateway.off_loop import off_loop
 from weebill.transport.client import Response
 from weebill.wire.call import AnyCall
@@ -95,26 +96,55 @@ def check_values(body: bytes, most: int) -> None:
 class Pending:
     """How much of a stream's event is pending, in `bytes`: what is long is fed to its reader off the loop.
 
-    A frame of Amazon's does not end in a line, so those of a long stream are all fed on the loop.
+    A frame of Amazon's does not end in a line, so those of a long stream are all fed on the loop. `held` is how much
+    its reader may keep at most: all that has come since it last told anything. Where that is much, it is counted.
     """
 
-    __slots__ = ("_response", "bytes")
+    __slots__ = ("_counted", "_frames", "_response", "bytes", "held")
 
     def __init__(self, response: Response) -> None:
-        self._response: Response | None = response
+        self._response = response
+        self._frames = False
+        self._counted = response.room is not None
         self.bytes = 0
+        self.held = 0
+
+    @property
+    def much(self) -> bool:
+        """Tells whether what is held is worth counting, or has been up to now."""
+        return self.held >= BIG or self._counted
+
+    def told(self, data: bytes) -> None:
+        """Something has been told for `data`: what came before it is kept no more."""
+        size = len(data)
+        self.held = self.bytes if self.bytes < size else size
+
+    async def count(self, data: bytes, answers: Answers) -> None:
+        """Have the memory of what is held after `data` counted, for which it may have to wait. Raises ApiError 503."""
+        # What says nothing to a client ends, too: comments, signs of life.
+        end = max(data.rfind(b"\n\n"), data.rfind(b"\n\r\n"))
+        if end >= 0:
+            self.held = min(self.held, len(data) - end)
+        response = self._response
+        room = response.room
+        self._counted = self.held >= BIG
+        if self._counted:
+            if room is None:
+                room = response.room = answers.room()
+            await room.take(self.held)
+        elif room is not None:
+            room.end()
 
     def is_big(self, data: bytes) -> bool:
         """Tells whether what `data` may complete is long."""
         size = self.bytes + len(data)
+        self.held += len(data)
         end = data.rfind(b"\n")
         self.bytes = size if end < 0 else len(data) - end - 1
-        if size < BIG or self._response is None:
+        if size < BIG or self._frames:
             return False
-        if self._response.header(b"content-type") == _FRAMES:
-            self._response = None
-            return False
-        return True
+        self._frames = self._response.header(b"content-type") == _FRAMES
+        return not self._frames
 
 
 def check_fields(fields: Json, limits: LimitSettings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from math import inf
 from typing import Final
 
@@ -10,8 +11,11 @@ import msgspec
 
 from weebill.apis.base import Api
 from weebill.auto.cascade.checks import Checks, Judgement
+from weebill.gateway.bounds import Pending
 from weebill.gateway.checked import CheckedBridge
-from weebill.gateway.opened import OpenedResponse, StreamingResponse, over
+from weebill.gateway.memory import FREE_BYTES, Answers
+from weebill.gateway.off_loop import off_loop
+from weebill.gateway.opened import OpenedResponse, StreamingResponse, fed, finished, kept, over
 from weebill.gateway.upstreams import MAX_ANSWER_BYTES
 from weebill.transport.errors import UpstreamError
 from weebill.wire.conversation import Conversation
@@ -52,13 +56,17 @@ class Watched:
 
 
 async def judged(
-    opened: OpenedResponse, watched: Watched, checks: Checks, asked: Conversation, sample: Sample
+    opened: OpenedResponse, watched: Watched, checks: Checks, asked: Conversation, sample: Sample, answers: Answers
 ) -> Judgement:
-    """Asks the checks about an answer, read as far as they need. Raises UpstreamFailure or UpstreamError."""
+    """Asks the checks about an answer, read as far as they need.
+
+    Raises UpstreamFailure or UpstreamError, and ApiError 503 if there is no room for what is read.
+    """
     if isinstance(opened, StreamingResponse):
         whole = checks.needs_whole(asked)
+        pending = Pending(opened.response)
         while opened.chunks is not None and (whole or not checks.can_judge(watched.said())):
-            await _read_on(opened)
+            await _read_on(opened, pending, answers)
     reply = watched.said()
     watched.release()
     judgement = await checks.judge(asked, reply)
@@ -67,7 +75,7 @@ async def judged(
     return judgement
 
 
-async def _read_on(opened: StreamingResponse) -> None:
+async def _read_on(opened: StreamingResponse, pending: Pending, answers: Answers) -> None:
     """One more piece of a stream, held."""
     assert opened.chunks is not None  # noqa: S101 - the caller has looked
     data: bytes | None = None
@@ -79,13 +87,22 @@ async def _read_on(opened: StreamingResponse) -> None:
                 raise
     if data is None:
         opened.chunks = None
-        opened.held += opened.stream.finish()
+        opened.held += finished(opened.stream)
         return
-    opened.held += opened.stream.feed(data)
+    if pending.is_big(data):
+        told = await off_loop(partial(fed, opened.stream, data))
+    else:
+        told = fed(opened.stream, data)
+    if told:
+        pending.told(data)
+    opened.held += told
     if opened.stream.error is not None:
         raise opened.stream.error
     if len(opened.held) > MAX_ANSWER_BYTES:
         raise invalid_answer("The upstream's answer is too large to be checked.")
+    size = 2 * len(opened.held) + pending.held  # as it is to be told, and as the checks see it
+    if size > FREE_BYTES:
+        await kept(opened.response, size, answers)
 
 
 def _as_it_is(asked: Conversation) -> Conversation:

@@ -64,7 +64,8 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
     async def read(self, upstream: Upstream, response: Response, request: UpstreamRequest) -> OpenedResponse:
         call, translate, spending = self.call, self.translate, self.spending
         if call.stream:
-            opened = await begun(upstream, response, translate.stream(call, request), spending)
+            stream = translate.stream(call, request)
+            opened = await begun(upstream, response, stream, spending, self.upstreams.answers, big=call.big)
             if isinstance(opened.stream, BridgeStream):
                 spending.dropped += tuple(opened.stream.dropped)
             return opened
@@ -85,7 +86,7 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
                 read = partial(from_events, translate, self.api, *self.spoken, call, request, body)
                 answer = await off_loop_if(big, read)
         else:
-            answer = await collected(response, collector, spending)
+            answer = await collected(response, collector, spending, self.upstreams.answers)
         spending.used = answer
         spending.dropped += answer.dropped
         return CompleteResponse(upstream, response, answer)

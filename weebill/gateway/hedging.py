@@ -10,6 +10,7 @@ from collections.abc import Callable
 from weebill.gateway.attempting import Open, first_answered, given_up
 from weebill.gateway.meter import Meter
 from weebill.gateway.opened import OpenedResponse
+from weebill.gateway.seldom import SeldomLog
 from weebill.routing.attempts import Attempts
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
@@ -22,6 +23,7 @@ async def hedged(
     exchange: Exchange,
     meter: Meter,
     opening: Open[OpenedResponse],
+    seldom: SeldomLog,
     give_up: Callable[[OpenedResponse], None],
     *,
     stream: bool,
@@ -32,7 +34,7 @@ async def hedged(
     """
     others: Attempts | None = None
     besides = meter.besides()
-    first = asyncio.create_task(first_answered(attempts, exchange, meter, opening))
+    first = asyncio.create_task(first_answered(attempts, exchange, meter, opening, seldom))
     second: asyncio.Task[OpenedResponse] | None = None
     try:
         await asyncio.wait({first}, timeout=attempts.hedge_after(stream=stream))
@@ -40,7 +42,7 @@ async def hedged(
         if others is None:
             return await first, attempts
         begun = len(others.log)
-        second = asyncio.create_task(first_answered(others, exchange, besides, opening))
+        second = asyncio.create_task(first_answered(others, exchange, besides, opening, seldom))
         await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
         if not (_answered(first) or _answered(second)):
             await asyncio.wait({first, second})

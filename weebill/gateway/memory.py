@@ -116,10 +116,10 @@ class Lease:
 
 
 class Answers:
-    """The memory of one worker's answers that are kept whole. They wait for room, in the order in which they ask.
+    """The memory of one worker's answers that are kept, whole or up to the end of an event.
 
-    Where all that have some want more, none would ever go on: so one at a time, the first in line, has as much as an
-    answer may take, whatever there is.
+    They wait for room, in the order in which they ask. Where all that have some want more, none would ever go on: so
+    one at a time, the first in line, has as much as an answer may take, whatever there is.
     """
 
     __slots__ = ("_ahead", "_limits", "_line", "_patience_s", "taken")
@@ -200,7 +200,12 @@ class AnswerRoom:
         return FREE_BYTES
 
     async def take(self, size: int) -> None:
-        """Wait until there is room for `size` bytes in all. Raises ApiError 503."""
+        """Wait until there is room for `size` bytes in all; what was more is given back. Raises ApiError 503."""
+        if size <= self._size:
+            less, self._size = self._size - size, size
+            if less:
+                self._answers.give(self, less)
+            return
         self.wants = size - self._size
         if self._answers.fits(self, self.wants):
             self.grow()

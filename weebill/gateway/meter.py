@@ -11,10 +11,10 @@ from weebill.catalog.pricing import FREE, Tariff
 from weebill.gateway.failures import unmetered
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Deployment
+from weebill.transport.client import Sender
 from weebill.transport.tally import Tally
 from weebill.usage.journal import JournalError, JournalWriter
 from weebill.usage.records import Intent, Outcome, UsageRecord
-from weebill.wire.errors import ApiError
 from weebill.wire.reply import MOST, Usage
 
 
@@ -35,15 +35,18 @@ NOTHING: Final[Used] = _Nothing()
 """What has been used for a request that no upstream has worked on."""
 
 
-class Spending:
+class Spending(Sender):
     """What one attempt at an upstream comes to.
 
     `blame` is the outcome if the attempt fails at its present stage; `used` knows what has been used so far, and
-    `price` what that costs. `sent` is whether the upstream has been asked, `status` what it answered.
-    `dropped` are the fields of the request that were passed over.
+    `price` what that costs. `sent` is whether the upstream has been asked, with `prompt_bytes` of a prompt, and
+    `status` what it answered. `dropped` are the fields of the request that were passed over.
     """
 
-    __slots__ = ("blame", "dropped", "first_byte_at", "model_served", "price", "sent", "status", "upstream", "used")
+    __slots__ = (
+        "blame", "dropped", "first_byte_at", "model_served", "price", "prompt_bytes", "sent", "status", "upstream",
+        "used",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.model_served = ""
@@ -52,6 +55,7 @@ class Spending:
         self.blame: Outcome = "rejected"
         self.used: Used = NOTHING
         self.price = FREE
+        self.prompt_bytes = 0
         self.sent = False
         self.status = 0
         self.dropped: tuple[str, ...] = ()
@@ -69,7 +73,8 @@ class Spending:
         self.dropped = ()
 
     def ask(self, used: Used, prompt_bytes: int) -> None:
-        """The upstream is about to be called with that much of a prompt. Raises ApiError 503."""
+        """The upstream is about to be called, once there is a way to it, with that much of a prompt."""
+        self.prompt_bytes = prompt_bytes
         self.sent = True
         self.blame = "upstream_error"
         self.used = used
@@ -85,8 +90,8 @@ class Meter(Spending):
     """
 
     __slots__ = (
-        "_computed", "_earlier_nano", "_estimated", "_journal", "_prompt_bytes", "_reported", "_request_id",
-        "_settled", "_started", "arm", "attempts", "checked", "endpoint", "key_id", "key_name", "model_asked",
+        "_computed", "_earlier_nano", "_estimated", "_journal", "_reported", "_request_id", "_settled",
+        "_started", "arm", "attempts", "checked", "endpoint", "key_id", "key_name", "model_asked",
         "outcome", "route", "slot", "spent_nano", "stream", "timeout_s", "trying",
     )  # fmt: skip
 
@@ -114,6 +119,7 @@ class Meter(Spending):
         self.sent = False
         self.status = 0
         self.dropped = ()
+        self.prompt_bytes = 0
         self._request_id = request_id
         self.key_id = key_id
         self.key_name = key_name
@@ -121,7 +127,6 @@ class Meter(Spending):
         self.endpoint = endpoint
         self._started = started
         self._journal = journal
-        self._prompt_bytes = 0
         self.slot = -1
         self._settled = False
         self._earlier_nano: int | None = 0
@@ -147,12 +152,18 @@ class Meter(Spending):
         self.upstream = deployment.provider
         self.price = deployment.price
 
-    def ask(self, used: Used, prompt_bytes: int) -> None:
-        self._prompt_bytes = prompt_bytes
-        self._note()
-        self.sent = True
-        self.blame = "upstream_error"
-        self.used = used
+    def sending(self) -> None:
+        """Leave word of the request for the case that this process dies. Raises ApiError 503."""
+        try:
+            self._leave_word()
+        except JournalError as error:
+            self.blame = "rejected"
+            self.sent = False
+            raise unmetered() from error
+
+    def _leave_word(self) -> None:
+        """Raises JournalError."""
+        self.note(self)
 
     def tally(self) -> Tally | None:
         """What counts the answer that begins where that outlives this process."""
@@ -190,7 +201,7 @@ class Meter(Spending):
 
     def besides(self) -> Meter:
         """For attempts that are made for the same request at the same time."""
-        return Meter(self._request_id, self.key_id, self.endpoint, self._started, self.key_name, self.timeout_s)
+        return Besides(self)
 
     def take(self, other: Meter) -> None:
         """What was asked besides is the answer."""
@@ -210,11 +221,11 @@ class Meter(Spending):
         self.status = other.status
         self.dropped = other.dropped
         if self.slot >= 0:
-            with suppress(ApiError):  # what was noted of the first is true as well
-                self._note()
+            with suppress(JournalError):  # what was noted of the first is true as well
+                self.note(other)
 
-    def _note(self) -> None:
-        """Leave word of the request for the case that this process dies. Raises ApiError 503."""
+    def note(self, spending: Spending) -> None:
+        """Have the request noted as one that is at the upstream of this attempt. Raises JournalError."""
         journal = self._journal
         if journal is None:
             return
@@ -223,16 +234,13 @@ class Meter(Spending):
             self.key_id,
             self.endpoint,
             self.model_asked,
-            self.model_served,
-            self.upstream,
+            spending.model_served,
+            spending.upstream,
             self.stream,
             int((self._started + journal.epoch) * 1e6),
-            self._prompt_bytes,
+            spending.prompt_bytes,
         )
-        try:
-            self.slot = journal.intend(intent, self.slot)
-        except JournalError as error:
-            raise unmetered() from error
+        self.slot = journal.intend(intent, self.slot)
 
     def settle(self, status: int, outcome: Outcome) -> UsageRecord | None:
         """The record, the first time this is called; None after that."""
@@ -274,6 +282,21 @@ class Meter(Spending):
             ",".join(self.dropped)[:MAX_DROPPED],
             self._reported and not self._computed,
         )
+
+
+class Besides(Meter):
+    """Of attempts that are made for the request of `main` at the same time."""
+
+    __slots__ = ("_main",)
+
+    def __init__(self, main: Meter) -> None:
+        super().__init__(main._request_id, main.key_id, main.endpoint, main._started, main.key_name, main.timeout_s)
+        self._main = main
+
+    def _leave_word(self) -> None:
+        main = self._main
+        if main.slot < 0:  # the first has found no way to its upstream yet
+            main.note(self)
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

@@ -9,8 +9,9 @@ from math import inf
 from typing import Final
 
 from weebill.gateway.bounds import BIG, Pending
+from weebill.gateway.memory import FREE_BYTES, Answers
 from weebill.gateway.meter import Spending
-from weebill.gateway.off_loop import off_loop
+from weebill.gateway.off_loop import off_loop, off_loop_if
 from weebill.providers.base import Answer, AnswerCollector, ByteStream
 from weebill.routing.deployments import Upstream
 from weebill.transport.client import Response
@@ -88,6 +89,7 @@ async def passed_on(
     response: Response,
     stream: ByteStream,
     chunks: AsyncIterator[bytes],
+    answers: Answers,
     *,
     events: bool,
 ) -> None:
@@ -95,12 +97,18 @@ async def passed_on(
     pending = Pending(response)
     try:
         async for data in chunks:
-            written = await off_loop(partial(stream.feed, data)) if pending.is_big(data) else stream.feed(data)
+            if pending.is_big(data):
+                written = await off_loop(partial(fed, stream, data, events))
+            else:
+                written = fed(stream, data, events)
             if written:
-                exchange.write(as_utf8(written) if events else written)
+                pending.told(data)
+                exchange.write(written)
                 await exchange.drain()
             if stream.error is not None:
                 raise stream.error
+            if events and pending.much:
+                await pending.count(data, answers)
             if over(response, stream, data):
                 break
     except UpstreamError:
@@ -109,14 +117,41 @@ async def passed_on(
             raise
 
 
-async def begun(upstream: Upstream, response: Response, stream: ByteStream, spending: Spending) -> StreamingResponse:
-    """A stream's beginning, held back so that it can still be another's. Raises UpstreamFailure or UpstreamError."""
+def fed(stream: ByteStream, data: bytes, events: bool = True) -> bytes:
+    """What a stream tells for `data`; as UTF-8 where it is one of `events`."""
+    written = stream.feed(data)
+    return as_utf8(written) if events else written
+
+
+def finished(stream: ByteStream, events: bool = True) -> bytes:
+    """The end of a stream; as UTF-8 where it is one of `events`. Raises UpstreamFailure."""
+    end = stream.finish()
+    return as_utf8(end) if events else end
+
+
+async def begun(
+    upstream: Upstream,
+    response: Response,
+    stream: ByteStream,
+    spending: Spending,
+    answers: Answers,
+    *,
+    big: bool = False,
+    events: bool = True,
+) -> StreamingResponse:
+    """A stream's beginning, held back so that it can still be another's. Raises UpstreamFailure or UpstreamError.
+
+    It is `big` where the request is, which may be repeated there; `events` is whether it is one of events.
+    """
     spending.used = stream
     chunks = response.chunks()
     held = b""
     pending = Pending(response)
     async for data in chunks:
-        held += await off_loop(partial(stream.feed, data)) if pending.is_big(data) else stream.feed(data)
+        if pending.is_big(data) or big:
+            held += await off_loop(partial(fed, stream, data, events))
+        else:
+            held += fed(stream, data, events)
         if stream.error is not None and not stream.begun:
             raise stream.error
         if stream.begun or len(held) > _MAX_HELD_BYTES:
@@ -124,18 +159,32 @@ async def begun(upstream: Upstream, response: Response, stream: ByteStream, spen
             return StreamingResponse(upstream, response, stream, held, spending.first_byte_at, chunks)
         if over(response, stream, data):
             break
+        if events and pending.much:
+            await pending.count(data, answers)
     # An answer in one piece where a stream was asked for is read at its end.
-    held += stream.finish() if pending.bytes < BIG else await off_loop(stream.finish)
+    held += await off_loop_if(big or pending.bytes >= BIG, partial(finished, stream, events))
     spending.first_byte_at = time.monotonic()
     return StreamingResponse(upstream, response, stream, held, spending.first_byte_at)
 
 
-async def collected(response: Response, collector: AnswerCollector, spending: Spending) -> Answer:
+async def kept(response: Response, size: int, answers: Answers) -> None:
+    """Have so much of an answer counted as kept. Raises ApiError 503 if there is no room for it."""
+    room = response.room
+    if room is None:
+        room = response.room = answers.room()
+    await room.take(size)
+
+
+async def collected(response: Response, collector: AnswerCollector, spending: Spending, answers: Answers) -> Answer:
     """A complete answer out of a stream. Raises UpstreamFailure or UpstreamError."""
     spending.used = collector
     pending = Pending(response)
+    size = 0
     try:
         async for data in response.chunks():
+            size += len(data)
+            if size > FREE_BYTES:
+                await kept(response, size, answers)
             spending.first_byte_at = spending.first_byte_at or time.monotonic()
             if pending.is_big(data):
                 await off_loop(partial(collector.feed, data))

@@ -61,7 +61,8 @@ class OperationUpstreamCall(UpstreamCall[OpenedResponse]):
         call, translate, spending = self.call, self.translate, self.spending
         content_type = response.header(b"content-type") or _ANY_TYPE
         if translate.streams(call, content_type):
-            return await begun(upstream, response, translate.stream(call, content_type), spending)
+            stream = translate.stream(call, content_type)
+            return await begun(upstream, response, stream, spending, self.upstreams.answers, events=stream.events)
         body = response.body or await self.upstreams.whole(response)
         spending.first_byte_at = time.monotonic()
         name = b"" if self.upstreams.names_served else encode(call.model)

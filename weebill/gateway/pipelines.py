@@ -50,7 +50,7 @@ def pipelines(
     state: ResponseState,
 ) -> Pipelines:
     """Those of one worker."""
-    answering = Answering(recorder)
+    answering = Answering(recorder, upstreams.answers)
     generate = Generate(upstreams, answering)
     metered = (
         partial(Authenticate, authenticator),

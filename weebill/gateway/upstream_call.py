@@ -80,7 +80,9 @@ class UpstreamCall(ABC, Generic[R]):
             path = request.path
             used, prompt_bytes = self.likely(request)
             spending.ask(used, prompt_bytes)
-            response = await self.upstreams.send(self.exchange, upstream, request, self.step, whole=self.whole)
+            response = await self.upstreams.send(
+                self.exchange, upstream, request, self.step, spending, whole=self.whole
+            )
             spending.status = response.status
             if response.status not in _ANSWERED:
                 raise await self._refused(upstream, response, path)

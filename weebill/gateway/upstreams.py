@@ -12,7 +12,9 @@ from weebill.config.schema import ServerSettings
 from weebill.gateway.authentication import Caller
 from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded
 from weebill.gateway.memory import Answers, Bodies
+from weebill.gateway.meter import Spending
 from weebill.gateway.places import Places
+from weebill.gateway.seldom import SeldomLog
 from weebill.providers.base import UpstreamRequest
 from weebill.providers.llamacpp.slots import slots_of
 from weebill.routing.credentials import Signer
@@ -41,7 +43,8 @@ class Upstreams:
     """Calls upstreams, and knows how many calls each has under way; one for all endpoints of a worker.
 
     `settings` say what all answers have in common, `limits` what a request may hold; `bodies` is their memory, and
-    `answers` that of what upstreams say. Of the workers, this is the one of that `index`.
+    `answers` that of what upstreams say; `seldom` is for what is logged of their failures. Of the workers, this is the
+    one of that `index`.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Upstreams:
         self.limits = limits
         self.bodies = Bodies(limits)
         self.answers = Answers(limits)
+        self.seldom = SeldomLog()
         self._without_responses: set[str] = set()  # upstreams that have turned out not to have that endpoint
         self._in_flight: dict[str, int] = {}
 
@@ -131,21 +135,28 @@ class Upstreams:
         return response.read(MAX_ANSWER_BYTES)
 
     def send(
-        self, exchange: Exchange, upstream: Upstream, request: UpstreamRequest, step: Try, *, whole: bool
+        self,
+        exchange: Exchange,
+        upstream: Upstream,
+        request: UpstreamRequest,
+        step: Try,
+        spending: Spending,
+        *,
+        whole: bool,
     ) -> Coroutine[object, object, Response]:
         """Send a request and wait for the answer's head, which comes late if it is to be in one piece (`whole`).
 
-        Raises UpstreamError, or ApiError where signing fails.
+        Raises UpstreamError, or ApiError where signing fails or nothing can be recorded.
         """
         head = upstream.head(request, step.credential)
         timeouts = upstream.whole_timeouts if whole else upstream.timeouts
         if upstream.forward_headers:
             head += _forwarded(exchange, upstream.forward_headers)
         if upstream.slots:
-            return self._send_placed(exchange, upstream, request, head, timeouts, step.patience_s)
+            return self._send_placed(exchange, upstream, request, head, timeouts, step.patience_s, spending)
         if upstream.signer is not None:
-            return self._send_signed(upstream, upstream.signer, request, head, timeouts, step.patience_s)
-        return self._client.send(upstream.origin, head, request.body, timeouts, step.patience_s)
+            return self._send_signed(upstream, upstream.signer, request, head, timeouts, step.patience_s, spending)
+        return self._client.send(upstream.origin, head, request.body, timeouts, step.patience_s, spending)
 
     async def _send_placed(
         self,
@@ -155,6 +166,7 @@ class Upstreams:
         head: bytes,
         timeouts: Timeouts,
         patience_s: float,
+        spending: Spending,
     ) -> Response:
         """Send once there are slots for whoever asks; `leave` gives them back."""
         caller = exchange.head.memo
@@ -170,7 +182,7 @@ class Upstreams:
                 raise
             raise PoolFull("it has been at work on others' requests all the time") from None
         try:
-            response = await self._client.send(upstream.origin, head, request.body, timeouts, patience_s)
+            response = await self._client.send(upstream.origin, head, request.body, timeouts, patience_s, spending)
         except BaseException:
             places.give_back(key, count)
             raise
@@ -193,12 +205,13 @@ class Upstreams:
         head: bytes,
         timeouts: Timeouts,
         patience_s: float,
+        spending: Spending,
     ) -> Response:
         try:
             head += await signer.lines(upstream.path + request.path, request)
         except asyncio.CancelledError:
             raise cancelled_unsent() from None
-        return await self._client.send(upstream.origin, head, request.body, timeouts, patience_s)
+        return await self._client.send(upstream.origin, head, request.body, timeouts, patience_s, spending)
 
 
 def _forwarded(exchange: Exchange, wanted: frozenset[bytes]) -> bytes:

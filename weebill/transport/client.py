@@ -32,6 +32,7 @@ __all__ = [
     "Proxy",
     "ProxyRefused",
     "Response",
+    "Sender",
     "Timeouts",
     "Trust",
     "UpstreamConnectError",
@@ -40,6 +41,15 @@ __all__ = [
     "UpstreamProtocolError",
     "UpstreamTimeout",
 ]
+
+
+class Sender:
+    """Whose a request is, who wants to know when it goes out: that may take a while, or never come."""
+
+    __slots__ = ()
+
+    def sending(self) -> None:
+        """There is a connection for it, and the first byte follows. What this raises keeps it back."""
 
 
 class Client:
@@ -66,11 +76,13 @@ class Client:
         body: bytes | AsyncIterator[bytes],
         timeouts: Timeouts,
         patience_s: float = inf,
+        sender: Sender | None = None,
     ) -> Coroutine[object, object, Response]:
         """Send a request and wait for the response's head, for at most `patience_s`.
 
         `head` is the request line and header lines (`host` included), each ended by CRLF, without framing
-        headers and without the blank line. If the task is cancelled, the upstream's socket is closed at once.
+        headers and without the blank line. The `sender` of a request in one piece is told once that it goes out.
+        If the task is cancelled, the upstream's socket is closed at once.
         Raises UpstreamConnectError, UpstreamTimeout, UpstreamProtocolError, UpstreamCut or PoolFull.
 
         A request is sent a second time, on a fresh connection, only if the pooled one was closed by the upstream
@@ -81,8 +93,8 @@ class Client:
         if pool is None:
             pool = self._open_pool(origin)
         if pool.forwards:
-            return self._send_forwarded(pool, origin, head, body, timeouts, patience_s)
-        return self._send(pool, origin, head, body, timeouts, patience_s)
+            return self._send_forwarded(pool, origin, head, body, timeouts, patience_s, sender)
+        return self._send(pool, origin, head, body, timeouts, patience_s, sender)
 
     async def _send_forwarded(
         self,
@@ -92,8 +104,9 @@ class Client:
         body: bytes | AsyncIterator[bytes],
         timeouts: Timeouts,
         patience_s: float,
+        sender: Sender | None,
     ) -> Response:
-        response = await self._send(pool, origin, forwarded(head, origin), body, timeouts, patience_s)
+        response = await self._send(pool, origin, forwarded(head, origin), body, timeouts, patience_s, sender)
         require_forwarded(response, origin)
         return response
 
@@ -105,9 +118,16 @@ class Client:
         body: bytes | AsyncIterator[bytes],
         timeouts: Timeouts,
         patience_s: float,
+        sender: Sender | None,
     ) -> Response:
         if isinstance(body, bytes):
             connection = pool.take() or await pool.open(timeouts.connect, fresh=False)
+            if sender is not None:
+                try:
+                    sender.sending()
+                except BaseException:
+                    pool.release(connection)
+                    raise
             waiter = connection.begin(head, body, timeouts, patience_s)
             try:
                 return await waiter

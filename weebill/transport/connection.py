@@ -10,6 +10,7 @@ import asyncio
 import socket
 import struct
 import time
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,7 @@ _BODY: Final = 1  # the rest of the body of the request being answered
 _BUSY: Final = 2  # pipelined requests, held until the one being answered is done
 _RAW: Final = 3  # the stream after an upgrade
 _CLOSING: Final = 4  # of no interest
+_UNWELCOME: Final = 5  # what says in which format a refusal is understood
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
@@ -47,21 +49,9 @@ class ServerConnection(FlowControl):
     """A client connection. `deadline` is about its input, `send_deadline` about a client that does not read."""
 
     __slots__ = (
-        "_body",
-        "_body_until",
-        "_cut_at",
-        "_exchange",
-        "_parser",
-        "_pending",
-        "_raw",
-        "_serving",
-        "_started_at",
-        "_state",
-        "deadline",
-        "secure",
-        "send_deadline",
-        "server",
-    )
+        "_body", "_body_until", "_cut_at", "_exchange", "_parser", "_pending", "_raw", "_serving", "_started_at",
+        "_state", "deadline", "secure", "send_deadline", "server",
+    )  # fmt: skip
 
     def __init__(self, server: Server) -> None:
         super().__init__()
@@ -136,7 +126,7 @@ class ServerConnection(FlowControl):
 
     def close_if_idle(self) -> None:
         """Close a connection that is between requests, or a raw stream: it has no end to wait for."""
-        if self._state == _RAW or (self._state == _HEAD and not self._parser.in_head):
+        if self._state in (_RAW, _UNWELCOME) or (self._state == _HEAD and not self._parser.in_head):
             self._close()
 
     def abandon(self, status: int) -> None:
@@ -178,8 +168,24 @@ class ServerConnection(FlowControl):
                 self._raw.put(data)
             elif state == _CLOSING:
                 self.deadline = min(self.server.loop.time() + LINGER_IDLE_S, self._cut_at)
+            elif state == _UNWELCOME:
+                self._read_unwelcome(data)
         except ApiError as error:
             self.refuse(error)
+
+    def turn_away(self) -> None:
+        """Take no request, for there are too many connections; the client is told once it has said what it speaks."""
+        self._state = _UNWELCOME
+        self.deadline = min(self.deadline, self.server.loop.time() + LINGER_IDLE_S)
+
+    def _read_unwelcome(self, data: bytes) -> None:
+        with suppress(ApiError):  # well-formed or not, it is not served
+            self._parser.read_head(data, self.server.settings.max_header_bytes)
+        self._refuse_unwelcome()
+
+    def _refuse_unwelcome(self) -> None:
+        message = "Too many connections; try again later."
+        self.refuse(ApiError(503, message, code="too_many_connections", retry_after=1))
 
     def _read(self, data: bytes) -> None:
         """Take requests from `data` until one has to be waited for. Raises ApiError."""
@@ -331,7 +337,7 @@ class ServerConnection(FlowControl):
         exchange = self._exchange
         if exchange is None:
             request_id = self.server.next_request_id()
-            lines, body = self.server.refusing(error, self._parser.path, {}, request_id)
+            lines, body = self.server.refusing(error, self._parser.path, self._parser.fields, request_id)
             self.transport.write(
                 b"%b%bx-request-id: %b\r\n%bconnection: close\r\ncontent-length: %d\r\n\r\n%b"
                 % (STATUS_LINES[error.status], error.headers(), request_id.encode(), lines, len(body), body)
@@ -369,6 +375,8 @@ class ServerConnection(FlowControl):
                 self._close()
         elif self._state == _BODY:
             self.refuse(ApiError(408, "The request's body came too slowly.", code="request_timeout"))
+        elif self._state == _UNWELCOME:
+            self._refuse_unwelcome()  # nothing is known of it, so it gets OpenAI's format
         elif now > self._cut_at or not self.transport.get_write_buffer_size():
             self.cut()
 

@@ -24,6 +24,7 @@ _BY_CHUNKS: Final = 1
 _BY_LENGTH: Final = 2
 _BY_CLOSE: Final = 3
 _NO_BODY: Final = 4
+_LONG: Final = 65_536
 
 
 class Exchange:
@@ -265,7 +266,13 @@ class Exchange:
     def _send(self, data: bytes) -> None:
         framing = self._framing
         if framing == _BY_CHUNKS:
-            self._connection.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+            transport = self._connection.transport
+            if len(data) < _LONG:
+                transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+            else:  # not to be copied once more
+                transport.write(b"%x\r\n" % len(data))
+                transport.write(data)
+                transport.write(b"\r\n")
         elif framing == _NOT_STARTED:
             raise RuntimeError("write() before start()")
         elif framing != _NO_BODY:

@@ -65,6 +65,11 @@ class RequestParser:
         """That of the head under way, as far as it has been read, or of the last one."""
         return self._target.partition(b"?")[0]
 
+    @property
+    def fields(self) -> dict[bytes, bytes]:
+        """Those of the same head."""
+        return dict(self._headers)
+
     def read_head(self, data: bytes, limit: int) -> bytes | None:
         """Take one head of at most `limit` bytes from `data`; returns what follows it, or None if it has not ended."""
         before = self._before_length

@@ -25,7 +25,7 @@ class Room(Protocol):
         """How many bytes may be kept without asking."""
 
     async def take(self, size: int) -> None:
-        """Wait until there is room for `size` bytes in all. May raise what refuses it."""
+        """Wait until there is room for `size` bytes in all; what was more is given back. May raise what refuses it."""
 
     def end(self) -> None:
         """Nothing is kept any more. Idempotent."""

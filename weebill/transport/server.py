@@ -122,15 +122,17 @@ class Server:
         return self._request_block + _LOW[low]
 
     def admit(self, connection: ServerConnection) -> None:
-        """Take a new connection in, or tell it that there are too many."""
+        """Take a new connection in, or turn it away as one too many.
+
+        That is told once something has been asked: Go's client drops what comes unasked, by its log as in
+        https://github.com/henson/proxypool/issues/45.
+        """
         others = len(self._sweeper.members)
         self._sweeper.add(connection)
         if others >= self.settings.max_connections + MAX_REFUSALS:
             connection.cut()
         elif others >= self.settings.max_connections:
-            connection.refuse(
-                ApiError(503, "Too many connections; try again later.", code="too_many_connections", retry_after=1)
-            )
+            connection.turn_away()
 
     def forget(self, connection: ServerConnection) -> None:
         """A connection is gone."""

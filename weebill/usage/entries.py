@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
+from weebill.usage.names import Names
 from weebill.usage.plausibility import flagged, is_doubtful
 from weebill.usage.records import UsageRecord
 
@@ -27,6 +28,9 @@ _ENTRY: Final = (
     "kind", "request_id", "prompt_tokens", "cached_tokens", "completion_tokens", "started_at", "first_byte_us",
     "total_us", "cache_write_tokens", "reasoning_tokens", "cost_nano", "attempts", "arm",
 )  # fmt: skip
+_SERVED: Final = _KIND.index("model_served")
+_OUTCOME: Final = _KIND.index("outcome")
+_MADE_UP: Final = (_KIND.index("model_asked"), _SERVED, _KIND.index("dropped"))
 _WIDTH: Final = len(_ENTRY)
 _ROWS: Final = 64  # in a statement: a quarter cheaper than one by one, and more gain nothing
 
@@ -64,6 +68,7 @@ class Entries:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._kinds: dict[Kind, int] = {}
+        self._names = [Names(connection, _KIND[at]) for at in _MADE_UP]
 
     def insert(self, pieces: Iterable[Iterable[UsageRecord]]) -> int:
         """Insert all records and add them to the totals; returns their number.
@@ -117,12 +122,31 @@ class Entries:
         self._connection.executemany(_ADD_UP, totals)
         return sum(total[1] for total in totals)
 
+    def _kept(self, kind: Kind) -> Kind:
+        """The kind with no more names apart than there may be."""
+        values = list(kind)
+        for names, at in zip(self._names, _MADE_UP, strict=True):
+            # What an upstream has served is one of its names; what it refused may be any.
+            if at != _SERVED or kind[_OUTCOME] == "rejected":
+                values[at] = names.kept(str(kind[at]))
+        return tuple(values)
+
     def forget(self) -> None:
         """Know no kinds any more: some may have been inserted by what has been rolled back."""
         self._kinds.clear()
+        for names in self._names:
+            names.forget()
 
     def _find_kind(self, kind: Kind) -> int:
-        """The id of a kind, which is inserted if it is new, and remembered."""
+        """The id of a kind, which is inserted if it is new, and remembered.
+
+        What clients make up would be kinds without end: names that match an alias's pattern or lead nowhere, and
+        fields that nobody knows.
+        """
+        kept = self._kept(kind)
+        if kept != kind and kept in self._kinds:
+            return self._kinds[kept]
+        kind = kept
         self._connection.execute(_ADD_KIND, kind)
         [(kind_id,)] = self._connection.execute(_FIND_KIND, kind).fetchall()
         if len(self._kinds) >= MAX_KINDS:

@@ -5,6 +5,7 @@ Clients cut texts between the two halves of an emoji, and models stop there.
 
 from __future__ import annotations
 
+import codecs
 import re
 import time
 from typing import Final
@@ -20,6 +21,7 @@ _SIGNS: Final = (b"\\ud", b"\\uD")
 _REPLACEMENT: Final = b"\\ufffd"
 _LONG: Final = 65_536
 _STEP: Final = 10_000
+_READ_AT_ONCE: Final = 1 << 20
 
 
 def as_utf8(data: bytes) -> bytes:
@@ -31,10 +33,23 @@ def as_utf8(data: bytes) -> bytes:
     if data.isascii():
         return data
     try:
-        data.decode()
+        if len(data) < _LONG:
+            data.decode()
+        else:
+            _read_in_steps(data)
     except UnicodeDecodeError:
         return data.decode(errors="replace").encode()
     return data
+
+
+def _read_in_steps(data: bytes) -> None:
+    """Raises UnicodeDecodeError for what is no UTF-8, with turns for other threads in between."""
+    view = memoryview(data)
+    read = codecs.getincrementaldecoder("utf-8")().decode
+    for start in range(0, len(data), _READ_AT_ONCE):
+        read(view[start : start + _READ_AT_ONCE])
+        time.sleep(0)
+    read(b"", final=True)
 
 
 def mended(data: bytes) -> bytes:

@@ -84,7 +84,7 @@ def opened(call: Call, upstream_id: str, model: str, created: int) -> ResponseOb
         id=response_id(upstream_id),
         created_at=created or int(time.time()),
         status="in_progress",
-        instructions=request.instructions,
+        instructions=fields.get("instructions", NULL),
         max_output_tokens=request.max_output_tokens,
         max_tool_calls=fields.get("max_tool_calls", NULL),
         model=model or call.model,
@@ -119,14 +119,16 @@ def _completed(given: Raw, demanded: Json, default: Raw) -> Raw:
     return Raw(_encode({**demanded, **_decode_object(given)})) if is_object(given) else default
 
 
-def _tools(request: ResponsesRequest) -> list[Json]:
+def _tools(request: ResponsesRequest) -> list[Raw]:
     """The request's tools, functions with all the members that the format demands."""
     return [_tool(raw) for raw in request.tools or ()]
 
 
-def _tool(raw: Raw) -> Json:
+def _tool(raw: Raw) -> Raw:
     fields = _decode_object(raw)
-    return {**_OF_FUNCTION, **fields} if bytes(fields.get("type", NULL)) in _FUNCTIONS else fields
+    if bytes(fields.get("type", NULL)) not in _FUNCTIONS:
+        return raw
+    return Raw(_encode({**_OF_FUNCTION, **fields}))
 
 
 def ended(

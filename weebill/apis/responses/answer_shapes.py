@@ -9,7 +9,6 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-from weebill.wire.inbound import Json
 from weebill.wire.responses import ImageItem, MessageItem, ReasoningItem, UsageReport
 from weebill.wire.responses_shapes import CallItem
 
@@ -34,6 +33,7 @@ class ResponseError(Struct, frozen=True):
 class ResponseObject(Struct, frozen=True, kw_only=True):
     """A Response with every field that the format demands, and those of the request that it echoes.
 
+    A stream repeats these, so what may be long is kept as JSON: each time it is copied, which is quick.
     The Open Responses specification wants numbers where nothing was asked, so these are the format's own defaults.
     Source: https://www.openresponses.org/specification
     """
@@ -46,7 +46,7 @@ class ResponseObject(Struct, frozen=True, kw_only=True):
     background: bool = False
     error: ResponseError | dict[str, str | Raw] | None = None
     incomplete_details: IncompleteDetails | None = None
-    instructions: str | list[Raw] | None
+    instructions: Raw
     max_output_tokens: int | None
     max_tool_calls: Raw
     model: str
@@ -62,7 +62,7 @@ class ResponseObject(Struct, frozen=True, kw_only=True):
     temperature: float
     text: Raw
     tool_choice: Raw
-    tools: list[Json] | list[Raw]
+    tools: list[Raw]
     top_logprobs: int
     top_p: float
     presence_penalty: float = 0

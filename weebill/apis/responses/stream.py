@@ -135,7 +135,7 @@ class ResponseStream:
         self._close_item(written, status)
         response = ended(self._started(written), self._output, self._finish, self._refused, UsageReport.of(self._usage))
         self.response = _encode(response)
-        self._emit(written, f"response.{response.status}".encode(), b'"response":' + self.response)
+        self._tell(written, f"response.{response.status}".encode(), self.response)
         return b"".join(written)
 
     def fail(self, error: ApiError) -> bytes:
@@ -146,7 +146,7 @@ class ResponseStream:
         written.append(error_event(error, self._sequence))
         self._sequence += 1
         self.response = _encode(failed(response, self._output, error))
-        self._emit(written, b"response.failed", b'"response":' + self.response)
+        self._tell(written, b"response.failed", self.response)
         return b"".join(written)
 
     # What follows writes one kind of event each.
@@ -156,9 +156,9 @@ class ResponseStream:
             # Some upstreams begin twice.
             return self._response
         response = self._response = opened(self._call, event.id, event.model, event.created)
-        data = b'"response":' + _encode(response)
-        self._emit(written, b"response.created", data)
-        self._emit(written, b"response.in_progress", data)
+        encoded = _encode(response)
+        self._tell(written, b"response.created", encoded)
+        self._tell(written, b"response.in_progress", encoded)
         return response
 
     def _text(self, event: TextDelta, logprobs: tuple[Raw, ...], written: list[bytes]) -> None:
@@ -258,6 +258,13 @@ class ResponseStream:
         written.append(
             b'event: %b\ndata: {"type":"%b","sequence_number":%d,%b}\n\n' % (name, name, self._sequence, data)
         )
+        self._sequence += 1
+
+    def _tell(self, written: list[bytes], name: bytes, response: bytes) -> None:
+        """An event that holds the whole response, which may be so long that each copy counts."""
+        written.append(b'event: %b\ndata: {"type":"%b","sequence_number":%d,"response":' % (name, name, self._sequence))
+        written.append(response)
+        written.append(b"}\n\n")
         self._sequence += 1
 
     def _index(self) -> int:

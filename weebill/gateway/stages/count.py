@@ -99,7 +99,8 @@ class Count:
         asked = Asked(call, meter.key_id, meter.key_name)
         attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
         request.call = fitted_as(call, attempts.wanted.on_unsupported)
-        body = await first_answered(attempts, exchange, meter, partial(_count, self._upstreams, request))
+        counting = partial(_count, self._upstreams, request)
+        body = await first_answered(attempts, exchange, meter, counting, self._upstreams.seldom)
         if meter.sent:
             attempts.succeeded(time.monotonic())
         else:  # an estimate says nothing of a deployment that was not asked

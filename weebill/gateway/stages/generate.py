@@ -60,11 +60,14 @@ class Generate:
         call = request.call = fitted_as(request.call, wanted.on_unsupported)
         story = Story(api, call) if wanted.resume and call.stream else None
         opening = self.opening(request, partial(translator, api) if story is None else story.translator, call)
+        seldom = self._upstreams.seldom
         opened: OpenedResponse
         if wanted.hedge:
-            opened, attempts = await hedged(attempts, exchange, meter, opening, self.give_up, stream=call.stream)
+            opened, attempts = await hedged(
+                attempts, exchange, meter, opening, seldom, self.give_up, stream=call.stream
+            )
         else:
-            opened = await first_answered(attempts, exchange, meter, opening)
+            opened = await first_answered(attempts, exchange, meter, opening, seldom)
         if isinstance(opened, StreamingResponse) and isinstance(opened.stream, StoryStream):
             # That of the one who answers, of all that were asked.
             story = opened.stream.story
@@ -120,11 +123,12 @@ class Generate:
         exchange.tally = None
         attempts.failed(failure, time.monotonic())
         story.go_on()
+        continuing = partial(only_continuing, opening)
         try:
-            opened = await first_answered(attempts, exchange, meter, partial(only_continuing, opening))
+            opened = await first_answered(attempts, exchange, meter, continuing, self._upstreams.seldom)
         except ApiError:
             meter.first_byte_at = first_byte_at
-            self._answering.broken_off(request, client_error(failure), blame, story.fail)
+            await self._answering.broken_off(request, client_error(failure), blame, story.fail)
             return None
         meter.first_byte_at = first_byte_at
         # Both have answered.

@@ -41,6 +41,6 @@ class KeepingAlive:
         except ApiError as error:
             if not exchange.responded:
                 raise
-            self._answering.broken_off(request, error, meter.blame, api.stream(call).fail)
+            await self._answering.broken_off(request, error, meter.blame, api.stream(call).fail)
         finally:
             self._kept.discard(kept)

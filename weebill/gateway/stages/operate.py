@@ -46,7 +46,8 @@ class Operate:
         asked = Asked(call, meter.key_id, meter.key_name)
         attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
         request.call = fitted_as(call, attempts.wanted.on_unsupported)
-        opened = await first_answered(attempts, exchange, meter, partial(_open, self._upstreams, request))
+        opening = partial(_open, self._upstreams, request)
+        opened = await first_answered(attempts, exchange, meter, opening, self._upstreams.seldom)
         try:
             if isinstance(opened, CompleteResponse):
                 await self._answering.complete(request, opened.answer, attempts)

@@ -161,7 +161,9 @@ class Select:
 
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                return await judged(opened, watched, checks, selection.asked.needs.conversation, sample)
+                return await judged(
+                    opened, watched, checks, selection.asked.needs.conversation, sample, self._upstreams.answers
+                )
         except (*FAILED, TimeoutError) as failure:
             if isinstance(failure, TimeoutError):
                 failure = UpstreamTimeout("total")
@@ -231,7 +233,7 @@ class Select:
     ) -> Coroutine[None, None, OpenedResponse]:
         """The first attempt that is answered; whoever takes it must give it up. Raises ApiError."""
         opening = self._generate.opening(request, watched.translator, call)
-        return first_answered(attempts, request.exchange, meter, opening)
+        return first_answered(attempts, request.exchange, meter, opening, self._upstreams.seldom)
 
     def _route(self, selection: _Selection, model: str, note: str, deadline: float) -> Attempts:
         attempts = self._upstreams.router.route(selection.asked.naming(model), time.monotonic(), deadline)
