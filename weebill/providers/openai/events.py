@@ -247,7 +247,7 @@ class ChatDecoder:
         call = state.call
         if call is None or not delta.says_anything():
             self._speak(choice, state, delta, events)
-        elif len(state.held) < _MAX_HELD and not call.complete():
+        elif len(state.held) < _MAX_HELD and call.may_go_on():
             # What belongs to a part comes before the next part begins.
             state.held.append(delta)
         else:

@@ -292,7 +292,9 @@ class OpenAIStream:
         last = last_event(self._last.removesuffix(DONE))
         if self.owed_s < inf or self._finished(last):
             if self._chat and not self._ends and last.find(_FAR_COLON) < 0:
-                rest += ending(event_data(last), self._told, called=self._repair is not None and self._repair.called)
+                repair = self._repair
+                end = ending(event_data(last), self._told, called=repair is not None and repair.called)
+                rest += end if repair is None or not end else event(repair.chunk(event_data(end)))
             return rest + DONE
         raise cut()
 
