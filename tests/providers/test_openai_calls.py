@@ -112,7 +112,12 @@ IN_PIECES: list[tuple[str, list[Piece], list[tuple[str, str, str]]]] = [
 
 @pytest.mark.parametrize(("pieces", "calls"), [row[1:] for row in IN_PIECES], ids=[row[0] for row in IN_PIECES])
 def test_calls_in_pieces(pieces: list[Piece], calls: list[tuple[str, str, str]]) -> None:
-    for deltas in ([{"tool_calls": [each]} for each in pieces], [{"tool_calls": pieces}]):
+    # Some servers put one that comes alone in no list.
+    for deltas in (
+        [{"tool_calls": [each]} for each in pieces],
+        [{"tool_calls": pieces}],
+        [{"tool_calls": each} for each in pieces],
+    ):
         data = stream([{"role": "assistant", "content": None}, *deltas])
         (choice,) = decoded(data).choices
         assert choice.parts == tuple(ToolUse(*each) for each in calls)
@@ -259,6 +264,11 @@ WHOLE: list[tuple[object, list[tuple[str, str, str]]]] = [
      [A]),
     ([{"id": "p", "type": "function", "function": EMPTY_CALL}], []),
     ([{"index": "0", "id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}], [A]),
+    # In no list.
+    ({"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}, [A]),
+    ({"index": "0", "id": "a", "function": {"name": "f", "arguments": {"x": 1}}}, [A]),
+    ({"function": EMPTY_CALL}, []),
+    ({}, []),
 ]  # fmt: skip
 
 

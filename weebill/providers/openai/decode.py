@@ -149,7 +149,8 @@ class Message(Struct, frozen=True):
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
-    tool_calls: list[ToolCall] | None = None
+    # From some servers, one that is in no list.
+    tool_calls: list[ToolCall] | ToolCall | None = None
     function_call: Function | None = None
     annotations: list[Annotation] | None = None
     images: list[ImagePart] | None = None
@@ -184,6 +185,8 @@ class Message(Struct, frozen=True):
         called = self.function_call
         if called is not None and (called.name or called.arguments):
             return [ToolCall(0, function=called)]
+        if isinstance(self.tool_calls, ToolCall):
+            return [self.tool_calls]
         return self.tool_calls or ()
 
 

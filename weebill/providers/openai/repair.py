@@ -76,9 +76,9 @@ class CallRepair:
         if delta.tool_calls or (sorter is not None and choice.finish_reason):
             if sorter is None:
                 sorter = self._sorters[index] = CallSorter()
-            fine = True
+            fine = not delta.is_single()
             pieces = []
-            for raw in delta.tool_calls or ():
+            for raw in delta.calls():
                 call, typed = _read(raw)
                 before = sorter.last
                 slot = sorter.take(call)
@@ -210,10 +210,9 @@ def repaired(body: bytes) -> bytes:
                 continue
             members: Json = {}
             if message.tool_calls:
-                calls = [
-                    _call(raw, call_id(answer.id or "", at, number)) for number, raw in enumerate(message.tool_calls)
-                ]
-                if any(call is not raw for call, raw in zip(calls, message.tool_calls, strict=True)):
+                given = message.calls()
+                calls = [_call(raw, call_id(answer.id or "", at, number)) for number, raw in enumerate(given)]
+                if message.is_single() or any(call is not raw for call, raw in zip(calls, given, strict=True)):
                     kept = [call for call in calls if call is not None]
                     members["tool_calls"] = Raw(_encode(kept)) if kept else _NULL
             if members:
