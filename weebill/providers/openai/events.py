@@ -20,7 +20,6 @@ from weebill.providers.openai.decode import (
     Message,
     SearchResult,
     ToolCall,
-    audio_format,
     call_id,
     citations,
     decode,
@@ -37,7 +36,7 @@ from weebill.wire.custom_input import BEGINNING, END, inner
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.lenient import leniently
-from weebill.wire.openai_chat import ReasoningDetail, UsageReport, goes_on, image_of, reasoning_piece
+from weebill.wire.openai_chat import ReasoningDetail, UsageReport, audio_format, goes_on, image_of, reasoning_piece
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.replay import events_of
 from weebill.wire.reply import (
