@@ -26,11 +26,12 @@ from weebill.gateway.off_loop import off_loop_if
 from weebill.gateway.translation import translator
 from weebill.providers.anthropic.relay import count_tokens_request
 from weebill.providers.base import Target, UpstreamRequest
+from weebill.routing.foreign import held_to
 from weebill.routing.router import Asked
 from weebill.routing.steps import Try
 from weebill.transport.client import Response
 from weebill.transport.exchange import Exchange
-from weebill.wire.call import Call, fitted_as
+from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 
 Headers = Mapping[bytes, bytes]
@@ -84,7 +85,7 @@ class Counting(Metered[CountEndpoint]):
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name)
         attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
-        call = fitted_as(call, attempts.wanted.on_unsupported)
+        call = held_to(call, attempts.wanted)
 
         async def open_leg(step: Try, spending: Spending) -> bytes:
             deployment = step.deployment

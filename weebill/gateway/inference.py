@@ -36,6 +36,7 @@ from weebill.providers.base import Answer, Translator, UpstreamRequest
 from weebill.providers.usage import Estimate
 from weebill.routing.attempts import Attempts
 from weebill.routing.deployments import Upstream
+from weebill.routing.foreign import held_to
 from weebill.routing.router import Asked
 from weebill.routing.steps import Try
 from weebill.transport.client import Response
@@ -44,7 +45,7 @@ from weebill.transport.exchange import Exchange
 from weebill.transport.sweeper import Sweeper
 from weebill.usage.records import Outcome
 from weebill.wire import sse
-from weebill.wire.call import Call, fitted_as
+from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.surrogates import as_utf8, mended
@@ -127,7 +128,7 @@ class Inference(Metered[Api]):
 
     async def _serve_routed(self, exchange: Exchange, api: Api, call: Call, attempts: Attempts, meter: Meter) -> None:
         wanted = attempts.wanted
-        call = fitted_as(call, wanted.on_unsupported)
+        call = held_to(call, wanted)
         story = Story(api, call) if wanted.resume and call.stream else None
         translators: Translators = partial(translator, api) if story is None else story.translator
         open_leg = partial(self._open, exchange, api, translators, call)

@@ -19,12 +19,16 @@ from weebill.gateway.legs import passed_on
 from weebill.gateway.meter import NOTHING, Meter, Spending
 from weebill.gateway.metered import ERROR_PATIENCE_S, JSON, MAX_ERROR_BYTES, Metered
 from weebill.gateway.off_loop import off_loop_if
+from weebill.gateway.own_fields import with_own_fields
 from weebill.providers.naming import named
 from weebill.providers.operations import operation, unsupported
 from weebill.providers.operations.base import Operation, OperationAnswer, OperationStream, OperationTranslator
+from weebill.providers.upstream_request import UpstreamRequest
 from weebill.providers.usage import Estimate
 from weebill.routing.attempts import Attempts
-from weebill.routing.deployments import Upstream
+from weebill.routing.deployments import Deployment, Upstream
+from weebill.routing.directory import Directory
+from weebill.routing.foreign import held_to
 from weebill.routing.router import Asked
 from weebill.routing.steps import Try
 from weebill.transport.client import Response
@@ -32,7 +36,6 @@ from weebill.transport.errors import UpstreamError, unsent
 from weebill.transport.exchange import Exchange
 from weebill.usage.records import Outcome
 from weebill.wire import sse
-from weebill.wire.call import fitted_as
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.operation_call import OperationCall
@@ -78,7 +81,7 @@ class Operations(Metered[Operation]):
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name)
         attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
-        call = fitted_as(call, attempts.wanted.on_unsupported)
+        call = held_to(call, attempts.wanted)
 
         leg: Leg = await first_answered(attempts, exchange, meter, partial(self._open, exchange, endpoint, call))
         try:
@@ -106,7 +109,9 @@ class Operations(Metered[Operation]):
         upstream = self._upstreams.enter(deployment)
         response: Response | None = None
         try:
-            request = await off_loop_if(call.big, partial(translate.encode, call, deployment.target))
+            request = await off_loop_if(
+                call.big, partial(_encoded, translate, call, deployment, self._upstreams.directory)
+            )
             spending.dropped = request.dropped
             spending.ask(Estimate(call), call.prompt_bytes())
             response = await self._upstreams.send(exchange, upstream, request, step, whole=not call.stream)
@@ -183,6 +188,12 @@ class Operations(Metered[Operation]):
 
 def _decoded(endpoint: Operation, content_type: bytes, body: bytes) -> OperationCall:
     return endpoint.decode_request(body, content_type)
+
+
+def _encoded(
+    translate: OperationTranslator, call: OperationCall, deployment: Deployment, directory: Directory
+) -> UpstreamRequest:
+    return with_own_fields(translate.encode(call, deployment.target), call, deployment, directory)
 
 
 def _decoded_answer(

@@ -25,6 +25,7 @@ from weebill.gateway.responses import ResponseState
 from weebill.gateway.selection import Selected, Selector
 from weebill.gateway.shadows import Shadows
 from weebill.routing.attempts import Attempts
+from weebill.routing.foreign import held_to
 from weebill.routing.router import Asked
 from weebill.routing.steps import Attempted
 from weebill.transport.errors import UpstreamError, UpstreamTimeout
@@ -224,6 +225,7 @@ class VirtualInference(Inference):
         self, request: _Request, call: Call, attempts: Attempts, meter: Meter, watched: Watched
     ) -> Coroutine[None, None, Leg]:
         """The first leg that is answered; whoever takes it must leave its upstream. Raises ApiError."""
+        call = held_to(call, attempts.wanted)
         open_leg = partial(self._open, request.exchange, request.api, watched.translator, call)
         return first_answered(attempts, request.exchange, meter, open_leg)
 
