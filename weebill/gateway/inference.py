@@ -166,6 +166,7 @@ class Inference(Metered[Api]):
         response: Response | None = None
         path = b""
         try:
+            deployment = self._upstreams.as_known(deployment, upstream)
             spoken = self._upstreams.spoken(deployment, upstream)
             translate = translators(*spoken)
             directory = self._upstreams.directory
