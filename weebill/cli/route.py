@@ -109,7 +109,7 @@ def _selected(sources: Sources, settings: Settings, router: Router, asked: Asked
         if asked.call.model.partition(":")[0] == AUTO:
             selector.configure(settings.auto)
             selector.refresh()
-        return selector.select(asked, api.name) if asked.call.model in selector.names else None
+        return selector.select(asked, api) if asked.call.model in selector.names else None
 
 
 def _read(file: Path) -> bytes:

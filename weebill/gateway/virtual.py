@@ -83,7 +83,7 @@ class VirtualInference(Inference):
 
     async def _serve_selected(self, exchange: Exchange, api: Api, call: Call, meter: Meter, meant: str) -> None:
         asked = Asked(call, meter.key_id, meter.key_name, api.conversation).naming(meant)
-        selected = await once_known(asked.needs, partial(self._selector.select, asked, api.name))
+        selected = await once_known(asked.needs, partial(self._selector.select, asked, api))
         meter.arm = selected.arm
         deadline = deadline_of(exchange, meter, self._upstreams.router.deadline_s)
         asked = asked.preferring(selected.preferences)
@@ -195,7 +195,7 @@ class VirtualInference(Inference):
         try:
             model = experiment.candidate
             if model == AUTO:
-                selected = self._selector.select(asked.naming(AUTO), api.name)
+                selected = self._selector.select(asked.naming(AUTO), api)
                 model, preferences = selected.model, (*asked.preferences, *selected.preferences, *selected.demands)
                 request = request._replace(asked=asked.preferring(preferences))
             reply = await self._ask(request, model, meter, began + self._upstreams.router.deadline_s)
