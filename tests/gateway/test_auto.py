@@ -341,6 +341,53 @@ async def test_high_stakes_go_to_the_large_model(tmp_path: Path) -> None:
         assert ";auto:small(" in (await pair.ask()).headers["x-weebill-route"]
 
 
+SEVERAL = ["Hello", "My IBAN is DE89"]
+"""Prompts, which no API but Completions has a word for."""
+TOKENS = [[15496], [3666, 314]]
+IBAN = (Rule(regex="IBAN"),)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "target", "private", "has", "asked"),
+    [
+        (SEVERAL, ALWAYS_SMALL, (), (True, True), (1, 0)),
+        (TOKENS, ALWAYS_LARGE, (), (True, True), (0, 1)),
+        (SEVERAL, ALWAYS_SMALL, (), (False, True), (0, 1)),
+        (SEVERAL, ALWAYS_LARGE, IBAN, (True, True), (1, 0)),
+        (SEVERAL[:1] * 2, ALWAYS_LARGE, IBAN, (True, True), (0, 1)),
+        # Which no rule can look into.
+        (TOKENS, ALWAYS_LARGE, IBAN, (True, True), (1, 0)),
+        (SEVERAL, ALWAYS_SMALL, IBAN, (False, True), (0, 0)),
+        (SEVERAL, ALWAYS_SMALL, (), (False, False), (0, 0)),
+    ],
+)
+async def test_what_cannot_be_translated_goes_to_who_speaks_the_clients_api(
+    tmp_path: Path,
+    prompt: list[object],
+    target: TargetSettings,
+    private: tuple[Rule, ...],
+    has: tuple[bool, bool],
+    asked: tuple[int, int],
+) -> None:
+    async with running_upstream() as small, running_upstream() as large:
+        small.script = large.script = complete()
+        given = settings(small, large, auto("refusal", target=target, private=private))
+        for name, completions in zip(("groq", "openai"), has, strict=True):
+            known = msgspec.structs.replace(given.providers[name], quirks=Quirks(completions=completions))
+            given.providers[name] = known
+        async with running_worker(tmp_path / "home", given) as worker:
+            response = await worker.client.post("/v1/completions", json={"model": "auto", "prompt": prompt})
+            assert (len(small.requests), len(large.requests)) == asked
+            if any(asked):
+                assert response.status_code == 200, response.text
+                [sent] = small.requests + large.requests
+                assert sent.json["prompt"] == prompt
+            elif has[1]:
+                assert (response.status_code, response.json()["error"]["code"]) == (404, "no_deployment")
+            else:
+                assert (response.status_code, response.json()["error"]["param"]) == (400, "prompt")
+
+
 @pytest.mark.parametrize("suffix", ["floor", "nitro", "fast"])
 async def test_a_suffix_leaves_the_choice_of_the_tier_to_the_rules(tmp_path: Path, suffix: str) -> None:
     rules = {"private": (Rule(regex="IBAN"),), "high_stakes": (Rule(regex="lawsuit"),)}

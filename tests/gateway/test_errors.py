@@ -198,6 +198,50 @@ async def test_who_has_no_responses_is_asked_for_chat(tmp_path: Path, upstream: 
             await worker.client.post(RESPONSES[0], json=RESPONSES[1])
 
 
+GROQ = {
+    "message": "Unknown request URL: POST /openai/v1/completions. Please check the URL for typos",
+    "type": "invalid_request_error",
+    "code": "unknown_url",
+}
+
+
+def without_completions(error: dict[str, str]) -> Script:
+    async def script(request: Request, writer: object) -> None:
+        if request.path == "/v1/completions":
+            await failing(404, {"error": error})(request, writer)  # type: ignore[arg-type]
+        else:
+            await without_responses(404)(request, writer)
+
+    return script
+
+
+async def test_who_has_no_completions_is_asked_for_chat(tmp_path: Path, upstream: Upstream) -> None:
+    """As Groq says so: https://github.com/mindsdb/mindshub/issues/11582"""
+    upstream.script = without_completions(GROQ)
+    acme = settings(upstream).providers["acme"]
+    plain = Settings(
+        server=ServerSettings(port=0),
+        local=LocalSettings(models=()),
+        providers={"acme": acme, "groq": ProviderSettings(base_url=acme.base_url, api_key="k", models=("known",))},
+    )
+    async with running_worker(tmp_path / "home", plain) as worker:
+        for model in ("m", "known"):
+            for more in ({}, {"stream": True}, {"stop": ["x"]}):
+                before = len(upstream.requests)
+                body = {"model": model, "prompt": "Hello", "max_tokens": 9, **more}
+                response = await worker.client.post("/v1/completions", json=body)
+                assert response.status_code == 200, response.text
+                assert '"text":"Hi"' in response.text
+                # Found out once, and known of Groq.
+                paths = [each.path for each in upstream.requests[before:]]
+                assert paths == ["/v1/completions"] * (model == "m" and not more) + ["/v1/chat/completions"]
+                assert upstream.requests[-1].json["messages"] == [{"role": "user", "content": "Hello"}]
+        # A model that there is none of is nothing else.
+        upstream.script = failing(404, {"error": {"message": "No model", "code": "model_not_found"}})
+        response = await worker.client.post("/v1/completions", json={"model": "m", "prompt": "Hello"})
+        assert response.json()["error"]["code"] == "model_not_found"
+
+
 async def test_a_missing_model_is_no_missing_endpoint(tmp_path: Path, upstream: Upstream) -> None:
     upstream.script = failing(404, {"error": {"message": "The model 'm' does not exist."}})
     async with running_worker(tmp_path / "home", settings(upstream, dialect="openai-responses")) as worker:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.fixtures.upstream import Upstream, complete, running_upstream
 from tests.fixtures.worker import RunningWorker, running_worker
+from weebill.config.routing import AliasSettings, Preferences, RoutingSettings
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
 
 CHAT = "/v1/chat/completions"
@@ -107,6 +108,52 @@ async def test_a_demand_that_only_openrouter_can_meet_is_left_to_it(
     away = {**demand, "ignore": ["openrouter", "second"]}
     response = await worker.client.post(CHAT, json={**HELLO, "model": "both", "provider": away})
     assert (response.status_code, response.json()["error"]["code"]) == (404, "no_deployment")
+
+
+@pytest.mark.parametrize(
+    ("scope", "demanded", "said", "along"),
+    [
+        ("installation", Preferences(zdr=True), {}, {"zdr": True}),
+        ("key", Preferences(data_collection="deny"), {"order": ["Together"]},
+         {"order": ["Together"], "data_collection": "deny"}),
+        ("alias", Preferences(zdr=True, data_collection="deny"), {"zdr": False, "data_collection": "allow"},
+         {"zdr": True, "data_collection": "deny"}),
+        ("alias", Preferences(zdr=False, data_collection="allow", sort="price"), {}, None),
+    ],
+)  # fmt: skip
+async def test_what_configuration_demands_is_told_to_openrouter(
+    tmp_path: Path,
+    upstream: Upstream,
+    scope: str,
+    demanded: Preferences,
+    said: dict[str, object],
+    along: dict[str, object] | None,
+) -> None:
+    upstream.script = complete()
+    settings = Settings(
+        server=ServerSettings(port=0),
+        local=LocalSettings(models=()),
+        providers={"openrouter": ProviderSettings(base_url=upstream.base_url, api_key="k", models=("routed",))},
+        routing=RoutingSettings(
+            preferences=demanded if scope == "installation" else Preferences(),
+            keys={"test": demanded} if scope == "key" else {},
+        ),
+        aliases={
+            "private": AliasSettings(models=("routed",), preferences=demanded if scope == "alias" else Preferences())
+        },
+    )
+    preferring = {"provider": said} if said else {}
+    async with running_worker(tmp_path / "home", settings) as worker:
+        for path, body in {**BODIES, "/v1/embeddings": {"input": "hi", "model": "routed"}}.items():
+            body = {**body, "model": "private"} if "model" in body else body
+            before = len(upstream.requests)
+            await worker.client.post(path.replace("routed", "private"), json={**body, **preferring})
+            assert len(upstream.requests) > before, path
+            assert upstream.requests[-1].json.get("provider") == along, path
+        # In a form there is no place for it.
+        form = {"model": (None, "private"), "file": ("a.wav", b"RIFF")}
+        response = await worker.client.post("/v1/audio/transcriptions", files=form)
+        assert (response.status_code == 404) == (along is not None)
 
 
 async def test_weebills_own_members_are_what_they_must_be(worker: RunningWorker) -> None:

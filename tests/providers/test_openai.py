@@ -278,6 +278,9 @@ REPLAYED: list[tuple[dict[str, object], dict[str, object], tuple[str, ...]]] = [
      ("messages[].images", "messages[].executed_tools")),
     ({**SAID, "reasoning": "Hm.", "reasoning_details": [{"type": "reasoning.text"}]}, SAID, ()),
     ({**SAID, "thinking_blocks": [{}], "provider_specific_fields": {"x": 1}, "citations": None}, SAID, ()),
+    ({**SAID, "audio": {"id": "audio_1", "transcript": "Ho."}}, SAID, ("messages[].audio",)),
+    ({**SAID, "content": None, "audio": {"id": "audio_1", "data": "AAAA", "transcript": "Hi"}}, SAID, ()),
+    ({**SAID, "content": None, "audio": {"id": "audio_1"}}, {**SAID, "content": ""}, ("messages[].audio",)),
     (called({**FUNCTION}, extra_content={"google": {"thought_signature": "s"}}), CALLED, ()),
     (called({**FUNCTION, "parsed_arguments": {}}, index=0), CALLED, ()),
     (called({**FUNCTION, "citations": [1]}, context={"x": 1}), CALLED,
@@ -320,8 +323,8 @@ def test_a_history_of_known_members_stays_byte_for_byte(message: dict[str, objec
 
 @pytest.mark.parametrize(
     ("provider", "members"),
-    [("openai", ()), ("azure", ()), ("groq", ("reasoning",)), ("cerebras", ("reasoning",)), ("mistral", ("prefix",)),
-     ("openrouter", None), ("deepseek", None), ("vllm", None)],
+    [("openai", ("audio",)), ("azure", ("audio",)), ("groq", ("reasoning",)), ("cerebras", ("reasoning",)),
+     ("mistral", ("prefix",)), ("openrouter", None), ("deepseek", None), ("vllm", None)],
 )  # fmt: skip
 def test_who_refuses_members_is_known(provider: str, members: tuple[str, ...] | None) -> None:
     assert load().providers[provider].quirks.message_members == members

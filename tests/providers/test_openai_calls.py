@@ -112,12 +112,19 @@ IN_PIECES: list[tuple[str, list[Piece], list[tuple[str, str, str]]]] = [
 
 @pytest.mark.parametrize(("pieces", "calls"), [row[1:] for row in IN_PIECES], ids=[row[0] for row in IN_PIECES])
 def test_calls_in_pieces(pieces: list[Piece], calls: list[tuple[str, str, str]]) -> None:
-    for deltas in ([{"tool_calls": [each]} for each in pieces], [{"tool_calls": pieces}]):
-        data = stream([{"role": "assistant", "content": None}, *deltas])
-        (choice,) = decoded(data).choices
-        assert choice.parts == tuple(ToolUse(*each) for each in calls)
-        assert choice.finish == "tool_calls"
-        assert calls_of(relayed(data)) == calls
+    # Some servers put one that comes alone in no list.
+    for deltas in (
+        [{"tool_calls": [each]} for each in pieces],
+        [{"tool_calls": pieces}],
+        [{"tool_calls": each} for each in pieces],
+    ):
+        sent = stream([{"role": "assistant", "content": None}, *deltas])
+        # Some servers call what is new a message.
+        for data in (sent, sent.replace(b'"delta"', b'"message"')):
+            (choice,) = decoded(data).choices
+            assert choice.parts == tuple(ToolUse(*each) for each in calls)
+            assert choice.finish == "tool_calls"
+            assert calls_of(relayed(data)) == calls
 
 
 NONE_A, NONE_B = ("a", "f", "{}"), ("b", "g", "{}")
@@ -152,12 +159,35 @@ def test_arguments_that_never_come(pieces: list[Piece], calls: list[tuple[str, s
         ([piece({}, "f", index=0, id="a"), piece('{"x"', index=0), piece(":1}", index=0)], [A]),
         ([piece("", "f", index=0, id="a"), piece("{}", index=0), piece('{"x":1}', index=0, id="a")], [A]),
         ([piece("{}", "f", index=0, id="a"), piece('{"x":1}', index=1)], [A]),
-        ([piece("{}", "f", index=0, id="a"), piece('{"y":2}', "g", index=1, id="b")], [("a", "f", "{}"), B]),
+        ([piece("null", "f", index=0, id="a"), piece('{"x"', index=0), piece(":1}", index=0)], [A]),
+        ([piece("{}", "f", index=0, id="a"), piece("", index=0), piece(" ", index=0), piece('{"x":1}', index=0)], [A]),
+        ([piece("{}", "f", id="a"), piece('{"x"', id="y"), piece(":1}", id="z")], [A]),
+        ([piece("{}", index=0, id="a"), piece("", "f", index=0), piece('{"x":1}', index=0)], [A]),
+        ([piece("{}", "f", index=0, id="a"), piece('{"y":2}', "g", index=1, id="b")], [NONE_A, B]),
+        ([BEGIN_A, piece("{}", index=0), BEGIN_B, piece("{}", index=1), piece('{"y":2}', index=1)], [NONE_A, B]),
+        ([piece("{}", "f", index=0, id="a"), piece("{}", "g", index=1, id="b")], [NONE_A, NONE_B]),
+        ([BEGIN_A, piece("{}", index=0)], [NONE_A]),
     ],
 )
-def test_an_empty_object_before_the_arguments_is_none(pieces: list[Piece], calls: list[tuple[str, str, str]]) -> None:
-    data = stream([{"tool_calls": [each]} for each in pieces])
+# The reason for the end comes by itself, with the last piece, or never.
+@pytest.mark.parametrize("end", ["apart", "along", "none"])
+def test_an_empty_object_before_the_arguments_is_none(
+    pieces: list[Piece], calls: list[tuple[str, str, str]], end: str
+) -> None:
+    deltas = [{"role": "assistant"}, *({"tool_calls": [each]} for each in pieces)]
+    data = stream(deltas)
+    if end != "apart":
+        last = chunk(deltas[-1], "tool_calls" if end == "along" else None)
+        data = b"".join(map(chunk, deltas[:-1])) + last + b"data: [DONE]\n\n"
     assert decoded(data).choices[0].parts == tuple(ToolUse(*each) for each in calls)
+    assert calls_of(relayed(data)) == calls
+
+
+def test_arguments_that_may_be_none_are_told_before_the_next_call() -> None:
+    """OpenAI's helpers parse a call's arguments as soon as another begins."""
+    relay = OPENAI_RELAY.stream(call(), NOTHING_SENT)
+    sent = relay.feed(b"".join(chunk({"tool_calls": [each]}) for each in (BEGIN_A, piece("{}", index=0), BEGIN_B)))
+    assert sent.index(b'"{}"') < sent.index(b'"g"')
 
 
 def test_an_id_that_comes_later() -> None:
@@ -197,6 +227,12 @@ def test_text_amid_a_call_is_said_after_it() -> None:
     assert choice.parts == (ToolUse(*A), Text("Hi\n"))
 
 
+def test_text_amid_a_call_that_has_an_empty_object_yet_is_said_after_it() -> None:
+    begun, more = piece("{}", "f", index=0, id="a"), piece('{"x":1}', index=0)
+    deltas = [{"tool_calls": [begun]}, {"content": "\n"}, {"tool_calls": [more]}]
+    assert decoded(stream(deltas)).choices[0].parts == (ToolUse(*A), Text("\n"))
+
+
 def test_text_after_a_call_is_said_at_once() -> None:
     decoder = OPENAI_CHAT.stream()
     decoder.feed(chunk({"tool_calls": [{**BEGIN_A, "function": {"name": "f", "arguments": A[2]}}]}))
@@ -230,6 +266,11 @@ WHOLE: list[tuple[object, list[tuple[str, str, str]]]] = [
      [A]),
     ([{"id": "p", "type": "function", "function": EMPTY_CALL}], []),
     ([{"index": "0", "id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}], [A]),
+    # In no list.
+    ({"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}, [A]),
+    ({"index": "0", "id": "a", "function": {"name": "f", "arguments": {"x": 1}}}, [A]),
+    ({"function": EMPTY_CALL}, []),
+    ({}, []),
 ]  # fmt: skip
 
 

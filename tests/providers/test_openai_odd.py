@@ -92,6 +92,7 @@ ODD: list[tuple[str, bytes]] = [
     ("an unknown reason", events(chunk({"content": "Hi"}), chunk({}, "done", usage=USAGE))),
     ("an early reason", events(
         chunk({"content": "H"}, "stop"), chunk({"content": "i"}, "stop"), chunk({}, usage=USAGE))),
+    ("messages for deltas", PLAIN.replace(b'"delta"', b'"message"')),
     ("an index as text", events({"choices": [{"index": "0", "delta": {"content": "Hi"}}]}, END)),
     ("one JSON text", json.dumps({"id": "c", "object": "chat.completion", "model": "m", "usage": USAGE, "choices": [
         {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}]}, indent=2).encode()),
@@ -168,9 +169,11 @@ def test_a_usage_of_nothing_is_estimated(usage: object) -> None:
     answer = OPENAI_RELAY.decode(call(False), NOTHING_SENT, whole({"content": "Hi there."}, usage=usage))
     assert not answer.usage.measured
     assert answer.usage.completion_tokens > 0
-    _, used = relayed([events(chunk({"content": "Hi"}), chunk({"content": " there."}), chunk({}, "stop", usage=usage))])
-    assert not used.measured
-    assert used.completion_tokens > 0
+    sent = events(chunk({"content": "Hi"}), chunk({"content": " there."}), chunk({}, "stop", usage=usage))
+    for data in (sent, sent.replace(b'"delta"', b'"message"')):
+        _, used = relayed([data])
+        assert not used.measured
+        assert used.completion_tokens > 0
 
 
 def test_halves_of_pairs_that_stand_alone() -> None:

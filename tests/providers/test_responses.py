@@ -18,7 +18,6 @@ from weebill.providers.responses.relay import RESPONSES_RELAY
 from weebill.providers.responses.stream import ResponsesStream
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.conversation import (
-    Audio,
     Citation,
     Conversation,
     Document,
@@ -631,9 +630,7 @@ def test_hints_are_passed_over(asked: Conversation, hint: str, said: dict[str, o
 
 
 def test_what_a_model_made_can_be_echoed() -> None:
-    asked = conversation(
-        Text("a"), Image(data="QUJD", media_type="image/png"), Audio("QUJD", "wav", "b"), role="assistant"
-    )
+    asked = conversation(Text("a"), Image(data="QUJD", media_type="image/png"), Text("b"), role="assistant")
     items = msgspec.json.decode(RESPONSES_DIALECT.encode(asked, Target(model="m"), Fit(), stream=False).body)["input"]
     assert [(item["role"], item["content"][0]["type"]) for item in items] == [
         ("assistant", "output_text"), ("user", "input_image"), ("assistant", "output_text"),

@@ -104,8 +104,8 @@ def test_null_asks_for_nothing(name: str) -> None:
     [
         ({"zdr": True}, Preferences(), {"zdr"}),
         ({"zdr": True}, Preferences(zdr=True), {"zdr"}),
-        ({"zdr": False}, Preferences(zdr=True), set()),
-        ({}, Preferences(data_collection="deny"), set()),
+        ({"zdr": False}, Preferences(zdr=True), {"zdr"}),
+        ({}, Preferences(data_collection="deny"), {"data_collection"}),
         ({"quantizations": ["fp8", "fp16"]}, Preferences(quantizations=("fp8",)), set()),
         ({"quantizations": ["fp8", "fp12"]}, Preferences(), {"quantizations"}),
         ({"quantizations": ["fp8", "fp12"]}, Preferences(quantizations=("fp8",)), set()),

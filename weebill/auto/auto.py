@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -39,14 +39,20 @@ class Auto:
         self._private = Rules("private", settings.private)
         self._high_stakes = Rules("high_stakes", settings.high_stakes)
 
-    def decide(self, subject: Subject, local: frozenset[Tier], local_only: bool) -> Decision:
-        """The tier for a request. `local` are those that this machine has, `local_only` whether it must stay here."""
+    def decide(
+        self, subject: Subject, local: frozenset[Tier], local_only: bool, able: Container[Tier] | None = None
+    ) -> Decision:
+        """The tier for a request. `local` are those that this machine has, `local_only` whether it must stay here.
+
+        `able` are the tiers that can take it, of which there is one at least; None for all of them.
+        """
+        tiers = self._tiers if able is None else tuple([tier for tier in self._tiers if tier in able])
         private = self._private.match(subject) or (_LOCAL_ONLY if local_only else "")
-        decision = by_rule(self._tiers, local, private, self._high_stakes.match(subject))
+        decision = by_rule(tiers, local, private, self._high_stakes.match(subject))
         if decision is not None:
             return decision
         chances = self._estimator.estimate(question(subject.conversation))
-        return by_chances(self._tiers, local, private, chances, self._threshold.value)
+        return by_chances(tiers, local, private, chances, self._threshold.value)
 
     def observe(self, decision: Decision, answered: Tier, cost_nano: int | None, large_cost_nano: int | None) -> None:
         """Follow what came of a decision: `answered` is whose answer the client has."""

@@ -119,8 +119,8 @@ class Quirks(Row, frozen=True, kw_only=True):
     `completion_tokens` whether an answer's limit is to be named `max_completion_tokens`, `most_stops` how many stop
     sequences it takes, 0 where that is not known. `cache_marks` is whether it takes marks for its prompt cache,
     `file_urls` whether documents by address, `model_images` whether images in what a model said; `preferences` whether
-    it takes OpenRouter's `provider` and `models`. `reports_cost` is whether the `cost` of its usage is what it charges,
-    in dollars.
+    it takes OpenRouter's `provider` and `models`; `completions` whether it has that older API, or is asked for a chat
+    instead. `reports_cost` is whether the `cost` of its usage is what it charges, in dollars.
     """
 
     rename: dict[str, str] = {}
@@ -137,6 +137,7 @@ class Quirks(Row, frozen=True, kw_only=True):
     file_urls: bool = False
     model_images: bool = False
     preferences: bool = False
+    completions: bool = True
     reports_cost: bool = False
 
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import typer
-from msgspec import structs
 
 from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.base import Api
@@ -32,6 +31,7 @@ from weebill.gateway.translation import translator
 from weebill.process.messages import EngineState
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Directory
+from weebill.routing.foreign import held_to
 from weebill.routing.plan import Plan
 from weebill.routing.preferences import Wanted
 from weebill.routing.router import Asked, Router
@@ -94,11 +94,10 @@ class _Fits(NamedTuple):
 
 
 def _fits(api: Api, call: Call, wanted: Wanted, deployment: Deployment, directory: Directory) -> _Fits:
-    own = structs.replace(call.own, on_unsupported=wanted.on_unsupported)
     spoken = frozenset({deployment.dialect}) if deployment.upstream is None else deployment.upstream.dialects
     translate = translator(api, deployment.dialect, spoken)
     try:
-        return _Fits(encoded(translate, call.replaced(own=own), deployment, directory).dropped)
+        return _Fits(encoded(translate, held_to(call, wanted), deployment, directory).dropped)
     except ApiError as error:
         return _Fits(refused=f"refused: {error.detail.message}")
 
@@ -110,7 +109,7 @@ def _selected(sources: Sources, settings: Settings, router: Router, asked: Asked
         if asked.call.model.partition(":")[0] == AUTO:
             selector.configure(settings.auto)
             selector.refresh()
-        return selector.select(asked, api.name) if asked.call.model in selector.names else None
+        return selector.select(asked, api) if asked.call.model in selector.names else None
 
 
 def _read(file: Path) -> bytes:

@@ -53,7 +53,7 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
         self.call = call
 
     def encode(self, upstream: Upstream) -> UpstreamRequest:
-        deployment = self.step.deployment
+        deployment = self.upstreams.as_known(self.step.deployment, upstream)
         self.spoken = self.upstreams.spoken(deployment, upstream)
         self.translate = self.translators(*self.spoken)
         return encoded(self.translate, self.call, deployment, self.upstreams.directory)

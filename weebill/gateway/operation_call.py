@@ -13,6 +13,7 @@ from weebill.gateway.bounds import BIG
 from weebill.gateway.meter import Spending, Used
 from weebill.gateway.off_loop import off_loop_if
 from weebill.gateway.opened import CompleteResponse, OpenedResponse, begun
+from weebill.gateway.own_fields import with_own_fields
 from weebill.gateway.upstream_call import UpstreamCall
 from weebill.gateway.upstreams import Upstreams
 from weebill.providers.base import JSON, Answer, UpstreamRequest
@@ -52,7 +53,9 @@ class OperationUpstreamCall(UpstreamCall[OpenedResponse]):
         self.call = call
 
     def encode(self, upstream: Upstream) -> UpstreamRequest:
-        return self.translate.encode(self.call, self.step.deployment.target)
+        deployment = self.step.deployment
+        request = self.translate.encode(self.call, deployment.target)
+        return with_own_fields(request, self.call, deployment, self.upstreams.directory)
 
     def likely(self, request: UpstreamRequest) -> tuple[Used, int]:
         return Estimate(self.call), self.call.prompt_bytes()

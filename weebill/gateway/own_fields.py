@@ -22,10 +22,16 @@ def encoded(translate: Translator, call: Call, deployment: Deployment, directory
 
     Raises ApiError 400 as `translate` does.
     """
+    return with_own_fields(translate.encode(call, deployment.target), call, deployment, directory)
+
+
+def with_own_fields(
+    request: UpstreamRequest, call: Call, deployment: Deployment, directory: Directory
+) -> UpstreamRequest:
+    """The same for a request that is written."""
     own = call.own
     if own is NOTHING_OWN:
-        return translate.encode(call, deployment.target)
-    request = translate.encode(call, deployment.target)
+        return request
     if deployment.target.quirks.preferences and request.body.startswith(b"{"):
         more = along(own, directory.providers, directory.serves)
         return request.replaced(body=_encode({**_decode(request.body), **more})) if more else request

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from weebill.apis.base import Api
+from weebill.apis.completions import COMPLETIONS
 from weebill.auto.auto import Auto, AutoUnavailableError, load_auto
 from weebill.auto.cascade.checks import Checks
 from weebill.auto.decision import Decision
 from weebill.auto.experiments import Experiment, Experiments
 from weebill.auto.rules import Subject
+from weebill.auto.texts import texts
 from weebill.catalog.pricing import cost_nano as list_nano
 from weebill.config.auto import AUTO, AutoSettings, Tier
 from weebill.config.routing import Preferences
+from weebill.providers.registry import relay
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import SUFFIXES
 from weebill.routing.needs import Needs
@@ -72,6 +77,7 @@ class Selector:
         self._auto: Auto | None = None
         self._problem = ""
         self._models: Mapping[Tier, str] = {}
+        self._rules_private = False
         self.names: frozenset[str] = frozenset()
         self.refresh()
 
@@ -89,6 +95,7 @@ class Selector:
                 log.error("`auto` cannot be served: %s", problem, extra={"cause": repr(error.__cause__)})
         self._settings, self._trained_at = settings, trained_at
         self._models, self._auto, self._problem = models, auto, problem
+        self._rules_private = bool(settings.private)
 
     def refresh(self) -> None:
         """Follow settings and experiments; cheap enough to be called several times a second."""
@@ -112,23 +119,23 @@ class Selector:
         """What stands in for what."""
         return tuple(f"{model}={candidate}" for model, candidate in sorted(self._experiments.promoted.items()))
 
-    def select(self, asked: Asked, endpoint: str) -> Selected:
+    def select(self, asked: Asked, api: Api) -> Selected:
         """Who answers. Raises ApiError: 400 as routing does, 503 where `auto` cannot be served."""
         if asked.call.model in _SUFFIXED:
             suffix = asked.call.model.removeprefix(AUTO)
-            chosen = self.select(asked.naming(AUTO), endpoint)
+            chosen = self.select(asked.naming(AUTO), api)
             # It says how to choose among those who serve a tier, not which tier.
             return chosen._replace(model=chosen.model + suffix, larger=chosen.larger and chosen.larger + suffix)
         needs = asked.needs
         name = asked.call.model
-        decision = self._decide(asked, needs, endpoint) if name == AUTO and self._models else None
+        decision = self._decide(asked, needs, api) if name == AUTO and self._models else None
         if decision is not None and decision.stays:
             return self._decided(Selected(""), decision)
         conversation = conversation_key(asked.key_id, needs.opening)
         selected = self._placed(name, conversation)
         if selected.model != AUTO or not self._models:
             return selected
-        decision = decision or self._decide(asked, needs, endpoint)
+        decision = decision or self._decide(asked, needs, api)
         # What leads to `auto` holds for all of its tiers.
         selected = selected._replace(preferences=selected.demands, demands=())
         if selected.arm or decision.stays:
@@ -139,11 +146,21 @@ class Selector:
         placed = placed._replace(preferences=selected.preferences)
         return self._decided(placed, decision, model if placed.model == AUTO else placed.model)
 
-    def _decide(self, asked: Asked, needs: Needs, endpoint: str) -> Decision:
+    def _decide(self, asked: Asked, needs: Needs, api: Api) -> Decision:
         if self._auto is None:
             raise ApiError(503, f"`auto` cannot be served: {self._problem}.", code="auto_unavailable")
-        subject = Subject(needs.conversation, endpoint, asked.key_id, asked.key_name)
-        return self._auto.decide(subject, self._local(), self._local_only(asked))
+        subject = Subject(needs.read, api.name, asked.key_id, asked.key_name)
+        refused = needs.asked
+        if not isinstance(refused, ApiError):
+            return self._auto.decide(subject, self._local(), self._local_only(asked))
+        # It cannot be translated, so that nobody can take it but who speaks the client's API.
+        able = self._having(partial(_passes, api.native))
+        if not able:
+            raise refused
+        # Where nothing can be read, no rule sees what is private.
+        stays = self._local_only(asked) or (self._rules_private and not any(texts(needs.read)))
+        decision = self._auto.decide(subject, self._local(), stays, able)
+        return decision._replace(larger=None)  # what is not read cannot be checked
 
     def _decided(self, selected: Selected, decision: Decision, model: str = "") -> Selected:
         """With the decision's consequences; what must stay here is in no experiment."""
@@ -198,11 +215,13 @@ class Selector:
 
     def _local(self) -> frozenset[Tier]:
         """The tiers that this machine has."""
+        return self._having(_is_local)
+
+    def _having(self, sign: Callable[[Deployment], bool]) -> frozenset[Tier]:
+        """The tiers that any deployment of that kind serves."""
         route = self._router.directory.route
         return frozenset(
-            tier
-            for tier, name in self._models.items()
-            if any(each.deployment.facts.local for each in route(name).candidates)
+            tier for tier, name in self._models.items() if any(sign(each.deployment) for each in route(name).candidates)
         )
 
     def _local_only(self, asked: Asked) -> bool:
@@ -222,3 +241,15 @@ class Selector:
             return None
         dearest = _READ * large.input + large.output
         return (_READ * small.input + small.output) / dearest if dearest else None
+
+
+def _is_local(deployment: Deployment) -> bool:
+    return deployment.facts.local
+
+
+def _passes(native: str, deployment: Deployment) -> bool:
+    """Tells whether requests of an API pass to a deployment as they are."""
+    if native == COMPLETIONS.native and not deployment.target.quirks.completions:
+        return False
+    spoken = (deployment.dialect, *(() if deployment.upstream is None else deployment.upstream.dialects))
+    return any(relay(native, dialect) is not None for dialect in spoken)

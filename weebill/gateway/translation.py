@@ -32,7 +32,7 @@ from weebill.providers.base import (
     UpstreamRequest,
 )
 from weebill.providers.fit import Fit
-from weebill.providers.made_images import BLIND, SHOWN_BY, shown_by_user
+from weebill.providers.made_media import SHOWN_BY, fit_made
 from weebill.providers.model_fit import fit_to_model, may_stop
 from weebill.providers.part_relay import PartRelay, TakesSome
 from weebill.providers.present_schema import with_present_schemas
@@ -124,7 +124,7 @@ class Bridge:
         self._dialect = dialect
         self._dialect_name = name
         self._names = api.fields()
-        self._hides_images = name not in SHOWN_BY
+        self._shows_images = name in SHOWN_BY
         self._takes_extra = "extra" in dialect.supported
         self._takes_hints = "hints" in dialect.supported
         words = dialect.supported | _ALWAYS_SUPPORTED
@@ -144,8 +144,8 @@ class Bridge:
             asked = with_present_schemas(self._conversation(call))
             if call.big:
                 sleep(0)  # beside the event loop, which has its turn between two steps
-            if self._hides_images and not target.quirks.model_images:
-                asked = shown_by_user(asked, fit, blind=self._dialect_name in BLIND)
+            shows = self._shows_images or target.quirks.model_images
+            asked = fit_made(asked, self._dialect_name, fit, shows=shows)
             stops: tuple[str, ...] = ()
             if asked.stop and not (self._stops and may_stop(target)):
                 asked, stops = msgspec.structs.replace(asked, stop=()), _ended_at(asked.stop)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Final
+
+from msgspec import structs
 
 from weebill.config.limits import LimitSettings
 from weebill.config.schema import ServerSettings
@@ -33,6 +36,7 @@ MAX_ERROR_BYTES: Final = 1024 * 1024
 ERROR_PATIENCE_S: Final = 5.0
 """How long the body of an error may take once its head is there."""
 RESPONSES_PATH: Final = b"/responses"
+COMPLETIONS_PATH: Final = b"/completions"
 _RESPONSES: Final = "openai-responses"
 _LIMITS: Final = LimitSettings()
 
@@ -69,6 +73,7 @@ class Upstreams:
         self.answers = Answers(limits)
         self.seldom = SeldomLog()
         self._without_responses: set[str] = set()  # upstreams that have turned out not to have that endpoint
+        self._without_completions: set[str] = set()
         self._in_flight: dict[str, int] = {}
 
     @property
@@ -84,6 +89,7 @@ class Upstreams:
         self.bodies.configure(limits)
         self.answers.configure(limits)
         self._without_responses.clear()
+        self._without_completions.clear()
 
     def spoken(self, deployment: Deployment, upstream: Upstream) -> tuple[str, frozenset[str]]:
         """The dialect of a deployment, and all that its upstream speaks, as far as is known by now."""
@@ -92,10 +98,23 @@ class Upstreams:
         dialect = "openai" if deployment.dialect == _RESPONSES else deployment.dialect
         return dialect, upstream.dialects - {_RESPONSES}
 
+    def as_known(self, deployment: Deployment, upstream: Upstream) -> Deployment:
+        """A deployment without what its upstream has turned out not to have."""
+        if upstream.name not in self._without_completions:
+            return deployment
+        target = deployment.target
+        quirks = structs.replace(target.quirks, completions=False)
+        return replace(deployment, target=structs.replace(target, quirks=quirks))
+
     def learns(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
-        """Whether a failed call has shown that an upstream has no Responses: then the same can be asked otherwise."""
+        """Whether a failed call has shown that an upstream lacks an API: then the same can be asked otherwise."""
         if not isinstance(failure, UpstreamFailure) or not lacks_endpoint(failure.failure, status):
             return False
+        if path == COMPLETIONS_PATH and upstream.name not in self._without_completions:
+            self._without_completions.add(upstream.name)
+            log.info("an upstream has no Completions API; it is asked for chats", extra={"upstream": upstream.name})
+            return True
+        self._without_completions.discard(upstream.name)
         known = upstream.name in self._without_responses
         if path == RESPONSES_PATH and not known:
             self._without_responses.add(upstream.name)

@@ -15,7 +15,8 @@ import msgspec
 from msgspec import Raw, structs
 
 from weebill.config.routing import Preferences
-from weebill.routing.preferences import OURS, members, readable
+from weebill.routing.preferences import OURS, WANTS_NOTHING, Wanted, members, readable, told
+from weebill.wire.call import AnyCall, fitted_as, with_own
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json, Own
 
@@ -44,6 +45,19 @@ def ours(said: Preferences, known: Collection[str], openrouter: Sequence[str], *
     if not order and said.order and openrouter:
         order = tuple(dict.fromkeys(openrouter))
     return structs.replace(said, order=order, only=only, ignore=tuple(name for name in said.ignore if name in known))
+
+
+def held_to(call: AnyCall, wanted: Wanted) -> AnyCall:
+    """The call that says itself what everybody wants: how it is fitted to targets, and what OpenRouter is told."""
+    if wanted is WANTS_NOTHING:
+        return call
+    call = fitted_as(call, wanted.on_unsupported)
+    demanded = told(wanted)
+    if not demanded:
+        return call
+    own = call.own
+    said = {} if own.provider is None else members(own.provider)
+    return with_own(call, structs.replace(own, provider=Raw(_encode({**said, **demanded}))))
 
 
 def along(own: Own, known: Collection[str], serves: Callable[[str], bool]) -> Json:

@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from weebill.catalog.schema import Modality
+from weebill.routing.readable import readable
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Conversation, Document, Image, Part, Text, ToolResult
 from weebill.wire.errors import ApiError
@@ -106,6 +107,12 @@ class Needs:
             return self._canonical(self._call.replaced(own=msgspec.structs.replace(self._call.own, drop_params=True)))
         except ApiError:
             return _UNSAID
+
+    @lazy
+    def read(self) -> Conversation:
+        """The canonical form, or of a request that has none what can be read of it."""
+        asked = self.asked
+        return asked if isinstance(asked, Conversation) else readable(self.known, self._call.fields)
 
     @lazy
     def tokens(self) -> int:

@@ -20,6 +20,8 @@ _UNKNOWN: Final = re.compile(r"unknown field `([^`]+)`")
 _decode: Final = msgspec.json.Decoder(Preferences).decode
 _decode_members: Final = msgspec.json.Decoder(Json).decode
 _encode: Final = msgspec.json.encode
+_TRUE: Final = Raw(b"true")
+_DENY: Final = Raw(b'"deny"')
 T = TypeVar("T")
 OURS: Final = frozenset({"local_only", "regions", "resume", "hedge", "on_unsupported"})
 """Weebill's own members, which OpenRouter would refuse."""
@@ -29,8 +31,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """What all scopes together want. None and empty ask for nothing.
 
     `max_prompt` and `max_completion` are nano-dollars for a thousand tokens; `max_latency` (seconds) and
-    `min_throughput` (tokens a second) are by percentile. `entrusted` are members of the request's own that OpenRouter
-    is told of as they hold, and sees to by itself.
+    `min_throughput` (tokens a second) are by percentile. `entrusted` are members that OpenRouter is told of as they
+    hold, and sees to by itself.
     """
 
     order: tuple[str, ...] = ()
@@ -149,10 +151,26 @@ def merge(scopes: Iterable[Preferences]) -> Wanted:
     )
 
 
+def told(wanted: Wanted) -> Json:
+    """The members by which OpenRouter is told of demands, whoever made them.
+
+    Source: https://openrouter.ai/docs/guides/privacy/zdr
+    """
+    said: Json = {}
+    if wanted.zero_retention:
+        said["zdr"] = _TRUE
+    if wanted.no_training:
+        said["data_collection"] = _DENY
+    return said
+
+
 def entrusted(own: Preferences, foreign: Collection[str], wanted: Wanted) -> frozenset[str]:
-    """Demands that OpenRouter sees to by itself: a request's own, of which no wider scope demands more."""
+    """Demands that OpenRouter sees to by itself: what it is `told` of, and of a request's own the rest.
+
+    Of these no wider scope must demand more.
+    """
     alone = merge((own,))
-    found = set()
+    found = set(told(wanted))
     for name, fields in SEEN_TO.items():
         asked = name in foreign or any(getattr(alone, each) != getattr(WANTS_NOTHING, each) for each in fields)
         if asked and all(getattr(alone, each) == getattr(wanted, each) for each in fields):

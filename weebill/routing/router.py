@@ -19,10 +19,11 @@ from weebill.routing.health import Health
 from weebill.routing.lots import Lot
 from weebill.routing.needs import Needs
 from weebill.routing.plan import Choice, Plan, make_plan
-from weebill.routing.preferences import DEMANDS, Wanted, decode, entrusted, merge, readable
+from weebill.routing.preferences import DEMANDS, Wanted, decode, entrusted, merge, readable, told
 from weebill.routing.sticky import CACHED_BYTES, conversation_key
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
+from weebill.wire.operation_call import OperationCall
 
 # Those of a directory's own names are fewer; any number may match a pattern.
 _MAX_LOTS: Final = 8192
@@ -176,7 +177,7 @@ class Router:
             scopes.append(of_key)
         scopes += route.preferences
         if provider is None:
-            return merge((*scopes, *asked.preferences))
+            return _trusting(merge((*scopes, *asked.preferences)), asked.call)
         served = [each.deployment for each in route.candidates]
         openrouter = [each.provider for each in served if each.target.quirks.preferences]
         if not openrouter:
@@ -185,7 +186,7 @@ class Router:
         said, foreign = readable(provider)
         own = ours(said, self.directory.providers, openrouter, demands=not foreign.isdisjoint(DEMANDS))
         wanted = merge((*scopes, own, *asked.preferences))
-        return structs.replace(wanted, entrusted=entrusted(said, foreign, wanted))
+        return structs.replace(wanted, entrusted=entrusted(said, foreign, wanted)) if _tells(asked.call) else wanted
 
     def _plan(self, route: Route, asked: Asked, needs: Needs, conversation: bytes | None, now: float) -> Plan:
         wanted = self.wanted(route, asked)
@@ -207,3 +208,14 @@ class Router:
     def _nothing_said(self) -> bool:
         """Tells whether neither the installation nor any key prefers anything."""
         return self._settings.preferences == Preferences() and not self._settings.keys
+
+
+def _tells(call: Call) -> bool:
+    """Tells whether OpenRouter can be told what is demanded of it: a form has no place for that."""
+    return not isinstance(call, OperationCall) or call.form is None
+
+
+def _trusting(wanted: Wanted, call: Call) -> Wanted:
+    """The same, where OpenRouter is told of what is demanded."""
+    demanded = told(wanted) if _tells(call) else ()
+    return structs.replace(wanted, entrusted=frozenset(demanded)) if demanded else wanted

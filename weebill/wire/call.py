@@ -118,5 +118,10 @@ def fitted_as(call: AnyCall, on_unsupported: OnUnsupported | None) -> AnyCall:
     """The call as its alias or key has it fitted to targets; None where they say nothing."""
     if on_unsupported is None:
         return call
+    return with_own(call, structs.replace(call.own, on_unsupported=on_unsupported))
+
+
+def with_own(call: AnyCall, own: Own) -> AnyCall:
+    """The call with Weebill's own fields so."""
     # Each kind of call gives one of its own kind.
-    return cast("AnyCall", call.replaced(own=structs.replace(call.own, on_unsupported=on_unsupported)))
+    return cast("AnyCall", call.replaced(own=own))

@@ -16,6 +16,8 @@ from weebill.wire.conversation import Citation, Document, Image, Origin, Reasoni
 from weebill.wire.costs import UNSAID
 
 _FOREIGN: Final = "weebill:"
+# How base64 of each format begins.
+_AUDIO_FORMATS: Final = (("UklGR", "wav"), ("SUQz", "mp3"), ("//", "mp3"), ("T2dn", "opus"), ("ZkxhQ", "flac"))
 GOOGLE: Final[Origin] = "gemini"
 # Fields of a request that say nothing about the answer; a provider that does not know one may go without.
 HINTS: Final = frozenset(
@@ -244,3 +246,8 @@ def file_data(document: Document) -> str | None:
     if document.data is None:
         return None
     return f"data:{document.media_type or 'application/pdf'};base64,{document.data}"
+
+
+def audio_format(data: str) -> str:
+    """The format of sound in base64, by how it begins; raw samples begin in no way of their own."""
+    return next((name for start, name in _AUDIO_FORMATS if data.startswith(start)), "pcm16")

@@ -38,6 +38,7 @@ from weebill.wire.errors import ApiError
 from weebill.wire.openai_chat import (
     GOOGLE,
     ReasoningDetail,
+    audio_format,
     citation_of,
     image_of,
     reasoning_of,
@@ -139,8 +140,10 @@ def _assistant(message: Message, at: int, named: dict[str, str]) -> tuple[Part, 
     if message.refusal is not None:
         parts.append(Refusal(message.refusal))
     parts.extend(image_of(entry.image_url) for entry in message.images or ())
-    if message.audio is not None and message.audio.id:
-        parts.append(Audio("", "", id=message.audio.id))
+    said = message.audio
+    if said is not None and (said.id or said.data or said.transcript):
+        data = said.data or ""
+        parts.append(Audio(data, audio_format(data) if data else "", said.transcript or None, said.id or None))
     for index, call in enumerate(message.tool_calls or ()):
         if call.function is None or not _is_blank(call.function):
             parts.append(_tool_use(call, at, index))

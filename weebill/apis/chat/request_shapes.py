@@ -118,9 +118,11 @@ class ToolCall(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AudioReference(Struct, frozen=True):
-    """`audio` of an assistant message: what it said, by id."""
+    """`audio` of an assistant message: what it said, by id; SDKs echo all that they were given."""
 
-    id: str
+    id: str | None = None
+    data: str | None = None
+    transcript: str | None = None
 
 
 class ImageEntry(Struct, frozen=True):

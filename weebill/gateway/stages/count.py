@@ -29,10 +29,11 @@ from weebill.gateway.upstreams import MAX_ERROR_BYTES, Upstreams
 from weebill.providers.anthropic.relay import count_tokens_request
 from weebill.providers.base import JSON, Target, UpstreamRequest
 from weebill.routing.deployments import Upstream
+from weebill.routing.foreign import held_to
 from weebill.routing.router import Asked
 from weebill.routing.steps import Try
 from weebill.transport.client import Response
-from weebill.wire.call import Call, fitted_as
+from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
 
@@ -98,7 +99,7 @@ class Count:
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name)
         attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
-        request.call = fitted_as(call, attempts.wanted.on_unsupported)
+        request.call = held_to(call, attempts.wanted)
         counting = partial(_count, self._upstreams, request)
         body = await first_answered(attempts, exchange, meter, counting, self._upstreams.seldom)
         if meter.sent:

@@ -26,9 +26,10 @@ from weebill.gateway.translation import failure as failure_event
 from weebill.gateway.translation import translator
 from weebill.gateway.upstreams import Upstreams
 from weebill.routing.attempts import Attempts
+from weebill.routing.foreign import held_to
 from weebill.routing.router import Asked
 from weebill.routing.steps import Try
-from weebill.wire.call import Call, fitted_as
+from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
 
@@ -57,7 +58,7 @@ class Generate:
         """Answer by the first of the `attempts` that is answered. Raises ApiError."""
         exchange, api, meter = request.exchange, request.endpoint, request.meter
         wanted = attempts.wanted
-        call = request.call = fitted_as(request.call, wanted.on_unsupported)
+        call = request.call = held_to(request.call, wanted)
         story = Story(api, call) if wanted.resume and call.stream else None
         opening = self.opening(request, partial(translator, api) if story is None else story.translator, call)
         seldom = self._upstreams.seldom

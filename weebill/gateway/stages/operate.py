@@ -17,10 +17,10 @@ from weebill.gateway.operation_call import OperationUpstreamCall
 from weebill.gateway.request import Request
 from weebill.gateway.upstreams import Upstreams
 from weebill.providers.operations.base import Operation, OperationStream
+from weebill.routing.foreign import held_to
 from weebill.routing.router import Asked
 from weebill.routing.steps import Try
 from weebill.wire import sse
-from weebill.wire.call import fitted_as
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.operations_form import is_form
 
@@ -45,7 +45,7 @@ class Operate:
         router = self._upstreams.router
         asked = Asked(call, meter.key_id, meter.key_name)
         attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
-        request.call = fitted_as(call, attempts.wanted.on_unsupported)
+        request.call = held_to(call, attempts.wanted)
         opening = partial(_open, self._upstreams, request)
         opened = await first_answered(attempts, exchange, meter, opening, self._upstreams.seldom)
         try:

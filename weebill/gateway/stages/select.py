@@ -31,6 +31,7 @@ from weebill.gateway.stages.chain import Following
 from weebill.gateway.stages.generate import Generate
 from weebill.gateway.upstreams import Upstreams
 from weebill.routing.attempts import Attempts
+from weebill.routing.foreign import held_to
 from weebill.routing.router import Asked
 from weebill.routing.steps import Attempted
 from weebill.transport.errors import UpstreamError, UpstreamTimeout
@@ -44,9 +45,10 @@ _SHADOW_CHECKS: Final = Checks(CascadeSettings(checks=("schema", "refusal", "rep
 
 
 class _Selection(NamedTuple):
-    """A request, and what stays the same whoever is asked."""
+    """A request, its `call` as it came, and what else stays the same whoever is asked."""
 
     request: Request[Api, Call]
+    call: Call
     asked: Asked
     selected: Selected
     deadline: float
@@ -89,12 +91,12 @@ class Select:
     async def _serve_selected(self, request: Request[Api, Call], meant: str) -> None:
         api, meter = request.endpoint, request.meter
         asked = Asked(request.call, meter.key_id, meter.key_name, api.conversation).naming(meant)
-        selected = await once_known(asked.needs, partial(self._selector.select, asked, api.name))
+        selected = await once_known(asked.needs, partial(self._selector.select, asked, api))
         meter.arm = selected.arm
         deadline = deadline_of(request.exchange, meter, self._upstreams.router.deadline_s)
         asked = asked.preferring(selected.preferences)
         demanding = asked.preferring((*selected.preferences, *selected.demands))
-        selection = _Selection(request, demanding, selected, deadline)
+        selection = _Selection(request, request.call, demanding, selected, deadline)
         answered: Tier | None = None if selected.decision is None else selected.decision.tier
         failed = await self._try_smaller(selection, selected.checks) if selected.checks else None
         if failed is not None and selected.decision is not None:
@@ -126,7 +128,7 @@ class Select:
         except ApiError:
             return _Failed(_UNAVAILABLE)
         try:
-            opened = await self._answered(request, request.call, attempts, meter, watched)
+            opened = await self._answered(request, selection.call, attempts, meter, watched)
         except ApiError:
             return _Failed(_UNAVAILABLE, attempts.log)
         try:
@@ -202,7 +204,7 @@ class Select:
         try:
             model = experiment.candidate
             if model == AUTO:
-                selected = self._selector.select(asked.naming(AUTO), api.name)
+                selected = self._selector.select(asked.naming(AUTO), api)
                 model, preferences = selected.model, (*asked.preferences, *selected.preferences, *selected.demands)
                 selection = selection._replace(asked=asked.preferring(preferences))
             reply = await self._ask(selection, model, meter, began + self._upstreams.router.deadline_s)
@@ -223,7 +225,7 @@ class Select:
         request = selection.request
         watched = Watched(request.endpoint, sampling=sampling)
         attempts = self._route(selection, model, "", deadline)
-        opened = await self._answered(request, request.call.replaced(stream=False), attempts, meter, watched)
+        opened = await self._answered(request, selection.call.replaced(stream=False), attempts, meter, watched)
         self._generate.give_up(opened)
         attempts.succeeded(time.monotonic(), meter.first_byte_at, meter.used.usage.completion_tokens)
         return watched.said()
@@ -232,7 +234,7 @@ class Select:
         self, request: Request[Api, Call], call: Call, attempts: Attempts, meter: Meter, watched: Watched
     ) -> Coroutine[None, None, OpenedResponse]:
         """The first attempt that is answered; whoever takes it must give it up. Raises ApiError."""
-        opening = self._generate.opening(request, watched.translator, call)
+        opening = self._generate.opening(request, watched.translator, held_to(call, attempts.wanted))
         return first_answered(attempts, request.exchange, meter, opening, self._upstreams.seldom)
 
     def _route(self, selection: _Selection, model: str, note: str, deadline: float) -> Attempts:

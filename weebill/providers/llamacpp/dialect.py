@@ -22,7 +22,7 @@ from weebill.providers.openai.events import ChatDecoder
 from weebill.wire.arguments import as_object
 from weebill.wire.body import decode_chat
 from weebill.wire.call import Call
-from weebill.wire.conversation import Audio, Conversation, Part, Refusal, Text, ToolUse, Turn
+from weebill.wire.conversation import Conversation, Part, Refusal, Text, ToolUse, Turn
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.inbound import Json, Own
@@ -103,7 +103,7 @@ def _plain(turn: Turn) -> Turn:
     """A turn as llama.cpp reads it: refusals are text, and the arguments of calls objects."""
     if turn.role != "assistant":
         return turn
-    return replace(turn, parts=tuple([_said(part) for part in turn.parts if not _is_reference(part)]))
+    return replace(turn, parts=tuple(map(_said, turn.parts)))
 
 
 def _said(part: Part) -> Part:
@@ -112,11 +112,6 @@ def _said(part: Part) -> Part:
     if isinstance(part, ToolUse):
         return replace(part, arguments=bytes(as_object(part.arguments)).decode())
     return part
-
-
-def _is_reference(part: Part) -> bool:
-    """Tells whether it is a sound that the model made and that is kept elsewhere, whose words are not known here."""
-    return isinstance(part, Audio) and not part.data
 
 
 class LlamaCppDecoder:

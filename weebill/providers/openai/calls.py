@@ -2,11 +2,13 @@
 
 OpenAI's own pieces have an index each, and an id and a name once. Others leave out the index, or give every call the
 same, and the same id; repeat id and name with every piece, or say the name later, or in pieces, each of which may hold
-those before it; and write calls of nothing where there is none.
+those before it; begin with an empty object that is none of the arguments; and write calls of nothing where there is
+none.
 
 Sources: https://github.com/NousResearch/hermes-agent/issues/8259 (the whole name with every piece),
-https://github.com/NousResearch/hermes-agent/pull/5331 (an id that is new with every piece) and
-https://github.com/skye-harris/hass_local_openai_llm/pull/92 (one index and one id for several calls)
+https://github.com/NousResearch/hermes-agent/pull/5331 (an id that is new with every piece),
+https://github.com/skye-harris/hass_local_openai_llm/pull/92 (one index and one id for several calls) and
+https://github.com/BerriAI/litellm/issues/4537, https://github.com/ogx-ai/ogx/pull/5462 (`{}` before the arguments)
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from weebill.providers.openai.decode import Function, ToolCall, not_a_completion
 
 MAX_CALLS: Final = 1024
 """How many calls one choice may make."""
+_PLACEHOLDERS: Final = frozenset({"{}", "null"})
 _is_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -68,7 +71,11 @@ class Slot:
 
     def has_placeholder(self) -> bool:
         """Tells whether all that has come is an empty object, as some begin with: the arguments may yet follow."""
-        return len(self.pieces) == 1 and not self.written and self.pieces[0].strip() == "{}"
+        return not self.written and self.arguments().strip() in _PLACEHOLDERS
+
+    def may_go_on(self) -> bool:
+        """Tells whether more arguments may follow what has come."""
+        return self.has_placeholder() or not self.complete()
 
     def is_blank(self) -> bool:
         """Tells whether it is none: without a name, and without arguments."""
@@ -78,13 +85,14 @@ class Slot:
 class CallSorter:
     """Says which of a choice's calls a piece belongs to, and takes in what it says."""
 
-    __slots__ = ("_by_id", "_by_index", "_last", "slots")
+    __slots__ = ("_by_id", "_by_index", "last", "slots")
 
     def __init__(self) -> None:
         self.slots: list[Slot] = []
         self._by_id: dict[str, Slot] = {}
         self._by_index: dict[int, Slot] = {}
-        self._last: Slot | None = None
+        self.last: Slot | None = None
+        """The one that the last piece was of."""
 
     def take(self, call: ToolCall) -> Slot:
         """The call that a piece is of. Raises UpstreamFailure on more calls than anybody makes."""
@@ -120,7 +128,7 @@ class CallSorter:
                 slot.pieces.clear()
                 slot.pending.clear()
             slot.pieces.append(text)
-        self._last = slot
+        self.last = slot
         return slot
 
     def waiting(self, current: Slot) -> Slot | None:
@@ -140,13 +148,13 @@ class CallSorter:
                 return slot
             if slot is None:
                 # An id that comes late, or one that is new with every piece.
-                slot = self._last if call.index is None else self._by_index.get(call.index)
+                slot = self.last if call.index is None else self._by_index.get(call.index)
                 return slot if slot is not None and _goes_on(slot, call, function) else None
             return None
-        slot = self._last if call.index is None else self._by_index.get(call.index)
+        slot = self.last if call.index is None else self._by_index.get(call.index)
         if slot is None and not function.name:
             # Under an index that no call has, and without a name: more of the one under way.
-            return self._last if self._last is not None and _takes_more(self._last, function.text()) else None
+            return self.last if self.last is not None and _takes_more(self.last, function.text()) else None
         if slot is None or not function.name or not slot.name:
             return slot
         # A name again: that of the same call, unless that is complete.
@@ -176,11 +184,11 @@ def _is_another(slot: Slot, call: ToolCall, name: str | None) -> bool:
 
 def _takes_more(slot: Slot, text: str) -> bool:
     """Tells whether the arguments of a call may go on with `text`."""
-    return bool(slot.name) and (not text.strip() or slot.has_placeholder() or not slot.complete())
+    return bool(slot.name) and (not text.strip() or slot.may_go_on())
 
 
 def _goes_on(slot: Slot, call: ToolCall, function: Function) -> bool:
     """Tells whether a piece with an id that is new belongs to a call that has begun."""
     if function.name:
         return not slot.id and slot.name in ("", function.name)
-    return call.index is not None or not slot.complete()
+    return call.index is not None or slot.may_go_on()

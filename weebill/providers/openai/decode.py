@@ -27,6 +27,7 @@ from weebill.wire.openai_chat import (
     ImagePart,
     ReasoningDetail,
     UsageReport,
+    audio_format,
     citation_of,
     image_of,
     reasoning_of,
@@ -65,8 +66,6 @@ FINISH_REASONS: Final[dict[str, FinishReason]] = {
 FAILURES: Final = frozenset({"error", "network_error", "abort"})
 # What models write that call a tool without arguments.
 _NO_ARGUMENTS: Final = frozenset({"", "{}", "null"})
-# How base64 of each format begins.
-_AUDIO_FORMATS: Final = (("UklGR", "wav"), ("SUQz", "mp3"), ("//", "mp3"), ("T2dn", "opus"), ("ZkxhQ", "flac"))
 
 
 class Function(Struct, frozen=True):
@@ -149,7 +148,8 @@ class Message(Struct, frozen=True):
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
-    tool_calls: list[ToolCall] | None = None
+    # From some servers, one that is in no list.
+    tool_calls: list[ToolCall] | ToolCall | None = None
     function_call: Function | None = None
     annotations: list[Annotation] | None = None
     images: list[ImagePart] | None = None
@@ -184,6 +184,8 @@ class Message(Struct, frozen=True):
         called = self.function_call
         if called is not None and (called.name or called.arguments):
             return [ToolCall(0, function=called)]
+        if isinstance(self.tool_calls, ToolCall):
+            return [self.tool_calls]
         return self.tool_calls or ()
 
 
@@ -290,11 +292,6 @@ def finish_reason(word: str, *, called: bool, refused: bool) -> FinishReason:
 def call_id(answer: str, choice: int, number: int) -> str:
     """The id of a call whose provider gave it none, made of the answer's so that the same bytes give the same."""
     return f"call_{answer.rpartition('-')[2] or 'answer'}_{choice}_{number}"
-
-
-def audio_format(data: str) -> str:
-    """The format of sound in base64, by how it begins; raw samples begin in no way of their own."""
-    return next((name for start, name in _AUDIO_FORMATS if data.startswith(start)), "pcm16")
 
 
 def joined_base64(pieces: list[str]) -> str:

@@ -20,7 +20,6 @@ from weebill.providers.openai.decode import (
     Message,
     SearchResult,
     ToolCall,
-    audio_format,
     call_id,
     citations,
     decode,
@@ -37,7 +36,7 @@ from weebill.wire.custom_input import BEGINNING, END, inner
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.lenient import leniently
-from weebill.wire.openai_chat import ReasoningDetail, UsageReport, goes_on, image_of, reasoning_piece
+from weebill.wire.openai_chat import ReasoningDetail, UsageReport, audio_format, goes_on, image_of, reasoning_piece
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.replay import events_of
 from weebill.wire.reply import (
@@ -247,7 +246,7 @@ class ChatDecoder:
         call = state.call
         if call is None or not delta.says_anything():
             self._speak(choice, state, delta, events)
-        elif len(state.held) < _MAX_HELD and not call.complete():
+        elif len(state.held) < _MAX_HELD and call.may_go_on():
             # What belongs to a part comes before the next part begins.
             state.held.append(delta)
         else:

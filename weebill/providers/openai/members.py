@@ -1,8 +1,8 @@
 """Members of replayed answers that a provider does not know, and answers with an error.
 
-An answer may have what only who made it has: `annotations`, `images`, `executed_tools`. Clients replay it to whichever
-provider they ask next. Some pass over what they do not know; the others, of which the quirks say so, get of these
-members their own alone.
+An answer may have what only who made it has: `annotations`, `images`, `audio`, `executed_tools`. Clients replay it to
+whichever provider they ask next. Some pass over what they do not know; the others, of which the quirks say so, get of
+these members their own alone.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create#chat_create-messages
 """
@@ -23,7 +23,17 @@ from weebill.wire.literals import EMPTY
 # What providers' answers, and SDKs that keep them, have in a message or in its calls, and OpenAI's requests have not.
 # What nobody is known to answer with goes along: it may be new.
 _ANSWERED: Final = frozenset(
-    {"annotations", "citations", "search_results", "grounding_metadata", "context", "images", "videos", "tool_plan"}
+    {
+        "annotations",
+        "citations",
+        "search_results",
+        "grounding_metadata",
+        "context",
+        "images",
+        "audio",
+        "videos",
+        "tool_plan",
+    }
     | {"executed_tools", "code_execution_results", "safety_ratings", "content_filter_results"}
     | {"logprobs", "finish_reason", "native_finish_reason", "stop_reason", "matched_stop", "token_ids"}
 )
@@ -33,7 +43,9 @@ _UNSAID: Final = frozenset(
     | {"extra_content", "thought_signature", "index", "parsed", "parsed_arguments"}
 )
 _ASSISTANT: Final = b'"assistant"'
+_AUDIO: Final = "audio"
 _CALLS: Final = "tool_calls"
+_NO_WORDS: Final = Raw(b'""')
 _FUNCTION: Final = "function"
 
 _encode: Final = msgspec.json.encode
@@ -67,6 +79,8 @@ def _message(raw: Raw, own: Container[str], lost: dict[str, None]) -> Raw:
     if bytes(fields.get("role", b"")) != _ASSISTANT:
         return raw
     kept = _asked(fields, own, "messages[].", lost)
+    if _AUDIO in fields and _AUDIO not in kept:
+        _tell_in_words(kept, fields[_AUDIO], lost)
     calls = kept.get(_CALLS, Raw())
     if bytes(calls)[:1] == b"[":
         given = _decode_list(calls)
@@ -74,6 +88,18 @@ def _message(raw: Raw, own: Container[str], lost: dict[str, None]) -> Raw:
         if written != given:
             kept[_CALLS] = Raw(_encode(written))
     return raw if kept == fields else Raw(_encode(kept))
+
+
+def _tell_in_words(kept: Json, audio: Raw, lost: dict[str, None]) -> None:
+    """Put what was spoken into a message that says nothing else, as far as its words are known."""
+    if bytes(audio) in EMPTY or bytes(kept.get("content", b"null")) not in EMPTY:
+        return
+    words = _decode_object(audio).get("transcript", _NO_WORDS) if bytes(audio)[:1] == b"{" else _NO_WORDS
+    if bytes(words)[:1] == b'"' and bytes(words) not in EMPTY:
+        kept["content"] = words
+        lost.pop("messages[]." + _AUDIO, None)
+    elif _CALLS not in kept:
+        kept["content"] = _NO_WORDS
 
 
 def _call(raw: Raw, own: Container[str], lost: dict[str, None]) -> Raw:

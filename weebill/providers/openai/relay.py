@@ -104,11 +104,13 @@ class OpenAITranslator(TakesSome):
         return UpstreamRequest(PATHS[type(call.request)], body, dropped=dropped, maker=target.maker)
 
     def takes(self, call: Call, target: Target) -> bool:
-        """All but what the answer to is to be ended at stop sequences that the target does not take."""
+        """All but texts to go on from where it has no such API, and what is to be ended at stop sequences here."""
+        if isinstance(call.request, CompletionRequest):
+            return target.quirks.completions
         if "stop" not in call.fields:
             return True
         given = bytes(call.fields["stop"])
-        if given in _NO_STOP or not isinstance(call.request, ChatRequest):
+        if given in _NO_STOP:
             return True
         if not may_stop(target):
             return False

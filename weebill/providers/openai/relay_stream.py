@@ -242,9 +242,6 @@ class OpenAIStream:
             data = data.replace(b',"usage":null', b"")
         count = data.count(_END)
         data = self._naming.events(data, count)
-        self._events += data.count(_DELTA if self._chat else _TEXT)
-        if not self.begun:
-            self.begun, self._said = beginning(data)
         over = has_any(data, _REASONS)
         if over:
             self._ends += ends(data, _REASONS[0]) + ends(data, _REASONS[1])
@@ -263,6 +260,10 @@ class OpenAIStream:
         # Of one line each, all of them are followed by two line ends.
         if special or data.count(_LINE_END) != 2 * count or self._is_odd(data, count):
             data = b"".join([self._inspect(block) for block in data[:-2].split(_END)])
+        # What it says may have been put in its place just now.
+        self._events += data.count(_DELTA if self._chat else _TEXT)
+        if not self.begun:
+            self.begun, self._said = beginning(data)
         # One that tells the role is like no other.
         if self._said and not special and not over and len(self._told) == told:
             self._alike.learn(last_event(came), last_event(data))
@@ -292,7 +293,9 @@ class OpenAIStream:
         last = last_event(self._last.removesuffix(DONE))
         if self.owed_s < inf or self._finished(last):
             if self._chat and not self._ends and last.find(_FAR_COLON) < 0:
-                rest += ending(event_data(last), self._told, called=self._repair is not None and self._repair.called)
+                repair = self._repair
+                end = ending(event_data(last), self._told, called=repair is not None and repair.called)
+                rest += end if repair is None or not end else event(repair.chunk(event_data(end)))
             return rest + DONE
         raise cut()
 
@@ -374,9 +377,10 @@ class OpenAIStream:
             except UNREADABLE as error:
                 raise unreadable(error) from error
             block = b"data: " + data
-        written = self._mended(data)
-        if chunk.choices and self._is_odd(written, 1):
-            written = as_chunk(written, self._told)
+        written = data
+        if chunk.choices and self._is_odd(data, 1):
+            written = as_chunk(data, self._told)
+        written = self._mended(written)
         if written is not data:
             data, block = written, b"data: " + written
         if is_error(chunk.error):

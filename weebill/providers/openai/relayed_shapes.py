@@ -150,9 +150,19 @@ class Chunk(msgspec.Struct, frozen=True):
 
 
 class CallsOfMessage(msgspec.Struct, frozen=True):
-    """The calls in a message or a delta."""
+    """The calls in a message or a delta; from some servers, one that is in no list."""
 
-    tool_calls: list[Raw] | None = None
+    tool_calls: list[Raw] | dict[str, Raw] | None = None
+
+    def is_single(self) -> bool:
+        """Tells whether there is one that is in no list."""
+        return isinstance(self.tool_calls, dict)
+
+    def calls(self) -> list[Raw]:
+        """All of them."""
+        if isinstance(self.tool_calls, dict):
+            return [Raw(msgspec.json.encode(self.tool_calls))]
+        return self.tool_calls or []
 
 
 class CallsOfChoice(msgspec.Struct, frozen=True):

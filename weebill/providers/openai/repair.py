@@ -1,7 +1,8 @@
 """Tool calls in relayed answers, as OpenAI's clients can read them.
 
-Their SDKs put pieces together by index, and join what is said twice: a wrong index, or a name that comes with every
-piece, makes calls that nobody can run. Chunks as OpenAI writes them pass as they are; only others are written anew.
+Their SDKs put pieces together by index, and join what is said twice: a wrong index, a name that comes with every piece,
+or an empty object before the arguments makes calls that nobody can run. Chunks as OpenAI writes them pass as they are;
+only others are written anew.
 """
 
 from __future__ import annotations
@@ -75,11 +76,17 @@ class CallRepair:
         if delta.tool_calls or (sorter is not None and choice.finish_reason):
             if sorter is None:
                 sorter = self._sorters[index] = CallSorter()
-            fine = True
+            fine = not delta.is_single()
             pieces = []
-            for raw in delta.tool_calls or ():
+            for raw in delta.calls():
                 call, typed = _read(raw)
-                piece = self._piece(identity, index, sorter.take(call), call, raw, typed)
+                before = sorter.last
+                slot = sorter.take(call)
+                if before is not None and before is not slot and before.pending and self._has(index, before):
+                    pieces.append(_rest(before))
+                    fine = False
+                may_follow = not choice.finish_reason and slot.has_placeholder()
+                piece = self._piece(identity, index, slot, call, raw, typed, _new(slot, call, may_follow))
                 fine = fine and piece is raw
                 if piece is not None:
                     pieces.append(piece)
@@ -92,16 +99,19 @@ class CallRepair:
         return members or None
 
     def _owed(self, choice: int, sorter: CallSorter) -> list[Raw]:
-        """The arguments of calls that are over and got none."""
-        owed = []
-        for slot in sorter.slots:
-            if (choice, slot.number) in self._told and not slot.custom and not slot.arguments().strip():
-                slot.pieces.append(NO_ARGUMENTS)
-                owed.append(Raw(_encode({"index": slot.number, "function": {"arguments": NO_ARGUMENTS}})))
-        return owed
+        """The arguments of calls that are over and got none, or none yet."""
+        return [
+            _rest(slot) for slot in sorter.slots if not slot.custom and not slot.written and self._has(choice, slot)
+        ]
 
-    def _piece(self, identity: str, choice: int, slot: Slot, call: ToolCall, raw: Raw, typed: bool) -> Raw | None:
-        """A piece as clients put it together: itself where it is so; None for one of nothing."""
+    def _has(self, choice: int, slot: Slot) -> bool:
+        """Tells whether the client knows of a call."""
+        return (choice, slot.number) in self._told
+
+    def _piece(
+        self, identity: str, choice: int, slot: Slot, call: ToolCall, raw: Raw, typed: bool, text: str
+    ) -> Raw | None:
+        """A piece with `text` as its arguments, as clients put it together: itself where it is so; None for nothing."""
         if slot.custom:
             if call.index == slot.number:
                 return raw
@@ -120,11 +130,11 @@ class CallRepair:
                 and call.type
                 and call.custom is None
                 and function.name
-                and isinstance(function.arguments, str)
-                and function.arguments != "null"
+                and function.arguments == text
+                and text != "null"
             ):
                 return raw
-            return _written(raw, slot, slot.id or call_id(identity, choice, slot.number), slot.name, call)
+            return _written(raw, slot, slot.id or call_id(identity, choice, slot.number), slot.name, call, text)
         name = None
         if not told and slot.name:
             self._told[key] = True
@@ -137,10 +147,32 @@ class CallRepair:
             and not call.id
             and call.custom is None
             and (not function.name or function.name == name)
-            and isinstance(function.arguments, str | None)
+            and (function.arguments == text or (function.arguments is None and not text))
         ):
             return raw
-        return _written(raw, slot, None, name, call)
+        return _written(raw, slot, None, name, call, text)
+
+
+def _new(slot: Slot, call: ToolCall, may_follow: bool) -> str:
+    """The arguments to tell of a piece: none while what has come `may_follow` by what they are, then all of them."""
+    if slot.custom:
+        return ""
+    text = call.called().text()
+    if text:
+        slot.pending.append(text)
+    if may_follow:
+        return ""
+    text = "".join(slot.pending)
+    slot.pending.clear()
+    slot.written = slot.written or bool(text.strip())
+    return text
+
+
+def _rest(slot: Slot) -> Raw:
+    """The arguments of a call that may be over: what was not told of them, or none."""
+    slot.written = True
+    slot.pending.clear()
+    return Raw(_encode({"index": slot.number, "function": {"arguments": NO_ARGUMENTS}}))
 
 
 def _read(raw: Raw) -> tuple[ToolCall, bool]:
@@ -178,10 +210,9 @@ def repaired(body: bytes) -> bytes:
                 continue
             members: Json = {}
             if message.tool_calls:
-                calls = [
-                    _call(raw, call_id(answer.id or "", at, number)) for number, raw in enumerate(message.tool_calls)
-                ]
-                if any(call is not raw for call, raw in zip(calls, message.tool_calls, strict=True)):
+                given = message.calls()
+                calls = [_call(raw, call_id(answer.id or "", at, number)) for number, raw in enumerate(given)]
+                if message.is_single() or any(call is not raw for call, raw in zip(calls, given, strict=True)):
                     kept = [call for call in calls if call is not None]
                     members["tool_calls"] = Raw(_encode(kept)) if kept else _NULL
             if members:
@@ -218,14 +249,13 @@ def _members(raw: Raw, flat: bool) -> tuple[Json, Json]:
     return fields, _decode_object(fields["function"]) if bytes(fields.get("function", b"null")) != b"null" else {}
 
 
-def _written(raw: Raw, slot: Slot, identity: str | None, name: str | None, call: ToolCall) -> Raw:
-    """A piece with the call's index, and with `identity` and `name` where it is to tell them."""
+def _written(raw: Raw, slot: Slot, identity: str | None, name: str | None, call: ToolCall, text: str) -> Raw:
+    """A piece with the call's index and `text`, and with `identity` and `name` where it is to tell them."""
     fields, given = _members(raw, call.is_flat())
     fields.pop("id", None)
     given.pop("name", None)
     if name:
         given["name"] = Raw(_encode(name))
-    text = call.called().text()
     given["arguments"] = Raw(_encode(NO_ARGUMENTS if text == "null" and slot.arguments() == "null" else text))
     fields["index"] = Raw(_encode(slot.number))
     fields["function"] = Raw(_encode(given))

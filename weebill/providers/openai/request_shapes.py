@@ -48,7 +48,7 @@ class KnownMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     tool_call_id: Raw = Raw()
     function_call: Raw = Raw()
     refusal: Raw = Raw()
-    audio: Raw = Raw()
+    audio: None = None
     annotations: tuple[()] | None = None
 
 

@@ -143,7 +143,7 @@ def _items(turn: Turn, fit: Fit) -> Iterator[Item]:
     for part in turn.parts:
         if isinstance(part, Reasoning) and (part.origin != ORIGIN or part.encrypted is None):
             continue
-        item = _shown(part) if turn.role == "assistant" and isinstance(part, Image | Audio) else _item(part, fit)
+        item = _shown(part) if turn.role == "assistant" and isinstance(part, Image) else _item(part, fit)
         if item is None:
             contents.append(_said(part) if turn.role == "assistant" else _asked(part, fit))
             continue
@@ -161,10 +161,8 @@ def _message(turn: Turn, contents: list[Content]) -> MessageItem:
     return MessageItem(turn.role, contents)
 
 
-def _shown(part: Image | Audio) -> Item:
-    """What a model made and is not text: an image is shown to it, of speech it gets the words."""
-    if isinstance(part, Audio):
-        return MessageItem("assistant", [output_text(part.transcript or "")])
+def _shown(part: Image) -> Item:
+    """An image that a model made: it is shown to it."""
     return MessageItem("user", [_image(part)])
 
 
