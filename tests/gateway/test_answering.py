@@ -8,8 +8,10 @@ from typing import cast
 
 import pytest
 
+from weebill.config.limits import LimitSettings
 from weebill.gateway.answering import Answering, Fail
 from weebill.gateway.failures import unmetered
+from weebill.gateway.memory import Answers
 from weebill.gateway.meter import Meter
 from weebill.gateway.opened import StreamingResponse
 from weebill.gateway.recorder import Recorder
@@ -116,7 +118,7 @@ async def test_a_stream_that_cannot_be_recorded_does_not_look_complete(
     opened: Callable[[], StreamingResponse], fail: Fail | None, end: str, last: bytes
 ) -> None:
     written, noted = Written(), Noted()
-    answering = Answering(cast("Recorder", FullDisk()))
+    answering = Answering(cast("Recorder", FullDisk()), Answers(LimitSettings()))
     await answering.streamed(request(written), opened(), cast("Attempts", noted), b"", fail, events=fail is not None)
     assert (written.status, written.end) == (200, end)
     assert written.body.endswith(last)
@@ -124,7 +126,7 @@ async def test_a_stream_that_cannot_be_recorded_does_not_look_complete(
 
 async def test_routing_is_told_how_fast_operations_are() -> None:
     noted = Noted()
-    answering = Answering(cast("Recorder", Told()))
+    answering = Answering(cast("Recorder", Told()), Answers(LimitSettings()))
     attempts = cast("Attempts", noted)
     await answering.complete(request(Written()), Answer(b"{}", Usage()), attempts)
     await answering.streamed(request(Written()), fed(EventRelay(CALL), EVENT), attempts, b"", sse.error_event)

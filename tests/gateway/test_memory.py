@@ -19,9 +19,9 @@ from weebill.apis.chat.api import CHAT as CHAT_API
 from weebill.config.limits import LimitSettings
 from weebill.gateway.bounds import Pending
 from weebill.gateway.cascade import _read_on
-from weebill.gateway.legs import Begun, begun, collected
 from weebill.gateway.memory import Answers
 from weebill.gateway.meter import Spending
+from weebill.gateway.opened import StreamingResponse, begun, collected
 from weebill.gateway.translation import Bridge, translator
 from weebill.providers.base import Target
 from weebill.providers.failures import classify
@@ -253,7 +253,7 @@ async def test_an_event_is_counted_until_it_ends(streaming: Streaming) -> None:
     answers, translate = streaming.answers, translator(ANTHROPIC, "openai", frozenset({"openai"}))
     sent = translate.encode(CALL, Target(model="m"))
 
-    async def begins() -> Begun:
+    async def begins() -> StreamingResponse:
         response = await streaming.response()
         try:
             return await begun(None, response, translate.stream(CALL, sent), Spending(), answers)  # type: ignore[arg-type]
