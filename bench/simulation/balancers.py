@@ -16,7 +16,7 @@ from weebill.config.routing import Policy, RoutingSettings
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
 from weebill.routing.directory import Directory
 from weebill.routing.figures import Window
-from weebill.routing.router import Asked, Router
+from weebill.routing.router import Router, RouteRequest
 from weebill.routing.steps import Pause
 
 MODEL: Final = "m"
@@ -152,7 +152,7 @@ class Weebill:
         clock = self._clock
         # Each is a conversation of its own.
         body = {"model": MODEL, "messages": [{"role": "user", "content": f"Question {request.number}"}]}
-        asked = Asked(CHAT.decode(json.dumps(body).encode(), {}, ""), "key", "", CHAT.conversation)
+        asked = RouteRequest(CHAT.decode(json.dumps(body).encode(), {}, ""), "key", "", CHAT.conversation)
         attempts = self._router.route(asked, clock.now, request.deadline)
         while (step := attempts.next(clock.now)) is not None:
             if isinstance(step, Pause):

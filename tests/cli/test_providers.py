@@ -15,8 +15,8 @@ from weebill.cli.providers import probe_provider
 from weebill.config.load import Sources
 from weebill.config.paths import Home
 from weebill.routing.credentials import credentials
-from weebill.routing.told import Fact
-from weebill.shared.board import Board
+from weebill.routing.notices import HealthNotice
+from weebill.shared.notice_directory import NoticeDirectory
 
 CONFIGURED = "[providers.acme]\nbase_url = 'http://h/v1'\nmodels = ['big', 'small']\n"
 
@@ -163,9 +163,12 @@ def test_keys_that_are_refused_are_shown_while_their_workers_say_so(weebill):
     )
     assert "TRIED AGAIN" not in weebill.ok("providers")
     two = credentials("acme", "", [("two", "")])[0].id
-    told = (Fact("dead", "", "credential", two, 12.4), Fact("dead", "acme/big", "quota", "acme#gone", 34.0))
-    for worker, facts in (("worker-0", told), ("worker-1", (*told[:1], Fact("open", "acme/big", "server")))):
-        Board(weebill.home.health, worker).post(msgspec.msgpack.encode((worker, 1, facts)))
+    told = (
+        HealthNotice("dead", "", "credential", two, 12.4),
+        HealthNotice("dead", "acme/big", "quota", "acme#gone", 34.0),
+    )
+    for worker, facts in (("worker-0", told), ("worker-1", (*told[:1], HealthNotice("open", "acme/big", "server")))):
+        NoticeDirectory(weebill.home.health, worker).post(msgspec.msgpack.encode((worker, 1, facts)))
     shown = weebill.ok("providers").split("TRIED AGAIN IN")[1].strip().splitlines()
     assert [" ".join(line.split()) for line in shown] == [
         "acme 2 of 2 all refused 12 s", "acme acme#gone big out of quota 34 s"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.factory.rows import outcomes, write
 from weebill.auto.estimator.artefact import EMBEDDING
-from weebill.auto.estimator.router import Router
+from weebill.auto.estimator.estimator import Estimator
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_train_writes_a_router_that_gateways_can_load(weebill, data):
     assert f"Learned from 600 rows; written to {weebill.home.router}" in said
     lines = [line.split() for line in said.splitlines()]
     assert ["toy", "itself,", "5", "folds", "600"] in [line[:5] for line in lines]
-    router = Router.load(weebill.home.router)
+    router = Estimator.load(weebill.home.router)
     assert router.estimate("Compute 123 * 456 + 78.").gain > router.estimate("Is Oslo the capital of Peru?").gain
     card = json.loads(weebill.ok("router", "show", "--json"))
     assert (card["name"], card["licence"], card["rows"]) == ("mine", "mine too", 600)

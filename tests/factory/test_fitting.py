@@ -9,8 +9,8 @@ import pytest
 
 from tests.factory.rows import outcomes, write
 from weebill.auto.estimator.artefact import ArtefactError, Card, read_embedding, read_model, write_model
+from weebill.auto.estimator.estimator import Estimator
 from weebill.auto.estimator.features import features
-from weebill.auto.estimator.router import Router
 from weebill.factory.evaluation import evaluate, gains_of, plans
 from weebill.factory.fitting import FittingError, fit
 from weebill.factory.measures import apgr
@@ -35,7 +35,7 @@ def model(rows, embedding):
 
 
 def test_what_can_be_learned_is(model, tmp_path):
-    router = Router(model)
+    router = Estimator(model)
     unseen = read(write(tmp_path / "unseen.jsonl", outcomes(400, seed=1, noise=0)))
     assert apgr(gains_of(router, unseen.prompts), unseen.weak, unseen.strong) == pytest.approx(0.75, abs=0.01)
     hard, easy = router.estimate("Compute 123 * 456 + 78."), router.estimate("Is Oslo or Lima the capital of Peru?")
@@ -47,7 +47,7 @@ def test_what_can_be_learned_is(model, tmp_path):
 
 def test_chances_are_calibrated(model, rows, tmp_path):
     unseen = read(write(tmp_path / "unseen.jsonl", outcomes(1000, seed=2)))
-    router = Router(model)
+    router = Estimator(model)
     chances = np.array([router.estimate(prompt).compact for prompt in unseen.prompts])
     assert chances.mean() == pytest.approx(unseen.weak.mean(), abs=0.05)
     low = chances < 0.5
@@ -68,7 +68,7 @@ def test_training_is_reproducible_and_the_file_keeps_all_of_it(model, rows, embe
 
 def test_the_router_computes_what_training_did(model, rows, embedding):
     """One text's look-ups and the matrices of many texts are the same function."""
-    router, seen = Router(model), features(rows.prompts, embedding.vocabulary)
+    router, seen = Estimator(model), features(rows.prompts, embedding.vocabulary)
     idf = model.ngrams[:, 0].astype(float)
     for at, prompt in enumerate(rows.prompts[:20]):
         counts = seen.ngrams[at].toarray().ravel()
@@ -87,7 +87,7 @@ def test_a_tier_in_between_is_learned_where_it_is_recorded(embedding, tmp_path):
     rows = read(write(tmp_path / "mid.jsonl", with_mid))
     assert rows.tiers == ("compact", "mid", "large")
     card = msgspec.structs.replace(CARD, tiers=list(rows.tiers))
-    hard = Router(fit(rows, embedding, card)).estimate("Compute 123 * 456 + 78.")
+    hard = Estimator(fit(rows, embedding, card)).estimate("Compute 123 * 456 + 78.")
     assert hard.mid == pytest.approx(0.1, abs=0.1)  # the straight line would be far above
 
 

@@ -31,7 +31,7 @@ from tests.fixtures.upstream import (
 )
 from tests.fixtures.worker import RunningWorker, running_worker
 from weebill.auto.estimator.artefact import Card, read_embedding, write_model
-from weebill.auto.estimator.router import Router as Learned
+from weebill.auto.estimator.estimator import Estimator as Learned
 from weebill.catalog.load import load
 from weebill.catalog.pricing import cost_nano
 from weebill.catalog.schema import Quirks

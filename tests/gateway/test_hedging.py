@@ -41,7 +41,7 @@ from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
 from weebill.routing.candidates import Candidate
 from weebill.routing.health import Health
-from weebill.routing.plan import Choice
+from weebill.routing.plan import RankedDeployment
 from weebill.routing.steps import Try
 from weebill.usage.intents import left_open
 from weebill.usage.journal import JournalWriter
@@ -221,7 +221,7 @@ class Legs:
             self.health.of(a).whole_answer.add(0.01)
         self.of = (self.health.of(a), self.health.of(b))
         shared = Shared(RoutingSettings(), self.health, RetryBudget(0.0, 10.0), Random(1))
-        choices = [Choice(Candidate(each), 0.0) for each in (a, b)]
+        choices = [RankedDeployment(Candidate(each), 0.0) for each in (a, b)]
         self.attempts = Attempts(shared, choices, time.monotonic() + 1000)
         self.meter = Meter("r", "k", "e", time.monotonic())
         self.given_up: list[Any] = []

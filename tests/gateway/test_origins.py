@@ -3,14 +3,14 @@
 import pytest
 
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
-from weebill.gateway.origins import Maker
+from weebill.gateway.origins import MakerNames
 from weebill.providers.registry import dialect as load_dialect
 from weebill.routing.directory import Directory
 from weebill.wire.conversation import Conversation, Part, Reasoning, Text, ToolUse, Turn
 from weebill.wire.marks import mark_of
 from weebill.wire.reply import Choice, Event, ReasoningDelta, Reply, TextDelta, ToolStarted, Usage
 
-KIMI = Maker("anthropic", "kimi")
+KIMI = MakerNames("anthropic", "kimi")
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_open_thinking_goes_back_with_what_was_sealed_beside_it() -> None:
     assert seen == (Reasoning("Hm.", origin="anthropic"), Reasoning(signature="s", origin="anthropic"), Text("Ho."))
 
 
-@pytest.mark.parametrize("maker", [Maker("anthropic", "anthropic"), Maker("anthropic", "")])
-def test_a_provider_that_bears_the_familys_name_needs_no_other(maker: Maker) -> None:
+@pytest.mark.parametrize("maker", [MakerNames("anthropic", "anthropic"), MakerNames("anthropic", "")])
+def test_a_provider_that_bears_the_familys_name_needs_no_other(maker: MakerNames) -> None:
     part = Reasoning("Hm.", "s", origin="anthropic")
     asked = Conversation(turns=(Turn("assistant", (part,)),))
     reply = Reply("", "", (Choice((part,), "stop"),), Usage())
@@ -69,9 +69,9 @@ def test_an_answer_is_the_providers() -> None:
 def test_what_a_relay_has_marked_is_the_providers_own(family: str) -> None:
     marked = Reasoning("Hm.", encrypted=f"{mark_of('acme')}enc", origin="openai")
     asked = Conversation(turns=(Turn("assistant", (marked,)),))
-    [own] = Maker(family, "acme").conversation(asked).turns[0].parts
+    [own] = MakerNames(family, "acme").conversation(asked).turns[0].parts
     assert own == Reasoning("Hm.", encrypted="enc", origin=family)
-    [foreign] = Maker("openai", "other").conversation(asked).turns[0].parts
+    [foreign] = MakerNames("openai", "other").conversation(asked).turns[0].parts
     assert isinstance(foreign, Reasoning)
     assert foreign.origin not in ("openai", "other")
 
@@ -97,7 +97,7 @@ def test_whose_signatures_two_accounts_of_a_vendor_accept(catalog: str, dialect:
     assert (one == two) == is_shared
     family = load_dialect(dialect).family
     part = Reasoning("Hm.", "s", origin=family)
-    [answered] = Maker(family, one).reply(Reply("", "", (Choice((part,), "stop"),), Usage())).choices[0].parts
-    [back] = Maker(family, two).conversation(Conversation(turns=(Turn("assistant", (answered,)),))).turns[0].parts
+    [answered] = MakerNames(family, one).reply(Reply("", "", (Choice((part,), "stop"),), Usage())).choices[0].parts
+    [back] = MakerNames(family, two).conversation(Conversation(turns=(Turn("assistant", (answered,)),))).turns[0].parts
     assert isinstance(back, Reasoning)
     assert (back.origin == family) == is_shared

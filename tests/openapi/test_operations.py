@@ -16,7 +16,7 @@ from weebill.apis.responses.state import input_items_page, stored_response
 from weebill.catalog.load import load
 from weebill.gateway.failures import client_error
 from weebill.providers.operations import ENDPOINTS, OPERATIONS
-from weebill.routing.cards import card_of
+from weebill.routing.model_list import card_of
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.models import ModelList

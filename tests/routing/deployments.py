@@ -10,11 +10,11 @@ from weebill.catalog.schema import Price
 from weebill.config.routing import Policy, Preferences
 from weebill.providers.base import Target
 from weebill.routing.candidates import Candidate
+from weebill.routing.capabilities import Capabilities
 from weebill.routing.credentials import credentials
 from weebill.routing.deployments import Deployment, Upstream
 from weebill.routing.directory import Route
-from weebill.routing.facts import Facts
-from weebill.routing.needs import Needs
+from weebill.routing.requirements import Requirements
 from weebill.transport.origin import Origin, Timeouts
 from weebill.wire.call import Call
 
@@ -32,7 +32,9 @@ def deployment(provider: str = "acme", model: str = "m", keys: int = 1, **facts:
         forward_headers=frozenset(),
         max_in_flight=8,
     )
-    return Deployment(provider, model, upstream, Target(model=model, provider=provider), "openai", None, Facts(**facts))  # type: ignore[arg-type]
+    return Deployment(
+        provider, model, upstream, Target(model=model, provider=provider), "openai", None, Capabilities(**facts)
+    )  # type: ignore[arg-type]
 
 
 def route(*deployments: Deployment, policy: Policy | None = None, preferences: Sequence[Preferences] = ()) -> Route:
@@ -52,6 +54,6 @@ def call(**fields: object) -> Call:
     return CHAT.decode(json.dumps(body).encode(), {}, "")
 
 
-def needs(**fields: object) -> Needs:
+def needs(**fields: object) -> Requirements:
     """Those of a chat request."""
-    return Needs(call(**fields), CHAT.conversation)
+    return Requirements(call(**fields), CHAT.conversation)

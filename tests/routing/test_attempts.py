@@ -19,7 +19,7 @@ from weebill.routing.credentials import Credential
 from weebill.routing.decisions import DECISIONS
 from weebill.routing.deployments import Deployment
 from weebill.routing.health import Health
-from weebill.routing.plan import Choice
+from weebill.routing.plan import RankedDeployment
 from weebill.routing.steps import Pause, Try, patience
 from weebill.wire.failure import Failure, FailureKind
 
@@ -33,7 +33,7 @@ def attempts(
     settings = settings or RoutingSettings()
     health = Health(settings.breaker, Random(1))
     shared = Shared(settings, health, budget or RetryBudget(0.0, 10.0), Random(1))
-    return Attempts(shared, [Choice(Candidate(each), 0.0) for each in found], 60.0)
+    return Attempts(shared, [RankedDeployment(Candidate(each), 0.0) for each in found], 60.0)
 
 
 def run(it: Attempts, *kinds: FailureKind) -> str:
@@ -206,7 +206,7 @@ def test_some_a_second_are_free() -> None:
 def test_a_dead_credential_is_not_asked_again() -> None:
     it = attempts(A)
     assert run(it, "credential") == "a !"
-    later = Attempts(it._shared, [Choice(Candidate(A), 0.0)], 60.0)
+    later = Attempts(it._shared, [RankedDeployment(Candidate(A), 0.0)], 60.0)
     assert later.next(1.0) is None
     told = given_up(later)
     assert (told.status, told.detail.code) == (502, "upstream_credential_refused")
@@ -214,17 +214,17 @@ def test_a_dead_credential_is_not_asked_again() -> None:
     assert "for a " in told.detail.message
     assert told.retry_after is not None
     assert 1 <= told.retry_after <= 6
-    trial = Attempts(it._shared, [Choice(Candidate(A), 0.0)], 60.0)
+    trial = Attempts(it._shared, [RankedDeployment(Candidate(A), 0.0)], 60.0)
     assert isinstance(trial.next(8.0), Try)
-    assert Attempts(it._shared, [Choice(Candidate(A), 0.0)], 60.0).next(8.0) is None  # one at a time
+    assert Attempts(it._shared, [RankedDeployment(Candidate(A), 0.0)], 60.0).next(8.0) is None  # one at a time
     trial.succeeded(9.0)
-    assert isinstance(Attempts(it._shared, [Choice(Candidate(A), 0.0)], 60.0).next(9.0), Try)
+    assert isinstance(Attempts(it._shared, [RankedDeployment(Candidate(A), 0.0)], 60.0).next(9.0), Try)
 
 
 def test_who_has_no_quota_left_says_so_and_until_when() -> None:
     it = attempts(A)
     assert run(it, "quota") == "a !"
-    later = Attempts(it._shared, [Choice(Candidate(A), 0.0)], 60.0)
+    later = Attempts(it._shared, [RankedDeployment(Candidate(A), 0.0)], 60.0)
     assert later.next(1.0) is None
     told = given_up(later)
     assert (told.status, told.detail.code) == (429, "insufficient_quota")
@@ -234,7 +234,7 @@ def test_who_has_no_quota_left_says_so_and_until_when() -> None:
 def test_what_was_not_sent_is_nobodys_fault() -> None:
     it = attempts(A, B)
     for now in range(20):
-        assert isinstance(Attempts(it._shared, [Choice(Candidate(A), 0.0)], 60.0).next(now), Try)
+        assert isinstance(Attempts(it._shared, [RankedDeployment(Candidate(A), 0.0)], 60.0).next(now), Try)
     assert isinstance(it.next(0), Try)
     it.failed(failure("overloaded"), 0, sent=False)
     step = it.next(0)
@@ -247,7 +247,7 @@ def test_a_deployment_whose_breaker_has_opened_meanwhile_is_not_asked_again() ->
     it = attempts(A, B)
     assert isinstance(it.next(0), Try)
     for _ in range(RoutingSettings().breaker.failures):
-        assert run(Attempts(it._shared, [Choice(Candidate(A), 0.0)], 60.0), "server", "server")
+        assert run(Attempts(it._shared, [RankedDeployment(Candidate(A), 0.0)], 60.0), "server", "server")
     it.failed(failure("server"), 1, status=500)
     step = it.next(1)
     assert isinstance(step, Try)

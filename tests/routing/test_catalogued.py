@@ -11,9 +11,9 @@ from weebill.catalog.load import Catalogue, load
 from weebill.catalog.schema import DataPolicy, Model, Offer, Price, Provider, Quirks
 from weebill.catalog.traits import NOTHING_SAID
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
+from weebill.routing.capabilities import facts_of
 from weebill.routing.deployments import deployments
 from weebill.routing.directory import Directory
-from weebill.routing.facts import facts_of
 from weebill.wire.models import Architecture, Pricing
 from weebill.wire.reply import Usage
 

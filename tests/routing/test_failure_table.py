@@ -24,7 +24,7 @@ from weebill.routing.credentials import Credential
 from weebill.routing.deployment_health import Hold
 from weebill.routing.deployments import Deployment
 from weebill.routing.health import Health
-from weebill.routing.plan import Choice
+from weebill.routing.plan import RankedDeployment
 from weebill.routing.steps import Pause, Try
 from weebill.wire.failure import FailureKind, Scope, UpstreamFailure
 
@@ -314,7 +314,9 @@ class World:
         self.shared = Shared(SETTINGS, self.health, RetryBudget(0.0, 100.0), Random(1))
 
     def attempts(self) -> Attempts:
-        return Attempts(self.shared, [Choice(Candidate(each), 0.0) for each in (self.model, self.other)], NOW + 60.0)
+        return Attempts(
+            self.shared, [RankedDeployment(Candidate(each), 0.0) for each in (self.model, self.other)], NOW + 60.0
+        )
 
     def key(self, number: int) -> Credential:
         assert self.model.upstream is not None

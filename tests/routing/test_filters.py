@@ -6,8 +6,8 @@ import pytest
 
 from tests.routing.deployments import deployment, needs, priced, route
 from weebill.routing.filters import CAPABILITIES, PREFERENCES, nothing_left, split
-from weebill.routing.needs import Needs
-from weebill.routing.preferences import WANTS_NOTHING, Wanted
+from weebill.routing.preferences import WANTS_NOTHING, ResolvedPreferences
+from weebill.routing.requirements import Requirements
 
 TOOL = {"type": "function", "function": {"name": "f"}}
 IMAGE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a/b.png"}}]}]
@@ -16,16 +16,16 @@ LONG = [{"role": "user", "content": "word " * 10_000}]
 PLAIN = needs()
 
 # filter -> (what is wanted, what is needed, facts that are removed, facts that are kept)
-CASES: dict[str, tuple[Wanted, Needs, dict[str, object], dict[str, object]]] = {
-    "local_only": (Wanted(local_only=True), PLAIN, {"zero_retention": True}, {"local": True}),
-    "zdr": (Wanted(zero_retention=True), PLAIN, {}, {"zero_retention": True}),
-    "data_collection": (Wanted(no_training=True), PLAIN, {}, {"trains": False}),
-    "regions": (Wanted(regions=frozenset({"eu"})), PLAIN, {"region": "us"}, {"region": "eu"}),
+CASES: dict[str, tuple[ResolvedPreferences, Requirements, dict[str, object], dict[str, object]]] = {
+    "local_only": (ResolvedPreferences(local_only=True), PLAIN, {"zero_retention": True}, {"local": True}),
+    "zdr": (ResolvedPreferences(zero_retention=True), PLAIN, {}, {"zero_retention": True}),
+    "data_collection": (ResolvedPreferences(no_training=True), PLAIN, {}, {"trains": False}),
+    "regions": (ResolvedPreferences(regions=frozenset({"eu"})), PLAIN, {"region": "us"}, {"region": "eu"}),
     "quantizations": (
-        Wanted(quantizations=frozenset({"fp8"})), PLAIN, {"quantization": "int4"}, {"quantization": "fp8"},
+        ResolvedPreferences(quantizations=frozenset({"fp8"})), PLAIN, {"quantization": "int4"}, {"quantization": "fp8"},
     ),
-    "max_price": (Wanted(max_prompt=2_000_000), PLAIN, {"price": priced(3)}, {"price": priced(1)}),
-    "require_parameters": (Wanted(require_parameters=True), needs(tools=[TOOL]), {}, {"tools": True}),
+    "max_price": (ResolvedPreferences(max_prompt=2_000_000), PLAIN, {"price": priced(3)}, {"price": priced(1)}),
+    "require_parameters": (ResolvedPreferences(require_parameters=True), needs(tools=[TOOL]), {}, {"tools": True}),
     "tools": (WANTS_NOTHING, needs(tools=[TOOL]), {"tools": False}, {}),
     "structured_output": (WANTS_NOTHING, needs(response_format=SCHEMA), {"structured_output": False}, {}),
     "input_modalities": (
@@ -56,14 +56,14 @@ def test_a_filter_removes_what_it_is_about_and_nothing_else(name: str) -> None:
 @pytest.mark.parametrize(
     ("wanted", "kept_providers"),
     [
-        (Wanted(only=frozenset({"a", "c"})), ["a", "c"]),
-        (Wanted(ignore=frozenset({"a"})), ["b", "c"]),
-        (Wanted(order=("c",), allow_fallbacks=False), ["c"]),
-        (Wanted(order=("c",)), ["a", "b", "c"]),
-        (Wanted(only=frozenset()), []),
+        (ResolvedPreferences(only=frozenset({"a", "c"})), ["a", "c"]),
+        (ResolvedPreferences(ignore=frozenset({"a"})), ["b", "c"]),
+        (ResolvedPreferences(order=("c",), allow_fallbacks=False), ["c"]),
+        (ResolvedPreferences(order=("c",)), ["a", "b", "c"]),
+        (ResolvedPreferences(only=frozenset()), []),
     ],
 )
-def test_providers_are_chosen_by_name(wanted: Wanted, kept_providers: list[str]) -> None:
+def test_providers_are_chosen_by_name(wanted: ResolvedPreferences, kept_providers: list[str]) -> None:
     all_three = route(deployment("a"), deployment("b"), deployment("c"))
     kept, removed = split(all_three.candidates, all_three.limits, wanted, PLAIN)
     assert [each.deployment.provider for each in kept] == kept_providers
@@ -89,22 +89,22 @@ def test_what_is_not_known_may_well_be_able(name: str) -> None:
 def test_require_parameters_looks_at_dialect_and_quirks() -> None:
     known = deployment(tools=True, reasoning=True)
     asked = needs(seed=1, unheard_of=2, reasoning_effort="low")
-    kept, _ = split(route(known).candidates, (), Wanted(require_parameters=True), asked)
+    kept, _ = split(route(known).candidates, (), ResolvedPreferences(require_parameters=True), asked)
     assert kept
-    [removal] = split(route(deployment()).candidates, (), Wanted(require_parameters=True), asked)[1]
+    [removal] = split(route(deployment()).candidates, (), ResolvedPreferences(require_parameters=True), asked)[1]
     assert removal.reason == "does not support reasoning"
 
 
 @pytest.mark.parametrize(
     ("wanted", "needed", "facts", "status", "code", "param"),
     [
-        (Wanted(zero_retention=True), PLAIN, {}, 404, "no_deployment", "provider.zdr"),
+        (ResolvedPreferences(zero_retention=True), PLAIN, {}, 404, "no_deployment", "provider.zdr"),
         (WANTS_NOTHING, needs(messages=LONG), {"context": 8}, 400, "context_length_exceeded", "messages"),
         (WANTS_NOTHING, needs(tools=[TOOL]), {"tools": False}, 400, "unsupported_parameter", "tools"),
     ],
 )
 def test_nothing_left_says_who_was_removed_by_what(
-    wanted: Wanted, needed: Needs, facts: dict[str, object], status: int, code: str, param: str
+    wanted: ResolvedPreferences, needed: Requirements, facts: dict[str, object], status: int, code: str, param: str
 ) -> None:
     both = route(deployment("acme", "big", **facts), deployment("zeta", "big", **facts))
     error = nothing_left("m", split(both.candidates, both.limits, wanted, needed)[1])
@@ -121,7 +121,7 @@ def test_what_can_be_bounded_removes_nobody_if_nobody_is_left(name: str) -> None
     both = route(alike, unable)
     assert split(both.candidates, both.limits, wanted, needed) == (list(both.candidates), [])
     # What is against one for another reason stays against it.
-    kept, removed = split(both.candidates, both.limits, Wanted(zero_retention=True), needed)
+    kept, removed = split(both.candidates, both.limits, ResolvedPreferences(zero_retention=True), needed)
     assert [each.deployment for each in kept] == [unable]
     assert [(each.candidate.deployment, each.filter.name) for each in removed] == [(alike, "zdr")]
 
@@ -132,5 +132,5 @@ def test_who_is_alone_says_itself_what_it_cannot_do() -> None:
 
 def test_a_long_list_is_cut_with_its_length() -> None:
     many = route(*(deployment(f"p{n}") for n in range(20)))
-    error = nothing_left("m", split(many.candidates, (), Wanted(local_only=True), PLAIN)[1])
+    error = nothing_left("m", split(many.candidates, (), ResolvedPreferences(local_only=True), PLAIN)[1])
     assert "and 12 more" in error.detail.message

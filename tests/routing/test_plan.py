@@ -20,7 +20,7 @@ from weebill.routing.directory import Route
 from weebill.routing.filters import CAPABILITIES, PREFERENCES
 from weebill.routing.health import Health
 from weebill.routing.plan import Plan, make_plan
-from weebill.routing.preferences import Wanted
+from weebill.routing.preferences import ResolvedPreferences
 from weebill.routing.steps import Pause, Try
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure, FailureKind, Scope, UpstreamFailure
@@ -84,7 +84,7 @@ def deployments(draw: st.DrawFn) -> tuple[Deployment, ...]:
 some_names = st.lists(st.sampled_from(PROVIDERS), max_size=4, unique=True).map(tuple)
 maybe_names = st.none() | some_names.map(frozenset)
 wanteds = st.builds(
-    Wanted,
+    ResolvedPreferences,
     order=some_names,
     only=maybe_names,
     ignore=some_names.map(frozenset),
@@ -102,7 +102,7 @@ kinds = st.sampled_from(get_args(FailureKind))
 
 
 def planned(
-    found: tuple[Deployment, ...], wanted: Wanted, request: int, policy: Policy, health: Health, seed: int
+    found: tuple[Deployment, ...], wanted: ResolvedPreferences, request: int, policy: Policy, health: Health, seed: int
 ) -> Plan | None:
     candidates = tuple(Candidate(each, each.facts.weight, each.facts.tier) for each in found)
     settings = RoutingSettings(policy=policy, explore=0.2)
@@ -118,7 +118,7 @@ def fresh() -> Health:
 
 @given(deployments(), wanteds, st.integers(0, len(REQUESTS) - 1), policies, st.integers())
 def test_every_filter_is_honoured_and_every_removal_explained(
-    found: tuple[Deployment, ...], wanted: Wanted, request: int, policy: Policy, seed: int
+    found: tuple[Deployment, ...], wanted: ResolvedPreferences, request: int, policy: Policy, seed: int
 ) -> None:
     plan = planned(found, wanted, request, policy, fresh(), seed)
     against = {
@@ -149,7 +149,7 @@ def test_every_filter_is_honoured_and_every_removal_explained(
 
 @given(deployments(), wanteds, policies, st.integers())
 def test_an_order_is_reproducible_from_its_seed(
-    found: tuple[Deployment, ...], wanted: Wanted, policy: Policy, seed: int
+    found: tuple[Deployment, ...], wanted: ResolvedPreferences, policy: Policy, seed: int
 ) -> None:
     assert planned(found, wanted, 0, policy, fresh(), seed) == planned(found, wanted, 0, policy, fresh(), seed)
 
@@ -158,7 +158,7 @@ def test_an_order_is_reproducible_from_its_seed(
 def test_an_order_that_is_asked_for_is_kept_to(
     found: tuple[Deployment, ...], order: tuple[str, ...], policy: Policy, seed: int
 ) -> None:
-    plan = planned(found, Wanted(order=order), 0, policy, fresh(), seed)
+    plan = planned(found, ResolvedPreferences(order=order), 0, policy, fresh(), seed)
     assert plan is not None
     chosen = [each.candidate.deployment.provider for each in plan.choices]
     asked = [name for name in order if name in chosen]
@@ -168,7 +168,7 @@ def test_an_order_that_is_asked_for_is_kept_to(
 
 @given(deployments(), policies, st.integers())
 def test_tiers_come_in_turn(found: tuple[Deployment, ...], policy: Policy, seed: int) -> None:
-    plan = planned(found, Wanted(), 0, policy, fresh(), seed)
+    plan = planned(found, ResolvedPreferences(), 0, policy, fresh(), seed)
     assert plan is not None
     tiers = [each.candidate.tier for each in plan.choices]
     assert tiers == sorted(tiers)
@@ -176,7 +176,7 @@ def test_tiers_come_in_turn(found: tuple[Deployment, ...], policy: Policy, seed:
 
 @given(deployments(), wanteds, policies, st.lists(kinds, min_size=1, max_size=30), st.integers(0, 1000))
 def test_under_any_failure_no_request_leaves_its_set_or_tries_without_end(
-    found: tuple[Deployment, ...], wanted: Wanted, policy: Policy, failures: list[FailureKind], seed: int
+    found: tuple[Deployment, ...], wanted: ResolvedPreferences, policy: Policy, failures: list[FailureKind], seed: int
 ) -> None:
     """Several requests, one after the other, so that breakers open and credentials die in between."""
     health, rng, now = fresh(), Random(seed), 0.0

@@ -13,7 +13,7 @@ from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Route
 from weebill.routing.health import Health
 from weebill.routing.plan import make_plan
-from weebill.routing.preferences import WANTS_NOTHING, Wanted
+from weebill.routing.preferences import WANTS_NOTHING, ResolvedPreferences
 from weebill.routing.sticky import conversation_key
 from weebill.wire.failure import Failure
 
@@ -27,7 +27,7 @@ def firsts(
     health: Health | None = None,
     *,
     explore: float = 0.0,
-    wanted: Wanted = WANTS_NOTHING,
+    wanted: ResolvedPreferences = WANTS_NOTHING,
 ) -> Counter[str]:
     """How often each provider comes first."""
     rng = Random(7)
@@ -77,7 +77,7 @@ def test_what_is_free_here_comes_first_and_elsewhere_is_typical() -> None:
     local, free, paid = deployment("a", price=priced(0), local=True), deployment("b", price=priced(0)), priced(1)
     assert set(firsts(route(local, deployment("c", price=paid)), "price")) == {"a"}
     assert share(firsts(route(free, deployment("c", price=paid)), "price"), "b") == pytest.approx(0.5, abs=0.03)
-    strict = Wanted(sort="price")
+    strict = ResolvedPreferences(sort="price")
     assert set(firsts(route(free, deployment("c", price=paid)), "price", wanted=strict)) == {"b"}
 
 
@@ -161,7 +161,7 @@ def test_a_sort_is_strict(sort: str, first: str) -> None:
     for each, seconds, rate in ((cheap, 3.0, 10.0), (quick, 0.1, 20.0), (wordy, 2.0, 99.0)):
         health.of(each).first_content.add(seconds)
         health.of(each).throughput.add(rate)
-    wanted = Wanted(sort=sort)  # type: ignore[arg-type]
+    wanted = ResolvedPreferences(sort=sort)  # type: ignore[arg-type]
     assert set(firsts(route(cheap, quick, wordy), "weighted", health, explore=1.0, wanted=wanted)) == {first}
 
 

@@ -18,8 +18,8 @@ from weebill.config.routing import Preferences, RoutingSettings
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
 from weebill.routing import router as router_module
 from weebill.routing.directory import Directory
-from weebill.routing.needs import Needs, NotWorkedOutError
-from weebill.routing.router import Asked, Router
+from weebill.routing.requirements import NotWorkedOutError, Requirements
+from weebill.routing.router import Router, RouteRequest
 from weebill.routing.steps import Try
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
@@ -38,11 +38,11 @@ def router(**routing: object) -> Router:
     return Router(settings.routing, Directory(settings, (), 0), Random(1))
 
 
-def asked(key: str = "k1", name: str = "", **fields: object) -> Asked:
-    return Asked(call(**fields), key, name, CHAT.conversation)
+def asked(key: str = "k1", name: str = "", **fields: object) -> RouteRequest:
+    return RouteRequest(call(**fields), key, name, CHAT.conversation)
 
 
-def providers(at: Router, one: Asked) -> set[str]:
+def providers(at: Router, one: RouteRequest) -> set[str]:
     return {each.candidate.deployment.provider for each in at.plan(one, 0).choices}
 
 
@@ -101,7 +101,7 @@ def test_fallbacks_of_the_request_follow() -> None:
     assert [each.candidate.deployment.key for each in plan.choices] == ["zeta/single", "acme/alone"]
 
 
-def first_key(at: Router, one: Asked) -> str:
+def first_key(at: Router, one: RouteRequest) -> str:
     step = at.route(one, 0.0, 60.0).next(0.0)
     assert isinstance(step, Try)
     return step.credential.id
@@ -237,7 +237,7 @@ def test_a_big_request_is_worked_out_before_it_is_looked_into() -> None:
     big = call(messages=[{"role": "user", "content": [{"type": "text", "text": "word " * 4000}]}])
     big.big = True
     at = router()
-    request = Asked(big, "k", "", conversation)
+    request = RouteRequest(big, "k", "", conversation)
     with pytest.raises(NotWorkedOutError):
         at.route(request, 0.0, 60.0)
     assert not seen
@@ -254,7 +254,7 @@ def test_what_no_target_can_be_asked_is_refused_to_who_asks_for_it() -> None:
 
     big = call()
     big.big = True
-    needs = Needs(big, conversation)
+    needs = Requirements(big, conversation)
     needs.work_out()
     assert (needs.inputs, needs.parameters) == ({"text"}, frozenset())
     for _ in range(2):
@@ -283,7 +283,7 @@ def test_what_the_canonical_form_cannot_hold_is_routed_by_what_is_known(
     api: Api, fields: dict[str, object], inputs: set[str], own: dict[str, object]
 ) -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], **fields, **own}
-    one = Asked(api.decode(json.dumps(body).encode(), {}, ""), "k", "", api.conversation)
+    one = RouteRequest(api.decode(json.dumps(body).encode(), {}, ""), "k", "", api.conversation)
     at = router()
     attempts = at.route(one, 0.0, 60.0)
     first = attempts.next(0.0)

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from tests.fixtures.redis import RedisServer
 from weebill.routing.shared import INTERVAL_S, MAX_SOURCES, REPEAT_S, SILENCE_S, SharedHealth
-from weebill.shared.board import Board
+from weebill.shared.notice_directory import NoticeDirectory
 from weebill.shared.redis import Redis
 
 HEARD_S = 20.0
@@ -116,7 +116,7 @@ async def test_who_has_died_is_not_believed_for_long(tmp_path: Path) -> None:
 async def test_sources_are_bounded_and_garbage_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     worker = Worker(tmp_path, "one")
     await worker.tick()
-    Board(tmp_path, "foreign").post(b"\xc1 nothing that we know")
+    NoticeDirectory(tmp_path, "foreign").post(b"\xc1 nothing that we know")
     await worker.tick()
     assert "cannot be read" in caplog.text
     others = [Worker(tmp_path, f"other-{number}") for number in range(MAX_SOURCES + 10)]

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from weebill.shared.board import MAX_NOTICE_BYTES, Board
+from weebill.shared.notice_directory import MAX_NOTICE_BYTES, NoticeDirectory
 
 WRITER = """
 import sys
 from pathlib import Path
-from weebill.shared.board import Board
+from weebill.shared.notice_directory import Board
 board = Board(Path(sys.argv[1]), sys.argv[2])
 while True:
     for letter in "ab":
@@ -23,7 +23,7 @@ while True:
 
 
 def test_others_notices_are_read_once(tmp_path: Path) -> None:
-    one, other, third = (Board(tmp_path / "board", name) for name in ("one", "other", "third"))
+    one, other, third = (NoticeDirectory(tmp_path / "board", name) for name in ("one", "other", "third"))
     assert one.read() == []
     one.post(b"1")
     other.post(b"2")
@@ -40,7 +40,7 @@ def test_others_notices_are_read_once(tmp_path: Path) -> None:
 
 
 def test_a_notice_is_bounded(tmp_path: Path) -> None:
-    one, other = Board(tmp_path, "one"), Board(tmp_path, "other")
+    one, other = NoticeDirectory(tmp_path, "one"), NoticeDirectory(tmp_path, "other")
     with pytest.raises(ValueError, match="allowed"):
         one.post(b"x" * (MAX_NOTICE_BYTES + 1))
     (tmp_path / "foreign.notice").write_bytes(b"x" * (MAX_NOTICE_BYTES + 1))
@@ -49,7 +49,7 @@ def test_a_notice_is_bounded(tmp_path: Path) -> None:
 
 
 def test_nobody_reads_half_a_notice_nor_waits_for_who_was_killed(tmp_path: Path) -> None:
-    reader = Board(tmp_path, "reader")
+    reader = NoticeDirectory(tmp_path, "reader")
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), name], env=os.environ) for name in ("x", "y")
     ]
@@ -65,7 +65,7 @@ def test_nobody_reads_half_a_notice_nor_waits_for_who_was_killed(tmp_path: Path)
             writer.kill()
             writer.wait()
     reader.read()
-    successor = Board(tmp_path, "x")
+    successor = NoticeDirectory(tmp_path, "x")
     assert successor.read() == []
     successor.post(b"back")
     assert reader.read() == [b"back"]

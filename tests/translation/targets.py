@@ -11,7 +11,7 @@ from weebill.catalog.traits import OnUnsupported, traits_of
 from weebill.gateway.translation import translator
 from weebill.providers.base import Quirks, Target, UpstreamRequest
 from weebill.wire.call import Call
-from weebill.wire.inbound import Own
+from weebill.wire.inbound import GatewayOptions
 
 Json = dict[str, Any]
 
@@ -65,7 +65,7 @@ def asked(api: str, fields: Json, policy: OnUnsupported | None = None, *, stream
         body["stream"] = True
     tail = f"m:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}" if api == "gemini" else ""
     call = APIS[api].decode(json.dumps(body).encode(), {}, tail)
-    return call.replaced(own=Own(on_unsupported=policy)) if policy else call
+    return call.replaced(own=GatewayOptions(on_unsupported=policy)) if policy else call
 
 
 def written(api: str, fields: Json, to: Target, dialect: str, policy: OnUnsupported | None = None) -> UpstreamRequest:

@@ -33,7 +33,7 @@ from weebill.providers.base import NOTHING_SENT, Target
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
-from weebill.wire.inbound import Own
+from weebill.wire.inbound import GatewayOptions
 
 APIS: Final[dict[str, Api]] = {
     "chat": CHAT,
@@ -157,7 +157,7 @@ def test_whatever_a_client_asks(api: str, dialect: str, random: Random) -> None:
     statuses = []
     try:
         call = decoded(api, flipped(random, json.dumps(altered(random, REQUESTS[api])).encode()))
-        call = call.replaced(own=Own(drop_params=random.random() < 0.6))
+        call = call.replaced(own=GatewayOptions(drop_params=random.random() < 0.6))
         request = translator(APIS[api], dialect, frozenset()).encode(call, target)
     except ApiError as error:
         statuses.append(error.status)

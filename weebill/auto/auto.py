@@ -8,7 +8,7 @@ from typing import Protocol
 
 from weebill.auto.cascade.checks import Checks
 from weebill.auto.cascade.function import UnusableFunctionError, load_function
-from weebill.auto.decision import Chances, Decision, by_chances, by_rule, chance
+from weebill.auto.decision import Decision, TierChances, by_chances, by_rule, chance
 from weebill.auto.holding import Observed, Threshold
 from weebill.auto.rules import Rules, Subject
 from weebill.auto.texts import question
@@ -18,9 +18,9 @@ _LOCAL_ONLY = "local_only"
 
 
 class Estimator(Protocol):
-    """What tells how likely each tier is to answer a text well; `weebill.auto.estimator.router.Router` is one."""
+    """What tells how likely each tier is to answer a text well; `weebill.auto.estimator.estimator.Router` is one."""
 
-    def estimate(self, text: str) -> Chances: ...
+    def estimate(self, text: str) -> TierChances: ...
 
 
 class AutoUnavailableError(Exception):
@@ -82,12 +82,12 @@ def load_auto(settings: AutoSettings, cost_ratio: float | None, learned: Path | 
         raise AutoUnavailableError(message)
     try:
         from weebill.auto.estimator.artefact import ArtefactError
-        from weebill.auto.estimator.router import Router
+        from weebill.auto.estimator.estimator import Estimator
     except ImportError as error:
         raise AutoUnavailableError("`auto` needs NumPy: `pip install numpy`") from error
     try:
         function = load_function(settings.cascade.function) if "function" in settings.cascade.checks else None
-        router = Router.load(learned)
+        router = Estimator.load(learned)
     except UnusableFunctionError as error:
         raise AutoUnavailableError(f"`auto.cascade.function`: {error}") from error.__cause__
     except (OSError, ArtefactError) as error:

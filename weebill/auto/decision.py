@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from weebill.config.auto import Tier
 
 
-class Chances(Protocol):
+class TierChances(Protocol):
     """How likely each tier is to answer well; see `weebill.auto.estimator.estimate`."""
 
     @property
@@ -32,7 +32,7 @@ class Decision(NamedTuple):
     why: str
     larger: Tier | None = None
     stays: bool = False
-    chances: Chances | None = None
+    chances: TierChances | None = None
 
 
 def by_rule(tiers: Sequence[Tier], local: frozenset[Tier], private: str, high_stakes: str) -> Decision | None:
@@ -51,7 +51,7 @@ def by_rule(tiers: Sequence[Tier], local: frozenset[Tier], private: str, high_st
 
 
 def by_chances(
-    tiers: Sequence[Tier], local: frozenset[Tier], private: str, chances: Chances, threshold: float
+    tiers: Sequence[Tier], local: frozenset[Tier], private: str, chances: TierChances, threshold: float
 ) -> Decision:
     """What the learned router says: the large tier for a gain of at least `threshold`, else the small one.
 
@@ -69,7 +69,7 @@ def by_chances(
     return Decision(tier, why, larger, bool(private), chances)
 
 
-def chance(chances: Chances, tier: Tier) -> float:
+def chance(chances: TierChances, tier: Tier) -> float:
     """That of one tier."""
     match tier:
         case "small":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
-from weebill.auto.estimator.targets import NONE_TO_LARGE, Answer, Controller, Quality, Share, Spend, Target
+from weebill.auto.estimator.targets import NONE_TO_LARGE, Controller, ObservedAnswer, Quality, Share, Spend, Target
 from weebill.config.auto import TargetSettings
 
 # A budget is counted in units of itself: so many nano-dollars stand for what a typical request may cost.
@@ -62,7 +62,7 @@ class Threshold:
             over = observed.cost_nano - self._spend * observed.large_cost_nano
             cost = round(_UNIT * (1 + over / (self._spend * self._typical)))
         self._controller = self._controller.after(
-            Answer(observed.large, observed.quality, observed.large_quality, cost)
+            ObservedAnswer(observed.large, observed.quality, observed.large_quality, cost)
         )
 
 

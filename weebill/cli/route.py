@@ -33,8 +33,8 @@ from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Directory
 from weebill.routing.foreign import held_to
 from weebill.routing.plan import Plan
-from weebill.routing.preferences import Wanted
-from weebill.routing.router import Asked, Router
+from weebill.routing.preferences import ResolvedPreferences
+from weebill.routing.router import Router, RouteRequest
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 
@@ -56,7 +56,7 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
         call: Call = APIS[api].decode(_read(file), {}, "")
         matched = directory.pattern(call.model)
         meant = directory.stands_for(call.model)
-        asked = Asked(call, key, key, APIS[api].conversation).naming(meant)
+        asked = RouteRequest(call, key, key, APIS[api].conversation).naming(meant)
         selected = _selected(sources, settings, router, asked, APIS[api])
         if selected is not None:
             asked = asked.naming(selected.model).preferring(selected.preferences)
@@ -93,7 +93,7 @@ class _Fits(NamedTuple):
         return self.refused or ", ".join(self.dropped) or NOTHING
 
 
-def _fits(api: Api, call: Call, wanted: Wanted, deployment: Deployment, directory: Directory) -> _Fits:
+def _fits(api: Api, call: Call, wanted: ResolvedPreferences, deployment: Deployment, directory: Directory) -> _Fits:
     spoken = frozenset({deployment.dialect}) if deployment.upstream is None else deployment.upstream.dialects
     translate = translator(api, deployment.dialect, spoken)
     try:
@@ -102,7 +102,7 @@ def _fits(api: Api, call: Call, wanted: Wanted, deployment: Deployment, director
         return _Fits(refused=f"refused: {error.detail.message}")
 
 
-def _selected(sources: Sources, settings: Settings, router: Router, asked: Asked, api: Api) -> Selected | None:
+def _selected(sources: Sources, settings: Settings, router: Router, asked: RouteRequest, api: Api) -> Selected | None:
     """What becomes of a name that is `auto` or in an experiment; None for all others. Raises ApiError."""
     with closing(Experiments(sources.home.database)) as experiments:
         selector = Selector(router, experiments, sources.home.router)

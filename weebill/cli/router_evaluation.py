@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from weebill.auto.estimator.artefact import read_embedding
+from weebill.auto.estimator.estimator import Estimator
 from weebill.auto.estimator.features import Report
-from weebill.auto.estimator.router import Router
 from weebill.cli.errors import CommandError
 from weebill.cli.models_catalogue import print_json
 from weebill.cli.output import print_table
@@ -34,7 +34,7 @@ def evaluate(
     with explained(), show_progress() as report:
         sets = read_sets(data, without)
         if router is not None:
-            loaded = Router.load(router)
+            loaded = Estimator.load(router)
             results = [as_it_is(loaded, rows) for rows in sets]
         else:
             results = _by_splits(sets, embedding, teacher, few, report)

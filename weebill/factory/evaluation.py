@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from weebill.auto.estimator.artefact import Card, Embedding
+from weebill.auto.estimator.estimator import Estimator
 from weebill.auto.estimator.features import Report, no_report
-from weebill.auto.estimator.router import Router
 from weebill.factory.distillation import Lesson, distil
 from weebill.factory.fitting import fit
 from weebill.factory.measures import Measures, measure
@@ -110,13 +110,13 @@ def evaluate(plan: Plan, embedding: Embedding, taught: Lesson | None = None, rep
     return Result(plan.routed, plan.learned_from, measures, gain, weak, strong)
 
 
-def as_it_is(router: Router, rows: Rows) -> Result:
+def as_it_is(router: Estimator, rows: Rows) -> Result:
     """How an existing router routes rows, which it may have learned from. Raises MeasureError."""
     gain = gains_of(router, rows.prompts)
     return Result(rows.name, router.card.name, measure(gain, rows.weak, rows.strong), gain, rows.weak, rows.strong)
 
 
-def gains_of(router: Router, prompts: Sequence[str]) -> Floats:
+def gains_of(router: Estimator, prompts: Sequence[str]) -> Floats:
     """The merit of each, which `Chances.gain` ranks: without the ties at that scale's ends."""
     return np.array([router.merit(prompt) for prompt in prompts])
 
@@ -124,7 +124,7 @@ def gains_of(router: Router, prompts: Sequence[str]) -> Floats:
 def _route(split: Split, embedding: Embedding, taught: Lesson | None) -> Floats:
     if taught is not None:
         embedding = distil(taught.of(tuple(dict.fromkeys(split.train.prompts))))
-    return gains_of(Router(fit(split.train, embedding, _CARD)), split.test.prompts)
+    return gains_of(Estimator(fit(split.train, embedding, _CARD)), split.test.prompts)
 
 
 def _splits(rows: Rows, fold: Positions) -> Iterator[Split]:

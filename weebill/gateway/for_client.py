@@ -9,11 +9,11 @@ from msgspec import structs
 
 from weebill.apis.base import ALL_SAID, Unsaid
 from weebill.gateway.one_call import first_calls, wants_one_call
-from weebill.gateway.origins import Maker
+from weebill.gateway.origins import MakerNames
 from weebill.gateway.stops import until_stop
 from weebill.gateway.tool_names import events_by_client, named_by_client
 from weebill.providers.base import NOTHING_SENT, UpstreamRequest
-from weebill.wire.conversation import Citation, Origin, Text
+from weebill.wire.conversation import Citation, Maker, Text
 from weebill.wire.reply import Event, Reply
 
 
@@ -25,8 +25,8 @@ class ForClient:
 
     __slots__ = ("_maker", "_one_call", "_stops", "_tools", "unsaid")
 
-    def __init__(self, family: Origin, sent: UpstreamRequest, unsaid: Unsaid = ALL_SAID) -> None:
-        self._maker = Maker(family, sent.maker)
+    def __init__(self, family: Maker, sent: UpstreamRequest, unsaid: Unsaid = ALL_SAID) -> None:
+        self._maker = MakerNames(family, sent.maker)
         self._tools = sent.tools
         self._one_call = wants_one_call(sent)
         self._stops = sent.stops

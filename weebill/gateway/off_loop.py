@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from weebill.routing.needs import Needs, NotWorkedOutError
+from weebill.routing.requirements import NotWorkedOutError, Requirements
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ async def off_loop_if(big: bool, work: Callable[[], T]) -> T:
     return await off_loop(work) if big else work()
 
 
-async def once_known(needs: Needs, work: Callable[[], T]) -> T:
+async def once_known(needs: Requirements, work: Callable[[], T]) -> T:
     """Does `work`, which goes by a request's `needs`: those of a big one are worked out off the loop first."""
     try:
         return work()

@@ -13,20 +13,20 @@ from typing import Final
 from msgspec import structs
 
 from weebill.providers.openai.messages import is_detailed
-from weebill.wire.conversation import Conversation, Origin, Part, Reasoning, ToolUse, Turn
+from weebill.wire.conversation import Conversation, Maker, Part, Reasoning, ToolUse, Turn
 from weebill.wire.marks import is_marked, mark_of, unmarked
 from weebill.wire.reply import Event, ReasoningDelta, Reply, ToolStarted
 
-_ANOTHER: Final[Origin] = "another"
+_ANOTHER: Final[Maker] = "another"
 """Whose the family's is where the provider bears another name: not this one's."""
 
 
-class Maker:
+class MakerNames:
     """Names a provider in place of its dialect's family, and the family in place of the provider."""
 
     __slots__ = ("_family", "_named", "_provider")
 
-    def __init__(self, family: Origin, provider: str) -> None:
+    def __init__(self, family: Maker, provider: str) -> None:
         self._family = family
         self._provider = provider
         self._named = provider not in ("", family)
@@ -113,7 +113,7 @@ class Maker:
         return event
 
 
-NOBODY_IN_PARTICULAR: Final = Maker("", "")
+NOBODY_IN_PARTICULAR: Final = MakerNames("", "")
 
 
 def _holds_sealed(turns: Sequence[Turn]) -> bool:

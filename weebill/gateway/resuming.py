@@ -29,7 +29,7 @@ _EVENT_STREAM: Final = b"text/event-stream"
 _BESIDES: Final = (Started, UsageReported, Finished)
 
 
-class Story:
+class ResumableAnswer:
     """What one client has been told, whoever told it: a `StreamEncoder` for several streams, one after the other.
 
     Only plain text can be continued: `tellable` is False once there has been anything else.
@@ -61,9 +61,9 @@ class Story:
         """By way of the canonical form, in whatever format: bytes that pass through could not be continued."""
         return _Continuation(self, self._api, dialect)
 
-    def telling(self) -> Story:
+    def telling(self) -> ResumableAnswer:
         """The story for another stream: this one where it goes on, else one of its own, for its beginning may fail."""
-        return self if self._resumed else Story(self._api, self._call)
+        return self if self._resumed else ResumableAnswer(self._api, self._call)
 
     def conversation(self, call: Call) -> Conversation:
         """What is asked, and what has been answered so far."""
@@ -145,12 +145,12 @@ class Story:
         )
 
 
-class StoryStream(BridgeStream):
+class ResumableStream(BridgeStream):
     """A stream that tells its part of a `story`."""
 
     __slots__ = ("story",)
 
-    def __init__(self, call: Call, decoder: StreamDecoder, story: Story, for_client: ForClient) -> None:
+    def __init__(self, call: Call, decoder: StreamDecoder, story: ResumableAnswer, for_client: ForClient) -> None:
         super().__init__(call, decoder, story, for_client)
         self.story = story
 
@@ -158,7 +158,7 @@ class StoryStream(BridgeStream):
 class _Continuation(Bridge):
     """A `Translator` whose requests hold what was said, and whose streams go on with the same story."""
 
-    def __init__(self, story: Story, api: Api, dialect: str) -> None:
+    def __init__(self, story: ResumableAnswer, api: Api, dialect: str) -> None:
         super().__init__(api, registry_dialect(dialect), dialect, streams_only=dialect in STREAMS_ONLY)
         self._story = story
 
@@ -166,7 +166,7 @@ class _Continuation(Bridge):
         return self._story.conversation(call)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return StoryStream(call, self._decoder(sent), self._story.telling(), self._for_client(sent))
+        return ResumableStream(call, self._decoder(sent), self._story.telling(), self._for_client(sent))
 
 
 def only_continuing(opening: Open[OpenedResponse], step: Try, spending: Spending) -> Awaitable[OpenedResponse]:

@@ -22,8 +22,8 @@ from weebill.config.routing import Preferences
 from weebill.providers.registry import relay
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import SUFFIXES
-from weebill.routing.needs import Needs
-from weebill.routing.router import Asked, Router
+from weebill.routing.requirements import Requirements
+from weebill.routing.router import Router, RouteRequest
 from weebill.routing.sticky import conversation_key
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Usage
@@ -119,7 +119,7 @@ class Selector:
         """What stands in for what."""
         return tuple(f"{model}={candidate}" for model, candidate in sorted(self._experiments.promoted.items()))
 
-    def select(self, asked: Asked, api: Api) -> Selected:
+    def select(self, asked: RouteRequest, api: Api) -> Selected:
         """Who answers. Raises ApiError: 400 as routing does, 503 where `auto` cannot be served."""
         if asked.call.model in _SUFFIXED:
             suffix = asked.call.model.removeprefix(AUTO)
@@ -146,7 +146,7 @@ class Selector:
         placed = placed._replace(preferences=selected.preferences)
         return self._decided(placed, decision, model if placed.model == AUTO else placed.model)
 
-    def _decide(self, asked: Asked, needs: Needs, api: Api) -> Decision:
+    def _decide(self, asked: RouteRequest, needs: Requirements, api: Api) -> Decision:
         if self._auto is None:
             raise ApiError(503, f"`auto` cannot be served: {self._problem}.", code="auto_unavailable")
         subject = Subject(needs.read, api.name, asked.key_id, asked.key_name)
@@ -224,7 +224,7 @@ class Selector:
             tier for tier, name in self._models.items() if any(sign(each.deployment) for each in route(name).candidates)
         )
 
-    def _local_only(self, asked: Asked) -> bool:
+    def _local_only(self, asked: RouteRequest) -> bool:
         """Tells whether anybody wants that the request stays here."""
         return self._router.wanted(self._router.directory.route(self._models["small"]), asked).local_only
 

@@ -14,7 +14,7 @@ from weebill.gateway.bridge_stream import FURTHER_CHOICE, BridgeStream, unreadab
 from weebill.gateway.field_names import called
 from weebill.gateway.for_client import ForClient
 from weebill.gateway.one_call import FirstCalls, wants_one_call
-from weebill.gateway.origins import Maker
+from weebill.gateway.origins import MakerNames
 from weebill.gateway.stops import UntilStop
 from weebill.gateway.tool_names import NO_TOOLS, fit_names
 from weebill.providers.base import (
@@ -151,7 +151,7 @@ class Bridge:
                 asked, stops = msgspec.structs.replace(asked, stop=()), _ended_at(asked.stop)
             replays = _replays(asked)
             if replays:
-                asked = Maker(self._dialect.family, target.maker).conversation(asked)
+                asked = MakerNames(self._dialect.family, target.maker).conversation(asked)
             conversation, tools = self._fit(asked, target, fit), NO_TOOLS
             if replays or conversation.tools:
                 conversation, tools = fit_names(conversation, self._dialect_name, replays=replays)

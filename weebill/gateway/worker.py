@@ -38,9 +38,9 @@ from weebill.process import logs
 from weebill.process.link import Link
 from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Ping, Pong, Ready, Reload
 from weebill.routing.directory import Directory
+from weebill.routing.notices import HealthNotice
 from weebill.routing.router import Router
 from weebill.routing.shared import SharedHealth
-from weebill.routing.told import Fact
 from weebill.shared.redis import Redis
 from weebill.storage.database import LedgerError
 from weebill.storage.responses import ResponseStore
@@ -75,7 +75,7 @@ class Worker:
         self._keyring = KeyRing(home.database, pepper)
         self._redis = None if boot.settings.redis.url is None else Redis(boot.settings.redis.url)
         self._cache = AnswerCache(boot.settings.cache, pepper, self._redis, lambda text: _embedder()(text))
-        self._shared = SharedHealth(Fact, home.health, self._name, self._redis)
+        self._shared = SharedHealth(HealthNotice, home.health, self._name, self._redis)
         self._created = int(home.pepper.stat().st_mtime)
         self._journal = JournalWriter(home.journal, boot.index, boot.settings.metering, boot.settings.server.workers)
         self._counters = Counters(
@@ -219,10 +219,10 @@ class Worker:
         self._counters.write()
         return expose(home.counters, home.journal)
 
-    def _facts(self) -> tuple[Fact, ...]:
+    def _facts(self) -> tuple[HealthNotice, ...]:
         return self._router.health.facts(time.monotonic())
 
-    def _hear(self, source: str, facts: tuple[Fact, ...]) -> None:
+    def _hear(self, source: str, facts: tuple[HealthNotice, ...]) -> None:
         self._router.health.merge(source, facts, time.monotonic(), self._router.directory.deployments)
 
     def _close(self) -> None:

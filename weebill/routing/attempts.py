@@ -14,10 +14,10 @@ from weebill.routing.credentials import Credential
 from weebill.routing.decisions import DECISIONS, TRANSIENT
 from weebill.routing.deployment_health import DeploymentHealth
 from weebill.routing.deployments import Deployment
+from weebill.routing.fast_path import FastChoice, how
 from weebill.routing.health import Health
-from weebill.routing.lots import Draw, how
-from weebill.routing.plan import Choice
-from weebill.routing.preferences import WANTS_NOTHING, Wanted
+from weebill.routing.plan import RankedDeployment
+from weebill.routing.preferences import WANTS_NOTHING, ResolvedPreferences
 from weebill.routing.steps import Attempted, Pause, Try, patience
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import FailureKind, UpstreamFailure
@@ -52,13 +52,13 @@ class Attempts:
     def __init__(
         self,
         shared: Shared,
-        choices: Sequence[Choice],
+        choices: Sequence[RankedDeployment],
         deadline: float,
         policy: str = "only",
         rotation: int = 0,
-        rest: Callable[[float], Sequence[Choice]] | None = None,
-        wanted: Wanted = WANTS_NOTHING,
-        draw: Draw | None = None,
+        rest: Callable[[float], Sequence[RankedDeployment]] | None = None,
+        wanted: ResolvedPreferences = WANTS_NOTHING,
+        draw: FastChoice | None = None,
     ) -> None:
         """`deadline` is when the caller wants an answer by; credentials are tried in turn from `rotation` on.
 
@@ -87,10 +87,10 @@ class Attempts:
     @staticmethod
     def drawn(
         shared: Shared,
-        draw: Draw,
+        draw: FastChoice,
         deadline: float,
         rotation: int = 0,
-        rest: Callable[[float], Sequence[Choice]] | None = None,
+        rest: Callable[[float], Sequence[RankedDeployment]] | None = None,
     ) -> Attempts:
         """Those that begin with a choice that was drawn."""
         return Attempts(shared, draw.choices, deadline, draw.policy, rotation, rest, draw=draw)
@@ -325,7 +325,7 @@ class Attempts:
         if self._at < len(self._choices) and self._choices[self._at].hold is not None and not shared.budget.spend(now):
             self._deadline = 0.0
 
-    def _usable(self, choice: Choice, now: float) -> Credential | None:
+    def _usable(self, choice: RankedDeployment, now: float) -> Credential | None:
         """The next credential that has not been tried and may be used; a held one where all of them are."""
         deployment = choice.candidate.deployment
         upstream = deployment.upstream

@@ -14,8 +14,8 @@ from weebill.catalog.traits import OnUnsupported, bare_name, traits_of
 from weebill.config.schema import EngineSettings, ProviderSettings, Settings
 from weebill.process.messages import EngineState
 from weebill.providers.base import Target, UpstreamRequest
+from weebill.routing.capabilities import NOTHING_KNOWN, Capabilities, facts_of, local_facts
 from weebill.routing.credentials import Credential, Signer, credentials, key_lines, signer
-from weebill.routing.facts import NOTHING_KNOWN, Facts, facts_of, local_facts
 from weebill.routing.sticky import salt
 from weebill.transport.client import Origin, Proxy, Timeouts, Trust
 
@@ -79,7 +79,7 @@ class Deployment:
     target: Target
     dialect: str
     price: Tariff = UNKNOWN
-    facts: Facts = NOTHING_KNOWN
+    facts: Capabilities = NOTHING_KNOWN
     catalog: str = ""
     key: str = field(init=False)
     salt: int = field(init=False, repr=False)
@@ -146,7 +146,7 @@ def _deployment(
     model: str,
     provider: ProviderSettings,
     upstream: Upstream,
-    facts: Facts,
+    facts: Capabilities,
     offer: Offer | None,
     on_unsupported: OnUnsupported,
     row: Provider | None,

@@ -24,9 +24,9 @@ from weebill.config.routing import WILDCARD, AliasSettings, Policy, Preferences
 from weebill.config.schema import Settings
 from weebill.process.messages import EngineState
 from weebill.routing.candidates import Candidate
-from weebill.routing.cards import card_of
 from weebill.routing.deployments import LOCAL, Deployment, deployments
 from weebill.routing.filters import Filter, limiting
+from weebill.routing.model_list import card_of
 from weebill.routing.patterns import Matched, Patterns
 from weebill.wire.errors import ApiError
 from weebill.wire.models import ModelCard

@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 
 from weebill.providers.registry import dialect
 from weebill.routing.candidates import Candidate
+from weebill.routing.capabilities import Capabilities
 from weebill.routing.deployments import Deployment
-from weebill.routing.facts import Facts
-from weebill.routing.needs import Needs
-from weebill.routing.preferences import WANTS_NOTHING, Wanted
+from weebill.routing.preferences import WANTS_NOTHING, ResolvedPreferences
+from weebill.routing.requirements import Requirements
 from weebill.wire.errors import ApiError
 
 _TEXT: Final = frozenset({"text"})
@@ -28,9 +28,9 @@ class Filter(NamedTuple):
 
     name: str
     param: str
-    asked: Callable[[Wanted, Needs], bool]
-    why: Callable[[Deployment, Wanted, Needs], Reason]
-    limits: Callable[[Facts], bool] | None = None
+    asked: Callable[[ResolvedPreferences, Requirements], bool]
+    why: Callable[[Deployment, ResolvedPreferences, Requirements], Reason]
+    limits: Callable[[Capabilities], bool] | None = None
     soft: bool = False
 
 
@@ -42,44 +42,44 @@ class Removal(NamedTuple):
     reason: Reason
 
 
-def _only(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _only(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     return "is not among them" if wanted.only is not None and it.provider not in wanted.only else ""
 
 
-def _ignored(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _ignored(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     return "is among them" if it.provider in wanted.ignore else ""
 
 
-def _ordered(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _ordered(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     return "is not in `order`" if it.provider not in wanted.order else ""
 
 
-def _local(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _local(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     return "" if it.facts.local else "is not on this machine"
 
 
-def _zero_retention(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _zero_retention(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     return "" if it.facts.zero_retention else _unless_known(it.facts.zero_retention, "stores requests")
 
 
-def _no_training(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _no_training(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     trains = it.facts.trains
     return "" if trains is False else _unless_known(trains, "may train on requests")
 
 
-def _region(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _region(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     if wanted.regions is None or it.facts.region in wanted.regions or it.facts.local:
         return ""
     return f"is in region '{it.facts.region}'" if it.facts.region else "is in a region that is not known"
 
 
-def _quantization(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _quantization(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     if wanted.quantizations is None or it.facts.quantization in wanted.quantizations:
         return ""
     return f"is {it.facts.quantization}"
 
 
-def _price(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _price(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     price = it.facts.price
     if price is None:
         return "has no known price"
@@ -90,44 +90,44 @@ def _price(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
     return ""
 
 
-def _context(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _context(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     context = it.facts.context
     return f"has a context of {context} tokens" if context is not None and needs.tokens > context else ""
 
 
-def _room(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _room(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     context = it.facts.context
     if context is None or needs.tokens + needs.max_tokens <= context:
         return ""
     return f"has a context of {context} tokens for prompt and answer"
 
 
-def _max_output(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _max_output(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     limit = it.facts.max_output
     return f"answers with at most {limit} tokens" if limit is not None and needs.max_tokens > limit else ""
 
 
-def _inputs(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _inputs(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     known = it.facts.inputs
     missing = sorted(needs.inputs - known) if known is not None else []
     return f"does not read {', '.join(missing)}" if missing else ""
 
 
-def _outputs(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _outputs(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     known = it.facts.outputs
     missing = sorted(needs.outputs - known) if known is not None else []
     return f"does not make {', '.join(missing)}" if missing else ""
 
 
-def _tools(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _tools(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     return "does not use tools" if it.facts.tools is False else ""
 
 
-def _schema(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _schema(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     return "does not keep to a schema" if it.facts.structured_output is False else ""
 
 
-def _parameters(it: Deployment, wanted: Wanted, needs: Needs) -> Reason:
+def _parameters(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
     """Here what is not known counts as not supported."""
     spoken = dialect(it.dialect)
     lacking = {
@@ -199,7 +199,7 @@ def limiting(deployments: Iterable[Deployment]) -> tuple[Filter, ...]:
 
 
 def split(
-    candidates: Iterable[Candidate], limits: tuple[Filter, ...], wanted: Wanted, needs: Needs
+    candidates: Iterable[Candidate], limits: tuple[Filter, ...], wanted: ResolvedPreferences, needs: Requirements
 ) -> tuple[list[Candidate], list[Removal]]:
     """Those that may serve the request, and those that may not, each with the first reason against it."""
     filters = limits if wanted is WANTS_NOTHING else (*PREFERENCES, *limits)
@@ -225,7 +225,7 @@ def split(
     return [each.candidate for each in spared], [each for each in removed if not each.filter.soft]
 
 
-def fits_all(limits: Iterable[Filter], candidates: Iterable[Candidate], needs: Needs) -> bool:
+def fits_all(limits: Iterable[Filter], candidates: Iterable[Candidate], needs: Requirements) -> bool:
     """Tells whether none of the candidates would be removed for what it cannot do."""
     asked = [each for each in limits if each.asked(WANTS_NOTHING, needs)]
     return not any(each.why(one.deployment, WANTS_NOTHING, needs) for each in asked for one in candidates)

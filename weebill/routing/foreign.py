@@ -15,10 +15,10 @@ import msgspec
 from msgspec import Raw, structs
 
 from weebill.config.routing import Preferences
-from weebill.routing.preferences import OURS, WANTS_NOTHING, Wanted, members, readable, told
+from weebill.routing.preferences import OURS, WANTS_NOTHING, ResolvedPreferences, members, readable, told
 from weebill.wire.call import AnyCall, fitted_as, with_own
 from weebill.wire.errors import UNREADABLE
-from weebill.wire.inbound import Json, Own
+from weebill.wire.inbound import GatewayOptions, Json
 
 _NAMING: Final = ("order", "only", "ignore")
 _NOBODY: Final = ""
@@ -47,7 +47,7 @@ def ours(said: Preferences, known: Collection[str], openrouter: Sequence[str], *
     return structs.replace(said, order=order, only=only, ignore=tuple(name for name in said.ignore if name in known))
 
 
-def held_to(call: AnyCall, wanted: Wanted) -> AnyCall:
+def held_to(call: AnyCall, wanted: ResolvedPreferences) -> AnyCall:
     """The call that says itself what everybody wants: how it is fitted to targets, and what OpenRouter is told."""
     if wanted is WANTS_NOTHING:
         return call
@@ -60,7 +60,7 @@ def held_to(call: AnyCall, wanted: Wanted) -> AnyCall:
     return with_own(call, structs.replace(own, provider=Raw(_encode({**said, **demanded}))))
 
 
-def along(own: Own, known: Collection[str], serves: Callable[[str], bool]) -> Json:
+def along(own: GatewayOptions, known: Collection[str], serves: Callable[[str], bool]) -> Json:
     """The fields of a request that go along to OpenRouter: what is not for Weebill."""
     fields: Json = {}
     said = _said(own, known)
@@ -72,7 +72,7 @@ def along(own: Own, known: Collection[str], serves: Callable[[str], bool]) -> Js
     return fields
 
 
-def unheard(own: Own, known: Collection[str], serves: Callable[[str], bool]) -> tuple[str, ...]:
+def unheard(own: GatewayOptions, known: Collection[str], serves: Callable[[str], bool]) -> tuple[str, ...]:
     """Of what would go along to OpenRouter, what nobody else makes anything of: by the client's names for it."""
     said = _said(own, known)
     foreign = readable(own.provider)[1] if own.provider is not None and said else frozenset()
@@ -80,7 +80,7 @@ def unheard(own: Own, known: Collection[str], serves: Callable[[str], bool]) -> 
     return names if all(map(serves, own.models)) else (*names, "models")
 
 
-def _said(own: Own, known: Collection[str]) -> Json:
+def _said(own: GatewayOptions, known: Collection[str]) -> Json:
     """The members of a request's `provider` that are not for Weebill alone, without the names that it knows."""
     if own.provider is None:
         return {}

@@ -1,6 +1,6 @@
 """How deployments and credentials are doing, apart from who is chosen. No clock: every call is told the time.
 
-Times are monotonic seconds, but for `Fact`, which leaves the process and so speaks of seconds from now.
+Times are monotonic seconds, but for `HealthNotice`, which leaves the process and so speaks of seconds from now.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from weebill.config.routing import BreakerSettings
 from weebill.routing.credentials import Credential
 from weebill.routing.deployment_health import DeploymentHealth, Hold, Said
 from weebill.routing.deployments import Deployment
+from weebill.routing.notices import HealthNotice
 from weebill.routing.refusals import Refusals
-from weebill.routing.told import Fact
 from weebill.wire.failure import Failure, FailureKind
 
 _MAX_SOURCES: Final = 256
@@ -142,23 +142,25 @@ class Health:
 
     # What workers tell each other
 
-    def facts(self, now: float) -> tuple[Fact, ...]:
+    def facts(self, now: float) -> tuple[HealthNotice, ...]:
         """All that holds by this worker's own experience; what is no longer in it holds no longer."""
         found = self.refusals.facts(now)
         for key, health in self._deployments.items():
             found += (
-                Fact("open", key, kind, remaining_s=breaker.remaining(now))
+                HealthNotice("open", key, kind, remaining_s=breaker.remaining(now))
                 for kind, breaker in health.breakers()
                 if breaker.state(now) != "closed" and not breaker.source
             )
             found += (
-                Fact("limited", key, said.kind, credential, said.until - now)
+                HealthNotice("limited", key, said.kind, credential, said.until - now)
                 for credential, said in health.limited.items()
                 if said.until > now and not said.source
             )
         return tuple(found[:_MAX_FACTS])
 
-    def merge(self, source: str, facts: Iterable[Fact], now: float, deployments: Mapping[str, Deployment]) -> None:
+    def merge(
+        self, source: str, facts: Iterable[HealthNotice], now: float, deployments: Mapping[str, Deployment]
+    ) -> None:
         """Take over what another worker said, in place of what it said before; of `deployments` only.
 
         What it no longer says is over, unless this worker knows it by itself.
@@ -225,5 +227,5 @@ def _subjects(failure: Failure, deployment: Deployment, credential: Credential) 
     return [(credential.id, "")]
 
 
-def _name(fact: Fact) -> tuple[str, ...]:
+def _name(fact: HealthNotice) -> tuple[str, ...]:
     return (fact.what, fact.subject, fact.kind, fact.credential)

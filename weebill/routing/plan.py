@@ -11,13 +11,13 @@ from weebill.routing.deployment_health import DeploymentHealth, Hold
 from weebill.routing.directory import Route
 from weebill.routing.filters import Removal, nothing_left, split
 from weebill.routing.health import Health
-from weebill.routing.needs import Needs
 from weebill.routing.policies import NEEDS_EXPLORING, POLICIES, SORTS, Score
-from weebill.routing.preferences import Wanted
+from weebill.routing.preferences import ResolvedPreferences
+from weebill.routing.requirements import Requirements
 from weebill.routing.sticky import draws
 
 
-class Choice(NamedTuple):
+class RankedDeployment(NamedTuple):
     """A candidate that may be tried.
 
     `score` is the policy's, the lower the better. A `hold` is why it is tried only after all others; `misses` is the
@@ -35,15 +35,15 @@ class Plan(NamedTuple):
 
     name: str
     policy: str
-    choices: tuple[Choice, ...]
+    choices: tuple[RankedDeployment, ...]
     removed: tuple[Removal, ...]
-    wanted: Wanted
+    wanted: ResolvedPreferences
 
 
 def make_plan(
     route: Route,
-    wanted: Wanted,
-    needs: Needs,
+    wanted: ResolvedPreferences,
+    needs: Requirements,
     health: Health,
     settings: RoutingSettings,
     now: float,
@@ -69,12 +69,14 @@ def make_plan(
     prefers = bool(wanted.max_latency or wanted.min_throughput)
     scores = score(kept, healths, drawn, now)
     choices = [
-        Choice(candidate, points, health.hold(candidate.deployment, now), _misses(each, wanted) if prefers else "")
+        RankedDeployment(
+            candidate, points, health.hold(candidate.deployment, now), _misses(each, wanted) if prefers else ""
+        )
         for candidate, each, points in zip(kept, healths, scores, strict=True)
     ]
     order = {name: position for position, name in enumerate(wanted.order)}
 
-    def place(choice: Choice) -> tuple[float, ...]:
+    def place(choice: RankedDeployment) -> tuple[float, ...]:
         candidate = choice.candidate
         return (
             0.0 if choice.hold is None else choice.hold.until,
@@ -94,7 +96,7 @@ def make_plan(
     return Plan(route.name, name, tuple(choices), tuple(removed), wanted)
 
 
-def _explore(choices: list[Choice], share: float, rng: Random) -> None:
+def _explore(choices: list[RankedDeployment], share: float, rng: Random) -> None:
     """Now and then, another of the first tier comes first, so that its figures stay fresh."""
     first = choices[0]
     equals = sum(
@@ -108,7 +110,7 @@ def _explore(choices: list[Choice], share: float, rng: Random) -> None:
         choices.insert(0, choices.pop(rng.randrange(1, equals)))
 
 
-def _misses(health: DeploymentHealth, wanted: Wanted) -> str:
+def _misses(health: DeploymentHealth, wanted: ResolvedPreferences) -> str:
     """What is preferred and not met; who is not known yet is taken to meet it."""
     for percentile, most in wanted.max_latency.items():
         latency = health.latency_percentile(percentile)

@@ -27,7 +27,7 @@ OURS: Final = frozenset({"local_only", "regions", "resume", "hedge", "on_unsuppo
 """Weebill's own members, which OpenRouter would refuse."""
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class ResolvedPreferences(Struct, frozen=True, kw_only=True):
     """What all scopes together want. None and empty ask for nothing.
 
     `max_prompt` and `max_completion` are nano-dollars for a thousand tokens; `max_latency` (seconds) and
@@ -57,7 +57,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     entrusted: frozenset[str] = frozenset()
 
 
-WANTS_NOTHING: Final = Wanted()
+WANTS_NOTHING: Final = ResolvedPreferences()
 
 
 def decode(provider: Raw) -> Preferences:
@@ -113,7 +113,7 @@ def _known_in(name: str, value: Raw) -> Preferences | None:
     return _member(name, known) if known else None
 
 
-def merge(scopes: Iterable[Preferences]) -> Wanted:
+def merge(scopes: Iterable[Preferences]) -> ResolvedPreferences:
     """What holds for a request: `scopes` go from the widest (the installation) to the narrowest (the request).
 
     What restricts adds up, so that a narrower scope can demand more and never less: `only`, `quantizations` and
@@ -128,7 +128,7 @@ def merge(scopes: Iterable[Preferences]) -> Wanted:
     ordering = next((each for each in narrowest_first if each.order or each.sort is not None), _SAYS_NOTHING)
     sort = ordering.sort
     prices = [each.max_price or _NO_LIMIT for each in said]
-    return Wanted(
+    return ResolvedPreferences(
         order=ordering.order,
         only=_common(each.only for each in said),
         ignore=frozenset(name for each in said for name in each.ignore),
@@ -151,7 +151,7 @@ def merge(scopes: Iterable[Preferences]) -> Wanted:
     )
 
 
-def told(wanted: Wanted) -> Json:
+def told(wanted: ResolvedPreferences) -> Json:
     """The members by which OpenRouter is told of demands, whoever made them.
 
     Source: https://openrouter.ai/docs/guides/privacy/zdr
@@ -164,7 +164,7 @@ def told(wanted: Wanted) -> Json:
     return said
 
 
-def entrusted(own: Preferences, foreign: Collection[str], wanted: Wanted) -> frozenset[str]:
+def entrusted(own: Preferences, foreign: Collection[str], wanted: ResolvedPreferences) -> frozenset[str]:
     """Demands that OpenRouter sees to by itself: what it is `told` of, and of a request's own the rest.
 
     Of these no wider scope must demand more.
@@ -185,7 +185,7 @@ SEEN_TO: Final[Mapping[str, tuple[str, ...]]] = {
     "max_price": ("max_prompt", "max_completion"),
     "require_parameters": ("require_parameters",),
 }
-"""Members by which OpenRouter holds its own providers to something, and the fields of `Wanted` that say so here."""
+"""Members by which OpenRouter holds its providers to something, and the fields of `ResolvedPreferences` for that."""
 DEMANDS: Final = SEEN_TO.keys() | {"only", "ignore"}
 """Members that nobody may serve a request without."""
 _SAYS_NOTHING: Final = Preferences()

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from weebill.config.routing import BreakerSettings
 from weebill.routing.breaker import Breaker
 from weebill.routing.deployment_health import Hold
-from weebill.routing.told import Fact
+from weebill.routing.notices import HealthNotice
 from weebill.wire.failure import FailureKind
 
 _MAX_NEWS: Final = 64
@@ -126,15 +126,15 @@ class Refusals:
         """All that are refused."""
         return [Refused(*subject, each.kind, each.breaker.remaining(now)) for subject, each in self._known.items()]
 
-    def facts(self, now: float) -> list[Fact]:
+    def facts(self, now: float) -> list[HealthNotice]:
         """Those that this worker knows of by itself."""
         return [
-            Fact("dead", deployment, each.kind, credential, each.breaker.remaining(now))
+            HealthNotice("dead", deployment, each.kind, credential, each.breaker.remaining(now))
             for (credential, deployment), each in self._known.items()
             if not each.breaker.source
         ]
 
-    def adopt(self, source: str, fact: Fact, now: float) -> None:
+    def adopt(self, source: str, fact: HealthNotice, now: float) -> None:
         """Another worker's is refused. Who may be tried is left to be tried."""
         subject = (fact.credential, fact.subject)
         refusal = self._known.get(subject)

@@ -13,13 +13,13 @@ from weebill.config.routing import Preferences, RoutingSettings
 from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
 from weebill.routing.directory import Directory, Route
+from weebill.routing.fast_path import FastPath
 from weebill.routing.filters import fits_all
 from weebill.routing.foreign import ours
 from weebill.routing.health import Health
-from weebill.routing.lots import Lot
-from weebill.routing.needs import Needs
-from weebill.routing.plan import Choice, Plan, make_plan
-from weebill.routing.preferences import DEMANDS, Wanted, decode, entrusted, merge, readable, told
+from weebill.routing.plan import Plan, RankedDeployment, make_plan
+from weebill.routing.preferences import DEMANDS, ResolvedPreferences, decode, entrusted, merge, readable, told
+from weebill.routing.requirements import Requirements
 from weebill.routing.sticky import CACHED_BYTES, conversation_key
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
@@ -29,7 +29,7 @@ from weebill.wire.operation_call import OperationCall
 _MAX_LOTS: Final = 8192
 
 
-class Asked:
+class RouteRequest:
     """A request to be routed, immutable: `key_id` and `key_name` are its API key's.
 
     `conversation` gives the canonical form of a request to generate; None for all others. `preferences` are what
@@ -45,7 +45,7 @@ class Asked:
         key_name: str = "",
         conversation: Callable[[Call], Conversation] | None = None,
         preferences: tuple[Preferences, ...] = (),
-        needs: Needs | None = None,
+        needs: Requirements | None = None,
     ) -> None:
         self._needs = needs
         self.call = call
@@ -54,20 +54,20 @@ class Asked:
         self.conversation = conversation
         self.preferences = preferences
 
-    def naming(self, model: str) -> Asked:
+    def naming(self, model: str) -> RouteRequest:
         """The same request for another model."""
         call = self.call.replaced(model=model)
-        return Asked(call, self.key_id, self.key_name, self.conversation, self.preferences, self.needs)
+        return RouteRequest(call, self.key_id, self.key_name, self.conversation, self.preferences, self.needs)
 
-    def preferring(self, preferences: tuple[Preferences, ...]) -> Asked:
+    def preferring(self, preferences: tuple[Preferences, ...]) -> RouteRequest:
         """The same request with these preferences in place of its own."""
-        return Asked(self.call, self.key_id, self.key_name, self.conversation, preferences, self.needs)
+        return RouteRequest(self.call, self.key_id, self.key_name, self.conversation, preferences, self.needs)
 
     @property
-    def needs(self) -> Needs:
+    def needs(self) -> Requirements:
         """Its needs, the same whatever it names and prefers."""
         if self._needs is None:
-            self._needs = Needs(self.call, self.conversation)
+            self._needs = Requirements(self.call, self.conversation)
         return self._needs
 
 
@@ -82,7 +82,7 @@ class Router:
         self._settings = settings
         self._shared = Shared(settings, self.health, RetryBudget(settings.retry_share, settings.retry_floor_per_s), rng)
         self._says_nothing = self._nothing_said()
-        self._lots: dict[str, Lot] = {}  # by name, as far as they have been asked for
+        self._lots: dict[str, FastPath] = {}  # by name, as far as they have been asked for
 
     @property
     def deadline_s(self) -> float:
@@ -106,7 +106,7 @@ class Router:
         self._says_nothing = self._nothing_said()
         self.follow(directory)
 
-    def route(self, asked: Asked, now: float, deadline: float) -> Attempts:
+    def route(self, asked: RouteRequest, now: float, deadline: float) -> Attempts:
         """The attempts for a request, whose caller wants an answer by `deadline`.
 
         Raises ApiError 404 for a name that nothing has, 400 for preferences that are none, and 400 or 404 where
@@ -126,7 +126,7 @@ class Router:
         turn = self._turn(conversation)
         return Attempts(self._shared, plan.choices, deadline, plan.policy, turn, None, plan.wanted)
 
-    def _lot(self, name: str) -> Lot | None:
+    def _lot(self, name: str) -> FastPath | None:
         """The lot for a name of the directory's; None for a name with a suffix, or whose alias prefers something."""
         route = self.directory.route(name)
         if route.preferences or not self.directory.keeps(name):
@@ -134,10 +134,10 @@ class Router:
         policy = route.policy or self._settings.policy
         if len(self._lots) >= _MAX_LOTS:
             self._lots.clear()
-        found = self._lots[name] = Lot.of(route, policy, self.health.of, self._settings.deadline_s)
+        found = self._lots[name] = FastPath.of(route, policy, self.health.of, self._settings.deadline_s)
         return found
 
-    def _drawn(self, lot: Lot, asked: Asked, now: float, deadline: float) -> Attempts | None:
+    def _drawn(self, lot: FastPath, asked: RouteRequest, now: float, deadline: float) -> Attempts | None:
         """Attempts that begin with one that is drawn; None where more has to be looked at than a lot does."""
         if lot.lone is not None:
             turn = self._turn(self._conversation(asked, asked.needs)) if lot.turns else 0
@@ -157,17 +157,17 @@ class Router:
         turn = self._turn(None) if lot.turns else 0
         return Attempts.drawn(self._shared, draw, deadline, turn, partial(self._rest, route, asked))
 
-    def _rest(self, route: Route, asked: Asked, now: float) -> Sequence[Choice]:
+    def _rest(self, route: Route, asked: RouteRequest, now: float) -> Sequence[RankedDeployment]:
         """All choices of a request whose first was drawn."""
         return self._plan(route, asked, asked.needs, None, now).choices
 
-    def plan(self, asked: Asked, now: float) -> Plan:
+    def plan(self, asked: RouteRequest, now: float) -> Plan:
         """What `route` would try, for explanations. Raises ApiError as `route` does."""
         route = self.directory.route(asked.call.model, asked.call.own.models)
         needs = asked.needs
         return self._plan(route, asked, needs, self._conversation(asked, needs), now)
 
-    def wanted(self, route: Route, asked: Asked) -> Wanted:
+    def wanted(self, route: Route, asked: RouteRequest) -> ResolvedPreferences:
         """What everybody prefers together. Raises ApiError 400."""
         provider = asked.call.own.provider
         settings = self._settings
@@ -188,11 +188,13 @@ class Router:
         wanted = merge((*scopes, own, *asked.preferences))
         return structs.replace(wanted, entrusted=entrusted(said, foreign, wanted)) if _tells(asked.call) else wanted
 
-    def _plan(self, route: Route, asked: Asked, needs: Needs, conversation: bytes | None, now: float) -> Plan:
+    def _plan(
+        self, route: Route, asked: RouteRequest, needs: Requirements, conversation: bytes | None, now: float
+    ) -> Plan:
         wanted = self.wanted(route, asked)
         return make_plan(route, wanted, needs, self.health, self._settings, now, self._rng, conversation)
 
-    def _conversation(self, asked: Asked, needs: Needs) -> bytes | None:
+    def _conversation(self, asked: RouteRequest, needs: Requirements) -> bytes | None:
         """The key by which a request sticks, None if it does not."""
         if not self._settings.sticky or asked.conversation is None or asked.call.prompt_bytes() < CACHED_BYTES:
             return None
@@ -215,7 +217,7 @@ def _tells(call: Call) -> bool:
     return not isinstance(call, OperationCall) or call.form is None
 
 
-def _trusting(wanted: Wanted, call: Call) -> Wanted:
+def _trusting(wanted: ResolvedPreferences, call: Call) -> ResolvedPreferences:
     """The same, where OpenRouter is told of what is demanded."""
     demanded = told(wanted) if _tells(call) else ()
     return structs.replace(wanted, entrusted=frozenset(demanded)) if demanded else wanted

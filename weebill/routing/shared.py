@@ -20,7 +20,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from weebill.shared.board import Board
+from weebill.shared.notice_directory import NoticeDirectory
 from weebill.shared.redis import Commands, Redis, RedisDown
 
 INTERVAL_S: Final = 0.25
@@ -58,7 +58,7 @@ class SharedHealth(Generic[Fact]):
         self._decode = msgspec.msgpack.Decoder(tuple[str, int, tuple[kind, ...]]).decode  # type: ignore[valid-type]
         self._folder = folder
         self._name = name
-        self._board: Board | None = None
+        self._board: NoticeDirectory | None = None
         self._redis = redis
         self._clock = clock
         # A worker that takes over from a killed one is another source, or its count would begin anew.
@@ -128,7 +128,7 @@ class SharedHealth(Generic[Fact]):
     def _by_board(self, notice: bytes | None) -> list[bytes]:
         try:
             if self._board is None:
-                self._board = Board(self._folder, self._name)
+                self._board = NoticeDirectory(self._folder, self._name)
             if notice is not None:
                 self._board.post(notice)
             notices = self._board.read()
@@ -163,7 +163,7 @@ def told_lately(folder: Path, kind: type[Fact]) -> list[Fact]:
     """What the workers of this machine tell each other at present in `folder`, each fact once."""
     decode = msgspec.msgpack.Decoder(tuple[str, int, tuple[kind, ...]]).decode  # type: ignore[valid-type]
     found: dict[Fact, None] = {}
-    for notice in Board.latest(folder, SILENCE_S):
+    for notice in NoticeDirectory.latest(folder, SILENCE_S):
         try:
             _, _, facts = decode(notice)
         except msgspec.DecodeError:

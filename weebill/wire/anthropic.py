@@ -13,11 +13,11 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from weebill.wire.conversation import CacheMark, Citation, Origin
+from weebill.wire.conversation import CacheMark, Citation, Maker
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.reply import FinishReason
 
-ORIGIN: Final[Origin] = "anthropic"
+ORIGIN: Final[Maker] = "anthropic"
 VERSION: Final = "2023-06-01"
 
 # --- What a conversation is made of, in requests and (text, thinking, tool_use) in answers.
@@ -197,7 +197,7 @@ class Opaque(Struct, frozen=True):
     """
 
     value: str
-    origin: Origin = ORIGIN
+    origin: Maker = ORIGIN
     kind: _Kind = ""
     id: str | None = None
 

@@ -15,7 +15,7 @@ from msgspec import Meta, Raw
 
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.inbound import NOTHING_OWN, Json, Own
+from weebill.wire.inbound import NOTHING_OWN, GatewayOptions, Json
 from weebill.wire.requests import ChatRequest, CompletionRequest
 from weebill.wire.tool_texts import with_texts
 from weebill.wire.whole_numbers import with_whole_numbers
@@ -77,12 +77,12 @@ def top_level(body: bytes) -> Json:
     return _decode_fields(body)
 
 
-def take_own(fields: Json) -> Own:
+def take_own(fields: Json) -> GatewayOptions:
     """Take Weebill's own fields out of `fields`. Raises ApiError 400 that names the one that is not what it must be."""
     if _OWN_FIELDS.isdisjoint(fields):
         return NOTHING_OWN
     provider = fields.pop("provider", None)
-    own = Own(
+    own = GatewayOptions(
         _flag(fields.pop("drop_params", None)),
         None if provider is None or bytes(provider) in _SAYS_NOTHING else provider,
         _models(fields.pop("models", None)),

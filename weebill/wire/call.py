@@ -8,14 +8,14 @@ from typing import Final, TypeVar, cast
 from msgspec import json, structs
 
 from weebill.catalog.traits import OnUnsupported
-from weebill.wire.inbound import NOTHING_OWN, InboundRequest, Json, Own
+from weebill.wire.inbound import NOTHING_OWN, GatewayOptions, InboundRequest, Json
 
 # What the prompt is called, API by API.
 _PROMPT_FIELDS: Final = frozenset(
     {"messages", "prompt", "input", "contents", "system", "instructions", "systemInstruction"}
 )
 _NO_HEADERS: Final[Mapping[bytes, bytes]] = {}
-_NOTHING_OWN: Final[Own] = NOTHING_OWN
+_NOTHING_OWN: Final[GatewayOptions] = NOTHING_OWN
 _encode: Final = json.encode
 
 
@@ -38,7 +38,7 @@ class Call:
         model: str,
         stream: bool = False,
         wants_usage: bool = True,
-        own: Own = _NOTHING_OWN,
+        own: GatewayOptions = _NOTHING_OWN,
         headers: Mapping[bytes, bytes] = _NO_HEADERS,
         as_served: bool = False,
         big: bool = False,
@@ -60,7 +60,7 @@ class Call:
         fields: Json | None = None,
         model: str | None = None,
         stream: bool | None = None,
-        own: Own | None = None,
+        own: GatewayOptions | None = None,
     ) -> Call:
         """The same, but for what is given."""
         call = self._with(
@@ -73,7 +73,7 @@ class Call:
         call.as_served, call.big = self.as_served, self.big
         return call
 
-    def _with(self, request: InboundRequest, fields: Json, model: str, stream: bool, own: Own) -> Call:
+    def _with(self, request: InboundRequest, fields: Json, model: str, stream: bool, own: GatewayOptions) -> Call:
         """A call of the same kind."""
         return Call(request, fields, model, stream, self.wants_usage, own, self.headers)
 
@@ -121,7 +121,7 @@ def fitted_as(call: AnyCall, on_unsupported: OnUnsupported | None) -> AnyCall:
     return with_own(call, structs.replace(call.own, on_unsupported=on_unsupported))
 
 
-def with_own(call: AnyCall, own: Own) -> AnyCall:
+def with_own(call: AnyCall, own: GatewayOptions) -> AnyCall:
     """The call with Weebill's own fields so."""
     # Each kind of call gives one of its own kind.
     return cast("AnyCall", call.replaced(own=own))

@@ -16,7 +16,7 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 CacheMark = Literal["5m", "1h"]
 """How long a provider shall keep the prompt up to and including what is marked."""
 
-Origin = str
+Maker = str
 """The dialect family whose model made something opaque: "openai", "anthropic", "gemini", "bedrock", ..."""
 
 
@@ -31,7 +31,7 @@ class Citation(Struct, frozen=True):
     quote: str | None = None
     start: int | None = None
     end: int | None = None
-    origin: Origin = ""
+    origin: Maker = ""
     raw: Raw | None = None
 
 
@@ -86,7 +86,7 @@ class ToolUse(Struct, frozen=True, tag="tool_use"):
     name: str
     arguments: str
     signature: str | None = None
-    origin: Origin = ""
+    origin: Maker = ""
     cache: CacheMark | None = None
 
 
@@ -111,7 +111,7 @@ class Reasoning(Struct, frozen=True, tag="reasoning"):
     signature: str | None = None
     encrypted: str | None = None
     id: str | None = None
-    origin: Origin = ""
+    origin: Maker = ""
 
 
 class Refusal(Struct, frozen=True, tag="refusal"):

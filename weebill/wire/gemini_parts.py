@@ -23,7 +23,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from weebill.wire.arguments import as_object
-from weebill.wire.conversation import Audio, Document, Image, Origin, Reasoning, Refusal, Text, ToolUse
+from weebill.wire.conversation import Audio, Document, Image, Maker, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.conversation import Part as CanonicalPart
 from weebill.wire.gemini import ORIGIN, Blob, FileData, FunctionCall, Part, Transcription
 from weebill.wire.literals import CR, LF
@@ -68,7 +68,7 @@ class Inexpressible(Exception):  # noqa: N818 - not an error of ours
     """A part that the other form has no words for; the message completes "does not support"."""
 
 
-def sealed(origin: Origin, value: str, *, encrypted: bool = False, item: str | None = None) -> str:
+def sealed(origin: Maker, value: str, *, encrypted: bool = False, item: str | None = None) -> str:
     """A thought signature for what is opaque, which `opened` takes apart."""
     if origin == ORIGIN and not encrypted and item is None:
         return value
@@ -102,7 +102,7 @@ def seal(part: Reasoning) -> str | None:
     return None
 
 
-def model_parts(parts: Iterable[CanonicalPart], *, to_client: bool, own: Origin = ORIGIN) -> list[Part]:
+def model_parts(parts: Iterable[CanonicalPart], *, to_client: bool, own: Maker = ORIGIN) -> list[Part]:
     """A model's parts in Google's form.
 
     A client gets opaque things of every origin, sealed; an upstream gets back its `own` alone, and no thought of
@@ -145,7 +145,7 @@ def _may_take_signature(part: Part) -> bool:
     return plain and not part.thought and part.thought_signature is None
 
 
-def _model_part(part: CanonicalPart, to_client: bool, own: Origin) -> Part:
+def _model_part(part: CanonicalPart, to_client: bool, own: Maker) -> Part:
     if isinstance(part, Text | Refusal):
         return Part(text=part.text)
     if isinstance(part, ToolUse):
@@ -155,7 +155,7 @@ def _model_part(part: CanonicalPart, to_client: bool, own: Origin) -> Part:
     raise Inexpressible("tool results among what the model says")
 
 
-def call_part(call: ToolUse, *, to_client: bool, own: Origin = ORIGIN) -> Part:
+def call_part(call: ToolUse, *, to_client: bool, own: Maker = ORIGIN) -> Part:
     """A call with its signature. Arguments that are not a JSON object are wrapped in one."""
     signature = call.signature
     if signature is not None and call.origin != own:

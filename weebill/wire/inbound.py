@@ -20,7 +20,7 @@ class InboundRequest(Struct, frozen=True, gc=False):
         return 1
 
 
-class Own(Struct, frozen=True):
+class GatewayOptions(Struct, frozen=True):
     """Weebill's own fields of a request, which no upstream is shown.
 
     `drop_params`: what a target cannot do is dropped rather than refused. `provider` says how to route, as JSON
@@ -34,4 +34,4 @@ class Own(Struct, frozen=True):
     on_unsupported: OnUnsupported | None = None
 
 
-NOTHING_OWN: Final = Own()
+NOTHING_OWN: Final = GatewayOptions()

@@ -12,13 +12,13 @@ from typing import Final, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from weebill.wire.conversation import Citation, Document, Image, Origin, Reasoning
+from weebill.wire.conversation import Citation, Document, Image, Maker, Reasoning
 from weebill.wire.costs import UNSAID
 
 _FOREIGN: Final = "weebill:"
 # How base64 of each format begins.
 _AUDIO_FORMATS: Final = (("UklGR", "wav"), ("SUQz", "mp3"), ("//", "mp3"), ("T2dn", "opus"), ("ZkxhQ", "flac"))
-GOOGLE: Final[Origin] = "gemini"
+GOOGLE: Final[Maker] = "gemini"
 # Fields of a request that say nothing about the answer; a provider that does not know one may go without.
 HINTS: Final = frozenset(
     {"user", "metadata", "service_tier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"}
@@ -78,7 +78,7 @@ class ReasoningDetail(Struct, frozen=True, omit_defaults=True):
     index: int | None = None
 
 
-def reasoning_of(details: Iterable[ReasoningDetail], default_origin: Origin) -> list[Reasoning]:
+def reasoning_of(details: Iterable[ReasoningDetail], default_origin: Maker) -> list[Reasoning]:
     """The pieces of reasoning that `details` are, those of a stream included, whose text comes in several."""
     pieces: list[Reasoning] = []
     last: ReasoningDetail | None = None
@@ -101,7 +101,7 @@ def goes_on(last: ReasoningDetail, detail: ReasoningDetail) -> bool:
     return encrypted and (detail.id, detail.format) == (last.id, last.format)
 
 
-def reasoning_piece(detail: ReasoningDetail, default_origin: Origin) -> Reasoning:
+def reasoning_piece(detail: ReasoningDetail, default_origin: Maker) -> Reasoning:
     """One entry alone."""
     text = detail.text or detail.summary or ""
     return Reasoning(text, detail.signature, detail.data, detail.id, detail.format or default_origin)
@@ -155,7 +155,7 @@ class ExtraContent(Struct, frozen=True):
     google: GoogleExtra | None = None
 
 
-def marked(signature: str, origin: Origin) -> str:
+def marked(signature: str, origin: Maker) -> str:
     """`signature` with its origin before it, for clients replay it to whichever provider they ask next.
 
     >>> marked("abc", "gemini"), unmarked(marked("abc", "gemini"), "another"), unmarked("abc", "gemini")
@@ -164,7 +164,7 @@ def marked(signature: str, origin: Origin) -> str:
     return f"{_FOREIGN}{origin}:{signature}"
 
 
-def unmarked(signature: str, native: Origin) -> tuple[str, Origin]:
+def unmarked(signature: str, native: Maker) -> tuple[str, Maker]:
     """Undoes `marked`; a signature without an origin is of `native`, whose field it is in."""
     if not signature.startswith(_FOREIGN):
         return signature, native

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from weebill.wire.call import Call
-from weebill.wire.inbound import InboundRequest, Json, Own
+from weebill.wire.inbound import GatewayOptions, InboundRequest, Json
 from weebill.wire.operations_form import Form
 
 _PROMPT_FIELDS: Final = ("input", "query", "documents", "instructions")
@@ -22,7 +22,7 @@ class OperationCall(Call):
         fields: Json,
         model: str,
         stream: bool,
-        own: Own,
+        own: GatewayOptions,
         endpoint: str,
         form: Form | None = None,
     ) -> None:
@@ -30,7 +30,9 @@ class OperationCall(Call):
         self.endpoint = endpoint
         self.form = form
 
-    def _with(self, request: InboundRequest, fields: Json, model: str, stream: bool, own: Own) -> OperationCall:
+    def _with(
+        self, request: InboundRequest, fields: Json, model: str, stream: bool, own: GatewayOptions
+    ) -> OperationCall:
         return OperationCall(request, fields, model, stream, own, self.endpoint, self.form)
 
     def prompt_bytes(self) -> int:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from msgspec import Raw, Struct, structs
 
-from weebill.wire.conversation import Citation, Origin, Part
+from weebill.wire.conversation import Citation, Maker, Part
 from weebill.wire.failure import UpstreamFailure
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause"]
@@ -137,7 +137,7 @@ class ReasoningDelta(Struct, frozen=True):
     signature: str | None = None
     encrypted: str | None = None
     id: str | None = None
-    origin: Origin = ""
+    origin: Maker = ""
     block: int = 0
     choice: int = 0
 
@@ -150,7 +150,7 @@ class ToolStarted(Struct, frozen=True):
     block: int = 0
     choice: int = 0
     signature: str | None = None
-    origin: Origin = ""
+    origin: Maker = ""
 
 
 class ToolArguments(Struct, frozen=True):

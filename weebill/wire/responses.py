@@ -14,12 +14,12 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
-from weebill.wire.conversation import Citation, Origin
+from weebill.wire.conversation import Citation, Maker
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.reply import Usage
 
-ORIGIN: Final[Origin] = "openai"
-"""The `Origin` of what OpenAI's models make that is opaque."""
+ORIGIN: Final[Maker] = "openai"
+"""The `Maker` of what OpenAI's models make that is opaque."""
 
 NO_ARGUMENTS: Final = "{}"
 _FOREIGN: Final = "weebill:"
@@ -255,11 +255,11 @@ class Sealed(NamedTuple):
     """Something opaque, whose it is, and what: "" for a signature, "encrypted", or "tool" for that of a call."""
 
     data: str
-    origin: Origin
+    origin: Maker
     kind: Literal["", "encrypted", "tool"]
 
 
-def seal(data: str, origin: Origin, kind: Literal["", "encrypted", "tool"]) -> str:
+def seal(data: str, origin: Maker, kind: Literal["", "encrypted", "tool"]) -> str:
     """An `encrypted_content` that holds something opaque; OpenAI's own is left as it is.
 
     >>> seal("abc", "anthropic", ""), seal("abc", "gemini", "tool"), seal("abc", "openai", "encrypted")

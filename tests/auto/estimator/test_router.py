@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weebill.auto.estimator.artefact import EMBEDDING, ROUTER
-from weebill.auto.estimator.router import Router
+from weebill.auto.estimator.estimator import Estimator
 
-OURS = Router.load()
+OURS = Estimator.load()
 EASY = "What is the capital of France?\nA. Paris\nB. Lyon\nC. Nice\nD. Lille\nAnswer:"
 HARD = (
     "Maria sells 24 boxes a day for 5 days, each with 12 pencils at $0.75, and pays 3 workers $45 a day. She then "
@@ -54,7 +54,7 @@ def test_odd_texts_have_an_estimate_and_a_vector(text):
 
 
 def test_an_estimate_depends_on_nothing_but_the_text():
-    fresh = Router.load()
+    fresh = Estimator.load()
     before = fresh.estimate(HARD)
     for at in range(2000):
         fresh.estimate(f"something else, number {at}")
@@ -64,7 +64,7 @@ def test_an_estimate_depends_on_nothing_but_the_text():
 def test_estimates_are_the_same_in_another_process_and_need_numpy_alone():
     script = (
         "import sys, json\n"
-        "from weebill.auto.estimator.router import Router\n"
+        "from weebill.auto.estimator.estimator import Router\n"
         "router = Router.load()\n"
         f"print(json.dumps([router.estimate({HARD!r}), router.embed({EASY!r}).tolist()]))\n"
         "print(json.dumps(sorted(name for name in sys.modules if '.' not in name)))"
@@ -98,7 +98,7 @@ def test_vectors_are_of_unit_length_and_near_where_the_meaning_is():
 
 
 def test_threads_may_share_a_router():
-    router, texts = Router.load(), [f"{HARD} {at}" for at in range(300)]
+    router, texts = Estimator.load(), [f"{HARD} {at}" for at in range(300)]
     wanted = [OURS.estimate(text) for text in texts]
     seen: list[bool] = []
     threads = [

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from weebill.auto.estimator.targets import (
     NONE_TO_LARGE,
-    Answer,
     Controller,
+    ObservedAnswer,
     Quality,
     Recorded,
     Share,
@@ -120,7 +120,7 @@ def test_the_share_is_held_within_its_bound_whatever_the_traffic(share, start, s
     for gain in drifting(count, seed):
         large = controller.sends_to_large(gain)
         sent += large
-        controller = controller.after(Answer(large, 1, 1, 0))
+        controller = controller.after(ObservedAnswer(large, 1, 1, 0))
     assert abs(sent / count - share) <= (1 + 2 * controller.rate) / (controller.rate * count)
 
 
@@ -131,7 +131,7 @@ def test_the_budget_is_held_under_drift():
         large = controller.sends_to_large(gain)
         cost = chance.randint(800, 1200) if large else chance.randint(80, 120)
         spent += cost
-        controller = controller.after(Answer(large, 1, 1, cost))
+        controller = controller.after(ObservedAnswer(large, 1, 1, cost))
     assert spent / count == pytest.approx(300, rel=0.03)
 
 
@@ -142,7 +142,7 @@ def test_the_quality_is_held_under_drift():
         large = controller.sends_to_large(gain)
         quality = 0.9 if large else 0.9 - 0.4 * gain
         got, best = got + quality, best + 0.9
-        controller = controller.after(Answer(large, quality, 0.9, 0))
+        controller = controller.after(ObservedAnswer(large, quality, 0.9, 0))
     assert got / best == pytest.approx(0.95, abs=0.01)
 
 
@@ -151,5 +151,5 @@ def test_the_threshold_stays_bounded(answers):
     for target in (Share(0.5), Quality(0.9), Spend(1)):
         controller = Controller(target, 0.5)
         for large, quality, best, cost in answers:
-            controller = controller.after(Answer(large, quality, best, cost))
+            controller = controller.after(ObservedAnswer(large, quality, best, cost))
             assert -0.1 <= controller.threshold <= 1.1

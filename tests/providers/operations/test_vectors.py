@@ -13,7 +13,7 @@ from weebill.providers.base import Target
 from weebill.providers.operations import ENDPOINTS, OPERATIONS, operation, unsupported
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
-from weebill.wire.inbound import Own
+from weebill.wire.inbound import GatewayOptions
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 
@@ -232,9 +232,9 @@ def test_demands_go_where_the_target_says_so_unless_a_nearer_word_does_not(
     strict = target({"model": model})
     dropping = msgspec.structs.replace(strict, on_unsupported="drop")
     assert encode(asked, dropping).body
-    own = asked.replaced(own=Own(on_unsupported="drop"))
+    own = asked.replaced(own=GatewayOptions(on_unsupported="drop"))
     assert encode(own, strict).body
-    for refused, to in ((asked, strict), (asked.replaced(own=Own(on_unsupported="refuse")), dropping)):
+    for refused, to in ((asked, strict), (asked.replaced(own=GatewayOptions(on_unsupported="refuse")), dropping)):
         with pytest.raises(ApiError) as caught:
             encode(refused, to)
         assert caught.value.detail.param == field

@@ -26,7 +26,7 @@ from weebill.wire.body import invalid_body, take_own, top_level
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, Text, Turn
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.inbound import Json, Own
+from weebill.wire.inbound import GatewayOptions, Json
 from weebill.wire.whole_numbers import with_whole_numbers
 
 HEADERS: Final = frozenset({b"anthropic-version", b"anthropic-beta"})
@@ -40,7 +40,7 @@ _MARKED: Final = ("system", "messages", "tools")
 Request = TypeVar("Request", bound=PromptRequest)
 
 
-def decode_prompt(body: bytes, decode: Callable[[bytes], Request]) -> tuple[Request, Json, Own]:
+def decode_prompt(body: bytes, decode: Callable[[bytes], Request]) -> tuple[Request, Json, GatewayOptions]:
     """The request in `body`, its fields, and Weebill's own. Raises ApiError 400 naming the field."""
     try:
         request, fields = decode(body), top_level(body)

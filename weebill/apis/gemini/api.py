@@ -23,7 +23,7 @@ from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini_request import GeminiRequest, GenerateContentRequest, camel_case, exact, wants_array
-from weebill.wire.inbound import Json, Own
+from weebill.wire.inbound import GatewayOptions, Json
 from weebill.wire.reply import Reply
 
 _GENERATE: Final = "generateContent"
@@ -96,7 +96,7 @@ def unknown_method(method: str) -> ApiError:
     return ApiError(404, f"Unknown method '{method}'; there are {known}.", code="unknown_url")
 
 
-def decode_body(body: bytes) -> tuple[GenerateContentRequest, Json, Own]:
+def decode_body(body: bytes) -> tuple[GenerateContentRequest, Json, GatewayOptions]:
     """The request, its fields in camelCase, and Weebill's own. Raises ApiError 400 that names the field.
 
     A request whose messages have documented members alone is an `exact` one.

@@ -19,7 +19,7 @@ from weebill.apis.responses.tools import Offer
 from weebill.wire.conversation import (
     Document,
     Image,
-    Origin,
+    Maker,
     Part,
     Reasoning,
     Role,
@@ -73,7 +73,7 @@ class Turns:
         self._role: Role | None = None
         self._parts: list[Part] = []
         self._turns: list[Turn] = []
-        self._signature: tuple[str, Origin] | None = None
+        self._signature: tuple[str, Maker] | None = None
         # The ids of calls that their provider has run.
         self._run: set[str] = set()
         self.passed: dict[str, Raw] = {}

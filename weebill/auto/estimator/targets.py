@@ -33,7 +33,7 @@ class TargetError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ObservedAnswer:
     """What was observed of one request that `auto` served.
 
     `quality` is what the answer was worth, 0 to 1, and `large_quality` what the large tier's is or would have been:
@@ -56,7 +56,7 @@ class Share:
         if not 0 <= self.large <= 1:
             raise TargetError(f"a share is from 0 to 1, not {self.large}")
 
-    def excess(self, answer: Answer) -> float:
+    def excess(self, answer: ObservedAnswer) -> float:
         """Positive where the answer used more of the large tier than the target allows."""
         return float(answer.large) - self.large
 
@@ -71,7 +71,7 @@ class Quality:
         if not 0 <= self.at_least <= 1:
             raise TargetError(f"a fraction of the large tier's quality is from 0 to 1, not {self.at_least}")
 
-    def excess(self, answer: Answer) -> float:
+    def excess(self, answer: ObservedAnswer) -> float:
         """Positive where the answer was better than it needs to be, so that fewer need the large tier."""
         return answer.quality - self.at_least * answer.large_quality
 
@@ -86,7 +86,7 @@ class Spend:
         if self.nano_per_request <= 0:
             raise TargetError(f"a budget is positive nano-dollars for a request, not {self.nano_per_request}")
 
-    def excess(self, answer: Answer) -> float:
+    def excess(self, answer: ObservedAnswer) -> float:
         """Positive where the answer cost more than the budget, which is 1; no answer counts for more than 10."""
         return min(answer.cost_nano / self.nano_per_request - 1, MAX_EXCESS)
 
@@ -183,7 +183,7 @@ class Controller:
     def sends_to_large(self, gain: float) -> bool:
         return gain >= self.threshold
 
-    def after(self, answer: Answer) -> Controller:
+    def after(self, answer: ObservedAnswer) -> Controller:
         """The controller once `answer` has been observed.
 
         The threshold stays within a step of 0..1: beyond it, nothing that is observed would change.

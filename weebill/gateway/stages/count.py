@@ -30,7 +30,7 @@ from weebill.providers.anthropic.relay import count_tokens_request
 from weebill.providers.base import JSON, Target, UpstreamRequest
 from weebill.routing.deployments import Upstream
 from weebill.routing.foreign import held_to
-from weebill.routing.router import Asked
+from weebill.routing.router import RouteRequest
 from weebill.routing.steps import Try
 from weebill.transport.client import Response
 from weebill.wire.call import Call
@@ -97,7 +97,7 @@ class Count:
         meter.model_asked = call.model
         take_control(call.fields, None)  # nothing is cached here, and no provider is shown the wish
         router = self._upstreams.router
-        asked = Asked(call, meter.key_id, meter.key_name)
+        asked = RouteRequest(call, meter.key_id, meter.key_name)
         attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
         request.call = held_to(call, attempts.wanted)
         counting = partial(_count, self._upstreams, request)

@@ -21,13 +21,13 @@ from weebill.gateway.meter import Spending
 from weebill.gateway.off_loop import once_known
 from weebill.gateway.opened import CompleteResponse, OpenedResponse, StreamingResponse
 from weebill.gateway.request import Request
-from weebill.gateway.resuming import Story, StoryStream, only_continuing
+from weebill.gateway.resuming import ResumableAnswer, ResumableStream, only_continuing
 from weebill.gateway.translation import failure as failure_event
 from weebill.gateway.translation import translator
 from weebill.gateway.upstreams import Upstreams
 from weebill.routing.attempts import Attempts
 from weebill.routing.foreign import held_to
-from weebill.routing.router import Asked
+from weebill.routing.router import RouteRequest
 from weebill.routing.steps import Try
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
@@ -44,13 +44,13 @@ class Generate:
     def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
         """Raises ApiError for what ends without an answer."""
         router, meter, call = self._upstreams.router, request.meter, request.call
-        asked = Asked(call, meter.key_id, meter.key_name, request.endpoint.conversation)
+        asked = RouteRequest(call, meter.key_id, meter.key_name, request.endpoint.conversation)
         deadline = deadline_of(request.exchange, meter, router.deadline_s)
         if call.big:
             return self._serve_big(request, asked, deadline)
         return self.serve(request, router.route(asked, time.monotonic(), deadline))
 
-    async def _serve_big(self, request: Request[Api, Call], asked: Asked, deadline: float) -> None:
+    async def _serve_big(self, request: Request[Api, Call], asked: RouteRequest, deadline: float) -> None:
         route = partial(self._upstreams.router.route, asked, time.monotonic(), deadline)
         await self.serve(request, await once_known(asked.needs, route))
 
@@ -59,7 +59,7 @@ class Generate:
         exchange, api, meter = request.exchange, request.endpoint, request.meter
         wanted = attempts.wanted
         call = request.call = held_to(request.call, wanted)
-        story = Story(api, call) if wanted.resume and call.stream else None
+        story = ResumableAnswer(api, call) if wanted.resume and call.stream else None
         opening = self.opening(request, partial(translator, api) if story is None else story.translator, call)
         seldom = self._upstreams.seldom
         opened: OpenedResponse
@@ -69,7 +69,7 @@ class Generate:
             )
         else:
             opened = await first_answered(attempts, exchange, meter, opening, seldom)
-        if isinstance(opened, StreamingResponse) and isinstance(opened.stream, StoryStream):
+        if isinstance(opened, StreamingResponse) and isinstance(opened.stream, ResumableStream):
             # That of the one who answers, of all that were asked.
             story = opened.stream.story
             opening = self.opening(request, story.translator, call)
@@ -90,7 +90,11 @@ class Generate:
         return partial(_open, self._upstreams, request, translators, call)
 
     async def answer(
-        self, request: Request[Api, Call], opened: OpenedResponse, attempts: Attempts, story: Story | None = None
+        self,
+        request: Request[Api, Call],
+        opened: OpenedResponse,
+        attempts: Attempts,
+        story: ResumableAnswer | None = None,
     ) -> ApiError | UpstreamFailure | None:
         """Send what was answered. What it broke off with, where the `story` can go on elsewhere."""
         if isinstance(opened, CompleteResponse):
@@ -114,7 +118,7 @@ class Generate:
         self,
         request: Request[Api, Call],
         failure: ApiError | UpstreamFailure,
-        story: Story,
+        story: ResumableAnswer,
         attempts: Attempts,
         opening: Open[OpenedResponse],
     ) -> StreamingResponse | None:

@@ -18,7 +18,7 @@ from weebill.gateway.request import Request
 from weebill.gateway.upstreams import Upstreams
 from weebill.providers.operations.base import Operation, OperationStream
 from weebill.routing.foreign import held_to
-from weebill.routing.router import Asked
+from weebill.routing.router import RouteRequest
 from weebill.routing.steps import Try
 from weebill.wire import sse
 from weebill.wire.operation_call import OperationCall
@@ -43,7 +43,7 @@ class Operate:
         meter.stream = call.stream
         take_control(call.fields, None)  # nothing is cached here, and no provider is shown the wish
         router = self._upstreams.router
-        asked = Asked(call, meter.key_id, meter.key_name)
+        asked = RouteRequest(call, meter.key_id, meter.key_name)
         attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
         request.call = held_to(call, attempts.wanted)
         opening = partial(_open, self._upstreams, request)

@@ -32,7 +32,7 @@ from weebill.gateway.stages.generate import Generate
 from weebill.gateway.upstreams import Upstreams
 from weebill.routing.attempts import Attempts
 from weebill.routing.foreign import held_to
-from weebill.routing.router import Asked
+from weebill.routing.router import RouteRequest
 from weebill.routing.steps import Attempted
 from weebill.transport.errors import UpstreamError, UpstreamTimeout
 from weebill.wire.call import Call
@@ -49,7 +49,7 @@ class _Selection(NamedTuple):
 
     request: Request[Api, Call]
     call: Call
-    asked: Asked
+    asked: RouteRequest
     selected: Selected
     deadline: float
 
@@ -90,7 +90,7 @@ class Select:
 
     async def _serve_selected(self, request: Request[Api, Call], meant: str) -> None:
         api, meter = request.endpoint, request.meter
-        asked = Asked(request.call, meter.key_id, meter.key_name, api.conversation).naming(meant)
+        asked = RouteRequest(request.call, meter.key_id, meter.key_name, api.conversation).naming(meant)
         selected = await once_known(asked.needs, partial(self._selector.select, asked, api))
         meter.arm = selected.arm
         deadline = deadline_of(request.exchange, meter, self._upstreams.router.deadline_s)

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.wire.anthropic import Opaque
-from weebill.wire.conversation import Origin
+from weebill.wire.conversation import Maker
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
 
@@ -45,7 +45,7 @@ class _Block(Struct, frozen=True):
 _decode_block: Final = msgspec.json.Decoder(_Block).decode
 
 
-def mended(messages: Raw, own: Origin, *, signed: bool) -> Raw:
+def mended(messages: Raw, own: Maker, *, signed: bool) -> Raw:
     """Anthropic's `messages` as the provider `own` takes them; `signed` is whether thinking must bear its signature.
 
     Raises nothing: what cannot be read stays as it is.
@@ -89,7 +89,7 @@ def _is_assistant(text: bytes) -> bool:
     return at >= 0 and _ASSISTANT.match(text, at) is not None
 
 
-def _message(raw: Raw, own: Origin, signed: bool) -> Raw | None:
+def _message(raw: Raw, own: Maker, signed: bool) -> Raw | None:
     """None if nothing is left of it."""
     if not _has_trouble(bytes(raw), signed):
         return raw
@@ -106,7 +106,7 @@ def _message(raw: Raw, own: Origin, signed: bool) -> Raw | None:
     return Raw(_encode({**fields, "content": blocks})) if blocks else None
 
 
-def _block(raw: Raw, own: Origin, signed: bool) -> Raw | None:
+def _block(raw: Raw, own: Maker, signed: bool) -> Raw | None:
     if not _has_trouble(bytes(raw), signed):
         return raw
     block = _decode_block(raw)

@@ -28,7 +28,7 @@ from weebill.providers.usage import estimate
 from weebill.wire.anthropic import ORIGIN
 from weebill.wire.anthropic_usage import UsageReport
 from weebill.wire.call import Call
-from weebill.wire.conversation import Origin
+from weebill.wire.conversation import Maker
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.lenient import reader
@@ -138,7 +138,7 @@ class AnthropicRelayStream:
         "_call", "_ended", "_events", "_finished", "_measured", "_repair", "_report", "_splitter", "error",
     )  # fmt: skip
 
-    def __init__(self, call: Call, provider: Origin = "") -> None:
+    def __init__(self, call: Call, provider: Maker = "") -> None:
         self._call = call
         self._repair = EventRepair(_encode(call.model), provider)
         self._splitter = EventSplitter()

@@ -28,7 +28,7 @@ from weebill.providers.anthropic.complete import (
 )
 from weebill.providers.anthropic.relay_shapes import EventHead
 from weebill.wire.anthropic import ORIGIN, Opaque
-from weebill.wire.conversation import Origin
+from weebill.wire.conversation import Maker
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import invalid_answer
 from weebill.wire.inbound import Json
@@ -67,7 +67,7 @@ class EventRepair:
 
     __slots__ = ("_begun", "_called", "_count", "_ended", "_last", "_mark", "_model", "_numbers", "steady", "tokens")
 
-    def __init__(self, model: bytes, provider: Origin) -> None:
+    def __init__(self, model: bytes, provider: Maker) -> None:
         self._model = model
         self._mark = provider if provider != ORIGIN else ""
         self._begun = False
@@ -203,7 +203,7 @@ _EVENTS: Final[dict[bytes, _Mend]] = {
 }
 
 
-def marked_answer(body: bytes, provider: Origin) -> bytes:
+def marked_answer(body: bytes, provider: Maker) -> bytes:
     """A whole answer, with its maker on what is opaque."""
     if not provider or provider == ORIGIN or not _has_sealed(body):
         return body
@@ -252,7 +252,7 @@ def _has_sealed(data: bytes) -> bool:
     return any(data.find(word) >= 0 for word in _SEALED)
 
 
-def _marked(block: bytes, provider: Origin, member: str) -> bytes:
+def _marked(block: bytes, provider: Maker, member: str) -> bytes:
     """An event with its maker on what is opaque in its member `member`."""
     if not provider or not _has_sealed(block):
         return block
@@ -266,7 +266,7 @@ def _marked(block: bytes, provider: Origin, member: str) -> bytes:
     return block[: block.find(b"\n")] + b"\ndata: " + _encode({**fields, member: inner})
 
 
-def _sealed_by(raw: Raw, provider: Origin) -> Raw:
+def _sealed_by(raw: Raw, provider: Maker) -> Raw:
     fields = _decode_object(raw)
     for name in _MEMBERS:
         value = bytes(fields.get(name, b""))

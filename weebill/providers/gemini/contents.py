@@ -17,7 +17,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from weebill.providers.fit import Fit
-from weebill.wire.conversation import Document, Image, Json, Origin, Text, ToolResult, ToolUse, Turn
+from weebill.wire.conversation import Document, Image, Json, Maker, Text, ToolResult, ToolUse, Turn
 from weebill.wire.conversation import Part as CanonicalPart
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import Content, FunctionResponse, FunctionResponsePart, MediaResolution, Part
@@ -42,7 +42,7 @@ class Contents:
     `system` are the parts of the system instruction.
     """
 
-    def __init__(self, first_generation: bool, resolution_each: bool, origin: Origin, fit: Fit) -> None:
+    def __init__(self, first_generation: bool, resolution_each: bool, origin: Maker, fit: Fit) -> None:
         self.system: list[Part] = []
         self._first_generation = first_generation
         self._resolution_each = resolution_each

@@ -16,7 +16,7 @@ from weebill.providers.gemini.metadata import citations, openai_logprobs
 from weebill.providers.gemini.partial import PartialArguments
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.arguments import as_text
-from weebill.wire.conversation import Audio, Citation, Image, Origin
+from weebill.wire.conversation import Audio, Citation, Image, Maker
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import Failure, UpstreamFailure, cut, invalid_answer
 from weebill.wire.gemini import (
@@ -83,7 +83,7 @@ def responses(data: bytes) -> list[GenerateContentResponse]:
         raise not_an_answer(str(error)) from error
 
 
-def decode_reply(body: bytes, origin: Origin = ORIGIN) -> Reply:
+def decode_reply(body: bytes, origin: Maker = ORIGIN) -> Reply:
     """The answer in a whole body; a list is a stream's pieces. Raises UpstreamFailure for an error, or for none."""
     reader = AnswerReader(origin)
     events: list[Event] = []
@@ -110,7 +110,7 @@ class AnswerReader:
 
     __slots__ = ("_blocked", "_gradual", "_origin", "_readers", "_started", "failed", "premature", "settled")
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Maker) -> None:
         self._origin = origin
         self._readers: dict[int, CandidateReader] = {}
         self._started = False
@@ -199,7 +199,7 @@ class CandidateReader:
         "finish", "index", "said",
     )  # fmt: skip
 
-    def __init__(self, index: int, origin: Origin) -> None:
+    def __init__(self, index: int, origin: Maker) -> None:
         self.index = index
         self.finish: FinishReason | None = None
         self.failure: UpstreamFailure | None = None

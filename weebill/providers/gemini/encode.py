@@ -27,7 +27,7 @@ from weebill.providers.gemini.contents import Contents, resolutions
 from weebill.providers.gemini.schema import answer_schema, function_schema
 from weebill.providers.gemini.thinking import is_first_generation, thinking_config
 from weebill.providers.pairing import paired
-from weebill.wire.conversation import Conversation, Json, Origin, ToolChoice
+from weebill.wire.conversation import Conversation, Json, Maker, ToolChoice
 from weebill.wire.conversation import Tool as CanonicalTool
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import Content, Part, unset
@@ -65,9 +65,7 @@ _NOTHING: Final = Part(text=" ")
 """What a message says that must not be empty, and is."""
 
 
-def encode_request(
-    conversation: Conversation, target: Target, fit: Fit, hints: frozenset[str], origin: Origin
-) -> bytes:
+def encode_request(conversation: Conversation, target: Target, fit: Fit, hints: frozenset[str], origin: Maker) -> bytes:
     """The body. `hints` are those that this upstream knows, `origin` what its own signatures are marked with.
 
     Raises Unsupported.

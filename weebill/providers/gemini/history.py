@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.gemini.contents import UNSIGNED_CALL
-from weebill.wire.conversation import Origin
+from weebill.wire.conversation import Maker
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import ORIGIN
 from weebill.wire.gemini_parts import ENCODED_MARK, opened, sealed
@@ -38,7 +38,7 @@ _decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
-def own_gemini(contents: Raw, text: bytes, origin: Origin, signs_calls: bool) -> Raw:
+def own_gemini(contents: Raw, text: bytes, origin: Maker, signs_calls: bool) -> Raw:
     """Google's `contents`, which `text` is, for the provider that marks its own with `origin`.
 
     `signs_calls` is whether the model refuses calls without a signature.
@@ -75,7 +75,7 @@ def own_gemini(contents: Raw, text: bytes, origin: Origin, signs_calls: bool) ->
     return Raw(_encode(kept)) if changed else contents
 
 
-def marked(data: bytes, provider: Origin) -> bytes:
+def marked(data: bytes, provider: Maker) -> bytes:
     """An answer whose signatures bear the mark of the very provider that made them; the Gemini API's own need none.
 
     >>> marked(b'{"thoughtSignature": "QUJD"}', "vertex")
@@ -98,7 +98,7 @@ def _parts(raw: Raw) -> list[Json]:
     return [_decode_object(part) for part in _decode_list(raw)]
 
 
-def _own_parts(raw: Raw, origin: Origin) -> tuple[list[Json], bool]:
+def _own_parts(raw: Raw, origin: Maker) -> tuple[list[Json], bool]:
     """The parts without what is opaque of others, and whether that changes them."""
     parts: list[Json] = []
     changed = False

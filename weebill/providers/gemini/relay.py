@@ -40,7 +40,7 @@ from weebill.providers.naming import MODEL_VERSION, named, renamed
 from weebill.providers.replayed import gemini_once
 from weebill.providers.usage import estimate
 from weebill.wire.call import Call
-from weebill.wire.conversation import Origin
+from weebill.wire.conversation import Maker
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.gemini import NUMBERED_REASONS, given
@@ -218,7 +218,7 @@ class GeminiRelayStream:
         "error",
     )  # fmt: skip
 
-    def __init__(self, call: Call, provider: Origin = "") -> None:
+    def __init__(self, call: Call, provider: Maker = "") -> None:
         self._call = call
         self._provider = provider
         self._array = wants_array(call)

@@ -14,7 +14,7 @@ from typing import Final
 
 from weebill.providers.base import LINGER_S, SETTLE_S
 from weebill.providers.gemini.decode import AnswerReader, not_an_answer, read_response, responses
-from weebill.wire.conversation import Origin
+from weebill.wire.conversation import Maker
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.gemini import ORIGIN, GenerateContentResponse
@@ -33,7 +33,7 @@ class GeminiStream:
 
     __slots__ = ("_done", "_pieces", "_reader")
 
-    def __init__(self, origin: Origin = ORIGIN) -> None:
+    def __init__(self, origin: Maker = ORIGIN) -> None:
         self._pieces = PieceSplitter()
         self._reader = AnswerReader(origin)
         self._done = False

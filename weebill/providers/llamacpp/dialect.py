@@ -25,7 +25,7 @@ from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, Part, Refusal, Text, ToolUse, Turn
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
-from weebill.wire.inbound import Json, Own
+from weebill.wire.inbound import GatewayOptions, Json
 from weebill.wire.reply import Event, Failed, Reply, UsageReported
 
 _NOWHERE: Final = Target(model="llama.cpp")
@@ -49,7 +49,7 @@ class LlamaCppDialect:
         if not conversation.turns:
             raise Unsupported("turns", "a conversation in which nothing is said")
         call = chat_call(conversation, target, fit)
-        call = call.replaced(own=Own(on_unsupported=fit.policy))
+        call = call.replaced(own=GatewayOptions(on_unsupported=fit.policy))
         try:
             sent = LLAMACPP_RELAY.encode(call, target)
             for name in sent.dropped:

@@ -120,7 +120,7 @@ class PlainChunk(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
     obfuscation: str | None = None
 
 
-class Choice(msgspec.Struct, frozen=True):
+class RelayedChoice(msgspec.Struct, frozen=True):
     finish_reason: str | None = None
 
 
@@ -143,7 +143,7 @@ class Groq(msgspec.Struct, frozen=True):
 class Chunk(msgspec.Struct, frozen=True):
     """The part of a chunk that the gateway reads."""
 
-    choices: list[Choice] | None = None
+    choices: list[RelayedChoice] | None = None
     usage: UsageReport | None = None
     x_groq: Groq | None = None
     error: Raw = NO_ERROR

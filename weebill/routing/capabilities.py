@@ -20,7 +20,7 @@ _CONTINUING: Final = {"anthropic": True, "ollama": True}
 _TRAINS: Final = {"no": False, "yes": True, "free-tier": True, "unknown": None}
 
 
-class Facts(Struct, frozen=True, kw_only=True):
+class Capabilities(Struct, frozen=True, kw_only=True):
     """What a deployment is and can do; None and "" where that is not known.
 
     `canonical` is the catalogue's id of the model, "" for one that it does not have. `context` and `max_output` are
@@ -49,12 +49,12 @@ class Facts(Struct, frozen=True, kw_only=True):
     tier: int = 0
 
 
-NOTHING_KNOWN: Final = Facts()
+NOTHING_KNOWN: Final = Capabilities()
 
 
-def local_facts(context: int) -> Facts:
+def local_facts(context: int) -> Capabilities:
     """Those of a compact model on this machine; `context` is 0 while its host is not up."""
-    return Facts(
+    return Capabilities(
         context=context or None,
         inputs=frozenset({"text"}),
         outputs=frozenset({"text"}),
@@ -68,11 +68,13 @@ def local_facts(context: int) -> Facts:
     )
 
 
-def facts_of(settings: ProviderSettings, policy: DataPolicy | None, model: Model | None, offer: Offer | None) -> Facts:
+def facts_of(
+    settings: ProviderSettings, policy: DataPolicy | None, model: Model | None, offer: Offer | None
+) -> Capabilities:
     """Those of a provider's deployment. What its settings say stands before what the catalogue does."""
     data = policy or _NOBODY
     keeps_nothing = data.zero_retention == "default" or data.retention_days == 0
-    known = Facts(
+    known = Capabilities(
         price=None if offer is None else offer.price,
         local=settings.local,
         zero_retention=_first(settings.zero_retention, True if keeps_nothing or settings.local else None),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Router:
+class Estimator:
     """Estimates from text alone. Reads its file once; after that no file, no network, no clock, no randomness."""
 
     def __init__(self, model: Model, embedding: Path = EMBEDDING) -> None:
@@ -30,7 +30,7 @@ class Router:
         self._quantiles: list[float] = model.quantiles.tolist()
 
     @classmethod
-    def load(cls, path: Path | None = None) -> Router:
+    def load(cls, path: Path | None = None) -> Estimator:
         """The router in `path`, or the package's own. Raises ArtefactError, or OSError where it cannot be read."""
         return cls(read_model(path or ROUTER))
 

@@ -14,7 +14,7 @@ from weebill.routing.candidates import Candidate
 from weebill.routing.deployment_health import DeploymentHealth
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Route
-from weebill.routing.plan import Choice
+from weebill.routing.plan import RankedDeployment
 from weebill.routing.policies import NEEDS_EXPLORING, WEIGHTS
 from weebill.routing.steps import Try, patience
 
@@ -22,14 +22,14 @@ _NEARLY_ALL: Final = 0.99  # some of it has gone by when a request is routed
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class FastChoice:
     """A choice that may be drawn.
 
     `first` is what is tried where the caller leaves at least `unhurried_s`; None where a credential has to be chosen.
     `head` and `tail` are the header line that names it and `policy`, around the milliseconds that it took.
     """
 
-    choices: tuple[Choice]
+    choices: tuple[RankedDeployment]
     health: DeploymentHealth
     first: Try | None
     unhurried_s: float
@@ -39,7 +39,7 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class Lot:
+class FastPath:
     """What is drawn from for a name.
 
     `lone` is the only choice there is, None where there are several. `drawn` are those of the first tier, each with
@@ -49,15 +49,15 @@ class Lot:
 
     route: Route
     policy: Policy
-    lone: Draw | None
-    drawn: tuple[tuple[float, Draw], ...]
+    lone: FastChoice | None
+    drawn: tuple[tuple[float, FastChoice], ...]
     turns: bool
     explores: bool
 
     @classmethod
     def of(
         cls, route: Route, policy: Policy, health_of: Callable[[Deployment], DeploymentHealth], deadline_s: float
-    ) -> Lot:
+    ) -> FastPath:
         """The lot of a route by a policy, for requests that have `deadline_s` if their callers are in no hurry."""
         turns = any(
             each.deployment.upstream is not None and len(each.deployment.upstream.credentials) > 1
@@ -78,7 +78,7 @@ class Lot:
         draws = [_draw(each, policy, health_of(each.deployment), deadline_s, alone=False) for each in first]
         return cls(route, policy, None, tuple(zip(ends, draws, strict=True)), turns, policy in NEEDS_EXPLORING)
 
-    def draw(self, lot: float, explore: float) -> Draw:
+    def draw(self, lot: float, explore: float) -> FastChoice:
         """The choice for a number in [0, 1): by weight, but for a share of draws in which all are equal."""
         drawn = self.drawn
         if self.explores:
@@ -97,7 +97,7 @@ def how(answered: Deployment | None, policy: str) -> bytes:
     return f"{model};policy={policy}\r\n".encode()
 
 
-def _draw(candidate: Candidate, policy: str, health: DeploymentHealth, deadline_s: float, *, alone: bool) -> Draw:
+def _draw(candidate: Candidate, policy: str, health: DeploymentHealth, deadline_s: float, *, alone: bool) -> FastChoice:
     deployment = candidate.deployment
     upstream = deployment.upstream
     first, unhurried_s = None, inf
@@ -105,4 +105,6 @@ def _draw(candidate: Candidate, policy: str, health: DeploymentHealth, deadline_
         first = Try(deployment, upstream.credentials[0], patience(deadline_s, not alone))
         unhurried_s = deadline_s * _NEARLY_ALL
     head = f"x-weebill-route: {deployment.provider}:200:".encode()
-    return Draw((Choice(candidate, 0.0),), health, first, unhurried_s, policy, head, b"ms" + how(deployment, policy))
+    return FastChoice(
+        (RankedDeployment(candidate, 0.0),), health, first, unhurried_s, policy, head, b"ms" + how(deployment, policy)
+    )

@@ -15,7 +15,7 @@ MAX_NOTICE_BYTES: Final = 1024 * 1024
 _SUFFIX: Final = ".notice"
 
 
-class Board:
+class NoticeDirectory:
     """The notices in `folder`, of which this process writes that called `name`. Methods block, and raise OSError.
 
     What was posted before there was this board is not read: its writer may be long gone.

@@ -9,7 +9,7 @@ from msgspec import Struct
 from weebill.wire.failure import FailureKind
 
 
-class Fact(Struct, frozen=True, array_like=True):
+class HealthNotice(Struct, frozen=True, array_like=True):
     """What one worker tells the others. `remaining_s` is from when it is told; 0 of an open breaker: it may be tried.
 
     `subject` is a deployment's key, or "" for all that a credential is used for.

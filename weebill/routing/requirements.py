@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class NotWorkedOutError(Exception):
-    """Something is asked of a request that takes too long to work out here: `Needs.work_out` comes first."""
+    """Something is asked of a request that takes too long to work out here: `Requirements.work_out` comes first."""
 
 
 class lazy(Generic[T]):  # noqa: N801 - used as a decorator
@@ -42,18 +42,18 @@ class lazy(Generic[T]):  # noqa: N801 - used as a decorator
     Raises NotWorkedOutError where the needs are not to be worked out by whoever asks.
     """
 
-    def __init__(self, compute: Callable[[Needs], T]) -> None:
+    def __init__(self, compute: Callable[[Requirements], T]) -> None:
         self._compute = compute
         self._name = compute.__name__
         self.__doc__ = compute.__doc__
 
-    def __get__(self, instance: Needs, owner: type) -> T:
+    def __get__(self, instance: Requirements, owner: type) -> T:
         instance.require()
         value = instance.__dict__[self._name] = self._compute(instance)
         return value
 
 
-class Needs:
+class Requirements:
     """A request's; `conversation` gives its canonical form, which is worked out only where its own will not do.
 
     A chat request, by far the most common, is looked at as it is. What a big request needs is worked out all at once,
@@ -75,7 +75,7 @@ class Needs:
     def work_out(self) -> None:
         """Work out all that may be asked for."""
         self._ready = True
-        for name, value in vars(Needs).items():
+        for name, value in vars(Requirements).items():
             if isinstance(value, lazy):
                 getattr(self, name)
 
