@@ -3,11 +3,14 @@
 import pytest
 
 from tests.config.test_load import home, problems, sources  # noqa: F401 - `home` is a fixture
+from weebill.apis.anthropic.api import ANTHROPIC
+from weebill.apis.chat.api import CHAT
 from weebill.apis.completions import COMPLETIONS
+from weebill.apis.gemini.api import GEMINI
+from weebill.apis.responses.api import RESPONSES
 from weebill.config.auto import AutoSettings, Endpoint, Rule, TargetSettings
 from weebill.config.load import load
 from weebill.config.show import show
-from weebill.gateway.app import ANTHROPIC, CHAT, GEMINI, RESPONSES
 
 ACME = """
 [providers.acme]

@@ -12,8 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from journal_process import make_record
 
+from tests.usage.journal_process import make_record
 from weebill.accounts.keyring import KeyRing, LedgerUnavailable
 from weebill.accounts.keys import KeyStore, read_pepper
 from weebill.config.paths import Home
