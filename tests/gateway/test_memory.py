@@ -26,6 +26,7 @@ from weebill.gateway.translation import Bridge, translator
 from weebill.providers.base import Target
 from weebill.providers.failures import classify
 from weebill.providers.registry import dialect
+from weebill.routing.directory import Directory
 from weebill.transport.client import Client, Origin, Response, Timeouts
 from weebill.wire import sse
 from weebill.wire.errors import ApiError
@@ -212,6 +213,9 @@ class Streaming:
 
     def __init__(self, upstream: Upstream, answers: Answers) -> None:
         self.answers = answers
+        at = Directory(settings(upstream), (), 0).resolve("gpt-4o-mini").upstream
+        assert at is not None
+        self.upstream = at
         self.pieces: asyncio.Queue[bytes] = asyncio.Queue()
         self._client = Client()
         self._origin = Origin(host="127.0.0.1", port=upstream.port)
@@ -256,7 +260,7 @@ async def test_an_event_is_counted_until_it_ends(streaming: Streaming) -> None:
     async def begins() -> StreamingResponse:
         response = await streaming.response()
         try:
-            return await begun(None, response, translate.stream(CALL, sent), Spending(), answers)  # type: ignore[arg-type]
+            return await begun(streaming.upstream, response, translate.stream(CALL, sent), Spending(), answers)
         finally:
             response.close()
 
@@ -286,7 +290,7 @@ async def test_a_stream_that_is_collected_or_checked_is_counted(streaming: Strea
     response = await streaming.response()
     stream = translate.stream(call, sent)
     streaming.pieces.put_nowait(sse.event(json.dumps(start).encode()))
-    leg = begun(None, response, stream, Spending(), answers)  # type: ignore[arg-type]
+    leg = begun(streaming.upstream, response, stream, Spending(), answers)
     streaming.pieces.put_nowait(sse.event(json.dumps(text).encode()))
     found = await leg
     pending = Pending(response)

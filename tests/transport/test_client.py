@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.transport.peer import Peer, Upstream, read_request, until
+from weebill.config.schema import MeteringSettings
+from weebill.gateway.meter import Meter
 from weebill.transport.client import (
     Client,
     Origin,
     PoolFull,
     Response,
-    Sender,
     Timeouts,
     UpstreamConnectError,
     UpstreamCut,
@@ -25,6 +27,8 @@ from weebill.transport.client import (
 )
 from weebill.transport.limits import MAX_RESPONSE_HEAD_BYTES, MAX_WAITERS
 from weebill.transport.upstream import UpstreamConnection
+from weebill.usage.journal import JournalWriter
+from weebill.wire.errors import ApiError
 
 GET = b"GET / HTTP/1.1\r\nhost: test\r\n"
 POST = b"POST / HTTP/1.1\r\nhost: test\r\n"
@@ -421,20 +425,7 @@ async def test_exhausted_pool(client: Client) -> None:
         assert upstream.accepted == 1
 
 
-class Told(Sender):
-    """Counts how often it is told that its request goes out; with a `fault`, it keeps the request back."""
-
-    def __init__(self, fault: Exception | None = None) -> None:
-        self.times = 0
-        self.fault = fault
-
-    def sending(self) -> None:
-        self.times += 1
-        if self.fault is not None:
-            raise self.fault
-
-
-async def test_senders_are_told_once_there_is_a_connection(client: Client) -> None:
+async def test_senders_are_told_once_there_is_a_connection(client: Client, tmp_path: Path) -> None:
     go = asyncio.Event()
     requests = 0
 
@@ -448,17 +439,22 @@ async def test_senders_are_told_once_there_is_a_connection(client: Client) -> No
 
     async with Upstream(script) as upstream:
         origin = Origin(host="127.0.0.1", port=upstream.origin.port, max_connections=1)
-        senders = [Told(), Told(RuntimeError("kept back")), Told(), Told()]
+        journals = [tmp_path / str(number) for number in range(4)]
+        senders = []
+        for folder in journals:
+            folder.mkdir()
+            senders.append(Meter("r", "k", "e", 0.0, journal=JournalWriter(folder, 0, MeteringSettings())))
+        shutil.rmtree(journals[1])
         tasks = [asyncio.create_task(client.send(origin, POST, b"x", SLOW, sender=sender)) for sender in senders]
         await until(lambda: requests == 1)
-        assert [sender.times for sender in senders] == [1, 0, 0, 0]
+        assert [sender.slot >= 0 for sender in senders] == [True, False, False, False]
         tasks.pop().cancel()
         go.set()
         assert await (await tasks[0]).read(10) == b"ok"
-        with pytest.raises(RuntimeError, match="kept back"):
+        with pytest.raises(ApiError, match="cannot be recorded"):  # which keeps it back
             await tasks[1]
         assert await (await tasks[2]).read(10) == b"ok"
-        assert [sender.times for sender in senders] == [1, 1, 1, 0]
+        assert [sender.slot >= 0 for sender in senders] == [True, False, True, False]
         assert (upstream.accepted, requests) == (1, 2)
 
 
