@@ -49,7 +49,7 @@ def providers(at: Router, one: RouteRequest) -> set[str]:
 def test_where_there_is_nothing_to_choose_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     at = router()
     monkeypatch.setattr(router_module, "make_plan", None)
-    monkeypatch.setattr(router_module, "Needs", None)
+    monkeypatch.setattr(router_module, "Requirements", None)
     attempts = at.route(asked(model="single"), 0.0, 60.0)
     assert attempts.policy == "only"
     step = attempts.next(0.0)

@@ -303,7 +303,7 @@ def test_what_is_confirmed_while_backups_are_put_back_is_there(
 ) -> None:
     """But for what was changed after the backup was begun and before it was in place."""
     keyring = KeyRing(home.database, read_pepper(home.pepper))
-    command = [sys.executable, str(Path(__file__).with_name("key_process.py")), str(home.root)]
+    command = [sys.executable, str(Path(__file__).parents[1] / "accounts" / "key_process.py"), str(home.root)]
     outputs = [tmp_path / f"changes-{number}" for number in range(2)]
     processes = [subprocess.Popen(command, stdout=output.open("wb")) for output in outputs]
     eventually(lambda: all(output.stat().st_size for output in outputs))

@@ -14,8 +14,8 @@ from weebill.shared.notice_directory import MAX_NOTICE_BYTES, NoticeDirectory
 WRITER = """
 import sys
 from pathlib import Path
-from weebill.shared.notice_directory import Board
-board = Board(Path(sys.argv[1]), sys.argv[2])
+from weebill.shared.notice_directory import NoticeDirectory
+board = NoticeDirectory(Path(sys.argv[1]), sys.argv[2])
 while True:
     for letter in "ab":
         board.post(letter.encode() * 200_000)

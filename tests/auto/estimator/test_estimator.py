@@ -64,8 +64,8 @@ def test_an_estimate_depends_on_nothing_but_the_text():
 def test_estimates_are_the_same_in_another_process_and_need_numpy_alone():
     script = (
         "import sys, json\n"
-        "from weebill.auto.estimator.estimator import Router\n"
-        "router = Router.load()\n"
+        "from weebill.auto.estimator.estimator import Estimator\n"
+        "router = Estimator.load()\n"
         f"print(json.dumps([router.estimate({HARD!r}), router.embed({EASY!r}).tolist()]))\n"
         "print(json.dumps(sorted(name for name in sys.modules if '.' not in name)))"
     )
