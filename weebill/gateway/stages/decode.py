@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Final
 
 from weebill.apis.base import Api
-from weebill.gateway.bounds import BIG, bounded, check_fields
-from weebill.gateway.off_loop import off_loop
+from weebill.gateway.bounds import BIG, check_fields, read_call
 from weebill.gateway.request import Request
 from weebill.gateway.stages.chain import Following
 from weebill.gateway.upstreams import Upstreams
@@ -26,25 +25,32 @@ class Decode:
         self._upstreams = upstreams
         self._following = following
 
-    async def __call__(self, request: Request[Api, Call]) -> None:
-        exchange, endpoint, meter = request.exchange, request.endpoint, request.meter
-        headers = _own_headers(exchange, endpoint) if endpoint.headers else _NO_HEADERS
-        body = exchange.received
-        if body is None:
-            body = await exchange.body()
+    def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
+        body = request.exchange.received
+        if body is None or len(body) >= BIG:
+            return self._once_read(request)
+        endpoint = request.endpoint
+        headers = _own_headers(request.exchange, endpoint) if endpoint.headers else _NO_HEADERS
+        call = endpoint.decode(mended(body), headers, request.tail)
         limits = self._upstreams.limits
-        if len(body) < BIG:  # as `read_call`, but for the costs of another coroutine
-            call = endpoint.decode(mended(body), headers, request.tail)
-            if len(call.fields) > limits.fields:
-                check_fields(call.fields, limits)
-        else:
-            call = await off_loop(partial(bounded, body, partial(_decoded, endpoint, headers, request.tail), limits))
+        if len(call.fields) > limits.fields:
+            check_fields(call.fields, limits)
+        return self._go_on(request, call)
+
+    async def _once_read(self, request: Request[Api, Call]) -> None:
+        """The same for what has yet to arrive, or takes long to read."""
+        headers = _own_headers(request.exchange, request.endpoint)
+        decode = partial(_decoded, request.endpoint, headers, request.tail)
+        call = await read_call(await request.exchange.body(), decode, self._upstreams.limits)
+        await self._go_on(request, call)
+
+    def _go_on(self, request: Request[Api, Call], call: Call) -> Coroutine[None, None, None]:
         if self._upstreams.names_served:
             call.as_served = True
-        meter.model_asked = call.model
-        meter.stream = call.stream
+        request.meter.model_asked = call.model
+        request.meter.stream = call.stream
         request.call = call
-        await self._following(request)
+        return self._following(request)
 
 
 def _decoded(endpoint: Api, headers: Mapping[bytes, bytes], tail: str, body: bytes) -> Call:

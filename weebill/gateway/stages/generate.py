@@ -89,19 +89,18 @@ class Generate:
         """Calls upstreams for `call`, which need not be the request's own."""
         return partial(_open, self._upstreams, request, translators, call)
 
-    async def answer(
+    def answer(
         self,
         request: Request[Api, Call],
         opened: OpenedResponse,
         attempts: Attempts,
         story: ResumableAnswer | None = None,
-    ) -> ApiError | UpstreamFailure | None:
-        """Send what was answered. What it broke off with, where the `story` can go on elsewhere."""
+    ) -> Coroutine[None, None, ApiError | UpstreamFailure | None]:
+        """Send what was answered. Gives what it broke off with, where the `story` can go on elsewhere."""
         if isinstance(opened, CompleteResponse):
-            await self._answering.complete(request, opened.answer, attempts)
-            return None
+            return self._answering.complete(request, opened.answer, attempts)
         api = request.endpoint
-        return await self._answering.streamed(
+        return self._answering.streamed(
             request,
             opened,
             attempts,
