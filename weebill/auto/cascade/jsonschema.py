@@ -45,5 +45,5 @@ def fits(value: Json, schema: Json, allowance: Allowance) -> bool:
             pattern_options=jsonschema_rs.RegexOptions(_PATTERN_BYTES, _PATTERN_CACHE_BYTES),
         )
         return validator.is_valid(value)
-    except ValueError as error:  # ValidationError, of the schema, and whatever Python says that is no JSON
+    except Exception as error:  # errors of the schema are of several kinds, and so are those of what is no JSON
         raise CannotTell(f"the schema cannot be used: {str(error)[:200]}") from error
