@@ -33,7 +33,7 @@ RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
 # What a process must not have loaded once its main module has been imported.
 HEAVY = (
     *("fastapi", "starlette", "typer", "rich", "pydantic", "xllamacpp", "uvicorn", "websockets", "httpx"),
-    *("redis", "numpy", "scipy", "matplotlib", "brotli", "backports.zstd"),
+    *("redis", "numpy", "scipy", "matplotlib", "brotli", "backports.zstd", "jsonschema_rs"),
 )
 HEAVY_FOR_HELP = (
     *(name for name in HEAVY if name != "typer"),

@@ -191,6 +191,14 @@ def test_arms_are_compared(store: ExperimentStore) -> None:
     assert (control["escalated"].value, control["passed"].value) == (0, 1)
 
 
+def test_what_a_check_cannot_tell_neither_passes_nor_is_escalated(store: ExperimentStore) -> None:
+    made = store.create("faster", "m", "c", 0.5, False)
+    for checked in ("passed", "not_known:schema", "not_known:schema,logprobs", "schema", ""):
+        insert(store.connection, "faster/control", checked=checked)
+    figures = compare(store.connection, made).control.figures
+    assert (figures["passed"].value, figures["escalated"].value) == (0.5, 0.2)
+
+
 def test_costs_that_are_not_known_are_counted_apart(store: ExperimentStore) -> None:
     made = store.create("faster", "m", "c", 0.5, False)
     for cost in (100, None, 100, None, None):

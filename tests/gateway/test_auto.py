@@ -191,6 +191,27 @@ async def test_an_answer_that_passes_is_given_as_it_is(tmp_path: Path) -> None:
         assert (await pair.worker.record()).checked == "passed"
 
 
+@pytest.mark.parametrize(
+    ("keywords", "asked", "checked"),
+    [
+        ({"pattern": "^[A-Z]"}, (1, 1), "schema"),
+        ({"format": "date"}, (1, 1), "schema"),
+        ({"pattern": "^[a-z]"}, (1, 0), "passed"),
+        ({"pattern": "^(?=a)a"}, (1, 0), "not_known:schema"),
+        ({"$ref": "https://example.com/schema"}, (1, 0), "not_known:schema"),
+    ],
+)
+async def test_what_is_recorded_of_a_schema(
+    tmp_path: Path, keywords: dict[str, str], asked: tuple[int, int], checked: str
+) -> None:
+    async with running_pair(tmp_path, auto("schema", "refusal")) as pair:
+        pair.small.script = complete(completion('{"n": "abc"}'))
+        schema = {"type": "object", "properties": {"n": keywords}}
+        wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+        assert (await pair.ask(response_format=wanted)).status_code == 200
+        assert (pair.asked, (await pair.worker.record()).checked) == (asked, checked)
+
+
 @pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/responses"])
 async def test_whatever_api_the_client_speaks(tmp_path: Path, path: str) -> None:
     # OpenAI itself would be asked by its Responses API.

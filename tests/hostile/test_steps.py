@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +11,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.upstream import DONE, STREAM_HEAD, Upstream, chunk, framed, running_upstream, send
+from tests.fixtures.upstream import (
+    DONE,
+    STREAM_HEAD,
+    Upstream,
+    chunk,
+    complete,
+    completion,
+    framed,
+    running_upstream,
+    send,
+)
 from tests.hostile.requests import AT_THE_LIMITS, ECHOED, HOSTILE, Hostile
 from tests.hostile.steps import Steps, measured, worker_here
-from weebill.config.auto import AutoSettings, Rule
+from weebill.auto.cascade.checks import Checks, Judgement
+from weebill.config.auto import AutoSettings, Rule, TargetSettings
 from weebill.config.schema import CacheSettings, LocalSettings, ProviderSettings, ServerSettings, Settings
 from weebill.gateway import off_loop
+from weebill.wire.conversation import Conversation
+from weebill.wire.reply import Reply
 
 # What is promised is 50 ms. Processors differ, and caches are shared with whatever else runs.
 MOST_S = 0.05
@@ -116,6 +130,41 @@ async def test_no_step_is_long_where_a_stream_repeats_what_was_asked(
                 steps.clear()
                 assert await asyncio.to_thread(post, port, key, ECHOED, "m") == 200
             assert max(steps.on_loop, steps.off_loop) < MOST_S * FACTOR, steps.culprits
+
+
+async def test_an_answer_is_checked_against_its_schema_beside_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(off_loop, "_THREAD", ThreadPoolExecutor(1, "off-loop"))
+    judged = []
+    judge_alone = Checks.judge_alone
+
+    def noted(checks: Checks, asked: Conversation, reply: Reply) -> Judgement:
+        judgement = judge_alone(checks, asked, reply)
+        judged.append((threading.current_thread().name, judgement.checked))
+        return judgement
+
+    monkeypatch.setattr(Checks, "judge_alone", noted)
+    # About as much work as is done at all.
+    schema = {"type": "array", "items": {"not": {"pattern": "(?:a|b)*a(?:a|b){400}c"}}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Hello"}], "response_format": wanted}
+    asked = Hostile("schema", "/v1/chat/completions", lambda: json.dumps(body).encode())
+    steps = Steps()
+    with upstream_elsewhere() as upstream, measured(steps):
+        upstream.script = complete(completion(json.dumps(["ab" * 3_500])))
+        small, large = (ProviderSettings(base_url=upstream.base_url, api_key="k", models=(each,)) for each in "ml")
+        configured = Settings(
+            server=ServerSettings(port=0),
+            local=LocalSettings(models=()),
+            providers={"small": small, "large": large},
+            auto=AutoSettings(small="m", large="l", target=TargetSettings(share=0)),
+        )
+        async with worker_here(tmp_path / "home", configured) as (port, key):
+            steps.clear()
+            assert await asyncio.to_thread(post, port, key, asked, "auto") == 200
+            assert max(steps.on_loop, steps.off_loop) < MOST_S * FACTOR, steps.culprits
+    assert judged == [("off-loop_0", "passed")]
 
 
 def rows_for(model: str) -> tuple[Hostile, ...]:

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from weebill.auto.cascade.verdicts import NOT_KNOWN
 from weebill.auto.experiments import Arm, Experiment
 from weebill.auto.intervals import Interval, difference, mean, proportion, ranks
 
@@ -22,6 +23,8 @@ _PERCENTILES: Final[dict[Figure, tuple[str, float]]] = {
 }
 _MEANS: Final[tuple[Figure, ...]] = ("cost_nano", "prompt_tokens", "completion_tokens")
 _OF_THE_ARM: Final = "arm = ? AND arm <> ''"  # the second is what the index is of, which SQLite does not work out
+# An answer of which a check could not tell neither passed nor failed.
+_JUDGED: Final = f"checked <> '' AND checked NOT GLOB '{NOT_KNOWN}*'"
 # Whoever gives up on a request says nothing of the model.
 _COUNTED: Final = f"{_OF_THE_ARM} AND outcome <> 'client_cancelled'"
 
@@ -67,7 +70,7 @@ def _figures(connection: sqlite3.Connection, experiment: Experiment, arm: Arm) -
     row = connection.execute(
         # By a table of its own: SQLite does not look for the rows of a view by its indexes where it adds them up.
         f"WITH counted AS MATERIALIZED (SELECT * FROM usage WHERE {_COUNTED}) "  # noqa: S608
-        f"SELECT count(*), total(outcome = 'ok'), total(checked <> ''), total(checked = 'passed'), "
+        f"SELECT count(*), total(outcome = 'ok'), total({_JUDGED}), total(checked = 'passed'), "
         f"count(cost_nano), {sums} FROM counted",
         (name,),
     ).fetchone()

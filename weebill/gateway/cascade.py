@@ -14,7 +14,7 @@ from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.gateway.bounds import Pending
 from weebill.gateway.checked import CheckedBridge
 from weebill.gateway.memory import FREE_BYTES, Answers
-from weebill.gateway.off_loop import off_loop
+from weebill.gateway.off_loop import off_loop, off_loop_if
 from weebill.gateway.opened import OpenedResponse, StreamingResponse, fed, finished, kept, over
 from weebill.gateway.upstreams import MAX_ANSWER_BYTES
 from weebill.transport.errors import UpstreamError
@@ -62,14 +62,15 @@ async def judged(
 
     Raises UpstreamFailure or UpstreamError, and ApiError 503 if there is no room for what is read.
     """
+    whole = checks.needs_whole(asked)
     if isinstance(opened, StreamingResponse):
-        whole = checks.needs_whole(asked)
         pending = Pending(opened.response)
         while opened.chunks is not None and (whole or not checks.can_judge(watched.said())):
             await _read_on(opened, pending, answers)
     reply = watched.said()
     watched.release()
-    judgement = await checks.judge(asked, reply)
+    judgement = await off_loop_if(whole, partial(checks.judge_alone, asked, reply))
+    judgement = await checks.judge_by_function(judgement, asked, reply)
     if judgement.failed is None and checks.more_samples:
         judgement = checks.judge_samples(judgement, reply, await sample(checks.more_samples))
     return judgement

@@ -27,8 +27,8 @@ class UsageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `measured` is False where any token count was estimated rather than reported by the upstream.
     `attempts` are those of a request that took several, as `acme/big:500:12ms,zeta/big:200:340ms`; what the earlier
     ones cost is part of `cost_nano`.
-    `checked` is "passed" where a smaller model's answer was checked and will do, else the check that it failed, or
-    "unavailable" where there was none to check.
+    `checked` is "passed" where a smaller model's answer was checked and will do, else the check that it failed,
+    "not_known:" and the checks that could not tell where none failed, or "unavailable" where there was none to check.
     `arm` is that of the experiment which the request was part of, as `faster/candidate`.
     `dropped` are the fields of the request that its target has no counterpart for, as `top_k,metadata`.
     `flags` name what of it cannot be so, though it was recorded: as `tokens,time` (`weebill.usage.plausibility`).

@@ -16,6 +16,7 @@ from weebill.auto.cascade.probabilities import is_sure
 from weebill.auto.cascade.refusal import answers, has_begun
 from weebill.auto.cascade.repetition import keeps_going
 from weebill.auto.cascade.schema import fits_schema
+from weebill.auto.cascade.verdicts import Verdict
 from weebill.config.auto import CascadeSettings, CheckName
 from weebill.wire.conversation import Conversation, Reasoning, Refusal, ToolChoice
 from weebill.wire.reply import Choice, Reply, Usage
@@ -32,7 +33,7 @@ NAMED = Conversation(turns=PLAIN.turns, tools=WITH_TOOLS.tools, tool_choice=Tool
     ("asked", "answer", "problem"),
     [
         (wants(PERSON), reply('{"name": "Ada"}'), ""),
-        (wants(PERSON), reply('{"name": 1}'), "$.name: is not of type string"),
+        (wants(PERSON), reply('{"name": 1}'), "it does not fit its schema"),
         (wants(PERSON), reply('```json\n{"name": "Ada"}\n```'), "the answer is not JSON"),
         (wants(PERSON), reply('{"name": "Ad', finish="length"), "the answer is not JSON"),
         (wants(kind="json_object"), reply("{}"), ""),
@@ -40,7 +41,7 @@ NAMED = Conversation(turns=PLAIN.turns, tools=WITH_TOOLS.tools, tool_choice=Tool
         (WITH_TOOLS, reply("It is sunny."), ""),
         (WITH_TOOLS, reply(call("weather", {"city": "Perth"})), ""),
         (WITH_TOOLS, reply(call("stop", {"anything": 1})), ""),
-        (WITH_TOOLS, reply(call("weather", {})), "the call of 'weather': $: 'city' is missing"),
+        (WITH_TOOLS, reply(call("weather", {})), "the call of 'weather': it does not fit its schema"),
         (WITH_TOOLS, reply(call("weather", "[1]")), "the call of 'weather': its arguments are not an object"),
         (WITH_TOOLS, reply(call("weather", '{"city":')), "the call of 'weather': its arguments are not JSON"),
         (WITH_TOOLS, reply(call("rain", {})), "the tool 'rain' was not offered"),
@@ -52,12 +53,46 @@ NAMED = Conversation(turns=PLAIN.turns, tools=WITH_TOOLS.tools, tool_choice=Tool
 )
 def test_schema(asked: Conversation, answer: Reply, problem: str) -> None:
     verdict = fits_schema(asked, answer)
-    assert verdict is not None
     assert (verdict.passed, verdict.detail) == (not problem, problem)
 
 
-def test_a_schema_beyond_us_is_not_judged() -> None:
-    assert fits_schema(wants({"$ref": "https://example.com"}), reply("{}")) is None
+ELSEWHERE = wants({"$ref": "https://example.com"})
+STRANGE = Conversation(turns=PLAIN.turns, tools=(tool("odd", {"type": "OBJECT"}),))
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (ELSEWHERE, reply("{}")),
+        (STRANGE, reply(call("odd", {}))),
+        (wants(PERSON), reply(f'{{"name": "{"a" * 1_000_000}"}}')),
+        (wants(PERSON), reply('{"name": 1e400}')),
+        (wants(PERSON), reply("[" * 2000 + "]" * 2000)),
+    ],
+)
+def test_what_cannot_be_told_of_a_schema_is_neither_passed_nor_failed(asked: Conversation, answer: Reply) -> None:
+    verdict = fits_schema(asked, answer)
+    assert verdict.passed is None
+    assert verdict.detail
+    assert Judgement().then(verdict) == Judgement(unknown=("schema",))
+
+
+def test_a_choice_that_fails_fails_whatever_cannot_be_told_of_another() -> None:
+    answer = Reply("r", "m", tuple(reply(each).choices[0] for each in ("{}", "none")), Usage())
+    assert fits_schema(ELSEWHERE, answer) == ("schema", False, "the answer is not JSON")
+
+
+@pytest.mark.parametrize(
+    ("judgement", "checked"),
+    [
+        (Judgement(), ""),
+        (Judgement(passed=("refusal",)), "passed"),
+        (Judgement(passed=("refusal",), unknown=("schema", "logprobs")), "not_known:schema,logprobs"),
+        (Judgement(Verdict("refusal", False), unknown=("schema",)), "refusal"),
+    ],
+)
+def test_what_is_recorded(judgement: Judgement, checked: str) -> None:
+    assert judgement.checked == checked
 
 
 @pytest.mark.parametrize(
@@ -146,8 +181,8 @@ def test_every_loop_is_seen(unit: str, times: int) -> None:
 
 
 def test_probabilities() -> None:
-    assert is_sure(reply("x"), 0.5, 0.0) is None
-    assert is_sure(reply("x", probabilities=()), 0.5, 0.0) is None
+    assert is_sure(reply("x"), 0.5, 0.0).passed is None
+    assert is_sure(reply("x", probabilities=()), 0.5, 0.0).passed is None
     sure = is_sure(reply("x", probabilities=(-0.1, -0.1)), 0.8, 0.5)
     assert sure is not None
     assert sure.passed
@@ -189,7 +224,7 @@ def checks(*names: CheckName) -> Checks:
 
 def test_the_first_that_fails_decides() -> None:
     judge = checks("schema", "refusal", "repetition", "logprobs").judge_alone
-    assert judge(PLAIN, reply(PROSE)) == Judgement(None, ("refusal", "repetition"))
+    assert judge(PLAIN, reply(PROSE)) == Judgement(None, ("refusal", "repetition"), ("logprobs",))
     failed = judge(wants(PERSON), reply("I can't do that."))
     assert (failed.failed and failed.failed.check, failed.passed) == ("schema", ())
     failed = judge(PLAIN, reply(PROSE + "so, " * 50))
@@ -231,15 +266,15 @@ def raises(asked: Conversation, answer: Reply) -> bool:
         (lambda asked, answer: True, (True, "")),
         (lambda asked, answer: "too short", (False, "too short")),
         (lambda asked, answer: "", (True, "")),
-        (lambda asked, answer: None, None),
+        (lambda asked, answer: None, (None, "must say True, False or why not, and said NoneType")),
         (says_no, (False, "it said no")),
-        (raises, None),
-        (too_slow, None),
+        (raises, (None, "failed: RuntimeError('broken')")),
+        (too_slow, (None, "did not answer within 0.1 s")),
     ],
 )
-async def test_the_users_function(function: object, verdict: tuple[bool, str] | None) -> None:
+async def test_the_users_function(function: object, verdict: tuple[bool | None, str]) -> None:
     found = await ask_function(function, PLAIN, reply("x"), 0.1)  # type: ignore[arg-type]
-    assert (None if found is None else found[1:]) == verdict
+    assert found[1:] == verdict
 
 
 async def test_the_users_function_comes_after_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,9 +284,10 @@ async def test_the_users_function_comes_after_the_others(monkeypatch: pytest.Mon
     module.number = 7  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "acme_checks", module)
     all_of_them = Checks(CascadeSettings(checks=("function", "refusal")), load_function("acme_checks:good"))
-    assert (await all_of_them.judge(PLAIN, reply("I can't."))).failed == answers(reply("I can't."))
+    alone = all_of_them.judge_alone(PLAIN, reply("I can't."))
+    assert (await all_of_them.judge_by_function(alone, PLAIN, reply("I can't."))).failed == answers(reply("I can't."))
     assert not asked_of
-    judged = await all_of_them.judge(PLAIN, reply("Fine."))
+    judged = await all_of_them.judge_by_function(Judgement(passed=("refusal",)), PLAIN, reply("Fine."))
     assert (judged.failed and judged.failed.detail, judged.passed) == ("not good", ("refusal",))
     for nothing in ("acme_checks:bad", "acme_checks:number", "acme_nowhere:good"):
         with pytest.raises(UnusableFunctionError):

@@ -1,4 +1,9 @@
-"""The checks of a configuration, in the order in which they are made: the cheapest first."""
+"""The checks of a configuration, in the order in which they are made: the cheapest first.
+
+1. `judge_alone`: those that need nothing but the answer.
+2. `judge_by_function`: the user's own.
+3. `judge_samples`: whether other answers agree.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ from weebill.auto.cascade.refusal import answers, has_begun
 from weebill.auto.cascade.repetition import keeps_going
 from weebill.auto.cascade.schema import applies as has_schema
 from weebill.auto.cascade.schema import fits_schema
-from weebill.auto.cascade.verdicts import Verdict
+from weebill.auto.cascade.verdicts import NOT_KNOWN, Verdict
 from weebill.config.auto import CascadeSettings, CheckName
 from weebill.wire.conversation import Conversation
 from weebill.wire.reply import Reply
@@ -21,19 +26,29 @@ from weebill.wire.reply import Reply
 class Judgement(NamedTuple):
     """What all checks together say. `failed` is the first that did; `passed` those before it that did not.
 
-    A check that could not tell, such as one of probabilities that the upstream did not give, is in neither.
+    `unknown` are those that could not tell, such as one of probabilities that the upstream did not give.
     """
 
     failed: Verdict | None = None
     passed: tuple[CheckName, ...] = ()
+    unknown: tuple[CheckName, ...] = ()
+
+    @property
+    def checked(self) -> str:
+        """As it is recorded: the check that failed, else those that could not tell, else "passed"; "" if none was."""
+        if self.failed is not None:
+            return self.failed.check
+        if self.unknown:
+            return f"{NOT_KNOWN}{','.join(self.unknown)}"
+        return "passed" if self.passed else ""
 
     def then(self, verdict: Verdict | None) -> Judgement:
         """With one more word."""
         if verdict is None:
             return self
-        return (
-            self._replace(passed=(*self.passed, verdict.check)) if verdict.passed else Judgement(verdict, self.passed)
-        )
+        if verdict.passed is None:
+            return self._replace(unknown=(*self.unknown, verdict.check))
+        return self._replace(passed=(*self.passed, verdict.check)) if verdict.passed else self._replace(failed=verdict)
 
 
 class Checks:
@@ -66,9 +81,8 @@ class Checks:
         """Tells whether enough is there of an answer that need not be whole."""
         return has_begun(reply)
 
-    async def judge(self, asked: Conversation, reply: Reply) -> Judgement:
-        """All but the samples."""
-        judgement = self.judge_alone(asked, reply)
+    async def judge_by_function(self, judgement: Judgement, asked: Conversation, reply: Reply) -> Judgement:
+        """With what the user's function says, if there is one."""
         if judgement.failed is None and self._function is not None:
             judgement = judgement.then(await ask_function(self._function, asked, reply, self._settings.timeout_s))
         return judgement

@@ -39,8 +39,8 @@ def load_function(reference: str) -> UserCheck:
     return check
 
 
-async def ask_function(check: UserCheck, asked: Conversation, reply: Reply, timeout_s: float) -> Verdict | None:
-    """Its word on an answer; None if it has none."""
+async def ask_function(check: UserCheck, asked: Conversation, reply: Reply, timeout_s: float) -> Verdict:
+    """Its word on an answer."""
     try:
         async with asyncio.timeout(timeout_s):
             if inspect.iscoroutinefunction(check):
@@ -50,10 +50,11 @@ async def ask_function(check: UserCheck, asked: Conversation, reply: Reply, time
     except Exception as error:
         what = f"did not answer within {timeout_s} s" if isinstance(error, TimeoutError) else f"failed: {error!r}"
         log.error("the function of `auto.cascade` %s", what)
-        return None
+        return Verdict("function", None, what)
     if isinstance(said, str):
         return Verdict("function", not said, said)
     if isinstance(said, bool):
         return Verdict("function", said, "" if said else "it said no")
-    log.error("the function of `auto.cascade` must say True, False or why not, and said %s", type(said).__name__)
-    return None
+    what = f"must say True, False or why not, and said {type(said).__name__}"
+    log.error("the function of `auto.cascade` %s", what)
+    return Verdict("function", None, what)

@@ -18,13 +18,14 @@ class _Entry(Struct):
     logprob: float
 
 
+_NOT_GIVEN: Final = Verdict("logprobs", None, "no probabilities were given")
 _decode: Final = msgspec.json.Decoder(_Entry).decode
 
 
-def is_sure(reply: Reply, mean: float, minimum: float) -> Verdict | None:
+def is_sure(reply: Reply, mean: float, minimum: float) -> Verdict:
     """Tells whether the geometric mean of the tokens' probabilities is at least `mean`, and each at least `minimum`.
 
-    None where the upstream gave no probabilities.
+    That is not known where the upstream gave no probabilities.
     """
     lowest, total, count = 0.0, 0.0, 0
     for choice in reply.choices:
@@ -32,10 +33,10 @@ def is_sure(reply: Reply, mean: float, minimum: float) -> Verdict | None:
             try:
                 logprob = min(0.0, _decode(entry).logprob)
             except msgspec.DecodeError:
-                return None
+                return _NOT_GIVEN
             lowest, total, count = min(lowest, logprob), total + logprob, count + 1
     if not count:
-        return None
+        return _NOT_GIVEN
     average, least = math.exp(total / count), math.exp(lowest)
     if average < mean:
         return Verdict("logprobs", False, f"its tokens have a probability of {average:.2f} on average")

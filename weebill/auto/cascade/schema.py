@@ -6,11 +6,14 @@ from typing import Final
 
 import msgspec
 
-from weebill.auto.cascade.jsonschema import CannotTell, Json, misfit
+from weebill.auto.cascade.jsonschema import CannotTell, fits
+from weebill.auto.cascade.schema_cost import Allowance, Json
 from weebill.auto.cascade.verdicts import Verdict, said
 from weebill.wire.conversation import Conversation, OutputFormat, Tool, ToolUse
 from weebill.wire.reply import Choice, Reply
 
+# Reading JSON holds the interpreter up, so what is longer is not.
+_MAX_LENGTH: Final = 1_000_000
 _decode: Final = msgspec.json.Decoder(strict=False).decode
 
 
@@ -19,24 +22,28 @@ def applies(asked: Conversation) -> bool:
     return asked.output is not None or bool(asked.tools)
 
 
-def fits_schema(asked: Conversation, reply: Reply) -> Verdict | None:
-    """Of text and tool calls; None if a schema is beyond us."""
-    try:
-        problem = next(filter(None, (_problem(asked, choice) for choice in reply.choices)), "")
-    except CannotTell:
-        return None
-    return Verdict("schema", not problem, problem)
+def fits_schema(asked: Conversation, reply: Reply) -> Verdict:
+    """Of text and tool calls. What one choice fails is known, whatever cannot be told of another."""
+    allowance = Allowance()
+    unknown = ""
+    for choice in reply.choices:
+        try:
+            if problem := _problem(asked, choice, allowance):
+                return Verdict("schema", False, problem)
+        except CannotTell as error:
+            unknown = unknown or str(error)
+    return Verdict("schema", None, unknown) if unknown else Verdict("schema", True)
 
 
-def _problem(asked: Conversation, choice: Choice) -> str:
+def _problem(asked: Conversation, choice: Choice, allowance: Allowance) -> str:
     calls = [part for part in choice.parts if isinstance(part, ToolUse)]
-    if asked.tools and (problem := _calls_problem(asked, calls)):
+    if asked.tools and (problem := _calls_problem(asked, calls, allowance)):
         return problem
     # A call of a tool stands in for the answer.
-    return "" if asked.output is None or calls else _text_problem(said(choice), asked.output)
+    return "" if asked.output is None or calls else _text_problem(said(choice), asked.output, allowance)
 
 
-def _calls_problem(asked: Conversation, calls: list[ToolUse]) -> str:
+def _calls_problem(asked: Conversation, calls: list[ToolUse], allowance: Allowance) -> str:
     choice = asked.tool_choice
     if choice is not None and not calls and choice.mode == "required":
         return "no tool is called"
@@ -45,34 +52,47 @@ def _calls_problem(asked: Conversation, calls: list[ToolUse]) -> str:
         tool = tools.get(call.name)
         if tool is None or (choice is not None and choice.names and call.name not in choice.names):
             return f"the tool '{call.name}' was not offered"
-        if problem := _arguments_problem(call, tool):
+        if problem := _arguments_problem(call, tool, allowance):
             return f"the call of '{call.name}': {problem}"
     return ""
 
 
-def _arguments_problem(call: ToolUse, tool: Tool) -> str:
+def _arguments_problem(call: ToolUse, tool: Tool, allowance: Allowance) -> str:
     try:
-        arguments: Json = _decode(call.arguments)
-    except (msgspec.DecodeError, RecursionError):
+        arguments = _read(call.arguments)
+    except msgspec.DecodeError:
         return "its arguments are not JSON"
     if not isinstance(arguments, dict):
         return "its arguments are not an object"
-    return "" if tool.parameters is None else misfit(arguments, _schema(tool.parameters)) or ""
+    return _misfit(arguments, tool.parameters, allowance)
 
 
-def _text_problem(text: str, output: OutputFormat) -> str:
+def _text_problem(text: str, output: OutputFormat, allowance: Allowance) -> str:
     try:
-        value: Json = _decode(text)
-    except (msgspec.DecodeError, RecursionError):
+        value = _read(text)
+    except msgspec.DecodeError:
         return "the answer is not JSON"
     if output.type == "json_object" and not isinstance(value, dict):
         return "the answer is not a JSON object"
-    return "" if output.schema is None else misfit(value, _schema(output.schema)) or ""
+    return _misfit(value, output.schema, allowance)
 
 
-def _schema(raw: msgspec.Raw) -> Json:
+def _misfit(value: Json, raw: msgspec.Raw | None, allowance: Allowance) -> str:
+    if raw is None:
+        return ""
     try:
-        schema: Json = _decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+        schema = _read(raw)
+    except msgspec.DecodeError as error:
         raise CannotTell(f"the schema is not JSON: {error}") from error
-    return schema
+    return "" if fits(value, schema, allowance) else "it does not fit its schema"
+
+
+def _read(text: str | msgspec.Raw) -> Json:
+    """Raises DecodeError for what is no JSON, CannotTell for what is more than can be read."""
+    if len(text if isinstance(text, str) else memoryview(text)) > _MAX_LENGTH:
+        raise CannotTell("it is too long to be checked")
+    try:
+        value: Json = _decode(text)
+    except (msgspec.ValidationError, RecursionError) as error:  # numbers out of range, and what is nested too deeply
+        raise CannotTell(str(error)) from error
+    return value

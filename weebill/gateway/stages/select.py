@@ -21,7 +21,7 @@ from weebill.gateway.attempting import deadline_of, first_answered
 from weebill.gateway.cascade import Watched, judged
 from weebill.gateway.failures import FAILED, upstream_failure
 from weebill.gateway.meter import Meter
-from weebill.gateway.off_loop import once_known
+from weebill.gateway.off_loop import off_loop, once_known
 from weebill.gateway.opened import OpenedResponse
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
@@ -136,7 +136,7 @@ class Select:
             if judgement is None:
                 return _Failed(_UNAVAILABLE, attempts.log)
             if judgement.failed is None:
-                meter.checked = "passed" if judgement.passed else ""
+                meter.checked = judgement.checked
                 await self._generate.answer(request, opened, attempts)
                 return None
             at = time.monotonic()
@@ -208,8 +208,8 @@ class Select:
                 model, preferences = selected.model, (*asked.preferences, *selected.preferences, *selected.demands)
                 selection = selection._replace(asked=asked.preferring(preferences))
             reply = await self._ask(selection, model, meter, began + self._upstreams.router.deadline_s)
-            judgement = _SHADOW_CHECKS.judge_alone(asked.needs.conversation, reply)
-            meter.checked = judgement.failed.check if judgement.failed else "passed"
+            judge = partial(_SHADOW_CHECKS.judge_alone, asked.needs.conversation, reply)
+            meter.checked = (await off_loop(judge)).checked
         except ApiError as error:
             self._recorder.settle_unheard(meter, error.status, meter.blame)
         except BaseException:
