@@ -32,6 +32,8 @@ LAYERS = (
 SIDEWAYS = {("routing", "providers"), ("process", "config")}
 RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
 
+MOST_LINES = 400
+
 # What a process must not have loaded once its main module has been imported.
 HEAVY = (
     *("fastapi", "starlette", "typer", "rich", "pydantic", "xllamacpp", "uvicorn", "websockets", "httpx"),
@@ -87,6 +89,12 @@ def test_a_module_imports_only_lower_layers(path):
         if RANK[other] <= RANK[package] and (package, other) not in SIDEWAYS
     }
     assert not wrong, f"{path.relative_to(ROOT)} must not import {', '.join(sorted(wrong))}"
+
+
+@every("path", MODULES)
+def test_a_module_is_read_in_one_sitting(path):
+    lines = len(path.read_text().splitlines())
+    assert lines <= MOST_LINES, f"{path.relative_to(ROOT)} has {lines} lines: split it by idea"
 
 
 def module_name(path: Path) -> str:
