@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Set
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,8 @@ LAYERS = (
 SIDEWAYS = {("routing", "providers"), ("process", "config")}
 RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
 
+MOST_LINES = 400
+
 # What a process must not have loaded once its main module has been imported.
 HEAVY = (
     *("fastapi", "starlette", "typer", "rich", "pydantic", "xllamacpp", "uvicorn", "websockets", "httpx"),
@@ -47,19 +51,22 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
-def imports(path: Path) -> set[str]:
-    """The packages of ours that a module imports, lazily or not, at run time or for types."""
+@cache
+def imported(path: Path) -> frozenset[str]:
+    """What of ours a module imports, lazily or not, at run time or for types; names of modules or of what they hold."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        found.update(name.split(".")[1] for name in names if name.startswith("weebill."))
-    return found - {"__version__"}
+            found.update(alias.name for alias in node.names)
+    return frozenset(name for name in found if name.startswith("weebill."))
+
+
+def imports(path: Path) -> set[str]:
+    """The packages of ours that a module imports."""
+    return {name.split(".")[1] for name in imported(path)} - {"__version__"}
 
 
 def package_of(path: Path) -> str:
@@ -82,6 +89,97 @@ def test_a_module_imports_only_lower_layers(path):
         if RANK[other] <= RANK[package] and (package, other) not in SIDEWAYS
     }
     assert not wrong, f"{path.relative_to(ROOT)} must not import {', '.join(sorted(wrong))}"
+
+
+@every("path", MODULES)
+def test_a_module_is_read_in_one_sitting(path):
+    lines = len(path.read_text().splitlines())
+    assert lines <= MOST_LINES, f"{path.relative_to(ROOT)} has {lines} lines: split it by idea"
+
+
+def module_name(path: Path) -> str:
+    return ".".join(("weebill", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+
+
+Graph = Mapping[str, Set[str]]
+
+
+def module_graph() -> Graph:
+    """Each module with those that it imports."""
+    paths = {module_name(path): path for path in MODULES}
+
+    def module(name: str) -> str:
+        return name if name in paths else name.rpartition(".")[0]
+
+    return {name: {module(each) for each in imported(path)} & paths.keys() - {name} for name, path in paths.items()}
+
+
+def graph_within(folder: str, modules: Graph) -> Graph:
+    """The imports among what lies in `folder` directly: its modules, and its folders, each taken as one."""
+    parts = folder.count(".") + 2
+
+    def members(names: Set[str]) -> set[str]:
+        return {".".join(name.split(".")[:parts]) for name in names if name.startswith(f"{folder}.")}
+
+    found: dict[str, set[str]] = {}
+    for name in modules:
+        for member in members({name}):
+            found.setdefault(member, set()).update(members(modules[name]) - {member})
+    return found
+
+
+def circles(graph: Graph) -> list[list[str]]:
+    """The strongly connected components of more than one node, with their members in order."""
+    rest = dict(graph)
+    while ends := [node for node in rest if not graph[node] & rest.keys()]:
+        for node in ends:
+            del rest[node]
+    reached = {}
+    for start in rest:
+        found: set[str] = set()
+        ahead = [start]
+        while ahead:
+            further = graph[ahead.pop()] & rest.keys() - found
+            found |= further
+            ahead += further
+        reached[start] = found
+    components = {frozenset(node for node in reached[start] if start in reached[node]) for start in rest}
+    return sorted(sorted(component) for component in components if component)
+
+
+def described(circle: list[str], graph: Graph) -> str:
+    return "; ".join(f"{name} imports {', '.join(sorted(graph[name] & set(circle)))}" for name in circle)
+
+
+@pytest.mark.parametrize(
+    ("graph", "expected"),
+    [
+        ({"a": {"b"}, "b": {"c"}, "c": set()}, []),
+        ({"a": {"b", "c"}, "b": {"d"}, "c": {"d"}, "d": set()}, []),
+        ({"a": {"b"}, "b": {"a"}}, [["a", "b"]]),
+        ({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set(), "e": {"a"}}, [["a", "b", "c"]]),
+        ({"a": {"b"}, "b": {"a", "c"}, "c": {"d"}, "d": {"c"}}, [["a", "b"], ["c", "d"]]),
+    ],
+    ids=["chain", "diamond", "two", "three-and-others", "one-after-another"],
+)
+def test_circles_are_found(graph, expected):
+    assert circles(graph) == expected
+
+
+def test_modules_import_each_other_in_no_circle():
+    graph = module_graph()
+    found = [described(circle, graph) for circle in circles(graph)]
+    assert not found, "\n".join(found)
+
+
+def test_folders_import_each_other_in_no_circle():
+    modules = module_graph()
+    folders = {module_name(path).rpartition(".")[0] for path in MODULES}
+    found = []
+    for folder in sorted(folders):
+        graph = graph_within(folder, modules)
+        found += [described(circle, graph) for circle in circles(graph)]
+    assert not found, "\n".join(found)
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from weebill.transport.client import Origin
-from weebill.transport.server import Handler, Server
+from weebill.transport.server import Exchange, Handler, Server
 
 HOST = b"Host: test\r\n"
 GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -19,6 +19,11 @@ GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
 
 class Serve(Protocol):
     async def __call__(self, handler: Handler, **settings: object) -> tuple[Server, int]: ...
+
+
+async def echo(exchange: Exchange) -> None:
+    """A handler that answers with the request's method, target and body."""
+    exchange.respond(200, b"", b"%b %b %b" % (exchange.method, exchange.head.target, await exchange.body()))
 
 
 @dataclass

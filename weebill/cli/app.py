@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from weebill.cli.catalog import catalog_app, models_app, providers_app
+from weebill.cli.context import ConfigOption, Globals, QuietOption, home_of, sources_of
 from weebill.cli.instead import Guide
 from weebill.cli.router import router_app
-
-if TYPE_CHECKING:
-    from weebill.config.load import Sources
-    from weebill.config.paths import Home
 
 app = typer.Typer(
     name="weebill",
@@ -37,19 +33,6 @@ app.add_typer(models_app, name="models")
 app.add_typer(providers_app, name="providers")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(router_app, name="router")
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Configuration file.", show_default=False)
-]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print values alone, for scripts.")]
-
-
-@dataclass(frozen=True)
-class Globals:
-    """Options that precede the command."""
-
-    home: Path | None
-    verbose: bool
 
 
 @app.callback(invoke_without_command=True)
@@ -86,7 +69,7 @@ def serve(
     """
     from weebill.cli.serve import serve
 
-    serve(_sources(context, config, {"host": host, "port": port, "workers": workers}), quiet)
+    serve(sources_of(context, config, {"host": host, "port": port, "workers": workers}), quiet)
 
 
 @app.command()
@@ -98,7 +81,7 @@ def run(
     """Ask a model from the terminal, or chat with it. Uses WEEBILL_API_KEY, or a key just for this."""
     from weebill.cli.chat import run
 
-    run(_home(context), model, prompt)
+    run(home_of(context), model, prompt)
 
 
 @app.command()
@@ -115,7 +98,7 @@ def pull(
     """Fetch a compact model."""
     from weebill.cli.models import pull
 
-    pull(_sources(context, config), model, file, quiet)
+    pull(sources_of(context, config), model, file, quiet)
 
 
 @app.command("list")
@@ -123,7 +106,7 @@ def list_models(context: typer.Context, config: ConfigOption = None, quiet: Quie
     """List the models: on this machine, configured, and of providers."""
     from weebill.cli.models import list_models
 
-    list_models(_sources(context, config), quiet)
+    list_models(sources_of(context, config), quiet)
 
 
 @app.command()
@@ -135,7 +118,7 @@ def rm(
     """Remove a compact model's file."""
     from weebill.cli.models import remove
 
-    remove(_sources(context, config), model)
+    remove(sources_of(context, config), model)
 
 
 @app.command()
@@ -143,7 +126,7 @@ def status(context: typer.Context, quiet: QuietOption = False) -> None:
     """Show the processes, models and address of what is running."""
     from weebill.cli.running import status
 
-    status(_home(context), quiet)
+    status(home_of(context), quiet)
 
 
 @app.command()
@@ -151,7 +134,7 @@ def reload(context: typer.Context) -> None:
     """Apply a changed configuration without dropping a request."""
     from weebill.cli.running import reload
 
-    reload(_home(context))
+    reload(home_of(context))
 
 
 @app.command()
@@ -172,7 +155,7 @@ def create_key(
     """Make an API key. It is shown once."""
     from weebill.cli.keys import create
 
-    create(_home(context), name, "admin" if admin else "user", quiet)
+    create(home_of(context), name, "admin" if admin else "user", quiet)
 
 
 @keys_app.command("list")
@@ -184,7 +167,7 @@ def list_keys(
     """List API keys, without their secrets."""
     from weebill.cli.keys import list_keys
 
-    list_keys(_home(context), revoked, quiet)
+    list_keys(home_of(context), revoked, quiet)
 
 
 @keys_app.command("revoke")
@@ -194,7 +177,7 @@ def revoke_key(
     """Revoke an API key, within a second."""
     from weebill.cli.keys import revoke
 
-    revoke(_home(context), key)
+    revoke(home_of(context), key)
 
 
 @config_app.command("check")
@@ -202,7 +185,7 @@ def check_config(context: typer.Context, config: ConfigOption = None) -> None:
     """Say what is wrong with the configuration, and where."""
     from weebill.cli.configuration import check
 
-    check(_sources(context, config))
+    check(sources_of(context, config))
 
 
 @config_app.command("show")
@@ -210,13 +193,13 @@ def show_config(context: typer.Context, config: ConfigOption = None) -> None:
     """Print the settings in force as TOML, without secrets."""
     from weebill.cli.configuration import show
 
-    show(_sources(context, config))
+    show(sources_of(context, config))
 
 
 @config_app.command("path")
 def config_path(context: typer.Context, config: ConfigOption = None) -> None:
     """Print which file is read."""
-    typer.echo(_sources(context, config).file)
+    typer.echo(sources_of(context, config).file)
 
 
 @route_app.command("explain")
@@ -234,7 +217,7 @@ def explain_route(
     """Print who would be tried in which order, who would not, and why; nothing is sent."""
     from weebill.cli.route import explain
 
-    explain(_sources(context, config), request, api, key, seed, as_json)
+    explain(sources_of(context, config), request, api, key, seed, as_json)
 
 
 @experiment_app.command("create")
@@ -252,7 +235,7 @@ def create_experiment(
     """Begin an experiment. A conversation always has the same model."""
     from weebill.cli.experiment import create
 
-    create(_sources(context, config), name, model, candidate, share, shadow)
+    create(sources_of(context, config), name, model, candidate, share, shadow)
 
 
 @experiment_app.command("list")
@@ -260,7 +243,7 @@ def list_experiments(context: typer.Context, quiet: QuietOption = False) -> None
     """List experiments, oldest first."""
     from weebill.cli.experiment import list_experiments
 
-    list_experiments(_home(context), quiet)
+    list_experiments(home_of(context), quiet)
 
 
 @experiment_app.command("show")
@@ -272,7 +255,7 @@ def show_experiment(
     """Compare both models: answers, latency, cost, tokens and checks, with 95% confidence intervals."""
     from weebill.cli.experiment import show
 
-    show(_home(context), name, as_json)
+    show(home_of(context), name, as_json)
 
 
 @experiment_app.command("promote")
@@ -282,7 +265,7 @@ def promote_experiment(
     """Let the candidate answer all requests for the model, within a second."""
     from weebill.cli.experiment import promote
 
-    promote(_home(context), name)
+    promote(home_of(context), name)
 
 
 @experiment_app.command("rollback")
@@ -292,25 +275,4 @@ def roll_back_experiment(
     """End an experiment or undo its promotion, within a second."""
     from weebill.cli.experiment import roll_back
 
-    roll_back(_home(context), name)
-
-
-def _home(context: typer.Context) -> Home:
-    from weebill.config.paths import Home
-
-    given: Globals = context.obj
-    return Home(given.home.expanduser().resolve()) if given.home else Home.from_environment()
-
-
-def _sources(
-    context: typer.Context, config: Path | None, server_flags: dict[str, str | int | None] | None = None
-) -> Sources:
-    from weebill.config.load import Sources
-
-    given: Globals = context.obj
-    flags: dict[tuple[str, ...], object] = {
-        ("server", name): value for name, value in (server_flags or {}).items() if value is not None
-    }
-    if given.verbose:
-        flags["log", "level"] = "debug"
-    return Sources.of_process(_home(context), config, flags)
+    roll_back(home_of(context), name)

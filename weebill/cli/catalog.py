@@ -5,22 +5,15 @@ What they do is imported when they run, so that help is instant.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from weebill.cli.context import ConfigOption, JsonOption, home_of, sources_of
 from weebill.cli.instead import Guide, point_elsewhere
 
 if TYPE_CHECKING:
     from typer._click.core import Context
-
-    from weebill.config.load import Sources
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Configuration file.", show_default=False)
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 class ListByDefault(Guide):
@@ -89,7 +82,7 @@ def list_models(
         local=local,
         active=active,
     )
-    list_catalogue(_sources(context, config), wanted, sort, as_json)
+    list_catalogue(sources_of(context, config), wanted, sort, as_json)
 
 
 @models_app.command("show")
@@ -102,7 +95,7 @@ def show_model(
     """Show all that is known of a model: limits, abilities, who serves it at which price."""
     from weebill.cli.models_catalogue import show
 
-    show(_sources(context, config), model, as_json)
+    show(sources_of(context, config), model, as_json)
 
 
 @providers_app.command("list")
@@ -115,7 +108,7 @@ def list_providers(
     """List providers: whether they can be used, what they speak, what they do with data."""
     from weebill.cli.providers import list_providers
 
-    list_providers(_sources(context, config), active, as_json)
+    list_providers(sources_of(context, config), active, as_json)
 
 
 @providers_app.command("test")
@@ -128,7 +121,7 @@ def probe_provider(
     """Call a provider for one token, and say what is wrong. Weebill need not be running."""
     from weebill.cli.providers import probe_provider
 
-    probe_provider(_sources(context, config), name, as_json)
+    probe_provider(sources_of(context, config), name, as_json)
 
 
 @catalog_app.command("refresh")
@@ -143,14 +136,6 @@ def refresh_catalogue(
 
     They are kept in $WEEBILL_HOME/catalog.json.
     """
-    from weebill.cli.app import _home
     from weebill.cli.models_refresh import refresh
 
-    refresh(_home(context), source, yes=yes, add=add, as_json=as_json)
-
-
-def _sources(context: typer.Context, config: Path | None) -> Sources:
-    # app.py has them, and imports this module.
-    from weebill.cli.app import _sources
-
-    return _sources(context, config)
+    refresh(home_of(context), source, yes=yes, add=add, as_json=as_json)

@@ -6,14 +6,12 @@ What they do is imported when they run, so that help is instant.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from weebill.cli.context import JsonOption, home_of
 from weebill.cli.instead import Guide
-
-if TYPE_CHECKING:
-    from weebill.config.paths import Home
 
 router_app = typer.Typer(
     cls=Guide,
@@ -41,7 +39,6 @@ TeacherOption = Annotated[
         metavar="WHEEL", help="Distil the embedding anew within each split, from this teacher.", show_default=False
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 @router_app.command("train")
@@ -80,7 +77,7 @@ def train(
         few=few,
         quick=quick,
     )
-    train(_home(context), wanted)
+    train(home_of(context), wanted)
 
 
 @router_app.command("eval")
@@ -141,11 +138,4 @@ def show(
     """Show a router's card: what it learned from, its licence, its figures."""
     from weebill.cli.router_training import show
 
-    show(_home(context), file, as_json)
-
-
-def _home(context: typer.Context) -> Home:
-    # app.py has it, and imports this module.
-    from weebill.cli.app import _home
-
-    return _home(context)
+    show(home_of(context), file, as_json)

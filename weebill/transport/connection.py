@@ -12,27 +12,28 @@ import struct
 import time
 from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from weebill.transport.body import BodyReader
-from weebill.transport.cors import answer_options
+from weebill.transport.channel import Channel
 from weebill.transport.duplex import Duplex
-from weebill.transport.exchange import Exchange
-from weebill.transport.flow import FlowControl, Inbox
+from weebill.transport.exchange import Exchange, Handler
+from weebill.transport.flow import Inbox
 from weebill.transport.limits import (
     LINGER_IDLE_S,
     LINGER_S,
+    MAX_REFUSALS,
     MIN_BODY_BYTES_PER_S,
     PIPELINE_BYTES,
     WRITE_HIGH_WATER,
 )
 from weebill.transport.parser import RequestParser
+from weebill.transport.preflight import answer_options
+from weebill.transport.server_state import ServerState
 from weebill.transport.serving import Serving, end_with
 from weebill.transport.status import CLIENT_CLOSED_REQUEST, STATUS_LINES
+from weebill.transport.sweeper import Sweeper
 from weebill.wire.errors import ApiError
-
-if TYPE_CHECKING:
-    from weebill.transport.server import Server
 
 # What the next bytes from the client are.
 _HEAD: Final = 0  # a request's head
@@ -45,25 +46,27 @@ _UNWELCOME: Final = 5  # what says in which format a refusal is understood
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
-class ServerConnection(FlowControl):
-    """A client connection. `deadline` is about its input, `send_deadline` about a client that does not read."""
+class ServerConnection(Channel):
+    """A client connection. `deadline` is about its input, `send_deadline` about a client that does not read.
+
+    While it is open, it is one of the `members` that the server knows.
+    """
 
     __slots__ = (
-        "_body", "_body_until", "_cut_at", "_exchange", "_parser", "_pending", "_raw", "_serving", "_started_at",
-        "_state", "deadline", "secure", "send_deadline", "server",
+        "_body", "_body_until", "_cut_at", "_exchange", "_members", "_parser", "_pending", "_raw", "_serving",
+        "_started_at", "_state", "deadline", "send_deadline",
     )  # fmt: skip
 
-    def __init__(self, server: Server) -> None:
-        super().__init__()
-        self.server = server
+    def __init__(self, server: ServerState, handler: Handler, members: Sweeper[ServerConnection]) -> None:
+        super().__init__(server)
+        self._members = members
         self.deadline = inf
         self.send_deadline = inf
-        self.secure = False
         self._state = _HEAD
         self._parser = RequestParser()
         self._started_at = 0.0
         self._exchange: Exchange | None = None
-        self._serving = Serving(server)
+        self._serving = Serving(server, handler)
         # The rest of a request's body, while it is coming
         self._body: BodyReader | None = None
         self._body_until = inf
@@ -80,10 +83,16 @@ class ServerConnection(FlowControl):
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         self.secure = transport.get_extra_info("sslcontext") is not None
         self.deadline = self.server.loop.time() + self.server.settings.idle_timeout_s
-        self.server.admit(self)
+        others = len(self._members.members)
+        self._members.add(self)
+        if others >= self.server.settings.max_connections + MAX_REFUSALS:
+            self.cut()
+        elif others >= self.server.settings.max_connections:
+            self._turn_away()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.server.forget(self)
+        self._members.discard(self)
+        self.server.connection_ended()
         self._state = _CLOSING
         self._parser.close()
         self.resume_writing()
@@ -135,7 +144,6 @@ class ServerConnection(FlowControl):
         self.cut()
 
     def cut(self, *, reset: bool = False) -> None:
-        """Close at once, whatever is unsent; `reset` makes sure that it does not look like a clean end."""
         if self._exchange is not None:
             self._exchange.complete = True
         self._state = _CLOSING
@@ -144,12 +152,6 @@ class ServerConnection(FlowControl):
             if sock is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.transport.abort()
-
-    @property
-    def peer(self) -> str:
-        """The client's address without port; empty on a Unix socket."""
-        name = self.transport.get_extra_info("peername")
-        return str(name[0]) if isinstance(name, tuple) and name else ""
 
     # Input
 
@@ -173,8 +175,11 @@ class ServerConnection(FlowControl):
         except ApiError as error:
             self.refuse(error)
 
-    def turn_away(self) -> None:
-        """Take no request, for there are too many connections; the client is told once it has said what it speaks."""
+    def _turn_away(self) -> None:
+        """Take no request, for there are too many connections; the client is told once it has asked.
+
+        Go's client drops what comes unasked, by its log as in https://github.com/henson/proxypool/issues/45.
+        """
         self._state = _UNWELCOME
         self.deadline = min(self.deadline, self.server.loop.time() + LINGER_IDLE_S)
 
@@ -274,11 +279,10 @@ class ServerConnection(FlowControl):
 
     # The exchange
 
-    def handler_ended(self, exchange: Exchange) -> None:
-        """The handler has returned, or been cancelled."""
-        exchange.task = None
+    def handler_ended(self) -> None:
         self.server.handler_ended()
-        if self._exchange is exchange and exchange.complete:
+        exchange = self._exchange
+        if exchange is not None and exchange.complete:
             self._go_on()
 
     def _cancel(self, status: int) -> None:
@@ -292,13 +296,11 @@ class ServerConnection(FlowControl):
 
     @property
     def can_go_on(self) -> bool:
-        """Tells whether another request may follow the one being answered."""
         return self._state == _BUSY and not self.server.draining
 
-    def response_ended(self, exchange: Exchange) -> None:
-        """The exchange's last byte is written."""
-        exchange.complete = True
-        if not exchange.keep_alive:
+    def response_ended(self) -> None:
+        exchange = self._exchange
+        if exchange is None or not exchange.keep_alive:
             self._close(linger=self._state == _BODY)
         elif exchange.task is None:
             self._go_on()
@@ -326,14 +328,12 @@ class ServerConnection(FlowControl):
             self.data_received(data)
 
     def body_wanted(self) -> None:
-        """The handler reads the body: the client that waits for `100 Continue` gets it."""
         if self._body is not None and self._body.awaits_continue:
             self._body.awaits_continue = False
             self.transport.write(STATUS_LINES[100] + b"\r\n")
             self._body_due()
 
     def refuse(self, error: ApiError) -> None:
-        """Answer a request that cannot be served, cancel its handler if there is one, and close."""
         exchange = self._exchange
         if exchange is None:
             request_id = self.server.next_request_id()
@@ -351,10 +351,7 @@ class ServerConnection(FlowControl):
             if task is not None:
                 task.cancel()
 
-    def upgrade(self, exchange: Exchange, head: bytes) -> Duplex:
-        """Switch to the raw stream; `head` is the response's."""
-        exchange.complete = True
-        exchange.keep_alive = False
+    def upgrade(self, head: bytes) -> Duplex:
         self.transport.write(head + b"\r\n")
         self._state = _RAW
         raw = self._raw = Inbox(self.transport)

@@ -5,13 +5,8 @@ Keys travel in `Authorization`, never in cookies, so credentials are not allowed
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
-
-from weebill.wire.errors import ApiError
-
-if TYPE_CHECKING:
-    from weebill.transport.exchange import Exchange
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 _METHODS: Final = b"GET, POST, PUT, PATCH, DELETE, OPTIONS"
 _EXPOSED: Final = b"access-control-expose-headers: x-request-id, retry-after, *\r\n"
@@ -39,26 +34,11 @@ class Cors:
         return self._any or origin in self._origins
 
 
-def answer_options(exchange: Exchange, cors: Cors) -> bool:
-    """Answer a preflight or a question about the whole server; false if it is neither."""
-    origin = exchange.header(b"origin")
-    if origin is not None and exchange.header(b"access-control-request-method") is not None:
-        if cors.allows(origin):
-            exchange.respond(204, _preflight_lines(exchange), b"")
-        else:
-            exchange.fail(ApiError(403, "This origin is not in server.cors_origins.", code="origin_not_allowed"))
-        return True
-    if exchange.path == b"*":
-        exchange.respond(204, b"", b"")
-        return True
-    return False
-
-
-def _preflight_lines(exchange: Exchange) -> bytes:
-    """What a preflight is told: every method, and the headers that it asked for (`*` would not cover keys)."""
-    asked = exchange.header(b"access-control-request-headers")
+def preflight_lines(fields: Mapping[bytes, bytes]) -> bytes:
+    """What such a preflight is told: every method, and the headers that it asked for (`*` would not cover keys)."""
+    asked = fields.get(b"access-control-request-headers")
     allowed = b"access-control-allow-headers: %b\r\n" % asked if asked else b""
-    if exchange.header(b"access-control-request-private-network") == b"true":
+    if fields.get(b"access-control-request-private-network") == b"true":
         # A page of the internet that calls a gateway in a private network, as browsers see it.
         allowed += b"access-control-allow-private-network: true\r\n"
     return b"access-control-allow-methods: %b\r\n%baccess-control-max-age: 86400\r\n" % (_METHODS, allowed)

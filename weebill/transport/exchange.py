@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from weebill.transport.channel import Channel
 from weebill.transport.coding import KNOWN, CodingError, Decoding, TooLongError, UnknownCodingError
 from weebill.transport.duplex import Duplex
 from weebill.transport.flow import Inbox, Once
@@ -14,9 +15,6 @@ from weebill.transport.headers import Headers
 from weebill.transport.status import BODILESS, SHUTTING_DOWN, STATUS_LINES
 from weebill.transport.tally import Tally
 from weebill.wire.errors import ApiError
-
-if TYPE_CHECKING:
-    from weebill.transport.connection import ServerConnection
 
 # How the body of a streamed response is framed.
 _NOT_STARTED: Final = 0
@@ -61,9 +59,7 @@ class Exchange:
         "written",
     )
 
-    def __init__(
-        self, connection: ServerConnection, head: Head, request_id: str, started_at: float, extra: bytes
-    ) -> None:
+    def __init__(self, connection: Channel, head: Head, request_id: str, started_at: float, extra: bytes) -> None:
         self._connection = connection
         self._extra = extra
         self.head = head
@@ -211,7 +207,7 @@ class Exchange:
             self._connection.transport.write(data)
             if self.tap is not None:
                 self.tap(body)
-            self._connection.response_ended(self)
+            self._end()
 
     def add_headers(self, lines: bytes) -> None:
         """Header lines, each ended by CRLF, for whatever the answer will be; once."""
@@ -298,7 +294,7 @@ class Exchange:
             return
         if self._framing == _BY_CHUNKS:
             self._connection.transport.write(b"0\r\n\r\n")
-        self._connection.response_ended(self)
+        self._end()
 
     def abort(self) -> None:
         """Cut the connection so that the client cannot mistake it for a clean end."""
@@ -311,7 +307,9 @@ class Exchange:
         if not self._begin():
             raise ConnectionResetError("the client is gone")
         head = b"%b%bx-request-id: %b\r\n%b" % (STATUS_LINES[101], headers, self.request_id.encode(), self._extra)
-        return self._connection.upgrade(self, head)
+        self.complete = True
+        self.keep_alive = False
+        return self._connection.upgrade(head)
 
     # Between the exchange and its connection
 
@@ -325,7 +323,8 @@ class Exchange:
 
     def handler_ended(self) -> None:
         """The handler has returned, or been cancelled."""
-        self._connection.handler_ended(self)
+        self.task = None
+        self._connection.handler_ended()
 
     def _begin(self) -> bool:
         """Claim the response; false if nobody is there to get it."""
@@ -335,6 +334,11 @@ class Exchange:
             raise RuntimeError("the exchange already has a response")
         self.responded = True
         return True
+
+    def _end(self) -> None:
+        """The response's last byte is written."""
+        self.complete = True
+        self._connection.response_ended()
 
     def _head(self, status: int, headers: bytes) -> bytes:
         """Status line and header lines but for framing and the blank line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 
 from weebill.transport.limits import READ_HIGH_WATER
@@ -150,3 +151,21 @@ class FlowControl:
             self._drained = asyncio.get_running_loop().create_future()
         # Several writers may wait; one that is cancelled must not take the others with it.
         await asyncio.shield(self._drained)
+
+
+class Source(FlowControl, metaclass=ABCMeta):
+    """A connection that fills inboxes, one after another; nothing is done for the sake of one that it fills no more."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def abandon(self, inbox: Inbox) -> None:
+        """Its reader has gone, so what is not complete is broken off."""
+
+    @abstractmethod
+    def let_go(self, inbox: Inbox) -> None:
+        """Its reader needs no more of it: what still comes is thrown away, for a moment."""
+
+    @abstractmethod
+    def hasten(self, inbox: Inbox, within_s: float) -> None:
+        """It may be filled for no more than this from now on, whatever comes of it; `inf` is as long as ever."""

@@ -12,18 +12,17 @@ from weebill.transport.limits import MAX_WAITERS
 from weebill.transport.origin import Origin
 from weebill.transport.sweeper import Sweeper
 from weebill.transport.tls import ClientContexts
-from weebill.transport.upstream import UpstreamConnection
+from weebill.transport.upstream import Owner, UpstreamConnection
 
 
-class Pool:
+class Pool(Owner):
     """At most `origin.max_connections` connections; the one used last is used next, so that surplus ones expire.
 
     `on_empty` is called when no connection and no waiter is left. `forwards` is whether a proxy passes the requests on.
     """
 
     __slots__ = (
-        "_contexts", "_idle", "_loop", "_on_empty", "_size", "_sweeper", "_waiters", "forwards", "idle_expiry_s",
-        "origin",
+        "_contexts", "_idle", "_loop", "_on_empty", "_size", "_sweeper", "_waiters", "forwards", "origin",
     )  # fmt: skip
 
     def __init__(
@@ -34,10 +33,10 @@ class Pool:
         sweeper: Sweeper[UpstreamConnection],
         on_empty: Callable[[Pool], None],
     ) -> None:
+        super().__init__(idle_expiry_s)
         self.origin = origin
         self.forwards = origin.forwarded
         self._contexts = contexts
-        self.idle_expiry_s = idle_expiry_s
         self._sweeper = sweeper
         self._on_empty = on_empty
         self._loop = asyncio.get_running_loop()

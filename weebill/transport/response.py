@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from weebill.transport.coding import CodingError, Decoding, TooLongError, UnknownCodingError, codings_of
 from weebill.transport.duplex import Duplex
 from weebill.transport.errors import UpstreamError, UpstreamProtocolError
-from weebill.transport.flow import Inbox, Once
+from weebill.transport.flow import Inbox, Once, Source
 from weebill.transport.headers import Headers, first, parse_fields
-
-if TYPE_CHECKING:
-    from weebill.transport.upstream import UpstreamConnection
 
 
 class Room(Protocol):
@@ -41,9 +38,9 @@ class Response:
 
     __slots__ = ("_coded", "_connection", "_head", "_headers", "_sent", "body", "hastened", "inbox", "room", "status")
 
-    def __init__(self, connection: UpstreamConnection, status: int, head: bytes, coded: bool) -> None:
+    def __init__(self, connection: Source, status: int, head: bytes, coded: bool) -> None:
         """`head` runs from the status line to before the blank line; `coded` is whether it names a content coding."""
-        self._connection: UpstreamConnection | None = connection
+        self._connection: Source | None = connection
         self.status = status
         self._head = head
         self._headers: Headers | None = None

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
 
-from weebill.transport.exchange import Exchange
+from weebill.transport.exchange import Exchange, Handler
+from weebill.transport.server_state import ServerState
 from weebill.wire.errors import ApiError
-
-if TYPE_CHECKING:
-    from weebill.transport.server import Server
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +19,11 @@ class Serving:
     the collector would have to find.
     """
 
-    __slots__ = ("_closed", "_due", "_server", "_task", "_wake")
+    __slots__ = ("_closed", "_due", "_handler", "_server", "_task", "_wake")
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: ServerState, handler: Handler) -> None:
         self._server = server
+        self._handler = handler
         self._closed = False
         self._due: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
@@ -67,11 +65,10 @@ class Serving:
 
     async def _serve(self, exchange: Exchange) -> None:
         """Run the handler; whatever it does, the exchange ends."""
-        server = self._server
         # Counted here and not where it was started: one that is cancelled before its first step never gets here.
-        server.active += 1
+        self._server.active += 1
         try:
-            await server.handler(exchange)
+            await self._handler(exchange)
             if not exchange.complete:
                 if exchange.responded:
                     exchange.abort()

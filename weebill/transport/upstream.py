@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABCMeta, abstractmethod
 from collections.abc import AsyncIterator
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from weebill.transport.answer_head import refusal, too_long
 from weebill.transport.errors import Phase, UpstreamCut, UpstreamProtocolError, UpstreamTimeout
-from weebill.transport.flow import FlowControl, Inbox
-from weebill.transport.headers import END_OF_HEAD, Headers, first, parse_fields
+from weebill.transport.flow import Inbox, Source
+from weebill.transport.headers import END_OF_HEAD, parse_fields
 from weebill.transport.limits import MAX_HEADER_FIELDS, MAX_RESPONSE_HEAD_BYTES, RELEASE_S, WRITE_HIGH_WATER
 from weebill.transport.origin import Timeouts
 from weebill.transport.response import Response
 from weebill.transport.status import BODILESS
-
-if TYPE_CHECKING:
-    from weebill.transport.pool import Pool
 
 _IDLE: Final = 0  # in the pool
 _HEAD: Final = 1  # waiting for the response's head
@@ -37,18 +36,35 @@ class StaleConnectionError(Exception):
     """A pooled connection ended before any byte of the response: the request may go out again on a fresh one."""
 
 
-class UpstreamConnection(FlowControl):
-    """A connection of a pool, used for one exchange at a time."""
+class Owner(metaclass=ABCMeta):
+    """Whose connections are, and what they tell of themselves; one that is free waits for `idle_expiry_s`."""
+
+    __slots__ = ("idle_expiry_s",)
+
+    def __init__(self, idle_expiry_s: float) -> None:
+        self.idle_expiry_s = idle_expiry_s
+
+    @abstractmethod
+    def release(self, connection: UpstreamConnection) -> None:
+        """A connection is free for the next exchange."""
+
+    @abstractmethod
+    def discard(self, connection: UpstreamConnection, *, idle: bool) -> None:
+        """A connection is closed; `idle` if it was free."""
+
+
+class UpstreamConnection(Source):
+    """A connection of its `owner`, used for one exchange at a time."""
 
     __slots__ = (
         "_answer", "_began", "_by_close", "_deadline", "_early", "_first_byte", "_head", "_head_bytes", "_idle_s",
-        "_inbox", "_loop", "_message_done", "_parser", "_phase", "_pool", "_pump", "_received", "_reusable", "_state",
+        "_inbox", "_loop", "_message_done", "_owner", "_parser", "_phase", "_pump", "_received", "_reusable", "_state",
         "_timeouts", "_total_s", "_touched", "_used", "_waiter",
     )  # fmt: skip
 
-    def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
-        self._pool = pool
+        self._owner = owner
         self._loop = loop
         self._parser = HttpResponseParser(self)
         self._state = _CLOSED
@@ -164,7 +180,7 @@ class UpstreamConnection(FlowControl):
         elif self._answer is not None:
             self._hand_over(self._answer)
         elif self._state == _HEAD and self._head_bytes > MAX_RESPONSE_HEAD_BYTES:
-            self.fail(_head_too_long())
+            self.fail(too_long())
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -239,7 +255,7 @@ class UpstreamConnection(FlowControl):
             self._received = received[end + 4 :]
             return
         if end > MAX_RESPONSE_HEAD_BYTES:  # it may come in one read
-            self.fail(_head_too_long())
+            self.fail(too_long())
             return
         head = received[:end]
         fields = head.lower()
@@ -249,9 +265,10 @@ class UpstreamConnection(FlowControl):
         # A field takes four bytes at least.
         many = len(head) > 4 * MAX_HEADER_FIELDS
         if coded or many or not 200 <= status < 600:
-            refusal = self._refusal(status, parse_fields(head))
-            if refusal is not None:
-                self.fail(UpstreamProtocolError(refusal))
+            switches = status == 101 and self._parser.should_upgrade()
+            wrong = refusal(status, parse_fields(head), self._head, switches)
+            if wrong is not None:
+                self.fail(UpstreamProtocolError(wrong))
                 return
         self._received = b""
         self._reusable = self._parser.should_keep_alive()
@@ -276,19 +293,6 @@ class UpstreamConnection(FlowControl):
         if self._state == _BODY:
             self._message_done = True
 
-    def _refusal(self, status: int, headers: Headers) -> str | None:
-        """What is wrong with a head beyond what llhttp refuses."""
-        if not 100 <= status < 600:
-            return f"the upstream answered with the impossible status {status}"
-        if len(headers) > MAX_HEADER_FIELDS:
-            return f"the upstream's answer has more than {MAX_HEADER_FIELDS} header fields"
-        coding = first(headers, b"transfer-encoding")
-        if coding is not None and coding.lower() != b"chunked":
-            return "the upstream's answer has an unknown transfer coding"
-        if status == 101 and not (self._parser.should_upgrade() and b"\r\nupgrade:" in self._head.lower()):
-            return "the upstream switched protocols without having been asked to"
-        return None
-
     # Endings
 
     def give_up(self, waiter: asyncio.Future[Response]) -> None:
@@ -299,19 +303,16 @@ class UpstreamConnection(FlowControl):
             waiter.result().close()
 
     def abandon(self, inbox: Inbox) -> None:
-        """The reader of that answer has gone; nothing if the answer is complete."""
         if self._inbox is inbox:
             self._abandoned()
 
     def hasten(self, inbox: Inbox, within_s: float) -> None:
-        """That answer may go on for no more than this from now on, whatever comes of it; `inf` is as long as ever."""
         if self._inbox is inbox:
             self._idle_s = min(within_s, self._timeouts.idle)
             self._total_s = min(self._timeouts.total, self._loop.time() - self._began + within_s)
             self._deadline = self._loop.time() + self._idle_s
 
     def let_go(self, inbox: Inbox) -> None:
-        """The reader of that answer needs no more of it: what still comes is thrown away, for a moment."""
         if self._inbox is not inbox:
             return
         if self._by_close or not self._reusable:
@@ -384,17 +385,13 @@ class UpstreamConnection(FlowControl):
         elif inbox is not None:
             inbox.end()
         if reusable:
-            self._deadline = self._loop.time() + self._pool.idle_expiry_s
-            self._pool.release(self)
+            self._deadline = self._loop.time() + self._owner.idle_expiry_s
+            self._owner.release(self)
 
     def _close(self, *, idle: bool) -> None:
         self._state = _CLOSED
-        self._pool.discard(self, idle=idle)
+        self._owner.discard(self, idle=idle)
         if self._pump is not None:
             self._pump.cancel()
             self._pump = None
         self.transport.abort()
-
-
-def _head_too_long() -> UpstreamProtocolError:
-    return UpstreamProtocolError(f"the head of the upstream's answer exceeds {MAX_RESPONSE_HEAD_BYTES} bytes")

@@ -16,15 +16,16 @@ from msgspec import Raw
 from weebill.providers.base import LATE_S, LINGER_S, SETTLE_S
 from weebill.providers.naming import EventNaming, renamed
 from weebill.providers.openai.alike import Alike, before_last, last_event
-from weebill.providers.openai.chunks import KIND, ROLE, as_chunk, ending
-from weebill.providers.openai.empties import has_empties, without_empties
+from weebill.providers.openai.chunk_repair import ChunkRepair
+from weebill.providers.openai.chunks import KIND, ROLE, as_chunk
+from weebill.providers.openai.empties import has_empties
 from weebill.providers.openai.errors import inner_error, is_error
-from weebill.providers.openai.listed import Lists, has_lists
+from weebill.providers.openai.listed import has_lists
 from weebill.providers.openai.pieces import has_pieces, joined
 from weebill.providers.openai.plain import as_events
 from weebill.providers.openai.relayed import decode_completion, decode_plain_chunk
-from weebill.providers.openai.repair import CallRepair, has_calls, put_right
-from weebill.providers.openai.sealed import SIGNATURE, Seals, has_sealed
+from weebill.providers.openai.repair import has_calls, put_right
+from weebill.providers.openai.sealed import SIGNATURE
 from weebill.providers.openai.stream_signs import (
     NO_USAGE,
     beginning,
@@ -69,8 +70,8 @@ class OpenAIStream:
     """A `ByteStream` from OpenAI's dialect to itself."""
 
     __slots__ = (
-        "_alike", "_call", "_chat", "_done", "_ends", "_events", "_last", "_lists", "_naming", "_opened", "_plain",
-        "_repair", "_reported", "_said", "_seals", "_show_usage", "_tail", "_told", "begun", "error",
+        "_alike", "_call", "_chat", "_done", "_ends", "_events", "_last", "_naming", "_opened", "_plain", "_repair",
+        "_reported", "_said", "_show_usage", "_tail", "_told", "begun", "error",
     )  # fmt: skip
 
     def __init__(self, call: Call, maker: str = "") -> None:
@@ -86,9 +87,7 @@ class OpenAIStream:
         self._done = False
         self._opened = False
         self._plain = False  # whether the upstream sends no events but one JSON text
-        self._repair: CallRepair | None = None
-        self._lists: Lists | None = None
-        self._seals = Seals(maker)
+        self._repair = ChunkRepair(maker)
         self._said = False  # whether any text or call has come
         self._ends = 0  # choices that have said why they ended
         self._reported: Usage | None = None
@@ -205,7 +204,7 @@ class OpenAIStream:
         said, over, new = False, 0, b""
         for choice in choices:
             delta, index = choice.delta, b"%d" % choice.index
-            ends_calls = choice.finish_reason is not None and self._repair is not None
+            ends_calls = choice.finish_reason is not None and self._repair.calls is not None
             if ends_calls or (delta.role is None) is not (index in told):
                 return None
             if delta.role is not None:
@@ -254,7 +253,7 @@ class OpenAIStream:
             or has_pieces(data)
             or has_lists(data)
             or has_empties(data)
-            or (over and self._repair is not None)
+            or (over and self._repair.calls is not None)
             or data.find(SIGNATURE) >= 0
         )
         # Of one line each, all of them are followed by two line ends.
@@ -293,9 +292,7 @@ class OpenAIStream:
         last = last_event(self._last.removesuffix(DONE))
         if self.owed_s < inf or self._finished(last):
             if self._chat and not self._ends and last.find(_FAR_COLON) < 0:
-                repair = self._repair
-                end = ending(event_data(last), self._told, called=repair is not None and repair.called)
-                rest += end if repair is None or not end else event(repair.chunk(event_data(end)))
+                rest += self._repair.ending(event_data(last), self._told)
             return rest + DONE
         raise cut()
 
@@ -328,18 +325,6 @@ class OpenAIStream:
         except UNREADABLE as error:
             raise unreadable(error) from error
         return self.feed(events) + DONE
-
-    def _mended(self, data: bytes) -> bytes:
-        """A chunk with calls and lists as OpenAI's SDKs put them together, and with its maker's marks."""
-        if has_empties(data):
-            data = without_empties(data)
-        if self._repair is not None or has_calls(data):
-            self._repair = self._repair or CallRepair()
-            data = self._repair.chunk(data)
-        if has_lists(data):
-            self._lists = self._lists or Lists()
-            data = self._lists.chunk(data)
-        return self._seals.marked(data) if has_sealed(data) else data
 
     def _finished(self, block: bytes) -> bool:
         """Whether `block` is a chunk that can only come at the end."""
@@ -380,7 +365,7 @@ class OpenAIStream:
         written = data
         if chunk.choices and self._is_odd(data, 1):
             written = as_chunk(data, self._told)
-        written = self._mended(written)
+        written = self._repair.chunk(written)
         if written is not data:
             data, block = written, b"data: " + written
         if is_error(chunk.error):

@@ -1,0 +1,50 @@
+"""What commands have in common: the options that precede them, those that several have, and what these lead to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from weebill.config.load import Sources
+    from weebill.config.paths import Home
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Configuration file.", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print values alone, for scripts.")]
+
+
+@dataclass(frozen=True)
+class Globals:
+    """Options that precede the command."""
+
+    home: Path | None
+    verbose: bool
+
+
+def home_of(context: typer.Context) -> Home:
+    """The folder where state is kept."""
+    from weebill.config.paths import Home
+
+    given: Globals = context.obj
+    return Home(given.home.expanduser().resolve()) if given.home else Home.from_environment()
+
+
+def sources_of(
+    context: typer.Context, config: Path | None, server_flags: dict[str, str | int | None] | None = None
+) -> Sources:
+    """Where the settings come from; `server_flags` are options of `[server]`, None where they are not given."""
+    from weebill.config.load import Sources
+
+    given: Globals = context.obj
+    flags: dict[tuple[str, ...], object] = {
+        ("server", name): value for name, value in (server_flags or {}).items() if value is not None
+    }
+    if given.verbose:
+        flags["log", "level"] = "debug"
+    return Sources.of_process(home_of(context), config, flags)
