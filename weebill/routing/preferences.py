@@ -11,11 +11,11 @@ from msgspec import Raw, Struct, structs
 
 from weebill.catalog.traits import OnUnsupported
 from weebill.config.routing import MaxPrice, Percentile, Preferences, Quantization, Sort, SortBy
+from weebill.wire.decode_errors import reason_and_path
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.inbound import Json
 
 _NANO_PER_DOLLAR: Final = 1_000_000  # a dollar for a million tokens, in nano-dollars for a thousand
-_PATH: Final = re.compile(r" - at `(?:key` in `)?\$\.?(.*)`$")
 _UNKNOWN: Final = re.compile(r"unknown field `([^`]+)`")
 _decode: Final = msgspec.json.Decoder(Preferences).decode
 _decode_members: Final = msgspec.json.Decoder(Json).decode
@@ -215,11 +215,11 @@ def _percentiles(said: Iterable[float | Mapping[Percentile, float] | None]) -> M
 
 
 def _refused(text: str) -> ApiError:
-    path = _PATH.search(text)
-    unknown = _UNKNOWN.search(text)
-    names = ["provider", *([path[1]] if path and path[1] else []), *([unknown[1]] if unknown else [])]
+    reason, path = reason_and_path(text)
+    unknown = _UNKNOWN.search(reason)
+    names = ["provider", *([path] if path else []), *([unknown[1]] if unknown else [])]
     param = ".".join(names)
     if unknown:
         message = f"Unknown parameter: '{param}'."
         return ApiError(400, message, code="unknown_parameter", param=param)
-    return ApiError(400, f"Invalid value for '{param}': {_PATH.sub('', text)}.", code="invalid_value", param=param)
+    return ApiError(400, f"Invalid value for '{param}': {reason}.", code="invalid_value", param=param)

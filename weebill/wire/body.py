@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from weebill.wire.call import Call
+from weebill.wire.decode_errors import reason_and_path
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.inbound import NOTHING_OWN, GatewayOptions, Json
 from weebill.wire.requests import ChatRequest, CompletionRequest
@@ -33,7 +34,6 @@ _decode_fields: Final = msgspec.json.Decoder(Json).decode
 _decode_models: Final = msgspec.json.Decoder(_Models | None).decode
 
 # What msgspec says of a body that does not decode
-_PATH: Final = re.compile(r" - at `(?:key` in `)?\$\.?(.*)`$")
 _MISSING: Final = re.compile(r"missing required field `([^`]+)`")
 
 
@@ -113,14 +113,11 @@ def invalid_body(error: Exception) -> ApiError:
     """
     if not isinstance(error, msgspec.ValidationError):
         return ApiError(400, f"The request body is not valid JSON: {error}.", code="invalid_json")
-    text = str(error)
-    path = _PATH.search(text)
-    where = path.group(1) if path else ""
-    missing = _MISSING.search(text)
+    reason, where = reason_and_path(str(error))
+    missing = _MISSING.search(reason)
     if missing:
         param = f"{where}.{missing.group(1)}" if where else missing.group(1)
         return ApiError(400, f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
-    reason = _PATH.sub("", text)
     if not where:
         return ApiError(400, f"The request body must be a JSON object: {reason}.", code="invalid_type")
     return ApiError(400, f"Invalid value for '{where}': {reason}.", code="invalid_value", param=where)

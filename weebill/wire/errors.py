@@ -12,6 +12,8 @@ from typing import Final, Self
 import msgspec
 from msgspec import Raw
 
+from weebill.wire.literals import EMPTY
+
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading JSON from outside can raise; `Raw` parts of it are not checked for UTF-8 until they are read."""
 
@@ -130,11 +132,7 @@ def more_of(body: bytes) -> dict[str, Raw]:
     found: dict[str, Raw] = {}
     for name, value in members.items():
         text = bytes(value)
-        if (
-            name in ErrorDetail.__struct_fields__
-            or text in (b"null", b'""', b"{}", b"[]")
-            or len(found) == _MAX_DETAILS
-        ):
+        if name in ErrorDetail.__struct_fields__ or text in EMPTY or len(found) == _MAX_DETAILS:
             continue
         try:
             said = text.decode()

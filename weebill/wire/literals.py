@@ -16,7 +16,9 @@ CLOSING_BRACKET: Final = 0x5D
 BRACE: Final = 0x7B
 CLOSING_BRACE: Final = 0x7D
 
-EMPTY: Final = frozenset({b"null", b'""', b"[]", b"{}"})
+SILENT: Final = frozenset({b"null", b'""'})
+"""Values that a text's member has where it says nothing."""
+EMPTY: Final = SILENT | {b"[]", b"{}"}
 """Values that hold nothing."""
 
 

@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 
 from weebill.apis.anthropic.request_shapes import Typed
 from weebill.wire.body import invalid_body
+from weebill.wire.decode_errors import placed
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
@@ -145,9 +146,7 @@ def type_of(raw: Raw) -> str:
 
 def invalid(error: Exception, path: str) -> ApiError:
     """What a client is told of a part of the body, at `path`, that does not decode."""
-    text = str(error)
-    text = text.replace("`$", f"`$.{path}", 1) if "`$" in text else f"{text} - at `$.{path}`"
-    return invalid_body(msgspec.ValidationError(text))
+    return invalid_body(placed(error, path))
 
 
 def refusal(path: str, reason: str) -> ApiError:

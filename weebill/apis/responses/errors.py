@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from weebill.wire.body import invalid_body
+from weebill.wire.decode_errors import placed
 from weebill.wire.errors import ApiError
 
 
 def invalid_at(error: Exception, path: str) -> ApiError:
     """For a part of the body, at `path`, that does not decode."""
-    text = str(error)
-    # What is wrong with the part as a whole has no path.
-    text = text.replace("`$", f"`$.{path}", 1) if "`$" in text else f"{text} - at `$.{path}`"
-    return invalid_body(msgspec.ValidationError(text))
+    return invalid_body(placed(error, path))
 
 
 def invalid(param: str, reason: str) -> ApiError:

@@ -17,6 +17,7 @@ from weebill.wire.anthropic_usage import UsageReport
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
 from weebill.wire.lenient import leniently, reader
+from weebill.wire.literals import SILENT
 from weebill.wire.reply import Usage
 from weebill.wire.sse import event_data
 
@@ -25,7 +26,7 @@ INPUT: Final = "input_json_delta"
 _NULL: Final = Raw(b"null")
 _EMPTY: Final = Raw(b'""')
 _ABSENT: Final = frozenset({b"", b"null"})
-_NOTHING: Final = frozenset({b"", b"null", b'""'})
+_NOTHING: Final = SILENT | {b""}
 _NO_TOKENS: Final[Json] = {"input_tokens": Raw(b"0"), "output_tokens": Raw(b"0")}
 _THINKING: Final = b'{"type":"thinking","thinking":"","signature":""}'
 _TEXT: Final = b'{"type":"text","text":""}'

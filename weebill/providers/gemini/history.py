@@ -23,6 +23,7 @@ from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import ORIGIN
 from weebill.wire.gemini_parts import ENCODED_MARK, opened, sealed
 from weebill.wire.inbound import Json
+from weebill.wire.literals import SILENT
 
 _MARK: Final = b'"' + ENCODED_MARK.encode()
 _SIGNATURES: Final = ("thoughtSignature", "thought_signature")
@@ -91,7 +92,7 @@ def _is_models(raw: Raw) -> bool:
 
 
 def _signed(part: Json) -> bool:
-    return any(name in part and bytes(part[name]) not in (b"null", b'""') for name in _SIGNATURES)
+    return any(name in part and bytes(part[name]) not in SILENT for name in _SIGNATURES)
 
 
 def _parts(raw: Raw) -> list[Json]:

@@ -14,6 +14,7 @@ from weebill.providers.fit import Fit
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.inbound import Json
+from weebill.wire.literals import SILENT
 
 ENGINE: Final = frozenset(
     {"top_k", "min_p", "top_n_sigma", "typical_p", "xtc_probability", "xtc_threshold", "min_keep", "samplers"}
@@ -98,7 +99,7 @@ def drop_empty(fields: Json) -> None:
         else:
             del fields["stop"]
     for name in _FORMS:
-        if bytes(fields.get(name, b"")) in (b"null", b'""'):
+        if bytes(fields.get(name, b"")) in SILENT:
             del fields[name]
     if bytes(fields.get("top_logprobs", b"")) == b"0" and bytes(fields.get("logprobs", b"")) != b"true":
         del fields["top_logprobs"]

@@ -13,13 +13,13 @@ from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.literals import SILENT
 from weebill.wire.sse import event
 
 KIND: Final = b'"chat.completion.chunk"'
 ROLE: Final = b'"role"'
 _KIND: Final = Raw(KIND)
 _ASSISTANT: Final = Raw(b'"assistant"')
-_NOTHING: Final = frozenset({b"null", b'""'})
 _NONE: Final = frozenset({b"null", b"[]"})
 _STOP: Final = Raw(b'"stop"')
 _CALLED: Final = Raw(b'"tool_calls"')
@@ -99,7 +99,7 @@ def ended(body: bytes) -> bytes:
     try:
         fields = _decode_object(body)
         choices = _decode_objects(fields.get("choices", b"[]"))
-        silent = [each for each in choices if "message" in each and bytes(each.get("finish_reason", b'""')) in _NOTHING]
+        silent = [each for each in choices if "message" in each and bytes(each.get("finish_reason", b'""')) in SILENT]
         for choice in silent:
             calls = bytes(_decode_object(choice["message"]).get("tool_calls", b"[]"))
             choice["finish_reason"] = _STOP if calls in _NONE else _CALLED
@@ -123,7 +123,7 @@ def _complete(choice: Json, told: set[bytes]) -> bool:
         changed = delta.pop("role", None) is not None or changed
     else:
         told.add(index)
-        if bytes(delta.get("role", b"null")) in _NOTHING:
+        if bytes(delta.get("role", b"null")) in SILENT:
             delta["role"] = _ASSISTANT
             changed = True
     if changed:

@@ -20,7 +20,7 @@ from weebill.providers.openai.request_shapes import Spoken, TextPart, ThinkingPa
 from weebill.providers.openai.sealed import EXTRA, own_blocks, own_detail, own_extra
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
-from weebill.wire.literals import has_any
+from weebill.wire.literals import EMPTY, has_any
 from weebill.wire.marks import SIGN
 from weebill.wire.openai_chat import ReasoningDetail
 
@@ -40,8 +40,7 @@ _FOREIGN: Final = b'"weebill:'
 # Where signatures of calls are, and what SDKs write down of every answer and echo though it says nothing; who knows few
 # fields refuses even these.
 _SIGNED: Final = b'"extra_content"'
-_NOTHING: Final = (b"null", b"[]", b'""', b"{}")
-_NOTHINGS: Final = tuple([mark + value for value in _NOTHING for mark in (b":", b": ")])
+_NOTHINGS: Final = tuple([mark + value for value in sorted(EMPTY) for mark in (b":", b": ")])
 _MARKED: Final = b'"%b' % SIGN.encode()
 _BLOCKS: Final = b'"thinking_blocks"'
 _ALWAYS: Final = (_MARKS[_DETAILS], _FOREIGN, _MARKED)
@@ -106,7 +105,7 @@ def _own(raw: Raw, quirks: Quirks, maker: str) -> Raw:
         # Which says the same to who does not know the other.
         kept["role"] = _SYSTEM
     if quirks.accept:
-        kept = {name: value for name, value in kept.items() if name == "content" or bytes(value) not in _NOTHING}
+        kept = {name: value for name, value in kept.items() if name == "content" or bytes(value) not in EMPTY}
     strict = _is_strict(quirks)
     if has_any(bytes(kept.get(_CALLS, b"")), (_SIGNED,) if strict else (_FOREIGN, _MARKED)):
         kept[_CALLS] = Raw(_encode([_unsigned(call, strict, maker) for call in _decode_objects(kept[_CALLS])]))

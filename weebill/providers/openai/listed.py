@@ -19,7 +19,7 @@ from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
-from weebill.wire.literals import BRACKET
+from weebill.wire.literals import BRACKET, SILENT
 
 # A list of objects, but for those that nearly every chunk has, or that others see to.
 _OTHERS: Final = (b'"choices":[', b'"tool_calls":[', b'"top_logprobs":[', b'"logprobs":{"content":[')
@@ -34,7 +34,6 @@ _LISTS: Final = re.compile(
 _CALLS: Final = "tool_calls"
 _THOUGHTS: Final = frozenset({"reasoning_details", "thinking_blocks"})
 _JOINED: Final = frozenset({b'"reasoning.text"', b'"reasoning.summary"', b'"thinking"'})
-_NOTHING: Final = frozenset({b"null", b'""'})
 _ONCE: Final = ("id", "format")
 _MAX_INDEX: Final = 1 << 20
 _MAX_DEPTH: Final = 8
@@ -164,7 +163,7 @@ def _put(entry: Json, known: _Listed, name: str) -> bool:
     written = Raw(_encode(index))
     changed = bytes(written) != given
     entry["index"] = written
-    known.signed = bytes(entry.get("signature", b"null")) not in _NOTHING
+    known.signed = bytes(entry.get("signature", b"null")) not in SILENT
     if again:
         for once in _ONCE:
             changed = entry.pop(once, None) is not None or changed

@@ -15,6 +15,7 @@ from weebill.providers.responses.body import NOTHING, ResponseBody, error_detail
 from weebill.providers.responses.errors import inner_error, not_a_response
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure
+from weebill.wire.literals import SILENT
 from weebill.wire.responses_items import decode_members, is_given, is_object, list_of, text_of
 from weebill.wire.responses_request import NULL
 
@@ -88,7 +89,7 @@ def decode_event(data: bytes) -> StreamEvent:
 
 def _text(raw: Raw) -> str:
     """A piece of text; of what is none, its JSON."""
-    return text_of(raw) or ("" if bytes(raw) in (b"null", b'""') else bytes(raw).decode())
+    return text_of(raw) or ("" if bytes(raw) in SILENT else bytes(raw).decode())
 
 
 def failure(event: StreamEvent) -> UpstreamFailure | None:

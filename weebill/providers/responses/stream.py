@@ -24,11 +24,12 @@ from weebill.providers.responses.decode import (
 )
 from weebill.providers.responses.errors import not_a_response
 from weebill.providers.responses.event import LAST, LIFECYCLE, THOUGHTS, StreamEvent, bare_error, decode_event, failure
-from weebill.providers.responses.told import NOT_GIVEN, ToldArguments, ToldTexts, arguments_in, events_of_part, item_of
+from weebill.providers.responses.told import ToldArguments, ToldTexts, arguments_in, events_of_part, item_of
 from weebill.providers.responses.undecided import Undecided
 from weebill.wire.conversation import Part, Refusal, Text, ToolUse
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, cut
+from weebill.wire.literals import SILENT
 from weebill.wire.replay import events_of
 from weebill.wire.reply import (
     CitationAdded,
@@ -270,7 +271,7 @@ class ResponsesStream:
                 self._undecided.provider_runs(call.id)
                 events.append(PassedOver(kind))
                 return
-            given = kind != "function_call" or bytes(item.arguments) not in NOT_GIVEN
+            given = kind != "function_call" or bytes(item.arguments) not in SILENT
             if kind == "function_call" and (at == self._calling or self._undecided.is_clients(call.name)):
                 self._call_done(call, at, events, given=given)
             else:

@@ -29,8 +29,6 @@ from weebill.wire.responses_shapes import InputItem
 
 # Texts are few, and all that are kept are looked through at the end of each.
 _MOST_TEXTS: Final = 64
-NOT_GIVEN: Final = frozenset({b"null", b'""'})
-"""What arguments are that nobody gave."""
 
 
 class ToldTexts:
