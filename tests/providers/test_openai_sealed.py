@@ -12,7 +12,7 @@ from openai.lib.streaming._deltas import accumulate_delta
 from tests.providers.test_openai_odd import chunk, events
 from weebill.apis.chat.answer import tool_call
 from weebill.apis.chat.api import CHAT
-from weebill.gateway.origins import Maker
+from weebill.gateway.origins import MakerNames
 from weebill.gateway.translation import translator
 from weebill.providers.base import NOTHING_SENT, Quirks, Target, UpstreamRequest
 from weebill.providers.openai.relay import OPENAI_RELAY
@@ -175,7 +175,7 @@ def test_what_cannot_be_read_passes(odd: bytes) -> None:
 ])  # fmt: skip
 def test_other_apis_clients_give_it_back_to_its_maker_alone(part: Reasoning) -> None:
     """What is in the format of another, as it is told to clients of other APIs and comes back from them."""
-    acme, other = Maker("openai", "acme"), Maker("openai", "other")
+    acme, other = MakerNames("openai", "acme"), MakerNames("openai", "other")
     [told] = acme.reply(Reply("", "", (Choice((part,), "stop"),), Usage())).choices[0].parts
     assert isinstance(told, Reasoning)
     assert is_marked(told.signature or told.encrypted or "")
@@ -202,7 +202,7 @@ def test_a_relays_signed_call_goes_to_no_other_api() -> None:
 def test_a_marked_call_of_the_providers_own_is_its_familys() -> None:
     call = ToolUse("c", "f", "{}", mark_of("acme") + "c2ln", "gemini")
     back = Conversation(turns=(Turn("assistant", (call,)),))
-    assert Maker("openai", "acme").conversation(back).turns[0].parts == (ToolUse("c", "f", "{}", "c2ln", "openai"),)
+    assert MakerNames("openai", "acme").conversation(back).turns[0].parts == (ToolUse("c", "f", "{}", "c2ln", "openai"),)
 
 
 @pytest.mark.parametrize("origin", ["gemini", "vertex", "anthropic", "acme"])

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from functools import partial
 from typing import Final, Generic, TypeVar
 
@@ -32,7 +32,7 @@ R = TypeVar("R")
 _ANSWERED: Final = frozenset({200, 201, 202, 203})
 
 
-class UpstreamCall(ABC, Generic[R]):
+class UpstreamCall(Generic[R], metaclass=ABCMeta):
     """A call for one attempt (`step`), which gives an `R`; kinds of endpoints say what is written and read.
 
     `big` is whether the request is worked on off the event loop, `whole` whether the answer is to be in one piece.
