@@ -202,7 +202,9 @@ def test_a_relays_signed_call_goes_to_no_other_api() -> None:
 def test_a_marked_call_of_the_providers_own_is_its_familys() -> None:
     call = ToolUse("c", "f", "{}", mark_of("acme") + "c2ln", "gemini")
     back = Conversation(turns=(Turn("assistant", (call,)),))
-    assert MakerNames("openai", "acme").conversation(back).turns[0].parts == (ToolUse("c", "f", "{}", "c2ln", "openai"),)
+    assert MakerNames("openai", "acme").conversation(back).turns[0].parts == (
+        ToolUse("c", "f", "{}", "c2ln", "openai"),
+    )
 
 
 @pytest.mark.parametrize("origin", ["gemini", "vertex", "anthropic", "acme"])
