@@ -357,6 +357,15 @@ def test_what_a_stream_lacks_is_put_in(name: str, lacking: int) -> None:
         assert json.loads(relay.response)["status"] == "completed"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("kind", ["response.created", "response.in_progress", "response.completed"])
+def test_names_that_are_no_utf8_break_no_stream(kind: str) -> None:
+    stream = RESPONSES_RELAY.stream(call(), NOTHING_SENT)
+    event = b'event: %b\ndata: {"type":"%b","response":{"id":"r","a\xff":1,"output":[]}}\n\n'
+    told = stream.feed(event.replace(b"%b", kind.encode()))
+    assert stream.error is None
+    assert b'"a\xef\xbf\xbd":1' in told
+
+
 def test_what_is_not_all_there_is_no_answer() -> None:
     relay = RESPONSES_RELAY.stream(call(store=False), NOTHING_SENT)
     cut = without_kinds("response.completed")(events_of(stream_bytes("text")))[:-1]

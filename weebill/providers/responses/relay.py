@@ -42,7 +42,7 @@ from weebill.wire.responses import decode_items, is_foreign
 from weebill.wire.responses_request import ENCRYPTED_REASONING, NULL, ResponsesRequest
 from weebill.wire.sse import BOM, EventSplitter, event_data, in_one_line
 from weebill.wire.sse import NULL as NOTHING_SAID
-from weebill.wire.surrogates import mended
+from weebill.wire.surrogates import as_utf8, mended
 
 _END: Final = b"\n\n"
 _DONE: Final = b"[DONE]"
@@ -239,7 +239,7 @@ class ResponsesRelayStream:
         """An event that holds a response, as the client is to see it."""
         try:
             fields = _decode_object(data)
-            body = bytes(fields["response"])
+            body = as_utf8(bytes(fields["response"]))  # all of it is read from here on
             shown = named(_with_state(self._call, with_arguments(body)), self._call.answer_name)
         except UNREADABLE as error:
             raise not_a_response(str(error)) from error
