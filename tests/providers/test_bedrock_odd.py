@@ -8,7 +8,7 @@ from tests.providers.test_bedrock_cohere_ollama import events_of, reply_of
 from tests.vectors.eventstream import encode_entry
 from weebill.providers.bedrock.dialect import BEDROCK_DIALECT
 from weebill.wire.conversation import Text, ToolUse
-from weebill.wire.reply import PassedOver, Started, Usage
+from weebill.wire.reply import PassedOver, Started, ToolArguments, ToolStarted, Usage
 
 
 def converse(*blocks, **fields):
@@ -114,3 +114,24 @@ def test_arguments_that_come_as_an_object():
 def test_half_a_character():
     body = b'{"output":{"message":{"content":[{"text":"a\\ud83d"}]}},"stopReason":"end_turn"}'
     assert BEDROCK_DIALECT.decode(body).choices[0].parts == (Text("a\N{REPLACEMENT CHARACTER}"),)
+
+
+CALL = start(0, toolUse={"toolUseId": "a", "name": "f"})
+ARGUMENTS = {"toolUse": {"input": '{"x":1}'}}
+
+
+@pytest.mark.parametrize(
+    ("events", "parts"),
+    [
+        ([delta(0, text="Hi."), delta(0, **ARGUMENTS), stop(0)], (Text("Hi."),)),
+        ([CALL, delta(0, text="Hi."), stop(0)], (ToolUse("a", "f", "{}"), Text("Hi."))),
+        ([CALL, delta(0, **ARGUMENTS), delta(0, text="Hi."), delta(0, **ARGUMENTS)],
+         (ToolUse("a", "f", '{"x":1}'), Text("Hi."))),
+        ([CALL, delta(1, text="Hi."), stop(0)], (ToolUse("a", "f", "{}"), Text("Hi."))),
+    ],
+)  # fmt: skip
+def test_arguments_are_those_of_the_call_that_is_open(events, parts):
+    found = stream_of(*events, DONE)
+    assert reply_of(found).choices[0].parts == parts
+    calls = {event.block for event in found if isinstance(event, ToolStarted)}
+    assert {event.block for event in found if isinstance(event, ToolArguments)} <= calls

@@ -122,6 +122,7 @@ class BedrockStream:
         "_begun",
         "_block",
         "_called",
+        "_calling",
         "_failed",
         "_frames",
         "_image",
@@ -149,6 +150,7 @@ class BedrockStream:
         self._plain = bytearray()
         """All that came, where it is no frames but one JSON text: so servers answer that do not stream."""
         self._called = False
+        self._calling = False  # whether the part that is open is a call
         self._started = False
         self._reported = False
         self._stopped = False
@@ -206,10 +208,23 @@ class BedrockStream:
             self._started = True
             events.append(Started("", ""))
 
-    def _open(self, index: int) -> None:
-        """Begin a part with the first thing that is said of the block of that index."""
+    def _open(self, index: int, events: list[Event]) -> None:
+        """Begin a part with the first thing that is said of the block of that index; no call goes on after that."""
+        self._end_call(events)
         self._index = index
         self._block += 1
+
+    def _open_for_text(self, index: int, events: list[Event]) -> None:
+        """Begin a part unless what is said goes on with the last, which is no call."""
+        if index != self._index or self._calling:
+            self._open(index, events)
+
+    def _end_call(self, events: list[Event]) -> None:
+        """The call that is open, if any, gets no more arguments."""
+        if self._missing:
+            self._missing = False
+            events.append(ToolArguments(NO_ARGUMENTS, self._block))
+        self._calling = False
 
     def _read_start(self, payload: bytes, events: list[Event]) -> None:
         started = _decode_start(payload)
@@ -218,23 +233,23 @@ class BedrockStream:
             self._index = -1
             events.append(PassedOver(SERVER_TOOL))
         elif tool is not None:
-            self._open(started.content_block_index)
+            self._open(started.content_block_index, events)
             given = compact(tool.input)
             if tool.name == JSON_TOOL:
                 self._json = started.content_block_index
                 if given != NO_ARGUMENTS:
                     events.append(TextDelta(given, self._block))
             else:
-                self._called = self._missing = True
+                self._called = self._calling = self._missing = True
                 events.append(ToolStarted(tool.tool_use_id, tool.name, self._block))
                 if given != NO_ARGUMENTS:
                     self._missing = False
                     events.append(ToolArguments(given, self._block))
         elif started.start.text:
-            self._open(started.content_block_index)
+            self._open(started.content_block_index, events)
             events.append(TextDelta(started.start.text, self._block))
         elif started.start.image is not None:
-            self._open(started.content_block_index)
+            self._open(started.content_block_index, events)
             self._image, self._pieces = started.start.image.format, []
 
     def _read_delta(self, payload: bytes, events: list[Event]) -> None:
@@ -242,20 +257,18 @@ class BedrockStream:
         delta, index = piece.delta, piece.content_block_index
         if delta.text is not None:
             if delta.text:
-                if index != self._index:
-                    self._open(index)
+                self._open_for_text(index, events)
                 events.append(TextDelta(delta.text, self._block))
         elif delta.tool_use is not None:
             given = bytes(delta.tool_use.input)
             arguments = compact(delta.tool_use.input) if given not in (b"", b'""', b"null") else ""
             if arguments and index == self._json:
                 events.append(TextDelta(arguments, self._block))
-            elif arguments and index == self._index:
+            elif arguments and index == self._index and self._calling:
                 self._missing = False
                 events.append(ToolArguments(arguments, self._block))
         elif delta.reasoning_content is not None:
-            if index != self._index:
-                self._open(index)
+            self._open_for_text(index, events)
             thought = delta.reasoning_content
             events.append(
                 ReasoningDelta(
@@ -263,16 +276,13 @@ class BedrockStream:
                 )
             )
         elif delta.citation is not UNSET:
-            if index != self._index:
-                self._open(index)
+            self._open_for_text(index, events)
             events.append(CitationAdded(citation(delta.citation), self._block))
         elif delta.image is not None and delta.image.source is not None and delta.image.source.bytes:
             self._pieces.append(b64decode(delta.image.source.bytes))
 
     def _read_block_stop(self, payload: bytes, events: list[Event]) -> None:
-        if self._missing:
-            self._missing = False
-            events.append(ToolArguments("{}", self._block))
+        self._end_call(events)
         if self._image:
             data = b64encode(b"".join(self._pieces)).decode()
             events.append(WholePart(image(self._image, data), self._block))

@@ -70,7 +70,7 @@ class ResponsesStream:
 
     def __init__(self, offered: frozenset[str] | None = None) -> None:
         self._splitter = EventSplitter()
-        self._started = False
+        self._started = self._done = False
         self._open: tuple[int, int] = (-1, -1)  # where the part under way is: its output index and its content index
         self._block = -1
         self._summary = 0
@@ -90,7 +90,6 @@ class ResponsesStream:
         self._undecided = Undecided(offered)
         self._unplaced = 0  # how many items have ended of which nobody said where they are
         self._closed = False  # whether nothing is under way, and the answer may be over
-        self._done = False
 
     @property
     def owed_s(self) -> float:
