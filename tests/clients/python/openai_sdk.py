@@ -41,7 +41,7 @@ def chat():
 
 def chat_stream():
     messages = [{"role": "user", "content": HELLO}]
-    with client.chat.completions.stream(model=MODEL, messages=messages, max_tokens=64) as stream:
+    with client.chat.completions.stream(model=MODEL, messages=messages, max_tokens=400) as stream:
         final = stream.get_final_completion()
     heard(final.choices[0].message.content, HELLO_SAID)
 
