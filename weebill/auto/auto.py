@@ -18,7 +18,7 @@ _LOCAL_ONLY = "local_only"
 
 
 class Estimator(Protocol):
-    """What tells how likely each tier is to answer a text well; `weebill.auto.estimator.estimator.Router` is one."""
+    """Tells how likely each tier is to answer a text well; `weebill.auto.estimator.estimator.Estimator` is one."""
 
     def estimate(self, text: str) -> TierChances: ...
 

@@ -71,7 +71,7 @@ def _answer(link: SyncLink, server: LlamaServer, asked: threading.Event) -> None
 
 
 def _prepare(server: LlamaServer) -> None:
-    """What the first request of some kind would wait for is done while none is there, most likely."""
+    """Do what the first request of some kind would wait for, while none is there, most likely."""
     try:
         server.prepare()
     except EngineError as error:

@@ -1,4 +1,4 @@
-"""What the client is sent of an upstream's answer: all at once, or event by event.
+"""Answers clients with what upstreams said: all at once, or event by event.
 
 The record is written before the last bytes are: what cannot be recorded does not end as if it were.
 """

@@ -31,8 +31,8 @@ from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 
 Serve = Callable[[Exchange], Coroutine[None, None, None]]
-# Serves what is below a path, which is given what follows it.
-ServeBelow = Callable[[Exchange, bytes], Coroutine[None, None, None]]
+# Serves a page, which is given what follows its path.
+ServePage = Callable[[Exchange, bytes], Coroutine[None, None, None]]
 
 # What comes before a model's name where Vertex AI is asked.
 _PUBLISHER: Final = b"publishers/google/models/"
@@ -75,23 +75,20 @@ class App:
         self._tunnel = tunnel
         self._exposition = exposition
         self.draining = False
-        self._pages: dict[By, Serve] = {
+        self._pages: dict[By, ServePage] = {
             "health": self._health,
             "readiness": self._ready,
             "metrics": self._metrics,
             "models": self._models,
-        }
-        self._pages_below: dict[By, ServeBelow] = {
             "model": self._model,
             "kept_response": self._kept_response,
-            "gemini": self._gemini,
         }
         self._at: dict[bytes, tuple[bytes, Serve]] = {}
-        self._below: list[tuple[bytes, Route, ServeBelow]] = []
+        self._below: list[tuple[bytes, Route, ServePage]] = []
         for route in ROUTES:
             for path in route.paths:
                 if path.endswith(b"/"):
-                    self._below.append((path, route, self._pages_below[route.by]))
+                    self._below.append((path, route, self._gemini if route.by == "gemini" else self._page(route)))
                 else:
                     self._at[path] = route.method, self._serving(route)
 
@@ -111,18 +108,22 @@ class App:
         return self._recorder.recording and not self.draining and self._upstreams.directory.any_available()
 
     def _serving(self, route: Route) -> Serve:
-        """What serves a path of the route."""
-        page = self._pages.get(route.by)
-        if page is not None:
-            return page if route.permission == "anyone" else partial(self._authenticated, page)
+        """Serves one path of the route."""
+        if route.by in self._pages:
+            return partial(_at_its_path, self._page(route))
         # A route names the stages for its kind of endpoint.
         stages = cast("Chain[Endpoint, Call]", getattr(self._pipelines, route.by))
         serve: Serve = partial(stages.serve, endpoint=cast("Endpoint", route.endpoint))
         return partial(_with_request_id, serve) if route.endpoint in (ANTHROPIC, ANTHROPIC_COUNT) else serve
 
-    async def _authenticated(self, page: Serve, exchange: Exchange) -> None:
+    def _page(self, route: Route) -> ServePage:
+        """Serves a page of the worker's own to whom the route permits it."""
+        page = self._pages[route.by]
+        return page if route.permission == "anyone" else partial(self._authenticated, page)
+
+    async def _authenticated(self, page: ServePage, exchange: Exchange, rest: bytes) -> None:
         self._authenticator.authenticate(exchange)
-        await page(exchange)
+        await page(exchange, rest)
 
     async def _serve_below(self, exchange: Exchange) -> None:
         """What has a part of its path to itself."""
@@ -151,7 +152,7 @@ class App:
     async def _kept_response(self, exchange: Exchange, rest: bytes) -> None:
         await self._kept.serve(exchange, unquote(rest.decode("latin-1")))
 
-    async def _models(self, exchange: Exchange) -> None:
+    async def _models(self, exchange: Exchange, rest: bytes) -> None:
         try:
             query = parse_qs(exchange.query.decode("latin-1"), max_num_fields=_MAX_PARAMETERS)
         except ValueError:
@@ -160,7 +161,6 @@ class App:
         self._say(exchange, form, form.models(self._upstreams.directory.cards(), query))
 
     async def _model(self, exchange: Exchange, rest: bytes) -> None:
-        self._authenticator.authenticate(exchange)
         form = form_of(exchange.path, exchange.head.fields)
         self._say(exchange, form, form.model(self._upstreams.directory.card(unquote(rest.decode("latin-1")))))
 
@@ -169,14 +169,14 @@ class App:
             _add_request_id(exchange)
         exchange.respond(200, JSON, body)
 
-    async def _health(self, exchange: Exchange) -> None:
+    async def _health(self, exchange: Exchange, rest: bytes) -> None:
         exchange.respond(200, JSON, b'{"status":"ok"}')
 
-    async def _ready(self, exchange: Exchange) -> None:
+    async def _ready(self, exchange: Exchange, rest: bytes) -> None:
         readiness = Readiness(self.ready, self._recorder.recording, self._upstreams.directory.available())
         exchange.respond(200 if readiness.ready else 503, JSON, msgspec.json.encode(readiness))
 
-    async def _metrics(self, exchange: Exchange) -> None:
+    async def _metrics(self, exchange: Exchange, rest: bytes) -> None:
         exchange.respond(200, _TEXT, self._exposition())
 
 
@@ -184,6 +184,10 @@ def _may_be_managements(exchange: Exchange) -> bool:
     """Tells whether the control process may have what is asked for: not what a client asks of its own vendor."""
     path = exchange.path
     return path == b"/" or _is_below(path, MANAGEMENT) or form_of(path, exchange.head.fields) is OPENAI_FORM
+
+
+def _at_its_path(page: ServePage, exchange: Exchange) -> Coroutine[None, None, None]:
+    return page(exchange, b"")
 
 
 def _has_method(exchange: Exchange) -> bool:

@@ -128,7 +128,7 @@ def _narrow(failed: UpstreamFailure, exchange: Exchange, attempts: Attempts) -> 
 
 
 async def _within(step: Try, opening: Awaitable[R]) -> R:
-    """What is opened in time. Raises UpstreamTimeout."""
+    """Await what is being opened, for as long as there is time. Raises UpstreamTimeout."""
     try:
         async with asyncio.timeout(step.patience_s) as limit:
             return await opening

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.config.limits import LimitSettings
-from weebill.gateway.memory import Answers
+from weebill.gateway.memory import Answers, kept
 from weebill.gateway.off_loop import off_loop
 from weebill.transport.client import Response
 from weebill.wire.call import AnyCall
@@ -125,15 +125,11 @@ class Pending:
         end = max(data.rfind(b"\n\n"), data.rfind(b"\n\r\n"))
         if end >= 0:
             self.held = min(self.held, len(data) - end)
-        response = self._response
-        room = response.room
         self._counted = self.held >= BIG
         if self._counted:
-            if room is None:
-                room = response.room = answers.room()
-            await room.take(self.held)
-        elif room is not None:
-            room.end()
+            await kept(self._response, self.held, answers)
+        elif self._response.room is not None:
+            self._response.room.end()
 
     def is_big(self, data: bytes) -> bool:
         """Tells whether what `data` may complete is long."""

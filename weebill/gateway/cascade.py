@@ -13,9 +13,9 @@ from weebill.apis.base import Api
 from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.gateway.bounds import Pending
 from weebill.gateway.checked import CheckedBridge
-from weebill.gateway.memory import FREE_BYTES, Answers
+from weebill.gateway.memory import FREE_BYTES, Answers, kept
 from weebill.gateway.off_loop import off_loop, off_loop_if
-from weebill.gateway.opened import OpenedResponse, StreamingResponse, fed, finished, kept, over
+from weebill.gateway.opened import OpenedResponse, StreamingResponse, fed, finished, over
 from weebill.gateway.upstreams import MAX_ANSWER_BYTES
 from weebill.transport.errors import UpstreamError
 from weebill.wire.conversation import Conversation

@@ -91,8 +91,8 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
         spending.dropped += answer.dropped
         return CompleteResponse(upstream, response, answer)
 
-    def failure(self, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
-        return self.translate.error(self.call, status, body, retry_after, upstream)
+    def failure(self, upstream: Upstream, status: int, body: bytes, retry_after: float | None) -> UpstreamFailure:
+        return self.translate.error(self.call, status, body, retry_after, upstream.name)
 
     def asks_otherwise(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
         """It may turn out not to have the Responses API, and be asked for Chat Completions."""

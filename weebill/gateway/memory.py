@@ -10,6 +10,7 @@ from typing import Final
 
 from weebill.config.limits import LimitSettings
 from weebill.gateway.off_loop import off_loop
+from weebill.transport.client import Response
 from weebill.wire.errors import ApiError
 
 _MIB: Final = 1 << 20
@@ -222,6 +223,14 @@ class AnswerRoom:
         size, self._size = self._size, 0
         if size:
             self._answers.give(self, size)
+
+
+async def kept(response: Response, size: int, answers: Answers) -> None:
+    """Have so much of an answer counted as kept. Raises ApiError 503 if there is no room for it."""
+    room = response.room
+    if room is None:
+        room = response.room = answers.room()
+    await room.take(size)
 
 
 def give_memory_back() -> None:

@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 
 from weebill.gateway.bounds import BIG, Pending
-from weebill.gateway.memory import FREE_BYTES, Answers
+from weebill.gateway.memory import FREE_BYTES, Answers, kept
 from weebill.gateway.meter import Spending
 from weebill.gateway.off_loop import off_loop, off_loop_if
 from weebill.providers.base import Answer, AnswerCollector, ByteStream
@@ -118,7 +118,7 @@ async def passed_on(
 
 
 def fed(stream: ByteStream, data: bytes, events: bool = True) -> bytes:
-    """What a stream tells for `data`; as UTF-8 where it is one of `events`."""
+    """Feed a stream: gives what it tells for `data`, as UTF-8 where it is one of `events`."""
     written = stream.feed(data)
     return as_utf8(written) if events else written
 
@@ -165,14 +165,6 @@ async def begun(
     held += await off_loop_if(big or pending.bytes >= BIG, partial(finished, stream, events))
     spending.first_byte_at = time.monotonic()
     return StreamingResponse(upstream, response, stream, held, spending.first_byte_at)
-
-
-async def kept(response: Response, size: int, answers: Answers) -> None:
-    """Have so much of an answer counted as kept. Raises ApiError 503 if there is no room for it."""
-    room = response.room
-    if room is None:
-        room = response.room = answers.room()
-    await room.take(size)
 
 
 async def collected(response: Response, collector: AnswerCollector, spending: Spending, answers: Answers) -> Answer:

@@ -75,8 +75,8 @@ class OperationUpstreamCall(UpstreamCall[OpenedResponse]):
         spending.used = answer
         return CompleteResponse(upstream, response, answer)
 
-    def failure(self, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
-        return self.translate.error(self.call, status, body, retry_after, upstream)
+    def failure(self, upstream: Upstream, status: int, body: bytes, retry_after: float | None) -> UpstreamFailure:
+        return self.translate.error(self.call, status, body, retry_after, upstream.name)
 
 
 def _decoded(

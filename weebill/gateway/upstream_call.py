@@ -61,7 +61,7 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
         """The answer. Raises one of `failures.FAILED`."""
 
     @abstractmethod
-    def failure(self, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
+    def failure(self, upstream: Upstream, status: int, body: bytes, retry_after: float | None) -> UpstreamFailure:
         """What another status means, in the dialect's words."""
 
     def asks_otherwise(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
@@ -102,5 +102,5 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
         body = await response.read_some(MAX_ERROR_BYTES, ERROR_PATIENCE_S)
         if 400 <= response.status < 500:
             self.spending.blame = "rejected"
-        failed = self.failure(response.status, body, retry_after_seconds(response), upstream.name)
+        failed = self.failure(upstream, response.status, body, retry_after_seconds(response))
         return upstream_said(failed, body, upstream, self.step.credential, path)

@@ -67,7 +67,7 @@ class TooCostlyError(Exception):
 
 
 class Allowance:
-    """What is left to spend on the schemas of one answer, which may be many calls of tools."""
+    """The work that is left to spend on the schemas of one answer, which may be many calls of tools."""
 
     def __init__(self, left: int = MAX_COST) -> None:
         self.left = left

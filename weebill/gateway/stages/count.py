@@ -16,21 +16,20 @@ from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.base import Api
 from weebill.apis.gemini import count as gemini_count
 from weebill.apis.gemini.api import GEMINI
-from weebill.cache.control import take_control
-from weebill.gateway.attempting import deadline_of, first_answered
+from weebill.gateway.attempting import first_answered
 from weebill.gateway.bounds import read_call
 from weebill.gateway.meter import NOTHING, Spending, Used
 from weebill.gateway.off_loop import off_loop_if
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
+from weebill.gateway.stages.decode import own_headers
+from weebill.gateway.stages.routed import routed
 from weebill.gateway.translation import translator
 from weebill.gateway.upstream_call import UpstreamCall
 from weebill.gateway.upstreams import MAX_ERROR_BYTES, Upstreams
 from weebill.providers.anthropic.relay import count_tokens_request
 from weebill.providers.base import JSON, Target, UpstreamRequest
 from weebill.routing.deployments import Upstream
-from weebill.routing.foreign import held_to
-from weebill.routing.router import RouteRequest
 from weebill.routing.steps import Try
 from weebill.transport.client import Response
 from weebill.wire.call import Call
@@ -89,17 +88,9 @@ class Count:
     async def __call__(self, request: Request[CountEndpoint, Call]) -> None:
         """Raises ApiError for what ends without an answer."""
         exchange, endpoint, meter = request.exchange, request.endpoint, request.meter
-        own = endpoint.api.headers
-        headers = {name: value for name, value in exchange.headers if name in own}
-        body = await exchange.body()
-        decode = partial(_decoded, endpoint, headers, request.tail)
-        call = await read_call(body, decode, self._upstreams.limits)
-        meter.model_asked = call.model
-        take_control(call.fields, None)  # nothing is cached here, and no provider is shown the wish
-        router = self._upstreams.router
-        asked = RouteRequest(call, meter.key_id, meter.key_name)
-        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
-        request.call = held_to(call, attempts.wanted)
+        decode = partial(_decoded, endpoint, own_headers(exchange, endpoint.api), request.tail)
+        call = await read_call(await exchange.body(), decode, self._upstreams.limits)
+        attempts = routed(self._upstreams.router, request, call)
         counting = partial(_count, self._upstreams, request)
         body = await first_answered(attempts, exchange, meter, counting, self._upstreams.seldom)
         if meter.sent:
@@ -132,11 +123,9 @@ class CountCall(UpstreamCall[bytes]):
         self.upstreams.leave(upstream, response)
         return body
 
-    def failure(self, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
-        deployment = self.step.deployment
-        assert deployment.upstream is not None  # noqa: S101 - it has answered
-        translate = translator(self.endpoint.api, deployment.dialect, deployment.upstream.dialects)
-        return translate.error(self.call, status, body, retry_after, upstream)
+    def failure(self, upstream: Upstream, status: int, body: bytes, retry_after: float | None) -> UpstreamFailure:
+        translate = translator(self.endpoint.api, self.step.deployment.dialect, upstream.dialects)
+        return translate.error(self.call, status, body, retry_after, upstream.name)
 
 
 async def _count(upstreams: Upstreams, request: Request[CountEndpoint, Call], step: Try, spending: Spending) -> bytes:

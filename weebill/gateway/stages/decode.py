@@ -30,7 +30,7 @@ class Decode:
         if body is None or len(body) >= BIG:
             return self._once_read(request)
         endpoint = request.endpoint
-        headers = _own_headers(request.exchange, endpoint) if endpoint.headers else _NO_HEADERS
+        headers = own_headers(request.exchange, endpoint) if endpoint.headers else _NO_HEADERS
         call = endpoint.decode(mended(body), headers, request.tail)
         limits = self._upstreams.limits
         if len(call.fields) > limits.fields:
@@ -39,7 +39,7 @@ class Decode:
 
     async def _once_read(self, request: Request[Api, Call]) -> None:
         """The same for what has yet to arrive, or takes long to read."""
-        headers = _own_headers(request.exchange, request.endpoint)
+        headers = own_headers(request.exchange, request.endpoint)
         decode = partial(_decoded, request.endpoint, headers, request.tail)
         call = await read_call(await request.exchange.body(), decode, self._upstreams.limits)
         await self._go_on(request, call)
@@ -57,6 +57,6 @@ def _decoded(endpoint: Api, headers: Mapping[bytes, bytes], tail: str, body: byt
     return endpoint.decode(mended(body), headers, tail)
 
 
-def _own_headers(exchange: Exchange, api: Api) -> dict[bytes, bytes]:
+def own_headers(exchange: Exchange, api: Api) -> dict[bytes, bytes]:
     """The client's headers that belong to the API's requests."""
     return {name: value for name, value in exchange.headers if name in api.headers}

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Coroutine
 from functools import partial
 from typing import cast
 
-from weebill.cache.control import take_control
 from weebill.gateway.answering import Answering
-from weebill.gateway.attempting import deadline_of, first_answered
+from weebill.gateway.attempting import first_answered
 from weebill.gateway.bounds import read_call
 from weebill.gateway.meter import Spending
 from weebill.gateway.opened import CompleteResponse, OpenedResponse
 from weebill.gateway.operation_call import OperationUpstreamCall
 from weebill.gateway.request import Request
+from weebill.gateway.stages.routed import routed
 from weebill.gateway.upstreams import Upstreams
 from weebill.providers.operations.base import Operation, OperationStream
-from weebill.routing.foreign import held_to
-from weebill.routing.router import RouteRequest
 from weebill.routing.steps import Try
 from weebill.wire import sse
 from weebill.wire.operation_call import OperationCall
@@ -39,13 +36,8 @@ class Operate:
         content_type = exchange.header(b"content-type") or b""
         decode = partial(_decoded, endpoint, content_type)
         call = await read_call(body, decode, self._upstreams.limits, is_json=not is_form(content_type))
-        meter.model_asked = call.model
         meter.stream = call.stream
-        take_control(call.fields, None)  # nothing is cached here, and no provider is shown the wish
-        router = self._upstreams.router
-        asked = RouteRequest(call, meter.key_id, meter.key_name)
-        attempts = router.route(asked, time.monotonic(), deadline_of(exchange, meter, router.deadline_s))
-        request.call = held_to(call, attempts.wanted)
+        attempts = routed(self._upstreams.router, request, call)
         opening = partial(_open, self._upstreams, request)
         opened = await first_answered(attempts, exchange, meter, opening, self._upstreams.seldom)
         try:

@@ -1,3 +1,0 @@
-from tests.fixtures.home import home
-
-__all__ = ["home"]
