@@ -7,7 +7,6 @@ pepper, so neither the time of the look-up nor the cache tells anything about a 
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import time
 from hashlib import blake2b
@@ -17,14 +16,13 @@ from typing import TypeVar
 
 from weebill.accounts.api_key import ApiKey
 from weebill.accounts.keys import KEY_PREFIX, MAX_KEY_BYTES
-from weebill.storage.database import open_reader
+from weebill.storage.follower import NOTHING, Follower
 
 CAPACITY = 16_384  # keys remembered, and as many refusals
 BUSY_TIMEOUT_S = 0.02  # a look-up runs on the event loop: rather a 503 than a stall
 GRACE_S = 60.0  # how long known keys are believed while the ledger cannot be read
 
 _FIND = "SELECT id, name, role, hint, created_at, digest FROM api_keys WHERE digest = ? AND revoked_at IS NULL"
-_VERSION = "SELECT value FROM meta WHERE name = 'keys_version'"
 _CHANGED = "SELECT digest FROM api_keys WHERE changed_in > ?"
 _PREFIX = KEY_PREFIX.encode()
 
@@ -46,12 +44,10 @@ class KeyRing:
 
     def __init__(self, database: Path, pepper: bytes) -> None:
         self._database = database
+        self._ledger = Follower(database, "keys_version", BUSY_TIMEOUT_S)
         self._pepper = pepper
         self._known: dict[bytes, tuple[bytes, ApiKey]] = {}
         self._refused: dict[bytes, None] = {}
-        self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
-        self._version = 0
         self.generation = 0
         self._readable = True
         self._read_at = time.monotonic()
@@ -72,8 +68,7 @@ class KeyRing:
     def refresh(self) -> None:
         """Forget what has changed in the ledger since the last call. Never raises for want of a ledger."""
         try:
-            self._follow_file()
-            self._follow_changes()
+            self._follow()
         except (OSError, sqlite3.Error) as error:
             self._lose(error)
             if time.monotonic() - self._read_at > GRACE_S:
@@ -86,15 +81,14 @@ class KeyRing:
 
     def close(self) -> None:
         """Close the ledger."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._ledger.close()
 
     def _look_up(self, digest: bytes) -> ApiKey | None:
-        if self._connection is None:  # `refresh` reopens it; until then a flood of requests must stay cheap
+        connection = self._ledger.connection
+        if connection is None:  # `refresh` reopens it; until then a flood of requests must stay cheap
             raise LedgerUnavailable
         try:
-            rows = self._connection.execute(_FIND, (digest,)).fetchall()
+            rows = connection.execute(_FIND, (digest,)).fetchall()
         except sqlite3.Error as error:
             self._lose(error)
             raise LedgerUnavailable from error
@@ -106,32 +100,20 @@ class KeyRing:
         _remember(self._known, digest, (stored, key))
         return key
 
-    def _follow_file(self) -> None:
-        """Reopen the ledger if it was lost, or replaced by another file, whose history is another too."""
-        status = os.stat(self._database)
-        file = (status.st_dev, status.st_ino)
-        if self._connection is not None and file == self._file:
-            return
-        self.close()
-        connection = open_reader(self._database, BUSY_TIMEOUT_S)
-        if file != self._file:
+    def _follow(self) -> None:
+        connection, known = self._ledger.open(), self._ledger.version
+        if known == NOTHING:  # of this file
             self._forget()
-            self._version = 0
-        self._connection, self._file = connection, file
-
-    def _follow_changes(self) -> None:
-        assert self._connection is not None  # noqa: S101 - `_follow_file` has just opened it
-        rows = self._connection.execute(_VERSION).fetchall()
-        version = rows[0][0] if rows else 0
-        if version == self._version:
+        version = self._ledger.newest(connection)
+        if version == known:
             return
         self.generation += 1
-        if version < self._version:  # restored from a backup, in place
+        if version < known:  # restored from a backup, in place
             self._forget()
-        for (digest,) in self._connection.execute(_CHANGED, (self._version,)).fetchall():
+        for (digest,) in connection.execute(_CHANGED, (known,)).fetchall():
             self._known.pop(digest, None)
             self._refused.pop(digest, None)
-        self._version = version
+        self._ledger.version = version
 
     def _forget(self) -> None:
         self.generation += 1

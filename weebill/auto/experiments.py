@@ -7,7 +7,6 @@ notice it.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sqlite3
 import time
@@ -18,7 +17,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from weebill.storage.database import LedgerError, open_ledger, open_reader
+from weebill.storage.database import LedgerError, open_ledger
+from weebill.storage.follower import Follower
 from weebill.storage.store import Store
 
 State = Literal["running", "promoted", "rolled_back"]
@@ -27,7 +27,6 @@ BUSY_TIMEOUT_S = 0.02  # workers read on their event loop
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _COLUMNS = "name, model, candidate, share, shadow, state, created_at, changed_at"
-_VERSION = "SELECT value FROM meta WHERE name = 'experiments_version'"
 _SPAN: Final = float(1 << 64)
 
 log = logging.getLogger(__name__)
@@ -152,9 +151,7 @@ class Experiments:
 
     def __init__(self, database: Path) -> None:
         self._database = database
-        self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
-        self._version = -1
+        self._ledger = Follower(database, "experiments_version", BUSY_TIMEOUT_S)
         self._readable = True
         self.running: Mapping[str, Experiment] = {}
         self.promoted: Mapping[str, str] = {}
@@ -163,11 +160,11 @@ class Experiments:
     def refresh(self) -> None:
         """Take over what has changed in the ledger since the last call. Never raises for want of a ledger."""
         try:
-            connection = self._follow_file()
-            [(version,)] = connection.execute(_VERSION).fetchall()
-            if version != self._version:
+            connection = self._ledger.open()
+            version = self._ledger.newest(connection)
+            if version != self._ledger.version:
                 self._take(_read(connection, "state <> ?", "rolled_back"))
-                self._version = version
+                self._ledger.version = version
         except (OSError, sqlite3.Error) as error:
             self.close()
             if self._readable and not isinstance(error, FileNotFoundError):
@@ -178,23 +175,12 @@ class Experiments:
 
     def close(self) -> None:
         """Close the ledger."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._ledger.close()
 
     def _take(self, experiments: Sequence[Experiment]) -> None:
         self.running = {each.model: each for each in experiments if each.state == "running"}
         promoted = sorted((each for each in experiments if each.state == "promoted"), key=lambda each: each.changed_at)
         self.promoted = {each.model: each.candidate for each in promoted}
-
-    def _follow_file(self) -> sqlite3.Connection:
-        """The open ledger; another file in its place has another history."""
-        status = os.stat(self._database)
-        file = (status.st_dev, status.st_ino)
-        if self._connection is None or file != self._file:
-            self.close()
-            self._connection, self._file, self._version = open_reader(self._database, BUSY_TIMEOUT_S), file, -1
-        return self._connection
 
 
 def _read(connection: sqlite3.Connection, condition: str, value: str) -> list[Experiment]:

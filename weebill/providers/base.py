@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
 from msgspec import Struct, structs
@@ -78,8 +79,11 @@ class Dialect(Protocol):
     Conversation that it can express; the caller drops or refuses the others, as `Fit` has it.
     """
 
-    family: str
-    supported: frozenset[str]
+    @property
+    def family(self) -> str: ...
+
+    @property
+    def supported(self) -> frozenset[str]: ...
 
     def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
         """The request. Tells `fit` of what this target cannot do; raises Unsupported where that is refused."""
@@ -92,6 +96,24 @@ class Dialect(Protocol):
 
     def error(self, status: int, body: bytes, upstream: str) -> UpstreamFailure:
         """What the client is told of an answer with a status other than 200; the provider's message is inside."""
+
+
+class Encode(Protocol):
+    """As `Dialect.encode`."""
+
+    def __call__(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DialectFunctions:
+    """A `Dialect` that is but its functions."""
+
+    family: str
+    supported: frozenset[str]
+    encode: Encode
+    decode: Callable[[bytes], Reply]
+    stream: Callable[[], StreamDecoder]
+    error: Callable[[int, bytes, str], UpstreamFailure]
 
 
 @runtime_checkable

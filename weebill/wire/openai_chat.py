@@ -143,6 +143,13 @@ def reasoning_details(piece: Reasoning, first: int) -> list[ReasoningDetail]:
     ]  # fmt: skip
 
 
+class CalledFunction(Struct, frozen=True):
+    """`function` of a tool call, whole; `arguments` is a JSON object as text."""
+
+    name: str
+    arguments: str
+
+
 class GoogleExtra(Struct, frozen=True):
     """`extra_content.google`."""
 
@@ -153,6 +160,48 @@ class ExtraContent(Struct, frozen=True):
     """`extra_content` of a tool call, as Google's OpenAI-compatible API defines it."""
 
     google: GoogleExtra | None = None
+
+
+class WrittenCall(Struct, frozen=True):
+    """An entry of `tool_calls` as it is written, in requests and in whole answers."""
+
+    id: str
+    function: CalledFunction
+    type: str = "function"
+    extra_content: ExtraContent | UnsetType = UNSET
+
+
+class Name(Struct, frozen=True):
+    """What a choice of tools calls one by."""
+
+    name: str
+
+
+class InputAudio(Struct, frozen=True, forbid_unknown_fields=True):
+    """`input_audio`: base64."""
+
+    data: str
+    format: str
+
+
+class File(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """`file`: a data URI, bare base64 of a PDF, or, after OpenRouter, an address in `file_data`; or an id."""
+
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class GroqExtra(Struct, frozen=True):
+    """`x_groq` of a chunk."""
+
+    usage: UsageReport | None = None
+
+
+class LogprobsReport(Struct, frozen=True):
+    """`logprobs`, as far as they are read."""
+
+    content: list[Raw] | None = None
 
 
 def marked(signature: str, origin: Maker) -> str:

@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 
 from weebill.wire.conversation import Citation, Maker
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.openai_chat import CompletionDetails, PromptDetails
 from weebill.wire.reply import Usage
 
 ORIGIN: Final[Maker] = "openai"
@@ -205,26 +206,13 @@ decode_head: Final = msgspec.json.Decoder(ItemHead).decode
 decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
-class InputDetails(Struct, frozen=True):
-    """`usage.input_tokens_details`."""
-
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class OutputDetails(Struct, frozen=True):
-    """`usage.output_tokens_details`."""
-
-    reasoning_tokens: int | None = None
-
-
 class UsageReport(Struct, frozen=True):
     """`usage` of a response."""
 
     input_tokens: int | None = None
-    input_tokens_details: InputDetails | None = None
+    input_tokens_details: PromptDetails | None = None
     output_tokens: int | None = None
-    output_tokens_details: OutputDetails | None = None
+    output_tokens_details: CompletionDetails | None = None
     total_tokens: int | None = None
 
     def usage(self) -> Usage:
@@ -244,9 +232,9 @@ class UsageReport(Struct, frozen=True):
         prompt, completion = usage.prompt_tokens, usage.completion_tokens
         return cls(
             prompt,
-            InputDetails(usage.cached_tokens, usage.cache_write_tokens),
+            PromptDetails(usage.cached_tokens, usage.cache_write_tokens),
             completion,
-            OutputDetails(usage.reasoning_tokens),
+            CompletionDetails(usage.reasoning_tokens),
             prompt + completion,
         )
 

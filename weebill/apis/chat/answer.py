@@ -22,11 +22,9 @@ from weebill.apis.chat.answer_shapes import (
     CompletionBody,
     CustomBody,
     CustomCallBody,
-    FunctionBody,
     LogprobsBody,
     MessageBody,
     QuotedSource,
-    ToolCallBody,
     UsageBody,
 )
 from weebill.apis.chat.custom import custom_names
@@ -35,6 +33,7 @@ from weebill.wire.conversation import Audio, Citation, Image, Reasoning, Refusal
 from weebill.wire.custom_input import unwrapped
 from weebill.wire.openai_chat import (
     Annotation,
+    CalledFunction,
     CompletionDetails,
     ExtraContent,
     GoogleExtra,
@@ -43,6 +42,7 @@ from weebill.wire.openai_chat import (
     PromptDetails,
     ReasoningDetail,
     UrlCitation,
+    WrittenCall,
     image_url,
     marked,
     reasoning_details,
@@ -106,10 +106,10 @@ def finish_reason(reason: FinishReason, *, refused: bool, legacy: bool) -> str:
     return FINISH_REASONS[reason]
 
 
-def tool_call(part: ToolUse) -> ToolCallBody:
+def tool_call(part: ToolUse) -> WrittenCall:
     """One entry of `tool_calls`."""
     extra = extra_content(part.signature, part.origin)
-    return ToolCallBody(part.id, FunctionBody(part.name, part.arguments or "{}"), extra_content=extra)
+    return WrittenCall(part.id, CalledFunction(part.name, part.arguments or "{}"), extra_content=extra)
 
 
 def custom_call(part: ToolUse) -> CustomCallBody:
@@ -152,8 +152,8 @@ def _message(choice: Choice, legacy: bool, custom: frozenset[str]) -> MessageBod
     text, thoughts, refusals = "", [], []
     annotations: list[Annotation] = []
     quoted: list[QuotedSource] = []
-    calls: list[ToolCallBody | CustomCallBody] = []
-    called: FunctionBody | UnsetType = UNSET
+    calls: list[WrittenCall | CustomCallBody] = []
+    called: CalledFunction | UnsetType = UNSET
     details: list[ReasoningDetail] = []
     images: list[ImagePart] = []
     audio: AudioBody | UnsetType = UNSET

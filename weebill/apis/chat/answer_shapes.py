@@ -9,11 +9,13 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.wire.openai_chat import (
     Annotation,
+    CalledFunction,
     CompletionDetails,
     ExtraContent,
     ImagePart,
     PromptDetails,
     ReasoningDetail,
+    WrittenCall,
 )
 
 
@@ -25,22 +27,6 @@ class UsageBody(Struct, frozen=True):
     total_tokens: int
     prompt_tokens_details: PromptDetails
     completion_tokens_details: CompletionDetails
-
-
-class FunctionBody(Struct, frozen=True):
-    """`tool_calls[].function`."""
-
-    name: str
-    arguments: str
-
-
-class ToolCallBody(Struct, frozen=True):
-    """An entry of `tool_calls`."""
-
-    id: str
-    function: FunctionBody
-    type: str = "function"
-    extra_content: ExtraContent | UnsetType = UNSET
 
 
 class CustomBody(Struct, frozen=True):
@@ -82,8 +68,8 @@ class MessageBody(Struct, frozen=True):
     role: str
     content: str | None
     refusal: str | None
-    tool_calls: list[ToolCallBody | CustomCallBody] | UnsetType = UNSET
-    function_call: FunctionBody | UnsetType = UNSET
+    tool_calls: list[WrittenCall | CustomCallBody] | UnsetType = UNSET
+    function_call: CalledFunction | UnsetType = UNSET
     annotations: list[Annotation] | UnsetType = UNSET
     citations: list[QuotedSource] | UnsetType = UNSET
     audio: AudioBody | UnsetType = UNSET

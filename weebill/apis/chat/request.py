@@ -19,7 +19,7 @@ from weebill.apis.chat.tolerance import tolerated
 from weebill.apis.chat.tools import legacy_tool_choice, tool_choice, tools
 from weebill.wire.body import invalid_body
 from weebill.wire.call import Call
-from weebill.wire.conversation import AudioOutput, Conversation, Effort, OutputFormat, ReasoningOptions
+from weebill.wire.conversation import Conversation, Effort, OutputFormat, ReasoningOptions
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.inbound import Json
 from weebill.wire.openai_chat import HINTS
@@ -71,7 +71,7 @@ def conversation(call: Call) -> Conversation:
         logit_bias=fields.logit_bias or None,
         reasoning=_reasoning(fields.reasoning_effort, fields.reasoning),
         modalities=() if modalities == ("text",) else modalities,
-        audio=AudioOutput(fields.audio.voice, fields.audio.format) if fields.audio else None,
+        audio=fields.audio,
         hints=hints,
         extra=extra,
     )

@@ -10,8 +10,8 @@ from typing import Final, Literal
 from msgspec import Raw, Struct
 
 from weebill.apis.chat.custom import CustomEntry
-from weebill.wire.conversation import CacheMark, Effort
-from weebill.wire.openai_chat import Annotation, ExtraContent, ImageUrl, ReasoningDetail
+from weebill.wire.conversation import AudioOutput, CacheMark, Effort
+from weebill.wire.openai_chat import Annotation, ExtraContent, File, ImageUrl, InputAudio, Name, ReasoningDetail
 
 NO_ARGUMENTS: Final = "{}"
 
@@ -55,25 +55,10 @@ class ImageUrlPart(Cacheable, frozen=True, tag_field="type", tag="image_url", fo
     image_url: ImageUrl
 
 
-class InputAudio(Struct, frozen=True, forbid_unknown_fields=True):
-    """`input_audio`: base64."""
-
-    data: str
-    format: str
-
-
 class AudioPart(Cacheable, frozen=True, tag_field="type", tag="input_audio", forbid_unknown_fields=True):
     """`{"type": "input_audio"}`."""
 
     input_audio: InputAudio
-
-
-class File(Struct, frozen=True, forbid_unknown_fields=True):
-    """`file`: a data URI, bare base64 of a PDF, or, after OpenRouter, an address in `file_data`; or an id."""
-
-    file_data: str | None = None
-    file_id: str | None = None
-    filename: str | None = None
 
 
 class FilePart(Cacheable, frozen=True, tag_field="type", tag="file", forbid_unknown_fields=True):
@@ -169,10 +154,6 @@ class ToolEntry(Struct, frozen=True, forbid_unknown_fields=True):
     cache_control: CacheControl | None = None
 
 
-class Name(Struct, frozen=True):
-    name: str
-
-
 class FunctionChoice(Struct, frozen=True, tag_field="type", tag="function"):
     """`tool_choice` that names one function."""
 
@@ -238,11 +219,6 @@ class ReasoningFields(Struct, frozen=True, forbid_unknown_fields=True):
     summary: str | None = None
 
 
-class AudioFields(Struct, frozen=True):
-    voice: str
-    format: str
-
-
 class ChatFields(Struct, frozen=True, kw_only=True):
     """The fields that have a place in the canonical form."""
 
@@ -274,4 +250,4 @@ class ChatFields(Struct, frozen=True, kw_only=True):
     reasoning_effort: Effort | None = None
     reasoning: ReasoningFields | None = None
     modalities: list[Literal["text", "audio", "image"]] | None = None
-    audio: AudioFields | None = None
+    audio: AudioOutput | None = None

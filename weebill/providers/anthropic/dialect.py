@@ -15,37 +15,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from weebill.providers.anthropic import decode as decoding
-from weebill.providers.anthropic import encode as encoding
+from weebill.providers.anthropic.decode import decode, error
+from weebill.providers.anthropic.encode import encode
 from weebill.providers.anthropic.stream import AnthropicStream
-from weebill.providers.base import StreamDecoder, Target, UpstreamRequest
-from weebill.providers.fit import Fit
+from weebill.providers.base import DialectFunctions
 from weebill.wire.anthropic import ORIGIN
-from weebill.wire.conversation import Conversation
-from weebill.wire.failure import UpstreamFailure
-from weebill.wire.reply import Reply
 
-
-class AnthropicDialect:
-    """A `Dialect` for every upstream that speaks Anthropic's Messages API."""
-
-    family: str = ORIGIN
-    supported: frozenset[str] = frozenset(
-        {"turns", "tools", "tool_choice", "output", "max_tokens", "temperature", "top_p", "top_k", "stop", "n",
-         "reasoning", "modalities", "hints"}
-    )  # fmt: skip
-
-    def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
-        return encoding.encode(conversation, target, fit, stream=stream)
-
-    def decode(self, body: bytes) -> Reply:
-        return decoding.decode(body)
-
-    def stream(self) -> StreamDecoder:
-        return AnthropicStream()
-
-    def error(self, status: int, body: bytes, upstream: str) -> UpstreamFailure:
-        return decoding.error(status, body, upstream)
-
-
-ANTHROPIC_DIALECT: Final = AnthropicDialect()
+SUPPORTED: Final = frozenset(
+    {"turns", "tools", "tool_choice", "output", "max_tokens", "temperature", "top_p", "top_k", "stop", "n",
+     "reasoning", "modalities", "hints"}
+)  # fmt: skip
+ANTHROPIC_DIALECT: Final = DialectFunctions(ORIGIN, SUPPORTED, encode, decode, AnthropicStream, error)

@@ -32,7 +32,7 @@ NO_ARGUMENTS: Final = frozenset({"", "null", "{}"})
 """What stands for no arguments."""
 
 
-class _Tokens(Struct, frozen=True):
+class Tokens(Struct, frozen=True):
     """Cohere writes counts as floating-point numbers."""
 
     input_tokens: float | None = None
@@ -42,8 +42,8 @@ class _Tokens(Struct, frozen=True):
 class UsageReport(Struct, frozen=True):
     """`tokens` are what the model read and wrote, `billed_units` what of it is paid for."""
 
-    tokens: _Tokens | None = None
-    billed_units: _Tokens | None = None
+    tokens: Tokens | None = None
+    billed_units: Tokens | None = None
     cached_tokens: float | None = None
 
     def usage(self) -> Usage:

@@ -10,6 +10,7 @@ from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.inbound import Json
+from weebill.wire.openai_chat import LogprobsReport
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest
 from weebill.wire.sse import DONE, event_data
@@ -35,17 +36,13 @@ class _Delta(msgspec.Struct, frozen=True):
     tool_calls: list[_ToolCallDelta] | None = None
 
 
-class _Logprobs(msgspec.Struct, frozen=True):
-    content: list[Raw] | None = None
-
-
 class _ChunkChoice(msgspec.Struct, frozen=True):
     """A choice of a chunk; `delta` is of chat, `text` of completions; `stop_reason` is the word that ended it."""
 
     index: int = 0
     delta: _Delta = _Delta()
     text: str = ""
-    logprobs: _Logprobs | None = None
+    logprobs: LogprobsReport | None = None
     finish_reason: str | None = None
     stop_reason: str | None = None
 
@@ -74,7 +71,7 @@ class _AnswerMessage(msgspec.Struct, frozen=True):
 
 class _AnswerChoice(msgspec.Struct, frozen=True):
     index: int
-    logprobs: _Logprobs | None
+    logprobs: LogprobsReport | None
     finish_reason: str | None
     message: _AnswerMessage | UnsetType = UNSET
     text: str | UnsetType = UNSET
@@ -120,7 +117,7 @@ class _Parts:
 
     def choice(self, index: int, chat: bool) -> _AnswerChoice:
         content, reasoning = "".join(self.content), "".join(self.reasoning)
-        logprobs = None if self.logprobs is None else _Logprobs(self.logprobs)
+        logprobs = None if self.logprobs is None else LogprobsReport(self.logprobs)
         if not chat:
             return _AnswerChoice(index, logprobs, self.finish_reason, text=content)
         calls = [self.calls[index] for index in sorted(self.calls)]

@@ -35,6 +35,7 @@ from weebill.providers.openai.relay import PATHS, OpenAITranslator, with_usage
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure, UpstreamFailure
+from weebill.wire.openai_chat import Name
 from weebill.wire.requests import ChatRequest, ContentPart, FunctionDefinition, Tool
 
 _encode = msgspec.json.encode
@@ -290,14 +291,10 @@ def _functions(request: ChatRequest) -> list[FunctionDefinition]:
     return [tool.function for tool in request.tools or () if tool.function is not None and _is_function(tool)]
 
 
-class _Named(msgspec.Struct, frozen=True):
-    name: str
-
-
 class _NamedChoice(msgspec.Struct, frozen=True):
     """`tool_choice` as an object; other types than "function" are not for this model."""
 
-    function: _Named
+    function: Name
 
 
 def _call_schema(functions: list[FunctionDefinition]) -> Schema:

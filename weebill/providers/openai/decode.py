@@ -25,6 +25,7 @@ from weebill.wire.openai_chat import (
     Annotation,
     ExtraContent,
     ImagePart,
+    LogprobsReport,
     ReasoningDetail,
     UsageReport,
     audio_format,
@@ -187,12 +188,6 @@ class Message(Struct, frozen=True):
         if isinstance(self.tool_calls, ToolCall):
             return [self.tool_calls]
         return self.tool_calls or ()
-
-
-class LogprobsReport(Struct, frozen=True):
-    """`logprobs`."""
-
-    content: list[Raw] | None = None
 
 
 class SearchResult(Struct, frozen=True):

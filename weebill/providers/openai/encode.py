@@ -19,10 +19,8 @@ from weebill.providers.openai.messages import messages
 from weebill.providers.openai.quirks import refused, renamed
 from weebill.providers.openai.request_shapes import (
     AnthropicMetadata,
-    AudioOptions,
     Function,
     JsonSchema,
-    Name,
     NamedChoice,
     ResponseFormat,
     ToolEntry,
@@ -31,6 +29,7 @@ from weebill.providers.pairing import paired
 from weebill.wire.conversation import Conversation, Effort, OutputFormat, ReasoningOptions, Tool
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.idle import asks_nothing
+from weebill.wire.openai_chat import Name
 
 Fields = dict[str, object]
 
@@ -85,7 +84,7 @@ def fields(conversation: Conversation, target: Target, fit: Fit, *, stream: bool
     if conversation.modalities and conversation.modalities != ("text",):  # which is what comes anyway
         body["modalities"] = conversation.modalities
     if conversation.audio is not None:
-        body["audio"] = AudioOptions(conversation.audio.voice, conversation.audio.format)
+        body["audio"] = conversation.audio
     for name, extra in conversation.extra.items():
         if name in _EXTRA:
             body[name] = extra

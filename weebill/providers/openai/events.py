@@ -16,7 +16,6 @@ from weebill.providers.base import LATE_S, LINGER_S
 from weebill.providers.openai.calls import CallSorter, Slot, may_say_nothing
 from weebill.providers.openai.decode import (
     FAILURES,
-    LogprobsReport,
     Message,
     SearchResult,
     ToolCall,
@@ -36,7 +35,16 @@ from weebill.wire.custom_input import BEGINNING, END, inner
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.lenient import leniently
-from weebill.wire.openai_chat import ReasoningDetail, UsageReport, audio_format, goes_on, image_of, reasoning_piece
+from weebill.wire.openai_chat import (
+    GroqExtra,
+    LogprobsReport,
+    ReasoningDetail,
+    UsageReport,
+    audio_format,
+    goes_on,
+    image_of,
+    reasoning_piece,
+)
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.replay import events_of
 from weebill.wire.reply import (
@@ -80,17 +88,13 @@ class _Choice(Struct, frozen=True):
     error: Raw = NO_ERROR
 
 
-class _Groq(Struct, frozen=True):
-    usage: UsageReport | None = None
-
-
 class _Chunk(Struct, frozen=True):
     id: str | None = None
     model: str | None = None
     created: int | float | None = None
     choices: list[_Choice] | None = None
     usage: UsageReport | None = None
-    x_groq: _Groq | None = None
+    x_groq: GroqExtra | None = None
     search_results: list[SearchResult] | None = None
     error: Raw = NO_ERROR
 

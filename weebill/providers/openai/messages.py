@@ -19,16 +19,12 @@ from weebill.providers.openai.request_shapes import (
     AudioPart,
     AudioReference,
     CacheControl,
-    CalledFunction,
     ContentPart,
-    File,
     FilePart,
     ImageUrlPart,
-    InputAudio,
     Message,
     TextPart,
     ThinkingPart,
-    ToolCall,
 )
 from weebill.wire.conversation import (
     Audio,
@@ -44,11 +40,15 @@ from weebill.wire.conversation import (
     Turn,
 )
 from weebill.wire.openai_chat import (
+    CalledFunction,
     ExtraContent,
+    File,
     GoogleExtra,
     ImagePart,
     ImageUrl,
+    InputAudio,
     ReasoningDetail,
+    WrittenCall,
     file_data,
     image_url,
     reasoning_details,
@@ -128,7 +128,7 @@ def _tool_result(result: ToolResult, target: Target) -> Message:
 def _assistant(turn: Turn, target: Target) -> Message:
     texts: list[str] = []
     refusals: list[str] = []
-    calls: list[ToolCall] = []
+    calls: list[WrittenCall] = []
     images: list[ImagePart] = []
     thoughts: list[str] = []
     details: list[ReasoningDetail] = []
@@ -176,9 +176,9 @@ def is_detailed(origin: str) -> bool:
     return origin == UNKNOWN_FORMAT or origin.endswith("-v1")
 
 
-def _tool_call(part: ToolUse, target: Target) -> ToolCall:
+def _tool_call(part: ToolUse, target: Target) -> WrittenCall:
     extra: ExtraContent | UnsetType = UNSET
     if part.signature is not None and part.origin == FAMILY:
         extra = ExtraContent(GoogleExtra(part.signature))
     identity = call_id(part.id, target.quirks)
-    return ToolCall(identity, CalledFunction(part.name, part.arguments), extra_content=extra)
+    return WrittenCall(identity, CalledFunction(part.name, part.arguments), extra_content=extra)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.providers.openai.errors import NO_ERROR
-from weebill.wire.openai_chat import UsageReport
+from weebill.wire.openai_chat import GroqExtra, UsageReport
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False):
@@ -136,16 +136,12 @@ class FirstChunk(msgspec.Struct, frozen=True):
     choices: list[FirstChoice] | None = None
 
 
-class Groq(msgspec.Struct, frozen=True):
-    usage: UsageReport | None = None
-
-
 class Chunk(msgspec.Struct, frozen=True):
     """The part of a chunk that the gateway reads."""
 
     choices: list[RelayedChoice] | None = None
     usage: UsageReport | None = None
-    x_groq: Groq | None = None
+    x_groq: GroqExtra | None = None
     error: Raw = NO_ERROR
 
 

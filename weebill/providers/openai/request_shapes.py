@@ -11,7 +11,15 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.wire.conversation import CacheMark
-from weebill.wire.openai_chat import ExtraContent, ImagePart, ImageUrl, ReasoningDetail
+from weebill.wire.openai_chat import (
+    File,
+    ImagePart,
+    ImageUrl,
+    InputAudio,
+    Name,
+    ReasoningDetail,
+    WrittenCall,
+)
 
 
 class Spoken(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -71,38 +79,15 @@ class ImageUrlPart(Struct, frozen=True):
     cache_control: CacheControl | UnsetType = UNSET
 
 
-class InputAudio(Struct, frozen=True):
-    data: str
-    format: str
-
-
 class AudioPart(Struct, frozen=True):
     input_audio: InputAudio
     type: str = "input_audio"
-
-
-class File(Struct, frozen=True, omit_defaults=True):
-    file_data: str | None = None
-    file_id: str | None = None
-    filename: str | None = None
 
 
 class FilePart(Struct, frozen=True):
     file: File
     type: str = "file"
     cache_control: CacheControl | UnsetType = UNSET
-
-
-class CalledFunction(Struct, frozen=True):
-    name: str
-    arguments: str
-
-
-class ToolCall(Struct, frozen=True):
-    id: str
-    function: CalledFunction
-    type: str = "function"
-    extra_content: ExtraContent | UnsetType = UNSET
 
 
 class AudioReference(Struct, frozen=True):
@@ -125,7 +110,7 @@ class Message(Struct, frozen=True):
     role: str
     content: str | list[ContentPart] | UnsetType | None = UNSET
     name: str | UnsetType = UNSET
-    tool_calls: list[ToolCall] | UnsetType = UNSET
+    tool_calls: list[WrittenCall] | UnsetType = UNSET
     tool_call_id: str | UnsetType = UNSET
     refusal: str | UnsetType = UNSET
     audio: AudioReference | UnsetType = UNSET
@@ -133,10 +118,6 @@ class Message(Struct, frozen=True):
     reasoning_content: str | UnsetType = UNSET
     reasoning: str | UnsetType = UNSET
     reasoning_details: list[ReasoningDetail] | UnsetType = UNSET
-
-
-class Name(msgspec.Struct, frozen=True):
-    name: str
 
 
 class NamedChoice(msgspec.Struct, frozen=True):
@@ -166,11 +147,6 @@ class JsonSchema(msgspec.Struct, frozen=True, omit_defaults=True):
 class ResponseFormat(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str
     json_schema: JsonSchema | None = None
-
-
-class AudioOptions(msgspec.Struct, frozen=True):
-    voice: str
-    format: str
 
 
 class AnthropicMetadata(msgspec.Struct, frozen=True):

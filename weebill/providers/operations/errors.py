@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from typing import Final
 
 from msgspec import Raw, UnsetType
@@ -15,6 +15,7 @@ from weebill.providers.openai.errors import SIGNS
 from weebill.providers.operations.base import OperationStream
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure, UpstreamFailure, invalid_answer
+from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
 from weebill.wire.operation_call import OperationCall
 
@@ -29,13 +30,11 @@ def refused(field: str, what: str, target: Target) -> ApiError:
     return ApiError(400, message, code="unsupported_parameter", param=field)
 
 
-def check_fields(
-    call: OperationCall, supported: Set[str], target: Target, neutral: Mapping[str, Set[bytes]] | None = None
-) -> tuple[str, ...]:
+def check_fields(call: OperationCall, supported: Set[str], target: Target) -> tuple[str, ...]:
     """The fields that are passed over, being neither supported nor part of what is asked for.
 
-    Fields that the endpoint documents are demands, but for `HINTS`; all others are what `Fit` takes them for. `neutral`
-    are JSON values that ask for nothing but what the target does anyway. Raises ApiError 400 for what is refused.
+    Fields that the endpoint documents are demands, but for `HINTS`; all others are what `Fit` takes them for. Of
+    those documented, what asks for nothing is neither. Raises ApiError 400 for what is refused.
     """
     fit = Fit(call.on_unsupported(target.on_unsupported))
     documented = type(call.request).__struct_fields__
@@ -43,7 +42,7 @@ def check_fields(
         for name, value in call.fields.items():
             if name in supported or name == "model" or bytes(value) == _NULL:
                 continue
-            if neutral is not None and bytes(value) in neutral.get(name, ()):
+            if name in documented and asks_nothing(name, value):
                 continue
             if name in documented and name not in HINTS:
                 fit.demand(name)

@@ -37,16 +37,6 @@ from weebill.wire.reply import Usage
 
 _encode = msgspec.json.encode
 _COMMON: Final = frozenset({"prompt", "n", "size"})
-_AUTO: Final = frozenset({b'"auto"'})
-# What all of these models do anyway.
-_NEUTRAL: Final = {
-    "response_format": frozenset({b'"b64_json"'}),
-    "background": _AUTO | {b'"opaque"'},
-    "moderation": _AUTO,
-    "quality": _AUTO,
-    "stream": frozenset({b"false"}),
-    "partial_images": frozenset({b"0"}),
-}
 
 # The sizes in pixels that the models have, as the aspect ratio and the image size to ask for.
 _IMAGEN_SIZES: Final = {
@@ -148,9 +138,7 @@ class GoogleImages(WholeAnswers):
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
         imagen = "imagen" in target.model
-        dropped = check_fields(
-            call, self._imagen_fields if imagen else _COMMON | {"aspect_ratio", "seed"}, target, _NEUTRAL
-        )
+        dropped = check_fields(call, self._imagen_fields if imagen else _COMMON | {"aspect_ratio", "seed"}, target)
         request = self._imagen(call, target) if imagen else self._gemini(call, target)
         return request.replaced(dropped=dropped)
 
@@ -238,7 +226,7 @@ class BedrockImages(WholeAnswers):
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
         if "nova-canvas" not in target.model and "titan-image" not in target.model:
             raise refused("model", "images by Weebill", target)
-        dropped = check_fields(call, _COMMON | {"quality", "seed", "negative_prompt"}, target, _NEUTRAL)
+        dropped = check_fields(call, _COMMON | {"quality", "seed", "negative_prompt"}, target)
         request = _request(call)
         quality = _AMAZON_QUALITY.get(request.quality or "")
         if quality is None and request.quality not in (None, "auto") and not call.drops(target.on_unsupported):

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.providers.base import Answer, Target, UpstreamRequest
+from weebill.providers.cohere.decode import Tokens
 from weebill.providers.operations.bedrock import invocation
 from weebill.providers.operations.errors import WholeAnswers, check_fields, given, no_answer, refused
 from weebill.providers.operations.openai import Relay, answer_fields
@@ -32,14 +33,9 @@ _VOYAGE_FIELDS: Final = _OURS | {"truncation"}
 _TEI_FIELDS: Final = _OURS | {"truncate", "truncation_direction", "raw_scores"}
 
 
-class _Tokens(Struct, frozen=True):
-    input_tokens: float | None = None
-    output_tokens: float | None = None
-
-
 class _Meta(Struct, frozen=True):
-    tokens: _Tokens | None = None
-    billed_units: _Tokens | None = None
+    tokens: Tokens | None = None
+    billed_units: Tokens | None = None
 
 
 class _Scored(Struct, frozen=True):

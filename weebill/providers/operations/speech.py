@@ -31,7 +31,6 @@ from weebill.wire.audio import SpeechRequest, Voice
 from weebill.wire.operation_call import OperationCall
 
 _FIELDS: Final = frozenset({"input", "voice", "instructions", "response_format"})
-_NEUTRAL: Final = {"stream_format": frozenset({b'"audio"'}), "speed": frozenset({b"1", b"1.0"})}
 _HEADERS: Final = {"wav": b"content-type: audio/wav\r\n", "pcm": b"content-type: audio/pcm\r\n"}
 _RATE: Final = re.compile(r"rate=([0-9]{4,6})")
 _DEFAULT_RATE: Final = 24_000
@@ -46,7 +45,7 @@ class GeminiSpeech(WholeAnswers):
         self._address = address
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
-        dropped = check_fields(call, _FIELDS, target, _NEUTRAL)
+        dropped = check_fields(call, _FIELDS, target)
         request = _request(call)
         if request.response_format not in _HEADERS:
             # Without one, OpenAI's default is MP3.

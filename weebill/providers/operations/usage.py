@@ -7,15 +7,12 @@ from msgspec import Raw
 
 from weebill.wire.costs import UNSAID, cost_nano
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.openai_chat import CompletionDetails
 from weebill.wire.reply import Usage
 
 
 class _PromptDetails(msgspec.Struct, frozen=True):
     cached_tokens: int | None = None
-
-
-class _CompletionDetails(msgspec.Struct, frozen=True):
-    reasoning_tokens: int | None = None
 
 
 class _Report(msgspec.Struct, frozen=True):
@@ -28,7 +25,7 @@ class _Report(msgspec.Struct, frozen=True):
     total_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
     input_tokens_details: _PromptDetails | None = None
-    output_tokens_details: _CompletionDetails | None = None
+    output_tokens_details: CompletionDetails | None = None
     cost: Raw = UNSAID
 
 
