@@ -30,12 +30,12 @@ from bench.measure import generate
 from bench.proc import HARNESS_CORE, free_port
 from bench.routed import DEPLOYMENTS, FDS, PATH, PROVIDERS
 from bench.upstream import REPLY_TEXT
-from weebill.accounts.keys import KeyStore
 from weebill.config.paths import Home
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
 from weebill.gateway.worker import main as worker
 from weebill.process.link import LINK_FD_VARIABLE, ChildLink
 from weebill.process.messages import Boot, Ready
+from weebill.storage.keys import open_keys
 
 _OUT_VARIABLE: Final = "WEEBILL_BENCH_BYTECODES"
 _START_S: Final = 60.0
@@ -65,7 +65,7 @@ async def _count(model: str, connections: int, seconds: float) -> list[Function]
         stack.callback(server.stop)
         home = Home(folder / "home")
         home.create()
-        with KeyStore.open(home) as keys:
+        with open_keys(home) as keys:
             secret = keys.create("bench").secret
         providers = {
             provider: ProviderSettings(base_url=f"http://127.0.0.1:{upstream}/v1", models=(served,))

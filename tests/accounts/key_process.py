@@ -6,8 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from weebill.accounts.keys import KeyStore, UnknownKeyError
+from weebill.accounts.keys import UnknownKeyError
 from weebill.config.paths import Home
+from weebill.storage.keys import open_keys
 
 
 def change_until_killed(home: Home) -> None:
@@ -15,7 +16,7 @@ def change_until_killed(home: Home) -> None:
     while True:
         for change in ("create", "revoke"):
             began = time.monotonic()
-            with KeyStore.open(home) as keys:
+            with open_keys(home) as keys:
                 try:
                     key = keys.create("a").key if change == "create" else keys.revoke_id(keys.create("b").key.id)
                 except UnknownKeyError:  # it was made in a file that went, whose backup knows nothing of it

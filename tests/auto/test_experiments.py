@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from weebill.auto.comparison import compare
 from weebill.auto.experiments import Experiment, Experiments, ExperimentStore
 from weebill.auto.intervals import Interval, difference, mean, proportion, ranks
+from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
-from weebill.storage.database import LedgerError
 from weebill.usage.entries import Entries
 from weebill.usage.records import Outcome, UsageRecord
 

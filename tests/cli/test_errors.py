@@ -9,16 +9,22 @@ import pytest
 
 from tests.cli.conftest import COMMAND
 from weebill.cli.errors import explain
+from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.storage import database
-from weebill.storage.advice import advice
-from weebill.storage.database import LedgerError, open_ledger
+from weebill.storage.database import open_ledger
+from weebill.storage.errors import typed_errors
 
 
 def of_sqlite(kind, code):
+    """What the ledger raises where SQLite raises this."""
     error = kind("as SQLite says it")
     error.sqlite_errorcode = code
-    return error
+    try:
+        with typed_errors():
+            raise error
+    except Exception as raised:
+        return raised
 
 
 EXPECTED = [
@@ -45,7 +51,7 @@ def test_what_the_system_says_comes_with_what_to_do(error, hint):
     assert explanation is not None
     assert hint in explanation.hint
     [message] = explanation.messages
-    assert (str(error) if isinstance(error, sqlite3.Error) else error.strerror or str(error)) in message
+    assert (str(error) if isinstance(error, LedgerError) else error.strerror or str(error)) in message
     assert not getattr(error, "filename", None) or "/some/file: " in message
 
 
@@ -104,10 +110,10 @@ def test_a_ledger_that_is_locked_later_is_explained_as_well(tmp_path, monkeypatc
     connection = open_ledger(home.database)
     with sqlite3.connect(home.database, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(sqlite3.OperationalError) as raised, database.transaction(connection):
+        with pytest.raises(LedgerError) as raised, typed_errors(), database.transaction(connection):
             pass
     connection.close()
-    assert "has it locked" in advice(raised.value)
+    assert "has it locked" in raised.value.hint
 
 
 @pytest.mark.parametrize(("content", "said"), [(b"no database" * 1000, "restore a backup"), (None, "may write to it")])

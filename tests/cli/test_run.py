@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.cli.conftest import COMMAND, TIMEOUT_S
-from weebill.accounts.keys import KeyStore
+from weebill.storage.keys import open_keys
 from weebill.supervisor.commands import Status
 
 
@@ -70,7 +70,7 @@ def gateway(supervisor):
 
 def test_the_answer_streams_to_stdout_and_a_key_lives_as_long_as_the_command(weebill, gateway):
     def script(body):
-        with KeyStore.open(weebill.home) as keys:
+        with open_keys(weebill.home) as keys:
             assert keys.count() == 1
         return [chunk("Hel"), b": a comment\n\n", chunk("lo"), DONE]
 
@@ -79,7 +79,7 @@ def test_the_answer_streams_to_stdout_and_a_key_lives_as_long_as_the_command(wee
     assert gateway.requests == [
         {"model": "mini", "messages": [{"role": "user", "content": "Say hello."}], "stream": True}
     ]
-    with KeyStore.open(weebill.home) as keys:
+    with open_keys(weebill.home) as keys:
         assert [key.name for key in keys.all() if key.revoked_at is None] == []
         assert len(keys.all()) == 1
 
@@ -108,7 +108,7 @@ def test_the_prompt_may_come_from_standard_input(weebill, gateway):
 def test_failures_are_told(weebill, gateway, status, script, said):
     gateway.status, gateway.script = status, lambda body: script
     assert weebill.fails(1, "run", "mini", "hi").startswith(said)
-    with KeyStore.open(weebill.home) as keys:
+    with open_keys(weebill.home) as keys:
         assert keys.count() == 0
 
 
@@ -134,5 +134,5 @@ def test_the_key_of_a_run_that_is_ended_does_not_outlive_it(weebill, gateway):
     process.terminate()
     assert process.wait(TIMEOUT_S) == 143
     over.set()
-    with KeyStore.open(weebill.home) as keys:
+    with open_keys(weebill.home) as keys:
         assert keys.count() == 0

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from control_process import ControlProcess
 
-from weebill.accounts.keys import KeyStore
 from weebill.config.paths import Home
+from weebill.storage.keys import open_keys
 
 
 @pytest.fixture
@@ -23,13 +23,13 @@ def home() -> Iterator[Home]:
 
 @pytest.fixture
 def admin(home: Home) -> str:
-    with KeyStore.open(home) as keys:
+    with open_keys(home) as keys:
         return keys.create("admin", "admin").secret
 
 
 @pytest.fixture
 def user(home: Home) -> str:
-    with KeyStore.open(home) as keys:
+    with open_keys(home) as keys:
         return keys.create("user", "user").secret
 
 

@@ -8,8 +8,9 @@ from control_process import ENGINE, ControlProcess, write_records
 
 from weebill import __version__
 from weebill.accounts.keyring import KeyRing
-from weebill.accounts.keys import KeyStore, read_pepper
+from weebill.accounts.pepper import read_pepper
 from weebill.config.paths import Home
+from weebill.storage.keys import open_keys
 
 MANAGED = [
     ("GET", "/api/v1/status"),
@@ -47,7 +48,7 @@ async def test_management_needs_an_admin_key(control: ControlProcess, admin: str
                 response = await client.request(method, path, json=body, headers=headers)
                 assert (response.status_code, response.json()["error"]["code"]) == (status, code)
                 assert ("www-authenticate" in response.headers) == (status == 401)
-    with KeyStore.open(control.home) as keys:
+    with open_keys(control.home) as keys:
         assert "intruder" not in [key.name for key in keys.all()]
 
 

@@ -16,7 +16,7 @@ from browser import open_page
 from control_process import ENGINE, RECORD, write, write_records
 
 from weebill.accounts.keyring import KeyRing
-from weebill.accounts.keys import KeyStore, read_pepper
+from weebill.accounts.pepper import read_pepper
 from weebill.config.paths import Home
 from weebill.config.schema import ProviderSettings, Settings
 from weebill.control.app import create_app
@@ -24,6 +24,7 @@ from weebill.control.overview import Overview
 from weebill.control.process import Server
 from weebill.process.messages import ProcessState
 from weebill.storage.database import open_ledger
+from weebill.storage.keys import open_keys
 from weebill.telemetry.counters import Counters
 from weebill.usage.entries import Entries
 from weebill.usage.ingestion import IngestThread
@@ -135,7 +136,7 @@ async def test_the_page_shows_and_unlocks(home: Home, admin: str) -> None:
         assert page.complaints == []
 
         # A revoked key locks the page by itself.
-        with KeyStore.open(home) as keys:
+        with open_keys(home) as keys:
             keys.revoke("admin")
         await page.wait_for("document.getElementById('open').hidden")
         await page.wait_for("document.getElementById('error').innerText.includes('unknown or revoked')")

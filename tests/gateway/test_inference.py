@@ -22,8 +22,8 @@ from tests.fixtures.upstream import (
     stream,
 )
 from tests.fixtures.worker import RunningWorker
-from weebill.accounts.keys import KeyStore
 from weebill.process.messages import Drain
+from weebill.storage.keys import open_keys
 
 CHAT = "/v1/chat/completions"
 HELLO: dict[str, object] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
@@ -113,7 +113,7 @@ async def test_who_has_no_key_gets_nothing(
 
 
 async def test_a_revoked_key_is_dead_within_a_second(worker: RunningWorker) -> None:
-    with KeyStore.open(worker.home) as keys:
+    with open_keys(worker.home) as keys:
         created = keys.create("short-lived")
         headers = {"authorization": f"Bearer {created.secret}"}
         assert (await worker.client.get("/v1/models", headers=headers)).status_code == 200

@@ -13,7 +13,6 @@ import pytest
 from tests.fixtures.upstream import STREAM_HEAD, Request, Upstream, answer, completion, framed
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.conftest import settings
-from weebill.accounts.keys import KeyStore
 from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.chat.api import CHAT as CHAT_API
 from weebill.config.limits import LimitSettings
@@ -27,6 +26,7 @@ from weebill.providers.base import Target
 from weebill.providers.failures import classify
 from weebill.providers.registry import dialect
 from weebill.routing.directory import Directory
+from weebill.storage.keys import open_keys
 from weebill.transport.client import Client, Origin, Response, Timeouts
 from weebill.wire import sse
 from weebill.wire.errors import ApiError
@@ -46,7 +46,7 @@ def asking(size: int) -> dict[str, object]:
 
 
 def another_key(worker: RunningWorker) -> dict[str, str]:
-    with KeyStore.open(worker.home) as keys:
+    with open_keys(worker.home) as keys:
         return {"authorization": f"Bearer {keys.create('another').secret}"}
 
 

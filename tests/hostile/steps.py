@@ -20,12 +20,12 @@ from pathlib import Path
 from types import FrameType
 from unittest.mock import patch
 
-from weebill.accounts.keys import KeyStore
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.gateway.worker import Worker
 from weebill.process.link import LINK_FD_VARIABLE, ChildLink, Link
 from weebill.process.messages import Boot, Drain
+from weebill.storage.keys import open_keys
 
 
 @dataclass
@@ -93,7 +93,7 @@ async def worker_here(folder: Path, settings: Settings) -> AsyncIterator[tuple[i
     """A worker on this very loop: its port, and an API key."""
     home = Home(folder)
     home.create()
-    with KeyStore.open(home) as keys:
+    with open_keys(home) as keys:
         secret = keys.create("test").secret
     listener = socket.create_server(("127.0.0.1", 0))
     link, theirs = ChildLink.pair()

@@ -11,8 +11,8 @@ from tests.fixtures.upstream import Upstream, running_upstream
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.hostile.clients import Answered, HostileClient, Ordinary
 from tests.hostile.requests import HOSTILE
-from weebill.accounts.keys import KeyStore
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
+from weebill.storage.keys import open_keys
 
 MIB = 1 << 20
 # Of addresses, of which a worker that has just begun has some 300 MiB.
@@ -45,7 +45,7 @@ async def test_nothing_dies_and_all_get_answers(tmp_path: Path) -> None:
     assert len(HOSTILE) >= 100
     async with running_upstream() as upstream, running_worker(tmp_path / "home", settings(upstream)) as worker:
         resource.prlimit(worker.process.pid, resource.RLIMIT_AS, (MOST_ADDRESSES, MOST_ADDRESSES))
-        with KeyStore.open(worker.home) as keys:
+        with open_keys(worker.home) as keys:
             other = keys.create("hostile").secret
         hostile = HostileClient(worker.port, other, "model", [each.name for each in HOSTILE])
         ordinary = Ordinary(worker.port, worker.key, "model")

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
-from weebill.storage.database import MIGRATIONS, LedgerError, open_ledger, open_reader, transaction
+from weebill.storage.database import MIGRATIONS, open_ledger, open_reader, transaction
 
 RACER = """
 import sys

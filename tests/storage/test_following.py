@@ -15,18 +15,21 @@ import pytest
 
 from tests.usage.journal_process import make_record
 from weebill.accounts.keyring import KeyRing, LedgerUnavailable
-from weebill.accounts.keys import KeyStore, read_pepper
+from weebill.accounts.pepper import read_pepper
+from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.config.schema import MeteringSettings
-from weebill.storage.database import LedgerError, open_ledger, open_reader
+from weebill.storage.database import open_ledger, open_reader
 from weebill.storage.files import Note
+from weebill.storage.keys import open_keys
 from weebill.usage.ingestion import IngestThread
 from weebill.usage.journal import JournalWriter
 
 
 @pytest.fixture
 def journal(home: Home) -> Iterator[JournalWriter]:
-    KeyStore.open(home).close()
+    with open_keys(home):
+        pass
     writer = JournalWriter(home.journal, 0, MeteringSettings(segment_bytes=4096))
     yield writer
     writer.close()
@@ -146,14 +149,16 @@ def test_an_emptied_ledger_is_said_and_the_backup_goes_on(
 
 @pytest.mark.parametrize("lost", [Path.unlink, lambda path: os.truncate(path, 0)], ids=["missing", "empty"])
 def test_no_new_ledger_is_made_where_one_was(home: Home, lost: Callable[[Path], None]) -> None:
-    KeyStore.open(home).close()
+    with open_keys(home):
+        pass
     lost(home.database)
-    for opening in (lambda: open_ledger(home.database), lambda: KeyStore.open(home)):
+    for opening in (lambda: open_ledger(home.database), lambda: open_keys(home).__enter__()):
         with pytest.raises(LedgerError, match=r"is (missing|empty), and there was one.*[Rr]estore a backup"):
             opening()
     assert not home.database.exists() or home.database.stat().st_size == 0
     home.pepper.unlink()
-    KeyStore.open(home).close()  # begun anew
+    with open_keys(home):
+        pass  # begun anew
 
 
 def test_keys_of_the_file_that_is_there_are_followed(
@@ -165,7 +170,7 @@ def test_keys_of_the_file_that_is_there_are_followed(
     with caplog.at_level(logging.WARNING):
         rename_over(home, back_up(home))
         eventually(lambda: "was replaced" in caplog.text)
-    with KeyStore.open(home) as keys:
+    with open_keys(home) as keys:
         created = keys.create("late", "user")
 
     def known() -> bool:
@@ -176,7 +181,7 @@ def test_keys_of_the_file_that_is_there_are_followed(
             return False
 
     eventually(known)
-    with KeyStore.open(home) as keys:
+    with open_keys(home) as keys:
         keys.revoke("late")
     eventually(lambda: not known())
     keyring.close()
@@ -184,19 +189,20 @@ def test_keys_of_the_file_that_is_there_are_followed(
 
 def test_a_key_made_before_anybody_has_noticed_stays(home: Home, caplog: pytest.LogCaptureFixture) -> None:
     """The log of the file that went is there still: it is not read for the new file, nor written for it."""
-    KeyStore.open(home).close()
+    with open_keys(home):
+        pass
     holder = open_ledger(home.database)
     copy = back_up(home)
     holder.execute("UPDATE meta SET value = 99 WHERE name = 'keys_version'")
     old = rename_over(home, copy)
-    with caplog.at_level(logging.WARNING), KeyStore.open(home) as keys:
+    with caplog.at_level(logging.WARNING), open_keys(home) as keys:
         created = keys.create("late")
         assert "was replaced; what its log holds is in weebill.db-wal.replaced-" in caplog.text
         assert not holder.is_current()
         holder.execute("UPDATE meta SET value = 100 WHERE name = 'keys_version'")
         holder.close()
         assert keys.all() == [created.key]
-    with KeyStore.open(home) as keys:
+    with open_keys(home) as keys:
         assert keys.all() == [created.key]
     assert whole(home.database)
     assert whole(old)
@@ -206,12 +212,12 @@ def test_a_key_made_before_anybody_has_noticed_stays(home: Home, caplog: pytest.
 
 
 def test_a_change_goes_into_the_file_in_use(home: Home) -> None:
-    with KeyStore.open(home) as keys:
+    with open_keys(home) as keys:
         kept = keys.create("kept").key
         old = rename_over(home, back_up(home))
         created = keys.create("late").key
         revoked = keys.revoke("kept")
-    with KeyStore.open(home) as keys:
+    with open_keys(home) as keys:
         assert keys.all() == [revoked, created]
         assert revoked.id == kept.id
         assert revoked.revoked_at is not None
@@ -220,7 +226,7 @@ def test_a_change_goes_into_the_file_in_use(home: Home) -> None:
 
 
 def test_no_change_is_confirmed_without_a_ledger(home: Home) -> None:
-    with KeyStore.open(home) as keys:
+    with open_keys(home) as keys:
         home.database.rename(home.root / "old.db")
         with pytest.raises(LedgerError, match="is missing"):
             keys.create("late")
@@ -228,21 +234,23 @@ def test_no_change_is_confirmed_without_a_ledger(home: Home) -> None:
 
 
 def test_a_ledger_that_was_away_for_a_moment_keeps_its_log(home: Home) -> None:
-    KeyStore.open(home).close()
+    with open_keys(home):
+        pass
     with closing(open_ledger(home.database)) as holder:
         holder.execute("UPDATE meta SET value = 99 WHERE name = 'keys_version'")
         away = home.database.rename(home.root / "away.db")
         with pytest.raises(sqlite3.OperationalError):
             open_reader(home.database)
         away.rename(home.database)
-        with KeyStore.open(home) as keys:
+        with open_keys(home) as keys:
             keys.create("late")
         assert holder.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(100,)]
     assert whole(home.database)
 
 
 def test_a_log_left_by_a_kill_is_not_taken_for_that_of_a_backup(home: Home) -> None:
-    KeyStore.open(home).close()
+    with open_keys(home):
+        pass
     copy = back_up(home)
     script = "import os, sys; from pathlib import Path; from weebill.storage.database import open_ledger; "
     script += "open_ledger(Path(sys.argv[1])).execute('UPDATE meta SET value = 99'); os._exit(0)"
@@ -255,7 +263,8 @@ def test_a_log_left_by_a_kill_is_not_taken_for_that_of_a_backup(home: Home) -> N
 
 
 def test_a_ledger_that_is_replaced_while_it_is_opened(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    KeyStore.open(home).close()
+    with open_keys(home):
+        pass
     copy = back_up(home)
     with closing(open_ledger(home.database)) as holder:
         holder.execute("UPDATE meta SET value = 99 WHERE name = 'keys_version'")
@@ -273,7 +282,8 @@ def test_a_ledger_that_is_replaced_while_it_is_opened(home: Home, monkeypatch: p
 
 def test_the_log_that_a_reader_makes_is_that_of_its_file(home: Home) -> None:
     """Were it not noted, it would be taken for the old file's whenever it came to have the same number as that had."""
-    KeyStore.open(home).close()
+    with open_keys(home):
+        pass
     holder = open_ledger(home.database)
     rename_over(home, back_up(home))
     with closing(open_reader(home.database)) as reader:
@@ -281,14 +291,15 @@ def test_the_log_that_a_reader_makes_is_that_of_its_file(home: Home) -> None:
         noted = [int(word) for word in home.database.with_name("weebill.db-owner").read_text().split()]
         assert noted == [log.st_dev, home.database.stat().st_ino, log.st_dev, log.st_ino]
         holder.close()
-        with KeyStore.open(home) as keys:
+        with open_keys(home) as keys:
             created = keys.create("late").key
         assert home.database.with_name("weebill.db-wal").stat().st_ino == log.st_ino
         assert reader.execute("SELECT id FROM api_keys").fetchall() == [(created.id,)]
 
 
 def test_a_folder_that_was_copied_whole_keeps_its_log(home: Home, tmp_path: Path) -> None:
-    KeyStore.open(home).close()
+    with open_keys(home):
+        pass
     with closing(open_ledger(home.database)) as holder:
         holder.execute("UPDATE meta SET value = 99 WHERE name = 'keys_version'")
         other = Home(tmp_path / "other")
@@ -321,7 +332,7 @@ def test_what_is_confirmed_while_backups_are_put_back_is_there(
         process.kill()
         process.wait()
     keyring.close()
-    with KeyStore.open(home) as keys:
+    with open_keys(home) as keys:
         found = {key.id: key.revoked_at is not None for key in keys.all()}
     kept = 0
     for line in "".join(output.read_text() for output in outputs).splitlines():

@@ -1,12 +1,15 @@
-"""An API key, as a value."""
+"""An API key, as a value, and how its text is told from others."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 KeyRole = Literal["user", "admin"]
+
+KEY_PREFIX: Final = "sk-wb-"
+MAX_KEY_BYTES: Final = 128
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,8 +14,7 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import TypeVar
 
-from weebill.accounts.api_key import ApiKey
-from weebill.accounts.keys import KEY_PREFIX, MAX_KEY_BYTES
+from weebill.accounts.api_key import KEY_PREFIX, MAX_KEY_BYTES, ApiKey
 from weebill.storage.follower import NOTHING, Follower
 
 CAPACITY = 16_384  # keys remembered, and as many refusals

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
-import sqlite3
 import time
-from contextlib import suppress
-from hashlib import blake2b
-from pathlib import Path
-from typing import NamedTuple, get_args
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeVar, get_args
 
-from weebill.accounts.api_key import ApiKey, KeyRole
-from weebill.config.paths import Home
-from weebill.storage.database import Ledger, LedgerError, open_ledger
-from weebill.storage.store import Store
-
-KEY_PREFIX = "sk-wb-"
-MAX_KEY_BYTES = 128
-PEPPER_BYTES = 32
+from weebill.accounts.api_key import KEY_PREFIX, ApiKey, KeyRole
+from weebill.accounts.pepper import key_digest
+from weebill.config.ledger_errors import LedgerError
 
 _SECRET_BYTES = 32
 _NAME = re.compile(r"(?!key_)[A-Za-z0-9][A-Za-z0-9 ._@+-]{0,63}")
-_COLUMNS = "id, name, role, hint, created_at, revoked_at"
+
+T = TypeVar("T")
 
 
 class CreatedKey(NamedTuple):
@@ -55,57 +47,68 @@ class UnknownKeyError(LedgerError):
     """No key has this id or name."""
 
 
-class KeyStore(Store):
-    """The keys of an installation, for the command line, the supervisor and the management API.
+class KeyTable(Protocol):
+    """Where keys are kept, oldest first. Every method raises LedgerError."""
 
-    Every change bumps `keys_version` in its own transaction: that is how workers notice it. Belongs to one thread.
-    """
+    def commit(self, change: Callable[[], T]) -> T:
+        """What `change` gives, once all that it changed is kept; it may be called again."""
 
-    def __init__(self, connection: Ledger, pepper: bytes) -> None:
-        super().__init__(connection)
+    def all(self) -> list[ApiKey]:
+        """Every key, revoked ones included."""
+
+    def named(self, name: str) -> list[ApiKey]:
+        """Every key of this name, revoked ones included."""
+
+    def find(self, key_id: str) -> ApiKey | None:
+        """The key with this id."""
+
+    def count_active(self) -> int:
+        """How many keys are not revoked."""
+
+    def add(self, key: ApiKey, digest: bytes) -> None:
+        """Keep a key, to be found by its digest."""
+
+    def revoke(self, key_id: str, now: int) -> None:
+        """Note that a key is revoked."""
+
+
+class Keys:
+    """The keys of an installation, for the command line, the supervisor and the management API."""
+
+    def __init__(self, table: KeyTable, pepper: bytes) -> None:
+        self._table = table
         self._pepper = pepper
-
-    @classmethod
-    def open(cls, home: Home) -> KeyStore:
-        """Open the ledger of `home`, making it and the pepper at first use. Raises LedgerError."""
-        connection = open_ledger(home.database)
-        try:
-            return cls(connection, ensure_pepper(home.pepper, connection))
-        except BaseException:
-            connection.close()
-            raise
 
     def create(self, name: str, role: KeyRole = "user") -> CreatedKey:
         """Make a key. Raises BadKeyError, LedgerError."""
         _check(name, role)
-        return self._commit(lambda: self._insert(name, role))
+        return self._table.commit(lambda: self._add(name, role))
 
     def create_first(self, name: str, role: KeyRole = "admin") -> CreatedKey | None:
         """Make a key if there never was one, else None; safe when several processes try at once."""
         _check(name, role)
-        return self._commit(lambda: None if self._has_any() else self._insert(name, role))
+        return self._table.commit(lambda: None if self._table.all() else self._add(name, role))
 
     def all(self) -> list[ApiKey]:
         """Every key, revoked ones included, oldest first."""
-        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM api_keys ORDER BY created_at, rowid")  # noqa: S608
-        return [_to_key(row) for row in rows.fetchall()]
+        return self._table.all()
 
     def count(self) -> int:
         """How many keys are active."""
-        return _count_active(self._connection)
+        return self._table.count_active()
 
     def revoke(self, id_or_name: str) -> ApiKey:
         """Revoke by id, or by name if just one active key has it. A key already revoked stays as it is.
 
         Raises UnknownKeyError if none matches, LedgerError if several do.
         """
-        return self._commit(lambda: self._revoke(self._find(id_or_name) or self._find_named(id_or_name)))
+        return self._table.commit(lambda: self._revoke(self._table.find(id_or_name) or self._find_named(id_or_name)))
 
     def revoke_id(self, key_id: str) -> ApiKey:
         """Revoke by id alone. Raises UnknownKeyError, LedgerError."""
-        return self._commit(lambda: self._revoke(self._get(key_id)))
+        return self._table.commit(lambda: self._revoke(self._get(key_id)))
 
-    def _insert(self, name: str, role: KeyRole) -> CreatedKey:
+    def _add(self, name: str, role: KeyRole) -> CreatedKey:
         secret = KEY_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
         key = ApiKey(
             id="key_" + secrets.token_hex(8),
@@ -114,45 +117,23 @@ class KeyStore(Store):
             hint=f"{secret[: len(KEY_PREFIX) + 2]}...{secret[-4:]}",
             created_at=int(time.time()),
         )
-        self._connection.execute(
-            "INSERT INTO api_keys (id, name, role, hint, created_at, digest, changed_in) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (key.id, name, role, key.hint, key.created_at, self._digest(secret), self._next_version()),
-        )
-        namesakes = [other.id for other in self._select("name = ?", name) if other.revoked_at is None]
-        return CreatedKey(key, secret, tuple(each for each in namesakes if each != key.id))
-
-    def _digest(self, secret: str) -> bytes:
-        return blake2b(secret.encode(), digest_size=32, key=self._pepper).digest()
-
-    def _next_version(self) -> int:
-        [(version,)] = self._connection.execute(
-            "UPDATE meta SET value = value + 1 WHERE name = 'keys_version' RETURNING value"
-        ).fetchall()
-        return int(version)
+        namesakes = tuple(other.id for other in self._table.named(name) if other.revoked_at is None)
+        self._table.add(key, key_digest(secret.encode(), self._pepper))
+        return CreatedKey(key, secret, namesakes)
 
     def _revoke(self, key: ApiKey) -> ApiKey:
         if key.revoked_at is None:
-            self._connection.execute(
-                "UPDATE api_keys SET revoked_at = ?, changed_in = ? WHERE id = ?",
-                (int(time.time()), self._next_version(), key.id),
-            )
-        return self._select("id = ?", key.id)[0]
-
-    def _has_any(self) -> bool:
-        [(existing,)] = self._connection.execute("SELECT count(*) FROM api_keys").fetchall()
-        return bool(existing)
+            self._table.revoke(key.id, int(time.time()))
+        return self._get(key.id)
 
     def _get(self, key_id: str) -> ApiKey:
-        key = self._find(key_id)
+        key = self._table.find(key_id)
         if key is None:
             raise UnknownKeyError(f"There is no key with the id {key_id!r}; list the keys to see their ids.")
         return key
 
-    def _find(self, key_id: str) -> ApiKey | None:
-        return next(iter(self._select("id = ?", key_id)), None)
-
     def _find_named(self, name: str) -> ApiKey:
-        named = self._select("name = ?", name)
+        named = self._table.named(name)
         candidates = [key for key in named if key.revoked_at is None] or named[-1:]
         if not candidates:
             raise UnknownKeyError(f"There is no key {name!r}; `weebill keys list` shows them all.")
@@ -160,55 +141,6 @@ class KeyStore(Store):
             ids = ", ".join(f"{key.id} ({key.hint})" for key in candidates)
             raise LedgerError(f"{len(candidates)} active keys are named {name!r}; revoke one by its id: {ids}.")
         return candidates[0]
-
-    def _select(self, condition: str, value: str) -> list[ApiKey]:
-        query = f"SELECT {_COLUMNS} FROM api_keys WHERE {condition} ORDER BY created_at, rowid"  # noqa: S608
-        return [_to_key(row) for row in self._connection.execute(query, (value,)).fetchall()]
-
-
-def read_pepper(path: Path) -> bytes:
-    """The installation's pepper. Raises LedgerError if it is missing or cut short."""
-    try:
-        pepper = path.read_bytes()
-    except FileNotFoundError as error:
-        raise LedgerError(f"{path} is missing: start Weebill once, or restore it from a backup.") from error
-    except OSError as error:
-        raise LedgerError(f"Cannot read {path}: {error.strerror}.") from error
-    if len(pepper) != PEPPER_BYTES:
-        raise LedgerError(f"{path} holds {len(pepper)} bytes instead of {PEPPER_BYTES}; restore it from a backup.")
-    return pepper
-
-
-def ensure_pepper(path: Path, connection: sqlite3.Connection) -> bytes:
-    """The pepper, made at first use. Raises LedgerError if it is missing although keys were hashed with it."""
-    if not path.exists():
-        if active := _count_active(connection):
-            raise LedgerError(
-                f"{path} is missing, and without it the {active} active API keys cannot be checked. Restore it from a "
-                "backup; if it is lost for good, move the ledger weebill.db away and create new keys."
-            )
-        _create_pepper(path)
-    return read_pepper(path)
-
-
-def _create_pepper(path: Path) -> None:
-    """Publish a complete file by hard link: of several processes that try at once, one wins and no one reads half."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(PEPPER_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink()
-
-
-def _count_active(connection: sqlite3.Connection) -> int:
-    [(active,)] = connection.execute("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL").fetchall()
-    return int(active)
 
 
 def _check(name: str, role: str) -> None:
@@ -220,8 +152,3 @@ def _check(name: str, role: str) -> None:
         )
     if role not in get_args(KeyRole):
         raise BadKeyError(f"{role!r} is no role of a key: use {' or '.join(get_args(KeyRole))}.", "role")
-
-
-def _to_key(row: tuple[str, str, KeyRole, str, int, int | None]) -> ApiKey:
-    id_, name, role, hint, created_at, revoked_at = row
-    return ApiKey(id=id_, name=name, role=role, hint=hint, created_at=created_at, revoked_at=revoked_at)

@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from weebill.storage.database import LedgerError, open_ledger
+from weebill.config.ledger_errors import LedgerError
 from weebill.storage.follower import Follower
 from weebill.storage.store import Store
 
@@ -61,11 +61,6 @@ class Experiment(msgspec.Struct, frozen=True):
 class ExperimentStore(Store):
     """The experiments of an installation, for the command line. Belongs to one thread."""
 
-    @classmethod
-    def open(cls, database: Path) -> ExperimentStore:
-        """Open the ledger. Raises LedgerError."""
-        return cls(open_ledger(database))
-
     @property
     def connection(self) -> sqlite3.Connection:
         """The open ledger."""
@@ -81,7 +76,7 @@ class ExperimentStore(Store):
             raise LedgerError(f"{model!r} cannot be its own candidate.")
         now = int(time.time())
         experiment = Experiment(name, model, candidate, share, shadow, "running", now, now)
-        return self._commit(lambda: self._insert(experiment))
+        return self.commit(lambda: self._insert(experiment))
 
     def all(self) -> list[Experiment]:
         """Every experiment, oldest first."""
@@ -96,11 +91,11 @@ class ExperimentStore(Store):
 
     def promote(self, name: str) -> Experiment:
         """Send all requests for the model to the candidate, whatever was promoted before. Raises LedgerError."""
-        return self._commit(lambda: self._change(name, "promoted"))
+        return self.commit(lambda: self._change(name, "promoted"))
 
     def roll_back(self, name: str) -> Experiment:
         """Send no request to the candidate any more. Raises LedgerError."""
-        return self._commit(lambda: self._change(name, "rolled_back"))
+        return self.commit(lambda: self._change(name, "rolled_back"))
 
     def _insert(self, experiment: Experiment) -> Experiment:
         if self._find(experiment.name) is not None:

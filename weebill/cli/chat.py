@@ -12,10 +12,10 @@ from types import FrameType
 
 import typer
 
-from weebill.accounts.keys import KeyStore
 from weebill.cli.client import ChatClient, ChatMessage
 from weebill.cli.errors import CommandError, Explanation, show
 from weebill.config.paths import Home
+from weebill.storage.keys import open_keys
 from weebill.supervisor.commands import Status, StatusRequest, ask
 
 MAX_PROMPT_BYTES = 8 * 1024 * 1024
@@ -92,7 +92,7 @@ def _key(home: Home) -> Iterator[str]:
         return
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)  # without it, the key would stay behind
-    with KeyStore.open(home) as keys:
+    with open_keys(home) as keys:
         created = keys.create(KEY_NAME)
         try:
             yield created.secret

@@ -97,12 +97,9 @@ def explain(error: Exception) -> Explanation | None:
         command = context.command_path if context is not None else "weebill"
         return Explanation((error.format_message(),), f"`{command} --help` shows what it takes", USAGE)
     # Imported here, where something has gone wrong: `--help` needs none of it.
-    import sqlite3
-
+    from weebill.config.ledger_errors import LedgerError
     from weebill.config.problems import ConfigError
     from weebill.engine.errors import ModelError
-    from weebill.storage.advice import advice
-    from weebill.storage.database import LedgerError
     from weebill.supervisor.commands import NotRunningError
     from weebill.supervisor.listeners import ListenError
     from weebill.supervisor.lock import AlreadyRunningError
@@ -119,10 +116,10 @@ def explain(error: Exception) -> Explanation | None:
             return Explanation((str(error),), "start it with `weebill serve`")
         case AlreadyRunningError():
             return Explanation((str(error),), "`weebill status` shows it; for a second one, set another WEEBILL_HOME")
-        case ModelError() | LedgerError():
+        case ModelError():
             return Explanation((str(error),))
-        case sqlite3.Error() if hint := advice(error):
-            return Explanation((f"the ledger cannot be used: {error}",), f"{hint[0].lower()}{hint[1:]}")
+        case LedgerError():
+            return Explanation((str(error),), error.hint)
         case OSError():
             reason = error.strerror or str(error) or type(error).__name__
             message = reason if error.filename is None else f"{_shown(error.filename)}: {reason}"

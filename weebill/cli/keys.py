@@ -5,16 +5,16 @@ from __future__ import annotations
 import typer
 
 from weebill.accounts.api_key import KeyRole
-from weebill.accounts.keys import KeyStore
 from weebill.cli.errors import warn
 from weebill.cli.output import day, print_table
 from weebill.config.paths import Home
+from weebill.storage.keys import open_keys
 
 
 def create(home: Home, name: str, role: KeyRole, quiet: bool) -> None:
     """Make a key and print it; with `quiet`, print the key alone."""
     home.create()
-    with KeyStore.open(home) as keys:
+    with open_keys(home) as keys:
         created = keys.create(name, role)
     if created.warning:
         warn(created.warning)
@@ -28,7 +28,7 @@ def create(home: Home, name: str, role: KeyRole, quiet: bool) -> None:
 def list_keys(home: Home, revoked: bool, quiet: bool) -> None:
     """Print the keys; with `quiet`, their ids."""
     home.create()
-    with KeyStore.open(home) as keys:
+    with open_keys(home) as keys:
         shown = [key for key in keys.all() if revoked or key.revoked_at is None]
     if quiet:
         for key in shown:
@@ -43,6 +43,6 @@ def list_keys(home: Home, revoked: bool, quiet: bool) -> None:
 def revoke(home: Home, id_or_name: str) -> None:
     """Revoke a key."""
     home.create()
-    with KeyStore.open(home) as keys:
+    with open_keys(home) as keys:
         key = keys.revoke(id_or_name)
     typer.echo(f"Revoked {key.name} ({key.id})")

@@ -10,13 +10,13 @@ from pathlib import Path
 import typer
 
 from weebill import __version__
-from weebill.accounts.keys import KeyStore
 from weebill.cli.output import console
 from weebill.cli.progress import show_progress
 from weebill.config.load import Configuration, Sources, load
 from weebill.config.paths import write_private
 from weebill.engine.fetch import pull
 from weebill.engine.store import ModelStore
+from weebill.storage.keys import open_keys
 from weebill.supervisor.commands import Status
 from weebill.supervisor.serve import serve as supervise
 
@@ -50,7 +50,7 @@ class Startup:
         for model in self.configuration.settings.local.models:
             with show_progress(model, self._quiet) as progress:
                 paths[model] = pull(store, model, progress)
-        with KeyStore.open(self._home) as keys:
+        with open_keys(self._home) as keys:
             created = keys.create_first(FIRST_KEY_NAME, "admin")
         if created and sys.stdout.isatty():
             self._unshown_key = created.secret

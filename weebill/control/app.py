@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable
-from contextlib import closing
-from typing import Annotated, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Response, WebSocket
@@ -14,20 +13,20 @@ from pydantic import BaseModel, ConfigDict
 from weebill import __version__
 from weebill.accounts.api_key import KeyRole
 from weebill.accounts.keyring import KeyRing, LedgerUnavailable
-from weebill.accounts.keys import BadKeyError, KeyStore, UnknownKeyError
+from weebill.accounts.keys import BadKeyError, UnknownKeyError
+from weebill.config.ledger_errors import LedgerError
 from weebill.control.access import bearer_token, require_admin
 from weebill.control.answers import Json, LimitBody, SecureHeaders, handle_errors
 from weebill.control.live import LiveFeed
 from weebill.control.manual import Manual, documentation
 from weebill.control.overview import Overview
 from weebill.control.page import Page
-from weebill.storage.database import LedgerError, open_reader
+from weebill.storage.database import reading
+from weebill.storage.keys import open_keys
 from weebill.usage import totals
 from weebill.wire.errors import ApiError
 
 PREFIX = "/api/v1"
-
-T = TypeVar("T")
 
 
 class NewKey(BaseModel):
@@ -97,11 +96,13 @@ class _Management:
         return Json(self._overview.status())
 
     def _list_keys(self) -> Response:
-        return Json({"object": "list", "data": self._with_keys(KeyStore.all)})
+        with _available(), open_keys(self._overview.home) as keys:
+            return Json({"object": "list", "data": keys.all()})
 
     def _create_key(self, new: NewKey) -> Response:
         try:
-            created = self._with_keys(lambda keys: keys.create(new.name, new.role))
+            with _available(), open_keys(self._overview.home) as keys:
+                created = keys.create(new.name, new.role)
         except BadKeyError as error:
             raise ApiError(400, str(error), code="invalid_value", param=error.param) from error
         warning = {"warning": created.warning} if created.warning else {}
@@ -109,7 +110,8 @@ class _Management:
 
     def _revoke_key(self, key_id: str) -> Response:
         try:
-            return Json(self._with_keys(lambda keys: keys.revoke_id(key_id)))
+            with _available(), open_keys(self._overview.home) as keys:
+                return Json(keys.revoke_id(key_id))
         except UnknownKeyError as error:
             raise ApiError(404, str(error), code="key_not_found", param="key_id") from error
 
@@ -118,31 +120,24 @@ class _Management:
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
     ) -> Response:
-        entries = self._read(lambda ledger: totals.recent(ledger, limit, cursor))
+        with _available(), reading(self._overview.home.database) as ledger:
+            entries = totals.recent(ledger, limit, cursor)
         following = entries[-1].id if len(entries) == limit else None
         data = [{"id": entry.id, **msgspec.structs.asdict(entry.record)} for entry in entries]
         return Json({"object": "list", "data": data, "next_cursor": following})
 
     def _usage_summary(self, by: totals.Grouping = "model") -> Response:
-        def read(ledger: sqlite3.Connection) -> tuple[list[totals.UsageTotal], totals.UsageTotal]:
-            ledger.execute("BEGIN")  # so that both are of the same moment, and add up
-            return totals.summarise(ledger, by), totals.total(ledger)
-
-        groups, total = self._read(read)
+        with _available(), reading(self._overview.home.database) as ledger:
+            groups, total = totals.summary(ledger, by)
         return Json({"object": "list", "by": by, "data": groups, "total": total})
 
-    def _with_keys(self, use: Callable[[KeyStore], T]) -> T:
-        try:
-            with KeyStore.open(self._overview.home) as keys:
-                return use(keys)
-        except (BadKeyError, UnknownKeyError):
-            raise
-        except (LedgerError, sqlite3.Error) as error:
-            raise LedgerUnavailable from error
 
-    def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            with closing(open_reader(self._overview.home.database)) as ledger:
-                return query(ledger)
-        except sqlite3.Error as error:
-            raise LedgerUnavailable from error
+@contextmanager
+def _available() -> Iterator[None]:
+    """Raises LedgerUnavailable where the ledger fails; what a caller asks wrongly stays what it is."""
+    try:
+        yield
+    except (BadKeyError, UnknownKeyError):
+        raise
+    except LedgerError as error:
+        raise LedgerUnavailable from error

@@ -13,14 +13,15 @@ from pathlib import Path
 import uvicorn
 
 from weebill.accounts.keyring import KeyRing
-from weebill.accounts.keys import read_pepper
+from weebill.accounts.pepper import read_pepper
+from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.control.app import create_app
 from weebill.control.overview import Overview
 from weebill.process import logs
 from weebill.process.link import Link
 from weebill.process.messages import Boot, Drain, Engines, Failed, Ping, Pong, Processes, Ready, Reload
-from weebill.storage.database import LedgerError, open_ledger
+from weebill.storage.database import open_ledger
 from weebill.usage.ingestion import IngestThread
 
 PROCESS_NAME = "control"

@@ -15,11 +15,12 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from weebill.accounts.keyring import KeyRing
-from weebill.accounts.keys import read_pepper
+from weebill.accounts.pepper import read_pepper
 from weebill.auto.experiments import Experiments
 from weebill.cache.answers import AnswerCache
 from weebill.catalog.load import Catalogue, load
 from weebill.catalog.overlay import OverlayError
+from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.gateway.app import App
@@ -42,7 +43,6 @@ from weebill.routing.notices import HealthNotice
 from weebill.routing.router import Router
 from weebill.routing.shared import SharedHealth
 from weebill.shared.redis import Redis
-from weebill.storage.database import LedgerError
 from weebill.storage.responses import ResponseStore
 from weebill.telemetry.counters import Counters
 from weebill.telemetry.exposition import expose

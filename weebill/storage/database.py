@@ -10,12 +10,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
-from weebill.storage.advice import LOCKED, advice
+from weebill.storage.errors import LOCKED, advice, typed_errors
 from weebill.storage.files import File, Note, alone, file_at, is_empty
 from weebill.storage.migrations import MIGRATIONS
 
@@ -24,10 +25,6 @@ OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 _STEPS = 100_000  # of SQLite's machine between two signs of work: some milliseconds
 
 Kind = TypeVar("Kind", bound=sqlite3.Connection)
-
-
-class LedgerError(Exception):
-    """The ledger cannot be used as asked; the message says what to do about it."""
 
 
 class Ledger(sqlite3.Connection):
@@ -125,6 +122,13 @@ def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.C
     except OSError as error:
         raise sqlite3.OperationalError(f"unable to open the ledger: {error}") from error
     return connection
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """An existing ledger, open for reading. Raises LedgerError."""
+    with typed_errors(), closing(open_reader(path)) as connection:
+        yield connection
 
 
 def _connected(note: Note, path: Path, mode: str, timeout_s: float, factory: type[Kind]) -> tuple[Kind, File]:

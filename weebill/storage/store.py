@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from weebill.storage.database import Ledger, LedgerError, open_ledger, transaction
+from weebill.config.ledger_errors import LedgerError
+from weebill.storage.database import Ledger, open_ledger, transaction
+from weebill.storage.errors import typed_errors
 
 _ATTEMPTS: Final = 5  # while backups are put back faster than a change takes
 
@@ -18,6 +21,11 @@ class Store:
 
     def __init__(self, connection: Ledger) -> None:
         self._connection = connection
+
+    @classmethod
+    def open(cls, database: Path) -> Self:
+        """Open the ledger, making it at first use. Raises LedgerError."""
+        return cls(open_ledger(database))
 
     def __enter__(self) -> Self:
         return self
@@ -31,16 +39,23 @@ class Store:
         """Close the ledger."""
         self._connection.close()
 
-    def _commit(self, change: Callable[[], T]) -> T:
+    def commit(self, change: Callable[[], T]) -> T:
         """What `change` gives, once it is in the ledger that is in use.
 
         Made again where that was replaced meanwhile: nobody would read it in the file that went. Raises LedgerError.
         """
         for _ in range(_ATTEMPTS):
-            with transaction(self._connection):
+            with typed_errors(), transaction(self._connection):
                 result = change()
             if self._connection.is_current():
                 return result
             self._connection.close()
             self._connection = open_ledger(self._connection.path)
         raise LedgerError(f"The ledger {self._connection.path} is being replaced; nothing has been changed.")
+
+    def _raise_version(self, name: str) -> int:
+        """The next version of that name in `meta`, which those who follow it look at; within `commit`."""
+        [(version,)] = self._connection.execute(
+            "UPDATE meta SET value = value + 1 WHERE name = ? RETURNING value", (name,)
+        ).fetchall()
+        return int(version)

@@ -9,8 +9,9 @@ import sys
 import threading
 import time
 
+from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
-from weebill.storage.database import BUSY_TIMEOUT_S, Ledger, LedgerError, open_ledger
+from weebill.storage.database import BUSY_TIMEOUT_S, Ledger, open_ledger
 from weebill.usage.ingest import Ingester
 from weebill.usage.recovery import Cost, no_cost
 

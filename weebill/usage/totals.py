@@ -79,6 +79,12 @@ def total(connection: sqlite3.Connection) -> UsageTotal:
     return _total("", *sums)
 
 
+def summary(connection: sqlite3.Connection, by: Grouping) -> tuple[list[UsageTotal], UsageTotal]:
+    """Totals and the sum over everything, both of one moment, so that they add up. Begins a transaction."""
+    connection.execute("BEGIN")
+    return summarise(connection, by), total(connection)
+
+
 def recent(connection: sqlite3.Connection, limit: int, before: int | None = None) -> list[UsageEntry]:
     """The newest `limit` records, or those that came before the one with id `before`."""
     rows = connection.execute(

@@ -1,9 +1,12 @@
-"""What SQLite's failures mean to whoever has to mend them."""
+"""SQLite's failures as the ledger's, with what they mean to whoever has to mend them."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from weebill.config.ledger_errors import LedgerError
 
 # By primary result code. Source: https://www.sqlite.org/rescode.html
 LOCKED = "Another program has it locked: end that, such as a `sqlite3` with an open transaction, and try again"
@@ -20,6 +23,25 @@ _ADVICE: Mapping[int, str] = {
     sqlite3.SQLITE_CANTOPEN: _PERMISSION,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
+
+
+class LedgerFailedError(LedgerError):
+    """SQLite cannot use the ledger, through no fault of ours."""
+
+    def __init__(self, error: sqlite3.Error, hint: str) -> None:
+        super().__init__(f"the ledger cannot be used: {error}")
+        self.hint = f"{hint[0].lower()}{hint[1:]}"
+
+
+@contextmanager
+def typed_errors() -> Iterator[None]:
+    """Raises LedgerFailedError for what fails in SQLite; a fault of ours stays what it is."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if hint := advice(error):
+            raise LedgerFailedError(error, hint) from error
+        raise
 
 
 def advice(error: sqlite3.Error) -> str:

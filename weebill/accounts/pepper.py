@@ -1,0 +1,60 @@
+"""The installation's pepper, which keys are hashed with: without its file, the ledger tells nothing of a key."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+from weebill.config.ledger_errors import LedgerError
+
+PEPPER_BYTES: Final = 32
+
+
+def key_digest(secret: bytes, pepper: bytes) -> bytes:
+    """The keyed hash that a key is stored and found by."""
+    return blake2b(secret, digest_size=32, key=pepper).digest()
+
+
+def read_pepper(path: Path) -> bytes:
+    """The installation's pepper. Raises LedgerError if it is missing or cut short."""
+    try:
+        pepper = path.read_bytes()
+    except FileNotFoundError as error:
+        raise LedgerError(f"{path} is missing: start Weebill once, or restore it from a backup.") from error
+    except OSError as error:
+        raise LedgerError(f"Cannot read {path}: {error.strerror}.") from error
+    if len(pepper) != PEPPER_BYTES:
+        raise LedgerError(f"{path} holds {len(pepper)} bytes instead of {PEPPER_BYTES}; restore it from a backup.")
+    return pepper
+
+
+def ensure_pepper(path: Path, count_active: Callable[[], int]) -> bytes:
+    """The pepper, made at first use. Raises LedgerError if it is missing although active keys were hashed with it."""
+    if not path.exists():
+        if active := count_active():
+            raise LedgerError(
+                f"{path} is missing, and without it the {active} active API keys cannot be checked. Restore it from a "
+                "backup; if it is lost for good, move the ledger weebill.db away and create new keys."
+            )
+        _create_pepper(path)
+    return read_pepper(path)
+
+
+def _create_pepper(path: Path) -> None:
+    """Publish a complete file by hard link: of several processes that try at once, one wins and no one reads half."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(PEPPER_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()
