@@ -19,7 +19,7 @@ from weebill.auto.experiments import Experiment, Experiments, ExperimentStore
 from weebill.auto.intervals import Interval, difference, mean, proportion, ranks
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
-from weebill.usage.entries import Entries
+from weebill.storage.usage_entries import Entries
 from weebill.usage.records import Outcome, UsageRecord
 
 

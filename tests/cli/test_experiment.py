@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import CommandLine
 from weebill.storage.database import open_ledger
-from weebill.usage.entries import Entries
+from weebill.storage.usage_entries import Entries
 from weebill.usage.records import UsageRecord
 
 CONFIG = """

@@ -25,8 +25,8 @@ from weebill.control.process import Server
 from weebill.process.messages import ProcessState
 from weebill.storage.database import open_ledger
 from weebill.storage.keys import open_keys
+from weebill.storage.usage_entries import Entries
 from weebill.telemetry.counters import Counters
-from weebill.usage.entries import Entries
 from weebill.usage.ingestion import IngestThread
 from weebill.usage.records import Outcome
 

@@ -26,9 +26,10 @@ from tests.fixtures.upstream import (
 from tests.fixtures.worker import RunningWorker, running_worker
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
 from weebill.storage.database import open_ledger
+from weebill.storage.usage import UsageTables
+from weebill.storage.usage_totals import recent
 from weebill.usage.ingest import Ingester
 from weebill.usage.records import UsageRecord
-from weebill.usage.totals import recent
 
 CHAT = "/v1/chat/completions"
 ASKED = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello" * 20}]}
@@ -63,8 +64,8 @@ async def killed(worker: RunningWorker) -> list[UsageRecord]:
     worker.process.kill()
     await worker.process.wait()
     with closing(open_ledger(worker.home.database)) as ledger:
-        Ingester(ledger, worker.home.journal).run()
-        assert Ingester(ledger, worker.home.journal).run() == 0
+        Ingester(UsageTables(ledger), worker.home.journal).run()
+        assert Ingester(UsageTables(ledger), worker.home.journal).run() == 0
         assert list(worker.home.journal.iterdir()) == []
         return [entry.record for entry in reversed(recent(ledger, 100))]
 

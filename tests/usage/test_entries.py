@@ -14,13 +14,14 @@ from journal_process import STARTED_AT, make_record
 from weebill.auto.comparison import compare
 from weebill.auto.experiments import Experiment
 from weebill.config.paths import Home
+from weebill.storage import usage_names as names
 from weebill.storage.database import MIGRATIONS, open_ledger, transaction
-from weebill.usage import names
-from weebill.usage.entries import Entries
+from weebill.storage.usage import UsageTables
+from weebill.storage.usage_entries import Entries
+from weebill.storage.usage_names import MANY
+from weebill.storage.usage_totals import recent, summarise
 from weebill.usage.ingest import Ingester
-from weebill.usage.names import MANY
 from weebill.usage.records import UsageRecord
-from weebill.usage.totals import recent, summarise
 
 BEFORE_KINDS = 5  # the schema in which a record was one row
 UNLIKE_ANY = UsageRecord(
@@ -86,7 +87,7 @@ def test_records_keep_their_order_and_share_their_kind(ledger: sqlite3.Connectio
 
 
 def test_more_kinds_than_are_remembered(ledger: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weebill.usage.entries.MAX_KINDS", 3)
+    monkeypatch.setattr("weebill.storage.usage_entries.MAX_KINDS", 3)
     records = [make_record(str(number), key_id=f"key_{number % 10}") for number in range(50)]
     assert Entries(ledger).insert([records]) == 50
     assert [entry.record for entry in reversed(recent(ledger, 100))] == records
@@ -167,7 +168,7 @@ def test_a_record_that_breaks_an_invariant_is_refused(
     bad = msgspec.structs.replace(make_record("bad", key_id="of the bad one"), **changes)
     lines = b"".join(msgspec.json.encode(each) + b"\n" for each in (make_record("a"), bad, make_record("b")))
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(lines)
-    assert Ingester(ledger, home.journal).run() == 2
+    assert Ingester(UsageTables(ledger), home.journal).run() == 2
     assert [entry.record.request_id for entry in recent(ledger, 10)] == ["b", "a"]
     [(line, reason)] = ledger.execute("SELECT line, error FROM quarantine").fetchall()
     assert line == msgspec.json.encode(bad) + b"\n"
@@ -203,7 +204,7 @@ def test_what_cannot_be_so_is_kept_and_flagged(
     odd = msgspec.structs.replace(make_record("odd"), **said)
     lines = b"".join(msgspec.json.encode(each) + b"\n" for each in (make_record("a"), odd, make_record("b")))
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(lines)
-    assert Ingester(ledger, home.journal).run() == 3
+    assert Ingester(UsageTables(ledger), home.journal).run() == 3
     assert ledger.execute("SELECT * FROM quarantine").fetchall() == []
     found = recent(ledger, 10)[1].record
     assert found == msgspec.structs.replace(odd, flags=flags, **kept)
@@ -273,7 +274,7 @@ def test_bad_lines_are_found_wherever_they_are(home: Home, ledger: sqlite3.Conne
             good.append(make_record(str(number), key_id=f"key_{number % 3}"))
             lines += msgspec.json.encode(good[-1]) + b"\n"
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(lines)
-    assert Ingester(ledger, home.journal).run() == len(good)
+    assert Ingester(UsageTables(ledger), home.journal).run() == len(good)
     assert [entry.record for entry in reversed(recent(ledger, 1000))] == good
     assert ledger.execute("SELECT offset, line FROM quarantine ORDER BY id").fetchall() == bad
     assert sum(total.requests for total in summarise(ledger, "key")) == len(good)
@@ -285,5 +286,5 @@ def test_lines_of_an_older_version_are_records(home: Home, ledger: sqlite3.Conne
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(
         b"".join(msgspec.json.encode(values[:length]) + b"\n" for length in (16, 19, 22))
     )
-    assert Ingester(ledger, home.journal).run() == 3
+    assert Ingester(UsageTables(ledger), home.journal).run() == 3
     assert [entry.record for entry in recent(ledger, 10)] == [make_record("old")] * 3

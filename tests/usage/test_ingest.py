@@ -9,12 +9,14 @@ import msgspec
 import pytest
 from journal_process import STARTED_AT, make_record
 
+from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.config.schema import MeteringSettings
 from weebill.storage.database import open_ledger
+from weebill.storage.usage import UsageTables
+from weebill.storage.usage_totals import recent, summarise
 from weebill.usage.ingest import Ingester
 from weebill.usage.journal import JournalWriter
-from weebill.usage.totals import recent, summarise
 
 
 @pytest.fixture
@@ -38,14 +40,14 @@ def line(request_id: str) -> bytes:
 
 def test_records_arrive_once_and_whole(home: Home, ledger: sqlite3.Connection) -> None:
     journal = JournalWriter(home.journal, 0, MeteringSettings())
-    ingester = Ingester(ledger, home.journal)
+    ingester = Ingester(UsageTables(ledger), home.journal)
     record = make_record("a", outcome="client_cancelled")
     journal.append(record)
     assert ingester.run() == 1
     assert ingester.run() == 0
     journal.append(make_record("b"))
     assert ingester.run() == 1
-    assert Ingester(ledger, home.journal).run() == 0  # after a restart, too
+    assert Ingester(UsageTables(ledger), home.journal).run() == 0  # after a restart, too
     newest, oldest = recent(ledger, 10)
     assert oldest.record == record
     assert newest.record.request_id == "b"
@@ -56,7 +58,7 @@ def test_a_segment_goes_when_its_writer_has_gone(home: Home, ledger: sqlite3.Con
     journal = JournalWriter(home.journal, 0, MeteringSettings(segment_bytes=4096))
     for number in range(100):
         journal.append(make_record(f"req-{number}"))
-    ingester = Ingester(ledger, home.journal)
+    ingester = Ingester(UsageTables(ledger), home.journal)
     assert ingester.run() == 100
     assert len(list(home.journal.iterdir())) == 1
     assert len(marks(ledger)) == 1
@@ -76,7 +78,7 @@ def test_an_unfinished_line_waits_for_its_writer(home: Home, ledger: sqlite3.Con
     seen = bytearray(whole)
     seen[missing] = bytes(len(seen[missing]))
     at = len(segment.read_bytes().rstrip(b"\0"))
-    ingester = Ingester(ledger, home.journal)
+    ingester = Ingester(UsageTables(ledger), home.journal)
     for content, found in ((bytes(seen), 1), (whole, 1)):
         with segment.open("r+b") as file:
             file.seek(at)
@@ -91,7 +93,7 @@ def test_a_segment_is_read_up_to_its_unused_space(
     home: Home, ledger: sqlite3.Connection, caplog: pytest.LogCaptureFixture, batch_bytes: int
 ) -> None:
     journal = JournalWriter(home.journal, 0, MeteringSettings())
-    ingester = Ingester(ledger, home.journal, batch_bytes)
+    ingester = Ingester(UsageTables(ledger), home.journal, batch_bytes)
     written = [f"req-{number}" for number in range(2500)]
     for position in range(0, len(written), 1000):
         for request_id in written[position : position + 1000]:
@@ -108,7 +110,7 @@ def test_the_unused_space_of_a_dead_writer_is_no_record(
     home: Home, ledger: sqlite3.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(line("a") + line("b") + bytes(8000))
-    assert Ingester(ledger, home.journal).run() == 2
+    assert Ingester(UsageTables(ledger), home.journal).run() == 2
     assert list(home.journal.iterdir()) == []
     assert caplog.records == []
 
@@ -117,7 +119,7 @@ def test_a_dead_writers_unfinished_line_is_dropped_and_logged(
     home: Home, ledger: sqlite3.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(line("a") + line("b")[:50])
-    assert Ingester(ledger, home.journal).run() == 1
+    assert Ingester(UsageTables(ledger), home.journal).run() == 1
     assert request_ids(ledger) == ["a"]
     assert list(home.journal.iterdir()) == []
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
@@ -141,7 +143,7 @@ def test_a_dead_writers_unfinished_line_is_dropped_and_logged(
 )
 def test_corrupt_lines_are_kept_apart(home: Home, ledger: sqlite3.Connection, bad: bytes) -> None:
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(line("a") + bad + line("b"))
-    ingester = Ingester(ledger, home.journal, batch_bytes=1024)
+    ingester = Ingester(UsageTables(ledger), home.journal, batch_bytes=1024)
     assert ingester.run() == 2
     assert ingester.run() == 0
     assert request_ids(ledger) == ["a", "b"]
@@ -186,7 +188,7 @@ def test_holes_that_a_power_cut_leaves_are_passed_and_said(
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(content)
     (home.journal / "2-w0-00-000000.jsonl").write_bytes(line("next"))
 
-    ingester = Ingester(ledger, home.journal, batch_bytes)
+    ingester = Ingester(UsageTables(ledger), home.journal, batch_bytes)
     ingester.run()
     assert set(request_ids(ledger)) == {each.split(b'"')[1].decode() for each in whole} | {"next"}
     assert list(home.journal.iterdir()) == []
@@ -210,7 +212,7 @@ def test_a_hole_that_ends_where_a_line_does_costs_no_further_line(home: Home, le
     width = len(lines[0])
     content = b"".join(lines[:10]) + bytes(20 * width) + b"".join(lines[30:])
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(content)
-    assert Ingester(ledger, home.journal).run() == 40
+    assert Ingester(UsageTables(ledger), home.journal).run() == 40
     assert ledger.execute("SELECT offset, line FROM quarantine").fetchall() == [(10 * width, b"")]
 
 
@@ -220,7 +222,7 @@ def test_a_hole_longer_than_a_batch_is_passed_at_once(home: Home, ledger: sqlite
         file.write(line("a"))
         file.seek(20_000_000)
         file.write(line("b") + line("c"))
-    ingester = Ingester(ledger, home.journal, batch_bytes=1024)
+    ingester = Ingester(UsageTables(ledger), home.journal, batch_bytes=1024)
     assert ingester.run() == 3
     assert request_ids(ledger) == ["a", "b", "c"]
     assert ledger.execute("SELECT length(line) FROM quarantine").fetchall() == [(0,)]
@@ -233,7 +235,7 @@ def test_zeros_of_a_living_writer_are_no_hole(home: Home, ledger: sqlite3.Connec
     with path.open("r+b") as file:  # seen before what comes before it, since its writer is another processor
         file.seek(8192)
         file.write(line("c"))
-    assert Ingester(ledger, home.journal).run() == 1
+    assert Ingester(UsageTables(ledger), home.journal).run() == 1
     assert ledger.execute("SELECT count(*) FROM quarantine").fetchall() == [(0,)]
     journal.close()
 
@@ -242,14 +244,14 @@ def test_a_mark_outlives_its_segment_until_the_deletion_is_on_disk(home: Home, l
     """Killed between the deletion of a segment and that of its mark."""
     path = home.journal / "1-w0-00-000000.jsonl"
     path.write_bytes(line("a"))
-    assert Ingester(ledger, home.journal).run() == 1
+    assert Ingester(UsageTables(ledger), home.journal).run() == 1
     ledger.execute("INSERT INTO journal_marks VALUES (?, ?)", (path.name, len(line("a"))))
-    assert Ingester(ledger, home.journal).run() == 0
+    assert Ingester(UsageTables(ledger), home.journal).run() == 0
     assert marks(ledger) == {}
     # And killed before it: the mark says that there is nothing new.
     ledger.execute("INSERT INTO journal_marks VALUES (?, ?)", (path.name, len(line("a"))))
     path.write_bytes(line("a"))
-    assert Ingester(ledger, home.journal).run() == 0
+    assert Ingester(UsageTables(ledger), home.journal).run() == 0
     assert request_ids(ledger) == ["a"]
     assert marks(ledger) == {}
 
@@ -258,7 +260,7 @@ def test_two_ingesters_share_the_work(home: Home, ledger: sqlite3.Connection) ->
     path = home.journal / "1-w0-00-000000.jsonl"
     other = open_ledger(home.database)
     journal = JournalWriter(home.journal, 0, MeteringSettings())
-    ingesters = [Ingester(ledger, home.journal), Ingester(other, home.journal)]
+    ingesters = [Ingester(UsageTables(ledger), home.journal), Ingester(UsageTables(other), home.journal)]
     for number in range(50):
         journal.append(make_record(f"req-{number}"))
         ingesters[number % 3 % 2].run()
@@ -273,8 +275,8 @@ def test_two_ingesters_share_the_work(home: Home, ledger: sqlite3.Connection) ->
 def test_a_failed_batch_leaves_nothing_and_is_tried_again(home: Home, ledger: sqlite3.Connection) -> None:
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(line("a"))
     ledger.execute("ALTER TABLE usage_daily RENAME TO elsewhere")
-    ingester = Ingester(ledger, home.journal)
-    with pytest.raises(sqlite3.OperationalError):
+    ingester = Ingester(UsageTables(ledger), home.journal)
+    with pytest.raises(LedgerError):
         ingester.run()
     assert (request_ids(ledger), marks(ledger)) == ([], {})
     ledger.execute("ALTER TABLE elsewhere RENAME TO usage_daily")
@@ -287,10 +289,10 @@ def test_drafts_of_dead_writers_are_cleared(
 ) -> None:
     draft = home.journal / "1-w0-00-000000.draft"
     draft.touch()
-    Ingester(ledger, home.journal).run()
+    Ingester(UsageTables(ledger), home.journal).run()
     assert draft.exists()  # it may be about to be published
     monkeypatch.setattr("weebill.usage.ingest.DRAFT_AGE_S", -1.0)
-    Ingester(ledger, home.journal).run()
+    Ingester(UsageTables(ledger), home.journal).run()
     assert not draft.exists()
 
 
@@ -306,7 +308,7 @@ def test_totals_by_model_key_and_day(home: Home, ledger: sqlite3.Connection) -> 
             make_record("d", key_id="key_2", model="large"), started_at=STARTED_AT + day_us, cost_nano=10**12
         ),
     ]
-    ingester = Ingester(ledger, home.journal)
+    ingester = Ingester(UsageTables(ledger), home.journal)
     journal = JournalWriter(home.journal, 0, MeteringSettings())
     for record in records:  # each in a batch of its own, so that totals are added to
         journal.append(record)
@@ -324,7 +326,7 @@ def test_totals_by_model_key_and_day(home: Home, ledger: sqlite3.Connection) -> 
 
 def test_recent_records_page_backwards(home: Home, ledger: sqlite3.Connection) -> None:
     (home.journal / "1-w0-00-000000.jsonl").write_bytes(b"".join(line(str(number)) for number in range(25)))
-    Ingester(ledger, home.journal).run()
+    Ingester(UsageTables(ledger), home.journal).run()
     seen: list[str] = []
     before = None
     while page := recent(ledger, 10, before):
@@ -337,7 +339,7 @@ def test_a_batch_is_bounded(home: Home, ledger: sqlite3.Connection, monkeypatch:
     size = len(line("000"))
     path: Path = home.journal / "1-w0-00-000000.jsonl"
     path.write_bytes(b"".join(line(f"{number:03d}") for number in range(100)))
-    ingester = Ingester(ledger, home.journal, batch_bytes=10 * size + 1)
+    ingester = Ingester(UsageTables(ledger), home.journal, batch_bytes=10 * size + 1)
     batches: list[int] = []
     insert = ingester._insert
 

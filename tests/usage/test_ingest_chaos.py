@@ -16,6 +16,7 @@ import pytest
 
 from weebill.config.paths import Home
 from weebill.storage.database import open_ledger
+from weebill.storage.usage import UsageTables
 from weebill.usage.drafts import DRAFT_SUFFIX
 from weebill.usage.ingest import Ingester
 
@@ -79,7 +80,7 @@ def test_every_record_is_ingested_exactly_once(home: Home, tmp_path: Path, victi
         ingested_under_fire = ledger.execute("SELECT count(*) FROM usage").fetchall()[0][0]
         for draft in home.journal.glob(f"*{DRAFT_SUFFIX}"):  # killed before it was published; deleted once it is old
             os.utime(draft, (0, 0))
-        Ingester(ledger, home.journal).run()
+        Ingester(UsageTables(ledger), home.journal).run()
         rows = ledger.execute("SELECT request_id FROM usage").fetchall()
         died = ledger.execute("SELECT count(*) FROM usage WHERE outcome = 'worker_died'").fetchall()[0][0]
         totals = ledger.execute("SELECT sum(requests), sum(prompt_tokens) FROM usage_daily").fetchall()

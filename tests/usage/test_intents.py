@@ -14,6 +14,7 @@ from journal_process import STARTED_AT, make_intent, make_record
 from weebill.config.paths import Home
 from weebill.config.schema import MeteringSettings
 from weebill.storage.database import open_ledger
+from weebill.storage.usage import UsageTables
 from weebill.transport.tally import Tally
 from weebill.usage.ingest import Ingester
 from weebill.usage.intents import Intents, left_open
@@ -101,7 +102,9 @@ def test_what_a_dead_worker_had_under_way_is_recorded_once(
     tally = Tally(journal.intents.cells, journal.intents.count_at(slots["relayed"]))
     for _ in range(6):  # and its beginning
         tally.add(b"data: x\n\n")
-    ingester = Ingester(ledger, home.journal, cost=lambda upstream, model, prompt, completion: prompt + completion)
+    ingester = Ingester(
+        UsageTables(ledger), home.journal, cost=lambda upstream, model, prompt, completion: prompt + completion
+    )
     ingester.run()
     assert rows(ledger) == {"settled": "ok"}  # it lives
 
@@ -131,7 +134,7 @@ def test_a_record_written_before_its_slot_was_given_up_counts(
     journal = JournalWriter(home.journal, 0, MeteringSettings())
     journal.intend(make_intent("a"))
     journal.append(make_record("a"))  # and killed there
-    ingester = Ingester(ledger, home.journal)
+    ingester = Ingester(UsageTables(ledger), home.journal)
     if ingested_before:
         ingester.run()
     die(journal)
@@ -145,7 +148,7 @@ def test_a_segment_stays_until_it_has_told_what_is_recorded(home: Home, ledger: 
     journal = JournalWriter(home.journal, 0, MeteringSettings())
     journal.intend(make_intent("a"))
     journal.append(make_record("a"))
-    ingester = Ingester(ledger, home.journal)
+    ingester = Ingester(UsageTables(ledger), home.journal)
     for segment in ingester._segments():
         ingester._ingest_batch(segment)
     die(journal)
@@ -159,9 +162,9 @@ def test_killed_between_the_record_and_the_deletion_of_the_table(home: Home, led
     journal = JournalWriter(home.journal, 0, MeteringSettings())
     journal.intend(make_intent("a"))
     die(journal)
-    ingester = Ingester(ledger, home.journal, is_current=lambda: False)
+    ingester = Ingester(UsageTables(ledger), home.journal, is_current=lambda: False)
     assert ingester.run() == 1
-    assert Ingester(ledger, home.journal).run() == 0
+    assert Ingester(UsageTables(ledger), home.journal).run() == 0
     assert rows(ledger) == {"a": "worker_died"}
     assert list(home.journal.iterdir()) == []
 
@@ -171,9 +174,9 @@ def test_two_ingesters_record_it_once(home: Home, ledger: sqlite3.Connection) ->
     journal.intend(make_intent("a"))
     die(journal)
     with closing(open_ledger(home.database)) as other:
-        slower = Ingester(other, home.journal)
+        slower = Ingester(UsageTables(other), home.journal)
         [table] = home.journal.glob("*.open")
-        assert Ingester(ledger, home.journal, is_current=lambda: False).run() == 1
+        assert Ingester(UsageTables(ledger), home.journal, is_current=lambda: False).run() == 1
         assert slower._record_open(table.name) == 0
         assert slower.run() == 0
     assert rows(ledger) == {"a": "worker_died"}
@@ -189,7 +192,7 @@ def test_a_request_that_could_not_be_recorded_is_by_its_intent(
     with pytest.raises(Exception, match="does not fit"):
         journal.append(record, slot)
     journal.close()
-    assert Ingester(ledger, home.journal).run() == 1
+    assert Ingester(UsageTables(ledger), home.journal).run() == 1
     assert rows(ledger) == {"a": "worker_died"}
 
 
@@ -199,7 +202,7 @@ def test_a_slot_that_cannot_be_read_is_kept_apart(home: Home, ledger: sqlite3.Co
         table[start] = 1
         table[start + 8 : start + 8 + len(line)] = line
     (home.journal / "1-w0-00.open").write_bytes(table)
-    assert Ingester(ledger, home.journal).run() == 1
+    assert Ingester(UsageTables(ledger), home.journal).run() == 1
     assert rows(ledger) == {"b": "worker_died"}
     assert ledger.execute("SELECT line FROM quarantine").fetchall() == [(b"garbage\n",)]
     assert list(home.journal.iterdir()) == []

@@ -11,3 +11,7 @@ class LedgerError(Exception):
     """The ledger cannot be used as asked; the message says what to do about it, or `hint` does."""
 
     hint = ""
+
+
+class RecordRefusedError(LedgerError):
+    """A usage record breaks the invariants of its kind; the message says which."""

@@ -23,7 +23,8 @@ from weebill.control.overview import Overview
 from weebill.control.page import Page
 from weebill.storage.database import reading
 from weebill.storage.keys import open_keys
-from weebill.usage import totals
+from weebill.storage.usage_totals import recent, summary
+from weebill.usage.totals import Grouping
 from weebill.wire.errors import ApiError
 
 PREFIX = "/api/v1"
@@ -121,14 +122,14 @@ class _Management:
         cursor: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
     ) -> Response:
         with _available(), reading(self._overview.home.database) as ledger:
-            entries = totals.recent(ledger, limit, cursor)
+            entries = recent(ledger, limit, cursor)
         following = entries[-1].id if len(entries) == limit else None
         data = [{"id": entry.id, **msgspec.structs.asdict(entry.record)} for entry in entries]
         return Json({"object": "list", "data": data, "next_cursor": following})
 
-    def _usage_summary(self, by: totals.Grouping = "model") -> Response:
+    def _usage_summary(self, by: Grouping = "model") -> Response:
         with _available(), reading(self._overview.home.database) as ledger:
-            groups, total = totals.summary(ledger, by)
+            groups, total = summary(ledger, by)
         return Json({"object": "list", "by": by, "data": groups, "total": total})
 
 

@@ -103,8 +103,8 @@ EXPERIMENTS: Final = (
 )
 
 KINDS: Final = (
-    # What thousands of records have in common is kept once (`weebill.usage.entries`). Those that are there already
-    # stay as they are, since copying them all could take minutes.
+    # What thousands of records have in common is kept once (`weebill.storage.usage_entries`). Those that are there
+    # already stay as they are, since copying them all could take minutes.
     "ALTER TABLE usage RENAME TO usage_before_kinds",
     """CREATE TABLE usage_kinds (
         id INTEGER PRIMARY KEY,

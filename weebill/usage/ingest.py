@@ -1,4 +1,4 @@
-"""From the workers' journals into SQLite, exactly once, whoever is killed and whenever.
+"""From the workers' journals into the ledger, exactly once, whoever is killed and whenever.
 
 Each segment has a mark: how many of its bytes are in the ledger. Rows and mark change in one transaction, and the
 file is read inside it, so neither a crash nor a second ingester can count a record twice. A segment is deleted once
@@ -10,17 +10,16 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
-from weebill.storage.database import savepoint, transaction
+from weebill.config.ledger_errors import RecordRefusedError
 from weebill.usage.drafts import DRAFT_SUFFIX
-from weebill.usage.entries import Entries
 from weebill.usage.intents import INTENTS_SUFFIX
 from weebill.usage.journal import SEGMENT_SUFFIX
 from weebill.usage.records import UsageRecord
@@ -33,47 +32,69 @@ DRAFT_AGE_S = 60.0
 _SCAN_BYTES = 1 << 20  # at once, of zeros
 _UNUSED = b"\0"  # the space of a segment that no record has taken yet
 
-_QUARANTINE = "INSERT INTO quarantine (segment, offset, line, error, quarantined_at) VALUES (?, ?, ?, ?, ?)"
-_MARK = (
-    "INSERT INTO journal_marks (segment, offset) VALUES (?, ?) "
-    "ON CONFLICT (segment) DO UPDATE SET offset = excluded.offset"
-)
 # What a line that is no usage record raises, in the decoder or in the ledger.
-_BAD_LINE = (msgspec.MsgspecError, UnicodeError, OverflowError, sqlite3.IntegrityError)
+_BAD_LINE = (msgspec.MsgspecError, UnicodeError, RecordRefusedError)
 
 _decoder = msgspec.json.Decoder(UsageRecord)
 
 log = logging.getLogger(__name__)
 
 
+class UsageLedger(Protocol):
+    """Where usage is kept, and how far each segment is in it. Every method raises LedgerError."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """A block of changes of which all are kept, or none where it raises."""
+
+    def marks(self) -> dict[str, int]:
+        """The mark of every segment that has one."""
+
+    def mark(self, segment: str) -> int:
+        """The mark of a segment as it is now, 0 where it has none."""
+
+    def set_mark(self, segment: str, offset: int) -> None:
+        """Change the mark of a segment."""
+
+    def drop_marks(self, segments: Iterable[str]) -> None:
+        """Forget the marks of segments."""
+
+    def insert(self, pieces: Iterable[Iterable[UsageRecord]]) -> int:
+        """Keep all the records, or none where that raises; returns their number.
+
+        Raises RecordRefusedError where one breaks the invariants of `UsageRecord`, and what `pieces` raises.
+        """
+
+    def quarantine(self, segment: str, offset: int, line: bytes, reason: str) -> None:
+        """Keep what is no usage record, for people to look at."""
+
+
 class Ingester:
     """Moves what the journals in `folder` hold into the ledger. Memory is bounded by `batch_bytes`.
 
-    Belongs to the thread that opened `connection`. No segment is deleted unless `is_current` says that the ledger is
+    Belongs to the thread that opened `ledger`. No segment is deleted unless `is_current` says that the ledger is
     still the one in use: what went into a file that was replaced meanwhile is read again for the one in its place.
     `cost` prices what nobody has settled.
     """
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        ledger: UsageLedger,
         folder: Path,
         batch_bytes: int = BATCH_BYTES,
         is_current: Callable[[], bool] = lambda: True,
         cost: Cost = no_cost,
     ) -> None:
-        self._connection = connection
+        self._ledger = ledger
         self._folder = folder
         self._batch_bytes = batch_bytes
         self._is_current = is_current
         self._cost = cost
-        self._entries = Entries(connection)
-        self._marks: dict[str, int] = dict(connection.execute("SELECT segment, offset FROM journal_marks").fetchall())
+        self._marks = ledger.marks()
 
     def run(self) -> int:
         """Ingest everything there is now, and delete what is finished. Returns the number of records.
 
-        Raises sqlite3.Error or OSError; nothing is lost by that, and the next call goes on from there.
+        Raises LedgerError or OSError; nothing is lost by that, and the next call goes on from there.
         """
         total = 0
         # Before segments are read, so that all that their writers have recorded is there by then.
@@ -106,16 +127,12 @@ class Ingester:
         except FileNotFoundError:  # finished by another ingester
             return 0
         recorded = 0
-        try:
-            with transaction(self._connection):
-                if self._read_mark(table):  # by another ingester
-                    count = 0
-                else:
-                    recorded = self._insert(table, 0, lines) if lines else 0
-                    self._connection.execute(_MARK, (table, 1))
-        except BaseException:
-            self._entries.forget()
-            raise
+        with self._ledger.transaction():
+            if self._ledger.mark(table):  # by another ingester
+                count = 0
+            else:
+                recorded = self._insert(table, 0, lines) if lines else 0
+                self._ledger.set_mark(table, 1)
         self._marks[table] = 1
         if count:
             log.warning(
@@ -142,18 +159,14 @@ class Ingester:
             finished = _try_lock(descriptor)
             if not first or (first == _UNUSED and not (finished and _data_after(descriptor, known))):
                 return 0, False
-            try:
-                with transaction(self._connection):
-                    mark = self._read_mark(segment)
-                    lines, more = self._read_lines(descriptor, mark)
-                    count, end = self._insert(segment, mark, lines), mark + len(lines)
-                    if finished and not more:
-                        end = self._pass_hole(segment, descriptor, end)
-                        more = end > mark + len(lines)
-                    self._connection.execute(_MARK, (segment, end))
-            except BaseException:
-                self._entries.forget()
-                raise
+            with self._ledger.transaction():
+                mark = self._ledger.mark(segment)
+                lines, more = self._read_lines(descriptor, mark)
+                count, end = self._insert(segment, mark, lines), mark + len(lines)
+                if finished and not more:
+                    end = self._pass_hole(segment, descriptor, end)
+                    more = end > mark + len(lines)
+                self._ledger.set_mark(segment, end)
         self._marks[segment] = end
         return count, more
 
@@ -172,12 +185,8 @@ class Ingester:
         whole = _is_record(rest)  # the hole ends where a line does
         reason = f"a hole of {hole} bytes, as a power cut leaves them: records are missing"
         log.error("the journal has %s", reason, extra={"segment": segment, "offset": offset})
-        self._connection.execute(_QUARANTINE, (segment, offset, cut if whole else cut + rest, reason, int(time.time())))
+        self._ledger.quarantine(segment, offset, cut if whole else cut + rest, reason)
         return resumed if whole else resumed + len(rest)
-
-    def _read_mark(self, segment: str) -> int:
-        rows = self._connection.execute("SELECT offset FROM journal_marks WHERE segment = ?", (segment,)).fetchall()
-        return int(rows[0][0]) if rows else 0
 
     def _read_lines(self, descriptor: int, offset: int) -> tuple[bytes, bool]:
         """Whole lines from `offset`, and whether there are more; a line longer than `batch_bytes` comes in pieces."""
@@ -191,10 +200,8 @@ class Ingester:
         Lines that are no usage records are put in quarantine. They are found by halving: there is hardly ever one.
         """
         try:
-            with savepoint(self._connection):
-                return self._entries.insert(_decoded(lines))
+            return self._ledger.insert(_decoded(lines))
         except _BAD_LINE as error:
-            self._entries.forget()
             reason = str(error)
         middle = _middle(lines)
         if middle:
@@ -202,7 +209,7 @@ class Ingester:
             return count + self._insert(segment, offset + middle, lines[middle:])
         place = {"segment": segment, "offset": offset}
         log.error("a line of the journal is no usage record; it is kept in quarantine: %s", reason, extra=place)
-        self._connection.execute(_QUARANTINE, (segment, offset, lines, reason, int(time.time())))
+        self._ledger.quarantine(segment, offset, lines, reason)
         return 0
 
     def _delete_finished(self) -> None:
@@ -215,8 +222,8 @@ class Ingester:
         gone = [segment for segment in self._marks if not (self._folder / segment).exists()]
         if gone:
             _sync_folder(self._folder)  # or a power cut could bring a segment back when its mark is gone
-            with transaction(self._connection):
-                self._connection.executemany("DELETE FROM journal_marks WHERE segment = ?", [(name,) for name in gone])
+            with self._ledger.transaction():
+                self._ledger.drop_marks(gone)
             for segment in gone:
                 del self._marks[segment]
 

@@ -12,6 +12,7 @@ import time
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.storage.database import BUSY_TIMEOUT_S, Ledger, open_ledger
+from weebill.storage.usage import UsageTables
 from weebill.usage.ingest import Ingester
 from weebill.usage.recovery import Cost, no_cost
 
@@ -73,7 +74,7 @@ class IngestThread(threading.Thread):
             ledger.close()
 
     def _ingester(self, ledger: Ledger) -> Ingester:
-        return Ingester(ledger, self._home.journal, is_current=ledger.is_current, cost=self._cost)
+        return Ingester(UsageTables(ledger), self._home.journal, is_current=ledger.is_current, cost=self._cost)
 
     def _follow(self, ledger: Ledger) -> Ledger:
         ledger.close()

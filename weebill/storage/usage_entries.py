@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
-from weebill.usage.names import Names
+from weebill.storage.usage_names import Names
 from weebill.usage.plausibility import flagged, is_doubtful
 from weebill.usage.records import UsageRecord
 
