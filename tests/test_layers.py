@@ -33,8 +33,6 @@ LAYERS = (
 SIDEWAYS = {("routing", "providers"), ("process", "config")}
 # Follow the ledger themselves, until a process of its own answers them (issue 12, step 5).
 FOLLOWERS = {"accounts/keyring.py", "auto/experiments.py", "usage/ingestion.py"}
-# Where SQL is still to be moved from.
-FOLLOWERS |= {"auto/comparison.py"}
 RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
 
 MOST_LINES = 400

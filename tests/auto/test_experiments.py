@@ -15,27 +15,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weebill.auto.comparison import compare
-from weebill.auto.experiments import Experiment, Experiments, ExperimentStore
+from weebill.auto.experiments import Experiment, Experiments
 from weebill.auto.intervals import Interval, difference, mean, proportion, ranks
+from weebill.auto.registry import ExperimentRegistry
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
+from weebill.storage.comparison import ArmTables
+from weebill.storage.database import open_ledger
+from weebill.storage.experiments import open_experiments
 from weebill.storage.usage_entries import Entries
 from weebill.usage.records import Outcome, UsageRecord
 
 
 @pytest.fixture
-def store(home: Home) -> Iterator[ExperimentStore]:
-    with ExperimentStore.open(home.database) as store:
+def store(home: Home) -> Iterator[ExperimentRegistry]:
+    with open_experiments(home.database) as store:
         yield store
 
 
 @pytest.fixture
-def seen(home: Home, store: ExperimentStore) -> Iterator[Experiments]:
+def ledger(home: Home) -> Iterator[sqlite3.Connection]:
+    with closing(open_ledger(home.database)) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def seen(home: Home, store: ExperimentRegistry) -> Iterator[Experiments]:
     with closing(Experiments(home.database)) as seen:
         yield seen
 
 
-def test_a_worker_follows(store: ExperimentStore, seen: Experiments) -> None:
+def test_a_worker_follows(store: ExperimentRegistry, seen: Experiments) -> None:
     assert (seen.running, seen.promoted) == ({}, {})
     made = store.create("faster", "mini", "tiny", 0.25, False)
     assert seen.running == {}
@@ -52,7 +62,7 @@ def test_a_worker_follows(store: ExperimentStore, seen: Experiments) -> None:
     assert [each.state for each in store.all()] == ["rolled_back"]
 
 
-def test_promoted_again_it_is_the_last(store: ExperimentStore, seen: Experiments) -> None:
+def test_promoted_again_it_is_the_last(store: ExperimentRegistry, seen: Experiments) -> None:
     for name in ("old", "new"):
         store.create(name, "m", name, 0.5, False)
         store.promote(name)
@@ -67,7 +77,7 @@ def test_promoted_again_it_is_the_last(store: ExperimentStore, seen: Experiments
 
 
 def test_the_last_that_was_promoted_answers(
-    store: ExperimentStore, seen: Experiments, monkeypatch: pytest.MonkeyPatch
+    store: ExperimentRegistry, seen: Experiments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for at, (name, candidate) in enumerate([("one", "a"), ("two", "b")]):
         store.create(name, "m", candidate, 0.5, False)
@@ -94,14 +104,16 @@ def test_the_last_that_was_promoted_answers(
         (("new", "m", "c", 0.5, True), "is already in the experiment 'first'"),
     ],
 )
-def test_what_cannot_be_begun(store: ExperimentStore, arguments: tuple[str, str, str, float, bool], said: str) -> None:
+def test_what_cannot_be_begun(
+    store: ExperimentRegistry, arguments: tuple[str, str, str, float, bool], said: str
+) -> None:
     store.create("first", "m", "c", 0.5, False)
     with pytest.raises(LedgerError, match=said):
         store.create(*arguments)
     assert len(store.all()) == 1
 
 
-def test_what_is_not_there_or_over(store: ExperimentStore) -> None:
+def test_what_is_not_there_or_over(store: ExperimentRegistry) -> None:
     for use in (store.get, store.promote, store.roll_back):
         with pytest.raises(LedgerError, match="no experiment 'x'"):
             use("x")
@@ -112,7 +124,7 @@ def test_what_is_not_there_or_over(store: ExperimentStore) -> None:
     store.create("second", "m", "c", 0.5, False)
 
 
-def test_known_experiments_go_on_without_a_ledger(home: Home, store: ExperimentStore, seen: Experiments) -> None:
+def test_known_experiments_go_on_without_a_ledger(home: Home, store: ExperimentRegistry, seen: Experiments) -> None:
     made = store.create("faster", "mini", "tiny", 0.25, False)
     seen.refresh()
     away = home.database.with_name("away.db")
@@ -126,12 +138,12 @@ def test_known_experiments_go_on_without_a_ledger(home: Home, store: ExperimentS
     assert seen.running == {}
 
 
-def test_another_ledger_in_its_place(home: Home, tmp_path: Path, store: ExperimentStore, seen: Experiments) -> None:
+def test_another_ledger_in_its_place(home: Home, tmp_path: Path, store: ExperimentRegistry, seen: Experiments) -> None:
     store.create("faster", "mini", "tiny", 0.25, False)
     seen.refresh()
-    with ExperimentStore.open(tmp_path / "other.db") as other:
+    with open_experiments(tmp_path / "other.db") as other:
         made = other.create("slower", "m", "c", 0.5, True)
-    store.connection.close()
+    store._table.close()
     for path in home.root.glob("weebill.db*"):
         path.unlink()
     (tmp_path / "other.db").rename(home.database)
@@ -167,17 +179,17 @@ def insert(connection: sqlite3.Connection, arm: str, **fields: object) -> None:
     Entries(connection).insert([[msgspec.structs.replace(record, **fields)]])
 
 
-def test_arms_are_compared(store: ExperimentStore) -> None:
+def test_arms_are_compared(store: ExperimentRegistry, ledger: sqlite3.Connection) -> None:
     made = store.create("faster", "m", "c", 0.5, False)
     for number in range(100):
-        insert(store.connection, "faster/control", total_us=number * 1000, cost_nano=100, checked="passed")
+        insert(ledger, "faster/control", total_us=number * 1000, cost_nano=100, checked="passed")
         outcome: Outcome = "ok" if number % 10 else "upstream_error"
         checked = "passed" if number % 4 else "schema"
-        insert(store.connection, "faster/candidate", outcome=outcome, cost_nano=50 + number % 2, checked=checked)
-    insert(store.connection, "faster/candidate", outcome="client_cancelled", cost_nano=10**12)
-    insert(store.connection, "faster/shadow", cost_nano=10**12)
-    insert(store.connection, "", cost_nano=10**12)
-    found = compare(store.connection, made)
+        insert(ledger, "faster/candidate", outcome=outcome, cost_nano=50 + number % 2, checked=checked)
+    insert(ledger, "faster/candidate", outcome="client_cancelled", cost_nano=10**12)
+    insert(ledger, "faster/shadow", cost_nano=10**12)
+    insert(ledger, "", cost_nano=10**12)
+    found = compare(ArmTables(ledger), made)
     assert (found.control.requests, found.candidate.requests) == (100, 100)
     control, candidate, differences = found.control.figures, found.candidate.figures, found.differences
     assert (control["success"].value, candidate["success"].value) == (1.0, 0.9)
@@ -191,30 +203,32 @@ def test_arms_are_compared(store: ExperimentStore) -> None:
     assert (control["escalated"].value, control["passed"].value) == (0, 1)
 
 
-def test_what_a_check_cannot_tell_neither_passes_nor_is_escalated(store: ExperimentStore) -> None:
+def test_what_a_check_cannot_tell_neither_passes_nor_is_escalated(
+    store: ExperimentRegistry, ledger: sqlite3.Connection
+) -> None:
     made = store.create("faster", "m", "c", 0.5, False)
     for checked in ("passed", "not_known:schema", "not_known:schema,logprobs", "schema", ""):
-        insert(store.connection, "faster/control", checked=checked)
-    figures = compare(store.connection, made).control.figures
+        insert(ledger, "faster/control", checked=checked)
+    figures = compare(ArmTables(ledger), made).control.figures
     assert (figures["passed"].value, figures["escalated"].value) == (0.5, 0.2)
 
 
-def test_costs_that_are_not_known_are_counted_apart(store: ExperimentStore) -> None:
+def test_costs_that_are_not_known_are_counted_apart(store: ExperimentRegistry, ledger: sqlite3.Connection) -> None:
     made = store.create("faster", "m", "c", 0.5, False)
     for cost in (100, None, 100, None, None):
-        insert(store.connection, "faster/control", cost_nano=cost)
-        insert(store.connection, "faster/candidate", cost_nano=None)
-    found = compare(store.connection, made)
+        insert(ledger, "faster/control", cost_nano=cost)
+        insert(ledger, "faster/candidate", cost_nano=None)
+    found = compare(ArmTables(ledger), made)
     assert (found.control.unpriced, found.candidate.unpriced) == (3, 5)
     assert found.control.figures["cost_nano"].value == 100
     assert "cost_nano" not in found.candidate.figures
     assert "cost_nano" not in found.differences
 
 
-def test_an_arm_without_requests(store: ExperimentStore) -> None:
+def test_an_arm_without_requests(store: ExperimentRegistry, ledger: sqlite3.Connection) -> None:
     made = store.create("faster", "m", "c", 0.5, True)
-    insert(store.connection, "faster/shadow")
-    found = compare(store.connection, made)
+    insert(ledger, "faster/shadow")
+    found = compare(ArmTables(ledger), made)
     assert (found.control.requests, found.candidate.requests) == (0, 1)
     assert found.candidate.arm == "shadow"
     assert "passed" not in found.candidate.figures

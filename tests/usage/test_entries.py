@@ -15,6 +15,7 @@ from weebill.auto.comparison import compare
 from weebill.auto.experiments import Experiment
 from weebill.config.paths import Home
 from weebill.storage import usage_names as names
+from weebill.storage.comparison import ArmTables
 from weebill.storage.database import MIGRATIONS, open_ledger, transaction
 from weebill.storage.usage import UsageTables
 from weebill.storage.usage_entries import Entries
@@ -128,7 +129,7 @@ def test_what_was_recorded_before_there_were_kinds_is_still_there(home: Home, mo
         assert [entry.id for entry in recent(ledger, 10)] == [4, 3, 2, 1]
         pages = [recent(ledger, 3), recent(ledger, 3, before=2)]
         assert [entry.record for page in pages for entry in page] == (old + new)[::-1]
-        arms = compare(ledger, Experiment("faster", "m1", "c", 0.5, False, "running", 0, 0))
+        arms = compare(ArmTables(ledger), Experiment("faster", "m1", "c", 0.5, False, "running", 0, 0))
         assert arms.control.requests == 2
 
 
@@ -138,7 +139,7 @@ def test_the_rows_of_a_large_ledger_are_found_by_index(ledger: sqlite3.Connectio
     Entries(ledger).insert([[msgspec.structs.replace(UNLIKE_ANY, outcome="ok", cost_nano=1)] * 3])
     ledger.set_trace_callback(statements.append)
     recent(ledger, 10, before=2)
-    compare(ledger, Experiment("faster", "m1", "c", 0.5, False, "running", 0, 0))
+    compare(ArmTables(ledger), Experiment("faster", "m1", "c", 0.5, False, "running", 0, 0))
     ledger.set_trace_callback(None)
     asked = [statement for statement in statements if "FROM usage " in statement]
     assert len(asked) > 5

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-from typing import Final, Literal
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from weebill.auto.cascade.verdicts import NOT_KNOWN
 from weebill.auto.experiments import Arm, Experiment
 from weebill.auto.intervals import Interval, difference, mean, proportion, ranks
 
@@ -15,18 +14,39 @@ Figure = Literal[
     "success", "first_byte_p50_ms", "first_byte_p95_ms", "latency_p50_ms", "latency_p95_ms", "cost_nano",
     "prompt_tokens", "completion_tokens", "passed", "escalated",
 ]  # fmt: skip
-_PERCENTILES: Final[dict[Figure, tuple[str, float]]] = {
+Duration = Literal["first_byte_us", "total_us"]  # of a usage record
+MEANS: Final[tuple[Figure, ...]] = ("cost_nano", "prompt_tokens", "completion_tokens")
+_PERCENTILES: Final[dict[Figure, tuple[Duration, float]]] = {
     "first_byte_p50_ms": ("first_byte_us", 0.5),
     "first_byte_p95_ms": ("first_byte_us", 0.95),
     "latency_p50_ms": ("total_us", 0.5),
     "latency_p95_ms": ("total_us", 0.95),
 }
-_MEANS: Final[tuple[Figure, ...]] = ("cost_nano", "prompt_tokens", "completion_tokens")
-_OF_THE_ARM: Final = "arm = ? AND arm <> ''"  # the second is what the index is of, which SQLite does not work out
-# An answer of which a check could not tell neither passed nor failed.
-_JUDGED: Final = f"checked <> '' AND checked NOT GLOB '{NOT_KNOWN}*'"
-# Whoever gives up on a request says nothing of the model.
-_COUNTED: Final = f"{_OF_THE_ARM} AND outcome <> 'client_cancelled'"
+
+
+class ArmSums(NamedTuple):
+    """What the requests of an arm add up to, without those that their clients gave up.
+
+    `judged` are the answers whose checks could tell, `passed` those that they let pass, `priced` the requests whose
+    cost is known. `squares` has the sum and the sum of squares of each of `MEANS`.
+    """
+
+    requests: int
+    answered: int
+    judged: int
+    passed: int
+    priced: int
+    squares: dict[Figure, tuple[float, float]]
+
+
+class ArmUsage(Protocol):
+    """The usage records of arms, by what they are recorded under."""
+
+    def sums(self, arm: str) -> ArmSums:
+        """What the requests of an arm add up to."""
+
+    def durations(self, arm: str, duration: Duration, ranks: Iterable[int]) -> list[int]:
+        """The durations of those ranks, from 0, among those of the answered requests; in microseconds."""
 
 
 class ArmFigures(msgspec.Struct, frozen=True):
@@ -52,10 +72,10 @@ class Comparison(msgspec.Struct, frozen=True):
     differences: dict[Figure, Interval]
 
 
-def compare(connection: sqlite3.Connection, experiment: Experiment) -> Comparison:
-    """The arms of `experiment`, by all that is in the ledger."""
-    control = _figures(connection, experiment, "control")
-    candidate = _figures(connection, experiment, "shadow" if experiment.shadow else "candidate")
+def compare(usage: ArmUsage, experiment: Experiment) -> Comparison:
+    """The arms of `experiment`, by all that is recorded."""
+    control = _figures(usage, experiment, "control")
+    candidate = _figures(usage, experiment, "shadow" if experiment.shadow else "candidate")
     differences = {
         name: difference(interval, candidate.figures[name])
         for name, interval in control.figures.items()
@@ -64,38 +84,17 @@ def compare(connection: sqlite3.Connection, experiment: Experiment) -> Compariso
     return Comparison(experiment, control, candidate, differences)
 
 
-def _figures(connection: sqlite3.Connection, experiment: Experiment, arm: Arm) -> ArmFigures:
+def _figures(usage: ArmUsage, experiment: Experiment, arm: Arm) -> ArmFigures:
     name = experiment.arm(arm)
-    sums = ", ".join(f"total({each}), total(1.0 * {each} * {each})" for each in _MEANS)
-    row = connection.execute(
-        # By a table of its own: SQLite does not look for the rows of a view by its indexes where it adds them up.
-        f"WITH counted AS MATERIALIZED (SELECT * FROM usage WHERE {_COUNTED}) "  # noqa: S608
-        f"SELECT count(*), total(outcome = 'ok'), total({_JUDGED}), total(checked = 'passed'), "
-        f"count(cost_nano), {sums} FROM counted",
-        (name,),
-    ).fetchone()
-    requests, answered, checked, passed, priced = map(int, row[:5])
+    requests, answered, judged, passed, priced, squares = usage.sums(name)
     found: dict[Figure, Interval | None] = {
         "success": proportion(answered, requests),
-        "passed": proportion(passed, checked),
-        "escalated": proportion(checked - passed, requests) if checked else None,
+        "passed": proportion(passed, judged),
+        "escalated": proportion(judged - passed, requests) if judged else None,
     }
-    for position, each in enumerate(_MEANS):
-        count = priced if each == "cost_nano" else requests
-        found[each] = mean(row[5 + 2 * position], row[6 + 2 * position], count)
-    for figure, (column, share) in _PERCENTILES.items():
-        found[figure] = _percentile(connection, name, column, share, answered)
+    for each in MEANS:
+        found[each] = mean(*squares[each], priced if each == "cost_nano" else requests)
+    for figure, (duration, share) in _PERCENTILES.items() if answered else ():
+        found[figure] = Interval(*(each / 1000 for each in usage.durations(name, duration, ranks(share, answered))))
     known = {each: interval for each, interval in found.items() if interval is not None}
     return ArmFigures(arm, requests, known, requests - priced)
-
-
-def _percentile(connection: sqlite3.Connection, arm: str, column: str, share: float, count: int) -> Interval | None:
-    """Of the answered requests, in milliseconds."""
-    if not count:
-        return None
-    query = (
-        f"SELECT {column} FROM usage WHERE {_OF_THE_ARM} AND outcome = 'ok' "  # noqa: S608
-        f"ORDER BY {column} LIMIT 1 OFFSET ?"
-    )
-    value, low, high = (connection.execute(query, (arm, rank)).fetchone()[0] / 1000 for rank in ranks(share, count))
-    return Interval(value, low, high)

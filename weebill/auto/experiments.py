@@ -1,15 +1,9 @@
-"""Experiments: a share of a model's requests goes to a candidate, until that is promoted or rolled back.
-
-They are rows of the ledger. Every change bumps `experiments_version` in its own transaction: that is how workers
-notice it.
-"""
+"""Experiments: a share of a model's requests goes to a candidate, until that is promoted or rolled back."""
 
 from __future__ import annotations
 
 import logging
-import re
 import sqlite3
-import time
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -17,15 +11,12 @@ from typing import Final, Literal
 
 import msgspec
 
-from weebill.config.ledger_errors import LedgerError
 from weebill.storage.follower import Follower
-from weebill.storage.store import Store
 
 State = Literal["running", "promoted", "rolled_back"]
 Arm = Literal["control", "candidate", "shadow"]
 BUSY_TIMEOUT_S = 0.02  # workers read on their event loop
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _COLUMNS = "name, model, candidate, share, shadow, state, created_at, changed_at"
 _SPAN: Final = float(1 << 64)
 
@@ -56,85 +47,6 @@ class Experiment(msgspec.Struct, frozen=True):
         """Tells whether a conversation is of the share; the same one always gives the same answer."""
         digest = blake2b(conversation, digest_size=8, key=self.name.encode()).digest()
         return int.from_bytes(digest) < self.share * _SPAN
-
-
-class ExperimentStore(Store):
-    """The experiments of an installation, for the command line. Belongs to one thread."""
-
-    @property
-    def connection(self) -> sqlite3.Connection:
-        """The open ledger."""
-        return self._connection
-
-    def create(self, name: str, model: str, candidate: str, share: float, shadow: bool) -> Experiment:
-        """Begin an experiment. Raises LedgerError."""
-        if not _NAME.fullmatch(name):
-            raise LedgerError(f"{name!r} cannot name an experiment: use 1 to 64 of a-z, 0-9, `.`, `_` and `-`.")
-        if not 0 < share <= 1:
-            raise LedgerError(f"The share must be more than 0 and at most 1, not {share}.")
-        if model == candidate:
-            raise LedgerError(f"{model!r} cannot be its own candidate.")
-        now = int(time.time())
-        experiment = Experiment(name, model, candidate, share, shadow, "running", now, now)
-        return self.commit(lambda: self._insert(experiment))
-
-    def all(self) -> list[Experiment]:
-        """Every experiment, oldest first."""
-        return self._select("? = ''", "")
-
-    def get(self, name: str) -> Experiment:
-        """One. Raises LedgerError."""
-        found = self._find(name)
-        if found is None:
-            raise LedgerError(f"There is no experiment {name!r}; `weebill experiment list` shows them all.")
-        return found
-
-    def promote(self, name: str) -> Experiment:
-        """Send all requests for the model to the candidate, whatever was promoted before. Raises LedgerError."""
-        return self.commit(lambda: self._change(name, "promoted"))
-
-    def roll_back(self, name: str) -> Experiment:
-        """Send no request to the candidate any more. Raises LedgerError."""
-        return self.commit(lambda: self._change(name, "rolled_back"))
-
-    def _insert(self, experiment: Experiment) -> Experiment:
-        if self._find(experiment.name) is not None:
-            raise LedgerError(f"There is an experiment {experiment.name!r} already; choose another name.")
-        others = self._select("model = ? AND state = 'running'", experiment.model)
-        if others:
-            of = f"{experiment.model!r} is already in the experiment {others[0].name!r}"
-            raise LedgerError(f"{of}; promote or roll that back first.")
-        self._connection.execute(
-            f"INSERT INTO experiments ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-            msgspec.structs.astuple(experiment),
-        )
-        self._bump()
-        return experiment
-
-    def _change(self, name: str, state: State) -> Experiment:
-        found = self.get(name)
-        promoted = self._select("model = ? AND state = 'promoted'", found.model)
-        last = max((each.changed_at for each in promoted if each.name != name), default=0)
-        if found.state == state and (state == "rolled_back" or found.changed_at > last):
-            return found
-        if found.state == "rolled_back":
-            raise LedgerError(f"The experiment {name!r} has been rolled back; create another one.")
-        # Of several that are promoted the last one counts, even within a second.
-        changed_at = max(int(time.time()), last + 1)
-        self._connection.execute(
-            "UPDATE experiments SET state = ?, changed_at = ? WHERE name = ?", (state, changed_at, name)
-        )
-        self._bump()
-        return self.get(name)
-
-    def _bump(self) -> None:
-        self._connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'experiments_version'")
-
-    def _find(self, name: str) -> Experiment | None:
-        return next(iter(self._select("name = ?", name)), None)
-
-    def _select(self, condition: str, value: str) -> list[Experiment]:
-        return _read(self._connection, condition, value)
 
 
 class Experiments:

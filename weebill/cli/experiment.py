@@ -6,7 +6,7 @@ import msgspec
 import typer
 
 from weebill.auto.comparison import ArmFigures, Comparison, Figure, compare
-from weebill.auto.experiments import Experiment, ExperimentStore
+from weebill.auto.experiments import Experiment
 from weebill.auto.intervals import Interval
 from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, console, day, print_table
@@ -15,6 +15,9 @@ from weebill.config.checks import model_names
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
 from weebill.config.problems import did_you_mean
+from weebill.storage.comparison import ArmTables
+from weebill.storage.database import reading
+from weebill.storage.experiments import open_experiments
 
 # What is shown of each figure: its title, what it is divided by, its unit and its decimals.
 _SHOWN: dict[Figure, tuple[str, float, str, int]] = {
@@ -39,7 +42,7 @@ def create(sources: Sources, name: str, model: str, candidate: str, share: float
         if each not in known:
             raise CommandError(f"there is no model {each!r}{did_you_mean(each, known)}", "`weebill list` shows them")
     sources.home.create()
-    with ExperimentStore.open(sources.home.database) as experiments:
+    with open_experiments(sources.home.database) as experiments:
         made = experiments.create(name, model, candidate, share, shadow)
     what = "a copy of " if shadow else ""
     typer.echo(f"Began {made.name}: {what}{made.share:.0%} of the requests for {made.model} go to {made.candidate}")
@@ -48,7 +51,7 @@ def create(sources: Sources, name: str, model: str, candidate: str, share: float
 def list_experiments(home: Home, quiet: bool) -> None:
     """Print all; with `quiet`, their names."""
     home.create()
-    with ExperimentStore.open(home.database) as store:
+    with open_experiments(home.database) as store:
         experiments = store.all()
     if quiet:
         for each in experiments:
@@ -67,8 +70,8 @@ def list_experiments(home: Home, quiet: bool) -> None:
 def show(home: Home, name: str, as_json: bool) -> None:
     """Print both arms side by side, each with its 95% confidence interval."""
     home.create()
-    with ExperimentStore.open(home.database) as experiments:
-        found = compare(experiments.connection, experiments.get(name))
+    with open_experiments(home.database) as experiments, reading(home.database) as ledger:
+        found = compare(ArmTables(ledger), experiments.get(name))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     else:
@@ -78,7 +81,7 @@ def show(home: Home, name: str, as_json: bool) -> None:
 def promote(home: Home, name: str) -> None:
     """Let the candidate answer in the model's place."""
     home.create()
-    with ExperimentStore.open(home.database) as experiments:
+    with open_experiments(home.database) as experiments:
         made = experiments.promote(name)
     typer.echo(f"Promoted: {made.candidate} answers for {made.model}; `weebill experiment rollback {name}` undoes it")
 
@@ -86,7 +89,7 @@ def promote(home: Home, name: str) -> None:
 def roll_back(home: Home, name: str) -> None:
     """End an experiment, or undo its promotion."""
     home.create()
-    with ExperimentStore.open(home.database) as experiments:
+    with open_experiments(home.database) as experiments:
         ended = experiments.roll_back(name)
     typer.echo(f"Rolled back: {ended.model} is answered as before {ended.name}")
 
