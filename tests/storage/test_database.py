@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import importlib
+import re
 import sqlite3
 import subprocess
 import sys
+from datetime import date
+from pathlib import Path
 
 import pytest
 
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
-from weebill.storage.database import MIGRATIONS, open_ledger, open_reader, transaction
+from weebill.storage import migrations
+from weebill.storage.database import open_ledger, open_reader, transaction
+from weebill.storage.migrations import MIGRATIONS
 
 RACER = """
 import sys
@@ -47,6 +53,16 @@ def test_a_database_is_migrated_once_and_kept(home: Home) -> None:
     assert second.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
     assert second.execute("PRAGMA user_version").fetchall() == [(len(MIGRATIONS),)]
     second.close()
+
+
+def test_migrations_are_listed_in_order_named_and_dated() -> None:
+    files = sorted(Path(migrations.__file__).parent.glob("v*.py"), key=lambda path: int(path.stem[1:].split("_")[0]))
+    modules = [importlib.import_module(f"{migrations.__name__}.{path.stem}") for path in files]
+    assert tuple(module.STATEMENTS for module in modules) == MIGRATIONS
+    dated = [re.search(r" Schema (\d+), (\d{4}-\d\d-\d\d)\.$", str(module.__doc__)) for module in modules]
+    assert [int(found[1]) for found in dated if found] == list(range(1, len(MIGRATIONS) + 1))
+    dates = [date.fromisoformat(found[2]) for found in dated if found]
+    assert dates == sorted(dates)
 
 
 def test_a_newer_schema_is_refused_and_left_alone(home: Home) -> None:

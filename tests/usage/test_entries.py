@@ -16,7 +16,8 @@ from weebill.auto.experiments import Experiment
 from weebill.config.paths import Home
 from weebill.storage import usage_names as names
 from weebill.storage.comparison import ArmTables
-from weebill.storage.database import MIGRATIONS, open_ledger, transaction
+from weebill.storage.database import open_ledger, transaction
+from weebill.storage.migrations import MIGRATIONS
 from weebill.storage.usage import UsageTables
 from weebill.storage.usage_entries import Entries
 from weebill.storage.usage_names import MANY
