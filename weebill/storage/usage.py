@@ -60,11 +60,10 @@ class UsageTables:
         try:
             with savepoint(self._connection):
                 return self._entries.insert(pieces)
-        except (OverflowError, sqlite3.IntegrityError) as error:
+        except BaseException as error:
             self._entries.forget()
-            raise RecordRefusedError(str(error)) from error
-        except BaseException:
-            self._entries.forget()
+            if isinstance(error, OverflowError | sqlite3.IntegrityError):
+                raise RecordRefusedError(str(error)) from error
             raise
 
     def quarantine(self, segment: str, offset: int, line: bytes, reason: str) -> None:
