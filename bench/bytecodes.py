@@ -32,7 +32,10 @@ from bench.routed import DEPLOYMENTS, FDS, PATH, PROVIDERS
 from bench.upstream import REPLY_TEXT
 from weebill.config.paths import Home
 from weebill.config.schema import LocalSettings, ProviderSettings, ServerSettings, Settings
+from weebill.gateway.role import WorkerBoot
 from weebill.gateway.worker import main as worker
+from weebill.ledger.process import question_server
+from weebill.process import messages
 from weebill.process.link import LINK_FD_VARIABLE, ChildLink
 from weebill.process.messages import Boot, Ready
 from weebill.storage.keys import open_keys
@@ -72,6 +75,9 @@ async def _count(model: str, connections: int, seconds: float) -> list[Function]
             for provider, served in PROVIDERS.items()
         }
         settings = Settings(server=ServerSettings(port=0), local=LocalSettings(models=()), providers=providers)
+        ledger = question_server(home)
+        await ledger.listen(home.ledger_socket)
+        stack.callback(ledger.close)
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         link, theirs = ChildLink.pair()
         stack.callback(link.close)
@@ -83,7 +89,8 @@ async def _count(model: str, connections: int, seconds: float) -> list[Function]
         )  # fmt: skip
         theirs.close()
         await link.connect()
-        link.send(Boot(role="worker", home=str(folder / "home"), settings=settings, listen_fds=(listener.fileno(),)))
+        own = messages.own(WorkerBoot(listen_fds=(listener.fileno(),)))
+        link.send(Boot(role="worker", home=str(folder / "home"), settings=settings, own=own))
         async with asyncio.timeout(_START_S):
             if not isinstance(await link.receive(), Ready):
                 raise AssertionError("a worker says first that it is ready")

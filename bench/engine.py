@@ -27,9 +27,10 @@ from bench.results import EngineSample, Run
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.engine.fetch import pull
+from weebill.engine.role import EngineBoot, EngineReady
 from weebill.engine.store import ModelStore, no_progress
 from weebill.process.link import LINK_FD_VARIABLE
-from weebill.process.messages import Boot, FromChild, Ready
+from weebill.process.messages import Boot, FromChild, Ready, own
 
 _START_TIMEOUT_S = 60.0
 _KEY = "sk-bench-engine"
@@ -143,7 +144,8 @@ def _start_engine(folder: Path, model: str, stack: ExitStack) -> str:
             pass_fds=(theirs.fileno(),),
         )
     stack.callback(service.stop)
-    boot = Boot(role="engine", home=str(folder), settings=settings, model=model, model_path=str(file), engine_key=_KEY)
+    told = EngineBoot(model=model, path=str(file), api_key=_KEY)
+    boot = Boot(role="engine", home=str(folder), settings=settings, own=own(told))
     ours.sendall(msgspec.json.encode(boot) + b"\n")
     ours.settimeout(_START_TIMEOUT_S)
     try:
@@ -155,7 +157,7 @@ def _start_engine(folder: Path, model: str, stack: ExitStack) -> str:
     message: FromChild = msgspec.json.decode(line, type=FromChild)
     if not isinstance(message, Ready):
         raise BenchError(f"the engine does not start: {message}")
-    return message.base_url
+    return msgspec.json.decode(message.own, type=EngineReady).base_url
 
 
 def _listens(port: int) -> bool:

@@ -21,7 +21,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("supervisor",),
-    ("gateway", "control", "engine", "factory"),
+    ("gateway", "control", "engine", "ledger", "factory"),
     ("storage",),
     ("auto", "cache", "accounts", "usage"),
     ("routing", "apis", "providers"),
@@ -31,8 +31,6 @@ LAYERS = (
 )
 # Within a layer, these alone.
 SIDEWAYS = {("routing", "providers"), ("process", "config")}
-# Follow the ledger themselves, until a process of its own answers them (issue 12, step 5).
-FOLLOWERS = {"accounts/keyring.py", "auto/experiments.py", "usage/ingestion.py"}
 RANK = {package: rank for rank, layer in enumerate(LAYERS) for package in layer}
 
 MOST_LINES = 400
@@ -64,8 +62,6 @@ def imported(path: Path) -> frozenset[str]:
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
-    if path.relative_to(ROOT).as_posix() in FOLLOWERS:
-        return frozenset(name for name in found if not name.startswith(("weebill.storage.", "sqlite3")))
     return frozenset(found)
 
 
@@ -94,6 +90,11 @@ def test_a_module_imports_only_lower_layers(path):
         if RANK[other] <= RANK[package] and (package, other) not in SIDEWAYS
     }
     assert not wrong, f"{path.relative_to(ROOT)} must not import {', '.join(sorted(wrong))}"
+
+
+@every("path", [path for path in MODULES if package_of(path) in ("gateway", "engine", "factory")])
+def test_storage_is_for_those_who_keep_the_ledger(path):
+    assert "storage" not in imports(path), f"{path.relative_to(ROOT)} must ask the ledger process"
 
 
 @every("path", [path for path in MODULES if package_of(path) != "storage"])
@@ -213,7 +214,7 @@ def test_a_worker_loads_nothing_heavy():
         "except SystemExit as exit: assert 'weebill serve' in str(exit)"
     )
     assert {"weebill.gateway.worker", "uvloop", "httptools", "msgspec"} <= loaded
-    assert not loaded & set(HEAVY)
+    assert not loaded & {*HEAVY, "sqlite3"}
 
 
 @pytest.mark.parametrize(

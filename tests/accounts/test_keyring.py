@@ -1,189 +1,205 @@
+"""The keys that a worker knows, with a test in place of whoever it asks."""
+
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
-import sqlite3
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable
 
 import pytest
+from msgspec import Raw
 
 from weebill.accounts import keyring
-from weebill.accounts.keyring import KeyRing, LedgerUnavailable
-from weebill.accounts.keys import Keys
-from weebill.accounts.pepper import read_pepper
-from weebill.config.paths import Home
-from weebill.storage.database import open_ledger
-from weebill.storage.keys import open_keys
+from weebill.accounts.api_key import ApiKey, KeyChanges
+from weebill.accounts.keyring import KeyDirectory, KeyRing, LedgerUnavailable
+from weebill.accounts.pepper import digest_of
+from weebill.process.questions import Position, Unanswered, encode
 
-# Refreshes as a worker does, and says when the key's standing changes.
-WATCHER = """
-import sys, time
-from pathlib import Path
-from weebill.config.paths import Home
-from weebill.accounts.keyring import KeyRing
-from weebill.accounts.pepper import read_pepper
-home = Home(Path(sys.argv[1]))
-token = sys.stdin.readline().strip().encode()
-ring = KeyRing(home.database, read_pepper(home.pepper))
-standing = None
-while True:
-    now = ring.authenticate(token) is not None
-    if now is not standing:
-        standing = now
-        print("valid" if now else "refused", flush=True)
-    time.sleep(0.25)
-    ring.refresh()
-"""
+PEPPER = b"p" * 32
+TOKEN = b"sk-wb-" + b"a" * 43
+OTHER = b"sk-wb-" + b"b" * 43
+KEY = ApiKey(id="key_1", name="a", role="user", hint="sk-wb-aa...aaaa", created_at=1)
+
+
+class Ledger:
+    """Answers what a test has put into it; `hold` keeps answers back."""
+
+    def __init__(self, **keys: ApiKey) -> None:
+        self.keys: dict[bytes, ApiKey] = {}
+        self.asked: list[bytes] = []
+        self.away = False
+        self.answering = asyncio.Event()
+        self.answering.set()
+        self.put(TOKEN, KEY)
+
+    def put(self, token: bytes, key: ApiKey) -> None:
+        self.keys[digest(token)] = key
+
+    async def ask(self, topic: str, question: object) -> Raw:
+        assert topic == "keys"
+        assert isinstance(question, bytes)
+        self.asked.append(question)
+        answer = self.keys.get(question)
+        await self.answering.wait()
+        if self.away:
+            raise Unanswered("away")
+        return Raw(encode(answer))
+
+
+def digest(token: bytes) -> bytes:
+    found = digest_of(token, PEPPER)
+    assert found is not None
+    return found
+
+
+def changes(version: int, *tokens: bytes, source: str = "1:1") -> Raw:
+    return Raw(encode(KeyChanges(source, version, [digest(token) for token in tokens])))
+
+
+def anything(version: int, source: str = "1:1") -> Raw:
+    return Raw(encode(KeyChanges(source, version)))
 
 
 @pytest.fixture
-def keys(home: Home) -> Iterator[Keys]:
-    with open_keys(home) as keys:
-        yield keys
+async def ledger() -> Ledger:
+    return Ledger()
 
 
 @pytest.fixture
-def ring(home: Home, keys: Keys) -> Iterator[KeyRing]:
-    with closing(KeyRing(home.database, read_pepper(home.pepper))) as ring:
-        yield ring
+def ring(ledger: Ledger) -> KeyRing:
+    return KeyRing(PEPPER, ledger.ask)
 
 
-def test_a_key_is_known_at_once_and_described(keys: Keys, ring: KeyRing) -> None:
-    key, secret, _ = keys.create("a", "admin")
-    for _ in range(2):  # from the ledger, then from memory
-        assert ring.authenticate(secret.encode()) == key
+async def test_a_key_is_asked_about_once(ledger: Ledger, ring: KeyRing) -> None:
+    assert ring.known(TOKEN) is None
+    assert not ring.refuses(TOKEN)
+    ledger.answering.clear()
+    finding = [asyncio.ensure_future(ring.find(TOKEN)) for _ in range(20)]
+    await asyncio.sleep(0)
+    finding[0].cancel()  # a client that leaves leaves the others their answer
+    ledger.answering.set()
+    assert [await each for each in finding[1:]] == [KEY] * 19
+    assert len(ledger.asked) == 1
+    assert ring.known(TOKEN) == KEY
+
+
+@pytest.mark.parametrize("token", [b"", b"sk-other", b"sk-wb-" + b"x" * 10_000, b"\xff"])
+async def test_what_cannot_be_a_key_is_refused_without_a_question(ledger: Ledger, ring: KeyRing, token: bytes) -> None:
+    assert ring.refuses(token)
+    assert await ring.find(token) is None
+    assert await KeyDirectory(PEPPER, ledger.ask).find(token) is None
+    assert ledger.asked == []
+
+
+async def test_what_no_key_has_is_asked_about_once(ledger: Ledger, ring: KeyRing) -> None:
+    assert await ring.find(OTHER) is None
+    assert ring.refuses(OTHER)
+    assert ring.known(OTHER) is None
+    assert len(ledger.asked) == 1
+
+
+async def test_a_directory_asks_each_time(ledger: Ledger) -> None:
+    directory = KeyDirectory(PEPPER, ledger.ask)
+    assert [await directory.find(TOKEN), await directory.find(TOKEN)] == [KEY, KEY]
+    assert len(ledger.asked) == 2
+    ledger.away = True
+    with pytest.raises(LedgerUnavailable):
+        await directory.find(TOKEN)
 
 
 @pytest.mark.parametrize(
-    "token", [b"", b"sk-wb-", b"sk-wb-" + b"x" * 43, b"sk-other", b"sk-wb-" + b"x" * 10_000, b"\xff"]
+    ("news", "forgets"),
+    [
+        (changes(6, TOKEN), True),
+        (changes(6, OTHER), False),
+        (changes(5), False),  # a sign of life
+        (anything(6), True),
+        (anything(2, source="1:2"), True),
+    ],
+    ids=["it", "another", "nothing", "perhaps all", "another ledger"],
 )
-def test_other_tokens_are_refused(keys: Keys, ring: KeyRing, token: bytes) -> None:
-    keys.create("a")
-    for _ in range(2):
-        assert ring.authenticate(token) is None
+async def test_what_has_changed_is_forgotten(ledger: Ledger, ring: KeyRing, news: Raw, forgets: bool) -> None:
+    ring.hear(anything(5))
+    await ring.find(TOKEN)
+    generation = ring.generation
+    ring.hear(news)
+    assert (ring.known(TOKEN) is None) == forgets
+    assert not forgets or ring.generation > generation
+    position = ring.position()
+    assert (position.source, position.version) in {("1:1", 5), ("1:1", 6), ("1:2", 2)}
 
 
-def test_a_key_of_another_installation_is_refused(home: Home, keys: Keys) -> None:
-    _, secret, _ = keys.create("a")
-    with closing(KeyRing(home.database, secrets.token_bytes(32))) as ring:
-        assert ring.authenticate(secret.encode()) is None
+async def test_a_refusal_that_has_changed_is_forgotten(ledger: Ledger, ring: KeyRing) -> None:
+    await ring.find(OTHER)
+    ledger.put(OTHER, KEY)
+    ring.hear(changes(6, OTHER))
+    assert not ring.refuses(OTHER)
+    assert await ring.find(OTHER) == KEY
 
 
-def test_revocation_reaches_another_process_within_a_second(home: Home, keys: Keys) -> None:
-    key, secret, _ = keys.create("a")
-    with subprocess.Popen(
-        [sys.executable, "-c", WATCHER, home.root], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as watcher:
-        assert watcher.stdin is not None
-        assert watcher.stdout is not None
-        watcher.stdin.write(secret + "\n")
-        watcher.stdin.flush()
-        assert watcher.stdout.readline() == "valid\n"
-        keys.revoke(key.id)
-        revoked_at = time.monotonic()
-        assert watcher.stdout.readline() == "refused\n"
-        elapsed = time.monotonic() - revoked_at
-        watcher.kill()
-    assert elapsed < 1.0
+@pytest.mark.parametrize("token", [TOKEN, OTHER], ids=["revoked", "made"])
+async def test_an_answer_that_was_overtaken_is_not_kept(ledger: Ledger, ring: KeyRing, token: bytes) -> None:
+    ledger.answering.clear()
+    finding = asyncio.ensure_future(ring.find(token))
+    while not ledger.asked:
+        await asyncio.sleep(0)
+    ring.hear(changes(6, token))
+    ledger.answering.set()
+    await finding
+    assert ring.known(token) is None
+    assert not ring.refuses(token)
 
 
-def test_memory_is_bounded_under_a_flood(monkeypatch: pytest.MonkeyPatch, keys: Keys, ring: KeyRing) -> None:
+async def test_memory_is_bounded_under_a_flood(ledger: Ledger, ring: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyring, "CAPACITY", 50)
-    _, secret, _ = keys.create("a")
     for _ in range(500):
-        assert ring.authenticate(b"sk-wb-" + secrets.token_bytes(32)) is None
+        assert await ring.find(b"sk-wb-" + secrets.token_bytes(32)) is None
     assert len(ring._refused) == 50
-    assert ring.authenticate(secret.encode()) is not None
+    assert await ring.find(TOKEN) == KEY
     for _ in range(60):
-        assert ring.authenticate(keys.create("b").secret.encode()) is not None
+        token = b"sk-wb-" + secrets.token_hex(16).encode()
+        ledger.put(token, KEY)
+        assert await ring.find(token) == KEY
     assert len(ring._known) == 50
 
 
-def test_known_keys_outlive_the_ledger_for_a_while(
-    home: Home, keys: Keys, ring: KeyRing, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets the time."""
+    now = [0.0]
+    monkeypatch.setattr(keyring.time, "monotonic", lambda: now[0])
+
+    def at(seconds: float) -> None:
+        now[0] = seconds
+
+    return at
+
+
+async def test_known_keys_outlive_the_ledger_for_a_while(
+    ledger: Ledger, clock: Callable[[float], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    key, secret, _ = keys.create("a")
-    _, unseen, _ = keys.create("b")
-    assert ring.authenticate(secret.encode()) == key
-    keys._table.close()
-    hidden = home.root / "hidden"
-    hidden.mkdir()
-    for path in home.root.glob("weebill.db*"):
-        path.rename(hidden / path.name)
-
-    for _ in range(5):
-        ring.refresh()
-        assert ring.authenticate(secret.encode()) == key
+    ring = KeyRing(PEPPER, ledger.ask)
+    assert not ring.ready
+    ring.hear(anything(5))
+    assert ring.ready
+    await ring.find(TOKEN)
+    ledger.away = True
+    for second in range(1, 60):
+        clock(second)
+        ring.settle()
+        assert ring.known(TOKEN) == KEY
         with pytest.raises(LedgerUnavailable):
-            ring.authenticate(unseen.encode())
+            await ring.find(OTHER)
+    assert not ring.refuses(OTHER)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert secret not in caplog.text
-
-    for path in hidden.iterdir():
-        path.rename(home.root / path.name)
-    ring.refresh()
-    assert ring.authenticate(unseen.encode()) is not None
+    ring.hear(changes(5))
+    assert ring.known(TOKEN) == KEY
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
-    monkeypatch.setattr(keyring, "GRACE_S", -1.0)
-    home.database.rename(hidden / "weebill.db")
-    ring.refresh()
-    with pytest.raises(LedgerUnavailable):
-        ring.authenticate(secret.encode())
-
-
-def test_a_locked_ledger_is_unavailable_not_a_refusal(home: Home, keys: Keys, ring: KeyRing) -> None:
-    _, known, _ = keys.create("a")
-    _, unseen, _ = keys.create("b")
-    assert ring.authenticate(known.encode()) is not None
-    ring.close()
-    keys._table.close()
-    locker = open_ledger(home.database)
-    locker.execute("PRAGMA locking_mode = EXCLUSIVE")
-    locker.execute("BEGIN EXCLUSIVE")
-    ring.refresh()
-    assert ring.authenticate(known.encode()) is not None
-    with pytest.raises(LedgerUnavailable):
-        ring.authenticate(unseen.encode())
-    locker.execute("ROLLBACK")
-    locker.close()
-    ring.refresh()
-    assert ring.authenticate(unseen.encode()) is not None
-
-
-def test_a_replaced_ledger_is_believed(home: Home, keys: Keys, ring: KeyRing) -> None:
-    _, secret, _ = keys.create("a")
-    backup = home.root / "backup"
-    with closing(open_ledger(home.database)) as source, closing(sqlite3.connect(backup)) as copy:
-        source.backup(copy)
-    _, since, _ = keys.create("b")
-    assert ring.authenticate(since.encode()) is not None
-    keys._table.close()
-    for path in home.root.glob("weebill.db*"):
-        path.unlink()
-    backup.rename(home.database)
-    ring.refresh()
-    assert ring.authenticate(secret.encode()) is not None
-    assert ring.authenticate(since.encode()) is None
-
-
-def test_a_ring_may_be_made_before_the_ledger(home: Home) -> None:
-    with closing(KeyRing(home.database, b"x" * 32)) as ring:
-        with pytest.raises(LedgerUnavailable):
-            ring.authenticate(b"sk-wb-" + b"a" * 43)
-        open_ledger(home.database).close()
-        ring.refresh()
-        assert ring.authenticate(b"sk-wb-" + b"a" * 43) is None
-
-
-def test_a_reader_needs_no_living_writer(home: Home) -> None:
-    with open_keys(home) as keys:
-        _, secret, _ = keys.create("a")
-    assert not home.database.with_name("weebill.db-wal").exists()
-    with closing(KeyRing(home.database, read_pepper(home.pepper))) as ring:
-        assert ring.authenticate(secret.encode()) is not None
+    clock(59 + 61)
+    ring.settle()
+    assert ring.known(TOKEN) is None
+    assert not ring.ready
+    assert ring.position() == Position()  # what has changed since is not known

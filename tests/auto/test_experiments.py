@@ -6,13 +6,14 @@ import math
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from weebill.auto.comparison import compare
 from weebill.auto.experiments import Experiment, Experiments
@@ -20,6 +21,8 @@ from weebill.auto.intervals import Interval, difference, mean, proportion, ranks
 from weebill.auto.registry import ExperimentRegistry
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
+from weebill.ledger.topics import RunningExperiments
+from weebill.process.questions import Unanswered, encode
 from weebill.storage.comparison import ArmTables
 from weebill.storage.database import open_ledger
 from weebill.storage.experiments import open_experiments
@@ -39,13 +42,26 @@ def ledger(home: Home) -> Iterator[sqlite3.Connection]:
         yield ledger
 
 
+class Seen(Experiments):
+    """What a worker knows that is told when `refresh` is called."""
+
+    def __init__(self, database: Path) -> None:
+        super().__init__()
+        self._feed = RunningExperiments(database).feed(Raw(encode(self.position())))
+
+    def refresh(self) -> None:
+        with suppress(Unanswered):
+            news = self._feed.news()
+            if news is not None:
+                self.hear(Raw(news))
+
+
 @pytest.fixture
-def seen(home: Home, store: ExperimentRegistry) -> Iterator[Experiments]:
-    with closing(Experiments(home.database)) as seen:
-        yield seen
+def seen(home: Home, store: ExperimentRegistry) -> Seen:
+    return Seen(home.database)
 
 
-def test_a_worker_follows(store: ExperimentRegistry, seen: Experiments) -> None:
+def test_a_worker_follows(store: ExperimentRegistry, seen: Seen) -> None:
     assert (seen.running, seen.promoted) == ({}, {})
     made = store.create("faster", "mini", "tiny", 0.25, False)
     assert seen.running == {}
@@ -62,7 +78,7 @@ def test_a_worker_follows(store: ExperimentRegistry, seen: Experiments) -> None:
     assert [each.state for each in store.all()] == ["rolled_back"]
 
 
-def test_promoted_again_it_is_the_last(store: ExperimentRegistry, seen: Experiments) -> None:
+def test_promoted_again_it_is_the_last(store: ExperimentRegistry, seen: Seen) -> None:
     for name in ("old", "new"):
         store.create(name, "m", name, 0.5, False)
         store.promote(name)
@@ -77,7 +93,7 @@ def test_promoted_again_it_is_the_last(store: ExperimentRegistry, seen: Experime
 
 
 def test_the_last_that_was_promoted_answers(
-    store: ExperimentRegistry, seen: Experiments, monkeypatch: pytest.MonkeyPatch
+    store: ExperimentRegistry, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for at, (name, candidate) in enumerate([("one", "a"), ("two", "b")]):
         store.create(name, "m", candidate, 0.5, False)
@@ -124,7 +140,7 @@ def test_what_is_not_there_or_over(store: ExperimentRegistry) -> None:
     store.create("second", "m", "c", 0.5, False)
 
 
-def test_known_experiments_go_on_without_a_ledger(home: Home, store: ExperimentRegistry, seen: Experiments) -> None:
+def test_known_experiments_go_on_without_a_ledger(home: Home, store: ExperimentRegistry, seen: Seen) -> None:
     made = store.create("faster", "mini", "tiny", 0.25, False)
     seen.refresh()
     away = home.database.with_name("away.db")
@@ -138,7 +154,7 @@ def test_known_experiments_go_on_without_a_ledger(home: Home, store: ExperimentR
     assert seen.running == {}
 
 
-def test_another_ledger_in_its_place(home: Home, tmp_path: Path, store: ExperimentRegistry, seen: Experiments) -> None:
+def test_another_ledger_in_its_place(home: Home, tmp_path: Path, store: ExperimentRegistry, seen: Seen) -> None:
     store.create("faster", "mini", "tiny", 0.25, False)
     seen.refresh()
     with open_experiments(tmp_path / "other.db") as other:

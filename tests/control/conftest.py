@@ -3,12 +3,17 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from control_process import ControlProcess
+from control_process import ENGINE, ControlProcess
 
+from tests.fixtures.child import ending
+from tests.fixtures.ledger import answering
 from weebill.config.paths import Home
+from weebill.control.role import ROLE
+from weebill.process.messages import Engines
 from weebill.storage.keys import open_keys
 
 
@@ -35,19 +40,11 @@ def user(home: Home) -> str:
 
 @pytest.fixture
 async def start(home: Home) -> AsyncIterator[Callable[[], Awaitable[ControlProcess]]]:
-    """Starts a control process, which ends with the test."""
-    started: list[ControlProcess] = []
-
-    async def start() -> ControlProcess:
-        started.append(await ControlProcess.start(home))
-        return started[-1]
-
-    yield start
-    for control in started:
-        if control.process.returncode is None:
-            control.process.kill()
-        await control.process.wait()
-        control.link.close()
+    """Starts a control process, which ends with the test; its questions are answered."""
+    start = partial(ControlProcess.start, ROLE, home, Engines(engines=(ENGINE,)))
+    with answering(home):
+        async with ending(start) as starting:
+            yield starting
 
 
 @pytest.fixture

@@ -7,27 +7,30 @@ import json
 import shutil
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 
 import msgspec
 import pytest
 import uvicorn
 from browser import open_page
-from control_process import ENGINE, RECORD, write, write_records
+from control_process import ENGINE
 
-from weebill.accounts.keyring import KeyRing
+from tests.fixtures.ledger import answering
+from tests.fixtures.records import RECORD, write, write_records
+from weebill.accounts.keyring import KeyDirectory
 from weebill.accounts.pepper import read_pepper
 from weebill.config.paths import Home
 from weebill.config.schema import ProviderSettings, Settings
 from weebill.control.app import create_app
 from weebill.control.overview import Overview
 from weebill.control.process import Server
+from weebill.ledger.ingestion import IngestThread
 from weebill.process.messages import ProcessState
+from weebill.process.questions import Questions
 from weebill.storage.database import open_ledger
 from weebill.storage.keys import open_keys
 from weebill.storage.usage_entries import Entries
 from weebill.telemetry.counters import Counters
-from weebill.usage.ingestion import IngestThread
 from weebill.usage.records import Outcome
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -52,12 +55,15 @@ SUMS = {"small": "$0.00123", "large": "$2.5 and 1 of unknown price", "new": "1 o
 async def serve(home: Home) -> AsyncIterator[tuple[str, Overview]]:
     """The control over TCP: a browser does not speak to Unix sockets. Yields its origin."""
     hostile = ProviderSettings(base_url="http://127.0.0.1:9/v1", models=(HOSTILE,))
-    overview = Overview(home, Settings(providers={"acme": hostile}), (ENGINE,))
+    overview = Overview(home, Settings(providers={"acme": hostile}))
+    overview.engines = (ENGINE,)
     overview.processes = (
         ProcessState(name="worker-0", role="worker", pid=1, state="ready", restarts=3, started_at=1.0),
     )
-    keyring = KeyRing(home.database, read_pepper(home.pepper))
-    app = create_app(overview, keyring)
+    questions = Questions(home.ledger_socket)
+    app = create_app(overview, KeyDirectory(read_pepper(home.pepper), questions.ask))
+    answers = ExitStack()
+    answers.enter_context(answering(home))
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_config=None))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -68,7 +74,8 @@ async def serve(home: Home) -> AsyncIterator[tuple[str, Overview]]:
         server.config.timeout_graceful_shutdown = 1
         server.should_exit = True
         await serving
-        keyring.close()
+        questions.close()
+        answers.close()
 
 
 async def test_the_page_says_what_is_known_of_costs(home: Home, admin: str) -> None:

@@ -43,7 +43,7 @@ SHARE_OF_THE_ENGINE = 4  # one request in so many goes to the real model
 SETTLED_S = 1.0
 SHARE_OF_LEAVING = 10  # and one in so many is left by its client
 CHANCE = random.Random(11)
-VICTIMS = ("weebill.gateway", "weebill.control", "weebill.engine")
+VICTIMS = ("weebill.gateway", "weebill.control", "weebill.engine", "weebill.ledger")
 RECOVERY_S = 60.0
 PROMPT = re.compile(rb'"Hi (\d+)"')
 

@@ -17,7 +17,8 @@ import msgspec
 
 from tests.fixtures.model import MODEL
 from weebill.config.schema import EngineSettings, LocalSettings, Settings
-from weebill.process.messages import Boot, Failed, FromChild, Message, Pong, Ready
+from weebill.engine.role import EngineBoot, EngineReady
+from weebill.process.messages import Boot, Failed, FromChild, Message, Pong, Ready, own
 
 KEY = "engine-test-key"
 START_S = 90.0
@@ -56,9 +57,7 @@ class Host:
                 role="engine",
                 home="/",
                 settings=Settings(local=local),
-                model=model,
-                model_path=str(path),
-                engine_key=KEY,
+                own=own(EngineBoot(model=model, path=str(path), api_key=KEY)),
             )
         )
 
@@ -68,10 +67,10 @@ class Host:
             line = lines.readline()
         return msgspec.json.decode(line, type=FromChild) if line else None
 
-    def ready(self) -> Ready:
+    def ready(self) -> EngineReady:
         message = self.receive()
         assert isinstance(message, Ready), (message, self.log.read_text())
-        return message
+        return msgspec.json.decode(message.own, type=EngineReady)
 
     def exit_code(self) -> int:
         return self.process.wait(EXIT_S)

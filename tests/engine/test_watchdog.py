@@ -9,15 +9,17 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from tests.engine.host_process import KEY
 from tests.fixtures import supervised as process
 from tests.fixtures.model import MODEL
 from weebill.config.schema import EngineSettings, LocalSettings, Settings
+from weebill.engine.role import ROLE, EngineBoot, EngineReady
 from weebill.engine.store import ModelStore
-from weebill.process.messages import Boot
-from weebill.supervisor.child import ROLES, Child
+from weebill.process.messages import Boot, own
+from weebill.supervisor.child import Child
 
 WAIT_S = 120.0
 HI = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
@@ -29,8 +31,8 @@ def supervised(models: Path, silence_s: float) -> AbstractAsyncContextManager[Ch
     """A host that is ready, with a window of 8,192 tokens."""
     settings = Settings(local=LocalSettings(models=(MODEL,), engine=EngineSettings(parallel=4)))
     path = str(ModelStore(models).find(MODEL))
-    boot = Boot(role="engine", home="/", settings=settings, model=MODEL, model_path=path, engine_key=KEY)
-    return process.supervised(ROLES["engine"], boot, silence_s)
+    boot = Boot(role="engine", home="/", settings=settings, own=own(EngineBoot(model=MODEL, path=path, api_key=KEY)))
+    return process.supervised(ROLE, boot, silence_s)
 
 
 wait_for = partial(process.wait_for, seconds=WAIT_S)
@@ -39,9 +41,10 @@ wait_for = partial(process.wait_for, seconds=WAIT_S)
 async def ask(child: Child, body: object) -> int | None:
     """The status of the answer; None where there is none."""
     assert child.ready is not None
+    base_url = msgspec.json.decode(child.ready.own, type=EngineReady).base_url
     async with httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"}, timeout=None) as client:
         try:
-            return (await client.post(f"{child.ready.base_url}/v1/chat/completions", json=body)).status_code
+            return (await client.post(f"{base_url}/v1/chat/completions", json=body)).status_code
         except httpx.TransportError:
             return None
 

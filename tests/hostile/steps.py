@@ -14,12 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from unittest.mock import patch
 
+from tests.fixtures.ledger import answering
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.gateway.worker import Worker
@@ -95,10 +96,12 @@ async def worker_here(folder: Path, settings: Settings) -> AsyncIterator[tuple[i
     home.create()
     with open_keys(home) as keys:
         secret = keys.create("test").secret
+    answers = ExitStack()
+    answers.enter_context(answering(home))
     listener = socket.create_server(("127.0.0.1", 0))
     link, theirs = ChildLink.pair()
     await link.connect()
-    worker = Worker(Boot(role="worker", home=str(folder), settings=settings))
+    worker = Worker(Boot(role="worker", home=str(folder), settings=settings), 0)
     with patch.dict(os.environ, {LINK_FD_VARIABLE: str(theirs.detach())}):
         end = Link.open()
     await end.connect()
@@ -108,6 +111,7 @@ async def worker_here(folder: Path, settings: Settings) -> AsyncIterator[tuple[i
     finally:
         link.send(Drain(grace_s=1.0))
         await running
+        answers.close()
         link.close()
         end.close()
         listener.close()

@@ -4,13 +4,18 @@ import socket
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from weebill.config.schema import Settings
+from weebill.engine.role import EngineReady
+from weebill.gateway.role import WorkerBoot
 from weebill.process.link import MAX_LINE_BYTES, ChildLink, Link, LinkClosedError, SyncLink
-from weebill.process.messages import Boot, Drain, Failed, Ready
+from weebill.process.messages import Boot, Drain, Failed, Ready, own
 
-BOOT = Boot(role="worker", index=3, home="/nowhere", settings=Settings(), listen_fds=(4, 5))
+WORKER = WorkerBoot(index=3, listen_fds=(4, 5))
+BOOT = Boot(role="worker", home="/nowhere", settings=Settings(), own=own(WORKER))
+READY = Ready(own=own(EngineReady(base_url="http://127.0.0.1:1", context=8192)))
 
 
 @pytest.fixture
@@ -30,9 +35,11 @@ async def test_messages_cross_both_ways_and_iteration_stops_at_end_of_file(inher
     child = Link.open()
     assert "WEEBILL_LINK_FD" not in os.environ
     ours.send(BOOT)
-    assert await child.boot() == BOOT
-    child.send(Ready(base_url="http://127.0.0.1:1", context=8192))
-    assert await ours.receive() == Ready(base_url="http://127.0.0.1:1", context=8192)
+    boot = await child.boot()
+    assert boot == BOOT
+    assert msgspec.json.decode(boot.own, type=WorkerBoot) == WORKER
+    child.send(READY)
+    assert await ours.receive() == READY
     ours.send(Drain(grace_s=1.5))
     ours.close()
     assert [message async for message in child] == [Drain(grace_s=1.5)]

@@ -5,18 +5,15 @@ import re
 import sqlite3
 import subprocess
 import sys
-from contextlib import nullcontext
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
-from weebill.storage import database, migrations
+from weebill.storage import migrations
 from weebill.storage.database import open_ledger, open_reader, transaction
-from weebill.storage.files import alone
 from weebill.storage.migrations import MIGRATIONS
 
 RACER = """
@@ -105,23 +102,3 @@ def test_a_failed_transaction_leaves_nothing(home: Home) -> None:
         fail()
     assert connection.execute("SELECT value FROM meta WHERE name = 'keys_version'").fetchall() == [(0,)]
     connection.close()
-
-
-@pytest.mark.parametrize(
-    ("content", "hint"), [(None, "may write to it"), (b"a folder", "may write to it"), (b"", "has it locked")]
-)
-def test_what_keeps_a_reader_out_comes_with_what_to_do(
-    home: Home, monkeypatch: pytest.MonkeyPatch, content: bytes | None, hint: str
-) -> None:
-    """A ledger that is missing, one below a file, and one whose lock another holds."""
-    path = home.database
-    if content:
-        path.write_bytes(content)
-        path = path / "weebill.db"
-    elif content is not None:
-        open_ledger(path).close()
-        monkeypatch.setattr(database, "open_reader", partial(open_reader, busy_timeout_s=0.0))
-    holding = alone(home.database, 1.0) if hint == "has it locked" else nullcontext()
-    with holding, pytest.raises(LedgerError) as raised, database.reading(path):
-        pass
-    assert hint in raised.value.hint

@@ -8,21 +8,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from msgspec import Raw
 
 from tests.usage.journal_process import make_record
-from weebill.accounts.keyring import KeyRing, LedgerUnavailable
-from weebill.accounts.pepper import read_pepper
+from weebill.accounts.pepper import digest_of, read_pepper
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.config.schema import MeteringSettings
+from weebill.ledger.ingestion import IngestThread
+from weebill.ledger.topics import Keys
+from weebill.process.questions import Position, Unanswered, encode
 from weebill.storage.database import open_ledger, open_reader
 from weebill.storage.files import Note
 from weebill.storage.keys import open_keys
-from weebill.usage.ingestion import IngestThread
 from weebill.usage.journal import JournalWriter
 
 
@@ -164,7 +166,7 @@ def test_no_new_ledger_is_made_where_one_was(home: Home, lost: Callable[[Path], 
 def test_keys_of_the_file_that_is_there_are_followed(
     home: Home, journal: JournalWriter, ingestion: IngestThread, caplog: pytest.LogCaptureFixture
 ) -> None:
-    keyring = KeyRing(home.database, read_pepper(home.pepper))
+    topic = Keys(home.database)
     journal.append(make_record("before"))
     eventually(lambda: ids(home.database) == {"before"})
     with caplog.at_level(logging.WARNING):
@@ -174,17 +176,16 @@ def test_keys_of_the_file_that_is_there_are_followed(
         created = keys.create("late", "user")
 
     def known() -> bool:
-        keyring.refresh()
+        digest = digest_of(created.secret.encode(), read_pepper(home.pepper))
         try:
-            return keyring.authenticate(created.secret.encode()) is not None
-        except LedgerUnavailable:
+            return topic.answer(Raw(encode(digest))) != encode(None)
+        except Unanswered:
             return False
 
     eventually(known)
     with open_keys(home) as keys:
         keys.revoke("late")
     eventually(lambda: not known())
-    keyring.close()
 
 
 def test_a_key_made_before_anybody_has_noticed_stays(home: Home, caplog: pytest.LogCaptureFixture) -> None:
@@ -313,7 +314,7 @@ def test_what_is_confirmed_while_backups_are_put_back_is_there(
     home: Home, journal: JournalWriter, ingestion: IngestThread, tmp_path: Path
 ) -> None:
     """But for what was changed after the backup was begun and before it was in place."""
-    keyring = KeyRing(home.database, read_pepper(home.pepper))
+    reader = Keys(home.database).feed(Raw(encode(Position())))
     command = [sys.executable, str(Path(__file__).parents[1] / "accounts" / "key_process.py"), str(home.root)]
     outputs = [tmp_path / f"changes-{number}" for number in range(2)]
     processes = [subprocess.Popen(command, stdout=output.open("wb")) for output in outputs]
@@ -322,7 +323,8 @@ def test_what_is_confirmed_while_backups_are_put_back_is_there(
     went: list[Path] = []
     for number in range(12):
         journal.append(make_record(f"during-{number}"))
-        keyring.refresh()
+        with suppress(Unanswered):
+            reader.news()
         began = time.monotonic()
         old = rename_over(home, back_up(home))
         replaced.append((began, time.monotonic()))
@@ -331,7 +333,6 @@ def test_what_is_confirmed_while_backups_are_put_back_is_there(
     for process in processes:
         process.kill()
         process.wait()
-    keyring.close()
     with open_keys(home) as keys:
         found = {key.id: key.revoked_at is not None for key in keys.all()}
     kept = 0

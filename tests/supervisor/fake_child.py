@@ -16,6 +16,10 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
+from weebill.engine.role import EngineReady
+from weebill.process import messages
 from weebill.process.link import Link, LinkClosedError
 from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Ready, Reload
 
@@ -24,8 +28,11 @@ async def main() -> None:
     link = Link.open()
     boot = await link.boot()
     home = Path(boot.home)
-    name = {"worker": f"worker-{boot.index}", "engine": f"engine {boot.model}"}.get(boot.role, boot.role)
-    settings, engines = boot.settings, boot.engines
+    own = msgspec.json.decode(boot.own) or {}
+    names = {"worker": "worker-{index}", "engine": "engine {model}"}
+    name = names.get(boot.role, boot.role).format(**own)
+    settings = boot.settings
+    engines = next((message.engines for message in boot.told if isinstance(message, Engines)), ())
 
     def event(what: str, **details: object) -> None:
         line = json.dumps({"name": name, "pid": os.getpid(), "event": what, **details}) + "\n"
@@ -58,9 +65,10 @@ async def main() -> None:
         sys.exit(1)
     while mode == "loading":
         mode = behaviour.read_text()
-    servers = [await asyncio.start_server(handle, sock=socket.socket(fileno=fd)) for fd in boot.listen_fds]
+    servers = [await asyncio.start_server(handle, sock=socket.socket(fileno=fd)) for fd in own.get("listen_fds", ())]
     if mode != "silent":
-        link.send(Ready(base_url=f"http://127.0.0.1:{boot.index + 1}", context=8192) if boot.model else Ready())
+        ready = EngineReady(base_url="http://127.0.0.1:1", context=8192) if boot.role == "engine" else None
+        link.send(Ready(own=messages.own(ready)))
         event("ready")
     try:
         async for message in link:

@@ -1,18 +1,26 @@
 """`weebill serve` with fake children: fake_serve.py HOME MODEL..."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
-from weebill.supervisor.child import RolePolicy
 from weebill.supervisor.listeners import ListenError
 from weebill.supervisor.lock import AlreadyRunningError
 from weebill.supervisor.serve import serve
+from weebill.supervisor.supervisor import ROLES
 
-POLICY = RolePolicy((sys.executable, str(Path(__file__).with_name("fake_child.py"))), 4.0, 1.0, 0.02, 0.3, 1.0)
+FAKE = {
+    "command": (sys.executable, str(Path(__file__).with_name("fake_child.py"))),
+    "start_timeout_s": 4.0,
+    "start_idle_s": 1.0,
+    "first_backoff_s": 0.02,
+    "longest_backoff_s": 0.3,
+    "exit_margin_s": 1.0,
+}
 
 
 def main() -> None:
@@ -24,7 +32,7 @@ def main() -> None:
             load(sources),
             lambda: {model: Path(home) / model for model in models},
             lambda status: print(msgspec.json.encode(status).decode(), flush=True),
-            {"control": POLICY, "engine": POLICY, "worker": POLICY},
+            [replace(role, **FAKE) for role in ROLES],
         )
     except (ListenError, AlreadyRunningError) as error:
         sys.exit(f"error: {error}")

@@ -57,7 +57,7 @@ def test_all_of_a_life_is_told(installation: Installation, listener: Listener, m
     worker = installation.wait_until("worker-0", "ready")
     origin = installation.status().origin
     before = listener.hear_until(f"STATUS=Not ready at {origin}")
-    assert f"STATUS=Not ready at {origin}; waiting for control, engine {MODEL}, worker-0" in before
+    assert f"STATUS=Not ready at {origin}; waiting for ledger, control, engine {MODEL}, worker-0" in before
     assert "READY=1" not in before
     installation.behave("worker-0", "ready")
     assert listener.hear_until("READY=1")[-2:] == ["READY=1", f"STATUS=Serving at {origin}"]

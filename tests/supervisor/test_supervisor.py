@@ -24,7 +24,7 @@ def no_survivors(installation):
 
 def test_children_start_in_order_and_readiness_is_reported(installation):
     status = installation.start(MODEL)
-    assert [process["name"] for process in status["processes"]] == ["control", f"engine {MODEL}", "worker-0"]
+    assert [process["name"] for process in status["processes"]] == ["ledger", "control", f"engine {MODEL}", "worker-0"]
     assert {process["state"] for process in status["processes"]} == {"ready"}
     assert status["models"] == [{"name": MODEL, "ready": True, "context": 8192, "failure": ""}]
     pids = [process["pid"] for process in status["processes"]]
@@ -126,7 +126,7 @@ def test_a_child_that_drains_has_its_whole_grace(installation):
     installation.start()
     installation.signal(signal.SIGTERM)
     assert installation.wait() == 0
-    assert [event["name"] for event in installation.events("end")] == ["worker-0", "control"]
+    assert [event["name"] for event in installation.events("end")] == ["worker-0", "control", "ledger"]
     assert "has not answered" not in installation.log()
 
 
@@ -210,7 +210,7 @@ def test_a_drain_goes_from_workers_to_engines_to_control_and_exits_0(installatio
     assert installation.wait() == 0
     ends = [event["name"] for event in installation.events("end")]
     assert sorted(ends[:2]) == ["worker-0", "worker-1"]
-    assert ends[2:] == [f"engine {MODEL}", "control"]
+    assert ends[2:] == [f"engine {MODEL}", "control", "ledger"]
     grace = {event["name"]: event["grace_s"] for event in installation.events("drain")}
     assert grace["worker-0"] == 7
     assert not installation.home.supervisor_socket.exists()
@@ -286,7 +286,7 @@ def test_reload_applies_what_it_can_and_names_what_awaits_a_restart(installation
     assert installation.get()["aliases"] == {"mini": MODEL}
     assert installation.status().needs_restart == ("local.models", "server.workers")
     assert installation.child("worker-0").restarts == 0
-    assert {event["name"] for event in installation.events("reload")} == {"worker-0", "control"}
+    assert {event["name"] for event in installation.events("reload")} == {"worker-0", "control", "ledger"}
 
 
 def test_a_broken_file_is_refused_and_the_old_settings_stay_even_for_new_workers(installation):

@@ -1,129 +1,176 @@
-"""What a worker knows of the API keys: a bounded cache over the ledger, checked on every request.
+"""What a worker knows of the API keys: a bounded cache, checked on every request.
 
 A hit costs one keyed hash and one dictionary look-up, without any I/O. The hash is keyed with the installation's
 pepper, so neither the time of the look-up nor the cache tells anything about a secret.
+
+1. A key that is not known is asked about, once however many requests it comes with.
+2. What has changed is told by the process that holds the ledger, at most a quarter of a second later, and forgotten.
+3. While nothing is told, known keys are believed for `GRACE_S`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import sqlite3
 import time
-from hashlib import blake2b
-from hmac import compare_digest
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final, TypeVar
 
-from weebill.accounts.api_key import KEY_PREFIX, MAX_KEY_BYTES, ApiKey
-from weebill.storage.follower import NOTHING, Follower
+import msgspec
+from msgspec import Raw
+
+from weebill.accounts.api_key import TOPIC, ApiKey, KeyChanges
+from weebill.accounts.pepper import digest_of
+from weebill.process.questions import Position, Unanswered
 
 CAPACITY = 16_384  # keys remembered, and as many refusals
-BUSY_TIMEOUT_S = 0.02  # a look-up runs on the event loop: rather a 503 than a stall
-GRACE_S = 60.0  # how long known keys are believed while the ledger cannot be read
+GRACE_S = 60.0  # how long known keys are believed while nothing is heard of the ledger
+_QUIET_S = 3.0  # a sign of life comes every second
 
-_FIND = "SELECT id, name, role, hint, created_at, digest FROM api_keys WHERE digest = ? AND revoked_at IS NULL"
-_CHANGED = "SELECT digest FROM api_keys WHERE changed_in > ?"
-_PREFIX = KEY_PREFIX.encode()
+_decode_changes: Final = msgspec.msgpack.Decoder(KeyChanges).decode
+_key: Final[msgspec.msgpack.Decoder[ApiKey | None]] = msgspec.msgpack.Decoder(ApiKey | None)
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Asks = Callable[[str, object], Awaitable[Raw]]
+"""Asks a question about a topic. Raises Unanswered."""
 
 
 class LedgerUnavailable(Exception):  # noqa: N818 - a state rather than an error
-    """The ledger cannot be read now, and the key is not among those known; answer 503, not 401."""
+    """The ledger cannot be asked now, and the key is not among those known; answer 503, not 401."""
+
+
+class KeyDirectory:
+    """Finds keys by asking, each time."""
+
+    def __init__(self, pepper: bytes, ask: Asks) -> None:
+        self._pepper = pepper
+        self._ask = ask
+
+    async def find(self, token: bytes) -> ApiKey | None:
+        """The active key with this secret, or None. Raises LedgerUnavailable."""
+        digest = digest_of(token, self._pepper)
+        return None if digest is None else await asked(self._ask, digest)
 
 
 class KeyRing:
-    """Checks bearer tokens. Call `refresh` every 250 ms, so that a revocation takes effect within a second.
+    """The keys that a worker knows; it follows `TOPIC`. Call `settle` several times a second. Belongs to one loop.
 
-    Belongs to one thread. While the ledger cannot be read, known keys are served for `GRACE_S` more seconds.
     As long as `generation` stays the same, so does the answer for a token that was found active.
     """
 
-    def __init__(self, database: Path, pepper: bytes) -> None:
-        self._database = database
-        self._ledger = Follower(database, "keys_version", BUSY_TIMEOUT_S)
+    def __init__(self, pepper: bytes, ask: Asks) -> None:
         self._pepper = pepper
-        self._known: dict[bytes, tuple[bytes, ApiKey]] = {}
+        self._ask = ask
+        self._known: dict[bytes, ApiKey] = {}
         self._refused: dict[bytes, None] = {}
+        self._asking: dict[bytes, asyncio.Task[ApiKey | None]] = {}
+        self._position = Position()
+        self._quiet = False
+        self._heard_at = time.monotonic()
         self.generation = 0
-        self._readable = True
-        self._read_at = time.monotonic()
-        self.refresh()
+        self._heard = asyncio.Event()
 
-    def authenticate(self, token: bytes) -> ApiKey | None:
-        """The active key with this secret, or None. Raises LedgerUnavailable."""
-        if not token.startswith(_PREFIX) or len(token) > MAX_KEY_BYTES:
+    @property
+    def ready(self) -> bool:
+        """Tells whether the ledger has been heard of, and not too long ago."""
+        return self._heard.is_set()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Wait until it is ready, but no longer than that."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._heard.wait(), timeout_s)
+
+    def known(self, token: bytes) -> ApiKey | None:
+        """The active key with this secret, where that is known.
+
+        None also for one to be asked about, which `refuses` tells.
+        """
+        digest = digest_of(token, self._pepper)
+        return None if digest is None else self._known.get(digest)
+
+    def refuses(self, token: bytes) -> bool:
+        """Tells whether no active key has this secret, as far as is known."""
+        digest = digest_of(token, self._pepper)
+        return digest is None or digest in self._refused
+
+    async def find(self, token: bytes) -> ApiKey | None:
+        """The active key with this secret, or None; asked for. Raises LedgerUnavailable."""
+        digest = digest_of(token, self._pepper)
+        if digest is None:
             return None
-        digest = blake2b(token, digest_size=32, key=self._pepper).digest()
-        known = self._known.get(digest)
-        if known is not None:
-            return known[1] if compare_digest(known[0], digest) else None
-        if digest in self._refused:
-            return None
-        return self._look_up(digest)
+        asking = self._asking.get(digest)
+        if asking is None:
+            asking = self._asking[digest] = asyncio.ensure_future(self._find(digest))
+            asking.add_done_callback(_retrieved)
+        return await asyncio.shield(asking)  # a client that leaves leaves the others their answer
 
-    def refresh(self) -> None:
-        """Forget what has changed in the ledger since the last call. Never raises for want of a ledger."""
+    def position(self) -> Position:
+        """How far changes are known."""
+        return self._position
+
+    def hear(self, news: Raw) -> None:
+        """Forget what has changed. Raises msgspec.MsgspecError."""
+        changes = _decode_changes(news)
+        self._heard_at = time.monotonic()
+        self._heard.set()
+        if self._quiet:
+            log.info("the ledger can be asked again")
+            self._quiet = False
+        if changes.changed is None:
+            self._forget()
+        elif changes.changed:
+            self.generation += 1
+            for digest in changes.changed:
+                self._known.pop(digest, None)
+                self._refused.pop(digest, None)
+        self._position = Position(changes.source, changes.version)
+
+    def settle(self) -> None:
+        """Forget everything that has not been confirmed for too long."""
+        silent_s = time.monotonic() - self._heard_at
+        if silent_s > _QUIET_S and not self._quiet:
+            log.warning("nothing is heard of the ledger, serving the keys known")
+            self._quiet = True
+        if silent_s > GRACE_S and self.ready:
+            self._heard.clear()
+            self._position = Position()
+            self._forget()
+
+    async def _find(self, digest: bytes) -> ApiKey | None:
+        generation = self.generation
         try:
-            self._follow()
-        except (OSError, sqlite3.Error) as error:
-            self._lose(error)
-            if time.monotonic() - self._read_at > GRACE_S:
-                self._forget()
-            return
-        if not self._readable:
-            log.info("the ledger can be read again")
-        self._readable = True
-        self._read_at = time.monotonic()
-
-    def close(self) -> None:
-        """Close the ledger."""
-        self._ledger.close()
-
-    def _look_up(self, digest: bytes) -> ApiKey | None:
-        connection = self._ledger.connection
-        if connection is None:  # `refresh` reopens it; until then a flood of requests must stay cheap
-            raise LedgerUnavailable
-        try:
-            rows = connection.execute(_FIND, (digest,)).fetchall()
-        except sqlite3.Error as error:
-            self._lose(error)
-            raise LedgerUnavailable from error
-        if not rows:
+            key = await asked(self._ask, digest)
+        finally:
+            del self._asking[digest]
+        if generation != self.generation:  # what was told meanwhile may be about this very key
+            return key
+        if key is None:
             _remember(self._refused, digest, None)
-            return None
-        id_, name, role, hint, created_at, stored = rows[0]
-        key = ApiKey(id=id_, name=name, role=role, hint=hint, created_at=created_at)
-        _remember(self._known, digest, (stored, key))
+        else:
+            _remember(self._known, digest, key)
         return key
-
-    def _follow(self) -> None:
-        connection, known = self._ledger.open(), self._ledger.version
-        if known == NOTHING:  # of this file
-            self._forget()
-        version = self._ledger.newest(connection)
-        if version == known:
-            return
-        self.generation += 1
-        if version < known:  # restored from a backup, in place
-            self._forget()
-        for (digest,) in connection.execute(_CHANGED, (known,)).fetchall():
-            self._known.pop(digest, None)
-            self._refused.pop(digest, None)
-        self._ledger.version = version
 
     def _forget(self) -> None:
         self.generation += 1
         self._known.clear()
         self._refused.clear()
 
-    def _lose(self, error: Exception) -> None:
-        self.close()
-        if self._readable:
-            log.warning("the ledger %s cannot be read, serving the keys known: %s", self._database, error)
-        self._readable = False
+
+async def asked(ask: Asks, digest: bytes) -> ApiKey | None:
+    """The active key with this digest, or None. Raises LedgerUnavailable."""
+    try:
+        return _key.decode(await ask(TOPIC, digest))
+    except Unanswered as error:
+        raise LedgerUnavailable(str(error)) from error
+
+
+def _retrieved(asking: asyncio.Task[ApiKey | None]) -> None:
+    """Have nobody miss an error whose client has left."""
+    if not asking.cancelled():
+        asking.exception()
 
 
 def _remember(cache: dict[bytes, T], digest: bytes, value: T) -> None:

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
+from weebill.accounts.api_key import may_be_key
 from weebill.config.ledger_errors import LedgerError
 
 PEPPER_BYTES: Final = 32
@@ -18,6 +19,11 @@ PEPPER_BYTES: Final = 32
 def key_digest(secret: bytes, pepper: bytes) -> bytes:
     """The keyed hash that a key is stored and found by."""
     return blake2b(secret, digest_size=32, key=pepper).digest()
+
+
+def digest_of(token: bytes, pepper: bytes) -> bytes | None:
+    """The digest of a key, None for what cannot be one."""
+    return key_digest(token, pepper) if may_be_key(token) else None
 
 
 def read_pepper(path: Path) -> bytes:

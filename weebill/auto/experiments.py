@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-import sqlite3
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
+from msgspec import Raw
 
-from weebill.storage.follower import Follower
+from weebill.process.questions import Position
 
 State = Literal["running", "promoted", "rolled_back"]
 Arm = Literal["control", "candidate", "shadow"]
-BUSY_TIMEOUT_S = 0.02  # workers read on their event loop
 
-_COLUMNS = "name, model, candidate, share, shadow, state, created_at, changed_at"
+TOPIC: Final = "experiments"
+"""Who follows it is told an `ExperimentSnapshot`; nobody is asked about it."""
 _SPAN: Final = float(1 << 64)
-
-log = logging.getLogger(__name__)
 
 
 class Experiment(msgspec.Struct, frozen=True):
@@ -49,52 +45,41 @@ class Experiment(msgspec.Struct, frozen=True):
         return int.from_bytes(digest) < self.share * _SPAN
 
 
+class ExperimentSnapshot(msgspec.Struct, frozen=True):
+    """The experiments that are running or promoted, at a version of the ledger `source`."""
+
+    source: str
+    version: int
+    experiments: list[Experiment]
+
+
+_decode: Final = msgspec.msgpack.Decoder(ExperimentSnapshot).decode
+
+
 class Experiments:
-    """What a worker knows of them. Call `refresh` every 250 ms. Belongs to one thread.
+    """The experiments that a worker knows; it follows `TOPIC`. Belongs to one loop.
 
     `running` are by the model whose requests they are about, `promoted` say who answers in a model's place: the
-    candidate that was promoted last. While the ledger cannot be read, what was known holds.
+    candidate that was promoted last. While nothing is heard of the ledger, what was known holds.
     """
 
-    def __init__(self, database: Path) -> None:
-        self._database = database
-        self._ledger = Follower(database, "experiments_version", BUSY_TIMEOUT_S)
-        self._readable = True
+    def __init__(self) -> None:
+        self._position = Position()
         self.running: Mapping[str, Experiment] = {}
         self.promoted: Mapping[str, str] = {}
-        self.refresh()
 
-    def refresh(self) -> None:
-        """Take over what has changed in the ledger since the last call. Never raises for want of a ledger."""
-        try:
-            connection = self._ledger.open()
-            version = self._ledger.newest(connection)
-            if version != self._ledger.version:
-                self._take(_read(connection, "state <> ?", "rolled_back"))
-                self._ledger.version = version
-        except (OSError, sqlite3.Error) as error:
-            self.close()
-            if self._readable and not isinstance(error, FileNotFoundError):
-                log.warning("experiments cannot be read from %s, those known go on: %s", self._database, error)
-            self._readable = False
-            return
-        self._readable = True
+    def position(self) -> Position:
+        """How far changes are known."""
+        return self._position
 
-    def close(self) -> None:
-        """Close the ledger."""
-        self._ledger.close()
+    def hear(self, news: Raw) -> None:
+        """Take over what there is now. Raises msgspec.MsgspecError."""
+        snapshot = _decode(news)
+        self.take(snapshot.experiments)
+        self._position = Position(snapshot.source, snapshot.version)
 
-    def _take(self, experiments: Sequence[Experiment]) -> None:
+    def take(self, experiments: Sequence[Experiment]) -> None:
+        """Have these in place of those that were known."""
         self.running = {each.model: each for each in experiments if each.state == "running"}
         promoted = sorted((each for each in experiments if each.state == "promoted"), key=lambda each: each.changed_at)
         self.promoted = {each.model: each.candidate for each in promoted}
-
-
-def _read(connection: sqlite3.Connection, condition: str, value: str) -> list[Experiment]:
-    query = f"SELECT {_COLUMNS} FROM experiments WHERE {condition} ORDER BY created_at, rowid"  # noqa: S608
-    rows = connection.execute(query, (value,)).fetchall()
-    return [msgspec.convert(row, Experiment, strict=False) for row in map(_fields, rows)]
-
-
-def _fields(row: tuple[object, ...]) -> dict[str, object]:
-    return dict(zip(Experiment.__struct_fields__, row, strict=True))

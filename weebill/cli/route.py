@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, console, print_table
 from weebill.cli.providers import load_catalogue
 from weebill.config.auto import AUTO
+from weebill.config.ledger_errors import LedgerError
 from weebill.config.load import Sources, load
 from weebill.config.routing import targets
 from weebill.config.schema import Settings
@@ -35,6 +36,8 @@ from weebill.routing.foreign import held_to
 from weebill.routing.plan import Plan
 from weebill.routing.preferences import ResolvedPreferences
 from weebill.routing.router import Router, RouteRequest
+from weebill.storage.database import reading
+from weebill.storage.experiments import read_experiments
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 
@@ -104,12 +107,14 @@ def _fits(api: Api, call: Call, wanted: ResolvedPreferences, deployment: Deploym
 
 def _selected(sources: Sources, settings: Settings, router: Router, asked: RouteRequest, api: Api) -> Selected | None:
     """What becomes of a name that is `auto` or in an experiment; None for all others. Raises ApiError."""
-    with closing(Experiments(sources.home.database)) as experiments:
-        selector = Selector(router, experiments, sources.home.router)
-        if asked.call.model.partition(":")[0] == AUTO:
-            selector.configure(settings.auto)
-            selector.refresh()
-        return selector.select(asked, api) if asked.call.model in selector.names else None
+    experiments = Experiments()
+    with suppress(LedgerError), reading(sources.home.database) as ledger:
+        experiments.take(read_experiments(ledger))
+    selector = Selector(router, experiments, sources.home.router)
+    if asked.call.model.partition(":")[0] == AUTO:
+        selector.configure(settings.auto)
+        selector.refresh()
+    return selector.select(asked, api) if asked.call.model in selector.names else None
 
 
 def _read(file: Path) -> bytes:

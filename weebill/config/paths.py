@@ -108,6 +108,11 @@ class Home:
         return self.run / "control.sock"
 
     @property
+    def ledger_socket(self) -> Path:
+        """Where the ledger process answers the others."""
+        return self.run / "ledger.sock"
+
+    @property
     def counters(self) -> Path:
         return self.run / "counters"
 

@@ -6,7 +6,7 @@ There are no cookies, so a page of another site has nothing to abuse in a visito
 from __future__ import annotations
 
 from weebill.accounts.api_key import ApiKey
-from weebill.accounts.keyring import KeyRing
+from weebill.accounts.keyring import KeyDirectory
 from weebill.wire.errors import ApiError
 
 _SCHEME = "bearer"
@@ -18,12 +18,11 @@ def bearer_token(authorization: str | None) -> bytes:
     return token.strip().encode("latin-1", errors="replace") if scheme.lower() == _SCHEME else b""
 
 
-def require_admin(keyring: KeyRing, token: bytes) -> ApiKey:
+async def require_admin(keys: KeyDirectory, token: bytes) -> ApiKey:
     """The admin key with this secret. Raises ApiError 401 or 403, and LedgerUnavailable."""
     if not token:
         raise ApiError(401, "Send an admin key as `Authorization: Bearer sk-wb-...`.", code="missing_api_key")
-    keyring.refresh()
-    key = keyring.authenticate(token)
+    key = await keys.find(token)
     if key is None:
         raise ApiError(401, "The API key is unknown or revoked.", code="invalid_api_key")
     if key.role != "admin":

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from weebill import __version__
 from weebill.accounts.api_key import KeyRole
-from weebill.accounts.keyring import KeyRing, LedgerUnavailable
+from weebill.accounts.keyring import KeyDirectory, LedgerUnavailable
 from weebill.accounts.keys import BadKeyError, UnknownKeyError
 from weebill.config.ledger_errors import LedgerError
 from weebill.control.access import bearer_token, require_admin
@@ -39,8 +39,8 @@ class NewKey(BaseModel):
     role: KeyRole = "user"
 
 
-def create_app(overview: Overview, keyring: KeyRing) -> FastAPI:
-    """The application; `keyring` is used on the event loop's thread only."""
+def create_app(overview: Overview, keys: KeyDirectory) -> FastAPI:
+    """The application."""
     app = FastAPI(
         title="Weebill",
         version=__version__,
@@ -56,8 +56,8 @@ def create_app(overview: Overview, keyring: KeyRing) -> FastAPI:
     app.add_api_route("/", lambda: page.response(), methods=["GET", "HEAD"], response_class=Response)
     manual = Manual(documentation())
     app.add_api_route("/docs/{name:path}", manual.response, methods=["GET", "HEAD"], response_class=Response)
-    app.include_router(_public(overview, LiveFeed(overview, keyring)), prefix=PREFIX)
-    app.include_router(_Management(overview, keyring).router, prefix=PREFIX)
+    app.include_router(_public(overview, LiveFeed(overview, keys)), prefix=PREFIX)
+    app.include_router(_Management(overview, keys).router, prefix=PREFIX)
     return app
 
 
@@ -79,9 +79,9 @@ def _public(overview: Overview, feed: LiveFeed) -> APIRouter:
 class _Management:
     """What admin keys open. The endpoints that use the ledger run in threads, with connections of their own."""
 
-    def __init__(self, overview: Overview, keyring: KeyRing) -> None:
+    def __init__(self, overview: Overview, keys: KeyDirectory) -> None:
         self._overview = overview
-        self._keyring = keyring
+        self._keys = keys
         self.router = APIRouter(dependencies=[Depends(self._authorise)])
         self.router.add_api_route("/status", self._status)
         self.router.add_api_route("/keys", self._list_keys)
@@ -91,7 +91,7 @@ class _Management:
         self.router.add_api_route("/usage/summary", self._usage_summary)
 
     async def _authorise(self, authorization: Annotated[str | None, Header()] = None) -> None:
-        require_admin(self._keyring, bearer_token(authorization))
+        await require_admin(self._keys, bearer_token(authorization))
 
     async def _status(self) -> Response:
         return Json(self._overview.status())

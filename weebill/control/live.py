@@ -13,7 +13,7 @@ from contextlib import suppress
 import msgspec
 from fastapi import WebSocket, WebSocketDisconnect
 
-from weebill.accounts.keyring import KeyRing, LedgerUnavailable
+from weebill.accounts.keyring import KeyDirectory, LedgerUnavailable
 from weebill.control.access import bearer_token, require_admin
 from weebill.control.overview import Overview
 from weebill.wire.errors import ApiError
@@ -37,9 +37,9 @@ class Hello(msgspec.Struct, frozen=True):
 class LiveFeed:
     """Serves at most `MAX_CLIENTS` at a time; however many they are, the state is read once a second."""
 
-    def __init__(self, overview: Overview, keyring: KeyRing) -> None:
+    def __init__(self, overview: Overview, keys: KeyDirectory) -> None:
         self._overview = overview
-        self._keyring = keyring
+        self._keys = keys
         self._clients = 0
         self._latest: tuple[float, str] = (0.0, "")
 
@@ -66,7 +66,7 @@ class LiveFeed:
         listening = asyncio.create_task(_until_gone(socket))
         try:
             while not listening.done():
-                require_admin(self._keyring, token)  # every time: a revoked key sees no more
+                await require_admin(self._keys, token)  # every time: a revoked key sees no more
                 async with asyncio.timeout(_SEND_TIMEOUT_S):
                     await socket.send_text(self._state())
                 await asyncio.wait([listening], timeout=INTERVAL_S)

@@ -8,8 +8,6 @@ from typing import Literal
 import msgspec
 
 from weebill import __version__
-from weebill.catalog.load import Catalogue, load
-from weebill.catalog.overlay import OverlayError
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.process.messages import EngineState, ProcessState
@@ -17,7 +15,6 @@ from weebill.routing.directory import Directory
 from weebill.telemetry import metrics
 from weebill.telemetry.disk import folder_bytes
 from weebill.telemetry.exposition import Totals, read_gauge, read_totals
-from weebill.wire.reply import Usage
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -83,13 +80,12 @@ class Live(msgspec.Struct, frozen=True):
 class Overview:
     """The present state, kept up to date from the supervisor's messages."""
 
-    def __init__(self, home: Home, settings: Settings, engines: tuple[EngineState, ...]) -> None:
+    def __init__(self, home: Home, settings: Settings) -> None:
         self.home = home
         self.settings = settings
-        self.engines = engines
+        self.engines: tuple[EngineState, ...] = ()
         self.processes: tuple[ProcessState, ...] = ()
         self._started_at = time.time()
-        self._priced: tuple[Settings, Directory] | None = None
 
     def info(self) -> Info:
         """Without secrets, for anybody."""
@@ -109,22 +105,6 @@ class Overview:
             engines=tuple(Engine(one.model, one.base_url is not None, one.context) for one in self.engines),
             journal_bytes=folder_bytes(self.home.journal),
         )
-
-    def cost(self, upstream: str, model: str, prompt_tokens: int, completion_tokens: int) -> int | None:
-        """What a call that nobody has settled comes to, in nano-dollars; None where no price is known."""
-        settings = self.settings
-        if self._priced is None or self._priced[0] is not settings:
-            self._priced = settings, Directory(settings, self.engines, int(self._started_at), self._catalogue())
-        deployment = self._priced[1].deployments.get(f"{upstream}/{model}")
-        if deployment is None:
-            return None
-        return deployment.price.cost(Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens))
-
-    def _catalogue(self) -> Catalogue:
-        try:
-            return load(self.home.catalogue)
-        except OverlayError:  # the workers have told
-            return load()
 
     def live(self) -> Live:
         """What is pushed every second."""

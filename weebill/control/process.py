@@ -1,4 +1,4 @@
-"""The control process: listens on its Unix socket, follows the supervisor, and ingests usage beside it."""
+"""The control process: listens on its Unix socket, and follows the supervisor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
-from weebill.accounts.keyring import KeyRing
+from weebill.accounts.keyring import KeyDirectory
 from weebill.accounts.pepper import read_pepper
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
@@ -20,16 +20,13 @@ from weebill.control.app import create_app
 from weebill.control.overview import Overview
 from weebill.process import logs
 from weebill.process.link import Link
-from weebill.process.messages import Boot, Drain, Engines, Failed, Ping, Pong, Processes, Ready, Reload
-from weebill.storage.database import open_ledger
-from weebill.usage.ingestion import IngestThread
+from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Processes, Ready, Reload, ToChild
+from weebill.process.questions import Questions
 
 PROCESS_NAME = "control"
 
 _MAX_REQUESTS = 1024
 _MAX_MESSAGE_BYTES = 65_536
-_FINISH_S = 30.0
-_LOOK_S = 0.25
 
 log = logging.getLogger(__name__)
 
@@ -57,30 +54,27 @@ async def main() -> int:
     logs.configure(boot.settings.log, PROCESS_NAME)
     home = Home(Path(boot.home))
     try:
-        open_ledger(home.database).close()
-        keyring = KeyRing(home.database, read_pepper(home.pepper))
+        pepper = read_pepper(home.pepper)
         listener = listen(home.control_socket)
     except (LedgerError, OSError) as error:
         link.send(Failed(message=str(error)))
         link.close()
         return 1
-    overview = Overview(home, boot.settings, boot.engines)
-    ingestion = IngestThread(home, boot.settings.metering.ingest_interval_s, overview.cost)
-    ingestion.start()
-    server = Server(_server_config(overview, keyring))
+    overview = Overview(home, boot.settings)
+    for message in boot.told:
+        _hear(message, overview)
+    questions = Questions(home.ledger_socket)
+    server = Server(_server_config(overview, KeyDirectory(pepper, questions.ask)))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await server.listening.wait()
     link.send(Ready())
-    asked = asyncio.Event()
-    answering = asyncio.create_task(_answer(link, asked, ingestion))
-    drain = await _follow(link, asked, overview, ingestion)
-    answering.cancel()
+    drain = await _follow(link, overview)
     if drain is None:
-        os._exit(1)  # at once, whatever is under way: journals and ledger are made for it
+        os._exit(1)  # at once, whatever is under way
     server.config.timeout_graceful_shutdown = max(1, int(drain.grace_s))
     server.should_exit = True
     await serving
-    await asyncio.to_thread(ingestion.finish, _FINISH_S)
+    questions.close()
     with suppress(FileNotFoundError):
         home.control_socket.unlink()
     return 0
@@ -110,41 +104,35 @@ def listen(path: Path) -> socket.socket:
     return listener
 
 
-async def _follow(link: Link, asked: asyncio.Event, overview: Overview, ingestion: IngestThread) -> Drain | None:
+async def _follow(link: Link, overview: Overview) -> Drain | None:
     """Take in what the supervisor says, up to `Drain`; None if the supervisor goes away."""
     async for message in link:
         match message:
             case Drain():
                 return message
             case Ping():
-                asked.set()
-            case Reload(settings=settings):
-                logs.configure(settings.log, PROCESS_NAME)
-                overview.settings = settings
-                ingestion.interval_s = settings.metering.ingest_interval_s
-            case Engines(engines=engines):
-                overview.engines = engines
-            case Processes(processes=processes):
-                overview.processes = processes
-            case Boot():
-                log.warning("the supervisor sent Boot twice")
+                link.send(Pong())
+            case _:
+                _hear(message, overview)
     return None
 
 
-async def _answer(link: Link, asked: asyncio.Event, ingestion: IngestThread) -> None:
-    """Answer the supervisor each time, as soon as ingestion gets on, too: nobody else looks after it."""
-    while True:
-        await asked.wait()
-        if ingestion.moves:
-            asked.clear()
-            link.send(Pong())
-        else:
-            await asyncio.sleep(_LOOK_S)
+def _hear(message: ToChild, overview: Overview) -> None:
+    match message:
+        case Reload(settings=settings):
+            logs.configure(settings.log, PROCESS_NAME)
+            overview.settings = settings
+        case Engines(engines=engines):
+            overview.engines = engines
+        case Processes(processes=processes):
+            overview.processes = processes
+        case _:
+            log.warning("the supervisor sent a message that is not for the control process")
 
 
-def _server_config(overview: Overview, keyring: KeyRing) -> uvicorn.Config:
+def _server_config(overview: Overview, keys: KeyDirectory) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(overview, keyring),
+        create_app(overview, keys),
         http="httptools",
         ws="websockets-sansio",
         lifespan="off",

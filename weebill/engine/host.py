@@ -14,14 +14,18 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+import msgspec
+
+from weebill.config.schema import EngineSettings
 from weebill.engine import memory
 from weebill.engine.errors import EngineError
 from weebill.engine.guard import killed_if_closed
 from weebill.engine.known import KNOWN_MODELS, KnownModel, Sampling
 from weebill.engine.native_log import NativeLog
+from weebill.engine.role import EngineBoot, EngineReady
 from weebill.process import logs
 from weebill.process.link import LinkClosedError, SyncLink
-from weebill.process.messages import Boot, Drain, Failed, Ping, Pong, Ready
+from weebill.process.messages import Drain, Failed, Ping, Pong, Ready, own
 
 if TYPE_CHECKING:
     from weebill.engine.llama import LlamaServer
@@ -43,10 +47,12 @@ def main() -> NoReturn:
         boot = link.boot()
         # Before logging is configured, which is to write where the log of native code goes and not into it.
         native = NativeLog(_log)
-        logs.configure(boot.settings.log, f"engine {boot.model}")
-        server = _load(link, boot, native)
+        told = msgspec.json.decode(boot.own, type=EngineBoot)
+        logs.configure(boot.settings.log, f"engine {told.model}")
+        server = _load(link, told, boot.settings.local.engine, native)
         native.keep_private()
-        link.send(Ready(base_url=server.base_url, context=server.context))
+        ready = EngineReady(base_url=server.base_url, context=server.context)
+        link.send(Ready(own=own(ready)))
         threading.Thread(target=_prepare, args=(server,), name="prepare", daemon=True).start()
         asked = threading.Event()
         threading.Thread(target=_answer, args=(link, server, asked), name="pulse", daemon=True).start()
@@ -78,10 +84,9 @@ def _prepare(server: LlamaServer) -> None:
         _log.warning("%s", error)
 
 
-def _load(link: SyncLink, boot: Boot, native: NativeLog) -> LlamaServer:
+def _load(link: SyncLink, told: EngineBoot, settings: EngineSettings, native: NativeLog) -> LlamaServer:
     started = time.monotonic()
-    known = KNOWN_MODELS.get(boot.model)
-    settings = boot.settings.local.engine
+    known = KNOWN_MODELS.get(told.model)
     # A debugger that is called to look at a dying process only keeps it from being started anew.
     os.environ["GGML_NO_BACKTRACE"] = "1"
     memory.limit(settings.memory_mb << 20 or memory.of_machine())
@@ -91,9 +96,9 @@ def _load(link: SyncLink, boot: Boot, native: NativeLog) -> LlamaServer:
 
             native.start()
             server = LlamaServer.start(
-                boot.model,
-                Path(boot.model_path),
-                boot.engine_key,
+                told.model,
+                Path(told.path),
+                told.api_key,
                 settings,
                 known.sampling if known else Sampling(),
                 _chat_template(known),
@@ -104,14 +109,14 @@ def _load(link: SyncLink, boot: Boot, native: NativeLog) -> LlamaServer:
         reason = next(iter(native.finish()), str(error))
         _fail(
             link,
-            f"The model {boot.model} could not be loaded from {boot.model_path}: {reason}. "
+            f"The model {told.model} could not be loaded from {told.path}: {reason}. "
             "If the file is at fault, replace it with `weebill pull`; if memory is short, lower context or parallel "
             "in [local.engine], or raise memory_mb there if it is set.",
         )
     if settings.memory_mb == 0 and (room := server.room(settings)) is not None:
         memory.limit(room)
     seconds = round(time.monotonic() - started, 3)
-    _log.info("model loaded", extra={"model": boot.model, "context": server.context, "seconds": seconds})
+    _log.info("model loaded", extra={"model": told.model, "context": server.context, "seconds": seconds})
     return server
 
 

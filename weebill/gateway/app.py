@@ -43,13 +43,14 @@ _TEXT: Final = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """The body of `/readyz`: whether any model can answer, and which; `recording` is whether usage can be recorded.
+    """The body of `/readyz`: whether any model can answer, and which.
 
-    What cannot be recorded is not served.
+    `recording` is whether usage can be recorded: what cannot be is not served. `keys` is whether keys can be checked.
     """
 
     ready: bool
     recording: bool
+    keys: bool
     models: dict[str, bool]
 
 
@@ -105,7 +106,9 @@ class App:
     @property
     def ready(self) -> bool:
         """Tells whether requests can be served now."""
-        return self._recorder.recording and not self.draining and self._upstreams.directory.any_available()
+        if self.draining or not self._recorder.recording or not self._authenticator.ready:
+            return False
+        return self._upstreams.directory.any_available()
 
     def _serving(self, route: Route) -> Serve:
         """Serves one path of the route."""
@@ -122,7 +125,7 @@ class App:
         return page if route.permission == "anyone" else partial(self._authenticated, page)
 
     async def _authenticated(self, page: ServePage, exchange: Exchange, rest: bytes) -> None:
-        self._authenticator.authenticate(exchange)
+        await self._authenticator.caller(exchange)
         await page(exchange, rest)
 
     async def _serve_below(self, exchange: Exchange) -> None:
@@ -173,7 +176,9 @@ class App:
         exchange.respond(200, JSON, b'{"status":"ok"}')
 
     async def _ready(self, exchange: Exchange, rest: bytes) -> None:
-        readiness = Readiness(self.ready, self._recorder.recording, self._upstreams.directory.available())
+        readiness = Readiness(
+            self.ready, self._recorder.recording, self._authenticator.ready, self._upstreams.directory.available()
+        )
         exchange.respond(200 if readiness.ready else 503, JSON, msgspec.json.encode(readiness))
 
     async def _metrics(self, exchange: Exchange, rest: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Who is calling: the API key, wherever a client's SDK puts it."""
+"""Finds out who calls: by the API key, wherever a client's SDK puts it."""
 
 from __future__ import annotations
 
@@ -36,45 +36,62 @@ class Caller:
 
 
 class Authenticator:
-    """Checks keys against the ledger's."""
+    """Checks keys by what is known of them, and asks about others."""
 
     def __init__(self, keyring: KeyRing, counters: Counters) -> None:
         self._keyring = keyring
         self._counters = counters
 
-    def authenticate(self, exchange: Exchange) -> ApiKey:
-        """The caller's key. Raises ApiError 401, or 503 while the ledger cannot be read."""
-        return self.caller(exchange).key
+    @property
+    def ready(self) -> bool:
+        """Tells whether keys can be checked."""
+        return self._keyring.ready
 
-    def caller(self, exchange: Exchange) -> Caller:
-        """Who asks. Raises ApiError 401, or 503 while the ledger cannot be read."""
+    def known(self, exchange: Exchange) -> Caller | None:
+        """The caller, None for one whose key is to be asked about. Raises ApiError 401."""
         head = exchange.head
-        known = head.memo
-        if type(known) is Caller and known.generation == self._keyring.generation:
-            return known
-        key = self._authenticated(exchange)
+        memo = head.memo
+        if type(memo) is Caller and memo.generation == self._keyring.generation:
+            return memo
+        token = self._token(exchange)
+        key = self._keyring.known(token)
+        if key is None:
+            if self._keyring.refuses(token):
+                raise self._refusal()
+            return None
         caller = head.memo = Caller(self._keyring.generation, key, _timeout(exchange))
         return caller
 
-    def _authenticated(self, exchange: Exchange) -> ApiKey:
+    async def caller(self, exchange: Exchange) -> Caller:
+        """The caller, whether known or not. Raises ApiError 401, or 503 while keys cannot be asked about."""
+        caller = self.known(exchange)
+        if caller is not None:
+            return caller
+        try:
+            key = await self._keyring.find(self._token(exchange))
+        except LedgerUnavailable as error:
+            raise ApiError(
+                503, "Keys cannot be checked right now.", code="ledger_unavailable", retry_after=1
+            ) from error
+        if key is None:
+            raise self._refusal()
+        return Caller(self._keyring.generation, key, _timeout(exchange))
+
+    def _token(self, exchange: Exchange) -> bytes:
+        """Raises ApiError 401 where there is none."""
         scheme, _, token = (exchange.header(b"authorization") or b"").partition(b" ")
         if scheme.lower() != b"bearer" or not token:
             token = _other_token(exchange)
         if not token:
             self._counters.auth_failures.add()
             raise ApiError(401, "No API key. Send it as 'Authorization: Bearer <key>'.", code="missing_api_key")
-        try:
-            key = self._keyring.authenticate(token.strip())
-        except LedgerUnavailable as error:
-            raise ApiError(
-                503, "Keys cannot be checked right now.", code="ledger_unavailable", retry_after=1
-            ) from error
-        if key is None:
-            self._counters.auth_failures.add()
-            raise ApiError(
-                401, "The API key is wrong or revoked. `weebill keys create NAME` makes one.", code="invalid_api_key"
-            )
-        return key
+        return token.strip()
+
+    def _refusal(self) -> ApiError:
+        self._counters.auth_failures.add()
+        return ApiError(
+            401, "The API key is wrong or revoked. `weebill keys create NAME` makes one.", code="invalid_api_key"
+        )
 
 
 def _timeout(exchange: Exchange) -> float:

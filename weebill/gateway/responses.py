@@ -1,11 +1,9 @@
-"""What the Responses API keeps between requests: the conversation so far, and responses to read again."""
+"""Keeps the state of the Responses API between requests: conversations so far, and responses to read again."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable
 from functools import partial
 from typing import Final, TypeVar
 
@@ -13,11 +11,12 @@ from weebill.apis.responses import state as responses_state
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.bounds import BIG
 from weebill.gateway.off_loop import off_loop, off_loop_if
+from weebill.process.questions import Unanswered
 from weebill.providers.base import JSON
-from weebill.storage.responses import ResponseStore, StoreError
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.responses_store import ResponseStore
 
 _INPUT_ITEMS: Final = "/input_items"
 T = TypeVar("T")
@@ -26,30 +25,23 @@ log = logging.getLogger(__name__)
 
 
 class ResponseState:
-    """The store of responses, read and written in a thread of its own so that nobody waits for the disk.
+    """Keeps and continues conversations. What is to be kept and cannot be is a 503, not answered as if it were."""
 
-    `open_store` is called with the first request that needs it. Its errors are 503: what is to be kept and cannot be
-    is not answered as if it were.
-    """
-
-    def __init__(self, open_store: Callable[[], ResponseStore]) -> None:
-        self._open_store = open_store
-        self._store: ResponseStore | None = None
-        # One thread: the store is one connection.
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="responses")
+    def __init__(self, store: ResponseStore) -> None:
+        self._store = store
 
     async def prepare(self, call: Call, tenant: str) -> Call:
         """The call with what it continues. Raises ApiError 400, 404 for what is not kept."""
         previous = responses_state.previous_id(call)
         if previous is not None:
-            stored = await self._run(lambda store: store.history(tenant, previous))
+            stored = await _kept(self._store.history(tenant, previous))
             call = await off_loop(partial(responses_state.with_history, call, stored))
             # It may be long by now.
             call.big = call.big or call.prompt_bytes() >= BIG
         references = partial(responses_state.item_references, call)
         wanted = await off_loop_if(call.big, references)
         if wanted:
-            call = responses_state.with_items(call, await self._run(lambda store: store.items(tenant, wanted)))
+            call = responses_state.with_items(call, await _kept(self._store.items(tenant, wanted)))
         return call
 
     async def keep(self, call: Call, tenant: str, response: bytes) -> None:
@@ -63,45 +55,36 @@ class ResponseState:
             raise ApiError(
                 502, f"The upstream's answer is not a response: {error}.", code="upstream_invalid_answer"
             ) from error
-        await self._run(lambda store: store.put(tenant, stored))
+        await _kept(self._store.put(tenant, stored))
 
     async def read(self, tenant: str, path: str, query: str) -> bytes:
         """`{id}` or `{id}/input_items`. Raises ApiError 404."""
         response_id = path.removesuffix(_INPUT_ITEMS)
         if path.endswith(_INPUT_ITEMS):
-            chain = await self._run(lambda store: store.history(tenant, response_id))
+            chain = await _kept(self._store.history(tenant, response_id))
             if not chain:
                 raise responses_state.response_not_found(response_id)
             return responses_state.input_items_page(chain, query)
-        found = await self._run(lambda store: store.get(tenant, response_id))
+        found = await _kept(self._store.get(tenant, response_id))
         if found is None:
             raise responses_state.response_not_found(response_id)
         return found.body
 
     async def delete(self, tenant: str, response_id: str) -> bytes:
         """Forget one. Raises ApiError 404."""
-        if not await self._run(lambda store: store.delete(tenant, response_id)):
+        if not await _kept(self._store.delete(tenant, response_id)):
             raise responses_state.response_not_found(response_id)
         return responses_state.deleted(response_id)
 
-    def close(self) -> None:
-        """Let go of the store."""
-        self._executor.shutdown()
-        if self._store is not None:
-            self._store.close()
 
-    async def _run(self, use: Callable[[ResponseStore], T]) -> T:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, self._use, use)
-        except StoreError as error:
-            log.error("%s", error)
-            message = "Responses cannot be kept or read right now."
-            raise ApiError(503, message, code="store_unavailable", retry_after=1) from error
-
-    def _use(self, use: Callable[[ResponseStore], T]) -> T:
-        if self._store is None:
-            self._store = self._open_store()
-        return use(self._store)
+async def _kept(answer: Awaitable[T]) -> T:
+    """What the store answers. Raises ApiError 503."""
+    try:
+        return await answer
+    except Unanswered as error:
+        log.error("%s", error)
+        message = "Responses cannot be kept or read right now."
+        raise ApiError(503, message, code="store_unavailable", retry_after=1) from error
 
 
 class KeptResponses:
@@ -113,7 +96,7 @@ class KeptResponses:
 
     async def serve(self, exchange: Exchange, path: str) -> None:
         """Answer; `path` follows `/v1/responses/`. Raises ApiError."""
-        tenant = self._authenticator.authenticate(exchange).id
+        tenant = (await self._authenticator.caller(exchange)).key.id
         if exchange.method in (b"GET", b"HEAD"):
             body = await self._state.read(tenant, path, exchange.query.decode("latin-1"))
         elif exchange.method == b"DELETE" and "/" not in path:

@@ -99,7 +99,6 @@ class Selector:
 
     def refresh(self) -> None:
         """Follow settings and experiments; cheap enough to be called several times a second."""
-        self._experiments.refresh()
         names = {*self._experiments.running, *self._experiments.promoted}
         if self._models:
             names |= {AUTO, *_SUFFIXED}

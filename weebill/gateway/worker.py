@@ -14,8 +14,12 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from weebill.accounts.api_key import TOPIC as KEYS
 from weebill.accounts.keyring import KeyRing
 from weebill.accounts.pepper import read_pepper
+from weebill.auto.experiments import TOPIC as EXPERIMENTS
 from weebill.auto.experiments import Experiments
 from weebill.cache.answers import AnswerCache
 from weebill.catalog.load import Catalogue, load
@@ -32,29 +36,32 @@ from weebill.gateway.pipelines import pipelines
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.refused import KeyReporter
 from weebill.gateway.responses import KeptResponses, ResponseState
+from weebill.gateway.role import WorkerBoot
 from weebill.gateway.selection import Selector
 from weebill.gateway.shadows import Shadows
 from weebill.gateway.upstreams import Upstreams
 from weebill.process import logs
 from weebill.process.link import Link
 from weebill.process.messages import Boot, Drain, Engines, EngineState, Failed, Ping, Pong, Ready, Reload
+from weebill.process.questions import Followed, Questions
 from weebill.routing.directory import Directory
 from weebill.routing.notices import HealthNotice
 from weebill.routing.router import Router
 from weebill.routing.shared import SharedHealth
 from weebill.shared.redis import Redis
-from weebill.storage.responses import ResponseStore
 from weebill.telemetry.counters import Counters
 from weebill.telemetry.exposition import expose
 from weebill.transport.client import Client
 from weebill.transport.server import Server
 from weebill.transport.tunnel import Tunnel
 from weebill.usage.journal import JournalWriter, sync
+from weebill.wire.responses_store import ResponseStore
 
 if TYPE_CHECKING:
     from weebill.cache.semantic import Embed
 
-_UPKEEP_INTERVAL_S: Final = 0.25  # how long a revoked key may still be believed
+_UPKEEP_INTERVAL_S: Final = 0.25
+_FIRST_NEWS_S: Final = 2.0  # how long the news of the ledger may take
 _COUNT_INTERVAL_S: Final = 0.02  # how old what metrics say may be
 _SYNC_INTERVAL_S: Final = 1.0  # what a power cut may cost of the journal
 
@@ -64,47 +71,49 @@ log = logging.getLogger(__name__)
 class Worker:
     """What a worker process holds. Raises LedgerError or OSError for what it needs and cannot have."""
 
-    def __init__(self, boot: Boot) -> None:
+    def __init__(self, boot: Boot, index: int) -> None:
         home = Home(Path(boot.home))
-        self._name = f"worker-{boot.index}"
+        self._name = f"worker-{index}"
         self._settings = boot.settings
         self._overlay = home.catalogue
-        self._engines: tuple[EngineState, ...] = boot.engines
+        self._engines: tuple[EngineState, ...] = next((each.engines for each in boot.told if type(each) is Engines), ())
         _prepare(boot.settings)
         pepper = read_pepper(home.pepper)
-        self._keyring = KeyRing(home.database, pepper)
         self._redis = None if boot.settings.redis.url is None else Redis(boot.settings.redis.url)
         self._cache = AnswerCache(boot.settings.cache, pepper, self._redis, lambda text: _embedder()(text))
         self._shared = SharedHealth(HealthNotice, home.health, self._name, self._redis)
         self._created = int(home.pepper.stat().st_mtime)
-        self._journal = JournalWriter(home.journal, boot.index, boot.settings.metering, boot.settings.server.workers)
+        self._journal = JournalWriter(home.journal, index, boot.settings.metering, boot.settings.server.workers)
         self._counters = Counters(
-            home.counters, boot.index, partial(asyncio.get_running_loop().call_later, _COUNT_INTERVAL_S)
+            home.counters, index, partial(asyncio.get_running_loop().call_later, _COUNT_INTERVAL_S)
         )
         self._client = Client()
+        self._experiments = Experiments()
+        followed: dict[str, Followed] = {EXPERIMENTS: self._experiments}
+        self._questions = Questions(home.ledger_socket, followed)
+        self._keyring = followed[KEYS] = KeyRing(pepper, self._questions.ask)
+        # Apart, as conversations are long, and no key shall wait for one.
+        self._conversations = Questions(home.ledger_socket)
         authenticator = Authenticator(self._keyring, self._counters)
         recorder = Recorder(self._journal, self._counters)
-        self._responses = ResponseState(lambda: ResponseStore(home.responses))
+        state = ResponseState(ResponseStore(self._conversations.ask))
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - lots, not secrets
         self._upstreams = upstreams = Upstreams(
-            self._client, self._router, boot.settings.server, boot.settings.limits, boot.index
+            self._client, self._router, boot.settings.server, boot.settings.limits, index
         )
         self._keys = KeyReporter(self._counters.refused_keys)
-        self._experiments = Experiments(home.database)
         self._selector = Selector(self._router, self._experiments, home.router)
         self._selector.configure(boot.settings.auto)
         self._selector.refresh()
         self._shadows = Shadows()
         self._tunnel = Tunnel(self._client, str(home.control_socket))
-        stages = pipelines(
-            authenticator, recorder, upstreams, self._selector, self._shadows, self._cache, self._responses
-        )
+        stages = pipelines(authenticator, recorder, upstreams, self._selector, self._shadows, self._cache, state)
         self._app = App(
             stages,
             authenticator,
             recorder,
             upstreams,
-            KeptResponses(authenticator, self._responses),
+            KeptResponses(authenticator, state),
             self._tunnel,
             lambda: self._exposition(home),
         )
@@ -116,6 +125,7 @@ class Worker:
 
     async def run(self, link: Link, sockets: Iterable[socket.socket]) -> None:
         """Serve until told to drain; returns at once if the supervisor goes away."""
+        self._questions.start()
         await self._server.listen(sockets)
         tasks = [
             asyncio.create_task(self._keep_up()),
@@ -125,6 +135,8 @@ class Worker:
             asyncio.create_task(self._reload()),
             asyncio.create_task(self._drained.wait()),
         ]
+        # So that the first request need not wait, as a rule. Without the ledger, requests say what is wrong.
+        await self._keyring.wait(_FIRST_NEWS_S)
         link.send(Ready())
         try:
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -193,10 +205,10 @@ class Worker:
             return load()
 
     async def _keep_up(self) -> None:
-        """Follow the ledger's keys, and show how much is going on."""
+        """Follow what changes by itself with time, and show how much is going on."""
         while True:
             await asyncio.sleep(_UPKEEP_INTERVAL_S)
-            self._keyring.refresh()
+            self._keyring.settle()
             self._selector.refresh()
             now = time.monotonic()
             self._router.health.settle(now)
@@ -228,11 +240,10 @@ class Worker:
     def _close(self) -> None:
         self._shared.close()
         self._client.close()
-        self._responses.close()
         self._journal.close()
         self._counters.close()
-        self._keyring.close()
-        self._experiments.close()
+        self._questions.close()
+        self._conversations.close()
 
 
 @cache
@@ -255,10 +266,11 @@ async def main() -> int:
     give_way_soon()
     link = Link.open()
     boot = await link.boot()
-    logs.configure(boot.settings.log, f"worker-{boot.index}")
-    sockets = [socket.socket(fileno=number) for number in boot.listen_fds]
+    own = msgspec.json.decode(boot.own, type=WorkerBoot)
+    logs.configure(boot.settings.log, f"worker-{own.index}")
+    sockets = [socket.socket(fileno=number) for number in own.listen_fds]
     try:
-        worker = Worker(boot)
+        worker = Worker(boot, own.index)
     except (LedgerError, OSError) as error:
         link.send(Failed(message=str(error)))
         link.close()

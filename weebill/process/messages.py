@@ -1,18 +1,20 @@
 """What the supervisor and its children say to each other, one JSON object a line.
 
-A child inherits one end of a socket pair. The first line it reads is `Boot`; end of file means that the
-supervisor is gone, and the child leaves at once. Secrets travel here, never in arguments or the environment.
+A child inherits one end of a socket pair. The first line it reads is `Boot`; end of file means that the supervisor is
+gone, and the child leaves at once. A `Role` says what its children are told of others. Secrets
+travel here, never in arguments or the environment.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+from msgspec import Raw
 
 from weebill.config.schema import Settings
 
-Role = Literal["worker", "control", "engine"]
+_NOTHING: Final = Raw(b"null")
 
 
 class Message(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower):
@@ -37,47 +39,43 @@ class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
     """One child as the supervisor sees it, for status pages."""
 
     name: str
-    role: Role
+    role: str
     pid: int | None
     state: Literal["starting", "ready", "backoff", "draining", "stopped"]
     restarts: int
     started_at: float | None
 
 
-class Boot(Message, frozen=True, kw_only=True):
-    """First message to any child. `settings` has its secrets resolved.
-
-    `index` numbers the workers from 0; `listen_fds` are a worker's inherited listening sockets;
-    `model`, `model_path` and `engine_key` are an engine host's.
-    """
-
-    role: Role
-    index: int = 0
-    home: str
-    settings: Settings
-    listen_fds: tuple[int, ...] = ()
-    engines: tuple[EngineState, ...] = ()
-    model: str = ""
-    model_path: str = ""
-    engine_key: str = ""
-
-
 class Reload(Message, frozen=True, kw_only=True):
-    """New settings, already validated; to workers and the control process."""
+    """New settings, already validated."""
 
     settings: Settings
 
 
 class Engines(Message, frozen=True, kw_only=True):
-    """The state of all local models has changed; to workers and the control process."""
+    """The state of all local models has changed."""
 
     engines: tuple[EngineState, ...]
 
 
 class Processes(Message, frozen=True, kw_only=True):
-    """The state of the children has changed; to the control process."""
+    """The state of the children has changed."""
 
     processes: tuple[ProcessState, ...]
+
+
+class Boot(Message, frozen=True, kw_only=True):
+    """First message to any child. `settings` has its secrets resolved.
+
+    `own` is what only children of this role are told, as JSON of a struct in the role's `role.py`; `told` is what it
+    would have been told of others by now.
+    """
+
+    role: str
+    home: str
+    settings: Settings
+    own: Raw = _NOTHING
+    told: tuple[Engines | Processes, ...] = ()
 
 
 class Drain(Message, frozen=True, kw_only=True):
@@ -97,16 +95,20 @@ class Pong(Message, frozen=True, kw_only=True):
 
 
 class Ready(Message, frozen=True, kw_only=True):
-    """From a child that can do its work. An engine host adds where it listens and its context window."""
+    """From a child that can do its work. `own` is as in Boot: what only children of its role say."""
 
-    base_url: str = ""
-    context: int = 0
+    own: Raw = _NOTHING
 
 
 class Failed(Message, frozen=True, kw_only=True):
     """From a child that cannot start, with what to do about it; the child exits non-zero after it."""
 
     message: str
+
+
+def own(struct: msgspec.Struct | None) -> Raw:
+    """What is said by a role's own struct, as `Boot` and `Ready` carry it."""
+    return Raw(msgspec.json.encode(struct))
 
 
 ToChild = Boot | Reload | Engines | Processes | Drain | Ping

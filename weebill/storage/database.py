@@ -120,10 +120,7 @@ def open_reader(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.C
                 connection.close()
                 raise
     except OSError as error:
-        failed = sqlite3.OperationalError(f"unable to open the ledger: {error}")
-        # As SQLite would say it.
-        failed.sqlite_errorcode = sqlite3.SQLITE_BUSY if isinstance(error, TimeoutError) else sqlite3.SQLITE_CANTOPEN
-        raise failed from error
+        raise sqlite3.OperationalError(f"unable to open the ledger: {error}") from error
     return connection
 
 

@@ -16,7 +16,7 @@ from weebill.storage.store import Store
 KEYS_VERSION = "keys_version"
 
 _COLUMNS = "id, name, role, hint, created_at, revoked_at"
-_FIND = f"SELECT {_COLUMNS}, digest FROM api_keys WHERE digest = ? AND revoked_at IS NULL"  # noqa: S608
+_FIND = f"SELECT {_COLUMNS} FROM api_keys WHERE digest = ? AND revoked_at IS NULL"  # noqa: S608
 _CHANGED = "SELECT digest FROM api_keys WHERE changed_in > ?"
 
 
@@ -68,10 +68,10 @@ class KeyStore(Store):
             return [_to_key(*row) for row in self._connection.execute(query, (value,)).fetchall()]
 
 
-def find_active(connection: sqlite3.Connection, digest: bytes) -> tuple[ApiKey, bytes] | None:
-    """The active key of this digest, and the digest as it is stored. Raises sqlite3.Error."""
-    for *row, stored in connection.execute(_FIND, (digest,)).fetchall():
-        return _to_key(*row), stored
+def find_active(connection: sqlite3.Connection, digest: bytes) -> ApiKey | None:
+    """The active key of this digest. Raises sqlite3.Error."""
+    for row in connection.execute(_FIND, (digest,)).fetchall():
+        return _to_key(*row)
     return None
 
 

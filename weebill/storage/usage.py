@@ -60,10 +60,11 @@ class UsageTables:
         try:
             with savepoint(self._connection):
                 return self._entries.insert(pieces)
-        except BaseException as error:
+        except (OverflowError, sqlite3.IntegrityError) as error:
             self._entries.forget()
-            if isinstance(error, OverflowError | sqlite3.IntegrityError):
-                raise RecordRefusedError(str(error)) from error
+            raise RecordRefusedError(str(error)) from error
+        except BaseException:
+            self._entries.forget()
             raise
 
     def quarantine(self, segment: str, offset: int, line: bytes, reason: str) -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
 from weebill.process.link import LINK_FD_VARIABLE, ChildLink, LinkClosedError
-from weebill.process.messages import Boot, Drain, Failed, FromChild, Ping, Pong, ProcessState, Ready, Role, ToChild
+from weebill.process.messages import Boot, Drain, Failed, FromChild, Ping, Pong, ProcessState, Ready, ToChild
+from weebill.process.role import Role
 from weebill.supervisor.backoff import Backoff
 from weebill.supervisor.heartbeat import Heartbeat, until_idle
 
@@ -26,38 +24,6 @@ State = Literal["starting", "ready", "backoff", "draining", "stopped"]
 # How long the last message of a child that has exited may take to be read.
 LAST_WORDS_S = 0.1
 STDERR_FD = 2
-
-
-@dataclass(frozen=True, slots=True)
-class RolePolicy:
-    """How children of a role are run. Times in seconds.
-
-    One that starts is killed when it is not ready after `start_timeout_s`, or has done nothing for `start_idle_s`.
-    `exit_margin_s` is how long one may take to exit once its link has closed or its grace is over.
-    """
-
-    command: tuple[str, ...]
-    start_timeout_s: float
-    start_idle_s: float
-    first_backoff_s: float
-    longest_backoff_s: float
-    exit_margin_s: float
-
-
-def _module(name: str) -> tuple[str, ...]:
-    # -P: a folder named `weebill` where the user happens to be must not be taken for ours.
-    return (sys.executable, "-P", "-m", name)
-
-
-ROLES: Mapping[Role, RolePolicy] = {
-    # It may have to migrate a ledger that was put back, or to wait for whoever holds it locked. After its grace, it
-    # still takes in the last usage.
-    "control": RolePolicy(_module("weebill.control"), 600.0, 60.0, 0.1, 10.0, exit_margin_s=40.0),
-    # A large model takes minutes to load, in which it reads or computes all the time.
-    "engine": RolePolicy(_module("weebill.engine"), 600.0, 30.0, 0.25, 30.0, exit_margin_s=5.0),
-    # Starts within a second and waits for nobody.
-    "worker": RolePolicy(_module("weebill.gateway"), 30.0, 10.0, 0.05, 5.0, exit_margin_s=5.0),
-}
 
 
 class Child:
@@ -72,7 +38,6 @@ class Child:
         self,
         name: str,
         role: Role,
-        policy: RolePolicy,
         boot: Callable[[], Boot],
         on_change: Callable[[], None],
         silence_s: Callable[[], float],
@@ -82,7 +47,6 @@ class Child:
         self.role = role
         self.ready: Ready | None = None
         self.failure = ""
-        self._policy = policy
         self._boot = boot
         self._on_change = on_change
         self._fds = fds
@@ -90,7 +54,7 @@ class Child:
         self._heartbeat: Heartbeat | None = None
         self._told_of_end = False
         self._serves = False
-        self._backoff = Backoff(policy.first_backoff_s, policy.longest_backoff_s)
+        self._backoff = Backoff(role.first_backoff_s, role.longest_backoff_s)
         self._state: State = "stopped"
         self._restarts = 0
         self._started_at: float | None = None
@@ -124,7 +88,7 @@ class Child:
         """The child as others are told of it."""
         return ProcessState(
             name=self.name,
-            role=self.role,
+            role=self.role.name,
             pid=self._process.pid if self._process else None,
             state=self._state,
             restarts=self._restarts,
@@ -135,6 +99,11 @@ class Child:
         """Tell a child that has had its Boot; one that is not running gets the news in its next Boot."""
         if self._link is not None:
             self._link.send(message)
+
+    def tell(self, message: ToChild) -> None:
+        """Send it to a child whose role follows such messages."""
+        if type(message) in self.role.follows:
+            self.send(message)
 
     async def stop(self, grace_s: float) -> None:
         """End the process for good: ask it to drain, and kill it if it outstays `grace_s` and a margin."""
@@ -148,7 +117,7 @@ class Child:
             # It has nothing under way, and would hear of a Drain only when it is done starting.
             self._link.close()
             grace_s = 0.0
-        if not await self._ends_within(grace_s + self._policy.exit_margin_s):
+        if not await self._ends_within(grace_s + self.role.exit_margin_s):
             self._kill("did not finish in time")
         await self._task
 
@@ -163,7 +132,7 @@ class Child:
         hurried.cancel()
         if self._hurried.is_set() and not self._task.done():
             self.send(Drain(grace_s=0.0))
-            await asyncio.wait({self._task}, timeout=self._policy.exit_margin_s)
+            await asyncio.wait({self._task}, timeout=self.role.exit_margin_s)
         return self._task.done()
 
     async def _keep_alive(self) -> None:
@@ -208,19 +177,17 @@ class Child:
         exited = asyncio.create_task(self._process.wait())
         heard = asyncio.create_task(self._listen(link))
         ready = asyncio.create_task(self._became_ready.wait())
-        idle = asyncio.create_task(
-            until_idle(self._process.pid, self._policy.start_idle_s if self._silence_s() else inf)
-        )
+        idle = asyncio.create_task(until_idle(self._process.pid, self.role.start_idle_s if self._silence_s() else inf))
         silent = asyncio.create_task(self._watch())
         try:
             done, _ = await asyncio.wait(
-                {exited, heard, ready, idle}, timeout=self._policy.start_timeout_s, return_when=asyncio.FIRST_COMPLETED
+                {exited, heard, ready, idle}, timeout=self.role.start_timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
             idle.cancel()
             if not done:
-                self._give_up(f"was not ready within {self._policy.start_timeout_s:g} s")
+                self._give_up(f"was not ready within {self.role.start_timeout_s:g} s")
             elif done == {idle}:
-                self._give_up(f"has done nothing for {self._policy.start_idle_s:g} s and is not ready")
+                self._give_up(f"has done nothing for {self.role.start_idle_s:g} s and is not ready")
             elif ready in done:
                 await asyncio.wait({exited, heard, silent}, return_when=asyncio.FIRST_COMPLETED)
             # Let what the child said last be heard, say that it is no use any more, make sure that it is gone.
@@ -228,7 +195,7 @@ class Child:
             self.ready = None
             self._on_change()
             link.close()
-            await asyncio.wait({exited}, timeout=self._policy.exit_margin_s)
+            await asyncio.wait({exited}, timeout=self.role.exit_margin_s)
             if not exited.done():
                 self._kill("did not exit after its link had closed")
             await exited
@@ -254,7 +221,7 @@ class Child:
 
     async def _spawn(self, link_fd: int) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *self._policy.command,
+            *self.role.command,
             stdin=asyncio.subprocess.DEVNULL,
             # What a library prints must not end up among the output of `weebill serve`.
             stdout=STDERR_FD,
@@ -326,7 +293,6 @@ class Child:
 
 
 def _exit_reason(code: int, role: Role) -> str:
-    if role == "engine" and code == -signal.SIGABRT:
-        # What native code does that gets no memory; it cannot say so any more.
-        return "gave up, most likely for want of memory; [local.engine] memory_mb says how much it may take"
-    return f"was killed by signal {-code}" if code < 0 else f"exited with status {code}"
+    if code >= 0:
+        return f"exited with status {code}"
+    return dict(role.death_by_signal).get(-code, f"was killed by signal {-code}")

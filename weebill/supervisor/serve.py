@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from weebill.config.load import Configuration, Sources
 from weebill.config.paths import Home
 from weebill.process import logs
-from weebill.process.messages import Role
-from weebill.supervisor.child import ROLES, RolePolicy
+from weebill.process.role import Role
 from weebill.supervisor.commands import Status
 from weebill.supervisor.file_limit import raise_limit, warn_of_limit
 from weebill.supervisor.listeners import ListenError, open_listeners
 from weebill.supervisor.lock import InstanceLock
 from weebill.supervisor.manager import ServiceManager
-from weebill.supervisor.supervisor import Supervisor
+from weebill.supervisor.supervisor import ROLES, Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ def serve(
     configuration: Configuration,
     prepare: Callable[[], Mapping[str, Path]],
     on_started: Callable[[Status], None],
-    roles: Mapping[Role, RolePolicy] = ROLES,
+    roles: Iterable[Role] = ROLES,
 ) -> None:
     """Serve until a signal ends it.
 

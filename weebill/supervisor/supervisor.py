@@ -10,16 +10,24 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from weebill import __version__
 from weebill.config.load import Configuration, Sources
 from weebill.config.problems import ConfigError
-from weebill.process import logs
-from weebill.process.messages import Boot, Engines, EngineState, Processes, ProcessState, Reload, Role, ToChild
+from weebill.control.role import ROLE as CONTROL
+from weebill.engine.role import ROLE as ENGINE
+from weebill.engine.role import EngineBoot, EngineReady
+from weebill.gateway.role import ROLE as WORKER
+from weebill.gateway.role import WorkerBoot
+from weebill.ledger.role import ROLE as LEDGER
+from weebill.process import logs, messages
+from weebill.process.messages import Boot, Engines, EngineState, Processes, ProcessState, Reload, ToChild
+from weebill.process.role import Role
 from weebill.supervisor import commands
-from weebill.supervisor.child import ROLES, STDERR_FD, Child, RolePolicy
+from weebill.supervisor.child import STDERR_FD, Child
 from weebill.supervisor.commands import ModelStatus, ReloadRequest, ReloadResult, Status, StatusRequest
 from weebill.supervisor.file_limit import warn_of_limit
 from weebill.supervisor.listeners import Listeners
@@ -28,10 +36,11 @@ from weebill.supervisor.reload import reload
 
 log = logging.getLogger(__name__)
 
-# By the time the control process drains, only what it serves itself is left.
-CONTROL_GRACE_S = 5.0
+ROLES: Final[tuple[Role, ...]] = (LEDGER, CONTROL, ENGINE, WORKER)
+# By the time that the control and the ledger process drain, only what they serve themselves is left.
+LAST_GRACE_S: Final = 5.0
 # An engine answers between two steps, and the steps of a larger model take longer.
-_COMPACT_BYTES = 256 << 20
+_COMPACT_BYTES: Final = 256 << 20
 
 
 class Supervisor:
@@ -49,7 +58,7 @@ class Supervisor:
         model_paths: Mapping[str, Path],
         manager: ServiceManager,
         on_started: Callable[[Status], None] = lambda status: None,
-        roles: Mapping[Role, RolePolicy] = ROLES,
+        roles: Iterable[Role] = ROLES,
     ) -> None:
         self._sources = sources
         self._settings = configuration.settings
@@ -63,12 +72,11 @@ class Supervisor:
         self._told_engines: tuple[EngineState, ...] = ()
         self._told_processes: tuple[ProcessState, ...] = ()
         self._engine_keys = {model: secrets.token_urlsafe(32) for model in model_paths}
-        self._control = self._serving("control", "control", roles["control"], 0, ())
-        self._engines = {model: self._engine(model, path, roles["engine"]) for model, path in model_paths.items()}
-        self._workers = [
-            self._serving(f"worker-{index}", "worker", roles["worker"], index, listeners.fds(index))
-            for index in range(self._settings.server.workers)
-        ]
+        by_name = {role.name: role for role in roles}
+        self._ledger = self._child("ledger", by_name["ledger"])
+        self._control = self._child("control", by_name["control"])
+        self._engines = {model: self._engine(model, path, by_name["engine"]) for model, path in model_paths.items()}
+        self._workers = [self._worker(index, by_name["worker"]) for index in range(self._settings.server.workers)]
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT, then drain."""
@@ -128,7 +136,7 @@ class Supervisor:
             tls_cert=self._settings.server.tls_cert or "",
             config_file=str(self._sources.file),
             models=tuple(
-                ModelStatus(model, child.answers, child.ready.context if child.ready else 0, child.failure)
+                ModelStatus(model, child.answers, self._engine_state(model, child).context, child.failure)
                 for model, child in self._engines.items()
             ),
             processes=self._process_states(),
@@ -139,6 +147,7 @@ class Supervisor:
         return self._listeners.origin("https" if self._settings.server.tls_cert else "http")
 
     def _children(self) -> Iterable[Child]:
+        yield self._ledger
         yield self._control
         yield from self._engines.values()
         yield from self._workers
@@ -146,50 +155,49 @@ class Supervisor:
     def _silence_s(self) -> float:
         return self._settings.server.watchdog_s
 
-    def _engine(self, model: str, path: Path, policy: RolePolicy) -> Child:
+    def _engine(self, model: str, path: Path, role: Role) -> Child:
         size = path.stat().st_size if path.exists() else 0
-
-        def boot() -> Boot:
-            # A model needs no keys of providers.
-            return Boot(
-                role="engine",
-                home=str(self._sources.home.root),
-                settings=msgspec.structs.replace(self._settings, providers={}),
-                model=model,
-                model_path=str(path),
-                engine_key=self._engine_keys[model],
-            )
 
         def silence_s() -> float:
             return self._silence_s() * max(1.0, size / _COMPACT_BYTES)
 
-        return Child(f"engine {model}", "engine", policy, boot, self._changed, silence_s)
+        own = EngineBoot(model=model, path=str(path), api_key=self._engine_keys[model])
+        return self._child(f"engine {model}", role, own, silence_s)
 
-    def _serving(self, name: str, role: Role, policy: RolePolicy, index: int, fds: tuple[int, ...]) -> Child:
-        """A worker, or the control process: those who know of engines and of all settings."""
+    def _worker(self, index: int, role: Role) -> Child:
+        fds = self._listeners.fds(index)
+        return self._child(f"worker-{index}", role, WorkerBoot(index=index, listen_fds=fds), fds=fds)
 
+    def _child(
+        self,
+        name: str,
+        role: Role,
+        own: msgspec.Struct | None = None,
+        silence_s: Callable[[], float] | None = None,
+        fds: tuple[int, ...] = (),
+    ) -> Child:
         def boot() -> Boot:
+            news = (Engines(engines=self._engine_states()), Processes(processes=self._process_states()))
             return Boot(
-                role=role,
-                index=index,
+                role=role.name,
                 home=str(self._sources.home.root),
-                settings=self._settings,
-                listen_fds=fds,
-                engines=self._engine_states(),
+                settings=role.settings(self._settings),
+                own=messages.own(own),
+                told=tuple(message for message in news if type(message) in role.follows),
             )
 
-        return Child(name, role, policy, boot, self._changed, self._silence_s, fds)
+        return Child(name, role, boot, self._changed, silence_s or self._silence_s, fds)
 
     def _engine_states(self) -> tuple[EngineState, ...]:
-        return tuple(
-            EngineState(
-                model=model,
-                api_key=self._engine_keys[model],
-                base_url=child.ready.base_url if child.ready else None,
-                context=child.ready.context if child.ready else 0,
-                answers=child.answers or child.ready is None,
-            )
-            for model, child in self._engines.items()
+        return tuple(self._engine_state(model, child) for model, child in self._engines.items())
+
+    def _engine_state(self, model: str, child: Child) -> EngineState:
+        api_key = self._engine_keys[model]
+        if child.ready is None:
+            return EngineState(model=model, api_key=api_key)
+        ready = msgspec.json.decode(child.ready.own, type=EngineReady)
+        return EngineState(
+            model=model, api_key=api_key, base_url=ready.base_url, context=ready.context, answers=child.answers
         )
 
     def _process_states(self) -> tuple[ProcessState, ...]:
@@ -204,15 +212,15 @@ class Supervisor:
         processes = self._process_states()
         if processes != self._told_processes:
             self._told_processes = processes
-            self._control.send(Processes(processes=processes))
+            self._tell(Processes(processes=processes))
         if not self._stop.is_set():
             waiting = [child.name for child in self._children() if not child.answers]
             serving = any(worker.serves for worker in self._workers)
             self._manager.follow(serving, self._origin(), waiting)
 
     def _tell(self, message: ToChild) -> None:
-        for child in (self._control, *self._workers):
-            child.send(message)
+        for child in self._children():
+            child.tell(message)
 
     async def _announce_start(self) -> None:
         for child in self._children():
@@ -227,7 +235,8 @@ class Supervisor:
         self._manager.stopping()
         await asyncio.gather(*(worker.stop(grace_s) for worker in self._workers))
         await asyncio.gather(*(engine.stop(0.0) for engine in self._engines.values()))
-        await self._control.stop(CONTROL_GRACE_S)
+        await self._control.stop(LAST_GRACE_S)
+        await self._ledger.stop(LAST_GRACE_S)
         log.info("stopped")
 
     def _answer(self, request: commands.Request) -> commands.Reply:

@@ -1,4 +1,4 @@
-"""A control process under a supervisor's eye: it is replaced where usage is no longer taken in, not where it waits."""
+"""A ledger process under a supervisor's eye: it is replaced where usage is no longer taken in, not where it waits."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
-from control_process import write_records
 
 from tests.fixtures import supervised as process
 from tests.fixtures import threads
+from tests.fixtures.records import write_records
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
+from weebill.ledger.role import ROLE
 from weebill.process.messages import Boot
 from weebill.storage.database import open_ledger, open_reader
-from weebill.supervisor.child import ROLES, Child
+from weebill.supervisor.child import Child
 
 WAIT_S = 60.0
 SILENCE_S = 1.0
-# Much more than a turn of this control process and the silence after it.
+# Much more than a turn of this ledger process and the silence after it.
 LONG_S = 3.0
 
 
 def supervised(home: Home) -> AbstractAsyncContextManager[Child]:
-    """A control process that is ready."""
-    policy = replace(ROLES["control"], command=(sys.executable, str(Path(__file__).with_name("impatient.py"))))
-    boot = Boot(role="control", home=str(home.root), settings=Settings())
-    return process.supervised(policy, boot, SILENCE_S)
+    """A ledger process that is ready."""
+    role = replace(ROLE, command=(sys.executable, str(Path(__file__).with_name("impatient.py"))))
+    boot = Boot(role="ledger", home=str(home.root), settings=Settings())
+    return process.supervised(role, boot, SILENCE_S)
 
 
 wait_for = partial(process.wait_for, seconds=WAIT_S)
@@ -51,7 +51,7 @@ def ingestion(process: psutil.Process) -> int:
     return max((thread.id for thread in process.threads()), key=lambda thread: os.getpriority(os.PRIO_PROCESS, thread))
 
 
-async def test_ingestion_that_hangs(home: Home, admin: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_ingestion_that_hangs(home: Home, caplog: pytest.LogCaptureFixture) -> None:
     async with supervised(home) as child:
         before = child.snapshot().pid
         assert before is not None
@@ -68,13 +68,10 @@ async def test_ingestion_that_hangs(home: Home, admin: str, caplog: pytest.LogCa
         assert child.snapshot().pid == before
         threads.loop(psutil.Process(before), ingestion(psutil.Process(before)))
         write_records(home, 20)
-        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(home.control_socket))) as client:
-            response = await client.get("http://weebill/api/v1/usage", headers={"authorization": f"Bearer {admin}"})
-            assert len(response.json()["data"]) == 10
         await wait_for(lambda: count_usage(home) == 30)
         assert child.snapshot().pid != before
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert told == ["control: has not answered for 1 s; killing it, to start it again"]
+    assert told == ["ledger: has not answered for 1 s; killing it, to start it again"]
 
 
 def test_a_long_statement_tells_that_it_goes_on(home: Home) -> None:

@@ -1,10 +1,9 @@
-"""Ingestion beside the management API: in a thread of its own, so that neither waits for the other."""
+"""Ingestion in a thread of its own, so that no answer waits for it."""
 
 from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import sys
 import threading
 import time
@@ -92,7 +91,7 @@ class IngestThread(threading.Thread):
 
     def _report(self, error: Exception) -> None:
         if self._healthy:
-            trace = None if isinstance(error, LedgerError | sqlite3.Error | OSError) else error
+            trace = None if isinstance(error, LedgerError | OSError) else error
             log.error("usage cannot be ingested and waits in the journals: %s", error, exc_info=trace)
             self._healthy = False
 

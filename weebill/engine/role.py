@@ -1,0 +1,51 @@
+"""The hosts of compact models, as the supervisor runs them."""
+
+from __future__ import annotations
+
+import signal
+from typing import Final
+
+import msgspec
+
+from weebill.config.schema import Settings
+from weebill.process.role import Role, module
+
+
+class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
+    """What one host is told at its start: its model, the model's file, and the key that it is called with."""
+
+    model: str
+    path: str
+    api_key: str
+
+
+class EngineReady(msgspec.Struct, frozen=True, kw_only=True):
+    """What one host tells when it is ready: its origin, and the context window in tokens."""
+
+    base_url: str
+    context: int
+
+
+def without_providers(settings: Settings) -> Settings:
+    """What a model needs of the settings: no keys of providers."""
+    return msgspec.structs.replace(settings, providers={})
+
+
+ROLE: Final = Role(
+    name="engine",
+    command=module("weebill.engine"),
+    # A large model takes minutes to load, in which it reads or computes all the time.
+    start_timeout_s=600.0,
+    start_idle_s=30.0,
+    first_backoff_s=0.25,
+    longest_backoff_s=30.0,
+    exit_margin_s=5.0,
+    settings=without_providers,
+    # What native code does that gets no memory; it cannot say so any more.
+    death_by_signal=(
+        (
+            signal.SIGABRT,
+            "gave up, most likely for want of memory; [local.engine] memory_mb says how much it may take",
+        ),
+    ),
+)

@@ -1,0 +1,30 @@
+"""The gateway workers, as the supervisor runs them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from weebill.process.messages import Engines, Reload
+from weebill.process.role import Role, module
+
+
+class WorkerBoot(msgspec.Struct, frozen=True, kw_only=True):
+    """What one worker is told at its start: its number, from 0, and the listening sockets that it inherits."""
+
+    index: int = 0
+    listen_fds: tuple[int, ...] = ()
+
+
+ROLE: Final = Role(
+    name="worker",
+    command=module("weebill.gateway"),
+    # Starts within a second and waits for nobody.
+    start_timeout_s=30.0,
+    start_idle_s=10.0,
+    first_backoff_s=0.05,
+    longest_backoff_s=5.0,
+    exit_margin_s=5.0,
+    follows=frozenset({Reload, Engines}),
+)

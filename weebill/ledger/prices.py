@@ -1,0 +1,39 @@
+"""The prices of calls that nobody has settled, as their workers died."""
+
+from __future__ import annotations
+
+import time
+
+from weebill.catalog.load import Catalogue, load
+from weebill.catalog.overlay import OverlayError
+from weebill.config.paths import Home
+from weebill.config.schema import Settings
+from weebill.process.messages import EngineState
+from weebill.routing.directory import Directory
+from weebill.wire.reply import Usage
+
+
+class Prices:
+    """Prices by the present settings. `cost` may be called in another thread than the one that sets these."""
+
+    def __init__(self, home: Home, settings: Settings) -> None:
+        self._home = home
+        self._directory: tuple[Settings, Directory] | None = None
+        self.settings = settings
+        self.engines: tuple[EngineState, ...] = ()
+
+    def cost(self, upstream: str, model: str, prompt_tokens: int, completion_tokens: int) -> int | None:
+        """What a call comes to, in nano-dollars; None where no price is known."""
+        settings = self.settings
+        if self._directory is None or self._directory[0] is not settings:
+            self._directory = settings, Directory(settings, self.engines, int(time.time()), self._catalogue())
+        deployment = self._directory[1].deployments.get(f"{upstream}/{model}")
+        if deployment is None:
+            return None
+        return deployment.price.cost(Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens))
+
+    def _catalogue(self) -> Catalogue:
+        try:
+            return load(self._home.catalogue)
+        except OverlayError:  # the workers have told
+            return load()

@@ -1,0 +1,113 @@
+"""The ledger process: the only one that answers for the ledger, and the only writer of usage to it.
+
+It has no web framework and nobody's requests, so that neither a slow console nor a large import delays usage or keeps
+workers from learning whose key they have.
+
+1. It brings the ledger up to date, or says why it cannot.
+2. A thread takes in usage from the workers' journals.
+3. Workers and the control process ask about keys, experiments and stored responses (`topics`), and are told changes.
+4. It drains last, and takes in what the workers have recorded until then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from weebill.accounts.api_key import TOPIC as KEYS
+from weebill.auto.experiments import TOPIC as EXPERIMENTS
+from weebill.config.ledger_errors import LedgerError
+from weebill.config.paths import Home
+from weebill.ledger.ingestion import IngestThread
+from weebill.ledger.prices import Prices
+from weebill.ledger.topics import Keys, Responses, RunningExperiments
+from weebill.process import logs
+from weebill.process.link import Link
+from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Ready, Reload
+from weebill.process.questions import QuestionServer
+from weebill.storage.database import open_ledger
+from weebill.wire.responses_store import TOPIC as RESPONSES
+
+PROCESS_NAME: Final = "ledger"
+
+_FINISH_S: Final = 30.0
+_LOOK_S: Final = 0.25
+
+log = logging.getLogger(__name__)
+
+
+def question_server(home: Home) -> QuestionServer:
+    """Answers for the ledger of `home`."""
+    keys = Keys(home.database)
+    return QuestionServer(
+        answers={KEYS: keys.answer, RESPONSES: Responses(home.responses).answer},
+        feeds={KEYS: keys.feed, EXPERIMENTS: RunningExperiments(home.database).feed},
+    )
+
+
+async def main() -> int:
+    """Run from `Boot` to `Drain`; the exit status. If the supervisor goes away, the process ends at once."""
+    link = Link.open()
+    boot = await link.boot()
+    logs.configure(boot.settings.log, PROCESS_NAME)
+    home = Home(Path(boot.home))
+    server = question_server(home)
+    try:
+        open_ledger(home.database).close()
+        await server.listen(home.ledger_socket)
+    except (LedgerError, OSError) as error:
+        link.send(Failed(message=str(error)))
+        link.close()
+        return 1
+    prices = Prices(home, boot.settings)
+    for message in boot.told:
+        if isinstance(message, Engines):
+            prices.engines = message.engines
+    ingestion = IngestThread(home, boot.settings.metering.ingest_interval_s, prices.cost)
+    ingestion.start()
+    link.send(Ready())
+    pinged = asyncio.Event()
+    answering = asyncio.create_task(_answer(link, pinged, ingestion, server))
+    drain = await _follow(link, pinged, prices, ingestion)
+    answering.cancel()
+    if drain is None:
+        os._exit(1)  # at once, whatever is under way: journals and ledger are made for it
+    await asyncio.to_thread(ingestion.finish, _FINISH_S)
+    server.close()
+    with suppress(FileNotFoundError):
+        home.ledger_socket.unlink()
+    return 0
+
+
+async def _follow(link: Link, pinged: asyncio.Event, prices: Prices, ingestion: IngestThread) -> Drain | None:
+    """Take in what the supervisor says, up to `Drain`; None if the supervisor goes away."""
+    async for message in link:
+        match message:
+            case Drain():
+                return message
+            case Ping():
+                pinged.set()
+            case Reload(settings=settings):
+                logs.configure(settings.log, PROCESS_NAME)
+                prices.settings = settings
+                ingestion.interval_s = settings.metering.ingest_interval_s
+            case Engines(engines=engines):
+                prices.engines = engines
+            case _:
+                log.warning("the supervisor sent a message that is not for the ledger process")
+    return None
+
+
+async def _answer(link: Link, pinged: asyncio.Event, ingestion: IngestThread, server: QuestionServer) -> None:
+    """Answer the supervisor each time, as soon as all threads get on, too: nobody else looks after them."""
+    while True:
+        await pinged.wait()
+        if ingestion.moves and server.moves:
+            pinged.clear()
+            link.send(Pong())
+        else:
+            await asyncio.sleep(_LOOK_S)

@@ -1,0 +1,132 @@
+"""The topics that the ledger process answers about and tells news of, read from SQLite.
+
+Each is used in a thread of its own. Keys and experiments are followed by a version number that every change raises:
+what an asker knows of is compared with it, and the difference told.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from weebill.accounts.api_key import KeyChanges
+from weebill.auto.experiments import ExperimentSnapshot
+from weebill.process.questions import Position, Unanswered, encode
+from weebill.storage.experiments import read_experiments
+from weebill.storage.follower import Follower
+from weebill.storage.keys import changed_since, find_active
+from weebill.storage.responses import ResponseStore, StoreError
+from weebill.wire.responses_store import Delete, Get, History, Items, Put, StoreQuestion
+
+_BUSY_TIMEOUT_S: Final = 1.0
+_SIGN_OF_LIFE_S: Final = 1.0
+_MAX_CHANGES: Final = 10_000  # more than that are not worth telling one by one
+
+_decode_digest: Final = msgspec.msgpack.Decoder(bytes).decode
+_decode_position: Final = msgspec.msgpack.Decoder(Position).decode
+_decode_question: Final = msgspec.msgpack.Decoder(StoreQuestion).decode
+
+
+class Keys:
+    """Answers whose key a digest is of, and tells which have changed."""
+
+    def __init__(self, database: Path) -> None:
+        self.ledger = Follower(database, "keys_version", _BUSY_TIMEOUT_S)
+
+    def answer(self, question: Raw) -> bytes:
+        """The active key with the digest asked about, or None. Raises Unanswered."""
+        with self.ledger.reading() as connection:
+            return encode(find_active(connection, _decode_digest(question)))
+
+    def feed(self, position: Raw) -> KeyFeed:
+        """Tells changes from that position on."""
+        return KeyFeed(self.ledger, _decode_position(position))
+
+
+class KeyFeed:
+    """Tells one asker which keys have changed, and once a second that none has."""
+
+    def __init__(self, ledger: Follower, known: Position) -> None:
+        self._ledger = ledger
+        self._known = known
+        self._due_at = 0.0
+
+    def news(self) -> bytes | None:
+        """`KeyChanges` since the last call. Raises Unanswered."""
+        with self._ledger.reading() as connection:
+            known, now = self._known, self._ledger.position(connection)
+            if now == known and time.monotonic() < self._due_at:
+                return None
+            changed: list[bytes] | None = None
+            # Another history, by a file that was put in its place, or an older state of this one.
+            if now.source == known.source and now.version >= known.version:
+                changed = changed_since(connection, known.version)
+                if len(changed) > _MAX_CHANGES:
+                    changed = None
+        self._known, self._due_at = now, time.monotonic() + _SIGN_OF_LIFE_S
+        return encode(KeyChanges(now.source, now.version, changed))
+
+
+class RunningExperiments:
+    """Tells which experiments there are."""
+
+    def __init__(self, database: Path) -> None:
+        self._ledger = Follower(database, "experiments_version", _BUSY_TIMEOUT_S)
+
+    def feed(self, position: Raw) -> ExperimentFeed:
+        """Tells of the experiments whenever they are others than at that position."""
+        return ExperimentFeed(self._ledger, _decode_position(position))
+
+
+class ExperimentFeed:
+    """Tells one asker which experiments there are."""
+
+    def __init__(self, ledger: Follower, known: Position) -> None:
+        self._ledger = ledger
+        self._known = known
+
+    def news(self) -> bytes | None:
+        """An `ExperimentSnapshot` if anything has changed since the last call. Raises Unanswered."""
+        with self._ledger.reading() as connection:
+            now = self._ledger.position(connection)
+            if now == self._known:
+                return None
+            experiments = read_experiments(connection)
+        self._known = now
+        return encode(ExperimentSnapshot(now.source, now.version, experiments))
+
+
+class Responses:
+    """Answers about stored responses; the store is opened with the first question."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._store: ResponseStore | None = None
+
+    def answer(self, question: Raw) -> bytes:
+        """As `weebill.wire.responses_store` says. Raises Unanswered."""
+        try:
+            if self._store is None:
+                self._store = ResponseStore(self._path)
+            return encode(_answered(self._store, _decode_question(question)))
+        except StoreError as error:
+            raise Unanswered(str(error)) from error
+
+
+def _answered(store: ResponseStore, question: StoreQuestion) -> object:
+    match question:
+        case Put(tenant=tenant, stored=stored):
+            store.put(tenant, stored)
+            return None
+        case Get(tenant=tenant, id=id_):
+            return store.get(tenant, id_)
+        case History(tenant=tenant, id=id_):
+            return store.history(tenant, id_)
+        case Items(tenant=tenant, ids=ids):
+            return store.items(tenant, ids)
+        case Delete(tenant=tenant, id=id_):
+            return store.delete(tenant, id_)
