@@ -1,6 +1,6 @@
-"""Answers clients with what upstreams said: all at once, or event by event.
+"""Sends answers to clients, complete or event by event.
 
-The record is written before the last bytes are: what cannot be recorded does not end as if it were.
+The record is written before the last bytes are sent, so an answer that cannot be recorded does not end as complete.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from weebill.usage.records import Outcome
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
 
-# The bytes that end a stream that has begun, and failed.
+# Returns the bytes that end a stream which has begun and failed.
 Fail = Callable[[ApiError], bytes]
 
 
 class Answering:
-    """Answers requests, and has each recorded."""
+    """Sends answers, and has each recorded."""
 
     def __init__(self, recorder: Recorder, answers: Answers) -> None:
-        """`answers` is the memory of those that are under way."""
+        """`answers` bounds the memory of answers under way."""
         self._recorder = recorder
         self._answers = answers
 
     async def complete(self, request: Request[E, C], answer: Answer, attempts: Attempts) -> None:
-        """Send a complete answer. Raises ApiError 503 if it cannot be kept or recorded."""
+        """Sends a complete answer. Raises ApiError 503 if it cannot be stored or recorded."""
         exchange, meter = request.exchange, request.meter
         attempts.succeeded(time.monotonic(), meter.first_byte_at, answer.usage.completion_tokens)
         if attempts.log:
@@ -62,10 +62,9 @@ class Answering:
         *,
         events: bool = True,
     ) -> ApiError | UpstreamFailure | None:
-        """Send a stream that has begun, event by event; `headers` are its header lines.
+        """Sends a stream event by event; `headers` are its header lines, and `events` is False for a stream of bytes.
 
-        Where it breaks off, it ends as `fail` says; unless it `can_go_on` elsewhere: then the failure is returned.
-        `events` is whether it is one of events, and so UTF-8.
+        If it breaks off, it is ended with `fail`; but if `can_resume`, nothing is sent and the failure is returned.
         """
         exchange, meter, stream = request.exchange, request.meter, opened.stream
         attempts.answering()
@@ -78,7 +77,7 @@ class Answering:
         try:
             await exchange.drain()
             end = b""
-            # By a name of its own: mypy would think `stream.error` None from here on, and mypyc would hold it to that.
+            # In a local variable: mypy would take `stream.error` for None from here on, and mypyc would enforce that.
             beginning = stream.error
             if beginning is not None:
                 raise beginning
@@ -118,7 +117,7 @@ class Answering:
         return None
 
     async def broken_off(self, request: Request[E, C], error: ApiError, outcome: Outcome, fail: Fail | None) -> None:
-        """Record a stream that fails, and end it so that it does not look complete: as `fail` says, if it can."""
+        """Records a stream that failed, and ends it so that it does not look complete: with `fail`, else by a reset."""
         exchange = request.exchange
         try:
             self._recorder.settle(request.meter, error.status, outcome)
@@ -127,6 +126,6 @@ class Answering:
         if fail is None:
             exchange.abort()
             return
-        # What was asked may be repeated there.
+        # Some APIs repeat the request in that event.
         exchange.write(await off_loop_if(request.call.big, partial(fail, error)))
         exchange.finish()

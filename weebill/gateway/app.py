@@ -1,4 +1,4 @@
-"""What a worker answers at which path; everything else goes through the tunnel to the control process."""
+"""Dispatches each request of a worker by its path; the control process gets what is not the worker's, by the tunnel."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 
 Serve = Callable[[Exchange], Coroutine[None, None, None]]
-# Serves a page, which is given what follows its path.
+# Serves a page. The second argument is the part of the path below the page's own.
 ServePage = Callable[[Exchange, bytes], Coroutine[None, None, None]]
 
-# What comes before a model's name where Vertex AI is asked.
+# The part of a Vertex AI path that precedes the model's name.
 _PUBLISHER: Final = b"publishers/google/models/"
 _COUNT_METHOD: Final = ":countTokens"
 _EMBED_METHODS: Final = (":embedContent", ":batchEmbedContents")
@@ -43,9 +43,8 @@ _TEXT: Final = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """The body of `/readyz`: whether any model can answer, and which; `recording` is whether usage can be recorded.
-
-    What cannot be recorded is not served.
+    """The body of `/readyz`: `ready` if any model can answer, `recording` if usage can be recorded; `models` says it of
+    each. Nothing is served that cannot be recorded.
     """
 
     ready: bool
@@ -93,7 +92,9 @@ class App:
                     self._at[path] = route.method, self._serving(route)
 
     def __call__(self, exchange: Exchange) -> Coroutine[None, None, None]:
-        """What answers one exchange. Raises ApiError, here or there, for what is to be answered so."""
+        """Returns the coroutine that answers one exchange. Raises ApiError, at once or in the coroutine, for error
+        answers.
+        """
         route = self._at.get(exchange.path)
         if route is None:
             return self._serve_below(exchange)
@@ -117,7 +118,7 @@ class App:
         return partial(_with_request_id, serve) if route.endpoint in (ANTHROPIC, ANTHROPIC_COUNT) else serve
 
     def _page(self, route: Route) -> ServePage:
-        """Serves a page of the worker's own to whom the route permits it."""
+        """Returns the page's handler, with authentication in front if the route needs a key."""
         page = self._pages[route.by]
         return page if route.permission == "anyone" else partial(self._authenticated, page)
 
@@ -126,7 +127,7 @@ class App:
         await page(exchange, rest)
 
     async def _serve_below(self, exchange: Exchange) -> None:
-        """What has a part of its path to itself."""
+        """Serves paths below a route that ends in `/`, and paths of the control process."""
         path = exchange.path
         if not any(_is_below(path, root) for root in ROOTS) and _may_be_managements(exchange):
             await self._tunnel.relay(exchange)
@@ -181,7 +182,7 @@ class App:
 
 
 def _may_be_managements(exchange: Exchange) -> bool:
-    """Tells whether the control process may have what is asked for: not what a client asks of its own vendor."""
+    """True if the control process may get the path; a path in a vendor's own format is answered here."""
     path = exchange.path
     return path == b"/" or _is_below(path, MANAGEMENT) or form_of(path, exchange.head.fields) is OPENAI_FORM
 
@@ -191,7 +192,7 @@ def _at_its_path(page: ServePage, exchange: Exchange) -> Coroutine[None, None, N
 
 
 def _has_method(exchange: Exchange) -> bool:
-    """Tells whether a path ends in one of Gemini's methods."""
+    """True if the path ends in one of Gemini's methods."""
     return b":" in exchange.path and exchange.method != b"GET"
 
 
@@ -209,12 +210,12 @@ def _add_request_id(exchange: Exchange) -> None:
 
 
 def _allowed(exchange: Exchange, method: bytes) -> bool:
-    """Tells whether the request uses `method`; HEAD does wherever GET does."""
+    """True if the request uses `method`; HEAD is allowed wherever GET is."""
     return exchange.method == method or (method == b"GET" and exchange.method == b"HEAD")
 
 
 def _require(exchange: Exchange, method: bytes) -> None:
-    """Raise ApiError 405 unless the request uses `method`."""
+    """Raises ApiError 405 unless the request uses `method`."""
     if not _allowed(exchange, method):
         raise _not_allowed(exchange, method)
 

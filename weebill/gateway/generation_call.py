@@ -27,12 +27,12 @@ from weebill.wire.call import Call
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.surrogates import as_utf8
 
-# What translates for a deployment, by its dialect and all that its upstream speaks.
+# Returns the translator for a deployment, by its dialect and all the dialects that its upstream speaks.
 Translators = Callable[[str, frozenset[str]], Translator]
 
 
 class GenerationCall(UpstreamCall[OpenedResponse]):
-    """A `call` of an `api`, put by the translator that `translators` have for the deployment."""
+    """A `call` of an `api`, translated by one of the `translators`."""
 
     translate: Translator
     spoken: tuple[str, frozenset[str]]
@@ -73,7 +73,7 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
         if collector is None:
             body = response.body or await self.upstreams.whole(response)
             spending.first_byte_at = time.monotonic()
-            big = len(body) >= BIG or call.big  # what was asked may come back in the answer
+            big = len(body) >= BIG or call.big  # the answer may repeat the request
             try:
                 if not big:
                     answer = translate.decode(call, request, as_utf8(body))
@@ -95,7 +95,7 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
         return self.translate.error(self.call, status, body, retry_after, upstream.name)
 
     def asks_otherwise(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
-        """It may turn out not to have the Responses API, and be asked for Chat Completions."""
+        """True if the upstream turns out to lack the Responses API, and is to be asked by Chat Completions."""
         return self.upstreams.learns(upstream, path, status, failure)
 
 

@@ -1,4 +1,9 @@
-"""Asking another deployment too when the first is unusually slow: whoever begins first answers, and both are paid."""
+"""Hedging: asks a second deployment if the first is unusually slow.
+
+1. The first attempt starts; most have answered before the delay that routing gives.
+2. After the delay, the attempts fork, and the fork calls another deployment.
+3. The one that begins to answer first wins; the other is cancelled. Both are charged.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +33,8 @@ async def hedged(
     *,
     stream: bool,
 ) -> tuple[OpenedResponse, Attempts]:
-    """The first attempt that is answered, and the attempts that it is of; `give_up` lets go of one that comes second.
-
-    Raises ApiError: what the client is to be told when none was.
+    """Returns the attempt that is answered first, and the attempts it belongs to; `give_up` releases the one that comes
+    second. Raises the ApiError for the client if none is answered.
     """
     others: Attempts | None = None
     besides = meter.besides()
@@ -73,15 +77,15 @@ def _answered(opened: asyncio.Task[OpenedResponse]) -> bool:
 async def _drop(
     opened: asyncio.Task[OpenedResponse], attempts: Attempts, give_up: Callable[[OpenedResponse], None]
 ) -> None:
-    """End an attempt that is not needed; nothing if it has failed by itself."""
+    """Cancels an attempt that is not needed; one that has failed is left as it is."""
     opened.cancel()
-    # Not the attempt itself: that this task is cancelled meanwhile must not be taken for the attempt's end.
+    # `wait`, not the attempt itself: a cancellation of this task must not look like the attempt's end.
     await asyncio.wait({opened})
     if opened.cancelled():
         return
     failure = opened.exception()
     if failure is None:
-        # It was answered in the very moment.
+        # It was answered at that very moment.
         attempts.cancelled()
         give_up(opened.result())
     elif not isinstance(failure, ApiError):

@@ -32,7 +32,7 @@ _ANY_TYPE: Final = b"application/octet-stream"
 
 
 class OperationUpstreamCall(UpstreamCall[OpenedResponse]):
-    """A `call` of an `endpoint`. Raises ApiError where the deployment's dialect has no such endpoint."""
+    """A `call` of an `endpoint`. Raises ApiError if the deployment's dialect has no such endpoint."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ def _decoded(
     content_type: bytes,
     name: bytes,
 ) -> Answer:
-    """An answer in the endpoint's format, that calls its model `name`."""
+    """Returns the answer in the endpoint's format, with `name` as its model."""
     answer = translate.decode(call, body, content_type)
     if answer.headers == JSON:
         answer = structs.replace(answer, body=endpoint.rendered(named(answer.body, name)))

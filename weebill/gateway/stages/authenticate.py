@@ -1,4 +1,4 @@
-"""Authenticate: whose request it is, by its API key. A request without a key leaves no record."""
+"""Authenticate: identifies the caller by its API key. A request without a valid key leaves no usage record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from weebill.gateway.stages.chain import Following
 
 
 class Authenticate(Generic[E, C]):
-    """The stage before all others."""
+    """The first stage."""
 
     def __init__(self, authenticator: Authenticator, following: Following[E, C]) -> None:
         self._authenticator = authenticator

@@ -1,4 +1,4 @@
-"""Build on: what a request of the Responses API continues is put before it, and its answer may be kept."""
+"""Build on: puts the earlier conversation before a request of the Responses API, and has its answer stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from weebill.wire.call import Call
 
 
 class BuildOn:
-    """The stage for an API with state. Raises ApiError 404 for what is not kept."""
+    """The stage for an API with state. Raises ApiError 404 if the earlier response is not stored."""
 
     def __init__(self, state: ResponseState, following: Following[Api, Call]) -> None:
         self._state = state

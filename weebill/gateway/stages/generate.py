@@ -1,8 +1,8 @@
-"""Generate: who serves a request's name is asked, and what is answered goes to the client.
+"""Generate: calls the upstreams that serve a request's name, and sends the answer to the client.
 
-1. The name is routed: to attempts, which say who is asked next, and what follows a failure.
-2. Upstreams are called until one has answered (`attempting`), or two at once where that is wished (`hedging`).
-3. The answer is sent (`answering`). A stream that breaks off goes on elsewhere, where that is wished (`resuming`).
+1. The name is routed, which gives `Attempts`: whom to call next, and what follows a failure.
+2. Upstreams are called until one answers (`attempting`), or two at once if hedging is asked for (`hedging`).
+3. The answer is sent (`answering`). A stream that breaks off is resumed elsewhere, if that is asked for (`resuming`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Generate:
         self._answering = answering
 
     def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
-        """Raises ApiError for what ends without an answer."""
+        """Raises ApiError if there is no answer."""
         router, meter, call = self._upstreams.router, request.meter, request.call
         asked = RouteRequest(call, meter.key_id, meter.key_name, request.endpoint.conversation)
         deadline = deadline_of(request.exchange, meter, router.deadline_s)
@@ -55,7 +55,7 @@ class Generate:
         await self.serve(request, await once_known(asked.needs, route))
 
     async def serve(self, request: Request[Api, Call], attempts: Attempts) -> None:
-        """Answer by the first of the `attempts` that is answered. Raises ApiError."""
+        """Answers with the first of the `attempts` that succeeds. Raises ApiError."""
         exchange, api, meter = request.exchange, request.endpoint, request.meter
         wanted = attempts.wanted
         call = request.call = held_to(request.call, wanted)
@@ -70,7 +70,7 @@ class Generate:
         else:
             opened = await first_answered(attempts, exchange, meter, opening, seldom)
         if isinstance(opened, StreamingResponse) and isinstance(opened.stream, ResumableStream):
-            # That of the one who answers, of all that were asked.
+            # With hedging there were several; this is the one of the stream that won.
             story = opened.stream.story
             opening = self.opening(request, story.translator, call)
         while True:
@@ -86,7 +86,7 @@ class Generate:
             opened = going_on
 
     def opening(self, request: Request[Api, Call], translators: Translators, call: Call) -> Open[OpenedResponse]:
-        """Calls upstreams for `call`, which need not be the request's own."""
+        """Returns a function that calls upstreams for `call`, which may differ from the request's own."""
         return partial(_open, self._upstreams, request, translators, call)
 
     def answer(
@@ -96,7 +96,7 @@ class Generate:
         attempts: Attempts,
         story: ResumableAnswer | None = None,
     ) -> Coroutine[None, None, ApiError | UpstreamFailure | None]:
-        """Send what was answered. Gives what it broke off with, where the `story` can go on elsewhere."""
+        """Sends the answer. Returns the failure that it broke off with, if `resumable` can continue elsewhere."""
         if isinstance(opened, CompleteResponse):
             return self._answering.complete(request, opened.answer, attempts)
         api = request.endpoint
@@ -110,7 +110,7 @@ class Generate:
         )
 
     def give_up(self, opened: OpenedResponse) -> None:
-        """Nothing more is read of it."""
+        """Releases an answer of which nothing more is read."""
         self._upstreams.leave(opened.upstream, opened.response)
 
     async def _resumed(
@@ -121,7 +121,7 @@ class Generate:
         attempts: Attempts,
         opening: Open[OpenedResponse],
     ) -> StreamingResponse | None:
-        """Another stream that goes on with a story that broke off with `failure`; None if nobody does."""
+        """Returns a stream that continues the answer that broke off with `failure`; None if no deployment can."""
         exchange, meter = request.exchange, request.meter
         first_byte_at, blame, dropped = meter.first_byte_at, meter.blame, meter.dropped
         exchange.tally = None
@@ -135,7 +135,7 @@ class Generate:
             await self._answering.broken_off(request, client_error(failure), blame, story.fail)
             return None
         meter.first_byte_at = first_byte_at
-        # Both have answered.
+        # Both upstreams have answered.
         meter.dropped = tuple(dict.fromkeys((*dropped, *meter.dropped)))
         exchange.write(story.mark(meter.upstream))
         assert isinstance(opened, StreamingResponse)  # noqa: S101 - a stream was asked for

@@ -1,4 +1,4 @@
-"""Keep alive: a stream gives signs of life, even before there is anything to answer with."""
+"""Keep alive: sends signs of life in a stream, even before the answer begins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from weebill.wire.errors import ApiError
 
 
 class KeepingAlive:
-    """The stage around all that a stream may have to wait for."""
+    """The stage around all that a stream may wait for."""
 
     def __init__(self, upstreams: Upstreams, answering: Answering, following: Following[Api, Call]) -> None:
         self._upstreams = upstreams

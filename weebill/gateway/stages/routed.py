@@ -1,4 +1,4 @@
-"""Routing for the endpoints that do not generate: nothing is cached, selected or resumed there."""
+"""Routing for the endpoints that do not generate, which have no cache, no `auto` and no resuming."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from weebill.routing.router import Router, RouteRequest
 
 
 def routed(router: Router, request: Request[E, C], call: C) -> Attempts:
-    """The attempts at a call that has just been read; it is the request's from then on. Raises ApiError."""
+    """Returns the attempts at a decoded call, and stores the call in the request. Raises ApiError."""
     meter = request.meter
     meter.model_asked = call.model
-    take_control(call.fields, None)  # nothing is cached here, and no provider is shown the wish
+    take_control(call.fields, None)  # these answers are not cached, and no provider is shown the field
     deadline = deadline_of(request.exchange, meter, router.deadline_s)
     attempts = router.route(RouteRequest(call, meter.key_id, meter.key_name), time.monotonic(), deadline)
     request.call = held_to(call, attempts.wanted)

@@ -1,8 +1,8 @@
-"""Select: which model answers a request for `auto`, or for a model that is in an experiment.
+"""Select: decides which model answers a request for `auto`, or for a model in an experiment.
 
-1. The selector says which tier, or which arm of an experiment.
-2. A smaller tier's answer is held back until checks have said that it will do; else the larger tier is asked.
-3. What came of it is told to the selector, and a shadow of the request is sent to a candidate, if there is one.
+1. The selector picks a tier, or an arm of an experiment.
+2. The smaller tier's answer is held back until checks have passed it; if they do not, the larger tier is asked.
+3. The selector is told the outcome, and a shadow of the request is sent to the experiment's candidate, if there is one.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Reply
 
-# Why another tier is asked where there was no answer to check.
+# The recorded reason for asking the larger tier when there was no answer to check.
 _UNAVAILABLE: Final = "unavailable"
 _SHADOW_CHECKS: Final = Checks(CascadeSettings(checks=("schema", "refusal", "repetition")))
 
 
 class _Selection(NamedTuple):
-    """A request, its `call` as it came, and what else stays the same whoever is asked."""
+    """A request, its `call` as decoded, and what stays the same for every model that is asked."""
 
     request: Request[Api, Call]
     call: Call
@@ -55,14 +55,14 @@ class _Selection(NamedTuple):
 
 
 class _Failed(NamedTuple):
-    """Why the smaller tier's answer will not do: a check's name; and the attempts that were made for it."""
+    """The reason why the smaller tier's answer was not sent (a check's name), and the attempts made for it."""
 
     why: str
     log: Sequence[Attempted] = ()
 
 
 class Select:
-    """The stage for the names of `selector`; all others go on to what follows, which is `generate` in the end."""
+    """The stage for the names that `selector` decides; requests for other names go on to the next stage."""
 
     def __init__(
         self,
@@ -102,10 +102,10 @@ class Select:
         if failed is not None and selected.decision is not None:
             answered = selected.decision.larger
             meter.checked = failed.why
-            # It stands in for nothing but itself.
+            # Only the smaller tier is held to the demands.
             larger = selection._replace(asked=asked)
             attempts = self._route(larger, selected.larger, selected.note(failed.why), deadline)
-            # Who was asked before is part of the story.
+            # The attempts at the smaller tier are part of the log.
             attempts.log = (*failed.log, *attempts.log)
             await self._generate.serve(request, attempts)
         elif not selected.checks:
@@ -116,11 +116,11 @@ class Select:
             self._shadows.send(self._shadow(selection, selected.shadow))
 
     async def _try_smaller(self, selection: _Selection, checks: Checks) -> _Failed | None:
-        """Answer by the smaller tier; why that has come to nothing, None if it has not. Nothing has been sent then."""
+        """Answers by the smaller tier. Returns None if it has answered, else the reason; then nothing has been sent."""
         request, selected = selection.request, selection.selected
         meter = request.meter
         now = time.monotonic()
-        # Whoever may have to answer in its place must have time to.
+        # Half of the time is left for the larger tier.
         deadline = now + (selection.deadline - now) / 2
         watched = Watched(request.endpoint, probabilities=checks.wants_probabilities)
         try:
@@ -155,7 +155,7 @@ class Select:
         attempts: Attempts,
         deadline: float,
     ) -> Judgement | None:
-        """What the checks say of an answer; None if it broke off before they could."""
+        """Returns the judgement of the checks; None if the answer broke off before."""
 
         async def sample(count: int) -> Sequence[Reply]:
             replies = await asyncio.gather(*(self._sample(selection, deadline) for _ in range(count)))
@@ -178,7 +178,7 @@ class Select:
             raise
 
     async def _sample(self, selection: _Selection, deadline: float) -> Reply | None:
-        """One more answer of the smaller tier, on the request's bill; None if there is none."""
+        """Returns one more answer of the smaller tier, charged to the request; None if there is none."""
         request = selection.request
         meter = request.meter
         sample = Meter(request.exchange.request_id, meter.key_id, request.endpoint.name, time.monotonic())
@@ -190,7 +190,7 @@ class Select:
             meter.absorb(sample)
 
     async def _shadow(self, selection: _Selection, experiment: Experiment) -> None:
-        """Ask the candidate the same, for nobody but the ledger."""
+        """Asks the experiment's candidate the same question. The answer goes to nobody, its figures to the ledger."""
         request, asked = selection.request, selection.asked
         api, began = request.endpoint, time.monotonic()
         meter = Meter(
@@ -221,7 +221,7 @@ class Select:
     async def _ask(
         self, selection: _Selection, model: str, meter: Meter, deadline: float, *, sampling: bool = False
     ) -> Reply:
-        """An answer that no client gets. Raises ApiError."""
+        """Returns an answer that no client gets. Raises ApiError."""
         request = selection.request
         watched = Watched(request.endpoint, sampling=sampling)
         attempts = self._route(selection, model, "", deadline)
@@ -233,7 +233,7 @@ class Select:
     def _answered(
         self, request: Request[Api, Call], call: Call, attempts: Attempts, meter: Meter, watched: Watched
     ) -> Coroutine[None, None, OpenedResponse]:
-        """The first attempt that is answered; whoever takes it must give it up. Raises ApiError."""
+        """Returns the first attempt that is answered; the caller must give it up. Raises ApiError."""
         opening = self._generate.opening(request, watched.translator, held_to(call, attempts.wanted))
         return first_answered(attempts, request.exchange, meter, opening, self._upstreams.seldom)
 

@@ -1,4 +1,4 @@
-"""Settle: whatever becomes of a request from here on, there is one record of it, and errors are in its API's format."""
+"""Settle: writes one usage record for each request, however it ends, and answers errors in the API's format."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from weebill.transport.status import CLIENT_CLOSED_REQUEST, SHUTTING_DOWN
 from weebill.usage.records import Outcome
 from weebill.wire.errors import ApiError
 
-# What has become of a request whose handler was cancelled, by the reason. Any other: the server itself refused it.
+# Outcomes of a request whose handler was cancelled, by the status it was cancelled with. Any other status means that
+# the server refused it.
 _CANCELLED: Final[Mapping[int, Outcome]] = {CLIENT_CLOSED_REQUEST: "client_cancelled", SHUTTING_DOWN: "gateway_error"}
 
 
 class Settle(Generic[E, C]):
-    """The stage around all that may cost something. What follows settles what it answers; here, what it does not."""
+    """The stage around all that may cost something. Later stages settle the requests that they answer; this one settles
+    the rest.
+    """
 
     def __init__(self, recorder: Recorder, following: Following[E, C]) -> None:
         self._recorder = recorder
         self._following = following
 
     def __call__(self, request: Request[E, C]) -> Coroutine[None, None, None]:
-        """Raises ApiError 503 while nothing can be recorded: what cannot be metered is not served."""
+        """Raises ApiError 503 while nothing can be recorded: unmetered requests are not served."""
         recorder = self._recorder
         recorder.require_writable()
         exchange, caller = request.exchange, request.caller
@@ -58,7 +61,7 @@ class Settle(Generic[E, C]):
             raise
 
     def _refuse(self, request: Request[E, C], error: ApiError) -> None:
-        """Record and answer a request that ends in an error."""
+        """Records and answers a request that ends in an error."""
         meter = request.meter
         try:
             self._recorder.settle(meter, error.status, meter.blame)
