@@ -1,4 +1,4 @@
-"""Which API's client asks, where no endpoint says: for lists of models, and for what is refused without one."""
+"""Tells by path and headers which API a client speaks, if no endpoint says so: for lists of models, and for errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Query = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How an API shows a list of models, one model, and an error."""
+    """An API's format of a list of models, of one model, and of an error."""
 
     models: Callable[[Sequence[ModelCard], Query], bytes]
     model: Callable[[ModelCard], bytes]
@@ -35,7 +35,7 @@ OPENAI: Final = Form(_openai_models, msgspec.json.encode, ApiError.body)
 ANTHROPIC: Final = Form(anthropic_models.models, anthropic_models.model, anthropic_errors.error_body)
 GEMINI: Final = Form(gemini_models.models, gemini_models.model, gemini_errors.error_body)
 
-# What only that API has at that path, before what any client may ask for.
+# Paths that only one API has; paths shared by all come after the headers.
 _PATHS: Final[tuple[tuple[bytes, Form], ...]] = (
     (b"/openai/", OPENAI),
     (b"/anthropic/", ANTHROPIC),
@@ -51,7 +51,7 @@ _HEADERS: Final[tuple[tuple[bytes, Form], ...]] = (
     (b"x-goog-api-client", GEMINI),
     (b"x-goog-api-key", GEMINI),
 )
-# What a client calls itself, where it sends none of these: google-genai, and Claude Code beside its API.
+# User agents that send none of these headers: google-genai, and Claude Code outside of its API.
 _AGENTS: Final[tuple[tuple[bytes, Form], ...]] = (
     (b"google-genai", GEMINI),
     (b"claude-cli", ANTHROPIC),
@@ -60,7 +60,7 @@ _AGENTS: Final[tuple[tuple[bytes, Form], ...]] = (
 
 
 def form_of(path: bytes, fields: Mapping[bytes, bytes]) -> Form:
-    """That of the API that asks: by its path, else by what its clients send, as far as that has been read."""
+    """Returns the form of the client's API: by its path, else by its headers, as far as they have been read."""
     for prefix, form in _PATHS:
         if path.startswith(prefix):
             return form
@@ -74,12 +74,12 @@ def form_of(path: bytes, fields: Mapping[bytes, bytes]) -> Form:
 
 
 def refusing(error: ApiError, path: bytes, fields: Mapping[bytes, bytes], request_id: str) -> tuple[bytes, bytes]:
-    """An error in the format of the API that asks: the header lines that only that has, and the body."""
+    """Returns an error in the format of the client's API: the header lines that only that API has, and the body."""
     form = form_of(path, fields)
     error.request_id = request_id
     return request_id_line(request_id) if form is ANTHROPIC else b"", form.error(error)
 
 
 def request_id_line(request_id: str) -> bytes:
-    """The id where Anthropic's SDKs look for it."""
+    """Returns the header line in which Anthropic's SDKs look for the id."""
     return b"request-id: %b\r\n" % request_id.encode()

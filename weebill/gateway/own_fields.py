@@ -1,4 +1,4 @@
-"""The request for an upstream where the client has said something to Weebill itself."""
+"""Handles the fields of a request that are for Weebill itself, such as preferences of providers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _encode: Final = msgspec.json.encode
 
 
 def encoded(translate: Translator, call: Call, deployment: Deployment, directory: Directory) -> UpstreamRequest:
-    """What the client prefers among those whom only OpenRouter knows goes along to it, and is passed over elsewhere.
+    """Encodes a request. Preferences about providers that only OpenRouter knows are passed to it, and dropped
+    elsewhere.
 
     Raises ApiError 400 as `translate` does.
     """
@@ -28,7 +29,7 @@ def encoded(translate: Translator, call: Call, deployment: Deployment, directory
 def with_own_fields(
     request: UpstreamRequest, call: Call, deployment: Deployment, directory: Directory
 ) -> UpstreamRequest:
-    """The same for a request that is written."""
+    """Does the same for an encoded request."""
     own = call.own
     if own is NOTHING_OWN:
         return request
