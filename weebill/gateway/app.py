@@ -105,7 +105,7 @@ class App:
 
     @property
     def ready(self) -> bool:
-        """Tells whether requests can be served now."""
+        """True if requests can be served now."""
         return self._recorder.recording and not self.draining and self._upstreams.directory.any_available()
 
     def _serving(self, route: Route) -> Serve:

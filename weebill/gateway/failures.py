@@ -68,7 +68,9 @@ def unmetered() -> ApiError:
 
 
 def client_error(failed: ApiError | UpstreamFailure) -> ApiError:
-    """Returns the client's error for a failure, with its wait. An ApiError, which is the gateway's own, stays as it is."""
+    """Returns the client's error for a failure, with its wait. An ApiError, which is the gateway's own, stays
+    as it is.
+    """
     if isinstance(failed, ApiError):
         return failed
     failure, message, own = failed.failure, failed.message, failed.code

@@ -54,7 +54,9 @@ class Selected(NamedTuple):
     demands: tuple[Preferences, ...] = ()
 
     def note(self, failed: str = "") -> str:
-        """Returns the part of the route header about the selection; `failed` is the check that the smaller tier failed."""
+        """Returns the part of the route header about the selection; `failed` is the check that the smaller tier
+        failed.
+        """
         note = ""
         if self.decision is not None:
             note = f";auto:{self.decision.tier}"

@@ -98,7 +98,9 @@ def _first_of(logprobs: Sequence[Raw], characters: int) -> tuple[Raw, ...]:
 
 
 class _Said:
-    """The state of one choice: text that may begin a stop sequence, the events about that text, and if a stop has come."""
+    """The state of one choice: text that may begin a stop sequence, the events about that text, and if a stop
+    has come.
+    """
 
     __slots__ = ("block", "ended", "held", "waiting")
 
@@ -120,7 +122,7 @@ class UntilStop(DecoderAround):
         self._said: dict[int, _Said] = {}
 
     def finish(self) -> Sequence[Event]:
-        """Returns the last events. Raises UpstreamFailure if the upstream's body broke off before a stop sequence came."""
+        """Returns the last events. Raises UpstreamFailure if the body broke off before a stop sequence."""
         try:
             events = self._decoder.finish()
         except UpstreamFailure:

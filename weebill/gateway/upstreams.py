@@ -106,7 +106,9 @@ class Upstreams:
         return replace(deployment, target=structs.replace(target, quirks=quirks))
 
     def learns(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
-        """True if a failed call has shown that the upstream lacks an API; the request can then be sent in another form."""
+        """True if a failed call has shown that the upstream lacks an API; the request can then be sent in
+        another form.
+        """
         if not isinstance(failure, UpstreamFailure) or not lacks_endpoint(failure.failure, status):
             return False
         if path == COMPLETIONS_PATH and upstream.name not in self._without_completions:
@@ -208,7 +210,7 @@ class Upstreams:
         return response
 
     def _shared_out(self, upstream: Upstream) -> Places:
-        """Returns the queue for this worker's part of the upstream's slots; at least one slot, which others may share."""
+        """Returns the queue for this worker's part of the upstream's slots; at least one, maybe shared."""
         for origin in [origin for origin, places in self._places.items() if places.idle]:
             del self._places[origin]  # the host may be gone
         part = len(range(self._index, upstream.slots, self.settings.workers)) or 1

@@ -1,4 +1,9 @@
-"""The quick way to a first choice, where nobody prefers anything and nothing is wrong: worked out once for a name."""
+"""The fast path: picks the first choice without making a plan, if nobody prefers anything and all are healthy.
+
+1. For each name, the candidates and the policy's weights are worked out once (`FastPath.of`).
+2. A request takes one by a random number (`choose`); its `Try` and header line are ready-made.
+3. The plan is made only if that attempt fails (`Attempts`).
+"""
 
 from __future__ import annotations
 
@@ -18,15 +23,15 @@ from weebill.routing.plan import RankedDeployment
 from weebill.routing.policies import NEEDS_EXPLORING, WEIGHTS
 from weebill.routing.steps import Try, patience
 
-_NEARLY_ALL: Final = 0.99  # some of it has gone by when a request is routed
+_NEARLY_ALL: Final = 0.99  # part of the time has passed when a request is routed
 
 
 @dataclass(frozen=True, slots=True)
 class FastChoice:
-    """A choice that may be drawn.
+    """A first choice of the fast path.
 
-    `first` is what is tried where the caller leaves at least `unhurried_s`; None where a credential has to be chosen.
-    `head` and `tail` are the header line that names it and `policy`, around the milliseconds that it took.
+    `first` is the step if the caller leaves at least `unhurried_s` seconds; None if a credential has to be picked
+    first. `head` and `tail` are the header line that names it and `policy`, around the milliseconds that it took.
     """
 
     choices: tuple[RankedDeployment]
@@ -40,11 +45,11 @@ class FastChoice:
 
 @dataclass(frozen=True, slots=True)
 class FastPath:
-    """What is drawn from for a name.
+    """The first choices for a name.
 
-    `lone` is the only choice there is, None where there are several. `drawn` are those of the first tier, each with
-    the share of draws that it ends at; empty where the policy has to look at more. `turns` is whether any of them has
-    several credentials, `explores` whether some draws are for keeping figures fresh.
+    `only` is the choice if there is just one, else None. `weighted` are the choices of the first tier, each with the
+    upper end of its share of [0, 1]; empty if the policy needs more than weights. `rotates` if any has several
+    credentials, `explores` if some requests go to a random one, to keep its figures fresh.
     """
 
     route: Route
@@ -58,7 +63,7 @@ class FastPath:
     def of(
         cls, route: Route, policy: Policy, health_of: Callable[[Deployment], DeploymentHealth], deadline_s: float
     ) -> FastPath:
-        """The lot of a route by a policy, for requests that have `deadline_s` if their callers are in no hurry."""
+        """Returns the fast path of a route by a policy, for requests that have `deadline_s` seconds."""
         turns = any(
             each.deployment.upstream is not None and len(each.deployment.upstream.credentials) > 1
             for each in route.candidates
@@ -79,7 +84,9 @@ class FastPath:
         return cls(route, policy, None, tuple(zip(ends, draws, strict=True)), turns, policy in NEEDS_EXPLORING)
 
     def draw(self, lot: float, explore: float) -> FastChoice:
-        """The choice for a number in [0, 1): by weight, but for a share of draws in which all are equal."""
+        """Returns the choice for a random number in [0, 1): by weight, but for the share `explore`, in which all are
+        equal.
+        """
         drawn = self.drawn
         if self.explores:
             if lot < explore:
@@ -92,7 +99,7 @@ class FastPath:
 
 
 def how(answered: Deployment | None, policy: str) -> bytes:
-    """The end of the header line about a request's way: the model that `answered`, None if none did, and `policy`."""
+    """Returns the end of the header line about a request's route; `answered` is None if no deployment did."""
     model = "" if answered is None else f";model={quote(answered.model, safe='/:@+')}"
     return f"{model};policy={policy}\r\n".encode()
 

@@ -1,4 +1,4 @@
-"""Who is out of the question for a request, and why: a table of pure conditions."""
+"""The filters that remove deployments from a request: a table of pure conditions."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from weebill.routing.requirements import Requirements
 from weebill.wire.errors import ApiError
 
 _TEXT: Final = frozenset({"text"})
-# Why a deployment is removed; "" if it is not.
+# The reason to remove a deployment; "" to keep it.
 Reason = str
 
 
 class Filter(NamedTuple):
-    """A condition. `asked` is whether a request sets it at all; `why` is the reason to remove a deployment.
+    """A condition on a deployment. `asked` is True if the request sets the condition; `why` returns the reason to
+    remove.
 
-    `param` is the request's field that it is about. A filter with `limits` is of what a deployment can do, where that
-    says whether it can do less than others at all; the others are of what somebody prefers. A `soft` one removes nobody
-    if nobody else is left: what is asked for can be bounded.
+    `param` is the request's field. A filter with `limits` is about a capability, and `limits` is True for deployments
+    that may fail it; other filters are about preferences. A `soft` filter removes nothing if nothing else is left: the
+    request can be reduced instead.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Filter(NamedTuple):
 
 
 class Removal(NamedTuple):
-    """A candidate that is out of the question."""
+    """A candidate that was removed."""
 
     candidate: Candidate
     filter: Filter
@@ -128,7 +129,7 @@ def _schema(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) ->
 
 
 def _parameters(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    """Here what is not known counts as not supported."""
+    """Here an unknown capability counts as missing."""
     spoken = dialect(it.dialect)
     lacking = {
         name
@@ -151,7 +152,7 @@ def _unless_known(known: bool | None, reason: Reason) -> Reason:
     return f"{reason}, as far as is known" if known is None else reason
 
 
-# What somebody prefers, in the order of asking: the cheap ones first.
+# Filters by preferences, the cheapest first.
 PREFERENCES: Final[tuple[Filter, ...]] = (
     Filter("only", "provider.only", lambda wanted, needs: wanted.only is not None, _only),
     Filter("ignore", "provider.ignore", lambda wanted, needs: bool(wanted.ignore), _ignored),
@@ -168,7 +169,7 @@ PREFERENCES: Final[tuple[Filter, ...]] = (
     Filter("require_parameters", "provider.require_parameters", lambda wanted, needs: wanted.require_parameters,
            _parameters),
 )  # fmt: skip
-# What a deployment can do.
+# Filters by capabilities.
 CAPABILITIES: Final[tuple[Filter, ...]] = (
     Filter("tools", "tools", lambda wanted, needs: needs.tools, _tools, lambda facts: facts.tools is False),
     Filter("structured_output", "response_format", lambda wanted, needs: needs.schema, _schema,
@@ -188,9 +189,9 @@ _SHOWN: Final = 8
 
 
 def limiting(deployments: Iterable[Deployment]) -> tuple[Filter, ...]:
-    """The capabilities that not all deployments are known to have; the others need not be looked at.
+    """Returns the capability filters that any of the deployments may fail; the others are skipped.
 
-    Where there is but one, it says itself what it cannot do.
+    A single deployment is not filtered: it refuses by itself.
     """
     facts = [each.facts for each in deployments]
     if len(facts) == 1:
@@ -201,7 +202,7 @@ def limiting(deployments: Iterable[Deployment]) -> tuple[Filter, ...]:
 def split(
     candidates: Iterable[Candidate], limits: tuple[Filter, ...], wanted: ResolvedPreferences, needs: Requirements
 ) -> tuple[list[Candidate], list[Removal]]:
-    """Those that may serve the request, and those that may not, each with the first reason against it."""
+    """Returns the candidates that may serve the request, and the removals, each with its first reason."""
     filters = limits if wanted is WANTS_NOTHING else (*PREFERENCES, *limits)
     asked = [each for each in filters if each.asked(wanted, needs)]
     if not asked:
@@ -220,19 +221,19 @@ def split(
             kept.append(candidate)
     if kept:
         return kept, removed
-    # The soft ones come last, so that nothing else is against these.
+    # Soft filters come last, so nothing else speaks against these.
     spared = [each for each in removed if each.filter.soft]
     return [each.candidate for each in spared], [each for each in removed if not each.filter.soft]
 
 
 def fits_all(limits: Iterable[Filter], candidates: Iterable[Candidate], needs: Requirements) -> bool:
-    """Tells whether none of the candidates would be removed for what it cannot do."""
+    """True if no candidate would be removed for a missing capability."""
     asked = [each for each in limits if each.asked(WANTS_NOTHING, needs)]
     return not any(each.why(one.deployment, WANTS_NOTHING, needs) for each in asked for one in candidates)
 
 
 def nothing_left(name: str, removed: list[Removal]) -> ApiError:
-    """What a client is told whose request nobody may or can serve: 400 where they cannot, 404 where they may not."""
+    """Returns the error for a request that no deployment may serve: 400 for capabilities, 404 for preferences."""
     said = [f"{each.candidate.deployment.key} {each.reason} ({each.filter.param})" for each in removed[:_SHOWN]]
     if len(removed) > _SHOWN:
         said.append(f"and {len(removed) - _SHOWN} more")

@@ -1,8 +1,11 @@
-"""What one worker learns of deployments is soon known to all: by a board of files on one machine, by Redis among them.
+"""Shares health among workers: through a directory of files on one machine, through Redis among machines.
 
-Each worker tells all that it knows by itself: at once when that changes, and again every `REPEAT_S`. Who is silent for
-`SILENCE_S` has nothing to say any more. So the next message makes up for one that was lost, nothing has to be cleaned
-up after a worker that was killed, a lost Redis leaves each machine with its own knowledge, and no clocks are compared.
+1. A worker sends all that it knows by itself: when that changes, and every `REPEAT_S` seconds.
+2. It reads the others' notices every `INTERVAL_S` seconds, and passes them to its `Health`.
+3. A worker that is silent for `SILENCE_S` seconds counts as having nothing to report.
+
+So a lost notice is made up for by the next, nothing has to be cleaned up after a killed worker, a lost Redis leaves
+each machine with its own knowledge, and no clocks are compared.
 """
 
 from __future__ import annotations
@@ -35,16 +38,16 @@ _UNHEARD: Final = (0, 0.0)
 
 Fact = TypeVar("Fact", bound=Struct)
 Hear = Callable[[str, tuple[Fact, ...]], None]
-"""Takes in all that a source knows by itself, in place of what it told before; () if it has nothing to say any more."""
+"""Takes in all notices of a source, in place of its earlier ones; () if it has none any more."""
 
 log = logging.getLogger(__name__)
 
 
 class SharedHealth(Generic[Fact]):
-    """Tells other workers the facts of this one, and this one theirs.
+    """Sends this worker's notices to other workers, and receives theirs.
 
-    `kind` is what a fact is: a frozen msgspec.Struct whose `remaining_s` says how long it holds from when it is told.
-    `name` is this worker's, the same after a restart; `folder` is where those of this machine meet.
+    `kind` is the class of a notice: a frozen msgspec.Struct whose `remaining_s` counts from its sending. `name` is this
+    worker's, the same after a restart; `folder` holds the notices of this machine's workers.
     """
 
     def __init__(
@@ -61,25 +64,25 @@ class SharedHealth(Generic[Fact]):
         self._board: NoticeDirectory | None = None
         self._redis = redis
         self._clock = clock
-        # A worker that takes over from a killed one is another source, or its count would begin anew.
+        # A worker that replaces a killed one is another source, as its count starts anew.
         self._source = f"{name}:{secrets.token_hex(8)}"
         self._count = 0
         self._told: frozenset[Fact] = frozenset()
         self._tell_at = 0.0
         self._read_after = b""
         self._heard: dict[str, tuple[int, float]] = {}
-        # The board's: a disk may make one wait.
+        # For the directory, as a disk may block.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="health")
         self._troubled = False
 
     async def run(self, facts: Callable[[], Iterable[Fact]], hear: Hear[Fact]) -> None:
-        """Exchange what is known every `INTERVAL_S`, until cancelled."""
+        """Exchanges notices every `INTERVAL_S` seconds, until cancelled."""
         while True:
             await self.exchange(tuple(facts()), hear)
             await asyncio.sleep(INTERVAL_S)
 
     async def exchange(self, facts: tuple[Fact, ...], hear: Hear[Fact]) -> None:
-        """Tell what this worker knows, and hear what is new from others."""
+        """Sends this worker's notices, and passes on what is new from others."""
         notice = self._notice(facts)
         loop = asyncio.get_running_loop()
         notices = await loop.run_in_executor(self._thread, self._by_board, notice)
@@ -93,15 +96,15 @@ class SharedHealth(Generic[Fact]):
             hear(source, ())
 
     def close(self) -> None:
-        """Take back what was told here."""
+        """Removes this worker's notices."""
         self._thread.shutdown()
         if self._board is not None:
             self._board.remove()
 
     def _notice(self, facts: tuple[Fact, ...]) -> bytes | None:
-        """What is to be told now, None if all is said."""
+        """Returns the message to send now; None if nothing is new."""
         now = self._clock()
-        # How long they still hold changes all the time, and the next repetition says it.
+        # The remaining time changes all the time; the next repetition updates it.
         lasting = frozenset(msgspec.structs.replace(fact, remaining_s=0.0) for fact in facts)
         if lasting == self._told and not (lasting and now >= self._tell_at):
             return None
@@ -117,7 +120,7 @@ class SharedHealth(Generic[Fact]):
             log.error("what another worker told of its health cannot be read, and is passed over: %s", error)
             return
         last, _ = self._heard.get(source, _UNHEARD)
-        # The same comes by both ways, and not always in order.
+        # The same message comes both ways, and not always in order.
         if source == self._source or count <= last:
             return
         if not last and len(self._heard) >= MAX_SOURCES:
@@ -160,7 +163,7 @@ class SharedHealth(Generic[Fact]):
 
 
 def told_lately(folder: Path, kind: type[Fact]) -> list[Fact]:
-    """What the workers of this machine tell each other at present in `folder`, each fact once."""
+    """Returns the current notices of this machine's workers in `folder`, each once."""
     decode = msgspec.msgpack.Decoder(tuple[str, int, tuple[kind, ...]]).decode  # type: ignore[valid-type]
     found: dict[Fact, None] = {}
     for notice in NoticeDirectory.latest(folder, SILENCE_S):
