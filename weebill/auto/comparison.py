@@ -1,4 +1,4 @@
-"""How the arms of an experiment have done, by their usage records."""
+"""Compares the arms of an experiment by their usage records."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _PERCENTILES: Final[dict[Figure, tuple[str, float]]] = {
     "latency_p95_ms": ("total_us", 0.95),
 }
 _MEANS: Final[tuple[Figure, ...]] = ("cost_nano", "prompt_tokens", "completion_tokens")
-_OF_THE_ARM: Final = "arm = ? AND arm <> ''"  # the second is what the index is of, which SQLite does not work out
-# An answer of which a check could not tell neither passed nor failed.
+_OF_THE_ARM: Final = "arm = ? AND arm <> ''"  # the second condition is the index's, which SQLite does not infer
+# An answer about which a check could not tell has neither passed nor failed.
 _JUDGED: Final = f"checked <> '' AND checked NOT GLOB '{NOT_KNOWN}*'"
-# Whoever gives up on a request says nothing of the model.
+# A cancelled request says nothing about the model.
 _COUNTED: Final = f"{_OF_THE_ARM} AND outcome <> 'client_cancelled'"
 
 
 class ArmFigures(msgspec.Struct, frozen=True):
-    """What is known of an arm; a figure is missing where nothing is known.
+    """The figures of an arm; unknown ones are missing.
 
-    `success` is the share of requests that were answered, `passed` that of the checked answers that passed, and
-    `escalated` that of all requests of which another model had to answer. Costs (nano-dollars) and tokens are means of
-    a request; costs without the `unpriced` ones, whose price is not known.
+    `success` is the share of requests that were answered, `passed` the share of checked answers that passed,
+    `escalated` the share of all requests that another model had to answer. Costs (nano-dollars) and tokens are means
+    for a request; costs leave out the `unpriced` requests, whose price is unknown.
     """
 
     arm: Arm
@@ -44,7 +44,7 @@ class ArmFigures(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Both arms, and by how much the second differs from the first."""
+    """The figures of both arms, and the candidate's minus the control's."""
 
     experiment: Experiment
     control: ArmFigures
@@ -53,7 +53,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def compare(connection: sqlite3.Connection, experiment: Experiment) -> Comparison:
-    """The arms of `experiment`, by all that is in the ledger."""
+    """Returns the comparison of the arms of `experiment`, by all records of the ledger."""
     control = _figures(connection, experiment, "control")
     candidate = _figures(connection, experiment, "shadow" if experiment.shadow else "candidate")
     differences = {
@@ -68,7 +68,7 @@ def _figures(connection: sqlite3.Connection, experiment: Experiment, arm: Arm) -
     name = experiment.arm(arm)
     sums = ", ".join(f"total({each}), total(1.0 * {each} * {each})" for each in _MEANS)
     row = connection.execute(
-        # By a table of its own: SQLite does not look for the rows of a view by its indexes where it adds them up.
+        # Materialised, as SQLite does not use a view's indexes for sums.
         f"WITH counted AS MATERIALIZED (SELECT * FROM usage WHERE {_COUNTED}) "  # noqa: S608
         f"SELECT count(*), total(outcome = 'ok'), total({_JUDGED}), total(checked = 'passed'), "
         f"count(cost_nano), {sums} FROM counted",
@@ -90,7 +90,7 @@ def _figures(connection: sqlite3.Connection, experiment: Experiment, arm: Arm) -
 
 
 def _percentile(connection: sqlite3.Connection, arm: str, column: str, share: float, count: int) -> Interval | None:
-    """Of the answered requests, in milliseconds."""
+    """Returns a percentile of the answered requests, in milliseconds."""
     if not count:
         return None
     query = (

@@ -1,7 +1,6 @@
-"""Experiments: a share of a model's requests goes to a candidate, until that is promoted or rolled back.
+"""Experiments: a share of a model's requests goes to a candidate, until it is promoted or rolled back.
 
-They are rows of the ledger. Every change bumps `experiments_version` in its own transaction: that is how workers
-notice it.
+They are rows of the ledger. Every change bumps `experiments_version` in the same transaction, by which workers notice.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ log = logging.getLogger(__name__)
 
 
 class Experiment(msgspec.Struct, frozen=True):
-    """`share` of the requests for `model` go to `candidate`; with `shadow`, only a copy of them does.
+    """`share` of the requests for `model` go to `candidate`; with `shadow`, only copies of them do.
 
-    Once it is promoted, all requests for `model` go to `candidate`. Times are Unix seconds; `changed_at` is when the
-    state last changed.
+    After promotion, all requests for `model` go to `candidate`. Times are Unix seconds; `changed_at` is the last change
+    of the state.
     """
 
     name: str
@@ -49,11 +48,11 @@ class Experiment(msgspec.Struct, frozen=True):
     changed_at: int
 
     def arm(self, arm: Arm) -> str:
-        """What the usage of an arm is recorded under."""
+        """Returns the name under which an arm's usage is recorded."""
         return f"{self.name}/{arm}"
 
     def draws(self, conversation: bytes) -> bool:
-        """Tells whether a conversation is of the share; the same one always gives the same answer."""
+        """True if the conversation belongs to the share; always the same for one conversation."""
         digest = blake2b(conversation, digest_size=8, key=self.name.encode()).digest()
         return int.from_bytes(digest) < self.share * _SPAN
 
@@ -63,7 +62,7 @@ class ExperimentStore(Store):
 
     @classmethod
     def open(cls, database: Path) -> ExperimentStore:
-        """Open the ledger. Raises LedgerError."""
+        """Opens the ledger. Raises LedgerError."""
         return cls(open_ledger(database))
 
     @property
@@ -72,7 +71,7 @@ class ExperimentStore(Store):
         return self._connection
 
     def create(self, name: str, model: str, candidate: str, share: float, shadow: bool) -> Experiment:
-        """Begin an experiment. Raises LedgerError."""
+        """Starts an experiment. Raises LedgerError."""
         if not _NAME.fullmatch(name):
             raise LedgerError(f"{name!r} cannot name an experiment: use 1 to 64 of a-z, 0-9, `.`, `_` and `-`.")
         if not 0 < share <= 1:
@@ -84,22 +83,22 @@ class ExperimentStore(Store):
         return self._commit(lambda: self._insert(experiment))
 
     def all(self) -> list[Experiment]:
-        """Every experiment, oldest first."""
+        """Returns all experiments, oldest first."""
         return self._select("? = ''", "")
 
     def get(self, name: str) -> Experiment:
-        """One. Raises LedgerError."""
+        """Returns one experiment. Raises LedgerError."""
         found = self._find(name)
         if found is None:
             raise LedgerError(f"There is no experiment {name!r}; `weebill experiment list` shows them all.")
         return found
 
     def promote(self, name: str) -> Experiment:
-        """Send all requests for the model to the candidate, whatever was promoted before. Raises LedgerError."""
+        """Sends all requests for the model to the candidate, in place of any earlier one. Raises LedgerError."""
         return self._commit(lambda: self._change(name, "promoted"))
 
     def roll_back(self, name: str) -> Experiment:
-        """Send no request to the candidate any more. Raises LedgerError."""
+        """Sends no more requests to the candidate. Raises LedgerError."""
         return self._commit(lambda: self._change(name, "rolled_back"))
 
     def _insert(self, experiment: Experiment) -> Experiment:
@@ -124,7 +123,7 @@ class ExperimentStore(Store):
             return found
         if found.state == "rolled_back":
             raise LedgerError(f"The experiment {name!r} has been rolled back; create another one.")
-        # Of several that are promoted the last one counts, even within a second.
+        # The latest promotion counts, even within one second.
         changed_at = max(int(time.time()), last + 1)
         self._connection.execute(
             "UPDATE experiments SET state = ?, changed_at = ? WHERE name = ?", (state, changed_at, name)
@@ -143,10 +142,10 @@ class ExperimentStore(Store):
 
 
 class Experiments:
-    """What a worker knows of them. Call `refresh` every 250 ms. Belongs to one thread.
+    """The experiments as a worker knows them. Call `refresh` every 250 ms. Belongs to one thread.
 
-    `running` are by the model whose requests they are about, `promoted` say who answers in a model's place: the
-    candidate that was promoted last. While the ledger cannot be read, what was known holds.
+    `running` is by model; `promoted` gives the candidate that was last promoted for a model. While the ledger cannot be
+    read, the last known state holds.
     """
 
     def __init__(self, database: Path) -> None:
@@ -158,7 +157,7 @@ class Experiments:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take over what has changed in the ledger since the last call. Never raises for want of a ledger."""
+        """Takes over changes in the ledger since the last call. A missing ledger raises nothing."""
         try:
             connection = self._ledger.open()
             version = self._ledger.newest(connection)
@@ -174,7 +173,7 @@ class Experiments:
         self._readable = True
 
     def close(self) -> None:
-        """Close the ledger."""
+        """Closes the ledger."""
         self._ledger.close()
 
     def _take(self, experiments: Sequence[Experiment]) -> None:

@@ -8,7 +8,7 @@ from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.routing.credentials import credentials, key_lines
 from weebill.routing.notices import HealthNotice
-from weebill.routing.shared import told_lately
+from weebill.routing.shared import recent_notices
 
 _WHY: Final = {"credential": "refused", "quota": "out of quota"}
 
@@ -26,7 +26,7 @@ class RefusedKey(NamedTuple):
 def refused_keys(home: Home, settings: Settings) -> list[RefusedKey]:
     """Those of all workers, each once; none where no gateway runs."""
     found: dict[tuple[str, str], RefusedKey] = {}
-    for fact in told_lately(home.health, HealthNotice):
+    for fact in recent_notices(home.health, HealthNotice):
         if fact.what != "dead":
             continue
         provider, _, _ = fact.credential.rpartition("#")

@@ -31,7 +31,7 @@ from weebill.gateway.translation import translator
 from weebill.process.messages import EngineState
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Directory
-from weebill.routing.foreign import held_to
+from weebill.routing.openrouter import with_preferences
 from weebill.routing.plan import Plan
 from weebill.routing.preferences import ResolvedPreferences
 from weebill.routing.router import Router, RouteRequest
@@ -97,7 +97,7 @@ def _fits(api: Api, call: Call, wanted: ResolvedPreferences, deployment: Deploym
     spoken = frozenset({deployment.dialect}) if deployment.upstream is None else deployment.upstream.dialects
     translate = translator(api, deployment.dialect, spoken)
     try:
-        return _Fits(encoded(translate, held_to(call, wanted), deployment, directory).dropped)
+        return _Fits(encoded(translate, with_preferences(call, wanted), deployment, directory).dropped)
     except ApiError as error:
         return _Fits(refused=f"refused: {error.detail.message}")
 

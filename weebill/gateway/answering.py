@@ -16,7 +16,7 @@ from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.failures import FAILED, client_error, upstream_failure
 from weebill.gateway.memory import Answers
 from weebill.gateway.off_loop import off_loop, off_loop_if
-from weebill.gateway.opened import StreamingResponse, finished, over, passed_on
+from weebill.gateway.opened import StreamingResponse, finished, over, relay_rest
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import C, E, Request
 from weebill.providers.base import Answer
@@ -58,7 +58,7 @@ class Answering:
         attempts: Attempts,
         headers: bytes,
         fail: Fail | None,
-        can_go_on: Callable[[], bool] | None = None,
+        can_resume: Callable[[], bool] | None = None,
         *,
         events: bool = True,
     ) -> ApiError | UpstreamFailure | None:
@@ -83,7 +83,7 @@ class Answering:
                 raise beginning
             if opened.chunks is not None:
                 if not over(opened.response, stream):
-                    await passed_on(exchange, opened.response, stream, opened.chunks, self._answers, events=events)
+                    await relay_rest(exchange, opened.response, stream, opened.chunks, self._answers, events=events)
                 big = request.call.big
                 end = await off_loop(partial(finished, stream, events)) if big else finished(stream, events)
                 opened.response.release()
@@ -92,7 +92,7 @@ class Answering:
             outcome: Outcome = "upstream_error"
             if isinstance(failure, UpstreamError):
                 failure, outcome = upstream_failure(failure, meter.upstream)
-            if can_go_on is not None and can_go_on():
+            if can_resume is not None and can_resume():
                 meter.blame = outcome
                 return failure
             attempts.broke_off(failure, time.monotonic())

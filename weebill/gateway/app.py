@@ -12,15 +12,15 @@ import msgspec
 from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.gemini.api import GEMINI
 from weebill.apis.gemini.embed import GeminiEmbed
+from weebill.gateway.api_formats import ANTHROPIC as ANTHROPIC_FORMAT
+from weebill.gateway.api_formats import OPENAI as OPENAI_FORMAT
+from weebill.gateway.api_formats import ApiFormat, format_of, request_id_line
 from weebill.gateway.authentication import Authenticator
-from weebill.gateway.forms import ANTHROPIC as ANTHROPIC_FORM
-from weebill.gateway.forms import OPENAI as OPENAI_FORM
-from weebill.gateway.forms import Form, form_of, request_id_line
 from weebill.gateway.pipelines import Pipelines
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Endpoint
 from weebill.gateway.responses import KeptResponses
-from weebill.gateway.routes import MANAGEMENT, ROOTS, ROUTES, By, Route
+from weebill.gateway.routes import MANAGEMENT, ROOTS, ROUTES, Route, ServedBy
 from weebill.gateway.stages.chain import Chain
 from weebill.gateway.stages.count import ANTHROPIC_COUNT, GEMINI_COUNT
 from weebill.gateway.upstreams import Upstreams
@@ -74,7 +74,7 @@ class App:
         self._tunnel = tunnel
         self._exposition = exposition
         self.draining = False
-        self._pages: dict[By, ServePage] = {
+        self._pages: dict[ServedBy, ServePage] = {
             "health": self._health,
             "readiness": self._ready,
             "metrics": self._metrics,
@@ -87,7 +87,8 @@ class App:
         for route in ROUTES:
             for path in route.paths:
                 if path.endswith(b"/"):
-                    self._below.append((path, route, self._gemini if route.by == "gemini" else self._page(route)))
+                    page = self._gemini if route.served_by == "gemini" else self._page(route)
+                    self._below.append((path, route, page))
                 else:
                     self._at[path] = route.method, self._serving(route)
 
@@ -110,16 +111,16 @@ class App:
 
     def _serving(self, route: Route) -> Serve:
         """Serves one path of the route."""
-        if route.by in self._pages:
+        if route.served_by in self._pages:
             return partial(_at_its_path, self._page(route))
         # A route names the stages for its kind of endpoint.
-        stages = cast("Chain[Endpoint, Call]", getattr(self._pipelines, route.by))
+        stages = cast("Chain[Endpoint, Call]", getattr(self._pipelines, route.served_by))
         serve: Serve = partial(stages.serve, endpoint=cast("Endpoint", route.endpoint))
         return partial(_with_request_id, serve) if route.endpoint in (ANTHROPIC, ANTHROPIC_COUNT) else serve
 
     def _page(self, route: Route) -> ServePage:
         """Returns the page's handler, with authentication in front if the route needs a key."""
-        page = self._pages[route.by]
+        page = self._pages[route.served_by]
         return page if route.permission == "anyone" else partial(self._authenticated, page)
 
     async def _authenticated(self, page: ServePage, exchange: Exchange, rest: bytes) -> None:
@@ -133,7 +134,7 @@ class App:
             await self._tunnel.relay(exchange)
             return
         for prefix, route, serve in self._below:
-            if path.startswith(prefix) and path != prefix and (route.by != "gemini" or _has_method(exchange)):
+            if path.startswith(prefix) and path != prefix and (route.served_by != "gemini" or _has_method(exchange)):
                 if route.method:
                     _require(exchange, route.method)
                 await serve(exchange, path.removeprefix(prefix))
@@ -158,15 +159,15 @@ class App:
             query = parse_qs(exchange.query.decode("latin-1"), max_num_fields=_MAX_PARAMETERS)
         except ValueError:
             raise ApiError(400, "The URL has too many parameters.", code="invalid_value") from None
-        form = form_of(exchange.path, exchange.head.fields)
-        self._say(exchange, form, form.models(self._upstreams.directory.cards(), query))
+        client = format_of(exchange.path, exchange.head.fields)
+        self._say(exchange, client, client.models(self._upstreams.directory.cards(), query))
 
     async def _model(self, exchange: Exchange, rest: bytes) -> None:
-        form = form_of(exchange.path, exchange.head.fields)
-        self._say(exchange, form, form.model(self._upstreams.directory.card(unquote(rest.decode("latin-1")))))
+        client = format_of(exchange.path, exchange.head.fields)
+        self._say(exchange, client, client.model(self._upstreams.directory.card(unquote(rest.decode("latin-1")))))
 
-    def _say(self, exchange: Exchange, form: Form, body: bytes) -> None:
-        if form is ANTHROPIC_FORM:
+    def _say(self, exchange: Exchange, client: ApiFormat, body: bytes) -> None:
+        if client is ANTHROPIC_FORMAT:
             _add_request_id(exchange)
         exchange.respond(200, JSON, body)
 
@@ -184,7 +185,7 @@ class App:
 def _may_be_managements(exchange: Exchange) -> bool:
     """True if the control process may get the path; a path in a vendor's own format is answered here."""
     path = exchange.path
-    return path == b"/" or _is_below(path, MANAGEMENT) or form_of(path, exchange.head.fields) is OPENAI_FORM
+    return path == b"/" or _is_below(path, MANAGEMENT) or format_of(path, exchange.head.fields) is OPENAI_FORMAT
 
 
 def _at_its_path(page: ServePage, exchange: Exchange) -> Coroutine[None, None, None]:

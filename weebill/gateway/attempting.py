@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 from weebill.gateway.failures import FAILED, client_error, upstream_failure
 from weebill.gateway.meter import MAX_DROPPED, Meter, Spending
-from weebill.gateway.seldom import SeldomLog
+from weebill.gateway.rate_limited_log import RateLimitedLog
 from weebill.routing.attempts import Attempts
 from weebill.routing.steps import Pause, Try
 from weebill.transport.errors import PoolFull, ProxyRefused, UpstreamError, UpstreamTimeout
@@ -52,7 +52,7 @@ def deadline_of(exchange: Exchange, meter: Meter, longest_s: float) -> float:
 
 
 async def first_answered(
-    attempts: Attempts, exchange: Exchange, meter: Meter, opening: Open[R], seldom: SeldomLog
+    attempts: Attempts, exchange: Exchange, meter: Meter, opening: Open[R], limited_log: RateLimitedLog
 ) -> R:
     """Returns the result of the first attempt that is answered; nothing has been sent to the client by then. Raises the
     ApiError for the client if none is.
@@ -76,7 +76,7 @@ async def first_answered(
             now = time.monotonic()
             if isinstance(failure, UpstreamFailure):
                 _narrow(failure, exchange, attempts)
-            _failed(attempts, meter, failure, now, seldom)
+            _failed(attempts, meter, failure, now, limited_log)
             blame = blame or meter.blame
         except BaseException:
             attempts.cancelled()
@@ -145,9 +145,9 @@ async def _within(step: Try, opening: Awaitable[R]) -> R:
         raise UpstreamTimeout("first_byte") from None
 
 
-def log_what_is_not_told(failure: UpstreamError, upstream: str, now: float, seldom: SeldomLog) -> None:
+def log_what_is_not_told(failure: UpstreamError, upstream: str, now: float, limited_log: RateLimitedLog) -> None:
     """Logs the details of a failure that clients are not shown, at most once in a while for each upstream."""
-    if failure.told == str(failure) or not seldom.is_due(upstream, now):
+    if failure.told == str(failure) or not limited_log.is_due(upstream, now):
         return
     if isinstance(failure, ProxyRefused):
         log.warning("no way through the proxy for %s: %s", upstream, failure, extra={"said": failure.text})
@@ -160,12 +160,12 @@ def _failed(
     meter: Meter,
     failure: ApiError | UpstreamFailure | UpstreamError,
     now: float,
-    seldom: SeldomLog,
+    limited_log: RateLimitedLog,
 ) -> None:
     """Reports a failed attempt to routing."""
     sent = meter.sent and not isinstance(failure, PoolFull)
     status = meter.status if meter.status >= 400 else 0
     if isinstance(failure, UpstreamError):
-        log_what_is_not_told(failure, meter.upstream, now, seldom)
+        log_what_is_not_told(failure, meter.upstream, now, limited_log)
         failure, meter.blame = upstream_failure(failure, meter.upstream)
     attempts.failed(failure, now, status=status, sent=sent)

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.config.limits import LimitSettings
-from weebill.gateway.memory import Answers, kept
+from weebill.gateway.memory import Answers, count_held
 from weebill.gateway.off_loop import off_loop
 from weebill.transport.client import Response
 from weebill.wire.call import AnyCall
@@ -126,7 +126,7 @@ class Pending:
             self.held = min(self.held, len(data) - end)
         self._counted = self.held >= BIG
         if self._counted:
-            await kept(self._response, self.held, answers)
+            await count_held(self._response, self.held, answers)
         elif self._response.room is not None:
             self._response.room.end()
 

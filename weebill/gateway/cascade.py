@@ -19,7 +19,7 @@ from weebill.apis.base import Api
 from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.gateway.bounds import Pending
 from weebill.gateway.checked import CheckedBridge
-from weebill.gateway.memory import FREE_BYTES, Answers, kept
+from weebill.gateway.memory import FREE_BYTES, Answers, count_held
 from weebill.gateway.off_loop import off_loop, off_loop_if
 from weebill.gateway.opened import OpenedResponse, StreamingResponse, fed, finished, over
 from weebill.gateway.upstreams import MAX_ANSWER_BYTES
@@ -111,7 +111,7 @@ async def _read_on(opened: StreamingResponse, pending: Pending, answers: Answers
         raise invalid_answer("The upstream's answer is too large to be checked.")
     size = 2 * len(opened.held) + pending.held  # once for the client, once for the checks
     if size > FREE_BYTES:
-        await kept(opened.response, size, answers)
+        await count_held(opened.response, size, answers)
 
 
 def _as_it_is(asked: Conversation) -> Conversation:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from weebill.gateway.attempting import Open, first_answered, given_up
 from weebill.gateway.meter import Meter
 from weebill.gateway.opened import OpenedResponse
-from weebill.gateway.seldom import SeldomLog
+from weebill.gateway.rate_limited_log import RateLimitedLog
 from weebill.routing.attempts import Attempts
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
@@ -28,7 +28,7 @@ async def hedged(
     exchange: Exchange,
     meter: Meter,
     opening: Open[OpenedResponse],
-    seldom: SeldomLog,
+    limited_log: RateLimitedLog,
     give_up: Callable[[OpenedResponse], None],
     *,
     stream: bool,
@@ -37,8 +37,8 @@ async def hedged(
     second. Raises the ApiError for the client if none is answered.
     """
     others: Attempts | None = None
-    besides = meter.besides()
-    first = asyncio.create_task(first_answered(attempts, exchange, meter, opening, seldom))
+    parallel = meter.parallel()
+    first = asyncio.create_task(first_answered(attempts, exchange, meter, opening, limited_log))
     second: asyncio.Task[OpenedResponse] | None = None
     try:
         await asyncio.wait({first}, timeout=attempts.hedge_after(stream=stream))
@@ -46,7 +46,7 @@ async def hedged(
         if others is None:
             return await first, attempts
         begun = len(others.log)
-        second = asyncio.create_task(first_answered(others, exchange, besides, opening, seldom))
+        second = asyncio.create_task(first_answered(others, exchange, parallel, opening, limited_log))
         await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
         if not (_answered(first) or _answered(second)):
             await asyncio.wait({first, second})
@@ -57,16 +57,16 @@ async def hedged(
             raise given_up(attempts)
         if _answered(first):
             await _drop(second, others, give_up)
-            meter.absorb(besides)
+            meter.absorb(parallel)
             return first.result(), attempts
         await _drop(first, attempts, give_up)
-        meter.take(besides)
+        meter.take(parallel)
         return second.result(), others
     except BaseException:
         await _drop(first, attempts, give_up)
         if second is not None and others is not None:
             await _drop(second, others, give_up)
-            meter.absorb(besides)
+            meter.absorb(parallel)
         raise
 
 

@@ -225,7 +225,7 @@ class AnswerRoom:
             self._answers.give(self, size)
 
 
-async def kept(response: Response, size: int, answers: Answers) -> None:
+async def count_held(response: Response, size: int, answers: Answers) -> None:
     """Counts `size` bytes of an answer as held. Raises ApiError 503 if there is no room for them."""
     room = response.room
     if room is None:

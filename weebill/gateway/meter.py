@@ -154,13 +154,13 @@ class Meter(Spending):
     def sending(self) -> None:
         """Writes the request's intent, in case this process dies. Raises ApiError 503."""
         try:
-            self._leave_word()
+            self._write_intent()
         except JournalError as error:
             self.blame = "rejected"
             self.sent = False
             raise unmetered() from error
 
-    def _leave_word(self) -> None:
+    def _write_intent(self) -> None:
         """Raises JournalError."""
         self.note(self)
 
@@ -198,9 +198,9 @@ class Meter(Spending):
         self._estimated = self._estimated or other._estimated
         self.charge(other)
 
-    def besides(self) -> Meter:
+    def parallel(self) -> Meter:
         """Returns a meter for attempts that are made for the same request at the same time."""
-        return Besides(self)
+        return ParallelMeter(self)
 
     def take(self, other: Meter) -> None:
         """Takes the other meter's attempt for the answer, and charges this one's."""
@@ -283,7 +283,7 @@ class Meter(Spending):
         )
 
 
-class Besides(Meter):
+class ParallelMeter(Meter):
     """The meter of attempts that run beside those of `main`, for the same request."""
 
     __slots__ = ("_main",)
@@ -292,7 +292,7 @@ class Besides(Meter):
         super().__init__(main._request_id, main.key_id, main.endpoint, main._started, main.key_name, main.timeout_s)
         self._main = main
 
-    def _leave_word(self) -> None:
+    def _write_intent(self) -> None:
         main = self._main
         if main.slot < 0:  # the first attempt has not reached its upstream yet
             main.note(self)

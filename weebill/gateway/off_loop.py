@@ -38,7 +38,7 @@ async def off_loop_if(big: bool, work: Callable[[], T]) -> T:
     return await off_loop(work) if big else work()
 
 
-async def once_known(needs: Requirements, work: Callable[[], T]) -> T:
+async def with_requirements(needs: Requirements, work: Callable[[], T]) -> T:
     """Returns `work()`, which needs `needs`; those of a big request are worked out off the loop first."""
     try:
         return work()

@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 
 from weebill.gateway.bounds import BIG, Pending
-from weebill.gateway.memory import FREE_BYTES, Answers, kept
+from weebill.gateway.memory import FREE_BYTES, Answers, count_held
 from weebill.gateway.meter import Spending
 from weebill.gateway.off_loop import off_loop, off_loop_if
 from weebill.providers.base import Answer, AnswerCollector, ByteStream
@@ -83,7 +83,7 @@ def _is_comment(came: bytes) -> bool:
     return not came.strip() or (came.lstrip().startswith(b":") and came.find(b"data:") < 0)
 
 
-async def passed_on(
+async def relay_rest(
     exchange: Exchange,
     response: Response,
     stream: ByteStream,
@@ -130,7 +130,7 @@ def finished(stream: ByteStream, events: bool = True) -> bytes:
     return as_utf8(end) if events else end
 
 
-async def begun(
+async def read_beginning(
     upstream: Upstream,
     response: Response,
     stream: ByteStream,
@@ -169,7 +169,7 @@ async def begun(
     return StreamingResponse(upstream, response, stream, held, spending.first_byte_at)
 
 
-async def collected(response: Response, collector: AnswerCollector, spending: Spending, answers: Answers) -> Answer:
+async def collect(response: Response, collector: AnswerCollector, spending: Spending, answers: Answers) -> Answer:
     """Reads a stream, and returns the complete answer. Raises UpstreamFailure or UpstreamError."""
     spending.used = collector
     pending = Pending(response)
@@ -178,7 +178,7 @@ async def collected(response: Response, collector: AnswerCollector, spending: Sp
         async for data in response.chunks():
             size += len(data)
             if size > FREE_BYTES:
-                await kept(response, size, answers)
+                await count_held(response, size, answers)
             spending.first_byte_at = spending.first_byte_at or time.monotonic()
             if pending.is_big(data):
                 await off_loop(partial(collector.feed, data))

@@ -9,7 +9,7 @@ import msgspec
 from weebill.providers.base import Translator, UpstreamRequest
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Directory
-from weebill.routing.foreign import along, unheard
+from weebill.routing.openrouter import dropped_fields, openrouter_fields
 from weebill.wire.call import Call
 from weebill.wire.inbound import NOTHING_OWN, Json
 
@@ -34,7 +34,7 @@ def with_own_fields(
     if own is NOTHING_OWN:
         return request
     if deployment.target.quirks.preferences and request.body.startswith(b"{"):
-        more = along(own, directory.providers, directory.serves)
+        more = openrouter_fields(own, directory.providers, directory.serves)
         return request.replaced(body=_encode({**_decode(request.body), **more})) if more else request
-    lost = unheard(own, directory.providers, directory.serves)
+    lost = dropped_fields(own, directory.providers, directory.serves)
     return request.replaced(dropped=(*request.dropped, *lost)) if lost else request

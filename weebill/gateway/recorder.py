@@ -45,7 +45,7 @@ class Recorder:
             self._counters.journal_failures.add()
             raise unmetered() from error
 
-    def settle_unheard(self, meter: Meter, status: int, outcome: Outcome) -> None:
+    def settle_unanswered(self, meter: Meter, status: int, outcome: Outcome) -> None:
         """Settles a request with no client left to tell that the record could not be written; that is logged."""
         try:
             self.settle(meter, status, outcome)

@@ -38,7 +38,7 @@ _BESIDES: Final = (Started, UsageReported, Finished)
 class ResumableAnswer:
     """The answer that one client has got, from one upstream or several: a `StreamEncoder` for one stream after another.
 
-    Only plain text can be continued: `resumable` is False once there has been anything else.
+    Only plain text can be continued: `plain_text` is False once there has been anything else.
     """
 
     def __init__(self, api: Api, call: Call) -> None:
@@ -52,11 +52,11 @@ class ResumableAnswer:
         self._resumed = False  # the stream is a continuation
         self._gap = ""  # white space that was sent, and that the continuation may repeat
         self._offset: int | None = None  # added to a continuation's block numbers, once its first block has come
-        self.tellable = _EVENT_STREAM in api.stream_headers(call)
+        self.plain_text = _EVENT_STREAM in api.stream_headers(call)
 
-    def can_go_on(self) -> bool:
+    def can_resume(self) -> bool:
         """True if there is text that another deployment can continue."""
-        return self.tellable and bool("".join(self._said).strip())
+        return self.plain_text and bool("".join(self._said).strip())
 
     @property
     def response(self) -> bytes:
@@ -67,7 +67,7 @@ class ResumableAnswer:
         """Returns a translator through the canonical form, for every dialect: relayed bytes could not be continued."""
         return _Continuation(self, self._api, dialect)
 
-    def telling(self) -> ResumableAnswer:
+    def for_stream(self) -> ResumableAnswer:
         """Returns the answer for a new stream: this one if it is being resumed, else a fresh one, as a stream's
         beginning may fail.
         """
@@ -82,7 +82,7 @@ class ResumableAnswer:
             return asked
         return msgspec.structs.replace(asked, turns=(*asked.turns, Turn("assistant", (Text(said),))))
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Prepares for a stream that continues the text so far."""
         said = "".join(self._said)
         self._gap = said[len(said.rstrip()) :]
@@ -115,9 +115,9 @@ class ResumableAnswer:
             self._block = event.block
             if self._size > _MAX_SAID:
                 self._said.clear()
-                self.tellable = False
+                self.plain_text = False
         elif not isinstance(event, _BESIDES):
-            self.tellable = False
+            self.plain_text = False
         return event
 
     def _shifted(self, event: Event) -> Event:
@@ -156,31 +156,31 @@ class ResumableAnswer:
 class ResumableStream(BridgeStream):
     """A stream that is part of a resumable `answer`."""
 
-    __slots__ = ("story",)
+    __slots__ = ("resumable",)
 
-    def __init__(self, call: Call, decoder: StreamDecoder, story: ResumableAnswer, for_client: ForClient) -> None:
-        super().__init__(call, decoder, story, for_client)
-        self.story = story
+    def __init__(self, call: Call, decoder: StreamDecoder, resumable: ResumableAnswer, for_client: ForClient) -> None:
+        super().__init__(call, decoder, resumable, for_client)
+        self.resumable = resumable
 
 
 class _Continuation(Bridge):
     """A translator whose requests hold the text so far, and whose streams continue it."""
 
-    def __init__(self, story: ResumableAnswer, api: Api, dialect: str) -> None:
+    def __init__(self, resumable: ResumableAnswer, api: Api, dialect: str) -> None:
         super().__init__(api, registry_dialect(dialect), dialect, streams_only=dialect in STREAMS_ONLY)
-        self._story = story
+        self._resumable = resumable
 
     def _conversation(self, call: Call) -> Conversation:
-        return self._story.conversation(call)
+        return self._resumable.conversation(call)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return ResumableStream(call, self._decoder(sent), self._story.telling(), self._for_client(sent))
+        return ResumableStream(call, self._decoder(sent), self._resumable.for_stream(), self._for_client(sent))
 
 
 def only_continuing(opening: Open[OpenedResponse], step: Try, spending: Spending) -> Awaitable[OpenedResponse]:
     """Calls a deployment that can continue a text. Raises ApiError for others."""
     deployment = step.deployment
-    if not deployment.facts.continues:
+    if not deployment.capabilities.continues:
         message = f"'{deployment.model}' at '{deployment.provider}' does not continue what another began."
         raise ApiError(400, message, code="unsupported_parameter")
     return opening(step, spending)

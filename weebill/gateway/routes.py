@@ -12,7 +12,7 @@ from weebill.gateway.request import Endpoint
 from weebill.gateway.stages.count import ANTHROPIC_COUNT
 from weebill.providers.operations import ENDPOINTS
 
-By = Literal[
+ServedBy = Literal[
     "generation", "stateful", "operations", "counting",  # a chain of stages, by its field in `Pipelines`
     "gemini",  # one of the chains, by the method at the end of the path
     "health", "readiness", "metrics", "models", "model", "kept_response",  # pages of the worker's own
@@ -27,7 +27,7 @@ class Route(NamedTuple):
 
     method: bytes
     paths: tuple[bytes, ...]
-    by: By
+    served_by: ServedBy
     endpoint: Endpoint | None = None
     permission: Permission = "key"
 

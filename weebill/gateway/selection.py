@@ -180,7 +180,7 @@ class Selector:
         """Reports the outcome of a decision to `auto`."""
         if self._auto is None or selected.decision is None:
             return
-        price = self._first(self._models["large"]).facts.price
+        price = self._first(self._models["large"]).capabilities.price
         large_nano = None if price is None else list_nano(price, usage)
         self._auto.observe(selected.decision, answered, cost_nano, large_nano)
 
@@ -237,7 +237,7 @@ class Selector:
     def _cost_ratio(self, models: Mapping[Tier, str]) -> float | None:
         """Returns the small tier's price divided by the large tier's; None if either is unknown."""
         try:
-            small, large = (self._first(models[tier]).facts.price for tier in ("small", "large"))
+            small, large = (self._first(models[tier]).capabilities.price for tier in ("small", "large"))
         except ApiError:
             return None
         if small is None or large is None:
@@ -247,7 +247,7 @@ class Selector:
 
 
 def _is_local(deployment: Deployment) -> bool:
-    return deployment.facts.local
+    return deployment.capabilities.local
 
 
 def _passes(native: str, deployment: Deployment) -> bool:

@@ -53,7 +53,7 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
         """Returns the request. Raises ApiError if the deployment cannot be asked for it."""
 
     @abstractmethod
-    def likely(self, request: UpstreamRequest) -> tuple[Used, int]:
+    def expected_usage(self, request: UpstreamRequest) -> tuple[Used, int]:
         """Returns the usage to record if nothing comes back, and the prompt's size in bytes."""
 
     @abstractmethod
@@ -64,7 +64,7 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
     def failure(self, upstream: Upstream, status: int, body: bytes, retry_after: float | None) -> UpstreamFailure:
         """Returns the failure that an error status and its body mean in the dialect."""
 
-    def asks_otherwise(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
+    def retries_in_other_form(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
         """True if the failed request should be sent again in another form."""
         return False
 
@@ -78,7 +78,7 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
             request = await off_loop(partial(self.encode, upstream)) if self.big else self.encode(upstream)
             spending.dropped = request.dropped
             path = request.path
-            used, prompt_bytes = self.likely(request)
+            used, prompt_bytes = self.expected_usage(request)
             spending.ask(used, prompt_bytes)
             response = await self.upstreams.send(
                 self.exchange, upstream, request, self.step, spending, whole=self.whole
@@ -91,7 +91,7 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
             if response is None and unsent(failure):
                 spending.used = NOTHING
             self.upstreams.leave(upstream, response)
-            if response is None or not self.asks_otherwise(upstream, path, response.status, failure):
+            if response is None or not self.retries_in_other_form(upstream, path, response.status, failure):
                 raise
         return await self.open()
 

@@ -16,8 +16,8 @@ from weebill.gateway.authentication import Caller
 from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded
 from weebill.gateway.memory import Answers, Bodies
 from weebill.gateway.meter import Spending
-from weebill.gateway.places import Places
-from weebill.gateway.seldom import SeldomLog
+from weebill.gateway.rate_limited_log import RateLimitedLog
+from weebill.gateway.slots import SlotQueue
 from weebill.providers.base import UpstreamRequest
 from weebill.providers.llamacpp.slots import slots_of
 from weebill.routing.credentials import Signer
@@ -60,9 +60,9 @@ class Upstreams:
     ) -> None:
         self._client = client
         self._index = index
-        self._places: dict[Origin, Places] = {}
+        self._slot_queues: dict[Origin, SlotQueue] = {}
         # The slots that each answer holds: the queue, the key and the number.
-        self._placed: dict[Response, tuple[Places, str, int]] = {}
+        self._held_slots: dict[Response, tuple[SlotQueue, str, int]] = {}
         self.router = router
         self.settings = settings
         # Answers name the model that served them, instead of the name that was asked for.
@@ -70,7 +70,7 @@ class Upstreams:
         self.limits = limits
         self.bodies = Bodies(limits)
         self.answers = Answers(limits)
-        self.seldom = SeldomLog()
+        self.limited_log = RateLimitedLog()
         self._without_responses: set[str] = set()  # upstreams that turned out not to have that endpoint
         self._without_completions: set[str] = set()
         self._in_flight: dict[str, int] = {}
@@ -97,7 +97,7 @@ class Upstreams:
         dialect = "openai" if deployment.dialect == _RESPONSES else deployment.dialect
         return dialect, upstream.dialects - {_RESPONSES}
 
-    def as_known(self, deployment: Deployment, upstream: Upstream) -> Deployment:
+    def with_known_limits(self, deployment: Deployment, upstream: Upstream) -> Deployment:
         """Returns the deployment without the features that its upstream turned out not to have."""
         if upstream.name not in self._without_completions:
             return deployment
@@ -105,7 +105,7 @@ class Upstreams:
         quirks = structs.replace(target.quirks, completions=False)
         return replace(deployment, target=structs.replace(target, quirks=quirks))
 
-    def learns(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
+    def notes_missing_api(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
         """True if a failed call has shown that the upstream lacks an API; the request can then be sent in
         another form.
         """
@@ -145,9 +145,9 @@ class Upstreams:
         self._in_flight[upstream.name] -= 1
         if response is not None:
             response.close()
-            if upstream.slots and (placed := self._placed.pop(response, None)) is not None:
-                places, key, count = placed
-                places.give_back(key, count)
+            if upstream.slots and (held := self._held_slots.pop(response, None)) is not None:
+                queue, key, count = held
+                queue.give_back(key, count)
 
     def whole(self, response: Response) -> Coroutine[object, object, bytes]:
         """Reads the whole body of an answer. Raises UpstreamError, or ApiError 503 if there is no memory for it."""
@@ -173,12 +173,12 @@ class Upstreams:
         if upstream.forward_headers:
             head += _forwarded(exchange, upstream.forward_headers)
         if upstream.slots:
-            return self._send_placed(exchange, upstream, request, head, timeouts, step.patience_s, spending)
+            return self._send_in_slot(exchange, upstream, request, head, timeouts, step.patience_s, spending)
         if upstream.signer is not None:
             return self._send_signed(upstream, upstream.signer, request, head, timeouts, step.patience_s, spending)
         return self._client.send(upstream.origin, head, request.body, timeouts, step.patience_s, spending)
 
-    async def _send_placed(
+    async def _send_in_slot(
         self,
         exchange: Exchange,
         upstream: Upstream,
@@ -191,12 +191,12 @@ class Upstreams:
         """Waits for slots of a local model, then sends; `leave` gives the slots back."""
         caller = exchange.head.memo
         key = caller.key.id if isinstance(caller, Caller) else ""
-        places = self._places.get(upstream.origin)
-        if places is None:
-            places = self._shared_out(upstream)
+        queue = self._slot_queues.get(upstream.origin)
+        if queue is None:
+            queue = self._slot_queue(upstream)
         try:
             async with asyncio.timeout(min(patience_s, timeouts.first_byte)) as limit:
-                count = await places.take(key, slots_of(request))
+                count = await queue.take(key, slots_of(request))
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -204,18 +204,18 @@ class Upstreams:
         try:
             response = await self._client.send(upstream.origin, head, request.body, timeouts, patience_s, spending)
         except BaseException:
-            places.give_back(key, count)
+            queue.give_back(key, count)
             raise
-        self._placed[response] = (places, key, count)
+        self._held_slots[response] = (queue, key, count)
         return response
 
-    def _shared_out(self, upstream: Upstream) -> Places:
+    def _slot_queue(self, upstream: Upstream) -> SlotQueue:
         """Returns the queue for this worker's part of the upstream's slots; at least one, maybe shared."""
-        for origin in [origin for origin, places in self._places.items() if places.idle]:
-            del self._places[origin]  # the host may be gone
+        for origin in [origin for origin, queue in self._slot_queues.items() if queue.idle]:
+            del self._slot_queues[origin]  # the host may be gone
         part = len(range(self._index, upstream.slots, self.settings.workers)) or 1
-        places = self._places[upstream.origin] = Places(part, upstream.max_in_flight - upstream.slots)
-        return places
+        queue = self._slot_queues[upstream.origin] = SlotQueue(part, upstream.max_in_flight - upstream.slots)
+        return queue
 
     async def _send_signed(
         self,

@@ -27,7 +27,7 @@ from weebill.routing.fast_path import FastChoice, how
 from weebill.routing.health import Health
 from weebill.routing.plan import RankedDeployment
 from weebill.routing.preferences import WANTS_NOTHING, ResolvedPreferences
-from weebill.routing.steps import Attempted, Pause, Try, patience
+from weebill.routing.steps import PastAttempt, Pause, Try, patience
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import FailureKind, UpstreamFailure
 
@@ -54,7 +54,7 @@ class Attempts:
     """
 
     __slots__ = (
-        "_again", "_at", "_begun", "_choices", "_credential", "_deadline", "_drawn", "_health", "_pause", "_rest",
+        "_again", "_at", "_begun", "_choices", "_credential", "_deadline", "_fast", "_health", "_pause", "_rest",
         "_rotation", "_shared", "_tried", "_tries", "first_error", "log", "policy", "wanted",
     )  # fmt: skip
 
@@ -67,7 +67,7 @@ class Attempts:
         rotation: int = 0,
         rest: Callable[[float], Sequence[RankedDeployment]] | None = None,
         wanted: ResolvedPreferences = WANTS_NOTHING,
-        draw: FastChoice | None = None,
+        fast: FastChoice | None = None,
     ) -> None:
         """`deadline` is the time by which the answer must have begun; credentials are tried in turn, starting at
         `rotation`.
@@ -79,7 +79,7 @@ class Attempts:
         self._deadline = deadline
         self._rotation = rotation
         self._rest = rest
-        self._drawn = draw
+        self._fast = fast
         self.policy = policy
         self.wanted = wanted
         self._at = 0  # the choice that is tried, or was last
@@ -91,19 +91,19 @@ class Attempts:
         self._credential = _NO_CREDENTIAL
         self._health: DeploymentHealth | None = None  # of the attempt under way
         self.first_error: ApiError | UpstreamFailure | None = None
-        self.log: tuple[Attempted, ...] = ()
+        self.log: tuple[PastAttempt, ...] = ()
         shared.budget.earn()
 
     @staticmethod
-    def drawn(
+    def on_fast_path(
         shared: Shared,
-        draw: FastChoice,
+        fast: FastChoice,
         deadline: float,
         rotation: int = 0,
         rest: Callable[[float], Sequence[RankedDeployment]] | None = None,
     ) -> Attempts:
         """Returns attempts that begin with a choice of the fast path."""
-        return Attempts(shared, draw.choices, deadline, draw.policy, rotation, rest, draw=draw)
+        return Attempts(shared, fast.choices, deadline, fast.policy, rotation, rest, fast=fast)
 
     @property
     def deployment(self) -> Deployment:
@@ -112,12 +112,12 @@ class Attempts:
 
     def next(self, now: float) -> Try | Pause | None:
         """Returns the next step; None to give up, and to answer with `error`."""
-        draw = self._drawn
-        if draw is not None and draw.first is not None and not self._tries:
+        fast = self._fast
+        if fast is not None and fast.first is not None and not self._tries:
             # The patience of the first try is known in advance if the caller leaves the usual time.
-            unhurried = self._deadline - now >= draw.unhurried_s
+            unhurried = self._deadline - now >= fast.unhurried_s
             if unhurried and self._shared.health.quiet:
-                return self._begin(draw.first, draw.health, now)
+                return self._begin(fast.first, fast.health, now)
         if self._pause:
             pause, self._pause = self._pause, 0.0
             return Pause(pause)
@@ -206,8 +206,8 @@ class Attempts:
         first = self.first_error
         if first is None or (kind in TRANSIENT and classify(first).kind not in TRANSIENT):
             self.first_error = error
-        what = str(status) if status >= 400 else kind
-        self._over(deployment, what, now - self._begun)
+        result = str(status) if status >= 400 else kind
+        self._over(deployment, result, now - self._begun)
         until_mended = decision.cool == "until_mended"
         cool_s = 0.0
         if decision.cool and not until_mended and failure.scope != "request":
@@ -228,9 +228,9 @@ class Attempts:
         """Returns the header line with the attempts, their results, and the policy; an attempt under way counts
         as 200.
         """
-        draw = self._drawn
-        if draw is not None and self._health is draw.health and not self.log and self.policy is draw.policy:
-            return b"%b%d%b" % (draw.head, int((now - self._begun) * 1000), draw.tail)
+        fast = self._fast
+        if fast is not None and self._health is fast.health and not self.log and self.policy is fast.policy:
+            return b"%b%d%b" % (fast.head, int((now - self._begun) * 1000), fast.tail)
         return self._line(now, "200")
 
     def so_far(self, now: float) -> bytes:
@@ -239,7 +239,7 @@ class Attempts:
 
     def _line(self, now: float, under_way: str) -> bytes:
         """Returns the header line, with `under_way` as the result of the current attempt."""
-        tried = [f"{each.provider}:{each.what}:{int(each.elapsed_s * 1000)}ms" for each in self.log]
+        tried = [f"{each.provider}:{each.result}:{int(each.elapsed_s * 1000)}ms" for each in self.log]
         asked = self.deployment if self._health is not None else None
         if asked is not None:
             tried.append(f"{asked.provider}:{under_way}:{int((now - self._begun) * 1000)}ms")
@@ -247,7 +247,9 @@ class Attempts:
 
     def summary(self) -> str:
         """Returns the attempts for the record."""
-        return ",".join(f"{each.provider}/{each.model}:{each.what}:{int(each.elapsed_s * 1000)}ms" for each in self.log)
+        return ",".join(
+            f"{each.provider}/{each.model}:{each.result}:{int(each.elapsed_s * 1000)}ms" for each in self.log
+        )
 
     def error(self) -> ApiError | UpstreamFailure:
         """Returns the error for the client when nothing worked: `first_error`."""
@@ -259,7 +261,7 @@ class Attempts:
         """Returns the names of the attempts for the client; "" if there were fewer than two."""
         if len(self.log) < 2:
             return ""
-        return ", ".join(f"{each.provider}/{each.model}: {each.what}" for each in self.log)
+        return ", ".join(f"{each.provider}/{each.model}: {each.result}" for each in self.log)
 
     def _refused(self, now: float) -> ApiError:
         """Returns the error for a request whose deployments have no credential left that may be tried now."""
@@ -305,12 +307,12 @@ class Attempts:
         deployment = self.deployment
         self._choices = self._choices[: self._at + 1]
         fork = Attempts(self._shared, others, self._deadline, self.policy, self._rotation, None, self.wanted)
-        fork.log = (*self.log, Attempted(deployment.provider, deployment.model, "slow", now - self._begun))
+        fork.log = (*self.log, PastAttempt(deployment.provider, deployment.model, "slow", now - self._begun))
         return fork
 
-    def _over(self, deployment: Deployment, what: str, elapsed_s: float) -> None:
+    def _over(self, deployment: Deployment, result: str, elapsed_s: float) -> None:
         """Adds an attempt to the log."""
-        self.log = (*self.log, Attempted(deployment.provider, deployment.model, what, elapsed_s))
+        self.log = (*self.log, PastAttempt(deployment.provider, deployment.model, result, elapsed_s))
 
     def _decide(self, kind: FailureKind, sent: bool, cool_s: float, now: float) -> None:
         """Decides where to go on: the same deployment, the next, or nowhere."""
@@ -390,9 +392,9 @@ class Attempts:
 
     def _skip_smaller(self, failed: Deployment, now: float) -> None:
         """Skips deployments whose context is known to be no larger."""
-        limit = failed.facts.context
+        limit = failed.capabilities.context
         while limit is not None and self._at < len(self._choices):
-            context = self._choices[self._at].candidate.deployment.facts.context
+            context = self._choices[self._at].candidate.deployment.capabilities.context
             if context is None or context > limit:
                 return
             self._move_on(now)

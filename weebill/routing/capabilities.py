@@ -49,7 +49,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 NOTHING_KNOWN: Final = Capabilities()
 
 
-def local_facts(context: int) -> Capabilities:
+def local_capabilities(context: int) -> Capabilities:
     """Returns the capabilities of a compact model on this machine; `context` is 0 while its host is down."""
     return Capabilities(
         context=context or None,
@@ -65,7 +65,7 @@ def local_facts(context: int) -> Capabilities:
     )
 
 
-def facts_of(
+def provider_capabilities(
     settings: ProviderSettings, policy: DataPolicy | None, model: Model | None, offer: Offer | None
 ) -> Capabilities:
     """Returns the capabilities of a provider's deployment. Its settings take precedence over the catalogue."""

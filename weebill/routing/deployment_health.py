@@ -26,7 +26,7 @@ class Hold(NamedTuple):
     until: float
 
 
-class Said(NamedTuple):
+class Limit(NamedTuple):
     """A limit of one credential: until when it holds, and the worker that reported it; "" for this worker's
     experience.
     """
@@ -40,15 +40,15 @@ class DeploymentHealth:
     """The figures and breakers of one deployment."""
 
     __slots__ = (
-        "_breakers", "_sent_at", "_settings", "_unheard", "_unheard_since", "back_at", "first_content", "in_flight",
-        "latency", "limited", "successes", "throughput", "whole_answer",
+        "_breakers", "_sent_at", "_settings", "_unanswered", "_unanswered_since", "back_at", "first_content",
+        "in_flight", "latency", "limited", "successes", "throughput", "whole_answer",
     )  # fmt: skip
 
     def __init__(self, settings: BreakerSettings) -> None:
         self._settings = settings
         self._breakers: dict[FailureKind, Breaker] = {}
-        self._unheard = 0  # requests sent since its last sign of life
-        self._unheard_since = 0.0  # the time of the first of them
+        self._unanswered = 0  # requests sent since its last sign of life
+        self._unanswered_since = 0.0  # the time of the first of them
         self._sent_at = 0.0  # the time of the last of them
         self.back_at = 0.0  # the time when a breaker last closed
         self.in_flight = 0
@@ -57,7 +57,7 @@ class DeploymentHealth:
         self.first_content = Samples()  # seconds, for streams
         self.whole_answer = Samples()  # seconds, for answers in one piece
         self.throughput = Samples()  # tokens a second
-        self.limited: dict[str, Said] = {}  # by credential
+        self.limited: dict[str, Limit] = {}  # by credential
 
     def configure(self, settings: BreakerSettings) -> None:
         """Applies new settings."""
@@ -67,31 +67,31 @@ class DeploymentHealth:
     @property
     def quiet(self) -> bool:
         """True if nothing has gone wrong, and nothing seems to be going wrong."""
-        return not self._breakers and not self.limited and self._unheard < self._settings.failures
+        return not self._breakers and not self.limited and self._unanswered < self._settings.failures
 
     def begin(self, now: float) -> None:
         """Notes that a request is sent; `Health.failed`, `succeeded` or `cancelled` must follow."""
         self.in_flight += 1
-        if not self._unheard:
-            self._unheard_since = now
-        self._unheard += 1
+        if not self._unanswered:
+            self._unanswered_since = now
+        self._unanswered += 1
         self._sent_at = now
         for breaker in self._breakers.values():
             breaker.begin(now)
 
     def heard(self) -> None:
         """Notes a sign of life: an answer, its first content, or an error."""
-        self._unheard = 0
+        self._unanswered = 0
 
     def silent(self, now: float) -> bool:
         """True if it was sent several requests, and has been silent for longer than its longest answers take.
 
         Waiting for their timeouts would take long, and all that is sent meanwhile would wait too.
         """
-        if self._unheard < self._settings.failures or now - self._unheard_since < _MIN_SILENCE_S:
+        if self._unanswered < self._settings.failures or now - self._unanswered_since < _MIN_SILENCE_S:
             return False
         usual = self.longest_usual()
-        return usual is not None and now - self._unheard_since > usual
+        return usual is not None and now - self._unanswered_since > usual
 
     def longest_usual(self) -> float | None:
         """Returns the seconds of silence beyond which something is wrong; None while too little is known."""
@@ -117,7 +117,7 @@ class DeploymentHealth:
     def succeeded(self, begun: float, now: float) -> None:
         """Notes that a request which began at `begun` was answered."""
         self.in_flight -= 1
-        self._unheard = 0
+        self._unanswered = 0
         self.successes.add(now)
         if self._breakers:
             self._close(begun, now)
@@ -125,14 +125,14 @@ class DeploymentHealth:
     def cancelled(self) -> None:
         """Notes that a request's client left."""
         self.in_flight -= 1
-        self._unheard = max(0, self._unheard - 1)
+        self._unanswered = max(0, self._unanswered - 1)
         for breaker in self._breakers.values():
             breaker.released()
 
     def failed(self, kind: FailureKind, begun: float, now: float, rng: Random) -> None:
         """Notes that a request which began at `begun` failed."""
         self.in_flight -= 1
-        self._unheard = 0
+        self._unanswered = 0
         if kind == "timeout":
             self.latency.add(now - begun, now)
         if kind in BREAKING:

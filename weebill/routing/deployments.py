@@ -14,7 +14,7 @@ from weebill.catalog.traits import OnUnsupported, bare_name, traits_of
 from weebill.config.schema import EngineSettings, ProviderSettings, Settings
 from weebill.process.messages import EngineState
 from weebill.providers.base import Target, UpstreamRequest
-from weebill.routing.capabilities import NOTHING_KNOWN, Capabilities, facts_of, local_facts
+from weebill.routing.capabilities import NOTHING_KNOWN, Capabilities, local_capabilities, provider_capabilities
 from weebill.routing.credentials import Credential, Signer, credentials, key_lines, signer
 from weebill.routing.sticky import salt
 from weebill.transport.client import Origin, Proxy, Timeouts, Trust
@@ -78,7 +78,7 @@ class Deployment:
     target: Target
     dialect: str
     price: Tariff = UNKNOWN
-    facts: Capabilities = NOTHING_KNOWN
+    capabilities: Capabilities = NOTHING_KNOWN
     catalog: str = ""
     key: str = field(init=False)
     salt: int = field(init=False, repr=False)
@@ -102,17 +102,17 @@ def deployments(
             traits=traits_of(engine.model),
             on_unsupported=settings.routing.on_unsupported,
         )
-        facts = local_facts(engine.context)
-        yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, FREE, facts), None, None
+        capabilities = local_capabilities(engine.context)
+        yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, FREE, capabilities), None, None
     for name, provider in settings.providers.items():
         identity = provider.identity(name)
         row = catalogue.providers.get(identity)
         upstream = _provider_upstream(name, provider, row)
         for model in provider.models or _offered(identity, catalogue):
             known, offer = served(catalogue, identity, model, provider)
-            facts = facts_of(provider, None if row is None else row.data, known, offer)
+            capabilities = provider_capabilities(provider, None if row is None else row.data, known, offer)
             on_unsupported = provider.on_unsupported or settings.routing.on_unsupported
-            yield _deployment(name, model, provider, upstream, facts, offer, on_unsupported, row), known, offer
+            yield _deployment(name, model, provider, upstream, capabilities, offer, on_unsupported, row), known, offer
 
 
 def served(
@@ -145,7 +145,7 @@ def _deployment(
     model: str,
     provider: ProviderSettings,
     upstream: Upstream,
-    facts: Capabilities,
+    capabilities: Capabilities,
     offer: Offer | None,
     on_unsupported: OnUnsupported,
     row: Provider | None,
@@ -158,15 +158,17 @@ def _deployment(
         maker=identity if row is not None and row.signatures == "vendor" else "",
         quirks=provider.quirks or (Quirks() if row is None else row.quirks),
         options=provider.options,
-        max_output_tokens=facts.max_output,
-        traits=traits_of(facts.canonical or provider.options.get(f"{BEHIND}{model}", model), facts.reasoning),
+        max_output_tokens=capabilities.max_output,
+        traits=traits_of(
+            capabilities.canonical or provider.options.get(f"{BEHIND}{model}", model), capabilities.reasoning
+        ),
         on_unsupported=on_unsupported,
     )
-    price = Tariff(facts.price, reports=target.quirks.reports_cost)
+    price = Tariff(capabilities.price, reports=target.quirks.reports_cost)
     # The catalogue's dialect of an offer is meant for the provider's own dialect.
     is_own = offer is not None and (row is None or row.dialect == spoken)
     dialect = (offer.dialect if offer is not None and is_own else "") or spoken
-    return Deployment(name, model, upstream, target, dialect, price, facts, identity)
+    return Deployment(name, model, upstream, target, dialect, price, capabilities, identity)
 
 
 def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream | None:

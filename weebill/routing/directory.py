@@ -174,16 +174,16 @@ class Directory:
         of_name: dict[str, list[Deployment]] = {}
         for deployment in found:
             of_name.setdefault(deployment.model, []).append(deployment)
-            if deployment.facts.canonical:
-                of_model.setdefault(deployment.facts.canonical, []).append(deployment)
+            if deployment.capabilities.canonical:
+                of_model.setdefault(deployment.capabilities.canonical, []).append(deployment)
         pinned = {deployment.key: deployment for deployment in found}
         for name, serving in of_model.items():
             self._routes[name] = Route(name, _ranked(_one_each(serving, [pinned[name]] if name in pinned else [])))
         for name, known in of_name.items():
             if name not in self._routes:
                 # A different model of the same name at another provider is not meant.
-                canonical = known[0].facts.canonical
-                same = [each for each in known if each.facts.canonical in ("", canonical)]
+                canonical = known[0].capabilities.canonical
+                same = [each for each in known if each.capabilities.canonical in ("", canonical)]
                 self._routes[name] = Route(name, _ranked(_one_each(of_model.get(canonical, ()), same)))
         for name, deployment in pinned.items():
             self._routes.setdefault(name, Route(name, _ranked([[deployment]])))
@@ -197,7 +197,7 @@ class Directory:
             names.append(model.id)
         for shown in names:
             if shown not in self._cards:
-                context = deployment.facts.context
+                context = deployment.capabilities.context
                 self._cards[shown] = card_of(shown, deployment.provider, created, model, offer, context)
 
     def _alias(
@@ -212,11 +212,11 @@ class Directory:
             return
         self._routes[alias] = route
         first = route.first
-        shown = first.facts.canonical or first.model
+        shown = first.capabilities.canonical or first.model
         known = models.get(shown) or ModelCard(shown, created, VIRTUAL_OWNER)
         # An alias of one model has that model's author; an alias of several, or of an unknown model, has Weebill's
         # name.
-        owner = known.owned_by if first.facts.canonical and alias != AUTO else VIRTUAL_OWNER
+        owner = known.owned_by if first.capabilities.canonical and alias != AUTO else VIRTUAL_OWNER
         self._cards[alias] = msgspec.structs.replace(known, id=alias, owned_by=owner)
 
     def _follow(self, name: str, aliases: Mapping[str, str | AliasSettings]) -> Route | None:
@@ -335,7 +335,7 @@ def _ranked(groups: Iterable[Sequence[Deployment]]) -> tuple[Candidate, ...]:
     candidates: list[Candidate] = []
     tier = 0
     for group in groups:
-        candidates += (Candidate(each, each.facts.weight, tier + each.facts.tier) for each in group)
+        candidates += (Candidate(each, each.capabilities.weight, tier + each.capabilities.tier) for each in group)
         tier = 1 + max(each.tier for each in candidates)
     return tuple(candidates)
 

@@ -54,9 +54,9 @@ class FastPath:
 
     route: Route
     policy: Policy
-    lone: FastChoice | None
-    drawn: tuple[tuple[float, FastChoice], ...]
-    turns: bool
+    only: FastChoice | None
+    weighted: tuple[tuple[float, FastChoice], ...]
+    rotates: bool
     explores: bool
 
     @classmethod
@@ -64,38 +64,43 @@ class FastPath:
         cls, route: Route, policy: Policy, health_of: Callable[[Deployment], DeploymentHealth], deadline_s: float
     ) -> FastPath:
         """Returns the fast path of a route by a policy, for requests that have `deadline_s` seconds."""
-        turns = any(
+        rotates = any(
             each.deployment.upstream is not None and len(each.deployment.upstream.credentials) > 1
             for each in route.candidates
         )
         if len(route.candidates) == 1:
             [only] = route.candidates
             return cls(
-                route, policy, _draw(only, "only", health_of(only.deployment), deadline_s, alone=True), (), turns, False
+                route,
+                policy,
+                _fast_choice(only, "only", health_of(only.deployment), deadline_s, alone=True),
+                (),
+                rotates,
+                False,
             )
         up = [each for each in route.candidates if each.deployment.upstream is not None]
         if policy not in WEIGHTS or not up:
-            return cls(route, policy, None, (), turns, False)
+            return cls(route, policy, None, (), rotates, False)
         tier = min(each.tier for each in up)
         first = [each for each in up if each.tier == tier]
         weights = WEIGHTS[policy](first)
         ends = accumulate(weight / sum(weights) for weight in weights)
-        draws = [_draw(each, policy, health_of(each.deployment), deadline_s, alone=False) for each in first]
-        return cls(route, policy, None, tuple(zip(ends, draws, strict=True)), turns, policy in NEEDS_EXPLORING)
+        choices = [_fast_choice(each, policy, health_of(each.deployment), deadline_s, alone=False) for each in first]
+        return cls(route, policy, None, tuple(zip(ends, choices, strict=True)), rotates, policy in NEEDS_EXPLORING)
 
-    def draw(self, lot: float, explore: float) -> FastChoice:
+    def choose(self, at: float, explore: float) -> FastChoice:
         """Returns the choice for a random number in [0, 1): by weight, but for the share `explore`, in which all are
         equal.
         """
-        drawn = self.drawn
+        choices = self.weighted
         if self.explores:
-            if lot < explore:
-                return drawn[int(lot / explore * len(drawn))][1]
-            lot = (lot - explore) / (1 - explore)
-        for end, draw in drawn:
-            if lot < end:
-                return draw
-        return drawn[-1][1]
+            if at < explore:
+                return choices[int(at / explore * len(choices))][1]
+            at = (at - explore) / (1 - explore)
+        for end, choice in choices:
+            if at < end:
+                return choice
+        return choices[-1][1]
 
 
 def how(answered: Deployment | None, policy: str) -> bytes:
@@ -104,7 +109,9 @@ def how(answered: Deployment | None, policy: str) -> bytes:
     return f"{model};policy={policy}\r\n".encode()
 
 
-def _draw(candidate: Candidate, policy: str, health: DeploymentHealth, deadline_s: float, *, alone: bool) -> FastChoice:
+def _fast_choice(
+    candidate: Candidate, policy: str, health: DeploymentHealth, deadline_s: float, *, alone: bool
+) -> FastChoice:
     deployment = candidate.deployment
     upstream = deployment.upstream
     first, unhurried_s = None, inf

@@ -56,32 +56,32 @@ def _ordered(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -
 
 
 def _local(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    return "" if it.facts.local else "is not on this machine"
+    return "" if it.capabilities.local else "is not on this machine"
 
 
 def _zero_retention(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    return "" if it.facts.zero_retention else _unless_known(it.facts.zero_retention, "stores requests")
+    return "" if it.capabilities.zero_retention else _unless_known(it.capabilities.zero_retention, "stores requests")
 
 
 def _no_training(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    trains = it.facts.trains
+    trains = it.capabilities.trains
     return "" if trains is False else _unless_known(trains, "may train on requests")
 
 
 def _region(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    if wanted.regions is None or it.facts.region in wanted.regions or it.facts.local:
+    if wanted.regions is None or it.capabilities.region in wanted.regions or it.capabilities.local:
         return ""
-    return f"is in region '{it.facts.region}'" if it.facts.region else "is in a region that is not known"
+    return f"is in region '{it.capabilities.region}'" if it.capabilities.region else "is in a region that is not known"
 
 
 def _quantization(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    if wanted.quantizations is None or it.facts.quantization in wanted.quantizations:
+    if wanted.quantizations is None or it.capabilities.quantization in wanted.quantizations:
         return ""
-    return f"is {it.facts.quantization}"
+    return f"is {it.capabilities.quantization}"
 
 
 def _price(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    price = it.facts.price
+    price = it.capabilities.price
     if price is None:
         return "has no known price"
     if wanted.max_prompt is not None and price.input > wanted.max_prompt:
@@ -92,40 +92,40 @@ def _price(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> 
 
 
 def _context(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    context = it.facts.context
+    context = it.capabilities.context
     return f"has a context of {context} tokens" if context is not None and needs.tokens > context else ""
 
 
 def _room(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    context = it.facts.context
+    context = it.capabilities.context
     if context is None or needs.tokens + needs.max_tokens <= context:
         return ""
     return f"has a context of {context} tokens for prompt and answer"
 
 
 def _max_output(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    limit = it.facts.max_output
+    limit = it.capabilities.max_output
     return f"answers with at most {limit} tokens" if limit is not None and needs.max_tokens > limit else ""
 
 
 def _inputs(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    known = it.facts.inputs
+    known = it.capabilities.inputs
     missing = sorted(needs.inputs - known) if known is not None else []
     return f"does not read {', '.join(missing)}" if missing else ""
 
 
 def _outputs(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    known = it.facts.outputs
+    known = it.capabilities.outputs
     missing = sorted(needs.outputs - known) if known is not None else []
     return f"does not make {', '.join(missing)}" if missing else ""
 
 
 def _tools(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    return "does not use tools" if it.facts.tools is False else ""
+    return "does not use tools" if it.capabilities.tools is False else ""
 
 
 def _schema(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    return "does not keep to a schema" if it.facts.structured_output is False else ""
+    return "does not keep to a schema" if it.capabilities.structured_output is False else ""
 
 
 def _parameters(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
@@ -137,11 +137,11 @@ def _parameters(it: Deployment, wanted: ResolvedPreferences, needs: Requirements
         if name not in spoken.supported and not (name in needs.known.extra and "extra" in spoken.supported)
     }
     lacking |= needs.parameters & set(it.target.quirks.refuse)
-    facts = it.facts
+    capabilities = it.capabilities
     for needed, known, name in (
-        (needs.tools, facts.tools, "tools"),
-        (needs.schema, facts.structured_output, "output"),
-        (needs.reasoning, facts.reasoning, "reasoning"),
+        (needs.tools, capabilities.tools, "tools"),
+        (needs.schema, capabilities.structured_output, "output"),
+        (needs.reasoning, capabilities.reasoning, "reasoning"),
     ):
         if needed and not known:
             lacking.add(name)
@@ -171,19 +171,19 @@ PREFERENCES: Final[tuple[Filter, ...]] = (
 )  # fmt: skip
 # Filters by capabilities.
 CAPABILITIES: Final[tuple[Filter, ...]] = (
-    Filter("tools", "tools", lambda wanted, needs: needs.tools, _tools, lambda facts: facts.tools is False),
+    Filter("tools", "tools", lambda wanted, needs: needs.tools, _tools, lambda known: known.tools is False),
     Filter("structured_output", "response_format", lambda wanted, needs: needs.schema, _schema,
-           lambda facts: facts.structured_output is False),
+           lambda known: known.structured_output is False),
     Filter("input_modalities", "messages", lambda wanted, needs: len(needs.inputs) > 1, _inputs,
-           lambda facts: facts.inputs is not None),
+           lambda known: known.inputs is not None),
     Filter("output_modalities", "modalities", lambda wanted, needs: needs.outputs != _TEXT, _outputs,
-           lambda facts: facts.outputs is not None),
+           lambda known: known.outputs is not None),
     Filter("context_length", "messages", lambda wanted, needs: True, _context,
-           lambda facts: facts.context is not None),
+           lambda known: known.context is not None),
     Filter("max_output", "max_tokens", lambda wanted, needs: needs.max_tokens > 0, _max_output,
-           lambda facts: facts.max_output is not None, soft=True),
+           lambda known: known.max_output is not None, soft=True),
     Filter("room", "max_tokens", lambda wanted, needs: needs.max_tokens > 0, _room,
-           lambda facts: facts.context is not None, soft=True),
+           lambda known: known.context is not None, soft=True),
 )  # fmt: skip
 _SHOWN: Final = 8
 
@@ -193,10 +193,10 @@ def limiting(deployments: Iterable[Deployment]) -> tuple[Filter, ...]:
 
     A single deployment is not filtered: it refuses by itself.
     """
-    facts = [each.facts for each in deployments]
-    if len(facts) == 1:
+    capabilities = [each.capabilities for each in deployments]
+    if len(capabilities) == 1:
         return ()
-    return tuple(each for each in CAPABILITIES if each.limits is not None and any(map(each.limits, facts)))
+    return tuple(each for each in CAPABILITIES if each.limits is not None and any(map(each.limits, capabilities)))
 
 
 def split(

@@ -11,14 +11,14 @@ from typing import Final
 
 from weebill.config.routing import BreakerSettings
 from weebill.routing.credentials import Credential
-from weebill.routing.deployment_health import DeploymentHealth, Hold, Said
+from weebill.routing.deployment_health import DeploymentHealth, Hold, Limit
 from weebill.routing.deployments import Deployment
 from weebill.routing.notices import HealthNotice
 from weebill.routing.refusals import Refusals
 from weebill.wire.failure import Failure, FailureKind
 
 _MAX_SOURCES: Final = 256
-_MAX_FACTS: Final = 4096
+_MAX_NOTICES: Final = 4096
 
 
 class Health:
@@ -93,7 +93,7 @@ class Health:
             return
         self.released(deployment, credential)
         if cool_s > 0:
-            health.limited[credential.id] = Said(now + cool_s, failure.kind, "")
+            health.limited[credential.id] = Limit(now + cool_s, failure.kind, "")
 
     # What is known
 
@@ -142,9 +142,9 @@ class Health:
 
     # What workers exchange
 
-    def facts(self, now: float) -> tuple[HealthNotice, ...]:
+    def notices(self, now: float) -> tuple[HealthNotice, ...]:
         """Returns all that holds by this worker's own experience; what is missing no longer holds."""
-        found = self.refusals.facts(now)
+        found = self.refusals.notices(now)
         for key, health in self._deployments.items():
             found += (
                 HealthNotice("open", key, kind, remaining_s=breaker.remaining(now))
@@ -156,10 +156,10 @@ class Health:
                 for credential, said in health.limited.items()
                 if said.until > now and not said.source
             )
-        return tuple(found[:_MAX_FACTS])
+        return tuple(found[:_MAX_NOTICES])
 
     def merge(
-        self, source: str, facts: Iterable[HealthNotice], now: float, deployments: Mapping[str, Deployment]
+        self, source: str, notices: Iterable[HealthNotice], now: float, deployments: Mapping[str, Deployment]
     ) -> None:
         """Takes over another worker's notices about `deployments`, in place of its earlier ones.
 
@@ -167,26 +167,26 @@ class Health:
         """
         if source not in self._sources and len(self._sources) >= _MAX_SOURCES:
             return
-        told = list(facts)[:_MAX_FACTS]
+        told = list(notices)[:_MAX_NOTICES]
         if told:
             self.quiet = False
-        new = frozenset(_name(fact) for fact in told)
+        new = frozenset(_name(notice) for notice in told)
         for what, subject, kind, credential in self._sources.get(source, frozenset()) - new:
             self._withdraw(source, what, subject, kind, credential)
-        for fact in told:
-            deployment = deployments.get(fact.subject)
-            if fact.what == "dead":
-                self.refusals.adopt(source, fact, now)
-            elif deployment is not None and fact.what == "open":
+        for notice in told:
+            deployment = deployments.get(notice.subject)
+            if notice.what == "dead":
+                self.refusals.adopt(source, notice, now)
+            elif deployment is not None and notice.what == "open":
                 health = self.of(deployment)
                 # A deployment that may be tried, and has answered here, needs no trial.
-                if fact.remaining_s > 0 or not health.successes.count(now):
-                    health.breaker(fact.kind).adopt(source, fact.remaining_s, now)
+                if notice.remaining_s > 0 or not health.successes.count(now):
+                    health.breaker(notice.kind).adopt(source, notice.remaining_s, now)
             elif deployment is not None:
-                own = self.of(deployment).limited.get(fact.credential)
+                own = self.of(deployment).limited.get(notice.credential)
                 if own is None or own.source or own.until <= now:
-                    said = Said(now + fact.remaining_s, fact.kind, source)
-                    self.of(deployment).limited[fact.credential] = said
+                    said = Limit(now + notice.remaining_s, notice.kind, source)
+                    self.of(deployment).limited[notice.credential] = said
         if new:
             self._sources[source] = new
         else:
@@ -227,5 +227,5 @@ def _subjects(failure: Failure, deployment: Deployment, credential: Credential) 
     return [(credential.id, "")]
 
 
-def _name(fact: HealthNotice) -> tuple[str, ...]:
-    return (fact.what, fact.subject, fact.kind, fact.credential)
+def _name(notice: HealthNotice) -> tuple[str, ...]:
+    return (notice.what, notice.subject, notice.kind, notice.credential)

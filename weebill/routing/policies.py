@@ -48,7 +48,7 @@ def by_price(candidates: Sequence[Candidate]) -> list[float]:
     """The weights of `price`."""
     prices = _or_median(
         [
-            cost or (_CHEAPEST if candidate.deployment.facts.local else None)
+            cost or (_CHEAPEST if candidate.deployment.capabilities.local else None)
             for candidate, cost in zip(candidates, prices_of(candidates), strict=True)
         ]
     )
@@ -130,7 +130,7 @@ NEEDS_EXPLORING: Final[frozenset[Policy]] = frozenset({"price", "latency", "thro
 
 def prices_of(candidates: Sequence[Candidate]) -> list[float | None]:
     """Returns comparable prices, at three input tokens for each output token; None if unknown."""
-    known = [each.deployment.facts.price for each in candidates]
+    known = [each.deployment.capabilities.price for each in candidates]
     return [None if one is None else float(_READ * one.input + one.output) for one in known]
 
 
@@ -138,11 +138,12 @@ def _sampled(
     weights: Sequence[float], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
 ) -> list[float]:
     return [
-        _drawn(draw, weight * _well(health, now)) for weight, health, draw in zip(weights, healths, draws, strict=True)
+        _sample_key(draw, weight * _well(health, now))
+        for weight, health, draw in zip(weights, healths, draws, strict=True)
     ]
 
 
-def _drawn(draw: float, weight: float) -> float:
+def _sample_key(draw: float, weight: float) -> float:
     """Returns a sort key by which candidates are a weighted sample without replacement.
 
     Source: Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006. With draws that are hashes of

@@ -23,7 +23,7 @@ _encode: Final = msgspec.json.encode
 _TRUE: Final = Raw(b"true")
 _DENY: Final = Raw(b'"deny"')
 T = TypeVar("T")
-OURS: Final = frozenset({"local_only", "regions", "resume", "hedge", "on_unsupported"})
+WEEBILL_MEMBERS: Final = frozenset({"local_only", "regions", "resume", "hedge", "on_unsupported"})
 """Weebill's own members, which OpenRouter would refuse."""
 
 
@@ -90,7 +90,7 @@ def readable(provider: Raw) -> tuple[Preferences, frozenset[str]]:
     for name, value in said.items():
         read = _member(name, value)
         if read is None:
-            if name in OURS:
+            if name in WEEBILL_MEMBERS:
                 decode(provider)
             foreign.add(name)
             read = _known_in(name, value)
@@ -154,7 +154,7 @@ def merge(scopes: Iterable[Preferences]) -> ResolvedPreferences:
     )
 
 
-def told(wanted: ResolvedPreferences) -> Json:
+def openrouter_members(wanted: ResolvedPreferences) -> Json:
     """Returns the members that pass demands to OpenRouter, whichever scope made them.
 
     Source: https://openrouter.ai/docs/guides/privacy/zdr
@@ -172,15 +172,15 @@ def entrusted(own: Preferences, foreign: Collection[str], wanted: ResolvedPrefer
     own, unless a wider scope demands more.
     """
     alone = merge((own,))
-    found = set(told(wanted))
-    for name, fields in SEEN_TO.items():
+    found = set(openrouter_members(wanted))
+    for name, fields in ENFORCED.items():
         asked = name in foreign or any(getattr(alone, each) != getattr(WANTS_NOTHING, each) for each in fields)
         if asked and all(getattr(alone, each) == getattr(wanted, each) for each in fields):
             found.add(name)
     return frozenset(found)
 
 
-SEEN_TO: Final[Mapping[str, tuple[str, ...]]] = {
+ENFORCED: Final[Mapping[str, tuple[str, ...]]] = {
     "zdr": ("zero_retention",),
     "data_collection": ("no_training",),
     "quantizations": ("quantizations",),
@@ -188,7 +188,7 @@ SEEN_TO: Final[Mapping[str, tuple[str, ...]]] = {
     "require_parameters": ("require_parameters",),
 }
 """Members that OpenRouter enforces on its providers, with the fields of `ResolvedPreferences` for each."""
-DEMANDS: Final = SEEN_TO.keys() | {"only", "ignore"}
+DEMANDS: Final = ENFORCED.keys() | {"only", "ignore"}
 """Members without which no deployment may serve a request."""
 _SAYS_NOTHING: Final = Preferences()
 _NO_LIMIT: Final = MaxPrice()

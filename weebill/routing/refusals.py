@@ -128,7 +128,7 @@ class Refusals:
         """Returns all refused keys."""
         return [Refused(*subject, each.kind, each.breaker.remaining(now)) for subject, each in self._known.items()]
 
-    def facts(self, now: float) -> list[HealthNotice]:
+    def notices(self, now: float) -> list[HealthNotice]:
         """Returns the refusals that this worker knows by itself."""
         return [
             HealthNotice("dead", deployment, each.kind, credential, each.breaker.remaining(now))
@@ -136,15 +136,15 @@ class Refusals:
             if not each.breaker.source
         ]
 
-    def adopt(self, source: str, fact: HealthNotice, now: float) -> None:
+    def adopt(self, source: str, notice: HealthNotice, now: float) -> None:
         """Takes over another worker's refusal; a key that may be tried is left to be tried."""
-        subject = (fact.credential, fact.subject)
+        subject = (notice.credential, notice.subject)
         refusal = self._known.get(subject)
         if refusal is None:
-            if fact.remaining_s <= 0:
+            if notice.remaining_s <= 0:
                 return
-            refusal = self._known[subject] = Refusal(self._pauses, fact.kind)
-        refusal.breaker.adopt(source, fact.remaining_s, now)
+            refusal = self._known[subject] = Refusal(self._pauses, notice.kind)
+        refusal.breaker.adopt(source, notice.remaining_s, now)
 
     def withdraw(self, source: str, subject: Subject) -> None:
         """Drops a refusal that another worker no longer reports."""

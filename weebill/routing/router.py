@@ -21,10 +21,18 @@ from weebill.routing.budget import RetryBudget
 from weebill.routing.directory import Directory, Route
 from weebill.routing.fast_path import FastPath
 from weebill.routing.filters import fits_all
-from weebill.routing.foreign import ours
 from weebill.routing.health import Health
+from weebill.routing.openrouter import known_preferences
 from weebill.routing.plan import Plan, RankedDeployment, make_plan
-from weebill.routing.preferences import DEMANDS, ResolvedPreferences, decode, entrusted, merge, readable, told
+from weebill.routing.preferences import (
+    DEMANDS,
+    ResolvedPreferences,
+    decode,
+    entrusted,
+    merge,
+    openrouter_members,
+    readable,
+)
 from weebill.routing.requirements import Requirements
 from weebill.routing.sticky import CACHED_BYTES, conversation_key
 from weebill.wire.call import Call
@@ -32,7 +40,7 @@ from weebill.wire.conversation import Conversation
 from weebill.wire.operation_call import OperationCall
 
 # The directory's own names are fewer; any number of names may match a pattern.
-_MAX_LOTS: Final = 8192
+_MAX_FAST_PATHS: Final = 8192
 
 
 class RouteRequest:
@@ -87,8 +95,8 @@ class Router:
         self.directory = directory
         self._settings = settings
         self._shared = Shared(settings, self.health, RetryBudget(settings.retry_share, settings.retry_floor_per_s), rng)
-        self._says_nothing = self._nothing_said()
-        self._lots: dict[str, FastPath] = {}  # by name, made when first asked for
+        self._no_preferences = self._has_no_preferences()
+        self._fast_paths: dict[str, FastPath] = {}  # by name, made when first asked for
 
     @property
     def deadline_s(self) -> float:
@@ -98,7 +106,7 @@ class Router:
     def follow(self, directory: Directory) -> None:
         """Applies a new directory: an engine has come or gone."""
         self.directory = directory
-        self._lots.clear()
+        self._fast_paths.clear()
         self.health.keep(directory.deployments.values())
 
     def configure(self, settings: RoutingSettings, directory: Directory) -> None:
@@ -109,7 +117,7 @@ class Router:
         self._shared = Shared(
             settings, self.health, RetryBudget(settings.retry_share, settings.retry_floor_per_s), self._rng
         )
-        self._says_nothing = self._nothing_said()
+        self._no_preferences = self._has_no_preferences()
         self.follow(directory)
 
     def route(self, asked: RouteRequest, now: float, deadline: float) -> Attempts:
@@ -119,49 +127,49 @@ class Router:
         the request; NotWorkedOutError for a big request whose requirements are needed.
         """
         own = asked.call.own
-        if own.provider is None and not own.models and self._says_nothing and not asked.preferences:
-            lot = self._lots.get(asked.call.model) or self._lot(asked.call.model)
-            if lot is not None:
-                attempts = self._drawn(lot, asked, now, deadline)
+        if own.provider is None and not own.models and self._no_preferences and not asked.preferences:
+            fast_path = self._fast_paths.get(asked.call.model) or self._fast_path(asked.call.model)
+            if fast_path is not None:
+                attempts = self._fast_attempts(fast_path, asked, now, deadline)
                 if attempts is not None:
                     return attempts
         route = self.directory.route(asked.call.model, own.models)
         needs = asked.needs
         conversation = self._conversation(asked, needs)
         plan = self._plan(route, asked, needs, conversation, now)
-        turn = self._turn(conversation)
-        return Attempts(self._shared, plan.choices, deadline, plan.policy, turn, None, plan.wanted)
+        rotation = self._first_credential(conversation)
+        return Attempts(self._shared, plan.choices, deadline, plan.policy, rotation, None, plan.wanted)
 
-    def _lot(self, name: str) -> FastPath | None:
+    def _fast_path(self, name: str) -> FastPath | None:
         """Returns the fast path of a name; None if the name has a suffix, or its alias has preferences."""
         route = self.directory.route(name)
         if route.preferences or not self.directory.keeps(name):
             return None
         policy = route.policy or self._settings.policy
-        if len(self._lots) >= _MAX_LOTS:
-            self._lots.clear()
-        found = self._lots[name] = FastPath.of(route, policy, self.health.of, self._settings.deadline_s)
+        if len(self._fast_paths) >= _MAX_FAST_PATHS:
+            self._fast_paths.clear()
+        found = self._fast_paths[name] = FastPath.of(route, policy, self.health.of, self._settings.deadline_s)
         return found
 
-    def _drawn(self, lot: FastPath, asked: RouteRequest, now: float, deadline: float) -> Attempts | None:
+    def _fast_attempts(self, fast_path: FastPath, asked: RouteRequest, now: float, deadline: float) -> Attempts | None:
         """Returns attempts by the fast path; None if a plan is needed."""
-        if lot.lone is not None:
-            turn = self._turn(self._conversation(asked, asked.needs)) if lot.turns else 0
-            return Attempts.drawn(self._shared, lot.lone, deadline, turn)
-        if not lot.drawn or not self.health.quiet:
+        if fast_path.only is not None:
+            rotation = self._first_credential(self._conversation(asked, asked.needs)) if fast_path.rotates else 0
+            return Attempts.on_fast_path(self._shared, fast_path.only, deadline, rotation)
+        if not fast_path.weighted or not self.health.quiet:
             return None
         if self._settings.sticky and asked.call.prompt_bytes() >= CACHED_BYTES:
             return None
-        route = lot.route
+        route = fast_path.route
         if route.limits and not fits_all(route.limits, route.candidates, asked.needs):
             return None
         if asked.call.big:
             asked.needs.require()  # `_rest` needs it
-        draw = lot.draw(self._rng.random(), self._settings.explore)
-        if draw.health.silent(now):
+        choice = fast_path.choose(self._rng.random(), self._settings.explore)
+        if choice.health.silent(now):
             return None
-        turn = self._turn(None) if lot.turns else 0
-        return Attempts.drawn(self._shared, draw, deadline, turn, partial(self._rest, route, asked))
+        rotation = self._first_credential(None) if fast_path.rotates else 0
+        return Attempts.on_fast_path(self._shared, choice, deadline, rotation, partial(self._rest, route, asked))
 
     def _rest(self, route: Route, asked: RouteRequest, now: float) -> Sequence[RankedDeployment]:
         """Returns all choices of a request whose first was picked by the fast path."""
@@ -183,16 +191,20 @@ class Router:
             scopes.append(of_key)
         scopes += route.preferences
         if provider is None:
-            return _trusting(merge((*scopes, *asked.preferences)), asked.call)
+            return _entrusting(merge((*scopes, *asked.preferences)), asked.call)
         served = [each.deployment for each in route.candidates]
         openrouter = [each.provider for each in served if each.target.quirks.preferences]
         if not openrouter:
-            own = ours(decode(provider), self.directory.providers, openrouter)
+            own = known_preferences(decode(provider), self.directory.providers, openrouter)
             return merge((*scopes, own, *asked.preferences))
         said, foreign = readable(provider)
-        own = ours(said, self.directory.providers, openrouter, demands=not foreign.isdisjoint(DEMANDS))
+        own = known_preferences(said, self.directory.providers, openrouter, demands=not foreign.isdisjoint(DEMANDS))
         wanted = merge((*scopes, own, *asked.preferences))
-        return structs.replace(wanted, entrusted=entrusted(said, foreign, wanted)) if _tells(asked.call) else wanted
+        return (
+            structs.replace(wanted, entrusted=entrusted(said, foreign, wanted))
+            if _can_pass_demands(asked.call)
+            else wanted
+        )
 
     def _plan(
         self, route: Route, asked: RouteRequest, needs: Requirements, conversation: bytes | None, now: float
@@ -206,24 +218,24 @@ class Router:
             return None
         return conversation_key(asked.key_id, needs.opening)
 
-    def _turn(self, conversation: bytes | None) -> int:
+    def _first_credential(self, conversation: bytes | None) -> int:
         """Returns the index of the first credential to try."""
         if conversation is not None:
             return int.from_bytes(conversation[:4])
         self._rotation += 1
         return self._rotation
 
-    def _nothing_said(self) -> bool:
+    def _has_no_preferences(self) -> bool:
         """True if neither the installation nor any key has preferences."""
         return self._settings.preferences == Preferences() and not self._settings.keys
 
 
-def _tells(call: Call) -> bool:
+def _can_pass_demands(call: Call) -> bool:
     """True if the request can pass demands to OpenRouter: a form has no place for them."""
     return not isinstance(call, OperationCall) or call.form is None
 
 
-def _trusting(wanted: ResolvedPreferences, call: Call) -> ResolvedPreferences:
+def _entrusting(wanted: ResolvedPreferences, call: Call) -> ResolvedPreferences:
     """Returns the preferences, with the demands that are passed to OpenRouter marked as entrusted."""
-    demanded = told(wanted) if _tells(call) else ()
+    demanded = openrouter_members(wanted) if _can_pass_demands(call) else ()
     return structs.replace(wanted, entrusted=frozenset(demanded)) if demanded else wanted

@@ -34,10 +34,10 @@ class Pause:
     seconds: float
 
 
-class Attempted(NamedTuple):
+class PastAttempt(NamedTuple):
     """An attempt that is over. `result` is "200", the error status of the upstream, or the kind of failure."""
 
     provider: str
     model: str
-    what: str
+    result: str
     elapsed_s: float

@@ -7,17 +7,17 @@ from typing import Generic
 
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.request import C, E, Request
-from weebill.gateway.stages.chain import Following
+from weebill.gateway.stages.chain import Handler
 
 
 class Authenticate(Generic[E, C]):
     """The first stage."""
 
-    def __init__(self, authenticator: Authenticator, following: Following[E, C]) -> None:
+    def __init__(self, authenticator: Authenticator, next_stage: Handler[E, C]) -> None:
         self._authenticator = authenticator
-        self._following = following
+        self._next = next_stage
 
     def __call__(self, request: Request[E, C]) -> Coroutine[None, None, None]:
         """Raises ApiError 401, or 503 while keys cannot be checked."""
         request.caller = self._authenticator.caller(request.exchange)
-        return self._following(request)
+        return self._next(request)

@@ -91,7 +91,7 @@ class Count:
         call = await read_call(await exchange.body(), decode, self._upstreams.limits)
         attempts = routed(self._upstreams.router, request, call)
         counting = partial(_count, self._upstreams, request)
-        body = await first_answered(attempts, exchange, meter, counting, self._upstreams.seldom)
+        body = await first_answered(attempts, exchange, meter, counting, self._upstreams.limited_log)
         if meter.sent:
             attempts.succeeded(time.monotonic())
         else:  # an estimate says nothing about a deployment that was not called
@@ -114,7 +114,7 @@ class CountCall(UpstreamCall[bytes]):
     def encode(self, upstream: Upstream) -> UpstreamRequest:
         return self.write(self.call, self.step.deployment.target)
 
-    def likely(self, request: UpstreamRequest) -> tuple[Used, int]:
+    def expected_usage(self, request: UpstreamRequest) -> tuple[Used, int]:
         return NOTHING, 0
 
     async def read(self, upstream: Upstream, response: Response, request: UpstreamRequest) -> bytes:

@@ -9,7 +9,7 @@ from typing import Final
 from weebill.apis.base import Api
 from weebill.gateway.bounds import BIG, check_fields, read_call
 from weebill.gateway.request import Request
-from weebill.gateway.stages.chain import Following
+from weebill.gateway.stages.chain import Handler
 from weebill.gateway.upstreams import Upstreams
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
@@ -21,9 +21,9 @@ _NO_HEADERS: Final[dict[bytes, bytes]] = {}
 class Decode:
     """The stage that decodes the body. Raises ApiError 400 with the name of the field."""
 
-    def __init__(self, upstreams: Upstreams, following: Following[Api, Call]) -> None:
+    def __init__(self, upstreams: Upstreams, next_stage: Handler[Api, Call]) -> None:
         self._upstreams = upstreams
-        self._following = following
+        self._next = next_stage
 
     def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
         body = request.exchange.received
@@ -50,7 +50,7 @@ class Decode:
         request.meter.model_asked = call.model
         request.meter.stream = call.stream
         request.call = call
-        return self._following(request)
+        return self._next(request)
 
 
 def _decoded(endpoint: Api, headers: Mapping[bytes, bytes], tail: str, body: bytes) -> Call:

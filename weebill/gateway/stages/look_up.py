@@ -11,7 +11,7 @@ from weebill.gateway.off_loop import off_loop
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
 from weebill.gateway.selection import Selector
-from weebill.gateway.stages.chain import Following
+from weebill.gateway.stages.chain import Handler
 from weebill.gateway.upstreams import Upstreams
 from weebill.providers.base import JSON
 from weebill.wire.call import Call
@@ -27,18 +27,18 @@ class LookUp:
         upstreams: Upstreams,
         selector: Selector,
         cache: AnswerCache,
-        following: Following[Api, Call],
+        next_stage: Handler[Api, Call],
     ) -> None:
         self._recorder = recorder
         self._upstreams = upstreams
         self._selector = selector
         self._cache = cache
-        self._following = following
+        self._next = next_stage
 
     def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
         call = request.call
         if not self._cache.settings.enabled and "cache" not in call.fields:
-            return self._following(request)
+            return self._next(request)
         names = self._stands_for(call)
         if call.big:
             return self._look_up_big(request, names)
@@ -55,11 +55,11 @@ class LookUp:
     def _serve(self, request: Request[Api, Call], lookup: Lookup) -> Coroutine[None, None, None]:
         """Answers from the cache if `lookup` finds something."""
         if not lookup.header:
-            return self._following(request)
+            return self._next(request)
         if self._selector.compares(self._upstreams.directory.stands_for(request.call.model)):
             # Answers that are compared in an experiment are made anew each time.
             request.exchange.add_headers(BYPASS)
-            return self._following(request)
+            return self._next(request)
         return self._serve_looked_up(request, lookup)
 
     def _stands_for(self, call: Call) -> str:
@@ -85,7 +85,7 @@ class LookUp:
             exchange.respond(200, request.endpoint.stream_headers(call) if call.stream else JSON, known.data)
             return
         exchange.tap = lookup.add
-        await self._following(request)
+        await self._next(request)
         # An answer after failed attempts is not cached: the deployment that stood in should not do so as long as the
         # cache lasts.
         if meter.outcome == "ok" and not meter.attempts:

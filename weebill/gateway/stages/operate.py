@@ -39,7 +39,7 @@ class Operate:
         meter.stream = call.stream
         attempts = routed(self._upstreams.router, request, call)
         opening = partial(_open, self._upstreams, request)
-        opened = await first_answered(attempts, exchange, meter, opening, self._upstreams.seldom)
+        opened = await first_answered(attempts, exchange, meter, opening, self._upstreams.limited_log)
         try:
             if isinstance(opened, CompleteResponse):
                 await self._answering.complete(request, opened.answer, attempts)

@@ -8,7 +8,7 @@ from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of
 from weebill.gateway.request import C, E, Request
 from weebill.routing.attempts import Attempts
-from weebill.routing.foreign import held_to
+from weebill.routing.openrouter import with_preferences
 from weebill.routing.router import Router, RouteRequest
 
 
@@ -19,5 +19,5 @@ def routed(router: Router, request: Request[E, C], call: C) -> Attempts:
     take_control(call.fields, None)  # these answers are not cached, and no provider is shown the field
     deadline = deadline_of(request.exchange, meter, router.deadline_s)
     attempts = router.route(RouteRequest(call, meter.key_id, meter.key_name), time.monotonic(), deadline)
-    request.call = held_to(call, attempts.wanted)
+    request.call = with_preferences(call, attempts.wanted)
     return attempts

@@ -21,19 +21,19 @@ from weebill.gateway.attempting import deadline_of, first_answered
 from weebill.gateway.cascade import Watched, judged
 from weebill.gateway.failures import FAILED, upstream_failure
 from weebill.gateway.meter import Meter
-from weebill.gateway.off_loop import off_loop, once_known
+from weebill.gateway.off_loop import off_loop, with_requirements
 from weebill.gateway.opened import OpenedResponse
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
 from weebill.gateway.selection import Selected, Selector
 from weebill.gateway.shadows import Shadows
-from weebill.gateway.stages.chain import Following
+from weebill.gateway.stages.chain import Handler
 from weebill.gateway.stages.generate import Generate
 from weebill.gateway.upstreams import Upstreams
 from weebill.routing.attempts import Attempts
-from weebill.routing.foreign import held_to
+from weebill.routing.openrouter import with_preferences
 from weebill.routing.router import RouteRequest
-from weebill.routing.steps import Attempted
+from weebill.routing.steps import PastAttempt
 from weebill.transport.errors import UpstreamError, UpstreamTimeout
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
@@ -58,7 +58,7 @@ class _Failed(NamedTuple):
     """The reason why the smaller tier's answer was not sent (a check's name), and the attempts made for it."""
 
     why: str
-    log: Sequence[Attempted] = ()
+    log: Sequence[PastAttempt] = ()
 
 
 class Select:
@@ -71,14 +71,14 @@ class Select:
         selector: Selector,
         shadows: Shadows,
         generate: Generate,
-        following: Following[Api, Call],
+        next_stage: Handler[Api, Call],
     ) -> None:
         self._recorder = recorder
         self._upstreams = upstreams
         self._selector = selector
         self._shadows = shadows
         self._generate = generate
-        self._following = following
+        self._next = next_stage
 
     def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
         names, model = self._selector.names, request.call.model
@@ -86,12 +86,12 @@ class Select:
             return self._serve_selected(request, model)
         if names and (meant := self._upstreams.directory.stands_for(model)) in names:
             return self._serve_selected(request, meant)
-        return self._following(request)
+        return self._next(request)
 
     async def _serve_selected(self, request: Request[Api, Call], meant: str) -> None:
         api, meter = request.endpoint, request.meter
         asked = RouteRequest(request.call, meter.key_id, meter.key_name, api.conversation).naming(meant)
-        selected = await once_known(asked.needs, partial(self._selector.select, asked, api))
+        selected = await with_requirements(asked.needs, partial(self._selector.select, asked, api))
         meter.arm = selected.arm
         deadline = deadline_of(request.exchange, meter, self._upstreams.router.deadline_s)
         asked = asked.preferring(selected.preferences)
@@ -141,7 +141,7 @@ class Select:
                 return None
             at = time.monotonic()
             attempts.succeeded(at, meter.first_byte_at, meter.used.usage.completion_tokens)
-            answered = Attempted(meter.upstream, meter.model_served, "200", (meter.first_byte_at or at) - now)
+            answered = PastAttempt(meter.upstream, meter.model_served, "200", (meter.first_byte_at or at) - now)
             return _Failed(judgement.failed.check, attempts.log or [answered])
         finally:
             self._generate.give_up(opened)
@@ -211,12 +211,12 @@ class Select:
             judge = partial(_SHADOW_CHECKS.judge_alone, asked.needs.conversation, reply)
             meter.checked = (await off_loop(judge)).checked
         except ApiError as error:
-            self._recorder.settle_unheard(meter, error.status, meter.blame)
+            self._recorder.settle_unanswered(meter, error.status, meter.blame)
         except BaseException:
-            self._recorder.settle_unheard(meter, 503, "gateway_error")
+            self._recorder.settle_unanswered(meter, 503, "gateway_error")
             raise
         else:
-            self._recorder.settle_unheard(meter, 200, "ok")
+            self._recorder.settle_unanswered(meter, 200, "ok")
 
     async def _ask(
         self, selection: _Selection, model: str, meter: Meter, deadline: float, *, sampling: bool = False
@@ -234,8 +234,8 @@ class Select:
         self, request: Request[Api, Call], call: Call, attempts: Attempts, meter: Meter, watched: Watched
     ) -> Coroutine[None, None, OpenedResponse]:
         """Returns the first attempt that is answered; the caller must give it up. Raises ApiError."""
-        opening = self._generate.opening(request, watched.translator, held_to(call, attempts.wanted))
-        return first_answered(attempts, request.exchange, meter, opening, self._upstreams.seldom)
+        opening = self._generate.opening(request, watched.translator, with_preferences(call, attempts.wanted))
+        return first_answered(attempts, request.exchange, meter, opening, self._upstreams.limited_log)
 
     def _route(self, selection: _Selection, model: str, note: str, deadline: float) -> Attempts:
         attempts = self._upstreams.router.route(selection.asked.naming(model), time.monotonic(), deadline)

@@ -9,7 +9,7 @@ from typing import Final, Generic
 from weebill.gateway.meter import Meter
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import C, E, Request
-from weebill.gateway.stages.chain import Following
+from weebill.gateway.stages.chain import Handler
 from weebill.transport.status import CLIENT_CLOSED_REQUEST, SHUTTING_DOWN
 from weebill.usage.records import Outcome
 from weebill.wire.errors import ApiError
@@ -24,9 +24,9 @@ class Settle(Generic[E, C]):
     the rest.
     """
 
-    def __init__(self, recorder: Recorder, following: Following[E, C]) -> None:
+    def __init__(self, recorder: Recorder, next_stage: Handler[E, C]) -> None:
         self._recorder = recorder
-        self._following = following
+        self._next = next_stage
 
     def __call__(self, request: Request[E, C]) -> Coroutine[None, None, None]:
         """Raises ApiError 503 while nothing can be recorded: unmetered requests are not served."""
@@ -47,17 +47,17 @@ class Settle(Generic[E, C]):
 
     async def _settled(self, request: Request[E, C]) -> None:
         try:
-            await self._following(request)
+            await self._next(request)
         except ApiError as error:
             self._refuse(request, error)
         except RecursionError:
             self._refuse(request, _too_deep())
         except asyncio.CancelledError:
             status = request.exchange.cancelled_with
-            self._recorder.settle_unheard(request.meter, status, _CANCELLED.get(status, "rejected"))
+            self._recorder.settle_unanswered(request.meter, status, _CANCELLED.get(status, "rejected"))
             raise
         except Exception:
-            self._recorder.settle_unheard(request.meter, 500, "gateway_error")
+            self._recorder.settle_unanswered(request.meter, 500, "gateway_error")
             raise
 
     def _refuse(self, request: Request[E, C], error: ApiError) -> None:

@@ -34,7 +34,7 @@ class _Waiter:
         self.granted = granted
 
 
-class Places:
+class SlotQueue:
     """Hands out `total` slots. A key may hold its share, rounded up: all slots if no other key has asked recently.
 
     Of `max_waiting` places, a key may take as many as it leaves free, so that others can still wait.

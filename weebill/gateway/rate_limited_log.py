@@ -8,7 +8,7 @@ _EVERY_S: Final = 1.0
 _MOST: Final = 256
 
 
-class SeldomLog:
+class RateLimitedLog:
     """Allows one log line a second for each name, and remembers few names."""
 
     __slots__ = ("_said_at",)

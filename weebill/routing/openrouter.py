@@ -14,7 +14,14 @@ import msgspec
 from msgspec import Raw, structs
 
 from weebill.config.routing import Preferences
-from weebill.routing.preferences import OURS, WANTS_NOTHING, ResolvedPreferences, members, readable, told
+from weebill.routing.preferences import (
+    WANTS_NOTHING,
+    WEEBILL_MEMBERS,
+    ResolvedPreferences,
+    members,
+    openrouter_members,
+    readable,
+)
 from weebill.wire.call import AnyCall, fitted_as, with_own
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import GatewayOptions, Json
@@ -25,7 +32,9 @@ _decode_names: Final = msgspec.json.Decoder(list[str]).decode
 _encode: Final = msgspec.json.encode
 
 
-def ours(said: Preferences, known: Collection[str], openrouter: Sequence[str], *, demands: bool = False) -> Preferences:
+def known_preferences(
+    said: Preferences, known: Collection[str], openrouter: Sequence[str], *, demands: bool = False
+) -> Preferences:
     """Returns a request's preferences, reduced to the names that are `known` here.
 
     `openrouter` are the deployments at OpenRouter that serve the request: they apply the preferences about providers
@@ -46,12 +55,12 @@ def ours(said: Preferences, known: Collection[str], openrouter: Sequence[str], *
     return structs.replace(said, order=order, only=only, ignore=tuple(name for name in said.ignore if name in known))
 
 
-def held_to(call: AnyCall, wanted: ResolvedPreferences) -> AnyCall:
+def with_preferences(call: AnyCall, wanted: ResolvedPreferences) -> AnyCall:
     """Returns the call with the resolved preferences written into it: for fitting it to targets, and for OpenRouter."""
     if wanted is WANTS_NOTHING:
         return call
     call = fitted_as(call, wanted.on_unsupported)
-    demanded = told(wanted)
+    demanded = openrouter_members(wanted)
     if not demanded:
         return call
     own = call.own
@@ -59,7 +68,7 @@ def held_to(call: AnyCall, wanted: ResolvedPreferences) -> AnyCall:
     return with_own(call, structs.replace(own, provider=Raw(_encode({**said, **demanded}))))
 
 
-def along(own: GatewayOptions, known: Collection[str], serves: Callable[[str], bool]) -> Json:
+def openrouter_fields(own: GatewayOptions, known: Collection[str], serves: Callable[[str], bool]) -> Json:
     """Returns the fields of a request for OpenRouter: those that are not for Weebill."""
     fields: Json = {}
     said = _said(own, known)
@@ -71,7 +80,7 @@ def along(own: GatewayOptions, known: Collection[str], serves: Callable[[str], b
     return fields
 
 
-def unheard(own: GatewayOptions, known: Collection[str], serves: Callable[[str], bool]) -> tuple[str, ...]:
+def dropped_fields(own: GatewayOptions, known: Collection[str], serves: Callable[[str], bool]) -> tuple[str, ...]:
     """Returns the client's names of fields that only OpenRouter could have used."""
     said = _said(own, known)
     foreign = readable(own.provider)[1] if own.provider is not None and said else frozenset()
@@ -94,4 +103,4 @@ def _said(own: GatewayOptions, known: Collection[str]) -> Json:
                 said[name] = Raw(_encode(foreign))
                 if not foreign:
                     del said[name]
-    return {name: value for name, value in said.items() if name not in OURS}
+    return {name: value for name, value in said.items() if name not in WEEBILL_MEMBERS}

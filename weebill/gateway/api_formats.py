@@ -19,7 +19,7 @@ Query = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class ApiFormat:
     """An API's format of a list of models, of one model, and of an error."""
 
     models: Callable[[Sequence[ModelCard], Query], bytes]
@@ -31,12 +31,12 @@ def _openai_models(cards: Sequence[ModelCard], query: Query) -> bytes:
     return msgspec.json.encode(ModelList(tuple(cards)))
 
 
-OPENAI: Final = Form(_openai_models, msgspec.json.encode, ApiError.body)
-ANTHROPIC: Final = Form(anthropic_models.models, anthropic_models.model, anthropic_errors.error_body)
-GEMINI: Final = Form(gemini_models.models, gemini_models.model, gemini_errors.error_body)
+OPENAI: Final = ApiFormat(_openai_models, msgspec.json.encode, ApiError.body)
+ANTHROPIC: Final = ApiFormat(anthropic_models.models, anthropic_models.model, anthropic_errors.error_body)
+GEMINI: Final = ApiFormat(gemini_models.models, gemini_models.model, gemini_errors.error_body)
 
 # Paths that only one API has; paths shared by all come after the headers.
-_PATHS: Final[tuple[tuple[bytes, Form], ...]] = (
+_PATHS: Final[tuple[tuple[bytes, ApiFormat], ...]] = (
     (b"/openai/", OPENAI),
     (b"/anthropic/", ANTHROPIC),
     (b"/v1/messages", ANTHROPIC),
@@ -46,38 +46,38 @@ _PATHS: Final[tuple[tuple[bytes, Form], ...]] = (
     (b"/v1beta1/", GEMINI),
     (b"/upload/", GEMINI),
 )
-_HEADERS: Final[tuple[tuple[bytes, Form], ...]] = (
+_HEADERS: Final[tuple[tuple[bytes, ApiFormat], ...]] = (
     (b"anthropic-version", ANTHROPIC),
     (b"x-goog-api-client", GEMINI),
     (b"x-goog-api-key", GEMINI),
 )
 # User agents that send none of these headers: google-genai, and Claude Code outside of its API.
-_AGENTS: Final[tuple[tuple[bytes, Form], ...]] = (
+_AGENTS: Final[tuple[tuple[bytes, ApiFormat], ...]] = (
     (b"google-genai", GEMINI),
     (b"claude-cli", ANTHROPIC),
     (b"claude-code", ANTHROPIC),
 )
 
 
-def form_of(path: bytes, fields: Mapping[bytes, bytes]) -> Form:
+def format_of(path: bytes, fields: Mapping[bytes, bytes]) -> ApiFormat:
     """Returns the form of the client's API: by its path, else by its headers, as far as they have been read."""
-    for prefix, form in _PATHS:
+    for prefix, api_format in _PATHS:
         if path.startswith(prefix):
-            return form
-    for name, form in _HEADERS:
+            return api_format
+    for name, api_format in _HEADERS:
         if name in fields:
-            return form
+            return api_format
     if path.startswith(b"/v1/models/") and b":" in path:
         return GEMINI
     agent = fields.get(b"user-agent", b"")
-    return next((form for name, form in _AGENTS if name in agent), OPENAI)
+    return next((api_format for name, api_format in _AGENTS if name in agent), OPENAI)
 
 
 def refusing(error: ApiError, path: bytes, fields: Mapping[bytes, bytes], request_id: str) -> tuple[bytes, bytes]:
     """Returns an error in the format of the client's API: the header lines that only that API has, and the body."""
-    form = form_of(path, fields)
+    api_format = format_of(path, fields)
     error.request_id = request_id
-    return request_id_line(request_id) if form is ANTHROPIC else b"", form.error(error)
+    return request_id_line(request_id) if api_format is ANTHROPIC else b"", api_format.error(error)
 
 
 def request_id_line(request_id: str) -> bytes:
