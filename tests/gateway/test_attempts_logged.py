@@ -11,7 +11,7 @@ from weebill.transport.errors import UpstreamError
 
 def test_once_a_second_for_each_and_only_the_last_are_remembered(caplog: pytest.LogCaptureFixture) -> None:
     failure = UpstreamError("refused by 10.0.0.1:443", "refused")
-    assert failure.told != str(failure)
+    assert failure.public_message != str(failure)
     limited_log = RateLimitedLog()
     for now, upstream in ((100.0, "a"), (100.5, "a"), (100.5, "b"), (101.2, "a"), (102.5, "c")):
         log_what_is_not_told(failure, upstream, now, limited_log)

@@ -1,4 +1,4 @@
-"""`weebill route`: who would serve a request, and why."""
+"""`weebill route`: explains which deployment would serve a request."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 
 APIS: dict[str, Api] = {"chat": CHAT, "completions": COMPLETIONS, "responses": RESPONSES, "anthropic": ANTHROPIC}
-_UP = "http://127.0.0.1:1"  # the models of this machine are taken to be up
+_UP = "http://127.0.0.1:1"  # the models of this machine count as up
 _MAX_BYTES = 64 * 1024 * 1024
 
 
 def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, as_json: bool) -> None:
-    """Print the plan for the request in `file`, "-" for standard input, without sending it."""
+    """Prints the plan for the request in `file`, "-" for standard input, without sending it."""
     settings = load(sources).settings
     engines = [
         EngineState(model=model, api_key="", base_url=_UP, context=settings.local.engine.context)
@@ -83,7 +83,7 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
 
 
 class _Fits(NamedTuple):
-    """What a deployment would be asked: the fields that are passed over, or why the request would be refused."""
+    """The request for one deployment: the fields that would be dropped, or the reason for a refusal."""
 
     dropped: tuple[str, ...] = ()
     refused: str = ""
@@ -103,7 +103,7 @@ def _fits(api: Api, call: Call, wanted: ResolvedPreferences, deployment: Deploym
 
 
 def _selected(sources: Sources, settings: Settings, router: Router, asked: RouteRequest, api: Api) -> Selected | None:
-    """What becomes of a name that is `auto` or in an experiment; None for all others. Raises ApiError."""
+    """Returns the selection for `auto` and for models in an experiment; None for other names. Raises ApiError."""
     with closing(Experiments(sources.home.database)) as experiments:
         selector = Selector(router, experiments, sources.home.router)
         if asked.call.model.partition(":")[0] == AUTO:

@@ -147,7 +147,7 @@ async def _within(step: Try, opening: Awaitable[R]) -> R:
 
 def log_what_is_not_told(failure: UpstreamError, upstream: str, now: float, limited_log: RateLimitedLog) -> None:
     """Logs the details of a failure that clients are not shown, at most once in a while for each upstream."""
-    if failure.told == str(failure) or not limited_log.is_due(upstream, now):
+    if failure.public_message == str(failure) or not limited_log.is_due(upstream, now):
         return
     if isinstance(failure, ProxyRefused):
         log.warning("no way through the proxy for %s: %s", upstream, failure, extra={"said": failure.text})

@@ -110,7 +110,7 @@ def upstream_failure(error: UpstreamError, upstream: str, *, in_full: bool = Fal
 
     Addresses and the operating system's messages are for the operator, who gets them `in_full`.
     """
-    why = str(error) if in_full else error.told
+    why = str(error) if in_full else error.public_message
     if isinstance(error, UpstreamTimeout):
         return UpstreamFailure(_SLOW, f"{whose(upstream)} did not answer in time ({why})."), "timeout"
     if upstream == LOCAL and isinstance(error, PoolFull):
