@@ -11,7 +11,7 @@ Cooling = Literal["", "asked", "always", "until_mended"]
 
 
 class Decision(NamedTuple):
-    """What follows a failure.
+    """The consequences of a failure.
 
     `again` is the number of retries of the same deployment, each after a pause; with `others_first`, only if no other
     is healthy. With `other_key`, another of its credentials is tried first. Without `go_on`, the client gets the error
