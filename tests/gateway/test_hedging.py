@@ -36,7 +36,7 @@ from weebill.config.routing import BreakerSettings, RoutingSettings
 from weebill.config.schema import LocalSettings, MeteringSettings, ProviderSettings, ServerSettings, Settings
 from weebill.gateway.hedging import hedged
 from weebill.gateway.meter import Meter, Spending
-from weebill.gateway.seldom import SeldomLog
+from weebill.gateway.rate_limited_log import RateLimitedLog
 from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
 from weebill.routing.candidates import Candidate
@@ -234,7 +234,7 @@ class Legs:
 
         exchange: Any = SimpleNamespace(request_id="r")
         leg, _ = await hedged(
-            self.attempts, exchange, self.meter, open_leg, SeldomLog(), self.given_up.append, stream=False
+            self.attempts, exchange, self.meter, open_leg, RateLimitedLog(), self.given_up.append, stream=False
         )
         return leg
 

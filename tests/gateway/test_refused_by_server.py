@@ -15,7 +15,7 @@ from google.genai import errors, types
 
 from tests.fixtures.worker import RunningWorker, running_worker
 from weebill.config.schema import LocalSettings, ServerSettings, Settings
-from weebill.gateway.forms import refusing
+from weebill.gateway.api_formats import refusing
 from weebill.transport.server import Exchange, Server
 
 SETTINGS: Final = Settings(

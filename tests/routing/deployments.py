@@ -39,7 +39,7 @@ def deployment(provider: str = "acme", model: str = "m", keys: int = 1, **facts:
 
 def route(*deployments: Deployment, policy: Policy | None = None, preferences: Sequence[Preferences] = ()) -> Route:
     """All of them under the name `m`."""
-    candidates = tuple(Candidate(each, each.facts.weight, each.facts.tier) for each in deployments)
+    candidates = tuple(Candidate(each, each.capabilities.weight, each.capabilities.tier) for each in deployments)
     return Route("m", candidates, policy, tuple(preferences))
 
 

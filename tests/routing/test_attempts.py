@@ -301,7 +301,7 @@ def test_a_fork_has_the_others_and_the_rest_keeps_to_its_own() -> None:
     assert isinstance(it.next(0.0), Try)
     fork = it.fork(0.5)
     assert fork is not None
-    assert [(each.provider, each.what, each.elapsed_s) for each in fork.log] == [("a", "slow", 0.5)]
+    assert [(each.provider, each.result, each.elapsed_s) for each in fork.log] == [("a", "slow", 0.5)]
     assert run(fork, "timeout") == "b c"
     it.failed(failure("timeout"), 1.0)
     assert it.next(1.0) is None

@@ -11,7 +11,7 @@ from weebill.catalog.load import Catalogue, load
 from weebill.catalog.schema import DataPolicy, Model, Offer, Price, Provider, Quirks
 from weebill.catalog.traits import NOTHING_SAID
 from weebill.config.schema import LocalSettings, ProviderSettings, Settings
-from weebill.routing.capabilities import facts_of
+from weebill.routing.capabilities import provider_capabilities
 from weebill.routing.deployments import deployments
 from weebill.routing.directory import Directory
 from weebill.wire.models import Architecture, Pricing
@@ -99,7 +99,7 @@ def test_an_account_under_another_name_is_what_its_vendor_is(said: dict[str, obj
     providers = {**SETTINGS.providers, "second": ProviderSettings(**said)}  # type: ignore[arg-type]
     directory = Directory(msgspec.structs.replace(SETTINGS, providers=providers), (), 0, CATALOGUE)
     first, second = directory.resolve("acme/big-1"), directory.resolve("second/big-1")
-    assert (second.facts == first.facts, second.price.price is not None) == (is_known, is_known)
+    assert (second.capabilities == first.capabilities, second.price.price is not None) == (is_known, is_known)
     assert (second.target.quirks == first.target.quirks) == is_known
     assert second.target.quirks.developer == is_known
     assert first.upstream is not None
@@ -154,12 +154,12 @@ def test_a_model_is_served_by_all_who_have_it(directory: Directory) -> None:
 
 
 def test_what_is_known_of_a_deployment(directory: Directory) -> None:
-    facts = directory.resolve("acme/big-1").facts
+    facts = directory.resolve("acme/big-1").capabilities
     assert (facts.canonical, facts.context, facts.max_output) == ("maker/big", 200_000, 8_000)
     assert (facts.inputs, facts.outputs) == ({"text", "image"}, {"text"})
     assert (facts.tools, facts.structured_output, facts.reasoning) == (True, None, True)
     assert (facts.local, facts.zero_retention, facts.trains, facts.quantization) == (False, None, None, "unknown")
-    own = directory.resolve("own").facts
+    own = directory.resolve("own").capabilities
     assert (own.canonical, own.context, own.tools, own.price) == ("", None, None, None)
 
 
@@ -226,7 +226,7 @@ def test_an_upstreams_own_name_is_first_of_those_who_use_it() -> None:
 def test_what_a_provider_does_with_data(
     policy: DataPolicy, settings: dict[str, object], known: tuple[bool | None, bool | None, str]
 ) -> None:
-    facts = facts_of(ProviderSettings(**settings), policy, None, None)  # type: ignore[arg-type]
+    facts = provider_capabilities(ProviderSettings(**settings), policy, None, None)  # type: ignore[arg-type]
     assert (facts.zero_retention, facts.trains, facts.region) == known
 
 

@@ -369,7 +369,7 @@ def test_what_is_of_one_request_does_not_touch_the_next(row: Row) -> None:
         assert isinstance(first, Try)
         assert (first.deployment, first.credential) == (world.model, world.key(0))
         attempts.failed(failed(row), NOW, status=row.status)
-    assert world.health.facts(NOW) == ()
+    assert world.health.notices(NOW) == ()
 
 
 def test_the_table_has_all_sorts() -> None:

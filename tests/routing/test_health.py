@@ -262,7 +262,7 @@ def test_memory_is_of_what_is_configured() -> None:
     for each in gone:
         fail(at, each, "credential", 0, scope="key")
     at.keep([ACME, gone[0]])
-    assert len(at.facts(0)) == 1
+    assert len(at.notices(0)) == 1
 
 
 def test_workers_share_what_they_know() -> None:
@@ -274,17 +274,17 @@ def test_workers_share_what_they_know() -> None:
     fail(one, two, "rate_limited", 3, cool_s=20)
     fail(one, two, "credential", 3, scope="key", key=1)
     # another clock
-    other.merge("one", one.facts(3), 1003, known)
+    other.merge("one", one.notices(3), 1003, known)
     for it in (ACME, two):
         mine, theirs = one.hold(it, 3), other.hold(it, 1003)
         assert mine is not None
         assert theirs is not None
         assert theirs.until - 1003 == pytest.approx(mine.until - 3)
-    assert other.facts(1003) == ()  # what was told is not told again, or it would never end
+    assert other.notices(1003) == ()  # what was told is not told again, or it would never end
     # Told that it is over, it is.
     one.revive()
     succeed(one, ACME, 20)
-    other.merge("one", one.facts(20), 1004, known)
+    other.merge("one", one.notices(20), 1004, known)
     assert other.hold(ACME, 1004) is None
     assert other.hold(two, 1004) is None  # the dead key lives, so the deployment does
     other.merge("one", (), 1005, known)
@@ -297,7 +297,7 @@ def test_own_experience_stands_before_what_is_told() -> None:
         fail(one, ACME, "server", now)
         fail(other, ACME, "server", now)
     own = other.hold(ACME, 3)
-    other.merge("one", one.facts(3), 3, {ACME.key: ACME})
+    other.merge("one", one.notices(3), 3, {ACME.key: ACME})
     other.merge("one", (), 3.1, {ACME.key: ACME})
     assert other.hold(ACME, 3.2) == own
 
@@ -308,13 +308,13 @@ def test_what_is_told_of_a_trial_does_not_undo_ones_own() -> None:
     for now in (1, 2, 3):
         fail(one, ACME, "server", now)
     known = {ACME.key: ACME}
-    other.merge("one", one.facts(3), 3, known)
+    other.merge("one", one.notices(3), 3, known)
     other.of(ACME).begin(10)
     for now in range(10, 14):
-        other.merge("one", one.facts(now), now, known)
+        other.merge("one", one.notices(now), now, known)
     # The answer took longer than it takes to be told again.
     other.of(ACME).succeeded(10, 14)
-    other.merge("one", one.facts(15), 15, known)
+    other.merge("one", one.notices(15), 15, known)
     other.of(ACME).begin(15)
     assert other.hold(ACME, 15.1) is None
 

@@ -104,7 +104,7 @@ kinds = st.sampled_from(get_args(FailureKind))
 def planned(
     found: tuple[Deployment, ...], wanted: ResolvedPreferences, request: int, policy: Policy, health: Health, seed: int
 ) -> Plan | None:
-    candidates = tuple(Candidate(each, each.facts.weight, each.facts.tier) for each in found)
+    candidates = tuple(Candidate(each, each.capabilities.weight, each.capabilities.tier) for each in found)
     settings = RoutingSettings(policy=policy, explore=0.2)
     try:
         return make_plan(Route("m", candidates), wanted, REQUESTS[request], health, settings, 0.0, Random(seed))
@@ -197,11 +197,11 @@ def test_under_any_failure_no_request_leaves_its_set_or_tries_without_end(
                 now += step.seconds
                 continue
             assert isinstance(step, Try)
-            facts = step.deployment.facts
+            known = step.deployment.capabilities
             assert step.deployment in found
-            assert not wanted.local_only or facts.local
-            assert not wanted.zero_retention or facts.zero_retention
-            assert not wanted.no_training or facts.trains is False
+            assert not wanted.local_only or known.local
+            assert not wanted.zero_retention or known.zero_retention
+            assert not wanted.no_training or known.trains is False
             assert wanted.only is None or step.deployment.provider in wanted.only
             assert 0 < step.patience_s <= 60
             tried[step.deployment.key, step.credential.id] += 1

@@ -114,7 +114,7 @@ def test_other_pauses_are_taken_up() -> None:
 def test_what_another_worker_has_found_holds_here_until_it_is_tried_and_no_longer() -> None:
     one, other, known = health(), health(), {ACME.key: ACME}
     fail(one, ACME, "credential", 0, scope="key")
-    other.merge("one", one.facts(1), 1, known)
+    other.merge("one", one.notices(1), 1, known)
     mine, theirs = one.hold(ACME, 1), other.hold(ACME, 1)
     assert mine is not None
     assert theirs is not None
@@ -122,12 +122,12 @@ def test_what_another_worker_has_found_holds_here_until_it_is_tried_and_no_longe
     assert not other.refusals.news  # the one that found it says so in the log
     # Its pause is over for both; whoever has a request tries, and what it finds stands.
     now = mine.until + 0.1
-    other.merge("one", one.facts(now), now, known)
+    other.merge("one", one.notices(now), now, known)
     assert other.hold(ACME, now) is None
     succeed(other, ACME, now)
-    other.merge("one", one.facts(now + 1), now + 1, known)
+    other.merge("one", one.notices(now + 1), now + 1, known)
     assert other.hold(ACME, now + 1) is None
     # The key is good: the first hears it from its own next request at the latest.
     succeed(one, ACME, now + 2)
-    other.merge("one", one.facts(now + 2), now + 2, known)
-    assert one.facts(now + 2) == other.facts(now + 2) == ()
+    other.merge("one", one.notices(now + 2), now + 2, known)
+    assert one.notices(now + 2) == other.notices(now + 2) == ()

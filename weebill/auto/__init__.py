@@ -1,1 +1,1 @@
-"""`auto`: which tier answers a request. Rules first, then what the estimator expects, held to a target."""
+"""`auto`: picks the tier that answers a request. Rules come first, then the estimate, held to a target."""

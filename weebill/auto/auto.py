@@ -1,4 +1,10 @@
-"""`auto` as a worker has it: its rules, its router, its checks, and a threshold that follows what is served."""
+"""`auto` in a worker: its rules, its estimator, its checks, and a threshold that follows the traffic.
+
+1. Rules: private requests stay on this machine, high stakes go to the largest tier that they may.
+2. The estimator gives each tier's chance to answer well.
+3. A gain of at least the threshold goes to the large tier; the decision says which tier answers a failed check.
+4. The outcome moves the threshold, so that the operator's target is kept.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +24,19 @@ _LOCAL_ONLY = "local_only"
 
 
 class Estimator(Protocol):
-    """Tells how likely each tier is to answer a text well; `weebill.auto.estimator.estimator.Estimator` is one."""
+    """Estimates the chances of each tier to answer a text well; implemented by
+    `weebill.auto.estimator.estimator.Estimator`.
+    """
 
     def estimate(self, text: str) -> TierChances: ...
 
 
 class AutoUnavailableError(Exception):
-    """`auto` cannot be served as it is configured; the message says why to anybody, its cause to the operator."""
+    """`auto` cannot be served as configured; the message is for everybody, its cause for the operator."""
 
 
 class Auto:
-    """Decides for one request after another. Belongs to one thread."""
+    """Decides on the tier of requests. Belongs to one thread."""
 
     def __init__(self, settings: AutoSettings, estimator: Estimator, checks: Checks, threshold: Threshold) -> None:
         self.models: Mapping[Tier, str] = settings.tiers
@@ -42,9 +50,9 @@ class Auto:
     def decide(
         self, subject: Subject, local: frozenset[Tier], local_only: bool, able: Container[Tier] | None = None
     ) -> Decision:
-        """The tier for a request. `local` are those that this machine has, `local_only` whether it must stay here.
+        """Returns the tier for a request. `local` are the tiers on this machine; `local_only` requests must stay there.
 
-        `able` are the tiers that can take it, of which there is one at least; None for all of them.
+        `able` are the tiers that can take the request, at least one; None for all of them.
         """
         tiers = self._tiers if able is None else tuple([tier for tier in self._tiers if tier in able])
         private = self._private.match(subject) or (_LOCAL_ONLY if local_only else "")
@@ -55,7 +63,7 @@ class Auto:
         return by_chances(tiers, local, private, chances, self._threshold.value)
 
     def observe(self, decision: Decision, answered: Tier, cost_nano: int | None, large_cost_nano: int | None) -> None:
-        """Follow what came of a decision: `answered` is whose answer the client has."""
+        """Reports the outcome of a decision; `answered` is the tier whose answer the client got."""
         chances = decision.chances
         if chances is None:
             return
@@ -72,10 +80,9 @@ class Auto:
 
 
 def load_auto(settings: AutoSettings, cost_ratio: float | None, learned: Path | None = None) -> Auto:
-    """`auto` with the router in `learned`, or the package's. Takes a tenth of a second, so it is done beforehand.
+    """Returns `auto` with the estimator in `learned`, or the packaged one. Takes about a tenth of a second.
 
-    `cost_ratio` is what the small tier costs for each dollar of the largest, None if that is not known. Raises
-    AutoUnavailableError.
+    `cost_ratio` is the small tier's price divided by the large tier's, None if unknown. Raises AutoUnavailableError.
     """
     if settings.target.spend is not None and cost_ratio is None:
         message = f"`auto.target.spend` needs the price of `{settings.large}`, which neither catalogue nor overlay has"

@@ -1,4 +1,4 @@
-"""How the arms of an experiment have done, by their usage records."""
+"""Compares the arms of an experiment by their usage records."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class ArmUsage(Protocol):
 
 
 class ArmFigures(msgspec.Struct, frozen=True):
-    """What is known of an arm; a figure is missing where nothing is known.
+    """The figures of an arm; unknown ones are missing.
 
-    `success` is the share of requests that were answered, `passed` that of the checked answers that passed, and
-    `escalated` that of all requests of which another model had to answer. Costs (nano-dollars) and tokens are means of
-    a request; costs without the `unpriced` ones, whose price is not known.
+    `success` is the share of requests that were answered, `passed` the share of checked answers that passed,
+    `escalated` the share of all requests that another model had to answer. Costs (nano-dollars) and tokens are means
+    for a request; costs leave out the `unpriced` requests, whose price is unknown.
     """
 
     arm: Arm
@@ -64,7 +64,7 @@ class ArmFigures(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Both arms, and by how much the second differs from the first."""
+    """The figures of both arms, and the candidate's minus the control's."""
 
     experiment: Experiment
     control: ArmFigures
@@ -73,7 +73,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def compare(usage: ArmUsage, experiment: Experiment) -> Comparison:
-    """The arms of `experiment`, by all that is recorded."""
+    """Returns the comparison of the arms of `experiment`, by all that is recorded."""
     control = _figures(usage, experiment, "control")
     candidate = _figures(usage, experiment, "shadow" if experiment.shadow else "candidate")
     differences = {

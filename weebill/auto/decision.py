@@ -1,4 +1,4 @@
-"""The tier for a request, and why. Pure."""
+"""The decision on the tier of a request. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from weebill.config.auto import Tier
 
 
 class TierChances(Protocol):
-    """How likely each tier is to answer well; see `weebill.auto.estimator.estimate`."""
+    """The chances of each tier to answer well; see `weebill.auto.estimator.estimate`."""
 
     @property
     def compact(self) -> float: ...
@@ -22,10 +22,10 @@ class TierChances(Protocol):
 
 
 class Decision(NamedTuple):
-    """Which tier answers, and why: a rule's name, or how the gain stood to the threshold.
+    """The tier that answers, and the reason: a rule's name, or the gain and the threshold.
 
-    `larger` is the tier that an answer is escalated to which fails a check, None if there is none. `stays` is whether
-    the request must not leave this machine. `chances` are those of a request that no rule is for.
+    `larger` is the tier that answers if a check fails, None if there is none. `stays` requests must not leave this
+    machine. `chances` are for requests that no rule decided.
     """
 
     tier: Tier
@@ -36,10 +36,10 @@ class Decision(NamedTuple):
 
 
 def by_rule(tiers: Sequence[Tier], local: frozenset[Tier], private: str, high_stakes: str) -> Decision | None:
-    """What rules say; None where none says anything but that the request stays here, and there is a choice.
+    """Returns the decision by rules; None if rules leave a choice.
 
-    `tiers` go from the smallest to the largest, `local` are those that this machine has; `private` and `high_stakes`
-    are the rules' names, "" for none. Where both hold, the request stays here, with the largest tier that does.
+    `tiers` go from the smallest to the largest, `local` are those on this machine; `private` and `high_stakes` are the
+    names of the matched rules, "" for none. If both match, the request goes to the largest local tier.
     """
     allowed = _allowed(tiers, local, private)
     why = " and ".join(filter(None, (private, high_stakes)))
@@ -53,9 +53,9 @@ def by_rule(tiers: Sequence[Tier], local: frozenset[Tier], private: str, high_st
 def by_chances(
     tiers: Sequence[Tier], local: frozenset[Tier], private: str, chances: TierChances, threshold: float
 ) -> Decision:
-    """What the learned router says: the large tier for a gain of at least `threshold`, else the small one.
+    """Returns the decision by chances: the large tier for a gain of at least `threshold`, else the small one.
 
-    With three tiers, the one in between takes as many as the largest: those that come just below.
+    With three tiers, the middle one gets as many requests as the largest: those just below the threshold.
     """
     allowed = _allowed(tiers, local, private)
     tier = allowed[0]
@@ -70,7 +70,7 @@ def by_chances(
 
 
 def chance(chances: TierChances, tier: Tier) -> float:
-    """That of one tier."""
+    """Returns the chance of one tier."""
     match tier:
         case "small":
             return chances.compact
@@ -81,5 +81,5 @@ def chance(chances: TierChances, tier: Tier) -> float:
 
 
 def _allowed(tiers: Sequence[Tier], local: frozenset[Tier], private: str) -> Sequence[Tier]:
-    """The tiers that a request may have. If none is here, routing says so of the smallest."""
+    """Returns the tiers that the request may use. If none is local, routing refuses the smallest."""
     return ([tier for tier in tiers if tier in local] or tiers[:1]) if private else tiers

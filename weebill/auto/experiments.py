@@ -1,4 +1,4 @@
-"""Experiments: a share of a model's requests goes to a candidate, until that is promoted or rolled back."""
+"""Experiments: a share of a model's requests goes to a candidate, until it is promoted or rolled back."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SPAN: Final = float(1 << 64)
 
 
 class Experiment(msgspec.Struct, frozen=True):
-    """`share` of the requests for `model` go to `candidate`; with `shadow`, only a copy of them does.
+    """`share` of the requests for `model` go to `candidate`; with `shadow`, only copies of them do.
 
-    Once it is promoted, all requests for `model` go to `candidate`. Times are Unix seconds; `changed_at` is when the
-    state last changed.
+    After promotion, all requests for `model` go to `candidate`. Times are Unix seconds; `changed_at` is the last change
+    of the state.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Experiment(msgspec.Struct, frozen=True):
     changed_at: int
 
     def arm(self, arm: Arm) -> str:
-        """What the usage of an arm is recorded under."""
+        """Returns the name under which an arm's usage is recorded."""
         return f"{self.name}/{arm}"
 
     def draws(self, conversation: bytes) -> bool:
-        """Tells whether a conversation is of the share; the same one always gives the same answer."""
+        """True if the conversation belongs to the share; always the same for one conversation."""
         digest = blake2b(conversation, digest_size=8, key=self.name.encode()).digest()
         return int.from_bytes(digest) < self.share * _SPAN
 
@@ -57,10 +57,10 @@ _decode: Final = msgspec.msgpack.Decoder(ExperimentSnapshot).decode
 
 
 class Experiments:
-    """The experiments that a worker knows; it follows `TOPIC`. Belongs to one loop.
+    """The experiments as a worker knows them, by following `TOPIC`. Belongs to one loop.
 
-    `running` are by the model whose requests they are about, `promoted` say who answers in a model's place: the
-    candidate that was promoted last. While nothing is heard of the ledger, what was known holds.
+    `running` is by model; `promoted` gives the candidate that was last promoted for a model. While nothing is heard of
+    the ledger, the last known state holds.
     """
 
     def __init__(self) -> None:
@@ -69,11 +69,11 @@ class Experiments:
         self.promoted: Mapping[str, str] = {}
 
     def position(self) -> Position:
-        """How far changes are known."""
+        """Returns how far changes are known."""
         return self._position
 
     def hear(self, news: Raw) -> None:
-        """Take over what there is now. Raises msgspec.MsgspecError."""
+        """Takes over a snapshot. Raises msgspec.MsgspecError."""
         snapshot = _decode(news)
         self.take(snapshot.experiments)
         self._position = Position(snapshot.source, snapshot.version)

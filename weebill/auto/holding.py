@@ -1,6 +1,6 @@
-"""The threshold on the expected gain, and how it is held to the operator's target while traffic drifts.
+"""The threshold on the expected gain, held to the operator's target while traffic drifts.
 
-The arithmetic is `weebill.auto.estimator.targets`'; here is what a worker feeds it.
+The arithmetic is in `weebill.auto.estimator.targets`; this module feeds it with a worker's observations.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from typing import NamedTuple
 from weebill.auto.estimator.targets import NONE_TO_LARGE, Controller, ObservedAnswer, Quality, Share, Spend, Target
 from weebill.config.auto import TargetSettings
 
-# A budget is counted in units of itself: so many nano-dollars stand for what a typical request may cost.
+# A budget is scaled, so that this number stands for a typical request's cost.
 _UNIT = 1_000_000
-# Which share the largest tier needs for which quality, on average of MMLU and GSM8K as RouteLLM recorded them
-# (`python -m bench cost`). Where to begin; what is served then says better.
+# The share of the largest tier that reaches a quality, on average of MMLU and GSM8K as RouteLLM recorded them (`python
+# -m bench cost`). It is the start; the traffic then corrects it.
 _SHARES_BY_QUALITY = ((0.8, 0.0), (0.9, 0.29), (0.95, 0.51), (0.98, 0.70), (1.0, 1.0))
-# Over about so many requests, what the largest tier's answers cost is averaged.
+# The number of requests over which the largest tier's cost is averaged.
 _MEMORY = 1000
 
 
 class Observed(NamedTuple):
-    """What came of one decision by chances.
+    """The outcome of one decision by chances.
 
-    `large` is whether the largest tier was asked; `quality` is the chance of the tier that answered, `large_quality`
-    that of the largest. `cost_nano` was spent in all, `large_cost_nano` would have been by asking the largest tier
-    alone; None where a price is not known.
+    `large` is True if the largest tier was asked; `quality` is the chance of the tier that answered, `large_quality`
+    the largest tier's. `cost_nano` was spent in all; `large_cost_nano` would have been spent on the largest tier alone.
+    None stands for an unknown price.
     """
 
     large: bool
@@ -36,10 +36,10 @@ class Observed(NamedTuple):
 
 
 class Threshold:
-    """One worker's. Each holds the target by itself, so all of them together do."""
+    """The threshold of one worker. Each worker keeps the target by itself, so all together do."""
 
     def __init__(self, target: TargetSettings, cost_ratio: float) -> None:
-        """`cost_ratio` is what the small tier costs for each dollar of the largest."""
+        """`cost_ratio` is the small tier's price divided by the largest tier's."""
         name, value = target.chosen
         self._spend = value if name == "spend" else None
         self._typical = 0.0
@@ -48,11 +48,11 @@ class Threshold:
 
     @property
     def value(self) -> float:
-        """Gains of at least this go to the largest tier."""
+        """Requests with a gain of at least this go to the largest tier."""
         return self._controller.threshold
 
     def observe(self, observed: Observed) -> None:
-        """Move a little against the excess that was seen."""
+        """Moves the threshold a little against the observed excess."""
         cost = 0
         if self._spend is not None:
             if not observed.large_cost_nano or observed.cost_nano is None:
@@ -77,12 +77,12 @@ def _target(name: str, value: float) -> Target:
 
 
 def _start(name: str, value: float, cost_ratio: float) -> float:
-    """Where to begin; gains are ranks, so that a share is a threshold on them, turned round."""
+    """Returns the first threshold. Gains are ranks, so the threshold is one minus the share."""
     match name:
         case "share":
             share = value
         case "spend":
-            # What is spent is the small tier's price for all that is not given to the largest.
+            # All that the largest tier does not answer costs the small tier's price.
             share = (value - cost_ratio) / (1 - cost_ratio) if cost_ratio < 1 else 1.0
         case _:
             share = _share_for(value)
@@ -90,7 +90,7 @@ def _start(name: str, value: float, cost_ratio: float) -> float:
 
 
 def _share_for(quality: float) -> float:
-    """On straight lines between what was recorded."""
+    """Returns the share for a quality, interpolated linearly."""
     for (below, less), (above, more) in pairwise(_SHARES_BY_QUALITY):
         if quality <= above:
             return max(0.0, less + (more - less) * (quality - below) / (above - below))

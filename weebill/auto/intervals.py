@@ -1,4 +1,4 @@
-"""95% confidence intervals for what is compared. Pure arithmetic."""
+"""95% confidence intervals. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Interval(NamedTuple):
 
 
 def proportion(hits: int, total: int) -> Interval | None:
-    """Of `hits` among `total`, by Wilson's score. Source: Wilson, "Probable inference", 1927."""
+    """Returns the interval of `hits` among `total`, by Wilson's score. Source: Wilson, "Probable inference", 1927."""
     if not total:
         return None
     share, square = hits / total, _Z * _Z
@@ -27,7 +27,9 @@ def proportion(hits: int, total: int) -> Interval | None:
 
 
 def mean(total: float, squares: float, count: int) -> Interval | None:
-    """Of `count` values with that sum and sum of squares, by the normal approximation."""
+    """Returns the interval of the mean of `count` values with that sum and sum of squares, by the normal
+    approximation.
+    """
     if not count:
         return None
     value = total / count
@@ -39,7 +41,7 @@ def mean(total: float, squares: float, count: int) -> Interval | None:
 
 
 def ranks(share: float, count: int) -> tuple[int, int, int]:
-    """Which of `count` sorted values, from 0, are a percentile and the bounds of its interval.
+    """Returns the indexes, among `count` sorted values, of a percentile and the bounds of its interval.
 
     Source: Conover, "Practical nonparametric statistics", 1999, section 3.2.
     """
@@ -50,9 +52,9 @@ def ranks(share: float, count: int) -> tuple[int, int, int]:
 
 
 def difference(one: Interval, other: Interval) -> Interval:
-    """Of two independent estimates, `other - one`.
+    """Returns the interval of `other - one` for independent estimates.
 
-    Source: Zou and Donner, "Construction of confidence limits about effect measures", 2008 (MOVER); of proportions it
+    Source: Zou and Donner, "Construction of confidence limits about effect measures", 2008 (MOVER); for proportions it
     is Newcombe's.
     """
     value = other.value - one.value

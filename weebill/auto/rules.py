@@ -1,4 +1,4 @@
-"""Which requests a rule of the configuration is for."""
+"""The rules of the configuration that match requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weebill.wire.conversation import Conversation
 
 
 class Subject(NamedTuple):
-    """A request as rules see it."""
+    """The parts of a request that rules examine."""
 
     conversation: Conversation
     endpoint: str
@@ -21,15 +21,15 @@ class Subject(NamedTuple):
 
 
 class Rules:
-    """Rules of one kind, made ready."""
+    """Compiled rules of one kind."""
 
     def __init__(self, kind: str, rules: Sequence[Rule]) -> None:
-        """`kind` is what the configuration calls them."""
+        """`kind` is the configuration's name of them."""
         self._kind = kind
         self._rules = [(rule, None if rule.regex is None else re.compile(rule.regex)) for rule in rules]
 
     def match(self, subject: Subject) -> str:
-        """The first that the request falls under, as "private[1]", counted from 1; "" for none."""
+        """Returns the first rule that matches, as "private[1]", counted from 1; "" for none."""
         for position, (rule, pattern) in enumerate(self._rules, 1):
             if _falls_under(subject, rule, pattern):
                 return f"{self._kind}[{position}]"

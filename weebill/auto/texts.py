@@ -1,4 +1,4 @@
-"""What is said in a request."""
+"""The texts of a request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from weebill.wire.conversation import Conversation, Document, Part, Reasoning, R
 
 
 def question(asked: Conversation) -> str:
-    """What the user said last: what the learned router goes by. "" if that is no text."""
+    """Returns the user's last message, from which the estimator works; "" if it has no text."""
     for turn in reversed(asked.turns):
         if turn.role == "user":
             return "\n".join(part.text for part in turn.parts if isinstance(part, Text))
@@ -16,7 +16,7 @@ def question(asked: Conversation) -> str:
 
 
 def texts(asked: Conversation) -> Iterator[str]:
-    """Everything that anybody has said, tools and documents included: what rules look at."""
+    """Yields all texts, tools and documents included, for rules."""
     for turn in asked.turns:
         yield from _texts(turn.parts)
 

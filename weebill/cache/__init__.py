@@ -1,1 +1,1 @@
-"""Answers that were given before, for the same question or nearly the same."""
+"""The cache of answers, for the same question or one of nearly the same meaning."""

@@ -1,4 +1,10 @@
-"""The cache of one worker: memory first, then Redis, then what means the same; and what one request does with it."""
+"""The cache of one worker: memory, then Redis, then semantic search; and its use by one request.
+
+1. The request becomes a `Question`, or none if its answer must not be repeated (`question`).
+2. `Lookup.find` asks memory, then Redis, then the semantic index.
+3. On a miss, `Lookup.add` collects the bytes that are sent to the client.
+4. At the end, `Lookup.keep` stores them if the answer is complete (`ending`).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
     from weebill.cache.semantic import Embed, Vector
 
 UPSTREAM: Final = "cache"
-"""What the usage record of a hit has as its upstream; no provider may be called so."""
+"""The upstream in the usage record of a hit; no provider may have this name."""
 _HIT, _MISS, _SEMANTIC, BYPASS = (
     b"x-weebill-cache: %b\r\n" % outcome for outcome in (b"hit", b"miss", b"semantic", b"bypass")
 )
@@ -34,7 +40,7 @@ class AnswerCache:
     """Answers by question.
 
     `secret` keys all hashes (the installation's pepper). With `redis`, recordings are kept there too if the settings
-    say so. `embed` is what meaning is compared by, where the settings ask for that.
+    say so. `embed` makes the vectors for semantic search, if the settings ask for that.
     """
 
     def __init__(
@@ -55,7 +61,7 @@ class AnswerCache:
         self.update(settings)
 
     def update(self, settings: CacheSettings) -> None:
-        """Take on reloaded settings; what is kept stays, unless the cache is off now."""
+        """Applies reloaded settings; recordings are kept, unless the cache is off now."""
         self.settings = settings
         self.memory.resize(settings.max_bytes if settings.enabled else 0)
         shared = settings.enabled and settings.shared and self._redis is not None
@@ -76,11 +82,12 @@ class AnswerCache:
         cache_control: bytes | None = None,
         preferences: Raw | None = None,
     ) -> Lookup:
-        """What is known of a request, whose field `cache` is taken out. Raises ApiError 400 if that is no such field.
+        """Returns the look-up of a request, and removes its field `cache`. Raises ApiError 400 if that field is
+        invalid.
 
-        `model` is the name that the answer is to be shared under: what the request's resolves to, or a virtual model's
-        own. `tenant` is the id of the API key, `cache_control` the header's value, `preferences` the JSON that says
-        which deployments may answer.
+        `model` is the name under which the answer is shared: the resolved name, or a virtual model's own. `tenant` is
+        the id of the API key, `cache_control` the header's value, `preferences` the JSON that limits which deployments
+        may answer.
         """
         control = take_control(call.fields, cache_control)
         if not self.settings.enabled or not (control.find or control.keep):
@@ -94,7 +101,9 @@ class AnswerCache:
 
 
 class Lookup:
-    """One request to the cache: `find` an answer, else `add` its bytes as they are sent and `keep` them at the end."""
+    """The use of the cache by one request: `find` an answer, else `add` its bytes as they are sent, and `keep` them at
+    the end.
+    """
 
     __slots__ = ("_cache", "_call", "_control", "_endpoint", "_parts", "_question", "_room", "_vector", "header")
 
@@ -108,12 +117,12 @@ class Lookup:
         self._parts: list[bytes] = []
         self._room = cache.settings.max_entry_bytes if asked is not None and control.keep else 0
         self.header = b""
-        """The line for the answer's head, ended by CRLF; b"" where there is no cache."""
+        """The header line for the answer, ended by CRLF; b"" without a cache."""
         if cache.settings.enabled:
             self.header = _MISS if asked is not None and control.find else BYPASS
 
     async def find(self) -> Recording | None:
-        """An answer that was given before; None if there is none, or the request wants a new one."""
+        """Returns an earlier answer; None if there is none, or the request wants a new one."""
         asked, cache = self._question, self._cache
         if asked is None or not self._control.find:
             return None
@@ -139,7 +148,7 @@ class Lookup:
         return found
 
     def add(self, data: bytes) -> None:
-        """Take in what is sent to the client: a body, or the next bytes of a stream."""
+        """Adds bytes that are sent to the client: a body, or the next part of a stream."""
         if self._room:
             self._room -= len(data)
             if self._room > 0:
@@ -149,7 +158,7 @@ class Lookup:
                 self._parts.clear()
 
     def keep(self, usage: Usage, model: str) -> None:
-        """Keep what was added, now that the answer is complete, if it is worth that. `model` is what gave it."""
+        """Stores the bytes that were added, if the complete answer is worth it. `model` is the one that gave it."""
         asked, cache = self._question, self._cache
         if asked is None or not self._room or not self._parts:
             return

@@ -1,4 +1,4 @@
-"""What a request says about the cache: Weebill's own field `cache`, and the header `Cache-Control`."""
+"""The cache control of a request: Weebill's own field `cache`, and the header `Cache-Control`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weebill.wire.inbound import Json
 
 
 class Control(Struct, frozen=True):
-    """`find`: the answer may come from the cache; `keep`: it may go there, for `ttl_s` seconds at most."""
+    """`find` allows an answer from the cache; `keep` allows storing it, for at most `ttl_s` seconds."""
 
     find: bool = True
     keep: bool = True
@@ -34,9 +34,9 @@ _decode: Final = msgspec.json.Decoder(_Field).decode
 
 
 def take_control(fields: Json, header: bytes | None) -> Control:
-    """Take `cache` out of a request's fields; what it and `Cache-Control` say. Raises ApiError 400 that names it.
+    """Removes `cache` from a request's fields, and merges it with `Cache-Control`. Raises ApiError 400 that names it.
 
-    `false` is both `no_cache` and `no_store`. Whichever of field and header forbids something has its way.
+    `false` stands for `no_cache` and `no_store`. A restriction by either field or header holds.
     """
     value = fields.pop("cache", None)
     if value is None and header is None:

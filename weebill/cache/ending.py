@@ -1,8 +1,8 @@
-"""Tells whether an answer, as the client got it, is whole and worth giving again.
+"""Tells if an answer, as the client got it, is complete and worth repeating.
 
-It is looked through for the reasons why it ended, not decoded: the names of fields are found as they stand in JSON,
-where within a text their quotes would be escaped. Should something else look like a reason, it is one more that must
-be a good one, so the worst case is an answer that is not kept.
+Its bytes are searched for the reasons why it ended, not decoded: names of fields are found as they stand in JSON;
+within a text their quotes would be escaped. Anything else that looks like a reason must be a good one too, so at worst
+an answer is not kept.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ _decode_event: Final = msgspec.json.Decoder(_LastEvent).decode
 
 
 def worth_keeping(endpoint: str, data: bytes, *, streamed: bool, limited: bool, choices: int = 1) -> bool:
-    """Tells whether `data`, a body or the bytes of a stream, holds `choices` answers that ended of themselves.
+    """True if `data`, a body or the bytes of a stream, holds `choices` answers that ended by themselves.
 
-    One that was cut for its length counts only where the request set that length (`limited`): then it is what was
-    asked for. Refusals, filtered answers, and turns that a provider wants continued do not count.
+    An answer that was cut at its maximum length counts only if the request set that length (`limited`). Refusals,
+    filtered answers, and turns that a provider wants continued do not count.
     """
     if _REFUSAL.search(data):
         return False

@@ -1,4 +1,4 @@
-"""Recordings in a worker's memory: bounded by bytes, the least recently used go first."""
+"""Recordings in a worker's memory: bounded by bytes; the least recently used are dropped first."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 from weebill.cache.recording import Recording
 
 ENTRY_OVERHEAD_BYTES: Final = 1024
-"""What an entry costs beside its data: objects, keys, the place in the tables. Measured: some 700 bytes."""
+"""The overhead of an entry in bytes: objects, keys, table slots. Measured: some 700."""
 
 
 class Memory:
-    """At most `max_bytes` of recordings by key. `on_gone` is told each key that is forgotten or replaced."""
+    """Recordings by key, at most `max_bytes`. `on_gone` is called with each key that is dropped or replaced."""
 
     def __init__(self, max_bytes: int, on_gone: Callable[[bytes], None]) -> None:
         self._max_bytes = max_bytes
@@ -25,7 +25,7 @@ class Memory:
         return len(self._entries)
 
     def get(self, key: bytes, now: float) -> Recording | None:
-        """A recording that has not expired."""
+        """Returns a recording that has not expired."""
         found = self._entries.get(key)
         if found is None:
             return None
@@ -36,7 +36,7 @@ class Memory:
         return found
 
     def put(self, key: bytes, recording: Recording) -> bool:
-        """Keep a recording in place of one with the same key; False if it has no room even alone."""
+        """Stores a recording in place of one with the same key; False if it is too large even alone."""
         if _size(recording) > self._max_bytes:
             return False
         if key in self._entries:
@@ -47,7 +47,7 @@ class Memory:
         return True
 
     def resize(self, max_bytes: int) -> None:
-        """Take on another bound."""
+        """Applies a new bound."""
         self._max_bytes = max_bytes
         self._make_room()
 

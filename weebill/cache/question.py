@@ -1,6 +1,7 @@
-"""When two requests ask the same: what of a request has a say in its answer, in one form, hashed with a secret.
+"""The cache key of a request: all that may influence its answer, in canonical form, hashed with a secret.
 
-Whatever is not known to be without influence counts. Order and spacing of JSON do not, nor how a number is written.
+Anything that is not known to be without influence counts. Order and spacing of JSON, and the notation of numbers, do
+not.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ from weebill.wire.inbound import Json
 
 DIGEST_BYTES: Final = 32
 MAX_SAID: Final = 2000
-"""The longest last message, in characters, that is compared by meaning: of a longer one an average says too little."""
+"""The longest last message, in characters, that is compared by meaning: a vector says too little of a longer one."""
 
-# Fields that say how an answer is sent, for whom and how it is billed; the model is named by what it resolves to.
+# Fields about how an answer is sent, for whom and how it is billed; the model counts by its resolved name.
 _HOW_SENT: Final = frozenset({"model", "stream", "stream_options"})
 _WITHOUT_INFLUENCE: Final = _HOW_SENT | {
     "user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options",
     "labels",
 }  # fmt: skip
-# The Responses API shows the request's fields in its answer.
+# The Responses API repeats the request's fields in its answer.
 _BY_ENDPOINT: Final[Mapping[str, frozenset[str]]] = {"responses": _HOW_SENT}
-# Fields that have a provider look something up, keep something or act. Such an answer is not one to give again.
+# Fields that make a provider look something up, store something or act. Such answers are not repeated.
 _ACTS: Final = frozenset({"web_search_options", "search_parameters", "plugins", "mcp_servers", "container", "store"})
 _IDLE: Final[tuple[object, ...]] = (None, False, [])
 _CLIENTS_TOOLS: Final = frozenset({"function", "custom"})
 _FUNCTIONS: Final = {"functionDeclarations"}
-# Where each API has what was said.
+# The field with the conversation, in each API.
 _SAID: Final[Mapping[str, str]] = {
     "chat.completions": "messages",
     "completions": "prompt",
@@ -48,7 +49,7 @@ Fields = dict[str, object]
 
 
 class Endpoint(Protocol):
-    """What is asked of an inbound API (`weebill.apis.base.Api`)."""
+    """The part of a client's API that is used here (`weebill.apis.base.Api`)."""
 
     name: str
 
@@ -56,10 +57,10 @@ class Endpoint(Protocol):
 
 
 class Question(Struct, frozen=True):
-    """A request by what it asks. `key` is the same for the same question.
+    """A request as a cache key. `key` is the same for the same question.
 
-    `rest` is the same for questions that differ in nothing but `said`, the text of the last message, which is the
-    user's; b"" where there is none to compare.
+    `rest` is the same for questions that differ only in `said`, the text of the last message, which is the user's; b""
+    if there is none to compare.
     """
 
     key: bytes
@@ -70,11 +71,11 @@ class Question(Struct, frozen=True):
 def question(
     call: Call, endpoint: Endpoint, model: str, tenant: str, secret: bytes, preferences: Raw | None = None
 ) -> Question | None:
-    """What `call` asks; None if its answer is not one to be given again.
+    """Returns the question of `call`; None if its answer must not be repeated.
 
-    `model` is what the name in the request resolves to, `tenant` whose answers may be shared, `preferences` the JSON
-    that says which deployments may answer; `secret` has at most 64 bytes. Tenants, models, APIs and ways of sending
-    (whole, streamed, with usage) never have a key in common.
+    `model` is the resolved name, `tenant` limits who shares answers, `preferences` is the JSON that limits which
+    deployments may answer; `secret` has at most 64 bytes. Tenants, models, APIs and ways of sending (complete,
+    streamed, with usage) never share a key.
     """
     ignored = _BY_ENDPOINT.get(endpoint.name, _WITHOUT_INFLUENCE)
     try:
@@ -92,12 +93,12 @@ def question(
         text, rest = said
         return Question(key, _digest([*place, rest], secret, _PERSON_REST), text)
     except (RecursionError, ValueError):  # msgspec.DecodeError and UnicodeDecodeError are ValueErrors
-        # What cannot be read for sure is not compared; whether it can be answered is the upstream's to say.
+        # An undecodable request is not compared; the upstream judges it.
         return None
 
 
 def limits_length(fields: Json) -> bool:
-    """Tells whether a request says how long its answer may be."""
+    """True if a request limits the length of its answer."""
     limits = ("max_tokens", "max_completion_tokens", "max_output_tokens")
     if any(bytes(fields.get(name, b"null")) != b"null" for name in limits):
         return True
@@ -105,7 +106,7 @@ def limits_length(fields: Json) -> bool:
 
 
 def choices(fields: Json) -> int:
-    """How many answers a request wants; its API has seen to it that `n` is a number, if anything."""
+    """Returns the number of answers that a request wants; its API has checked that `n` is a number."""
     n = bytes(fields.get("n", b"null"))
     return 1 if n == b"null" else int(n)
 
@@ -126,11 +127,11 @@ def _digest(what: object, secret: bytes, person: bytes) -> bytes:
 
 
 def _acts(endpoint: str, fields: Fields) -> bool:
-    """Tells whether answering does more than to answer."""
+    """True if answering has side effects, or depends on more than the request."""
     if any(fields.get(name) not in _IDLE for name in _ACTS):
         return True
     if endpoint == "responses" and (fields.get("store") is not False or fields.get("prompt") is not None):
-        # Each is kept under an id of its own unless told otherwise; a prompt kept by the provider may change there.
+        # Each is stored under its own id unless the request says otherwise; a prompt stored at the provider may change.
         return True
     tools = fields.get("tools")
     entries = tools if isinstance(tools, list) else [tools] if tools else []
@@ -138,7 +139,7 @@ def _acts(endpoint: str, fields: Fields) -> bool:
 
 
 def _is_clients(tool: dict[str, object]) -> bool:
-    """Tells whether it is the client who runs the tool, rather than the provider."""
+    """True if the client runs the tool, not the provider."""
     kind = tool.get("type")
     if kind is not None:
         return kind in _CLIENTS_TOOLS
@@ -146,7 +147,7 @@ def _is_clients(tool: dict[str, object]) -> bool:
 
 
 def _said(endpoint: str, fields: Fields) -> tuple[str, Fields] | None:
-    """The text of the last message, and the fields with a gap in its place."""
+    """Returns the text of the last message, and the fields with a gap in its place."""
     name = _SAID.get(endpoint, "")
     found = _last(fields.get(name))
     if found is None or not 0 < len(found[0]) <= MAX_SAID:

@@ -1,4 +1,4 @@
-"""An answer as it is kept: the bytes that the client got, to be sent again as they are."""
+"""A stored answer: the bytes that the client got, to be sent again unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PERSON: Final = b"weebill seal"
 
 
 class Recording(Struct, frozen=True, array_like=True):
-    """`data` is a body or the bytes of a whole stream; `usage` what it used when it was made, by `model`.
+    """A stored answer: `data` is a body or the bytes of a whole stream; `usage` is what `model` used for it.
 
     `expires_at` is Unix time in seconds.
     """
@@ -31,13 +31,13 @@ _decode: Final = msgspec.msgpack.Decoder(Recording).decode
 
 
 def seal(key: bytes, recording: Recording, secret: bytes) -> bytes:
-    """A recording for a store that others can write to: what comes back under another key, or changed, is known."""
+    """Packs a recording for a store that others can write to: a changed or swapped recording is detected."""
     packed = _encode(recording)
     return _mac(key, packed, secret) + packed
 
 
 def unseal(key: bytes, sealed: bytes, secret: bytes) -> Recording | None:
-    """What was sealed under that key; None if this was not."""
+    """Unpacks a recording sealed under that key; None if it was not."""
     packed = sealed[_SEAL_BYTES:]
     if sealed[:_SEAL_BYTES] != _mac(key, packed, secret):
         return None

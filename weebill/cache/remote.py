@@ -1,7 +1,7 @@
-"""Recordings in a Redis that several workers or machines share; without it, each goes on with its own memory.
+"""Recordings in a Redis that workers or machines share; without it, each has only its own memory.
 
-Keys are hashes keyed with the installation's secret, so replicas share answers if they have that in common. Values are
-the answers in clear, sealed with the same secret.
+Keys are hashes keyed with the installation's secret, so replicas with the same secret share answers. Values are the
+answers in clear, sealed with that secret.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class RemoteRecordings:
-    """Reads within the bounds of `Redis`; writes in the background, at most as many at once as it takes commands."""
+    """Reads within the limits of `Redis`; writes in the background, with a bounded number under way."""
 
     def __init__(self, redis: Redis, secret: bytes) -> None:
         self._redis = redis
@@ -29,7 +29,7 @@ class RemoteRecordings:
         self._writing: set[asyncio.Task[None]] = set()
 
     async def get(self, key: bytes) -> Recording | None:
-        """A recording; None as well if the server is lost, or holds what is not ours."""
+        """Returns a recording; None as well if the server is lost, or has a foreign value."""
         try:
             sealed = await self._redis.run(lambda redis: redis.get(_name(key)))
         except RedisDown:
@@ -45,14 +45,14 @@ class RemoteRecordings:
         return found
 
     def put(self, key: bytes, recording: Recording, ttl_s: float) -> None:
-        """Keep a recording, if it can be kept now."""
+        """Stores a recording, unless too many writes are under way."""
         if len(self._writing) < MAX_IN_FLIGHT:
             task = asyncio.get_running_loop().create_task(self._put(key, recording, ttl_s))
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)
 
     async def flush(self) -> None:
-        """Wait until what is under way is written, or given up."""
+        """Waits until the writes under way are done or have failed."""
         await asyncio.gather(*self._writing)
 
     async def _put(self, key: bytes, recording: Recording, ttl_s: float) -> None:

@@ -1,7 +1,7 @@
-"""Which earlier question means nearly the same: nearest neighbour by cosine, among those that differ in nothing else.
+"""Semantic search: the nearest earlier question by cosine, among those that differ only in their last message.
 
-Static embeddings see which words a text has, hardly their order, and are least sure where it matters most: numbers,
-names, negations, symbols. So what two texts have of those must be the same before their vectors are compared.
+Static embeddings see the words of a text, hardly their order, and are least sure about what matters most: numbers,
+names, negations, symbols. So two texts must agree in those before their vectors are compared.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float32]
     Embed = Callable[[str], Vector]
-    """A text's direction: a vector of length 1, always of the same dimension."""
+    """Returns a text's unit vector, always of the same dimension."""
 
 MAX_NEIGHBOURS: Final = 256
-"""How many questions that differ in nothing else are remembered."""
+"""The most questions remembered that differ only in their last message."""
 
 _FIRST_ROWS: Final = 4
-# What has a digit; words that turn a meaning round; names, as far as capitals within a sentence tell them; and
-# whatever is no letter and no plain punctuation.
+# Parts with a digit; negations; names, recognised by capitals within a sentence; and signs other than plain
+# punctuation.
 _TELLING: Final = re.compile(
     r"\w*\d\w*"
     r"|\b(?:not?|never|without|except|unless|neither|nor|cannot)\b|n['’]t\b"
@@ -35,7 +35,7 @@ _TELLING: Final = re.compile(
 
 
 def telling(text: str) -> tuple[str, ...]:
-    """What must be the same, and in the same order, in two texts that mean the same.
+    """Returns the parts that must be the same, in the same order, in two texts of the same meaning.
 
     >>> telling("Why does Rust not compile on ARM64?")
     ('rust', 'not', 'arm64')
@@ -44,7 +44,7 @@ def telling(text: str) -> tuple[str, ...]:
 
 
 class _Neighbours:
-    """Questions that differ in their wording alone: row by row, keys and vectors."""
+    """The questions that differ only in their wording: keys and vectors, row by row."""
 
     __slots__ = ("keys", "replace", "vectors")
 
@@ -55,10 +55,10 @@ class _Neighbours:
 
 
 class SemanticIndex:
-    """Finds the key of a question that was asked before in other words.
+    """Finds the key of an earlier question of the same meaning.
 
-    `threshold` is the least cosine at which two questions count as one. The index holds keys and vectors, nothing
-    else: who forgets a recording says so by `remove`.
+    `threshold` is the least cosine at which two questions count as one. The index holds only keys and vectors; `remove`
+    must be called when a recording is dropped.
     """
 
     def __init__(self, embed: Embed, threshold: float) -> None:
@@ -72,7 +72,7 @@ class SemanticIndex:
         return len(self._group_of)
 
     def find(self, rest: bytes, said: str, vector: Vector) -> bytes | None:
-        """The key of the nearest question with the same `rest`; None if none is near enough."""
+        """Returns the key of the nearest question with the same `rest`; None if none is near enough."""
         group = self._groups.get((rest, telling(said)))
         if group is None:
             return None
@@ -81,7 +81,7 @@ class SemanticIndex:
         return group.keys[nearest] if similarity[nearest] >= self.threshold else None
 
     def add(self, rest: bytes, said: str, key: bytes, vector: Vector) -> None:
-        """Remember a question; of too many that differ in nothing else, it takes the place of another."""
+        """Adds a question; if too many differ only in their wording, it replaces another."""
         self.remove(key)
         where = (rest, telling(said))
         group = self._groups.get(where)
@@ -102,7 +102,7 @@ class SemanticIndex:
         self._group_of[key] = where
 
     def remove(self, key: bytes) -> None:
-        """Forget a question."""
+        """Drops a question."""
         where = self._group_of.pop(key, None)
         if where is None:
             return

@@ -1,1 +1,1 @@
-"""What Weebill knows about the outside world, as data tables."""
+"""Facts about providers and models, as data tables."""

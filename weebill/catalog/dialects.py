@@ -1,4 +1,4 @@
-"""Which dialects can be configured: the built-in ones, and those that other packages add."""
+"""The dialects that can be configured: built-in ones, and those that other packages add."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ BUILT_IN: frozenset[str] = frozenset(get_args(Dialect))
 
 
 def dialects() -> frozenset[str]:
-    """Every name that `providers.NAME.dialect` may have."""
+    """Returns every valid value of `providers.NAME.dialect`."""
     return BUILT_IN | {entry.name for entry in entry_points(group=ENTRY_POINTS)}

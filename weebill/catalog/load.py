@@ -1,4 +1,4 @@
-"""Read the catalogue: the package's reviewed data files, with an installation's own prices laid over them."""
+"""Reads the catalogue: the packaged data files, with an installation's own prices laid over them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DATA = Path(__file__).parent / "data"
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All that is known, indexed. `models` and `providers` keep the order of their files: by id."""
+    """The indexed catalogue. `models` and `providers` are sorted by id, as in their files."""
 
     providers: Mapping[str, Provider]
     models: Mapping[str, Model]
@@ -28,7 +28,7 @@ class Catalogue:
 
     @classmethod
     def of(cls, providers: Iterable[Provider], models: Iterable[Model], source: str = "", date: str = "") -> Catalogue:
-        """Index rows. Of two models with the same name behind the `/`, neither can be found by that alone."""
+        """Indexes rows. A name without its author finds a model only if it is unambiguous."""
         by_id = {model.id: model for model in models}
         short: dict[str, str] = {}
         for name in by_id:
@@ -44,16 +44,16 @@ class Catalogue:
         )
 
     def served(self, provider: str, name: str) -> tuple[Model, Offer] | None:
-        """The model that `provider` calls `name`, and its offer."""
+        """Returns the model that `provider` calls `name`, and its offer."""
         return self._offers.get((provider, name))
 
     @property
     def offers(self) -> Mapping[tuple[str, str], tuple[Model, Offer]]:
-        """All offers with their models, by the provider and its name for the model."""
+        """All offers with their models, by the provider and its name of the model."""
         return self._offers
 
     def find(self, name: str) -> Model | None:
-        """The model called `author/name`, `name` alone where that is unambiguous, or `provider/its-name-there`."""
+        """Returns the model called `author/name`, `name` alone if unambiguous, or `provider/its-name-there`."""
         if model := self.models.get(name) or self.models.get(self._short.get(name, "")):
             return model
         provider, _, upstream = name.partition("/")
@@ -62,9 +62,9 @@ class Catalogue:
 
 
 def load(overlay: Path | None = None) -> Catalogue:
-    """The catalogue; `overlay` is `$WEEBILL_HOME/catalog.json`, which need not exist. Cached until that file changes.
+    """Returns the catalogue; `overlay` is `$WEEBILL_HOME/catalog.json`, which need not exist. Cached until it changes.
 
-    Raises OverlayError if it is there and cannot be used.
+    Raises OverlayError if the overlay cannot be used.
     """
     try:
         stamp = None if overlay is None else overlay.stat()
@@ -77,7 +77,7 @@ def load(overlay: Path | None = None) -> Catalogue:
 
 @lru_cache(maxsize=1)
 def providers() -> Mapping[str, Provider]:
-    """The providers alone, which is a small file, by id."""
+    """Returns the providers alone, which are in a small file, by id."""
     file = msgspec.json.decode((DATA / "providers.json").read_bytes(), type=ProviderFile)
     return {provider.id: provider for provider in file.providers}
 

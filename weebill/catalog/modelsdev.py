@@ -1,4 +1,4 @@
-"""Read facts in models.dev's format, and say where they differ from the catalogue.
+"""Reads data in models.dev's format, and compares it with the catalogue.
 
 Source: https://models.dev/api.json and https://github.com/anomalyco/models.dev (MIT). Prices there are dollars per
 million tokens.
@@ -21,11 +21,11 @@ _BEYOND_REASON = 10_000
 
 
 class FormatError(ValueError):
-    """What was read is not in models.dev's format."""
+    """The data is not in models.dev's format."""
 
 
 class Cost(Struct, frozen=True, kw_only=True):
-    """Dollars per million tokens; several names for the same thing are in use."""
+    """Dollars per million tokens; some prices have several names."""
 
     input: float = 0
     output: float = 0
@@ -40,7 +40,7 @@ class Cost(Struct, frozen=True, kw_only=True):
 
 
 class TierSize(Struct, frozen=True):
-    """How many prompt tokens a tier begins above."""
+    """The number of prompt tokens above which a tier begins."""
 
     size: int
 
@@ -59,28 +59,28 @@ class FullCost(Cost, frozen=True, kw_only=True):
 
 
 class Limit(Struct, frozen=True):
-    """Tokens; 0 where it makes no sense."""
+    """Tokens; 0 if not applicable."""
 
     context: int = 0
     output: int = 0
 
 
 class Modalities(Struct, frozen=True):
-    """What goes in and what comes out."""
+    """The modalities of input and output."""
 
     input: tuple[str, ...] = ("text",)
     output: tuple[str, ...] = ("text",)
 
 
 class Elsewhere(Struct, frozen=True):
-    """Where a row is served that is not served as its provider's others are."""
+    """The address and dialect of a row that differs from its provider's others."""
 
     api: str = ""
     npm: str = ""
 
 
 class Fact(Struct, frozen=True, kw_only=True):
-    """A model as a provider serves it. `provider` is there where it is served at another address or dialect."""
+    """A model as a provider serves it. `provider` is set if its address or dialect differs."""
 
     name: str = ""
     release_date: str = ""
@@ -109,7 +109,7 @@ class Snapshot(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """A fact that differs. Prices are nano-dollars per thousand tokens, limits are tokens; None where there is none."""
+    """A changed value. Prices are nano-dollars per thousand tokens, limits are tokens; None stands for no value."""
 
     model: str
     provider: str
@@ -124,15 +124,15 @@ class Change(Struct, frozen=True):
 
     @property
     def per_cent(self) -> float | None:
-        """By how much it changed, where that can be said."""
+        """The relative change in per cent; None without an old value."""
         return 100 * (self.new - self.old) / self.old if self.old and self.new is not None else None
 
 
 class Difference(Struct, frozen=True):
-    """What a snapshot says otherwise than the catalogue.
+    """The differences of a snapshot from the catalogue.
 
-    `offers` are the known offers as they would become; `new` are models of known providers that the catalogue lacks;
-    `gone` are known offers that the snapshot, though it has their provider, does not have.
+    `offers` are the known offers with the new values; `new` are models of known providers that the catalogue lacks;
+    `gone` are known offers that are missing from the snapshot, though their provider is in it.
     """
 
     changes: tuple[Change, ...]
@@ -142,7 +142,7 @@ class Difference(Struct, frozen=True):
 
 
 def parse(data: bytes) -> Snapshot:
-    """Read api.json, which is providers by id, or the same under `providers` with a `source`. Raises FormatError."""
+    """Reads api.json: providers by id, or the same under `providers` with a `source`. Raises FormatError."""
     try:
         if "providers" in msgspec.json.decode(data, type=dict[str, msgspec.Raw]):
             snapshot = msgspec.json.decode(data, type=Snapshot)
@@ -156,7 +156,7 @@ def parse(data: bytes) -> Snapshot:
 
 
 def price_of(fact: Fact) -> Price | None:
-    """A row's prices. Raises FormatError on negative ones."""
+    """Returns a row's prices. Raises FormatError for negative ones."""
     if fact.cost is None:
         return None
     base = _rates(fact.cost)
@@ -168,7 +168,7 @@ def price_of(fact: Fact) -> Price | None:
 
 
 def model_of(identity: str, fact: Fact, offers: tuple[Offer, ...] = ()) -> Model:
-    """A row as a model of the catalogue."""
+    """Returns a row as a model of the catalogue."""
     inputs, outputs = (
         tuple(each for each in _MODALITIES if each in names)
         for names in (fact.modalities.input, fact.modalities.output)
@@ -193,7 +193,7 @@ def model_of(identity: str, fact: Fact, offers: tuple[Offer, ...] = ()) -> Model
 
 
 def compare(catalogue: Catalogue, snapshot: Snapshot) -> Difference:
-    """Where the snapshot differs from the catalogue. Raises FormatError on prices that cannot be."""
+    """Compares the snapshot with the catalogue. Raises FormatError for impossible prices."""
     changes: list[Change] = []
     offers: list[Offer] = []
     new: dict[str, Model] = {}
@@ -221,7 +221,7 @@ def compare(catalogue: Catalogue, snapshot: Snapshot) -> Difference:
 
 
 def _rates(cost: Cost, base: Rates | None = None) -> Rates:
-    """By thousand tokens. What a tier does not give is the base's, raised as much as its input price is."""
+    """Returns rates per thousand tokens. A tier's missing rates are the base's, scaled by the input price."""
     fixed = _nano(cost.input) or 0, _nano(cost.output) or 0
     reasoning = _nano(cost.reasoning)
     own = {
@@ -232,7 +232,7 @@ def _rates(cost: Cost, base: Rates | None = None) -> Rates:
         "audio_output": _nano(cost.output_audio),
     }
     for name in ("cache_read", "cache_write"):
-        # Who has no price for it writes 0; nobody who charges for input gives cached input away.
+        # Rows without such a price have 0; no provider that charges for input gives cached input away.
         own[name] = own[name] or (None if fixed[0] else own[name])
     if base is not None and base.input:
         for name in own:
@@ -243,7 +243,7 @@ def _rates(cost: Cost, base: Rates | None = None) -> Rates:
 
 
 def _nano(dollars_per_million: float | None) -> int | None:
-    """Nano-dollars per thousand tokens."""
+    """Returns nano-dollars per thousand tokens."""
     if dollars_per_million is None:
         return None
     if not 0 <= dollars_per_million < _BEYOND_REASON:
@@ -272,7 +272,7 @@ def _kind(identity: str, fact: Fact) -> Kind:
 
 
 def _output_limit(kind: Kind, fact: Fact) -> int | None:
-    """Tokens; of models that write no text, rows give anything, such as an embedding's dimensions."""
+    """Returns tokens; None for other kinds than chat, whose rows have other numbers there."""
     return (fact.limit.output or None) if kind == "chat" else None
 
 
@@ -280,7 +280,7 @@ _KINDS: dict[str, Kind] = {"audio": "speech", "image": "image", "video": "video"
 
 
 def _updated(model: Model, offer: Offer, fact: Fact) -> Offer:
-    """The offer with the row's price and limits; what the row does not say stays."""
+    """Returns the offer with the row's price and limits; values that the row lacks stay."""
     context, output = fact.limit.context or None, _output_limit(model.kind, fact)
     return msgspec.structs.replace(
         offer,
@@ -298,7 +298,7 @@ def _changes(model: Model, old: Offer, new: Offer) -> Iterable[Change]:
 
 
 def _facts(model: Model, offer: Offer) -> dict[str, int | None]:
-    """What of an offer can change, by name; tiers as `input over 200000`."""
+    """Returns the values of an offer that may change, by name; those of tiers as `input over 200000`."""
     facts: dict[str, int | None] = {}
     if offer.price is not None:
         facts |= _named(offer.price)
@@ -314,7 +314,7 @@ def _named(rates: Rates) -> dict[str, int | None]:
 
 
 def _add(new: dict[str, Model], provider: str, name: str, fact: Fact) -> None:
-    """Note a model that the catalogue lacks, under the provider's name for it if that is `author/name`."""
+    """Adds a model that the catalogue lacks, under the provider's name for it if that is `author/name`."""
     identity = name.lower() if name.count("/") == 1 and not name.startswith("@") else f"{provider}/{name.lower()}"
     offer = Offer(provider=provider, name=name, price=price_of(fact))
     model = model_of(identity, fact)

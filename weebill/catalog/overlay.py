@@ -1,6 +1,6 @@
-"""`$WEEBILL_HOME/catalog.json`: prices, limits and models of an installation's own, laid over the package's files.
+"""`$WEEBILL_HOME/catalog.json`: an installation's own prices, limits and models, laid over the packaged files.
 
-`weebill catalog refresh` writes it; the package's files stay as they were reviewed.
+`weebill catalog refresh` writes it; the packaged files stay as reviewed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ FILE_NAME = "catalog.json"
 
 
 class OverlayError(ValueError):
-    """An overlay that cannot be used; the message names the file and says why."""
+    """The overlay cannot be used; the message has the file and the reason."""
 
 
 class Overlay(Row, frozen=True, kw_only=True):
-    """The file. `offers` take the place of those with the same provider and name; `models` are new ones."""
+    """The file. `offers` replace those with the same provider and name; `models` are new ones."""
 
     source: str = ""
     date: str = ""
@@ -31,7 +31,7 @@ class Overlay(Row, frozen=True, kw_only=True):
 
 
 def read(path: Path) -> Overlay:
-    """What is in the file; nothing if there is none. Raises OverlayError."""
+    """Returns the contents of the file; an empty overlay if there is none. Raises OverlayError."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Overlay)
     except FileNotFoundError:
@@ -43,7 +43,7 @@ def read(path: Path) -> Overlay:
 
 
 def write(path: Path, overlay: Overlay) -> None:
-    """Replace the file in one step, so that nobody reads half of it. Raises OSError."""
+    """Replaces the file atomically. Raises OSError."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(lines(overlay))
@@ -53,7 +53,7 @@ def write(path: Path, overlay: Overlay) -> None:
 
 
 def merge(models: Iterable[Model], overlay: Overlay) -> list[Model]:
-    """Models with the overlay's own among them, and its offers in place of those that they have.
+    """Returns the models with those of the overlay added, and offers replaced by the overlay's.
 
     An offer of the overlay that no model has any more is left out: the package has dropped it since.
     """
@@ -72,7 +72,7 @@ def merge(models: Iterable[Model], overlay: Overlay) -> list[Model]:
 
 
 def merge_into(overlay: Overlay, offers: Iterable[Offer], models: Iterable[Model], source: str, date: str) -> Overlay:
-    """The overlay with further offers, which take the place of its own, and further models."""
+    """Returns the overlay with further models and offers, which replace its own."""
     of_offers = {(offer.provider, offer.name): offer for offer in (*overlay.offers, *offers)}
     of_models = {model.id: model for model in overlay.models}
     for model in models:
@@ -82,13 +82,13 @@ def merge_into(overlay: Overlay, offers: Iterable[Offer], models: Iterable[Model
 
 
 def lines(overlay: Overlay) -> bytes:
-    """The file's bytes: a row to a line, so that differences read well."""
+    """Returns the file's bytes: a row on a line, so that diffs read well."""
     head = {"source": overlay.source, "date": overlay.date}
     return file_of_rows(head, {"offers": overlay.offers, "models": overlay.models})
 
 
 def file_of_rows(head: dict[str, str], tables: dict[str, tuple[Row, ...]]) -> bytes:
-    """A data file: plain values, then tables with a row to a line."""
+    """Returns the bytes of a data file: plain values, then tables with a row on a line."""
     encode = msgspec.json.Encoder(order="deterministic").encode
     parts = [encode(key) + b": " + encode(value) for key, value in head.items()]
     for name, rows in tables.items():

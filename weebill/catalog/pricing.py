@@ -1,4 +1,4 @@
-"""What a call costs: pure arithmetic on whole numbers, so that sums of costs are exact."""
+"""The cost of a call: pure arithmetic on whole numbers, so that sums are exact."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LONG_WRITE = 2
 
 
 class Counts(Protocol):
-    """Tokens of a call, as `weebill.wire.reply.Usage` states them.
+    """The tokens of a call, as `weebill.wire.reply.Usage` has them.
 
     Cached and cache-write tokens are disjoint subsets of the prompt's, reasoning tokens of the completion's, long-write
     tokens of the cache-write ones.
@@ -32,14 +32,14 @@ class Counts(Protocol):
 
 
 class Reported(Counts, Protocol):
-    """The same with `cost_nano`, what the provider says that it charges; None where it does not say."""
+    """The tokens, with `cost_nano`, the provider's own charge; None if it reports none."""
 
     @property
     def cost_nano(self) -> int | None: ...
 
 
 def rates(price: Price, prompt_tokens: int) -> Rates:
-    """The rates for a request of that many prompt tokens, cached ones included."""
+    """Returns the rates for a request of that many prompt tokens, cached ones included."""
     current: Rates = price
     for tier in price.tiers:
         if prompt_tokens <= tier.above:
@@ -49,12 +49,12 @@ def rates(price: Price, prompt_tokens: int) -> Rates:
 
 
 def cost_nano(price: Price, counts: Counts) -> int:
-    """What a call costs in nano-dollars, rounded half up once, at the end.
+    """Returns the cost of a call in nano-dollars, rounded half up once, at the end.
 
-    Each token is charged once: cached, cache-write and reasoning tokens at their own rate where there is one, else as
-    the input or output they are part of. The size of the prompt chooses the tier for all of them. To write what is kept
-    for an hour costs twice the input, wherever there is a price for writing at all.
-    Source: https://docs.claude.com/en/docs/about-claude/pricing#prompt-caching
+    Each token is charged once: cached, cache-write and reasoning tokens at their own rate if there is one, else as the
+    input or output that they are part of. The prompt's size picks the tier for all. Writing to a one-hour cache costs
+    twice the input rate, if writing has a price at all. Source:
+    https://docs.claude.com/en/docs/about-claude/pricing#prompt-caching
     """
     rate = rates(price, counts.prompt_tokens)
     long = counts.long_write_tokens
@@ -76,9 +76,9 @@ def _own(rate: int | None, otherwise: int) -> int:
 
 
 class Tariff:
-    """What the calls of a deployment cost: by its price, None where that is not known, or by what its provider says.
+    """The price of a deployment's calls, None if unknown, or the provider's own report.
 
-    `reports` is whether what the provider says is in dollars.
+    `reports` is True if the provider reports costs in dollars.
     """
 
     __slots__ = ("price", "reports")
@@ -88,11 +88,11 @@ class Tariff:
         self.reports = reports
 
     def is_reported(self, usage: Reported) -> bool:
-        """Tells whether the provider has said what a call costs."""
+        """True if the provider has reported the cost of a call."""
         return self.reports and usage.cost_nano is not None
 
     def cost(self, usage: Reported) -> int | None:
-        """Nano-dollars for a call; None where nobody knows."""
+        """Returns the cost of a call in nano-dollars; None if unknown."""
         if self.reports and usage.cost_nano is not None:
             return usage.cost_nano
         return None if self.price is None else cost_nano(self.price, usage)

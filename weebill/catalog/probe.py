@@ -1,6 +1,6 @@
-"""What a test of a provider tells, and the shape of the function that makes it.
+"""The result of testing a provider, and the type of the function that does.
 
-`weebill.gateway.probe.probe` is one: a one-token call through the provider's own dialect, without a running server.
+`weebill.gateway.probe.probe` makes a one-token call through the provider's own dialect, without a running server.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ _Settings = TypeVar("_Settings", contravariant=True)
 
 
 class ProbeResult(Struct, frozen=True):
-    """How the call went.
+    """The result of the call.
 
-    `status` is the HTTP status, None if there was no answer; `message` what happened, in the provider's words where
-    there are any; `hint` what to do about it.
+    `status` is the HTTP status, None if there was no answer; `message` is the outcome, in the provider's words if it
+    sent any; `hint` is the remedy.
     """
 
     ok: bool
@@ -27,6 +27,6 @@ class ProbeResult(Struct, frozen=True):
 
 
 class Probe(Protocol[_Settings]):
-    """Makes a one-token call to the provider `name` of the settings; never raises for what the provider does."""
+    """Makes a one-token call to the provider `name` of the settings; raises nothing for what the provider does."""
 
     def __call__(self, name: str, settings: _Settings, /) -> ProbeResult: ...

@@ -1,4 +1,4 @@
-"""What the configuration and the command line ask about providers: addresses, keys, and which are active."""
+"""Properties of providers for the configuration and the command line: addresses, keys, and activity."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _OF_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Activity(NamedTuple):
-    """Tells whether a provider can be called; `missing` are the variables to set if not, the first being the key's."""
+    """`active` if a provider can be called; `missing` are the variables to set if not, the key's first."""
 
     active: bool
     missing: tuple[str, ...] = ()
 
 
 class MissingOptionError(ValueError):
-    """An address that cannot be had without an option; `option` says which."""
+    """The address needs a missing `option`."""
 
     def __init__(self, provider: Provider, option: Option) -> None:
         super().__init__(f"{provider.name} needs `{option.name}`: {option.what}")
@@ -31,9 +31,9 @@ class MissingOptionError(ValueError):
 
 
 def base_url(provider: Provider, options: Mapping[str, str] | None = None) -> str:
-    """The address of its API with options filled in. Raises MissingOptionError.
+    """Returns the address of the provider's API with options filled in. Raises MissingOptionError.
 
-    `{location-}` is the location and a hyphen, or nothing where it is "global", as Google's hosts are named.
+    `{location-}` is the location and a hyphen, or nothing for "global", as in the names of Google's hosts.
     """
     by_name = {option.name: option for option in provider.options}
 
@@ -43,23 +43,23 @@ def base_url(provider: Provider, options: Mapping[str, str] | None = None) -> st
             raise MissingOptionError(provider, by_name[found[1]])
         if found[2]:
             return "" if value == GLOBAL else f"{value}-"
-        # Some variables hold a whole address where the host alone is wanted, such as DATABRICKS_HOST.
+        # Some variables, such as DATABRICKS_HOST, hold an address, of which only the host is wanted.
         return value.removeprefix("https://").rstrip("/")
 
     return _OPTION.sub(fill, provider.base_url)
 
 
 def at_address(providers: Iterable[Provider], address: str) -> Provider | None:
-    """The provider whose API is at the host of `address`, which may be any of its hosts; None if nobody's known is.
+    """Returns the provider that has the host of `address`; None if there is none.
 
-    An address of this machine tells nothing: everybody's server is there.
+    An address of this machine matches no provider: any server may be there.
     """
     host = _host(address)
     return next((each for each in providers if any(fnmatchcase(host, form) for form in _hosts(each))), None)
 
 
 def _hosts(provider: Provider) -> tuple[str, ...]:
-    """The patterns of a provider's hosts; an option may be any part of a host's name, but not all of it."""
+    """Returns the patterns of a provider's hosts; an option may be any part of a host's name, but not all of it."""
     form = _host(_OPTION.sub("*", provider.base_url))
     return provider.hosts if form == "*" or form in _OF_THIS_MACHINE else (form, *provider.hosts)
 
@@ -72,13 +72,13 @@ def _host(address: str) -> str:
 
 
 def options_of(provider: Provider, environment: Mapping[str, str]) -> dict[str, str]:
-    """The options that variables or defaults give."""
+    """Returns the options from variables and defaults."""
     found = {option.name: _first_set(option.variables, environment) or option.default for option in provider.options}
     return {name: value for name, value in found.items() if value}
 
 
 def activity(provider: Provider, environment: Mapping[str, str]) -> Activity:
-    """Tells whether the environment has all that calls need. What needs no key is not active by that alone."""
+    """Returns if the environment has all that calls need. A provider without a key is not active by that alone."""
     lacking = [
         tuple(variable for variable in group if not environment.get(variable, "").strip())
         for group in provider.credentials

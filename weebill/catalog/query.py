@@ -1,4 +1,4 @@
-"""Choose models of the catalogue: pure functions."""
+"""Selects models of the catalogue: pure functions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ UNKNOWN = float("inf")
 
 
 class Filter(Struct, frozen=True, kw_only=True):
-    """What is asked for; what is left at its default asks for nothing.
+    """The conditions on a model; defaults are no condition.
 
-    `providers` are ids, of which one must serve the model; `max_price` is nano-dollars per thousand tokens, which
-    neither input nor output may exceed; `modalities` must all be read or made; `text` are words that must all be in
-    the id, the name, the author or an upstream's name. A model of unknown price or context fails a test of it.
+    `providers` are ids, one of which must serve the model; `max_price` is nano-dollars per thousand tokens, for both
+    input and output; all `modalities` must be input or output; all words of `text` must be in the id, the name, the
+    author or an upstream's name. An unknown price or context fails.
     """
 
     providers: frozenset[str] | None = None
@@ -37,24 +37,24 @@ EVERYTHING = Filter()
 
 
 class Match(Struct, frozen=True):
-    """A model, and those of its offers that pass; the cheapest first, unknown prices last."""
+    """A model, and its offers that pass; the cheapest first, unknown prices last."""
 
     model: Model
     offers: tuple[Offer, ...]
 
 
 def select(models: Iterable[Model], wanted: Filter = EVERYTHING, order: Order = "name") -> list[Match]:
-    """The models that pass and that somebody serves as asked, each with the offers that do."""
+    """Returns the models that pass, with at least one offer that does, each with those offers."""
     return sorted(_matches(models, wanted), key=_ORDERS[order])
 
 
 def cost_of(offer: Offer) -> float:
-    """Nano-dollars for a thousand tokens in and a thousand out: to compare offers by."""
+    """Returns nano-dollars for a thousand tokens in and a thousand out, to compare offers."""
     return UNKNOWN if offer.price is None else offer.price.input + offer.price.output
 
 
 def context_of(model: Model, offer: Offer) -> int | None:
-    """How many tokens the model takes where this offer serves it."""
+    """Returns the context of the model in tokens, as this offer serves it."""
     return offer.context_length if offer.context_length is not None else model.context_length
 
 
@@ -107,5 +107,5 @@ _ORDERS: dict[Order, Callable[[Match], tuple[object, ...]]] = {
 
 
 def _newest_first(date: str) -> tuple[int, ...]:
-    # What is not known of a date, or all of it, makes it older.
+    # Unknown parts of a date make it older.
     return *(-ord(character) for character in date), 1

@@ -1,8 +1,8 @@
-"""The types of the catalogue's data files: providers, models, and who serves which model at which price.
+"""The types of the catalogue's data files: providers, models, and offers with prices.
 
-Every struct is immutable and refuses unknown fields, so that a slip in a data file is found when it is read.
-Prices are whole nano-dollars (1e-9 $) per thousand tokens: 0.15 $ per million tokens is 150_000. Per single token,
-whole numbers would be too coarse: 0.0375 $ per million is 37.5 nano-dollars a token, but 37_500 a thousand.
+Every struct is immutable and refuses unknown fields, so that a slip in a data file is found when it is read. Prices are
+whole nano-dollars (1e-9 $) per thousand tokens: 0.15 $ per million tokens is 150_000. Per single token, whole numbers
+would be too coarse: 0.0375 $ per million is 37.5 nano-dollars a token, but 37_500 a thousand.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Dialect = Literal[
 Modality = Literal["text", "image", "audio", "video", "pdf"]
 Kind = Literal["chat", "embedding", "image", "video", "speech", "transcription", "rerank", "moderation"]
 Region = Literal["", "us", "eu", "cn", "sg", "yours", "chosen", "global", "jp", "au"]
-"""Where requests are worked on: "chosen" is up to the customer, "yours" is this machine or network, "" is not known."""
+"""The place where requests are processed: "chosen" by the customer, "yours" is this machine or network, "" unknown."""
 
 
 class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -26,9 +26,9 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_de
 
 
 class Rates(Row, frozen=True, kw_only=True):
-    """What tokens cost, in nano-dollars per thousand; None where the provider names no price of its own.
+    """Prices of tokens, in nano-dollars per thousand; None if the provider has no separate price.
 
-    Without one, cached and cache-write tokens are charged as input, reasoning as output, audio as text.
+    Then cached and cache-write tokens are charged as input, reasoning as output, audio as text.
     """
 
     input: int
@@ -53,10 +53,10 @@ class Price(Rates, frozen=True, kw_only=True):
 
 
 class Offer(Row, frozen=True, kw_only=True):
-    """A provider serves a model under `name`.
+    """A provider's offer of a model, which it calls `name`.
 
-    `price` is None where it is not known; zero rates mean that it is free. `context_length` and `max_output_tokens`
-    are None where they are the model's; `dialect` is "" where it is the provider's.
+    `price` is None if unknown; zero rates are free. `context_length` and `max_output_tokens` are None if they are the
+    model's; `dialect` is "" if it is the provider's.
     """
 
     provider: str
@@ -69,11 +69,11 @@ class Offer(Row, frozen=True, kw_only=True):
 
 
 class Model(Row, frozen=True, kw_only=True):
-    """A model, whoever serves it. `id` is `author/name`, OpenRouter's where OpenRouter has it.
+    """A model, whoever serves it. `id` is `author/name`, as OpenRouter has it if it does.
 
-    `context_length` and `max_output_tokens` are tokens, None where they make no sense or are not known.
-    `structured_output` is None where nobody says. `license` is an SPDX id where there is one, "" if not known for
-    sure. `released` is `YYYY-MM-DD`, or `YYYY-MM` where no day is known.
+    `context_length` and `max_output_tokens` are tokens, None if not applicable or unknown. `structured_output` is None
+    if unknown. `license` is an SPDX id if there is one, "" if uncertain. `released` is `YYYY-MM-DD`, or `YYYY-MM`
+    without a known day.
     """
 
     id: str
@@ -94,10 +94,10 @@ class Model(Row, frozen=True, kw_only=True):
 
 
 class Option(Row, frozen=True, kw_only=True):
-    """A setting besides the key that a provider's address or requests need, such as Azure's `api_version`.
+    """A setting, other than the key, for a provider's address or requests, such as Azure's `api_version`.
 
-    The first of `variables` that is set gives it, else `default`. Without either, it must be configured, unless it is
-    not `required`.
+    Its value is the first of `variables` that is set, else `default`. Without either it must be configured, if
+    `required`.
     """
 
     name: str
@@ -108,19 +108,17 @@ class Option(Row, frozen=True, kw_only=True):
 
 
 class Quirks(Row, frozen=True, kw_only=True):
-    """What a provider of OpenAI's dialect takes and says otherwise than most; names are those of Chat Completions.
+    """The differences of a provider of OpenAI's dialect; names are those of Chat Completions.
 
-    `rename` maps a request field to this provider's name for it. `refuse` names fields that it answers with an error,
-    those of a message for reasoning among them; `accept`, where it answers all others with an error, the ones that it
-    takes. `message_members` are those of answers that it takes back, where it answers others' with an error.
-    `reasoning_field` is where its messages carry reasoning text; with "content" that is a piece of type
-    `thinking`, as Mistral has it. `stream_usage` is False where `stream_options` is refused. `short_call_ids` is True
-    where a tool call's id must have nine letters or digits. `developer` is whether it knows that role,
-    `completion_tokens` whether an answer's limit is to be named `max_completion_tokens`, `most_stops` how many stop
-    sequences it takes, 0 where that is not known. `cache_marks` is whether it takes marks for its prompt cache,
-    `file_urls` whether documents by address, `model_images` whether images in what a model said; `preferences` whether
-    it takes OpenRouter's `provider` and `models`; `completions` whether it has that older API, or is asked for a chat
-    instead. `reports_cost` is whether the `cost` of its usage is what it charges, in dollars.
+    `rename` maps a request field to the provider's name. `refuse` are fields that it answers with an error, including a
+    message's for reasoning; `accept` are the only fields that it takes, if it refuses all others. `message_members` are
+    the members of answers that it takes back, if it refuses others'. `reasoning_field` carries the reasoning text of a
+    message; "content" stands for a part of type `thinking`, as in Mistral's. `stream_usage` is False if
+    `stream_options` is refused. `short_call_ids` need nine letters or digits. `developer`: it knows that role.
+    `completion_tokens`: the limit is named `max_completion_tokens`. `most_stops`: the most stop sequences, 0 if
+    unknown. `cache_marks`: it takes marks for its prompt cache. `file_urls`: it takes documents by address.
+    `model_images`: it takes images in a model's messages. `preferences`: it takes OpenRouter's `provider` and `models`.
+    `completions`: it has that older API. `reports_cost`: the `cost` in its usage is its charge in dollars.
     """
 
     rename: dict[str, str] = {}
@@ -142,12 +140,11 @@ class Quirks(Row, frozen=True, kw_only=True):
 
 
 class DataPolicy(Row, frozen=True, kw_only=True):
-    """What a provider states in public about requests through its paid API with default settings.
+    """A provider's public statements about requests through its paid API with default settings.
 
-    `trains`: whether it may train on them; "free-tier" if only on those of its free tier or plan.
-    `retention_days`: how long it keeps them at most; 0 for not at all, None if not known.
-    `zero_retention`: whether they can be kept from being stored; "default" if they are not stored anyway.
-    `source` is where it says so; "" where all is unknown.
+    `trains`: it may train on them; "free-tier" if only on those of its free tier or plan. `retention_days`: the longest
+    that it keeps them; 0 for not at all, None if unknown. `zero_retention`: how storing can be avoided; "default" if
+    nothing is stored anyway. `source` is the statement's address; "" if all is unknown.
     """
 
     trains: Literal["no", "yes", "free-tier", "unknown"] = "unknown"
@@ -159,14 +156,13 @@ class DataPolicy(Row, frozen=True, kw_only=True):
 
 
 class Provider(Row, frozen=True, kw_only=True):
-    """Somebody who serves models over HTTP.
+    """A provider that serves models over HTTP.
 
     `base_url` may hold options in braces (`https://{resource}.openai.azure.com`). `credentials` are groups of
-    environment variables; one whole group is enough; none are needed where there are none. `also` are other
-    dialects spoken at the same address. `hosts` are patterns, as a shell's, of further hosts that are its own.
-    `signatures` is who can read what its models have signed or encrypted: any account of this vendor, or, unless it
-    says so in public, the same account alone. `models_dev` is its id on models.dev where it is another than here.
-    `source` is where its address and keys are documented, `date` is when that was looked at.
+    environment variables, of which one whole group is enough; empty if none are needed. `also` are other dialects at
+    the same address. `hosts` are shell patterns of its further hosts. `signatures` says who can read what its models
+    have signed or encrypted: any account of the vendor, or (the default) only the same account. `models_dev` is its id
+    on models.dev if it differs. `source` documents its address and keys; `date` is the day of that look-up.
     """
 
     id: str

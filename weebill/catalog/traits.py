@@ -1,7 +1,7 @@
-"""What requests to a model may say, as its maker documents it: thinking, sampling, and what is refused.
+"""The traits of models, as their makers document them: reasoning, sampling, and refused fields.
 
-The rows of `data/traits.json` name models by patterns; of those that match, the first holds. What no row says is not
-known, and goes along as the client said it.
+The rows of `data/traits.json` name models by patterns; the first that matches counts. Unknown traits leave a request as
+the client sent it.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from weebill.catalog.load import DATA
 from weebill.catalog.schema import Row
 
 OnUnsupported = Literal["drop-hints", "refuse", "drop"]
-"""What becomes of fields that a target cannot do: hints dropped and demands refused, all refused, or all dropped."""
+"""The handling of unsupported fields: hints dropped and demands refused, all refused, or all dropped."""
 Thinking = Literal["effort", "budget", "level", "adaptive", "switch"]
-"""How a model is told how much to think: a word, a number of tokens, Gemini's level, Anthropic's own judgement with a
-word, or only whether."""
+"""The form in which a model is told how much to reason: a word, a number of tokens, Gemini's level, Anthropic's
+adaptive thinking with a word, or only on and off.
+"""
 
-# Where a model is and who made it, before its own name: `us.anthropic.`, `arn:...:inference-profile/`, `openai/`.
+# Prefixes of a model's own name, for region and maker: `us.anthropic.`, `arn:...:inference-profile/`, `openai/`.
 _BEFORE: Final = re.compile(
     r"^(?:.*/)?(?:(?:global|us|us-gov|eu|apac|jp|au|ca|sa|uk|me|mx|af|il)\.)?(?:[a-z0-9]+\.(?=[a-z]))?"
 )
 
 
 class Traits(Row, frozen=True, kw_only=True):
-    """What a model takes. None is not known, and asks for nothing.
+    """The traits of a model. None is unknown.
 
-    `reasoning` is whether it thinks at all, `always_thinks` whether it cannot be kept from it. `thinking` is how it is
-    told, `efforts` the words that it takes for it, ascending, `budget` the least and the most tokens. `sampling` is
-    whether it takes `temperature` and `top_p` together, one of them, or none. `refuses` are further fields of
-    Conversation that it answers with an error; `completion_tokens` is whether its limit must be named
-    `max_completion_tokens`; `signed` whether thinking that goes back to it must bear its signature. `schema` is whether
-    it can be held to a JSON schema, in its text and in the arguments of tools; `prefill` whether it goes on with what a
-    conversation has begun to say for it.
+    `reasoning`: it reasons at all; `always_thinks`: reasoning cannot be turned off. `thinking` is the form in which it
+    is told, `efforts` are the words for it, ascending, `budget` the least and the most tokens. `sampling`: it takes
+    `temperature` and `top_p` together, one of them, or none. `refuses` are further fields of Conversation that it
+    answers with an error. `completion_tokens`: its limit is named `max_completion_tokens`. `signed`: reasoning that is
+    sent back must have its signature. `schema`: it can be held to a JSON Schema, in text and in arguments of tools.
+    `prefill`: it continues an answer that the request begins.
     """
 
     reasoning: bool | None = None
@@ -54,7 +54,7 @@ class Traits(Row, frozen=True, kw_only=True):
 
 
 class TraitsRow(Traits, frozen=True, kw_only=True):
-    """Traits of the models whose names match one of `models`, patterns as a shell's; `source` is where it says so."""
+    """The traits of models whose names match one of `models` (shell patterns); `source` documents them."""
 
     models: tuple[str, ...]
     source: str
@@ -77,9 +77,9 @@ def _rows() -> tuple[TraitsRow, ...]:
 
 @lru_cache(maxsize=4096)
 def traits_of(name: str, reasoning: bool | None = None) -> Traits:
-    """The traits of the model with that name, its maker's or an upstream's, whatever stands before it.
+    """Returns the traits of the model with that name, its maker's or an upstream's, with or without prefixes.
 
-    `reasoning` is what is known where no row says whether it thinks.
+    `reasoning` is used if no row says whether it reasons.
 
     >>> traits_of("arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-opus-4-1-20250805-v1:0").sampling
     'one'
@@ -94,7 +94,7 @@ def traits_of(name: str, reasoning: bool | None = None) -> Traits:
 
 @lru_cache(maxsize=4096)
 def bare_name(name: str) -> str:
-    """A model's own name, in lower case, without region, maker and path.
+    """Returns a model's own name, in lower case, without region, maker and path.
 
     >>> bare_name("us.anthropic.claude-sonnet-4-5-20250929-v1:0")
     'claude-sonnet-4-5-20250929-v1:0'

@@ -1,4 +1,4 @@
-"""`weebill run`: ask a model from the terminal, through the gateway like any client."""
+"""`weebill run`: asks a model from the terminal, through the gateway like any client."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from weebill.supervisor.commands import Status, StatusRequest, ask
 MAX_PROMPT_BYTES = 8 * 1024 * 1024
 KEY_NAME = "weebill run"
 HELP = "Ask away. /clear forgets the conversation, /bye or Ctrl-D ends it, Ctrl-C stops an answer."
-# What could rewrite the terminal; a model may have been told to say it.
+# Control characters that could rewrite the terminal; a model may have been told to print them.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def run(home: Home, model: str, prompt: str | None) -> None:
-    """Print the answer to `prompt`, or to standard input; on a terminal without a prompt, chat."""
+    """Prints the answer to `prompt`, or to standard input; on a terminal without a prompt, starts a chat."""
     status = ask(home, StatusRequest(), Status)
     interactive = prompt is None and sys.stdin.isatty()
     if prompt is None and not interactive:
@@ -86,12 +86,12 @@ def _answer(client: ChatClient, model: str, conversation: list[ChatMessage]) -> 
 
 @contextmanager
 def _key(home: Home) -> Iterator[str]:
-    """The user's key, or one that lives as long as this command."""
+    """Yields the user's key, or one that is revoked at the end of this command."""
     if given := os.environ.get("WEEBILL_API_KEY"):
         yield given
         return
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)  # without it, the key would stay behind
+        signal.signal(number, _leave)  # otherwise the key would not be revoked
     with open_keys(home) as keys:
         created = keys.create(KEY_NAME)
         try:

@@ -45,7 +45,7 @@ class _Chunk(msgspec.Struct, frozen=True):
 
 
 class ChatClient:
-    """Speaks to the gateway at `origin`; `tls_cert` is the certificate that it must show, "" without TLS."""
+    """A client of the gateway at `origin`; `tls_cert` is the certificate that it must show, "" without TLS."""
 
     def __init__(self, origin: str, key: str, tls_cert: str) -> None:
         self._netloc = urlsplit(origin).netloc
@@ -53,7 +53,7 @@ class ChatClient:
         self._tls_cert = tls_cert
 
     def stream(self, model: str, conversation: list[ChatMessage]) -> Iterator[str]:
-        """The pieces of the answer as they come. Raises CommandError if there is none, or if it was cut."""
+        """Yields the pieces of the answer as they come. Raises CommandError if there is none, or if it was cut."""
         connection = self._connection()
         try:
             connection.request(
@@ -76,7 +76,7 @@ class ChatClient:
     def _connection(self) -> http.client.HTTPConnection:
         if not self._tls_cert:
             return http.client.HTTPConnection(self._netloc, timeout=TIMEOUT_S)
-        # The very certificate that the server on this machine was given, whatever name it bears.
+        # Trusts exactly the certificate of the server on this machine, whatever its name.
         context = ssl.create_default_context(cafile=self._tls_cert)
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

@@ -10,7 +10,7 @@ from weebill.config.show import show as as_toml
 
 
 def check(sources: Sources) -> None:
-    """Load everything, which raises what is wrong."""
+    """Loads everything, which raises for what is wrong."""
     for warning in load(sources).warnings:
         warn(str(warning))
     if sources.file.exists():
@@ -20,5 +20,5 @@ def check(sources: Sources) -> None:
 
 
 def show(sources: Sources) -> None:
-    """Print the settings in force."""
+    """Prints the settings in force."""
     typer.echo(as_toml(load(sources)), nl=False)

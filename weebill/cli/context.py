@@ -1,4 +1,4 @@
-"""What commands have in common: the options that precede them, those that several have, and what these lead to."""
+"""The options that several commands share, and the objects made from them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Globals:
 
 
 def home_of(context: typer.Context) -> Home:
-    """The folder where state is kept."""
+    """Returns the folder of the installation's state."""
     from weebill.config.paths import Home
 
     given: Globals = context.obj
@@ -38,7 +38,7 @@ def home_of(context: typer.Context) -> Home:
 def sources_of(
     context: typer.Context, config: Path | None, server_flags: dict[str, str | int | None] | None = None
 ) -> Sources:
-    """Where the settings come from; `server_flags` are options of `[server]`, None where they are not given."""
+    """Returns the sources of the settings; `server_flags` are options of `[server]`, None if not given."""
     from weebill.config.load import Sources
 
     given: Globals = context.obj

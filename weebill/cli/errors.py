@@ -1,4 +1,4 @@
-"""Expected failures: one `error:` line for each problem, a `hint:` line that says what to do, no traceback."""
+"""Expected failures: one `error:` line for each problem, a `hint:` line with the remedy, no traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAILURE, USAGE = 1, 2
 _WRITABLE = "set WEEBILL_HOME to a folder that you can write to, or see to this one"
 _SPACE = "free some space and try again"
 _FILES = "raise the limit of open files with `ulimit -n`, and try again"
-# What to do about what the system says; what is not here has to do with a place.
+# Remedies for the system's errors; other errors are about a path.
 _SYSTEM_HINTS: Mapping[int, str] = {
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
@@ -29,7 +29,7 @@ _RED, _YELLOW, _CYAN, _RESET = "\x1b[1;31m", "\x1b[1;33m", "\x1b[36m", "\x1b[0m"
 
 
 class CommandError(Exception):
-    """A command that cannot do what was asked; `exit_code` is what the process ends with."""
+    """A command that cannot do its work; `exit_code` is the process's."""
 
     def __init__(self, message: str, hint: str = "", exit_code: int = FAILURE) -> None:
         super().__init__(message)
@@ -38,7 +38,7 @@ class CommandError(Exception):
 
 
 class Explanation(NamedTuple):
-    """What to print for an expected failure."""
+    """The text to print for an expected failure."""
 
     messages: tuple[str, ...]
     hint: str = ""
@@ -46,7 +46,7 @@ class Explanation(NamedTuple):
 
 
 def run(command: Callable[[], object]) -> int:
-    """The exit code of `command`, after its expected failures have been explained on stderr."""
+    """Runs `command`, explains its expected failures on stderr, and returns the exit code."""
     try:
         result = command()
         sys.stdout.flush()
@@ -70,7 +70,7 @@ def run(command: Callable[[], object]) -> int:
 
 
 def _discard_output() -> None:
-    """Have what could not be printed be nobody's: Python would complain again when it flushes at exit."""
+    """Drops unprintable output: Python would complain again when it flushes at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -78,7 +78,7 @@ def _discard_output() -> None:
 
 
 def show(explanation: Explanation) -> None:
-    """Print an explanation to stderr."""
+    """Prints an explanation to stderr."""
     for message in explanation.messages:
         typer.echo(f"{_label('error:', _RED)} {message}", err=True)
     if explanation.hint:
@@ -86,17 +86,17 @@ def show(explanation: Explanation) -> None:
 
 
 def warn(message: str) -> None:
-    """Print to stderr what the reader should know of a command that succeeds."""
+    """Prints a warning to stderr, for a command that succeeds."""
     typer.echo(f"{_label('warning:', _YELLOW)} {message}", err=True)
 
 
 def explain(error: Exception) -> Explanation | None:
-    """How to tell people of `error`; None if it is a fault of ours, which deserves its traceback."""
+    """Returns the explanation of `error`; None if it is a bug, which deserves its traceback."""
     if isinstance(error, typer.TyperException):
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "weebill"
         return Explanation((error.format_message(),), f"`{command} --help` shows what it takes", USAGE)
-    # Imported here, where something has gone wrong: `--help` needs none of it.
+    # Imported here, only after a failure: `--help` needs none of it.
     from weebill.config.ledger_errors import LedgerError
     from weebill.config.problems import ConfigError
     from weebill.engine.errors import ModelError

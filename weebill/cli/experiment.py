@@ -1,4 +1,4 @@
-"""`weebill experiment`: straight in the ledger, whether or not Weebill is running; workers follow within a second."""
+"""`weebill experiment`: works on the ledger, even if Weebill is not running; workers follow within a second."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from weebill.storage.comparison import ArmTables
 from weebill.storage.database import reading
 from weebill.storage.experiments import open_experiments
 
-# What is shown of each figure: its title, what it is divided by, its unit and its decimals.
+# For each figure: its title, divisor, unit and decimals.
 _SHOWN: dict[Figure, tuple[str, float, str, int]] = {
     "success": ("answered", 0.01, "%", 1),
     "passed": ("passed its checks", 0.01, "%", 1),
@@ -35,7 +35,7 @@ _SHOWN: dict[Figure, tuple[str, float, str, int]] = {
 
 
 def create(sources: Sources, name: str, model: str, candidate: str, share: float, shadow: bool) -> None:
-    """Begin an experiment with models that the configuration has."""
+    """Starts an experiment with configured models."""
     settings = load(sources).settings
     known = model_names(settings) | set(settings.aliases) | ({AUTO} if settings.auto.tiers else set())
     for each in (model, candidate):
@@ -49,7 +49,7 @@ def create(sources: Sources, name: str, model: str, candidate: str, share: float
 
 
 def list_experiments(home: Home, quiet: bool) -> None:
-    """Print all; with `quiet`, their names."""
+    """Prints all experiments; with `quiet`, their names."""
     home.create()
     with open_experiments(home.database) as store:
         experiments = store.all()
@@ -68,7 +68,7 @@ def list_experiments(home: Home, quiet: bool) -> None:
 
 
 def show(home: Home, name: str, as_json: bool) -> None:
-    """Print both arms side by side, each with its 95% confidence interval."""
+    """Prints both arms side by side, with 95% confidence intervals."""
     home.create()
     with open_experiments(home.database) as experiments, reading(home.database) as ledger:
         found = compare(ArmTables(ledger), experiments.get(name))
@@ -79,7 +79,7 @@ def show(home: Home, name: str, as_json: bool) -> None:
 
 
 def promote(home: Home, name: str) -> None:
-    """Let the candidate answer in the model's place."""
+    """Lets the candidate answer in the model's place."""
     home.create()
     with open_experiments(home.database) as experiments:
         made = experiments.promote(name)
@@ -87,7 +87,7 @@ def promote(home: Home, name: str) -> None:
 
 
 def roll_back(home: Home, name: str) -> None:
-    """End an experiment, or undo its promotion."""
+    """Ends an experiment, or undoes its promotion."""
     home.create()
     with open_experiments(home.database) as experiments:
         ended = experiments.roll_back(name)

@@ -1,4 +1,4 @@
-"""Commands that people type who know other tools, such as Ollama, git or Docker, and what does the same here."""
+"""Commands of other tools, such as Ollama, git or Docker, and their equivalents here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROVIDER = f"put [providers.NAME] into {_FILE}, or set its variable; `weebill p
 _USAGE = "see the status page at `/`, or `GET /api/v1/usage` with an admin key"
 _PRICES = "`weebill catalog refresh --from FILE|URL` brings prices up to date, and pip Weebill itself"
 
-# By group: the command that is typed, and what to do. What begins with `weebill` is a command that takes what follows.
+# By group: the typed command, and its equivalent. If it begins with `weebill`, it is a command with the same arguments.
 INSTEAD: Mapping[str, Mapping[str, str]] = {
     "weebill": {
         **dict.fromkeys(("show", "info", "inspect"), "weebill models show"),
@@ -97,7 +97,7 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
 
 
 class Guide(TyperGroup):
-    """A group that says what is called otherwise here."""
+    """A group that points out the equivalent of another tool's command."""
 
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
         if args and args[0] not in self.commands:
@@ -106,7 +106,7 @@ class Guide(TyperGroup):
 
 
 def point_elsewhere(group: str, args: list[str]) -> None:
-    """Raise CommandError if `args` begin with a command of another tool that has its like here."""
+    """Raises CommandError if `args` begin with another tool's command that has an equivalent here."""
     typed, *rest = args
     instead = INSTEAD.get(group, {}).get(typed)
     if instead is None:

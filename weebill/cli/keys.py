@@ -1,4 +1,4 @@
-"""`weebill keys`: API keys straight in the ledger, whether or not Weebill is running."""
+"""`weebill keys`: works on the ledger, even if Weebill is not running."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weebill.storage.keys import open_keys
 
 
 def create(home: Home, name: str, role: KeyRole, quiet: bool) -> None:
-    """Make a key and print it; with `quiet`, print the key alone."""
+    """Creates a key and prints it; with `quiet`, prints the key alone."""
     home.create()
     with open_keys(home) as keys:
         created = keys.create(name, role)
@@ -26,7 +26,7 @@ def create(home: Home, name: str, role: KeyRole, quiet: bool) -> None:
 
 
 def list_keys(home: Home, revoked: bool, quiet: bool) -> None:
-    """Print the keys; with `quiet`, their ids."""
+    """Prints the keys; with `quiet`, their ids."""
     home.create()
     with open_keys(home) as keys:
         shown = [key for key in keys.all() if revoked or key.revoked_at is None]
@@ -41,7 +41,7 @@ def list_keys(home: Home, revoked: bool, quiet: bool) -> None:
 
 
 def revoke(home: Home, id_or_name: str) -> None:
-    """Revoke a key."""
+    """Revokes a key."""
     home.create()
     with open_keys(home) as keys:
         key = keys.revoke(id_or_name)

@@ -20,7 +20,7 @@ from weebill.supervisor.commands import NotRunningError, Status, StatusRequest, 
 
 
 def pull(sources: Sources, model: str | None, file: Path | None, quiet: bool) -> None:
-    """Fetch `model`, or all configured ones; with `file`, add it under the name `model`."""
+    """Fetches `model`, or all configured ones; with `file`, adds it under the name `model`."""
     local = load(sources).settings.local
     store = ModelStore.of(local, sources.home)
     if file is not None and model is None:
@@ -36,7 +36,7 @@ def pull(sources: Sources, model: str | None, file: Path | None, quiet: bool) ->
 
 
 def list_models(sources: Sources, quiet: bool) -> None:
-    """Print each model's name, where it is, its size and how it is doing."""
+    """Prints each model's name, place, size and state."""
     settings = load(sources).settings
     rows = list(_rows(settings, sources))
     if quiet:
@@ -47,7 +47,7 @@ def list_models(sources: Sources, quiet: bool) -> None:
 
 
 def remove(sources: Sources, model: str) -> None:
-    """Delete the file of `model`."""
+    """Deletes the file of `model`."""
     local = load(sources).settings.local
     ModelStore.of(local, sources.home).remove(model)
     typer.echo(f"Removed {model}")
@@ -56,7 +56,7 @@ def remove(sources: Sources, model: str) -> None:
 
 
 def states(settings: Settings, sources: Sources) -> dict[str, str]:
-    """How each compact model of this machine is doing: the configured ones first, then others that have a file."""
+    """Returns the state of each compact model on this machine: configured ones first, then others with a file."""
     stored = {model.name for model in ModelStore.of(settings.local, sources.home).list()}
     running = _running(sources)
     found = {}

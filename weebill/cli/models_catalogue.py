@@ -1,4 +1,4 @@
-"""`weebill models`: what is on this machine, configured, or known of providers."""
+"""`weebill models`: lists models of this machine, of the configuration, and of the catalogue."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NANO_PER_DOLLAR_A_MILLION = 1_000_000
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the options ask for; `max_price` is dollars per million tokens."""
+    """The options of the list; `max_price` is dollars per million tokens."""
 
     text: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Own(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_catalogue(sources: Sources, wanted: Wanted, order: Order, as_json: bool) -> None:
-    """Print the models that are wanted; those of this machine and of the configuration first."""
+    """Prints the matching models; those of this machine and of the configuration first."""
     settings = load(sources).settings
     catalogue = as_configured(load_catalogue(sources.home), settings)
     _check(wanted, catalogue, settings)
@@ -76,7 +76,7 @@ def list_catalogue(sources: Sources, wanted: Wanted, order: Order, as_json: bool
 
 
 def show(sources: Sources, name: str, as_json: bool) -> None:
-    """Print what is known of one model."""
+    """Prints the details of one model."""
     settings = load(sources).settings
     catalogue = as_configured(load_catalogue(sources.home), settings)
     target = name
@@ -101,7 +101,7 @@ def show(sources: Sources, name: str, as_json: bool) -> None:
 
 
 def as_configured(catalogue: Catalogue, settings: Settings) -> Catalogue:
-    """The catalogue with what it offers at configured providers under other names than its own, by those names."""
+    """Returns the catalogue, with further offers under the names that the configuration gives to providers."""
     sections: dict[str, list[str]] = {}
     for name, provider in settings.providers.items():
         if (identity := provider.identity(name)) != name:
@@ -120,12 +120,12 @@ def as_configured(catalogue: Catalogue, settings: Settings) -> Catalogue:
 
 
 def dollars(nano: int | None) -> str:
-    """Nano-dollars per thousand tokens as dollars per million: `0.15`."""
+    """Formats nano-dollars per thousand tokens as dollars per million: `0.15`."""
     return NOTHING if nano is None else f"{nano / _NANO_PER_DOLLAR_A_MILLION:.6f}".rstrip("0").rstrip(".")
 
 
 def tokens(count: int | None) -> str:
-    """A number of tokens as people say it: `128k`, `1M`."""
+    """Formats a number of tokens: `128k`, `1M`."""
     if count is None:
         return NOTHING
     if count >= 1_000_000:
@@ -134,12 +134,12 @@ def tokens(count: int | None) -> str:
 
 
 def print_json(value: object) -> None:
-    """JSON that people can read too."""
+    """Prints indented JSON."""
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def _check(wanted: Wanted, catalogue: Catalogue, settings: Settings) -> None:
-    """Raise CommandError for names that mean nothing."""
+    """Raises CommandError for unknown names."""
     known = sorted({LOCAL, *catalogue.providers, *settings.providers})
     for name in wanted.providers:
         if name not in known:
@@ -178,7 +178,7 @@ def _own(sources: Sources, settings: Settings, catalogue: Catalogue) -> Iterator
 
 
 def _fits(own: Own, wanted: Wanted) -> bool:
-    """What is not known of a model fails a test of it. Those of this machine cost nothing, read text, call tools."""
+    """True if a model passes; unknown properties fail. Local models are free, read text and call tools."""
     here = own.is_local
     return (
         (here or not wanted.local)
@@ -215,7 +215,7 @@ def _row(match: Match, usable: frozenset[str]) -> tuple[str, ...]:
 
 
 def _prices(offers: Iterable[Offer]) -> tuple[str, str]:
-    """Of the cheapest that charges: what is free is so within narrow limits; "free" if all of them are."""
+    """Returns the prices of the cheapest offer that charges, as free ones are narrowly limited; "free" if all are."""
     prices = [offer.price for offer in offers if offer.price is not None]
     charged = next((price for price in prices if price.input or price.output), None)
     if charged is not None:
@@ -224,7 +224,7 @@ def _prices(offers: Iterable[Offer]) -> tuple[str, str]:
 
 
 def _names(offers: Iterable[Offer], usable: frozenset[str]) -> str:
-    """Of the providers, those that can be used first."""
+    """Returns the providers, usable ones first."""
     names = sorted({offer.provider for offer in offers}, key=lambda name: (name not in usable, name))
     more = len(names) - _SHOWN_PROVIDERS
     return " ".join(names[:_SHOWN_PROVIDERS]) + (f" +{more}" if more > 0 else "")

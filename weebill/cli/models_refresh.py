@@ -1,4 +1,4 @@
-"""`weebill catalog refresh`: take over prices and limits from models.dev, after showing what would change."""
+"""`weebill catalog refresh`: takes over prices and limits from models.dev, after showing the changes."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _AGENT = "weebill (catalog refresh)"
 
 
 def refresh(home: Home, source: str, *, yes: bool, add: bool, as_json: bool) -> None:
-    """Show how `source`, a file or URL in models.dev's format, differs; write the overlay once that is agreed to.
+    """Shows how `source`, a file or URL in models.dev's format, differs; writes the overlay once that is confirmed.
 
-    With `as_json`, nothing is written unless `yes` says so. Raises CommandError.
+    With `as_json`, writes nothing unless `yes`. Raises CommandError.
     """
     path = home.root / FILE_NAME
     try:

@@ -13,24 +13,24 @@ NOTHING = "-"
 
 
 def console(stderr: bool = False) -> Console:
-    """Standard output, without Rich's guesses at what to highlight or where to break lines."""
+    """Returns standard output, without Rich's highlighting and line breaking."""
     return Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Aligned columns under headings."""
+    """Prints aligned columns under headings."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for heading in headings:
         table.add_column(heading, no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    # Off a terminal Rich would assume 80 columns and cut what is longer.
+    # Off a terminal Rich would assume 80 columns and cut longer lines.
     width = None if sys.stdout.isatty() else 10_000
     Console(highlight=False, markup=False, emoji=False, width=width).print(table)
 
 
 def size(count: int) -> str:
-    """Bytes for people: `98 MB`."""
+    """Formats bytes: `98 MB`."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -40,7 +40,7 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span for people: `3h 12m`."""
+    """Formats a time span: `3h 12m`."""
     whole = max(0, int(seconds))
     days, hours, minutes = whole // 86_400, whole // 3600 % 24, whole // 60 % 60
     if days:
@@ -51,5 +51,5 @@ def duration(seconds: float) -> str:
 
 
 def day(unix_seconds: float | None) -> str:
-    """A local date and time, or a dash."""
+    """Formats a local date and time, or a dash."""
     return NOTHING if unix_seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(unix_seconds))

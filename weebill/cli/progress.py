@@ -1,4 +1,4 @@
-"""How far fetching a model has come: a bar on a terminal, a line now and then elsewhere."""
+"""The progress of fetching a model: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STEPS = 4
 
 @contextmanager
 def show_progress(model: str, quiet: bool = False) -> Iterator[Progress]:
-    """A function to report progress to, shown on stderr."""
+    """Yields a function to report progress to, shown on stderr."""
     if quiet:
         yield no_progress
     elif sys.stderr.isatty():

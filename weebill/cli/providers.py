@@ -1,4 +1,4 @@
-"""`weebill providers`: who can be used, on what terms, and whether it works."""
+"""`weebill providers`: lists providers and their terms, and tests one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PROBE_MODULE = "weebill.gateway.probe"
 
 
 def list_providers(sources: Sources, only_active: bool, as_json: bool) -> None:
-    """Print the providers, those that can be used first."""
+    """Prints the providers, usable ones first."""
     settings, catalogue = load(sources).settings, load_catalogue(sources.home)
     states = {
         name: _activity(name, catalogue, settings, sources.environment)
@@ -57,7 +57,7 @@ def list_providers(sources: Sources, only_active: bool, as_json: bool) -> None:
 
 
 def probe_provider(sources: Sources, name: str, as_json: bool) -> None:
-    """Call the provider for one token. Raises CommandError with what to do if it fails."""
+    """Calls the provider for one token. Raises CommandError with a remedy if it fails."""
     settings, catalogue = load(sources).settings, load_catalogue(sources.home)
     known = sorted({*catalogue.providers, *settings.providers})
     if name not in known:
@@ -83,7 +83,7 @@ def probe_provider(sources: Sources, name: str, as_json: bool) -> None:
 
 
 def load_catalogue(home: Home) -> Catalogue:
-    """The catalogue with this installation's prices. Raises CommandError."""
+    """Returns the catalogue with this installation's prices. Raises CommandError."""
     path = home.root / FILE_NAME
     try:
         return load_data(path)
@@ -92,22 +92,22 @@ def load_catalogue(home: Home) -> Catalogue:
 
 
 def active_providers(settings: Settings) -> frozenset[str]:
-    """Those that are used: configured, or taken up by the configuration because their key is in the environment.
+    """Returns the providers in use: configured, or activated because their key is in the environment.
 
-    Without those that bear a name of the catalogue's and are somebody else.
+    A section that has a catalogue name, but is marked as another provider, does not count.
     """
     return frozenset(name for name, each in settings.providers.items() if each.catalog != NOBODY)
 
 
 def keeps(data: DataPolicy) -> str:
-    """For how long it keeps requests: `30 days`."""
+    """Returns how long the provider keeps requests: `30 days`."""
     if data.retention_days is None:
         return "?"
     return f"{data.retention_days} days" if data.retention_days else "nothing"
 
 
 def trains(data: DataPolicy) -> str:
-    """Tells whether it may train on requests."""
+    """Returns if the provider may train on requests: `no`, `free tier`."""
     return _TRAINS.get(data.trains, data.trains)
 
 
@@ -123,7 +123,7 @@ def _activity(name: str, catalogue: Catalogue, settings: Settings, environment: 
 
 
 def _served(catalogue: Catalogue, settings: Settings) -> dict[str, int]:
-    """How many models each is configured to serve, or else is known to."""
+    """Returns the number of models that each provider is configured to serve, or else has in the catalogue."""
     known: dict[str, set[str]] = {}
     for model in catalogue.models.values():
         for offer in model.offers:
@@ -135,7 +135,7 @@ def _served(catalogue: Catalogue, settings: Settings) -> dict[str, int]:
 
 
 def identity(name: str, settings: Settings) -> str:
-    """Which provider of the catalogue one is that may be configured; its own name where nothing says so."""
+    """Returns the catalogue's id of a provider that may be configured; its own name if it has none."""
     configured = settings.providers.get(name)
     return name if configured is None else configured.identity(name)
 

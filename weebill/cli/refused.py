@@ -1,4 +1,4 @@
-"""Which keys the running gateway finds refused, as its workers tell each other."""
+"""The refused keys, as the running workers report them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.routing.credentials import credentials, key_lines
 from weebill.routing.notices import HealthNotice
-from weebill.routing.shared import told_lately
+from weebill.routing.shared import recent_notices
 
 _WHY: Final = {"credential": "refused", "quota": "out of quota"}
 
 
 class RefusedKey(NamedTuple):
-    """`key` says which of the provider's it is, `model` for which it is refused, "" for all."""
+    """A refused key: `key` is its place among the provider's, `model` the model that it is refused for, "" for all."""
 
     provider: str
     key: str
@@ -24,9 +24,9 @@ class RefusedKey(NamedTuple):
 
 
 def refused_keys(home: Home, settings: Settings) -> list[RefusedKey]:
-    """Those of all workers, each once; none where no gateway runs."""
+    """Returns the refused keys of all workers, each once; none if no gateway runs."""
     found: dict[tuple[str, str], RefusedKey] = {}
-    for fact in told_lately(home.health, HealthNotice):
+    for fact in recent_notices(home.health, HealthNotice):
         if fact.what != "dead":
             continue
         provider, _, _ = fact.credential.rpartition("#")
@@ -40,7 +40,7 @@ def refused_keys(home: Home, settings: Settings) -> list[RefusedKey]:
 
 
 def _which(credential: str, provider: str, settings: Settings) -> str:
-    """`2 of 3`, or the credential's id where the configuration has it no more."""
+    """Returns `2 of 3`, or the credential's id if it is not configured any more."""
     configured = settings.providers.get(provider)
     if configured is None:
         return credential

@@ -1,4 +1,4 @@
-"""`weebill route`: who would serve a request, and why."""
+"""`weebill route`: explains which deployment would serve a request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from weebill.gateway.translation import translator
 from weebill.process.messages import EngineState
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Directory
-from weebill.routing.foreign import held_to
+from weebill.routing.openrouter import with_preferences
 from weebill.routing.plan import Plan
 from weebill.routing.preferences import ResolvedPreferences
 from weebill.routing.router import Router, RouteRequest
@@ -42,12 +42,12 @@ from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 
 APIS: dict[str, Api] = {"chat": CHAT, "completions": COMPLETIONS, "responses": RESPONSES, "anthropic": ANTHROPIC}
-_UP = "http://127.0.0.1:1"  # the models of this machine are taken to be up
+_UP = "http://127.0.0.1:1"  # the models of this machine count as up
 _MAX_BYTES = 64 * 1024 * 1024
 
 
 def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, as_json: bool) -> None:
-    """Print the plan for the request in `file`, "-" for standard input, without sending it."""
+    """Prints the plan for the request in `file`, "-" for standard input, without sending it."""
     settings = load(sources).settings
     engines = [
         EngineState(model=model, api_key="", base_url=_UP, context=settings.local.engine.context)
@@ -86,7 +86,7 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
 
 
 class _Fits(NamedTuple):
-    """What a deployment would be asked: the fields that are passed over, or why the request would be refused."""
+    """The request for one deployment: the fields that would be dropped, or the reason for a refusal."""
 
     dropped: tuple[str, ...] = ()
     refused: str = ""
@@ -100,13 +100,13 @@ def _fits(api: Api, call: Call, wanted: ResolvedPreferences, deployment: Deploym
     spoken = frozenset({deployment.dialect}) if deployment.upstream is None else deployment.upstream.dialects
     translate = translator(api, deployment.dialect, spoken)
     try:
-        return _Fits(encoded(translate, held_to(call, wanted), deployment, directory).dropped)
+        return _Fits(encoded(translate, with_preferences(call, wanted), deployment, directory).dropped)
     except ApiError as error:
         return _Fits(refused=f"refused: {error.detail.message}")
 
 
 def _selected(sources: Sources, settings: Settings, router: Router, asked: RouteRequest, api: Api) -> Selected | None:
-    """What becomes of a name that is `auto` or in an experiment; None for all others. Raises ApiError."""
+    """Returns the selection for `auto` and for models in an experiment; None for other names. Raises ApiError."""
     experiments = Experiments()
     with suppress(LedgerError), reading(sources.home.database) as ledger:
         experiments.take(read_experiments(ledger))

@@ -30,7 +30,7 @@ def evaluate(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure, print and draw. Raises CommandError."""
+    """Measures, prints and draws. Raises CommandError."""
     with explained(), show_progress() as report:
         sets = read_sets(data, without)
         if router is not None:
@@ -51,19 +51,19 @@ def evaluate(
 
 
 def read_sets(paths: Sequence[Path], without: Sequence[Path]) -> list[Rows]:
-    """The outcomes in each file, without the prompts to be left out. Raises RowsError, or OSError."""
+    """Returns the outcomes in each file, without the excluded prompts. Raises RowsError, or OSError."""
     left_out = {prompt for path in without for prompt in read_left_out(path)}
     return [read(path, left_out) for path in paths]
 
 
 def print_results(results: Sequence[Result]) -> None:
-    """A line for each figure."""
+    """Prints a line for each figure."""
     headings = ("ROUTED", "LEARNED FROM", "ROWS", "WEAK", "STRONG", "APGR", "CPT50", "CPT80")
     print_table(headings, map(_row, results))
 
 
 def figure(interval: Interval) -> str:
-    """`0.694 (0.673 to 0.715)`."""
+    """Formats as `0.694 (0.673 to 0.715)`."""
     return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
 
 

@@ -1,4 +1,4 @@
-"""Quality against spend as a picture, one panel for each set of rows."""
+"""Plots quality against spend, one panel for each set of rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEGEND = {"fontsize": 8, "frameon": False, "loc": "lower right"}
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
-    """Write the picture in the format that the file's name says, such as PNG."""
+    """Writes the plot in the format of the file's suffix, such as PNG."""
     routed = list(dict.fromkeys(each.routed for each in results))
     columns = min(len(routed), _COLUMNS)
     rows = -(-len(routed) // columns)

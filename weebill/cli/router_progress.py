@@ -1,4 +1,4 @@
-"""How far training and measuring the router have come: bars on a terminal, nothing elsewhere."""
+"""The progress of training and measuring the router: bars on a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HINTS: dict[type[Exception], str] = {
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Expected failures, as errors that say what to do next."""
+    """Turns expected failures into errors with a remedy."""
     try:
         yield
     except tuple(_HINTS) as error:
@@ -42,7 +42,7 @@ def explained() -> Iterator[None]:
 
 @contextmanager
 def show_progress() -> Iterator[Report]:
-    """A function to report to, shown on stderr."""
+    """Yields a function to report to, shown on stderr."""
     if not sys.stderr.isatty():
         yield no_report
         return

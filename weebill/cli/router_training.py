@@ -36,7 +36,7 @@ from weebill.factory.teacher import Teacher
 
 @dataclass(frozen=True)
 class Wanted:
-    """What `weebill router train` was asked for."""
+    """The options of `weebill router train`."""
 
     data: tuple[Path, ...]
     from_usage: bool
@@ -51,7 +51,7 @@ class Wanted:
 
 
 def train(home: Home, wanted: Wanted) -> None:
-    """Learn, measure and write a router. Raises CommandError."""
+    """Trains, measures and writes a router. Raises CommandError."""
     paths = _data(home, wanted)
     out = wanted.out or home.router
     with explained(), show_progress() as report:
@@ -69,7 +69,7 @@ def train(home: Home, wanted: Wanted) -> None:
 
 
 def distil(texts: tuple[Path, ...], teacher: Path, out: Path) -> None:
-    """Make and write a static embedding. Raises CommandError."""
+    """Makes and writes a static embedding. Raises CommandError."""
     with explained(), show_progress() as report:
         found = [text for path in texts for text in read_texts(path)]
         embedding = distil_from(lesson(Teacher.load(teacher), found, report), report)
@@ -78,7 +78,7 @@ def distil(texts: tuple[Path, ...], teacher: Path, out: Path) -> None:
 
 
 def show(home: Home, file: Path | None, as_json: bool) -> None:
-    """Print a router's card. Raises CommandError."""
+    """Prints a router's card. Raises CommandError."""
     path = file or (home.router if home.router.exists() else ROUTER)
     with explained():
         card = read_model(path).card

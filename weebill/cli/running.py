@@ -1,4 +1,4 @@
-"""`weebill status` and `weebill reload`: words with a running supervisor."""
+"""`weebill status` and `weebill reload`: ask the running supervisor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from weebill.supervisor.commands import ReloadRequest, ReloadResult, Status, Sta
 
 
 def status(home: Home, quiet: bool) -> None:
-    """Print what runs; with `quiet`, one tab-separated line for each process: name, state, pid, restarts."""
+    """Prints the processes; with `quiet`, one tab-separated line for each: name, state, pid, restarts."""
     running = ask(home, StatusRequest(), Status)
     if quiet:
         for process in running.processes:
@@ -54,7 +54,7 @@ def status(home: Home, quiet: bool) -> None:
 
 
 def reload(home: Home) -> None:
-    """Have the configuration loaded anew; exits 2 if it is refused."""
+    """Reloads the configuration; exits with 2 if it is refused."""
     result = ask(home, ReloadRequest(), ReloadResult)
     if result.problems:
         show(Explanation(result.problems, "nothing has changed: the old settings stay in force"))

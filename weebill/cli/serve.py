@@ -1,4 +1,4 @@
-"""`weebill serve`: fetch what is missing, start, and say how to use it."""
+"""`weebill serve`: fetches missing models, starts, and shows how to use it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIRST_KEY_NAME = "first"
 
 
 def serve(sources: Sources, quiet: bool) -> None:
-    """Serve until a signal ends it."""
+    """Serves until a signal ends it."""
     startup = Startup(sources, load(sources), quiet)
     try:
         supervise(sources, startup.configuration, startup.prepare, startup.announce)
@@ -33,18 +33,18 @@ def serve(sources: Sources, quiet: bool) -> None:
 
 
 class Startup:
-    """What happens once, around the start of the processes."""
+    """The steps around the start of the processes."""
 
     def __init__(self, sources: Sources, configuration: Configuration, quiet: bool) -> None:
         self.configuration = configuration
         self._home = sources.home
         self._quiet = quiet
-        # The first key, from when it is made until it has been shown; without a terminal, the file that it is in.
+        # The first key, until it has been shown; without a terminal, the file that it is in.
         self._unshown_key: str | None = None
         self._untold_file: Path | None = None
 
     def prepare(self) -> Mapping[str, Path]:
-        """Fetch missing models and make the first key; returns each local model's file."""
+        """Fetches missing models and makes the first key; returns each local model's file."""
         store = ModelStore.of(self.configuration.settings.local, self._home)
         paths = {}
         for model in self.configuration.settings.local.models:
@@ -55,7 +55,7 @@ class Startup:
         if created and sys.stdout.isatty():
             self._unshown_key = created.secret
         elif created:
-            # What is no terminal is a log, a pipe, a file: kept by others, and for longer.
+            # Without a terminal, output may be a log or a pipe, which others keep, and for longer.
             write_private(self._home.first_key, f"{created.secret}\n")
             self._untold_file = self._home.first_key
         if not self._quiet:
@@ -63,7 +63,7 @@ class Startup:
         return paths
 
     def announce(self, status: Status) -> None:
-        """Say how to use what is running."""
+        """Shows how to use the running gateway."""
         key, self._unshown_key = self._unshown_key, None
         key_file, self._untold_file = self._untold_file, None
         if self._quiet:
@@ -75,7 +75,7 @@ class Startup:
             out.print(text, style=style)
 
     def rescue_key(self) -> None:
-        """Show the first key if the start ended before it could be announced: it cannot be had again."""
+        """Shows the first key if the start ended before it was announced, as it cannot be shown later."""
         if self._unshown_key:
             typer.echo(f"Your first API key, shown only now: {self._unshown_key}")
         if self._untold_file:
@@ -88,7 +88,7 @@ class Startup:
 
 
 def banner(status: Status, models: list[str], key: str | None, key_file: Path | None) -> Iterator[tuple[str, str]]:
-    """Lines with their styles. At the first start, `key` is the first key, or `key_file` where it is."""
+    """Yields lines with their styles. At the first start, `key` is the first key, or `key_file` its file."""
     down = [model for model in status.models if not model.ready]
     yield "", ""
     yield f"  Weebill {__version__}", "bold"
@@ -122,7 +122,7 @@ def banner(status: Status, models: list[str], key: str | None, key_file: Path | 
 
 
 def curl(origin: str, model: str) -> Iterator[str]:
-    """A command to paste, as lines; it takes the key from the environment."""
+    """Yields the lines of a command to paste; it takes the key from the environment."""
     yield f"curl {origin}/openai/v1/chat/completions \\"
     yield '  --header "Authorization: Bearer $WEEBILL_API_KEY" \\'
     yield "  --header 'Content-Type: application/json' \\"

@@ -1,4 +1,4 @@
-"""What `weebill version` prints."""
+"""The output of `weebill version`."""
 
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import find_spec
@@ -7,7 +7,7 @@ from weebill import __version__
 
 
 def version() -> str:
-    """The version, and whether the hot path runs as extension modules or from its sources."""
+    """Returns the version, and if the hot path runs as extension modules or from its sources."""
     found = find_spec("weebill.transport.connection")
     compiled = found is not None and isinstance(found.loader, ExtensionFileLoader)
     return f"{__version__} (compiled: {'yes' if compiled else 'no'})"

@@ -1,1 +1,1 @@
-"""Configuration: typed settings, where they come from, and the layout of the home folder."""
+"""Configuration: typed settings, their sources, and the layout of the home folder."""

@@ -1,4 +1,4 @@
-"""The settings of `auto`: the small model first, the large one where it is worth it."""
+"""The settings of `auto`: the small model first, the large one if it is worth it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
 
 
 class TargetSettings(Section, frozen=True, kw_only=True):
-    """`[auto.target]`: what the choice is held to; at most one of the three, `quality = 0.95` where there is none.
+    """`[auto.target]`: the target of `auto`; at most one of the three, `quality = 0.95` by default.
 
-    `quality` is a share of what the largest tier alone would reach, at least; `spend` a share of what it alone would
-    cost, at most; `share` that of the requests that it is given, at most.
+    `quality` is the least share of the largest tier's quality; `spend` the most share of the largest tier's cost;
+    `share` the most share of requests that go to the largest tier.
     """
 
     quality: Share | None = None
@@ -35,7 +35,7 @@ class TargetSettings(Section, frozen=True, kw_only=True):
 
     @property
     def chosen(self) -> tuple[Literal["quality", "spend", "share"], float]:
-        """The name of what is held, and its value."""
+        """The name and value of the target."""
         if self.spend is not None:
             return "spend", self.spend
         if self.share is not None:
@@ -44,9 +44,9 @@ class TargetSettings(Section, frozen=True, kw_only=True):
 
 
 class Rule(Section, frozen=True, kw_only=True):
-    """Which requests a rule is for: those of which all hold that it says; it says at least one thing.
+    """A rule for requests: it matches if all of its conditions do; it has at least one.
 
-    `regex` is found anywhere in a request's texts; `key` is the name or id of the API key; `category` is one of
+    `regex` is searched in all texts of a request; `key` is the name or id of the API key; `category` is one of
     moderation.
     """
 
@@ -60,11 +60,12 @@ Rules = Annotated[tuple[Rule, ...], Meta(max_length=256)]
 
 
 class CascadeSettings(Section, frozen=True, kw_only=True):
-    """`[auto.cascade]`: how a smaller tier's answer is checked before the client sees it.
+    """`[auto.cascade]`: the checks of a smaller tier's answer before the client sees it.
 
-    An answer that fails one of the `checks` is made anew by the large tier. `mean_probability` and `min_probability`
-    are of the tokens that "logprobs" wants at least; `samples` and `agreement` how many more answers "agreement" asks
-    for, and which share of all must agree with the first. `function` is "package.module:name", and has `timeout_s`.
+    An answer that fails one of `checks` is made anew by the large tier. `mean_probability` and `min_probability` are
+    the least probabilities of tokens for "logprobs"; `samples` is the number of further answers for "agreement", and
+    `agreement` the share of all that must agree with the first. `function` is "package.module:name", and has
+    `timeout_s`.
     """
 
     checks: Annotated[tuple[CheckName, ...], Meta(max_length=6)] = ("schema", "refusal")
@@ -77,10 +78,10 @@ class CascadeSettings(Section, frozen=True, kw_only=True):
 
 
 class AutoSettings(Section, frozen=True, kw_only=True):
-    """`[auto]`: the virtual model `auto`, which is there once it has `small` and `large`.
+    """`[auto]`: the virtual model `auto`, which exists if it has `small` and `large`.
 
-    These and `mid` are names of models or aliases. `high_stakes` go straight to the large tier; `private` ones are
-    served by this machine or not at all, and come before `high_stakes`.
+    These and `mid` are names of models or aliases. `high_stakes` requests go straight to the large tier; `private` ones
+    are served by this machine or not at all, and take precedence.
     """
 
     small: Annotated[str, Meta(max_length=200)] = ""
@@ -93,14 +94,14 @@ class AutoSettings(Section, frozen=True, kw_only=True):
 
     @property
     def tiers(self) -> dict[Tier, str]:
-        """The names of the tiers that there are, the smallest first; none while `auto` is not there."""
+        """The models of the tiers, the smallest first; none if `auto` does not exist."""
         if not self.small or not self.large:
             return {}
         return {"small": self.small, **({"mid": self.mid} if self.mid else {}), "large": self.large}
 
 
 def check_auto(auto: AutoSettings, locate: Locate) -> Iterator[Problem]:
-    """What types cannot say of `[auto]`; that its models exist is for the caller to see."""
+    """Yields the problems of `[auto]` that types cannot find; the caller checks that its models exist."""
     yield from _check_target(auto.target, locate)
     yield from _check_rules(auto.high_stakes, ("auto", "high_stakes"), locate)
     yield from _check_rules(auto.private, ("auto", "private"), locate)

@@ -1,6 +1,6 @@
-"""Checks of certificates and keys: files that must be there, in PEM, and belong together.
+"""Checks of certificates and keys: the files must exist, be PEM, and belong together.
 
-OpenSSL is loaded where there is something to check, and not before.
+OpenSSL is imported only if there is something to check.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from weebill.config.schema import ProviderSettings, ServerSettings
 
 
 def check_server(server: ServerSettings, locate: Locate) -> Iterator[Problem]:
-    """What is wrong with the certificate that Weebill itself shows."""
+    """Yields the problems of Weebill's own certificate."""
     if server.tls_cert is None and server.tls_key is None:
         return
     if server.tls_cert is None or server.tls_key is None:
@@ -35,7 +35,7 @@ def check_server(server: ServerSettings, locate: Locate) -> Iterator[Problem]:
 
 
 def check_upstream(name: str, provider: ProviderSettings, locate: Locate) -> Iterator[Problem]:
-    """What is wrong with whom a provider's connections trust, and with what they show."""
+    """Yields the problems of a provider's trusted certificates and client certificate."""
     path = ("providers", name)
     at = f"providers.{name}"
     given = [field for field in ("ca_file", "client_cert", "client_key") if getattr(provider, field) is not None]
@@ -79,7 +79,7 @@ def _file_problem(path: str) -> str:
 
 
 def _refuse_password() -> str:
-    # Without this, an encrypted key would stop the start to ask on the terminal.
+    # Without this, OpenSSL would block and ask for the passphrase of an encrypted key on the terminal.
     raise ValueError("the key is encrypted; give one without a passphrase")
 
 

@@ -1,4 +1,4 @@
-"""What types cannot say about settings: names that must exist, loops, addresses, files."""
+"""Checks of settings beyond their types: unknown names, loops, addresses, files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from weebill.config.schema import Settings
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
-# What is about one connection, or about a body as it was sent there.
+# Headers about one connection, or about a body as it was sent.
 _NOT_FORWARDED = {
     *("accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host"),
     *("keep-alive", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"),
@@ -31,9 +31,9 @@ _RESERVED_PROVIDERS = {
 
 
 def check(settings: Settings, locate: Locate, names: bool = True) -> Iterator[Problem]:
-    """Everything in well-typed settings that cannot work.
+    """Yields all problems of well-typed settings.
 
-    `names` is whether what names models and providers is checked, too: not where the settings do not hold them all.
+    Without `names`, names of models and providers are not checked, as the settings may be incomplete.
     """
     yield from check_server(settings.server, locate)
     for name in _doubled(settings.local.models):
@@ -108,7 +108,7 @@ def _check_aliases(settings: Settings, locate: Locate) -> Iterator[Problem]:
             continue
         for name in targets(target):
             if WILDCARD in name:
-                continue  # who is meant shows when somebody asks
+                continue  # a pattern's target depends on the request
             if name not in models and name not in settings.aliases:
                 known = sorted(models | set(settings.aliases) - {alias})
                 yield Problem(where, f"alias `{alias}` names unknown model `{name}`{_instead(name, known, settings)}")
@@ -133,7 +133,7 @@ def _check_auto(settings: Settings, locate: Locate) -> Iterator[Problem]:
 
 
 def _instead(name: str, known: list[str], settings: Settings) -> str:
-    """What to do about a name that nothing has: give its provider a key, or spell it right."""
+    """Returns the remedy for an unknown name: give its provider a key, or spell it right."""
     provider = load().providers.get(name.partition("/")[0])
     if provider is not None and provider.id not in settings.providers and provider.credentials:
         return f"; {provider.name} serves models once {' and '.join(provider.credentials[0])} is set"
@@ -141,7 +141,7 @@ def _instead(name: str, known: list[str], settings: Settings) -> str:
 
 
 def _check_preferences(settings: Settings, locate: Locate) -> Iterator[Problem]:
-    """Providers that preferences name and nobody has heard of."""
+    """Yields the unknown providers in preferences."""
     known = sorted({*settings.providers, *load().providers, *_RESERVED_PROVIDERS})
     scopes: dict[KeyPath, Preferences] = {("routing", "preferences"): settings.routing.preferences}
     scopes |= {("routing", "keys", name): each for name, each in settings.routing.keys.items()}
@@ -161,7 +161,7 @@ def _check_preferences(settings: Settings, locate: Locate) -> Iterator[Problem]:
 
 
 def model_names(settings: Settings) -> set[str]:
-    """Every name under which a configured model is served, aliases aside."""
+    """Returns every name of a configured model, except for aliases."""
     names = {*settings.local.models, *(f"local/{model}" for model in settings.local.models)}
     for provider, each in settings.providers.items():
         names.update(each.models)
@@ -171,7 +171,7 @@ def model_names(settings: Settings) -> set[str]:
 
 
 def _catalogued(settings: Settings) -> Iterator[str]:
-    """The names of the catalogue's models that these providers serve."""
+    """Yields the catalogue's names of the models that the providers serve."""
     sections: dict[str, list[str]] = {}
     for name, provider in settings.providers.items():
         sections.setdefault(provider.identity(name), []).append(name)
@@ -184,7 +184,7 @@ def _catalogued(settings: Settings) -> Iterator[str]:
 
 
 def _loop(alias: str, aliases: Mapping[str, str | AliasSettings]) -> list[str]:
-    """The way from an alias back to itself, if there is one."""
+    """Returns the path from an alias back to itself, if there is one."""
     trails = [[alias]]
     seen = set()
     while trails:

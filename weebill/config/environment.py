@@ -12,12 +12,12 @@ from weebill.config.schema import Settings
 from weebill.config.section import Section
 
 PREFIX = "WEEBILL_"
-# Variables with our prefix that are no settings: folders, the link of a child, the key `weebill run` uses.
+# Variables with the prefix that are no settings: folders, a child's link, the key of `weebill run`.
 OTHER_VARIABLES = frozenset({"WEEBILL_HOME", "WEEBILL_CONFIG", "WEEBILL_LINK_FD", "WEEBILL_API_KEY"})
 
 
 def setting_types(section: type[Section] = Settings, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
-    """Each plain setting with its type; tables whose keys the user chooses (providers, aliases) have none."""
+    """Yields each plain setting with its type; tables with the user's own keys (providers, aliases) have none."""
     for field in msgspec.structs.fields(section):
         here = (*path, field.encode_name)
         if isinstance(field.type, type) and issubclass(field.type, Section):
@@ -27,7 +27,9 @@ def setting_types(section: type[Section] = Settings, path: KeyPath = ()) -> Iter
 
 
 def variable_name(path: KeyPath) -> str:
-    """`("server", "port")` is `WEEBILL_PORT`; other tables keep their name: `WEEBILL_LOG_LEVEL`."""
+    """Returns the variable: `WEEBILL_PORT` for `("server", "port")`; other tables keep their name:
+    `WEEBILL_LOG_LEVEL`.
+    """
     names = path[1:] if path[0] == "server" else path
     return PREFIX + "_".join(names).upper()
 
@@ -35,9 +37,9 @@ def variable_name(path: KeyPath) -> str:
 def read_environment(
     environment: Mapping[str, str], referenced: Iterable[str] = ()
 ) -> tuple[dict[KeyPath, object], list[Problem]]:
-    """The settings given by variables, and the variables with our prefix that mean nothing.
+    """Returns the settings given by variables, and the problems of unknown variables with the prefix.
 
-    `referenced` are variables that `env:NAME` in the file mentions, whatever their prefix.
+    `referenced` are variables that the file mentions as `env:NAME`, with any prefix.
     """
     types = dict(setting_types())
     by_name = {variable_name(path): path for path in types}
@@ -54,7 +56,7 @@ def read_environment(
 
 
 def _parse(text: str, kind: object) -> object:
-    """The value that `text` stands for; text that does not fit is left for validation to refuse."""
+    """Returns the value of `text`; invalid text is left for validation to refuse."""
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     if get_origin(kind) is tuple:

@@ -1,4 +1,4 @@
-"""How much one request may ask of a worker, and all of a key's requests together."""
+"""Limits on one request, and on all of a key's requests together."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 
 
 class LimitSettings(Section, frozen=True, kw_only=True):
-    """`[limits]`: what a request may hold, so that none takes the others' time or memory.
+    """`[limits]`: limits on a request, so that none takes the others' time or memory.
 
-    `values` are the JSON values of a body, nested ones and members' included; `fields` those at its top. `messages`
-    are the entries of a history, `parts` those of one message, `tools` those offered, `entries` those of a field that
-    is a map, such as `logit_bias`. `bodies_mb` is what the bodies of all requests under way may take of a worker, in
-    MiB, `key_bodies_mb` those of one API key, `answers_mb` what upstreams' whole answers may.
+    `values` are the JSON values of a body, nested ones and members' included; `fields` those at its top. `messages` are
+    the entries of a history, `parts` those of one message, `tools` those offered, `entries` those of a field that is a
+    map, such as `logit_bias`. `bodies_mb` is a worker's memory in MiB for the bodies of all requests under way,
+    `key_bodies_mb` for those of one API key, `answers_mb` for upstreams' complete answers.
     """
 
     values: Annotated[int, Meta(ge=1000, le=10_000_000)] = 400_000

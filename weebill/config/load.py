@@ -1,4 +1,4 @@
-"""Load the settings of an installation: flags, then environment, then file, then defaults."""
+"""Loads the settings of an installation: flags, then environment, then file, then defaults."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from weebill.config.warnings import warnings
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
 _ERROR_LINE = re.compile(r"\(at line (\d+), column \d+\)")
-# Settings of a provider that are paths; like `file:` keys, relative ones start at the folder of the configuration file.
+# Settings of a provider that are paths; like `file:` keys, relative ones start at the configuration file's folder.
 _PROVIDER_FILES = ("ca_file", "client_cert", "client_key")
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where settings come from. `flags` are by path; `config` is the file named by `--config`."""
+    """The sources of settings. `flags` are by path; `config` is the file named by `--config`."""
 
     home: Home
     environment: Mapping[str, str]
@@ -43,12 +43,12 @@ class Sources:
     def of_process(
         cls, home: Home | None = None, config: Path | None = None, flags: Mapping[KeyPath, object] | None = None
     ) -> Sources:
-        """The sources of this process: its environment, and what its command line gave."""
+        """Returns the sources of this process: its environment, and its command line."""
         return cls(home or Home.from_environment(), dict(os.environ), flags or {}, config)
 
     @property
     def file(self) -> Path:
-        """The file that is read, whether or not it exists."""
+        """The path of the configuration file, which need not exist."""
         if self.config is not None:
             return self.config.expanduser().absolute()
         if named := self.environment.get("WEEBILL_CONFIG"):
@@ -57,16 +57,16 @@ class Sources:
 
     @property
     def file_is_named(self) -> bool:
-        """Tells whether the user named the file, so that it must exist."""
+        """True if the user named the file, so that it must exist."""
         return self.config is not None or bool(self.environment.get("WEEBILL_CONFIG"))
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Settings ready for use, and as they were written.
+    """The settings, ready for use and as written.
 
-    `settings` holds resolved secrets; `declared` has references (`env:NAME`) in their place.
-    `origins` says where each setting that is not a default was given. `warnings` are of what is usable all the same.
+    `settings` holds resolved secrets; `declared` has references (`env:NAME`) in their place. `origins` says where each
+    setting that is not a default was given. `warnings` concern usable settings.
     """
 
     settings: Settings
@@ -76,7 +76,7 @@ class Configuration:
 
 
 def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Configuration:
-    """Read, check and resolve all settings. Raises ConfigError with every problem found.
+    """Reads, checks and resolves all settings. Raises ConfigError with every problem found.
 
     `fixed` values take precedence over all sources: a running installation keeps what it cannot change.
     """
@@ -115,7 +115,7 @@ def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Con
 
 
 def flag_name(path: KeyPath) -> str:
-    """`("server", "port")` is given by `--port`."""
+    """Returns the flag of a setting: `--port` for `("server", "port")`."""
     return "--" + path[-1].replace("_", "-")
 
 
@@ -143,7 +143,7 @@ def _read_file(sources: Sources) -> tuple[dict[str, object], dict[KeyPath, int]]
 
 
 def _referenced_variables(table: Mapping[str, object]) -> set[str]:
-    """The variables that secrets such as `api_key = "env:NAME"` mention, before anything is known to be well-typed."""
+    """Returns the variables that secrets such as `api_key = "env:NAME"` mention, before types are checked."""
     entries = [entry for entry in _configured_providers(table).values() if isinstance(entry, dict)]
     keys = [entry.get(name) for entry in entries for name in (*SECRETS, PROXY)]
     for entry in entries:
@@ -161,13 +161,13 @@ def _configured_providers(table: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _configured_quirks(table: Mapping[str, object]) -> Mapping[str, Mapping[str, object]]:
-    """What the tables of providers say of quirks, once all of it is known to be well-typed."""
+    """Returns the quirks in the tables of providers, after types were checked."""
     entries = cast("Mapping[str, Mapping[str, Mapping[str, object]]]", _configured_providers(table))
     return {name: entry.get("quirks", {}) for name, entry in entries.items()}
 
 
 def _put(table: dict[str, object], path: KeyPath, value: object) -> None:
-    """Set one value. Where the file has something other than a table, that is left to be refused."""
+    """Sets one value. If the file has no table there, that is left to be refused."""
     for name in path[:-1]:
         inner = table.setdefault(name, {})
         if not isinstance(inner, dict):
@@ -181,7 +181,7 @@ def _locator(origins: Mapping[KeyPath, str], file: Path) -> Locate:
         for depth in range(len(path), 0, -1):
             if origin := origins.get(path[:depth]):
                 return origin
-        # `[a.b]` is all that there may be of `a`.
+        # `[a.b]` may be the only mention of `a`.
         inner = (origin for other, origin in origins.items() if other[: len(path)] == path)
         return next(inner, str(file))
 
@@ -189,7 +189,7 @@ def _locator(origins: Mapping[KeyPath, str], file: Path) -> Locate:
 
 
 def _absolute(settings: Settings, folder: Path) -> Settings:
-    """Settings with absolute paths."""
+    """Returns settings with absolute paths."""
 
     def absolute(path: str | None) -> str | None:
         return None if path is None else str(folder / Path(path).expanduser())

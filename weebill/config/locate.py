@@ -12,9 +12,9 @@ _KEY = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_\-.\s])+?)\s*=""")
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
-    """The line, from 1, of each table and key of a valid TOML document.
+    """Returns the line, from 1, of each table and key of a valid TOML document.
 
-    Found line by line, so a key inside a multi-line value may go unnoticed; its parent is found then.
+    It works line by line, so a key inside a multi-line value may be missed; then its parent is found.
     """
     lines: dict[KeyPath, int] = {}
     table: KeyPath = ()
@@ -31,7 +31,7 @@ def key_lines(text: str) -> dict[KeyPath, int]:
 
 
 def _path(fragment: str) -> KeyPath:
-    """The names in a table header or in `key = 0`; the TOML parser itself deals with quotes and dots."""
+    """Returns the names in a table header or in `key = 0`; the TOML parser handles quotes and dots."""
     try:
         value: object = tomllib.loads(fragment)
     except tomllib.TOMLDecodeError:

@@ -1,4 +1,4 @@
-"""What a name that means nothing may have been meant for."""
+"""Suggestions for names that are unknown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NEAR = 0.75
 
 
 def known_provider(name: str) -> str:
-    """The provider of the catalogue that goes by nearly this name, or has it among the words of its title; or ""."""
+    """Returns the catalogue's provider with nearly this name, or with it among the words of its title; else ""."""
     lower = name.lower()
     if lower in catalogue():
         return lower
@@ -26,7 +26,7 @@ def known_provider(name: str) -> str:
 
 
 def instead_of(path: KeyPath, value: object, fields: Mapping[str, object]) -> str:
-    """A clause that says what to write instead of the unknown setting `path`, beside which there could be `fields`."""
+    """Returns a clause with the likely setting for the unknown `path`, beside which there could be `fields`."""
     name = path[-1]
     if isinstance(value, Mapping) and (provider := _provider_table(path, value)):
         return f"; did you mean [providers.{provider}]?"
@@ -41,7 +41,9 @@ def instead_of(path: KeyPath, value: object, fields: Mapping[str, object]) -> st
 
 
 def _provider_table(path: KeyPath, value: Mapping[str, object]) -> str:
-    """The provider that a table at the top is about: by its name, or as the only one in something like `provider`."""
+    """Returns the provider that a top-level table is about: by its name, or as the only one in a misspelt
+    `providers`.
+    """
     if len(path) > 1:
         return ""
     name = path[0].lower()
@@ -55,7 +57,7 @@ def _provider_table(path: KeyPath, value: Mapping[str, object]) -> str:
 
 
 def _keyed_by(name: str) -> str:
-    """The provider whose key is in the environment variable of this name."""
+    """Returns the provider whose key is in the environment variable of this name."""
     wanted = name.upper()
     for known in catalogue().values():
         if any(wanted in group for group in known.credentials):

@@ -15,12 +15,12 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def keep_private() -> None:
-    """Have what this process and its children make be for its user alone, whatever the folder."""
+    """Makes all files of this process and its children private to its user, whatever the folder."""
     os.umask(_OTHERS)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Have a file of this text that is for the user alone, whatever was there. Raises OSError."""
+    """Writes a file that is private to the user, whatever was there before. Raises OSError."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -32,13 +32,13 @@ def write_private(path: Path, text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder that holds an installation's state; nothing outside it is written."""
+    """The folder of an installation's state; nothing outside it is written."""
 
     root: Path
 
     @classmethod
     def from_environment(cls) -> Home:
-        """`$WEEBILL_HOME`, or `~/.weebill`."""
+        """Returns `$WEEBILL_HOME`, or `~/.weebill`."""
         configured = os.environ.get("WEEBILL_HOME")
         return cls(Path(configured).expanduser().resolve() if configured else Path.home() / ".weebill")
 
@@ -52,27 +52,27 @@ class Home:
 
     @property
     def catalogue(self) -> Path:
-        """The installation's own prices, laid over the package's catalogue."""
+        """The installation's own prices, laid over the packaged catalogue."""
         return self.root / "catalog.json"
 
     @property
     def database(self) -> Path:
-        """SQLite ledger: keys and usage."""
+        """The SQLite ledger: keys and usage."""
         return self.root / "weebill.db"
 
     @property
     def responses(self) -> Path:
-        """SQLite store of the Responses API's state."""
+        """The SQLite store of the Responses API's state."""
         return self.root / "responses.db"
 
     @property
     def router(self) -> Path:
-        """A learned router that this installation trained, in place of the package's."""
+        """A learned router of this installation, in place of the packaged one."""
         return self.root / "router.npz"
 
     @property
     def outcomes(self) -> Path:
-        """Own outcomes to train the router on: how well each tier answered a prompt."""
+        """The installation's outcomes for training the router: how well each tier answered a prompt."""
         return self.root / "outcomes.jsonl"
 
     @property
@@ -82,12 +82,12 @@ class Home:
 
     @property
     def first_key(self) -> Path:
-        """The first API key, where there was no terminal to show it on; mode 0600."""
+        """The first API key, if there was no terminal to show it on; mode 0600."""
         return self.root / "first.key"
 
     @property
     def journal(self) -> Path:
-        """Append-only usage segments, one writer each."""
+        """Append-only usage segments, with one writer each."""
         return self.root / "journal"
 
     @property
@@ -118,26 +118,26 @@ class Home:
 
     @property
     def health(self) -> Path:
-        """What the workers tell each other of deployments, a file each."""
+        """The workers' health notices, a file each."""
         return self.run / "health"
 
     def create(self) -> None:
-        """Make the folders, private to the user, and the files that are there already so, too.
+        """Makes the folders, private to the user, and makes existing files private too.
 
-        The folder itself stays as it is where it is there: who may look into it is its owner's decision.
+        An existing home folder keeps its mode: who may look into it is its owner's decision.
         """
         for folder in (self.root, self.models, self.journal, self.run, self.counters):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in self._state():
-            with suppress(OSError):  # gone meanwhile, or another user's, who has to see to it
+            with suppress(OSError):  # gone meanwhile, or another user's
                 mode = file.stat().st_mode
                 if mode & _OTHERS:
                     file.chmod(stat.S_IMODE(mode) & ~_OTHERS)
 
     def _state(self) -> Iterator[Path]:
-        """The files of the installation that are there: of an older release, a restored backup, a copy."""
+        """Yields the installation's existing files: of an older release, a restored backup, a copy."""
         for database in (self.database, self.responses):
-            yield from self.root.glob(f"{database.name}*")  # with what SQLite keeps beside it
+            yield from self.root.glob(f"{database.name}*")  # with SQLite's companion files
         yield from (self.pepper, self.first_key, self.outcomes, self.router, self.catalogue)
         for folder in (self.journal, self.run, self.counters, self.health):
             yield from (path for path in folder.glob("*") if not path.is_dir())

@@ -1,4 +1,4 @@
-"""What can be wrong with a configuration, said so that the reader can mend it."""
+"""The problems of a configuration, with enough detail to repair them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 # The names that lead to a setting, such as ("providers", "acme", "base_url").
 KeyPath = tuple[str, ...]
-# Where a setting was given: "/path/weebill.toml:12", "WEEBILL_PORT" or "--port".
+# Returns where a setting was given: "/path/weebill.toml:12", "WEEBILL_PORT" or "--port".
 Locate = Callable[[KeyPath], str]
 
 
 class Problem(NamedTuple):
-    """One thing to mend, and where."""
+    """One problem, and where it is."""
 
     where: str
     what: str
@@ -23,7 +23,7 @@ class Problem(NamedTuple):
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; `problems` holds everything found wrong with it."""
+    """The configuration cannot be used; `problems` holds everything found wrong with it."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -31,12 +31,12 @@ class ConfigError(Exception):
 
 
 def dotted(path: KeyPath) -> str:
-    """The path as people write it: `providers.acme.base_url`."""
+    """Formats a path: `providers.acme.base_url`."""
     return ".".join(path)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A clause that names the nearest known name, or all of them when nothing is near and they are few."""
+    """Returns a clause with the nearest known name; with all of them if none is near and they are few."""
     names = {each.lower(): each for each in known}
     if near := difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6):
         return f"; did you mean `{names[near[0]]}`?"

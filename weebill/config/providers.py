@@ -1,4 +1,4 @@
-"""What the catalogue and the environment add to the configured providers: addresses, keys, options, quirks."""
+"""Completes the configured providers from the catalogue and the environment: addresses, keys, options, quirks."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _AWS_SESSION_TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105 - the name of a variable
 def complete_providers(
     settings: Settings, environment: Mapping[str, str], locate: Locate, quirks: Mapping[str, Mapping[str, object]]
 ) -> tuple[Settings, list[Problem]]:
-    """Settings whose known providers have all that the catalogue and the environment say of them.
+    """Returns settings whose known providers are completed from the catalogue and the environment.
 
-    `quirks` are those that are configured, by the provider's name; they lie over the catalogue's. With
-    `catalog.activate`, those whose keys are in the environment are added, unless a configured one has taken the key.
+    `quirks` are the configured ones, by the provider's name; they override the catalogue's. With `catalog.activate`,
+    providers whose keys are in the environment are added, unless a configured one has taken the key.
     """
     completed: dict[str, ProviderSettings] = {}
     problems: list[Problem] = []
@@ -50,13 +50,13 @@ def complete_providers(
 
 
 def _proxied(provider: ProviderSettings, environment: Mapping[str, str]) -> ProviderSettings:
-    """One that says nothing of a proxy, with a reference to the environment's."""
+    """Refers a provider without a proxy setting to the environment's proxy."""
     variable = None if provider.proxy is not None else variable_for(provider.base_url, environment)
     return provider if variable is None else msgspec.structs.replace(provider, proxy=f"env:{variable}")
 
 
 def _identified(name: str, provider: ProviderSettings) -> Provider | None:
-    """Which provider of the catalogue it is: the one that it says, is called as, or has the address of."""
+    """Returns the catalogue's provider: by `catalog`, by its name, or by its address."""
     if provider.catalog:
         return catalogue().get(provider.catalog)
     return catalogue().get(name) or known_providers.at_address(catalogue().values(), provider.base_url)
@@ -69,9 +69,9 @@ def _unknown(name: str, provider: ProviderSettings, locate: Locate) -> Problem:
 
 
 def _plain(provider: ProviderSettings, known: Provider | None, quirks: Mapping[str, object]) -> ProviderSettings:
-    """A provider that says all of itself; of one `known` by its address, the catalogue tells who it is.
+    """Completes a provider that gives its own address; `known` is the catalogue's at that address.
 
-    One that speaks Mistral's dialect, say, has Mistral's quirks; OpenAI's dialect is everybody's.
+    One that speaks Mistral's dialect, for example, gets Mistral's quirks; OpenAI's dialect is everybody's.
     """
     dialect = provider.dialect or "openai"
     author = catalogue().get(dialect) if known is None and dialect != "openai" else known
@@ -85,7 +85,7 @@ def _plain(provider: ProviderSettings, known: Provider | None, quirks: Mapping[s
 
 
 def _quirks(known: Provider, own: Mapping[str, object]) -> Quirks:
-    """The catalogue's, with a section's own laid over them."""
+    """Returns the catalogue's quirks, overridden by the section's own."""
     return msgspec.convert({**cast("dict[str, object]", msgspec.to_builtins(known.quirks)), **own}, Quirks)
 
 
@@ -111,7 +111,9 @@ def _completed(
 
 
 def _is_there(name: str, provider: ProviderSettings, known: Provider) -> bool:
-    """Tells whether the vendor's usual key may go to its address: the vendor's, or a stand-in that bears its name."""
+    """True if the vendor's usual key may be sent to the provider's address: the vendor's, or a stand-in with
+    its name.
+    """
     if not provider.base_url or name == known.id:
         return True
     return known_providers.at_address((known,), provider.base_url) is not None
@@ -122,7 +124,7 @@ def _has_key(provider: ProviderSettings) -> bool:
 
 
 def _key_in(known: Provider, environment: Mapping[str, str]) -> dict[str, str]:
-    """References to the first group of variables that is complete."""
+    """Returns references to the first complete group of variables."""
     for group in known.credentials:
         if all(environment.get(variable, "").strip() for variable in group):
             if len(group) == 1:
@@ -135,7 +137,7 @@ def _key_in(known: Provider, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _missing(name: str, provider: ProviderSettings, known: Provider, locate: Locate) -> Iterator[Problem]:
-    """What a known provider still needs. Where its address was given, it may be a stand-in that needs no key."""
+    """Yields the missing settings of a known provider. With a given address, it may be a stand-in that needs no key."""
     path = ("providers", name)
     for option in known.options:
         if option.required and option.name not in provider.options and f"{{{option.name}" in known.base_url:

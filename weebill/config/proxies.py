@@ -1,8 +1,8 @@
-"""Proxies: which one the environment names for an address, by the conventions of curl, Go and requests.
+"""Proxies from the environment, by the conventions of curl, Go and requests.
 
-`http_proxy`, `https_proxy` and `all_proxy`, in lower case before upper case, name it; `no_proxy` lists what is reached
-without: `*`, names (with all below them, a leading dot or not), addresses, networks such as `10.0.0.0/8`, each with a
-port or without. What is on this machine is never asked for through a proxy of the environment.
+`http_proxy`, `https_proxy` and `all_proxy` name the proxy, in lower case before upper case. `no_proxy` lists what is
+reached directly: `*`, names (with all below them, a leading dot or not), addresses, networks such as `10.0.0.0/8`, each
+with a port or without. Addresses of this machine are always reached directly.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 NONE: Final = ("", "none")
-"""Settings that mean no proxy at all."""
+"""Settings that stand for no proxy."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 _SOCKS: Final = ("socks5", "socks5h")
@@ -24,11 +24,11 @@ _WITH_PORT: Final = re.compile(r"(\[.+\]|[^:\[\]]+):([0-9]+)\Z")
 
 
 def variable_for(url: str, environment: Mapping[str, str]) -> str | None:
-    """The variable that names the proxy for requests to `url`; None where they go directly."""
+    """Returns the variable that names the proxy for requests to `url`; None if they go directly."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
-    except ValueError:  # which is reported where addresses are
+    except ValueError:  # reported by the checks of addresses
         return None
     variable = _variable(f"{parts.scheme}_proxy", environment) or _variable("all_proxy", environment)
     no_proxy = _variable("no_proxy", environment)
@@ -38,7 +38,7 @@ def variable_for(url: str, environment: Mapping[str, str]) -> str | None:
 
 
 def proxy_problem(url: str) -> str:
-    """What is wrong with a proxy's URL, without quoting it; "" if nothing is."""
+    """Returns the problem of a proxy's URL, without quoting it; "" if there is none."""
     try:
         parts = urlsplit(url)
         fits = bool(parts.hostname) and parts.port != 0
@@ -60,12 +60,12 @@ _EXPECTED: Final = 'must be like "http://user:password@proxy.example.com:3128", 
 
 
 def with_scheme(url: str) -> str:
-    """A proxy's URL where it may be a host and a port alone."""
+    """Returns a proxy's URL, given a URL or only host and port."""
     return url if "://" in url else f"http://{url}"
 
 
 def _variable(name: str, environment: Mapping[str, str]) -> str | None:
-    """The one that holds, if it is not empty: an empty one in lower case takes back one in upper case."""
+    """Returns the variable that is set, if not empty: an empty one in lower case disables one in upper case."""
     name = name if name in environment else name.upper()
     return name if environment.get(name, "").strip() else None
 

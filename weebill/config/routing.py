@@ -1,4 +1,4 @@
-"""The settings of routing, and what a request, an API key, an alias or an installation may prefer."""
+"""The settings of routing, and the preferences of a request, an API key, an alias or an installation."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class MaxPrice(Section, frozen=True, kw_only=True):
 
 
 class SortBy(Section, frozen=True, kw_only=True):
-    """`sort` in full: `partition = "none"` compares all models of a request, "model" those of one model at a time."""
+    """`sort` in full: `partition = "none"` compares all models of a request, "model" one model after the other."""
 
     by: Sort
     partition: Literal["model", "none"] = "model"
 
 
 class Preferences(Section, frozen=True, kw_only=True):
-    """How a request is to be routed: OpenRouter's `provider` object, and from `local_only` on, Weebill's own.
+    """The preferences of a request: OpenRouter's `provider` object, and from `local_only` on, Weebill's own.
 
-    What is left out is not said, and the next wider scope's holds (`weebill.routing.preferences.merge`).
-    `preferred_max_latency` is seconds to the first content, `preferred_min_throughput` tokens a second; a number is
-    of the median, a table names percentiles. Those that miss them are tried last, not removed.
+    For missing values, the next wider scope counts (`weebill.routing.preferences.merge`). `preferred_max_latency` is
+    seconds to the first content, `preferred_min_throughput` tokens a second; a number is for the median, a table names
+    percentiles. Deployments that miss them are tried last, not removed.
     """
 
     order: Names = ()
@@ -63,7 +63,7 @@ class Preferences(Section, frozen=True, kw_only=True):
 class AliasSettings(Section, frozen=True, kw_only=True):
     """`[aliases.NAME]`: a virtual model. `models` are balanced by `policy`; `fallbacks` follow, in that order.
 
-    `weights` are of names in `models`, 1 where nothing is said. Names may be other aliases.
+    `weights` are for names in `models`, 1 by default. Names may be other aliases.
     """
 
     models: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=64)]
@@ -74,21 +74,21 @@ class AliasSettings(Section, frozen=True, kw_only=True):
 
 
 WILDCARD: Final = "*"
-"""In an alias's name: any text. In what it stands for: that text again."""
+"""In an alias's name: any text. In its target: that text again."""
 
 
 def targets(alias: str | AliasSettings) -> tuple[str, ...]:
-    """All names that an alias stands for, each once."""
+    """Returns all names that an alias stands for, each once."""
     return (alias,) if isinstance(alias, str) else tuple(dict.fromkeys((*alias.models, *alias.fallbacks)))
 
 
 class BreakerSettings(Section, frozen=True, kw_only=True):
-    """`[routing.breaker]`: when a deployment that fails is left alone, and for how long.
+    """`[routing.breaker]`: when a failing deployment is left alone, and for how long.
 
-    It opens after `failures` in a row, or at `error_share` of at least `min_requests` within some `window_s`.
-    It stays open for `open_s`, and twice as long after each trial that fails, up to `max_open_s`. Once it is closed,
-    its deployment gets back to its share over `slow_start_s`. A key that is refused, or out of quota, is left alone
-    from the first time on: for `refused_s`, then twice as long each time that it still is, up to `refused_max_s`.
+    It opens after `failures` in a row, or at `error_share` of at least `min_requests` within `window_s`. It stays open
+    for `open_s`, and twice as long after each failed trial, up to `max_open_s`. Once closed, its deployment returns to
+    its share over `slow_start_s`. A key that is refused, or out of quota, is left alone at once: for `refused_s`, then
+    twice as long each time that it still is, up to `refused_max_s`.
     """
 
     failures: PositiveInt = 5
@@ -103,10 +103,10 @@ class BreakerSettings(Section, frozen=True, kw_only=True):
 
 
 class RoutingSettings(Section, frozen=True, kw_only=True):
-    """`[routing]`: how a request finds a deployment, and what is done when that fails.
+    """`[routing]`: how a request finds a deployment, and what follows a failure.
 
-    `preferences` are for all requests, `keys` for those of an API key, by its name or id. `on_unsupported` is what
-    becomes of fields that a target cannot do, where neither provider, alias, key nor request says otherwise.
+    `preferences` are for all requests, `keys` for those of an API key, by its name or id. `on_unsupported` is the
+    handling of fields that a target does not support, unless provider, alias, key or request set another.
     """
 
     policy: Policy = "price"

@@ -1,7 +1,6 @@
-"""The typed settings of an installation: what `weebill.toml`, the environment and flags may say.
+"""The typed settings of an installation: from `weebill.toml`, the environment and flags.
 
-Every struct is immutable and refuses unknown fields.
-Durations are seconds (`_s`), sizes are bytes (`_bytes`).
+Every struct is immutable and refuses unknown fields. Durations are seconds (`_s`), sizes are bytes (`_bytes`).
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from weebill.config.section import Name, NonNegativeInt, PositiveInt, PositiveSe
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 NOBODY = "none"
-"""What `catalog` says of a provider that is none of the catalogue's."""
+"""The `catalog` of a provider that is not in the catalogue."""
 _TIER_ALIASES = {"small": "mini", "large": "large"}
 
 
 class ServerSettings(Section, frozen=True, kw_only=True):
-    """`[server]`: where Weebill listens, what it accepts, and what all of its answers have in common.
+    """`[server]`: the address, the limits on connections, and settings of all answers.
 
-    `model_in_answers` is the name by which an answer calls its model; `keepalive_s` how long a stream may be silent
-    before its client is given a sign, 0 for none; `watchdog_s` how long a process of the installation may leave the
-    supervisor without an answer before it is killed and started again, 0 for ever.
+    `model_in_answers` is the name of the model in an answer; `keepalive_s` the longest silence of a stream before a
+    sign of life, 0 for none; `watchdog_s` how long a process may leave the supervisor's probe unanswered before it is
+    killed and restarted, 0 for ever.
     """
 
     host: str = "127.0.0.1"
@@ -53,9 +52,9 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 
 
 class EngineSettings(Section, frozen=True, kw_only=True):
-    """`[local.engine]`: how each compact model is run. `threads = 0` leaves a core for the rest.
+    """`[local.engine]`: how each compact model is run. `threads = 0` leaves a core for other processes.
 
-    `memory_mb` is the most that a host may take, in MiB; 0 is what loading took and some more.
+    `memory_mb` is a host's most memory in MiB; 0 stands for its use after loading, plus some.
     """
 
     context: Annotated[int, Meta(ge=256)] = 8192
@@ -66,7 +65,7 @@ class EngineSettings(Section, frozen=True, kw_only=True):
 
 
 class LocalSettings(Section, frozen=True, kw_only=True):
-    """`[local]`: the compact models that this machine runs, and where their files are."""
+    """`[local]`: the compact models that this machine runs, and the folder of their files."""
 
     models: tuple[Name, ...] = ("smollm2:135m",)
     models_dir: str | None = None
@@ -76,13 +75,12 @@ class LocalSettings(Section, frozen=True, kw_only=True):
 class ProviderSettings(Section, frozen=True, kw_only=True):
     """`[providers.NAME]`: an upstream. Its secrets are literals, `env:NAME` or `file:PATH`.
 
-    `catalog` is which provider of the catalogue it is, whose prices, facts and quirks it has: "" until loading has
-    found that out by its name or address, NOBODY for one that is none. Loading fills in what `weebill.catalog` knows of
-    it (dialect, address, options, quirks), and the secrets themselves. Without `models`, a provider of the catalogue
-    serves all that the catalogue has of it. `api_keys` are used in turn. `proxy` is the URL of an HTTP proxy, a secret
-    too, "" or "none" for none; unless set, loading takes that of the environment. `first_byte_timeout_s` is for all
-    answers; unless set, those in one piece, whose head comes when they are complete, have longer than streams. From
-    `weight` on, what routing goes by: what the catalogue says of data holds where nothing is set.
+    `catalog` is the catalogue's provider that gives prices, facts and quirks: "" until loading finds it by name or
+    address, NOBODY for none. Loading fills in dialect, address, options, quirks and the secrets. Without `models`, a
+    provider of the catalogue serves all its models there. `api_keys` are used in turn. `proxy` is the URL of a proxy, a
+    secret too; "" or "none" for none; by default the environment's. `first_byte_timeout_s` is for all answers; by
+    default, answers in one piece, whose head comes when they are complete, have longer than streams. `weight` and later
+    settings are for routing; by default the catalogue's statements about data count.
     """
 
     catalog: str = ""
@@ -118,11 +116,11 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     on_unsupported: OnUnsupported | None = None
 
     def identity(self, name: str) -> str:
-        """Which provider of the catalogue the one configured as `name` is."""
+        """Returns the catalogue's id of the provider configured as `name`."""
         return self.catalog or name
 
     def __repr__(self) -> str:
-        # Without the key: settings end up in logs and tracebacks.
+        # Without the key, as settings end up in logs and tracebacks.
         return f"ProviderSettings(dialect={self.dialect!r}, base_url={self.base_url!r}, models={self.models!r})"
 
 
@@ -133,9 +131,10 @@ class CatalogSettings(Section, frozen=True, kw_only=True):
 
 
 class CacheSettings(Section, frozen=True, kw_only=True):
-    """`[cache]`: answers that are given again to those who ask the same. Off unless `enabled`.
+    """`[cache]`: repeats answers to the same question. Off unless `enabled`.
 
-    `shared` keeps them in Redis too; `semantic` counts questions as the same from `semantic_threshold` (a cosine) on.
+    `shared` stores them in Redis too; with `semantic`, questions count as the same from `semantic_threshold` (a cosine)
+    on.
     """
 
     enabled: bool = False
@@ -174,9 +173,9 @@ class LogSettings(Section, frozen=True, kw_only=True):
 class Settings(Section, frozen=True, kw_only=True):
     """The whole configuration.
 
-    `aliases` maps a virtual model name to a model name or another alias, or to a table of several. `mini` is always
-    there when this machine runs a compact model, and is the first of them unless set otherwise. The tiers of `auto` are
-    the aliases `mini` and `large` where these are there and nothing else is set.
+    `aliases` maps a virtual model's name to a model, to another alias, or to a table of several. `mini` is the first
+    compact model of this machine unless set otherwise. The tiers of `auto` are the aliases `mini` and `large`, if they
+    exist and nothing else is set.
     """
 
     server: ServerSettings = ServerSettings()

@@ -1,4 +1,4 @@
-"""Keys of providers: a literal, `env:NAME`, or `file:PATH`. What they resolve to lives in memory only."""
+"""The secrets of providers: a literal, `env:NAME`, or `file:PATH`. The values live only in memory."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 class SecretError(Exception):
-    """A key that cannot be had; the message completes "`providers.x.api_key` ..."."""
+    """The key is missing or invalid; the message completes "`providers.x.api_key` ..."."""
 
 
 def resolve_secrets(
     settings: Settings, environment: Mapping[str, str], folder: Path, locate: Locate
 ) -> tuple[Settings, list[Problem]]:
-    """Settings with each secret's reference replaced by the secret; `folder` is where relative paths start."""
+    """Returns settings with references replaced by secrets; relative paths start at `folder`."""
     providers = {}
     problems = []
     for name, provider in settings.providers.items():
@@ -63,7 +63,7 @@ def resolve_secrets(
 
 
 def masked(reference: str) -> str:
-    """What may be shown of an `api_key` setting: a reference as it is, a literal not at all."""
+    """Returns the part of an `api_key` setting that may be shown: a reference, or a mask for a literal."""
     return reference if reference in NONE or reference.startswith(_REFERENCES) else MASK
 
 
@@ -77,14 +77,14 @@ def _resolve(reference: str, environment: Mapping[str, str], folder: Path) -> st
         key = _read(folder / Path(reference.removeprefix("file:")).expanduser())
     else:
         key = reference
-    # It becomes a header value; anything else would break the request, or let it be rewritten.
+    # It becomes a header value; other characters would break or rewrite the request.
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise SecretError("must be printable ASCII without spaces, and not empty")
     return key
 
 
 def _proxy_url(reference: str, environment: Mapping[str, str], folder: Path) -> str:
-    """A proxy's address, which may hold a password and so is not quoted; "" for none. Raises SecretError."""
+    """Returns a proxy's address, which may hold a password and is never quoted; "" for none. Raises SecretError."""
     url = "" if reference in NONE else _resolve(reference, environment, folder)
     if url in NONE:
         return ""
@@ -96,7 +96,7 @@ def _proxy_url(reference: str, environment: Mapping[str, str], folder: Path) -> 
 
 
 def _redis_url(url: str) -> str:
-    """The address of a Redis, which may hold a password and so is not quoted. Raises SecretError if it is none."""
+    """Returns a Redis's address, which may hold a password and is never quoted. Raises SecretError if it is invalid."""
     url = url or ""
     try:
         parts = urlsplit(url)
@@ -111,11 +111,11 @@ def _redis_url(url: str) -> str:
 
 
 def _options_fit(url: str) -> bool:
-    """Tells whether an address with options makes a connection, by the client's own word; nothing is connected."""
+    """True if redis-py accepts the address and its options; nothing is connected."""
     try:
         pool = import_module("redis").ConnectionPool.from_url(url)
         pool.connection_class(**pool.connection_kwargs)
-    except ImportError:  # which is a problem of its own
+    except ImportError:  # reported elsewhere
         return True
     except Exception:  # of many kinds, some of which quote the address
         return False

@@ -1,4 +1,4 @@
-"""What every settings table is made of."""
+"""Types for all settings tables."""
 
 from __future__ import annotations
 

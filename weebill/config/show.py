@@ -1,4 +1,4 @@
-"""Settings as TOML for people to read, with their secrets masked."""
+"""Formats settings as TOML for people, with secrets masked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
 def show(configuration: Configuration) -> str:
-    """Every setting in force; those that are not defaults say in a comment where they were given."""
+    """Returns all settings in force; comments tell where those that are not defaults were given."""
     table = msgspec.to_builtins(configuration.declared)
     return "\n".join(_table(table, (), configuration.origins)).strip() + "\n"
 
@@ -33,7 +33,7 @@ def _table(table: Mapping[str, object], path: KeyPath, origins: Mapping[KeyPath,
         elif name in SECRET_LISTS and isinstance(value, list | tuple):
             shown = [masked(str(each)) for each in value]
         origin = f"  # {origins[here]}" if here in origins else ""
-        # TOML has no null: what is not set is shown as a comment.
+        # TOML has no null: a missing value is shown as a comment.
         yield f"# {_key(name)} is not set" if shown is None else f"{_key(name)} = {_value(shown)}{origin}"
     for name, value in table.items():
         if isinstance(value, Mapping):
@@ -51,5 +51,5 @@ def _value(value: object) -> str:
         )
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_value, value))}]"
-    # JSON's text, numbers and booleans are TOML's too.
+    # JSON's texts, numbers and booleans are valid in TOML.
     return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""What types refuse of a configuration is left out of it, so that the rest can be checked as well."""
+"""Removes invalid settings from a configuration, so that the rest can be checked too."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from weebill.config.validate import validate
 
 
 class Unfit:
-    """The places of what is wrong, as `validate` looks them up by `locate`."""
+    """The places of invalid settings, as `validate` looks them up by `locate`."""
 
     def __init__(self, locate: Locate) -> None:
         self._locate = locate
         self._paths: list[KeyPath] = []
 
     def locate(self, path: KeyPath) -> str:
-        """Where a setting was given that is unfit."""
+        """Returns where an invalid setting was given, and notes it."""
         self._paths.append(path)
         return self._locate(path)
 
     def remove_from(self, table: dict[str, object]) -> None:
-        """Take out what is unfit; of a list, all of it; a table that then lacks what it must have, too."""
+        """Removes invalid settings: whole lists, and tables that then lack a required setting."""
         unfit = self._paths
         while unfit:
             _remove(unfit, table)
@@ -33,11 +33,11 @@ class Unfit:
 
     @property
     def may_name_models(self) -> bool:
-        """Tells whether what is taken out may be what a name elsewhere leads to."""
+        """True if a removed setting may have defined a name that is used elsewhere."""
         return any(map(_may_name_models, self._paths))
 
     def new_among(self, problems: Iterable[Problem]) -> Iterator[Problem]:
-        """Those that are not just what follows from what is taken out: of another line, and another provider's."""
+        """Yields the problems that do not merely follow from the removals: of other lines, and other providers."""
         said = {self._locate(path) for path in self._paths}
         said |= {self._locate(path[:2]) for path in self._paths if path[0] == "providers"}
         return (problem for problem in problems if problem.where not in said)

@@ -1,4 +1,4 @@
-"""Check raw tables against the settings types, collecting every problem instead of stopping at the first."""
+"""Checks raw tables against the settings types, and collects every problem."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CHOICE = re.compile(r"Invalid enum value (.+)", re.DOTALL)
 def validate(
     table: Mapping[str, object], section: type[msgspec.Struct], locate: Locate, path: KeyPath = ()
 ) -> Iterator[Problem]:
-    """Every unknown name, unfit value and missing name in `table`, which stands at `path`."""
+    """Yields every unknown name, invalid value and missing name in `table`, which is at `path`."""
     known = msgspec.structs.fields(section)
     fields = {field.encode_name: field.type for field in known}
     for name, value in table.items():
@@ -68,19 +68,19 @@ def _validate_value(value: object, kind: object, locate: Locate, path: KeyPath) 
 
 
 def _heading(path: KeyPath) -> str:
-    """How a table begins; for what is a provider's setting without a provider, how that does."""
+    """Returns the heading of a table; for a provider's setting without a provider, an example of one."""
     if path[0] == "providers" and path[-1] in ProviderSettings.__struct_fields__:
         return f"[providers.NAME], with `{path[-1]}` in it"
     return f"[{dotted(path)}]"
 
 
 def _section_in(kind: object) -> type[msgspec.Struct] | None:
-    """The table among the alternatives of a union."""
+    """Returns the table among the alternatives of a union."""
     return next((each for each in get_args(kind) if isinstance(each, type) and issubclass(each, msgspec.Struct)), None)
 
 
 def _section_of_items(kind: object) -> type[msgspec.Struct] | None:
-    """The table that a list is of."""
+    """Returns the table type of a list's items."""
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     return _section_in(kind) if get_origin(kind) is tuple else None
@@ -95,7 +95,7 @@ def _fits(value: object, kind: object, locate: Locate, path: KeyPath, verb: str)
 
 
 def _readable(message: str, kind: object) -> str:
-    """msgspec's "Expected `int`, got `str`" for people."""
+    """Rewrites msgspec's "Expected `int`, got `str`" for people."""
     alternatives = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     for literal in alternatives:
         if get_origin(literal) is Literal:

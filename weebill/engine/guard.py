@@ -1,6 +1,6 @@
 """Ends this process when the supervisor goes away while native code holds the interpreter's lock.
 
-No thread of ours runs then, so a forked child watches the link instead. It lives for the load alone.
+No Python thread runs then, so a forked child watches the link instead. It lives only while the model loads.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def killed_if_closed(link: int) -> Iterator[None]:
-    """Kill this process (SIGKILL) as soon as the peer of the socket `link` is gone.
+    """Kills this process (SIGKILL) as soon as the peer of the socket `link` is gone.
 
     Forks, so it must be entered before any thread is started.
     """
     process = os.getpid()
-    # The child reads an end that this process holds open: closed, the load is over or this process is dead.
+    # The child watches the other end of this pipe: closed, the load is over or this process is dead.
     over, alive = os.pipe()
     child = os.fork()
     if child == 0:
@@ -37,9 +37,9 @@ def killed_if_closed(link: int) -> Iterator[None]:
 
 
 def _closed_first(link: int, over: int) -> int:
-    """Wait until the peer of one of two descriptors is gone; `over` counts if both are."""
+    """Waits until the peer of one of two descriptors is gone; returns `over` if both are."""
     poll = select.poll()
-    # No events but hang-ups, which cannot be left out: what can be read on the link is not the child's.
+    # No events but hang-ups, which are always reported: the data on the link is not the child's.
     poll.register(link, 0)
     poll.register(over, 0)
     closed = [descriptor for descriptor, _ in poll.poll()]

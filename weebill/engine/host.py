@@ -1,4 +1,10 @@
-"""The process that runs one compact model: load it, say where it listens, and leave with the supervisor."""
+"""The process that runs one compact model.
+
+1. It loads the model, while a forked child watches for the supervisor's end (`guard`).
+2. It reports the address to the supervisor, and prepares what the first schema needs.
+3. It answers health probes, from llama.cpp's own loop.
+4. On Drain, it waits until it is idle, then exits; when the supervisor is gone, it exits at once.
+"""
 
 from __future__ import annotations
 
@@ -30,22 +36,22 @@ from weebill.process.messages import Drain, Failed, Ping, Pong, Ready, own
 if TYPE_CHECKING:
     from weebill.engine.llama import LlamaServer
 
-# How often a draining host looks whether it is idle.
+# Seconds between two looks of a draining host.
 _IDLE_POLL_S = 0.1
-# In a row: after its last token, an answer still has to reach the gateway.
+# Idle looks in a row: after its last token, an answer still has to reach the gateway.
 _IDLE_POLLS = 2
 
 _log = logging.getLogger("weebill.engine")
 
 
 def main() -> NoReturn:
-    """Run until the supervisor is gone (exit at once) or says Drain (exit 0 when idle or its grace is over)."""
+    """Runs until the supervisor is gone (exits at once) or says Drain (exits with 0 when idle or its grace is over)."""
     # Ctrl-C in a terminal reaches every process; the supervisor decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     link = SyncLink.open()
     try:
         boot = link.boot()
-        # Before logging is configured, which is to write where the log of native code goes and not into it.
+        # Before logging is configured, which is to write to the original descriptor 2.
         native = NativeLog(_log)
         told = msgspec.json.decode(boot.own, type=EngineBoot)
         logs.configure(boot.settings.log, f"engine {told.model}")
@@ -68,7 +74,7 @@ def main() -> NoReturn:
 
 
 def _answer(link: SyncLink, server: LlamaServer, asked: threading.Event) -> None:
-    """Answer the supervisor whenever llama.cpp's loop does: this thread waits for it, so that nobody else must."""
+    """Answers health probes whenever llama.cpp's loop does; this thread waits for it, so that no other has to."""
     with contextlib.suppress(LinkClosedError):
         while asked.wait():
             asked.clear()
@@ -77,7 +83,7 @@ def _answer(link: SyncLink, server: LlamaServer, asked: threading.Event) -> None
 
 
 def _prepare(server: LlamaServer) -> None:
-    """Do what the first request of some kind would wait for, while none is there, most likely."""
+    """Does in advance what the first request with a schema would wait for."""
     try:
         server.prepare()
     except EngineError as error:
@@ -87,7 +93,7 @@ def _prepare(server: LlamaServer) -> None:
 def _load(link: SyncLink, told: EngineBoot, settings: EngineSettings, native: NativeLog) -> LlamaServer:
     started = time.monotonic()
     known = KNOWN_MODELS.get(told.model)
-    # A debugger that is called to look at a dying process only keeps it from being started anew.
+    # A debugger attached to a dying process would only delay its restart.
     os.environ["GGML_NO_BACKTRACE"] = "1"
     memory.limit(settings.memory_mb << 20 or memory.of_machine())
     try:
@@ -127,7 +133,7 @@ def _chat_template(known: KnownModel | None) -> str | None:
 
 
 def _wait_until_idle(link: SyncLink, server: LlamaServer, grace_s: float) -> None:
-    """Return when nothing is being generated, `grace_s` seconds are over, or the supervisor is gone."""
+    """Returns when nothing is being generated, `grace_s` seconds are over, or the supervisor is gone."""
     deadline = time.monotonic() + grace_s
     idle = 0
     while idle < _IDLE_POLLS and time.monotonic() < deadline:

@@ -8,9 +8,9 @@ import msgspec
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
-    """Sampling where a request says nothing; a request's own values win.
+    """The default sampling of a model; a request's own values take precedence.
 
-    `dry` is the strength of the penalty on repeating what was just said, 0 for none ("Don't Repeat Yourself",
+    `dry` is the strength of the penalty on repetition, 0 for none ("Don't Repeat Yourself",
     https://github.com/oobabooga/text-generation-webui/pull/5677), which looks back `dry_window` tokens.
     `repetition_penalty` divides the odds of the last 64 tokens; 1 is none.
     """
@@ -57,9 +57,9 @@ _MODELS = (
             size=92_871_040,
         ),
         # As its model card recommends; llama.cpp's default of 0.8 makes a model of this size ramble, and without the
-        # penalties it falls into loops that end only with the window.
+        # penalties it falls into loops that end only with the context.
         sampling=Sampling(temperature=0.2, top_p=0.9, dry=0.8, repetition_penalty=1.05),
-        # Its own does not tell it of tools, nor where no system message does, to come to the point.
+        # Its own template mentions no tools, and without a system message gives no hint to be brief.
         chat_template="chatml_tools.jinja",
     ),
 )

@@ -1,6 +1,6 @@
-"""llama.cpp's server in this process, by way of xllamacpp.
+"""llama.cpp's server in this process, through xllamacpp.
 
-xllamacpp's attributes change between releases: it is pinned, and only this module knows them.
+xllamacpp's attributes change between releases: it is pinned, and only this module uses them.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from weebill.engine import memory
 from weebill.engine.errors import EngineError
 from weebill.engine.known import Sampling
 
-# llama.cpp's own level. Its warnings already quote from requests that it refuses.
+# llama.cpp's own level. Its warnings quote from requests that it refuses.
 _LOG_ERRORS = 1
-# Tokens that are worked on in one step, for each core that reads prompts: the next ones of those that write come first,
-# and what is left is read of a prompt. Between two steps all others get their next token and cancelled requests end, so
-# each of them waits for the length of one. Without flash attention, which computes on tiles of 64 tokens, a step's size
-# costs nothing: of a prompt of 2,300, a token took 17 ms of one core by 8, 16 and 32, with it 23 by 16, 15 by 64;
-# and writing after a prompt of 1,100 took 33 ms a token without and 45 with it.
+# Tokens of one step, for each core that reads prompts. The next tokens of answers come first; the rest are read from a
+# prompt. Between two steps, all answers get a token and cancelled requests end, so each waits for the length of a step.
+# Without flash attention, which works on tiles of 64 tokens, small steps cost nothing: of a prompt of 2,300, a token
+# took 17 ms of one core in steps of 8, 16 and 32; with it, 23 ms in steps of 16 and 15 in steps of 64. Writing after a
+# prompt of 1,100 took 33 ms a token without it, and 45 with it.
 _STEP = 8
-# That much is left at least.
+# The least tokens of a step that are read from a prompt.
 _READ = 4
 # Prompts whose slot was taken by another conversation are kept here and need not be read again.
 _PROMPT_CACHE_MIB = 256
-# Health checks, metrics and connections that the gateway keeps idle.
+# For health checks, metrics and idle connections of the gateway.
 _SPARE_HTTP_THREADS = 16
-# How long the server waits for bytes of a peer that has stopped reading or writing.
+# Seconds that the server waits for a peer that has stopped reading or writing.
 _SOCKET_TIMEOUT_S = 600
-# Our own questions are answered between two steps of whatever is being generated.
+# The host's own requests are answered between two steps of generation.
 _ASK_TIMEOUT_S = 60.0
 
 
@@ -49,7 +49,9 @@ class _Properties(msgspec.Struct):
 
 
 class LlamaServer:
-    """A running server: it answers at `base_url` until this process ends. `context` is a request's window in tokens."""
+    """A running server: it answers at `base_url` until this process ends. `context` is a request's context in
+    tokens.
+    """
 
     def __init__(self, handle: xllamacpp.Server, api_key: str) -> None:
         self._handle = handle
@@ -68,10 +70,10 @@ class LlamaServer:
         sampling: Sampling,
         chat_template: str | None = None,
     ) -> Self:
-        """Load the model and serve it on a loopback port that the system chooses; returns when it answers.
+        """Loads the model and serves it on a loopback port that the system chooses; returns when it answers.
 
-        `chat_template` is Jinja text and replaces the model's own. Holds the interpreter's lock while it loads.
-        Raises EngineError.
+        `chat_template` is Jinja text and replaces the model's own. Holds the interpreter's lock while it loads. Raises
+        EngineError.
         """
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(path)
@@ -90,11 +92,11 @@ class LlamaServer:
 
     @staticmethod
     def room(settings: EngineSettings) -> int | None:
-        """The bytes that this process may have in all once it has loaded; None if that cannot be told."""
+        """Returns the bytes that this process may use once it has loaded; None if unknown."""
         return memory.with_room(_http_threads(settings), _PROMPT_CACHE_MIB << 20)
 
     def prepare(self) -> None:
-        """Have llama.cpp prepare what the first schema takes half a second for. Raises EngineError."""
+        """Makes llama.cpp prepare for schemas, for which the first one would wait half a second. Raises EngineError."""
         schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 9}}}
         body = {"prompt": "a", "n_predict": 1, "json_schema": schema, "cache_prompt": False}
         try:
@@ -103,7 +105,7 @@ class LlamaServer:
             raise EngineError(f"no schema can be followed: {error!r}") from error
 
     def is_idle(self) -> bool:
-        """Whether no request is being worked on or waits. Raises EngineError."""
+        """True if no request is being worked on or waiting. Raises EngineError."""
         try:
             gauges = _gauges(self._ask("/metrics"))
             return gauges["llamacpp:requests_processing"] == gauges["llamacpp:requests_deferred"] == 0
@@ -111,9 +113,9 @@ class LlamaServer:
             raise EngineError(f"the metrics cannot be read: {error!r}") from error
 
     def wait_for_loop(self) -> None:
-        """Return when the loop that does the work has taken note: between two of its steps, ahead of all requests.
+        """Returns when llama.cpp's loop has answered: between two of its steps, ahead of all requests.
 
-        Takes no connection, of which others may have all. Does not hold the interpreter's lock meanwhile.
+        Uses no connection, as others may hold all. Does not hold the interpreter's lock meanwhile.
         """
         self._handle.handle_metrics()
 
@@ -133,13 +135,13 @@ class LlamaServer:
 
 
 def _gauges(exposition: bytes) -> Mapping[str, float]:
-    """The values in Prometheus text without labels, by name."""
+    """Returns the values in Prometheus text without labels, by name."""
     lines = (line.split() for line in exposition.decode().splitlines() if line and not line.startswith("#"))
     return {fields[0]: float(fields[1]) for fields in lines if len(fields) == 2}
 
 
 def _set_private(parameters: xllamacpp.CommonParams) -> None:
-    """Loopback only; no pages, no view of what others ask, no change of settings, no prompts in the log."""
+    """Loopback only; no pages, no view of other requests, no change of settings, no prompts in the log."""
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = 0
     parameters.verbosity = _LOG_ERRORS
@@ -154,28 +156,28 @@ def _set_private(parameters: xllamacpp.CommonParams) -> None:
 
 
 def _set_memory(parameters: xllamacpp.CommonParams, settings: EngineSettings) -> None:
-    # Each slot has its whole window to itself: no request is cut short or slowed by its neighbours. Values of
-    # 16 bits: with 8, a prompt takes nearly twice as long to read.
+    # Each slot has its whole context to itself: no request is cut short or slowed by others. Values of 16 bits: with 8,
+    # a prompt takes nearly twice as long to read.
     parameters.n_parallel = settings.parallel
     parameters.n_ctx = settings.context * settings.parallel
     parameters.kv_unified = False
-    # A full window ends the answer ("length"); the beginning is never dropped to make room.
+    # A full context ends the answer ("length"); its beginning is never dropped to make room.
     parameters.ctx_shift = False
     parameters.cache_ram_mib = _PROMPT_CACHE_MIB
-    # Probing how much memory there is takes longer than loading a compact model.
+    # Probing the memory takes longer than loading a compact model.
     parameters.fit_params = False
 
 
 def _set_threads(parameters: xllamacpp.CommonParams, settings: EngineSettings) -> None:
-    # Threads wait for each other at every step, so one whose core is taken by something else holds up all: a core is
-    # left for the rest of the machine. Writing an answer hardly gains from more than half of them.
+    # Threads wait for each other at every step, so one that loses its core delays all: one core is left for the rest of
+    # the machine. Writing an answer hardly gains from more than half of them.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     readers = settings.threads or max(1, cores - 1)
     parameters.cpuparams_batch.n_threads = readers
     parameters.cpuparams.n_threads = settings.threads or max(1, cores // 2)
     parameters.n_batch = parameters.n_ubatch = max(_STEP * readers, settings.parallel + _READ)
     parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    # A connection holds a thread for as long as it is open, those of waiting requests included.
+    # A connection holds a thread while it is open, even for a waiting request.
     parameters.n_threads_http = _http_threads(settings)
 
 

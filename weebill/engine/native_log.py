@@ -1,4 +1,4 @@
-"""What native code writes to standard error, as records of this process's own log."""
+"""Logs what native code writes to standard error."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _DRAIN_TIMEOUT_S = 2.0
 
 
 class NativeLog:
-    """Takes over descriptor 2 until the process ends; Python's `sys.stderr` goes on writing where it did."""
+    """Takes over descriptor 2 until the process ends; Python's `sys.stderr` still writes to the original one."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
         self._errors: collections.deque[str] = collections.deque(maxlen=_KEPT_ERRORS)
         sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
         source, target = os.pipe()
-        # Native code may hold the interpreter's lock while it writes: better a line lost than a deadlock.
+        # Native code may hold the interpreter's lock while it writes: a lost line is better than a deadlock.
         os.set_blocking(target, False)
         os.dup2(target, 2)
         os.close(target)
@@ -33,15 +33,15 @@ class NativeLog:
         self._thread = threading.Thread(target=self._pump, args=(source,), name="native-log", daemon=True)
 
     def start(self) -> None:
-        """Begin to log what was and what will be written."""
+        """Starts to log what was and will be written."""
         self._thread.start()
 
     def keep_private(self) -> None:
-        """From now on log only where an error occurred: its details may quote from a request."""
+        """From now on logs only the place of an error: its details may quote from a request."""
         self._private = True
 
     def finish(self) -> list[str]:
-        """Give descriptor 2 back, and return the latest errors that native code wrote."""
+        """Restores descriptor 2, and returns the latest errors that native code wrote."""
         os.dup2(sys.stderr.fileno(), 2)
         self._thread.join(_DRAIN_TIMEOUT_S)
         return list(self._errors)

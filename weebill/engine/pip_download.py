@@ -1,7 +1,7 @@
-"""`python -m weebill.engine.pip_download ARGUMENTS`: `pip download ARGUMENTS`, for no longer than its parent lives.
+"""`python -m weebill.engine.pip_download ARGUMENTS`: `pip download ARGUMENTS`, ended with its parent.
 
-The parent holds the other end of standard input. A pip that outlived a parent killed with SIGKILL would go on
-filling a folder that the next fetch believes to be its own.
+The parent holds the other end of standard input. A pip that outlived a killed parent would go on filling a folder that
+the next fetch takes for its own.
 """
 
 from __future__ import annotations

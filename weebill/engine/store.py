@@ -1,7 +1,7 @@
-"""The model folder: which models are there, and whether their files are whole.
+"""The model folder: the models in it, and their verification.
 
-A model `name:variant` is the file `name@variant.gguf` and its stamp `name@variant.json`, which records what was
-verified. A start compares size and modification time with the stamp and hashes the file only when they differ.
+A model `name:variant` is the file `name@variant.gguf` and its stamp `name@variant.json`, which records the verified
+hash. A start compares size and modification time with the stamp, and hashes the file only if they differ.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def no_progress(phase: Phase, done: int, total: int) -> None:
 
 
 class Stamp(msgspec.Struct, frozen=True, kw_only=True):
-    """What was verified of a model's file, and when it was last changed."""
+    """The verified state of a model's file, with its modification time."""
 
     size: int
     mtime_ns: int
@@ -57,7 +57,7 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model in the store. `sha256` is None while its file has not been verified since it changed."""
+    """A model in the store. `sha256` is None if its file has changed since it was verified."""
 
     name: str
     path: Path
@@ -74,25 +74,25 @@ class ModelStore:
 
     @classmethod
     def of(cls, settings: LocalSettings, home: Home) -> ModelStore:
-        """The store that `[local] models_dir` names, or else the one in the home folder."""
+        """Returns the store that `[local] models_dir` names, or else the one in the home folder."""
         return cls(Path(settings.models_dir).expanduser() if settings.models_dir else home.models)
 
     def path(self, name: str) -> Path:
-        """Where the file of this model is or would be. Raises ModelNameError."""
+        """Returns the path of the model's file, which need not exist. Raises ModelNameError."""
         if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
             raise ModelNameError(name)
         return self.folder / (name.replace(":", "@") + ".gguf")
 
     def list(self) -> list[InstalledModel]:
-        """The models of this folder by name, without hashing anything."""
+        """Returns the models of this folder by name, without hashing."""
         names = {path.stem.replace("@", ":"): path for path in self.folder.glob("*.gguf")}
         return [self._describe(name, path) for name, path in sorted(names.items()) if _NAME.fullmatch(name)]
 
     def find(self, name: str, progress: Progress = no_progress) -> Path:
-        """The verified file of a model, ready to load.
+        """Returns the verified file of a model, ready to load.
 
-        Costs two system calls if the file is as its stamp says, and else a hash of the whole file.
-        Raises ModelNameError, ModelMissingError, ModelDamagedError or ModelFormatError.
+        Costs two system calls if the file matches its stamp, else a hash of the whole file. Raises ModelNameError,
+        ModelMissingError, ModelDamagedError or ModelFormatError.
         """
         path = self.path(name)
         if not path.is_file():
@@ -102,7 +102,7 @@ class ModelStore:
         return path
 
     def has(self, name: str) -> bool:
-        """Tells whether `find` would return a path."""
+        """True if `find` would return a path."""
         try:
             self.find(name)
         except (ModelMissingError, ModelDamagedError, ModelFormatError):
@@ -110,7 +110,7 @@ class ModelStore:
         return True
 
     def remove(self, name: str) -> None:
-        """Delete a model. A host that has it loaded keeps it until it ends. Raises ModelMissingError."""
+        """Deletes a model. A host that has it loaded keeps it until it ends. Raises ModelMissingError."""
         path = self.path(name)
         with self.lock(name):
             _stamp_path(path).unlink(missing_ok=True)
@@ -121,9 +121,9 @@ class ModelStore:
 
     @contextlib.contextmanager
     def lock(self, name: str, progress: Progress = no_progress) -> Iterator[None]:
-        """Hold this model against other processes that would add or remove it.
+        """Holds this model against other processes that would add or remove it.
 
-        The system lets go of it when its holder dies. Raises FetchBusyError after an hour.
+        The system releases it when its holder dies. Raises FetchBusyError after an hour.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.path(name).with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -142,9 +142,9 @@ class ModelStore:
 
     @contextlib.contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
-        """An empty folder on the store's file system, to be used under `lock`; removed afterwards.
+        """Yields an empty folder on the store's file system, to be used under `lock`; removed afterwards.
 
-        What a dead process left there is removed first: nobody else can be using it.
+        The remains of a dead process are removed first: the lock excludes other users.
         """
         folder = self.path(name).with_suffix(".part")
         shutil.rmtree(folder, ignore_errors=True)
@@ -155,9 +155,9 @@ class ModelStore:
             shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, name: str, file: Path, sha256: str) -> Path:
-        """Move a verified file from the scratch folder into the store, atomically and durably."""
+        """Moves a verified file from the scratch folder into the store, atomically and durably."""
         path = self.path(name)
-        # The old stamp goes first: at no time does a stamp describe another file than the one there.
+        # The old stamp is removed first: a stamp never describes another file than the one there.
         _stamp_path(path).unlink(missing_ok=True)
         file.replace(path)
         _sync(self.folder)
@@ -202,7 +202,7 @@ class ModelStore:
     def _stamp(self, path: Path, sha256: str) -> None:
         status = path.stat()
         stamp = Stamp(size=status.st_size, mtime_ns=status.st_mtime_ns, sha256=sha256)
-        # A name of our own: two processes may verify the same model at once.
+        # A unique name: two processes may verify the same model at once.
         draft = _stamp_path(path).with_suffix(f".json.{os.getpid()}")
         with disk_full_as_error(self.folder, CHUNK_BYTES):
             draft.write_bytes(msgspec.json.encode(stamp))
@@ -219,7 +219,7 @@ def _stamp_path(path: Path) -> Path:
 
 
 def _read_stamp(path: Path) -> Stamp | None:
-    # A stamp that cannot be read only costs a hash of the file.
+    # An unreadable stamp only costs a hash of the file.
     try:
         return msgspec.json.decode(_stamp_path(path).read_bytes(), type=Stamp)
     except (FileNotFoundError, msgspec.MsgspecError):

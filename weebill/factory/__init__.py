@@ -1,1 +1,3 @@
-"""Trains and evaluates what `weebill.auto.estimator` runs. Needs the extra `train`; nothing that serves imports it."""
+"""Trains and evaluates the router that `weebill.auto.estimator` runs. Needs the extra `train`; nothing that serves
+imports it.
+"""

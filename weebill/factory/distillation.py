@@ -1,8 +1,8 @@
-"""Distil the static embedding: a vector for each piece, such that their weighted mean is what the teacher says.
+"""Distils the static embedding: a vector for each piece, so that their weighted mean is close to the teacher's vector.
 
-Each piece starts at the teacher's own vector for it alone, as model2vec has it. A ridge regression then moves the
-vectors, as little as need be, so that the texts' means come close to the teacher's vectors of the texts. Frequent
-pieces weigh less: a / (a + p), with p a piece's share of all pieces (smooth inverse frequency, Arora et al., 2017).
+Each piece starts at the teacher's own vector for it alone, as in model2vec. A ridge regression then moves the vectors,
+as little as needed, so that the texts' means come close to the teacher's vectors of the texts. Frequent pieces weigh
+less: a / (a + p), with p a piece's share of all pieces (smooth inverse frequency, Arora et al., 2017).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ITERATIONS = 30
 
 @dataclass(frozen=True)
 class Lesson:
-    """What the teacher said: of each piece by itself (V, 384), and of some texts (N, 384)."""
+    """The teacher's vectors: of each piece by itself (V, 384), and of some texts (N, 384)."""
 
     vocabulary: tuple[str, ...]
     pieces: Floats
@@ -40,19 +40,19 @@ class Lesson:
     vectors: Floats
 
     def of(self, texts: Sequence[str]) -> Lesson:
-        """The lesson on these texts alone, which must be among its own."""
+        """Returns the lesson on these texts alone, which must be among its own."""
         at = {text: row for row, text in enumerate(self.texts)}
         return Lesson(self.vocabulary, self.pieces, tuple(texts), self.vectors[[at[text] for text in texts]])
 
 
 def lesson(teacher: Teacher, texts: Sequence[str], report: Report = no_report) -> Lesson:
-    """Ask the teacher: minutes for thousands of texts."""
+    """Asks the teacher; takes minutes for thousands of texts."""
     distinct = tuple(dict.fromkeys(texts))
     return Lesson(teacher.vocabulary, teacher.encode_pieces(report), distinct, teacher.encode(distinct, report))
 
 
 def distil(learned: Lesson, report: Report = no_report) -> Embedding:
-    """The static embedding. Raises ExtraMissingError without SciPy."""
+    """Returns the static embedding. Raises ExtraMissingError without SciPy."""
     counts = features(learned.texts, learned.vocabulary).pieces
     frequency = np.asarray(counts.sum(axis=0)).ravel() + 0.5
     weight = (SMOOTHING / (SMOOTHING + frequency / frequency.sum())).astype(np.float32)
@@ -63,18 +63,20 @@ def distil(learned: Lesson, report: Report = no_report) -> Embedding:
     start = learned.pieces / np.linalg.norm(learned.pieces, axis=1, keepdims=True)
     start = start - start.mean(0)
     vectors = start + _ridge(shares, learned.vectors - shares @ start, report)
-    # The directions in which texts differ most: a rotation, so that cosines stay what they are.
+    # The directions in which texts differ most: a rotation, so cosines stay the same.
     means = shares @ vectors
     _, _, directions = np.linalg.svd(means.T @ means)
     vectors = vectors @ directions[:DIMENSIONS].T
-    # No piece that was hardly seen may stretch the scale of a dimension for all the others.
+    # A rarely seen piece must not stretch the scale of a dimension for all others.
     scale = np.quantile(np.abs(vectors), 0.9999, axis=0).astype(np.float32) / 127
     rows = np.clip(np.rint(vectors / scale), -127, 127).astype(np.int8)
     return Embedding(learned.vocabulary, rows, scale, weight)
 
 
 def _ridge(design: csr_matrix, wanted: Floats, report: Report) -> Floats:
-    """The D that minimises |design D - wanted|^2 + RIDGE |D|^2, by conjugate gradients on each column at once."""
+    """Returns the D that minimises |design D - wanted|^2 + RIDGE |D|^2, by conjugate gradients on all columns
+    at once.
+    """
     transposed = design.T.tocsr()
     residual = transposed @ wanted
     found: Floats = np.zeros_like(residual)

@@ -1,7 +1,7 @@
-"""How well routers that are trained as `fitting` does would route requests that they have not seen.
+"""Evaluates how well routers trained by `fitting` would route requests that they have not seen.
 
-A prompt that stands twice is never on both sides. Weights, idf, standardisation, calibration and quantiles are
-learned within the training side; so is the embedding where the teacher's lesson is given, else it is the package's.
+A prompt that occurs twice is never on both sides. Weights, idf, standardisation, calibration and quantiles are learned
+on the training side; so is the embedding if the teacher's lesson is given, else the packaged one is used.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     Positions = NDArray[np.intp]
 
 FOLDS = 5
-DRAWS = 5  # of a few rows, as one draw's luck is larger than what is to be seen
+DRAWS = 5  # of a few rows, as the chance of one draw outweighs the effect to be measured
 MIN_TO_LEARN = 500
 _CARD = Card(name="evaluation", made="", licence="", data=[], recipe="", tiers=["compact", "large"], rows=0)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows to train on, and others to route."""
+    """The rows to train on, and the rows to route."""
 
     train: Rows
     test: Rows
@@ -42,10 +42,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Plan:
-    """One figure to be measured: what is routed, what was learned from, and the splits that it takes.
+    """One figure to be measured: the routed rows, the training rows, and the splits.
 
-    Where `pooled`, the splits' test sides are parts of one whole and their rows are ranked together; otherwise each
-    split is measured by itself, and the figures' mean is reported.
+    If `pooled`, the splits' test sides are parts of one whole and their rows are ranked together; else each split is
+    measured by itself, and the mean of the figures is reported.
     """
 
     routed: str
@@ -56,7 +56,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """`gain`, `weak` and `strong` are of all rows that were routed, for a plot."""
+    """The result of a plan; `gain`, `weak` and `strong` are of all routed rows, for a plot."""
 
     routed: str
     learned_from: str
@@ -67,7 +67,7 @@ class Result:
 
 
 def plans(sets: Sequence[Rows], few: int | None) -> Iterator[Plan]:
-    """What there is to measure: each set by cross-validation, from `few` rows, on new domains, and from the others."""
+    """Yields the plans: each set by cross-validation, from `few` rows, on new domains, and from the other sets."""
     large = [rows for rows in sets if len(rows) >= MIN_TO_LEARN]
     for rows in large:
         yield Plan(rows.name, f"itself, {FOLDS} folds", tuple(_splits(rows, folds(rows.prompts, FOLDS))))
@@ -95,7 +95,7 @@ def plans(sets: Sequence[Rows], few: int | None) -> Iterator[Plan]:
 
 
 def evaluate(plan: Plan, embedding: Embedding, taught: Lesson | None = None, report: Report = no_report) -> Result:
-    """Train and route as planned. Raises MeasureError, FittingError, ExtraMissingError."""
+    """Trains and routes as planned. Raises MeasureError, FittingError, ExtraMissingError."""
     gains, measured = [], []
     for at, split in enumerate(plan.splits):
         gain = _route(split, embedding, taught)
@@ -111,13 +111,13 @@ def evaluate(plan: Plan, embedding: Embedding, taught: Lesson | None = None, rep
 
 
 def as_it_is(router: Estimator, rows: Rows) -> Result:
-    """How an existing router routes rows, which it may have learned from. Raises MeasureError."""
+    """Measures an existing router on rows that it may have learned from. Raises MeasureError."""
     gain = gains_of(router, rows.prompts)
     return Result(rows.name, router.card.name, measure(gain, rows.weak, rows.strong), gain, rows.weak, rows.strong)
 
 
 def gains_of(router: Estimator, prompts: Sequence[str]) -> Floats:
-    """The merit of each, which `Chances.gain` ranks: without the ties at that scale's ends."""
+    """Returns the merit of each prompt, which `Chances.gain` ranks, without the ties at the ends of that scale."""
     return np.array([router.merit(prompt) for prompt in prompts])
 
 
@@ -140,6 +140,6 @@ def _draws(rows: Rows, few: int) -> Iterator[Split]:
 
 
 def _without(rows: Rows, others: Rows) -> Rows:
-    """The rows whose prompts are not among the others'."""
+    """Returns the rows whose prompts are not among the others'."""
     prompts = set(others.prompts)
     return rows.take(np.array([at for at, prompt in enumerate(rows.prompts) if prompt not in prompts], np.intp))

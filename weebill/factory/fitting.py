@@ -1,8 +1,8 @@
-"""Learn a router from outcomes: two logistic regressions whose logits are averaged, then calibrated.
+"""Fits a router to recorded outcomes: two logistic regressions whose logits are averaged, then calibrated.
 
-One sees hashed n-grams (tf-idf, unit length), which know many particular things; the other sees the text's place in
-the embedding and its surface, which carry over to tasks that were never seen. Both are linear and so is their mean:
-a router is one weight for each bucket, piece and surface feature, and needs no matrix product at run time.
+One sees hashed n-grams (tf-idf, unit length), which know many particular things; the other sees the text's place in the
+embedding and its surface, which carry over to unseen tasks. Both are linear, and so is their mean: a router is one
+weight for each bucket, piece and surface feature, and needs no matrix product at run time.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 # Chosen by cross-validation on MMLU's and GSM8K's outcomes; the results move by less than 0.005 APGR around them.
 NGRAM_RIDGE, DENSE_RIDGE = 1 / 0.5, 1 / 0.1
 EMBEDDING_SCALE, SURFACE_SCALE, PRODUCT_SCALE = 1.5, 0.1, 0.06
-MIN_ROWS_OF_NGRAM = 2  # what one row alone has says nothing about the others
+MIN_ROWS_OF_NGRAM = 2  # an n-gram of one row alone says nothing about the others
 CALIBRATION_FOLDS = 3
-CALIBRATION_RIDGE = 1.0  # towards leaving the logits as they are: a few rows must not turn them around
+CALIBRATION_RIDGE = 1.0  # towards unchanged logits: a few rows must not reverse them
 QUANTILES = 257
 MIN_ROWS = 50
 
 
 class FittingError(ValueError):
-    """Rows that nothing can be learned from."""
+    """Nothing can be learned from the rows."""
 
 
 @dataclass(frozen=True)
 class _Weights:
-    """What `Model` holds, before calibration: `idf` (B,), and weights for T tiers."""
+    """The parameters of a `Model` before calibration: `idf` (B,), and weights for T tiers."""
 
     idf: Floats
     ngrams: Floats
@@ -52,16 +52,16 @@ class _Weights:
     bias: Floats
 
     def logits(self, seen: Features, piece_weight: Floats) -> Floats:
-        """(N, T)."""
+        """Returns (N, T) logits."""
         logits: Floats = _unit(seen.ngrams @ sparse().diags(self.idf)) @ self.ngrams
         logits = logits + _mean(seen.pieces, piece_weight) @ self.pieces
         return logits + standardised(seen.surface, self.surface_mean, self.surface_scale) @ self.surface + self.bias
 
 
 def fit(rows: Rows, embedding: Embedding, card: Card, seen: Features | None = None) -> Model:
-    """A calibrated router. `seen` is the rows' features, where they are known.
+    """Returns a calibrated router. `seen` are the rows' features, if known.
 
-    Raises FittingError for rows that nothing can be learned from, ExtraMissingError without SciPy.
+    Raises FittingError if nothing can be learned from the rows, ExtraMissingError without SciPy.
     """
     if len(rows) < MIN_ROWS:
         raise FittingError(f"{len(rows)} rows are too few to learn from: it takes at least {MIN_ROWS}")
@@ -103,7 +103,7 @@ def _fit(seen: Features, outcomes: Floats, vectors: Floats, piece_weight: Floats
     rows_with = np.bincount(seen.ngrams.indices, minlength=seen.ngrams.shape[1])
     idf = np.where(rows_with >= MIN_ROWS_OF_NGRAM, np.log((1 + len(outcomes)) / (1 + rows_with)) + 1, 0.0)
     grams = _unit(seen.ngrams @ sparse().diags(idf))
-    # A few rows have few n-grams: what has no weight at all need not be fitted.
+    # A few rows have few n-grams; those without weight need not be fitted.
     used = np.flatnonzero(idf)
     gram_weights = np.zeros((len(idf), outcomes.shape[1]))
     gram_weights[used], gram_bias = _regress(grams[:, used], outcomes, NGRAM_RIDGE)
@@ -116,7 +116,7 @@ def _fit(seen: Features, outcomes: Floats, vectors: Floats, piece_weight: Floats
         (place.shape[1], len(mean), marks.shape[1] - len(mean)),
     )
     dense = np.hstack((place, marks))
-    middle = dense.mean(0)  # so that the penalty is on differences between texts
+    middle = dense.mean(0)  # so that only differences between texts are penalised
     dense_weights, dense_bias = _regress((dense - middle) * scales, outcomes, DENSE_RIDGE)
     dense_weights *= scales[:, None]
     of_place, of_marks = np.split(dense_weights, [place.shape[1]])
@@ -132,7 +132,9 @@ def _fit(seen: Features, outcomes: Floats, vectors: Floats, piece_weight: Floats
 
 
 def _regress(rows: csr_matrix | Floats, outcomes: Floats, ridge: float) -> tuple[Floats, Floats]:
-    """Weights (F, T) and biases (T,) of a ridge-penalised logistic regression for each column of outcomes in 0..1."""
+    """Returns weights (F, T) and biases (T,) of a ridge-penalised logistic regression for each column of outcomes in
+    0..1.
+    """
     minimize = optimize().minimize
     weights, biases = [], []
     for wanted in outcomes.T:
@@ -151,7 +153,7 @@ def _regress(rows: csr_matrix | Floats, outcomes: Floats, ridge: float) -> tuple
 
 
 def _calibrate(logits: Floats, wanted: Floats) -> Floats:
-    """Scale and shift of the logits (Platt, 1999), by Newton's method on a convex loss."""
+    """Returns scale and shift of the logits (Platt, 1999), by Newton's method on a convex loss."""
     design = np.column_stack((logits, np.ones_like(logits)))
     start = found = np.array([1.0, 0.0])
     for _ in range(50):
@@ -171,7 +173,7 @@ def _unit(rows: csr_matrix) -> csr_matrix:
 
 
 def _mean(pieces: csr_matrix, weight: Floats) -> csr_matrix:
-    """Rows that sum to one: each piece's share of its text."""
+    """Returns rows that sum to one: each piece's share of its text."""
     total = np.asarray(pieces @ weight).ravel()
     return (sparse().diags(1 / np.where(total > 0, total, 1)) @ pieces @ sparse().diags(weight)).tocsr()
 

@@ -1,4 +1,4 @@
-"""How good a ranking of requests is, as the literature measures routers.
+"""Measures rankings of requests as the literature measures routers.
 
 Requests go to the strong model from the highest gain down. Accuracy against the share that went there is a curve from
 the weak model's accuracy to the strong one's. With the gap between the two as the unit:
@@ -7,7 +7,7 @@ the weak model's accuracy to the strong one's. With the gap between the two as t
 - CPT(x), call-performance threshold: the least share that recovers x of the gap.
 
 (Ong et al., "RouteLLM: Learning to route LLMs with preference data", 2024.) Rows of equal gain go in random order; the
-figures are its expectation, so that they depend on nothing but the data.
+figures are its expectation, so they depend only on the data.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 RESAMPLES = 1000
-SMALLEST_GAP = 1e-9  # in rows: less is what is left of a sum of zero
+SMALLEST_GAP = 1e-9  # in rows; less is the rounding error of zero
 CONFIDENCE = 0.95
 
 
 class MeasureError(ValueError):
-    """Rows that the measure is not defined on."""
+    """The measure is not defined on these rows."""
 
 
 class Interval(NamedTuple):
-    """A figure and its confidence interval of 95 %."""
+    """A figure and its 95% confidence interval."""
 
     value: float
     low: float
@@ -42,7 +42,9 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Measures:
-    """A ranking's figures. `apgr`, and shares `cpt50` and `cpt80`, are from 0 to 1; lower shares are better."""
+    """The figures of a ranking. `apgr`, and the shares `cpt50` and `cpt80`, are from 0 to 1; lower shares are
+    better.
+    """
 
     rows: int
     weak: float
@@ -53,7 +55,7 @@ class Measures:
 
     @classmethod
     def mean(cls, several: Sequence[Measures]) -> Measures:
-        """Of measures on independent rows or draws; each bound of an interval is the mean of the bounds."""
+        """Returns the mean of measures on independent rows or draws; bounds of intervals are means of the bounds."""
 
         def interval(of: Iterable[Interval]) -> Interval:
             return Interval(*np.mean(list(of), axis=0).tolist())
@@ -69,19 +71,19 @@ class Measures:
 
 
 def curve(gain: Floats, weak: Floats, strong: Floats) -> Floats:
-    """(N + 1,) mean quality after the first 0, 1, ... N rows have gone to the strong model."""
+    """Returns (N + 1,) mean quality after the first 0, 1, ... N rows have gone to the strong model."""
     steps = _steps(gain, strong - weak)
     quality: Floats = weak.mean() + np.concatenate(([0.0], np.cumsum(steps))) / len(gain)
     return quality
 
 
 def apgr(gain: Floats, weak: Floats, strong: Floats) -> float:
-    """Raises MeasureError where the strong model is no better than the weak one."""
+    """Returns the APGR. Raises MeasureError if the strong model is no better than the weak one."""
     return float(_figures(_steps(gain, strong - weak))[0])
 
 
 def measure(gain: Floats, weak: Floats, strong: Floats, seed: int = 0) -> Measures:
-    """All figures, with intervals by the bootstrap over rows. Raises MeasureError as `apgr` does."""
+    """Returns all figures, with intervals by the bootstrap over rows. Raises MeasureError as `apgr` does."""
     steps = _steps(gain, strong - weak)
     value = _figures(steps)
     generator = np.random.default_rng(seed)
@@ -98,7 +100,7 @@ def measure(gain: Floats, weak: Floats, strong: Floats, seed: int = 0) -> Measur
 
 
 def _steps(gain: Floats, improvement: Floats) -> Floats:
-    """What each row adds, best gain first; rows of equal gain add their mean each."""
+    """Returns the improvement by each row, best gain first; rows of equal gain have their mean."""
     order = np.argsort(-gain, kind="stable")
     ordered = improvement[order]
     starts = np.flatnonzero(np.diff(gain[order], prepend=np.inf))

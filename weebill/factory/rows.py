@@ -1,11 +1,11 @@
-"""Recorded outcomes: what the router learns from and is measured on.
+"""Recorded outcomes, from which the router learns and on which it is measured.
 
-A row is a JSON object on a line of its own, the file gzipped where its name ends in `.gz`:
+A row is a JSON object on a line of its own; the file is gzipped if its name ends in `.gz`:
 
     {"prompt": "...", "weak": false, "strong": true}
 
-`weak` and `strong` are how well the compact and the large tier answered: true or false, or a number from 0 to 1.
-`mid` says so of a tier in between, on every row or on none. `domain` names the kind of task. Other fields are ignored.
+`weak` and `strong` tell how well the compact and the large tier answered: true or false, or a number from 0 to 1. `mid`
+does so for a middle tier, on every row or on none. `domain` names the kind of task. Other fields are ignored.
 """
 
 from __future__ import annotations
@@ -29,18 +29,20 @@ MAX_LINE_BYTES = 1 << 20
 
 
 class RowsError(ValueError):
-    """Outcomes that cannot be read, with the file and line."""
+    """The outcomes cannot be read; the message has file and line."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """N prompts and their outcomes. `outcomes` (N, T) are each of `tiers`' quality, 0 to 1, the smallest tier first."""
+    """N prompts and their outcomes: `outcomes` (N, T) are the quality of each of `tiers`, 0 to 1, the
+    smallest first.
+    """
 
     name: str
     prompts: tuple[str, ...]
     tiers: tuple[str, ...]
     outcomes: NDArray[np.float64]
-    domains: tuple[str, ...]  # "" where a row names none
+    domains: tuple[str, ...]  # "" for a row without one
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -54,7 +56,7 @@ class Rows:
         return self.outcomes[:, -1]
 
     def take(self, which: NDArray[np.intp]) -> Rows:
-        """The rows at these positions."""
+        """Returns the rows at these positions."""
         return Rows(
             self.name,
             tuple(self.prompts[at] for at in which),
@@ -84,7 +86,7 @@ class _Text(msgspec.Struct):
 
 
 def read(path: Path, left_out: Container[str] = frozenset()) -> Rows:
-    """The outcomes in a file, without the prompts in `left_out`. Raises RowsError, or OSError."""
+    """Reads the outcomes in a file, without the prompts in `left_out`. Raises RowsError, or OSError."""
     decode = msgspec.json.Decoder(_Row).decode
     rows: list[_Row] = []
     for number, line in _lines(path):
@@ -115,7 +117,7 @@ def read(path: Path, left_out: Container[str] = frozenset()) -> Rows:
 
 
 def read_left_out(path: Path) -> set[str]:
-    """The prompts that a file names in `eval_prompt` or `prompt`. Raises RowsError, or OSError."""
+    """Returns the prompts that a file has in `eval_prompt` or `prompt`. Raises RowsError, or OSError."""
     decode = msgspec.json.Decoder(_LeftOut).decode
     try:
         rows = [decode(line) for _, line in _lines(path)]
@@ -125,7 +127,7 @@ def read_left_out(path: Path) -> set[str]:
 
 
 def read_texts(path: Path) -> list[str]:
-    """Texts without outcomes: `prompt`, `question` or `text` of JSONL, or the column `text` of a CSV file.
+    """Reads texts without outcomes: `prompt`, `question` or `text` of JSONL, or the column `text` of a CSV file.
 
     Raises RowsError, or OSError.
     """
@@ -145,7 +147,7 @@ def read_texts(path: Path) -> list[str]:
 
 
 def together(sets: Sequence[Rows], name: str) -> Rows:
-    """All rows of several sets. Raises RowsError where they are not of the same tiers."""
+    """Returns all rows of several sets. Raises RowsError if their tiers differ."""
     if len({rows.tiers for rows in sets}) != 1:
         raise RowsError("sets with a `mid` tier and sets without cannot be learned from together")
     return Rows(
@@ -158,7 +160,7 @@ def together(sets: Sequence[Rows], name: str) -> Rows:
 
 
 def folds(keys: Sequence[str], count: int) -> NDArray[np.intp]:
-    """A fold, 0 to count - 1, for each key: the same for the same key, in every process, whatever the others are."""
+    """Returns a fold, 0 to count - 1, for each key: always the same for one key, in every process."""
     return np.array([zlib.crc32(b"fold\0" + key.encode("utf-8", "replace")) // 7 % count for key in keys], np.intp)
 
 

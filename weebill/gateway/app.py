@@ -1,4 +1,4 @@
-"""What a worker answers at which path; everything else goes through the tunnel to the control process."""
+"""Dispatches each request of a worker by its path; the control process gets what is not the worker's, by the tunnel."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import msgspec
 from weebill.apis.anthropic.api import ANTHROPIC
 from weebill.apis.gemini.api import GEMINI
 from weebill.apis.gemini.embed import GeminiEmbed
+from weebill.gateway.api_formats import ANTHROPIC as ANTHROPIC_FORMAT
+from weebill.gateway.api_formats import OPENAI as OPENAI_FORMAT
+from weebill.gateway.api_formats import ApiFormat, format_of, request_id_line
 from weebill.gateway.authentication import Authenticator
-from weebill.gateway.forms import ANTHROPIC as ANTHROPIC_FORM
-from weebill.gateway.forms import OPENAI as OPENAI_FORM
-from weebill.gateway.forms import Form, form_of, request_id_line
 from weebill.gateway.pipelines import Pipelines
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Endpoint
 from weebill.gateway.responses import KeptResponses
-from weebill.gateway.routes import MANAGEMENT, ROOTS, ROUTES, By, Route
+from weebill.gateway.routes import MANAGEMENT, ROOTS, ROUTES, Route, ServedBy
 from weebill.gateway.stages.chain import Chain
 from weebill.gateway.stages.count import ANTHROPIC_COUNT, GEMINI_COUNT
 from weebill.gateway.upstreams import Upstreams
@@ -31,10 +31,10 @@ from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 
 Serve = Callable[[Exchange], Coroutine[None, None, None]]
-# Serves a page, which is given what follows its path.
+# Serves a page. The second argument is the part of the path below the page's own.
 ServePage = Callable[[Exchange, bytes], Coroutine[None, None, None]]
 
-# What comes before a model's name where Vertex AI is asked.
+# The part of a Vertex AI path that precedes the model's name.
 _PUBLISHER: Final = b"publishers/google/models/"
 _COUNT_METHOD: Final = ":countTokens"
 _EMBED_METHODS: Final = (":embedContent", ":batchEmbedContents")
@@ -43,9 +43,8 @@ _TEXT: Final = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """The body of `/readyz`: whether any model can answer, and which.
-
-    `recording` is whether usage can be recorded: what cannot be is not served. `keys` is whether keys can be checked.
+    """The body of `/readyz`: `ready` if requests can be served, `recording` if usage can be recorded, `keys` if API keys
+    can be checked; `models` says of each whether it can answer. Nothing is served that cannot be recorded.
     """
 
     ready: bool
@@ -76,7 +75,7 @@ class App:
         self._tunnel = tunnel
         self._exposition = exposition
         self.draining = False
-        self._pages: dict[By, ServePage] = {
+        self._pages: dict[ServedBy, ServePage] = {
             "health": self._health,
             "readiness": self._ready,
             "metrics": self._metrics,
@@ -89,12 +88,15 @@ class App:
         for route in ROUTES:
             for path in route.paths:
                 if path.endswith(b"/"):
-                    self._below.append((path, route, self._gemini if route.by == "gemini" else self._page(route)))
+                    page = self._gemini if route.served_by == "gemini" else self._page(route)
+                    self._below.append((path, route, page))
                 else:
                     self._at[path] = route.method, self._serving(route)
 
     def __call__(self, exchange: Exchange) -> Coroutine[None, None, None]:
-        """What answers one exchange. Raises ApiError, here or there, for what is to be answered so."""
+        """Returns the coroutine that answers one exchange. Raises ApiError, at once or in the coroutine, for error
+        answers.
+        """
         route = self._at.get(exchange.path)
         if route is None:
             return self._serve_below(exchange)
@@ -105,23 +107,23 @@ class App:
 
     @property
     def ready(self) -> bool:
-        """Tells whether requests can be served now."""
+        """True if requests can be served now."""
         if self.draining or not self._recorder.recording or not self._authenticator.ready:
             return False
         return self._upstreams.directory.any_available()
 
     def _serving(self, route: Route) -> Serve:
         """Serves one path of the route."""
-        if route.by in self._pages:
+        if route.served_by in self._pages:
             return partial(_at_its_path, self._page(route))
         # A route names the stages for its kind of endpoint.
-        stages = cast("Chain[Endpoint, Call]", getattr(self._pipelines, route.by))
+        stages = cast("Chain[Endpoint, Call]", getattr(self._pipelines, route.served_by))
         serve: Serve = partial(stages.serve, endpoint=cast("Endpoint", route.endpoint))
         return partial(_with_request_id, serve) if route.endpoint in (ANTHROPIC, ANTHROPIC_COUNT) else serve
 
     def _page(self, route: Route) -> ServePage:
-        """Serves a page of the worker's own to whom the route permits it."""
-        page = self._pages[route.by]
+        """Returns the page's handler, with authentication in front if the route needs a key."""
+        page = self._pages[route.served_by]
         return page if route.permission == "anyone" else partial(self._authenticated, page)
 
     async def _authenticated(self, page: ServePage, exchange: Exchange, rest: bytes) -> None:
@@ -129,13 +131,13 @@ class App:
         await page(exchange, rest)
 
     async def _serve_below(self, exchange: Exchange) -> None:
-        """What has a part of its path to itself."""
+        """Serves paths below a route that ends in `/`, and paths of the control process."""
         path = exchange.path
         if not any(_is_below(path, root) for root in ROOTS) and _may_be_managements(exchange):
             await self._tunnel.relay(exchange)
             return
         for prefix, route, serve in self._below:
-            if path.startswith(prefix) and path != prefix and (route.by != "gemini" or _has_method(exchange)):
+            if path.startswith(prefix) and path != prefix and (route.served_by != "gemini" or _has_method(exchange)):
                 if route.method:
                     _require(exchange, route.method)
                 await serve(exchange, path.removeprefix(prefix))
@@ -160,15 +162,15 @@ class App:
             query = parse_qs(exchange.query.decode("latin-1"), max_num_fields=_MAX_PARAMETERS)
         except ValueError:
             raise ApiError(400, "The URL has too many parameters.", code="invalid_value") from None
-        form = form_of(exchange.path, exchange.head.fields)
-        self._say(exchange, form, form.models(self._upstreams.directory.cards(), query))
+        client = format_of(exchange.path, exchange.head.fields)
+        self._say(exchange, client, client.models(self._upstreams.directory.cards(), query))
 
     async def _model(self, exchange: Exchange, rest: bytes) -> None:
-        form = form_of(exchange.path, exchange.head.fields)
-        self._say(exchange, form, form.model(self._upstreams.directory.card(unquote(rest.decode("latin-1")))))
+        client = format_of(exchange.path, exchange.head.fields)
+        self._say(exchange, client, client.model(self._upstreams.directory.card(unquote(rest.decode("latin-1")))))
 
-    def _say(self, exchange: Exchange, form: Form, body: bytes) -> None:
-        if form is ANTHROPIC_FORM:
+    def _say(self, exchange: Exchange, client: ApiFormat, body: bytes) -> None:
+        if client is ANTHROPIC_FORMAT:
             _add_request_id(exchange)
         exchange.respond(200, JSON, body)
 
@@ -186,9 +188,9 @@ class App:
 
 
 def _may_be_managements(exchange: Exchange) -> bool:
-    """Tells whether the control process may have what is asked for: not what a client asks of its own vendor."""
+    """True if the control process may get the path; a path in a vendor's own format is answered here."""
     path = exchange.path
-    return path == b"/" or _is_below(path, MANAGEMENT) or form_of(path, exchange.head.fields) is OPENAI_FORM
+    return path == b"/" or _is_below(path, MANAGEMENT) or format_of(path, exchange.head.fields) is OPENAI_FORMAT
 
 
 def _at_its_path(page: ServePage, exchange: Exchange) -> Coroutine[None, None, None]:
@@ -196,7 +198,7 @@ def _at_its_path(page: ServePage, exchange: Exchange) -> Coroutine[None, None, N
 
 
 def _has_method(exchange: Exchange) -> bool:
-    """Tells whether a path ends in one of Gemini's methods."""
+    """True if the path ends in one of Gemini's methods."""
     return b":" in exchange.path and exchange.method != b"GET"
 
 
@@ -214,12 +216,12 @@ def _add_request_id(exchange: Exchange) -> None:
 
 
 def _allowed(exchange: Exchange, method: bytes) -> bool:
-    """Tells whether the request uses `method`; HEAD does wherever GET does."""
+    """True if the request uses `method`; HEAD is allowed wherever GET is."""
     return exchange.method == method or (method == b"GET" and exchange.method == b"HEAD")
 
 
 def _require(exchange: Exchange, method: bytes) -> None:
-    """Raise ApiError 405 unless the request uses `method`."""
+    """Raises ApiError 405 unless the request uses `method`."""
     if not _allowed(exchange, method):
         raise _not_allowed(exchange, method)
 

@@ -1,4 +1,10 @@
-"""The attempts of a request: calls what routing says, until one is answered."""
+"""The attempts of a request: calls the deployments that routing picks, one after another, until one answers.
+
+1. `Attempts.next` gives the next step: a deployment to try, or a pause before a retry.
+2. The deployment is called, for as long as its patience lasts.
+3. A failure is reported to routing (`Attempts.failed`), which decides what is next.
+4. When nothing is left, the client gets the error of the attempts, and the names of all that were tried.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +17,7 @@ from typing import Final, TypeVar
 
 from weebill.gateway.failures import FAILED, client_error, upstream_failure
 from weebill.gateway.meter import MAX_DROPPED, Meter, Spending
-from weebill.gateway.seldom import SeldomLog
+from weebill.gateway.rate_limited_log import RateLimitedLog
 from weebill.routing.attempts import Attempts
 from weebill.routing.steps import Pause, Try
 from weebill.transport.errors import PoolFull, ProxyRefused, UpstreamError, UpstreamTimeout
@@ -26,14 +32,16 @@ Open = Callable[[Try, Spending], Awaitable[R]]
 
 _NOT_SHOWN: Final = re.compile(r"[^\x21-\x7e ]")
 
-# Headers of a client's that say for whom a request is, rather than what it is traced by.
+# Client headers that identify for whom a request is made (tracing headers do not).
 _FOR_WHOM: Final = re.compile(rb"auth|key|token|org|project|account|tenant|cookie")
 
 log = logging.getLogger(__name__)
 
 
 def deadline_of(exchange: Exchange, meter: Meter, longest_s: float) -> float:
-    """When the client wants its answer to have begun, of `time.monotonic()`. Raises ApiError 400 for no time."""
+    """Returns the time of `time.monotonic()` by which the answer must have begun. Raises ApiError 400 for an invalid
+    timeout.
+    """
     timeout_s = meter.timeout_s
     if timeout_s >= longest_s:
         return exchange.started_at + longest_s
@@ -44,11 +52,10 @@ def deadline_of(exchange: Exchange, meter: Meter, longest_s: float) -> float:
 
 
 async def first_answered(
-    attempts: Attempts, exchange: Exchange, meter: Meter, opening: Open[R], seldom: SeldomLog
+    attempts: Attempts, exchange: Exchange, meter: Meter, opening: Open[R], limited_log: RateLimitedLog
 ) -> R:
-    """What the first attempt that is answered gives; nothing has been sent to the client by then.
-
-    Raises ApiError: what the client is to be told when none was.
+    """Returns the result of the first attempt that is answered; nothing has been sent to the client by then. Raises the
+    ApiError for the client if none is.
     """
     blame: Outcome | None = None
     meter.trying = attempts
@@ -69,7 +76,7 @@ async def first_answered(
             now = time.monotonic()
             if isinstance(failure, UpstreamFailure):
                 _narrow(failure, exchange, attempts)
-            _failed(attempts, meter, failure, now, seldom)
+            _failed(attempts, meter, failure, now, limited_log)
             blame = blame or meter.blame
         except BaseException:
             attempts.cancelled()
@@ -86,13 +93,13 @@ async def first_answered(
 
 
 def given_up(attempts: Attempts) -> ApiError:
-    """Tells the client that nothing worked, and all that was tried."""
+    """Returns the error for the client, with all that was tried."""
     error, tried = client_error(attempts.error()), attempts.tried()
     return error.saying(f"{error.detail.message} (Tried {tried}.)") if tried else error
 
 
 def known_so_far(meter: Meter) -> bytes:
-    """The header lines for a head that goes out before anybody has answered: of who has been asked, by then."""
+    """Returns the header lines about the attempts so far, for a head that is sent before any has answered."""
     trying = meter.trying
     if trying is None:
         return b""
@@ -101,14 +108,14 @@ def known_so_far(meter: Meter) -> bytes:
 
 
 def dropped_line(dropped: tuple[str, ...]) -> bytes:
-    """The header line that says which fields of the request were passed over."""
-    # Names are the client's: what a header cannot hold is not shown.
+    """Returns the header line with the request's fields that were passed over."""
+    # The names come from the client; a header cannot hold all characters.
     names = _NOT_SHOWN.sub("?", ", ".join(dropped))[:MAX_DROPPED]
     return f"x-weebill-dropped: {names}\r\n".encode()
 
 
 def log_attempts(attempts: Attempts, exchange: Exchange, meter: Meter, answered: str) -> None:
-    """Note who was tried, in the record and in the log, where there were several."""
+    """Notes the attempts in the record and in the log, if there were several."""
     if len(attempts.log) < 2:
         return
     meter.attempts = tried = attempts.summary()
@@ -119,7 +126,7 @@ def log_attempts(attempts: Attempts, exchange: Exchange, meter: Meter, answered:
 
 
 def _narrow(failed: UpstreamFailure, exchange: Exchange, attempts: Attempts) -> None:
-    """Where the client's own headers are passed on, they may be what is refused: so it is of this request alone."""
+    """Limits a failure to this request if the client's own credentials were forwarded, as they may be at fault."""
     upstream = attempts.deployment.upstream
     if upstream is None or not upstream.forward_headers:
         return
@@ -128,7 +135,7 @@ def _narrow(failed: UpstreamFailure, exchange: Exchange, attempts: Attempts) -> 
 
 
 async def _within(step: Try, opening: Awaitable[R]) -> R:
-    """Await what is being opened, for as long as there is time. Raises UpstreamTimeout."""
+    """Awaits `opening` for as long as the step has time. Raises UpstreamTimeout."""
     try:
         async with asyncio.timeout(step.patience_s) as limit:
             return await opening
@@ -138,9 +145,9 @@ async def _within(step: Try, opening: Awaitable[R]) -> R:
         raise UpstreamTimeout("first_byte") from None
 
 
-def log_what_is_not_told(failure: UpstreamError, upstream: str, now: float, seldom: SeldomLog) -> None:
-    """Leave word for the operator of what clients are not told."""
-    if failure.told == str(failure) or not seldom.is_due(upstream, now):
+def log_what_is_not_told(failure: UpstreamError, upstream: str, now: float, limited_log: RateLimitedLog) -> None:
+    """Logs the details of a failure that clients are not shown, at most once in a while for each upstream."""
+    if failure.public_message == str(failure) or not limited_log.is_due(upstream, now):
         return
     if isinstance(failure, ProxyRefused):
         log.warning("no way through the proxy for %s: %s", upstream, failure, extra={"said": failure.text})
@@ -153,12 +160,12 @@ def _failed(
     meter: Meter,
     failure: ApiError | UpstreamFailure | UpstreamError,
     now: float,
-    seldom: SeldomLog,
+    limited_log: RateLimitedLog,
 ) -> None:
-    """Tell routing."""
+    """Reports a failed attempt to routing."""
     sent = meter.sent and not isinstance(failure, PoolFull)
     status = meter.status if meter.status >= 400 else 0
     if isinstance(failure, UpstreamError):
-        log_what_is_not_told(failure, meter.upstream, now, seldom)
+        log_what_is_not_told(failure, meter.upstream, now, limited_log)
         failure, meter.blame = upstream_failure(failure, meter.upstream)
     attempts.failed(failure, now, status=status, sent=sent)

@@ -1,7 +1,7 @@
-"""How much the JSON of a request or an answer may hold, looked at before and after it is decoded.
+"""Limits what the JSON of a request may hold, checked before and after decoding.
 
-Work grows with the number of values, hardly with their length: a text of 30 MB is cheap, a million numbers are not. So
-what is long is counted first, at the speed of memory, and what holds too much is refused unread.
+The work grows with the number of values, hardly with their length: a text of 30 MB is cheap, a million numbers are not.
+So values in long bodies are counted first, at the speed of memory, and bodies with too many are refused undecoded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.config.limits import LimitSettings
-from weebill.gateway.memory import Answers, kept
+from weebill.gateway.memory import Answers, count_held
 from weebill.gateway.off_loop import off_loop
 from weebill.transport.client import Response
 from weebill.wire.call import AnyCall
@@ -24,31 +24,31 @@ from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.inbound import Json
 
 BIG: Final = 65_536
-"""Bytes of JSON from which on it is counted, and worked on off the event loop (`gateway.off_loop`)."""
+"""Bytes of JSON from which it is counted, and worked on off the event loop (`gateway.off_loop`)."""
 _FRAMES: Final = b"application/vnd.amazon.eventstream"
-# As many Chinese characters, escaped, as the longest prompts have tokens. Each takes some ten nanoseconds to read.
+# Enough for the longest prompts in escaped Chinese characters. Each takes some ten nanoseconds to read.
 _MOST_ESCAPES: Final = 4_000_000
-# One step of counting; others have their turn in between.
+# Bytes counted between two turns of other threads.
 _STEP: Final = 65_536
 _LIST: Final = ord("[")
 _OBJECT: Final = ord("{")
 _QUOTE: Final = b'"'
 _BACKSLASH: Final = b"\\"
-# Where a top-level field begins, or another level.
+# A string, or a bracket that changes the level.
 _TOKEN: Final = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"|[\[\]{}]', re.DOTALL)
 _BREATH: Final = 10_000
 _LONGEST_NAME: Final = 64
 
-# What bounds a field that is a list; one that nobody knows is held by `values` alone.
+# The limit for each field that is a list; for other lists only `values` is the limit.
 _LISTS: Final = {
     "messages": "messages",
     "contents": "messages",
     "tools": "tools",
     "functions": "tools",
 }
-# In what a message of a history has its parts.
+# The members of a message that hold its parts.
 _PARTS: Final = ("content", "parts")
-# What the Responses API calls a history, and others a list of texts or tokens to embed.
+# The Responses API's history; in other APIs a list of texts or tokens to embed.
 _INPUT: Final = "input"
 
 _decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
@@ -56,7 +56,7 @@ _decode_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 def bounded(body: bytes, decode: Callable[[bytes], AnyCall], limits: LimitSettings) -> AnyCall:
-    """The call in a large body. Raises ApiError 400, naming the field, for one that holds too much."""
+    """Checks and decodes a large body. Raises ApiError 400, naming the field, if it holds too much."""
     check_values(body, limits.values)
     call = decode(body)
     check_fields(call.fields, limits)
@@ -67,7 +67,7 @@ def bounded(body: bytes, decode: Callable[[bytes], AnyCall], limits: LimitSettin
 async def read_call(
     body: bytes, decode: Callable[[bytes], AnyCall], limits: LimitSettings, *, is_json: bool = True
 ) -> AnyCall:
-    """The call in a body, read off the event loop where it is large JSON. Raises ApiError 400 as `bounded` does."""
+    """Decodes a body, off the event loop if it is large JSON. Raises ApiError 400 as `bounded` does."""
     if len(body) >= BIG and is_json:
         return await off_loop(partial(bounded, body, decode, limits))
     call = decode(body)
@@ -77,9 +77,8 @@ async def read_call(
 
 
 def check_values(body: bytes, most: int) -> None:
-    """Raise ApiError 400 for a body of more than `most` JSON values, naming the field where there are too many.
-
-    So, too, for one of more escaped characters than are read in a moment.
+    """Raises ApiError 400 for a body of more than `most` JSON values, naming the field where the limit is passed; also
+    for one with too many escaped characters.
     """
     if _at_most(body, most):
         return
@@ -94,10 +93,10 @@ def check_values(body: bytes, most: int) -> None:
 
 
 class Pending:
-    """How much of a stream's event is pending, in `bytes`: what is long is fed to its reader off the loop.
+    """Measures the incomplete event of a stream, in `bytes`: long events are fed to their decoder off the event loop.
 
-    A frame of Amazon's does not end in a line, so those of a long stream are all fed on the loop. `held` is how much
-    its reader may keep at most: all that has come since it last told anything. Where that is much, it is counted.
+    Amazon's frames do not end in a line, so a long stream of them is fed on the loop. `held` is the most that the
+    decoder may hold: all that has come since it last gave output. It is counted as memory once it is much.
     """
 
     __slots__ = ("_counted", "_frames", "_response", "bytes", "held")
@@ -111,28 +110,28 @@ class Pending:
 
     @property
     def much(self) -> bool:
-        """Tells whether what is held is worth counting, or has been up to now."""
+        """True if the held bytes are to be counted, or are counted now."""
         return self.held >= BIG or self._counted
 
     def told(self, data: bytes) -> None:
-        """Something has been told for `data`: what came before it is kept no more."""
+        """Notes that the decoder gave output for `data`: it no longer holds what came before."""
         size = len(data)
         self.held = self.bytes if self.bytes < size else size
 
     async def count(self, data: bytes, answers: Answers) -> None:
-        """Have the memory of what is held after `data` counted, for which it may have to wait. Raises ApiError 503."""
-        # What says nothing to a client ends, too: comments, signs of life.
+        """Counts the bytes held after `data`, which may wait for room. Raises ApiError 503."""
+        # Events without output for the client, such as comments, end too.
         end = max(data.rfind(b"\n\n"), data.rfind(b"\n\r\n"))
         if end >= 0:
             self.held = min(self.held, len(data) - end)
         self._counted = self.held >= BIG
         if self._counted:
-            await kept(self._response, self.held, answers)
+            await count_held(self._response, self.held, answers)
         elif self._response.room is not None:
             self._response.room.end()
 
     def is_big(self, data: bytes) -> bool:
-        """Tells whether what `data` may complete is long."""
+        """True if the event that `data` may complete is long."""
         size = self.bytes + len(data)
         self.held += len(data)
         end = data.rfind(b"\n")
@@ -144,7 +143,7 @@ class Pending:
 
 
 def check_fields(fields: Json, limits: LimitSettings) -> None:
-    """Raise ApiError 400, naming the field, for more of them, or of the entries of one, than there may be."""
+    """Raises ApiError 400, naming the field, for too many fields, or too many entries in one."""
     if len(fields) > limits.fields:
         name = list(fields)[limits.fields]
         raise ApiError(
@@ -176,7 +175,7 @@ def _check_list(name: str, value: Raw, limits: LimitSettings) -> None:
         _check_count(name, len(entries), limits.messages)
         for index, entry in enumerate(entries):
             data = memoryview(entry)
-            # Each part takes three bytes at least.
+            # Each part takes at least three bytes.
             if len(data) > 3 * limits.parts and data[0] == _OBJECT:
                 _check_parts(f"{name}[{index}]", entry, limits.parts)
 
@@ -190,10 +189,10 @@ def _check_parts(name: str, message: Raw, most: int) -> None:
 
 
 def _check_count(name: str, count: int, most: int) -> None:
-    """Refused as OpenAI refuses a list that is too long, by the code that clients know.
+    """Refuses a list that is too long as OpenAI does, with the code that clients know.
 
-    Source: the error body in https://github.com/obot-platform/obot/issues/1009, where 2048 messages were the most; and
-    `array_above_max_length`, its code.
+    Source: `array_above_max_length`, in the error body of https://github.com/obot-platform/obot/issues/1009, where 2048
+    messages were the most.
     """
     if count > most:
         raise ApiError(
@@ -202,7 +201,7 @@ def _check_count(name: str, count: int, most: int) -> None:
 
 
 def _at_most(body: bytes, most: int) -> bool:
-    """Tells whether there are surely no more values than that: what is in strings is counted, too.
+    """True if there are surely no more than `most` values; characters in strings are counted too, so False is no proof.
 
     Raises ApiError 400 for too many escaped characters.
     """
@@ -224,9 +223,9 @@ def _at_most(body: bytes, most: int) -> bool:
 
 
 def _beyond(body: bytes, most: int) -> int:
-    """About where the first value beyond that many is; -1 if there are no more.
+    """Returns about where the first value beyond `most` is; -1 if there are no more.
 
-    Strings are left out by cutting at the quotes that stand unescaped: every other piece is outside of one.
+    Strings are left out by splitting at unescaped quotes: every other piece is outside of a string.
     """
     count = 1
     strings = 0
@@ -236,7 +235,7 @@ def _beyond(body: bytes, most: int) -> int:
         piece = carry + body[start : start + _STEP]
         carry = b""
         if piece.endswith(_BACKSLASH):
-            # Pairs of them are characters; one that is left escapes what comes next.
+            # A pair of backslashes is a character; an odd one escapes the next character.
             if (len(piece) - len(piece.rstrip(_BACKSLASH))) % 2:
                 carry = _BACKSLASH
             piece = piece.rstrip(_BACKSLASH)
@@ -246,7 +245,7 @@ def _beyond(body: bytes, most: int) -> int:
         strings += len(pieces) - 1
         if len(pieces) % 2 == 0:
             inside = 1 - inside
-        # Each value is a string at most, and has one for its name: two quotes each.
+        # Each value may be a string and have a name: two quotes each.
         if count > most or strings > 4 * most:
             return start
         time.sleep(0)
@@ -254,7 +253,7 @@ def _beyond(body: bytes, most: int) -> int:
 
 
 def _field_at(body: bytes, end: int) -> str:
-    """The top-level field that is at `end`."""
+    """Returns the top-level field at `end`."""
     depth = 0
     name = b""
     for at, token in enumerate(_TOKEN.finditer(body, 0, end + _STEP)):

@@ -1,4 +1,4 @@
-"""An upstream's stream in the words of another API, by way of events."""
+"""Translates an upstream's stream into the client's API, event by event."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from weebill.wire.reply import (
 _ALSO_CONTENT: Final = frozenset({ToolStarted, WholePart, Finished})
 _PIECES: Final = frozenset({TextDelta, ReasoningDelta, RefusalDelta, ToolArguments})
 FURTHER_CHOICE: Final = "choices"
-"""The name of the choices that the client's API does not show."""
+"""The name under which choices are reported that the client's API cannot show."""
 
 
 class BridgeStream:
@@ -65,12 +65,12 @@ class BridgeStream:
 
     @property
     def usage(self) -> Usage:
-        """As reported; else estimated at a token for each piece."""
+        """As reported; else estimated at one token for each piece."""
         return self._reported or estimate(self._call, completion_tokens=self._pieces)
 
     @property
     def owed_s(self) -> float:
-        """As the decoder says; else by the ends of all choices, which usage may follow."""
+        """As the decoder says; else by the ends of all choices, after which usage may follow."""
         owed_s = inf if self._over is None else self._over.owed_s
         if not self._ends or self._ends < self._call.request.choices:
             return owed_s
@@ -78,7 +78,7 @@ class BridgeStream:
 
     @property
     def response(self) -> bytes:
-        """The Response object, where that is the client's format."""
+        """The Response object, if that is the client's format."""
         return self._encoder.response if isinstance(self._encoder, KeepsResponse) else b""
 
     def feed(self, data: bytes) -> bytes:
@@ -104,7 +104,7 @@ class BridgeStream:
         return self._encoder.fail(error)
 
     def _note_unsaid(self, event: Event) -> None:
-        """Name what the client's API has no place for."""
+        """Reports a part that the client's API has no place for."""
         kind = _part_of(event)
         if kind is not None and kind in self._for_client.unsaid:
             self.dropped[self._for_client.unsaid[kind]] = None
@@ -127,7 +127,7 @@ class BridgeStream:
             elif kind is CitationAdded:
                 self._note_unsaid(event)
             elif isinstance(event, UsageReported):
-                # No tokens for what was said are no report.
+                # Usage without output tokens, after output, is no report.
                 if event.usage.measured and (event.usage.completion_tokens or not self._pieces):
                     self._reported = event.usage
             elif isinstance(event, Started) and not self._call.as_served:
@@ -145,18 +145,18 @@ class BridgeStream:
 
 
 def _part_of(event: Event) -> type[Part] | type[Citation] | None:
-    """The kind of what an event tells of."""
+    """Returns the kind of part that an event is about."""
     if isinstance(event, WholePart):
         return type(event.part)
     return ToolUse if isinstance(event, ToolStarted) else Citation if isinstance(event, CitationAdded) else None
 
 
 def _told(events: Sequence[Event]) -> list[Event]:
-    """The events that a client is told of."""
+    """Returns the events without those that are only reported."""
     return [event for event in events if type(event) is not PassedOver]
 
 
 def unreadable(error: Exception) -> UpstreamFailure:
-    """For what is JSON on the outside only, such as log probabilities that hold something else."""
+    """Returns the failure for an answer that is valid JSON with unreadable parts, such as log probabilities."""
     message = f"A part of the upstream's answer cannot be read: {error}."
     return invalid_answer(message)

@@ -1,4 +1,10 @@
-"""A smaller model's answer, held back until it has been checked."""
+"""The cascade: a smaller model's answer is held back until it has been checked.
+
+1. The attempt is translated by a `Watched` translator, which keeps the answer as it is read.
+2. A stream is read as far as the checks need (`judged`).
+3. The checks judge: by rules, then by the operator's function, then by comparing with further samples.
+4. The caller sends what was held back, or drops it and asks the larger model.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +19,7 @@ from weebill.apis.base import Api
 from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.gateway.bounds import Pending
 from weebill.gateway.checked import CheckedBridge
-from weebill.gateway.memory import FREE_BYTES, Answers, kept
+from weebill.gateway.memory import FREE_BYTES, Answers, count_held
 from weebill.gateway.off_loop import off_loop, off_loop_if
 from weebill.gateway.opened import OpenedResponse, StreamingResponse, fed, finished, over
 from weebill.gateway.upstreams import MAX_ANSWER_BYTES
@@ -22,15 +28,17 @@ from weebill.wire.conversation import Conversation
 from weebill.wire.failure import invalid_answer
 from weebill.wire.reply import Reply
 
-# Samples that are to be compared need some freedom to differ.
+# Samples that are compared need some freedom to differ.
 _SAMPLING_TEMPERATURE: Final = 0.7
 
-# So many more answers to the same request.
+# Returns that many more answers to the same request.
 Sample = Callable[[int], Awaitable[Sequence[Reply]]]
 
 
 class Watched:
-    """What an attempt is translated by, so that the answer can be looked at: that of the last attempt, which counts."""
+    """Translates attempts and keeps the answer for the checks: that of the latest attempt, which is the one that
+    counts.
+    """
 
     def __init__(self, api: Api, *, probabilities: bool = False, sampling: bool = False) -> None:
         """`sampling` is for an answer that is compared with others."""
@@ -40,17 +48,17 @@ class Watched:
         self._bridge: CheckedBridge | None = None
 
     def translator(self, dialect: str, spoken: frozenset[str]) -> CheckedBridge:
-        """For one attempt at a deployment of `dialect`."""
+        """Returns the translator for one attempt at a deployment of `dialect`."""
         self._bridge = CheckedBridge(self._api, dialect, self._asking, probabilities=self._probabilities)
         return self._bridge
 
     def said(self) -> Reply:
-        """The answer so far."""
+        """Returns the answer so far."""
         assert self._bridge is not None  # noqa: S101 - asked for only after an attempt
         return self._bridge.said()
 
     def release(self) -> None:
-        """Nobody will look at the rest."""
+        """Stops keeping the answer."""
         assert self._bridge is not None  # noqa: S101 - as above
         self._bridge.release()
 
@@ -58,9 +66,9 @@ class Watched:
 async def judged(
     opened: OpenedResponse, watched: Watched, checks: Checks, asked: Conversation, sample: Sample, answers: Answers
 ) -> Judgement:
-    """Asks the checks about an answer, read as far as they need.
+    """Reads an answer as far as the checks need, and returns their judgement.
 
-    Raises UpstreamFailure or UpstreamError, and ApiError 503 if there is no room for what is read.
+    Raises UpstreamFailure or UpstreamError, and ApiError 503 if there is no memory for what is read.
     """
     whole = checks.needs_whole(asked)
     if isinstance(opened, StreamingResponse):
@@ -77,7 +85,7 @@ async def judged(
 
 
 async def _read_on(opened: StreamingResponse, pending: Pending, answers: Answers) -> None:
-    """One more piece of a stream, held."""
+    """Reads and holds one more piece of a stream."""
     assert opened.chunks is not None  # noqa: S101 - the caller has looked
     data: bytes | None = None
     if not over(opened.response, opened.stream):
@@ -101,9 +109,9 @@ async def _read_on(opened: StreamingResponse, pending: Pending, answers: Answers
         raise opened.stream.error
     if len(opened.held) > MAX_ANSWER_BYTES:
         raise invalid_answer("The upstream's answer is too large to be checked.")
-    size = 2 * len(opened.held) + pending.held  # as it is to be told, and as the checks see it
+    size = 2 * len(opened.held) + pending.held  # once for the client, once for the checks
     if size > FREE_BYTES:
-        await kept(opened.response, size, answers)
+        await count_held(opened.response, size, answers)
 
 
 def _as_it_is(asked: Conversation) -> Conversation:

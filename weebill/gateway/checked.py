@@ -1,4 +1,4 @@
-"""An answer that is looked at before the client sees it: always by the canonical form, and kept as it is said."""
+"""A translator that keeps the answer for checks; it always goes through the canonical form."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Asking = Callable[[Conversation], Conversation]
 
 
 class CheckedBridge(Bridge):
-    """A translator for one attempt. `said()` is the answer so far, with the probabilities of its tokens.
+    """The translator for one attempt. `said()` is the answer so far, with the probabilities of its tokens.
 
-    Probabilities that were asked for only here are kept from the client. `asking` is done to the request.
+    Probabilities that only the checks need are hidden from the client. `asking` changes the request.
     """
 
     def __init__(self, api: Api, dialect: str, asking: Asking, *, probabilities: bool) -> None:
@@ -39,16 +39,16 @@ class CheckedBridge(Bridge):
         self._wanted_by_client = False
 
     def said(self) -> Reply:
-        """The answer so far."""
+        """Returns the answer so far."""
         return self._reply if self._stream is None else self._stream.said()
 
     def release(self) -> None:
-        """Keep nothing more."""
+        """Stops keeping the answer."""
         if self._stream is not None:
             self._stream.release()
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
-        """As `Bridge.encode`; probabilities that this target cannot give are done without."""
+        """As `Bridge.encode`; does without probabilities that this target cannot give."""
         try:
             return super().encode(call, target)
         except ApiError as error:
@@ -73,12 +73,12 @@ class CheckedBridge(Bridge):
 
     @property
     def _hides(self) -> bool:
-        """Tells whether there are probabilities that the client has not asked for."""
+        """True if there are probabilities that the client has not asked for."""
         return self._probabilities and not self._wanted_by_client
 
 
 class CheckedStream(BridgeStream):
-    """A stream that is kept as it is said."""
+    """A stream whose answer is kept."""
 
     __slots__ = ("_builder", "_hides")
 
@@ -90,11 +90,11 @@ class CheckedStream(BridgeStream):
         self._hides = hides
 
     def said(self) -> Reply:
-        """The answer so far."""
+        """Returns the answer so far."""
         return _NOTHING if self._builder is None else self._builder.reply()
 
     def release(self) -> None:
-        """Keep nothing more."""
+        """Stops keeping the answer."""
         self._builder = None
 
     def _write(self, events: Sequence[Event]) -> bytes:

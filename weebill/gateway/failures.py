@@ -1,4 +1,9 @@
-"""Clients' errors for upstreams that fail, in whatever way: the edge at which a failure becomes an error."""
+"""Turns failures of upstreams into errors for clients. This is the only place that does.
+
+1. An upstream's answer with an error status becomes an `UpstreamFailure` in its dialect; `upstream_said` adds where.
+2. A broken exchange, an `UpstreamError` of the transport, becomes one in `upstream_failure`.
+3. Routing decides by `Failure` alone; what the client gets is made by `client_error`.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +23,19 @@ from weebill.wire.errors import ApiError, more_of
 from weebill.wire.failure import Failure, FailureKind, UpstreamFailure
 
 FAILED: Final = (ApiError, UpstreamFailure, UpstreamError)
-"""Exceptions in which an attempt ends: the gateway's refusals, upstreams' failures, and broken exchanges."""
+"""The exceptions that end an attempt: the gateway's refusals, upstreams' failures, and broken exchanges."""
 _RESTART_S = 1
 _NO_SUCH_PATH: Final = frozenset({404, 405})
 _NO_SUCH_ENDPOINT: Final = frozenset({404, 405, 501})
 _VERSION: Final = re.compile(r"/v\d")
-# What base URLs end in, by what is asked for below them: nothing for Ollama's, Amazon's and Azure's own paths.
+# The ends of base URLs, by the first part of the path below: Ollama's, Amazon's and Azure's own have none.
 _BASES: Final = {b"api": "", b"model": "", b"openai": "", b"models": "/v1beta"}
 _BASE: Final = "/v1"
-# What is between a provider and the operator of the gateway.
+# Kinds that are between the provider and the operator of the gateway.
 _OPERATORS: Final = frozenset({"credential", "quota"})
 _MIN_SECRET: Final = 8
 _TITLE: Final = re.compile(r"<title>\s*([^<]{1,200})", re.IGNORECASE)
-# The client's status where the upstream has none of its own, and the code.
+# The client's status if the upstream gave none, and the code.
 _TOLD: Final[dict[FailureKind, tuple[int, str | None]]] = {
     "network": (502, "upstream_failed"),
     "timeout": (504, "upstream_timeout"),
@@ -38,7 +43,7 @@ _TOLD: Final[dict[FailureKind, tuple[int, str | None]]] = {
     "server": (502, "upstream_error"),
     "invalid_answer": (502, "upstream_invalid_answer"),
     "rate_limited": (429, "rate_limit_exceeded"),
-    # As OpenAI answers its own customers; no waiting of theirs helps.
+    # As OpenAI answers its own customers; waiting does not help the client.
     "quota": (429, "insufficient_quota"),
     "credential": (502, "upstream_credential_refused"),
     "forbidden": (403, "upstream_forbidden"),
@@ -48,7 +53,7 @@ _TOLD: Final[dict[FailureKind, tuple[int, str | None]]] = {
     "content_filter": (400, "content_filter"),
     "invalid_request": (400, None),
 }
-# What upstreams say in statuses of all sorts, and in codes of their own.
+# Kinds that upstreams report with various statuses, or codes of their own.
 _ONE_STATUS: Final = frozenset({"overloaded", "quota", "credential", "forbidden", "content_filter"})
 _ONE_CODE: Final = frozenset({"quota", "credential", "context_length", "content_filter"})
 _UNREACHED: Final = Failure("network", "provider")
@@ -58,14 +63,13 @@ _BUSY: Final = Failure("overloaded", "request", 0, _RESTART_S)
 
 
 def unmetered() -> ApiError:
-    """What cannot be recorded is not served."""
+    """Returns the error for requests while nothing can be recorded: unmetered requests are not served."""
     return ApiError(503, "Usage cannot be recorded right now.", code="metering_unavailable", retry_after=1)
 
 
 def client_error(failed: ApiError | UpstreamFailure) -> ApiError:
-    """Makes the client's error of a failure: the only place where an upstream's becomes one.
-
-    What the gateway refuses by itself is one already. A wait goes along.
+    """Returns the client's error for a failure, with its wait. An ApiError, which is the gateway's own, stays
+    as it is.
     """
     if isinstance(failed, ApiError):
         return failed
@@ -79,7 +83,7 @@ def client_error(failed: ApiError | UpstreamFailure) -> ApiError:
     elif own in FILTER_CODES or kind not in _ONE_CODE:
         code = own or code
     if kind == "credential":
-        # The credential is the operator's, so the client must not take this for its own key's fault.
+        # The credential is the operator's; the client must not look for the fault in its own key.
         message = f"{whose(failed.upstream)} refused Weebill's credential (status {failure.status}): {message}"
     elif kind == "forbidden":
         message = f"{whose(failed.upstream)} refused this request (status {failure.status}): {_shown(message)}"
@@ -96,24 +100,24 @@ def client_error(failed: ApiError | UpstreamFailure) -> ApiError:
 
 
 def _shown(said: str) -> str:
-    """Of a page, its title."""
+    """Returns an HTML page's title; other text as it is."""
     title = _TITLE.search(said) if is_page(said) else None
     return said if title is None else f"{title[1].strip()} (a page, not an answer)"
 
 
 def upstream_failure(error: UpstreamError, upstream: str, *, in_full: bool = False) -> tuple[UpstreamFailure, Outcome]:
-    """A failed exchange with `upstream` as a failure like others, and the record's outcome.
+    """Returns a broken exchange with `upstream` as a failure, and the outcome for the record.
 
-    Where it is, and what the operating system says, are for its operator alone, to whom it is told `in_full`.
+    Addresses and the operating system's messages are for the operator, who gets them `in_full`.
     """
-    why = str(error) if in_full else error.told
+    why = str(error) if in_full else error.public_message
     if isinstance(error, UpstreamTimeout):
         return UpstreamFailure(_SLOW, f"{whose(upstream)} did not answer in time ({why})."), "timeout"
     if upstream == LOCAL and isinstance(error, PoolFull):
         message = f"The local model has too much to do ({why}). Try again in a moment."
         return UpstreamFailure(_BUSY, message, code="overloaded"), "upstream_error"
     if upstream == LOCAL:
-        # Its host has died or is being restarted, which takes a moment.
+        # Its host died or is being restarted, which takes a moment.
         message = f"The local model is not available right now ({why}). Try again in a moment."
         return UpstreamFailure(_RESTARTED, message, code="model_unavailable"), "upstream_error"
     code = "upstream_proxy_refused" if isinstance(error, ProxyRefused) else None
@@ -123,9 +127,9 @@ def upstream_failure(error: UpstreamError, upstream: str, *, in_full: bool = Fal
 def upstream_said(
     failed: UpstreamFailure, body: bytes, upstream: Upstream, credential: Credential, path: bytes
 ) -> UpstreamFailure:
-    """What an upstream's answer with another status than 200 means, with what it says besides, and whose it is.
+    """Completes the failure that an error answer means with the upstream, its body and advice.
 
-    `path` is what was asked for below the upstream's base URL. Nothing that holds the credential is passed on.
+    `path` is the request's, below the upstream's base URL. A body that holds the credential is not passed on.
     """
     failure, status = failed.failure, failed.failure.status
     if failure.kind not in _OPERATORS and not _tells(credential, body):
@@ -141,7 +145,7 @@ def upstream_said(
 
 
 def base_of(path: bytes) -> str:
-    """The end of the base URL below which something is asked for.
+    """Returns the usual end of a base URL below which the path is.
 
     >>> base_of(b"/chat/completions"), base_of(b"/api/chat")
     ('/v1', '')
@@ -150,7 +154,7 @@ def base_of(path: bytes) -> str:
 
 
 def lacks_endpoint(failure: Failure, status: int) -> bool:
-    """Tells whether an upstream that answered so does not have what was asked for, rather than the model."""
+    """True if the upstream lacks the endpoint, not the model."""
     return status in _NO_SUCH_ENDPOINT and not _lacks_model(failure)
 
 
@@ -159,23 +163,23 @@ def _lacks_model(failure: Failure) -> bool:
 
 
 def _tells(credential: Credential, body: bytes) -> bool:
-    """Tells whether a body holds a secret that was sent."""
+    """True if a body holds a secret that was sent."""
     values = (line.partition(b":")[2].strip().rpartition(b" ")[2] for line in credential.lines.split(b"\r\n"))
     return any(len(value) >= _MIN_SECRET and value in body for value in values)
 
 
 def model_unavailable(model: str) -> ApiError:
-    """For a local model whose host is starting or being restarted."""
+    """Returns the error for a local model whose host is starting or restarting."""
     message = f"The model '{model}' is loading or being restarted. Try again in a moment."
     return ApiError(503, message, code="model_unavailable", retry_after=_RESTART_S)
 
 
 def overloaded(model: str) -> ApiError:
-    """For a deployment with as many requests under way and waiting as it may have."""
+    """Returns the error for a deployment with as many requests under way and waiting as it may have."""
     message = f"The model '{model}' has as many requests waiting as it may have. Try again in a moment."
     return ApiError(503, message, code="overloaded", retry_after=_RESTART_S)
 
 
 def retry_after_seconds(response: Response) -> float | None:
-    """How long an upstream's refusal asks to wait."""
+    """Returns the seconds that an upstream's error answer asks to wait; None if it does not say."""
     return waits.retry_after(response.status, response.headers, time.time())

@@ -1,4 +1,4 @@
-"""The names by which a client knows the fields that were refused or passed over."""
+"""The client's names of fields that were refused or dropped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from weebill.wire.call import Call
 
-# What a field is called by a client that has not said it by its first name.
+# The older name of a field, for clients that used it.
 _SECOND: Final = {
     "max_completion_tokens": "max_tokens",
     "output_config.format": "output_format",
@@ -17,7 +17,7 @@ _SECOND: Final = {
 
 
 def called(field: str, names: Mapping[str, str], call: Call) -> str:
-    """The name of a field of Conversation in the client's API, of two that one which the client used."""
+    """Returns the client's name of a field of Conversation; if there are two, the one that the client used."""
     name = names.get(field, field)
     second = _SECOND.get(name)
     if second is None or _outermost(name) in call.fields or _outermost(second) not in call.fields:

@@ -1,4 +1,4 @@
-"""An answer as its client is to see it: tools by the client's names, what is opaque by the provider that made it."""
+"""Puts an answer into the client's terms: its names of tools, and opaque data under its provider's name."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from weebill.wire.reply import Event, Reply
 
 
 class ForClient:
-    """Puts the answer to a request that was `sent` into the client's words; `family` is the dialect's.
+    """Translates the answer to `sent`; `family` is the dialect's.
 
-    `unsaid` are the kinds of parts, and citations, that the client's API has no place for, by what they are called.
+    `unsaid` are the kinds of parts, and citations, that the client's API has no place for, with the name to report each
+    by.
     """
 
     __slots__ = ("_maker", "_one_call", "_stops", "_tools", "unsaid")
@@ -33,7 +34,7 @@ class ForClient:
         self.unsaid = unsaid
 
     def reply(self, reply: Reply) -> Reply:
-        """A whole answer."""
+        """Returns a complete answer for the client."""
         reply = named_by_client(self._maker.reply(reply), self._tools)
         if self._stops:
             reply = until_stop(reply, self._stops)
@@ -42,11 +43,11 @@ class ForClient:
         return self._told(reply) if self.unsaid else reply
 
     def events(self, events: Sequence[Event]) -> Sequence[Event]:
-        """The events of a stream."""
+        """Returns the events of a stream for the client."""
         return events_by_client(self._maker.events(events), self._tools)
 
     def _told(self, reply: Reply) -> Reply:
-        """A whole answer that names what of it will not be there."""
+        """Returns the answer, with the names of the parts that the client will not get."""
         parts = [part for each in reply.choices for part in each.parts]
         lost = [self.unsaid[type(part)] for part in parts if type(part) in self.unsaid]
         if Citation in self.unsaid and any(isinstance(part, Text) and part.citations for part in parts):
@@ -55,4 +56,4 @@ class ForClient:
 
 
 AS_IT_IS: Final = ForClient("", NOTHING_SENT)
-"""For an answer whose request is not known."""
+"""For an answer whose request is unknown."""

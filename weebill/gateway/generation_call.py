@@ -11,7 +11,7 @@ from weebill.gateway.bounds import BIG
 from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.meter import Spending, Used
 from weebill.gateway.off_loop import off_loop, off_loop_if
-from weebill.gateway.opened import CompleteResponse, OpenedResponse, begun, collected
+from weebill.gateway.opened import CompleteResponse, OpenedResponse, collect, read_beginning
 from weebill.gateway.own_fields import encoded
 from weebill.gateway.translation import from_events
 from weebill.gateway.upstream_call import UpstreamCall
@@ -27,12 +27,12 @@ from weebill.wire.call import Call
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.surrogates import as_utf8
 
-# What translates for a deployment, by its dialect and all that its upstream speaks.
+# Returns the translator for a deployment, by its dialect and all the dialects that its upstream speaks.
 Translators = Callable[[str, frozenset[str]], Translator]
 
 
 class GenerationCall(UpstreamCall[OpenedResponse]):
-    """A `call` of an `api`, put by the translator that `translators` have for the deployment."""
+    """A `call` of an `api`, translated by one of the `translators`."""
 
     translate: Translator
     spoken: tuple[str, frozenset[str]]
@@ -53,19 +53,19 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
         self.call = call
 
     def encode(self, upstream: Upstream) -> UpstreamRequest:
-        deployment = self.upstreams.as_known(self.step.deployment, upstream)
+        deployment = self.upstreams.with_known_limits(self.step.deployment, upstream)
         self.spoken = self.upstreams.spoken(deployment, upstream)
         self.translate = self.translators(*self.spoken)
         return encoded(self.translate, self.call, deployment, self.upstreams.directory)
 
-    def likely(self, request: UpstreamRequest) -> tuple[Used, int]:
+    def expected_usage(self, request: UpstreamRequest) -> tuple[Used, int]:
         return Estimate(self.call), len(request.body)
 
     async def read(self, upstream: Upstream, response: Response, request: UpstreamRequest) -> OpenedResponse:
         call, translate, spending = self.call, self.translate, self.spending
         if call.stream:
             stream = translate.stream(call, request)
-            opened = await begun(upstream, response, stream, spending, self.upstreams.answers, big=call.big)
+            opened = await read_beginning(upstream, response, stream, spending, self.upstreams.answers, big=call.big)
             if isinstance(opened.stream, BridgeStream):
                 spending.dropped += tuple(opened.stream.dropped)
             return opened
@@ -73,7 +73,7 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
         if collector is None:
             body = response.body or await self.upstreams.whole(response)
             spending.first_byte_at = time.monotonic()
-            big = len(body) >= BIG or call.big  # what was asked may come back in the answer
+            big = len(body) >= BIG or call.big  # the answer may repeat the request
             try:
                 if not big:
                     answer = translate.decode(call, request, as_utf8(body))
@@ -86,7 +86,7 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
                 read = partial(from_events, translate, self.api, *self.spoken, call, request, body)
                 answer = await off_loop_if(big, read)
         else:
-            answer = await collected(response, collector, spending, self.upstreams.answers)
+            answer = await collect(response, collector, spending, self.upstreams.answers)
         spending.used = answer
         spending.dropped += answer.dropped
         return CompleteResponse(upstream, response, answer)
@@ -94,9 +94,9 @@ class GenerationCall(UpstreamCall[OpenedResponse]):
     def failure(self, upstream: Upstream, status: int, body: bytes, retry_after: float | None) -> UpstreamFailure:
         return self.translate.error(self.call, status, body, retry_after, upstream.name)
 
-    def asks_otherwise(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
-        """It may turn out not to have the Responses API, and be asked for Chat Completions."""
-        return self.upstreams.learns(upstream, path, status, failure)
+    def retries_in_other_form(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
+        """True if the upstream turns out to lack the Responses API, and is to be asked by Chat Completions."""
+        return self.upstreams.notes_missing_api(upstream, path, status, failure)
 
 
 def _decoded(translate: Translator, call: Call, request: UpstreamRequest, body: bytes) -> Answer:

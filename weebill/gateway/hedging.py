@@ -1,4 +1,9 @@
-"""Asking another deployment too when the first is unusually slow: whoever begins first answers, and both are paid."""
+"""Hedging: asks a second deployment if the first is unusually slow.
+
+1. The first attempt starts; most have answered before the delay that routing gives.
+2. After the delay, the attempts fork, and the fork calls another deployment.
+3. The one that begins to answer first wins; the other is cancelled. Both are charged.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ from collections.abc import Callable
 from weebill.gateway.attempting import Open, first_answered, given_up
 from weebill.gateway.meter import Meter
 from weebill.gateway.opened import OpenedResponse
-from weebill.gateway.seldom import SeldomLog
+from weebill.gateway.rate_limited_log import RateLimitedLog
 from weebill.routing.attempts import Attempts
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
@@ -23,18 +28,17 @@ async def hedged(
     exchange: Exchange,
     meter: Meter,
     opening: Open[OpenedResponse],
-    seldom: SeldomLog,
+    limited_log: RateLimitedLog,
     give_up: Callable[[OpenedResponse], None],
     *,
     stream: bool,
 ) -> tuple[OpenedResponse, Attempts]:
-    """The first attempt that is answered, and the attempts that it is of; `give_up` lets go of one that comes second.
-
-    Raises ApiError: what the client is to be told when none was.
+    """Returns the attempt that is answered first, and the attempts it belongs to; `give_up` releases the one that comes
+    second. Raises the ApiError for the client if none is answered.
     """
     others: Attempts | None = None
-    besides = meter.besides()
-    first = asyncio.create_task(first_answered(attempts, exchange, meter, opening, seldom))
+    parallel = meter.parallel()
+    first = asyncio.create_task(first_answered(attempts, exchange, meter, opening, limited_log))
     second: asyncio.Task[OpenedResponse] | None = None
     try:
         await asyncio.wait({first}, timeout=attempts.hedge_after(stream=stream))
@@ -42,7 +46,7 @@ async def hedged(
         if others is None:
             return await first, attempts
         begun = len(others.log)
-        second = asyncio.create_task(first_answered(others, exchange, besides, opening, seldom))
+        second = asyncio.create_task(first_answered(others, exchange, parallel, opening, limited_log))
         await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
         if not (_answered(first) or _answered(second)):
             await asyncio.wait({first, second})
@@ -53,16 +57,16 @@ async def hedged(
             raise given_up(attempts)
         if _answered(first):
             await _drop(second, others, give_up)
-            meter.absorb(besides)
+            meter.absorb(parallel)
             return first.result(), attempts
         await _drop(first, attempts, give_up)
-        meter.take(besides)
+        meter.take(parallel)
         return second.result(), others
     except BaseException:
         await _drop(first, attempts, give_up)
         if second is not None and others is not None:
             await _drop(second, others, give_up)
-            meter.absorb(besides)
+            meter.absorb(parallel)
         raise
 
 
@@ -73,15 +77,15 @@ def _answered(opened: asyncio.Task[OpenedResponse]) -> bool:
 async def _drop(
     opened: asyncio.Task[OpenedResponse], attempts: Attempts, give_up: Callable[[OpenedResponse], None]
 ) -> None:
-    """End an attempt that is not needed; nothing if it has failed by itself."""
+    """Cancels an attempt that is not needed; one that has failed is left as it is."""
     opened.cancel()
-    # Not the attempt itself: that this task is cancelled meanwhile must not be taken for the attempt's end.
+    # `wait`, not the attempt itself: a cancellation of this task must not look like the attempt's end.
     await asyncio.wait({opened})
     if opened.cancelled():
         return
     failure = opened.exception()
     if failure is None:
-        # It was answered in the very moment.
+        # It was answered at that very moment.
         attempts.cancelled()
         give_up(opened.result())
     elif not isinstance(failure, ApiError):

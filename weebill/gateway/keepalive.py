@@ -1,8 +1,8 @@
-"""Signs of life in the silent phases of a stream, so that nobody on the way takes it for dead.
+"""Keeps silent streams alive, so that no proxy or client takes them for dead.
 
-The head waits for the first content, since another upstream may have to answer; but not for longer than the silence
-that is kept to. Then it says who is being asked, and what that one was not told; what comes of it is in the record
-alone. From then on a failure is an event inside the stream.
+1. The head waits for the first content, as another upstream may have to answer; but at most for the silence allowed.
+2. Then the head is sent, with the attempts so far; later ones are only in the record.
+3. From then on a failure is an event in the stream, and a comment follows each silence.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
 
 _COMMENT: Final = b": keep-alive\n\n"
-# Google's SDKs take every line for data, comments too; but pass over empty ones, in an array as between events.
+# Google's SDKs take every line for data, even comments; but they skip empty lines, in an array as between events.
 _SIGNS: Final = {
     "anthropic": b'event: ping\ndata: {"type": "ping"}\n\n',
     "gemini": b"\r\n",
@@ -26,7 +26,7 @@ _MAX_INTERVAL_S: Final = 1.0
 
 
 class KeepAlive:
-    """Keeps one stream alive: a sign after each `silence_s` in which the client has been sent nothing."""
+    """Keeps one stream alive: sends a sign whenever nothing was sent to the client for `silence_s` seconds."""
 
     __slots__ = ("_api", "_call", "_exchange", "_meter", "_seen", "_silence_s", "_since")
 
@@ -40,7 +40,7 @@ class KeepAlive:
         self._since = asyncio.get_running_loop().time()
 
     def sweep(self, now: float) -> None:
-        """Give a sign if it is time; `now` is the loop's."""
+        """Sends a sign if it is time; `now` is the loop's time in seconds."""
         exchange = self._exchange
         if exchange.complete:
             return
@@ -57,5 +57,5 @@ class KeepAlive:
 
 
 def interval_s(silence_s: float) -> float:
-    """How often to look."""
+    """Returns the seconds between two looks."""
     return min(_MAX_INTERVAL_S, silence_s / 8)

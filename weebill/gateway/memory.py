@@ -1,4 +1,4 @@
-"""Memory of a worker's for requests' bodies and upstreams' answers: bounded in all, and given back."""
+"""Bounds the memory of a worker for requests' bodies and upstreams' answers, and returns it to the system."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from weebill.transport.client import Response
 from weebill.wire.errors import ApiError
 
 _MIB: Final = 1 << 20
-# What is worth giving back, and how long after: more of the kind may come at once.
+# The size from which memory is returned, and the delay in seconds, as more may be freed at once.
 BIG_BYTES: Final = 4 * _MIB
 _GIVEN_BACK_AFTER_S: Final = 0.5
 _RETRY_AFTER_S: Final = 1.0
 FREE_BYTES: Final = _MIB
-"""Of an answer, what is not counted: most are smaller."""
+"""Bytes of each answer that are not counted: most answers are smaller."""
 PATIENCE_S: Final = 30.0
-"""How long an answer waits for room before it is given up, which has been paid for."""
+"""Seconds that an answer, which has been paid for, waits for room before it is dropped."""
 # Of malloc.h
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
 
 
 class Bodies:
-    """The memory of one worker's bodies that came in pieces; a body that came with its head takes next to none."""
+    """The memory of bodies that came in pieces; a body that came with its head takes next to none."""
 
     __slots__ = ("_limits", "_of_key", "_tasks", "_timer", "taken")
 
@@ -40,15 +40,15 @@ class Bodies:
         self.taken = 0
 
     def configure(self, limits: LimitSettings) -> None:
-        """Go by these limits from now on."""
+        """Applies new limits."""
         self._limits = limits
 
     def lease(self, key_id: str) -> Lease:
-        """For the body of one request."""
+        """Returns the lease for the body of one request."""
         return Lease(self, key_id)
 
     def take(self, key_id: str, size: int) -> None:
-        """Raise ApiError 429 where a key's bodies take too much, 503 where all do; then nothing is taken."""
+        """Reserves memory. Raises ApiError 429 if the key's bodies take too much, 503 if all do."""
         of_key = self._of_key[key_id] + size
         if of_key > self._limits.key_bodies_mb * _MIB:
             raise ApiError(
@@ -68,7 +68,7 @@ class Bodies:
         self.taken += size
 
     def give(self, key_id: str, size: int) -> None:
-        """Take no more of that."""
+        """Releases reserved memory."""
         self.taken -= size
         left = self._of_key[key_id] - size
         if left:
@@ -78,12 +78,12 @@ class Bodies:
         self.note(size)
 
     def note(self, size: int) -> None:
-        """Something of that size is no more, or soon will be."""
+        """Notes that an object of that size was freed, or soon will be."""
         if size >= BIG_BYTES:
             self.give_back_soon()
 
     def give_back_soon(self) -> None:
-        """Something big is no more: the system shall have its memory again."""
+        """Schedules the return of freed memory to the system."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_GIVEN_BACK_AFTER_S, self._give_back)
 
@@ -95,7 +95,7 @@ class Bodies:
 
 
 class Lease:
-    """What the body of one request takes, given back once."""
+    """The memory reserved for the body of one request; released once."""
 
     __slots__ = ("_bodies", "_key_id", "_size")
 
@@ -105,22 +105,22 @@ class Lease:
         self._size = 0
 
     def add(self, size: int) -> None:
-        """Take so many bytes more. Raises ApiError 429 or 503."""
+        """Reserves more bytes. Raises ApiError 429 or 503."""
         self._bodies.take(self._key_id, size)
         self._size += size
 
     def end(self) -> None:
-        """The request is over."""
+        """Releases all of it."""
         size, self._size = self._size, 0
         if size:
             self._bodies.give(self._key_id, size)
 
 
 class Answers:
-    """The memory of one worker's answers that are kept, whole or up to the end of an event.
+    """The memory of answers that are held, complete or up to the end of an event.
 
-    They wait for room, in the order in which they ask. Where all that have some want more, none would ever go on: so
-    one at a time, the first in line, has as much as an answer may take, whatever there is.
+    Answers wait for room in the order of asking. If all that hold some wanted more, none would ever go on; so one at a
+    time, the first in the queue, may take as much as an answer may have, beyond the limit.
     """
 
     __slots__ = ("_ahead", "_limits", "_line", "_patience_s", "taken")
@@ -133,20 +133,20 @@ class Answers:
         self.taken = 0
 
     def configure(self, limits: LimitSettings) -> None:
-        """Go by these limits from now on."""
+        """Applies new limits."""
         self._limits = limits
         self._let_in()
 
     def room(self) -> AnswerRoom:
-        """For one answer."""
+        """Returns the memory account of one answer."""
         return AnswerRoom(self)
 
     def fits(self, room: AnswerRoom, more: int) -> bool:
-        """Tells whether there is room for so many bytes more, without waiting."""
+        """True if there is room for that many more bytes now."""
         return room is self._ahead or (not self._line and self._has(more))
 
     async def wait(self, room: AnswerRoom) -> None:
-        """Wait for what `room` wants. Raises ApiError 503 if that takes too long."""
+        """Waits for the bytes that `room` wants. Raises ApiError 503 if that takes too long."""
         turn = self._line[room] = asyncio.get_running_loop().create_future()
         self._let_in()
         try:
@@ -160,11 +160,11 @@ class Answers:
                 retry_after=_RETRY_AFTER_S,
             ) from None
         finally:
-            if self._line.pop(room, None) is not None:  # gone without a turn: the next may be content with less
+            if self._line.pop(room, None) is not None:  # it gave up its turn: the next may want less
                 self._let_in()
 
     def give(self, room: AnswerRoom, size: int) -> None:
-        """Take no more of that."""
+        """Releases memory."""
         self.taken -= size
         if room is self._ahead:
             self._ahead = None
@@ -174,7 +174,7 @@ class Answers:
         return self.taken + more <= self._limits.answers_mb * _MIB
 
     def _let_in(self) -> None:
-        """Have go on who can, the first in line first."""
+        """Grants waiting answers their memory, in the order of the queue."""
         for room, turn in tuple(self._line.items()):
             if not self._has(room.wants):
                 if self._ahead is not None:
@@ -201,7 +201,7 @@ class AnswerRoom:
         return FREE_BYTES
 
     async def take(self, size: int) -> None:
-        """Wait until there is room for `size` bytes in all; what was more is given back. Raises ApiError 503."""
+        """Changes the size to `size` bytes, and waits for more if needed. Raises ApiError 503."""
         if size <= self._size:
             less, self._size = self._size - size, size
             if less:
@@ -214,19 +214,19 @@ class AnswerRoom:
             await self._answers.wait(self)
 
     def grow(self) -> None:
-        """Take what is wanted."""
+        """Takes the bytes that are wanted."""
         self._size += self.wants
         self._answers.taken += self.wants
 
     def end(self) -> None:
-        """The answer is no more. Idempotent."""
+        """Releases all of it. Idempotent."""
         size, self._size = self._size, 0
         if size:
             self._answers.give(self, size)
 
 
-async def kept(response: Response, size: int, answers: Answers) -> None:
-    """Have so much of an answer counted as kept. Raises ApiError 503 if there is no room for it."""
+async def count_held(response: Response, size: int, answers: Answers) -> None:
+    """Counts `size` bytes of an answer as held. Raises ApiError 503 if there is no room for them."""
     room = response.room
     if room is None:
         room = response.room = answers.room()
@@ -234,10 +234,10 @@ async def kept(response: Response, size: int, answers: Answers) -> None:
 
 
 def give_memory_back() -> None:
-    """Have what is freed be given back, as far as glibc can be told; for the start of a process, before its threads.
+    """Makes glibc return freed memory to the system. To be called at the start of a process, before it has threads.
 
-    Memory of a thread's own is not given back from its end, so all share one (`M_ARENA_MAX`), and what is large is the
-    system's at once (`M_MMAP_THRESHOLD`), which glibc gives up otherwise with the first that is freed.
+    The arena of a thread does not shrink from its end, so all threads share one (`M_ARENA_MAX`). Large blocks are
+    mapped and unmapped one by one (`M_MMAP_THRESHOLD`); otherwise glibc raises that threshold when the first is freed.
     """
     libc = _glibc()
     if libc is not None:
@@ -246,7 +246,7 @@ def give_memory_back() -> None:
 
 
 def _trim() -> None:
-    """Give back what is left of many small things."""
+    """Returns the memory of many small freed objects."""
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)

@@ -19,7 +19,7 @@ from weebill.wire.reply import MOST, Usage
 
 
 class Used(Protocol):
-    """Something that knows what has been used so far: an answer, a stream that goes on, an estimate."""
+    """Knows the usage so far: an answer, a stream under way, or an estimate."""
 
     @property
     def usage(self) -> Usage: ...
@@ -30,17 +30,17 @@ class _Nothing:
 
 
 MAX_DROPPED: Final = 1024
-"""How many characters about dropped fields a record or a header holds."""
+"""The most characters about dropped fields in a record or a header."""
 NOTHING: Final[Used] = _Nothing()
-"""What has been used for a request that no upstream has worked on."""
+"""The usage of a request that no upstream has worked on."""
 
 
 class Spending(Sender):
-    """What one attempt at an upstream comes to.
+    """The usage and the state of one attempt at an upstream.
 
-    `blame` is the outcome if the attempt fails at its present stage; `used` knows what has been used so far, and
-    `price` what that costs. `sent` is whether the upstream has been asked, with `prompt_bytes` of a prompt, and
-    `status` what it answered. `dropped` are the fields of the request that were passed over.
+    `blame` is the outcome to record if the attempt fails at its present stage; `used` knows the usage so far, and
+    `price` its tariff. `sent` says if the upstream was called, `prompt_bytes` how much of a prompt it got, `status`
+    what it answered. `dropped` are the fields of the request that were passed over.
     """
 
     __slots__ = (
@@ -61,7 +61,7 @@ class Spending(Sender):
         self.dropped: tuple[str, ...] = ()
 
     def begin(self, deployment: Deployment) -> None:
-        """An attempt begins at `deployment`."""
+        """Starts an attempt at `deployment`."""
         self.model_served = deployment.model
         self.upstream = deployment.provider
         self.first_byte_at = 0.0
@@ -73,7 +73,7 @@ class Spending(Sender):
         self.dropped = ()
 
     def ask(self, used: Used, prompt_bytes: int) -> None:
-        """The upstream is about to be called, once there is a way to it, with that much of a prompt."""
+        """Notes that the upstream is about to be called, with `prompt_bytes` of a prompt."""
         self.prompt_bytes = prompt_bytes
         self.sent = True
         self.blame = "upstream_error"
@@ -81,12 +81,12 @@ class Spending(Sender):
 
 
 class Meter(Spending):
-    """Collects what the record of a request says, and settles it exactly once.
+    """Collects the usage record of a request, and settles it exactly once. It also is the spending of the current
+    attempt.
 
-    It is the spending of the attempt under way, too. `route` is the header line that says who was tried, and
-    `attempts` the same for the record, where there were several; `trying` are those that are being made. `checked` and
-    `arm` are the record's; `spent_nano` and `outcome` are what was settled, the first None where nobody knows. With a
-    `journal`, the request is noted in its `slot` while an upstream works on it.
+    `route` is the header line with the attempts, `attempts` the same for the record if there were several, `trying` the
+    attempts under way. `checked` and `arm` are fields of the record; `spent_nano` (None if unknown) and `outcome` are
+    set by settling. With a `journal`, the request holds a `slot` in the table of intents while an upstream works on it.
     """
 
     __slots__ = (
@@ -105,11 +105,10 @@ class Meter(Spending):
         timeout_s: float = inf,
         journal: JournalWriter | None = None,
     ) -> None:
-        """`started`, like `first_byte_at`, is a reading of `time.monotonic()` in seconds.
-
-        `timeout_s` is how long the client waits: `inf` where it does not say, NaN where that is no time.
+        """`started` and `first_byte_at` are readings of `time.monotonic()` in seconds. `timeout_s` is the client's own
+        timeout: `inf` if it has none, NaN if it is not a valid time.
         """
-        # As the base does, but at the cost of no further call.
+        # Repeats the base's assignments, which saves a call.
         self.model_served = ""
         self.upstream = ""
         self.first_byte_at = 0.0
@@ -143,7 +142,7 @@ class Meter(Spending):
         self.outcome: Outcome | None = None
 
     def begin(self, deployment: Deployment) -> None:
-        """Another attempt begins, and so the last is not the answer."""
+        """Starts another attempt: the last one is not the answer."""
         if self.sent:
             self.charge(self)
             super().begin(deployment)
@@ -153,27 +152,27 @@ class Meter(Spending):
         self.price = deployment.price
 
     def sending(self) -> None:
-        """Leave word of the request for the case that this process dies. Raises ApiError 503."""
+        """Writes the request's intent, in case this process dies. Raises ApiError 503."""
         try:
-            self._leave_word()
+            self._write_intent()
         except JournalError as error:
             self.blame = "rejected"
             self.sent = False
             raise unmetered() from error
 
-    def _leave_word(self) -> None:
+    def _write_intent(self) -> None:
         """Raises JournalError."""
         self.note(self)
 
     def tally(self) -> Tally | None:
-        """What counts the answer that begins where that outlives this process."""
+        """Returns the counter, in memory that outlives this process, for the events of the answer that begins."""
         if self._journal is None or self.slot < 0:
             return None
         intents = self._journal.intents
         return Tally(intents.cells, intents.count_at(self.slot))
 
     def charge(self, spending: Spending) -> None:
-        """What an attempt used that is not the answer was paid for all the same."""
+        """Adds the cost of an attempt that was paid for, but is not the answer."""
         usage = spending.used.usage
         cost = self._cost(spending.used, spending.price, usage)
         if cost != 0:
@@ -181,7 +180,7 @@ class Meter(Spending):
             self._estimated = self._estimated or (cost is not None and not usage.measured)
 
     def _cost(self, used: Used, price: Tariff, usage: Usage) -> int | None:
-        """Nano-dollars for what was used; None where nobody knows."""
+        """Returns the cost in nano-dollars; None if unknown."""
         if used is NOTHING:
             return 0
         cost = price.cost(usage)
@@ -192,19 +191,19 @@ class Meter(Spending):
         return cost
 
     def absorb(self, other: Meter) -> None:
-        """What was asked besides, for the same request, was paid for too."""
+        """Adds the cost of another meter, whose attempts were made for the same request."""
         self._earlier_nano = _sum(self._earlier_nano, other._earlier_nano)
         self._computed = self._computed or other._computed
         self._reported = self._reported or other._reported
         self._estimated = self._estimated or other._estimated
         self.charge(other)
 
-    def besides(self) -> Meter:
-        """For attempts that are made for the same request at the same time."""
-        return Besides(self)
+    def parallel(self) -> Meter:
+        """Returns a meter for attempts that are made for the same request at the same time."""
+        return ParallelMeter(self)
 
     def take(self, other: Meter) -> None:
-        """What was asked besides is the answer."""
+        """Takes the other meter's attempt for the answer, and charges this one's."""
         self.charge(self)
         self._earlier_nano = _sum(self._earlier_nano, other._earlier_nano)
         self._computed = self._computed or other._computed
@@ -221,11 +220,11 @@ class Meter(Spending):
         self.status = other.status
         self.dropped = other.dropped
         if self.slot >= 0:
-            with suppress(JournalError):  # what was noted of the first is true as well
+            with suppress(JournalError):  # the first attempt's intent is true as well
                 self.note(other)
 
     def note(self, spending: Spending) -> None:
-        """Have the request noted as one that is at the upstream of this attempt. Raises JournalError."""
+        """Writes or replaces the request's intent with this attempt's upstream. Raises JournalError."""
         journal = self._journal
         if journal is None:
             return
@@ -243,7 +242,7 @@ class Meter(Spending):
         self.slot = journal.intend(intent, self.slot)
 
     def settle(self, status: int, outcome: Outcome) -> UsageRecord | None:
-        """The record, the first time this is called; None after that."""
+        """Returns the usage record on the first call; None after that."""
         if self._settled:
             return None
         self._settled = True
@@ -284,8 +283,8 @@ class Meter(Spending):
         )
 
 
-class Besides(Meter):
-    """Of attempts that are made for the request of `main` at the same time."""
+class ParallelMeter(Meter):
+    """The meter of attempts that run beside those of `main`, for the same request."""
 
     __slots__ = ("_main",)
 
@@ -293,12 +292,12 @@ class Besides(Meter):
         super().__init__(main._request_id, main.key_id, main.endpoint, main._started, main.key_name, main.timeout_s)
         self._main = main
 
-    def _leave_word(self) -> None:
+    def _write_intent(self) -> None:
         main = self._main
-        if main.slot < 0:  # the first has found no way to its upstream yet
+        if main.slot < 0:  # the first attempt has not reached its upstream yet
             main.note(self)
 
 
 def _sum(one: int | None, other: int | None) -> int | None:
-    """Nano-dollars; None where either is not known."""
+    """Nano-dollars; None if either is unknown."""
     return None if one is None or other is None else one + other

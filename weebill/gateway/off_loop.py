@@ -1,8 +1,8 @@
-"""Work that would hold the event loop up, done in one other thread, a step at a time.
+"""Runs long work in one other thread, so that the event loop is not held up.
 
-The two take turns. Interpreted code gives way by itself, soon (`TURN_S`); compiled code does between its steps, which
-the bounds on what a request may hold keep short (`gateway.bounds`). It is one thread, so that the loop has its half of
-a core at least.
+The two threads take turns. Interpreted code yields by itself after `TURN_S`; compiled code yields between its steps,
+which the limits on a request keep short (`gateway.bounds`). There is one thread, so that the loop has at least half of
+a core.
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ _THREAD: Final = ThreadPoolExecutor(1, "off-loop")
 
 
 def give_way_soon() -> None:
-    """Have this process's threads take turns every millisecond rather than every five."""
+    """Makes this process's threads take turns every millisecond instead of every five."""
     sys.setswitchinterval(TURN_S)
 
 
 async def off_loop(work: Callable[[], T]) -> T:
-    """What `work` gives, or raises, which must be pure; what is cancelled in time is not begun."""
+    """Returns or raises what `work` does, in the other thread. `work` must be pure; if cancelled in time, it is not
+    begun.
+    """
     return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
 
 
 async def off_loop_if(big: bool, work: Callable[[], T]) -> T:
-    """The same for what is big; what is not is done at once."""
+    """The same if `big`; else does the work at once."""
     return await off_loop(work) if big else work()
 
 
-async def once_known(needs: Requirements, work: Callable[[], T]) -> T:
-    """Does `work`, which goes by a request's `needs`: those of a big one are worked out off the loop first."""
+async def with_requirements(needs: Requirements, work: Callable[[], T]) -> T:
+    """Returns `work()`, which needs `needs`; those of a big request are worked out off the loop first."""
     try:
         return work()
     except NotWorkedOutError:

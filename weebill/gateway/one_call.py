@@ -1,6 +1,6 @@
-"""Answers held to one tool call, where that was asked for and the provider has no setting for it.
+"""Limits answers to one tool call, if the request says so and the provider has no setting for it.
 
-What is called besides the first is passed over, and said. A provider that has the setting never calls a second.
+Further calls are passed over, and named as dropped. A provider that has the setting never makes a second call.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from weebill.wire.conversation import ToolUse
 from weebill.wire.reply import Choice, Event, PassedOver, Reply, ToolArguments, ToolStarted
 
 FURTHER_CALL: Final = "parallel_tool_call"
-"""What a call that was passed over is named."""
+"""The name under which a call is reported that was passed over."""
 
 
 def wants_one_call(sent: UpstreamRequest) -> bool:
-    """Tells whether the request asked for no more than one call at a time."""
+    """True if the request allows only one call at a time."""
     asked = sent.asked
     if asked is None or asked.tool_choice is None:
         return False
@@ -28,7 +28,7 @@ def wants_one_call(sent: UpstreamRequest) -> bool:
 
 
 def first_calls(reply: Reply) -> Reply:
-    """The reply with the first call of each choice alone; itself if there are no others."""
+    """Returns the reply with only the first call of each choice; itself if there are no others."""
     choices = tuple([_first_call(choice) for choice in reply.choices])
     if all(len(kept.parts) == len(choice.parts) for kept, choice in zip(choices, reply.choices, strict=True)):
         return reply
@@ -45,17 +45,17 @@ def _first_call(choice: Choice) -> Choice:
 
 
 class FirstCalls(DecoderAround):
-    """A `StreamDecoder` that tells of the first call of each choice alone."""
+    """A `StreamDecoder` that passes on only the first call of each choice."""
 
     __slots__ = ("_first",)
 
     def __init__(self, decoder: StreamDecoder) -> None:
         super().__init__(decoder)
         self._first: dict[int, int] = {}
-        """Of each choice, the block of its first call."""
+        """The block of the first call, by choice."""
 
     def read(self, events: Sequence[Event]) -> list[Event]:
-        """The events without those of further calls, each of which is named."""
+        """Returns the events without those of further calls, each of which is reported as passed over."""
         kept: list[Event] = []
         for event in events:
             if isinstance(event, ToolStarted):

@@ -1,4 +1,4 @@
-"""What an attempt at an upstream gives: a whole answer, or a stream that has begun."""
+"""The result of a call to an upstream: a complete answer, or a stream that has begun."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 
 from weebill.gateway.bounds import BIG, Pending
-from weebill.gateway.memory import FREE_BYTES, Answers, kept
+from weebill.gateway.memory import FREE_BYTES, Answers, count_held
 from weebill.gateway.meter import Spending
 from weebill.gateway.off_loop import off_loop, off_loop_if
 from weebill.providers.base import Answer, AnswerCollector, ByteStream
@@ -19,7 +19,7 @@ from weebill.transport.errors import UpstreamError
 from weebill.transport.exchange import Exchange
 from weebill.wire.surrogates import as_utf8
 
-_MAX_HELD_BYTES: Final = 65_536  # of a stream that goes on without content
+_MAX_HELD_BYTES: Final = 65_536  # of a stream without content
 
 
 class CompleteResponse:
@@ -34,9 +34,8 @@ class CompleteResponse:
 
 
 class StreamingResponse:
-    """A stream up to its first content, which came at `first_at`; none of it has been sent: `held` is for the client.
-
-    The rest is in `chunks`; None if it is over.
+    """A stream up to its first content, which came at `first_at`. `held` is that beginning, of which nothing has been
+    sent to the client; `chunks` is the rest, None if the stream is over.
     """
 
     __slots__ = ("chunks", "first_at", "held", "response", "stream", "upstream")
@@ -62,10 +61,10 @@ OpenedResponse = CompleteResponse | StreamingResponse
 
 
 def over(response: Response, stream: ByteStream | AnswerCollector, came: bytes = b"") -> bool:
-    """Tells whether a stream is over, whatever its upstream does with the connection.
+    """True if a stream is over, even if the upstream's connection stays open.
 
-    One whose answer is complete, but that may still say what was used, is given little time for that. Signs of life
-    that come meanwhile (`came`) do not put it off.
+    A stream whose answer is complete, but whose usage may still come, gets a short time for that. Comments that come
+    meanwhile (`came`) do not extend it.
     """
     owed_s = stream.owed_s
     if owed_s == inf:
@@ -80,11 +79,11 @@ def over(response: Response, stream: ByteStream | AnswerCollector, came: bytes =
 
 
 def _is_comment(came: bytes) -> bool:
-    """Tells whether nothing but comments has come, or blank lines."""
+    """True if only comments or blank lines have come."""
     return not came.strip() or (came.lstrip().startswith(b":") and came.find(b"data:") < 0)
 
 
-async def passed_on(
+async def relay_rest(
     exchange: Exchange,
     response: Response,
     stream: ByteStream,
@@ -93,7 +92,9 @@ async def passed_on(
     *,
     events: bool,
 ) -> None:
-    """Sends the rest of a stream of whole `events`, or of other data. Raises UpstreamFailure or UpstreamError."""
+    """Sends the rest of a stream to the client; `events` is False for a stream of bytes. Raises UpstreamFailure or
+    UpstreamError.
+    """
     pending = Pending(response)
     try:
         async for data in chunks:
@@ -112,24 +113,24 @@ async def passed_on(
             if over(response, stream, data):
                 break
     except UpstreamError:
-        # An answer that is complete stays so, whatever becomes of its connection.
+        # A complete answer stays complete, even if its connection breaks.
         if stream.owed_s == inf:
             raise
 
 
 def fed(stream: ByteStream, data: bytes, events: bool = True) -> bytes:
-    """Feed a stream: gives what it tells for `data`, as UTF-8 where it is one of `events`."""
+    """Feeds a stream, and returns the client's bytes; as UTF-8 for a stream of `events`."""
     written = stream.feed(data)
     return as_utf8(written) if events else written
 
 
 def finished(stream: ByteStream, events: bool = True) -> bytes:
-    """The end of a stream; as UTF-8 where it is one of `events`. Raises UpstreamFailure."""
+    """Ends a stream, and returns the client's last bytes; as UTF-8 for a stream of `events`. Raises UpstreamFailure."""
     end = stream.finish()
     return as_utf8(end) if events else end
 
 
-async def begun(
+async def read_beginning(
     upstream: Upstream,
     response: Response,
     stream: ByteStream,
@@ -139,9 +140,10 @@ async def begun(
     big: bool = False,
     events: bool = True,
 ) -> StreamingResponse:
-    """A stream's beginning, held back so that it can still be another's. Raises UpstreamFailure or UpstreamError.
+    """Reads a stream up to its first content, and holds it back: another upstream may still answer instead.
 
-    It is `big` where the request is, which may be repeated there; `events` is whether it is one of events.
+    It is `big` if the request is, which the answer may repeat; `events` is False for a stream of bytes. Raises
+    UpstreamFailure or UpstreamError.
     """
     spending.used = stream
     chunks = response.chunks()
@@ -161,14 +163,14 @@ async def begun(
             break
         if events and pending.much:
             await pending.count(data, answers)
-    # An answer in one piece where a stream was asked for is read at its end.
+    # An answer in one piece, in place of the stream that was asked for, is read at its end.
     held += await off_loop_if(big or pending.bytes >= BIG, partial(finished, stream, events))
     spending.first_byte_at = time.monotonic()
     return StreamingResponse(upstream, response, stream, held, spending.first_byte_at)
 
 
-async def collected(response: Response, collector: AnswerCollector, spending: Spending, answers: Answers) -> Answer:
-    """A complete answer out of a stream. Raises UpstreamFailure or UpstreamError."""
+async def collect(response: Response, collector: AnswerCollector, spending: Spending, answers: Answers) -> Answer:
+    """Reads a stream, and returns the complete answer. Raises UpstreamFailure or UpstreamError."""
     spending.used = collector
     pending = Pending(response)
     size = 0
@@ -176,7 +178,7 @@ async def collected(response: Response, collector: AnswerCollector, spending: Sp
         async for data in response.chunks():
             size += len(data)
             if size > FREE_BYTES:
-                await kept(response, size, answers)
+                await count_held(response, size, answers)
             spending.first_byte_at = spending.first_byte_at or time.monotonic()
             if pending.is_big(data):
                 await off_loop(partial(collector.feed, data))

@@ -12,7 +12,7 @@ from msgspec.json import encode
 from weebill.gateway.bounds import BIG
 from weebill.gateway.meter import Spending, Used
 from weebill.gateway.off_loop import off_loop_if
-from weebill.gateway.opened import CompleteResponse, OpenedResponse, begun
+from weebill.gateway.opened import CompleteResponse, OpenedResponse, read_beginning
 from weebill.gateway.own_fields import with_own_fields
 from weebill.gateway.upstream_call import UpstreamCall
 from weebill.gateway.upstreams import Upstreams
@@ -32,7 +32,7 @@ _ANY_TYPE: Final = b"application/octet-stream"
 
 
 class OperationUpstreamCall(UpstreamCall[OpenedResponse]):
-    """A `call` of an `endpoint`. Raises ApiError where the deployment's dialect has no such endpoint."""
+    """A `call` of an `endpoint`. Raises ApiError if the deployment's dialect has no such endpoint."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class OperationUpstreamCall(UpstreamCall[OpenedResponse]):
         request = self.translate.encode(self.call, deployment.target)
         return with_own_fields(request, self.call, deployment, self.upstreams.directory)
 
-    def likely(self, request: UpstreamRequest) -> tuple[Used, int]:
+    def expected_usage(self, request: UpstreamRequest) -> tuple[Used, int]:
         return Estimate(self.call), self.call.prompt_bytes()
 
     async def read(self, upstream: Upstream, response: Response, request: UpstreamRequest) -> OpenedResponse:
@@ -65,7 +65,9 @@ class OperationUpstreamCall(UpstreamCall[OpenedResponse]):
         content_type = response.header(b"content-type") or _ANY_TYPE
         if translate.streams(call, content_type):
             stream = translate.stream(call, content_type)
-            return await begun(upstream, response, stream, spending, self.upstreams.answers, events=stream.events)
+            return await read_beginning(
+                upstream, response, stream, spending, self.upstreams.answers, events=stream.events
+            )
         body = response.body or await self.upstreams.whole(response)
         spending.first_byte_at = time.monotonic()
         name = b"" if self.upstreams.names_served else encode(call.model)
@@ -87,7 +89,7 @@ def _decoded(
     content_type: bytes,
     name: bytes,
 ) -> Answer:
-    """An answer in the endpoint's format, that calls its model `name`."""
+    """Returns the answer in the endpoint's format, with `name` as its model."""
     answer = translate.decode(call, body, content_type)
     if answer.headers == JSON:
         answer = structs.replace(answer, body=endpoint.rendered(named(answer.body, name)))

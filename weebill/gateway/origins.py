@@ -1,8 +1,8 @@
-"""Whose an opaque thing is: the very provider's that made it, not that of all who speak its dialect.
+"""Binds opaque data, such as signatures of reasoning, to the provider that made it.
 
-Dialects know their family alone: what they read bears its name, and they give back only what does. So between them and
-the client the family's name stands for the provider's. What says of itself in which format it is, as entries of
-`reasoning_details` do, keeps that and bears the provider's mark. Thinking that is open and unsigned is anybody's.
+Dialects know only their family: they read and write data under the family's name. Between them and the client, the
+provider's name takes its place. Data that names its own format (entries of `reasoning_details`) keeps that name and is
+marked with the provider. Reasoning that is readable and unsigned may go to any provider.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from weebill.wire.marks import is_marked, mark_of, unmarked
 from weebill.wire.reply import Event, ReasoningDelta, Reply, ToolStarted
 
 _ANOTHER: Final[Maker] = "another"
-"""Whose the family's is where the provider bears another name: not this one's."""
+"""The origin put in place of the family's name if the data is not this provider's."""
 
 
 class MakerNames:
-    """Names a provider in place of its dialect's family, and the family in place of the provider."""
+    """Replaces the dialect's family by the provider's name in answers, and back in requests."""
 
     __slots__ = ("_family", "_named", "_provider")
 
@@ -32,7 +32,7 @@ class MakerNames:
         self._named = provider not in ("", family)
 
     def conversation(self, conversation: Conversation) -> Conversation:
-        """A client's, as the dialect is to see it."""
+        """Returns the client's conversation as the dialect has to see it."""
         if not self._provider or not _holds_sealed(conversation.turns):
             return conversation
         turns = [self._turn(turn) for turn in conversation.turns]
@@ -43,7 +43,7 @@ class MakerNames:
         return (_is_sealed(part) and (self._named or _bears_mark(part))) or self._is_told(part)
 
     def _is_told(self, part: Part) -> bool:
-        """True for open thinking that came along with what this provider has sealed."""
+        """True for readable reasoning that came with this provider's sealed data."""
         return isinstance(part, Reasoning) and self._named and part.origin == self._provider
 
     def _turn(self, turn: Turn) -> Turn:
@@ -61,7 +61,9 @@ class MakerNames:
         return structs.replace(part, origin=_ANOTHER) if self._named and part.origin == self._family else part
 
     def _unmarked(self, part: Reasoning | ToolUse) -> Part:
-        """A part of which a mark says whose it is."""
+        """Returns a marked part without its mark, under the family's name; if the mark is not this provider's, as
+        another's.
+        """
         signature = part.signature and unmarked(part.signature, self._provider)
         encrypted = unmarked(part.encrypted, self._provider) if isinstance(part, Reasoning) and part.encrypted else ""
         if (part.signature and signature is None) or encrypted is None:
@@ -72,7 +74,7 @@ class MakerNames:
         return structs.replace(part, signature=signature, encrypted=encrypted or part.encrypted, origin=whose)
 
     def reply(self, reply: Reply) -> Reply:
-        """A dialect's, as the client is to see it."""
+        """Returns the dialect's reply as the client has to see it."""
         if not self._named or not any(_is_sealed(part) for choice in reply.choices for part in choice.parts):
             return reply
         choices = [
@@ -94,7 +96,7 @@ class MakerNames:
         return mark_of(self._provider) + sealed if sealed else sealed
 
     def events(self, events: Sequence[Event]) -> Sequence[Event]:
-        """A dialect's, as the client is to see them."""
+        """Returns the dialect's events as the client has to see them."""
         if not self._named:
             return events
         return [self._event(event) if type(event) in (ReasoningDelta, ToolStarted) else event for event in events]
@@ -117,7 +119,7 @@ NOBODY_IN_PARTICULAR: Final = MakerNames("", "")
 
 
 def _holds_sealed(turns: Sequence[Turn]) -> bool:
-    """Tells whether any part is sealed: most histories have none, so that this has to be quick."""
+    """True if any part is sealed. Optimised, as most histories have none."""
     for turn in turns:
         if turn.role == "assistant":
             for part in turn.parts:
@@ -128,14 +130,14 @@ def _holds_sealed(turns: Sequence[Turn]) -> bool:
 
 
 def _is_sealed(part: Part) -> bool:
-    """Tells whether a part holds something that is of worth to its maker alone."""
+    """True if a part holds data that only its maker can read."""
     if isinstance(part, Reasoning):
         return part.signature is not None or part.encrypted is not None
     return isinstance(part, ToolUse) and part.signature is not None
 
 
 def _bears_mark(part: Part) -> bool:
-    """Tells whether a mark says whose a part is."""
+    """True if a part is marked with its provider."""
     if isinstance(part, Reasoning) and part.encrypted is not None and is_marked(part.encrypted):
         return True
     return isinstance(part, Reasoning | ToolUse) and part.signature is not None and is_marked(part.signature)

@@ -1,4 +1,4 @@
-"""The request for an upstream where the client has said something to Weebill itself."""
+"""Handles the fields of a request that are for Weebill itself, such as preferences of providers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from weebill.providers.base import Translator, UpstreamRequest
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Directory
-from weebill.routing.foreign import along, unheard
+from weebill.routing.openrouter import dropped_fields, openrouter_fields
 from weebill.wire.call import Call
 from weebill.wire.inbound import NOTHING_OWN, Json
 
@@ -18,7 +18,8 @@ _encode: Final = msgspec.json.encode
 
 
 def encoded(translate: Translator, call: Call, deployment: Deployment, directory: Directory) -> UpstreamRequest:
-    """What the client prefers among those whom only OpenRouter knows goes along to it, and is passed over elsewhere.
+    """Encodes a request. Preferences about providers that only OpenRouter knows are passed to it, and dropped
+    elsewhere.
 
     Raises ApiError 400 as `translate` does.
     """
@@ -28,12 +29,12 @@ def encoded(translate: Translator, call: Call, deployment: Deployment, directory
 def with_own_fields(
     request: UpstreamRequest, call: Call, deployment: Deployment, directory: Directory
 ) -> UpstreamRequest:
-    """The same for a request that is written."""
+    """Does the same for an encoded request."""
     own = call.own
     if own is NOTHING_OWN:
         return request
     if deployment.target.quirks.preferences and request.body.startswith(b"{"):
-        more = along(own, directory.providers, directory.serves)
+        more = openrouter_fields(own, directory.providers, directory.serves)
         return request.replaced(body=_encode({**_decode(request.body), **more})) if more else request
-    lost = unheard(own, directory.providers, directory.serves)
+    lost = dropped_fields(own, directory.providers, directory.serves)
     return request.replaced(dropped=(*request.dropped, *lost)) if lost else request

@@ -1,4 +1,4 @@
-"""Through which stages the requests to each kind of endpoint go."""
+"""The chain of stages for each kind of endpoint."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from weebill.wire.operation_call import OperationCall
 
 
 class Pipelines(NamedTuple):
-    """The stages of each kind of endpoint; `stateful` are those of APIs whose requests build on earlier answers."""
+    """A chain of stages for each kind of endpoint; `stateful` is for APIs whose requests continue earlier answers."""
 
     generation: Chain[Api, Call]
     stateful: Chain[Api, Call]
@@ -49,7 +49,7 @@ def pipelines(
     cache: AnswerCache,
     state: ResponseState,
 ) -> Pipelines:
-    """Those of one worker."""
+    """Returns the chains of one worker."""
     answering = Answering(recorder, upstreams.answers)
     generate = Generate(upstreams, answering)
     metered = (

@@ -1,4 +1,4 @@
-"""Test a provider with a one-token call through its own dialect, without a running server."""
+"""Tests a provider with a one-token call through its own dialect, without a running server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from weebill.transport.errors import UpstreamError
 from weebill.wire.embeddings import EMBEDDINGS
 from weebill.wire.failure import FailureKind, UpstreamFailure
 
-# What to do about a failure of each kind.
+# Advice for each kind of failure.
 _HINTS: Final[dict[FailureKind, str]] = {
     "credential": "the key is wrong, revoked, or may not use this model: check the variable that holds it",
     "quota": "the provider's account has no credit left, or none for today",
@@ -38,13 +38,13 @@ _HINTS: Final[dict[FailureKind, str]] = {
     "timeout": "is the address right? If the provider is just slow, raise `first_byte_timeout_s`",
     "invalid_answer": "is it the right `dialect`, and does `base_url` end where that dialect's paths begin?",
 }
-# Some providers answer with no fewer than a certain number of tokens, which they are then left to.
+# Some providers have a minimum of tokens; `drop_params` leaves it to them.
 _CHAT: Final = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, "drop_params": True}
 _EMBEDDING: Final = {"input": "Hi"}
 
 
 class _Question(NamedTuple):
-    """A call to be made. `read` raises UpstreamFailure for what is no answer; `error` is of a status other than 200."""
+    """A test call. `read` raises UpstreamFailure unless the body is an answer; `error` reads other statuses."""
 
     request: UpstreamRequest
     read: Callable[[bytes, bytes], object]
@@ -52,7 +52,7 @@ class _Question(NamedTuple):
 
 
 def probe(name: str, settings: Settings) -> ProbeResult:
-    """Call the first chat model of the provider `name`. Never raises for what the provider does."""
+    """Calls the first chat model of the provider `name`. Raises nothing for what the provider does."""
     return asyncio.run(_probe(name, settings))
 
 
@@ -113,7 +113,7 @@ async def _send(client: Client, upstream: Upstream, request: UpstreamRequest) ->
 
 
 async def _read(response: Response, question: _Question) -> None:
-    """Raises UpstreamFailure or UpstreamError unless it is an answer."""
+    """Raises UpstreamFailure or UpstreamError unless the response is an answer."""
     try:
         if response.status == 200:
             question.read(await response.read(MAX_ANSWER_BYTES), response.header(b"content-type") or b"")
@@ -128,9 +128,9 @@ _KINDS: Final[dict[str, Callable[[Deployment, Upstream], _Question]]] = {"chat":
 
 
 def _choice(name: str, settings: Settings) -> tuple[Callable[[Deployment, Upstream], _Question], str]:
-    """How to ask, and which model: a configured one, else the cheapest of the catalogue's; "" if there is none.
+    """Returns the kind of call and the model: a configured one, else the catalogue's cheapest; "" if there is none.
 
-    One for chats if there is any. What the catalogue does not know is taken for such.
+    Chat models come first. Models that the catalogue does not know are taken for chat models.
     """
     identity = settings.providers[name].identity(name)
     known = {

@@ -1,4 +1,4 @@
-"""The usage records of one worker: written to its journal, and counted."""
+"""Writes the usage records of one worker to its journal, and counts them."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Recorder:
 
     @property
     def recording(self) -> bool:
-        """Whether usage can be recorded at present."""
+        """True if usage can be recorded now."""
         return self.journal.writable()
 
     def require_writable(self) -> None:
-        """Raise ApiError 503 while nothing can be recorded: what cannot be metered is not served."""
+        """Raises ApiError 503 while nothing can be recorded: unmetered requests are not served."""
         if not self.journal.writable():
             raise unmetered()
 
     def settle(self, meter: Meter, status: int, outcome: Outcome) -> None:
-        """Write the usage record, once. Raises ApiError 503 if it cannot be written."""
+        """Writes the usage record, once. Raises ApiError 503 if it cannot be written."""
         record = meter.settle(status, outcome)
         if record is None:
             return
@@ -45,8 +45,8 @@ class Recorder:
             self._counters.journal_failures.add()
             raise unmetered() from error
 
-    def settle_unheard(self, meter: Meter, status: int, outcome: Outcome) -> None:
-        """Settle where there is nobody left to tell that it failed."""
+    def settle_unanswered(self, meter: Meter, status: int, outcome: Outcome) -> None:
+        """Settles a request with no client left to tell that the record could not be written; that is logged."""
         try:
             self.settle(meter, status, outcome)
         except ApiError as error:

@@ -1,4 +1,4 @@
-"""What an operator is told of keys that upstreams refuse: once in the log, and as a gauge for as long as it is so."""
+"""Reports API keys that upstreams refuse: once in the log, and as a gauge while it lasts."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 
 class KeyReporter:
-    """Tells of what one worker knows. It is to be called now and then."""
+    """Reports what one worker knows; to be called regularly."""
 
     def __init__(self, gauges: Gauges) -> None:
         self._gauges = gauges
         self._shown: Counter[str] = Counter()
 
     def report(self, health: Health, now: float) -> None:
-        """Log what is new, and show what is."""
+        """Logs what is new, and updates the gauges."""
         if health.quiet and not self._shown and not health.refusals.news:
             return
         while health.refusals.news:
@@ -56,5 +56,5 @@ def _log(news: News) -> None:
 
 
 def _provider(credential: str) -> str:
-    """Whose a credential is, by its id."""
+    """Returns the provider of a credential, from its id."""
     return credential.rpartition("#")[0]

@@ -1,4 +1,4 @@
-"""One request on its way through the stages of the gateway."""
+"""One request on its way through the stages."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from weebill.wire.errors import ApiError
 
 
 class Endpoint(Protocol):
-    """What a metered endpoint is known by: `name` is what its requests are recorded under."""
+    """A metered endpoint; its requests are recorded under `name`."""
 
     @property
     def name(self) -> str: ...
 
     def error_body(self, error: ApiError) -> bytes:
-        """An error in the endpoint's format."""
+        """Returns the error in the endpoint's format."""
 
 
 E = TypeVar("E", bound=Endpoint)
@@ -27,10 +27,10 @@ C = TypeVar("C", bound=Call)
 
 
 class Request(Generic[E, C]):
-    """What is known of a request to an `endpoint`, stage by stage; `tail` is what follows the endpoint's path.
+    """A request to an `endpoint`; `tail` is the part of the URL below the endpoint's path.
 
-    `caller` is known once it has been authenticated, `meter` once it is to be recorded, `call` once it is decoded.
-    `state` keeps its answer, where that may be built on.
+    The stages fill in the rest: `caller` (authenticate), `meter` (settle), `call` (decode), `state` (build on), which
+    stores its answer.
     """
 
     __slots__ = ("call", "caller", "endpoint", "exchange", "meter", "state", "tail")
@@ -46,7 +46,7 @@ class Request(Generic[E, C]):
         self.state: ResponseState | None = None
 
     def refuse(self, error: ApiError, route: bytes = b"") -> None:
-        """Answer with an error, in the endpoint's format; `route` is the header line that says who was tried."""
+        """Answers with an error in the endpoint's format; `route` is the header line with the attempts."""
         exchange = self.exchange
         error.request_id = exchange.request_id
         exchange.respond(error.status, error.headers() + route, self.endpoint.error_body(error))

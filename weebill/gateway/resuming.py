@@ -1,4 +1,10 @@
-"""A stream that broke off is continued by another deployment, which is given what was said as its own beginning."""
+"""Resuming: another deployment continues a stream that broke off.
+
+1. A resumable stream is translated event by event, and the text that the client got is kept (`ResumableAnswer`).
+2. When it breaks off, the failure is reported to routing, and the next deployment is called.
+3. That deployment gets the conversation with the text so far as the beginning of its answer.
+4. Its events are renumbered and go on in the client's stream, after a comment that names the provider.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +29,16 @@ from weebill.wire.conversation import Conversation, Text, Turn
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Event, Finished, Started, TextDelta, Usage, UsageReported
 
-_MAX_SAID: Final = 1_048_576  # characters that are kept for another to go on with
+_MAX_SAID: Final = 1_048_576  # the most characters kept for a continuation
 _EVENT_STREAM: Final = b"text/event-stream"
-# What says nothing that would have to be continued.
+# Events without content that would have to be continued.
 _BESIDES: Final = (Started, UsageReported, Finished)
 
 
 class ResumableAnswer:
-    """What one client has been told, whoever told it: a `StreamEncoder` for several streams, one after the other.
+    """The answer that one client has got, from one upstream or several: a `StreamEncoder` for one stream after another.
 
-    Only plain text can be continued: `tellable` is False once there has been anything else.
+    Only plain text can be continued: `plain_text` is False once there has been anything else.
     """
 
     def __init__(self, api: Api, call: Call) -> None:
@@ -41,41 +47,43 @@ class ResumableAnswer:
         self._encoder = api.stream(call)
         self._said: list[str] = []
         self._size = 0
-        self._before = 0  # about as many tokens as were said by others
+        self._before = 0  # about as many tokens as the earlier streams gave
         self._block = 0
-        self._resumed = False  # whether what comes is a continuation
-        self._gap = ""  # white space that was sent and that the continuation may begin with
-        self._offset: int | None = None  # of a continuation's parts, once its first has come
-        self.tellable = _EVENT_STREAM in api.stream_headers(call)
+        self._resumed = False  # the stream is a continuation
+        self._gap = ""  # white space that was sent, and that the continuation may repeat
+        self._offset: int | None = None  # added to a continuation's block numbers, once its first block has come
+        self.plain_text = _EVENT_STREAM in api.stream_headers(call)
 
-    def can_go_on(self) -> bool:
-        """Tells whether there is a beginning that another deployment can be given."""
-        return self.tellable and bool("".join(self._said).strip())
+    def can_resume(self) -> bool:
+        """True if there is text that another deployment can continue."""
+        return self.plain_text and bool("".join(self._said).strip())
 
     @property
     def response(self) -> bytes:
-        """The Response object, where that is the client's format."""
+        """The Response object, if that is the client's format."""
         return self._encoder.response if isinstance(self._encoder, KeepsResponse) else b""
 
     def translator(self, dialect: str, spoken: frozenset[str]) -> Translator:
-        """By way of the canonical form, in whatever format: bytes that pass through could not be continued."""
+        """Returns a translator through the canonical form, for every dialect: relayed bytes could not be continued."""
         return _Continuation(self, self._api, dialect)
 
-    def telling(self) -> ResumableAnswer:
-        """The story for another stream: this one where it goes on, else one of its own, for its beginning may fail."""
+    def for_stream(self) -> ResumableAnswer:
+        """Returns the answer for a new stream: this one if it is being resumed, else a fresh one, as a stream's
+        beginning may fail.
+        """
         return self if self._resumed else ResumableAnswer(self._api, self._call)
 
     def conversation(self, call: Call) -> Conversation:
-        """What is asked, and what has been answered so far."""
+        """Returns the conversation, with the text so far as its last turn."""
         asked = self._api.conversation(call)
-        # Providers refuse a beginning that ends in white space.
+        # Providers refuse an answer prefix that ends in white space.
         said = "".join(self._said).rstrip()
         if not said:
             return asked
         return msgspec.structs.replace(asked, turns=(*asked.turns, Turn("assistant", (Text(said),))))
 
-    def go_on(self) -> None:
-        """What comes from now on is another stream, which goes on with what was said."""
+    def resume(self) -> None:
+        """Prepares for a stream that continues the text so far."""
         said = "".join(self._said)
         self._gap = said[len(said.rstrip()) :]
         self._before = len(self._said)
@@ -83,7 +91,7 @@ class ResumableAnswer:
         self._offset = None
 
     def mark(self, provider: str) -> bytes:
-        """The comment that says in the client's stream who goes on."""
+        """The comment in the client's stream that names the provider that continues."""
         return f": continued by {provider}\n\n".encode()
 
     def feed(self, events: list[Event]) -> bytes:
@@ -96,7 +104,7 @@ class ResumableAnswer:
         return self._encoder.fail(error)
 
     def _told(self, event: Event) -> Event | None:
-        """The event as it goes on with what was said; None for what was said already."""
+        """Returns the event as the client's stream needs it; None for what the client has had already."""
         if self._resumed:
             if isinstance(event, Started):
                 return None
@@ -107,13 +115,13 @@ class ResumableAnswer:
             self._block = event.block
             if self._size > _MAX_SAID:
                 self._said.clear()
-                self.tellable = False
+                self.plain_text = False
         elif not isinstance(event, _BESIDES):
-            self.tellable = False
+            self.plain_text = False
         return event
 
     def _shifted(self, event: Event) -> Event:
-        """A continuation's event: its text belongs to the text before, and its usage counts that as said."""
+        """Renumbers a continuation's event: its text joins the text before."""
         if isinstance(event, UsageReported):
             return UsageReported(self._total(event.usage))
         if isinstance(event, Finished):
@@ -132,7 +140,7 @@ class ResumableAnswer:
         return event
 
     def _total(self, usage: Usage) -> Usage:
-        """What the client is told: the beginning was read by the second, but said by the first."""
+        """Returns the usage for the client: the continuation's prompt included the text so far, which is output."""
         said = min(usage.prompt_tokens, self._before)
         return Usage.reported(
             usage.prompt_tokens - said,
@@ -146,33 +154,33 @@ class ResumableAnswer:
 
 
 class ResumableStream(BridgeStream):
-    """A stream that tells its part of a `story`."""
+    """A stream that is part of a resumable `answer`."""
 
-    __slots__ = ("story",)
+    __slots__ = ("resumable",)
 
-    def __init__(self, call: Call, decoder: StreamDecoder, story: ResumableAnswer, for_client: ForClient) -> None:
-        super().__init__(call, decoder, story, for_client)
-        self.story = story
+    def __init__(self, call: Call, decoder: StreamDecoder, resumable: ResumableAnswer, for_client: ForClient) -> None:
+        super().__init__(call, decoder, resumable, for_client)
+        self.resumable = resumable
 
 
 class _Continuation(Bridge):
-    """A `Translator` whose requests hold what was said, and whose streams go on with the same story."""
+    """A translator whose requests hold the text so far, and whose streams continue it."""
 
-    def __init__(self, story: ResumableAnswer, api: Api, dialect: str) -> None:
+    def __init__(self, resumable: ResumableAnswer, api: Api, dialect: str) -> None:
         super().__init__(api, registry_dialect(dialect), dialect, streams_only=dialect in STREAMS_ONLY)
-        self._story = story
+        self._resumable = resumable
 
     def _conversation(self, call: Call) -> Conversation:
-        return self._story.conversation(call)
+        return self._resumable.conversation(call)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        return ResumableStream(call, self._decoder(sent), self._story.telling(), self._for_client(sent))
+        return ResumableStream(call, self._decoder(sent), self._resumable.for_stream(), self._for_client(sent))
 
 
 def only_continuing(opening: Open[OpenedResponse], step: Try, spending: Spending) -> Awaitable[OpenedResponse]:
-    """Calls a deployment that can go on with what was said. Raises ApiError for all others."""
+    """Calls a deployment that can continue a text. Raises ApiError for others."""
     deployment = step.deployment
-    if not deployment.facts.continues:
+    if not deployment.capabilities.continues:
         message = f"'{deployment.model}' at '{deployment.provider}' does not continue what another began."
         raise ApiError(400, message, code="unsupported_parameter")
     return opening(step, spending)

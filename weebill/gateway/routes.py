@@ -1,4 +1,4 @@
-"""Which paths a worker serves itself, and how. All others are the control process's, or not there."""
+"""The route table: the paths that a worker serves itself, and what serves each."""
 
 from __future__ import annotations
 
@@ -12,31 +12,30 @@ from weebill.gateway.request import Endpoint
 from weebill.gateway.stages.count import ANTHROPIC_COUNT
 from weebill.providers.operations import ENDPOINTS
 
-By = Literal[
-    "generation", "stateful", "operations", "counting",  # stages, by their name in `Pipelines`
-    "gemini",  # whichever of these the method at the end of the path means
+ServedBy = Literal[
+    "generation", "stateful", "operations", "counting",  # a chain of stages, by its field in `Pipelines`
+    "gemini",  # one of the chains, by the method at the end of the path
     "health", "readiness", "metrics", "models", "model", "kept_response",  # pages of the worker's own
 ]  # fmt: skip
 Permission = Literal["anyone", "key"]
 
 
 class Route(NamedTuple):
-    """The `paths` of one endpoint, and the one `method` that it has; b"" where the path's end says which.
-
-    A path that ends in `/` stands for all below it.
+    """One endpoint: its `paths` and its only `method`; b"" allows several methods. A path that ends in `/` stands for
+    all paths below it.
     """
 
     method: bytes
     paths: tuple[bytes, ...]
-    by: By
+    served_by: ServedBy
     endpoint: Endpoint | None = None
     permission: Permission = "key"
 
 
-# The API's own root, and the one under which clients of several vendors expect it.
+# The API's own root, and the root that clients of several vendors expect.
 _OPENAI: Final = (b"/v1", b"/openai/v1")
 _ANTHROPIC: Final = (b"/v1", b"/anthropic/v1")
-# The Gemini API's versions, all one here, at each place where it is; `/v1` is shared with other APIs.
+# The Gemini API's versions, which are all the same here, under each root; `/v1` is shared with other APIs.
 _GEMINI: Final = tuple(
     [root + version for root in (b"", b"/gemini") for version in (b"/v1beta", b"/v1alpha", b"/v1beta1")]
 )
@@ -59,12 +58,13 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(b"POST", _at(_ANTHROPIC, b"/messages/count_tokens"), "counting", ANTHROPIC_COUNT),
     *[Route(b"POST", (*_at(_OPENAI, each.path), *each.aliases), "operations", each) for each in ENDPOINTS],
     Route(b"GET", _MODELS, "models"),
-    # Where Gemini's clients say model and method: `gemini-2.5-flash:generateContent`. Without one, it is a model.
+    # Gemini's clients put model and method into the path: `gemini-2.5-flash:generateContent`. A path without a method
+    # names a model.
     Route(b"POST", (b"/v1/models/", *_at(_GEMINI, b"/models/"), *_at(_GEMINI, b"/")), "gemini"),
     Route(b"GET", _at(_MODELS, b"/"), "model"),
     Route(b"", _at(_OPENAI, b"/responses/"), "kept_response"),
 )
-# What is not there below these is answered here, in the format of the API that asks.
+# Unknown paths below these are answered here, in the format of the API that the client speaks.
 ROOTS: Final = (b"/v1", b"/openai/v1", b"/anthropic", b"/gemini", b"/upload", *_GEMINI)
-# What is the control process's own, whoever asks.
+# Always the control process's own.
 MANAGEMENT: Final = b"/api/v1"

@@ -1,4 +1,4 @@
-"""Which model a name stands for that configuration alone does not decide: `auto`, and what is in an experiment."""
+"""Selects the model for names that configuration alone does not decide: `auto`, and models in an experiment."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from weebill.wire.reply import Usage
 
 _STAYS: Final = (Preferences(local_only=True),)
 _SUFFIXED: Final = frozenset(f"{AUTO}:{suffix}" for suffix in SUFFIXES)
-# As policies weigh prices: three tokens read for each that is said.
+# Prices are weighed as by the policies: three input tokens for each output token.
 _READ: Final = 3
 
 log = logging.getLogger(__name__)
 
 
 class Selected(NamedTuple):
-    """Who answers a request.
+    """The model that answers a request.
 
-    `model` is the name to route by, and `demands` is what the name that it stands in for asks of whoever serves it.
-    With a `decision`, it is that of the decision's tier; an answer that fails one of `checks` is made anew by `larger`.
-    `arm` is the experiment's, and `shadow` the one that a copy is for.
+    `model` is the name to route by, and `demands` are the preferences of the name that it replaces. With a `decision`,
+    `model` is its tier's, and an answer that fails one of `checks` is made anew by `larger`. `arm` is the arm of the
+    experiment, `shadow` the experiment whose candidate gets a copy.
     """
 
     model: str
@@ -54,7 +54,9 @@ class Selected(NamedTuple):
     demands: tuple[Preferences, ...] = ()
 
     def note(self, failed: str = "") -> str:
-        """What is said of it in the header; `failed` is what the smaller tier's answer did not pass."""
+        """Returns the part of the route header about the selection; `failed` is the check that the smaller tier
+        failed.
+        """
         note = ""
         if self.decision is not None:
             note = f";auto:{self.decision.tier}"
@@ -63,9 +65,9 @@ class Selected(NamedTuple):
 
 
 class Selector:
-    """What a worker selects by. `names` are those that `select` is for; all others are as configured.
+    """Selects models for the names in `names`; all others are as configured.
 
-    `learned` is where a router that this installation trained would be; without it, the package's own decides.
+    `learned` is the path of a router that this installation trained; if there is none, the packaged one decides.
     """
 
     def __init__(self, router: Router, experiments: Experiments, learned: Path) -> None:
@@ -82,10 +84,10 @@ class Selector:
         self.refresh()
 
     def configure(self, settings: AutoSettings) -> None:
-        """Go by these settings. Takes a moment if there is a router to load, so it may be called in another thread."""
+        """Applies settings. May be called in another thread, as loading a router takes a moment."""
         trained_at = self._learned.stat().st_mtime_ns if self._learned.exists() else None
         if (settings, trained_at) == (self._settings, self._trained_at):
-            return  # what the threshold has learned is kept
+            return  # keeps what the threshold has learned
         models, auto, problem = settings.tiers, None, ""
         if models:
             try:
@@ -98,7 +100,7 @@ class Selector:
         self._rules_private = bool(settings.private)
 
     def refresh(self) -> None:
-        """Follow settings and experiments; cheap enough to be called several times a second."""
+        """Follows settings and experiments; cheap enough for several calls a second."""
         names = {*self._experiments.running, *self._experiments.promoted}
         if self._models:
             names |= {AUTO, *_SUFFIXED}
@@ -106,7 +108,7 @@ class Selector:
             self.names = frozenset(names)
 
     def compares(self, name: str) -> bool:
-        """Tells whether an experiment is about that name, or one of the tiers that it may lead to."""
+        """True if a running experiment concerns the name, or a tier that it may lead to."""
         running = self._experiments.running
         if not running:
             return False
@@ -115,15 +117,15 @@ class Selector:
 
     @property
     def promotions(self) -> tuple[str, ...]:
-        """What stands in for what."""
+        """The promotions, as `model=candidate`."""
         return tuple(f"{model}={candidate}" for model, candidate in sorted(self._experiments.promoted.items()))
 
     def select(self, asked: RouteRequest, api: Api) -> Selected:
-        """Who answers. Raises ApiError: 400 as routing does, 503 where `auto` cannot be served."""
+        """Selects the model. Raises ApiError: 400 as routing does, 503 if `auto` cannot be served."""
         if asked.call.model in _SUFFIXED:
             suffix = asked.call.model.removeprefix(AUTO)
             chosen = self.select(asked.naming(AUTO), api)
-            # It says how to choose among those who serve a tier, not which tier.
+            # The suffix sorts the deployments of a tier; it does not pick the tier.
             return chosen._replace(model=chosen.model + suffix, larger=chosen.larger and chosen.larger + suffix)
         needs = asked.needs
         name = asked.call.model
@@ -135,13 +137,13 @@ class Selector:
         if selected.model != AUTO or not self._models:
             return selected
         decision = decision or self._decide(asked, needs, api)
-        # What leads to `auto` holds for all of its tiers.
+        # The preferences of an alias of `auto` hold for all of its tiers.
         selected = selected._replace(preferences=selected.demands, demands=())
         if selected.arm or decision.stays:
             return self._decided(selected, decision)
         model = self._models[decision.tier]
         placed = self._placed(model, conversation)
-        # A tier that `auto` itself was promoted to stand in for is meant as it was.
+        # If the tier was promoted to `auto` itself, the tier's own model is meant.
         placed = placed._replace(preferences=selected.preferences)
         return self._decided(placed, decision, model if placed.model == AUTO else placed.model)
 
@@ -152,17 +154,17 @@ class Selector:
         refused = needs.asked
         if not isinstance(refused, ApiError):
             return self._auto.decide(subject, self._local(), self._local_only(asked))
-        # It cannot be translated, so that nobody can take it but who speaks the client's API.
+        # The request cannot be translated, so only tiers that speak the client's API can take it.
         able = self._having(partial(_passes, api.native))
         if not able:
             raise refused
-        # Where nothing can be read, no rule sees what is private.
+        # No rule can find private text in what cannot be read.
         stays = self._local_only(asked) or (self._rules_private and not any(texts(needs.read)))
         decision = self._auto.decide(subject, self._local(), stays, able)
-        return decision._replace(larger=None)  # what is not read cannot be checked
+        return decision._replace(larger=None)  # an answer that cannot be read cannot be checked
 
     def _decided(self, selected: Selected, decision: Decision, model: str = "") -> Selected:
-        """With the decision's consequences; what must stay here is in no experiment."""
+        """Applies the decision; a request that must stay on this machine is in no experiment."""
         checks = None if self._auto is None or decision.larger is None else self._auto.checks
         return selected._replace(
             model=model or self._models[decision.tier],
@@ -174,15 +176,15 @@ class Selector:
         )
 
     def observe(self, selected: Selected, answered: Tier, cost_nano: int | None, usage: Usage) -> None:
-        """Let `auto` follow what came of its decision."""
+        """Reports the outcome of a decision to `auto`."""
         if self._auto is None or selected.decision is None:
             return
-        price = self._first(self._models["large"]).facts.price
+        price = self._first(self._models["large"]).capabilities.price
         large_nano = None if price is None else list_nano(price, usage)
         self._auto.observe(selected.decision, answered, cost_nano, large_nano)
 
     def _placed(self, name: str, conversation: bytes) -> Selected:
-        """What experiments make of a name."""
+        """Applies experiments and promotions to a name."""
         model = self._experiments.promoted.get(name, name)
         experiment = self._experiments.running.get(name)
         demands = () if experiment is None and model == name else self._demands(name)
@@ -200,9 +202,10 @@ class Selector:
         )
 
     def _demands(self, name: str) -> tuple[Preferences, ...]:
-        """Where an alias lets its requests go: no experiment takes them elsewhere."""
+        """Returns the preferences of an alias that limit where its requests go; experiments keep to them."""
         directory = self._router.directory
-        # `auto` keeps what its rules say here, request by request; its alias is for those where nobody chooses.
+        # The rules of `auto` keep requests here one by one; the preferences of its alias are for when no tier is
+        # chosen.
         if name == AUTO or name not in directory:
             return ()
         return tuple(
@@ -213,27 +216,27 @@ class Selector:
         )
 
     def _local(self) -> frozenset[Tier]:
-        """The tiers that this machine has."""
+        """Returns the tiers that this machine serves."""
         return self._having(_is_local)
 
     def _having(self, sign: Callable[[Deployment], bool]) -> frozenset[Tier]:
-        """The tiers that any deployment of that kind serves."""
+        """Returns the tiers that any deployment with the property serves."""
         route = self._router.directory.route
         return frozenset(
             tier for tier, name in self._models.items() if any(sign(each.deployment) for each in route(name).candidates)
         )
 
     def _local_only(self, asked: RouteRequest) -> bool:
-        """Tells whether anybody wants that the request stays here."""
+        """True if the request, its key or a rule wants it to stay on this machine."""
         return self._router.wanted(self._router.directory.route(self._models["small"]), asked).local_only
 
     def _first(self, model: str) -> Deployment:
         return self._router.directory.route(model).first
 
     def _cost_ratio(self, models: Mapping[Tier, str]) -> float | None:
-        """What the small tier costs for each dollar of the largest; None where that is not known."""
+        """Returns the small tier's price divided by the large tier's; None if either is unknown."""
         try:
-            small, large = (self._first(models[tier]).facts.price for tier in ("small", "large"))
+            small, large = (self._first(models[tier]).capabilities.price for tier in ("small", "large"))
         except ApiError:
             return None
         if small is None or large is None:
@@ -243,11 +246,11 @@ class Selector:
 
 
 def _is_local(deployment: Deployment) -> bool:
-    return deployment.facts.local
+    return deployment.capabilities.local
 
 
 def _passes(native: str, deployment: Deployment) -> bool:
-    """Tells whether requests of an API pass to a deployment as they are."""
+    """True if requests of the API `native` can be relayed to the deployment unchanged."""
     if native == COMPLETIONS.native and not deployment.target.quirks.completions:
         return False
     spoken = (deployment.dialect, *(() if deployment.upstream is None else deployment.upstream.dialects))

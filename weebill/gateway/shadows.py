@@ -1,4 +1,4 @@
-"""Copies of requests that are sent after the answer: never so many that they could be felt."""
+"""Shadows: copies of requests, sent after the answer, in so small a number that they slow nothing down."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ log = logging.getLogger(__name__)
 
 
 class Shadows:
-    """Those of one worker that are under way. Beyond their number, copies are not sent."""
+    """The shadows of one worker. Beyond `_MAX_UNDER_WAY`, copies are not sent."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, shadow: Coroutine[None, None, None]) -> None:
-        """Begin one, unless there are as many as there may be."""
+        """Starts a shadow, unless too many are under way."""
         if len(self._tasks) >= _MAX_UNDER_WAY:
             shadow.close()
             log.info("a shadow is not sent: %d are under way", len(self._tasks))
@@ -29,7 +29,7 @@ class Shadows:
         task.add_done_callback(self._done)
 
     async def close(self) -> None:
-        """Give up those under way; each is recorded."""
+        """Cancels all shadows; each is recorded."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -1,7 +1,7 @@
-"""Answers ended at a stop sequence, where that was asked for and the target has no setting for it.
+"""Ends answers at a stop sequence, if the request has some and the target has no setting for them.
 
-Text alone is looked at: not what was thought, nor what a tool is called with. As a provider would have it, the sequence
-itself is left out, and so is all that follows; what the provider counted stays as it is.
+Only text is searched, not reasoning or tool arguments. The sequence and all that follows are left out, as providers do;
+the provider's usage stays as it is.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _decode_entry: Final = reader(_Entry)
 
 
 def first_stop(text: str, stops: Sequence[str]) -> tuple[int, str] | None:
-    """The place of the first of `stops` in a text, and which it is; of two at one place, the longer."""
+    """Returns the position and value of the first of `stops` in a text; of two at one position, the longer."""
     found: tuple[int, str] | None = None
     for stop in stops:
         at = text.find(stop)
@@ -50,7 +50,7 @@ def first_stop(text: str, stops: Sequence[str]) -> tuple[int, str] | None:
 
 
 def held_back(text: str, stops: Sequence[str]) -> int:
-    """The number of a text's last characters that may be the beginning of one of `stops`.
+    """Returns the number of characters at the end of a text that may begin one of `stops`.
 
     >>> held_back("so EN", ["END", "N"])
     2
@@ -65,7 +65,7 @@ def held_back(text: str, stops: Sequence[str]) -> int:
 
 
 def until_stop(reply: Reply, stops: Sequence[str]) -> Reply:
-    """The reply with each choice ended at the first stop sequence."""
+    """Returns the reply with each choice ended at its first stop sequence."""
     choices = tuple([_ended(choice, stops) for choice in reply.choices])
     return msgspec.structs.replace(reply, choices=choices)
 
@@ -87,7 +87,7 @@ def _ended(choice: Choice, stops: Sequence[str]) -> Choice:
 
 
 def _first_of(logprobs: Sequence[Raw], characters: int) -> tuple[Raw, ...]:
-    """The entries of the tokens that begin within that many characters."""
+    """Returns the entries of the tokens that begin within the first `characters`."""
     kept: list[Raw] = []
     for entry in logprobs:
         if characters <= 0:
@@ -98,7 +98,9 @@ def _first_of(logprobs: Sequence[Raw], characters: int) -> tuple[Raw, ...]:
 
 
 class _Said:
-    """One choice so far: text that may begin a stop sequence, what is about that text, and whether one has come."""
+    """The state of one choice: text that may begin a stop sequence, the events about that text, and if a stop
+    has come.
+    """
 
     __slots__ = ("block", "ended", "held", "waiting")
 
@@ -110,7 +112,7 @@ class _Said:
 
 
 class UntilStop(DecoderAround):
-    """A `StreamDecoder` that tells of each choice what comes before the first stop sequence."""
+    """A `StreamDecoder` that ends each choice at its first stop sequence."""
 
     __slots__ = ("_said", "_stops")
 
@@ -120,17 +122,17 @@ class UntilStop(DecoderAround):
         self._said: dict[int, _Said] = {}
 
     def finish(self) -> Sequence[Event]:
-        """The last events. Raises UpstreamFailure if the upstream's body was cut before a stop sequence came."""
+        """Returns the last events. Raises UpstreamFailure if the body broke off before a stop sequence."""
         try:
             events = self._decoder.finish()
         except UpstreamFailure:
             if self._said and all(said.ended for said in self._said.values()):
-                return ()  # All that is to be told was.
+                return ()  # all choices have ended
             raise
         return self.read(events)
 
     def read(self, events: Sequence[Event]) -> list[Event]:
-        """The events, of each choice those before its end."""
+        """Returns the events before the end of each choice."""
         told: list[Event] = []
         for event in events:
             if isinstance(event, Started | UsageReported | PassedOver | Failed):
@@ -144,7 +146,7 @@ class UntilStop(DecoderAround):
             if isinstance(event, TextDelta):
                 self._text(event, said, told)
             elif isinstance(event, Logprobs | CitationAdded) and said.held:
-                said.waiting.append(event)  # They are of text that may not be told.
+                said.waiting.append(event)  # they concern text that may be left out
             else:
                 self._let_go(said, event.choice, told)
                 told.append(event)
@@ -174,7 +176,7 @@ class UntilStop(DecoderAround):
             said.waiting.clear()
 
     def _let_go(self, said: _Said, choice: int, told: list[Event]) -> None:
-        """Tell what was held back, for no more text follows it."""
+        """Passes on the text that was held back, as no more text follows it."""
         if said.held:
             told.append(TextDelta(said.held, said.block, choice))
             told += said.waiting

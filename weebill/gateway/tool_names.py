@@ -1,6 +1,7 @@
-"""Names of tools that a target refuses, as it takes them: the same all through a conversation, and never one for two.
+"""Renames tools whose names a target refuses: the same throughout a conversation, and never two alike.
 
-They come back in the answer. Ids of calls need not, so the dialects see to them (`weebill.providers.identifiers`).
+Answers get the client's names back. Ids of calls need no such way back, so dialects change them by themselves
+(`weebill.providers.identifiers`).
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ NAMES: Final[dict[str, Rule]] = {
     "vertex": _GOOGLE,
     "cohere": only(r"a-zA-Z0-9_", 64, "a-zA-Z_"),
 }
-"""What the dialects take as the name of a tool; those that are not here take any."""
+"""The rule for tool names of each dialect; dialects that are not listed take any name."""
 _HASHES: Final = (8, 16, 32, 64)
 
 NO_TOOLS: Final[Mapping[str, str]] = {}
-"""No tool has another name."""
+"""No tool has been renamed."""
 
 
 def fit_names(
     conversation: Conversation, dialect: str, *, replays: bool = True
 ) -> tuple[Conversation, Mapping[str, str]]:
-    """The conversation with names as `dialect` takes them, and the client's names by the target's.
+    """Returns the conversation with names that `dialect` takes, and the client's names by the target's.
 
-    `replays` is whether its history holds calls or results.
+    `replays` is False if the history is known to hold no calls or results.
     """
     names = NAMES.get(dialect)
     if names is None or (not replays and _fit_all(conversation.tools, names)):
@@ -74,7 +75,7 @@ def _fit_all(tools: Sequence[Tool], rule: Rule) -> bool:
 
 
 def _renamed(conversation: Conversation, rule: Rule) -> dict[str, str]:
-    """The names that a target refuses, and what is said instead."""
+    """Returns the replacement of each name that the target refuses."""
     given = dict.fromkeys(_names(conversation))
     renamed: dict[str, str] = {}
     taken = set(given)
@@ -108,7 +109,7 @@ def _part(part: Part, renamed: dict[str, str]) -> Part:
 
 
 def named_by_client(reply: Reply, tools: Mapping[str, str]) -> Reply:
-    """An answer whose calls name their tools as the client does."""
+    """Returns an answer with the client's names of tools."""
     if not tools:
         return reply
     return structs.replace(reply, choices=tuple([_choice(choice, tools) for choice in reply.choices]))
@@ -123,7 +124,7 @@ def _choice(choice: Choice, tools: Mapping[str, str]) -> Choice:
 
 
 def events_by_client(events: Sequence[Event], tools: Mapping[str, str]) -> Sequence[Event]:
-    """Events of an answer whose calls name their tools as the client does."""
+    """Returns events with the client's names of tools."""
     if not tools:
         return events
     return [

@@ -1,4 +1,6 @@
-"""Any inbound API to any dialect: bytes through where both speak the same format, else by the canonical form."""
+"""Translates any client API to any dialect: bytes are relayed if both speak the same format, else the canonical form is
+between them.
+"""
 
 from __future__ import annotations
 
@@ -47,21 +49,21 @@ from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Event, Reply, Usage
 from weebill.wire.surrogates import as_utf8
 
-# Fields of a conversation that say what is asked rather than how; they are never dropped.
+# Fields of a conversation without which it would be another request; they are never dropped.
 _SUBSTANCE: Final = frozenset({"turns", "tools"})
 _ALWAYS_SUPPORTED: Final = frozenset({"turns", "hints", "extra"})
-# One for each API and kind of upstream, of which there are a few dozen.
+# A few dozen: one for each API and kind of upstream.
 _TRANSLATORS: Final[dict[tuple[str, str, frozenset[str]], Translator]] = {}
-# Each is looked for in each piece of an answer.
+# Every piece of an answer is searched for each of them.
 _MOST_STOPS: Final = 64
 _NOTHING_ASKED: Final = Conversation(turns=())
-# How often a request is written anew without a field that its dialect cannot write: of all that there are, once.
+# The most rewrites of a request without a field that its dialect cannot write: one for each field.
 _MAX_TRIES: Final = len(Conversation.__struct_fields__) + 8
 _DEFAULTS: Final = {field: getattr(_NOTHING_ASKED, field) for field in Conversation.__struct_fields__}
 
 
 def translator(api: Api, dialect: str, spoken: frozenset[str]) -> Translator:
-    """From an API to a deployment of `dialect`, whose upstream speaks all of `spoken` at the same address."""
+    """Returns the translator from an API to a deployment of `dialect`, whose upstream also speaks `spoken`."""
     key = (api.name, dialect, spoken)
     known = _TRANSLATORS.get(key)
     if known is None:
@@ -77,7 +79,7 @@ def _translator(api: Api, dialect: str, spoken: frozenset[str]) -> Translator:
 
 
 def _relayed(api: Api, dialect: str, spoken: frozenset[str]) -> str:
-    """The dialect in which an API's requests pass as they are; where there is none, the first."""
+    """Returns the dialect to which the API's requests can be relayed unchanged; else `dialect`."""
     names = (dialect, *sorted(spoken - {dialect}))
     return next((name for name in names if relay(api.native, name) is not None), dialect)
 
@@ -91,9 +93,10 @@ def from_events(
     sent: UpstreamRequest,
     body: bytes,
 ) -> Answer:
-    """The whole answer in the events of an upstream that streams unasked. Raises UpstreamFailure if there is none.
+    """Returns the complete answer from the events of an upstream that streams unasked. Raises UpstreamFailure if there
+    is none.
 
-    `translate` made the request; the deployment is as for `translator`.
+    `translate` encoded the request; the other arguments are those of `translator`.
     """
     if isinstance(translate, Bridge):
         bridge = translate
@@ -114,9 +117,9 @@ def _bridge(api: Api, dialect: str) -> Bridge:
 
 
 class Bridge:
-    """A `Translator` by way of the canonical form.
+    """A `Translator` through the canonical form.
 
-    `name` is the dialect's; `streams_only` is for one whose upstream is asked for a stream even if the client is not.
+    `name` is the dialect's. With `streams_only`, the upstream is asked for a stream even if the client is not.
     """
 
     def __init__(self, api: Api, dialect: Dialect, name: str = "", *, streams_only: bool = False) -> None:
@@ -134,16 +137,18 @@ class Bridge:
         self._by_request = dialect if isinstance(dialect, ReadsByRequest) else None
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
-        """The request for the upstream. Raises ApiError 400, naming the client's field, for what it cannot do."""
+        """Returns the request for the upstream. Raises ApiError 400, naming the client's field, if the target cannot do
+        it.
+        """
         fit = Fit(call.on_unsupported(target.on_unsupported))
         stream = call.stream or self._streams_only
         try:
             if fit.policy == "drop" and not call.drop_params:
-                # So that the API's own reading of the request passes over as much.
+                # The API's own decoding then drops as much.
                 call = call.replaced(own=msgspec.structs.replace(call.own, drop_params=True))
             asked = with_present_schemas(self._conversation(call))
             if call.big:
-                sleep(0)  # beside the event loop, which has its turn between two steps
+                sleep(0)  # lets the event loop take its turn
             shows = self._shows_images or target.quirks.model_images
             asked = fit_made(asked, self._dialect_name, fit, shows=shows)
             stops: tuple[str, ...] = ()
@@ -166,7 +171,7 @@ class Bridge:
                         conversation = msgspec.structs.replace(conversation, stop=())
                     else:
                         conversation = _without(conversation, unsupported, fit)
-                except ApiError as error:  # about a field by its canonical name
+                except ApiError as error:  # names a canonical field
                     name = error.detail.param
                     raise error if name is None else error.about(called(name, self._names, call)) from error
                 else:
@@ -176,7 +181,7 @@ class Bridge:
             raise self._refusal(call, unsupported, target) from unsupported
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
-        """The answer in the client's format. Raises UpstreamFailure if there is none in `body`."""
+        """Returns the answer in the client's format. Raises UpstreamFailure if `body` is none."""
         try:
             reply = self._for_client(sent).reply(self._decoded(sent, as_utf8(body)))
             return self._render(call, reply)
@@ -190,7 +195,7 @@ class Bridge:
         return _Collector(self, call, self._decoder(sent), self._for_client(sent)) if self._streams_only else None
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
-        """The upstream's own error, about the client's own field."""
+        """Returns the upstream's error, about the client's field."""
         error = self._dialect.error(status, body, upstream).after(retry_after)
         name = self._names.get(error.param or "")
         return error if name is None else error.about(name)
@@ -226,7 +231,7 @@ class Bridge:
         return Answer(self._api.answer(call, reply), reply.usage, dropped)
 
     def _fit(self, conversation: Conversation, target: Target, fit: Fit) -> Conversation:
-        """The conversation without what this dialect has no word for, as the model takes it. Raises Unsupported."""
+        """Returns the conversation without what the dialect or the model cannot express. Raises Unsupported."""
         changes: dict[str, object] = {}
         if conversation.extra and not self._takes_extra:
             for name, raw in conversation.extra.items():
@@ -255,7 +260,7 @@ class Bridge:
         maker: str,
         stops: tuple[str, ...],
     ) -> UpstreamRequest:
-        """The request with what whoever reads the answer needs to know."""
+        """Returns the request, with what reading the answer needs."""
         dropped = (
             tuple(dict.fromkeys([called(field, self._names, call) for field in fit.dropped])) if fit.dropped else ()
         )
@@ -277,14 +282,14 @@ class Bridge:
 
 
 def _ended_at(stops: tuple[str, ...]) -> tuple[str, ...]:
-    """The stop sequences that an answer is ended at here. Raises Unsupported where there are too many."""
+    """Returns the stop sequences at which the gateway ends the answer. Raises Unsupported if there are too many."""
     if len(stops) > _MOST_STOPS:
         raise Unsupported("stop", f"more than {_MOST_STOPS} stop sequences")
     return tuple([stop for stop in stops if stop])
 
 
 def _replays(conversation: Conversation) -> bool:
-    """Tells whether the history holds more than what was said: calls, their results, thinking."""
+    """True if the history holds more than text: calls, their results, or reasoning."""
     for turn in conversation.turns:
         for part in turn.parts:
             kind = type(part)
@@ -294,7 +299,9 @@ def _replays(conversation: Conversation) -> bool:
 
 
 def _without(conversation: Conversation, unsupported: Unsupported, fit: Fit) -> Conversation:
-    """The conversation without a field that its dialect could not write. Raises Unsupported where it must not go."""
+    """Returns the conversation without a field that its dialect cannot write. Raises Unsupported if it must not be
+    dropped.
+    """
     field = unsupported.field
     if field in conversation.extra:
         fit.unsupported(field, unsupported.what, conversation.extra[field])
@@ -307,14 +314,14 @@ def _without(conversation: Conversation, unsupported: Unsupported, fit: Fit) -> 
 
 
 def failure(api: Api, stream: ByteStream, error: ApiError) -> bytes:
-    """The end of a client's stream that has begun and failed: the upstream's own, where it said one."""
+    """Returns the end of a client's stream that has begun and failed: the upstream's own error event if it sent one."""
     if isinstance(stream, BridgeStream):
         return stream.fail(error)
     return (stream.failed if isinstance(stream, SaysItsFailure) else b"") or api.error_event(error)
 
 
 class _Collector:
-    """One answer out of an upstream's stream."""
+    """Collects an upstream's stream into one answer."""
 
     def __init__(self, bridge: Bridge, call: Call, decoder: StreamDecoder, for_client: ForClient) -> None:
         self._bridge = bridge
@@ -356,5 +363,5 @@ def _says_anything(reply: Reply) -> bool:
 
 
 def _estimated(call: Call, reply: Reply) -> Usage:
-    """What an answer without a report is likely to have used."""
+    """Estimates the usage of an answer that does not report it."""
     return estimate(call, completion_bytes=sum(len(msgspec.json.encode(choice.parts)) for choice in reply.choices))

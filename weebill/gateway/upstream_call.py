@@ -1,11 +1,11 @@
-"""One call of an upstream, whatever it is asked for.
+"""One call of an upstream, for any kind of endpoint.
 
-1. A place among the calls to the upstream is taken.
-2. The request is written in the upstream's dialect, off the event loop where it is big.
-3. Word is left of what it may cost, and it is sent.
-4. An answer is read: all of it, or up to the first content of a stream.
-5. Any other status is read for what it says, and raised.
-6. Whoever gets the answer gives the place back (`Upstreams.leave`); a call that fails has done so.
+1. A place among the upstream's concurrent calls is taken.
+2. The request is encoded in the upstream's dialect, off the event loop if it is big.
+3. The request's intent is written to the journal, and the request is sent.
+4. A successful answer is read: all of it, or a stream up to its first content.
+5. An error answer is read and raised.
+6. The place is given back (`Upstreams.leave`): by the receiver of the answer, or here if the call fails.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from weebill.wire.failure import UpstreamFailure
 
 R = TypeVar("R")
 
-# The statuses that come with an answer; not all servers have chosen theirs with care.
+# Statuses that carry an answer; not all servers choose theirs with care.
 _ANSWERED: Final = frozenset({200, 201, 202, 203})
 
 
 class UpstreamCall(Generic[R], metaclass=ABCMeta):
-    """A call for one attempt (`step`), which gives an `R`; kinds of endpoints say what is written and read.
+    """A call for one attempt (`step`), which returns an `R`; subclasses encode the request and read the answer.
 
-    `big` is whether the request is worked on off the event loop, `whole` whether the answer is to be in one piece.
+    `big` requests are encoded off the event loop; `whole` answers arrive in one piece, not as a stream.
     """
 
     def __init__(
@@ -50,26 +50,26 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
 
     @abstractmethod
     def encode(self, upstream: Upstream) -> UpstreamRequest:
-        """The request. Raises ApiError for what the deployment cannot be asked."""
+        """Returns the request. Raises ApiError if the deployment cannot be asked for it."""
 
     @abstractmethod
-    def likely(self, request: UpstreamRequest) -> tuple[Used, int]:
-        """What will have been used if nothing comes back, and how many bytes the prompt has."""
+    def expected_usage(self, request: UpstreamRequest) -> tuple[Used, int]:
+        """Returns the usage to record if nothing comes back, and the prompt's size in bytes."""
 
     @abstractmethod
     async def read(self, upstream: Upstream, response: Response, request: UpstreamRequest) -> R:
-        """The answer. Raises one of `failures.FAILED`."""
+        """Returns the answer. Raises one of `failures.FAILED`."""
 
     @abstractmethod
     def failure(self, upstream: Upstream, status: int, body: bytes, retry_after: float | None) -> UpstreamFailure:
-        """What another status means, in the dialect's words."""
+        """Returns the failure that an error status and its body mean in the dialect."""
 
-    def asks_otherwise(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
-        """Tells whether the same may be asked in another way, now that it has failed so."""
+    def retries_in_other_form(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
+        """True if the failed request should be sent again in another form."""
         return False
 
     async def open(self) -> R:
-        """Call the upstream until there is something to answer with. Raises one of `failures.FAILED`."""
+        """Calls the upstream until there is something to answer with. Raises one of `failures.FAILED`."""
         spending = self.spending
         upstream = self.upstreams.enter(self.step.deployment)
         response: Response | None = None
@@ -78,7 +78,7 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
             request = await off_loop(partial(self.encode, upstream)) if self.big else self.encode(upstream)
             spending.dropped = request.dropped
             path = request.path
-            used, prompt_bytes = self.likely(request)
+            used, prompt_bytes = self.expected_usage(request)
             spending.ask(used, prompt_bytes)
             response = await self.upstreams.send(
                 self.exchange, upstream, request, self.step, spending, whole=self.whole
@@ -91,14 +91,14 @@ class UpstreamCall(Generic[R], metaclass=ABCMeta):
             if response is None and unsent(failure):
                 spending.used = NOTHING
             self.upstreams.leave(upstream, response)
-            if response is None or not self.asks_otherwise(upstream, path, response.status, failure):
+            if response is None or not self.retries_in_other_form(upstream, path, response.status, failure):
                 raise
         return await self.open()
 
     async def _refused(self, upstream: Upstream, response: Response, path: bytes) -> UpstreamFailure:
-        """What the upstream says with another status."""
+        """Reads an error answer, and returns the failure."""
         self.spending.used = NOTHING
-        # What it says may break off; that it refuses has been said by then.
+        # The body may break off; the status alone says that it is an error.
         body = await response.read_some(MAX_ERROR_BYTES, ERROR_PATIENCE_S)
         if 400 <= response.status < 500:
             self.spending.blame = "rejected"

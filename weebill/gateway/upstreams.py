@@ -1,4 +1,4 @@
-"""The upstreams of one worker: who is called, how, and with how many calls under way."""
+"""The upstreams of one worker: sends requests, and limits and counts the calls under way."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from weebill.gateway.authentication import Caller
 from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded
 from weebill.gateway.memory import Answers, Bodies
 from weebill.gateway.meter import Spending
-from weebill.gateway.places import Places
-from weebill.gateway.seldom import SeldomLog
+from weebill.gateway.rate_limited_log import RateLimitedLog
+from weebill.gateway.slots import SlotQueue
 from weebill.providers.base import UpstreamRequest
 from weebill.providers.llamacpp.slots import slots_of
 from weebill.routing.credentials import Signer
@@ -34,7 +34,7 @@ from weebill.wire.failure import UpstreamFailure
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_ERROR_BYTES: Final = 1024 * 1024
 ERROR_PATIENCE_S: Final = 5.0
-"""How long the body of an error may take once its head is there."""
+"""Seconds for the body of an error after its head."""
 RESPONSES_PATH: Final = b"/responses"
 COMPLETIONS_PATH: Final = b"/completions"
 _RESPONSES: Final = "openai-responses"
@@ -44,11 +44,10 @@ log = logging.getLogger(__name__)
 
 
 class Upstreams:
-    """Calls upstreams, and knows how many calls each has under way; one for all endpoints of a worker.
+    """Sends requests to upstreams, and counts the calls under way at each; one object for all endpoints of a worker.
 
-    `settings` say what all answers have in common, `limits` what a request may hold; `bodies` is their memory, and
-    `answers` that of what upstreams say; `seldom` is for what is logged of their failures. Of the workers, this is the
-    one of that `index`.
+    `settings` apply to all answers, `limits` to a request's body. `bodies` bounds the memory of requests, `answers`
+    that of answers. `limited_log` is for failures. `index` is this worker's number.
     """
 
     def __init__(
@@ -61,28 +60,28 @@ class Upstreams:
     ) -> None:
         self._client = client
         self._index = index
-        self._places: dict[Origin, Places] = {}
-        # Which of them are held for which answers: by whom, and how many.
-        self._placed: dict[Response, tuple[Places, str, int]] = {}
+        self._slot_queues: dict[Origin, SlotQueue] = {}
+        # The slots that each answer holds: the queue, the key and the number.
+        self._held_slots: dict[Response, tuple[SlotQueue, str, int]] = {}
         self.router = router
         self.settings = settings
-        # Whether answers name the model that served them rather than the one that was asked for.
+        # Answers name the model that served them, instead of the name that was asked for.
         self.names_served = settings.model_in_answers == "served"
         self.limits = limits
         self.bodies = Bodies(limits)
         self.answers = Answers(limits)
-        self.seldom = SeldomLog()
-        self._without_responses: set[str] = set()  # upstreams that have turned out not to have that endpoint
+        self.limited_log = RateLimitedLog()
+        self._without_responses: set[str] = set()  # upstreams that turned out not to have that endpoint
         self._without_completions: set[str] = set()
         self._in_flight: dict[str, int] = {}
 
     @property
     def directory(self) -> Directory:
-        """The names that there are."""
+        """The names that are served."""
         return self.router.directory
 
     def configure(self, settings: ServerSettings, limits: LimitSettings) -> None:
-        """Go by settings that were loaded anew, and find out again what upstreams can do."""
+        """Applies reloaded settings, and forgets what upstreams turned out not to have."""
         self.settings = settings
         self.names_served = settings.model_in_answers == "served"
         self.limits = limits
@@ -92,22 +91,24 @@ class Upstreams:
         self._without_completions.clear()
 
     def spoken(self, deployment: Deployment, upstream: Upstream) -> tuple[str, frozenset[str]]:
-        """The dialect of a deployment, and all that its upstream speaks, as far as is known by now."""
+        """Returns the deployment's dialect, and all dialects that its upstream speaks, as far as known."""
         if upstream.name not in self._without_responses:
             return deployment.dialect, upstream.dialects
         dialect = "openai" if deployment.dialect == _RESPONSES else deployment.dialect
         return dialect, upstream.dialects - {_RESPONSES}
 
-    def as_known(self, deployment: Deployment, upstream: Upstream) -> Deployment:
-        """A deployment without what its upstream has turned out not to have."""
+    def with_known_limits(self, deployment: Deployment, upstream: Upstream) -> Deployment:
+        """Returns the deployment without the features that its upstream turned out not to have."""
         if upstream.name not in self._without_completions:
             return deployment
         target = deployment.target
         quirks = structs.replace(target.quirks, completions=False)
         return replace(deployment, target=structs.replace(target, quirks=quirks))
 
-    def learns(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
-        """Whether a failed call has shown that an upstream lacks an API: then the same can be asked otherwise."""
+    def notes_missing_api(self, upstream: Upstream, path: bytes, status: int, failure: BaseException) -> bool:
+        """True if a failed call has shown that the upstream lacks an API; the request can then be sent in
+        another form.
+        """
         if not isinstance(failure, UpstreamFailure) or not lacks_endpoint(failure.failure, status):
             return False
         if path == COMPLETIONS_PATH and upstream.name not in self._without_completions:
@@ -123,33 +124,33 @@ class Upstreams:
             )
             return True
         if known:
-            # It has none of the two: something else is wrong, and may be mended.
+            # It has neither of the two, so something else is wrong, and may be repaired.
             self._without_responses.discard(upstream.name)
         return False
 
     def enter(self, deployment: Deployment) -> Upstream:
-        """A place among the calls to a deployment's upstream; `leave` gives it back. Raises ApiError 503."""
+        """Takes a place among the calls to the deployment's upstream; `leave` gives it back. Raises ApiError 503."""
         upstream = deployment.upstream
         if upstream is None:
             raise model_unavailable(deployment.model)
         name = upstream.name
         in_flight = self._in_flight.get(name, 0)
-        if in_flight >= upstream.max_in_flight and not upstream.slots:  # those share them out
+        if in_flight >= upstream.max_in_flight and not upstream.slots:  # slots have a queue of their own
             raise overloaded(deployment.model)
         self._in_flight[name] = in_flight + 1
         return upstream
 
     def leave(self, upstream: Upstream, response: Response | None) -> None:
-        """The call is over; what is unread of its answer is given up."""
+        """Ends a call; the unread part of its answer is dropped."""
         self._in_flight[upstream.name] -= 1
         if response is not None:
             response.close()
-            if upstream.slots and (placed := self._placed.pop(response, None)) is not None:
-                places, key, count = placed
-                places.give_back(key, count)
+            if upstream.slots and (held := self._held_slots.pop(response, None)) is not None:
+                queue, key, count = held
+                queue.give_back(key, count)
 
     def whole(self, response: Response) -> Coroutine[object, object, bytes]:
-        """The body of an answer in one piece. Raises UpstreamError, or ApiError 503 if there is no room for it."""
+        """Reads the whole body of an answer. Raises UpstreamError, or ApiError 503 if there is no memory for it."""
         response.room = self.answers.room()
         return response.read(MAX_ANSWER_BYTES)
 
@@ -163,21 +164,21 @@ class Upstreams:
         *,
         whole: bool,
     ) -> Coroutine[object, object, Response]:
-        """Send a request and wait for the answer's head, which comes late if it is to be in one piece (`whole`).
+        """Sends a request, and waits for the head of the answer, which comes late for an answer in one piece (`whole`).
 
-        Raises UpstreamError, or ApiError where signing fails or nothing can be recorded.
+        Raises UpstreamError, or ApiError if signing fails or nothing can be recorded.
         """
         head = upstream.head(request, step.credential)
         timeouts = upstream.whole_timeouts if whole else upstream.timeouts
         if upstream.forward_headers:
             head += _forwarded(exchange, upstream.forward_headers)
         if upstream.slots:
-            return self._send_placed(exchange, upstream, request, head, timeouts, step.patience_s, spending)
+            return self._send_in_slot(exchange, upstream, request, head, timeouts, step.patience_s, spending)
         if upstream.signer is not None:
             return self._send_signed(upstream, upstream.signer, request, head, timeouts, step.patience_s, spending)
         return self._client.send(upstream.origin, head, request.body, timeouts, step.patience_s, spending)
 
-    async def _send_placed(
+    async def _send_in_slot(
         self,
         exchange: Exchange,
         upstream: Upstream,
@@ -187,15 +188,15 @@ class Upstreams:
         patience_s: float,
         spending: Spending,
     ) -> Response:
-        """Send once there are slots for whoever asks; `leave` gives them back."""
+        """Waits for slots of a local model, then sends; `leave` gives the slots back."""
         caller = exchange.head.memo
         key = caller.key.id if isinstance(caller, Caller) else ""
-        places = self._places.get(upstream.origin)
-        if places is None:
-            places = self._shared_out(upstream)
+        queue = self._slot_queues.get(upstream.origin)
+        if queue is None:
+            queue = self._slot_queue(upstream)
         try:
             async with asyncio.timeout(min(patience_s, timeouts.first_byte)) as limit:
-                count = await places.take(key, slots_of(request))
+                count = await queue.take(key, slots_of(request))
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -203,18 +204,18 @@ class Upstreams:
         try:
             response = await self._client.send(upstream.origin, head, request.body, timeouts, patience_s, spending)
         except BaseException:
-            places.give_back(key, count)
+            queue.give_back(key, count)
             raise
-        self._placed[response] = (places, key, count)
+        self._held_slots[response] = (queue, key, count)
         return response
 
-    def _shared_out(self, upstream: Upstream) -> Places:
-        """This worker's part of an upstream's slots: at least one, be it another's, too."""
-        for origin in [origin for origin, places in self._places.items() if places.idle]:
-            del self._places[origin]  # of a host that may be gone
+    def _slot_queue(self, upstream: Upstream) -> SlotQueue:
+        """Returns the queue for this worker's part of the upstream's slots; at least one, maybe shared."""
+        for origin in [origin for origin, queue in self._slot_queues.items() if queue.idle]:
+            del self._slot_queues[origin]  # the host may be gone
         part = len(range(self._index, upstream.slots, self.settings.workers)) or 1
-        places = self._places[upstream.origin] = Places(part, upstream.max_in_flight - upstream.slots)
-        return places
+        queue = self._slot_queues[upstream.origin] = SlotQueue(part, upstream.max_in_flight - upstream.slots)
+        return queue
 
     async def _send_signed(
         self,
@@ -234,5 +235,5 @@ class Upstreams:
 
 
 def _forwarded(exchange: Exchange, wanted: frozenset[bytes]) -> bytes:
-    """The client's headers that an upstream is configured to be given."""
+    """Returns the client's headers that are configured to be forwarded."""
     return b"".join(b"%b: %b\r\n" % (name, value) for name, value in exchange.headers if name in wanted)

@@ -27,9 +27,9 @@ from weebill.catalog.overlay import OverlayError
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
+from weebill.gateway.api_formats import refusing
 from weebill.gateway.app import App
 from weebill.gateway.authentication import Authenticator
-from weebill.gateway.forms import refusing
 from weebill.gateway.memory import give_memory_back
 from weebill.gateway.off_loop import give_way_soon
 from weebill.gateway.pipelines import pipelines
@@ -130,7 +130,7 @@ class Worker:
         tasks = [
             asyncio.create_task(self._keep_up()),
             asyncio.create_task(self._sync_journal()),
-            asyncio.create_task(self._shared.run(self._facts, self._hear)),
+            asyncio.create_task(self._shared.run(self._notices, self._hear)),
             asyncio.create_task(self._follow(link)),
             asyncio.create_task(self._reload()),
             asyncio.create_task(self._drained.wait()),
@@ -231,11 +231,11 @@ class Worker:
         self._counters.write()
         return expose(home.counters, home.journal)
 
-    def _facts(self) -> tuple[HealthNotice, ...]:
-        return self._router.health.facts(time.monotonic())
+    def _notices(self) -> tuple[HealthNotice, ...]:
+        return self._router.health.notices(time.monotonic())
 
-    def _hear(self, source: str, facts: tuple[HealthNotice, ...]) -> None:
-        self._router.health.merge(source, facts, time.monotonic(), self._router.directory.deployments)
+    def _hear(self, source: str, notices: tuple[HealthNotice, ...]) -> None:
+        self._router.health.merge(source, notices, time.monotonic(), self._router.directory.deployments)
 
     def _close(self) -> None:
         self._shared.close()

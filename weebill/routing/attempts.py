@@ -1,4 +1,13 @@
-"""What a request does next: a state machine that is told how each attempt went. No clock, no socket."""
+"""The attempts of one request: a state machine without clock or socket.
+
+1. `next` returns the next step: a deployment to try, a pause, or None to give up.
+2. The caller reports what became of a try: `succeeded`, `failed`, `broke_off` or `cancelled`.
+3. A failure is noted in health, and decides where to go on (`decisions.DECISIONS`): with another credential, with the
+   same deployment after a pause, with the next deployment, or nowhere.
+4. When nothing is left, `error` is for the client.
+
+On the fast path only the first choice is known at first; the rest of the plan is made when it is needed.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +27,7 @@ from weebill.routing.fast_path import FastChoice, how
 from weebill.routing.health import Health
 from weebill.routing.plan import RankedDeployment
 from weebill.routing.preferences import WANTS_NOTHING, ResolvedPreferences
-from weebill.routing.steps import Attempted, Pause, Try, patience
+from weebill.routing.steps import PastAttempt, Pause, Try, patience
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import FailureKind, UpstreamFailure
 
@@ -28,7 +37,7 @@ _NO_CREDENTIAL: Final = Credential("", b"")
 
 
 class Shared(NamedTuple):
-    """What the attempts of all requests of a worker share."""
+    """State that the attempts of all requests of a worker share."""
 
     settings: RoutingSettings
     health: Health
@@ -37,15 +46,15 @@ class Shared(NamedTuple):
 
 
 class Attempts:
-    """Those of one request, over the choices of its plan.
+    """The attempts of one request, over the choices of its plan.
 
-    `next` says what to do; after a `Try` comes one of `succeeded`, `failed`, `broke_off` and `cancelled`. Each
-    deployment is tried once, but for what `DECISIONS` says. `policy` is the name of what decided, `log` are the
-    attempts that are over, `first_error` is that of the first, or of the first that may be retried.
+    After a `Try`, one of `succeeded`, `failed`, `broke_off` and `cancelled` must be called. Each deployment is tried
+    once, unless `DECISIONS` says otherwise. `policy` is the name of the policy that decided, `log` holds the attempts
+    that are over, `first_error` is the error of the first attempt, or of the first that may be retried.
     """
 
     __slots__ = (
-        "_again", "_at", "_begun", "_choices", "_credential", "_deadline", "_drawn", "_health", "_pause", "_rest",
+        "_again", "_at", "_begun", "_choices", "_credential", "_deadline", "_fast", "_health", "_pause", "_rest",
         "_rotation", "_shared", "_tried", "_tries", "first_error", "log", "policy", "wanted",
     )  # fmt: skip
 
@@ -58,56 +67,57 @@ class Attempts:
         rotation: int = 0,
         rest: Callable[[float], Sequence[RankedDeployment]] | None = None,
         wanted: ResolvedPreferences = WANTS_NOTHING,
-        draw: FastChoice | None = None,
+        fast: FastChoice | None = None,
     ) -> None:
-        """`deadline` is when the caller wants an answer by; credentials are tried in turn from `rotation` on.
+        """`deadline` is the time by which the answer must have begun; credentials are tried in turn, starting at
+        `rotation`.
 
-        `rest` gives all choices, where `choices` are but the first; `draw` is what that is, where a lot decided it.
+        `rest` returns all choices if `choices` is only the first; `fast` is that first choice on the fast path.
         """
         self._choices = choices
         self._shared = shared
         self._deadline = deadline
         self._rotation = rotation
         self._rest = rest
-        self._drawn = draw
+        self._fast = fast
         self.policy = policy
         self.wanted = wanted
-        self._at = 0  # the choice that is, or was last, tried
-        self._tries = 0  # of all
-        self._again = 0  # of the same deployment
-        self._tried: tuple[str, ...] = ()  # its credentials
+        self._at = 0  # the choice that is tried, or was last
+        self._tries = 0  # of all deployments
+        self._again = 0  # retries of the same deployment
+        self._tried: tuple[str, ...] = ()  # credentials of the same deployment
         self._pause = 0.0
         self._begun = 0.0
         self._credential = _NO_CREDENTIAL
         self._health: DeploymentHealth | None = None  # of the attempt under way
         self.first_error: ApiError | UpstreamFailure | None = None
-        self.log: tuple[Attempted, ...] = ()
+        self.log: tuple[PastAttempt, ...] = ()
         shared.budget.earn()
 
     @staticmethod
-    def drawn(
+    def on_fast_path(
         shared: Shared,
-        draw: FastChoice,
+        fast: FastChoice,
         deadline: float,
         rotation: int = 0,
         rest: Callable[[float], Sequence[RankedDeployment]] | None = None,
     ) -> Attempts:
-        """Those that begin with a choice that was drawn."""
-        return Attempts(shared, draw.choices, deadline, draw.policy, rotation, rest, draw=draw)
+        """Returns attempts that begin with a choice of the fast path."""
+        return Attempts(shared, fast.choices, deadline, fast.policy, rotation, rest, fast=fast)
 
     @property
     def deployment(self) -> Deployment:
-        """That of the attempt under way, or of the last."""
+        """The deployment of the current attempt, or of the last."""
         return self._choices[self._at if self._at < len(self._choices) else -1].candidate.deployment
 
     def next(self, now: float) -> Try | Pause | None:
-        """What to do; None to give up, and answer with `error`."""
-        draw = self._drawn
-        if draw is not None and draw.first is not None and not self._tries:
-            # Where there is as much time as there ever is, how long this may take is known.
-            unhurried = self._deadline - now >= draw.unhurried_s
+        """Returns the next step; None to give up, and to answer with `error`."""
+        fast = self._fast
+        if fast is not None and fast.first is not None and not self._tries:
+            # The patience of the first try is known in advance if the caller leaves the usual time.
+            unhurried = self._deadline - now >= fast.unhurried_s
             if unhurried and self._shared.health.quiet:
-                return self._begin(draw.first, draw.health, now)
+                return self._begin(fast.first, fast.health, now)
         if self._pause:
             pause, self._pause = self._pause, 0.0
             return Pause(pause)
@@ -127,7 +137,7 @@ class Attempts:
             return None
         deployment = choice.candidate.deployment
         health = self._shared.health.of(deployment)
-        # Before it counts as sent: what is asked is how it is doing without this one.
+        # Before it counts as sent: its state without this request is meant.
         return self._begin(Try(deployment, credential, self._patience(health, now)), health, now)
 
     def _begin(self, step: Try, health: DeploymentHealth, now: float) -> Try:
@@ -142,14 +152,14 @@ class Attempts:
         return step
 
     def answering(self) -> None:
-        """The first content of the attempt's answer is there."""
+        """Notes that the first content of the answer has come."""
         if self._health is not None:
             self._health.heard()
 
     def succeeded(self, now: float, first_at: float = 0.0, tokens: int = 0, *, stream: bool = False) -> None:
-        """The attempt is answered in full; `first_at` is when its first content came, with `tokens` to the end.
+        """Notes a complete answer. `first_at` is the time of its first content, `tokens` its length.
 
-        Without `first_at`, the answer says nothing of how fast the deployment generates.
+        Without `first_at`, the answer says nothing about the deployment's speed.
         """
         health, begun = self._health, self._begun
         if health is None:
@@ -166,38 +176,38 @@ class Attempts:
             self._over(deployment, "200", (first_at or now) - begun)
 
     def cancelled(self) -> None:
-        """The caller has gone."""
+        """Notes that the caller has left."""
         if self._health is not None:
             self._health.cancelled()
             self._health = None
             self._shared.health.released(self.deployment, self._credential)
 
     def failed(self, error: ApiError | UpstreamFailure, now: float, *, status: int = 0, sent: bool = True) -> None:
-        """The attempt came to nothing. `status` is the upstream's, 0 without; `sent` is whether it was asked at all."""
+        """Notes a failure. `status` is the upstream's, 0 if none; `sent` is False if the upstream was never called."""
         kind, cool_s = self._noted(error, now, status, sent=sent)
         self._decide(kind, sent, cool_s, now)
 
     def broke_off(self, error: ApiError | UpstreamFailure, now: float) -> None:
-        """The attempt failed when some of its answer had been passed on already, so that nothing can follow."""
+        """Notes a failure after part of the answer was passed on, so no other attempt can follow."""
         self._noted(error, now, 0, sent=True)
 
     def _noted(
         self, error: ApiError | UpstreamFailure, now: float, status: int, *, sent: bool
     ) -> tuple[FailureKind, float]:
-        """Take note of a failure: its kind, and how long the deployment is to be left alone."""
+        """Notes a failure; returns its kind, and the seconds for which the deployment is to be left alone."""
         health, self._health = self._health, None
         failure = classify(error)
         kind = failure.kind
         if kind == "invalid_request" and not sent and isinstance(error, ApiError):
-            # What cannot be put into this one's words; who speaks the request's own API may take it as it is.
+            # This dialect cannot express the request; a deployment that speaks the request's own API may take it.
             kind = "unsupported"
         decision = DECISIONS[kind]
         shared, deployment = self._shared, self.deployment
         first = self.first_error
         if first is None or (kind in TRANSIENT and classify(first).kind not in TRANSIENT):
             self.first_error = error
-        what = str(status) if status >= 400 else kind
-        self._over(deployment, what, now - self._begun)
+        result = str(status) if status >= 400 else kind
+        self._over(deployment, result, now - self._begun)
         until_mended = decision.cool == "until_mended"
         cool_s = 0.0
         if decision.cool and not until_mended and failure.scope != "request":
@@ -215,42 +225,46 @@ class Attempts:
         return kind, cool_s
 
     def trace(self, now: float) -> bytes:
-        """The header line that says who was tried, how that went, and by which policy; an attempt under way as 200."""
-        draw = self._drawn
-        if draw is not None and self._health is draw.health and not self.log and self.policy is draw.policy:
-            return b"%b%d%b" % (draw.head, int((now - self._begun) * 1000), draw.tail)
+        """Returns the header line with the attempts, their results, and the policy; an attempt under way counts
+        as 200.
+        """
+        fast = self._fast
+        if fast is not None and self._health is fast.health and not self.log and self.policy is fast.policy:
+            return b"%b%d%b" % (fast.head, int((now - self._begun) * 1000), fast.tail)
         return self._line(now, "200")
 
     def so_far(self, now: float) -> bytes:
-        """The same before anybody has answered; nothing where nobody has been asked."""
+        """Returns the same before any has answered; b"" if none was made."""
         return self._line(now, "waiting") if self.log or self._health is not None else b""
 
     def _line(self, now: float, under_way: str) -> bytes:
-        """The header line, with the attempt under way as that."""
-        tried = [f"{each.provider}:{each.what}:{int(each.elapsed_s * 1000)}ms" for each in self.log]
+        """Returns the header line, with `under_way` as the result of the current attempt."""
+        tried = [f"{each.provider}:{each.result}:{int(each.elapsed_s * 1000)}ms" for each in self.log]
         asked = self.deployment if self._health is not None else None
         if asked is not None:
             tried.append(f"{asked.provider}:{under_way}:{int((now - self._begun) * 1000)}ms")
         return b"x-weebill-route: %b%b" % (",".join(tried).encode(), how(asked, self.policy))
 
     def summary(self) -> str:
-        """Who was tried, for the record."""
-        return ",".join(f"{each.provider}/{each.model}:{each.what}:{int(each.elapsed_s * 1000)}ms" for each in self.log)
+        """Returns the attempts for the record."""
+        return ",".join(
+            f"{each.provider}/{each.model}:{each.result}:{int(each.elapsed_s * 1000)}ms" for each in self.log
+        )
 
     def error(self) -> ApiError | UpstreamFailure:
-        """What the client is to be told when nothing worked: `first_error`."""
+        """Returns the error for the client when nothing worked: `first_error`."""
         error = self.first_error
-        assert error is not None  # noqa: S101 - there is one once `next` has given up
+        assert error is not None  # noqa: S101 - `next` sets it before giving up
         return error
 
     def tried(self) -> str:
-        """Names those that were tried, for the client; nothing where that was but one."""
+        """Returns the names of the attempts for the client; "" if there were fewer than two."""
         if len(self.log) < 2:
             return ""
-        return ", ".join(f"{each.provider}/{each.model}: {each.what}" for each in self.log)
+        return ", ".join(f"{each.provider}/{each.model}: {each.result}" for each in self.log)
 
     def _refused(self, now: float) -> ApiError:
-        """For a request whose deployments all have no credential left that may be tried now."""
+        """Returns the error for a request whose deployments have no credential left that may be tried now."""
         deployments = [choice.candidate.deployment for choice in self._choices]
         whose = ", ".join(dict.fromkeys(each.provider for each in deployments))
         health = self._shared.health
@@ -272,9 +286,9 @@ class Attempts:
         return ApiError(502, message, code="upstream_credential_refused", retry_after=retry_after)
 
     def hedge_after(self, *, stream: bool) -> float | None:
-        """Seconds of silence after which another deployment is to be asked too; None to leave it.
+        """Returns the seconds of silence after which another deployment is asked too; None for never.
 
-        It is what 19 of 20 of its answers have begun within. Source: Dean and Barroso, "The tail at scale", 2013.
+        It is the time within which 19 of 20 answers have begun. Source: Dean and Barroso, "The tail at scale", 2013.
         """
         if self._rest is None and not self._others():
             return None
@@ -283,7 +297,9 @@ class Attempts:
         return samples.percentile(_HEDGE_AT) if len(samples) >= _MIN_HEDGE_SAMPLES else None
 
     def fork(self, now: float) -> Attempts | None:
-        """Attempts at the others, to be made besides these, which keep to their own; None where there are none."""
+        """Splits off attempts at the other deployments, to be made beside these, which keep the current one; None if
+        there is no other.
+        """
         self._know_all(now)
         others = [each for each in self._choices[self._at + 1 :] if each.hold is None]
         if not others or not self._shared.budget.spend(now):
@@ -291,15 +307,15 @@ class Attempts:
         deployment = self.deployment
         self._choices = self._choices[: self._at + 1]
         fork = Attempts(self._shared, others, self._deadline, self.policy, self._rotation, None, self.wanted)
-        fork.log = (*self.log, Attempted(deployment.provider, deployment.model, "slow", now - self._begun))
+        fork.log = (*self.log, PastAttempt(deployment.provider, deployment.model, "slow", now - self._begun))
         return fork
 
-    def _over(self, deployment: Deployment, what: str, elapsed_s: float) -> None:
-        """An attempt goes into the log."""
-        self.log = (*self.log, Attempted(deployment.provider, deployment.model, what, elapsed_s))
+    def _over(self, deployment: Deployment, result: str, elapsed_s: float) -> None:
+        """Adds an attempt to the log."""
+        self.log = (*self.log, PastAttempt(deployment.provider, deployment.model, result, elapsed_s))
 
     def _decide(self, kind: FailureKind, sent: bool, cool_s: float, now: float) -> None:
-        """Where to go on: the same deployment, the next, or nowhere."""
+        """Decides where to go on: the same deployment, the next, or nowhere."""
         decision = DECISIONS[kind]
         shared = self._shared
         if not decision.go_on or self._tries >= shared.settings.max_attempts:
@@ -321,12 +337,12 @@ class Attempts:
         self._move_on(now)
         if kind == "context_length":
             self._skip_smaller(failed, now)
-        # A deployment that is well is no retry's victim; one that is held is.
+        # A call to a healthy deployment is no retry; a call to a held one is.
         if self._at < len(self._choices) and self._choices[self._at].hold is not None and not shared.budget.spend(now):
             self._deadline = 0.0
 
     def _usable(self, choice: RankedDeployment, now: float) -> Credential | None:
-        """The next credential that has not been tried and may be used; a held one where all of them are."""
+        """Returns the next usable credential that has not been tried; a held one if all are held."""
         deployment = choice.candidate.deployment
         upstream = deployment.upstream
         if upstream is None:
@@ -340,32 +356,34 @@ class Attempts:
                 return credential
         if self._tried:
             return None
-        # All are held. What only has to cool may be asked when nothing else is left; a refused key may not.
+        # All are held. A rate-limited key may be used when nothing else is left; a refused key may not.
         return next((one for one in known if health.refused(deployment, one, now) is None), None)
 
     def _others(self) -> bool:
-        """Tells whether another deployment may be asked after this one."""
+        """True if another deployment may be tried after this one."""
         if self._rest is not None:
             return True
         following = self._at + 1
         return following < len(self._choices) and self._choices[following].hold is None
 
     def _patience(self, health: DeploymentHealth, now: float) -> float:
-        """Who else may be asked must have time to answer, and a trial must not take longer than an answer would."""
+        """Returns the patience for the next try: it leaves time for other deployments, and a trial takes no longer than
+        a usual answer.
+        """
         others = self._others()
         longest = patience(self._deadline - now, others)
         usual = None if not others or health.quiet or not health.on_trial(now) else health.longest_usual()
         return longest if usual is None else min(longest, usual)
 
     def _move_on(self, now: float) -> None:
-        """To the next deployment."""
+        """Goes on to the next deployment."""
         self._know_all(now)
         self._at += 1
         self._again = 0
         self._tried = ()
 
     def _know_all(self, now: float) -> None:
-        """Have all choices, where only the first was drawn so far."""
+        """Gets all choices, if only the first is known so far."""
         if self._rest is not None:
             first = self._choices[0]
             others = [each for each in self._rest(now) if each.candidate.deployment != first.candidate.deployment]
@@ -373,10 +391,10 @@ class Attempts:
             self._rest = None
 
     def _skip_smaller(self, failed: Deployment, now: float) -> None:
-        """Past those whose context is known to be no larger."""
-        limit = failed.facts.context
+        """Skips deployments whose context is known to be no larger."""
+        limit = failed.capabilities.context
         while limit is not None and self._at < len(self._choices):
-            context = self._choices[self._at].candidate.deployment.facts.context
+            context = self._choices[self._at].candidate.deployment.capabilities.context
             if context is None or context > limit:
                 return
             self._move_on(now)

@@ -1,4 +1,9 @@
-"""The circuit breaker of one kind of failure at one deployment."""
+"""The circuit breaker for one kind of failure at one deployment.
+
+1. Closed: all requests pass. Failures in a row, or a share of the recent requests, open it.
+2. Open: no request passes, for a time that doubles with each opening in a row.
+3. Half-open: one request passes as a trial. Its success closes the breaker; its failure opens it again.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +15,18 @@ from weebill.routing.figures import Window
 
 State = Literal["closed", "open", "half_open"]
 
-_JITTER: Final = 0.2  # of the time it stays open, so that workers do not all try again at once
-_SHEDDING: Final = 4  # times as many in a row, of one that has too much to do
-_MOST_DOUBLINGS: Final = 32  # of the time it stays open; more than any bound needs, fewer than a float has room for
-_TRIAL_S: Final = 30.0  # after which a trial that nobody has reported on is given to another
+_JITTER: Final = 0.2  # share of the open time, so that workers do not all try at once
+_SHEDDING: Final = 4  # the factor on the failures in a row, for a deployment that is overloaded
+_MOST_DOUBLINGS: Final = 32  # of the open time; more than any limit needs, fewer than overflow a float
+_TRIAL_S: Final = 30.0  # seconds after which a trial without a result is given to another request
 
 
 class Breaker:
-    """Closed until too much fails; then open for a while; then half-open: one request tries, and decides.
+    """Closed until too much fails; then open for a while; then half-open: one request is the trial that decides.
 
-    `sheds` is for the failures of one that has too much to do. It does what it can, and to take all of that away from
-    it would bury the others next; so only many in a row, with no answer in between, open it.
-    `source` is where its being open was learnt, "" for this worker's own experience.
+    `sheds` is for overload: the deployment does what it can, and taking all its load away would overload the others
+    next; so only many failures in a row open it. `source` is the worker that reported it open, "" for this worker's
+    experience.
     """
 
     __slots__ = (
@@ -41,38 +46,38 @@ class Breaker:
         self.source = ""
 
     def state(self, now: float) -> State:
-        """Tells whether requests may pass: all, none, or one."""
+        """Returns the state: open and half-open let no request and one request pass."""
         if not self._times:
             return "closed"
         return "open" if now < self._until else "half_open"
 
     def until(self) -> float:
-        """When a request may pass; that may be in the past."""
+        """Returns the time from which a request may pass; it may be in the past."""
         if not self._times:
             return 0.0
         return max(self._until, self._trial_until)
 
     def remaining(self, now: float) -> float:
-        """Seconds that it stays open, 0 once it is not."""
+        """Returns the seconds that it stays open; 0 if it is not open."""
         return max(0.0, self._until - now) if self._times else 0.0
 
     def failures(self, now: float) -> int:
-        """Of this kind, lately."""
+        """Returns the recent failures of this kind."""
         return self._failures.count(now)
 
     def forgotten(self, now: float) -> bool:
-        """Tells whether it is as good as new."""
+        """True if nothing of its past matters any more."""
         return not self._times and not self._failures.count(now)
 
     def begin(self, now: float) -> None:
-        """A request is sent: where half-open, it is the trial, and others are kept back until it is over."""
+        """Notes a request: if half-open, it is the trial, and others are held back until it is over."""
         if self._times and now >= self._until:
             self._trial_until = now + _TRIAL_S
 
     def succeeded(self, begun: float) -> bool:
-        """A request that began at `begun` has succeeded; one from before it opened tells nothing new.
+        """Notes the success of a request that began at `begun`; a request from before the opening says nothing.
 
-        Returns whether that closed it.
+        Returns True if that closed the breaker.
         """
         self._in_a_row = 0
         if not self._times or begun < self._opened_at:
@@ -81,15 +86,15 @@ class Breaker:
         return True
 
     def tried(self, begun: float, now: float, rng: Random) -> None:
-        """A request has failed, in whatever way: if it was the trial, this stays open, for longer.
+        """Notes a failure of any kind: if the request was the trial, the breaker opens again, for longer.
 
-        What was sent before it opened, or while it was for want of others, says nothing of that.
+        Requests that were sent before it opened, or while it was open for want of others, say nothing.
         """
         if self._times and begun >= self._until:
             self._open(now, rng)
 
     def failed(self, now: float, successes: int, rng: Random) -> None:
-        """A request has failed so; `successes` are those of the deployment lately."""
+        """Notes a failure of this kind; `successes` is the deployment's recent number."""
         self._failures.add(now)
         self._in_a_row += 1
         if self._times:
@@ -98,7 +103,7 @@ class Breaker:
             self._open(now, rng)
 
     def _often(self, now: float, successes: int) -> bool:
-        """Tells whether too large a share of the last requests failed so."""
+        """True if too large a share of the recent requests failed."""
         if self._sheds:
             return False
         bad = self._failures.count(now)
@@ -106,27 +111,27 @@ class Breaker:
         return bad + successes >= settings.min_requests and bad >= settings.error_share * (bad + successes)
 
     def released(self) -> None:
-        """A trial ended without telling anything: its client went away."""
+        """Notes that a trial ended without a result: its client left."""
         self._trial_until = 0.0
 
     def adopt(self, source: str, remaining_s: float, now: float) -> None:
-        """Another worker's is open; what this one knows by itself stands before that."""
+        """Opens as reported by another worker; this worker's own experience takes precedence."""
         if self._times and not self.source:
             return
         self.source = source
-        # To be told the same again does not open it again: a trial may be under way.
+        # A repeated report does not open it again: a trial may be under way.
         if not self._times or (remaining_s > 0 and now >= self._until):
             self._opened_at = now
         self._times = max(1, self._times)
         self._until = now + min(remaining_s, self._settings.max_open_s * (1 + _JITTER))
 
     def leave(self, seconds: float, now: float) -> None:
-        """Where it is open, be so for as long as is asked."""
+        """If open, stays open for the `seconds` that the upstream asked for."""
         if self._times:
             self._until = now + seconds
 
     def close(self) -> None:
-        """Let all pass."""
+        """Closes: all requests pass."""
         self._times = 0
         self._in_a_row = 0
         self._trial_until = 0.0

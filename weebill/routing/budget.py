@@ -1,14 +1,14 @@
-"""A bound on retries, so that they never become the storm that keeps a provider down."""
+"""The retry budget: bounds retries, so that they never keep a provider down."""
 
 from __future__ import annotations
 
 from typing import Final
 
-_SPAN_S: Final = 10.0  # how long of unused retries may be saved up
+_SPAN_S: Final = 10.0  # seconds of unused free retries that are saved up
 
 
 class RetryBudget:
-    """Each request earns a share of a retry; besides, some a second are free.
+    """Each request earns a share of a retry; in addition, some a second are free.
 
     Source: the retry budgets of Finagle and Linkerd, https://linkerd.io/2/features/retries-and-timeouts/
     """
@@ -24,11 +24,11 @@ class RetryBudget:
         self._at = 0.0
 
     def earn(self) -> None:
-        """A request has come."""
+        """Notes a request."""
         self._earned += self._share
 
     def spend(self, now: float) -> bool:
-        """Take a retry out of the budget; False if there is none."""
+        """Takes a retry from the budget; False if there is none."""
         self._floor_saved = min(
             self._floor_per_s * _SPAN_S, self._floor_saved + max(0.0, now - self._at) * self._floor_per_s
         )

@@ -1,4 +1,4 @@
-"""Who may serve a request."""
+"""A deployment as a candidate for a request."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from weebill.routing.deployments import Deployment
 
 
 class Candidate(NamedTuple):
-    """A deployment that may serve a request; the tier with the smallest number comes first.
-
-    `model` counts the models of a request that names several, from 0.
+    """A deployment that may serve a request; the tier with the lowest number comes first. `model` is the index of its
+    model in a request that names several.
     """
 
     deployment: Deployment

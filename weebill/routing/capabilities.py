@@ -1,4 +1,4 @@
-"""What is known of a deployment, so that requests can be kept from those that cannot or must not serve them."""
+"""The known capabilities of a deployment, by which filters keep requests away from it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,18 @@ from weebill.config.routing import Quantization
 from weebill.config.schema import ProviderSettings
 
 _NOBODY: Final = DataPolicy()
-# Dialects whose servers go on with an answer that the last message begins.
-# Sources: https://docs.anthropic.com/en/docs/build-with-claude/prompt-engineering/prefill-claudes-response,
-# https://github.com/ollama/ollama/blob/main/docs/api.md
+# Dialects whose servers continue an answer that the last message begins.
 _CONTINUING: Final = {"anthropic": True, "ollama": True}
 _TRAINS: Final = {"no": False, "yes": True, "free-tier": True, "unknown": None}
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):
-    """What a deployment is and can do; None and "" where that is not known.
+    """The capabilities of a deployment; None and "" stand for unknown.
 
-    `canonical` is the catalogue's id of the model, "" for one that it does not have. `context` and `max_output` are
-    tokens. `price` is in nano-dollars for a thousand tokens. `local` is whether requests stay on this machine, `trains`
-    whether its provider may train on them, `zero_retention` whether it stores none, `continues` whether
-    it goes on with an answer whose beginning it is given. `weight` and `tier` say how much
-    it is given, and after whom: the tier with the smallest number comes first.
+    `canonical` is the catalogue's id of the model. `context` and `max_output` are in tokens, `price` in nano-dollars
+    for a thousand tokens. `local` deployments keep requests on this machine. `trains` says if the provider may train on
+    requests, `zero_retention` if it stores none, `continues` if it continues an answer that the request begins.
+    `weight` is its share of the load within its `tier`; the tier with the lowest number comes first.
     """
 
     canonical: str = ""
@@ -52,8 +49,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 NOTHING_KNOWN: Final = Capabilities()
 
 
-def local_facts(context: int) -> Capabilities:
-    """Those of a compact model on this machine; `context` is 0 while its host is not up."""
+def local_capabilities(context: int) -> Capabilities:
+    """Returns the capabilities of a compact model on this machine; `context` is 0 while its host is down."""
     return Capabilities(
         context=context or None,
         inputs=frozenset({"text"}),
@@ -68,10 +65,10 @@ def local_facts(context: int) -> Capabilities:
     )
 
 
-def facts_of(
+def provider_capabilities(
     settings: ProviderSettings, policy: DataPolicy | None, model: Model | None, offer: Offer | None
 ) -> Capabilities:
-    """Those of a provider's deployment. What its settings say stands before what the catalogue does."""
+    """Returns the capabilities of a provider's deployment. Its settings take precedence over the catalogue."""
     data = policy or _NOBODY
     keeps_nothing = data.zero_retention == "default" or data.retention_days == 0
     known = Capabilities(

@@ -1,4 +1,4 @@
-"""What goes with each request so that an upstream accepts it, where a constant header is not enough."""
+"""The credentials of upstreams: constant headers, and signers for what changes with each request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from weebill.wire.errors import ApiError
 
 log = logging.getLogger(__name__)
 
-# The header that carries a provider's key, dialect by dialect.
+# The header with the provider's key, by dialect.
 _KEY_HEADERS: Final = {
     "anthropic": "x-api-key: {}",
     "azure": "api-key: {}",
@@ -28,42 +28,42 @@ _KEY_HEADERS: Final = {
     "vertex": "x-goog-api-key: {}",
 }
 _BEARER: Final = "authorization: Bearer {}"
-# Where a provider takes another form: `options.auth`, such as "bearer" for Azure's Entra tokens.
+# Other forms, chosen by `options.auth`, such as "bearer" for Azure's Entra tokens.
 _FORMS: Final = {
     "bearer": _BEARER,
     "x-api-key": "x-api-key: {}",
     "api-key": "api-key: {}",
     "x-goog-api-key": "x-goog-api-key: {}",
 }
-# What comes compressed all the same is decoded.
+# Answers that come compressed all the same are decoded.
 _ACCEPTED: Final = ("accept: application/json, text/event-stream", "accept-encoding: identity")
 _GOOGLE_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class Signer(Protocol):
-    """Makes the header lines that a request needs, each ended by CRLF."""
+    """Makes header lines for one request, each ended by CRLF."""
 
     async def lines(self, path: bytes, request: UpstreamRequest) -> bytes:
-        """For `request`, sent to `path`. Raises ApiError 502 or 503 when there are none to be had."""
+        """Returns the lines for `request` at `path`. Raises ApiError 502 or 503 if they cannot be made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """One of a provider's keys. `lines` are the headers of every request that goes out with it.
+    """One of a provider's keys. `lines` are the headers of every request that is sent with it.
 
-    `id` is another one for another key, so that what is known of a key does not outlive it; it tells nothing of it.
+    `id` changes with the key, so that what is known of one key is not taken for another's; it does not reveal the key.
     """
 
     id: str
     lines: bytes
 
     def __repr__(self) -> str:
-        # Without the key: values end up in logs and tracebacks.
+        # Without the key, as values end up in logs and tracebacks.
         return f"Credential({self.id!r})"
 
 
 def credentials(provider: str, host: str, keys: Iterable[tuple[str, str]]) -> tuple[Credential, ...]:
-    """One for each key and the header line that carries it, "" where there is none; `host` is the Host header."""
+    """Returns a credential for each key and its header line, which may be ""; `host` is the Host header."""
     return tuple(
         Credential(
             f"{provider}#{blake2b(key.encode(), digest_size=6, person=b'weebill-key').hexdigest()}",
@@ -74,7 +74,7 @@ def credentials(provider: str, host: str, keys: Iterable[tuple[str, str]]) -> tu
 
 
 def key_lines(dialect: str, provider: ProviderSettings) -> list[tuple[str, str]]:
-    """For each key, the header that carries it: "" without a key, or where a signer makes it."""
+    """Returns each key with its header line: "" without a key, or if a signer makes it."""
     if signer(dialect, provider, "") is not None:
         return [(provider.access_key_id or provider.api_key or "", "")]
     form = _FORMS.get(provider.options.get("auth", "")) or _KEY_HEADERS.get(dialect, _BEARER)
@@ -83,7 +83,9 @@ def key_lines(dialect: str, provider: ProviderSettings) -> list[tuple[str, str]]
 
 
 def signer(dialect: str, provider: ProviderSettings, host: str) -> Signer | None:
-    """For a provider whose requests are signed, or whose tokens expire; `host` is the Host header."""
+    """Returns the signer for a provider whose requests are signed, or whose tokens expire; `host` is the Host
+    header.
+    """
     if dialect == "bedrock" and provider.access_key_id and provider.secret_access_key:
         key = AwsKey(provider.access_key_id, provider.secret_access_key, provider.session_token)
         return AwsSigner(key, provider.options.get("region", ""), host)
@@ -93,7 +95,7 @@ def signer(dialect: str, provider: ProviderSettings, host: str) -> Signer | None
 
 
 class AwsSigner:
-    """Signature Version 4."""
+    """AWS Signature Version 4."""
 
     def __init__(self, key: AwsKey, region: str, host: str) -> None:
         self._key = key
@@ -101,7 +103,7 @@ class AwsSigner:
         self._host = host
 
     async def lines(self, path: bytes, request: UpstreamRequest) -> bytes:
-        """Date, session token and signature."""
+        """Returns date, session token and signature."""
         bare, _, query = path.partition(b"?")
         try:
             return sign(
@@ -113,7 +115,7 @@ class AwsSigner:
 
 
 class _GoogleCredentials(Protocol):
-    """What is used of google.auth.credentials.Credentials."""
+    """The used part of google.auth.credentials.Credentials."""
 
     valid: bool
     token: str
@@ -122,9 +124,9 @@ class _GoogleCredentials(Protocol):
 
 
 class GoogleSigner:
-    """An access token for the service account, or the user, in a credentials file; renewed when it expires.
+    """Access tokens for the service account, or the user, in a credentials file; renewed when they expire.
 
-    It is fetched the way that the provider is reached: through its `proxy` ("" for none), trusting its `ca_file`.
+    They are fetched through the provider's `proxy` ("" for none), trusting its `ca_file`.
     """
 
     def __init__(self, file: str, proxy: str | None = None, ca_file: str | None = None) -> None:
@@ -135,7 +137,7 @@ class GoogleSigner:
         self._renewing = asyncio.Lock()
 
     async def lines(self, path: bytes, request: UpstreamRequest) -> bytes:
-        """The token as a bearer."""
+        """Returns the token as a bearer."""
         credentials = self._credentials
         if credentials is None or not credentials.valid:
             async with self._renewing:
@@ -162,9 +164,9 @@ class GoogleSigner:
                     _GoogleCredentials, auth.load_credentials_from_file(self._file, scopes=[_GOOGLE_SCOPE])[0]
                 )
             if self._proxy is not None:
-                session.trust_env = False  # or its proxies would go before ours
+                session.trust_env = False  # otherwise the environment's proxies come first
                 session.proxies = {"http": self._proxy, "https": self._proxy} if self._proxy else {}
-            # requests does not go by OpenSSL's variable, as all other connections do.
+            # requests ignores OpenSSL's variable, unlike all other connections.
             session.verify = self._ca_file or os.environ.get("SSL_CERT_FILE") or True
             credentials.refresh(transport.Request(session))
         except (auth.exceptions.GoogleAuthError, OSError) as error:

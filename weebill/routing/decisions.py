@@ -1,4 +1,4 @@
-"""What is done about each kind of failure: a table."""
+"""The table of what follows each kind of failure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Cooling = Literal["", "asked", "always", "until_mended"]
 
 
 class Decision(NamedTuple):
-    """What follows a failure.
+    """The consequences of a failure.
 
-    `again`: how often the same deployment is asked once more, after a pause; with `others_first`, only where no other
-    is well. `other_key`: whether another of its credentials is asked first. `go_on`: whether the next deployment is
-    asked; if not, the client is told at once. `cool`: whether what is at fault is left alone for as long as it "asked",
-    "always" for a while, or "until_mended": one request tries now and then, after pauses that grow. What is of the
-    request alone leaves nobody alone, whatever its kind.
+    `again` is the number of retries of the same deployment, each after a pause; with `others_first`, only if no other
+    is healthy. With `other_key`, another of its credentials is tried first. Without `go_on`, the client gets the error
+    at once; else the next deployment is tried. `cool` leaves the faulty deployment or credential alone: for as long as
+    it "asked", or "always" for a while, or "until_mended", with a trial now and then, after growing pauses. A failure
+    that concerns only the request cools nothing, whatever its kind.
     """
 
     go_on: bool
@@ -30,25 +30,25 @@ class Decision(NamedTuple):
 DECISIONS: Final[Mapping[FailureKind, Decision]] = {
     "network": Decision(True, again=1),
     "server": Decision(True, again=1),
-    # What it has too much of, it is not given twice.
+    # An overloaded deployment is not asked twice while others are well.
     "overloaded": Decision(True, again=1, others_first=True, cool="asked"),
-    # It has taken its time already, and whatever it was asked was paid for.
+    # It has used up its time, and the work was paid for.
     "timeout": Decision(True),
     "invalid_answer": Decision(True),
     "rate_limited": Decision(True, other_key=True, cool="always"),
     "quota": Decision(True, other_key=True, cool="until_mended"),
     "credential": Decision(True, other_key=True, cool="until_mended"),
-    # Of this deployment, not of the request: another may well do it.
+    # These concern the deployment, not the request: another may serve it.
     "forbidden": Decision(True, cool="always"),
     "not_found": Decision(True, cool="always"),
     "unsupported": Decision(True),
     "context_length": Decision(True),
-    # Of the request: it would be wrong for all.
+    # These concern the request: every deployment would refuse it.
     "content_filter": Decision(False),
     "invalid_request": Decision(False),
 }
 
-# What may well come to something when it is asked again, and is told before what would not.
+# Kinds of failure that may go away by themselves; the client is told of these first.
 TRANSIENT: Final[frozenset[FailureKind]] = frozenset(
     {"network", "server", "overloaded", "timeout", "invalid_answer", "rate_limited"}
 )

@@ -1,4 +1,4 @@
-"""The deployments of a configuration: which models, at which upstreams, called how."""
+"""The deployments of a configuration: models, their upstreams, and how to call them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from weebill.catalog.traits import OnUnsupported, bare_name, traits_of
 from weebill.config.schema import EngineSettings, ProviderSettings, Settings
 from weebill.process.messages import EngineState
 from weebill.providers.base import Target, UpstreamRequest
-from weebill.routing.capabilities import NOTHING_KNOWN, Capabilities, facts_of, local_facts
+from weebill.routing.capabilities import NOTHING_KNOWN, Capabilities, local_capabilities, provider_capabilities
 from weebill.routing.credentials import Credential, Signer, credentials, key_lines, signer
 from weebill.routing.sticky import salt
 from weebill.transport.client import Origin, Proxy, Timeouts, Trust
@@ -23,21 +23,21 @@ LOCAL: Final = "local"
 LOCAL_DIALECT: Final = "llamacpp"
 BEDROCK: Final = "bedrock"
 BEHIND: Final = "model."
-"""How the option begins that says which model is behind a name."""
+"""The prefix of the option that says which model is behind a profile's name."""
 _ENGINE_TIMEOUTS: Final = Timeouts(connect=2.0, first_byte=600.0, idle=600.0, total=3600.0)
-# To the head of an answer. That of one in one piece comes when it is complete; so long do the SDKs wait for it.
+# Seconds to the head of an answer. An answer in one piece has its head when it is complete; the SDKs wait as long.
 _FIRST_BYTE_S: Final = 120.0
 _FIRST_BYTE_OF_WHOLE_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where a provider is and how to call it; all its deployments share one.
+    """The address of a provider and how to call it; shared by all its deployments.
 
-    `dialects` are all that it speaks at that address. There is at least one of the `credentials`, which bring the
-    lines that go with every request; a `signer` makes more for each. `timeouts` are those of a stream, `whole_timeouts`
-    those of an answer in one piece. `patience_s` is the longest that a stream may be silent before its first content,
-    by its own timeouts. `slots` is how many requests it works on at once, where they are shared out; else 0.
+    `dialects` are all that it speaks at that address. It has at least one of `credentials`, whose lines go with every
+    request; a `signer` adds more for each. `timeouts` are for streams, `whole_timeouts` for answers in one piece.
+    `patience_s` is the longest silence before a stream's first content that its timeouts allow. `slots` is the number
+    of requests that a local model works on at once, else 0.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Upstream:
         object.__setattr__(self, "patience_s", patience_s)
 
     def head(self, request: UpstreamRequest, credential: Credential | None = None) -> bytes:
-        """Request line and headers for `request`, with the first credential unless another is given."""
+        """Returns request line and headers for `request`, with the first credential unless another is given."""
         lines = self.credentials[0].lines if credential is None else credential.lines
         return b"POST %b%b HTTP/1.1\r\n%b%b" % (self.path, request.path, lines, request.headers)
 
@@ -67,10 +67,9 @@ class Upstream:
 class Deployment:
     """A model at an upstream. `upstream` is None while a local model's host is down.
 
-    `model` is the name the upstream knows it by, `provider` the name that the upstream is configured under, `catalog`
-    which of the catalogue's providers that is, `dialect` what is spoken with it; `target` says what a translator needs.
-    `price` says what its calls cost. `facts` are what requests are kept from it
-    for; `key` (`provider/model`) is unique in a configuration, `salt` its hash.
+    `model` is the upstream's name of it, `provider` the configured name of the upstream, `catalog` the catalogue's name
+    of the provider. `dialect` is spoken with it, `target` is for translators, `price` is of its calls. `capabilities`
+    are for filters. `key` (`provider/model`) is unique in a configuration, `salt` its hash.
     """
 
     provider: str
@@ -79,7 +78,7 @@ class Deployment:
     target: Target
     dialect: str
     price: Tariff = UNKNOWN
-    facts: Capabilities = NOTHING_KNOWN
+    capabilities: Capabilities = NOTHING_KNOWN
     catalog: str = ""
     key: str = field(init=False)
     salt: int = field(init=False, repr=False)
@@ -92,37 +91,37 @@ class Deployment:
 def deployments(
     settings: Settings, engines: Iterable[EngineState], catalogue: Catalogue
 ) -> Iterator[tuple[Deployment, Model | None, Offer | None]]:
-    """All of a configuration, in its order, each with what the catalogue has of it."""
+    """Yields the deployments of a configuration in order, each with the catalogue's model and offer, if any."""
     for engine in engines:
         upstream = _engine_upstream(engine, settings.local.engine)
         target = Target(
             model=engine.model,
             provider=LOCAL,
-            # An answer may take all that the prompt leaves of the window.
+            # An answer may fill the context that the prompt leaves.
             max_output_tokens=engine.context or None,
             traits=traits_of(engine.model),
             on_unsupported=settings.routing.on_unsupported,
         )
-        facts = local_facts(engine.context)
-        yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, FREE, facts), None, None
+        capabilities = local_capabilities(engine.context)
+        yield Deployment(LOCAL, engine.model, upstream, target, LOCAL_DIALECT, FREE, capabilities), None, None
     for name, provider in settings.providers.items():
         identity = provider.identity(name)
         row = catalogue.providers.get(identity)
         upstream = _provider_upstream(name, provider, row)
         for model in provider.models or _offered(identity, catalogue):
             known, offer = served(catalogue, identity, model, provider)
-            facts = facts_of(provider, None if row is None else row.data, known, offer)
+            capabilities = provider_capabilities(provider, None if row is None else row.data, known, offer)
             on_unsupported = provider.on_unsupported or settings.routing.on_unsupported
-            yield _deployment(name, model, provider, upstream, facts, offer, on_unsupported, row), known, offer
+            yield _deployment(name, model, provider, upstream, capabilities, offer, on_unsupported, row), known, offer
 
 
 def served(
     catalogue: Catalogue, identity: str, model: str, provider: ProviderSettings
 ) -> tuple[Model, Offer] | tuple[None, None]:
-    """The model that a provider calls `model`, and its offer, as far as the catalogue has them under its `identity`.
+    """Returns the model that a provider calls `model`, and its offer, if the catalogue has them under `identity`.
 
-    Bedrock's has many names: with a region or without, by ARN, and that of an inference profile of one's own, which
-    tells nothing: `options` say which model is behind it (`"model.PROFILE" = "anthropic.claude-..."`).
+    Bedrock has several names for a model: with or without a region, an ARN, or an inference profile of one's own, which
+    tells nothing; `options` say which model is behind that (`"model.PROFILE" = "anthropic.claude-..."`).
     """
     found = catalogue.served(identity, model)
     if found is not None or provider.dialect != BEDROCK:
@@ -135,7 +134,7 @@ def served(
 
 
 def _offered(provider: str, catalogue: Catalogue) -> tuple[str, ...]:
-    """The upstream's names of all models that the catalogue has of a provider."""
+    """Returns the upstream's names of all models that the catalogue has for a provider."""
     return tuple(
         offer.name for model in catalogue.models.values() for offer in model.offers if offer.provider == provider
     )
@@ -146,7 +145,7 @@ def _deployment(
     model: str,
     provider: ProviderSettings,
     upstream: Upstream,
-    facts: Capabilities,
+    capabilities: Capabilities,
     offer: Offer | None,
     on_unsupported: OnUnsupported,
     row: Provider | None,
@@ -159,15 +158,17 @@ def _deployment(
         maker=identity if row is not None and row.signatures == "vendor" else "",
         quirks=provider.quirks or (Quirks() if row is None else row.quirks),
         options=provider.options,
-        max_output_tokens=facts.max_output,
-        traits=traits_of(facts.canonical or provider.options.get(f"{BEHIND}{model}", model), facts.reasoning),
+        max_output_tokens=capabilities.max_output,
+        traits=traits_of(
+            capabilities.canonical or provider.options.get(f"{BEHIND}{model}", model), capabilities.reasoning
+        ),
         on_unsupported=on_unsupported,
     )
-    price = Tariff(facts.price, reports=target.quirks.reports_cost)
-    # What the catalogue says of a model is said of its provider's own dialect.
+    price = Tariff(capabilities.price, reports=target.quirks.reports_cost)
+    # The catalogue's dialect of an offer is meant for the provider's own dialect.
     is_own = offer is not None and (row is None or row.dialect == spoken)
     dialect = (offer.dialect if offer is not None and is_own else "") or spoken
-    return Deployment(name, model, upstream, target, dialect, price, facts, identity)
+    return Deployment(name, model, upstream, target, dialect, price, capabilities, identity)
 
 
 def _engine_upstream(engine: EngineState, settings: EngineSettings) -> Upstream | None:

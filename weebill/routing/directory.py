@@ -1,9 +1,13 @@
-"""Which names exist and which deployments serve them, worked out once for each configuration.
+"""The names of models and the deployments that serve each, computed once for each configuration.
 
-A name is the catalogue's (`openai/gpt-4o-mini`), for one deployment of each provider that serves that model; an
-upstream's own (`gpt-4o-mini`), for those who call it so and then all others who serve it; one pinned to its provider
-(`acme/gpt-4o-mini`); or an alias (`mini`) for one or several of these. A name that is both the catalogue's and pinned
-is the catalogue's, but the provider that it names comes before all others.
+A name is one of these:
+
+- the catalogue's (`openai/gpt-4o-mini`): one deployment of each provider that serves that model;
+- an upstream's own (`gpt-4o-mini`): the providers that call it so, then all others that serve the model;
+- pinned to a provider (`acme/gpt-4o-mini`);
+- an alias (`mini`) for one or several of these.
+
+A name that is both the catalogue's and pinned is the catalogue's, but the provider that it names comes first.
 """
 
 from __future__ import annotations
@@ -33,10 +37,10 @@ from weebill.wire.models import ModelCard
 
 VIRTUAL_OWNER: Final = "weebill"
 _SAYS_NOTHING: Final = Preferences()
-_MAX_STEPS: Final = 8  # from a name by patterns to one that is known
+_MAX_STEPS: Final = 8  # pattern matches that lead from a name to a known one
 _MAX_MATCHED: Final = 1024
 _MAX_COMPARED: Final = 128
-# What may follow a name: how to choose among those that serve it.
+# Suffixes of a name, which sort the deployments that serve it.
 SUFFIXES: Final[Mapping[str, Preferences]] = {
     "floor": Preferences(sort="price"),
     "nitro": Preferences(sort="throughput"),
@@ -46,10 +50,10 @@ SUFFIXES: Final[Mapping[str, Preferences]] = {
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """All that serve a name, in the order of the configuration; there is at least one.
+    """The candidates that serve a name, in the order of the configuration; there is at least one.
 
-    `preferences` are those of the aliases on the way, the widest first; `policy` is None for the configured one.
-    `limits` are the capabilities that not all of them are known to have.
+    `preferences` are those of the aliases that led here, the outermost first; `policy` is None for the configured one.
+    `limits` are the capability filters that may remove any of the candidates.
     """
 
     name: str
@@ -63,17 +67,17 @@ class Route:
 
     @property
     def first(self) -> Deployment:
-        """The one that comes first in the configuration."""
+        """The deployment that comes first in the configuration."""
         return self.candidates[0].deployment
 
 
 class Directory:
-    """The names of one configuration. Immutable: a change of configuration or of an engine makes a new one."""
+    """The names of one configuration. Immutable: a change of configuration, or of an engine, makes a new one."""
 
     def __init__(
         self, settings: Settings, engines: Iterable[EngineState], created: int, catalogue: Catalogue | None = None
     ) -> None:
-        """`created` is Unix time, shown in the list of models; without a `catalogue`, the package's own is used."""
+        """`created` is Unix time, shown in the list of models; the packaged `catalogue` is the default."""
         self._routes: dict[str, Route] = {}
         self._cards: dict[str, ModelCard] = {}
         engines = tuple(engines)
@@ -87,17 +91,19 @@ class Directory:
             self._show(deployment, model, offer, created, chosen=settled is not None and bool(settled.models))
         aliases = {**settings.aliases, **_auto(settings)}
         self._patterns = Patterns(aliases.items())
-        self._matched: dict[str, Route] = {}  # names that match a pattern, as far as they have been asked for
+        self._matched: dict[str, Route] = {}  # names that match a pattern, added when they are asked for
         models, self._cards = self._cards, {}
         for alias in aliases:
             if WILDCARD in alias:
                 continue
             self._alias(alias, aliases, models, created)
-        # What the user has named comes first.
+        # Names that the user has chosen come first.
         self._cards = {**self._cards, **{name: card for name, card in models.items() if name not in self._cards}}
 
     def route(self, name: str, fallbacks: Sequence[str] = ()) -> Route:
-        """What serves `name`, and after it each of `fallbacks` that is known. Raises ApiError 404 if nothing has it."""
+        """Returns the route of `name`, continued by those of the known `fallbacks`. Raises ApiError 404 for an unknown
+        name.
+        """
         route = self._routes.get(name) or self._otherwise(name)
         if not fallbacks:
             return route
@@ -108,15 +114,17 @@ class Directory:
         return name in self._routes
 
     def serves(self, name: str) -> bool:
-        """Tells whether anything has that name."""
+        """True if the name is known."""
         return self._find(name) is not None
 
     def keeps(self, name: str) -> bool:
-        """Tells whether a name leads to the same route each time."""
+        """True if the name has a route that is kept, so that the same one is returned each time."""
         return name in self._routes or name in self._matched
 
     def stands_for(self, name: str) -> str:
-        """The name that a pattern leads a name to, itself where none does or it is an alias for several."""
+        """Returns the name that patterns lead to; the name itself if there is none, or if it is an alias for
+        several.
+        """
         seen = {name}
         while name not in self._routes:
             found = self._patterns.match(name)
@@ -127,19 +135,19 @@ class Directory:
         return name
 
     def pattern(self, name: str) -> Matched | None:
-        """The alias whose pattern a name matches, None where it is one of its own or matches none."""
+        """Returns the pattern that a name matches; None if the name is known by itself, or matches none."""
         return None if name in self._routes else self._patterns.match(name)
 
     def resolve(self, name: str) -> Deployment:
-        """The first of those that serve `name`. Raises ApiError 404 if nothing has that name."""
+        """Returns the first deployment that serves `name`. Raises ApiError 404 for an unknown name."""
         return self.route(name).first
 
     def cards(self) -> tuple[ModelCard, ...]:
-        """The aliases, then every model, under the name that the configuration has for it and the catalogue's."""
+        """Returns the list of models: aliases first, then each model under its configured name and the catalogue's."""
         return tuple(self._cards.values())
 
     def card(self, name: str) -> ModelCard:
-        """The card of `name`, pinned names included. Raises ApiError 404 if nothing has that name."""
+        """Returns the entry of `name`, pinned names included. Raises ApiError 404 for an unknown name."""
         deployment = self.resolve(name)
         known = self._cards.get(name) or self._cards.get(deployment.model)
         if known is not None:
@@ -147,11 +155,11 @@ class Directory:
         return ModelCard(name, next(iter(self._cards.values())).created, deployment.provider)
 
     def available(self) -> dict[str, bool]:
-        """For each model, whether it can be called now."""
+        """Returns, for each model, True if it can be called now."""
         return {name: self._is_available(name) for name in self._cards}
 
     def any_available(self) -> bool:
-        """Tells whether any model can be called now."""
+        """True if any model can be called now."""
         return any(self._is_available(name) for name in self._cards)
 
     def _is_available(self, name: str) -> bool:
@@ -161,21 +169,21 @@ class Directory:
         return deployment.upstream is not None and deployment.key not in self._silent
 
     def _name(self, found: Sequence[Deployment]) -> None:
-        """Give deployments all the names under which they can be asked for, aliases aside."""
+        """Gives the deployments all their names, except for aliases."""
         of_model: dict[str, list[Deployment]] = {}
         of_name: dict[str, list[Deployment]] = {}
         for deployment in found:
             of_name.setdefault(deployment.model, []).append(deployment)
-            if deployment.facts.canonical:
-                of_model.setdefault(deployment.facts.canonical, []).append(deployment)
+            if deployment.capabilities.canonical:
+                of_model.setdefault(deployment.capabilities.canonical, []).append(deployment)
         pinned = {deployment.key: deployment for deployment in found}
         for name, serving in of_model.items():
             self._routes[name] = Route(name, _ranked(_one_each(serving, [pinned[name]] if name in pinned else [])))
         for name, known in of_name.items():
             if name not in self._routes:
-                # Another model that somebody else calls the same is not meant.
-                canonical = known[0].facts.canonical
-                same = [each for each in known if each.facts.canonical in ("", canonical)]
+                # A different model of the same name at another provider is not meant.
+                canonical = known[0].capabilities.canonical
+                same = [each for each in known if each.capabilities.canonical in ("", canonical)]
                 self._routes[name] = Route(name, _ranked(_one_each(of_model.get(canonical, ()), same)))
         for name, deployment in pinned.items():
             self._routes.setdefault(name, Route(name, _ranked([[deployment]])))
@@ -183,13 +191,13 @@ class Directory:
     def _show(
         self, deployment: Deployment, model: Model | None, offer: Offer | None, created: int, *, chosen: bool
     ) -> None:
-        """Make cards of a deployment; `chosen` is one that the configuration names."""
+        """Adds a deployment to the list of models; `chosen` if the configuration names it."""
         names = [deployment.model] if chosen or model is None else []
         if model is not None:
             names.append(model.id)
         for shown in names:
             if shown not in self._cards:
-                context = deployment.facts.context
+                context = deployment.capabilities.context
                 self._cards[shown] = card_of(shown, deployment.provider, created, model, offer, context)
 
     def _alias(
@@ -204,21 +212,26 @@ class Directory:
             return
         self._routes[alias] = route
         first = route.first
-        shown = first.facts.canonical or first.model
+        shown = first.capabilities.canonical or first.model
         known = models.get(shown) or ModelCard(shown, created, VIRTUAL_OWNER)
-        # The author of what has one; what is several, or nobody's but the configuration's, is Weebill's.
-        owner = known.owned_by if first.facts.canonical and alias != AUTO else VIRTUAL_OWNER
+        # An alias of one model has that model's author; an alias of several, or of an unknown model, has Weebill's
+        # name.
+        owner = known.owned_by if first.capabilities.canonical and alias != AUTO else VIRTUAL_OWNER
         self._cards[alias] = msgspec.structs.replace(known, id=alias, owned_by=owner)
 
     def _follow(self, name: str, aliases: Mapping[str, str | AliasSettings]) -> Route | None:
-        """What a name leads to; checking the configuration has ruled loops out. None while nothing has that name."""
+        """Returns the route of a name or an alias; None if it leads to nothing. Loops are excluded by the
+        configuration's checks.
+        """
         alias = aliases.get(name)
         if alias is None:
             return self._routes.get(name)
         return _leading(name, alias, partial(self._follow, aliases=aliases))
 
     def _match(self, name: str, seen: tuple[str, ...] = ()) -> Route | None:
-        """What a name leads to by a pattern; `seen` are the names on the way, so that loops end. None if to nothing."""
+        """Returns the route of a name by patterns; None if there is none. `seen` are the names on the way, which ends
+        loops.
+        """
         if name in seen or len(seen) == _MAX_STEPS:
             return None
         found = self._patterns.match(name)
@@ -228,7 +241,7 @@ class Directory:
         return self._routes.get(name) or self._suffixed(name, seen) or self._match(name, seen)
 
     def _otherwise(self, name: str) -> Route:
-        """What serves a name that is none by itself. Raises ApiError 404."""
+        """Returns the route of a name that is not known by itself. Raises ApiError 404."""
         route = self._find(name)
         if route is None:
             raise ApiError(
@@ -240,7 +253,7 @@ class Directory:
         return route
 
     def _find(self, name: str) -> Route | None:
-        """What serves a name, None if nothing does."""
+        """Returns the route of a name; None if there is none."""
         route = self._routes.get(name) or self._matched.get(name) or self._suffixed(name)
         if route is not None:
             return route
@@ -253,7 +266,7 @@ class Directory:
         return route
 
     def _suffixed(self, name: str, seen: tuple[str, ...] = ()) -> Route | None:
-        """What serves a name that ends in one of the suffixes; None if it does not."""
+        """Returns the route of a name with a suffix; None if it has none."""
         base, _, suffix = name.rpartition(":")
         preferences = SUFFIXES.get(suffix)
         if preferences is None:
@@ -262,7 +275,7 @@ class Directory:
         return None if route is None else Route(name, route.candidates, route.policy, (*route.preferences, preferences))
 
     def _nearest(self, name: str) -> str:
-        """A clause that names what may have been meant. No more names are compared than is quickly done."""
+        """Returns a clause with similar names. The number of comparisons is bounded."""
         wanted = name[:_MAX_COMPARED].lower()
         bare = wanted.rpartition("/")[2]
         alike = (known for known in self._routes if known[:2].lower() == wanted[:2] or bare in known.lower())
@@ -272,7 +285,7 @@ class Directory:
 
 
 def _leading(name: str, alias: str | AliasSettings, follow: Callable[[str], Route | None]) -> Route | None:
-    """The route of an alias, by what its targets lead to. None while they lead to nothing."""
+    """Returns the route of an alias, from those of its targets; None while they have none."""
     if isinstance(alias, str):
         target = follow(alias)
         return None if target is None else Route(name, target.candidates, target.policy, target.preferences)
@@ -291,15 +304,15 @@ def _leading(name: str, alias: str | AliasSettings, follow: Callable[[str], Rout
     whole = _in_turn(name, routes)
     inner = [each for _, route in models if route is not None for each in route.preferences]
     candidates = tuple(candidate._replace(model=0) for candidate in whole.candidates)
-    # Without any, a choice need not look at them.
+    # A route without preferences is routed faster.
     said = tuple(each for each in (alias.preferences, *inner, *whole.preferences) if each != _SAYS_NOTHING)
     return Route(name, candidates, alias.policy, said)
 
 
 def _auto(settings: Settings) -> dict[str, AliasSettings]:
-    """`auto` for whoever does not choose among its tiers: the smallest, then the larger ones.
+    """Returns the alias `auto` for callers that do not pick a tier: the smallest tier, then the larger ones.
 
-    Nobody has looked then whether such a request is private, so where any may be, all stay here.
+    No rule has been applied to such a request, so it stays on this machine if any could be private.
     """
     names = tuple(settings.auto.tiers.values())
     preferences = Preferences(local_only=True) if settings.auto.private else Preferences()
@@ -307,7 +320,7 @@ def _auto(settings: Settings) -> dict[str, AliasSettings]:
 
 
 def _one_each(serving: Iterable[Deployment], first: Sequence[Deployment]) -> list[Sequence[Deployment]]:
-    """Those that come `first`, then one of each other provider: the first that it has of the model."""
+    """Returns the deployments of `first`, then one of each other provider: the first that serves the model."""
     providers = {each.provider for each in first}
     others: list[Deployment] = []
     for each in serving:
@@ -318,17 +331,17 @@ def _one_each(serving: Iterable[Deployment], first: Sequence[Deployment]) -> lis
 
 
 def _ranked(groups: Iterable[Sequence[Deployment]]) -> tuple[Candidate, ...]:
-    """Group after group, each with the tiers and weights of its providers."""
+    """Returns the candidates group by group, each with the tiers and weights of its providers."""
     candidates: list[Candidate] = []
     tier = 0
     for group in groups:
-        candidates += (Candidate(each, each.facts.weight, tier + each.facts.tier) for each in group)
+        candidates += (Candidate(each, each.capabilities.weight, tier + each.capabilities.tier) for each in group)
         tier = 1 + max(each.tier for each in candidates)
     return tuple(candidates)
 
 
 def _in_turn(name: str, routes: Sequence[Route]) -> Route:
-    """One after the other, each as a model and with tiers of its own."""
+    """Returns the route that tries one route after another, each as a model with tiers of its own."""
     candidates: list[Candidate] = []
     tier = 0
     for model, route in enumerate(routes):
@@ -339,7 +352,7 @@ def _in_turn(name: str, routes: Sequence[Route]) -> Route:
 
 
 def _distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Each deployment once, where it comes first."""
+    """Returns each deployment once, at its first place."""
     found: dict[str, Candidate] = {}
     for candidate in candidates:
         found.setdefault(candidate.deployment.key, candidate)

@@ -1,4 +1,9 @@
-"""The quick way to a first choice, where nobody prefers anything and nothing is wrong: worked out once for a name."""
+"""The fast path: picks the first choice without making a plan, if nobody prefers anything and all are healthy.
+
+1. For each name, the candidates and the policy's weights are worked out once (`FastPath.of`).
+2. A request takes one by a random number (`choose`); its `Try` and header line are ready-made.
+3. The plan is made only if that attempt fails (`Attempts`).
+"""
 
 from __future__ import annotations
 
@@ -18,15 +23,15 @@ from weebill.routing.plan import RankedDeployment
 from weebill.routing.policies import NEEDS_EXPLORING, WEIGHTS
 from weebill.routing.steps import Try, patience
 
-_NEARLY_ALL: Final = 0.99  # some of it has gone by when a request is routed
+_NEARLY_ALL: Final = 0.99  # part of the time has passed when a request is routed
 
 
 @dataclass(frozen=True, slots=True)
 class FastChoice:
-    """A choice that may be drawn.
+    """A first choice of the fast path.
 
-    `first` is what is tried where the caller leaves at least `unhurried_s`; None where a credential has to be chosen.
-    `head` and `tail` are the header line that names it and `policy`, around the milliseconds that it took.
+    `first` is the step if the caller leaves at least `unhurried_s` seconds; None if a credential has to be picked
+    first. `head` and `tail` are the header line that names it and `policy`, around the milliseconds that it took.
     """
 
     choices: tuple[RankedDeployment]
@@ -40,64 +45,73 @@ class FastChoice:
 
 @dataclass(frozen=True, slots=True)
 class FastPath:
-    """What is drawn from for a name.
+    """The first choices for a name.
 
-    `lone` is the only choice there is, None where there are several. `drawn` are those of the first tier, each with
-    the share of draws that it ends at; empty where the policy has to look at more. `turns` is whether any of them has
-    several credentials, `explores` whether some draws are for keeping figures fresh.
+    `only` is the choice if there is just one, else None. `weighted` are the choices of the first tier, each with the
+    upper end of its share of [0, 1]; empty if the policy needs more than weights. `rotates` if any has several
+    credentials, `explores` if some requests go to a random one, to keep its figures fresh.
     """
 
     route: Route
     policy: Policy
-    lone: FastChoice | None
-    drawn: tuple[tuple[float, FastChoice], ...]
-    turns: bool
+    only: FastChoice | None
+    weighted: tuple[tuple[float, FastChoice], ...]
+    rotates: bool
     explores: bool
 
     @classmethod
     def of(
         cls, route: Route, policy: Policy, health_of: Callable[[Deployment], DeploymentHealth], deadline_s: float
     ) -> FastPath:
-        """The lot of a route by a policy, for requests that have `deadline_s` if their callers are in no hurry."""
-        turns = any(
+        """Returns the fast path of a route by a policy, for requests that have `deadline_s` seconds."""
+        rotates = any(
             each.deployment.upstream is not None and len(each.deployment.upstream.credentials) > 1
             for each in route.candidates
         )
         if len(route.candidates) == 1:
             [only] = route.candidates
             return cls(
-                route, policy, _draw(only, "only", health_of(only.deployment), deadline_s, alone=True), (), turns, False
+                route,
+                policy,
+                _fast_choice(only, "only", health_of(only.deployment), deadline_s, alone=True),
+                (),
+                rotates,
+                False,
             )
         up = [each for each in route.candidates if each.deployment.upstream is not None]
         if policy not in WEIGHTS or not up:
-            return cls(route, policy, None, (), turns, False)
+            return cls(route, policy, None, (), rotates, False)
         tier = min(each.tier for each in up)
         first = [each for each in up if each.tier == tier]
         weights = WEIGHTS[policy](first)
         ends = accumulate(weight / sum(weights) for weight in weights)
-        draws = [_draw(each, policy, health_of(each.deployment), deadline_s, alone=False) for each in first]
-        return cls(route, policy, None, tuple(zip(ends, draws, strict=True)), turns, policy in NEEDS_EXPLORING)
+        choices = [_fast_choice(each, policy, health_of(each.deployment), deadline_s, alone=False) for each in first]
+        return cls(route, policy, None, tuple(zip(ends, choices, strict=True)), rotates, policy in NEEDS_EXPLORING)
 
-    def draw(self, lot: float, explore: float) -> FastChoice:
-        """The choice for a number in [0, 1): by weight, but for a share of draws in which all are equal."""
-        drawn = self.drawn
+    def choose(self, at: float, explore: float) -> FastChoice:
+        """Returns the choice for a random number in [0, 1): by weight, but for the share `explore`, in which all are
+        equal.
+        """
+        choices = self.weighted
         if self.explores:
-            if lot < explore:
-                return drawn[int(lot / explore * len(drawn))][1]
-            lot = (lot - explore) / (1 - explore)
-        for end, draw in drawn:
-            if lot < end:
-                return draw
-        return drawn[-1][1]
+            if at < explore:
+                return choices[int(at / explore * len(choices))][1]
+            at = (at - explore) / (1 - explore)
+        for end, choice in choices:
+            if at < end:
+                return choice
+        return choices[-1][1]
 
 
 def how(answered: Deployment | None, policy: str) -> bytes:
-    """The end of the header line about a request's way: the model that `answered`, None if none did, and `policy`."""
+    """Returns the end of the header line about a request's route; `answered` is None if no deployment did."""
     model = "" if answered is None else f";model={quote(answered.model, safe='/:@+')}"
     return f"{model};policy={policy}\r\n".encode()
 
 
-def _draw(candidate: Candidate, policy: str, health: DeploymentHealth, deadline_s: float, *, alone: bool) -> FastChoice:
+def _fast_choice(
+    candidate: Candidate, policy: str, health: DeploymentHealth, deadline_s: float, *, alone: bool
+) -> FastChoice:
     deployment = candidate.deployment
     upstream = deployment.upstream
     first, unhurried_s = None, inf

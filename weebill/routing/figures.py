@@ -1,4 +1,4 @@
-"""What is measured of a deployment: small, of constant size, and without a clock of its own."""
+"""Statistics of a deployment: small, of constant size, and without a clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SAMPLES: Final = 64
 
 
 class PeakEwma:
-    """An average of latencies in seconds that rises to a peak at once and forgets it over `decay_s`.
+    """An average of latencies in seconds that jumps to a peak at once, and decays over `decay_s`.
 
     Source: "peak EWMA" in Twitter's Finagle, https://twitter.github.io/finagle/guide/Clients.html
     """
@@ -23,7 +23,7 @@ class PeakEwma:
         self._at = 0.0
 
     def add(self, seconds: float, now: float) -> None:
-        """Take in a latency that was measured at `now`."""
+        """Adds a latency that was measured at `now`."""
         if seconds >= self._value:
             self._value = seconds
         else:
@@ -32,25 +32,27 @@ class PeakEwma:
         self._at = now
 
     def value(self, now: float) -> float:
-        """The average as of `now`: what nobody has confirmed fades, so that who was slow is tried again. 0: unknown."""
+        """Returns the average at `now`. It decays without new values, so a slow deployment is tried again. 0 is
+        unknown.
+        """
         return self._value * exp((self._at - now) / self._decay_s) if self._value else 0.0
 
 
 class Samples:
-    """The last few of a measure, for its percentiles."""
+    """The last values of a measure, for percentiles."""
 
     __slots__ = ("_values", "add")
 
     def __init__(self) -> None:
         self._values: deque[float] = deque(maxlen=_SAMPLES)
-        # Takes in a value; the oldest makes room for it.
+        # Adds a value and drops the oldest.
         self.add = self._values.append
 
     def __len__(self) -> int:
         return len(self._values)
 
     def percentile(self, share: float) -> float | None:
-        """The value that `share` of the last ones do not exceed; None without any."""
+        """Returns the value that `share` of the last values do not exceed; None without any."""
         if not self._values:
             return None
         ordered = sorted(self._values)
@@ -58,7 +60,7 @@ class Samples:
 
 
 class Window:
-    """Counts over the last one to two spans of `span_s`."""
+    """Counts events over the last one to two spans of `span_s` seconds."""
 
     __slots__ = ("_begun", "_current", "_previous", "_span_s")
 
@@ -69,13 +71,13 @@ class Window:
         self._previous = 0
 
     def add(self, now: float) -> None:
-        """Count one."""
+        """Counts an event."""
         if now - self._begun >= self._span_s:
             self._turn(now)
         self._current += 1
 
     def count(self, now: float) -> int:
-        """How many there were."""
+        """Returns the count."""
         if now - self._begun >= self._span_s:
             self._turn(now)
         return self._current + self._previous

@@ -1,4 +1,4 @@
-"""Who is out of the question for a request, and why: a table of pure conditions."""
+"""The filters that remove deployments from a request: a table of pure conditions."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from weebill.routing.requirements import Requirements
 from weebill.wire.errors import ApiError
 
 _TEXT: Final = frozenset({"text"})
-# Why a deployment is removed; "" if it is not.
+# The reason to remove a deployment; "" to keep it.
 Reason = str
 
 
 class Filter(NamedTuple):
-    """A condition. `asked` is whether a request sets it at all; `why` is the reason to remove a deployment.
+    """A condition on a deployment. `asked` is True if the request sets the condition; `why` returns the reason to
+    remove.
 
-    `param` is the request's field that it is about. A filter with `limits` is of what a deployment can do, where that
-    says whether it can do less than others at all; the others are of what somebody prefers. A `soft` one removes nobody
-    if nobody else is left: what is asked for can be bounded.
+    `param` is the request's field. A filter with `limits` is about a capability, and `limits` is True for deployments
+    that may fail it; other filters are about preferences. A `soft` filter removes nothing if nothing else is left: the
+    request can be reduced instead.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Filter(NamedTuple):
 
 
 class Removal(NamedTuple):
-    """A candidate that is out of the question."""
+    """A candidate that was removed."""
 
     candidate: Candidate
     filter: Filter
@@ -55,32 +56,32 @@ def _ordered(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -
 
 
 def _local(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    return "" if it.facts.local else "is not on this machine"
+    return "" if it.capabilities.local else "is not on this machine"
 
 
 def _zero_retention(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    return "" if it.facts.zero_retention else _unless_known(it.facts.zero_retention, "stores requests")
+    return "" if it.capabilities.zero_retention else _unless_known(it.capabilities.zero_retention, "stores requests")
 
 
 def _no_training(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    trains = it.facts.trains
+    trains = it.capabilities.trains
     return "" if trains is False else _unless_known(trains, "may train on requests")
 
 
 def _region(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    if wanted.regions is None or it.facts.region in wanted.regions or it.facts.local:
+    if wanted.regions is None or it.capabilities.region in wanted.regions or it.capabilities.local:
         return ""
-    return f"is in region '{it.facts.region}'" if it.facts.region else "is in a region that is not known"
+    return f"is in region '{it.capabilities.region}'" if it.capabilities.region else "is in a region that is not known"
 
 
 def _quantization(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    if wanted.quantizations is None or it.facts.quantization in wanted.quantizations:
+    if wanted.quantizations is None or it.capabilities.quantization in wanted.quantizations:
         return ""
-    return f"is {it.facts.quantization}"
+    return f"is {it.capabilities.quantization}"
 
 
 def _price(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    price = it.facts.price
+    price = it.capabilities.price
     if price is None:
         return "has no known price"
     if wanted.max_prompt is not None and price.input > wanted.max_prompt:
@@ -91,44 +92,44 @@ def _price(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> 
 
 
 def _context(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    context = it.facts.context
+    context = it.capabilities.context
     return f"has a context of {context} tokens" if context is not None and needs.tokens > context else ""
 
 
 def _room(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    context = it.facts.context
+    context = it.capabilities.context
     if context is None or needs.tokens + needs.max_tokens <= context:
         return ""
     return f"has a context of {context} tokens for prompt and answer"
 
 
 def _max_output(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    limit = it.facts.max_output
+    limit = it.capabilities.max_output
     return f"answers with at most {limit} tokens" if limit is not None and needs.max_tokens > limit else ""
 
 
 def _inputs(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    known = it.facts.inputs
+    known = it.capabilities.inputs
     missing = sorted(needs.inputs - known) if known is not None else []
     return f"does not read {', '.join(missing)}" if missing else ""
 
 
 def _outputs(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    known = it.facts.outputs
+    known = it.capabilities.outputs
     missing = sorted(needs.outputs - known) if known is not None else []
     return f"does not make {', '.join(missing)}" if missing else ""
 
 
 def _tools(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    return "does not use tools" if it.facts.tools is False else ""
+    return "does not use tools" if it.capabilities.tools is False else ""
 
 
 def _schema(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    return "does not keep to a schema" if it.facts.structured_output is False else ""
+    return "does not keep to a schema" if it.capabilities.structured_output is False else ""
 
 
 def _parameters(it: Deployment, wanted: ResolvedPreferences, needs: Requirements) -> Reason:
-    """Here what is not known counts as not supported."""
+    """Here an unknown capability counts as missing."""
     spoken = dialect(it.dialect)
     lacking = {
         name
@@ -136,11 +137,11 @@ def _parameters(it: Deployment, wanted: ResolvedPreferences, needs: Requirements
         if name not in spoken.supported and not (name in needs.known.extra and "extra" in spoken.supported)
     }
     lacking |= needs.parameters & set(it.target.quirks.refuse)
-    facts = it.facts
+    capabilities = it.capabilities
     for needed, known, name in (
-        (needs.tools, facts.tools, "tools"),
-        (needs.schema, facts.structured_output, "output"),
-        (needs.reasoning, facts.reasoning, "reasoning"),
+        (needs.tools, capabilities.tools, "tools"),
+        (needs.schema, capabilities.structured_output, "output"),
+        (needs.reasoning, capabilities.reasoning, "reasoning"),
     ):
         if needed and not known:
             lacking.add(name)
@@ -151,7 +152,7 @@ def _unless_known(known: bool | None, reason: Reason) -> Reason:
     return f"{reason}, as far as is known" if known is None else reason
 
 
-# What somebody prefers, in the order of asking: the cheap ones first.
+# Filters by preferences, the cheapest first.
 PREFERENCES: Final[tuple[Filter, ...]] = (
     Filter("only", "provider.only", lambda wanted, needs: wanted.only is not None, _only),
     Filter("ignore", "provider.ignore", lambda wanted, needs: bool(wanted.ignore), _ignored),
@@ -168,40 +169,40 @@ PREFERENCES: Final[tuple[Filter, ...]] = (
     Filter("require_parameters", "provider.require_parameters", lambda wanted, needs: wanted.require_parameters,
            _parameters),
 )  # fmt: skip
-# What a deployment can do.
+# Filters by capabilities.
 CAPABILITIES: Final[tuple[Filter, ...]] = (
-    Filter("tools", "tools", lambda wanted, needs: needs.tools, _tools, lambda facts: facts.tools is False),
+    Filter("tools", "tools", lambda wanted, needs: needs.tools, _tools, lambda known: known.tools is False),
     Filter("structured_output", "response_format", lambda wanted, needs: needs.schema, _schema,
-           lambda facts: facts.structured_output is False),
+           lambda known: known.structured_output is False),
     Filter("input_modalities", "messages", lambda wanted, needs: len(needs.inputs) > 1, _inputs,
-           lambda facts: facts.inputs is not None),
+           lambda known: known.inputs is not None),
     Filter("output_modalities", "modalities", lambda wanted, needs: needs.outputs != _TEXT, _outputs,
-           lambda facts: facts.outputs is not None),
+           lambda known: known.outputs is not None),
     Filter("context_length", "messages", lambda wanted, needs: True, _context,
-           lambda facts: facts.context is not None),
+           lambda known: known.context is not None),
     Filter("max_output", "max_tokens", lambda wanted, needs: needs.max_tokens > 0, _max_output,
-           lambda facts: facts.max_output is not None, soft=True),
+           lambda known: known.max_output is not None, soft=True),
     Filter("room", "max_tokens", lambda wanted, needs: needs.max_tokens > 0, _room,
-           lambda facts: facts.context is not None, soft=True),
+           lambda known: known.context is not None, soft=True),
 )  # fmt: skip
 _SHOWN: Final = 8
 
 
 def limiting(deployments: Iterable[Deployment]) -> tuple[Filter, ...]:
-    """The capabilities that not all deployments are known to have; the others need not be looked at.
+    """Returns the capability filters that any of the deployments may fail; the others are skipped.
 
-    Where there is but one, it says itself what it cannot do.
+    A single deployment is not filtered: it refuses by itself.
     """
-    facts = [each.facts for each in deployments]
-    if len(facts) == 1:
+    capabilities = [each.capabilities for each in deployments]
+    if len(capabilities) == 1:
         return ()
-    return tuple(each for each in CAPABILITIES if each.limits is not None and any(map(each.limits, facts)))
+    return tuple(each for each in CAPABILITIES if each.limits is not None and any(map(each.limits, capabilities)))
 
 
 def split(
     candidates: Iterable[Candidate], limits: tuple[Filter, ...], wanted: ResolvedPreferences, needs: Requirements
 ) -> tuple[list[Candidate], list[Removal]]:
-    """Those that may serve the request, and those that may not, each with the first reason against it."""
+    """Returns the candidates that may serve the request, and the removals, each with its first reason."""
     filters = limits if wanted is WANTS_NOTHING else (*PREFERENCES, *limits)
     asked = [each for each in filters if each.asked(wanted, needs)]
     if not asked:
@@ -220,19 +221,19 @@ def split(
             kept.append(candidate)
     if kept:
         return kept, removed
-    # The soft ones come last, so that nothing else is against these.
+    # Soft filters come last, so nothing else speaks against these.
     spared = [each for each in removed if each.filter.soft]
     return [each.candidate for each in spared], [each for each in removed if not each.filter.soft]
 
 
 def fits_all(limits: Iterable[Filter], candidates: Iterable[Candidate], needs: Requirements) -> bool:
-    """Tells whether none of the candidates would be removed for what it cannot do."""
+    """True if no candidate would be removed for a missing capability."""
     asked = [each for each in limits if each.asked(WANTS_NOTHING, needs)]
     return not any(each.why(one.deployment, WANTS_NOTHING, needs) for each in asked for one in candidates)
 
 
 def nothing_left(name: str, removed: list[Removal]) -> ApiError:
-    """What a client is told whose request nobody may or can serve: 400 where they cannot, 404 where they may not."""
+    """Returns the error for a request that no deployment may serve: 400 for capabilities, 404 for preferences."""
     said = [f"{each.candidate.deployment.key} {each.reason} ({each.filter.param})" for each in removed[:_SHOWN]]
     if len(removed) > _SHOWN:
         said.append(f"and {len(removed) - _SHOWN} more")

@@ -1,6 +1,6 @@
-"""How deployments and credentials are doing, apart from who is chosen. No clock: every call is told the time.
+"""The health of deployments and credentials, without a clock: the time is an argument of every call.
 
-Times are monotonic seconds, but for `HealthNotice`, which leaves the process and so speaks of seconds from now.
+Times are monotonic seconds. `HealthNotice` leaves the process, so it has seconds from now.
 """
 
 from __future__ import annotations
@@ -11,37 +11,37 @@ from typing import Final
 
 from weebill.config.routing import BreakerSettings
 from weebill.routing.credentials import Credential
-from weebill.routing.deployment_health import DeploymentHealth, Hold, Said
+from weebill.routing.deployment_health import DeploymentHealth, Hold, Limit
 from weebill.routing.deployments import Deployment
 from weebill.routing.notices import HealthNotice
 from weebill.routing.refusals import Refusals
 from weebill.wire.failure import Failure, FailureKind
 
 _MAX_SOURCES: Final = 256
-_MAX_FACTS: Final = 4096
+_MAX_NOTICES: Final = 4096
 
 
 class Health:
-    """What a worker knows of all deployments and credentials."""
+    """The health of all deployments and credentials, as this worker knows it."""
 
     def __init__(self, settings: BreakerSettings, rng: Random) -> None:
         self._settings = settings
         self._rng = rng
         self._deployments: dict[str, DeploymentHealth] = {}
-        # Whether nothing has gone wrong anywhere lately, so that there is nothing to look at.
+        # True if nothing has gone wrong lately, so there is nothing to check.
         self.quiet = True
         self.refusals = Refusals(settings, rng)
         self._sources: dict[str, frozenset[tuple[str, ...]]] = {}
 
     def of(self, deployment: Deployment) -> DeploymentHealth:
-        """One deployment's; there are as many as have been used."""
+        """Returns the health of one deployment, made when it is first used."""
         found = self._deployments.get(deployment.key)
         if found is None:
             found = self._deployments[deployment.key] = DeploymentHealth(self._settings)
         return found
 
     def configure(self, settings: BreakerSettings) -> None:
-        """Judge by other settings from now on; breakers begin anew with their first failure."""
+        """Applies new settings; breakers start anew."""
         if settings != self._settings:
             self._settings = settings
             self.refusals.configure(settings)
@@ -49,7 +49,7 @@ class Health:
                 each.configure(settings)
 
     def keep(self, deployments: Iterable[Deployment]) -> None:
-        """Forget all that the configuration no longer has, so that memory stays bounded."""
+        """Drops what the configuration no longer has, so that memory stays bounded."""
         kept = list(deployments)
         keys = {each.key for each in kept}
         credentials = {one.id for each in kept if each.upstream is not None for one in each.upstream.credentials}
@@ -61,17 +61,17 @@ class Health:
     # What becomes of requests
 
     def trying(self, deployment: Deployment, credential: Credential, now: float) -> None:
-        """A request is sent while not all is quiet: where its key is refused, to find out whether it still is."""
+        """Notes that a request is sent while something is wrong: if its key is refused, the request is a trial."""
         if self.refusals:
             self.refusals.begin(credential.id, deployment.key, now)
 
     def released(self, deployment: Deployment, credential: Credential) -> None:
-        """That told nothing of the key."""
+        """Notes that a request said nothing about its key."""
         if self.refusals:
             self.refusals.released(credential.id, deployment.key)
 
     def accepted(self, deployment: Deployment, credential: Credential, begun: float) -> None:
-        """That was answered."""
+        """Notes that a request was answered."""
         if self.refusals:
             self.refusals.accepted(credential.id, deployment.key, begun)
 
@@ -79,9 +79,9 @@ class Health:
         self, deployment: Deployment, credential: Credential, failure: Failure, begun: float, now: float,
         *, until_mended: bool = False, cool_s: float = 0.0, said: str = "", health: DeploymentHealth | None = None,
     ) -> None:  # fmt: skip
-        """A request failed. What is at fault is to be left alone: until it is mended, or for `cool_s`.
+        """Notes that a request failed, and leaves what is at fault alone: until it is mended, or for `cool_s` seconds.
 
-        `said` are the words of the upstream; `health` is what it began with, where that may be forgotten by now.
+        `said` is the upstream's message; `health` is the one that the attempt began with, which may be dropped by now.
         """
         if health is None:
             health = self.of(deployment)
@@ -93,12 +93,12 @@ class Health:
             return
         self.released(deployment, credential)
         if cool_s > 0:
-            health.limited[credential.id] = Said(now + cool_s, failure.kind, "")
+            health.limited[credential.id] = Limit(now + cool_s, failure.kind, "")
 
     # What is known
 
     def hold(self, deployment: Deployment, now: float) -> Hold | None:
-        """Why a deployment is to be left alone, None if it is not."""
+        """Returns the reason to leave a deployment alone; None if there is none."""
         upstream = deployment.upstream
         if upstream is None:
             return Hold("its host is down", now)
@@ -106,13 +106,13 @@ class Health:
         if not self.refusals and (health is None or health.quiet):
             return None
         opened = None if health is None else health.open_until(now)
-        # The credential that is of use the soonest.
+        # The credential that can be used soonest.
         waits = [self.credential_hold(deployment, one, now) for one in upstream.credentials]
         usable = None if any(wait is None for wait in waits) else min(filter(None, waits), key=lambda wait: wait.until)
         return max(filter(None, (opened, usable)), key=lambda hold: hold.until, default=None)
 
     def credential_hold(self, deployment: Deployment, credential: Credential, now: float) -> Hold | None:
-        """Why a credential is of no use at a deployment, None if it is."""
+        """Returns the reason not to use a credential at a deployment; None if there is none."""
         if self.refusals:
             refused = self.refusals.hold(credential.id, deployment.key, now)
             if refused is not None:
@@ -125,11 +125,11 @@ class Health:
         return None
 
     def refused(self, deployment: Deployment, credential: Credential, now: float) -> Hold | None:
-        """Why and until when a credential is refused there, not only limited; None if it may be tried."""
+        """Returns the reason if a credential is refused there, not just limited; None if it may be tried."""
         return self.refusals.hold(credential.id, deployment.key, now) if self.refusals else None
 
     def settle(self, now: float) -> None:
-        """Forget what is over; to be called now and then."""
+        """Drops what is over; to be called regularly."""
         if self.quiet:
             return
         for each in self._deployments.values():
@@ -137,14 +137,14 @@ class Health:
         self.quiet = not self.refusals and all(each.well(now) for each in self._deployments.values())
 
     def revive(self) -> None:
-        """The configuration was loaded anew: what was refused may be good again."""
+        """Tries refused credentials again, as the configuration was reloaded."""
         self.refusals.clear()
 
-    # What workers tell each other
+    # What workers exchange
 
-    def facts(self, now: float) -> tuple[HealthNotice, ...]:
-        """All that holds by this worker's own experience; what is no longer in it holds no longer."""
-        found = self.refusals.facts(now)
+    def notices(self, now: float) -> tuple[HealthNotice, ...]:
+        """Returns all that holds by this worker's own experience; what is missing no longer holds."""
+        found = self.refusals.notices(now)
         for key, health in self._deployments.items():
             found += (
                 HealthNotice("open", key, kind, remaining_s=breaker.remaining(now))
@@ -156,37 +156,37 @@ class Health:
                 for credential, said in health.limited.items()
                 if said.until > now and not said.source
             )
-        return tuple(found[:_MAX_FACTS])
+        return tuple(found[:_MAX_NOTICES])
 
     def merge(
-        self, source: str, facts: Iterable[HealthNotice], now: float, deployments: Mapping[str, Deployment]
+        self, source: str, notices: Iterable[HealthNotice], now: float, deployments: Mapping[str, Deployment]
     ) -> None:
-        """Take over what another worker said, in place of what it said before; of `deployments` only.
+        """Takes over another worker's notices about `deployments`, in place of its earlier ones.
 
-        What it no longer says is over, unless this worker knows it by itself.
+        What it no longer reports is over, unless this worker knows it by itself.
         """
         if source not in self._sources and len(self._sources) >= _MAX_SOURCES:
             return
-        told = list(facts)[:_MAX_FACTS]
+        told = list(notices)[:_MAX_NOTICES]
         if told:
             self.quiet = False
-        new = frozenset(_name(fact) for fact in told)
+        new = frozenset(_name(notice) for notice in told)
         for what, subject, kind, credential in self._sources.get(source, frozenset()) - new:
             self._withdraw(source, what, subject, kind, credential)
-        for fact in told:
-            deployment = deployments.get(fact.subject)
-            if fact.what == "dead":
-                self.refusals.adopt(source, fact, now)
-            elif deployment is not None and fact.what == "open":
+        for notice in told:
+            deployment = deployments.get(notice.subject)
+            if notice.what == "dead":
+                self.refusals.adopt(source, notice, now)
+            elif deployment is not None and notice.what == "open":
                 health = self.of(deployment)
-                # Who may be tried, and answers here, needs no trial.
-                if fact.remaining_s > 0 or not health.successes.count(now):
-                    health.breaker(fact.kind).adopt(source, fact.remaining_s, now)
+                # A deployment that may be tried, and has answered here, needs no trial.
+                if notice.remaining_s > 0 or not health.successes.count(now):
+                    health.breaker(notice.kind).adopt(source, notice.remaining_s, now)
             elif deployment is not None:
-                own = self.of(deployment).limited.get(fact.credential)
+                own = self.of(deployment).limited.get(notice.credential)
                 if own is None or own.source or own.until <= now:
-                    said = Said(now + fact.remaining_s, fact.kind, source)
-                    self.of(deployment).limited[fact.credential] = said
+                    said = Limit(now + notice.remaining_s, notice.kind, source)
+                    self.of(deployment).limited[notice.credential] = said
         if new:
             self._sources[source] = new
         else:
@@ -216,7 +216,7 @@ _WORDS: Final[dict[FailureKind, str]] = {
 
 
 def _subjects(failure: Failure, deployment: Deployment, credential: Credential) -> list[tuple[str, str]]:
-    """What is at fault: a key here or everywhere, or all keys of the provider."""
+    """Returns the credentials and deployments at fault: a key here or everywhere, or all keys of the provider."""
     if failure.scope == "request":
         return []
     if failure.scope == "model":
@@ -227,5 +227,5 @@ def _subjects(failure: Failure, deployment: Deployment, credential: Credential) 
     return [(credential.id, "")]
 
 
-def _name(fact: HealthNotice) -> tuple[str, ...]:
-    return (fact.what, fact.subject, fact.kind, fact.credential)
+def _name(notice: HealthNotice) -> tuple[str, ...]:
+    return (notice.what, notice.subject, notice.kind, notice.credential)

@@ -1,4 +1,4 @@
-"""A model's card from what the catalogue knows of it."""
+"""Makes the entries of the list of models from the catalogue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _NANO_PER_THOUSAND = Decimal(10) ** 12  # a rate is nano-dollars per thousand to
 def card_of(
     name: str, owner: str, created: int, model: Model | None, offer: Offer | None, context: int | None = None
 ) -> ModelCard:
-    """The card of a model. `owner`, `created` and `context` are for those that the catalogue does not know."""
+    """Returns the entry of a model. `owner`, `created` and `context` are for models that the catalogue does not
+    have.
+    """
     if model is None or offer is None:
         return ModelCard(name, created, owner, context_length=context or UNSET)
     inputs, outputs = model.input_modalities, model.output_modalities
@@ -61,7 +63,7 @@ def _dollars(rate: int) -> str:
 
 
 def _released(date: str) -> int:
-    """Unix time of `YYYY-MM-DD` or `YYYY-MM`, 0 if there is none."""
+    """Returns the Unix time of `YYYY-MM-DD` or `YYYY-MM`; 0 for ""."""
     if not date:
         return 0
     whole = date if len(date) > 7 else f"{date}-01"

@@ -1,4 +1,4 @@
-"""What workers tell each other of deployments and credentials."""
+"""The notices by which workers share the health of deployments and credentials."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from weebill.wire.failure import FailureKind
 
 
 class HealthNotice(Struct, frozen=True, array_like=True):
-    """What one worker tells the others. `remaining_s` is from when it is told; 0 of an open breaker: it may be tried.
+    """A notice of one worker to the others. `remaining_s` counts from its sending; 0 for an open breaker allows a
+    trial.
 
-    `subject` is a deployment's key, or "" for all that a credential is used for.
+    `subject` is a deployment's key, or "" for every deployment that uses the credential.
     """
 
     what: Literal["open", "limited", "dead"]

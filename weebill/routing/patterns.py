@@ -1,4 +1,4 @@
-"""Aliases for many names at once: `claude-haiku-*`, `*[1m]`. Only `*` is special; it stands for any text, also none."""
+"""Aliases with wildcards: `claude-haiku-*`, `*[1m]`. Only `*` is special; it matches any text, even none."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MAX_KNOWN: Final = 1024  # names whose pattern is remembered
 
 
 class Matched(NamedTuple):
-    """A name's alias: the pattern that it matches, and what that stands for, filled in."""
+    """A matched alias: its pattern, and its target with the wildcards filled in."""
 
     pattern: str
     target: str | AliasSettings
 
 
 class Patterns:
-    """The aliases of a configuration that are patterns; the one with the most letters of its own comes first."""
+    """The wildcard aliases of a configuration; the pattern with the most literal characters comes first."""
 
     def __init__(self, aliases: Iterable[tuple[str, str | AliasSettings]]) -> None:
         found = [(alias.split(WILDCARD), alias, target) for alias, target in aliases if WILDCARD in alias]
@@ -28,7 +28,7 @@ class Patterns:
         self._known: dict[str, Matched | None] = {}
 
     def match(self, name: str) -> Matched | None:
-        """The alias of a name that is no alias by itself; None if it matches no pattern."""
+        """Returns the alias that matches a name; None if there is none."""
         if not self._patterns:
             return None
         if name in self._known:
@@ -47,7 +47,7 @@ class Patterns:
 
 
 def captured(literals: list[str], name: str) -> list[str] | None:
-    """What each `*` between the `literals` of a pattern stands for in `name`; None if it does not match.
+    """Returns the text that each `*` between the `literals` of a pattern matches in `name`; None if it does not match.
 
     >>> captured(["claude-", "-haiku", ""], "claude-3-5-haiku-latest")
     ['3-5', '-latest']
@@ -78,7 +78,7 @@ def _filled(target: str | AliasSettings, stood_for: list[str]) -> str | AliasSet
 
 
 def _fill(target: str, stood_for: list[str]) -> str:
-    """A target's name, with what the pattern's `*` stand for in the place of its own, one after the other."""
+    """Returns a target's name with its own `*` replaced by the matched texts, one after the other."""
     if WILDCARD not in target:
         return target
     first, *others = target.split(WILDCARD)

@@ -1,4 +1,10 @@
-"""The order in which a request's candidates are tried, and why: filter, score, order. Pure."""
+"""The plan of a request: the order in which its candidates are tried. Pure.
+
+1. Filters remove the candidates that cannot or must not serve the request (`filters`).
+2. The policy scores the others (`policies`), with random numbers, or with numbers fixed by the conversation (`sticky`).
+3. They are sorted: held ones last; then by the requested order, model, tier, preferred speed, and score.
+4. Now and then another of the first tier is put first, to keep its figures fresh.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +24,9 @@ from weebill.routing.sticky import draws
 
 
 class RankedDeployment(NamedTuple):
-    """A candidate that may be tried.
+    """A candidate of a plan.
 
-    `score` is the policy's, the lower the better. A `hold` is why it is tried only after all others; `misses` is the
+    `score` is the policy's, lower is better. A candidate with a `hold` is tried after all others; `misses` is the
     preference that it does not meet, "" if none.
     """
 
@@ -31,7 +37,7 @@ class RankedDeployment(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What is tried in which order; there is at least one choice. `removed` are out of the question."""
+    """The order of trying; there is at least one choice. `removed` are the candidates that were filtered out."""
 
     name: str
     policy: str
@@ -50,10 +56,8 @@ def make_plan(
     rng: Random,
     conversation: bytes | None = None,
 ) -> Plan:
-    """The plan for a request; `conversation` is its key if it is to stick.
-
-    Those that are not held come first; among them the order that is asked for, tiers, those that meet what is
-    preferred, and the policy's score. Raises ApiError 400 or 404 if nothing may serve it.
+    """Returns the plan for a request; `conversation` is its key if the request is sticky. Raises ApiError 400 or 404 if
+    no deployment may serve it.
     """
     kept, removed = split(route.candidates, route.limits, wanted, needs)
     if not kept:
@@ -97,7 +101,7 @@ def make_plan(
 
 
 def _explore(choices: list[RankedDeployment], share: float, rng: Random) -> None:
-    """Now and then, another of the first tier comes first, so that its figures stay fresh."""
+    """Now and then puts another of the first tier first, to keep its figures fresh."""
     first = choices[0]
     equals = sum(
         1
@@ -111,7 +115,7 @@ def _explore(choices: list[RankedDeployment], share: float, rng: Random) -> None
 
 
 def _misses(health: DeploymentHealth, wanted: ResolvedPreferences) -> str:
-    """What is preferred and not met; who is not known yet is taken to meet it."""
+    """Returns the preferred speed that is not met; unknown speeds count as met."""
     for percentile, most in wanted.max_latency.items():
         latency = health.latency_percentile(percentile)
         if latency is not None and latency > most:

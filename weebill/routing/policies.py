@@ -1,7 +1,7 @@
-"""How to choose among those that may serve a request: small named policies, in a table.
+"""The policies that choose among candidates: small named functions, in a table.
 
-A policy scores candidates; the lowest score comes first. Its only chance is in `draws`: a number in (0, 1) for each
-candidate, which is random, or fixed by the conversation so that the same candidate is chosen again.
+A policy scores candidates; the lowest score comes first. Chance is only in `draws`, a number in (0, 1) for each
+candidate: random, or fixed by the conversation, so that the same candidate is chosen again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from weebill.routing.deployment_health import DeploymentHealth
 
 Score = Callable[[Sequence[Candidate], Sequence[DeploymentHealth], Sequence[float], float], list[float]]
 
-# Of each token that is said, about three are read.
+# About three input tokens for each output token.
 _READ: Final = 3
 _CHEAPEST: Final = 1.0
 
@@ -25,16 +25,16 @@ _CHEAPEST: Final = 1.0
 def weighted(
     candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
 ) -> list[float]:
-    """First with a chance in proportion to its weight, less what it fails."""
+    """Each comes first with a probability proportional to its weight, reduced by its failures."""
     return _sampled(by_weight(candidates), healths, draws, now)
 
 
 def price(
     candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
 ) -> list[float]:
-    """First with a chance in inverse proportion to the square of its price: half the price, four times the chance.
+    """Each comes first with a probability inverse to its squared price: half the price, four times the chance.
 
-    What is free elsewhere than on this machine is so within narrow limits: it is taken to be typical.
+    A free offer of a provider has narrow limits, so it counts as typically priced; a local model counts as free.
     """
     return _sampled(by_price(candidates), healths, draws, now)
 
@@ -48,7 +48,7 @@ def by_price(candidates: Sequence[Candidate]) -> list[float]:
     """The weights of `price`."""
     prices = _or_median(
         [
-            cost or (_CHEAPEST if candidate.deployment.facts.local else None)
+            cost or (_CHEAPEST if candidate.deployment.capabilities.local else None)
             for candidate, cost in zip(candidates, prices_of(candidates), strict=True)
         ]
     )
@@ -58,7 +58,7 @@ def by_price(candidates: Sequence[Candidate]) -> list[float]:
 def least_busy(
     candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
 ) -> list[float]:
-    """Of two that are drawn, the one with fewer requests under way for its weight."""
+    """Of two random candidates, the one with fewer requests under way for its weight."""
     return _two_choices(
         [
             (health.in_flight + 1) / (candidate.weight * _well(health, now))
@@ -71,7 +71,7 @@ def least_busy(
 def latency(
     candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
 ) -> list[float]:
-    """Of two that are drawn, the one with the lower latency times the requests under way."""
+    """Of two random candidates, the one with the lower latency times the requests under way."""
     waits = _or_median([health.latency.value(now) or None for health in healths])
     return _two_choices(
         [
@@ -85,7 +85,7 @@ def latency(
 def throughput(
     candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
 ) -> list[float]:
-    """The one that says the most tokens a second."""
+    """The one with the most tokens a second."""
     rates = _or_median([health.throughput_percentile("p50") for health in healths])
     return [
         -rate * candidate.weight * _well(health, now)
@@ -96,14 +96,14 @@ def throughput(
 def lowest_price(
     candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
 ) -> list[float]:
-    """The cheapest, and no balance; one without a known price is taken to be typical."""
+    """The cheapest, without balancing; unknown prices count as typical."""
     return _or_median(prices_of(candidates))
 
 
 def lowest_latency(
     candidates: Sequence[Candidate], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
 ) -> list[float]:
-    """The one that begins to answer the soonest, and no balance."""
+    """The one that begins to answer soonest, without balancing."""
     return _or_median([health.latency_percentile("p50") or health.latency.value(now) or None for health in healths])
 
 
@@ -119,18 +119,18 @@ SORTS: Final[Mapping[Sort, Score]] = {
     "latency": lowest_latency,
     "throughput": throughput,
 }
-# Policies that draw by weights which depend on nothing but the candidates, as long as all are well.
+# Policies whose weights depend only on the candidates, as long as all are healthy.
 WEIGHTS: Final[Mapping[Policy, Callable[[Sequence[Candidate]], list[float]]]] = {
     "price": by_price,
     "weighted": by_weight,
 }
-# Those that leave some without a request, and so without figures.
+# Policies that send some candidates no requests, and so get no figures of them.
 NEEDS_EXPLORING: Final[frozenset[Policy]] = frozenset({"price", "latency", "throughput"})
 
 
 def prices_of(candidates: Sequence[Candidate]) -> list[float | None]:
-    """To compare candidates by, at three tokens read for each that is said; None where no price is known."""
-    known = [each.deployment.facts.price for each in candidates]
+    """Returns comparable prices, at three input tokens for each output token; None if unknown."""
+    known = [each.deployment.capabilities.price for each in candidates]
     return [None if one is None else float(_READ * one.input + one.output) for one in known]
 
 
@@ -138,21 +138,22 @@ def _sampled(
     weights: Sequence[float], healths: Sequence[DeploymentHealth], draws: Sequence[float], now: float
 ) -> list[float]:
     return [
-        _drawn(draw, weight * _well(health, now)) for weight, health, draw in zip(weights, healths, draws, strict=True)
+        _sample_key(draw, weight * _well(health, now))
+        for weight, health, draw in zip(weights, healths, draws, strict=True)
     ]
 
 
-def _drawn(draw: float, weight: float) -> float:
-    """Sorted by this, candidates are a weighted sample without replacement.
+def _sample_key(draw: float, weight: float) -> float:
+    """Returns a sort key by which candidates are a weighted sample without replacement.
 
     Source: Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006. With draws that are hashes of
-    candidate and conversation it is weighted rendezvous hashing.
+    candidate and conversation, it is weighted rendezvous hashing.
     """
     return -log(draw) / weight
 
 
 def _two_choices(costs: list[float], draws: Sequence[float]) -> list[float]:
-    """The cheaper of the two with the lowest draws first, then the others, the cheapest first.
+    """Puts the cheaper of the two with the lowest draws first, then the others by cost.
 
     Source: Mitzenmacher, "The power of two choices in randomized load balancing", 2001.
     """
@@ -166,12 +167,12 @@ def _two_choices(costs: list[float], draws: Sequence[float]) -> list[float]:
 
 
 def _well(health: DeploymentHealth, now: float) -> float:
-    """The share of requests that succeed, less for one that is only just back; never quite nothing."""
+    """Returns the share of requests that succeed, reduced while the deployment warms up; at least 0.01."""
     return max(0.01, (1.0 - health.error_share(now)) * health.warmth(now))
 
 
 def _or_median(values: Sequence[float | None]) -> list[float]:
-    """What is not known is taken to be typical of what is."""
+    """Replaces unknown values by the median of the known ones."""
     known = [value for value in values if value is not None]
     typical = median(known) if known else 1.0
     return [typical if value is None else value for value in values]

@@ -1,4 +1,4 @@
-"""How a request is to be routed: read from its `provider` field, and put together from all who have a say."""
+"""Preferences of routing: reads a request's `provider` field, and merges the preferences of all scopes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from weebill.wire.decode_errors import reason_and_path
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.inbound import Json
 
-_NANO_PER_DOLLAR: Final = 1_000_000  # a dollar for a million tokens, in nano-dollars for a thousand
+_NANO_PER_DOLLAR: Final = 1_000_000  # dollars for a million tokens to nano-dollars for a thousand
 _UNKNOWN: Final = re.compile(r"unknown field `([^`]+)`")
 _decode: Final = msgspec.json.Decoder(Preferences).decode
 _decode_members: Final = msgspec.json.Decoder(Json).decode
@@ -23,16 +23,16 @@ _encode: Final = msgspec.json.encode
 _TRUE: Final = Raw(b"true")
 _DENY: Final = Raw(b'"deny"')
 T = TypeVar("T")
-OURS: Final = frozenset({"local_only", "regions", "resume", "hedge", "on_unsupported"})
+WEEBILL_MEMBERS: Final = frozenset({"local_only", "regions", "resume", "hedge", "on_unsupported"})
 """Weebill's own members, which OpenRouter would refuse."""
 
 
 class ResolvedPreferences(Struct, frozen=True, kw_only=True):
-    """What all scopes together want. None and empty ask for nothing.
+    """The merged preferences of all scopes. None and empty values ask for nothing.
 
     `max_prompt` and `max_completion` are nano-dollars for a thousand tokens; `max_latency` (seconds) and
-    `min_throughput` (tokens a second) are by percentile. `entrusted` are members that OpenRouter is told of as they
-    hold, and sees to by itself.
+    `min_throughput` (tokens a second) are by percentile. `entrusted` are members that are passed to OpenRouter, which
+    applies them itself.
     """
 
     order: tuple[str, ...] = ()
@@ -61,7 +61,9 @@ WANTS_NOTHING: Final = ResolvedPreferences()
 
 
 def decode(provider: Raw) -> Preferences:
-    """The preferences in a request's `provider` field. Raises ApiError 400 naming the member, as `provider.sort`."""
+    """Returns the preferences in a request's `provider` field. Raises ApiError 400, naming the member
+    (`provider.sort`).
+    """
     try:
         return _decode(_encode(members(provider)))
     except UNREADABLE as error:
@@ -69,14 +71,15 @@ def decode(provider: Raw) -> Preferences:
 
 
 def members(provider: Raw) -> Json:
-    """The members of a request's `provider` field that say anything. Raises what is in `UNREADABLE`."""
+    """Returns the members of a request's `provider` field that are not null. Raises one of `UNREADABLE`."""
     return {name: value for name, value in _decode_members(provider).items() if bytes(value) != b"null"}
 
 
 def readable(provider: Raw) -> tuple[Preferences, frozenset[str]]:
-    """As much of a request's `provider` field as is known here, and the members of which some is not.
+    """Returns the part of a request's `provider` field that is known here, and the members that are not, or only
+    partly.
 
-    Raises ApiError 400 where what only Weebill has is not as it must be.
+    Raises ApiError 400 if a member that only Weebill has is invalid.
     """
     try:
         said = members(provider)
@@ -87,7 +90,7 @@ def readable(provider: Raw) -> tuple[Preferences, frozenset[str]]:
     for name, value in said.items():
         read = _member(name, value)
         if read is None:
-            if name in OURS:
+            if name in WEEBILL_MEMBERS:
                 decode(provider)
             foreign.add(name)
             read = _known_in(name, value)
@@ -104,7 +107,7 @@ def _member(name: str, value: object) -> Preferences | None:
 
 
 def _known_in(name: str, value: Raw) -> Preferences | None:
-    """The known part of a member that is an object, such as a `max_price`."""
+    """Returns the known part of a member that is an object, such as `max_price`."""
     try:
         inner = _decode_members(value)
     except UNREADABLE:
@@ -114,12 +117,12 @@ def _known_in(name: str, value: Raw) -> Preferences | None:
 
 
 def merge(scopes: Iterable[Preferences]) -> ResolvedPreferences:
-    """What holds for a request: `scopes` go from the widest (the installation) to the narrowest (the request).
+    """Merges the preferences of all `scopes`, from the widest (the installation) to the narrowest (the request).
 
-    What restricts adds up, so that a narrower scope can demand more and never less: `only`, `quantizations` and
-    `regions` are intersected, `ignore` is united, the lower price holds, `zdr`, `local_only` and
-    `data_collection = "deny"` hold once anybody says so. Of the rest, the narrowest scope that says anything decides;
-    of `order` and `sort`, on both at once.
+    Restrictions add up, so a narrower scope can only demand more: `only`, `quantizations` and `regions` are
+    intersected, `ignore` is united, the lowest price holds, and `zdr`, `local_only` and `data_collection = "deny"` hold
+    if any scope sets them. Of the others, the narrowest scope that sets one decides; `order` and `sort` are taken
+    together.
     """
     said = [scope for scope in scopes if scope != _SAYS_NOTHING]
     if not said:
@@ -151,8 +154,8 @@ def merge(scopes: Iterable[Preferences]) -> ResolvedPreferences:
     )
 
 
-def told(wanted: ResolvedPreferences) -> Json:
-    """The members by which OpenRouter is told of demands, whoever made them.
+def openrouter_members(wanted: ResolvedPreferences) -> Json:
+    """Returns the members that pass demands to OpenRouter, whichever scope made them.
 
     Source: https://openrouter.ai/docs/guides/privacy/zdr
     """
@@ -165,29 +168,28 @@ def told(wanted: ResolvedPreferences) -> Json:
 
 
 def entrusted(own: Preferences, foreign: Collection[str], wanted: ResolvedPreferences) -> frozenset[str]:
-    """Demands that OpenRouter sees to by itself: what it is `told` of, and of a request's own the rest.
-
-    Of these no wider scope must demand more.
+    """Returns the demands that OpenRouter applies itself: those that are passed to it, and the others of the request's
+    own, unless a wider scope demands more.
     """
     alone = merge((own,))
-    found = set(told(wanted))
-    for name, fields in SEEN_TO.items():
+    found = set(openrouter_members(wanted))
+    for name, fields in ENFORCED.items():
         asked = name in foreign or any(getattr(alone, each) != getattr(WANTS_NOTHING, each) for each in fields)
         if asked and all(getattr(alone, each) == getattr(wanted, each) for each in fields):
             found.add(name)
     return frozenset(found)
 
 
-SEEN_TO: Final[Mapping[str, tuple[str, ...]]] = {
+ENFORCED: Final[Mapping[str, tuple[str, ...]]] = {
     "zdr": ("zero_retention",),
     "data_collection": ("no_training",),
     "quantizations": ("quantizations",),
     "max_price": ("max_prompt", "max_completion"),
     "require_parameters": ("require_parameters",),
 }
-"""Members by which OpenRouter holds its providers to something, and the fields of `ResolvedPreferences` for that."""
-DEMANDS: Final = SEEN_TO.keys() | {"only", "ignore"}
-"""Members that nobody may serve a request without."""
+"""Members that OpenRouter enforces on its providers, with the fields of `ResolvedPreferences` for each."""
+DEMANDS: Final = ENFORCED.keys() | {"only", "ignore"}
+"""Members without which no deployment may serve a request."""
 _SAYS_NOTHING: Final = Preferences()
 _NO_LIMIT: Final = MaxPrice()
 
@@ -197,7 +199,7 @@ def _first(said: Iterable[T | None], otherwise: T) -> T:
 
 
 def _common(sets: Iterable[tuple[T, ...]]) -> frozenset[T] | None:
-    """What is in all that hold anything; None if none does."""
+    """Returns the elements common to all non-empty sets; None if all are empty."""
     given = [frozenset(each) for each in sets if each]
     return frozenset.intersection(*given) if given else None
 
@@ -207,7 +209,7 @@ def _lowest(dollars: Iterable[float | None]) -> int | None:
 
 
 def _percentiles(said: Iterable[float | Mapping[Percentile, float] | None]) -> Mapping[Percentile, float]:
-    """What the first says that says anything; a number is of the median."""
+    """Returns the first value that is set; a number stands for the median."""
     first = next((each for each in said if each is not None), None)
     if first is None:
         return {}

@@ -1,4 +1,4 @@
-"""What can be read of a request that has no canonical form: the texts of its prompt."""
+"""The readable texts of a request that has no canonical form."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from weebill.wire.conversation import Conversation, Text, Turn
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
 
-# Where the APIs have their prompts.
+# The fields that hold the prompt, in any of the APIs.
 _PROMPTS: Final = (
     "system", "instructions", "systemInstruction", "system_instruction", "prompt", "messages", "input", "contents",
 )  # fmt: skip
 _KINDS: Final = frozenset({"role", "type"})
-# What is long and says nothing: images, sound, files.
+# Long data without text: images, sound, files.
 _DATA: Final = re.compile(r"(?:data:[^,\s]*,)?[A-Za-z0-9+/_-]{256,}={0,2}")
 _decode: Final = msgspec.json.Decoder().decode
 
 
 def readable(known: Conversation, fields: Json) -> Conversation:
-    """What is `known` of a request, with all of its texts before it; they are the user's where no turn is known."""
+    """Returns the known part of a request, preceded by all of its texts; they are the user's if no turn is known."""
     texts: list[str] = []
     for name in _PROMPTS:
         if name in fields:
@@ -37,7 +37,7 @@ def readable(known: Conversation, fields: Json) -> Conversation:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """The texts in a JSON value, whose depth is bounded."""
+    """Yields the texts in a JSON value, whose depth is bounded."""
     if isinstance(value, str):
         if _DATA.fullmatch(value) is None:
             yield value

@@ -1,4 +1,4 @@
-"""Keys that upstreams refuse, or that are out of quota: left alone, and tried by one request now and then."""
+"""Refused keys, and keys that are out of quota: left alone, with a trial now and then."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ _MAX_NEWS: Final = 64
 _MAX_SAID: Final = 300
 _WORDS: Final[dict[str, str]] = {"credential": "credential refused", "quota": "out of quota"}
 Subject = tuple[str, str]
-"""A credential's id, and the key of the deployment at which it is refused, "" for all of them."""
+"""A credential's id, and the key of the deployment that refuses it; "" for all deployments."""
 
 
 class News(NamedTuple):
-    """That a key is refused, which this worker has found itself, in its upstream's words; with no `kind`, no more."""
+    """A key that this worker found to be refused, with the upstream's message; `kind` is None if it is accepted
+    again.
+    """
 
     credential: str
     deployment: str
@@ -29,7 +31,7 @@ class News(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A key as it is now: refused for `deployment`, "" for all, and tried again in `again_s`."""
+    """A key that is refused now, by `deployment` ("" for all); `again_s` are the seconds to the next trial."""
 
     credential: str
     deployment: str
@@ -38,7 +40,7 @@ class Refused(NamedTuple):
 
 
 class Refusal:
-    """One key's, at one deployment or at all of them."""
+    """The refusal of one key, by one deployment or by all."""
 
     __slots__ = ("breaker", "kind")
 
@@ -48,7 +50,7 @@ class Refusal:
 
 
 class Refusals:
-    """Those of all keys. The pauses are those of a breaker that opens with the first failure."""
+    """The refusals of all keys. Their pauses are those of a breaker that opens with the first failure."""
 
     __slots__ = ("_known", "_pauses", "_rng", "news")
 
@@ -60,7 +62,7 @@ class Refusals:
         self.configure(settings)
 
     def configure(self, settings: BreakerSettings) -> None:
-        """Pause by other settings from the next refusal on."""
+        """Applies new settings from the next refusal on."""
         self._pauses = BreakerSettings(failures=1, open_s=settings.refused_s, max_open_s=settings.refused_max_s)
 
     def __bool__(self) -> bool:
@@ -69,7 +71,7 @@ class Refusals:
     def refuse(
         self, subject: Subject, kind: FailureKind, begun: float, now: float, asked_s: float | None, said: str
     ) -> None:
-        """A key was refused by a request that began at `begun`; `asked_s` is how long the upstream wants to be left."""
+        """Notes a refusal of a request that began at `begun`; `asked_s` are the seconds the upstream asks to wait."""
         refusal = self._known.get(subject)
         if refusal is None:
             refusal = self._known[subject] = Refusal(self._pauses, kind)
@@ -81,7 +83,7 @@ class Refusals:
             refusal.breaker.leave(asked_s, now)
 
     def hold(self, credential: str, deployment: str, now: float) -> Hold | None:
-        """Why a key is of no use at a deployment, None if it is, or may be tried."""
+        """Returns the reason not to use a key at a deployment; None if it is accepted, or may be tried."""
         held: Hold | None = None
         for subject in ((credential, ""), (credential, deployment)):
             refusal = self._known.get(subject)
@@ -92,22 +94,22 @@ class Refusals:
         return held
 
     def kind(self, credential: str, deployment: str) -> FailureKind | None:
-        """As what a key is refused at a deployment."""
+        """Returns the kind of a key's refusal by a deployment."""
         refusal = self._known.get((credential, "")) or self._known.get((credential, deployment))
         return None if refusal is None else refusal.kind
 
     def begin(self, credential: str, deployment: str, now: float) -> None:
-        """A request goes out with a key."""
+        """Notes that a request is sent with a key."""
         for refusal in self._of(credential, deployment):
             refusal.breaker.begin(now)
 
     def released(self, credential: str, deployment: str) -> None:
-        """It ended without telling anything about the key."""
+        """Notes that a request said nothing about its key."""
         for refusal in self._of(credential, deployment):
             refusal.breaker.released()
 
     def accepted(self, credential: str, deployment: str, begun: float) -> None:
-        """It was answered."""
+        """Notes that a request was answered, so its key is accepted."""
         for subject in ((credential, ""), (credential, deployment)):
             refusal = self._known.get(subject)
             if refusal is not None and refusal.breaker.succeeded(begun):
@@ -115,37 +117,37 @@ class Refusals:
                 self.news.append(News(*subject, None))
 
     def clear(self) -> None:
-        """The configuration was loaded anew: what was refused may be good again."""
+        """Tries all keys again, as the configuration was reloaded."""
         self._known.clear()
 
     def keep(self, credentials: set[str]) -> None:
-        """Forget all other keys."""
+        """Drops all other keys."""
         self._known = {subject: each for subject, each in self._known.items() if subject[0] in credentials}
 
     def now(self, now: float) -> list[Refused]:
-        """All that are refused."""
+        """Returns all refused keys."""
         return [Refused(*subject, each.kind, each.breaker.remaining(now)) for subject, each in self._known.items()]
 
-    def facts(self, now: float) -> list[HealthNotice]:
-        """Those that this worker knows of by itself."""
+    def notices(self, now: float) -> list[HealthNotice]:
+        """Returns the refusals that this worker knows by itself."""
         return [
             HealthNotice("dead", deployment, each.kind, credential, each.breaker.remaining(now))
             for (credential, deployment), each in self._known.items()
             if not each.breaker.source
         ]
 
-    def adopt(self, source: str, fact: HealthNotice, now: float) -> None:
-        """Another worker's is refused. Who may be tried is left to be tried."""
-        subject = (fact.credential, fact.subject)
+    def adopt(self, source: str, notice: HealthNotice, now: float) -> None:
+        """Takes over another worker's refusal; a key that may be tried is left to be tried."""
+        subject = (notice.credential, notice.subject)
         refusal = self._known.get(subject)
         if refusal is None:
-            if fact.remaining_s <= 0:
+            if notice.remaining_s <= 0:
                 return
-            refusal = self._known[subject] = Refusal(self._pauses, fact.kind)
-        refusal.breaker.adopt(source, fact.remaining_s, now)
+            refusal = self._known[subject] = Refusal(self._pauses, notice.kind)
+        refusal.breaker.adopt(source, notice.remaining_s, now)
 
     def withdraw(self, source: str, subject: Subject) -> None:
-        """Another worker's is refused no more."""
+        """Drops a refusal that another worker no longer reports."""
         refusal = self._known.get(subject)
         if refusal is not None and refusal.breaker.source == source:
             del self._known[subject]

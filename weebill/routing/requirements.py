@@ -1,4 +1,4 @@
-"""What a request needs of whoever serves it, worked out only as far as somebody asks."""
+"""The requirements of a request on its deployment, worked out only when asked for."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from weebill.wire.conversation import Audio, Conversation, Document, Image, Part
 from weebill.wire.errors import ApiError
 from weebill.wire.requests import ChatRequest, GenerationRequest
 
-# About four bytes of English make a token. What is left after a quarter is taken off is there whatever the language.
+# About four bytes of English make a token. Three quarters of the estimate is a lower bound in any language.
 _BYTES_PER_TOKEN: Final = 4
 _SURELY: Final = 0.75
 _LONG: Final = 65_536
-# Of a prompt that cannot be read, so much stays the same from turn to turn, as like as not.
+# Bytes of an undecodable prompt that are likely to stay the same from turn to turn.
 _HEAD: Final = 256
 _encode: Final = msgspec.json.encode
 _TEXT: Final = frozenset[Modality]({"text"})
 _MODALITY: Final[dict[type[Part], Modality]] = {Image: "image", Audio: "audio", Document: "pdf"}
 _UNSAID: Final = Conversation(turns=())
-# They say nothing that a target has to support.
+# Fields that ask for no support of the target.
 _NOT_PARAMETERS: Final = frozenset({"turns", "hints", "extra"})
 
 
@@ -33,13 +33,13 @@ T = TypeVar("T")
 
 
 class NotWorkedOutError(Exception):
-    """Something is asked of a request that takes too long to work out here: `Requirements.work_out` comes first."""
+    """A requirement takes too long to work out here: `Requirements.work_out` must be called first."""
 
 
 class lazy(Generic[T]):  # noqa: N801 - used as a decorator
     """`functools.cached_property` without the lock that it has in Python 3.11, which costs more than most values.
 
-    Raises NotWorkedOutError where the needs are not to be worked out by whoever asks.
+    Raises NotWorkedOutError if the requirements of a big request have not been worked out.
     """
 
     def __init__(self, compute: Callable[[Requirements], T]) -> None:
@@ -54,26 +54,26 @@ class lazy(Generic[T]):  # noqa: N801 - used as a decorator
 
 
 class Requirements:
-    """A request's; `conversation` gives its canonical form, which is worked out only where its own will not do.
+    """The requirements of one request; `conversation` gives its canonical form, which is made only if needed.
 
-    A chat request, by far the most common, is looked at as it is. What a big request needs is worked out all at once,
-    by `work_out`, and only if somebody asks.
+    A chat request, the most common kind, is examined as it is. The requirements of a big request are worked out all at
+    once, by `work_out`, and only if any is asked for.
     """
 
     def __init__(self, call: Call, conversation: Callable[[Call], Conversation] | None = None) -> None:
-        """Without `conversation`, the request is none: nothing is needed but the model."""
+        """Without `conversation`, there are no requirements but the model."""
         self._call = call
         self._canonical = conversation
         self._chat = call.request if isinstance(call.request, ChatRequest) else None
         self._ready = conversation is None or not call.big
 
     def require(self) -> None:
-        """Raise NotWorkedOutError for a big request until `work_out` has been called."""
+        """Raises NotWorkedOutError for a big request until `work_out` has been called."""
         if not self._ready:
             raise NotWorkedOutError
 
     def work_out(self) -> None:
-        """Work out all that may be asked for."""
+        """Works out all requirements."""
         self._ready = True
         for name, value in vars(Requirements).items():
             if isinstance(value, lazy):
@@ -81,7 +81,9 @@ class Requirements:
 
     @property
     def conversation(self) -> Conversation:
-        """The canonical form. Raises ApiError 400 for what it cannot hold; others of the same API may still take it."""
+        """The canonical form. Raises ApiError 400 if there is none; deployments of the same API may still serve the
+        request.
+        """
         asked = self.asked
         if isinstance(asked, ApiError):
             raise asked
@@ -89,7 +91,7 @@ class Requirements:
 
     @lazy
     def asked(self) -> Conversation | ApiError:
-        """The canonical form, or why there is none."""
+        """The canonical form, or the error that says why there is none."""
         if self._canonical is None:
             return _UNSAID
         try:
@@ -99,7 +101,7 @@ class Requirements:
 
     @lazy
     def known(self) -> Conversation:
-        """The canonical form as far as it goes: without what it cannot hold, empty where even that does not help."""
+        """The canonical form without what it cannot hold; empty if even that fails."""
         asked = self.asked
         if isinstance(asked, Conversation) or self._canonical is None:
             return asked if isinstance(asked, Conversation) else _UNSAID
@@ -110,20 +112,20 @@ class Requirements:
 
     @lazy
     def read(self) -> Conversation:
-        """The canonical form, or of a request that has none what can be read of it."""
+        """The canonical form; without one, the readable texts of the request."""
         asked = self.asked
         return asked if isinstance(asked, Conversation) else readable(self.known, self._call.fields)
 
     @lazy
     def tokens(self) -> int:
-        """Of the prompt, for sure; there are likely more."""
+        """A lower bound of the prompt's tokens."""
         plain = self.inputs == _TEXT and (self._is_plain_chat or isinstance(self.asked, Conversation))
         size = self._call.prompt_bytes() if plain else sum(map(_text_bytes, _parts(self.known)))
         return int(size / _BYTES_PER_TOKEN * _SURELY)
 
     @lazy
     def max_tokens(self) -> int:
-        """Of the answer, as far as that is said; else 0."""
+        """The most tokens of the answer; 0 if the request does not say."""
         chat = self._chat
         if chat is not None:
             return chat.max_completion_tokens or chat.max_tokens or 0
@@ -134,27 +136,27 @@ class Requirements:
 
     @lazy
     def _is_plain_chat(self) -> bool:
-        """Tells whether it is a chat request whose messages are texts."""
+        """True for a chat request whose messages are texts."""
         chat = self._chat
         return chat is not None and all(isinstance(message.content, str | None) for message in chat.messages)
 
     @lazy
     def inputs(self) -> frozenset[Modality]:
-        """What the prompt is made of."""
+        """The modalities of the prompt."""
         if self._is_plain_chat:
             return _TEXT
         return _TEXT | {kind for part in _parts(self.known) if (kind := _MODALITY.get(type(part)))}
 
     @lazy
     def outputs(self) -> frozenset[Modality]:
-        """What the answer is to be made of."""
+        """The modalities of the answer."""
         if self._chat is not None and "modalities" not in self._call.fields:
             return _TEXT
         return frozenset(self.known.modalities) or _TEXT
 
     @lazy
     def tools(self) -> bool:
-        """Tells whether tools are offered."""
+        """True if tools are offered."""
         chat = self._chat
         if chat is not None:
             return bool(chat.tools)
@@ -162,7 +164,7 @@ class Requirements:
 
     @lazy
     def schema(self) -> bool:
-        """Tells whether the answer must fit a JSON Schema."""
+        """True if the answer must fit a JSON Schema."""
         chat = self._chat
         if chat is not None:
             return chat.response_format is not None and chat.response_format.type == "json_schema"
@@ -171,13 +173,13 @@ class Requirements:
 
     @lazy
     def reasoning(self) -> bool:
-        """Tells whether it is asked to think."""
+        """True if the request asks for reasoning."""
         asked = self.known.reasoning
         return asked is not None and asked.enabled is not False and asked.effort != "none"
 
     @lazy
     def parameters(self) -> frozenset[str]:
-        """The fields of Conversation that are set, and the names of those that have no counterpart there."""
+        """The fields of Conversation that are set, and the names of fields that have no counterpart there."""
         asked = self.known
         set_fields = {
             name
@@ -188,7 +190,9 @@ class Requirements:
 
     @lazy
     def opening(self) -> bytes:
-        """What stays the same from turn to turn of a conversation: the system prompt and the first user message."""
+        """The part of a conversation that stays the same from turn to turn: the system prompt and the first user
+        message.
+        """
         chat = self._chat
         if chat is not None and self._is_plain_chat:
             said: list[str] = []
@@ -210,7 +214,7 @@ class Requirements:
 
 
 def _short(data: bytes) -> bytes:
-    """A digest in the place of a long text; others as they are."""
+    """Returns a digest for a long text; short texts as they are."""
     return data if len(data) <= _LONG else blake2b(data, digest_size=32).digest()
 
 

@@ -1,4 +1,10 @@
-"""From a request to the attempts that are made for it."""
+"""The router: from a request to its attempts.
+
+1. The name is looked up (`directory`), which gives the candidates.
+2. If nobody prefers anything and all are healthy, the fast path picks the first choice (`fast_path`).
+3. Otherwise the preferences of all scopes are merged (`preferences`), and a plan is made (`plan`).
+4. The choices become the request's `Attempts`.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +21,33 @@ from weebill.routing.budget import RetryBudget
 from weebill.routing.directory import Directory, Route
 from weebill.routing.fast_path import FastPath
 from weebill.routing.filters import fits_all
-from weebill.routing.foreign import ours
 from weebill.routing.health import Health
+from weebill.routing.openrouter import known_preferences
 from weebill.routing.plan import Plan, RankedDeployment, make_plan
-from weebill.routing.preferences import DEMANDS, ResolvedPreferences, decode, entrusted, merge, readable, told
+from weebill.routing.preferences import (
+    DEMANDS,
+    ResolvedPreferences,
+    decode,
+    entrusted,
+    merge,
+    openrouter_members,
+    readable,
+)
 from weebill.routing.requirements import Requirements
 from weebill.routing.sticky import CACHED_BYTES, conversation_key
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
 from weebill.wire.operation_call import OperationCall
 
-# Those of a directory's own names are fewer; any number may match a pattern.
-_MAX_LOTS: Final = 8192
+# The directory's own names are fewer; any number of names may match a pattern.
+_MAX_FAST_PATHS: Final = 8192
 
 
 class RouteRequest:
-    """A request to be routed, immutable: `key_id` and `key_name` are its API key's.
+    """A request to be routed; immutable. `key_id` and `key_name` are those of its API key.
 
-    `conversation` gives the canonical form of a request to generate; None for all others. `preferences` are what
-    Weebill itself has decided, such as that the request must stay here.
+    `conversation` gives the canonical form of a request that generates; None for others. `preferences` are Weebill's
+    own decisions, such as to keep the request on this machine.
     """
 
     __slots__ = ("_needs", "call", "conversation", "key_id", "key_name", "preferences")
@@ -55,24 +69,24 @@ class RouteRequest:
         self.preferences = preferences
 
     def naming(self, model: str) -> RouteRequest:
-        """The same request for another model."""
+        """Returns the same request for another model."""
         call = self.call.replaced(model=model)
         return RouteRequest(call, self.key_id, self.key_name, self.conversation, self.preferences, self.needs)
 
     def preferring(self, preferences: tuple[Preferences, ...]) -> RouteRequest:
-        """The same request with these preferences in place of its own."""
+        """Returns the same request with these preferences in place of its own."""
         return RouteRequest(self.call, self.key_id, self.key_name, self.conversation, preferences, self.needs)
 
     @property
     def needs(self) -> Requirements:
-        """Its needs, the same whatever it names and prefers."""
+        """The requirements, which do not depend on model and preferences."""
         if self._needs is None:
             self._needs = Requirements(self.call, self.conversation)
         return self._needs
 
 
 class Router:
-    """What a worker routes by; all its state is in `health` and the retry budget. No clock, no socket."""
+    """Routes the requests of a worker; its state is in `health` and the retry budget. No clock, no socket."""
 
     def __init__(self, settings: RoutingSettings, directory: Directory, rng: Random) -> None:
         self._rng = rng
@@ -81,94 +95,94 @@ class Router:
         self.directory = directory
         self._settings = settings
         self._shared = Shared(settings, self.health, RetryBudget(settings.retry_share, settings.retry_floor_per_s), rng)
-        self._says_nothing = self._nothing_said()
-        self._lots: dict[str, FastPath] = {}  # by name, as far as they have been asked for
+        self._no_preferences = self._has_no_preferences()
+        self._fast_paths: dict[str, FastPath] = {}  # by name, made when first asked for
 
     @property
     def deadline_s(self) -> float:
-        """The longest that a request may take until its answer begins."""
+        """The most seconds until a request's answer begins."""
         return self._settings.deadline_s
 
     def follow(self, directory: Directory) -> None:
-        """Go by other names and deployments: an engine has come or gone."""
+        """Applies a new directory: an engine has come or gone."""
         self.directory = directory
-        self._lots.clear()
+        self._fast_paths.clear()
         self.health.keep(directory.deployments.values())
 
     def configure(self, settings: RoutingSettings, directory: Directory) -> None:
-        """Go by settings that were loaded anew; what was measured is kept, refused credentials are tried again."""
+        """Applies reloaded settings; statistics are kept, refused credentials are tried again."""
         self._settings = settings
         self.health.configure(settings.breaker)
         self.health.revive()
         self._shared = Shared(
             settings, self.health, RetryBudget(settings.retry_share, settings.retry_floor_per_s), self._rng
         )
-        self._says_nothing = self._nothing_said()
+        self._no_preferences = self._has_no_preferences()
         self.follow(directory)
 
     def route(self, asked: RouteRequest, now: float, deadline: float) -> Attempts:
-        """The attempts for a request, whose caller wants an answer by `deadline`.
+        """Returns the attempts of a request, whose answer must begin by `deadline`.
 
-        Raises ApiError 404 for a name that nothing has, 400 for preferences that are none, and 400 or 404 where
-        nothing may serve the request; NotWorkedOutError for a big one of which something has to be known first.
+        Raises ApiError 404 for an unknown name, 400 for invalid preferences, and 400 or 404 if no deployment may serve
+        the request; NotWorkedOutError for a big request whose requirements are needed.
         """
         own = asked.call.own
-        if own.provider is None and not own.models and self._says_nothing and not asked.preferences:
-            lot = self._lots.get(asked.call.model) or self._lot(asked.call.model)
-            if lot is not None:
-                attempts = self._drawn(lot, asked, now, deadline)
+        if own.provider is None and not own.models and self._no_preferences and not asked.preferences:
+            fast_path = self._fast_paths.get(asked.call.model) or self._fast_path(asked.call.model)
+            if fast_path is not None:
+                attempts = self._fast_attempts(fast_path, asked, now, deadline)
                 if attempts is not None:
                     return attempts
         route = self.directory.route(asked.call.model, own.models)
         needs = asked.needs
         conversation = self._conversation(asked, needs)
         plan = self._plan(route, asked, needs, conversation, now)
-        turn = self._turn(conversation)
-        return Attempts(self._shared, plan.choices, deadline, plan.policy, turn, None, plan.wanted)
+        rotation = self._first_credential(conversation)
+        return Attempts(self._shared, plan.choices, deadline, plan.policy, rotation, None, plan.wanted)
 
-    def _lot(self, name: str) -> FastPath | None:
-        """The lot for a name of the directory's; None for a name with a suffix, or whose alias prefers something."""
+    def _fast_path(self, name: str) -> FastPath | None:
+        """Returns the fast path of a name; None if the name has a suffix, or its alias has preferences."""
         route = self.directory.route(name)
         if route.preferences or not self.directory.keeps(name):
             return None
         policy = route.policy or self._settings.policy
-        if len(self._lots) >= _MAX_LOTS:
-            self._lots.clear()
-        found = self._lots[name] = FastPath.of(route, policy, self.health.of, self._settings.deadline_s)
+        if len(self._fast_paths) >= _MAX_FAST_PATHS:
+            self._fast_paths.clear()
+        found = self._fast_paths[name] = FastPath.of(route, policy, self.health.of, self._settings.deadline_s)
         return found
 
-    def _drawn(self, lot: FastPath, asked: RouteRequest, now: float, deadline: float) -> Attempts | None:
-        """Attempts that begin with one that is drawn; None where more has to be looked at than a lot does."""
-        if lot.lone is not None:
-            turn = self._turn(self._conversation(asked, asked.needs)) if lot.turns else 0
-            return Attempts.drawn(self._shared, lot.lone, deadline, turn)
-        if not lot.drawn or not self.health.quiet:
+    def _fast_attempts(self, fast_path: FastPath, asked: RouteRequest, now: float, deadline: float) -> Attempts | None:
+        """Returns attempts by the fast path; None if a plan is needed."""
+        if fast_path.only is not None:
+            rotation = self._first_credential(self._conversation(asked, asked.needs)) if fast_path.rotates else 0
+            return Attempts.on_fast_path(self._shared, fast_path.only, deadline, rotation)
+        if not fast_path.weighted or not self.health.quiet:
             return None
         if self._settings.sticky and asked.call.prompt_bytes() >= CACHED_BYTES:
             return None
-        route = lot.route
+        route = fast_path.route
         if route.limits and not fits_all(route.limits, route.candidates, asked.needs):
             return None
         if asked.call.big:
-            asked.needs.require()  # so that it is there for `_rest`
-        draw = lot.draw(self._rng.random(), self._settings.explore)
-        if draw.health.silent(now):
+            asked.needs.require()  # `_rest` needs it
+        choice = fast_path.choose(self._rng.random(), self._settings.explore)
+        if choice.health.silent(now):
             return None
-        turn = self._turn(None) if lot.turns else 0
-        return Attempts.drawn(self._shared, draw, deadline, turn, partial(self._rest, route, asked))
+        rotation = self._first_credential(None) if fast_path.rotates else 0
+        return Attempts.on_fast_path(self._shared, choice, deadline, rotation, partial(self._rest, route, asked))
 
     def _rest(self, route: Route, asked: RouteRequest, now: float) -> Sequence[RankedDeployment]:
-        """All choices of a request whose first was drawn."""
+        """Returns all choices of a request whose first was picked by the fast path."""
         return self._plan(route, asked, asked.needs, None, now).choices
 
     def plan(self, asked: RouteRequest, now: float) -> Plan:
-        """What `route` would try, for explanations. Raises ApiError as `route` does."""
+        """Returns the plan that `route` would follow, for explanations. Raises ApiError as `route` does."""
         route = self.directory.route(asked.call.model, asked.call.own.models)
         needs = asked.needs
         return self._plan(route, asked, needs, self._conversation(asked, needs), now)
 
     def wanted(self, route: Route, asked: RouteRequest) -> ResolvedPreferences:
-        """What everybody prefers together. Raises ApiError 400."""
+        """Returns the merged preferences of all scopes. Raises ApiError 400."""
         provider = asked.call.own.provider
         settings = self._settings
         of_key = settings.keys.get(asked.key_id) or settings.keys.get(asked.key_name) if settings.keys else None
@@ -177,16 +191,20 @@ class Router:
             scopes.append(of_key)
         scopes += route.preferences
         if provider is None:
-            return _trusting(merge((*scopes, *asked.preferences)), asked.call)
+            return _entrusting(merge((*scopes, *asked.preferences)), asked.call)
         served = [each.deployment for each in route.candidates]
         openrouter = [each.provider for each in served if each.target.quirks.preferences]
         if not openrouter:
-            own = ours(decode(provider), self.directory.providers, openrouter)
+            own = known_preferences(decode(provider), self.directory.providers, openrouter)
             return merge((*scopes, own, *asked.preferences))
         said, foreign = readable(provider)
-        own = ours(said, self.directory.providers, openrouter, demands=not foreign.isdisjoint(DEMANDS))
+        own = known_preferences(said, self.directory.providers, openrouter, demands=not foreign.isdisjoint(DEMANDS))
         wanted = merge((*scopes, own, *asked.preferences))
-        return structs.replace(wanted, entrusted=entrusted(said, foreign, wanted)) if _tells(asked.call) else wanted
+        return (
+            structs.replace(wanted, entrusted=entrusted(said, foreign, wanted))
+            if _can_pass_demands(asked.call)
+            else wanted
+        )
 
     def _plan(
         self, route: Route, asked: RouteRequest, needs: Requirements, conversation: bytes | None, now: float
@@ -195,29 +213,29 @@ class Router:
         return make_plan(route, wanted, needs, self.health, self._settings, now, self._rng, conversation)
 
     def _conversation(self, asked: RouteRequest, needs: Requirements) -> bytes | None:
-        """The key by which a request sticks, None if it does not."""
+        """Returns the key of a sticky request; None if it is not sticky."""
         if not self._settings.sticky or asked.conversation is None or asked.call.prompt_bytes() < CACHED_BYTES:
             return None
         return conversation_key(asked.key_id, needs.opening)
 
-    def _turn(self, conversation: bytes | None) -> int:
-        """With which of several credentials to begin."""
+    def _first_credential(self, conversation: bytes | None) -> int:
+        """Returns the index of the first credential to try."""
         if conversation is not None:
             return int.from_bytes(conversation[:4])
         self._rotation += 1
         return self._rotation
 
-    def _nothing_said(self) -> bool:
-        """Tells whether neither the installation nor any key prefers anything."""
+    def _has_no_preferences(self) -> bool:
+        """True if neither the installation nor any key has preferences."""
         return self._settings.preferences == Preferences() and not self._settings.keys
 
 
-def _tells(call: Call) -> bool:
-    """Tells whether OpenRouter can be told what is demanded of it: a form has no place for that."""
+def _can_pass_demands(call: Call) -> bool:
+    """True if the request can pass demands to OpenRouter: a form has no place for them."""
     return not isinstance(call, OperationCall) or call.form is None
 
 
-def _trusting(wanted: ResolvedPreferences, call: Call) -> ResolvedPreferences:
-    """The same, where OpenRouter is told of what is demanded."""
-    demanded = told(wanted) if _tells(call) else ()
+def _entrusting(wanted: ResolvedPreferences, call: Call) -> ResolvedPreferences:
+    """Returns the preferences, with the demands that are passed to OpenRouter marked as entrusted."""
+    demanded = openrouter_members(wanted) if _can_pass_demands(call) else ()
     return structs.replace(wanted, entrusted=frozenset(demanded)) if demanded else wanted

@@ -1,8 +1,11 @@
-"""What one worker learns of deployments is soon known to all: by a board of files on one machine, by Redis among them.
+"""Shares health among workers: through a directory of files on one machine, through Redis among machines.
 
-Each worker tells all that it knows by itself: at once when that changes, and again every `REPEAT_S`. Who is silent for
-`SILENCE_S` has nothing to say any more. So the next message makes up for one that was lost, nothing has to be cleaned
-up after a worker that was killed, a lost Redis leaves each machine with its own knowledge, and no clocks are compared.
+1. A worker sends all that it knows by itself: when that changes, and every `REPEAT_S` seconds.
+2. It reads the others' notices every `INTERVAL_S` seconds, and passes them to its `Health`.
+3. A worker that is silent for `SILENCE_S` seconds counts as having nothing to report.
+
+So a lost notice is made up for by the next, nothing has to be cleaned up after a killed worker, a lost Redis leaves
+each machine with its own knowledge, and no clocks are compared.
 """
 
 from __future__ import annotations
@@ -33,23 +36,23 @@ _STREAM_LENGTH: Final = 256
 _FIELD: Final = b"notice"
 _UNHEARD: Final = (0, 0.0)
 
-Fact = TypeVar("Fact", bound=Struct)
-Hear = Callable[[str, tuple[Fact, ...]], None]
-"""Takes in all that a source knows by itself, in place of what it told before; () if it has nothing to say any more."""
+Notice = TypeVar("Notice", bound=Struct)
+Hear = Callable[[str, tuple[Notice, ...]], None]
+"""Takes in all notices of a source, in place of its earlier ones; () if it has none any more."""
 
 log = logging.getLogger(__name__)
 
 
-class SharedHealth(Generic[Fact]):
-    """Tells other workers the facts of this one, and this one theirs.
+class SharedHealth(Generic[Notice]):
+    """Sends this worker's notices to other workers, and receives theirs.
 
-    `kind` is what a fact is: a frozen msgspec.Struct whose `remaining_s` says how long it holds from when it is told.
-    `name` is this worker's, the same after a restart; `folder` is where those of this machine meet.
+    `kind` is the class of a notice: a frozen msgspec.Struct whose `remaining_s` counts from its sending. `name` is this
+    worker's, the same after a restart; `folder` holds the notices of this machine's workers.
     """
 
     def __init__(
         self,
-        kind: type[Fact],
+        kind: type[Notice],
         folder: Path,
         name: str,
         redis: Redis | None = None,
@@ -58,95 +61,95 @@ class SharedHealth(Generic[Fact]):
         self._decode = msgspec.msgpack.Decoder(tuple[str, int, tuple[kind, ...]]).decode  # type: ignore[valid-type]
         self._folder = folder
         self._name = name
-        self._board: NoticeDirectory | None = None
+        self._directory: NoticeDirectory | None = None
         self._redis = redis
         self._clock = clock
-        # A worker that takes over from a killed one is another source, or its count would begin anew.
+        # A worker that replaces a killed one is another source, as its count starts anew.
         self._source = f"{name}:{secrets.token_hex(8)}"
         self._count = 0
-        self._told: frozenset[Fact] = frozenset()
+        self._told: frozenset[Notice] = frozenset()
         self._tell_at = 0.0
         self._read_after = b""
         self._heard: dict[str, tuple[int, float]] = {}
-        # The board's: a disk may make one wait.
+        # For the directory, as a disk may block.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="health")
         self._troubled = False
 
-    async def run(self, facts: Callable[[], Iterable[Fact]], hear: Hear[Fact]) -> None:
-        """Exchange what is known every `INTERVAL_S`, until cancelled."""
+    async def run(self, notices: Callable[[], Iterable[Notice]], hear: Hear[Notice]) -> None:
+        """Exchanges notices every `INTERVAL_S` seconds, until cancelled."""
         while True:
-            await self.exchange(tuple(facts()), hear)
+            await self.exchange(tuple(notices()), hear)
             await asyncio.sleep(INTERVAL_S)
 
-    async def exchange(self, facts: tuple[Fact, ...], hear: Hear[Fact]) -> None:
-        """Tell what this worker knows, and hear what is new from others."""
-        notice = self._notice(facts)
+    async def exchange(self, notices: tuple[Notice, ...], hear: Hear[Notice]) -> None:
+        """Sends this worker's notices, and passes on what is new from others."""
+        message = self._message(notices)
         loop = asyncio.get_running_loop()
-        notices = await loop.run_in_executor(self._thread, self._by_board, notice)
+        messages = await loop.run_in_executor(self._thread, self._through_directory, message)
         if self._redis is not None:
-            notices += await self._by_redis(self._redis, notice)
+            messages += await self._through_redis(self._redis, message)
         now = self._clock()
-        for each in notices:
+        for each in messages:
             self._hear(each, now, hear)
         for source in [source for source, (_, at) in self._heard.items() if now - at > SILENCE_S]:
             del self._heard[source]
             hear(source, ())
 
     def close(self) -> None:
-        """Take back what was told here."""
+        """Removes this worker's notices."""
         self._thread.shutdown()
-        if self._board is not None:
-            self._board.remove()
+        if self._directory is not None:
+            self._directory.remove()
 
-    def _notice(self, facts: tuple[Fact, ...]) -> bytes | None:
-        """What is to be told now, None if all is said."""
+    def _message(self, notices: tuple[Notice, ...]) -> bytes | None:
+        """Returns the message to send now; None if nothing is new."""
         now = self._clock()
-        # How long they still hold changes all the time, and the next repetition says it.
-        lasting = frozenset(msgspec.structs.replace(fact, remaining_s=0.0) for fact in facts)
+        # The remaining time changes all the time; the next repetition updates it.
+        lasting = frozenset(msgspec.structs.replace(notice, remaining_s=0.0) for notice in notices)
         if lasting == self._told and not (lasting and now >= self._tell_at):
             return None
         self._told = lasting
         self._tell_at = now + REPEAT_S
         self._count += 1
-        return msgspec.msgpack.encode((self._source, self._count, facts))
+        return msgspec.msgpack.encode((self._source, self._count, notices))
 
-    def _hear(self, notice: bytes, now: float, hear: Hear[Fact]) -> None:
+    def _hear(self, message: bytes, now: float, hear: Hear[Notice]) -> None:
         try:
-            source, count, facts = self._decode(notice)
+            source, count, notices = self._decode(message)
         except msgspec.DecodeError as error:
             log.error("what another worker told of its health cannot be read, and is passed over: %s", error)
             return
         last, _ = self._heard.get(source, _UNHEARD)
-        # The same comes by both ways, and not always in order.
+        # The same message comes both ways, and not always in order.
         if source == self._source or count <= last:
             return
         if not last and len(self._heard) >= MAX_SOURCES:
             return
         self._heard[source] = (count, now)
-        hear(source, facts)
+        hear(source, notices)
 
-    def _by_board(self, notice: bytes | None) -> list[bytes]:
+    def _through_directory(self, message: bytes | None) -> list[bytes]:
         try:
-            if self._board is None:
-                self._board = NoticeDirectory(self._folder, self._name)
-            if notice is not None:
-                self._board.post(notice)
-            notices = self._board.read()
+            if self._directory is None:
+                self._directory = NoticeDirectory(self._folder, self._name)
+            if message is not None:
+                self._directory.post(message)
+            messages = self._directory.read()
         except (OSError, ValueError) as error:
             if not self._troubled:
                 log.error("workers cannot tell each other about providers' health in %s: %s", self._folder, error)
             self._troubled = True
             return []
         self._troubled = False
-        return notices
+        return messages
 
-    async def _by_redis(self, redis: Redis, notice: bytes | None) -> list[bytes]:
+    async def _through_redis(self, redis: Redis, message: bytes | None) -> list[bytes]:
         try:
             if not self._read_after:
                 newest = await redis.run(lambda commands: commands.xrevrange(_STREAM, count=1))
                 self._read_after = newest[0][0] if newest else b"0-0"
-            if notice is not None:
-                await redis.run(partial(_append, notice))
+            if message is not None:
+                await redis.run(partial(_append, message))
             after = self._read_after
             streams = await redis.run(lambda commands: commands.xread({_STREAM: after}, count=_STREAM_LENGTH))
         except RedisDown:
@@ -159,18 +162,18 @@ class SharedHealth(Generic[Fact]):
         return [fields[_FIELD] for _, fields in entries if _FIELD in fields]
 
 
-def told_lately(folder: Path, kind: type[Fact]) -> list[Fact]:
-    """What the workers of this machine tell each other at present in `folder`, each fact once."""
+def recent_notices(folder: Path, kind: type[Notice]) -> list[Notice]:
+    """Returns the current notices of this machine's workers in `folder`, each once."""
     decode = msgspec.msgpack.Decoder(tuple[str, int, tuple[kind, ...]]).decode  # type: ignore[valid-type]
-    found: dict[Fact, None] = {}
-    for notice in NoticeDirectory.latest(folder, SILENCE_S):
+    found: dict[Notice, None] = {}
+    for message in NoticeDirectory.latest(folder, SILENCE_S):
         try:
-            _, _, facts = decode(notice)
+            _, _, notices = decode(message)
         except msgspec.DecodeError:
             continue  # of another release
-        found.update(dict.fromkeys(facts))
+        found.update(dict.fromkeys(notices))
     return list(found)
 
 
-async def _append(notice: bytes, commands: Commands) -> None:
-    await commands.xadd(_STREAM, {_FIELD: notice}, maxlen=_STREAM_LENGTH, approximate=True)
+async def _append(message: bytes, commands: Commands) -> None:
+    await commands.xadd(_STREAM, {_FIELD: message}, maxlen=_STREAM_LENGTH, approximate=True)

@@ -1,4 +1,4 @@
-"""What a request does next, and what it has done."""
+"""The steps of a request: what it does next, and the attempts that are over."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Final, NamedTuple
 from weebill.routing.credentials import Credential
 from weebill.routing.deployments import Deployment
 
-_FOR_OTHERS_S: Final = 120.0  # in which most answers are there
+_FOR_OTHERS_S: Final = 120.0  # most answers have begun by then
 
 
 def patience(left_s: float, others: bool) -> float:
-    """How long an attempt may take of what is left: others who may be asked must have time to answer, too."""
+    """Returns the seconds that an attempt may take of `left_s`; if there are `others`, they are left time to answer
+    too.
+    """
     return left_s - min(left_s / 2, _FOR_OTHERS_S) if others else left_s
 
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """Call this deployment with this credential; its answer must have begun within `patience_s`."""
+    """The step to call a deployment with a credential; the answer must have begun within `patience_s` seconds."""
 
     deployment: Deployment
     credential: Credential
@@ -27,15 +29,15 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait, then ask again what is next."""
+    """The step to wait, and then to ask for the next step."""
 
     seconds: float
 
 
-class Attempted(NamedTuple):
-    """An attempt that is over. `what` is "200", the status it was refused with, or the kind of failure."""
+class PastAttempt(NamedTuple):
+    """An attempt that is over. `result` is "200", the error status of the upstream, or the kind of failure."""
 
     provider: str
     model: str
-    what: str
+    result: str
     elapsed_s: float

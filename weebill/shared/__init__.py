@@ -1,1 +1,1 @@
-"""What processes share: among machines a Redis, on one machine a folder."""
+"""State that processes share: among machines through Redis, on one machine through a folder."""

@@ -1,7 +1,7 @@
-"""A folder in which each process of a machine keeps one notice for the others to read.
+"""A folder in which each process of a machine keeps one notice for the others.
 
-A file for each process, replaced whole by a rename: there is no lock to wait for or to leave behind, nobody reads half
-a notice, and what a killed process leaves is its last one. A look costs one `stat` for each file.
+Each process has its own file, replaced as a whole by a rename: there is no lock, no half-read notice, and a killed
+process leaves its last one. A look costs one `stat` for each file.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _SUFFIX: Final = ".notice"
 
 
 class NoticeDirectory:
-    """The notices in `folder`, of which this process writes that called `name`. Methods block, and raise OSError.
+    """The notices in `folder`, of which this process writes the one called `name`. Methods block, and raise OSError.
 
-    What was posted before there was this board is not read: its writer may be long gone.
+    Notices from before this object was made are not read: their writers may be long gone.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -29,7 +29,7 @@ class NoticeDirectory:
         self.read()
 
     def post(self, notice: bytes) -> None:
-        """Replace this process's notice. Raises ValueError for one over MAX_NOTICE_BYTES."""
+        """Replaces this process's notice. Raises ValueError for one of more than MAX_NOTICE_BYTES."""
         if len(notice) > MAX_NOTICE_BYTES:
             raise ValueError(f"a notice of {len(notice)} bytes, of {MAX_NOTICE_BYTES} allowed")
         draft = self._own.with_suffix(".draft")
@@ -37,13 +37,13 @@ class NoticeDirectory:
         draft.replace(self._own)
 
     def read(self) -> list[bytes]:
-        """The notices of others that are new since the last call."""
+        """Returns the notices of others that are new since the last call."""
         changed = []
         for entry in os.scandir(self._folder):
             if entry.name.endswith(_SUFFIX) and entry.name != self._own.name:
                 try:
                     status = entry.stat()
-                    # Every notice is a file of its own, so the inode tells two apart that are of the same tick.
+                    # Every notice is a new file, so the inode tells apart two with the same timestamp.
                     version = (status.st_ino, status.st_mtime_ns)
                     if self._seen.get(entry.name) != version and status.st_size <= MAX_NOTICE_BYTES:
                         changed.append(Path(entry).read_bytes())
@@ -54,7 +54,7 @@ class NoticeDirectory:
 
     @staticmethod
     def latest(folder: Path, age_s: float) -> list[bytes]:
-        """The notices of all that are not older than `age_s`, for who writes none."""
+        """Returns all notices that are at most `age_s` old, for processes without one of their own."""
         found = []
         for path in sorted(folder.glob(f"*{_SUFFIX}")):
             try:
@@ -66,5 +66,5 @@ class NoticeDirectory:
         return found
 
     def remove(self) -> None:
-        """Take this process's notice down."""
+        """Removes this process's notice."""
         self._own.unlink(missing_ok=True)

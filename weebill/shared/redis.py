@@ -1,6 +1,6 @@
-"""A Redis or Valkey that may be slow or gone at any time, at a bounded cost to whoever asks it.
+"""A Redis or Valkey that may be slow or gone at any time, at a bounded cost for its callers.
 
-The client, redis-py, is imported when one is made: without `[redis] url`, a worker never loads it.
+redis-py is imported with the first client: without `[redis] url`, a worker never imports it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 CONNECT_S: Final = 0.05
 CALL_S: Final = 0.02
 MAX_IN_FLIGHT: Final = 32
-# So many failures on end, and it is left alone for a while that doubles each time up to a cap.
+# After so many failures in a row, it is left alone for a pause that doubles up to a limit.
 _FAILURES_TO_OPEN: Final = 3
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
 
 Value = str | bytes | int
 Entries = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
-"""Of a stream: ids and fields."""
+"""The entries of a stream: ids and fields."""
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class RedisDown(Exception):  # noqa: N818 - a state more than an error
 
 
 class Commands(Protocol):
-    """What is used of redis.asyncio.Redis."""
+    """The used part of redis.asyncio.Redis."""
 
     async def get(self, name: Value) -> bytes | None: ...
 
@@ -52,8 +52,8 @@ class Commands(Protocol):
 class Redis:
     """One server, at `url` (`redis://`, `rediss://` or `unix://`), for one event loop.
 
-    A command costs at most `CALL_S` seconds, and `CONNECT_S` more where it takes a new connection. Whether the server
-    is lost or back is logged once. Raises ImportError without redis-py.
+    A command takes at most `CALL_S` seconds, and `CONNECT_S` more on a new connection. Losing the server and getting it
+    back are logged once each. Raises ImportError without redis-py.
     """
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -67,19 +67,19 @@ class Redis:
 
     @property
     def name(self) -> str:
-        """The server as it may be shown: the address without user and password."""
+        """The server's address for display, without user and password."""
         parts = urlsplit(self._url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     async def run(self, command: Callable[[Commands], Awaitable[T]]) -> T:
-        """The reply to a command. Raises RedisDown if there is none within the time it may take."""
+        """Returns the reply to a command. Raises RedisDown if there is none in time."""
         now = self._clock()
         if now < self._closed_until:
             raise RedisDown("it has not answered lately")
         if self._in_flight >= MAX_IN_FLIGHT:
             raise RedisDown(f"{MAX_IN_FLIGHT} commands are under way")
         if self._failures >= _FAILURES_TO_OPEN:
-            # One tries whether it is back; the others go on without it until that is known.
+            # One command tries the server; the others do without it until the result is known.
             self._closed_until = now + CONNECT_S + CALL_S
         self._in_flight += 1
         try:
@@ -94,7 +94,7 @@ class Redis:
         return reply
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Closes the connections."""
         await self._client.aclose()
 
     def _fail(self, error: Exception) -> None:
@@ -121,7 +121,7 @@ def _client(url: str) -> Commands:
         socket_timeout=CALL_S,
         max_connections=MAX_IN_FLIGHT,
         retry=retry.Retry(backoff.NoBackoff(), 0),
-        # Both would cost a new connection a round trip.
+        # Both would cost a round trip for each new connection.
         protocol=2,
         driver_info=None,
     )

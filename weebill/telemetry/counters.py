@@ -1,7 +1,7 @@
 """A worker's counters: unsigned 64-bit cells in a memory-mapped file, so that they outlive the worker.
 
-Each file has one writer, so an increment needs neither lock nor system call, and whoever reads the files of all
-workers can sum them. A worker that takes over from a dead one goes on counting in its file.
+Each file has one writer, so an increment needs neither lock nor system call, and any process can sum the files of all
+workers. A worker that replaces a dead one continues its file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST = 2**64 - 1
 
 
 class Values:
-    """The positions of one label's values; those that turn up are entered in the file while there is room."""
+    """The positions of one label's values; new values are entered in the file while there is room."""
 
     def __init__(self, content: memoryview, label: Label) -> None:
         self._content = content
@@ -30,7 +30,7 @@ class Values:
         self._positions = {name: at for at, name in enumerate(layout.read_names(content, label))}
 
     def position(self, value: str) -> int:
-        """Where `value` is on this axis. Raises ValueError for a label that has no room for others."""
+        """Returns the position of `value`. Raises ValueError for a label that allows no new values."""
         known = self._positions.get(value)
         if known is not None:
             return known
@@ -47,7 +47,7 @@ class Values:
 
 
 class Series:
-    """The cells of one metric, found by label values. Base of what the hot path holds."""
+    """The cells of one metric, by label values. Base of the metrics that the hot path holds."""
 
     def __init__(self, cells: memoryview, metric: Metric, values: dict[str, Values]) -> None:
         self._cells = cells
@@ -57,7 +57,7 @@ class Series:
         self._found: dict[tuple[str, ...], int] = {}
 
     def cell(self, labels: tuple[str, ...] = ()) -> int:
-        """The first cell of the series with these label values, in the declared order."""
+        """Returns the first cell of the series with these label values, in the declared order."""
         known = self._found.get(labels)
         if known is not None:
             return known
@@ -65,7 +65,7 @@ class Series:
         for (size, axis), value in zip(self._axes, labels, strict=True):
             position = position * size + axis.position(value)
         cell = layout.FIRST_CELL[self._metric.name] + position * self._metric.width
-        if len(self._found) < self._most:  # values beyond the room for them are not remembered without bound
+        if len(self._found) < self._most:  # values without room are not remembered without bound
             self._found[labels] = cell
         return cell
 
@@ -74,7 +74,7 @@ class Counter(Series):
     """A count that only grows."""
 
     def add(self, labels: tuple[str, ...] = (), amount: int = 1) -> None:
-        """Count `amount` more for these label values, in the declared order."""
+        """Adds `amount` for these label values, in the declared order."""
         self._cells[self.cell(labels)] += amount
 
 
@@ -84,7 +84,7 @@ class Durations:
     __slots__ = ("_bounds", "_buckets", "_cell", "_cells", "_sum")
 
     def __init__(self, cells: memoryview, cell: int, bounds: tuple[int, ...]) -> None:
-        """`cell` is the series' first: one for each of the `bounds`, one for what exceeds them, and the sum."""
+        """`cell` is the first of the series: one for each of `bounds`, one for longer durations, and the sum."""
         self._cells = cells
         self._cell = cell
         self._bounds = bounds
@@ -111,32 +111,32 @@ class Durations:
 
 
 class Histogram(Series):
-    """Durations, by bucket."""
+    """A histogram of durations."""
 
     def durations(self, labels: tuple[str, ...]) -> Durations:
-        """Those to come of the series with these label values; whoever adds to them has to write them."""
+        """Returns the pending durations of the series with these label values; the caller has to write them."""
         return Durations(self._cells, self.cell(labels), self._metric.bounds)
 
     def observe(self, labels: tuple[str, ...], microseconds: int) -> None:
-        """Count a duration for these label values."""
+        """Counts a duration for these label values."""
         durations = self.durations(labels)
         durations.add(microseconds)
         durations.write()
 
 
 class Gauges(Series):
-    """Values of this worker alone, as they are now, by label values."""
+    """Current values of this worker, by label values."""
 
     def set(self, labels: tuple[str, ...], value: int) -> None:
-        """Replace the value for these label values, in the declared order."""
+        """Replaces the value for these label values, in the declared order."""
         self._cells[self.cell(labels)] = value
 
 
 class RequestCells:
-    """What one kind of request counts in.
+    """The counters of one kind of request.
 
-    Requests are added up here and written to the file some times a second, for a cell costs many times what an addition
-    does. A worker that is killed thus loses the counts of a moment; their records it does not.
+    Requests are added up here and written to the file some times a second, as a cell costs many times an addition. A
+    killed worker loses the counts of that moment; the usage records are not lost.
     """
 
     __slots__ = (
@@ -161,7 +161,7 @@ class RequestCells:
         self._completion = 0
 
     def count(self, total_us: int, first_byte_us: int, prompt: int, cached: int, completion: int) -> None:
-        """One more request: its durations in microseconds (0: no first byte came) and its tokens."""
+        """Counts a request: its durations in microseconds (0: no first byte came) and its tokens."""
         self._requests += 1
         self._seconds.add(total_us)
         if first_byte_us:
@@ -173,7 +173,7 @@ class RequestCells:
             self._counters.changed(self)
 
     def write(self) -> None:
-        """Write what has been counted since last time."""
+        """Writes the counts since the last call."""
         cells = self._cells
         cells[self._total] += self._requests
         self._seconds.write()
@@ -181,28 +181,28 @@ class RequestCells:
         if self._upstream_requests >= 0:
             cells[self._upstream_requests] += self._requests
             for cell, tokens in zip(self._tokens, (self._prompt, self._cached, self._completion), strict=True):
-                # Beyond 64 bits a counter begins anew, as readers expect of counters: upstreams may report anything.
+                # Counters wrap at 64 bits, as readers expect: upstreams may report anything.
                 cells[cell] = (cells[cell] + tokens) & _MOST
         self._requests = self._prompt = self._cached = self._completion = 0
 
 
 class Gauge:
-    """A value of this worker alone, as it is now."""
+    """A current value of this worker."""
 
     def __init__(self, cells: memoryview, metric: Metric) -> None:
         self._cells = cells
         self._cell = layout.FIRST_CELL[metric.name]
 
     def set(self, value: int) -> None:
-        """Replace the value."""
+        """Replaces the value."""
         self._cells[self._cell] = value
 
 
 class Counters:
-    """All metrics of one worker. Raises OSError where the file cannot be made.
+    """All metrics of one worker. Raises OSError if the file cannot be made.
 
-    `worker_index` names the file; two living processes must not share one. `soon` runs what it is given a moment
-    later; without one, at once.
+    `worker_index` names the file; no two living processes may share one. `soon` calls its argument a moment later; the
+    default does at once.
     """
 
     def __init__(
@@ -236,12 +236,12 @@ class Counters:
                 first = layout.FIRST_CELL[metric.name]
                 for cell in range(first, first + metric.cells):
                     signed[cell] = 0
-        self.recording.set(1)  # until it turns out otherwise
+        self.recording.set(1)  # until something fails
         Gauge(signed, metrics.PROCESS_START).set(int(time.time()))
         layout.write_owner(self._content, os.getpid())
 
     def of_request(self, endpoint: str, status: int, upstream: str, outcome: str, model: str) -> RequestCells:
-        """Where requests of that kind count."""
+        """Returns the counters for requests of that kind."""
         kind = (endpoint, status, upstream, outcome, model)
         cells = self._kinds.get(kind)
         if cells is None:
@@ -251,25 +251,25 @@ class Counters:
         return cells
 
     def changed(self, cells: RequestCells) -> None:
-        """These have something to write."""
+        """Notes that these have pending counts."""
         self._changed.append(cells)
         if len(self._changed) == 1:
             self._soon(self.write)
 
     def write(self) -> None:
-        """Write to the file what has been counted since last time."""
+        """Writes all pending counts to the file."""
         changed, self._changed = self._changed, []
         for each in changed:
             each.write()
 
     def close(self) -> None:
-        """Say that this worker has left, so that its gauges are not shown any more."""
+        """Marks this worker as gone, so that its gauges are not shown any more."""
         self.write()
         layout.write_owner(self._content, 0)
 
 
 def _open_file(path: Path) -> mmap.mmap:
-    """Map a worker's file. One of another release is replaced whole: others may still have the old one mapped."""
+    """Maps a worker's file. A file of another release is replaced as a whole: others may still have it mapped."""
     if not path.exists() or not layout.is_current(path.read_bytes()):
         draft = path.with_suffix(f".{secrets.token_hex(8)}")
         draft.write_bytes(layout.new_file())

@@ -1,4 +1,4 @@
-"""How much a folder holds."""
+"""The size of a folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def folder_bytes(folder: Path) -> int:
-    """The size of all files directly in `folder`, while others may be deleting some. Raises OSError."""
+    """Returns the size in bytes of all files directly in `folder`, while others may delete some. Raises OSError."""
     total = 0
     with os.scandir(folder) as entries:
         for entry in entries:

@@ -22,14 +22,14 @@ JOURNAL_BYTES = Metric("weebill_journal_bytes", "gauge", "Size of the usage jour
 
 
 def expose(counters: Path, journal: Path) -> bytes:
-    """The text for an installation's counter files and usage journals. Raises OSError."""
+    """Returns the text for an installation's counter files and usage journals. Raises OSError."""
     return render(read_totals(counters), {JOURNAL_BYTES: folder_bytes(journal)})
 
 
 def read_totals(folder: Path) -> Totals:
-    """By metric and label values, the cells summed over all workers; only series that have counted something.
+    """Returns the cells by metric and label values, summed over all workers; only series that have counted something.
 
-    The gauges are those of living workers, with the worker's index as their first label. Cells of a histogram: its
+    Gauges are those of living workers, with the worker's index as their first label. A histogram's cells are its
     buckets, not cumulated, and the sum in microseconds.
     """
     totals: Totals = {metric.name: {} for metric in METRICS}
@@ -52,7 +52,7 @@ def read_totals(folder: Path) -> Totals:
 
 
 def read_gauge(folder: Path, metric: Metric) -> list[int]:
-    """The values of a gauge, one for each living worker."""
+    """Returns the values of a gauge, one for each living worker."""
     values = []
     for _, path in layout.find_files(folder):
         content = path.read_bytes()
@@ -62,7 +62,7 @@ def read_gauge(folder: Path, metric: Metric) -> list[int]:
 
 
 def render(totals: Totals, installation: Mapping[Metric, int]) -> bytes:
-    """The text of the workers' `totals` and of the gauges of the whole installation."""
+    """Returns the text of the workers' `totals` and of the gauges of the whole installation."""
     lines = [line for metric in METRICS for line in _lines(metric, totals[metric.name])]
     for metric, value in installation.items():
         lines += [*_head(metric), f"{metric.name} {value}"]

@@ -1,8 +1,8 @@
-"""Where things are in a counter file: a header, a table of names for each label, then 64-bit cells.
+"""The layout of a counter file: a header, a table of names for each label, then 64-bit cells.
 
-The header is `MAGIC`, a digest of the declared metrics, and the owner's process id. A file whose digest differs
-was written by another release and is not read. A label's table has `room` entries of `NAME_BYTES`: a length and
-the name in UTF-8; the length is written last, and zero ends the table.
+The header is `MAGIC`, a digest of the declared metrics, and the owner's process id. A file with another digest was
+written by another release and is not read. A label's table has `room` entries of `NAME_BYTES`: a length and the name in
+UTF-8; the length is written last, and zero ends the table.
 """
 
 from __future__ import annotations
@@ -52,37 +52,37 @@ FILE_BYTES = CELLS_AT + 8 * CELL_COUNT
 
 
 def file_name(worker_index: int) -> str:
-    """The name of a worker's counter file."""
+    """Returns the name of a worker's counter file."""
     return f"worker-{worker_index:03d}.counters"
 
 
 def find_files(folder: Path) -> list[tuple[int, Path]]:
-    """The counter files in `folder`, with their workers' indexes."""
+    """Returns the counter files in `folder`, with their workers' indexes."""
     return sorted((int(path.stem.removeprefix("worker-")), path) for path in folder.glob("worker-*.counters"))
 
 
 def new_file() -> bytes:
-    """The content of a file whose counters are all zero and which nobody owns."""
+    """Returns the content of a new file: all counters zero, and no owner."""
     return (MAGIC + DIGEST).ljust(FILE_BYTES, b"\0")
 
 
 def is_current(content: bytes | memoryview) -> bool:
-    """Tells whether a file has the layout of this release."""
+    """True if a file has the layout of this release."""
     return len(content) == FILE_BYTES and bytes(content[:_PID_AT]) == MAGIC + DIGEST
 
 
 def read_owner(content: bytes | memoryview) -> int:
-    """The process id of the worker that writes to the file, 0 if it has left."""
+    """Returns the process id of the worker that writes to the file, 0 if it has left."""
     return int(PID.unpack_from(content, _PID_AT)[0])
 
 
 def write_owner(content: memoryview, pid: int) -> None:
-    """Say who writes to the file."""
+    """Writes the owner's process id."""
     PID.pack_into(content, _PID_AT, pid)
 
 
 def read_names(content: bytes | memoryview, label: Label) -> list[str]:
-    """The values a label has been given so far, the declared ones first."""
+    """Returns the values of a label so far, the declared ones first."""
     names = list(label.values)
     for at in range(NAMES_AT[label.name], NAMES_AT[label.name] + label.room * NAME_BYTES, NAME_BYTES):
         [length] = LENGTH.unpack_from(content, at)
@@ -94,7 +94,7 @@ def read_names(content: bytes | memoryview, label: Label) -> list[str]:
 
 
 def write_name(content: memoryview, label: Label, position: int, name: bytes) -> None:
-    """Enter a value at `position` among those that turned up; the length publishes it."""
+    """Enters a new value at `position`; the length publishes it."""
     at = NAMES_AT[label.name] + position * NAME_BYTES
     start = at + LENGTH.size
     content[start : start + len(name)] = name
@@ -102,7 +102,7 @@ def write_name(content: memoryview, label: Label, position: int, name: bytes) ->
 
 
 def series(metric: Metric, names: dict[str, list[str]]) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Every series of a metric that may have been counted: its label values and its first cell."""
+    """Yields every series of a metric that may have counts: its label values and its first cell."""
     axes = []
     for label in metric.labels:
         axis = list(enumerate(names[label.name]))

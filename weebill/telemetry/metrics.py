@@ -1,4 +1,4 @@
-"""The metrics of a worker, declared: their names, labels and buckets, and so the layout of the counter files."""
+"""The declared metrics of a worker: names, labels and buckets, from which the layout of counter files follows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 OTHER = "other"
 
-# Upper bounds in microseconds; one more bucket is unbounded. From a gateway's own errors to long generations.
+# Upper bounds in microseconds, from a gateway's own errors to long generations; one more bucket is unbounded.
 DURATION_BOUNDS_US: Final[tuple[int, ...]] = (
     *(1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000),
     *(1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000, 120_000_000, 300_000_000),
@@ -16,7 +16,7 @@ DURATION_BOUNDS_US: Final[tuple[int, ...]] = (
 
 
 class Label(msgspec.Struct, frozen=True):
-    """A dimension: `values` are known beforehand, `room` more may turn up, and what exceeds that is "other".
+    """A dimension: `values` are declared, `room` more may occur, and further ones count as "other".
 
     With no room, an unknown value is a programming error.
     """
@@ -27,7 +27,7 @@ class Label(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """How many distinct values have cells."""
+        """The number of values that have cells."""
         return len(self.values) + (self.room + 1 if self.room else 0)
 
 
@@ -45,12 +45,12 @@ class Metric(msgspec.Struct, frozen=True):
 
     @property
     def width(self) -> int:
-        """Cells of one series: one, or a histogram's buckets and sum."""
+        """The number of cells of one series: one, or a histogram's buckets and sum."""
         return len(self.bounds) + 2 if self.bounds else 1
 
     @property
     def cells(self) -> int:
-        """Cells of all its series."""
+        """The number of cells of all its series."""
         total = self.width
         for label in self.labels:
             total *= label.size

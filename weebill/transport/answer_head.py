@@ -1,4 +1,4 @@
-"""What the head of an upstream's answer is refused for, besides what llhttp refuses."""
+"""Checks the head of an upstream's answer, beyond what llhttp checks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from weebill.transport.limits import MAX_HEADER_FIELDS, MAX_RESPONSE_HEAD_BYTES
 
 
 def refusal(status: int, headers: Headers, asked: bytes, switches: bool) -> str | None:
-    """Says what is wrong; `asked` is the head of the request, `switches` whether the answer ends HTTP."""
+    """Returns the reason to refuse an answer, None if it is valid. `asked` is the request's head; `switches` is True if
+    the answer ends HTTP.
+    """
     if not 100 <= status < 600:
         return f"the upstream answered with the impossible status {status}"
     if len(headers) > MAX_HEADER_FIELDS:

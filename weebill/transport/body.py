@@ -1,4 +1,4 @@
-"""A request body that did not come whole with its head."""
+"""The body of a request, if it did not come complete with its head."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from weebill.transport.request import CHUNKED, bad_request
 
 
 class BodyReader:
-    """Passes the content to `inbox`. `complete` once all is here; `awaits_continue` while the client waits for a go."""
+    """Passes a body's content to `inbox`. `complete` is True at its end, `awaits_continue` while the client waits for
+    `100 Continue`.
+    """
 
     __slots__ = ("_decoder", "_remaining", "awaits_continue", "complete", "inbox")
 
@@ -22,7 +24,9 @@ class BodyReader:
         self.complete = False
 
     def feed(self, data: bytes) -> bytes:
-        """Take what belongs to the body; returns what follows it. ApiError 400 if the body is malformed."""
+        """Takes the bytes that belong to the body, and returns the rest. Raises ApiError 400 if the body is
+        malformed.
+        """
         rest = b""
         self.awaits_continue = False
         if self._decoder is None:

@@ -1,4 +1,4 @@
-"""What an exchange needs of the connection that it came by."""
+"""The parts of a client connection that an exchange uses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from weebill.wire.errors import ApiError
 
 
 class Channel(FlowControl, metaclass=ABCMeta):
-    """A client connection as the exchange under way on it sees it; `secure` is whether it is one over TLS."""
+    """A client connection, as the exchange under way sees it; `secure` is True for TLS."""
 
     __slots__ = ("secure", "server")
 
@@ -28,29 +28,29 @@ class Channel(FlowControl, metaclass=ABCMeta):
 
     @property
     @abstractmethod
-    def can_go_on(self) -> bool:
-        """Tells whether another request may follow the one being answered."""
+    def accepts_more(self) -> bool:
+        """True if another request may follow the one being answered."""
 
     @abstractmethod
     def body_wanted(self) -> None:
-        """The handler reads the body: the client that waits for `100 Continue` gets it."""
+        """Notes that the handler reads the body; a client that waits for `100 Continue` gets it."""
 
     @abstractmethod
     def refuse(self, error: ApiError) -> None:
-        """Answer a request that cannot be served, cancel its handler if there is one, and close."""
+        """Answers a request that cannot be served, cancels its handler if there is one, and closes."""
 
     @abstractmethod
     def upgrade(self, head: bytes) -> Duplex:
-        """Switch to the raw stream; `head` is the response's."""
+        """Switches to the raw stream; `head` is the response's."""
 
     @abstractmethod
     def cut(self, *, reset: bool = False) -> None:
-        """Close at once, whatever is unsent; `reset` makes sure that it does not look like a clean end."""
+        """Closes at once, dropping unsent data; with `reset`, so that it does not look like a clean end."""
 
     @abstractmethod
     def response_ended(self) -> None:
-        """The exchange's last byte is written, and it is complete."""
+        """Notes that the exchange's last byte is written, and that it is complete."""
 
     @abstractmethod
     def handler_ended(self) -> None:
-        """The exchange's handler has returned, or been cancelled, and its task is gone."""
+        """Notes that the exchange's handler has returned, or was cancelled."""

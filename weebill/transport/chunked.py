@@ -1,7 +1,7 @@
 """Decoder for the chunked transfer coding of request bodies (RFC 9112 section 7.1).
 
-Stricter than the RFC allows: CRLF only, at most 16 hexadecimal digits, short extensions, few trailers. Chunk
-extensions and trailers are checked and thrown away.
+Stricter than the RFC: CRLF only, at most 16 hexadecimal digits, short extensions, few trailers. Extensions and trailers
+are checked and dropped.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]
 _TRAILER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
 _MAX_LINE: Final = 256
 _MAX_TRAILER_BYTES: Final = 8192
-# Extensions of all chunks together, so that one-byte chunks with long extensions do not multiply a body's cost.
+# For all chunks together, so that one-byte chunks with long extensions do not multiply a body's cost.
 _MAX_EXTENSION_BYTES: Final = 16_384
 
 
 class ChunkedError(ValueError):
-    """The body is not valid chunked coding; the message says how."""
+    """The body is not valid chunked coding; the message has the reason."""
 
 
 class ChunkedDecoder:
-    """Takes a body's bytes in any pieces; hands out the content and, at the end, what follows the body."""
+    """Takes a body's bytes in any pieces; returns the content and, at the end, the rest after the body."""
 
     __slots__ = ("_extension_bytes", "_line", "_remaining", "_state", "_trailer_bytes", "complete", "excess")
 
@@ -37,7 +37,7 @@ class ChunkedDecoder:
         self.excess = b""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The content in `data`; ChunkedError if the coding is broken."""
+        """Returns the content in `data`. Raises ChunkedError if the coding is broken."""
         content: list[bytes] = []
         position = 0
         while position < len(data) and not self.complete:
@@ -88,7 +88,7 @@ class ChunkedDecoder:
         return position
 
     def _take_line(self, data: bytes, position: int) -> tuple[bytes | None, int]:
-        """The line that ends in `data` (without CRLF), or None while its end has not come."""
+        """Returns the line that ends in `data`, without CRLF; None while its end has not come."""
         end = data.find(b"\n", position)
         self._line += data[position : len(data) if end < 0 else end + 1]
         if len(self._line) > _MAX_LINE:

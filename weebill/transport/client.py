@@ -1,4 +1,4 @@
-"""The upstream client: HTTP/1.1 over keep-alive connections, one pool per origin."""
+"""The upstream client: HTTP/1.1 over keep-alive connections, one pool for each origin."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ __all__ = [
 
 
 class Sender:
-    """Whose a request is, who wants to know when it goes out: that may take a while, or never come."""
+    """Is told when a request goes out, which may take a while, or never happen."""
 
     __slots__ = ()
 
     def sending(self) -> None:
-        """There is a connection for it, and the first byte follows. What this raises keeps it back."""
+        """Notes that there is a connection, and that the first byte follows. An exception stops the request."""
 
 
 class Client:
     """Sends requests to upstreams.
 
-    `tls` replaces the system's trust store. A connection unused for `idle_expiry_s` is closed.
+    `tls` replaces the system's trust store. A connection that is idle for `idle_expiry_s` seconds is closed.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None, idle_expiry_s: float = 15.0) -> None:
@@ -66,7 +66,7 @@ class Client:
 
     @property
     def connections(self) -> int:
-        """How many connections to upstreams are open."""
+        """The number of open connections to upstreams."""
         return len(self._sweeper.members)
 
     def send(
@@ -78,16 +78,15 @@ class Client:
         patience_s: float = inf,
         sender: Sender | None = None,
     ) -> Coroutine[object, object, Response]:
-        """Send a request and wait for the response's head, for at most `patience_s`.
+        """Sends a request and waits for the response's head, for at most `patience_s` seconds.
 
-        `head` is the request line and header lines (`host` included), each ended by CRLF, without framing
-        headers and without the blank line. The `sender` of a request in one piece is told once that it goes out.
-        If the task is cancelled, the upstream's socket is closed at once.
-        Raises UpstreamConnectError, UpstreamTimeout, UpstreamProtocolError, UpstreamCut or PoolFull.
+        `head` is the request line and header lines (`host` included), each ended by CRLF, without framing headers and
+        without the blank line. The `sender` of a request in one piece is told once that it goes out. If the task is
+        cancelled, the upstream's socket is closed at once. Raises UpstreamConnectError, UpstreamTimeout,
+        UpstreamProtocolError, UpstreamCut or PoolFull.
 
-        A request is sent a second time, on a fresh connection, only if the pooled one was closed by the upstream
-        before any byte of the response. A body that is an iterator could not be sent twice: it always gets a
-        fresh connection.
+        A request is sent a second time, on a fresh connection, only if the pooled one was closed by the upstream before
+        any byte of the response. A body that is an iterator cannot be sent twice, so it always gets a fresh connection.
         """
         pool = self._pools.get(origin)
         if pool is None:
@@ -135,7 +134,7 @@ class Client:
                 connection.give_up(waiter)
                 raise
             except StaleConnectionError:
-                # If it was the last one, the pool is gone with it.
+                # Without a connection left, the pool was dropped.
                 pool = self._pools.get(origin) or self._open_pool(origin)
         connection = await pool.open(timeouts.connect, fresh=True)
         waiter = connection.begin(head, body, timeouts, patience_s)
@@ -146,7 +145,7 @@ class Client:
             raise
 
     def close(self) -> None:
-        """Close every connection; answers under way are cut."""
+        """Closes every connection; answers under way are cut."""
         for connection in tuple(self._sweeper.members):
             connection.fail(UpstreamCut("the client was closed"))
 
@@ -156,7 +155,7 @@ class Client:
         return pool
 
     def _forget(self, pool: Pool) -> None:
-        """A pool has no connection left; its origin may never be asked again."""
-        # A request that waited may have used it once more after it was forgotten.
+        """Drops a pool without connections; its origin may never be called again."""
+        # A request that waited may have used the pool after it was dropped.
         if self._pools.get(pool.origin) is pool:
             del self._pools[pool.origin]

@@ -1,7 +1,7 @@
-"""Content codings (RFC 9110 section 8.4.1): bodies that come compressed, decoded in small steps.
+"""Content codings (RFC 9110 section 8.4.1): compressed bodies, decoded in small steps.
 
-A few bytes may stand for gigabytes, so a step takes in and gives out little, and who takes the steps says how much all
-of them may give. The libraries that are not the standard one's are loaded with the first body that needs them.
+A few bytes may stand for gigabytes, so each step has small input and output, and the total output is limited. Libraries
+outside the standard library are imported with the first body that needs them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STEP_BYTES: Final = 65_536
 _MAX_CODINGS: Final = 3  # one upon another
 _MAX_STREAMS: Final = 4096  # one after another, each of which may be empty
 _IDENTITY: Final = ("", "identity")
-# A larger one no receiver has to take (RFC 9659), and it is memory that a head of ten bytes asks for.
+# Receivers need not accept a larger window (RFC 9659), and ten bytes of head would allocate it.
 _ZSTD_WINDOW_LOG: Final = 23
 _DEFLATE: Final = 8  # the method in the first byte of a zlib stream
 _RAW: Final = -zlib.MAX_WBITS
@@ -26,26 +26,26 @@ _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
 class CodingError(ValueError):
-    """A body is not what its coding says; the message says how."""
+    """A body does not match its coding; the message has the reason."""
 
 
 class UnknownCodingError(ValueError):
-    """A coding that is not known here; the message says which, and which are."""
+    """The coding is unknown; the message names it and the known ones."""
 
 
 class TooLongError(ValueError):
-    """A body is longer than it may be once it is decoded, or on the way there."""
+    """A body is longer than allowed once it is decoded, or between two codings."""
 
 
 def codings_of(headers: Headers) -> tuple[str, ...]:
-    """The codings that a body was given, in that order, in lower case; none for a plain one."""
+    """Returns a body's content codings, in the order of application, in lower case; none for a plain body."""
     values = b",".join([value for name, value in headers if name == b"content-encoding"])
     names = [name.strip().lower() for name in values.decode("latin-1").split(",")]
     return tuple([name for name in names if name not in _IDENTITY])
 
 
 class _Decompressor(Protocol):
-    """One stream's, as those of the standard library are. `decompress` raises CodingError."""
+    """A decompressor like those of the standard library. `decompress` raises CodingError."""
 
     eof: bool
     needs_input: bool
@@ -55,7 +55,7 @@ class _Decompressor(Protocol):
 
 
 class _Zlib:
-    """gzip and deflate; the latter also without zlib's head, which some leave out."""
+    """gzip and deflate; the latter also without zlib's head, which some senders leave out."""
 
     def __init__(self, window_bits: int) -> None:
         self._window_bits = window_bits
@@ -94,7 +94,7 @@ class _Brotli:
         except self._error as error:
             raise CodingError(str(error)) from None
         self.eof = self._brotli.is_finished()
-        # It takes in more than it has given out, and says so of neither: asked again, it gives the rest.
+        # It may hold more output than it returned, and does not say so; another call returns the rest.
         self.needs_input = not piece
         return piece
 
@@ -127,13 +127,13 @@ _OPENED: Final[dict[str, Callable[[], _Decompressor]]] = {
     "br": _Brotli,
     "zstd": _Zstd,
 }
-# Their bodies may be several streams in a row (RFC 1952 section 2.2, RFC 8878 section 3.1).
+# Codings whose bodies may be several streams in a row (RFC 1952 section 2.2, RFC 8878 section 3.1).
 _REPEATED: Final = frozenset({"gzip", "x-gzip", "zstd"})
 KNOWN: Final = "zstd, br, gzip, deflate"
 
 
 class _Stage:
-    """Takes one coding off."""
+    """Removes one coding."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -142,21 +142,21 @@ class _Stage:
         self._streams = 1
         self._fed = False
         self._input = b""
-        self._at = 0  # up to where it is taken in
+        self._at = 0  # the end of the input that was taken
 
     @property
     def starved(self) -> bool:
-        """Tells whether nothing more can come without more input."""
+        """True if there is no more output without more input."""
         stream = self._stream
         return (stream.eof or stream.needs_input) and self._at == len(self._input)
 
     @property
     def complete(self) -> bool:
-        """Tells whether the input may end here."""
+        """True if the input may end here."""
         return self._stream.eof or not self._fed
 
     def feed(self, data: bytes) -> None:
-        """More input, which is due once the stage is starved."""
+        """Adds input; allowed once the stage is starved."""
         self._input = data
         self._at = 0
         self._fed = True
@@ -184,9 +184,9 @@ class _Stage:
 
 
 class Decoding:
-    """Takes a body's codings off; all that they give together, on the way too, is at most `most` bytes.
+    """Removes a body's codings; each may give at most `most` bytes in all.
 
-    Raises UnknownCodingError. Who has fed it calls `step` until it is `starved`.
+    After `feed`, call `step` until it is `starved`. Raises UnknownCodingError.
     """
 
     def __init__(self, codings: Iterable[str], most: float) -> None:
@@ -202,16 +202,16 @@ class Decoding:
 
     @property
     def starved(self) -> bool:
-        """Tells whether nothing more can come without more input."""
+        """True if there is no more output without more input."""
         return all(stage.starved for stage in self._stages)
 
     def feed(self, data: bytes) -> None:
-        """More input, which is due once all of what came before is taken in."""
+        """Adds input; allowed once the earlier input is used up."""
         if data:
             self._stages[0].feed(data)
 
     def step(self) -> bytes:
-        """What one call of one decompressor gives of the content; b"" where it was for another to go on with.
+        """Makes one call of one decompressor, and returns the content that it gives, which may be b"".
 
         Raises CodingError and TooLongError.
         """
@@ -232,7 +232,7 @@ class Decoding:
         return b""
 
     async def all_of(self, data: bytes) -> list[bytes]:
-        """The content that `data` completes; others have their turn between the steps. Raises as `step` does."""
+        """Returns the content that `data` completes; yields to other tasks between the steps. Raises as `step` does."""
         self.feed(data)
         pieces: list[bytes] = []
         while not self.starved:
@@ -242,6 +242,6 @@ class Decoding:
         return pieces
 
     def end(self) -> None:
-        """The input is over. Raises CodingError if it breaks off."""
+        """Notes the end of the input. Raises CodingError if it breaks off."""
         if not all(stage.complete for stage in self._stages):
             raise CodingError("it breaks off before its end")

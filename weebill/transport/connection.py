@@ -1,7 +1,10 @@
 """The server's side of one client connection: reads requests in order, runs the handler, keeps deadlines.
 
-End of file from the client counts as the client being gone, also when only its writing half was closed: a close
-and a half-close look the same, and cancelling what nobody waits for must not take a write to find out.
+1. A request's head is parsed; its body comes with it, or is read into an inbox.
+2. The handler answers, and pipelined requests are held back. When both are done, the next request is read.
+
+End of file counts as the client being gone, even if only its writing half was closed: the two look the same, and a
+handler for a client that is gone must be cancelled without waiting for a write to fail.
 """
 
 from __future__ import annotations
@@ -35,21 +38,21 @@ from weebill.transport.status import CLIENT_CLOSED_REQUEST, STATUS_LINES
 from weebill.transport.sweeper import Sweeper
 from weebill.wire.errors import ApiError
 
-# What the next bytes from the client are.
+# The meaning of the next bytes from the client.
 _HEAD: Final = 0  # a request's head
 _BODY: Final = 1  # the rest of the body of the request being answered
 _BUSY: Final = 2  # pipelined requests, held until the one being answered is done
 _RAW: Final = 3  # the stream after an upgrade
-_CLOSING: Final = 4  # of no interest
-_UNWELCOME: Final = 5  # what says in which format a refusal is understood
+_CLOSING: Final = 4  # ignored
+_UNWELCOME: Final = 5  # a request that is refused for too many connections, read for its format
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class ServerConnection(Channel):
-    """A client connection. `deadline` is about its input, `send_deadline` about a client that does not read.
+    """A client connection. `deadline` is for its input, `send_deadline` for a client that does not read.
 
-    While it is open, it is one of the `members` that the server knows.
+    While it is open, it is in the server's `members`.
     """
 
     __slots__ = (
@@ -116,30 +119,30 @@ class ServerConnection(Channel):
         super().resume_writing()
         exchange = self._exchange
         if exchange is not None and exchange.complete and exchange.task is None:
-            self._go_on()
+            self._next_request()
 
     def sweep(self, now: float) -> None:
-        """Act on the deadlines that have passed at `now`."""
+        """Acts on the deadlines that have passed at `now`."""
         if now > self.send_deadline:
             self.abandon(CLIENT_CLOSED_REQUEST)
         elif now > self.deadline:
-            self._too_late(now)
+            self._time_out(now)
         elif (
             self.deadline == inf
             and self._body is not None
             and not self._body.awaits_continue
             and not self._body.inbox.paused
         ):
-            # Reading goes on after a pause that was ours, not the client's.
+            # Reading goes on after a pause that was the server's, not the client's.
             self.deadline = min(now + self.server.settings.body_timeout_s, self._body_until)
 
     def close_if_idle(self) -> None:
-        """Close a connection that is between requests, or a raw stream: it has no end to wait for."""
+        """Closes a connection between requests, or a raw stream, which has no end to wait for."""
         if self._state in (_RAW, _UNWELCOME) or (self._state == _HEAD and not self._parser.in_head):
             self._close()
 
     def abandon(self, status: int) -> None:
-        """Cancel the handler and cut the connection: the time for finishing is over; `status` says why."""
+        """Cancels the handler and cuts the connection, as time is over; `status` says why."""
         self._cancel(status)
         self.cut()
 
@@ -176,15 +179,15 @@ class ServerConnection(Channel):
             self.refuse(error)
 
     def _turn_away(self) -> None:
-        """Take no request, for there are too many connections; the client is told once it has asked.
+        """Takes no request, as there are too many connections; the client is told once it has sent one.
 
-        Go's client drops what comes unasked, by its log as in https://github.com/henson/proxypool/issues/45.
+        Go's client drops unrequested answers, by its log as in https://github.com/henson/proxypool/issues/45.
         """
         self._state = _UNWELCOME
         self.deadline = min(self.deadline, self.server.loop.time() + LINGER_IDLE_S)
 
     def _read_unwelcome(self, data: bytes) -> None:
-        with suppress(ApiError):  # well-formed or not, it is not served
+        with suppress(ApiError):  # well-formed or not, it is refused
             self._parser.read_head(data, self.server.settings.max_header_bytes)
         self._refuse_unwelcome()
 
@@ -193,25 +196,25 @@ class ServerConnection(Channel):
         self.refuse(ApiError(503, message, code="too_many_connections", retry_after=1))
 
     def _read(self, data: bytes) -> None:
-        """Take requests from `data` until one has to be waited for. Raises ApiError."""
+        """Takes requests from `data` until one has to be waited for. Raises ApiError."""
         while data and self._state == _HEAD:
             data = self._read_head(data)
         if data and self._state != _CLOSING:
             self._hold(data)
 
     def _hold(self, data: bytes) -> None:
-        """Keep pipelined input for later."""
+        """Keeps pipelined input for later."""
         self._pending += data
         if len(self._pending) > PIPELINE_BYTES:
             self.transport.pause_reading()
 
     def _read_head(self, data: bytes) -> bytes:
-        """Take one request from `data` and start on it; returns what follows it."""
+        """Takes one request from `data` and starts it; returns the rest."""
         parser = self._parser
         server = self.server
         begun = parser.in_head
         if not begun:
-            # The loop's own time has the granularity of milliseconds in uvloop.
+            # Not the loop's time, which has the granularity of milliseconds in uvloop.
             self._started_at = time.monotonic()
         rest = parser.read_head(data, server.settings.max_header_bytes)
         if rest is None:
@@ -255,14 +258,14 @@ class ServerConnection(Channel):
         exchange.open_body(body.inbox)
 
     def _body_due(self) -> None:
-        """A body is to come from now on."""
+        """Starts the deadlines of a body."""
         settings = self.server.settings
         now = self.server.loop.time()
         self.deadline = now + settings.body_timeout_s
         self._body_until = now + settings.body_total_s
 
     def _read_body(self, data: bytes) -> bytes:
-        """Take what belongs to the body; returns what follows it. Raises ApiError."""
+        """Takes the bytes that belong to the body, and returns the rest. Raises ApiError."""
         body = self._body
         if body is None:
             return b""
@@ -283,10 +286,10 @@ class ServerConnection(Channel):
         self.server.handler_ended()
         exchange = self._exchange
         if exchange is not None and exchange.complete:
-            self._go_on()
+            self._next_request()
 
     def _cancel(self, status: int) -> None:
-        """End the exchange without an answer; `status` tells the handler why."""
+        """Ends the exchange without an answer; `status` tells the handler why."""
         exchange = self._exchange
         if exchange is not None and not exchange.complete:
             exchange.complete = True
@@ -295,7 +298,7 @@ class ServerConnection(Channel):
                 exchange.task.cancel()
 
     @property
-    def can_go_on(self) -> bool:
+    def accepts_more(self) -> bool:
         return self._state == _BUSY and not self.server.draining
 
     def response_ended(self) -> None:
@@ -303,10 +306,10 @@ class ServerConnection(Channel):
         if exchange is None or not exchange.keep_alive:
             self._close(linger=self._state == _BODY)
         elif exchange.task is None:
-            self._go_on()
+            self._next_request()
 
-    def _go_on(self) -> None:
-        """Response and handler are done: on to the next request."""
+    def _next_request(self) -> None:
+        """Goes on to the next request, as response and handler are done."""
         if self._state == _RAW:
             self._close()
         if self._state != _BUSY or self.transport.is_closing():
@@ -316,7 +319,7 @@ class ServerConnection(Channel):
             self._close()
             return
         if self.write_paused:
-            # Answers to requests that follow would pile up for a client that does not read.
+            # Answers to further requests would pile up for a client that does not read.
             return
         self._exchange = None
         self._state = _HEAD
@@ -364,7 +367,7 @@ class ServerConnection(Channel):
 
     # Closing
 
-    def _too_late(self, now: float) -> None:
+    def _time_out(self, now: float) -> None:
         if self._state == _HEAD:
             if self._parser.in_head:
                 self.refuse(ApiError(408, "The request's head came too slowly.", code="request_timeout"))
@@ -373,12 +376,12 @@ class ServerConnection(Channel):
         elif self._state == _BODY:
             self.refuse(ApiError(408, "The request's body came too slowly.", code="request_timeout"))
         elif self._state == _UNWELCOME:
-            self._refuse_unwelcome()  # nothing is known of it, so it gets OpenAI's format
+            self._refuse_unwelcome()  # nothing is known about the client's API, so it gets OpenAI's format
         elif now > self._cut_at or not self.transport.get_write_buffer_size():
             self.cut()
 
     def _close(self, *, linger: bool = False) -> None:
-        """Close once everything is sent; with `linger`, only after the client has had time to read it.
+        """Closes once everything is sent; with `linger`, only after the client has had time to read it.
 
         Closing a socket with unread input resets the connection, and the client may lose the answer.
         """
@@ -390,7 +393,7 @@ class ServerConnection(Channel):
             self._cut_at = now + LINGER_S
             if self.transport.can_write_eof():
                 self.transport.write_eof()
-            # The body may have been paused with nobody left to take it.
+            # The body may be paused, with no reader left.
             self.transport.resume_reading()
         else:
             self._cut_at = self.deadline = now + self.server.settings.send_timeout_s

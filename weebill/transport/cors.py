@@ -1,4 +1,4 @@
-"""Cross-origin requests (CORS): who may call from a browser, and what they may see.
+"""Cross-origin requests (CORS): who may call from a browser, and which headers it may see.
 
 Keys travel in `Authorization`, never in cookies, so credentials are not allowed and `*` is safe.
 """
@@ -23,7 +23,7 @@ class Cors:
         self._any = b"*" in self._origins
 
     def lines(self, origin: bytes) -> bytes:
-        """The header lines of a response to a page of that origin; a page not allowed gets none."""
+        """Returns the header lines of a response to a page of that origin; a page that is not allowed gets none."""
         if self._any:
             return _ANY
         if origin in self._origins:
@@ -35,10 +35,12 @@ class Cors:
 
 
 def preflight_lines(fields: Mapping[bytes, bytes]) -> bytes:
-    """What such a preflight is told: every method, and the headers that it asked for (`*` would not cover keys)."""
+    """Returns the header lines for an allowed preflight: every method, and the requested headers (`*` would not cover
+    keys).
+    """
     asked = fields.get(b"access-control-request-headers")
     allowed = b"access-control-allow-headers: %b\r\n" % asked if asked else b""
     if fields.get(b"access-control-request-private-network") == b"true":
-        # A page of the internet that calls a gateway in a private network, as browsers see it.
+        # Browsers ask for this if a public page calls a gateway in a private network.
         allowed += b"access-control-allow-private-network: true\r\n"
     return b"access-control-allow-methods: %b\r\n%baccess-control-max-age: 86400\r\n" % (_METHODS, allowed)

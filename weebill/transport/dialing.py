@@ -1,7 +1,7 @@
-"""The way to an upstream: a direct connection, or one through an HTTP proxy (RFC 9110 section 9.3.6) or a SOCKS one.
+"""Connects to an upstream: directly, or through an HTTP proxy (RFC 9110 section 9.3.6) or a SOCKS5 proxy.
 
-An HTTP proxy joins connections to https upstreams (CONNECT), and so sees nothing of what is said; requests to http ones
-it takes itself and passes on.
+An HTTP proxy tunnels connections to https upstreams (CONNECT), and cannot read them; requests to http upstreams are
+sent to the proxy, which forwards them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _THE_SYSTEMS: Final = Trust()
 
 
 async def dial(connection: UpstreamConnection, origin: Origin, contexts: ClientContexts) -> None:
-    """Connect. Raises OSError, or UpstreamError for what a proxy says; nothing is left open then."""
+    """Connects. Raises OSError, or UpstreamError for a proxy's refusal; nothing is left open then."""
     loop = asyncio.get_running_loop()
     protocol = cast("asyncio.Protocol", connection)
     if origin.path:
@@ -82,7 +82,7 @@ async def _dial_by_socks(
 
 
 def forwarded(head: bytes, origin: Origin) -> bytes:
-    """The head of a request as the proxy takes it that passes it on (RFC 9112 section 3.2.2)."""
+    """Returns the head of a request in the form for a forwarding proxy (RFC 9112 section 3.2.2)."""
     line, _, fields = head.partition(b"\r\n")
     method, _, target = line.partition(b" ")
     authorization = b"" if origin.proxy is None else _authorization(origin.proxy)
@@ -90,14 +90,14 @@ def forwarded(head: bytes, origin: Origin) -> bytes:
 
 
 def require_forwarded(response: Response, origin: Origin) -> None:
-    """Raise ProxyRefused for an answer that can only be the proxy's own."""
+    """Raises ProxyRefused for an answer that can only be the proxy's own."""
     if response.status == _PROXY_AUTHENTICATION_REQUIRED:
         response.close()
         raise ProxyRefused(origin.way, "was refused: 407 Proxy Authentication Required")
 
 
 class _Joining(asyncio.Protocol):
-    """Waits for the proxy's word; `answer` is its head and what came with it."""
+    """Waits for the proxy's answer to CONNECT; `answer` is its head, and any bytes after it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.answer: asyncio.Future[bytes] = loop.create_future()
@@ -123,7 +123,7 @@ def _authorization(proxy: Proxy) -> bytes:
 
 
 def _require_joined(answer: bytes, origin: Origin) -> None:
-    """Raise ProxyRefused unless the proxy has connected, and says nothing more itself."""
+    """Raises ProxyRefused unless the proxy has connected, and has sent nothing else."""
     head, end, rest = answer.partition(END_OF_HEAD)
     line = _STATUS_LINE.match(head + b"\r\n")
     if line is None or not end:
@@ -138,6 +138,6 @@ def _require_joined(answer: bytes, origin: Origin) -> None:
 
 
 def _shown(text: bytes) -> str:
-    """For a log's line."""
+    """Returns a text for a log's line."""
     words = "".join(letter if letter.isprintable() else " " for letter in text.decode("utf-8", "replace")).split()
     return " ".join(words)[:_MOST_SHOWN]

@@ -1,4 +1,4 @@
-"""The raw byte stream that a connection becomes after a 101."""
+"""The raw byte stream of a connection after a 101."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from weebill.transport.flow import FlowControl, Inbox
 
 
 class Duplex:
-    """Bytes both ways, with backpressure on each."""
+    """A byte stream in both directions, each with backpressure."""
 
     __slots__ = ("_connection", "_inbox")
 
@@ -15,19 +15,19 @@ class Duplex:
         self._inbox = inbox
 
     async def read(self) -> bytes:
-        """What arrived since last time; empty at the end."""
+        """Returns the bytes since the last call; b"" at the end."""
         return await self._inbox.get()
 
     def write(self, data: bytes) -> None:
-        """Send; nothing once closed."""
+        """Sends bytes; does nothing once closed."""
         if not self._connection.transport.is_closing():
             self._connection.transport.write(data)
 
     async def drain(self) -> None:
-        """Wait while the peer's buffer is over the high-water mark."""
+        """Waits while the peer's buffer is over the high-water mark."""
         await self._connection.drain()
 
     def close(self) -> None:
-        """Close after what was written has been sent; idempotent."""
+        """Closes after all that was written has been sent; idempotent."""
         self._inbox.end()
         self._connection.transport.close()

@@ -1,4 +1,4 @@
-"""What can go wrong between Weebill and an upstream."""
+"""Failures between Weebill and an upstream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from weebill.wire.errors import ApiError
 
-# What may be told of why there is no connection: the first that holds.
+# The public reason for a failed connection; the first that matches counts.
 _CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (socket.gaierror, "its name cannot be resolved"),
     (ssl.SSLCertVerificationError, "its certificate is not accepted"),
@@ -21,14 +21,14 @@ _UNSENT: Final = "unsent"
 
 
 class UpstreamError(Exception):
-    """Base of every failure of an upstream exchange.
+    """Base of every failure of an exchange with an upstream.
 
-    Its text is for the log, and may say where the upstream is; `told` is what of it clients may know.
+    Its text is for the log, and may contain the upstream's address; `public_message` is for clients.
     """
 
     def __init__(self, message: str = "", told: str = "") -> None:
         super().__init__(message)
-        self.told = told or message
+        self.public_message = told or message
 
 
 class UpstreamConnectError(UpstreamError):
@@ -36,15 +36,15 @@ class UpstreamConnectError(UpstreamError):
 
     @classmethod
     def of(cls, way: str, error: Exception) -> UpstreamConnectError:
-        """For an `error` on the `way` to an upstream."""
+        """Returns the failure for an `error` on the `way` to an upstream."""
         told = next((told for kind, told in _CAUSES if isinstance(error, kind)), "no connection could be made")
         return cls(f"cannot connect to {way}: {error}", told)
 
 
 class ProxyRefused(UpstreamConnectError):  # noqa: N818 - named for what happened
-    """The proxy on the `way` to the upstream does not lead there; `text` is what it said besides, for the log.
+    """The proxy on the `way` to the upstream does not connect; `text` is its explanation, for the log.
 
-    `told` is what it did where `what` has words of its own.
+    `told` replaces `what` in the message for clients.
     """
 
     def __init__(self, way: str, what: str, text: str = "", told: str = "") -> None:
@@ -53,7 +53,7 @@ class ProxyRefused(UpstreamConnectError):  # noqa: N818 - named for what happene
 
 
 class UpstreamTimeout(UpstreamError):  # noqa: N818 - named for what happened
-    """The upstream was too slow; `phase` says in which part of the exchange."""
+    """The upstream was too slow; `phase` is the part of the exchange."""
 
     def __init__(self, phase: Phase) -> None:
         super().__init__(f"upstream timed out ({phase})")
@@ -61,7 +61,7 @@ class UpstreamTimeout(UpstreamError):  # noqa: N818 - named for what happened
 
 
 class UpstreamProtocolError(UpstreamError):
-    """The upstream's answer is not valid HTTP/1.1 or exceeds a bound."""
+    """The upstream's answer is not valid HTTP/1.1, or exceeds a bound."""
 
 
 class UpstreamCut(UpstreamError):  # noqa: N818 - named for what happened
@@ -69,21 +69,21 @@ class UpstreamCut(UpstreamError):  # noqa: N818 - named for what happened
 
 
 class PoolFull(UpstreamError):  # noqa: N818 - named for what happened
-    """All connections to this origin are in use and none came free in time."""
+    """All connections to this origin are in use, and none came free in time."""
 
 
 def cancelled_unsent() -> asyncio.CancelledError:
-    """For a task that is cancelled before it has sent anything: `unsent` knows it by its argument.
+    """Returns the exception for a task that is cancelled before it has sent anything, which `unsent` recognises.
 
-    No class of its own, which `asyncio.timeout` does not take for a cancellation in Python 3.11.
+    It has no class of its own, as `asyncio.timeout` in Python 3.11 would not take that for a cancellation.
     """
     return asyncio.CancelledError(_UNSENT)
 
 
 def unsent(failure: BaseException) -> bool:
-    """Whether the upstream has seen nothing of a request that ended in `failure` before any answer came."""
+    """True if the upstream has seen nothing of a request that ended in `failure` before any answer came."""
     if isinstance(failure, asyncio.CancelledError):
         return failure.args == (_UNSENT,)
     if isinstance(failure, UpstreamTimeout):
         return failure.phase == "connect"
-    return isinstance(failure, UpstreamConnectError | PoolFull | ApiError)  # the last where it could not be signed
+    return isinstance(failure, UpstreamConnectError | PoolFull | ApiError)  # ApiError if it could not be signed

@@ -16,7 +16,7 @@ from weebill.transport.status import BODILESS, SHUTTING_DOWN, STATUS_LINES
 from weebill.transport.tally import Tally
 from weebill.wire.errors import ApiError
 
-# How the body of a streamed response is framed.
+# The framing of a streamed response's body.
 _NOT_STARTED: Final = 0
 _BY_CHUNKS: Final = 1
 _BY_LENGTH: Final = 2
@@ -28,13 +28,14 @@ _LONG: Final = 65_536
 class Exchange:
     """A request whose head is complete, and the response to it.
 
-    `head` is the request's. `started_at` is what `time.monotonic()` said at the request's first byte, in seconds.
-    `responded` is true once an answer has begun; `complete` once it has ended or the client is gone. When the client
-    goes away, the server itself answers (400, 408, 413), or the process ends, the handler is cancelled and what it
-    still writes is ignored; `cancelled_with` is then the status that says why (499, that of the answer, or 503).
-    `claim` is told how long each piece of the body is that is kept, and may raise what refuses it; `tap` is told all
-    that the client is sent of a body, `tally` the pieces of a streamed one that follow its beginning; `written` counts
-    all of them.
+    `head` is the request's. `started_at` is `time.monotonic()` at the request's first byte, in seconds. `responded` is
+    True once an answer has begun; `complete` once it has ended or the client is gone.
+
+    The handler is cancelled if the client goes away, the server itself answers (400, 408, 413), or the process ends;
+    its further output is ignored. `cancelled_with` is then the status that says why: 499, the answer's, or 503.
+
+    `claim` is called with the length of each stored piece of the body, and may raise to refuse it; `tap` with all bytes
+    of the answer's body; `tally` counts the pieces of a streamed body after its beginning; `written` counts all pieces.
     """
 
     __slots__ = (
@@ -99,7 +100,7 @@ class Exchange:
         return self.head.headers
 
     def header(self, name: bytes) -> bytes | None:
-        """The first value of that (lower-case) header."""
+        """Returns the first value of that (lower-case) header."""
         return self.head.fields.get(name)
 
     @property
@@ -109,12 +110,12 @@ class Exchange:
 
     @property
     def secure(self) -> bool:
-        """Tells whether the client came over TLS."""
+        """True if the client uses TLS."""
         return self._connection.secure
 
     @property
     def upgrade_to(self) -> bytes | None:
-        """The protocol that the client asks to switch to, if it does so validly (a GET on HTTP/1.1 without body)."""
+        """The protocol of a valid upgrade request (a GET on HTTP/1.1 without body), else None."""
         protocol = self.head.fields.get(b"upgrade")
         if protocol is None or self.method != b"GET" or self.head.length or not self.head.minor:
             return None
@@ -123,22 +124,22 @@ class Exchange:
 
     @property
     def arrived(self) -> bool:
-        """Whether all of the body came with the head, plain."""
+        """True if the whole body came with the head, uncompressed."""
         return self._whole is not None and not self._coded
 
     @property
     def received(self) -> bytes | None:
-        """The body if all of it is here already, plain and no longer than `max_body_bytes`."""
+        """The body if it has arrived, uncompressed and no longer than `max_body_bytes`; else None."""
         if self._coded:
             return None
         whole = self._whole
         return whole if whole is None or len(whole) <= self._connection.server.settings.max_body_bytes else None
 
     async def body(self) -> bytes:
-        """The whole body, its content codings taken off.
+        """Returns the whole body, with its content codings removed.
 
-        If it is too large, too slow or malformed, the server answers and cancels the handler. Raises ApiError 415 for a
-        coding that is not known, 400 for a body that is not what its coding says.
+        If it is too large, too slow or malformed, the server answers and cancels the handler. Raises ApiError 415 for
+        an unknown coding, 400 for a body that does not match its coding.
         """
         whole = self.received
         if whole is not None:
@@ -165,10 +166,10 @@ class Exchange:
         raise asyncio.CancelledError
 
     async def _collected(self, limit: int, decoding: Decoding | None) -> bytes:
-        """The body as it comes, decoded. Raises TooLongError for more than `limit` bytes, coded or not."""
+        """Collects the body, decoded. Raises TooLongError for more than `limit` bytes, coded or not."""
         if self.head.length > limit:
             raise TooLongError
-        # Not a list: pieces of a byte each would take forty times as much.
+        # Not a list: pieces of one byte would take forty times as much.
         body = bytearray()
         size = 0
         claim = self.claim
@@ -186,7 +187,7 @@ class Exchange:
         return bytes(body)
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives, coded or not, with backpressure; not subject to `max_body_bytes`."""
+        """Returns the body as it arrives, coded or not, with backpressure; not limited by `max_body_bytes`."""
         if self._inbox is None or self._whole is not None:
             return Once(self._whole or b"")
         self._connection.body_wanted()
@@ -195,7 +196,7 @@ class Exchange:
     # The response
 
     def respond(self, status: int, headers: bytes, body: bytes) -> None:
-        """The complete answer; `headers` are raw lines, each ended by CRLF, without framing headers."""
+        """Sends a complete answer; `headers` are raw lines, each ended by CRLF, without framing headers."""
         if self._begin():
             head = self._head(status, headers)
             if status in BODILESS:
@@ -210,18 +211,18 @@ class Exchange:
             self._end()
 
     def add_headers(self, lines: bytes) -> None:
-        """Header lines, each ended by CRLF, for whatever the answer will be; once."""
+        """Adds header lines, each ended by CRLF, to whatever the answer will be; each only once."""
         if lines not in self._extra:
             self._extra += lines
 
     def fail(self, error: ApiError) -> None:
-        """Answer with an error in the format of who asks."""
+        """Answers with an error in the format of the client's API."""
         lines, body = self._connection.server.refusing(error, self.head.path, self.head.fields, self.request_id)
         self.add_headers(lines)
         self.respond(error.status, error.headers(), body)
 
     def start(self, status: int, headers: bytes, length: int | None = None) -> None:
-        """Begin a streamed answer; of `length` bytes if that is known, else chunked (HTTP/1.0: ended by closing)."""
+        """Starts a streamed answer: of `length` bytes if given, else chunked (on HTTP/1.0: ended by closing)."""
         if not self._begin():
             return
         if status in BODILESS:
@@ -244,7 +245,7 @@ class Exchange:
         self._connection.transport.write(head + framing)
 
     def write(self, data: bytes) -> None:
-        """Send a piece of the streamed answer; nothing if `data` is empty or the client is gone."""
+        """Sends a piece of the streamed answer; does nothing if `data` is empty or the client is gone."""
         if self.complete or not data:
             return
         if self.tap is not None:
@@ -255,7 +256,7 @@ class Exchange:
         self._send(data)
 
     def write_aside(self, data: bytes) -> None:
-        """Send what is no piece of the answer, such as a comment; nothing while the client does not keep up."""
+        """Sends bytes that are not part of the answer, such as a comment; nothing while the client does not keep up."""
         if not self.complete and not self._connection.write_paused:
             self._send(data)
 
@@ -265,7 +266,7 @@ class Exchange:
             transport = self._connection.transport
             if len(data) < _LONG:
                 transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-            else:  # not to be copied once more
+            else:  # avoids another copy
                 transport.write(b"%x\r\n" % len(data))
                 transport.write(data)
                 transport.write(b"\r\n")
@@ -279,12 +280,12 @@ class Exchange:
             self._connection.transport.write(data)
 
     async def drain(self) -> None:
-        """Wait while the client's buffer is over the high-water mark."""
+        """Waits while the client's buffer is over the high-water mark."""
         if self._connection.write_paused:
             await self._connection.drain()
 
     def finish(self) -> None:
-        """End the streamed answer cleanly."""
+        """Ends the streamed answer cleanly."""
         if self.complete:
             return
         if self._framing == _NOT_STARTED:
@@ -297,13 +298,13 @@ class Exchange:
         self._end()
 
     def abort(self) -> None:
-        """Cut the connection so that the client cannot mistake it for a clean end."""
+        """Cuts the connection, so that the client cannot mistake it for a clean end."""
         if not self.complete:
-            # Where the end of the body is the end of the connection, only a reset is not a clean end.
+            # If the body is framed by the connection's end, only a reset differs from a clean end.
             self._connection.cut(reset=self._framing == _BY_CLOSE)
 
     def upgrade(self, headers: bytes) -> Duplex:
-        """Answer 101 with `headers` (`upgrade` included) and take the raw byte stream."""
+        """Answers 101 with `headers` (`upgrade` included), and returns the raw byte stream."""
         if not self._begin():
             raise ConnectionResetError("the client is gone")
         head = b"%b%bx-request-id: %b\r\n%b" % (STATUS_LINES[101], headers, self.request_id.encode(), self._extra)
@@ -314,20 +315,20 @@ class Exchange:
     # Between the exchange and its connection
 
     def deliver(self, body: bytes) -> None:
-        """The whole body came with the head."""
+        """Takes a whole body that came with the head."""
         self._whole = body
 
     def open_body(self, inbox: Inbox) -> None:
-        """The body is still coming."""
+        """Takes the inbox of a body that is still coming."""
         self._inbox = inbox
 
     def handler_ended(self) -> None:
-        """The handler has returned, or been cancelled."""
+        """Notes that the handler has returned, or was cancelled."""
         self.task = None
         self._connection.handler_ended()
 
     def _begin(self) -> bool:
-        """Claim the response; false if nobody is there to get it."""
+        """Claims the response; False if the client is gone."""
         if self.complete:
             return False
         if self.responded:
@@ -336,13 +337,13 @@ class Exchange:
         return True
 
     def _end(self) -> None:
-        """The response's last byte is written."""
+        """Notes that the response's last byte is written."""
         self.complete = True
         self._connection.response_ended()
 
     def _head(self, status: int, headers: bytes) -> bytes:
-        """Status line and header lines but for framing and the blank line."""
-        if self.keep_alive and self._connection.can_go_on:
+        """Returns status line and header lines, except for framing and the blank line."""
+        if self.keep_alive and self._connection.accepts_more:
             persistence = b"" if self.head.minor else b"connection: keep-alive\r\n"
         else:
             self.keep_alive = False

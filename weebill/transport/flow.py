@@ -1,4 +1,4 @@
-"""Backpressure: what was received but not consumed, and what was written but not sent."""
+"""Backpressure: received but not consumed bytes, and written but not sent bytes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from weebill.transport.limits import READ_HIGH_WATER
 class Inbox:
     """Bytes from a socket for one reader, coalesced.
 
-    Reading from the socket stops while more than `READ_HIGH_WATER` bytes wait here. Iterating yields what
-    arrived since last time and ends when the sender's framing said so; a failure is raised after the bytes
-    that came before it. `abandon`, if given, is called when the reader
-    is cancelled while it waits.
+    Reading from the socket stops while more than `READ_HIGH_WATER` bytes wait here. Iterating yields the bytes since
+    the last step, and ends when the sender's framing says so; a failure is raised after the bytes that came before it.
+    `abandon`, if given, is called when the reader is cancelled while it waits.
     """
 
     __slots__ = ("_abandon", "_error", "_parts", "_transport", "_waiter", "ended", "paused", "size")
@@ -31,7 +30,7 @@ class Inbox:
         self.size = 0
 
     def put(self, data: bytes) -> None:
-        """Add what was received."""
+        """Adds received bytes."""
         self._parts.append(data)
         self.size += len(data)
         if self.size > READ_HIGH_WATER and not self.paused and not self._transport.is_closing():
@@ -41,7 +40,7 @@ class Inbox:
             self._wake()
 
     def end(self, error: Exception | None = None) -> None:
-        """No more will come: complete, or broken by `error`; only the first call counts."""
+        """Notes the end: complete, or broken by `error`; only the first call counts."""
         if self.ended:
             return
         self.ended = True
@@ -51,7 +50,7 @@ class Inbox:
             self._wake()
 
     async def get(self) -> bytes:
-        """What has arrived since last time, at least a byte; empty at the end."""
+        """Returns the bytes since the last call, at least one; b"" at the end."""
         while not self._parts:
             if self.ended:
                 if self._error is not None:
@@ -104,7 +103,7 @@ class Inbox:
 
 
 class Once:
-    """An iteration over bytes that are here already."""
+    """Iterates once, over bytes that are there already."""
 
     __slots__ = ("_data",)
 
@@ -124,7 +123,7 @@ class Once:
 class FlowControl:
     """An `asyncio.Protocol` whose writer can wait until the peer keeps up.
 
-    In fact, but not by inheritance: compiled, its attributes are then found without a look-up.
+    It does not inherit from it: compiled, its attributes are then found without a look-up.
     """
 
     __slots__ = ("_drained", "transport", "write_paused")
@@ -144,28 +143,30 @@ class FlowControl:
             self._drained.set_result(None)
 
     async def drain(self) -> None:
-        """Wait while the write buffer is over the high-water mark; returns at once when the connection is gone."""
+        """Waits while the write buffer is over the high-water mark; returns at once when the connection is gone."""
         if not self.write_paused:
             return
         if self._drained is None or self._drained.done():
             self._drained = asyncio.get_running_loop().create_future()
-        # Several writers may wait; one that is cancelled must not take the others with it.
+        # Several writers may wait; a cancelled one must not cancel the others.
         await asyncio.shield(self._drained)
 
 
 class Source(FlowControl, metaclass=ABCMeta):
-    """A connection that fills inboxes, one after another; nothing is done for the sake of one that it fills no more."""
+    """A connection that fills inboxes, one after another; calls for an earlier inbox do nothing."""
 
     __slots__ = ()
 
     @abstractmethod
     def abandon(self, inbox: Inbox) -> None:
-        """Its reader has gone, so what is not complete is broken off."""
+        """Breaks off an incomplete answer, as its reader has left."""
 
     @abstractmethod
-    def let_go(self, inbox: Inbox) -> None:
-        """Its reader needs no more of it: what still comes is thrown away, for a moment."""
+    def release(self, inbox: Inbox) -> None:
+        """Drops the rest of an answer, as its reader needs no more; it may arrive for a moment."""
 
     @abstractmethod
     def hasten(self, inbox: Inbox, within_s: float) -> None:
-        """It may be filled for no more than this from now on, whatever comes of it; `inf` is as long as ever."""
+        """Limits the time in which the inbox is filled to `within_s` seconds from now; `inf` restores the
+        usual limits.
+        """

@@ -7,12 +7,11 @@ from weebill.transport.headers import Headers
 
 
 class Head:
-    """A request's head, shared by all requests of a connection that repeat it. Immutable but for `memo`.
+    """A request's head, shared by all requests of a connection that repeat it. Immutable except for `memo`.
 
     `target` is as sent; `path` and `query` are its parts (without scheme, host or `?`). `headers` has lower-case names,
-    `fields` the first value of each. `length` is that of the body in bytes, or `CHUNKED`, `codings` are its content
-    codings, none for a plain one; `minor` is that of HTTP/1.x. `memo` is for whoever answers to keep what follows from
-    the head alone, apart from the body's length.
+    `fields` the first value of each. `length` is the body's in bytes, or `CHUNKED`; `codings` are its content codings;
+    `minor` is that of HTTP/1.x. `memo` lets the handler keep what depends on the head alone, except for the length.
     """
 
     __slots__ = (
@@ -46,7 +45,7 @@ class Head:
         self.memo: object = None
 
     def with_length(self, length: bytes) -> Head:
-        """The same but for its Content-Length."""
+        """Returns the same head with another Content-Length."""
         headers = [(name, length if name == b"content-length" else value) for name, value in self.headers]
         fields = {**self.fields, b"content-length": length}
         other = Head(

@@ -1,4 +1,4 @@
-"""Where an upstream is, what leads there, and how long it may take."""
+"""The address of an upstream, the way to it, and its timeouts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 SOCKS = ("socks5", "socks5h")
-"""Schemes of SOCKS5 proxies; either resolves names itself."""
+"""Schemes of SOCKS5 proxies; with either, the proxy resolves names."""
 
 
 class Proxy(msgspec.Struct, frozen=True, kw_only=True):
     """An HTTP or SOCKS5 proxy.
 
-    `authorization` is the value of the header that an HTTP one wants to see, "" for none; `login` the user and password
-    for a SOCKS one. Both are secrets.
+    `authorization` is the header value for an HTTP proxy, "" for none; `login` the user and password for a SOCKS5
+    proxy. Both are secrets.
     """
 
     scheme: str = "http"
@@ -26,7 +26,7 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, url: str) -> Proxy:
-        """That of a URL, which may hold a user and a password. Raises ValueError if it is none."""
+        """Parses a URL, which may contain a user and a password. Raises ValueError if it is invalid."""
         parts = urlsplit(url)
         if parts.scheme not in _PROXY_PORTS or not parts.hostname:
             raise ValueError("not the http, https or socks5 URL of a proxy")
@@ -39,12 +39,12 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
         return cls(scheme=parts.scheme, host=parts.hostname, port=port, authorization=authorization)
 
     def __repr__(self) -> str:
-        # Without the credentials: values end up in logs and tracebacks.
+        # Without the credentials, as values end up in logs and tracebacks.
         return f"Proxy({self.scheme}://{_host_and_port(self.host, self.port)})"
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose certificates are believed, and which one is shown; files in PEM, "" for the system's and for none."""
+    """The trusted certificates, and the client's own; files in PEM, "" for the system's and for none."""
 
     ca_file: str = ""
     client_cert: str = ""
@@ -53,9 +53,9 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
-    """Where an upstream listens, and how many connections it may be given.
+    """The address of an upstream, and the most connections to it.
 
-    It is the key of the connection pool. `path` is a Unix socket's; `host` and `port` are then not used. `trust` is for
+    It is the key of the connection pool. `path` is a Unix socket's; `host` and `port` are then unused. `trust` is for
     https.
     """
 
@@ -71,9 +71,9 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     def parse(
         cls, base_url: str, max_connections: int = 1024, proxy: Proxy | None = None, trust: Trust | None = None
     ) -> tuple[Origin, str]:
-        """The origin and the path prefix ("" or "/v1", without trailing slash) of an http(s) URL.
+        """Returns the origin and the path prefix ("" or "/v1", without trailing slash) of an http(s) URL.
 
-        Raises ValueError with the reason if it is none.
+        Raises ValueError with the reason if it is invalid.
         """
         parts = urlsplit(base_url)
         if parts.scheme not in _DEFAULT_PORTS:
@@ -97,7 +97,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
 
     @property
     def authority(self) -> str:
-        """What goes into the Host header."""
+        """The value of the Host header."""
         if self.path:
             return "localhost"
         with_port = self.host_and_port
@@ -105,19 +105,19 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
 
     @property
     def host_and_port(self) -> str:
-        """What a proxy is asked to connect to."""
+        """The target of a proxy's CONNECT."""
         return _host_and_port(self.host, self.port)
 
     @property
     def way(self) -> str:
-        """Where it is, and what leads there, for people."""
+        """The address and the proxy, for people."""
         proxy = self.proxy
         through = "" if proxy is None else f" through the proxy {_host_and_port(proxy.host, proxy.port)}"
         return f"{self.path or self.authority}{through}"
 
     @property
     def forwarded(self) -> bool:
-        """Tells whether a proxy takes the requests themselves and passes them on, rather than joins the connections."""
+        """True if a proxy forwards the requests themselves, instead of tunnelling connections."""
         proxy = self.proxy
         return proxy is not None and proxy.scheme not in SOCKS and self.scheme == "http" and not self.path
 

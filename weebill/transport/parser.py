@@ -1,4 +1,4 @@
-"""Reads the heads of the requests on one connection: llhttp, then the checks of `request`."""
+"""Parses the heads of the requests on one connection: llhttp, then the checks of `request`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from weebill.transport.limits import MAX_HEADER_FIELDS
 from weebill.transport.request import bad_request, check_host, framing, index_fields, minor_version, split_target
 from weebill.wire.errors import ApiError
 
-# Allowed before a request (RFC 9112 section 2.2). Not one by one: a flood of them would cost the square of its size.
+# Allowed before a request (RFC 9112 section 2.2). Matched at once: a flood would otherwise cost quadratic time.
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)++")
 _REQUEST_LINE: Final = re.compile(rb"[A-Z]{1,20} (/[^ ]{0,1000})")
 _SPENT: Final = HttpRequestParser(None)
@@ -23,12 +23,10 @@ _LONGEST_REMEMBERED: Final = 4096
 
 
 class RequestParser:
-    """Finds each head's end itself and has llhttp agree, so that exactly one request is taken at a time.
+    """Finds the end of each head itself and lets llhttp confirm it, so that exactly one request is taken at a time.
 
-    A client that keeps its connection says the same again with every request, but for the length of the body: a head
-    that differs from the one before in nothing else is not parsed again.
-
-    After `read_head()` has returned what follows the head, `head` is it until the next call. Refusals are ApiErrors.
+    A client that keeps its connection repeats its head, except for the length of the body; such a head is not parsed
+    again. After `read_head()` has returned the rest, `head` is valid until the next call. Refusals are ApiErrors.
     """
 
     __slots__ = (
@@ -44,12 +42,12 @@ class RequestParser:
         self._head_done = False
         self._message_done = False
         self._host: bytes | None = None
-        # The last head, up to the value of its Content-Length, that, and after it; empty without one to compare with.
+        # The last head: up to the value of its Content-Length, that value, and the rest; empty if it cannot be reused.
         self._before_length = b""
         self._length = b""
         self._after_length = b""
         self._repeated = False
-        # What llhttp has found of the head under way
+        # Found by llhttp in the current head
         self._method = b""
         self._target = b""
         self._headers: Headers = []
@@ -57,21 +55,21 @@ class RequestParser:
 
     @property
     def in_head(self) -> bool:
-        """Tells whether a head has begun and not ended."""
+        """True if a head has begun and not ended."""
         return bool(self._buffer)
 
     @property
     def path(self) -> bytes:
-        """That of the head under way, as far as it has been read, or of the last one."""
+        """The path of the current head, as far as it has been read, or of the last one."""
         return self._target.partition(b"?")[0]
 
     @property
     def fields(self) -> dict[bytes, bytes]:
-        """Those of the same head."""
+        """The fields of the same head."""
         return dict(self._headers)
 
     def read_head(self, data: bytes, limit: int) -> bytes | None:
-        """Take one head of at most `limit` bytes from `data`; returns what follows it, or None if it has not ended."""
+        """Takes one head of at most `limit` bytes from `data`; returns the rest, or None if the head has not ended."""
         before = self._before_length
         if before and data.startswith(before) and not self._buffer:
             start = len(before)
@@ -118,7 +116,7 @@ class RequestParser:
         return data[end:]
 
     def _remember(self, head: bytes) -> None:
-        """Keep a head that has a Content-Length, to compare the next one with."""
+        """Keeps a head with a Content-Length, to compare the next one with."""
         length = self.head.fields.get(b"content-length")
         field = _LENGTH_FIELD.search(head)
         if length is not None and field is not None and length == field[1] and self._keep_alive:
@@ -127,8 +125,8 @@ class RequestParser:
             self._after_length = head[field.end(1) :]
 
     def end_body(self, body: bytes | None) -> None:
-        """The request's body is `body`; or None: it is read elsewhere."""
-        if self._repeated:  # llhttp has seen nothing of it
+        """Notes the end of the request; `body` is None if the body is read elsewhere."""
+        if self._repeated:  # llhttp has not seen this request
             self._repeated = False
             return
         if body and not self._message_done:
@@ -136,20 +134,20 @@ class RequestParser:
         if not self._message_done:
             if body is not None:
                 raise bad_request("Malformed request: its end is ambiguous.")
-            # llhttp still waits for the body that it will not see.
+            # llhttp still waits for a body that it will not see.
             self._llhttp = HttpRequestParser(self)
         self._message_done = False
 
     def close(self) -> None:
-        """Break the reference cycle of llhttp and its callbacks, so that no collection has to find it."""
+        """Breaks the reference cycle of llhttp and its callbacks, so that the collector need not."""
         self._llhttp = _SPENT
 
     def _feed(self, data: bytes) -> None:
         try:
             self._llhttp.feed_data(data)
         except HttpParserUpgrade:
-            # llhttp takes what follows for another protocol. Whether it is one is for the handler to say; the
-            # request's body, if it has one, is not part of it (RFC 9110 section 7.8).
+            # llhttp takes the rest for another protocol. The handler decides on that; the request's body, if it has
+            # one, is not part of it (RFC 9110 section 7.8).
             self._llhttp = HttpRequestParser(self)
         except HttpParserError as error:
             raise bad_request(f"Malformed HTTP: {error}.") from None

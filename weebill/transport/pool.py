@@ -1,4 +1,10 @@
-"""The keep-alive connections of one origin."""
+"""The keep-alive connections of one origin.
+
+1. A request takes the idle connection that was used last, so that surplus ones expire (`take`).
+2. Without one, it opens a connection; at the limit it waits for one that comes free (`open`).
+3. A free connection goes to the first waiter, else it is idle (`release`); a closed one leaves its slot to the first
+   waiter (`discard`).
+"""
 
 from __future__ import annotations
 
@@ -16,9 +22,9 @@ from weebill.transport.upstream import Owner, UpstreamConnection
 
 
 class Pool(Owner):
-    """At most `origin.max_connections` connections; the one used last is used next, so that surplus ones expire.
+    """At most `origin.max_connections` connections.
 
-    `on_empty` is called when no connection and no waiter is left. `forwards` is whether a proxy passes the requests on.
+    `on_empty` is called when no connection and no waiter is left. `forwards` is True if a proxy forwards the requests.
     """
 
     __slots__ = (
@@ -41,19 +47,21 @@ class Pool(Owner):
         self._on_empty = on_empty
         self._loop = asyncio.get_running_loop()
         self._idle: list[UpstreamConnection] = []
-        # Connections and attempts at one.
+        # Open connections, and attempts to open one.
         self._size = 0
-        # Each is given a connection that came free, or None: the right to open one.
+        # Each waiter gets a connection that came free, or None: the right to open one.
         self._waiters: deque[asyncio.Future[UpstreamConnection | None]] = deque()
 
     def take(self) -> UpstreamConnection | None:
-        """An idle connection, if there is one."""
+        """Returns an idle connection, if there is one."""
         return self._idle.pop() if self._idle else None
 
     async def open(self, timeout_s: float, *, fresh: bool) -> UpstreamConnection:
-        """A fresh connection within `timeout_s`; with the pool exhausted, unless `fresh`, the next that comes free.
+        """Opens a connection within `timeout_s` seconds; at the limit, waits for one to come free, which is used unless
+        `fresh`.
 
-        Raises UpstreamConnectError, UpstreamTimeout("connect") or PoolFull; cancelled, what `cancelled_unsent` gives.
+        Raises UpstreamConnectError, UpstreamTimeout("connect") or PoolFull; if cancelled, the exception of
+        `cancelled_unsent`.
         """
         waiting = False
         try:
@@ -64,7 +72,7 @@ class Pool(Owner):
                     waiting = False
                     if connection is None:
                         return await self._connect()
-                    if connection.closed:  # since it came free, and before this task ran
+                    if connection.closed:  # closed after it came free, before this task ran
                         continue
                     if not fresh:
                         return connection
@@ -84,7 +92,7 @@ class Pool(Owner):
             raise UpstreamTimeout("connect") from None
 
     def release(self, connection: UpstreamConnection) -> None:
-        """A connection is free for the next exchange."""
+        """Takes back a connection that is free for the next exchange."""
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
@@ -93,7 +101,7 @@ class Pool(Owner):
         self._idle.append(connection)
 
     def discard(self, connection: UpstreamConnection, *, idle: bool) -> None:
-        """A connection is closed; `idle` if it was free."""
+        """Drops a closed connection; `idle` if it was free."""
         if idle and connection in self._idle:
             self._idle.remove(connection)
         self._sweeper.discard(connection)
@@ -119,7 +127,7 @@ class Pool(Owner):
             return await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():
-                # Given something in the very moment of giving up: pass it on.
+                # It was served at the very moment of giving up: pass it on.
                 connection = waiter.result()
                 if connection is None:
                     self._free_slot()
@@ -130,7 +138,7 @@ class Pool(Owner):
             raise
 
     async def _connect(self) -> UpstreamConnection:
-        """Use the slot that is counted already; gives it back on failure."""
+        """Connects in a slot that is counted already; frees it on failure."""
         origin = self.origin
         connection = UpstreamConnection(self, self._loop)
         try:

@@ -8,7 +8,7 @@ from weebill.wire.errors import ApiError
 
 
 def answer_options(exchange: Exchange, cors: Cors) -> bool:
-    """Answer a preflight or a question about the whole server; false if it is neither."""
+    """Answers a preflight, or a question about the whole server; False if it is neither."""
     origin = exchange.header(b"origin")
     if origin is not None and exchange.header(b"access-control-request-method") is not None:
         if cors.allows(origin):

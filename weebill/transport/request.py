@@ -1,8 +1,8 @@
-"""What a request's head must be beyond what llhttp checks. Pure functions; refusals are ApiErrors.
+"""Checks a request's head beyond what llhttp checks. Pure functions; refusals are ApiErrors.
 
-llhttp already refuses: Content-Length with Transfer-Encoding, duplicate or malformed lengths, obsolete folding,
-space before a colon, bare CR or LF, NULs. Left for here: more than one Host, unknown transfer codings, chunked on
-HTTP/1.0, other protocols and versions, and targets that two parsers could read differently.
+llhttp refuses Content-Length with Transfer-Encoding, duplicate or malformed lengths, obsolete folding, space before a
+colon, bare CR or LF, and NULs. Checked here: more than one Host, unknown transfer codings, chunked on HTTP/1.0, other
+protocols and versions, and targets that two parsers could read differently.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from typing import Final
 from weebill.transport.headers import Headers
 from weebill.wire.errors import ApiError
 
-# `framing()` of a body whose length is known only at its end.
+# The `framing()` of a body whose length is known only at its end.
 CHUNKED: Final = -1
 
-# A second one of these would let two servers understand two different requests.
+# With a second one of these, two servers could see two different requests.
 _SINGLE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"authorization", b"expect"})
 _HOST: Final = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")
 _ABSOLUTE: Final = re.compile(rb"https?://[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]+(/[^#]*|\?[^#]*)?", re.IGNORECASE)
 
 
 def bad_request(message: str) -> ApiError:
-    """A refusal of something that is not the HTTP/1.1 that we speak."""
+    """Returns the refusal of invalid HTTP/1.1."""
     return ApiError(400, message, code="invalid_http")
 
 
 def minor_version(method: bytes, target: bytes, head: bytes) -> int:
-    """0 or 1 of the HTTP/1.x that the head says; refuses anything but single spaces around the target."""
+    """Returns the 0 or 1 of HTTP/1.x; refuses anything but single spaces around the target."""
     line = b"%b %b HTTP/1." % (method, target)
     if head.startswith(line):
         version = head[len(line)]
@@ -40,7 +40,7 @@ def minor_version(method: bytes, target: bytes, head: bytes) -> int:
 
 
 def index_fields(headers: Headers) -> dict[bytes, bytes]:
-    """The first value of each field; refuses a repeated field that may occur only once."""
+    """Returns the first value of each field; refuses repetitions of a field that may occur only once."""
     fields = dict(headers)
     if len(fields) != len(headers):
         seen = set()
@@ -53,7 +53,7 @@ def index_fields(headers: Headers) -> dict[bytes, bytes]:
 
 
 def check_host(fields: dict[bytes, bytes], minor: int) -> None:
-    """HTTP/1.1 needs one Host that could be one."""
+    """Refuses an HTTP/1.1 request without a valid Host."""
     host = fields.get(b"host")
     if host is None:
         if minor:
@@ -63,7 +63,7 @@ def check_host(fields: dict[bytes, bytes], minor: int) -> None:
 
 
 def framing(fields: dict[bytes, bytes], minor: int) -> int:
-    """The length of the body in bytes, or CHUNKED."""
+    """Returns the length of the body in bytes, or CHUNKED."""
     coding = fields.get(b"transfer-encoding")
     length = fields.get(b"content-length")
     if coding is not None:
@@ -80,7 +80,7 @@ def framing(fields: dict[bytes, bytes], minor: int) -> int:
 
 
 def split_target(method: bytes, target: bytes) -> tuple[bytes, bytes]:
-    """Path and query of a request target in origin, absolute or (OPTIONS only) asterisk form."""
+    """Returns path and query of a request target in origin, absolute or (OPTIONS only) asterisk form."""
     if target[:1] != b"/":
         if target == b"*" and method == b"OPTIONS":
             return b"*", b""

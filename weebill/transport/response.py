@@ -15,31 +15,31 @@ from weebill.transport.headers import Headers, first, parse_fields
 
 
 class Room(Protocol):
-    """The memory that an answer takes which is kept whole."""
+    """The memory account of an answer that is held as a whole."""
 
     @property
     def free(self) -> int:
-        """How many bytes may be kept without asking."""
+        """The number of bytes that need no accounting."""
 
     async def take(self, size: int) -> None:
-        """Wait until there is room for `size` bytes in all; what was more is given back. May raise what refuses it."""
+        """Changes the size to `size` bytes, and waits for more if needed. May raise to refuse it."""
 
     def end(self) -> None:
-        """Nothing is kept any more. Idempotent."""
+        """Releases all of it. Idempotent."""
 
 
 class Response:
     """An upstream's answer whose head is complete; header names are in lower case.
 
-    Read it to its end or `close()` it: an answer left half-read keeps its connection until a timeout. Its `body` is
-    there at once if all of it came with the head and is plain; otherwise it is to be read, into a `room` if there is
-    one, which is left when the answer is closed.
+    Read it to its end or `close()` it: a half-read answer keeps its connection until a timeout. `body` is set at once
+    if all of it came with the head, uncompressed; otherwise it has to be read, into a `room` if there is one, which is
+    released when the answer is closed.
     """
 
     __slots__ = ("_coded", "_connection", "_head", "_headers", "_sent", "body", "hastened", "inbox", "room", "status")
 
     def __init__(self, connection: Source, status: int, head: bytes, coded: bool) -> None:
-        """`head` runs from the status line to before the blank line; `coded` is whether it names a content coding."""
+        """`head` ends before the blank line; `coded` is True if it names a content coding."""
         self._connection: Source | None = connection
         self.status = status
         self._head = head
@@ -53,24 +53,26 @@ class Response:
 
     @property
     def headers(self) -> Headers:
-        """The fields; taken out of the head only when somebody asks, for most answers' nobody does."""
+        """The header fields; parsed when first used, as most answers' never are."""
         if self._headers is None:
             self._headers = parse_fields(self._head)
         return self._headers
 
     def header(self, name: bytes) -> bytes | None:
-        """The first value of that (lower-case) header."""
+        """Returns the first value of that (lower-case) header."""
         return first(self.headers, name)
 
     def deliver(self, body: bytes) -> None:
-        """The whole body came with the head."""
+        """Takes a whole body that came with the head."""
         if self._coded:
             self._sent = body
         else:
             self.body = self._sent = body
 
     async def read(self, limit: int) -> bytes:
-        """The whole body, decoded. UpstreamProtocolError if it is longer than `limit` bytes, or cannot be decoded."""
+        """Returns the whole body, decoded. Raises UpstreamProtocolError if it exceeds `limit` bytes or cannot be
+        decoded.
+        """
         if self.inbox is None and not self._coded:
             if len(self.body) > limit:
                 raise _too_long(limit)
@@ -89,9 +91,8 @@ class Response:
         return b"".join(parts)
 
     async def read_some(self, limit: int, within_s: float) -> bytes:
-        """The body as far as it comes: at most `limit` bytes, until it ends, breaks off, or can be decoded no further.
-
-        What is not there `within_s` is not waited for.
+        """Returns the body as far as it comes within `within_s` seconds: at most `limit` bytes, until it ends, breaks
+        off, or cannot be decoded.
         """
         if self.inbox is None and not self._coded:
             return self.body[:limit]
@@ -113,15 +114,15 @@ class Response:
                 return
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """What arrived since last time, decoded and coalesced.
+        """Yields the bytes since the last step, decoded and coalesced.
 
         Ends only if the framing says that the body is complete, else raises UpstreamCut or UpstreamTimeout; and
-        UpstreamProtocolError for what cannot be decoded.
+        UpstreamProtocolError for bytes that cannot be decoded.
         """
         return self._content(inf)
 
     def chunks_as_sent(self) -> AsyncIterator[bytes]:
-        """The same, with the content coding that the head names."""
+        """Yields the same bytes in their content coding."""
         return Once(self._sent) if self.inbox is None else self.inbox
 
     def _content(self, most: float) -> AsyncIterator[bytes]:
@@ -136,7 +137,7 @@ class Response:
             raise UpstreamProtocolError(f"its answer cannot be decoded: {error}") from None
 
     def close(self) -> None:
-        """Stop reading; the socket of an answer that is not complete is closed at once. Idempotent."""
+        """Stops reading; the socket of an incomplete answer is closed at once. Idempotent."""
         if self._connection is not None:
             if self.inbox is not None:
                 self._connection.abandon(self.inbox)
@@ -145,23 +146,20 @@ class Response:
             self.room.end()
 
     def hasten(self, within_s: float) -> None:
-        """Gives the rest no more time than this, until that is said again, and no longer a silence than before.
-
-        Then it is a timeout.
-        """
+        """Limits the rest of the answer to `within_s` seconds from now, until called again; then it is a timeout."""
         self.hastened = within_s < inf
         if self._connection is not None and self.inbox is not None:
             self._connection.hasten(self.inbox, within_s)
 
     def release(self) -> None:
-        """Stop reading: nobody needs the rest. If it ends soon, the connection is used again. Idempotent."""
+        """Stops reading, as the rest is not needed. If it ends soon, the connection is reused. Idempotent."""
         if self._connection is not None:
             if self.inbox is not None:
-                self._connection.let_go(self.inbox)
+                self._connection.release(self.inbox)
             self._connection = None
 
     def upgrade(self) -> Duplex:
-        """The raw byte stream after a 101."""
+        """Returns the raw byte stream after a 101."""
         if self.status != 101 or self._connection is None or self.inbox is None:
             raise RuntimeError("only an open 101 answer can be upgraded")
         return Duplex(self._connection, self.inbox)
@@ -191,7 +189,7 @@ class _Decoded:
                         decoding.end()
                         raise
                 else:
-                    await asyncio.sleep(0)  # it may be much: others have their turn
+                    await asyncio.sleep(0)  # there may be much output, so others take turns
                 piece = decoding.step()
                 if piece:
                     return piece

@@ -23,14 +23,14 @@ __all__ = ["Exchange", "Handler", "Refusing", "Server"]
 def in_openais_format(
     error: ApiError, path: bytes, fields: Mapping[bytes, bytes], request_id: str
 ) -> tuple[bytes, bytes]:
-    """A refusal as it is where no other API is served."""
+    """Returns a refusal in OpenAI's format, for servers without other APIs."""
     return b"", error.body()
 
 
 class Server:
-    """Serves `handler` on the given listening sockets; one instance per worker.
+    """Serves `handler` on the given listening sockets; one for each worker.
 
-    `refusing` writes what is refused, here or by the handler, in the format of who asks.
+    `refusing` writes refusals, by server or handler, in the format of the client's API.
     """
 
     def __init__(self, handler: Handler, settings: ServerSettings, refusing: Refusing = in_openais_format) -> None:
@@ -42,21 +42,21 @@ class Server:
 
     @property
     def settings(self) -> ServerSettings:
-        """Those in force."""
+        """The current settings."""
         return self._state.settings
 
     @property
     def active(self) -> int:
-        """How many handlers run."""
+        """The number of running handlers."""
         return self._state.active
 
     @property
     def connections(self) -> int:
-        """How many clients are connected."""
+        """The number of connected clients."""
         return len(self._sweeper.members)
 
     async def listen(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept on these sockets; with TLS if the settings name a certificate."""
+        """Accepts on these sockets; with TLS if the settings name a certificate."""
         loop = self._state.loop
         for sock in sockets:
             listener = await loop.create_server(
@@ -69,10 +69,10 @@ class Server:
             self._listeners.append(listener)
 
     def update(self, settings: ServerSettings) -> None:
-        """Apply reloaded limits, CORS origins and certificate to what comes from now on.
+        """Applies reloaded limits, CORS origins and certificate from now on.
 
-        Whether TLS is spoken at all is fixed when listening starts. Raises OSError or ssl.SSLError, and changes
-        nothing, if the certificate cannot be loaded.
+        TLS is switched on or off only by a restart. Raises OSError or ssl.SSLError, and changes nothing, if the
+        certificate cannot be loaded.
         """
         if self._tls is not None and settings.tls_cert is not None:
             self._tls.load_cert_chain(settings.tls_cert, settings.tls_key)
@@ -80,9 +80,10 @@ class Server:
         self._sweeper.interval = _sweep_interval(settings)
 
     async def drain(self, grace_s: float) -> None:
-        """Stop accepting, close idle connections, let active requests finish within `grace_s`, cut the rest.
+        """Stops accepting, closes idle connections, lets active requests finish within `grace_s` seconds, and cuts the
+        rest.
 
-        Returns when every handler has ended; one that was cut has `CANCEL_GRACE_S` to record what was used.
+        Returns when every handler has ended; a cut one has `CANCEL_GRACE_S` seconds to record usage.
         """
         self._state.draining = True
         for listener in self._listeners:
@@ -96,7 +97,7 @@ class Server:
         await self._quiet(CANCEL_GRACE_S)
 
     async def _quiet(self, timeout_s: float) -> None:
-        """Wait until no connection and no handler is left, at most `timeout_s`."""
+        """Waits until no connection and no handler is left, at most `timeout_s` seconds."""
         try:
             async with asyncio.timeout(timeout_s):
                 while self._sweeper.members or self._state.active:
@@ -107,6 +108,6 @@ class Server:
 
 
 def _sweep_interval(settings: ServerSettings) -> float:
-    """Fine enough for the shortest timeout, seldom enough to cost nothing."""
+    """Returns an interval that is short for the shortest timeout, and long enough to cost nothing."""
     shortest = min(settings.header_timeout_s, settings.body_timeout_s, settings.idle_timeout_s, settings.send_timeout_s)
     return min(max(shortest / 4, 0.02), 0.5)

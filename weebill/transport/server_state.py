@@ -1,4 +1,4 @@
-"""What the connections of a server have in common."""
+"""The state that the connections of a server share."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from weebill.wire.errors import ApiError
 
 _LOW: Final = tuple(f"{low:02x}" for low in range(256))
 
-# Header lines and the body of an error, for a path and a head's fields as far as they have been read, and an id.
+# Returns header lines and body of an error, for a path and a head's fields as far as they are known, and an id.
 Refusing = Callable[[ApiError, bytes, Mapping[bytes, bytes], str], tuple[bytes, bytes]]
 
 
 class ServerState:
-    """The settings in force, and how far the server is.
+    """The current settings, and the server's state.
 
-    `refusing` writes what is refused in the format of who asks; `active` counts the handlers that run. Once the server
-    is `draining`, `changed` is set by each connection and each handler that ends.
+    `refusing` writes refusals in the format of the client's API; `active` is the number of running handlers. Once the
+    server is `draining`, `changed` is set by each connection and each handler that ends.
     """
 
     def __init__(self, settings: ServerSettings, refusing: Refusing) -> None:
@@ -34,15 +34,15 @@ class ServerState:
         self.loop = asyncio.get_running_loop()
         self._request_prefix = "req_" + os.urandom(6).hex()
         self._requests = 0
-        self._request_block = ""  # what the ids of 256 requests begin with
+        self._request_block = ""  # the common prefix of 256 ids
 
     def update(self, settings: ServerSettings) -> None:
-        """Apply reloaded settings to what comes from now on."""
+        """Applies reloaded settings from now on."""
         self.settings = settings
         self.cors = Cors(settings.cors_origins)
 
     def next_request_id(self) -> str:
-        """Unique among all workers and restarts."""
+        """Returns an id that is unique among all workers and restarts."""
         low = self._requests & 0xFF
         if not low:
             self._request_block = f"{self._request_prefix}{self._requests >> 8:06x}"
@@ -50,12 +50,12 @@ class ServerState:
         return self._request_block + _LOW[low]
 
     def connection_ended(self) -> None:
-        """A connection is gone."""
+        """Notes the end of a connection."""
         if self.draining:
             self.changed.set()
 
     def handler_ended(self) -> None:
-        """A handler has returned."""
+        """Notes the end of a handler."""
         self.active -= 1
         if self.draining:
             self.changed.set()

@@ -13,10 +13,10 @@ logger = logging.getLogger(__name__)
 
 
 class Serving:
-    """Runs the handler for one exchange after another: a task for each would cost more than many a handler does.
+    """Runs the handler for one exchange after another: a task for each would cost more than many handlers do.
 
-    Who cancels one ends them all, for its connection is of no more use. It does not hold its connection: a cycle that
-    the collector would have to find.
+    Cancelling one ends the task, as the connection is of no more use. It does not refer to its connection, which would
+    be a cycle for the collector.
     """
 
     __slots__ = ("_closed", "_due", "_handler", "_server", "_task", "_wake")
@@ -30,7 +30,7 @@ class Serving:
         self._wake: asyncio.Future[None] | None = None  # while there is nothing to do
 
     def start(self, exchange: Exchange) -> None:
-        """Run the handler for `exchange` soon; that for the one before has ended, or is about to."""
+        """Runs the handler for `exchange` soon; the one before has ended, or is about to."""
         self._due = exchange
         if self._task is None:
             self._task = asyncio.Task(self._run(), loop=self._server.loop)
@@ -39,7 +39,7 @@ class Serving:
         exchange.task = self._task
 
     def close(self) -> None:
-        """No more will come: a handler that still runs, such as one that joined raw streams, is the last."""
+        """Ends after the handler that may still run, such as one that joined raw streams."""
         self._closed = True
         if self._task is not None and self._wake is not None:
             self._task.cancel()
@@ -55,7 +55,7 @@ class Serving:
                     self._wake = None
                     pipelined = False
                 else:
-                    if pipelined:  # others shall have their turn in between
+                    if pipelined:  # other tasks take turns in between
                         await asyncio.sleep(0)
                     self._due = None
                     await self._serve(exchange)
@@ -64,8 +64,8 @@ class Serving:
             self._task = self._wake = None
 
     async def _serve(self, exchange: Exchange) -> None:
-        """Run the handler; whatever it does, the exchange ends."""
-        # Counted here and not where it was started: one that is cancelled before its first step never gets here.
+        """Runs the handler; whatever it does, the exchange ends."""
+        # Counted here, not in `start`: a task that is cancelled before its first step never gets here.
         self._server.active += 1
         try:
             await self._handler(exchange)
@@ -87,7 +87,7 @@ class Serving:
 
 
 def end_with(exchange: Exchange, error: ApiError) -> None:
-    """Answer with an error, or break off an answer that has begun."""
+    """Answers with an error, or breaks off an answer that has begun."""
     if exchange.responded:
         exchange.abort()
     else:

@@ -1,4 +1,4 @@
-"""Being joined to an upstream by a SOCKS5 proxy (RFC 1928), with user and password where it wants them (RFC 1929).
+"""Connects through a SOCKS5 proxy (RFC 1928), with user and password if it wants them (RFC 1929).
 
 Names are resolved by the proxy.
 """
@@ -29,7 +29,7 @@ _REPLIES: Final = {
 
 
 class Joining(asyncio.Protocol):
-    """What a proxy says, by as many bytes as are asked for."""
+    """Reads a proxy's answers, by as many bytes as are asked for."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -47,7 +47,7 @@ class Joining(asyncio.Protocol):
         self._wake()
 
     async def take(self, count: int) -> bytes:
-        """The next bytes. Raises ConnectionResetError if there will not be as many."""
+        """Returns the next bytes. Raises ConnectionResetError if there are not that many."""
         while len(self._received) < count:
             if self._over:
                 raise ConnectionResetError("it closed the connection without an answer")
@@ -59,7 +59,7 @@ class Joining(asyncio.Protocol):
 
     @property
     def rest(self) -> bytes:
-        """What came that nobody has asked for."""
+        """The bytes that have come and were not taken."""
         return bytes(self._received)
 
     def _wake(self) -> None:
@@ -68,7 +68,7 @@ class Joining(asyncio.Protocol):
 
 
 async def join(transport: asyncio.WriteTransport, said: Joining, origin: Origin, proxy: Proxy) -> None:
-    """Have the proxy connect to `origin`. Raises ProxyRefused, OSError, or UnicodeError for a name that is none."""
+    """Makes the proxy connect to `origin`. Raises ProxyRefused, OSError, or UnicodeError for an invalid name."""
     target = _address(origin.host) + origin.port.to_bytes(_PORT)
     methods = bytes([_OPEN, _BY_PASSWORD] if proxy.login else [_OPEN])
     transport.write(bytes([_VERSION, len(methods)]) + methods)
@@ -96,7 +96,7 @@ async def join(transport: asyncio.WriteTransport, said: Joining, origin: Origin,
 
 
 def _address(host: str) -> bytes:
-    """A host in a request: an address as such, anything else by its name."""
+    """Encodes a host for a request: an address as such, anything else as a name."""
     try:
         address: IPv4Address | IPv6Address = ip_address(host)
     except ValueError:

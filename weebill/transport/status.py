@@ -12,9 +12,9 @@ STATUS_LINES: Final = {
     for status in range(100, 600)
 }
 
-# Never sent: why a handler was cancelled. 499 is nginx's for a client that went away first.
+# Never sent: the reason why a handler was cancelled. 499 is nginx's for a client that left first.
 CLIENT_CLOSED_REQUEST: Final = 499
 SHUTTING_DOWN: Final = 503
 
-# Their responses have no body, whatever their headers say.
+# Statuses whose responses have no body, whatever their headers say.
 BODILESS: Final = frozenset({*range(100, 200), 204, 304})

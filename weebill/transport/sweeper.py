@@ -7,19 +7,19 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Sweepable(Protocol):
-    """Something with deadlines."""
+    """An object with deadlines."""
 
     def sweep(self, now: float) -> None:
-        """Act on deadlines that lie before `now` (the loop's time, seconds)."""
+        """Acts on deadlines before `now` (the loop's time, seconds)."""
 
 
 Member = TypeVar("Member", bound=Sweepable)
 
 
 class Sweeper(Generic[Member]):
-    """Looks at the deadlines of its members every `interval` seconds; sleeps while it has none.
+    """Checks the deadlines of its members every `interval` seconds; sleeps while it has none.
 
-    A deadline is thus kept to within `interval`, at no cost per request.
+    Deadlines are kept to within `interval`, at no cost for each request.
     """
 
     __slots__ = ("_loop", "_timer", "interval", "members")

@@ -1,4 +1,4 @@
-"""TLS: for the listening side, and towards upstreams."""
+"""TLS contexts: for the listening side, and for upstreams."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from weebill.config.schema import ServerSettings
 from weebill.transport.origin import Trust
 
 _MOST_CONTEXTS: Final = 256  # reloads may bring others
-_Stamp = tuple[tuple[int, int], ...]  # when the files were last changed, and how long they are
+_Stamp = tuple[tuple[int, int], ...]  # modification times and sizes of the files
 
 
 def server_context(settings: ServerSettings) -> ssl.SSLContext | None:
-    """A context for the configured certificate, or None for plain HTTP. Raises OSError, ssl.SSLError."""
+    """Returns a context for the configured certificate, or None for plain HTTP. Raises OSError, ssl.SSLError."""
     if settings.tls_cert is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -25,9 +25,9 @@ def server_context(settings: ServerSettings) -> ssl.SSLContext | None:
 
 
 class ClientContexts:
-    """The contexts for upstreams, each kept for as long as its files are what they were.
+    """The contexts for upstreams, each kept while its files stay the same.
 
-    `default` stands in for the one of the system's trust store, which OpenSSL's SSL_CERT_FILE and SSL_CERT_DIR replace.
+    `default` replaces the one of the system's trust store, which SSL_CERT_FILE and SSL_CERT_DIR of OpenSSL change.
     """
 
     def __init__(self, default: ssl.SSLContext | None) -> None:
@@ -35,7 +35,7 @@ class ClientContexts:
         self._known: dict[Trust, tuple[_Stamp, ssl.SSLContext]] = {}
 
     def of(self, trust: Trust) -> ssl.SSLContext:
-        """The context for a connection that is opened now. Raises OSError (ssl.SSLError) for files that do not do."""
+        """Returns the context for a new connection. Raises OSError (ssl.SSLError) for unusable files."""
         if self._default is not None and trust == Trust():
             return self._default
         files = [os.stat(file) for file in (trust.ca_file, trust.client_cert, trust.client_key) if file]
@@ -56,5 +56,5 @@ class ClientContexts:
 
 
 def _refuse_password() -> str:
-    # Without this, an encrypted key would stop everything to ask on the terminal.
+    # Without this, OpenSSL would block and ask for the passphrase of an encrypted key on the terminal.
     raise OSError("the key is encrypted; give one without a passphrase")

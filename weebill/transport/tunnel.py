@@ -12,11 +12,11 @@ from weebill.transport.exchange import Exchange
 from weebill.transport.headers import Headers, end_to_end, header_lines
 from weebill.wire.errors import ApiError
 
-# The control process streams events for hours and takes its time over large uploads.
+# The control process streams events for hours, and takes its time for large uploads.
 _TIMEOUTS: Final = Timeouts(connect=2.0, first_byte=600.0, idle=inf, total=inf)
 _MAX_CONNECTIONS: Final = 4096
 
-# Said anew on each side. What a client claims about where it comes from is not passed on.
+# Set anew on each side. A client's claims about its address are not forwarded.
 _REPLACED_IN_REQUEST: Final = frozenset(
     {
         b"content-length",
@@ -32,7 +32,7 @@ _REPLACED_IN_RESPONSE: Final = frozenset({b"content-length", b"x-request-id"})
 
 
 class Tunnel:
-    """The way to the control process, upgrades included; `relaying` is how many exchanges are on it."""
+    """Relays to the control process, upgrades included; `relaying` is the number of exchanges under way."""
 
     def __init__(self, client: Client, socket_path: str) -> None:
         self.relaying = 0
@@ -40,10 +40,10 @@ class Tunnel:
         self._origin = Origin(path=socket_path, max_connections=_MAX_CONNECTIONS)
 
     async def relay(self, exchange: Exchange) -> None:
-        """Answer the exchange with what the control process says.
+        """Answers the exchange with the control process's answer.
 
-        Raises ApiError 503 `control_unavailable` if it is down, 502 `control_failed` if it breaks off before its
-        answer begins; if it breaks off later, the client's connection is cut.
+        Raises ApiError 503 `control_unavailable` if it is down, 502 `control_failed` if it breaks off before its answer
+        begins; if it breaks off later, the client's connection is cut.
         """
         self.relaying += 1
         try:
@@ -65,7 +65,9 @@ class Tunnel:
                 retry_after=1,
             ) from None
         except UpstreamError as error:
-            raise ApiError(502, f"The control process gave no answer: {error.told}.", code="control_failed") from error
+            raise ApiError(
+                502, f"The control process gave no answer: {error.public_message}.", code="control_failed"
+            ) from error
         try:
             if response.status == 101:
                 await _join(exchange, response)
@@ -78,7 +80,7 @@ class Tunnel:
 
 
 def request_head(exchange: Exchange) -> bytes:
-    """The exchange's request as the control process gets it."""
+    """Returns the head of the exchange's request for the control process."""
     fields: Headers = [field for field in end_to_end(exchange.headers) if field[0] not in _REPLACED_IN_REQUEST]
     host = exchange.header(b"host")
     if host is None:
@@ -107,7 +109,7 @@ async def _relay_response(exchange: Exchange, response: Response) -> None:
 
 
 async def _join(exchange: Exchange, response: Response) -> None:
-    """Relay the raw streams until either side ends."""
+    """Relays the raw streams until either side ends."""
     protocol = response.header(b"upgrade") or b""
     lines = b"connection: upgrade\r\nupgrade: %b\r\n%b" % (protocol, _response_lines(response))
     client, control = exchange.upgrade(lines), response.upgrade()

@@ -25,7 +25,7 @@ _BODY: Final = 2
 _RAW: Final = 3  # after a 101
 _CLOSED: Final = 4  # or not open yet
 
-# Methods whose empty body is announced; others have none (RFC 9110 section 8.6).
+# Methods that announce an empty body; others have none (RFC 9110 section 8.6).
 _WITH_BODY: Final = (b"POST ", b"PUT ", b"PATCH ")
 _CR: Final = 13
 _NO_TIMEOUTS: Final = Timeouts()
@@ -33,11 +33,11 @@ _SPENT_PARSER: Final = HttpResponseParser(None)
 
 
 class StaleConnectionError(Exception):
-    """A pooled connection ended before any byte of the response: the request may go out again on a fresh one."""
+    """A pooled connection ended before any byte of the response: the request may be sent again on a fresh one."""
 
 
 class Owner(metaclass=ABCMeta):
-    """Whose connections are, and what they tell of themselves; one that is free waits for `idle_expiry_s`."""
+    """The owner of connections, which report to it; an idle one is kept for `idle_expiry_s` seconds."""
 
     __slots__ = ("idle_expiry_s",)
 
@@ -46,11 +46,11 @@ class Owner(metaclass=ABCMeta):
 
     @abstractmethod
     def release(self, connection: UpstreamConnection) -> None:
-        """A connection is free for the next exchange."""
+        """Takes back a connection that is free for the next exchange."""
 
     @abstractmethod
     def discard(self, connection: UpstreamConnection, *, idle: bool) -> None:
-        """A connection is closed; `idle` if it was free."""
+        """Drops a closed connection; `idle` if it was free."""
 
 
 class UpstreamConnection(Source):
@@ -94,11 +94,11 @@ class UpstreamConnection(Source):
 
     @property
     def closed(self) -> bool:
-        """Tells whether it is of no more use."""
+        """True if it cannot be used any more."""
         return self._state == _CLOSED
 
     def open(self) -> None:
-        """Be of use from now on, when the pool knows of it. Raises ConnectionError if the upstream has left already."""
+        """Starts its use, once the pool knows it. Raises ConnectionError if the upstream has closed it already."""
         if self.transport.is_closing():
             raise ConnectionResetError("closed at once")
         self._state = _IDLE
@@ -108,7 +108,9 @@ class UpstreamConnection(Source):
     def begin(
         self, head: bytes, body: bytes | AsyncIterator[bytes], timeouts: Timeouts, patience_s: float
     ) -> asyncio.Future[Response]:
-        """Send a request (see `Client.send`); the future is of the answer's head. `give_up` ends what is cancelled."""
+        """Sends a request (see `Client.send`); returns the future of the answer's head. `give_up` must follow a
+        cancellation.
+        """
         self._timeouts = timeouts
         first_byte = timeouts.first_byte
         self._first_byte = first_byte if first_byte < patience_s else patience_s
@@ -135,7 +137,7 @@ class UpstreamConnection(Source):
         return waiter
 
     async def _send_body(self, body: AsyncIterator[bytes]) -> None:
-        """Send the pieces as they come and as the upstream takes them."""
+        """Sends the pieces as they come, and as the upstream takes them."""
         try:
             async for piece in body:
                 if piece:
@@ -169,7 +171,7 @@ class UpstreamConnection(Source):
                 self._inbox.put(data)
             return
         elif state != _BODY:
-            # Nothing was asked: whatever this is, it must not become the answer to the next request.
+            # No request is under way: these bytes must not become the answer to the next one.
             self.fail(UpstreamProtocolError("the upstream sent bytes without a request"))
             self.transport.abort()
             return
@@ -195,7 +197,7 @@ class UpstreamConnection(Source):
             self._reusable = False
 
     def _hand_over(self, answer: Response) -> None:
-        """Give an answer that is not complete yet to whoever waits, and the rest as it comes."""
+        """Hands over an answer that is not complete yet, and passes on the rest as it comes."""
         self._answer = None
         early, self._early = self._early, []
         inbox = self._inbox = answer.inbox = Inbox(self.transport, self._abandoned)
@@ -205,7 +207,7 @@ class UpstreamConnection(Source):
 
     def _settle(self, answer: Response) -> None:
         waiter = self._waiter
-        # One that was cancelled stays until `give_up` comes, or the next exchange.
+        # A cancelled waiter stays until `give_up` comes, or the next exchange.
         if waiter is not None and not waiter.done():
             self._waiter = None
             waiter.set_result(answer)
@@ -218,17 +220,17 @@ class UpstreamConnection(Source):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost()
-        # Breaks the reference cycle of parser and callbacks, so that no collection has to find it.
+        # Breaks the reference cycle of parser and callbacks, so that the collector need not.
         self._parser = _SPENT_PARSER
         self.resume_writing()
 
     def sweep(self, now: float) -> None:
-        """Act on the timeouts that have passed at `now`."""
+        """Acts on the timeouts that have passed at `now`."""
         if self._state == _IDLE:
             if now > self._deadline:
                 self.fail(UpstreamCut("idle for too long"))
         elif self._state == _RAW:
-            return  # whoever joined the two streams minds them
+            return  # the joined streams have deadlines elsewhere
         elif now > self._began + self._total_s:
             self.fail(UpstreamTimeout("total"))
         elif self._phase == "idle" and (self._touched or (self._inbox is not None and self._inbox.paused)):
@@ -247,7 +249,7 @@ class UpstreamConnection(Source):
         if self._state != _HEAD:
             return
         received = self._received
-        if received[0] == _CR:  # llhttp passes over empty lines before a head
+        if received[0] == _CR:  # llhttp skips empty lines before a head
             received = received.lstrip(b"\r\n")
         end = received.find(END_OF_HEAD)
         status: int = self._parser.get_status_code()
@@ -259,10 +261,10 @@ class UpstreamConnection(Source):
             return
         head = received[:end]
         fields = head.lower()
-        # Not `in`: with bytes it first takes what is sought for a number, and raises inside.
+        # Not `in`, which with bytes first tries the argument as a number, and raises inside.
         encoded = fields.find(b"-encoding:") >= 0
         coded = encoded and fields.find(b"\r\ntransfer-encoding:") >= 0
-        # A field takes four bytes at least.
+        # A field takes at least four bytes.
         many = len(head) > 4 * MAX_HEADER_FIELDS
         if coded or many or not 200 <= status < 600:
             switches = status == 101 and self._parser.should_upgrade()
@@ -296,7 +298,7 @@ class UpstreamConnection(Source):
     # Endings
 
     def give_up(self, waiter: asyncio.Future[Response]) -> None:
-        """Who waits for that answer was cancelled; by now the exchange may be over, and the next another's."""
+        """Ends the exchange of a cancelled waiter; by now it may be over, and the next another's."""
         if self._waiter is waiter:
             self.fail(UpstreamCut("the exchange was cancelled"))
         elif not waiter.cancelled() and waiter.exception() is None:
@@ -312,7 +314,7 @@ class UpstreamConnection(Source):
             self._total_s = min(self._timeouts.total, self._loop.time() - self._began + within_s)
             self._deadline = self._loop.time() + self._idle_s
 
-    def let_go(self, inbox: Inbox) -> None:
+    def release(self, inbox: Inbox) -> None:
         if self._inbox is not inbox:
             return
         if self._by_close or not self._reusable:
@@ -326,11 +328,11 @@ class UpstreamConnection(Source):
         self._deadline = now + RELEASE_S
 
     def fail(self, error: Exception) -> None:
-        """End the exchange with `error` and close the socket at once; idempotent."""
+        """Ends the exchange with `error` and closes the socket at once; idempotent."""
         if self._state == _CLOSED:
             return
         was_idle = self._state == _IDLE
-        if self._answer is not None:  # its body is what has failed, of which the inbox tells
+        if self._answer is not None:  # the inbox tells that its body failed
             self._hand_over(self._answer)
         self._close(idle=was_idle)
         waiter, self._waiter = self._waiter, None
@@ -352,7 +354,7 @@ class UpstreamConnection(Source):
             self.fail(UpstreamCut("the upstream closed the connection before its answer was complete"))
 
     def _switch(self, rest: bytes) -> None:
-        """The connection is a raw stream from now on, which begins with `rest`."""
+        """Turns the connection into a raw stream, which begins with `rest`."""
         self._message_done = False
         self._state = _RAW
         if self._answer is not None:
@@ -361,7 +363,7 @@ class UpstreamConnection(Source):
             self._inbox.put(rest)
 
     def _complete(self) -> None:
-        """The answer is complete by its own framing."""
+        """Ends an answer that is complete by its own framing."""
         answer, self._answer = self._answer, None
         inbox, self._inbox = self._inbox, None
         self._message_done = False
@@ -369,7 +371,7 @@ class UpstreamConnection(Source):
         self._by_close = False
         if reusable:
             if self._head.startswith(b"HEAD "):
-                # llhttp waits for the body that a HEAD's answer only announces.
+                # llhttp waits for a body that a HEAD's answer only announces.
                 self._parser = HttpResponseParser(self)
             self._state = _IDLE
             self._used = True

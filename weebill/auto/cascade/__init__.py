@@ -1,1 +1,1 @@
-"""Tells whether a small model's answer will do: checks of the whole of it or of its beginning."""
+"""Checks of a small model's answer, of the whole or of its beginning."""

@@ -1,7 +1,7 @@
-"""A check of whether a model says the same when it is asked again.
+"""A check that further samples agree with the answer.
 
-Source: Wang et al., "Self-consistency improves chain of thought reasoning in language models", 2022: where samples
-agree, they are more often right.
+Source: Wang et al., "Self-consistency improves chain of thought reasoning in language models", 2022: answers on which
+samples agree are more often right.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from weebill.wire.reply import Choice, Reply
 
 _WORD: Final = re.compile(r"\w+")
 _NUMBER: Final = re.compile(r"-?\d+(?:[.,]\d+)*")
-# How much of their words two texts share that say the same.
+# The share of words that two texts of the same meaning have in common.
 _SIMILAR: Final = 0.5
 
 
 def samples_agree(reply: Reply, others: Sequence[Reply], share: float) -> Verdict:
-    """Tells whether at least `share` of all samples, the answer included, say what the answer says."""
+    """Checks that at least `share` of all samples, the answer included, agree with the answer."""
     samples = [reply, *others]
     agreeing = sum(_agree(reply, each) for each in samples)
     return Verdict("agreement", agreeing >= share * len(samples) - 1e-9, f"{agreeing} of {len(samples)} agree")
@@ -41,7 +41,7 @@ def _same(one: Choice, other: Choice) -> bool:
     a, b = said(one), said(other)
     if a == b:
         return True
-    # Of sums and the like, the last number is the answer, whatever the words.
+    # For sums and the like, the last number is the answer, whatever the words.
     numbers, theirs = _NUMBER.findall(a), _NUMBER.findall(b)
     if bool(numbers) != bool(theirs) or (numbers and numbers[-1] != theirs[-1]):
         return False
@@ -50,7 +50,7 @@ def _same(one: Choice, other: Choice) -> bool:
 
 
 def _calls(choice: Choice) -> list[tuple[str, bytes]]:
-    """The tool calls, whatever the order and spacing of their arguments."""
+    """Returns the tool calls, with their arguments in canonical JSON."""
     return [(part.name, _ordered(part.arguments)) for part in choice.parts if isinstance(part, ToolUse)]
 
 

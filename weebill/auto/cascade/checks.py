@@ -1,8 +1,8 @@
-"""The checks of a configuration, in the order in which they are made: the cheapest first.
+"""The checks of a configuration, in the order of their cost.
 
-1. `judge_alone`: those that need nothing but the answer.
-2. `judge_by_function`: the user's own.
-3. `judge_samples`: whether other answers agree.
+1. `judge_alone`: checks that need only the answer.
+2. `judge_by_function`: the user's function.
+3. `judge_samples`: agreement with other samples.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from weebill.wire.reply import Reply
 
 
 class Judgement(NamedTuple):
-    """What all checks together say. `failed` is the first that did; `passed` those before it that did not.
+    """The result of all checks. `failed` is the first that failed, `passed` are those that passed before it.
 
-    `unknown` are those that could not tell, such as one of probabilities that the upstream did not give.
+    `unknown` are those that could not tell, such as a check of probabilities that the upstream did not give.
     """
 
     failed: Verdict | None = None
@@ -35,7 +35,7 @@ class Judgement(NamedTuple):
 
     @property
     def checked(self) -> str:
-        """As it is recorded: the check that failed, else those that could not tell, else "passed"; "" if none was."""
+        """The recorded result: the failed check, else those that could not tell, else "passed"; "" without checks."""
         if self.failed is not None:
             return self.failed.check
         if self.unknown:
@@ -43,7 +43,7 @@ class Judgement(NamedTuple):
         return "passed" if self.passed else ""
 
     def then(self, verdict: Verdict | None) -> Judgement:
-        """With one more word."""
+        """Returns the judgement with one more verdict."""
         if verdict is None:
             return self
         if verdict.passed is None:
@@ -52,10 +52,10 @@ class Judgement(NamedTuple):
 
 
 class Checks:
-    """What is asked of a smaller tier's answer."""
+    """The checks of a smaller tier's answer."""
 
     def __init__(self, settings: CascadeSettings, function: UserCheck | None = None) -> None:
-        """`function` is the user's, where "function" is among the checks."""
+        """`function` is the user's, needed if "function" is among the checks."""
         self._settings = settings
         self._names = frozenset(settings.checks)
         self._function = function if "function" in self._names else None
@@ -65,30 +65,30 @@ class Checks:
 
     @property
     def wants_probabilities(self) -> bool:
-        """Tells whether those of the tokens have to be asked for."""
+        """True if the probabilities of tokens have to be requested."""
         return "logprobs" in self._names
 
     @property
     def more_samples(self) -> int:
-        """How many more answers `judge_samples` needs."""
+        """The number of further answers that `judge_samples` needs."""
         return self._settings.samples if "agreement" in self._names else 0
 
     def needs_whole(self, asked: Conversation) -> bool:
-        """Tells whether the answer has to be complete to be judged; if not, the beginning is enough (`can_judge`)."""
+        """True if the answer must be complete to be judged; else the beginning is enough (`can_judge`)."""
         return bool(self._names - {"schema", "refusal"}) or ("schema" in self._names and has_schema(asked))
 
     def can_judge(self, reply: Reply) -> bool:
-        """Tells whether enough is there of an answer that need not be whole."""
+        """True if enough of an answer has come that need not be complete."""
         return has_begun(reply)
 
     async def judge_by_function(self, judgement: Judgement, asked: Conversation, reply: Reply) -> Judgement:
-        """With what the user's function says, if there is one."""
+        """Adds the verdict of the user's function, if there is one."""
         if judgement.failed is None and self._function is not None:
             judgement = judgement.then(await ask_function(self._function, asked, reply, self._settings.timeout_s))
         return judgement
 
     def judge_alone(self, asked: Conversation, reply: Reply) -> Judgement:
-        """Those that need nothing but the answer, up to the first that fails. Pure."""
+        """Makes the checks that need only the answer, up to the first that fails. Pure."""
         judgement = Judgement()
         for name in self._settings.checks:
             if judgement.failed is None:
@@ -96,7 +96,7 @@ class Checks:
         return judgement
 
     def judge_samples(self, judgement: Judgement, reply: Reply, others: Sequence[Reply]) -> Judgement:
-        """With what the other samples say, if there are any. Pure."""
+        """Adds the verdict of other samples, if there are any. Pure."""
         if not others:
             return judgement
         return judgement.then(samples_agree(reply, others, self._settings.agreement))
@@ -112,4 +112,4 @@ class Checks:
             case "logprobs":
                 return is_sure(reply, self._settings.mean_probability, self._settings.min_probability)
             case "function" | "agreement":
-                return None  # not of the answer alone
+                return None  # they need more than the answer

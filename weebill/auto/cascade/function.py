@@ -1,8 +1,8 @@
-"""A check of the user's own: any function that can be imported.
+"""A check by the user's own function, which can be any that can be imported.
 
-It is called with the request (`weebill.wire.conversation.Conversation`) and the answer (`weebill.wire.reply.Reply`),
-and says True for one that will do, False or, in words, why not for one that will not. One that is no coroutine runs in
-a thread. One that raises or takes too long has not judged, which the log says; the answer then goes to the client.
+It is called with the request (`weebill.wire.conversation.Conversation`) and the answer (`weebill.wire.reply.Reply`). It
+returns True if the answer will do, and False or a reason if not. A function that is no coroutine runs in a thread. One
+that raises or takes too long gives no verdict, which is logged; the answer then goes to the client.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ log = logging.getLogger(__name__)
 
 
 class UnusableFunctionError(Exception):
-    """There is no such function; its cause is what its module did when it was imported."""
+    """The function cannot be loaded; the cause is the error of importing its module."""
 
 
 def load_function(reference: str) -> UserCheck:
-    """The function named "package.module:name". Raises UnusableFunctionError."""
+    """Returns the function named "package.module:name". Raises UnusableFunctionError."""
     module, _, name = reference.partition(":")
     try:
         found = getattr(import_module(module), name)
-    except Exception as error:  # whatever the user's module does when it is imported
+    except Exception as error:  # a user's module may raise anything
         raise UnusableFunctionError(f"`{reference}` cannot be loaded") from error
     if not callable(found):
         raise UnusableFunctionError(f"`{reference}` is not a function")
@@ -40,7 +40,7 @@ def load_function(reference: str) -> UserCheck:
 
 
 async def ask_function(check: UserCheck, asked: Conversation, reply: Reply, timeout_s: float) -> Verdict:
-    """Its word on an answer."""
+    """Returns the function's verdict on an answer."""
     try:
         async with asyncio.timeout(timeout_s):
             if inspect.iscoroutinefunction(check):

@@ -1,4 +1,4 @@
-"""How sure a model was of its own words, by the probabilities of its tokens."""
+"""A check of the model's confidence, by the probabilities of its tokens."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _decode: Final = msgspec.json.Decoder(_Entry).decode
 
 
 def is_sure(reply: Reply, mean: float, minimum: float) -> Verdict:
-    """Tells whether the geometric mean of the tokens' probabilities is at least `mean`, and each at least `minimum`.
+    """Checks that the geometric mean of the tokens' probabilities is at least `mean`, and each at least `minimum`.
 
-    That is not known where the upstream gave no probabilities.
+    It cannot tell if the upstream gave no probabilities.
     """
     lowest, total, count = 0.0, 0.0, 0
     for choice in reply.choices:

@@ -1,4 +1,4 @@
-"""Tells whether a model declines to answer, or says nothing at all."""
+"""A check that the model does not decline to answer, and says anything at all."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from weebill.auto.cascade.verdicts import Verdict, said
 from weebill.wire.conversation import Reasoning, Refusal, Text
 from weebill.wire.reply import Choice, Reply
 
-# A model that declines does so at once: this much of an answer tells.
+# Characters of an answer that are examined: a model declines at once.
 HEAD_CHARS: Final = 200
 _WORDS: Final = (Text, Reasoning)
 _APOSTROPHES: Final = str.maketrans({"’": "'", "ʼ": "'", "`": "'"})
 _SORRY: Final = r"(?:(?:i'm|i am|we're) (?:very |so |really )?sorry|sorry|apologies|i apologi[sz]e|unfortunately)"
-# By language: what an answer that is none begins with.
+# The beginnings of answers that decline, by language.
 _PHRASES: Final = (
     # English
     rf"(?:{_SORRY}\b[,.:;!]?\s+(?:but\s+|however,?\s+)?)?(?:as an? (?:ai|language|large language)\b[^.]{{0,60}}?,?\s+)?"
@@ -45,7 +45,7 @@ _DECLINES: Final = re.compile(r"[\s\"'*#>]*(?:" + "|".join(_PHRASES) + ")", re.I
 
 
 def answers(reply: Reply) -> Verdict:
-    """Of a whole answer, or of one whose first `HEAD_CHARS` characters are there."""
+    """Checks a whole answer, or one of which at least `HEAD_CHARS` characters have come."""
     for choice in reply.choices:
         if problem := _problem(choice):
             return Verdict("refusal", False, problem)
@@ -53,7 +53,7 @@ def answers(reply: Reply) -> Verdict:
 
 
 def has_begun(reply: Reply) -> bool:
-    """Tells whether `answers` can already tell, of an answer that is still under way."""
+    """True if enough of an answer has come for `answers` to tell."""
     return bool(reply.choices) and all(_telling(choice) for choice in reply.choices)
 
 

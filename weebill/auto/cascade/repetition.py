@@ -1,4 +1,4 @@
-"""Tells whether an answer goes round in circles, as those of small models do when they lose the thread."""
+"""A check that an answer does not loop, as those of small models do when they lose the thread."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Final
 from weebill.auto.cascade.verdicts import Verdict, said
 from weebill.wire.reply import Reply
 
-# At the end of an answer: a unit of up to so many characters, so often, over so many characters at least.
+# The repetition at the end of an answer: the longest unit in characters, the number of times, and the least length.
 _MAX_UNIT: Final = 400
 _TIMES: Final = 4
 _MIN_LOOP: Final = 120
-# Prose of any language compresses to a half or a third, tables and code to a fifth; loops to a tenth and less.
+# Prose of any language compresses to a half or a third, tables and code to a fifth, loops to a tenth or less.
 _MIN_COMPRESSED: Final = 600
 _MAX_RATIO: Final = 9.0
 
 
 def keeps_going(reply: Reply) -> Verdict:
-    """Of a whole answer."""
+    """Checks a whole answer."""
     problem = next(filter(None, (_problem(said(choice)) for choice in reply.choices)), "")
     return Verdict("repetition", not problem, problem)
 
@@ -35,12 +35,14 @@ def _problem(text: str) -> str:
 
 
 def _loop(text: str) -> str:
-    """The unit that the end of `text` repeats, "" if there is none. Rules of dashes and the like are none."""
+    """Returns the unit that the end of `text` repeats; "" if there is none. Rules of dashes and the like do
+    not count.
+    """
     for length in range(1, min(_MAX_UNIT, len(text) // _TIMES) + 1):
         span = max(_MIN_LOOP, _TIMES * length)
         if span > len(text):
             break
-        # What repeats with a period equals itself, shifted by it.
+        # A text with a period equals itself shifted by it.
         if text[-span:-length] == text[-span + length :]:
             unit = text[-length:]
             if any(character.isalnum() for character in unit):

@@ -1,4 +1,4 @@
-"""Tells whether an answer is the JSON that was asked for, and its tool calls ones that can be made."""
+"""A check that an answer is the requested JSON, and that its tool calls fit the tools."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from weebill.auto.cascade.verdicts import Verdict, said
 from weebill.wire.conversation import Conversation, OutputFormat, Tool, ToolUse
 from weebill.wire.reply import Choice, Reply
 
-# Reading JSON holds the interpreter up, so what is longer is not.
+# Decoding holds the interpreter, so longer text is not checked.
 _MAX_LENGTH: Final = 1_000_000
 _decode: Final = msgspec.json.Decoder(strict=False).decode
 
 
 def applies(asked: Conversation) -> bool:
-    """Tells whether there is anything to fit."""
+    """True if there is anything to check."""
     return asked.output is not None or bool(asked.tools)
 
 
 def fits_schema(asked: Conversation, reply: Reply) -> Verdict:
-    """Of text and tool calls. What one choice fails is known, whatever cannot be told of another."""
+    """Checks texts and tool calls. A choice that fails counts, even if another cannot be told."""
     allowance = Allowance()
     unknown = ""
     for choice in reply.choices:
@@ -39,7 +39,7 @@ def _problem(asked: Conversation, choice: Choice, allowance: Allowance) -> str:
     calls = [part for part in choice.parts if isinstance(part, ToolUse)]
     if asked.tools and (problem := _calls_problem(asked, calls, allowance)):
         return problem
-    # A call of a tool stands in for the answer.
+    # A tool call takes the place of an answer.
     return "" if asked.output is None or calls else _text_problem(said(choice), asked.output, allowance)
 
 
@@ -88,11 +88,11 @@ def _misfit(value: Json, raw: msgspec.Raw | None, allowance: Allowance) -> str:
 
 
 def _read(text: str | msgspec.Raw) -> Json:
-    """Raises DecodeError for what is no JSON, CannotTell for what is more than can be read."""
+    """Returns the decoded JSON. Raises DecodeError for invalid JSON, CannotTell for more than can be checked."""
     if len(text if isinstance(text, str) else memoryview(text)) > _MAX_LENGTH:
         raise CannotTell("it is too long to be checked")
     try:
         value: Json = _decode(text)
-    except (msgspec.ValidationError, RecursionError) as error:  # numbers out of range, and what is nested too deeply
+    except (msgspec.ValidationError, RecursionError) as error:  # numbers out of range, or too deep
         raise CannotTell(str(error)) from error
     return value

@@ -1,14 +1,14 @@
-"""Bounds what it takes to check a JSON value against a JSON Schema, before it is done.
+"""Bounds the cost of checking a JSON value against a JSON Schema, beforehand.
 
-A validator walks a schema and a value together, and cannot be stopped. Chains of references make that walk exponential
-in the length of a schema, `unevaluatedProperties` inside one another in their depth, patterns and lists multiply with
-what they are compared with. So the same walk is counted first:
+A validator walks schema and value together, and cannot be stopped. Chains of references make that walk exponential in
+the length of a schema; nested `unevaluatedProperties` do in their depth; patterns and lists multiply with what they are
+compared with. So the same walk is counted first:
 
-1. Each schema object is summed up with all that applies at the same place: `allOf`, `anyOf`, `$ref` and their like. It
-   says what a value costs there, and how often which schemas apply to the value's members and items.
-2. These sums are carried through the value. A schema that applies twice is counted twice, but looked at once.
+1. Each schema object is summed up with all that applies at the same place: `allOf`, `anyOf`, `$ref` and their like.
+   The sum holds the cost of a value there, and how often each schema applies to its members and items.
+2. The sums are carried through the value. A schema that applies twice is counted twice, but examined once.
 
-It is an upper bound: a validator stops at what fails first, and remembers some of what it has done.
+It is an upper bound: a validator stops at the first failure, and remembers some results.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from typing import Final, TypeGuard
 from urllib.parse import unquote
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
-# How often which schemas apply; by identity, which lives as long as the root.
+# How often each schema applies; by identity, which lives as long as the root.
 _Times = dict[int, int]
 
-# The unit is some 50 ns: what a validator takes for a schema with one keyword.
+# The unit is some 50 ns: a validator's time for a schema with one keyword.
 MAX_COST: Final = 1_000_000
 MAX_DEPTH: Final = 100
-# Of looking at one schema at one value here.
+# The cost of examining one schema at one value, here.
 _LOOK: Final = 20
-# Of reading one value of a schema, and of an answer.
+# The cost of reading one value of a schema, and of an answer.
 _READ: Final = 30
 _DECODED: Final = 4
-# Of comparing two values that are looked for one after another; texts are looked up.
+# The cost of comparing two values that are searched one by one; texts are looked up.
 _COMPARED: Final = 40
 _UNIQUE: Final = 4
 _MULTIPLE: Final = 100
 _MULTIPLE_FRACTION: Final = 450
-# Longer integers are compared as fractions of any length, which takes as long as it likes.
+# Longer integers are compared as fractions of any length, which is unbounded.
 _MAX_BITS: Final = 64
-# Of compiling a pattern, at most and at least; a property of Unicode is a class of hundreds of ranges.
+# The cost of compiling a pattern, at most and at least; a Unicode property is a class of hundreds of ranges.
 _PATTERN_MOST: Final = 60_000
 _PATTERN: Final = 4_000
 _PATTERN_CHARACTER: Final = 20
 _PATTERN_REPEATED: Final = 6_000
 _PATTERN_PROPERTY: Final = 25_000
-# Of matching a pattern with one character: as many as it has states, which its length limits unless it repeats.
+# The cost of matching a pattern with one character: the number of its states, limited by its length unless it repeats.
 _MATCHED_MOST: Final = 120
-# Of a character that a format is looked for in; of 64 that are only counted or compared.
+# The cost of a character that a format is searched in, and the characters of one unit if only counted or compared.
 _FORMAT: Final = 2
 _COUNTED: Final = 64
-# To find what is not evaluated, everything beside it is evaluated again, for either of both.
+# Finding unevaluated members evaluates everything beside it again, for either keyword.
 _AGAIN: Final = 3
 
 _LISTS_HERE: Final = ("allOf", "anyOf", "oneOf")
@@ -57,34 +57,34 @@ _MEMBERS: Final = ("additionalProperties", "unevaluatedProperties")
 _ITEMS: Final = ("items", "prefixItems", "contains", "additionalItems", "unevaluatedItems")
 _REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 _ANCHORS: Final = ("$anchor", "$dynamicAnchor")
-# What a value is looked at for each entry of; what it has of `properties` is counted with its members.
+# A value is examined for each entry of these; its own `properties` are counted with its members.
 _LOOKED_AT: Final = (*_LISTS_HERE, *_MAPPINGS_HERE, "required", "dependentRequired", "patternProperties")
 _UNEVALUATED: Final = frozenset({"unevaluatedProperties", "unevaluatedItems"})
 
 
 class TooCostlyError(Exception):
-    """It would be too much work."""
+    """The check would be too much work."""
 
 
 class Allowance:
-    """The work that is left to spend on the schemas of one answer, which may be many calls of tools."""
+    """The work that is left for the schemas of one answer, which may have many tool calls."""
 
     def __init__(self, left: int = MAX_COST) -> None:
         self.left = left
 
     def spend(self, cost: int) -> None:
-        """Raises TooCostlyError where that is more than is left."""
+        """Raises TooCostlyError if the cost is more than is left."""
         self.left -= cost
         if self.left < 0:
             raise TooCostlyError("checking the schema would be too much work")
 
 
 class UnclearError(Exception):
-    """The schema refers to what it does not have, or to itself at the same place."""
+    """The schema refers to something that it does not have, or to itself at the same place."""
 
 
 def check_cost(value: Json, schema: Json, allowance: Allowance) -> None:
-    """Raise TooCostlyError where `allowance` is not enough for the check; UnclearError where that cannot be told."""
+    """Raises TooCostlyError if `allowance` is not enough for the check; UnclearError if that cannot be told."""
     cost = _Cost(schema, allowance)
     cost.read(schema, 0)
     cost.decode(value, 0)
@@ -93,9 +93,9 @@ def check_cost(value: Json, schema: Json, allowance: Allowance) -> None:
 
 
 class _Sum:
-    """What a schema and all that applies at its place cost: a value, each of its characters, of its names' and values.
+    """The cost of a schema with all that applies at its place: for a value, its characters, its names, its values.
 
-    `named`, `members` and `items` are how often which schemas apply to what is in the value.
+    `named`, `members` and `items` are how often each schema applies to the contents of the value.
     """
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class _Sum:
         self.items: _Times = {}
 
     def add(self, other: _Sum, times: int) -> int:
-        """Adds another `times` over, and returns how many steps that took."""
+        """Adds another sum `times` over, and returns the number of steps."""
         self.value += other.value * times
         self.character += other.character * times
         self.name_character += other.name_character * times
@@ -115,7 +115,7 @@ class _Sum:
 
 
 class _Cost:
-    """Of one check."""
+    """The cost of one check."""
 
     def __init__(self, root: Json, allowance: Allowance) -> None:
         self._root = root
@@ -126,7 +126,7 @@ class _Cost:
         self._has_parts_of_other_names = False
 
     def of_value(self, value: Json, applied: _Times) -> None:
-        """Spends what the schemas that apply to `value` may take, and those for what is in it."""
+        """Spends the cost of the schemas that apply to `value`, and to its contents."""
         self._spend(_LOOK * len(applied))
         size = 0
         for key, times in applied.items():
@@ -150,7 +150,7 @@ class _Cost:
                 self.of_value(inner, below)
 
     def _combined(self, applied: _Times, name: str | None) -> _Times:
-        """What applies to the member `name` of a value that `applied` apply to; to its items if None."""
+        """Returns what applies to the member `name` of a value to which `applied` apply; to its items if None."""
         self._spend(_LOOK * len(applied) // 2)
         below: _Times = {}
         for key, times in applied.items():
@@ -162,7 +162,7 @@ class _Cost:
         return below
 
     def summed(self, schema: Mapping[str, Json]) -> int:
-        """The key of a schema, that is not summed up before it is needed."""
+        """Returns the key of a schema, which is summed up only when needed."""
         self._schemas[id(schema)] = schema
         return id(schema)
 
@@ -195,7 +195,7 @@ class _Cost:
         return found
 
     def _sum_inside(self, schema: Mapping[str, Json], found: _Sum) -> None:
-        """Adds what a schema says of members, their names, and items."""
+        """Adds the parts of a schema about members, their names, and items."""
         for name, inner in _mapping(schema.get("properties")).items():
             for each in _schemas(inner):
                 _add(found.named.setdefault(name, {}), {self.summed(each): 1}, 1)
@@ -214,7 +214,7 @@ class _Cost:
             found.name_character += inside.character + inside.value
 
     def _here(self, schema: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
-        """The schemas that apply to the same value."""
+        """Yields the schemas that apply to the same value."""
         for keyword in _LISTS_HERE:
             yield from _schemas(schema.get(keyword))
         for keyword in _HERE:
@@ -227,11 +227,11 @@ class _Cost:
                 yield from self._referenced(schema[keyword])
 
     def _referenced(self, reference: Json) -> Iterator[Mapping[str, Json]]:
-        """What `#/a/b` or `#anchor` points to within the schema."""
+        """Yields the target of `#/a/b` or `#anchor` within the schema."""
         if not isinstance(reference, str):
             raise UnclearError(f"the schema refers to {reference!r}")
         document, _, fragment = reference.partition("#")
-        # What lies within another name is found by that, which is more than is known here.
+        # A part with an `$id` of its own has another base for references, which is not tracked here.
         if self._has_parts_of_other_names or document not in ("", _mapping(self._root).get("$id")):
             raise UnclearError(f"the schema refers to {reference[:200]!r}, which is not of it alone")
         self._spend(len(reference))
@@ -250,7 +250,7 @@ class _Cost:
         yield from _schemas(found)
 
     def read(self, part: Json, depth: int) -> None:
-        """Spends what reading the schema takes, and notes the names in it."""
+        """Spends the cost of reading the schema, and notes its anchors."""
         _check(part, depth)
         self._spend(_READ)
         if isinstance(part, Mapping):
@@ -273,7 +273,7 @@ class _Cost:
             self._spend(len(part) // _COUNTED)
 
     def decode(self, part: Json, depth: int) -> None:
-        """The same for the value."""
+        """Spends the cost of reading the value."""
         _check(part, depth)
         self._spend(_DECODED)
         if isinstance(part, Mapping):
@@ -314,7 +314,7 @@ def _add(to: _Times, other: _Times, times: int) -> int:
 
 
 def _schemas(part: Json) -> Iterator[Mapping[str, Json]]:
-    """The schema that something is, or those that it lists; `true` and `false` cost nothing."""
+    """Yields the schema, or the schemas of a list; `true` and `false` cost nothing."""
     if isinstance(part, Mapping):
         yield part
     elif _is_array(part):
@@ -322,7 +322,7 @@ def _schemas(part: Json) -> Iterator[Mapping[str, Json]]:
 
 
 def _size(value: Json) -> int:
-    """How many values it is made of."""
+    """Returns the number of values in it."""
     if isinstance(value, Mapping):
         return 1 + sum(map(_size, value.values()))
     return 1 + sum(map(_size, value)) if _is_array(value) else 1

@@ -1,4 +1,4 @@
-"""What a check says of an answer."""
+"""The verdict of a check."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from weebill.wire.conversation import Text
 from weebill.wire.reply import Choice
 
 NOT_KNOWN: Final = "not_known:"
-"""Precedes in a record the names of checks that could not tell."""
+"""The prefix, in a record, of the names of checks that could not tell."""
 
 
 class Verdict(NamedTuple):
-    """A check's word on an answer, and in words what it saw. `passed` is None where it could not tell."""
+    """A check's result, with its finding in words. `passed` is None if it could not tell."""
 
     check: CheckName
     passed: bool | None
@@ -21,5 +21,5 @@ class Verdict(NamedTuple):
 
 
 def said(choice: Choice) -> str:
-    """The text of an answer."""
+    """Returns the text of an answer."""
     return "".join(part.text for part in choice.parts if isinstance(part, Text))

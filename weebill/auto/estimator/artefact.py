@@ -1,6 +1,6 @@
-"""The router on disk: one `.npz` of plain arrays and its card. No pickle is ever read.
+"""The router's file: one `.npz` of plain arrays and its card. No pickle is ever read.
 
-The token table is kept by itself, as it is the larger part, and what only estimates never loads it.
+The token table has its own file, as it is larger, and estimates do not need it.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ TIERS = ("compact", "mid", "large")
 
 
 class ArtefactError(Exception):
-    """A file that is not a router, or not one that this version reads."""
+    """The file is not a router, or not one that this version reads."""
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """What an artefact is made of, for people and for `weebill router show`."""
+    """The description of an artefact, for people and for `weebill router show`."""
 
     format: int = FORMAT
     name: str
     made: str  # the date, ISO 8601
     licence: str
-    data: list[str]  # what it learned from, one line for each source, with its licence
+    data: list[str]  # the training data: one line for each source, with its licence
     recipe: str  # the command that makes it
-    tiers: list[str]  # the tiers whose answers it has seen, smallest first
+    tiers: list[str]  # the tiers whose answers it was trained on, smallest first
     rows: int
-    figures: dict[str, str] = {}  # measured where it was made; the name says on what
+    figures: dict[str, str] = {}  # measured where it was trained; the name says on which data
     notes: list[str] = []
 
 
 @dataclass(frozen=True)
 class Model:
-    """The router's parameters. T tiers, B buckets of n-grams, V pieces, S surface features.
+    """The parameters of a router. T tiers, B buckets of n-grams, V pieces, S surface features.
 
     A tier's logit is `scale * (n-grams + pieces + surface + bias) + shift`, calibrated on held-out rows. Columns of
-    `ngrams` (B, 1 + T) are a bucket's inverse document frequency and that times each tier's weight; columns of
-    `pieces` (V, 1 + T) are a piece's weight in the embedding and that times each tier's projection of its vector.
-    `quantiles` are of the merit of the training rows, held out, evenly spaced from the least to the most.
+    `ngrams` (B, 1 + T) are a bucket's inverse document frequency, and that times each tier's weight; columns of
+    `pieces` (V, 1 + T) are a piece's weight in the embedding, and that times each tier's projection of its vector.
+    `quantiles` are of the merit of held-out training rows, evenly spaced from the least to the greatest.
     """
 
     card: Card
@@ -60,7 +60,7 @@ class Model:
     pieces: Floats
     surface_mean: Floats
     surface_scale: Floats
-    surface: Floats  # (S + S * (S + 1) / 2, T): each feature's, then each product's
+    surface: Floats  # (S + S * (S + 1) / 2, T): the weights of the features, then of their products
     bias: Floats  # (T,)
     calibration: Floats  # (2, T): scale and shift
     quantiles: Floats
@@ -77,13 +77,13 @@ class Embedding:
 
 
 def write_model(model: Model, path: Path) -> None:
-    """Write atomically."""
+    """Writes a model atomically."""
     arrays = {name: getattr(model, name) for name in _MODEL_ARRAYS}
     _write(path, card=_bytes(msgspec.json.encode(model.card)), vocabulary=_packed(model.vocabulary), **arrays)
 
 
 def read_model(path: Path = ROUTER) -> Model:
-    """Raises ArtefactError, or OSError where the file cannot be read."""
+    """Reads a model. Raises ArtefactError, or OSError if the file cannot be read."""
     arrays = _read(path, ("card", "vocabulary", *_MODEL_ARRAYS))
     try:
         card = msgspec.json.decode(arrays.pop("card").tobytes(), type=Card)
@@ -102,13 +102,13 @@ def read_model(path: Path = ROUTER) -> Model:
 
 
 def write_embedding(embedding: Embedding, path: Path) -> None:
-    """Write atomically."""
+    """Writes an embedding atomically."""
     arrays = {name: getattr(embedding, name) for name in _EMBEDDING_ARRAYS}
     _write(path, vocabulary=_packed(embedding.vocabulary), **arrays)
 
 
 def read_embedding(path: Path = EMBEDDING) -> Embedding:
-    """Raises ArtefactError, or OSError where the file cannot be read."""
+    """Reads an embedding. Raises ArtefactError, or OSError if the file cannot be read."""
     arrays = _read(path, ("vocabulary", *_EMBEDDING_ARRAYS))
     return Embedding(
         _unpacked(arrays["vocabulary"]),

@@ -1,4 +1,4 @@
-"""A static embedding: a text's vector is the weighted mean of its pieces', so it costs a look-up and a sum."""
+"""A static embedding: a text's vector is the weighted mean of its pieces' vectors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Embedder:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Embedder:
-        """The embedding in `path`, or the package's. Raises ArtefactError, or OSError where it cannot be read."""
+        """Returns the embedding in `path`, or the packaged one. Raises ArtefactError, or OSError."""
         return cls(read_embedding(path or EMBEDDING))
 
     @property
@@ -32,7 +32,7 @@ class Embedder:
         return len(self._embedding.scale)
 
     def embed(self, text: str) -> NDArray[np.float32]:
-        """A unit vector (D,) of float32; zero for a text without a known piece."""
+        """Returns a unit vector (D,) of float32; zero for a text without a known piece."""
         _, rows = self._words.read(visible(text))
         weights = self._embedding.weight[rows]
         vector = (weights @ self._embedding.rows[rows].astype(np.float32)) * self._embedding.scale

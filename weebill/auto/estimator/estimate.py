@@ -1,18 +1,17 @@
-"""What the router says of a request."""
+"""The estimate for a request."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# What a likely failure of the compact tier counts for by itself: for questions with options to choose from, and for
-# all other text.
+# The weight of a likely failure of the compact tier: for questions with options to choose from, and for other text.
 CAUTION_WITH_OPTIONS, CAUTION = 0.1, 0.3
 
 
 def merit(compact: float, large: float, options: bool) -> float:
-    """What `Chances.gain` ranks: the expected improvement, and a little for not trusting the compact tier alone.
+    """Returns the expected improvement, plus a little for the risk of the compact tier alone; `Chances.gain` ranks it.
 
-    That a large model does worse than a compact one is believed of questions with options only. It is learned from
+    A large model that does worse than a compact one is believed only for questions with options. That is learned from
     such questions, where a short answer leaves no room to think, and carries over badly to free text.
     """
     improvement = large - compact
@@ -22,13 +21,12 @@ def merit(compact: float, large: float, options: bool) -> float:
 
 
 class Chances(NamedTuple):
-    """How likely each tier is to answer well, each from 0 to 1, and what a larger one would add.
+    """The chances of each tier to answer well, each from 0 to 1, and the gain of a larger tier.
 
-    `compact` and `large` are calibrated on recorded answers. `mid` is on the line between the two on the logit scale
-    unless the router was trained on outcomes of a tier in between.
-    `gain` ranks the request's `merit` among the prompts that the router was trained on: 0 is where a large model helps
-    least, 1 where it helps most, so that sending `gain >= 0.8` to the large tier sends a fifth of traffic like theirs.
-    It is what thresholds apply to.
+    `compact` and `large` are calibrated on recorded answers. `mid` is halfway between them on the logit scale, unless
+    the router was trained on a middle tier. `gain` is the rank of the request's `merit` among the training prompts: 0
+    where a large model helps least, 1 where it helps most, so that sending `gain >= 0.8` to the large tier sends a
+    fifth of similar traffic. Thresholds apply to `gain`.
     """
 
     compact: float

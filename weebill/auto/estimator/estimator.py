@@ -1,4 +1,4 @@
-"""The router itself: a few look-ups and two dot products for each request. Pure, and safe to share."""
+"""The estimator: a few look-ups and two dot products for each request. Pure, and safe to share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Estimator:
-    """Estimates from text alone. Reads its file once; after that no file, no network, no clock, no randomness."""
+    """Estimates from text alone. It reads its file once; later there is no file, network, clock or randomness."""
 
     def __init__(self, model: Model, embedding: Path = EMBEDDING) -> None:
         self._model = model
@@ -31,16 +31,16 @@ class Estimator:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Estimator:
-        """The router in `path`, or the package's own. Raises ArtefactError, or OSError where it cannot be read."""
+        """Returns the estimator in `path`, or the packaged one. Raises ArtefactError, or OSError."""
         return cls(read_model(path or ROUTER))
 
     @property
     def card(self) -> Card:
-        """What this router is made of."""
+        """The description of this estimator."""
         return self._model.card
 
     def estimate(self, text: str) -> Chances:
-        """How likely each tier is to answer `text` well. Any text has an estimate, the empty one included."""
+        """Returns the chances of each tier for `text`. Every text has an estimate, even an empty one."""
         logits, options = self.logits(text)
         compact, large = logits[0], logits[-1]
         mid = logits[1] if len(logits) == len(TIERS) else (compact + large) / 2
@@ -48,12 +48,12 @@ class Estimator:
         return Chances(low, _logistic(mid), high, self._rank(merit(low, high, options)))
 
     def merit(self, text: str) -> float:
-        """What `Chances.gain` ranks, without an end to its scale."""
+        """Returns the value that `Chances.gain` ranks."""
         logits, options = self.logits(text)
         return merit(_logistic(logits[0]), _logistic(logits[-1]), options)
 
     def logits(self, text: str) -> tuple[list[float], bool]:
-        """Calibrated logits, one for each tier; and whether `text` has options to choose from."""
+        """Returns calibrated logits, one for each tier, and True if `text` has options to choose from."""
         model = self._model
         seen = visible(text)
         hashes, pieces = self._words.read(seen)
@@ -73,7 +73,9 @@ class Estimator:
         return (scale * values + shift).tolist(), bool(marks[OPTIONS])
 
     def embed(self, text: str) -> NDArray[np.float32]:
-        """A unit vector, close to those of texts that mean the same; zero for a text without a known word."""
+        """Returns a unit vector, close to those of texts with the same meaning; zero for a text without a
+        known word.
+        """
         return self._embedder.embed(text)
 
     @cached_property
@@ -81,7 +83,7 @@ class Estimator:
         return Embedder.load(self._embedding)
 
     def _rank(self, value: float) -> float:
-        """Where a merit stands among the training rows', 0 to 1, straight between two quantiles."""
+        """Returns the rank of a merit among the training rows', 0 to 1, interpolated between quantiles."""
         quantiles = self._quantiles
         above = bisect_left(quantiles, value)
         if above == 0:

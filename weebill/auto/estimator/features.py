@@ -1,4 +1,4 @@
-"""Many texts at once, as the matrices that training needs; each row is what `Router` computes for one text."""
+"""The features of many texts as matrices, for training; each row equals what `Estimator` computes for one text."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
-Report = Callable[[str, int, int], None]  # what is being done, how much of it, out of how much
+Report = Callable[[str, int, int], None]  # the name of the step, and how much of how much is done
 
 
 def no_report(what: str, done: int, total: int) -> None:
-    """For those who do not want to know."""
+    """Reports nothing."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """N texts: `ngrams` (N, B) of 1 + log(count), `pieces` (N, V) of counts, `surface` (N, S)."""
+    """The features of N texts: `ngrams` (N, B) of 1 + log(count), `pieces` (N, V) of counts, `surface` (N, S)."""
 
     ngrams: csr_matrix
     pieces: csr_matrix
@@ -36,7 +36,7 @@ class Features:
 
 
 def features(texts: Sequence[str], vocabulary: Sequence[str]) -> Features:
-    """The features of each text."""
+    """Returns the features of each text."""
     words = Words(vocabulary)
     grams, pieces = _Matrix(BUCKETS), _Matrix(len(vocabulary))
     counted = np.empty((len(texts), len(SURFACE)), np.float32)
@@ -58,7 +58,7 @@ def _counted(rows: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.flo
 
 
 class _Matrix:
-    """A sparse matrix, row by row."""
+    """A sparse matrix that is built row by row."""
 
     def __init__(self, columns: int) -> None:
         self._columns = columns

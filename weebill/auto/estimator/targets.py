@@ -1,13 +1,14 @@
-"""From what an operator asks for to a threshold on `Chances.gain`, and how the threshold follows drifting traffic.
+"""Turns an operator's target into a threshold on `Chances.gain`, and lets the threshold follow drifting traffic.
 
-Requests whose gain is at or above the threshold go to the large tier. `calibrate` picks the threshold on recorded
-traffic. `Controller` then moves it a little after every answer, against the excess that was observed:
+1. Requests whose gain is at or above the threshold go to the large tier.
+2. `calibrate` picks the threshold on recorded traffic.
+3. `Controller` moves it a little after every answer, against the observed excess:
 
     threshold' = threshold + rate * excess
 
-Summed over T requests, the mean excess is (threshold_T - threshold_0) / (rate * T); as the threshold cannot leave
-0..1 by more than a step, the mean excess of a `Share` is at most (1 + 2 * rate) / (rate * T), whatever the traffic
-does. (Gibbs and Candes, "Adaptive conformal inference under distribution shift", 2021, argue so for coverage.)
+Summed over T requests, the mean excess is (threshold_T - threshold_0) / (rate * T). As the threshold cannot leave 0..1
+by more than a step, the mean excess of a `Share` is at most (1 + 2 * rate) / (rate * T), whatever the traffic does.
+(Gibbs and Candes, "Adaptive conformal inference under distribution shift", 2021, argue so for coverage.)
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# Above every gain: nothing goes to the large tier.
+# Above every gain: no request goes to the large tier.
 NONE_TO_LARGE = 1.0 + 1e-9
 RATE = 0.005
-# One request that costs a thousand times the budget must not shut the large tier for the thousand that follow it.
+# One request of a thousand times the budget must not close the large tier for the next thousand.
 MAX_EXCESS = 10.0
 
 
 class TargetError(ValueError):
-    """A target that no threshold reaches on the recorded traffic, or that makes no sense."""
+    """The target is invalid, or no threshold reaches it on the recorded traffic."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedAnswer:
-    """What was observed of one request that `auto` served.
+    """The outcome of one request that `auto` served.
 
-    `quality` is what the answer was worth, 0 to 1, and `large_quality` what the large tier's is or would have been:
-    measured where that is known, the router's own chances otherwise. `cost_nano` is what was spent, in nano-dollars.
+    `quality` is the answer's, 0 to 1, and `large_quality` the large tier's: measured if known, else the router's
+    chances. `cost_nano` was spent, in nano-dollars.
     """
 
     large: bool
@@ -57,7 +58,7 @@ class Share:
             raise TargetError(f"a share is from 0 to 1, not {self.large}")
 
     def excess(self, answer: ObservedAnswer) -> float:
-        """Positive where the answer used more of the large tier than the target allows."""
+        """Returns a positive number if the answer used more of the large tier than the target allows."""
         return float(answer.large) - self.large
 
 
@@ -72,7 +73,7 @@ class Quality:
             raise TargetError(f"a fraction of the large tier's quality is from 0 to 1, not {self.at_least}")
 
     def excess(self, answer: ObservedAnswer) -> float:
-        """Positive where the answer was better than it needs to be, so that fewer need the large tier."""
+        """Returns a positive number if the answer was better than needed, so fewer requests need the large tier."""
         return answer.quality - self.at_least * answer.large_quality
 
 
@@ -87,7 +88,7 @@ class Spend:
             raise TargetError(f"a budget is positive nano-dollars for a request, not {self.nano_per_request}")
 
     def excess(self, answer: ObservedAnswer) -> float:
-        """Positive where the answer cost more than the budget, which is 1; no answer counts for more than 10."""
+        """Returns the cost over the budget, relative to the budget; at most 10 for one answer."""
         return min(answer.cost_nano / self.nano_per_request - 1, MAX_EXCESS)
 
 
@@ -98,8 +99,8 @@ Target = Share | Quality | Spend
 class Recorded:
     """Recorded traffic, one element for each request, in any order.
 
-    `gain` is the router's; `compact` and `large` are each tier's quality, 0 to 1, measured or the router's chances;
-    the costs are nano-dollars for each tier's answer.
+    `gain` is the router's; `compact` and `large` are each tier's quality, 0 to 1, measured or the router's chances; the
+    costs are nano-dollars for each tier's answer.
     """
 
     gain: Floats
@@ -116,7 +117,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A threshold and what it would have done to the recorded traffic."""
+    """A threshold, and its effect on the recorded traffic."""
 
     threshold: float
     share: float
@@ -125,7 +126,7 @@ class Setting:
 
 
 def settings(recorded: Recorded) -> list[Setting]:
-    """Every threshold that tells the recorded requests apart, from all small to all large.
+    """Returns every threshold that separates recorded requests, from all compact to all large.
 
     Requests of equal gain go together, so there is one setting more than there are different gains.
     """
@@ -149,10 +150,10 @@ def settings(recorded: Recorded) -> list[Setting]:
 
 
 def calibrate(target: Target, recorded: Recorded) -> Setting:
-    """The setting that keeps `target` on the recorded traffic and is best in what the target leaves open.
+    """Returns the setting that keeps `target` on the recorded traffic, and is best in what the target leaves open.
 
-    A share or a budget is used where that adds quality and no further; a quality is reached with the least share.
-    Raises TargetError where none keeps it: a budget below what the cheapest mixture costs.
+    A share or a budget is used as far as it adds quality; a quality is reached with the least share. Raises TargetError
+    if none keeps the target: a budget below the cheapest mixture.
     """
     possible = settings(recorded)
     match target:
@@ -174,7 +175,7 @@ def calibrate(target: Target, recorded: Recorded) -> Setting:
 
 @dataclass(frozen=True, slots=True)
 class Controller:
-    """A threshold that holds its target. Two numbers of state; `after` is pure."""
+    """A threshold that keeps its target. Its state is two numbers; `after` is pure."""
 
     target: Target
     threshold: float
@@ -184,9 +185,9 @@ class Controller:
         return gain >= self.threshold
 
     def after(self, answer: ObservedAnswer) -> Controller:
-        """The controller once `answer` has been observed.
+        """Returns the controller after observing `answer`.
 
-        The threshold stays within a step of 0..1: beyond it, nothing that is observed would change.
+        The threshold stays within a step of 0..1: further out, no observation would change a decision.
         """
         moved = self.threshold + self.rate * self.target.excess(answer)
         slack = self.rate * MAX_EXCESS

@@ -1,6 +1,6 @@
-"""A request's text as the router sees it: tokens, hashed n-grams, and what is cheap to count.
+"""The features of a request's text: tokens, hashed n-grams, and counts.
 
-Everything here is the same on every machine and in every process: hashes are CRC-32, not Python's.
+All of it is the same on every machine and in every process: hashes are CRC-32, not Python's.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-# Of a longer text, the first and the last half of this are looked at: what is asked is at either end, and the time
-# for an estimate is bounded.
+# Of a longer text, the first and the last half of this are used: the question is at either end, and the time for an
+# estimate stays bounded.
 MAX_CHARS = 16_000
-# Words, single digits (so that a number is seen by its length), and every other sign by itself.
+# Words, single digits (so that a number counts by its length), and every other sign by itself.
 _TOKEN = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_")
 
 BUCKET_BITS = 18
@@ -33,28 +33,28 @@ _LOG_COUNT = np.concatenate(([0], 1 + np.log(np.arange(1, MAX_CHARS + 2)))).asty
 
 
 def visible(text: str) -> str:
-    """What of `text` is looked at."""
+    """Returns the part of `text` that is used."""
     return text if len(text) <= MAX_CHARS else f"{text[: MAX_CHARS // 2]}\n{text[-MAX_CHARS // 2 :]}"
 
 
 def chunks(text: str) -> list[str]:
-    """What stands between white space, in lower case; a token never crosses it."""
+    """Returns the lower-case parts between white space; no token crosses it."""
     return text.lower().split()
 
 
 def tokens(chunk: str) -> list[str]:
-    """The words, digits and signs of a chunk, in order."""
+    """Returns the words, digits and signs of a chunk, in order."""
     found: list[str] = _TOKEN.findall(chunk)
     return found
 
 
 def token_hash(token: str) -> int:
-    """32 bits."""
+    """Returns 32 bits."""
     return zlib.crc32(token.encode("utf-8", "replace"))
 
 
 def ngrams(hashes: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    """The buckets, ascending, of one or more tokens and of the pairs of neighbours, and 1 + log(count) for each."""
+    """Returns the sorted buckets of one or more tokens and of neighbouring pairs, and 1 + log(count) for each."""
     buckets = np.concatenate((hashes * _UNIGRAM, hashes[:-1] * _FIRST + hashes[1:] * _SECOND))
     buckets >>= _SHIFT
     buckets.sort()
@@ -80,7 +80,7 @@ _CLASSES = {
     "signs beyond ASCII": bytes(range(0x80, 0x100)),
 }
 _CLASS_OF_BYTE = np.array([[byte in members for members in _CLASSES.values()] for byte in range(256)], np.float32)
-# In standard deviations: beyond it, a text is unlike any that was learned from, and no more is to be read from that.
+# In standard deviations: further out, a text is unlike all training texts, and the distance says nothing.
 MAX_SURFACE = 3.0
 _FIRST_OPTIONS = ("\nA. ", "\nA) ", "\n(A) ", "\n1. ", "\n1) ")
 _NEGATIONS = (" not ", " NOT ", " except ", " EXCEPT ")
@@ -94,11 +94,11 @@ SURFACE = (
     "characters of the options",
     "negations",
 )
-OPTIONS = SURFACE.index("characters of the options")  # 0 where a text offers none
+OPTIONS = SURFACE.index("characters of the options")  # 0 if a text offers none
 
 
 def surface(text: str, token_count: int) -> NDArray[np.float32]:
-    """(S,) values that `SURFACE` names; counts are log(1 + count)."""
+    """Returns the (S,) values that `SURFACE` names; counts are log(1 + count)."""
     data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
     counts = np.bincount(data, minlength=256).astype(np.float32) @ _CLASS_OF_BYTE
     length = len(text)
@@ -115,7 +115,9 @@ def surface(text: str, token_count: int) -> NDArray[np.float32]:
 
 
 def standardised(values: Floats, mean: Floats, scale: Floats) -> Floats:
-    """(..., S + S * (S + 1) / 2): each feature in standard deviations from its mean, then their products in pairs."""
+    """Returns (..., S + S * (S + 1) / 2): each feature in standard deviations from its mean, then the products in
+    pairs.
+    """
     standard = np.clip((values - mean) / scale, -MAX_SURFACE, MAX_SURFACE)
     return np.concatenate((standard, standard[..., _LEFT] * standard[..., _RIGHT]), axis=-1)
 

@@ -1,4 +1,4 @@
-"""Words as pieces of a fixed vocabulary, as BERT's WordPiece: the longest piece that fits, then of the rest."""
+"""WordPiece, as BERT has it: a word is the longest piece that fits, then the longest of the rest, and so on."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from weebill.auto.estimator.text import chunks, token_hash, tokens
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# A chunk that is seen again needs no second look: some 20 MB at most.
+# A known chunk is not tokenised again; the cache takes some 20 MB at most.
 MAX_KNOWN_CHUNKS = 50_000
 MAX_CHUNK_CHARS = 64
 CONTINUED = "##"
 
 
 class Chunk(NamedTuple):
-    """Its tokens' hashes and pieces, as the bytes of uint32 and int32: joining them is faster than lists."""
+    """The hashes and pieces of a chunk's tokens, as the bytes of uint32 and int32: joining them is faster
+    than lists.
+    """
 
     hashes: bytes
     pieces: bytes
 
 
 class Words(dict[str, Chunk]):
-    """`words[chunk]`: what is known of a chunk. A bounded cache; when it is full it starts again."""
+    """A bounded cache of chunks, `words[chunk]`; when it is full, it is cleared."""
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
         super().__init__()
@@ -34,7 +36,7 @@ class Words(dict[str, Chunk]):
         self._longest = max(map(len, vocabulary), default=0)
 
     def read(self, text: str) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
-        """The hashes of a text's tokens, in order, and the vocabulary's rows of their pieces."""
+        """Returns the hashes of a text's tokens, in order, and the vocabulary's rows of their pieces."""
         read = [self[chunk] for chunk in chunks(text)]
         hashes = b"".join([chunk.hashes for chunk in read])
         pieces = b"".join([chunk.pieces for chunk in read])
@@ -45,7 +47,7 @@ class Words(dict[str, Chunk]):
         hashes = np.array([token_hash(token) for token in found], np.uint32)
         pieces = np.array([row for token in found for row in self.pieces(token)], np.int32)
         known = Chunk(hashes.tobytes(), pieces.tobytes())
-        # A very long chunk is rarely seen twice, and would make the cache's bound one in name only.
+        # A very long chunk is rarely seen twice, and would undo the cache's bound.
         if len(chunk) <= MAX_CHUNK_CHARS:
             if len(self) >= MAX_KNOWN_CHUNKS:
                 self.clear()
@@ -53,7 +55,7 @@ class Words(dict[str, Chunk]):
         return known
 
     def pieces(self, token: str) -> list[int]:
-        """The rows of a token's pieces; none where no pieces make it up, or it is too long to be a word."""
+        """Returns the rows of a token's pieces; none if no pieces form it, or it is too long to be a word."""
         if len(token) > MAX_CHUNK_CHARS:
             return []
         rows, start, prefix = [], 0, ""

@@ -1,1 +1,1 @@
-"""The stages that a metered request goes through, in order; each is a file, and knows of none but "what follows"."""
+"""The stages that a metered request passes, in order. Each is a file and knows no other stage."""

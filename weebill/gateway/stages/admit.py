@@ -1,4 +1,4 @@
-"""Admit: whether there is room for a request, for as long as it takes."""
+"""Admit: bounds the memory that requests under way hold, for each key and in total."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Generic
 
 from weebill.gateway.memory import Bodies
 from weebill.gateway.request import C, E, Request
-from weebill.gateway.stages.chain import Following
+from weebill.gateway.stages.chain import Handler
 
 
 class Admit(Generic[E, C]):
-    """The stage that bounds the memory of requests under way: each key's, and all together."""
+    """The stage that reserves room for a request's body until the request ends."""
 
-    def __init__(self, bodies: Bodies, following: Following[E, C]) -> None:
+    def __init__(self, bodies: Bodies, next_stage: Handler[E, C]) -> None:
         self._bodies = bodies
-        self._following = following
+        self._next = next_stage
 
     def __call__(self, request: Request[E, C]) -> Coroutine[None, None, None]:
-        """Reading the body of what is admitted raises ApiError 429 or 503 once there is no more room for it."""
-        if request.exchange.arrived:  # with its head, and so small
-            return self._following(request)
+        """Later reads of the body raise ApiError 429 or 503 when there is no more room for it."""
+        if request.exchange.arrived:  # it came with its head, so it is small
+            return self._next(request)
         return self._leased(request)
 
     async def _leased(self, request: Request[E, C]) -> None:
         lease = self._bodies.lease(request.caller.key.id)
         request.exchange.claim = lease.add
         try:
-            await self._following(request)
+            await self._next(request)
         finally:
             lease.end()

@@ -1,4 +1,4 @@
-"""Authenticate: whose request it is, by its API key. A request without a key leaves no record."""
+"""Authenticate: identifies the caller by its API key. A request without a valid key leaves no usage record."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Generic
 
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.request import C, E, Request
-from weebill.gateway.stages.chain import Following
+from weebill.gateway.stages.chain import Handler
 from weebill.wire.errors import ApiError
 
 
 class Authenticate(Generic[E, C]):
-    """The stage before all others."""
+    """The first stage."""
 
-    def __init__(self, authenticator: Authenticator, following: Following[E, C]) -> None:
+    def __init__(self, authenticator: Authenticator, next_stage: Handler[E, C]) -> None:
         self._authenticator = authenticator
-        self._following = following
+        self._next = next_stage
 
     def __call__(self, request: Request[E, C]) -> Coroutine[None, None, None]:
         """Raises ApiError 401."""
@@ -24,14 +24,14 @@ class Authenticate(Generic[E, C]):
         if caller is None:
             return self._ask(request)
         request.caller = caller
-        return self._following(request)
+        return self._next(request)
 
     async def _ask(self, request: Request[E, C]) -> None:
-        """The way of a request whose key is not known yet."""
+        """Serves a request whose key is not known yet."""
         try:
             request.caller = await self._authenticator.caller(request.exchange)
-            following = self._following(request)
+            answering = self._next(request)
         except ApiError as error:
             request.refuse(error)
             return
-        await following
+        await answering

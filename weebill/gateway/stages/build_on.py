@@ -1,22 +1,22 @@
-"""Build on: what a request of the Responses API continues is put before it, and its answer may be kept."""
+"""Build on: puts the earlier conversation before a request of the Responses API, and has its answer stored."""
 
 from __future__ import annotations
 
 from weebill.apis.base import Api
 from weebill.gateway.request import Request
 from weebill.gateway.responses import ResponseState
-from weebill.gateway.stages.chain import Following
+from weebill.gateway.stages.chain import Handler
 from weebill.wire.call import Call
 
 
 class BuildOn:
-    """The stage for an API with state. Raises ApiError 404 for what is not kept."""
+    """The stage for an API with state. Raises ApiError 404 if the earlier response is not stored."""
 
-    def __init__(self, state: ResponseState, following: Following[Api, Call]) -> None:
+    def __init__(self, state: ResponseState, next_stage: Handler[Api, Call]) -> None:
         self._state = state
-        self._following = following
+        self._next = next_stage
 
     async def __call__(self, request: Request[Api, Call]) -> None:
         request.call = await self._state.prepare(request.call, request.meter.key_id)
         request.state = self._state
-        await self._following(request)
+        await self._next(request)

@@ -1,7 +1,7 @@
-"""How stages follow one another.
+"""The chain of stages.
 
-A stage is made with what follows it, and called with a request: it gives the coroutine that answers the request. One
-with nothing to wait for, and nothing to do afterwards, gives that of what follows, so that it costs one call.
+A stage is constructed with its successor. Called with a request, it returns the coroutine that answers the request. A
+stage that awaits nothing returns its successor's coroutine directly, which saves a coroutine for each request.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from weebill.gateway.request import C, E, Request
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
 
-Following = Callable[[Request[E, C]], Coroutine[None, None, None]]
+Handler = Callable[[Request[E, C]], Coroutine[None, None, None]]
 
 
 class Chain(Generic[E, C]):
     """Stages that answer the requests to endpoints of one kind."""
 
-    def __init__(self, last: Following[E, C], *stages: Callable[[Following[E, C]], Following[E, C]]) -> None:
-        """The `stages` are in the order in which they are gone through; `last` answers."""
+    def __init__(self, last: Handler[E, C], *stages: Callable[[Handler[E, C]], Handler[E, C]]) -> None:
+        """`stages` are in the order of passing; `last` answers."""
         for stage in reversed(stages):
             last = stage(last)
         self._first = last
 
     def serve(self, exchange: Exchange, endpoint: E, tail: str = "") -> Coroutine[None, None, None]:
-        """Answer one request; `tail` is what follows the endpoint's path."""
+        """Answers one request; `tail` is the part of the URL below the endpoint's path."""
         request: Request[E, C] = Request(exchange, endpoint, tail)
         try:
             return self._first(request)
@@ -36,4 +36,4 @@ class Chain(Generic[E, C]):
 
 
 async def _answered() -> None:
-    """Nothing is left to do."""
+    """Does nothing: the request has been answered."""

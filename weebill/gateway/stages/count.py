@@ -1,6 +1,6 @@
-"""Count: a prompt's tokens, for the APIs that have an endpoint for it.
+"""Count: the tokens of a prompt, for the APIs that have an endpoint for it.
 
-Anthropic counts for its own models; for all others it is an estimate, which asks no upstream.
+Anthropic counts for its own models. For all others the count is an estimate, and no upstream is called.
 """
 
 from __future__ import annotations
@@ -42,9 +42,8 @@ Write = Callable[[Call, Target], UpstreamRequest]
 
 @dataclass(frozen=True, slots=True)
 class CountEndpoint:
-    """An API's way to count: how its request is read (body, own headers, the path's tail) and its answer written.
-
-    `request` is what asks a target of the dialect `native` to count; its answer is the client's.
+    """An API's endpoint for counting. `decode` reads a request (body, API headers, tail of the path), `answer` writes
+    the count. `request` writes the request for an upstream of the dialect `native`, whose answer is passed on.
     """
 
     name: str
@@ -56,7 +55,7 @@ class CountEndpoint:
     request: Write | None = None
 
     def error_body(self, error: ApiError) -> bytes:
-        """An error in the API's format."""
+        """Returns the error in the API's format."""
         return self.api.error_body(error)
 
 
@@ -79,30 +78,30 @@ GEMINI_COUNT: Final = CountEndpoint(
 
 
 class Count:
-    """The last stage of a request to count."""
+    """The last stage of a request to count tokens."""
 
     def __init__(self, recorder: Recorder, upstreams: Upstreams) -> None:
         self._recorder = recorder
         self._upstreams = upstreams
 
     async def __call__(self, request: Request[CountEndpoint, Call]) -> None:
-        """Raises ApiError for what ends without an answer."""
+        """Raises ApiError if there is no answer."""
         exchange, endpoint, meter = request.exchange, request.endpoint, request.meter
         decode = partial(_decoded, endpoint, own_headers(exchange, endpoint.api), request.tail)
         call = await read_call(await exchange.body(), decode, self._upstreams.limits)
         attempts = routed(self._upstreams.router, request, call)
         counting = partial(_count, self._upstreams, request)
-        body = await first_answered(attempts, exchange, meter, counting, self._upstreams.seldom)
+        body = await first_answered(attempts, exchange, meter, counting, self._upstreams.limited_log)
         if meter.sent:
             attempts.succeeded(time.monotonic())
-        else:  # an estimate says nothing of a deployment that was not asked
+        else:  # an estimate says nothing about a deployment that was not called
             attempts.cancelled()
         self._recorder.settle(meter, 200, "ok")
         exchange.respond(200, JSON + meter.route, body)
 
 
 class CountCall(UpstreamCall[bytes]):
-    """A call of an upstream that counts itself."""
+    """The call of an upstream that counts tokens itself."""
 
     def __init__(
         self, upstreams: Upstreams, request: Request[CountEndpoint, Call], write: Write, step: Try, spending: Spending
@@ -115,7 +114,7 @@ class CountCall(UpstreamCall[bytes]):
     def encode(self, upstream: Upstream) -> UpstreamRequest:
         return self.write(self.call, self.step.deployment.target)
 
-    def likely(self, request: UpstreamRequest) -> tuple[Used, int]:
+    def expected_usage(self, request: UpstreamRequest) -> tuple[Used, int]:
         return NOTHING, 0
 
     async def read(self, upstream: Upstream, response: Response, request: UpstreamRequest) -> bytes:
@@ -129,7 +128,7 @@ class CountCall(UpstreamCall[bytes]):
 
 
 async def _count(upstreams: Upstreams, request: Request[CountEndpoint, Call], step: Try, spending: Spending) -> bytes:
-    """The upstream's own count, or an estimate, as the client gets it. Raises one of `failures.FAILED`."""
+    """Returns the upstream's count, or an estimate, in the client's format. Raises one of `failures.FAILED`."""
     endpoint, call = request.endpoint, request.call
     if endpoint.request is None or step.deployment.dialect != endpoint.native:
         spending.upstream = ""

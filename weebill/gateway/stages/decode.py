@@ -1,4 +1,4 @@
-"""Decode: the request of an API that generates, read and checked. What is large is read off the event loop."""
+"""Decode: reads and checks the body of a request to an API that generates; large bodies off the event loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from weebill.apis.base import Api
 from weebill.gateway.bounds import BIG, check_fields, read_call
 from weebill.gateway.request import Request
-from weebill.gateway.stages.chain import Following
+from weebill.gateway.stages.chain import Handler
 from weebill.gateway.upstreams import Upstreams
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
@@ -19,11 +19,11 @@ _NO_HEADERS: Final[dict[bytes, bytes]] = {}
 
 
 class Decode:
-    """The stage that knows what is asked. Raises ApiError 400 that names the field."""
+    """The stage that decodes the body. Raises ApiError 400 with the name of the field."""
 
-    def __init__(self, upstreams: Upstreams, following: Following[Api, Call]) -> None:
+    def __init__(self, upstreams: Upstreams, next_stage: Handler[Api, Call]) -> None:
         self._upstreams = upstreams
-        self._following = following
+        self._next = next_stage
 
     def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
         body = request.exchange.received
@@ -38,7 +38,7 @@ class Decode:
         return self._go_on(request, call)
 
     async def _once_read(self, request: Request[Api, Call]) -> None:
-        """The same for what has yet to arrive, or takes long to read."""
+        """Decodes a body that has yet to arrive, or that is large."""
         headers = own_headers(request.exchange, request.endpoint)
         decode = partial(_decoded, request.endpoint, headers, request.tail)
         call = await read_call(await request.exchange.body(), decode, self._upstreams.limits)
@@ -50,7 +50,7 @@ class Decode:
         request.meter.model_asked = call.model
         request.meter.stream = call.stream
         request.call = call
-        return self._following(request)
+        return self._next(request)
 
 
 def _decoded(endpoint: Api, headers: Mapping[bytes, bytes], tail: str, body: bytes) -> Call:
@@ -58,5 +58,5 @@ def _decoded(endpoint: Api, headers: Mapping[bytes, bytes], tail: str, body: byt
 
 
 def own_headers(exchange: Exchange, api: Api) -> dict[bytes, bytes]:
-    """The client's headers that belong to the API's requests."""
+    """Returns the client's headers that are part of the API."""
     return {name: value for name, value in exchange.headers if name in api.headers}

@@ -1,8 +1,8 @@
-"""Generate: who serves a request's name is asked, and what is answered goes to the client.
+"""Generate: calls the upstreams that serve a request's name, and sends the answer to the client.
 
-1. The name is routed: to attempts, which say who is asked next, and what follows a failure.
-2. Upstreams are called until one has answered (`attempting`), or two at once where that is wished (`hedging`).
-3. The answer is sent (`answering`). A stream that breaks off goes on elsewhere, where that is wished (`resuming`).
+1. The name is routed, which gives `Attempts`: whom to call next, and what follows a failure.
+2. Upstreams are called until one answers (`attempting`), or two at once if hedging is asked for (`hedging`).
+3. The answer is sent (`answering`). A stream that breaks off is resumed elsewhere, if that is asked for (`resuming`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from weebill.gateway.failures import client_error
 from weebill.gateway.generation_call import GenerationCall, Translators
 from weebill.gateway.hedging import hedged
 from weebill.gateway.meter import Spending
-from weebill.gateway.off_loop import once_known
+from weebill.gateway.off_loop import with_requirements
 from weebill.gateway.opened import CompleteResponse, OpenedResponse, StreamingResponse
 from weebill.gateway.request import Request
 from weebill.gateway.resuming import ResumableAnswer, ResumableStream, only_continuing
@@ -26,7 +26,7 @@ from weebill.gateway.translation import failure as failure_event
 from weebill.gateway.translation import translator
 from weebill.gateway.upstreams import Upstreams
 from weebill.routing.attempts import Attempts
-from weebill.routing.foreign import held_to
+from weebill.routing.openrouter import with_preferences
 from weebill.routing.router import RouteRequest
 from weebill.routing.steps import Try
 from weebill.wire.call import Call
@@ -42,7 +42,7 @@ class Generate:
         self._answering = answering
 
     def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
-        """Raises ApiError for what ends without an answer."""
+        """Raises ApiError if there is no answer."""
         router, meter, call = self._upstreams.router, request.meter, request.call
         asked = RouteRequest(call, meter.key_id, meter.key_name, request.endpoint.conversation)
         deadline = deadline_of(request.exchange, meter, router.deadline_s)
@@ -52,41 +52,41 @@ class Generate:
 
     async def _serve_big(self, request: Request[Api, Call], asked: RouteRequest, deadline: float) -> None:
         route = partial(self._upstreams.router.route, asked, time.monotonic(), deadline)
-        await self.serve(request, await once_known(asked.needs, route))
+        await self.serve(request, await with_requirements(asked.needs, route))
 
     async def serve(self, request: Request[Api, Call], attempts: Attempts) -> None:
-        """Answer by the first of the `attempts` that is answered. Raises ApiError."""
+        """Answers with the first of the `attempts` that succeeds. Raises ApiError."""
         exchange, api, meter = request.exchange, request.endpoint, request.meter
         wanted = attempts.wanted
-        call = request.call = held_to(request.call, wanted)
-        story = ResumableAnswer(api, call) if wanted.resume and call.stream else None
-        opening = self.opening(request, partial(translator, api) if story is None else story.translator, call)
-        seldom = self._upstreams.seldom
+        call = request.call = with_preferences(request.call, wanted)
+        resumable = ResumableAnswer(api, call) if wanted.resume and call.stream else None
+        opening = self.opening(request, partial(translator, api) if resumable is None else resumable.translator, call)
+        limited_log = self._upstreams.limited_log
         opened: OpenedResponse
         if wanted.hedge:
             opened, attempts = await hedged(
-                attempts, exchange, meter, opening, seldom, self.give_up, stream=call.stream
+                attempts, exchange, meter, opening, limited_log, self.give_up, stream=call.stream
             )
         else:
-            opened = await first_answered(attempts, exchange, meter, opening, seldom)
+            opened = await first_answered(attempts, exchange, meter, opening, limited_log)
         if isinstance(opened, StreamingResponse) and isinstance(opened.stream, ResumableStream):
-            # That of the one who answers, of all that were asked.
-            story = opened.stream.story
-            opening = self.opening(request, story.translator, call)
+            # With hedging there were several; this is the one of the stream that won.
+            resumable = opened.stream.resumable
+            opening = self.opening(request, resumable.translator, call)
         while True:
             try:
-                failure = await self.answer(request, opened, attempts, story)
+                failure = await self.answer(request, opened, attempts, resumable)
             finally:
                 self.give_up(opened)
-            if failure is None or story is None:
+            if failure is None or resumable is None:
                 return
-            going_on = await self._resumed(request, failure, story, attempts, opening)
+            going_on = await self._resumed(request, failure, resumable, attempts, opening)
             if going_on is None:
                 return
             opened = going_on
 
     def opening(self, request: Request[Api, Call], translators: Translators, call: Call) -> Open[OpenedResponse]:
-        """Calls upstreams for `call`, which need not be the request's own."""
+        """Returns a function that calls upstreams for `call`, which may differ from the request's own."""
         return partial(_open, self._upstreams, request, translators, call)
 
     def answer(
@@ -94,9 +94,9 @@ class Generate:
         request: Request[Api, Call],
         opened: OpenedResponse,
         attempts: Attempts,
-        story: ResumableAnswer | None = None,
+        resumable: ResumableAnswer | None = None,
     ) -> Coroutine[None, None, ApiError | UpstreamFailure | None]:
-        """Send what was answered. Gives what it broke off with, where the `story` can go on elsewhere."""
+        """Sends the answer. Returns the failure that it broke off with, if `resumable` can continue elsewhere."""
         if isinstance(opened, CompleteResponse):
             return self._answering.complete(request, opened.answer, attempts)
         api = request.endpoint
@@ -106,38 +106,38 @@ class Generate:
             attempts,
             api.stream_headers(request.call),
             partial(failure_event, api, opened.stream),
-            None if story is None else story.can_go_on,
+            None if resumable is None else resumable.can_resume,
         )
 
     def give_up(self, opened: OpenedResponse) -> None:
-        """Nothing more is read of it."""
+        """Releases an answer of which nothing more is read."""
         self._upstreams.leave(opened.upstream, opened.response)
 
     async def _resumed(
         self,
         request: Request[Api, Call],
         failure: ApiError | UpstreamFailure,
-        story: ResumableAnswer,
+        resumable: ResumableAnswer,
         attempts: Attempts,
         opening: Open[OpenedResponse],
     ) -> StreamingResponse | None:
-        """Another stream that goes on with a story that broke off with `failure`; None if nobody does."""
+        """Returns a stream that continues the answer that broke off with `failure`; None if no deployment can."""
         exchange, meter = request.exchange, request.meter
         first_byte_at, blame, dropped = meter.first_byte_at, meter.blame, meter.dropped
         exchange.tally = None
         attempts.failed(failure, time.monotonic())
-        story.go_on()
+        resumable.resume()
         continuing = partial(only_continuing, opening)
         try:
-            opened = await first_answered(attempts, exchange, meter, continuing, self._upstreams.seldom)
+            opened = await first_answered(attempts, exchange, meter, continuing, self._upstreams.limited_log)
         except ApiError:
             meter.first_byte_at = first_byte_at
-            await self._answering.broken_off(request, client_error(failure), blame, story.fail)
+            await self._answering.broken_off(request, client_error(failure), blame, resumable.fail)
             return None
         meter.first_byte_at = first_byte_at
-        # Both have answered.
+        # Both upstreams have answered.
         meter.dropped = tuple(dict.fromkeys((*dropped, *meter.dropped)))
-        exchange.write(story.mark(meter.upstream))
+        exchange.write(resumable.mark(meter.upstream))
         assert isinstance(opened, StreamingResponse)  # noqa: S101 - a stream was asked for
         return opened
 

@@ -1,4 +1,4 @@
-"""Keep alive: a stream gives signs of life, even before there is anything to answer with."""
+"""Keep alive: sends signs of life in a stream, even before the answer begins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from weebill.apis.base import Api
 from weebill.gateway.answering import Answering
 from weebill.gateway.keepalive import KeepAlive, interval_s
 from weebill.gateway.request import Request
-from weebill.gateway.stages.chain import Following
+from weebill.gateway.stages.chain import Handler
 from weebill.gateway.upstreams import Upstreams
 from weebill.transport.sweeper import Sweeper
 from weebill.wire.call import Call
@@ -17,19 +17,19 @@ from weebill.wire.errors import ApiError
 
 
 class KeepingAlive:
-    """The stage around all that a stream may have to wait for."""
+    """The stage around all that a stream may wait for."""
 
-    def __init__(self, upstreams: Upstreams, answering: Answering, following: Following[Api, Call]) -> None:
+    def __init__(self, upstreams: Upstreams, answering: Answering, next_stage: Handler[Api, Call]) -> None:
         self._upstreams = upstreams
         self._answering = answering
-        self._following = following
+        self._next = next_stage
         self._kept: Sweeper[KeepAlive] = Sweeper(interval_s(inf))
 
     def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
         silence_s = self._upstreams.settings.keepalive_s
         if request.call.stream and silence_s:
             return self._kept_alive(request, silence_s)
-        return self._following(request)
+        return self._next(request)
 
     async def _kept_alive(self, request: Request[Api, Call], silence_s: float) -> None:
         exchange, api, call, meter = request.exchange, request.endpoint, request.call, request.meter
@@ -37,7 +37,7 @@ class KeepingAlive:
         self._kept.interval = interval_s(silence_s)
         self._kept.add(kept)
         try:
-            await self._following(request)
+            await self._next(request)
         except ApiError as error:
             if not exchange.responded:
                 raise

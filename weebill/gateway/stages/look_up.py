@@ -1,4 +1,4 @@
-"""Look up: what was answered to the same request before is the answer again, where that is wished."""
+"""Look up: answers from the cache, if caching is asked for and the same request was answered before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from weebill.gateway.off_loop import off_loop
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
 from weebill.gateway.selection import Selector
-from weebill.gateway.stages.chain import Following
+from weebill.gateway.stages.chain import Handler
 from weebill.gateway.upstreams import Upstreams
 from weebill.providers.base import JSON
 from weebill.wire.call import Call
@@ -19,7 +19,7 @@ from weebill.wire.errors import ApiError
 
 
 class LookUp:
-    """The stage before a cache of answers."""
+    """The stage that reads and fills the cache of answers."""
 
     def __init__(
         self,
@@ -27,18 +27,18 @@ class LookUp:
         upstreams: Upstreams,
         selector: Selector,
         cache: AnswerCache,
-        following: Following[Api, Call],
+        next_stage: Handler[Api, Call],
     ) -> None:
         self._recorder = recorder
         self._upstreams = upstreams
         self._selector = selector
         self._cache = cache
-        self._following = following
+        self._next = next_stage
 
     def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
         call = request.call
         if not self._cache.settings.enabled and "cache" not in call.fields:
-            return self._following(request)
+            return self._next(request)
         names = self._stands_for(call)
         if call.big:
             return self._look_up_big(request, names)
@@ -53,21 +53,23 @@ class LookUp:
         return self._cache.lookup(call, request.endpoint, names, request.meter.key_id, control, call.own.provider)
 
     def _serve(self, request: Request[Api, Call], lookup: Lookup) -> Coroutine[None, None, None]:
-        """Answer by what is known of a request."""
+        """Answers from the cache if `lookup` finds something."""
         if not lookup.header:
-            return self._following(request)
+            return self._next(request)
         if self._selector.compares(self._upstreams.directory.stands_for(request.call.model)):
-            # What is compared has to be made anew each time.
+            # Answers that are compared in an experiment are made anew each time.
             request.exchange.add_headers(BYPASS)
-            return self._following(request)
+            return self._next(request)
         return self._serve_looked_up(request, lookup)
 
     def _stands_for(self, call: Call) -> str:
-        """What the request's names lead to now: when that changes, by a reload or a promotion, so does the question."""
+        """Returns the deployments behind the request's names. They are part of the cache key, so a reload or a
+        promotion makes it another request.
+        """
         names = (call.model, *call.own.models)
         try:
             route = self._upstreams.router.directory.route(call.model, call.own.models)
-        except ApiError:  # routing says so, too
+        except ApiError:  # routing raises the same error later
             return "\n".join(names)
         deployments = (each.deployment.key for each in route.candidates)
         return "\n".join((*names, *deployments, *self._selector.promotions))
@@ -83,7 +85,8 @@ class LookUp:
             exchange.respond(200, request.endpoint.stream_headers(call) if call.stream else JSON, known.data)
             return
         exchange.tap = lookup.add
-        await self._following(request)
-        # Who stood in for another once shall not do so for as long as the cache remembers.
+        await self._next(request)
+        # An answer after failed attempts is not cached: the deployment that stood in should not do so as long as the
+        # cache lasts.
         if meter.outcome == "ok" and not meter.attempts:
             lookup.keep(meter.used.usage, meter.model_served)

@@ -1,4 +1,4 @@
-"""Operate: a request to an endpoint other than generation, from its body to its answer."""
+"""Operate: answers a request to an endpoint other than generation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Operate:
         self._answering = answering
 
     async def __call__(self, request: Request[Operation, OperationCall]) -> None:
-        """Raises ApiError for what ends without an answer."""
+        """Raises ApiError if there is no answer."""
         exchange, endpoint, meter = request.exchange, request.endpoint, request.meter
         body = await exchange.body()
         content_type = exchange.header(b"content-type") or b""
@@ -39,12 +39,12 @@ class Operate:
         meter.stream = call.stream
         attempts = routed(self._upstreams.router, request, call)
         opening = partial(_open, self._upstreams, request)
-        opened = await first_answered(attempts, exchange, meter, opening, self._upstreams.seldom)
+        opened = await first_answered(attempts, exchange, meter, opening, self._upstreams.limited_log)
         try:
             if isinstance(opened, CompleteResponse):
                 await self._answering.complete(request, opened.answer, attempts)
                 return
-            stream = cast("OperationStream", opened.stream)  # what translates operations gives no other
+            stream = cast("OperationStream", opened.stream)  # translators of operations give no other
             fail = sse.error_event if stream.events else None
             await self._answering.streamed(request, opened, attempts, stream.headers, fail, events=stream.events)
         finally:

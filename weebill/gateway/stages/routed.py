@@ -1,4 +1,4 @@
-"""Routing for the endpoints that do not generate: nothing is cached, selected or resumed there."""
+"""Routing for the endpoints that do not generate, which have no cache, no `auto` and no resuming."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from weebill.cache.control import take_control
 from weebill.gateway.attempting import deadline_of
 from weebill.gateway.request import C, E, Request
 from weebill.routing.attempts import Attempts
-from weebill.routing.foreign import held_to
+from weebill.routing.openrouter import with_preferences
 from weebill.routing.router import Router, RouteRequest
 
 
 def routed(router: Router, request: Request[E, C], call: C) -> Attempts:
-    """The attempts at a call that has just been read; it is the request's from then on. Raises ApiError."""
+    """Returns the attempts at a decoded call, and stores the call in the request. Raises ApiError."""
     meter = request.meter
     meter.model_asked = call.model
-    take_control(call.fields, None)  # nothing is cached here, and no provider is shown the wish
+    take_control(call.fields, None)  # these answers are not cached, and no provider is shown the field
     deadline = deadline_of(request.exchange, meter, router.deadline_s)
     attempts = router.route(RouteRequest(call, meter.key_id, meter.key_name), time.monotonic(), deadline)
-    request.call = held_to(call, attempts.wanted)
+    request.call = with_preferences(call, attempts.wanted)
     return attempts

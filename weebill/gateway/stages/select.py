@@ -1,8 +1,8 @@
-"""Select: which model answers a request for `auto`, or for a model that is in an experiment.
+"""Select: decides which model answers a request for `auto`, or for a model in an experiment.
 
-1. The selector says which tier, or which arm of an experiment.
-2. A smaller tier's answer is held back until checks have said that it will do; else the larger tier is asked.
-3. What came of it is told to the selector, and a shadow of the request is sent to a candidate, if there is one.
+1. The selector picks a tier, or an arm of an experiment.
+2. The smaller tier's answer is held back until checks have passed it; if they do not, the larger tier is asked.
+3. The selector is told the outcome, and a shadow of the request is sent to the experiment's candidate, if there is one.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from weebill.gateway.attempting import deadline_of, first_answered
 from weebill.gateway.cascade import Watched, judged
 from weebill.gateway.failures import FAILED, upstream_failure
 from weebill.gateway.meter import Meter
-from weebill.gateway.off_loop import off_loop, once_known
+from weebill.gateway.off_loop import off_loop, with_requirements
 from weebill.gateway.opened import OpenedResponse
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
 from weebill.gateway.selection import Selected, Selector
 from weebill.gateway.shadows import Shadows
-from weebill.gateway.stages.chain import Following
+from weebill.gateway.stages.chain import Handler
 from weebill.gateway.stages.generate import Generate
 from weebill.gateway.upstreams import Upstreams
 from weebill.routing.attempts import Attempts
-from weebill.routing.foreign import held_to
+from weebill.routing.openrouter import with_preferences
 from weebill.routing.router import RouteRequest
-from weebill.routing.steps import Attempted
+from weebill.routing.steps import PastAttempt
 from weebill.transport.errors import UpstreamError, UpstreamTimeout
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Reply
 
-# Why another tier is asked where there was no answer to check.
+# The recorded reason for asking the larger tier when there was no answer to check.
 _UNAVAILABLE: Final = "unavailable"
 _SHADOW_CHECKS: Final = Checks(CascadeSettings(checks=("schema", "refusal", "repetition")))
 
 
 class _Selection(NamedTuple):
-    """A request, its `call` as it came, and what else stays the same whoever is asked."""
+    """A request, its `call` as decoded, and what stays the same for every model that is asked."""
 
     request: Request[Api, Call]
     call: Call
@@ -55,14 +55,14 @@ class _Selection(NamedTuple):
 
 
 class _Failed(NamedTuple):
-    """Why the smaller tier's answer will not do: a check's name; and the attempts that were made for it."""
+    """The reason why the smaller tier's answer was not sent (a check's name), and the attempts made for it."""
 
     why: str
-    log: Sequence[Attempted] = ()
+    log: Sequence[PastAttempt] = ()
 
 
 class Select:
-    """The stage for the names of `selector`; all others go on to what follows, which is `generate` in the end."""
+    """The stage for the names that `selector` decides; requests for other names go on to the next stage."""
 
     def __init__(
         self,
@@ -71,14 +71,14 @@ class Select:
         selector: Selector,
         shadows: Shadows,
         generate: Generate,
-        following: Following[Api, Call],
+        next_stage: Handler[Api, Call],
     ) -> None:
         self._recorder = recorder
         self._upstreams = upstreams
         self._selector = selector
         self._shadows = shadows
         self._generate = generate
-        self._following = following
+        self._next = next_stage
 
     def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
         names, model = self._selector.names, request.call.model
@@ -86,12 +86,12 @@ class Select:
             return self._serve_selected(request, model)
         if names and (meant := self._upstreams.directory.stands_for(model)) in names:
             return self._serve_selected(request, meant)
-        return self._following(request)
+        return self._next(request)
 
     async def _serve_selected(self, request: Request[Api, Call], meant: str) -> None:
         api, meter = request.endpoint, request.meter
         asked = RouteRequest(request.call, meter.key_id, meter.key_name, api.conversation).naming(meant)
-        selected = await once_known(asked.needs, partial(self._selector.select, asked, api))
+        selected = await with_requirements(asked.needs, partial(self._selector.select, asked, api))
         meter.arm = selected.arm
         deadline = deadline_of(request.exchange, meter, self._upstreams.router.deadline_s)
         asked = asked.preferring(selected.preferences)
@@ -102,10 +102,10 @@ class Select:
         if failed is not None and selected.decision is not None:
             answered = selected.decision.larger
             meter.checked = failed.why
-            # It stands in for nothing but itself.
+            # Only the smaller tier is held to the demands.
             larger = selection._replace(asked=asked)
             attempts = self._route(larger, selected.larger, selected.note(failed.why), deadline)
-            # Who was asked before is part of the story.
+            # The attempts at the smaller tier are part of the log.
             attempts.log = (*failed.log, *attempts.log)
             await self._generate.serve(request, attempts)
         elif not selected.checks:
@@ -116,11 +116,11 @@ class Select:
             self._shadows.send(self._shadow(selection, selected.shadow))
 
     async def _try_smaller(self, selection: _Selection, checks: Checks) -> _Failed | None:
-        """Answer by the smaller tier; why that has come to nothing, None if it has not. Nothing has been sent then."""
+        """Answers by the smaller tier. Returns None if it has answered, else the reason; then nothing has been sent."""
         request, selected = selection.request, selection.selected
         meter = request.meter
         now = time.monotonic()
-        # Whoever may have to answer in its place must have time to.
+        # Half of the time is left for the larger tier.
         deadline = now + (selection.deadline - now) / 2
         watched = Watched(request.endpoint, probabilities=checks.wants_probabilities)
         try:
@@ -141,7 +141,7 @@ class Select:
                 return None
             at = time.monotonic()
             attempts.succeeded(at, meter.first_byte_at, meter.used.usage.completion_tokens)
-            answered = Attempted(meter.upstream, meter.model_served, "200", (meter.first_byte_at or at) - now)
+            answered = PastAttempt(meter.upstream, meter.model_served, "200", (meter.first_byte_at or at) - now)
             return _Failed(judgement.failed.check, attempts.log or [answered])
         finally:
             self._generate.give_up(opened)
@@ -155,7 +155,7 @@ class Select:
         attempts: Attempts,
         deadline: float,
     ) -> Judgement | None:
-        """What the checks say of an answer; None if it broke off before they could."""
+        """Returns the judgement of the checks; None if the answer broke off before."""
 
         async def sample(count: int) -> Sequence[Reply]:
             replies = await asyncio.gather(*(self._sample(selection, deadline) for _ in range(count)))
@@ -178,7 +178,7 @@ class Select:
             raise
 
     async def _sample(self, selection: _Selection, deadline: float) -> Reply | None:
-        """One more answer of the smaller tier, on the request's bill; None if there is none."""
+        """Returns one more answer of the smaller tier, charged to the request; None if there is none."""
         request = selection.request
         meter = request.meter
         sample = Meter(request.exchange.request_id, meter.key_id, request.endpoint.name, time.monotonic())
@@ -190,7 +190,7 @@ class Select:
             meter.absorb(sample)
 
     async def _shadow(self, selection: _Selection, experiment: Experiment) -> None:
-        """Ask the candidate the same, for nobody but the ledger."""
+        """Asks the experiment's candidate the same question. The answer goes to nobody, its figures to the ledger."""
         request, asked = selection.request, selection.asked
         api, began = request.endpoint, time.monotonic()
         meter = Meter(
@@ -211,17 +211,17 @@ class Select:
             judge = partial(_SHADOW_CHECKS.judge_alone, asked.needs.conversation, reply)
             meter.checked = (await off_loop(judge)).checked
         except ApiError as error:
-            self._recorder.settle_unheard(meter, error.status, meter.blame)
+            self._recorder.settle_unanswered(meter, error.status, meter.blame)
         except BaseException:
-            self._recorder.settle_unheard(meter, 503, "gateway_error")
+            self._recorder.settle_unanswered(meter, 503, "gateway_error")
             raise
         else:
-            self._recorder.settle_unheard(meter, 200, "ok")
+            self._recorder.settle_unanswered(meter, 200, "ok")
 
     async def _ask(
         self, selection: _Selection, model: str, meter: Meter, deadline: float, *, sampling: bool = False
     ) -> Reply:
-        """An answer that no client gets. Raises ApiError."""
+        """Returns an answer that no client gets. Raises ApiError."""
         request = selection.request
         watched = Watched(request.endpoint, sampling=sampling)
         attempts = self._route(selection, model, "", deadline)
@@ -233,9 +233,9 @@ class Select:
     def _answered(
         self, request: Request[Api, Call], call: Call, attempts: Attempts, meter: Meter, watched: Watched
     ) -> Coroutine[None, None, OpenedResponse]:
-        """The first attempt that is answered; whoever takes it must give it up. Raises ApiError."""
-        opening = self._generate.opening(request, watched.translator, held_to(call, attempts.wanted))
-        return first_answered(attempts, request.exchange, meter, opening, self._upstreams.seldom)
+        """Returns the first attempt that is answered; the caller must give it up. Raises ApiError."""
+        opening = self._generate.opening(request, watched.translator, with_preferences(call, attempts.wanted))
+        return first_answered(attempts, request.exchange, meter, opening, self._upstreams.limited_log)
 
     def _route(self, selection: _Selection, model: str, note: str, deadline: float) -> Attempts:
         attempts = self._upstreams.router.route(selection.asked.naming(model), time.monotonic(), deadline)

@@ -1,4 +1,4 @@
-"""Settle: whatever becomes of a request from here on, there is one record of it, and errors are in its API's format."""
+"""Settle: writes one usage record for each request, however it ends, and answers errors in the API's format."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from typing import Final, Generic
 from weebill.gateway.meter import Meter
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import C, E, Request
-from weebill.gateway.stages.chain import Following
+from weebill.gateway.stages.chain import Handler
 from weebill.transport.status import CLIENT_CLOSED_REQUEST, SHUTTING_DOWN
 from weebill.usage.records import Outcome
 from weebill.wire.errors import ApiError
 
-# What has become of a request whose handler was cancelled, by the reason. Any other: the server itself refused it.
+# Outcomes of a request whose handler was cancelled, by the status it was cancelled with. Any other status means that
+# the server refused it.
 _CANCELLED: Final[Mapping[int, Outcome]] = {CLIENT_CLOSED_REQUEST: "client_cancelled", SHUTTING_DOWN: "gateway_error"}
 
 
 class Settle(Generic[E, C]):
-    """The stage around all that may cost something. What follows settles what it answers; here, what it does not."""
+    """The stage around all that may cost something. Later stages settle the requests that they answer; this one settles
+    the rest.
+    """
 
-    def __init__(self, recorder: Recorder, following: Following[E, C]) -> None:
+    def __init__(self, recorder: Recorder, next_stage: Handler[E, C]) -> None:
         self._recorder = recorder
-        self._following = following
+        self._next = next_stage
 
     def __call__(self, request: Request[E, C]) -> Coroutine[None, None, None]:
-        """Raises ApiError 503 while nothing can be recorded: what cannot be metered is not served."""
+        """Raises ApiError 503 while nothing can be recorded: unmetered requests are not served."""
         recorder = self._recorder
         recorder.require_writable()
         exchange, caller = request.exchange, request.caller
@@ -44,21 +47,21 @@ class Settle(Generic[E, C]):
 
     async def _settled(self, request: Request[E, C]) -> None:
         try:
-            await self._following(request)
+            await self._next(request)
         except ApiError as error:
             self._refuse(request, error)
         except RecursionError:
             self._refuse(request, _too_deep())
         except asyncio.CancelledError:
             status = request.exchange.cancelled_with
-            self._recorder.settle_unheard(request.meter, status, _CANCELLED.get(status, "rejected"))
+            self._recorder.settle_unanswered(request.meter, status, _CANCELLED.get(status, "rejected"))
             raise
         except Exception:
-            self._recorder.settle_unheard(request.meter, 500, "gateway_error")
+            self._recorder.settle_unanswered(request.meter, 500, "gateway_error")
             raise
 
     def _refuse(self, request: Request[E, C], error: ApiError) -> None:
-        """Record and answer a request that ends in an error."""
+        """Records and answers a request that ends in an error."""
         meter = request.meter
         try:
             self._recorder.settle(meter, error.status, meter.blame)

@@ -1,9 +1,14 @@
-"""The slots of a local model, shared out between the keys that ask: no one key keeps the others waiting.
+"""Shares the slots of a local model between API keys, so that no key keeps the others waiting.
 
-llama.cpp serves who comes first, and knows no keys. So what asks waits here instead, where who leaves is taken from the
-queue at once. Only how many are at work is counted: which slot a request gets llama.cpp says, by the prompts that it
-has read there before. (Told by `id_slot` to take one that is still at work, it drops what has been read there:
-https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-context.cpp, `get_available_slot`.)
+1. A request takes its slots, or waits in its key's queue; it is refused if the key has too many waiting.
+2. A free slot goes to the key that holds least; among equals, to the one that has waited longest.
+3. No key holds more than its share while another key has asked within a minute.
+4. A client that leaves is taken from the queue at once.
+
+llama.cpp serves in the order of arrival, and knows no keys. So requests wait here. Only the number of busy slots is
+counted: llama.cpp picks the slot, by the prompts that it has read there before. (If `id_slot` names a busy one, it
+drops what was read there: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-context.cpp,
+`get_available_slot`.)
 """
 
 from __future__ import annotations
@@ -14,13 +19,13 @@ from typing import Final
 
 from weebill.transport.errors import PoolFull, cancelled_unsent
 
-# For so long after its last request a key's share is kept free for its next one.
+# Seconds after its last request during which a key's share is kept free.
 _RECENT_S: Final = 60.0
 _MAX_RECENT: Final = 1000
 
 
 class _Waiter:
-    """One that waits for `count` slots at once."""
+    """A request that waits for `count` slots at once."""
 
     __slots__ = ("count", "granted")
 
@@ -29,11 +34,10 @@ class _Waiter:
         self.granted = granted
 
 
-class Places:
-    """Hands out `total` slots. A key may hold its share, rounded up, of them: all while no other has asked of late.
+class SlotQueue:
+    """Hands out `total` slots. A key may hold its share, rounded up: all slots if no other key has asked recently.
 
-    As many of a key's requests may wait as there is room left for others, of `max_waiting`: so whoever else comes can
-    still wait, too.
+    Of `max_waiting` places, a key may take as many as it leaves free, so that others can still wait.
     """
 
     __slots__ = ("_free", "_held", "_max_waiting", "_recent", "_timer", "_total", "_waiting", "waiting")
@@ -42,22 +46,22 @@ class Places:
         self._total = self._free = total
         self._max_waiting = max_waiting
         self._held: Counter[str] = Counter()
-        # By key: first the one that has waited longest since it was given a slot.
+        # By key; the key that has waited longest since it got a slot comes first.
         self._waiting: dict[str, list[_Waiter]] = {}
-        # When each key asked or was answered last; the oldest first.
+        # The time of each key's last request or answer, oldest first.
         self._recent: dict[str, float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.waiting = 0
 
     @property
     def idle(self) -> bool:
-        """Tells whether none is held or waited for."""
+        """True if no slot is held or waited for."""
         return self._free == self._total and not self._waiting
 
     async def take(self, key: str, count: int) -> int:
-        """Wait for slots for a request of this key's that is worked on in `count` at once; how many it has taken.
+        """Waits for the slots of a request that needs `count` at once. Returns the number taken.
 
-        Raises PoolFull where too many wait already; cancelled, what `cancelled_unsent` gives.
+        Raises PoolFull if too many wait already; if cancelled, the exception of `cancelled_unsent`.
         """
         loop = asyncio.get_running_loop()
         self._note(key, loop.time())
@@ -75,13 +79,13 @@ class Places:
         except asyncio.CancelledError:
             if waiter.granted.cancelled():
                 self._leave(key, waiter)
-            else:  # it was given them in the very moment
+            else:  # the slots were granted at that very moment
                 self.give_back(key, waiter.count)
             raise cancelled_unsent() from None
         return waiter.count
 
     def give_back(self, key: str, count: int) -> None:
-        """So many are free again."""
+        """Frees slots."""
         self._note(key, asyncio.get_running_loop().time())
         self._held[key] -= count
         if not self._held[key]:
@@ -104,7 +108,9 @@ class Places:
         self._hand_out()
 
     def _hand_out(self) -> None:
-        """Give what is free to those who hold least; among these, to who has waited longest since it was given one."""
+        """Grants free slots to the key that holds least; among equals, to the one that has waited longest since it got
+        one.
+        """
         while self._free and self._waiting:
             share = self._share()
             held = self._held
@@ -112,13 +118,13 @@ class Places:
             if fits:
                 key = min(fits, key=held.__getitem__)
             elif self._free == self._total and self._recent.keys() <= self._waiting.keys():
-                key = next(iter(self._waiting))  # each wants more than its share, and nobody else anything
+                key = next(iter(self._waiting))  # all keys want more than their share, and no other key has asked
             else:
                 self._again_later()
                 return
             waiter = self._waiting[key][0]
             if waiter.count > self._free or waiter.granted.cancelled():
-                return  # what comes free next is for it; or it is about to leave, which is looked at again then
+                return  # it gets the next free slots; or it is leaving, and its leaving calls this again
             queue = self._waiting.pop(key)
             del queue[0]
             if queue:
@@ -136,7 +142,7 @@ class Places:
         return -(-self._total // len(recent.keys() | self._held.keys() | self._waiting.keys()))
 
     def _again_later(self) -> None:
-        """Look again once those who have asked of late may have been forgotten."""
+        """Schedules another look, for when a recent key may have been forgotten."""
         if self._timer is None and self._recent:
             at = self._recent[next(iter(self._recent))] + _RECENT_S
             self._timer = asyncio.get_running_loop().call_at(at + 0.001, self._look_again)

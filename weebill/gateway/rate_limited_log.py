@@ -1,4 +1,4 @@
-"""What is said again and again is logged now and then."""
+"""A rate limit for log lines that would repeat."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ _EVERY_S: Final = 1.0
 _MOST: Final = 256
 
 
-class SeldomLog:
-    """Tells whether something is due to be said about a name: once a second for each, of which few are remembered."""
+class RateLimitedLog:
+    """Allows one log line a second for each name, and remembers few names."""
 
     __slots__ = ("_said_at",)
 
@@ -17,7 +17,7 @@ class SeldomLog:
         self._said_at: dict[str, float] = {}  # the oldest first
 
     def is_due(self, name: str, now: float) -> bool:
-        """Whether it is, and then not again for a second. The time never runs backwards."""
+        """True if a line may be logged now; then False for a second. The time must not run backwards."""
         said_at = self._said_at
         last = said_at.get(name)
         if last is not None and now - last < _EVERY_S:
@@ -32,5 +32,5 @@ class SeldomLog:
 
     @property
     def remembered(self) -> tuple[str, ...]:
-        """The names of which something was said in the last second, as far as there has been need to look."""
+        """The names that were logged within about the last second."""
         return tuple(self._said_at)

@@ -1,8 +1,7 @@
-"""What a request prefers among providers that only OpenRouter knows: its own `provider` object and `models`.
+"""Preferences about providers that only OpenRouter knows: names in a request's `provider` object and `models`.
 
-Weebill's names come first. Those that it does not know go along to a deployment at OpenRouter, and are hints elsewhere.
-
-Source: https://openrouter.ai/docs/features/provider-routing
+Weebill's own names come first. Unknown names are passed to a deployment at OpenRouter, and are hints elsewhere. Source:
+https://openrouter.ai/docs/features/provider-routing
 """
 
 from __future__ import annotations
@@ -15,7 +14,14 @@ import msgspec
 from msgspec import Raw, structs
 
 from weebill.config.routing import Preferences
-from weebill.routing.preferences import OURS, WANTS_NOTHING, ResolvedPreferences, members, readable, told
+from weebill.routing.preferences import (
+    WANTS_NOTHING,
+    WEEBILL_MEMBERS,
+    ResolvedPreferences,
+    members,
+    openrouter_members,
+    readable,
+)
 from weebill.wire.call import AnyCall, fitted_as, with_own
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import GatewayOptions, Json
@@ -26,12 +32,14 @@ _decode_names: Final = msgspec.json.Decoder(list[str]).decode
 _encode: Final = msgspec.json.encode
 
 
-def ours(said: Preferences, known: Collection[str], openrouter: Sequence[str], *, demands: bool = False) -> Preferences:
-    """A request's preferences by the names that are `known` here.
+def known_preferences(
+    said: Preferences, known: Collection[str], openrouter: Sequence[str], *, demands: bool = False
+) -> Preferences:
+    """Returns a request's preferences, reduced to the names that are `known` here.
 
-    `openrouter` are those who serve the request and are OpenRouter: they see to what is only for others' eyes, and are
-    all that may serve it where it `demands` what is not known here. If nobody that may serve it is known and there are
-    none, `only` stays as it is: then nothing may be used.
+    `openrouter` are the deployments at OpenRouter that serve the request: they apply the preferences about providers
+    that are unknown here, and are the only ones allowed if the request `demands` such. If `only` has no known name, and
+    there is no OpenRouter, `only` stays as it is: nothing may serve the request.
     """
     order = tuple(name for name in said.order if name in known)
     only = tuple(name for name in said.only if name in known)
@@ -47,12 +55,12 @@ def ours(said: Preferences, known: Collection[str], openrouter: Sequence[str], *
     return structs.replace(said, order=order, only=only, ignore=tuple(name for name in said.ignore if name in known))
 
 
-def held_to(call: AnyCall, wanted: ResolvedPreferences) -> AnyCall:
-    """The call that says itself what everybody wants: how it is fitted to targets, and what OpenRouter is told."""
+def with_preferences(call: AnyCall, wanted: ResolvedPreferences) -> AnyCall:
+    """Returns the call with the resolved preferences written into it: for fitting it to targets, and for OpenRouter."""
     if wanted is WANTS_NOTHING:
         return call
     call = fitted_as(call, wanted.on_unsupported)
-    demanded = told(wanted)
+    demanded = openrouter_members(wanted)
     if not demanded:
         return call
     own = call.own
@@ -60,8 +68,8 @@ def held_to(call: AnyCall, wanted: ResolvedPreferences) -> AnyCall:
     return with_own(call, structs.replace(own, provider=Raw(_encode({**said, **demanded}))))
 
 
-def along(own: GatewayOptions, known: Collection[str], serves: Callable[[str], bool]) -> Json:
-    """The fields of a request that go along to OpenRouter: what is not for Weebill."""
+def openrouter_fields(own: GatewayOptions, known: Collection[str], serves: Callable[[str], bool]) -> Json:
+    """Returns the fields of a request for OpenRouter: those that are not for Weebill."""
     fields: Json = {}
     said = _said(own, known)
     if said:
@@ -72,8 +80,8 @@ def along(own: GatewayOptions, known: Collection[str], serves: Callable[[str], b
     return fields
 
 
-def unheard(own: GatewayOptions, known: Collection[str], serves: Callable[[str], bool]) -> tuple[str, ...]:
-    """Of what would go along to OpenRouter, what nobody else makes anything of: by the client's names for it."""
+def dropped_fields(own: GatewayOptions, known: Collection[str], serves: Callable[[str], bool]) -> tuple[str, ...]:
+    """Returns the client's names of fields that only OpenRouter could have used."""
     said = _said(own, known)
     foreign = readable(own.provider)[1] if own.provider is not None and said else frozenset()
     names = tuple([f"provider.{name}" for name in said if name in _NAMING or name in foreign])
@@ -81,7 +89,7 @@ def unheard(own: GatewayOptions, known: Collection[str], serves: Callable[[str],
 
 
 def _said(own: GatewayOptions, known: Collection[str]) -> Json:
-    """The members of a request's `provider` that are not for Weebill alone, without the names that it knows."""
+    """Returns the members of a request's `provider` that are not for Weebill alone, without the names known here."""
     if own.provider is None:
         return {}
     try:
@@ -90,9 +98,9 @@ def _said(own: GatewayOptions, known: Collection[str]) -> Json:
         return {}
     for name in _NAMING:
         if name in said:
-            with suppress(*UNREADABLE):  # OpenRouter's to judge.
+            with suppress(*UNREADABLE):  # OpenRouter checks them itself
                 foreign = [each for each in _decode_names(said[name]) if each not in known]
                 said[name] = Raw(_encode(foreign))
                 if not foreign:
                     del said[name]
-    return {name: value for name, value in said.items() if name not in OURS}
+    return {name: value for name, value in said.items() if name not in WEEBILL_MEMBERS}

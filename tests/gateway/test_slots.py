@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from weebill.gateway import places as module
-from weebill.gateway.places import Places
+from weebill.gateway import slots as module
+from weebill.gateway.slots import SlotQueue
 from weebill.transport.errors import PoolFull, unsent
 
 
@@ -14,7 +14,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def asked(places: Places, keys: str, count: int = 1) -> list[asyncio.Task[int]]:
+async def asked(places: SlotQueue, keys: str, count: int = 1) -> list[asyncio.Task[int]]:
     """A request by each of these keys, in their order."""
     tasks = [asyncio.create_task(places.take(key, count)) for key in keys]
     await settled()
@@ -45,7 +45,7 @@ async def leave(*tasks: asyncio.Task[int]) -> None:
     ],
 )
 async def test_each_key_has_its_share(asking: str, begun: str) -> None:
-    places = Places(4, 64)
+    places = SlotQueue(4, 64)
     tasks = await asked(places, asking)
     assert "".join(key for key, task in zip(asking, tasks, strict=True) if task.done()) == begun
     assert places.waiting == len(asking) - len(begun)
@@ -57,7 +57,7 @@ async def test_each_key_has_its_share(asking: str, begun: str) -> None:
 
 
 async def test_what_comes_free_goes_to_who_holds_least() -> None:
-    places = Places(4, 64)
+    places = SlotQueue(4, 64)
     hostile = await asked(places, "aaaaaaaa")
     ordinary = await asked(places, "bb")
     places.give_back("a", 1)
@@ -76,7 +76,7 @@ async def test_what_comes_free_goes_to_who_holds_least() -> None:
 
 async def test_a_share_is_kept_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_RECENT_S", 0.05)
-    places = Places(2, 64)
+    places = SlotQueue(2, 64)
     [once] = await asked(places, "b")
     places.give_back("b", await once)
     tasks = await asked(places, "aa")
@@ -86,7 +86,7 @@ async def test_a_share_is_kept_for_a_while_only(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_those_of_equal_rights_take_turns() -> None:
-    places = Places(1, 64)
+    places = SlotQueue(1, 64)
     tasks = await asked(places, "abcab")
     for at, key in enumerate("abcab"):
         # One after another: each key's first before the second of any.
@@ -99,7 +99,7 @@ async def test_those_of_equal_rights_take_turns() -> None:
 
 @pytest.mark.parametrize("handed", [False, True])
 async def test_who_leaves_takes_no_slot_along(handed: bool) -> None:
-    places = Places(1, 64)
+    places = SlotQueue(1, 64)
     await asked(places, "a")
     [leaving, staying] = await asked(places, "bc")
     if handed:
@@ -118,7 +118,7 @@ async def test_who_leaves_takes_no_slot_along(handed: bool) -> None:
 
 
 async def test_what_is_worked_on_in_several_slots_counts_as_several() -> None:
-    places = Places(4, 64)
+    places = SlotQueue(4, 64)
     [two] = await asked(places, "a", count=2)
     assert await two == 2
     [all_of_them] = await asked(places, "a", count=9)
@@ -145,7 +145,7 @@ async def test_what_is_worked_on_in_several_slots_counts_as_several() -> None:
     [(1, "aaab", 1), (4, "aaaaaaa", 2), (4, "aaaaab", 3), (9, "aaaaaaaaaaaabbbbbbbb", 7), (64, "a" * 70, 32)],
 )
 async def test_no_key_fills_the_queue(most: int, asking: str, kept: int) -> None:
-    places = Places(1, most)
+    places = SlotQueue(1, most)
     await asked(places, "x")
     tasks = await asked(places, asking)
     refused = [task for task in tasks if task.done()]
@@ -162,7 +162,7 @@ async def test_no_key_fills_the_queue(most: int, asking: str, kept: int) -> None
 
 
 async def test_a_free_slot_is_given_however_many_wait() -> None:
-    places = Places(2, 1)
+    places = SlotQueue(2, 1)
     await asked(places, "ba")
     tasks = await asked(places, "ca")
     assert [task.done() for task in tasks] == [False, True]

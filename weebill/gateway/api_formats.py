@@ -1,4 +1,4 @@
-"""Which API's client asks, where no endpoint says: for lists of models, and for what is refused without one."""
+"""Tells by path and headers which API a client speaks, if no endpoint says so: for lists of models, and for errors."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Query = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """How an API shows a list of models, one model, and an error."""
+class ApiFormat:
+    """An API's format of a list of models, of one model, and of an error."""
 
     models: Callable[[Sequence[ModelCard], Query], bytes]
     model: Callable[[ModelCard], bytes]
@@ -31,12 +31,12 @@ def _openai_models(cards: Sequence[ModelCard], query: Query) -> bytes:
     return msgspec.json.encode(ModelList(tuple(cards)))
 
 
-OPENAI: Final = Form(_openai_models, msgspec.json.encode, ApiError.body)
-ANTHROPIC: Final = Form(anthropic_models.models, anthropic_models.model, anthropic_errors.error_body)
-GEMINI: Final = Form(gemini_models.models, gemini_models.model, gemini_errors.error_body)
+OPENAI: Final = ApiFormat(_openai_models, msgspec.json.encode, ApiError.body)
+ANTHROPIC: Final = ApiFormat(anthropic_models.models, anthropic_models.model, anthropic_errors.error_body)
+GEMINI: Final = ApiFormat(gemini_models.models, gemini_models.model, gemini_errors.error_body)
 
-# What only that API has at that path, before what any client may ask for.
-_PATHS: Final[tuple[tuple[bytes, Form], ...]] = (
+# Paths that only one API has; paths shared by all come after the headers.
+_PATHS: Final[tuple[tuple[bytes, ApiFormat], ...]] = (
     (b"/openai/", OPENAI),
     (b"/anthropic/", ANTHROPIC),
     (b"/v1/messages", ANTHROPIC),
@@ -46,40 +46,40 @@ _PATHS: Final[tuple[tuple[bytes, Form], ...]] = (
     (b"/v1beta1/", GEMINI),
     (b"/upload/", GEMINI),
 )
-_HEADERS: Final[tuple[tuple[bytes, Form], ...]] = (
+_HEADERS: Final[tuple[tuple[bytes, ApiFormat], ...]] = (
     (b"anthropic-version", ANTHROPIC),
     (b"x-goog-api-client", GEMINI),
     (b"x-goog-api-key", GEMINI),
 )
-# What a client calls itself, where it sends none of these: google-genai, and Claude Code beside its API.
-_AGENTS: Final[tuple[tuple[bytes, Form], ...]] = (
+# User agents that send none of these headers: google-genai, and Claude Code outside of its API.
+_AGENTS: Final[tuple[tuple[bytes, ApiFormat], ...]] = (
     (b"google-genai", GEMINI),
     (b"claude-cli", ANTHROPIC),
     (b"claude-code", ANTHROPIC),
 )
 
 
-def form_of(path: bytes, fields: Mapping[bytes, bytes]) -> Form:
-    """That of the API that asks: by its path, else by what its clients send, as far as that has been read."""
-    for prefix, form in _PATHS:
+def format_of(path: bytes, fields: Mapping[bytes, bytes]) -> ApiFormat:
+    """Returns the form of the client's API: by its path, else by its headers, as far as they have been read."""
+    for prefix, api_format in _PATHS:
         if path.startswith(prefix):
-            return form
-    for name, form in _HEADERS:
+            return api_format
+    for name, api_format in _HEADERS:
         if name in fields:
-            return form
+            return api_format
     if path.startswith(b"/v1/models/") and b":" in path:
         return GEMINI
     agent = fields.get(b"user-agent", b"")
-    return next((form for name, form in _AGENTS if name in agent), OPENAI)
+    return next((api_format for name, api_format in _AGENTS if name in agent), OPENAI)
 
 
 def refusing(error: ApiError, path: bytes, fields: Mapping[bytes, bytes], request_id: str) -> tuple[bytes, bytes]:
-    """An error in the format of the API that asks: the header lines that only that has, and the body."""
-    form = form_of(path, fields)
+    """Returns an error in the format of the client's API: the header lines that only that API has, and the body."""
+    api_format = format_of(path, fields)
     error.request_id = request_id
-    return request_id_line(request_id) if form is ANTHROPIC else b"", form.error(error)
+    return request_id_line(request_id) if api_format is ANTHROPIC else b"", api_format.error(error)
 
 
 def request_id_line(request_id: str) -> bytes:
-    """The id where Anthropic's SDKs look for it."""
+    """Returns the header line in which Anthropic's SDKs look for the id."""
     return b"request-id: %b\r\n" % request_id.encode()
