@@ -103,6 +103,27 @@ GARBAGE = send(answer(200, b"<html>not what you asked for</html>"))
 CUT = send(answer(200, b"{}").replace(b"content-length: 2", b"content-length: 200"), close=True)
 
 
+SPEECH = "/v1/audio/speech"
+SOUND = b'data: {"type":"speech.audio.delta","audio":"aGk="}\n\n'
+SPOKEN = b'data: {"type":"speech.audio.done","usage":{"input_tokens":1,"output_tokens":2,"total_tokens":3}}\n\n'
+DEAD = b'data: {"error":{"message":"The engine died.","type":"server_error","param":null,"code":null}}\n\n'
+
+
+@pytest.mark.parametrize(
+    "events", [(DEAD,), (b'data: {"type":"error","message":"No."}\n\n',), (b": hello\n\n" + DEAD,), (SOUND + DEAD,)]
+)
+async def test_an_operation_whose_stream_begins_with_an_error_is_anothers(
+    three: Three, events: tuple[bytes, ...]
+) -> None:
+    three.script(a=stream(*events), b=stream(SOUND, SPOKEN))
+    asked = {"model": "m", "input": "Hi", "voice": "alloy", "stream_format": "sse"}
+    response = await three.worker.client.post(SPEECH, json=asked)
+    assert (response.status_code, response.content) == (200, SOUND + SPOKEN)
+    assert three.asked() == {"a": 2, "b": 1}
+    record = await three.worker.record()
+    assert (record.upstream, record.outcome, record.attempts.count(",")) == ("b", "ok", 2)
+
+
 @pytest.mark.parametrize(
     ("script", "tries", "what"),
     [

@@ -87,10 +87,11 @@ class EventRelay:
             return b""
         whole = bytes(tail[:end])
         del tail[:end]
-        self._begun = True
-        if not any(mark in whole for mark in _MARKS):
-            return whole
-        return b"".join([self._inspect(block) for block in whole.split(_END) if block])
+        if any(mark in whole for mark in _MARKS):
+            whole = b"".join([self._inspect(block) for block in whole.split(_END) if block])
+        # Of a first read that holds an error, nothing has been sent: another upstream can still answer.
+        self._begun = self._begun or self.error is None
+        return whole
 
     def finish(self) -> bytes:
         # A last event without its blank line: some servers close right after it.
