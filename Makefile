@@ -1,6 +1,7 @@
 # make run    install what running needs, fetch the default compact model, serve
 # make check  install what the tests need; lint, types, the tests that start no other process
 # make test   the same with all tests, several at a time; PROCESSES=0 runs one after another
+# make test-all  the same, and what is only more of the same kind
 # make clients  install programs of other people in pinned versions (Node.js, 3 GB); run each against every target
 # make bench  install what the benchmarks need; Weebill beside its peers
 # make kills  kill processes at random under load, for KILL_SECONDS (300): is a record lost, doubled or wrong?
@@ -32,7 +33,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 NAME_ONE = install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)
 KILL_SECONDS ?= 300
 
-.PHONY: run check test clients lint types bench soak kills hostile docs wheel clean
+.PHONY: run check test test-all clients lint types bench soak kills hostile docs wheel clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run
@@ -43,6 +44,9 @@ check: lint types
 
 test: lint types
 	$(PYTEST) -q -n $(PROCESSES) $(ARGS)
+
+test-all: lint types
+	$(PYTEST) -q -n $(PROCESSES) -m "not clients" $(ARGS)
 
 clients: $(VENV)/.dev
 	$(PYTEST) -m clients tests/clients $(ARGS)

