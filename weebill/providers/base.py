@@ -106,7 +106,7 @@ class Encode(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DialectFunctions:
-    """A `Dialect` that is but its functions."""
+    """A `Dialect` as a record of its functions."""
 
     family: str
     supported: frozenset[str]
@@ -114,6 +114,14 @@ class DialectFunctions:
     decode: Callable[[bytes], Reply]
     stream: Callable[[], StreamDecoder]
     error: Callable[[int, bytes, str], UpstreamFailure]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReadingFunctions(DialectFunctions):
+    """A `Dialect` that `ReadsByRequest`, as a record of its functions."""
+
+    decode_for: Callable[[Conversation, bytes], Reply]
+    stream_for: Callable[[Conversation], StreamDecoder]
 
 
 @runtime_checkable

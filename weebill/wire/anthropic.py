@@ -8,10 +8,10 @@ Source: https://platform.claude.com/docs/en/api/messages, .../build-with-claude/
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from weebill.wire.conversation import CacheMark, Citation, Maker
 from weebill.wire.errors import UNREADABLE
@@ -152,27 +152,53 @@ class Message(Struct, frozen=True, forbid_unknown_fields=True):
     content: str | list[Block]
 
 
-class ToolChoice(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """`tool_choice`; `name` belongs to "tool" alone."""
+NOTHING: Final = Raw()
 
-    type: Literal["auto", "any", "tool", "none"]
+
+class ToolEntry(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A tool with a schema. What follows `cache_control` is for Anthropic's models alone."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    input_schema: Raw
+    description: str | None = None
+    type: str | None = None
+    strict: bool | None = None
+    cache_control: CacheControl | None = None
+    input_examples: Raw = NOTHING
+    allowed_callers: list[str] | None = None
+    defer_loading: bool | None = None
+    eager_input_streaming: bool | None = None
+
+
+class ToolChoice(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """`tool_choice`: "auto", "any", "none", or "tool", to which alone `name` belongs."""
+
+    type: str
     name: str | None = None
     disable_parallel_tool_use: bool | None = None
 
 
 class Thinking(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """`thinking`; `budget_tokens` belongs to "enabled" alone."""
+    """`thinking`: "enabled", to which alone `budget_tokens` belongs, "adaptive", "disabled" or "between_tools"."""
 
-    type: Literal["enabled", "adaptive", "disabled", "between_tools"]
+    type: str
     budget_tokens: int | None = None
-    display: Literal["summarized", "omitted"] | None = None
+    display: str | None = None
 
 
-class JsonFormat(Struct, frozen=True, forbid_unknown_fields=True):
+class JsonFormat(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """`output_config.format`; `schema` is an object."""
 
-    type: Literal["json_schema"]
+    type: str
     schema: Raw
+    name: str | None = None
+    description: str | None = None
+
+
+class Metadata(Struct, frozen=True, forbid_unknown_fields=True):
+    """`metadata`."""
+
+    user_id: str | None = None
 
 
 class OutputConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -256,8 +282,6 @@ class SearchCitation(Struct, frozen=True, tag="search_result_location"):
     start_block_index: int = 0
     end_block_index: int = 1
 
-
-"""What decoding JSON that someone else wrote can raise."""
 
 _decode_citation = msgspec.json.Decoder(_CitationFields).decode
 _encode = msgspec.json.encode

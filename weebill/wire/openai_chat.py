@@ -143,13 +143,6 @@ def reasoning_details(piece: Reasoning, first: int) -> list[ReasoningDetail]:
     ]  # fmt: skip
 
 
-class CalledFunction(Struct, frozen=True):
-    """`function` of a tool call, whole; `arguments` is a JSON object as text."""
-
-    name: str
-    arguments: str
-
-
 class GoogleExtra(Struct, frozen=True):
     """`extra_content.google`."""
 
@@ -162,19 +155,21 @@ class ExtraContent(Struct, frozen=True):
     google: GoogleExtra | None = None
 
 
-class WrittenCall(Struct, frozen=True):
-    """An entry of `tool_calls` as it is written, in requests and in whole answers."""
+class FunctionDelta(Struct, frozen=True, omit_defaults=True):
+    """A piece of a call: its name at the beginning, then its arguments as JSON text."""
 
-    id: str
-    function: CalledFunction
-    type: str = "function"
-    extra_content: ExtraContent | UnsetType = UNSET
+    arguments: str
+    name: str | None = None
 
 
-class Name(Struct, frozen=True):
-    """What a choice of tools calls one by."""
+class ToolCallDelta(Struct, frozen=True, omit_defaults=True):
+    """A piece of the tool call number `index`; what follows `function` comes with the first."""
 
-    name: str
+    index: int
+    function: FunctionDelta
+    id: str | None = None
+    type: str | None = None
+    extra_content: ExtraContent | None = None
 
 
 class InputAudio(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,5 +1,7 @@
 """Requests to `POST /v1/responses`: OpenAI's fields as types, and the body as it was sent.
 
+Tools, choices of them and options are written to upstreams as they are read: what is not set is left out.
+
 What decides whom a request goes to and how it is kept is checked for all; the items of `input` only where they have to
 be understood, because a target of the same API gets them byte for byte, those included that Weebill has never heard of.
 
@@ -26,7 +28,7 @@ ENCRYPTED_REASONING: Final = "reasoning.encrypted_content"
 TEXT_LOGPROBS: Final = "message.output_text.logprobs"
 
 
-class ToolEntry(Struct, frozen=True):
+class ToolEntry(Struct, frozen=True, omit_defaults=True):
     """A tool offered to the model, of any type: what belongs to its type is set."""
 
     type: str | None = None
@@ -48,7 +50,7 @@ class ToolFormat(Struct, frozen=True):
     definition: str | None = None
 
 
-class NamedTool(Struct, frozen=True):
+class NamedTool(Struct, frozen=True, omit_defaults=True):
     """A tool that a choice names."""
 
     type: str | None = None
@@ -63,7 +65,7 @@ class ToolChoiceObject(NamedTool, frozen=True):
     tools: list[NamedTool] | None = None
 
 
-class TextFormat(Struct, frozen=True):
+class TextFormat(Struct, frozen=True, omit_defaults=True):
     """`text.format`."""
 
     type: str = "text"
@@ -80,7 +82,7 @@ class TextOptions(Struct, frozen=True):
     verbosity: str | None = None
 
 
-class ReasoningConfig(Struct, frozen=True):
+class ReasoningConfig(Struct, frozen=True, omit_defaults=True):
     """`reasoning`; `generate_summary` is the older name of `summary`."""
 
     effort: str | None = None

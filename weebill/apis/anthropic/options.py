@@ -10,8 +10,9 @@ from typing import Final, cast, get_args
 import msgspec
 from msgspec import Raw
 
-from weebill.apis.anthropic.request_shapes import JsonFormat, Metadata, OutputConfig, Thinking
+from weebill.apis.anthropic.request_shapes import OutputConfig
 from weebill.apis.anthropic.tolerant import SetAside, read, refusal
+from weebill.wire.anthropic import JsonFormat, Metadata, Thinking
 from weebill.wire.conversation import Effort, OutputFormat, ReasoningOptions
 from weebill.wire.errors import ApiError
 from weebill.wire.inbound import Json

@@ -15,9 +15,8 @@ import msgspec
 from msgspec import Raw
 
 from weebill.apis.anthropic.client_tools import client_tool
-from weebill.apis.anthropic.request_shapes import ChoiceEntry, ToolEntry
 from weebill.apis.anthropic.tolerant import SetAside, invalid, missing, read, refusal, type_of
-from weebill.wire.anthropic import cache_mark
+from weebill.wire import anthropic as wire
 from weebill.wire.conversation import Tool, ToolChoice
 from weebill.wire.errors import UNREADABLE
 
@@ -46,7 +45,7 @@ def _tool(raw: Raw, path: str, aside: SetAside) -> Tool | None:
         if defined is None:
             aside.add(path, raw)
         return defined
-    tool = read(ToolEntry, raw, path, aside)
+    tool = read(wire.ToolEntry, raw, path, aside)
     if not bytes(tool.input_schema).startswith(b"{"):
         raise refusal(f"{path}.input_schema", "expected an object")
     if bytes(tool.input_examples):
@@ -55,14 +54,13 @@ def _tool(raw: Raw, path: str, aside: SetAside) -> Tool | None:
         aside.add(f"{path}.allowed_callers", Raw(_encode(tool.allowed_callers)))
     if tool.defer_loading:
         aside.add(f"{path}.defer_loading", Raw(b"true"))
-    return Tool(tool.name, tool.description, tool.input_schema, tool.strict, cache_mark(tool.cache_control))
+    return Tool(tool.name, tool.description, tool.input_schema, tool.strict, wire.cache_mark(tool.cache_control))
 
 
 def tool_choice(raw: Raw, offered: tuple[Tool, ...], aside: SetAside) -> ToolChoice | None:
     """Which tools are to be called. A choice that these tools cannot meet is set aside as a demand."""
-    choice = (
-        ChoiceEntry(_decode_text(raw)) if bytes(raw).startswith(b'"') else read(ChoiceEntry, raw, "tool_choice", aside)
-    )
+    said = bytes(raw).startswith(b'"')
+    choice = wire.ToolChoice(_decode_text(raw)) if said else read(wire.ToolChoice, raw, "tool_choice", aside)
     parallel = None if choice.disable_parallel_tool_use is None else not choice.disable_parallel_tool_use
     match choice.type:
         case "auto":

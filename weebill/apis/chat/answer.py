@@ -20,20 +20,18 @@ from weebill.apis.chat.answer_shapes import (
     AudioBody,
     ChoiceBody,
     CompletionBody,
-    CustomBody,
-    CustomCallBody,
     LogprobsBody,
     MessageBody,
     QuotedSource,
     UsageBody,
 )
 from weebill.apis.chat.custom import custom_names
+from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Citation, Image, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.custom_input import unwrapped
 from weebill.wire.openai_chat import (
     Annotation,
-    CalledFunction,
     CompletionDetails,
     ExtraContent,
     GoogleExtra,
@@ -42,11 +40,11 @@ from weebill.wire.openai_chat import (
     PromptDetails,
     ReasoningDetail,
     UrlCitation,
-    WrittenCall,
     image_url,
     marked,
     reasoning_details,
 )
+from weebill.wire.openai_chat_request import CalledCustom, CalledFunction, ToolCall
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
 # "pause" is a turn that is to be continued, so anything but an end; a refusal without words has nothing else to show.
@@ -106,21 +104,18 @@ def finish_reason(reason: FinishReason, *, refused: bool, legacy: bool) -> str:
     return FINISH_REASONS[reason]
 
 
-def tool_call(part: ToolUse) -> WrittenCall:
-    """One entry of `tool_calls`."""
-    extra = extra_content(part.signature, part.origin)
-    return WrittenCall(part.id, CalledFunction(part.name, part.arguments or "{}"), extra_content=extra)
+def tool_call(part: ToolUse, custom: frozenset[str] = frozenset()) -> ToolCall:
+    """An entry of `tool_calls`; `custom` are the names of tools that take text of any form."""
+    if part.name in custom:
+        return ToolCall(part.id, "custom", custom=CalledCustom(part.name, unwrapped(part.arguments)))
+    function = CalledFunction(part.name, part.arguments or NO_ARGUMENTS)
+    return ToolCall(part.id, "function", function, extra_content=extra_content(part.signature, part.origin))
 
 
-def custom_call(part: ToolUse) -> CustomCallBody:
-    """One entry of `tool_calls` for a call of a custom tool."""
-    return CustomCallBody(part.id, CustomBody(part.name, unwrapped(part.arguments)))
-
-
-def extra_content(signature: str | None, origin: str) -> ExtraContent | UnsetType:
-    """Where a call's signature goes."""
+def extra_content(signature: str | None, origin: str) -> ExtraContent | None:
+    """The place of a call's signature."""
     if signature is None:
-        return UNSET
+        return None
     return ExtraContent(GoogleExtra(marked(signature, origin)))
 
 
@@ -152,8 +147,7 @@ def _message(choice: Choice, legacy: bool, custom: frozenset[str]) -> MessageBod
     text, thoughts, refusals = "", [], []
     annotations: list[Annotation] = []
     quoted: list[QuotedSource] = []
-    calls: list[WrittenCall | CustomCallBody] = []
-    called: CalledFunction | UnsetType = UNSET
+    calls: list[ToolCall] = []
     details: list[ReasoningDetail] = []
     images: list[ImagePart] = []
     audio: AudioBody | UnsetType = UNSET
@@ -164,12 +158,8 @@ def _message(choice: Choice, legacy: bool, custom: frozenset[str]) -> MessageBod
                 annotations += found
                 quoted += without_url
             text += part.text
-        elif isinstance(part, ToolUse) and part.name in custom:
-            calls.append(custom_call(part))
         elif isinstance(part, ToolUse):
-            call = tool_call(part)
-            called = call.function if called is UNSET else called
-            calls.append(call)
+            calls.append(tool_call(part, custom))
         elif isinstance(part, Reasoning):
             thoughts.append(part.text)
             details += reasoning_details(part, len(details))
@@ -186,7 +176,7 @@ def _message(choice: Choice, legacy: bool, custom: frozenset[str]) -> MessageBod
         text or absent,
         refusal,
         tool_calls=UNSET if legacy else calls or UNSET,
-        function_call=called if legacy else UNSET,
+        function_call=(calls[0].function if legacy and calls else None) or UNSET,
         annotations=annotations or UNSET,
         citations=quoted or UNSET,
         audio=audio,

@@ -9,14 +9,14 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.wire.openai_chat import (
     Annotation,
-    CalledFunction,
     CompletionDetails,
-    ExtraContent,
+    FunctionDelta,
     ImagePart,
     PromptDetails,
     ReasoningDetail,
-    WrittenCall,
+    ToolCallDelta,
 )
+from weebill.wire.openai_chat_request import CalledFunction, ToolCall
 
 
 class UsageBody(Struct, frozen=True):
@@ -27,22 +27,6 @@ class UsageBody(Struct, frozen=True):
     total_tokens: int
     prompt_tokens_details: PromptDetails
     completion_tokens_details: CompletionDetails
-
-
-class CustomBody(Struct, frozen=True):
-    """`tool_calls[].custom`."""
-
-    name: str
-    input: str
-
-
-class CustomCallBody(Struct, frozen=True):
-    """An entry of `tool_calls` for a custom tool; `index` is for streams."""
-
-    id: str
-    custom: CustomBody
-    type: str = "custom"
-    index: int | UnsetType = UNSET
 
 
 class AudioBody(Struct, frozen=True):
@@ -68,7 +52,7 @@ class MessageBody(Struct, frozen=True):
     role: str
     content: str | None
     refusal: str | None
-    tool_calls: list[WrittenCall | CustomCallBody] | UnsetType = UNSET
+    tool_calls: list[ToolCall] | UnsetType = UNSET
     function_call: CalledFunction | UnsetType = UNSET
     annotations: list[Annotation] | UnsetType = UNSET
     citations: list[QuotedSource] | UnsetType = UNSET
@@ -101,24 +85,11 @@ class CompletionBody(Struct, frozen=True):
     usage: UsageBody
 
 
-class FunctionDelta(Struct, frozen=True):
-    arguments: str
-    name: str | UnsetType = UNSET
-
-
-class ToolCallDelta(Struct, frozen=True):
-    index: int
-    function: FunctionDelta
-    id: str | UnsetType = UNSET
-    type: str | UnsetType = UNSET
-    extra_content: ExtraContent | UnsetType = UNSET
-
-
 class Delta(Struct, frozen=True):
     """A delta other than plain text, without the role."""
 
     content: str | UnsetType | None = UNSET
-    tool_calls: list[ToolCallDelta | CustomCallBody] | UnsetType = UNSET
+    tool_calls: list[ToolCallDelta | ToolCall] | UnsetType = UNSET
     function_call: FunctionDelta | UnsetType = UNSET
     refusal: str | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET

@@ -11,33 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from weebill.wire.call import Call
-from weebill.wire.custom_input import told
 from weebill.wire.errors import UNREADABLE
 
 _MARK: Final = b'"custom"'
-
-
-class _Grammar(Struct, frozen=True):
-    syntax: str | None = None
-    definition: str | None = None
-
-
-class _Format(Struct, frozen=True):
-    type: str | None = None
-    grammar: _Grammar | None = None
-
-
-class CustomEntry(Struct, frozen=True):
-    """`custom` of an entry of `tools`."""
-
-    name: str
-    description: str | None = None
-    format: _Format | None = None
-
-    def told(self) -> str | None:
-        """The description, with what the input must look like."""
-        grammar = self.format.grammar if self.format is not None else None
-        return self.description if grammar is None else told(self.description, grammar.syntax, grammar.definition)
 
 
 class _Name(Struct, frozen=True):

@@ -9,18 +9,9 @@ from typing import Final
 
 import msgspec
 
-from weebill.apis.chat.request_shapes import (
-    NO_ARGUMENTS,
-    AudioPart,
-    CacheControl,
-    ContentPart,
-    FilePart,
-    FunctionCall,
-    ImageUrlPart,
-    Message,
-    TextPart,
-    ToolCall,
-)
+from weebill.apis.chat.request_shapes import Message
+from weebill.wire.anthropic import CacheControl, cache_mark
+from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.conversation import (
     Audio,
     Document,
@@ -44,6 +35,15 @@ from weebill.wire.openai_chat import (
     reasoning_of,
     split_data_uri,
     unmarked,
+)
+from weebill.wire.openai_chat_request import (
+    AudioPart,
+    CalledFunction,
+    ContentPart,
+    FilePart,
+    ImageUrlPart,
+    TextPart,
+    ToolCall,
 )
 
 # The parts that each role may have. OpenAI allows text alone in a tool's result, other APIs more.
@@ -141,7 +141,7 @@ def _assistant(message: Message, at: int, named: dict[str, str]) -> tuple[Part, 
         parts.append(Refusal(message.refusal))
     parts.extend(image_of(entry.image_url) for entry in message.images or ())
     said = message.audio
-    if said is not None and (said.id or said.data or said.transcript):
+    if said is not None and said.is_there():
         data = said.data or ""
         parts.append(Audio(data, audio_format(data) if data else "", said.transcript or None, said.id or None))
     for index, call in enumerate(message.tool_calls or ()):
@@ -165,13 +165,13 @@ def _thoughts(details: list[ReasoningDetail], thought: str | None) -> list[Reaso
     return pieces
 
 
-def _is_blank(called: FunctionCall) -> bool:
+def _is_blank(called: CalledFunction) -> bool:
     """Tells whether it is none: some servers write what there is not as an object of empty texts."""
     return not called.name and called.arguments in ("", NO_ARGUMENTS)
 
 
 def _tool_use(call: ToolCall, at: int, index: int) -> ToolUse:
-    cache = call.cache_control.ttl if call.cache_control else None
+    cache = cache_mark(call.cache_control)
     identity = call.id or f"call_{at}_{index}"
     if call.custom is not None:
         return ToolUse(identity, call.custom.name, wrapped(call.custom.input), cache=cache)
@@ -195,15 +195,14 @@ def _tool_result(message: Message, at: int, named: dict[str, str]) -> ToolResult
     if identity is None:
         raise _missing(f"messages[{at}].tool_call_id")
     parts = _content(message, at)
-    cache = message.cache_control.ttl if message.cache_control else None
     content = tuple(part for part in parts if isinstance(part, Text | Image | Document))
-    return ToolResult(identity, content, message.name, cache=cache)
+    return ToolResult(identity, content, message.name, cache=cache_mark(message.cache_control))
 
 
 def _marked(parts: list[Part], mark: CacheControl | None) -> list[Part]:
     """`parts` with a message's own mark on the last, which is what it means."""
     if mark is not None and parts and isinstance(parts[-1], Text | Image | Document):
-        parts[-1] = msgspec.structs.replace(parts[-1], cache=mark.ttl)
+        parts[-1] = msgspec.structs.replace(parts[-1], cache=cache_mark(mark))
     return parts
 
 

@@ -14,7 +14,7 @@ import msgspec
 from weebill.apis.cache_marks import CACHE_CONTROL, EPHEMERAL, marked, may_mark
 from weebill.apis.chat.messages import turns
 from weebill.apis.chat.parts import Aside
-from weebill.apis.chat.request_shapes import ChatFields, ReasoningFields, ResponseFormat
+from weebill.apis.chat.request_shapes import ChatFields, ReasoningFields
 from weebill.apis.chat.tolerance import tolerated
 from weebill.apis.chat.tools import legacy_tool_choice, tool_choice, tools
 from weebill.wire.body import invalid_body
@@ -23,6 +23,7 @@ from weebill.wire.conversation import Conversation, Effort, OutputFormat, Reason
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.inbound import Json
 from weebill.wire.openai_chat import HINTS
+from weebill.wire.openai_chat_request import ResponseFormat
 
 _NOTHING: Final[Json] = {}
 _PLAIN: Final = frozenset(ChatFields.__struct_fields__)

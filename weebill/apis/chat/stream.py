@@ -16,20 +16,14 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from weebill.apis.chat.answer import audio_body, extra_content, finish_reason, image_part, own_id, sources, usage_body
-from weebill.apis.chat.answer_shapes import (
-    CustomBody,
-    CustomCallBody,
-    Delta,
-    FunctionDelta,
-    LogprobsBody,
-    ToolCallDelta,
-)
+from weebill.apis.chat.answer_shapes import Delta, LogprobsBody
 from weebill.apis.chat.custom import custom_names
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Image, Reasoning
 from weebill.wire.custom_input import InputReader
 from weebill.wire.errors import ApiError
-from weebill.wire.openai_chat import reasoning_details
+from weebill.wire.openai_chat import FunctionDelta, ToolCallDelta, reasoning_details
+from weebill.wire.openai_chat_request import CalledCustom, ToolCall
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -220,7 +214,7 @@ class ChatStream:
         content = UNSET if state.begun else None
         if event.name in self._custom:
             state.custom = InputReader()
-            begun = CustomCallBody(event.id, CustomBody(event.name, ""), index=index)
+            begun = ToolCall(event.id, "custom", custom=CalledCustom(event.name), index=index)
             return written + self._delta(state, Delta(content, [begun]))
         state.arguments = False
         function = FunctionDelta("", event.name)

@@ -13,14 +13,14 @@ from typing import Final, get_args
 import msgspec
 from msgspec import Raw
 
-from weebill.apis.chat.custom import CustomEntry
 from weebill.apis.chat.parts import Aside, is_empty, json, marked, parts, said
-from weebill.apis.chat.request_shapes import FunctionEntry, ImageEntry, Message, ToolCall, ToolEntry
+from weebill.apis.chat.request_shapes import ImageEntry, Message
 from weebill.wire.conversation import Effort
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
 from weebill.wire.lenient import leniently
 from weebill.wire.openai_chat import Annotation, ExtraContent, ReasoningDetail
+from weebill.wire.openai_chat_request import CustomTool, Function, ToolCall, ToolEntry
 from weebill.wire.tool_texts import is_json
 from weebill.wire.whole_numbers import whole
 
@@ -32,7 +32,7 @@ _decode_text: Final = msgspec.json.Decoder(str).decode
 _MESSAGE: Final = frozenset(Message.__struct_fields__)
 _CALL: Final = frozenset(ToolCall.__struct_fields__)
 _TOOL: Final = frozenset(ToolEntry.__struct_fields__)
-_FUNCTION: Final = frozenset(FunctionEntry.__struct_fields__)
+_FUNCTION: Final = frozenset(Function.__struct_fields__)
 _EFFORTS: Final[frozenset[str]] = frozenset(get_args(Effort))
 _REASONING: Final = frozenset({"effort", "max_tokens", "exclude", "enabled", "summary"})
 # What an assistant's message may bring along from its answer, whatever is in it: of each kind, what can be read.
@@ -158,7 +158,7 @@ def _tool(entry: Json, path: str, aside: Aside) -> Json | None:
     kind = _text(entry.get("type"))
     if "custom" in entry:
         entry = said(entry, _TOOL, path, aside)
-        entry["custom"] = _readable(entry["custom"], CustomEntry)
+        entry["custom"] = _readable(entry["custom"], CustomTool)
         return {**entry, "type": json("custom")}
     if "function" not in entry and "name" in entry and kind in (None, "function", "custom"):
         # As the Responses API has it, or Anthropic's.

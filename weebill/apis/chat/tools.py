@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from weebill.apis.chat.request_shapes import (
-    CacheControl,
-    CustomChoice,
-    FunctionCallChoice,
-    FunctionChoice,
-    FunctionEntry,
-    ToolChoiceEntry,
-    ToolEntry,
-)
+from weebill.apis.chat.request_shapes import CustomChoice, ToolChoiceEntry
+from weebill.wire.anthropic import CacheControl, cache_mark
 from weebill.wire.conversation import Tool, ToolChoice
 from weebill.wire.custom_input import PARAMETERS
 from weebill.wire.errors import ApiError
+from weebill.wire.openai_chat_request import Function, FunctionChoice, Name, ToolEntry
 
 
-def tools(entries: list[ToolEntry] | None, functions: list[FunctionEntry] | None) -> tuple[Tool, ...]:
+def tools(entries: list[ToolEntry] | None, functions: list[Function] | None) -> tuple[Tool, ...]:
     """The tools offered. Raises ApiError 400 for one without a definition."""
     if functions:
         if entries:
@@ -29,7 +23,7 @@ def tools(entries: list[ToolEntry] | None, functions: list[FunctionEntry] | None
         if entry.function is not None:
             offered.append(_tool(entry.function, entry.cache_control))
         elif entry.custom is not None:
-            mark = entry.cache_control.ttl if entry.cache_control else None
+            mark = cache_mark(entry.cache_control)
             offered.append(Tool(entry.custom.name, entry.custom.told(), PARAMETERS, None, mark))
         else:
             param = f"tools[{at}].{entry.type}"
@@ -38,10 +32,10 @@ def tools(entries: list[ToolEntry] | None, functions: list[FunctionEntry] | None
     return tuple(offered)
 
 
-def _tool(function: FunctionEntry, cache: CacheControl | None) -> Tool:
+def _tool(function: Function, cache: CacheControl | None) -> Tool:
     parameters = None if bytes(function.parameters) == b"null" else function.parameters
-    cache = cache or function.cache_control
-    return Tool(function.name, function.description, parameters, function.strict, cache.ttl if cache else None)
+    mark = cache_mark(cache or function.cache_control)
+    return Tool(function.name, function.description, parameters, function.strict, mark)
 
 
 def tool_choice(
@@ -66,9 +60,7 @@ def tool_choice(
     return ToolChoice(allowed.mode, _known(names, offered, "tool_choice.allowed_tools.tools"), parallel)
 
 
-def legacy_tool_choice(
-    choice: Literal["none", "auto"] | FunctionCallChoice | None, offered: tuple[Tool, ...]
-) -> ToolChoice:
+def legacy_tool_choice(choice: Literal["none", "auto"] | Name | None, offered: tuple[Tool, ...]) -> ToolChoice:
     """The same for `function_call`: of its answers, one call is all that the old form has room for."""
     if choice is None or isinstance(choice, str):
         return ToolChoice(choice or "auto", (), False)

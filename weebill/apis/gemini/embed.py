@@ -16,6 +16,8 @@ from weebill.wire.body import invalid_body, top_level
 from weebill.wire.embeddings import EMBEDDINGS, MAX_INPUTS
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.failure import invalid_answer
+from weebill.wire.gemini import parts_of
+from weebill.wire.gemini_embeddings import BatchEmbedContentsRequest, EmbedContentConfig, EmbedContentRequest
 from weebill.wire.gemini_request import renamed
 from weebill.wire.operation_call import OperationCall
 
@@ -26,34 +28,6 @@ _MANY: Final = "batchEmbedContents"
 _OWN: Final = ("drop_params", "provider", "models")
 
 
-class _Part(Struct, frozen=True):
-    text: str | None = None
-
-
-class _Content(Struct, frozen=True):
-    parts: list[_Part] = []
-
-
-class _Config(Struct, frozen=True, rename="camel"):
-    task_type: str | None = None
-    title: str | None = None
-    output_dimensionality: int | None = None
-
-
-class _Embed(Struct, frozen=True, rename="camel"):
-    """One request. The settings are flat, or in `embedContentConfig`, as newer SDKs have them."""
-
-    content: _Content | str
-    task_type: str | None = None
-    title: str | None = None
-    output_dimensionality: int | None = None
-    embed_content_config: _Config | None = None
-
-
-class _Batch(Struct, frozen=True):
-    requests: list[_Embed]
-
-
 class _Vector(Struct, frozen=True):
     embedding: Raw
 
@@ -62,8 +36,8 @@ class _Answer(Struct, frozen=True):
     data: list[_Vector]
 
 
-_decode_one = msgspec.json.Decoder(_Embed).decode
-_decode_many = msgspec.json.Decoder(_Batch).decode
+_decode_one = msgspec.json.Decoder(EmbedContentRequest).decode
+_decode_many = msgspec.json.Decoder(BatchEmbedContentsRequest).decode
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
@@ -86,7 +60,7 @@ class GeminiEmbed:
         try:
             fields = top_level(body)
             single = method == _ONE
-            body = renamed(body, _Embed if single else _Batch)
+            body = renamed(body, EmbedContentRequest if single else BatchEmbedContentsRequest)
             asked = [_decode_one(body)] if single else _decode_many(body).requests
         except UNREADABLE as error:
             raise invalid_body(error) from error
@@ -121,8 +95,8 @@ class GeminiEmbed:
         return error_body(error)
 
 
-def _settings(asked: _Embed) -> dict[str, object]:
-    config = asked.embed_content_config or _Config()
+def _settings(asked: EmbedContentRequest) -> dict[str, object]:
+    config = asked.embed_content_config or EmbedContentConfig()
     said: dict[str, object] = {
         "task_type": asked.task_type or config.task_type,
         "title": asked.title or config.title,
@@ -131,12 +105,13 @@ def _settings(asked: _Embed) -> dict[str, object]:
     return {name: value for name, value in said.items() if value not in (None, "", 0)}
 
 
-def _text(asked: _Embed, at: int) -> str:
+def _text(asked: EmbedContentRequest, at: int) -> str:
     """What is to be embedded. Raises ApiError 400 for what is no text."""
     if isinstance(asked.content, str):
         return asked.content
-    texts = [part.text for part in asked.content.parts if part.text is not None]
-    if len(texts) < len(asked.content.parts) or not any(texts):
+    parts = parts_of(asked.content)
+    texts = [part.text for part in parts if part.text is not None]
+    if len(texts) < len(parts) or not any(texts):
         param = f"requests[{at}].content"
         raise ApiError(400, "Only text can be embedded here.", code="unsupported_parameter", param=param)
     return "\n".join(texts)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from weebill.providers.anthropic import schema as schemas
-from weebill.providers.anthropic.request_shapes import Metadata, Request, ToolEntry
+from weebill.providers.anthropic.request_shapes import Request
 from weebill.providers.anthropic.thinking import thought, traits
 from weebill.providers.anthropic.turns import Turns
 from weebill.providers.base import Target, Unsupported, UpstreamRequest
@@ -141,7 +141,7 @@ def sampling(conversation: Conversation, fit: Fit, *, thinks: bool) -> Sampling:
 
 
 class _Hinted(TypedDict):
-    metadata: Metadata | UnsetType
+    metadata: wire.Metadata | UnsetType
     service_tier: str | UnsetType
 
 
@@ -151,7 +151,7 @@ def _hints(hints: Json, fit: Fit) -> _Hinted:
     for name, value in hints.items():
         if name in _USERS and bytes(value).startswith(b'"'):
             if found["metadata"] is UNSET or name == "user":
-                found["metadata"] = Metadata(_decode_string(value))
+                found["metadata"] = wire.Metadata(_decode_string(value))
         elif name == "service_tier" and bytes(value) in _TIERS:
             found["service_tier"] = _TIERS[bytes(value)]
         elif name != "cache_control":  # which is written where it belongs
@@ -164,7 +164,7 @@ def _hints(hints: Json, fit: Fit) -> _Hinted:
 
 def _tools(
     conversation: Conversation, target: Target, fit: Fit
-) -> tuple[list[ToolEntry], wire.ToolChoice | None, wire.JsonFormat | None]:
+) -> tuple[list[wire.ToolEntry], wire.ToolChoice | None, wire.JsonFormat | None]:
     """`tools`, `tool_choice` and `output_config.format`."""
     choice = conversation.tool_choice
     names = choice.names if choice else ()
@@ -213,14 +213,14 @@ def _native_schema(output: OutputFormat, target: Target) -> Raw:
     return schemas.native(schemas.described(output.schema, output.name, output.description))
 
 
-def _json_tool(output: OutputFormat) -> ToolEntry:
+def _json_tool(output: OutputFormat) -> wire.ToolEntry:
     schema = ANY_OBJECT if output.schema is None else object_schema(output.schema).schema
     told = output.description or "The answer."
     described = schemas.described(schema, output.name, None)
-    return ToolEntry(JSON_TOOL, described, f"{told} Give the whole answer by calling this tool, once.")
+    return wire.ToolEntry(JSON_TOOL, described, f"{told} Give the whole answer by calling this tool, once.")
 
 
-def _tool(tool: Tool, at: int, target: Target, fit: Fit) -> ToolEntry:
+def _tool(tool: Tool, at: int, target: Target, fit: Fit) -> wire.ToolEntry:
     schema = parameters_of(tool, at, fit)
     strict = tool.strict or None
     if strict:
@@ -229,7 +229,7 @@ def _tool(tool: Tool, at: int, target: Target, fit: Fit) -> ToolEntry:
         except schemas.NotNative as error:
             fit.hint(f"tools[{at}].strict", f"a strict tool with {error.what}")
             strict = None
-    return ToolEntry(tool.name, schema, tool.description, strict, cache_control(tool.cache))
+    return wire.ToolEntry(tool.name, schema, tool.description, strict=strict, cache_control=cache_control(tool.cache))
 
 
 def _strict_schema(schema: Raw, target: Target) -> Raw:

@@ -21,7 +21,10 @@ class RelayedMessage(Struct, frozen=True):
     stop_reason: str | None = None
 
 
-class RelayedDelta(Struct, frozen=True):
+class DeltaHead(Struct, frozen=True):
+    """The part of a delta that is read."""
+
+    type: str | None = None
     stop_reason: str | None = None
 
 
@@ -30,7 +33,7 @@ class RelayedEvent(Struct, frozen=True):
 
     type: str = ""
     message: RelayedMessage | None = None
-    delta: RelayedDelta | None = None
+    delta: DeltaHead | None = None
     usage: UsageReport | None = None
     error: decoding.UpstreamError | str | None = None
 
@@ -44,11 +47,6 @@ class BlockHead(Struct, frozen=True):
     thinking: Raw = Raw()
     signature: Raw = Raw()
     input: Raw = Raw()
-
-
-class DeltaHead(Struct, frozen=True):
-    type: str | None = None
-    stop_reason: str | None = None
 
 
 class EventHead(Struct, frozen=True):

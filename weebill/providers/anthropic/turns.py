@@ -21,7 +21,6 @@ from typing import Final, Literal
 
 import msgspec
 
-from weebill.providers.anthropic.request_shapes import Content, Message
 from weebill.providers.anthropic.thinking import called_without_thinking
 from weebill.providers.base import Unsupported
 from weebill.providers.media import image_type, plain_type
@@ -74,7 +73,7 @@ class Turns:
             else:
                 self._say("user", self._blocks(turn))
 
-    def messages(self) -> list[Message]:
+    def messages(self) -> list[wire.Message]:
         """What has been written. A prompt of instructions alone is the user's: there has to be a message."""
         if not self._messages and self._system:
             blocks: list[wire.Block] = [*self._system]
@@ -86,7 +85,7 @@ class Turns:
             self._messages.insert(0, ("user", [wire.TextBlock(_OPENING)]))
         if self.begun:
             _strip_end(self._messages[-1][1])
-        return [Message(role, _content(blocks)) for role, blocks in self._messages]
+        return [wire.Message(role, _content(blocks)) for role, blocks in self._messages]
 
     def system_prompt(self) -> str | list[wire.TextBlock]:
         """The instructions; in one piece unless some are marked for the cache. To be asked for after `messages`."""
@@ -201,7 +200,7 @@ class Turns:
         raise Unsupported("turns", f"documents of type {part.media_type}")
 
 
-def _content(blocks: list[wire.Block]) -> Content:
+def _content(blocks: list[wire.Block]) -> str | list[wire.Block]:
     return (_plain(blocks[0]) if len(blocks) == 1 else None) or blocks
 
 

@@ -28,9 +28,9 @@ from weebill.providers.base import (
 )
 from weebill.providers.fit import Fit
 from weebill.providers.gemini.decode import not_an_answer
-from weebill.providers.gemini.dialect import GEMINI_DIALECT, GeminiDialect
 from weebill.providers.gemini.errors import body_error, status_error
 from weebill.providers.gemini.history import marked, own_gemini
+from weebill.providers.gemini.paths import Path, gemini_path, generating
 from weebill.providers.gemini.relay_shapes import Piece, Whole
 from weebill.providers.gemini.stream import DONE, PieceSplitter, piece_data
 from weebill.providers.gemini.thinking import fit_thinking, is_first_generation
@@ -43,7 +43,7 @@ from weebill.wire.call import Call
 from weebill.wire.conversation import Maker
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.failure import UpstreamFailure, cut
-from weebill.wire.gemini import NUMBERED_REASONS, given
+from weebill.wire.gemini import NUMBERED_REASONS, ORIGIN, given
 from weebill.wire.gemini_request import GeminiRequest, ThinkingConfig, listed, wants_array
 from weebill.wire.inbound import Json
 from weebill.wire.lenient import reader
@@ -91,10 +91,11 @@ def _by_name(found: re.Match[bytes]) -> bytes:
 
 
 class GeminiRelay:
-    """From the Gemini API to `dialect`."""
+    """From the Gemini API to one of Google's: `origin` marks what is opaque, `path` is where its models are."""
 
-    def __init__(self, dialect: GeminiDialect) -> None:
-        self._dialect = dialect
+    def __init__(self, origin: Maker, path: Path) -> None:
+        self._origin = origin
+        self._path = path
 
     def encode(self, call: Call, target: Target) -> UpstreamRequest:
         """The body as it came, but for what other models want back, and what the model is known to refuse."""
@@ -111,7 +112,7 @@ class GeminiRelay:
             typed = plainly_typed(text)
             if typed is not text:
                 contents, text = Raw(typed), typed
-            contents = own_gemini(contents, text, target.maker or self._dialect.family, signs)
+            contents = own_gemini(contents, text, target.maker or self._origin, signs)
             if contents is not fields["contents"]:
                 fields = {**fields, "contents": contents}
         dropped: tuple[str, ...] = ()
@@ -126,7 +127,7 @@ class GeminiRelay:
                 raise _refusal(unsupported, target) from unsupported
             if fit.dropped:
                 dropped = tuple([_NAMES.get(name, name) for name in fit.dropped])
-        path = self._dialect.path(target, call.stream)
+        path = self._path(target, generating(call.stream))
         return UpstreamRequest(path, _encode(fields), dropped=dropped, maker=target.maker)
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
@@ -194,7 +195,7 @@ def _says_something(usage: Usage) -> bool:
     return usage.prompt_tokens > 0 or usage.completion_tokens > 0
 
 
-GEMINI_RELAY: Final = GeminiRelay(GEMINI_DIALECT)
+GEMINI_RELAY: Final = GeminiRelay(ORIGIN, gemini_path)
 
 
 class GeminiRelayStream:

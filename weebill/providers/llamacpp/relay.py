@@ -35,7 +35,7 @@ from weebill.providers.openai.relay import PATHS, OpenAITranslator, with_usage
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure, UpstreamFailure
-from weebill.wire.openai_chat import Name
+from weebill.wire.openai_chat_request import FunctionChoice
 from weebill.wire.requests import ChatRequest, ContentPart, FunctionDefinition, Tool
 
 _encode = msgspec.json.encode
@@ -277,7 +277,7 @@ def _callable(request: ChatRequest) -> list[FunctionDefinition]:
     if request.tool_choice in ("required", "any"):
         return functions
     try:
-        choice = msgspec.convert(_plain(request.tool_choice), _NamedChoice)
+        choice = msgspec.convert(_plain(request.tool_choice), FunctionChoice)
     except msgspec.ValidationError as error:
         raise ApiError(400, f"Invalid tool_choice: {error}.", code="invalid_value", param="tool_choice") from error
     named = [function for function in functions if function.name == choice.function.name]
@@ -289,12 +289,6 @@ def _callable(request: ChatRequest) -> list[FunctionDefinition]:
 
 def _functions(request: ChatRequest) -> list[FunctionDefinition]:
     return [tool.function for tool in request.tools or () if tool.function is not None and _is_function(tool)]
-
-
-class _NamedChoice(msgspec.Struct, frozen=True):
-    """`tool_choice` as an object; other types than "function" are not for this model."""
-
-    function: Name
 
 
 def _call_schema(functions: list[FunctionDefinition]) -> Schema:

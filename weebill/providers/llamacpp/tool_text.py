@@ -14,28 +14,13 @@ from msgspec import Raw
 
 from weebill.providers.json_end import JsonEnd
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.openai_chat import FunctionDelta, ToolCallDelta
 
 HEAD: Final = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*')
 
 _NOTHING: Final = Raw(b"{}")
 _OPEN: Final = "<tool_call>"
 _CALL: Final = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|(?=<tool_call>)|\Z)", re.DOTALL)
-
-
-class FunctionDelta(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A piece of a call: its name at the beginning, then its arguments as JSON text."""
-
-    arguments: str
-    name: str | None = None
-
-
-class ToolCallDelta(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A piece of the tool call number `index`; `id` and `type` come with the first."""
-
-    index: int
-    function: FunctionDelta
-    id: str | None = None
-    type: str | None = None
 
 
 Delta = str | ToolCallDelta

@@ -1,5 +1,7 @@
 """The dialect of Ollama's chat endpoint, below http://localhost:11434.
 
+Where a tool has to be called, the model is bound to write the call as text, so an answer is read by its request.
+
 Source: https://docs.ollama.com/api/chat
 """
 
@@ -7,42 +9,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from weebill.providers.base import StreamDecoder, Target, UpstreamRequest
-from weebill.providers.fit import Fit
+from weebill.providers.base import RequestReadingFunctions, StreamDecoder
 from weebill.providers.ollama.decode import OllamaStream, body_error, decode_reply
 from weebill.providers.ollama.encode import FAMILY, SUPPORTED, encode_request
 from weebill.providers.ollama.forced import ForcedCall, forced
 from weebill.wire.conversation import Conversation
-from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Reply
 
 
-class OllamaDialect:
-    """A `Dialect` that `ReadsByRequest`."""
-
-    family = FAMILY
-    supported = SUPPORTED
-
-    def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
-        return encode_request(conversation, target, fit, stream=stream)
-
-    def decode(self, body: bytes) -> Reply:
-        return decode_reply(body)
-
-    def decode_for(self, conversation: Conversation, body: bytes) -> Reply:
-        """The answer to `conversation`, in which a call may be written as text."""
-        return decode_reply(body, forced(conversation))
-
-    def stream(self) -> OllamaStream:
-        return OllamaStream()
-
-    def stream_for(self, conversation: Conversation) -> StreamDecoder:
-        """A decoder for the answer to `conversation`."""
-        offered = forced(conversation)
-        return ForcedCall(OllamaStream(), offered) if offered else OllamaStream()
-
-    def error(self, status: int, body: bytes, upstream: str) -> UpstreamFailure:
-        return body_error(status, body, upstream)
+def _decode_for(conversation: Conversation, body: bytes) -> Reply:
+    return decode_reply(body, forced(conversation))
 
 
-OLLAMA_DIALECT: Final = OllamaDialect()
+def _stream_for(conversation: Conversation) -> StreamDecoder:
+    offered = forced(conversation)
+    return ForcedCall(OllamaStream(), offered) if offered else OllamaStream()
+
+
+OLLAMA_DIALECT: Final = RequestReadingFunctions(
+    FAMILY, SUPPORTED, encode_request, decode_reply, OllamaStream, body_error, _decode_for, _stream_for
+)

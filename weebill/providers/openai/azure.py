@@ -8,11 +8,12 @@ Source: https://learn.microsoft.com/azure/ai-foundry/openai/reference
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from weebill.providers.base import Target, UpstreamRequest
 from weebill.providers.fit import Fit
-from weebill.providers.openai.dialect import OpenAIChatDialect
+from weebill.providers.openai.dialect import OPENAI_CHAT, encode
 from weebill.providers.openai.relay import OpenAITranslator
 from weebill.providers.paths import quoted
 from weebill.wire.call import Call
@@ -45,12 +46,9 @@ class AzureRelay(OpenAITranslator):
         return _at_azure(super().encode(call, target), target)
 
 
-class AzureDialect(OpenAIChatDialect):
-    """Chat Completions at Azure."""
-
-    def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
-        return _at_azure(super().encode(conversation, target, fit, stream=stream), target)
+def _encode(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
+    return _at_azure(encode(conversation, target, fit, stream=stream), target)
 
 
 AZURE_RELAY: Final = AzureRelay()
-AZURE_DIALECT: Final = AzureDialect()
+AZURE_DIALECT: Final = replace(OPENAI_CHAT, encode=_encode)

@@ -33,6 +33,7 @@ from weebill.wire.openai_chat import (
     image_of,
     reasoning_of,
 )
+from weebill.wire.openai_chat_request import AudioReference
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import ONE_OF_THEM, Choice, FinishReason, Reply, Usage
 
@@ -129,18 +130,6 @@ class _Piece(Struct, frozen=True):
     thinking: list[_Piece] | None = None
 
 
-class AudioAnswer(Struct, frozen=True):
-    """`audio`, whole or a piece."""
-
-    id: str | None = None
-    data: str | None = None
-    transcript: str | None = None
-
-    def is_there(self) -> bool:
-        """Tells whether it says anything: some servers write an object of empty texts for none."""
-        return bool(self.id or self.data or self.transcript)
-
-
 class Message(Struct, frozen=True):
     """What a choice says, as `message` or as `delta`."""
 
@@ -154,7 +143,7 @@ class Message(Struct, frozen=True):
     function_call: Function | None = None
     annotations: list[Annotation] | None = None
     images: list[ImagePart] | None = None
-    audio: AudioAnswer | None = None
+    audio: AudioReference | None = None
 
     def texts(self) -> tuple[str, str]:
         """What it says, and the reasoning before it."""

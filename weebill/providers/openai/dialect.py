@@ -9,48 +9,39 @@ from typing import Final
 
 import msgspec
 
-from weebill.providers.base import Dialect, StreamDecoder, Target, UpstreamRequest
+from weebill.providers.base import RequestReadingFunctions, StreamDecoder, Target, UpstreamRequest
 from weebill.providers.fit import Fit
-from weebill.providers.openai import decode as openai_decode
-from weebill.providers.openai import encode as openai_encode
+from weebill.providers.openai.decode import decode
+from weebill.providers.openai.encode import fields
 from weebill.providers.openai.errors import body_error
 from weebill.providers.openai.events import ChatDecoder
 from weebill.providers.openai.messages import FAMILY
 from weebill.wire.conversation import Conversation
-from weebill.wire.failure import UpstreamFailure
 from weebill.wire.reply import Reply
 
 CHAT_PATH: Final = b"/chat/completions"
-_encode = msgspec.json.encode
 
 
-class OpenAIChatDialect:
-    """A `Dialect` that `ReadsByRequest`."""
-
-    family = FAMILY
-    supported = frozenset(Conversation.__struct_fields__)
-
-    def encode(self, conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
-        return UpstreamRequest(CHAT_PATH, _encode(openai_encode.fields(conversation, target, fit, stream=stream)))
-
-    def decode(self, body: bytes) -> Reply:
-        return openai_decode.decode(body)
-
-    def decode_for(self, conversation: Conversation, body: bytes) -> Reply:
-        return self.decode(body)
-
-    def stream(self) -> StreamDecoder:
-        return ChatDecoder()
-
-    def stream_for(self, conversation: Conversation) -> StreamDecoder:
-        """A decoder that waits for as many choices as `conversation` asks for."""
-        decoder = self.stream()
-        if isinstance(decoder, ChatDecoder):
-            decoder.asked = conversation.n or 1
-        return decoder
-
-    def error(self, status: int, body: bytes, upstream: str) -> UpstreamFailure:
-        return body_error(status, body, upstream)
+def encode(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
+    """The request. Raises Unsupported."""
+    return UpstreamRequest(CHAT_PATH, msgspec.json.encode(fields(conversation, target, fit, stream=stream)))
 
 
-OPENAI_CHAT: Final[Dialect] = OpenAIChatDialect()
+def _decode_for(conversation: Conversation, body: bytes) -> Reply:
+    return decode(body)
+
+
+def _stream_for(conversation: Conversation) -> StreamDecoder:
+    return ChatDecoder(conversation.n or 1)
+
+
+OPENAI_CHAT: Final = RequestReadingFunctions(
+    FAMILY,
+    frozenset(Conversation.__struct_fields__),
+    encode,
+    decode,
+    ChatDecoder,
+    body_error,
+    _decode_for,
+    _stream_for,
+)

@@ -17,19 +17,13 @@ from weebill.providers.model_fit import taken
 from weebill.providers.object_schema import parameters_of
 from weebill.providers.openai.messages import messages
 from weebill.providers.openai.quirks import refused, renamed
-from weebill.providers.openai.request_shapes import (
-    AnthropicMetadata,
-    Function,
-    JsonSchema,
-    NamedChoice,
-    ResponseFormat,
-    ToolEntry,
-)
+from weebill.providers.openai.request_shapes import AnthropicMetadata
 from weebill.providers.pairing import paired
 from weebill.wire.conversation import Conversation, Effort, OutputFormat, ReasoningOptions, Tool
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.idle import asks_nothing
-from weebill.wire.openai_chat import Name
+from weebill.wire.openai_chat_request import Function, FunctionChoice, JsonSchema, Name, ResponseFormat, ToolEntry
+from weebill.wire.requests import ABSENT
 
 Fields = dict[str, object]
 
@@ -130,21 +124,21 @@ def _put_tools(conversation: Conversation, body: Fields, fit: Fit) -> None:
         if choice.names and not named:
             # Not every provider knows `allowed_tools`; what is not shown cannot be called with any of them.
             tools = tuple(tool for tool in tools if tool.name in choice.names)
-        body["tool_choice"] = NamedChoice(Name(choice.names[0])) if named else choice.mode
+        body["tool_choice"] = FunctionChoice(Name(choice.names[0])) if named else choice.mode
         if choice.parallel is not None:
             body["parallel_tool_calls"] = choice.parallel
     body["tools"] = [_tool(tool, at, fit) for at, tool in enumerate(tools)]
 
 
 def _tool(tool: Tool, at: int, fit: Fit) -> ToolEntry:
-    schema = None if tool.parameters is None else parameters_of(tool, at, fit)
-    return ToolEntry(Function(tool.name, tool.description, schema, tool.strict))
+    schema = ABSENT if tool.parameters is None else parameters_of(tool, at, fit)
+    return ToolEntry("function", Function(tool.name, tool.description, schema, tool.strict))
 
 
 def _response_format(output: OutputFormat) -> ResponseFormat:
     if output.type == "json_object":
         return ResponseFormat("json_object")
-    schema = JsonSchema(output.name or "answer", output.schema, output.description, output.strict)
+    schema = JsonSchema(output.name or "answer", output.schema or ABSENT, output.description, output.strict)
     return ResponseFormat("json_schema", schema)
 
 

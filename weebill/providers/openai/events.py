@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from math import inf
 from typing import Final
 
-import msgspec
 from msgspec import Raw, Struct
 
 from weebill.providers.base import LATE_S, LINGER_S
@@ -34,7 +33,7 @@ from weebill.wire.conversation import Audio
 from weebill.wire.custom_input import BEGINNING, END, inner
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, cut
-from weebill.wire.lenient import leniently
+from weebill.wire.lenient import reader
 from weebill.wire.openai_chat import (
     GroqExtra,
     LogprobsReport,
@@ -99,7 +98,7 @@ class _Chunk(Struct, frozen=True):
     error: Raw = NO_ERROR
 
 
-_decode = msgspec.json.Decoder(_Chunk).decode
+_decode = reader(_Chunk)
 
 
 class _State:
@@ -132,9 +131,9 @@ class _State:
 class ChatDecoder:
     """A `StreamDecoder`; `asked` is how many choices there should be."""
 
-    __slots__ = ("_choices", "_done", "_id", "_spent", "_splitter", "_started", "asked")
+    __slots__ = ("_asked", "_choices", "_done", "_id", "_spent", "_splitter", "_started")
 
-    def __init__(self) -> None:
+    def __init__(self, asked: int = 1) -> None:
         self._splitter = EventSplitter()
         self._choices: dict[int, _State] = {}
         self._id = ""
@@ -142,7 +141,7 @@ class ChatDecoder:
         self._done = False
         self._spent = False
         """True where the last that came was the usage."""
-        self.asked = 1
+        self._asked = asked
 
     @property
     def owed_s(self) -> float:
@@ -154,7 +153,7 @@ class ChatDecoder:
             return 0.0
         if not self._choices or any(state.ending is None for state in self._choices.values()):
             return inf
-        return LATE_S if len(self._choices) < self.asked and not self._spent else LINGER_S
+        return LATE_S if len(self._choices) < self._asked and not self._spent else LINGER_S
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """The events that `data` completes."""
@@ -396,8 +395,5 @@ def _read(data: bytes) -> _Chunk:
     """Raises UpstreamFailure."""
     try:
         return _decode(data)
-    except UNREADABLE:
-        try:
-            return leniently(data, _Chunk)
-        except UNREADABLE as error:
-            raise not_a_completion(str(error)) from error
+    except UNREADABLE as error:
+        raise not_a_completion(str(error)) from error

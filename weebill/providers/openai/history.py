@@ -16,13 +16,14 @@ from msgspec import Raw
 from weebill.providers.base import Quirks
 from weebill.providers.openai.messages import is_detailed
 from weebill.providers.openai.quirks import call_id
-from weebill.providers.openai.request_shapes import Spoken, TextPart, ThinkingPart
+from weebill.providers.openai.request_shapes import Spoken, ThinkingPart
 from weebill.providers.openai.sealed import EXTRA, own_blocks, own_detail, own_extra
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
 from weebill.wire.literals import EMPTY, has_any
 from weebill.wire.marks import SIGN
 from weebill.wire.openai_chat import ReasoningDetail
+from weebill.wire.openai_chat_request import TextPart
 
 _DETAILS: Final = "reasoning_details"
 # Fields of a message that carry reasoning, and that not every provider knows.

@@ -15,17 +15,8 @@ from weebill.providers.fit import Fit
 from weebill.providers.given_images import shown_after
 from weebill.providers.media import typed
 from weebill.providers.openai.quirks import call_id
-from weebill.providers.openai.request_shapes import (
-    AudioPart,
-    AudioReference,
-    CacheControl,
-    ContentPart,
-    FilePart,
-    ImageUrlPart,
-    Message,
-    TextPart,
-    ThinkingPart,
-)
+from weebill.providers.openai.request_shapes import Message, ThinkingPart, WrittenPart
+from weebill.wire.anthropic import CacheControl, cache_control
 from weebill.wire.conversation import (
     Audio,
     CacheMark,
@@ -40,7 +31,6 @@ from weebill.wire.conversation import (
     Turn,
 )
 from weebill.wire.openai_chat import (
-    CalledFunction,
     ExtraContent,
     File,
     GoogleExtra,
@@ -48,10 +38,18 @@ from weebill.wire.openai_chat import (
     ImageUrl,
     InputAudio,
     ReasoningDetail,
-    WrittenCall,
     file_data,
     image_url,
     reasoning_details,
+)
+from weebill.wire.openai_chat_request import (
+    AudioPart,
+    AudioReference,
+    CalledFunction,
+    FilePart,
+    ImageUrlPart,
+    TextPart,
+    ToolCall,
 )
 
 FAMILY: Final = "openai"
@@ -73,13 +71,13 @@ def messages(turns: Sequence[Turn], target: Target, fit: Fit) -> list[Message]:
     return result
 
 
-def _content(parts: tuple[Part, ...], quirks: Quirks, fit: Fit) -> str | list[ContentPart]:
+def _content(parts: tuple[Part, ...], quirks: Quirks, fit: Fit) -> str | list[WrittenPart]:
     if len(parts) == 1 and isinstance(parts[0], Text) and not (quirks.cache_marks and parts[0].cache):
         return parts[0].text
     return [_part(part, quirks, fit) for part in parts]
 
 
-def _part(part: Part, quirks: Quirks, fit: Fit) -> ContentPart:
+def _part(part: Part, quirks: Quirks, fit: Fit) -> WrittenPart:
     if isinstance(part, Text):
         return TextPart(part.text, cache_control=_mark(part.cache, quirks))
     if isinstance(part, Image):
@@ -94,7 +92,7 @@ def _part(part: Part, quirks: Quirks, fit: Fit) -> ContentPart:
     raise Unsupported("turns", f"parts of type '{part.__struct_config__.tag}' in this role")
 
 
-def _document(part: Document, quirks: Quirks, fit: Fit) -> ContentPart:
+def _document(part: Document, quirks: Quirks, fit: Fit) -> WrittenPart:
     if part.cite:
         fit.hint("citations", "citations of documents")
     cache = _mark(part.cache, quirks)
@@ -110,8 +108,8 @@ def _document(part: Document, quirks: Quirks, fit: Fit) -> ContentPart:
     return FilePart(File(data, filename=part.name or "document.pdf"), cache_control=cache)
 
 
-def _mark(cache: CacheMark | None, quirks: Quirks) -> CacheControl | UnsetType:
-    return CacheControl(cache) if quirks.cache_marks and cache is not None else UNSET
+def _mark(cache: CacheMark | None, quirks: Quirks) -> CacheControl | None:
+    return cache_control(cache) if quirks.cache_marks else None
 
 
 def _tool_result(result: ToolResult, target: Target) -> Message:
@@ -119,7 +117,7 @@ def _tool_result(result: ToolResult, target: Target) -> Message:
     text = "\n".join([part.text for part in result.content if isinstance(part, Text)])
     if result.is_error and not text.lower().startswith("error"):
         text = f"Error: {text}"
-    content: str | list[ContentPart] = text
+    content: str | list[WrittenPart] = text
     if quirks.cache_marks and result.cache is not None:
         content = [TextPart(text, cache_control=_mark(result.cache, quirks))]
     return Message("tool", content, tool_call_id=call_id(result.call_id, quirks))
@@ -128,7 +126,7 @@ def _tool_result(result: ToolResult, target: Target) -> Message:
 def _assistant(turn: Turn, target: Target) -> Message:
     texts: list[str] = []
     refusals: list[str] = []
-    calls: list[WrittenCall] = []
+    calls: list[ToolCall] = []
     images: list[ImagePart] = []
     thoughts: list[str] = []
     details: list[ReasoningDetail] = []
@@ -154,7 +152,7 @@ def _assistant(turn: Turn, target: Target) -> Message:
     field, refused = target.quirks.reasoning_field, target.quirks.refuse
     thought = "" if field in refused else "".join(thoughts)
     text = "".join(texts)
-    content: str | list[ContentPart] | None = text or (None if calls or refusals or audio is not UNSET else "")
+    content: str | list[WrittenPart] | None = text or (None if calls or refusals or audio is not UNSET else "")
     if thought and field == "content":
         content = [ThinkingPart((TextPart(thought),)), *([TextPart(text)] if text else [])]
     return Message(
@@ -176,9 +174,9 @@ def is_detailed(origin: str) -> bool:
     return origin == UNKNOWN_FORMAT or origin.endswith("-v1")
 
 
-def _tool_call(part: ToolUse, target: Target) -> WrittenCall:
-    extra: ExtraContent | UnsetType = UNSET
+def _tool_call(part: ToolUse, target: Target) -> ToolCall:
+    extra: ExtraContent | None = None
     if part.signature is not None and part.origin == FAMILY:
         extra = ExtraContent(GoogleExtra(part.signature))
     identity = call_id(part.id, target.quirks)
-    return WrittenCall(identity, CalledFunction(part.name, part.arguments), extra_content=extra)
+    return ToolCall(identity, "function", CalledFunction(part.name, part.arguments), extra_content=extra)

@@ -1,4 +1,4 @@
-"""Chat Completions requests to upstreams as types.
+"""Chat Completions requests to upstreams as types, as far as they are not read from clients, too.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create
 """
@@ -7,19 +7,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from weebill.wire.conversation import CacheMark
-from weebill.wire.openai_chat import (
-    File,
-    ImagePart,
-    ImageUrl,
-    InputAudio,
-    Name,
-    ReasoningDetail,
-    WrittenCall,
-)
+from weebill.wire.openai_chat import ImagePart, ReasoningDetail
+from weebill.wire.openai_chat_request import AudioReference, ContentPart, TextPart, ToolCall
 
 
 class Spoken(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -60,40 +51,6 @@ class KnownMessage(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     annotations: tuple[()] | None = None
 
 
-class CacheControl(Struct, frozen=True):
-    ttl: CacheMark
-    type: str = "ephemeral"
-
-
-class TextPart(Struct, frozen=True):
-    """A piece of text."""
-
-    text: str
-    type: str = "text"
-    cache_control: CacheControl | UnsetType = UNSET
-
-
-class ImageUrlPart(Struct, frozen=True):
-    image_url: ImageUrl
-    type: str = "image_url"
-    cache_control: CacheControl | UnsetType = UNSET
-
-
-class AudioPart(Struct, frozen=True):
-    input_audio: InputAudio
-    type: str = "input_audio"
-
-
-class FilePart(Struct, frozen=True):
-    file: File
-    type: str = "file"
-    cache_control: CacheControl | UnsetType = UNSET
-
-
-class AudioReference(Struct, frozen=True):
-    id: str
-
-
 class ThinkingPart(Struct, frozen=True):
     """Reasoning as a piece of content."""
 
@@ -101,16 +58,16 @@ class ThinkingPart(Struct, frozen=True):
     type: str = "thinking"
 
 
-ContentPart = TextPart | ImageUrlPart | AudioPart | FilePart | ThinkingPart
+WrittenPart = ContentPart | ThinkingPart
 
 
 class Message(Struct, frozen=True):
     """An entry of `messages`."""
 
     role: str
-    content: str | list[ContentPart] | UnsetType | None = UNSET
+    content: str | list[WrittenPart] | UnsetType | None = UNSET
     name: str | UnsetType = UNSET
-    tool_calls: list[WrittenCall] | UnsetType = UNSET
+    tool_calls: list[ToolCall] | UnsetType = UNSET
     tool_call_id: str | UnsetType = UNSET
     refusal: str | UnsetType = UNSET
     audio: AudioReference | UnsetType = UNSET
@@ -120,34 +77,5 @@ class Message(Struct, frozen=True):
     reasoning_details: list[ReasoningDetail] | UnsetType = UNSET
 
 
-class NamedChoice(msgspec.Struct, frozen=True):
-    function: Name
-    type: str = "function"
-
-
-class Function(msgspec.Struct, frozen=True, omit_defaults=True):
-    name: str
-    description: str | None = None
-    parameters: Raw | None = None
-    strict: bool | None = None
-
-
-class ToolEntry(msgspec.Struct, frozen=True):
-    function: Function
-    type: str = "function"
-
-
-class JsonSchema(msgspec.Struct, frozen=True, omit_defaults=True):
-    name: str
-    schema: Raw | None = None
-    description: str | None = None
-    strict: bool | None = None
-
-
-class ResponseFormat(msgspec.Struct, frozen=True, omit_defaults=True):
-    type: str
-    json_schema: JsonSchema | None = None
-
-
-class AnthropicMetadata(msgspec.Struct, frozen=True):
+class AnthropicMetadata(Struct, frozen=True):
     user_id: str | None = None

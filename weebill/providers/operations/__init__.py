@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from weebill.providers.gemini.paths import gemini_path, vertex_path
 from weebill.providers.openai.azure import azure_path
 from weebill.providers.operations.base import Operation, OperationTranslator
 from weebill.providers.operations.embeddings import EmbeddingsRelay, VoyageEmbeddings
 from weebill.providers.operations.embeddings_cohere import BedrockEmbeddings, CohereEmbeddings
 from weebill.providers.operations.embeddings_google import GeminiEmbeddings, VertexEmbeddings
 from weebill.providers.operations.embeddings_ollama import OllamaEmbeddings
-from weebill.providers.operations.google import gemini_path, vertex_path
 from weebill.providers.operations.images import BedrockImages, GoogleImages, TogetherImages
 from weebill.providers.operations.moderations import MistralModerations
 from weebill.providers.operations.openai import NO_HINTS, Relay, SpeechRelay, TranscriptRelay

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.providers.base import Answer, Target, UpstreamRequest
+from weebill.providers.gemini.paths import gemini_path, vertex_path
 from weebill.providers.operations.embeddings import (
     COMMON_FIELDS,
     PURPOSE_FIELDS,
@@ -21,8 +22,9 @@ from weebill.providers.operations.embeddings import (
     texts_of,
 )
 from weebill.providers.operations.errors import WholeAnswers, check_fields
-from weebill.providers.operations.google import Content, Part, UsageMetadata, gemini_path, vertex_path
 from weebill.providers.operations.openai import read_answer
+from weebill.wire.gemini import Content, Part, UsageMetadata
+from weebill.wire.gemini_embeddings import BatchEmbedContentsRequest, EmbedContentRequest
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 
@@ -40,18 +42,6 @@ _WORDS: Final = {
 }
 GEMINI_AT_MOST: Final = 100
 VERTEX_AT_MOST: Final = 250
-
-
-class _GeminiItem(Struct, frozen=True, rename="camel", omit_defaults=True):
-    model: str
-    content: Content
-    task_type: str | None = None
-    title: str | None = None
-    output_dimensionality: int | None = None
-
-
-class _GeminiRequest(Struct, frozen=True):
-    requests: list[_GeminiItem]
 
 
 class _Values(Struct, frozen=True):
@@ -75,12 +65,17 @@ class GeminiEmbeddings(WholeAnswers):
         model = "models/" + target.model.removeprefix("models/")
         purpose = purpose_of(call, _WORDS, target)
         items = [
-            _GeminiItem(model, Content([Part(text)]), purpose, request.title, request.dimensions)
+            EmbedContentRequest(
+                model=model,
+                content=Content(parts=[Part(text=text)]),
+                task_type=purpose,
+                title=request.title,
+                output_dimensionality=request.dimensions,
+            )
             for text in texts_of(call, target, GEMINI_AT_MOST)
         ]
-        return UpstreamRequest(
-            gemini_path(target, "batchEmbedContents"), _encode(_GeminiRequest(items)), dropped=dropped
-        )
+        body = _encode(BatchEmbedContentsRequest(requests=items))
+        return UpstreamRequest(gemini_path(target, "batchEmbedContents"), body, dropped=dropped)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         answer = read_answer(_decode_gemini, body, "a list of embeddings")

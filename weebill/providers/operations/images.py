@@ -17,18 +17,10 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from weebill.providers.base import Answer, Target, UpstreamRequest
+from weebill.providers.gemini.paths import Path, generating
 from weebill.providers.operations.bedrock import invocation
 from weebill.providers.operations.errors import WholeAnswers, check_fields, held_back, no_answer, refused
-from weebill.providers.operations.google import (
-    Address,
-    Content,
-    GenerateContent,
-    GenerationConfig,
-    ImageConfig,
-    Part,
-    inline_data,
-    raise_error,
-)
+from weebill.providers.operations.google import ImageConfig, MediaConfig, asked, inline_data, raise_error
 from weebill.providers.operations.openai import Relay, read_answer
 from weebill.wire.images import ImageData, ImageGenerationRequest, ImagesAnswer, ImageTokens, ImageUsage
 from weebill.wire.inbound import Json
@@ -129,11 +121,11 @@ _decode_imagen = msgspec.json.Decoder(_ImagenAnswer).decode
 
 
 class GoogleImages(WholeAnswers):
-    """Imagen, and Gemini's models that answer with images, by the API that `address` gives paths for."""
+    """Imagen, and Gemini's models that answer with images, by the API that has them at `path`."""
 
-    def __init__(self, address: Address, imagen_fields: frozenset[str] = frozenset()) -> None:
+    def __init__(self, path: Path, imagen_fields: frozenset[str] = frozenset()) -> None:
         """`imagen_fields` are those that Imagen has with this API alone."""
-        self._address = address
+        self._path = path
         self._imagen_fields = imagen_fields | _COMMON | {"aspect_ratio", "output_format", "output_compression"}
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
@@ -176,20 +168,16 @@ class GoogleImages(WholeAnswers):
             options,
         )  # fmt: skip
         body = _ImagenRequest([_ImagenInstance(request.prompt)], parameters)
-        return UpstreamRequest(self._address(target, "predict"), _encode(body))
+        return UpstreamRequest(self._path(target, "predict"), _encode(body))
 
     def _gemini(self, call: OperationCall, target: Target) -> UpstreamRequest:
         request = _request(call)
         if (request.n or 1) > 1 and not call.drops(target.on_unsupported):
             raise refused("n", "more than one image in a request", target)
         aspect_ratio, image_size = _aspect(call, _GEMINI_SIZES, target)
-        image: ImageConfig | UnsetType = UNSET
-        if aspect_ratio or image_size:
-            image = ImageConfig(aspect_ratio, image_size)
-        body = GenerateContent(
-            [Content([Part(request.prompt)], "user")], GenerationConfig(["IMAGE"], image, seed=request.seed)
-        )
-        return UpstreamRequest(self._address(target, "generateContent"), _encode(body))
+        image = ImageConfig(aspect_ratio=aspect_ratio, image_size=image_size) if aspect_ratio or image_size else None
+        config = MediaConfig(response_modalities=["IMAGE"], image_config=image, seed=request.seed)
+        return UpstreamRequest(self._path(target, generating(False)), asked(request.prompt, config))
 
 
 class _TextToImage(Struct, frozen=True, rename="camel", omit_defaults=True):

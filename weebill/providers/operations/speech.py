@@ -11,23 +11,13 @@ import struct
 from base64 import b64decode
 from typing import Final
 
-import msgspec
-
 from weebill.providers.base import Answer, Target, UpstreamRequest
+from weebill.providers.gemini.paths import Path, generating
 from weebill.providers.operations.errors import WholeAnswers, check_fields, no_answer, refused
-from weebill.providers.operations.google import (
-    Address,
-    Content,
-    GenerateContent,
-    GenerationConfig,
-    Part,
-    SpeechConfig,
-    VoiceConfig,
-    VoiceName,
-    inline_data,
-)
+from weebill.providers.operations.google import MediaConfig, asked, inline_data
 from weebill.providers.usage import estimate
 from weebill.wire.audio import SpeechRequest, Voice
+from weebill.wire.gemini_request import PrebuiltVoice, SpeechConfig, VoiceConfig
 from weebill.wire.operation_call import OperationCall
 
 _FIELDS: Final = frozenset({"input", "voice", "instructions", "response_format"})
@@ -39,25 +29,25 @@ _HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
 
 
 class GeminiSpeech(WholeAnswers):
-    """Gemini's models that speak, by the API that `address` gives paths for. Samples are 16 bits, one channel."""
+    """Gemini's models that speak, by the API that has them at `path`. Samples are 16 bits, one channel."""
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     def encode(self, call: OperationCall, target: Target) -> UpstreamRequest:
         dropped = check_fields(call, _FIELDS, target)
         request = _request(call)
         if request.response_format not in _HEADERS:
             # Without one, OpenAI's default is MP3.
-            asked = request.response_format or "mp3"
-            raise refused("response_format", f"the format '{asked}', only {' and '.join(_HEADERS)}", target)
+            wanted = request.response_format or "mp3"
+            raise refused("response_format", f"the format '{wanted}', only {' and '.join(_HEADERS)}", target)
         if isinstance(request.voice, Voice):
             raise refused("voice", "a voice of one's own", target)
         # A model is told how to speak in the words before the text.
         text = f"{request.instructions}:\n{request.input}" if request.instructions else request.input
-        config = GenerationConfig(["AUDIO"], speech_config=SpeechConfig(VoiceConfig(VoiceName(request.voice))))
-        body = GenerateContent([Content([Part(text)], "user")], config)
-        return UpstreamRequest(self._address(target, "generateContent"), msgspec.json.encode(body), dropped=dropped)
+        voice = VoiceConfig(prebuilt_voice_config=PrebuiltVoice(voice_name=request.voice))
+        config = MediaConfig(response_modalities=["AUDIO"], speech_config=SpeechConfig(voice_config=voice))
+        return UpstreamRequest(self._path(target, generating(False)), asked(text, config), dropped=dropped)
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         blobs, usage = inline_data(body, "sound")

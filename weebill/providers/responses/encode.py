@@ -13,22 +13,14 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from weebill.catalog.traits import Traits
-from weebill.providers.base import Target, Unsupported
+from weebill.providers.base import Target, Unsupported, UpstreamRequest
 from weebill.providers.fit import Fit
 from weebill.providers.identifiers import any_of, fitted
 from weebill.providers.media import typed
 from weebill.providers.model_fit import taken
 from weebill.providers.object_schema import parameters_of
 from weebill.providers.pairing import paired
-from weebill.providers.responses.request_shapes import (
-    Allowed,
-    Format,
-    FunctionTool,
-    Named,
-    ReasoningFields,
-    Request,
-    TextOptions,
-)
+from weebill.providers.responses.request_shapes import Request, TextOptions
 from weebill.wire.conversation import (
     Audio,
     Conversation,
@@ -47,7 +39,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
-from weebill.wire.openai_chat import file_data, image_url
+from weebill.wire.openai_chat import HINTS, file_data, image_url
 from weebill.wire.responses import (
     ORIGIN,
     AudioData,
@@ -60,16 +52,20 @@ from weebill.wire.responses import (
     annotation,
     output_text,
 )
-from weebill.wire.responses_request import ENCRYPTED_REASONING, TEXT_LOGPROBS
+from weebill.wire.responses_request import (
+    ENCRYPTED_REASONING,
+    TEXT_LOGPROBS,
+    NamedTool,
+    ReasoningConfig,
+    TextFormat,
+    ToolChoiceObject,
+    ToolEntry,
+)
 
+PATH: Final = b"/responses"
 SUPPORTED: Final = frozenset(
     {"turns", "tools", "tool_choice", "output", "max_tokens", "temperature", "top_p", "logprobs", "top_logprobs"}
     | {"reasoning", "hints", "extra"}
-)
-# Hints are in OpenAI's words; those that are not known to this API are passed over.
-_HINTS: Final = frozenset(
-    {"user", "metadata", "service_tier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"}
-    | {"safety_identifier"}
 )
 _FEWEST_TOKENS: Final = 16
 _CALL_ID: Final = any_of(64)
@@ -87,8 +83,8 @@ Number = TypeVar("Number", int, float)
 _encode: Final = msgspec.json.encode
 
 
-def encode_request(conversation: Conversation, target: Target, fit: Fit, stream: bool) -> bytes:
-    """The body. Tells `fit` of what this API cannot say; raises Unsupported where that is refused."""
+def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
+    """The request. Tells `fit` of what this API cannot say; raises Unsupported where that is refused."""
     verbosity: Raw | None = None
     for name, value in conversation.extra.items():
         if name == "verbosity":
@@ -119,9 +115,9 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, stream:
         top_logprobs=_given(conversation.top_logprobs),
     )
     body = _encode(request)
-    fit.hints(conversation.hints, _HINTS)
-    hints = {name: value for name, value in conversation.hints.items() if name in _HINTS}
-    return body[:-1] + b"," + _encode(hints)[1:] if hints else body
+    fit.hints(conversation.hints, HINTS)
+    hints = {name: value for name, value in conversation.hints.items() if name in HINTS}
+    return UpstreamRequest(PATH, body[:-1] + b"," + _encode(hints)[1:] if hints else body)
 
 
 def reasons(target: Target) -> bool:
@@ -236,31 +232,33 @@ def _document(document: Document, fit: Fit) -> Content:
     return Content("input_file", file_data=file_data(document), filename=document.name or "document.pdf")
 
 
-def _function(tool: Tool, at: int, fit: Fit) -> FunctionTool:
+def _function(tool: Tool, at: int, fit: Fit) -> ToolEntry:
     schema = _NO_PARAMETERS if tool.parameters is None else parameters_of(tool, at, fit)
-    return FunctionTool("function", tool.name, schema, bool(tool.strict), tool.description)
+    # `strict` is always said: left out it means true here, and false everywhere else.
+    return ToolEntry("function", tool.name, tool.description, schema, bool(tool.strict))
 
 
-def _choice(choice: ToolChoice) -> str | Named | Allowed:
+def _choice(choice: ToolChoice) -> str | NamedTool:
     if not choice.names or choice.mode == "none":
         return choice.mode
     if choice.mode == "required" and len(choice.names) == 1:
-        return Named(choice.names[0])
-    return Allowed(choice.mode, [Named(name) for name in choice.names])
+        return NamedTool("function", choice.names[0])
+    tools = [NamedTool("function", name) for name in choice.names]
+    return ToolChoiceObject("allowed_tools", mode=choice.mode, tools=tools)
 
 
 def _text(output: OutputFormat | None, verbosity: Raw | None) -> TextOptions | UnsetType:
     if output is None:
         return UNSET if verbosity is None else TextOptions(verbosity=verbosity)
     if output.type == "json_object":
-        return TextOptions(Format("json_object"), verbosity)
-    form = Format(
+        return TextOptions(TextFormat("json_object"), verbosity)
+    form = TextFormat(
         "json_schema", output.name or _NO_NAME, output.schema or _ANY_OBJECT, output.description, output.strict
     )
     return TextOptions(form, verbosity)
 
 
-def _reasoning(options: ReasoningOptions | None, traits: Traits, fit: Fit) -> ReasoningFields | UnsetType:
+def _reasoning(options: ReasoningOptions | None, traits: Traits, fit: Fit) -> ReasoningConfig | UnsetType:
     if options is None:
         return UNSET
     effort: str | None = options.effort
@@ -271,4 +269,4 @@ def _reasoning(options: ReasoningOptions | None, traits: Traits, fit: Fit) -> Re
         effort = taken(meant, traits, fit)
     # The thinking itself is never shown here, so who wants to see it gets words about it.
     summary = options.summary or ("auto" if options.include and effort != "none" else None)
-    return UNSET if effort is None and summary is None else ReasoningFields(effort, summary)
+    return UNSET if effort is None and summary is None else ReasoningConfig(effort, summary)

@@ -21,8 +21,7 @@ from weebill.providers.openai.errors import body_error
 from weebill.providers.openai.relay import refusal
 from weebill.providers.replayed import Results
 from weebill.providers.responses.body import ResponseBody, decode_plain, error_detail, is_answer
-from weebill.providers.responses.dialect import PATH
-from weebill.providers.responses.encode import reasons
+from weebill.providers.responses.encode import PATH, reasons
 from weebill.providers.responses.errors import not_a_response
 from weebill.providers.responses.event import bare_error, decode_event, failed, failure
 from weebill.providers.responses.plain import response_events
