@@ -43,7 +43,7 @@ _TEXT: Final = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """The body of `/readyz`: `ready` if requests can be served, `recording` if usage can be recorded, `keys` if API keys
+    """The body of `/readyz`: `ready` if requests can be served, `recording` if usage can be recorded, `keys` if keys
     can be checked; `models` says of each whether it can answer. Nothing is served that cannot be recorded.
     """
 
