@@ -20,7 +20,7 @@ from weebill.gateway.pipelines import Pipelines
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Endpoint
 from weebill.gateway.responses import KeptResponses
-from weebill.gateway.routes import MANAGEMENT, ROOTS, ROUTES, Route, ServedBy
+from weebill.gateway.routes import ROOTS, ROUTES, Route, ServedBy
 from weebill.gateway.stages.chain import Chain
 from weebill.gateway.stages.count import ANTHROPIC_COUNT, GEMINI_COUNT
 from weebill.gateway.upstreams import Upstreams
@@ -82,12 +82,13 @@ class App:
             "models": self._models,
             "model": self._model,
             "kept_response": self._kept_response,
+            "control": self._control,
         }
         self._at: dict[bytes, tuple[bytes, Serve]] = {}
         self._below: list[tuple[bytes, Route, ServePage]] = []
         for route in ROUTES:
             for path in route.paths:
-                if path.endswith(b"/"):
+                if path.endswith(b"/") and path != b"/":
                     page = self._gemini if route.served_by == "gemini" else self._page(route)
                     self._below.append((path, route, page))
                 else:
@@ -131,17 +132,18 @@ class App:
         await page(exchange, rest)
 
     async def _serve_below(self, exchange: Exchange) -> None:
-        """Serves paths below a route that ends in `/`, and paths of the control process."""
+        """Serves paths below a route that ends in `/`, and unknown ones."""
         path = exchange.path
-        if not any(_is_below(path, root) for root in ROOTS) and _may_be_managements(exchange):
-            await self._tunnel.relay(exchange)
-            return
         for prefix, route, serve in self._below:
             if path.startswith(prefix) and path != prefix and (route.served_by != "gemini" or _has_method(exchange)):
-                if route.method:
-                    _require(exchange, route.method)
+                if not _allowed(exchange, route.method):
+                    raise _not_allowed(exchange, route.method)
                 await serve(exchange, path.removeprefix(prefix))
                 return
+        # In a vendor's own format, it is a vendor that is asked.
+        if not any(_is_below(path, root) for root in ROOTS) and format_of(path, exchange.head.fields) is OPENAI_FORMAT:
+            await self._tunnel.relay(exchange)
+            return
         raise ApiError(404, f"Unknown request URL: {_shown(exchange)}.", code="unknown_url")
 
     async def _gemini(self, exchange: Exchange, rest: bytes) -> None:
@@ -183,14 +185,11 @@ class App:
         )
         exchange.respond(200 if readiness.ready else 503, JSON, msgspec.json.encode(readiness))
 
+    async def _control(self, exchange: Exchange, rest: bytes) -> None:
+        await self._tunnel.relay(exchange)
+
     async def _metrics(self, exchange: Exchange, rest: bytes) -> None:
         exchange.respond(200, _TEXT, self._exposition())
-
-
-def _may_be_managements(exchange: Exchange) -> bool:
-    """True if the control process may get the path; a path in a vendor's own format is answered here."""
-    path = exchange.path
-    return path == b"/" or _is_below(path, MANAGEMENT) or format_of(path, exchange.head.fields) is OPENAI_FORMAT
 
 
 def _at_its_path(page: ServePage, exchange: Exchange) -> Coroutine[None, None, None]:
@@ -216,14 +215,8 @@ def _add_request_id(exchange: Exchange) -> None:
 
 
 def _allowed(exchange: Exchange, method: bytes) -> bool:
-    """True if the request uses `method`; HEAD is allowed wherever GET is."""
-    return exchange.method == method or (method == b"GET" and exchange.method == b"HEAD")
-
-
-def _require(exchange: Exchange, method: bytes) -> None:
-    """Raises ApiError 405 unless the request uses `method`."""
-    if not _allowed(exchange, method):
-        raise _not_allowed(exchange, method)
+    """True if the request uses `method`, where there is a single one; HEAD is allowed wherever GET is."""
+    return not method or exchange.method == method or (method == b"GET" and exchange.method == b"HEAD")
 
 
 def _not_allowed(exchange: Exchange, method: bytes) -> ApiError:

@@ -16,6 +16,7 @@ ServedBy = Literal[
     "generation", "stateful", "operations", "counting",  # a chain of stages, by its field in `Pipelines`
     "gemini",  # one of the chains, by the method at the end of the path
     "health", "readiness", "metrics", "models", "model", "kept_response",  # pages of the worker's own
+    "control",  # the control process, through the tunnel; it limits bodies and checks its admins' keys itself
 ]  # fmt: skip
 Permission = Literal["anyone", "key"]
 
@@ -63,8 +64,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(b"POST", (b"/v1/models/", *_at(_GEMINI, b"/models/"), *_at(_GEMINI, b"/")), "gemini"),
     Route(b"GET", _at(_MODELS, b"/"), "model"),
     Route(b"", _at(_OPENAI, b"/responses/"), "kept_response"),
+    Route(b"", (b"/", b"/api/v1", b"/api/v1/"), "control", permission="anyone"),
 )
-# Unknown paths below these are answered here, in the format of the API that the client speaks.
+# Unknown paths below these are answered here, in the format of the API that the client speaks; all others are the
+# control process's.
 ROOTS: Final = (b"/v1", b"/openai/v1", b"/anthropic", b"/gemini", b"/upload", *_GEMINI)
-# Always the control process's own.
-MANAGEMENT: Final = b"/api/v1"

@@ -12,7 +12,7 @@ _NO_TOOLS: Final[Mapping[str, str]] = {}
 
 
 class UpstreamRequest:
-    """A POST: `path` below the provider's base URL, with query; `headers` are lines, each ended by CRLF.
+    """`method` and `path` below the provider's base URL, with query; `headers` are lines, each ended by CRLF.
 
     Without `host`, credentials and framing, which are put in where the request is sent. `dropped` are the fields of
     the client's request that were passed over, by the client's names. Whoever reads the answer needs `asked`, the
@@ -20,7 +20,7 @@ class UpstreamRequest:
     by another there, `maker`, whose what is opaque in it will be, and `stops`, where the answer is yet to be ended.
     """
 
-    __slots__ = ("asked", "body", "dropped", "headers", "maker", "path", "stops", "tools")
+    __slots__ = ("asked", "body", "dropped", "headers", "maker", "method", "path", "stops", "tools")
 
     def __init__(
         self,
@@ -32,7 +32,9 @@ class UpstreamRequest:
         tools: Mapping[str, str] = _NO_TOOLS,
         maker: str = "",
         stops: tuple[str, ...] = (),
+        method: bytes = b"POST",
     ) -> None:
+        self.method = method
         self.path = path
         self.body = body
         self.headers = headers
@@ -55,6 +57,7 @@ class UpstreamRequest:
             self.tools,
             self.maker,
             self.stops,
+            self.method,
         )
 
 

@@ -107,7 +107,7 @@ class AwsSigner:
         bare, _, query = path.partition(b"?")
         try:
             return sign(
-                "POST", self._host, bare, query, request.headers, request.body,
+                request.method.decode(), self._host, bare, query, request.headers, request.body,
                 self._key, self._region, "bedrock", datetime.now(UTC),
             )  # fmt: skip
         except SigningUnavailableError as error:

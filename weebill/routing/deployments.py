@@ -60,7 +60,7 @@ class Upstream:
     def head(self, request: UpstreamRequest, credential: Credential | None = None) -> bytes:
         """Returns request line and headers for `request`, with the first credential unless another is given."""
         lines = self.credentials[0].lines if credential is None else credential.lines
-        return b"POST %b%b HTTP/1.1\r\n%b%b" % (self.path, request.path, lines, request.headers)
+        return b"%b %b%b HTTP/1.1\r\n%b%b" % (request.method, self.path, request.path, lines, request.headers)
 
 
 @dataclass(frozen=True, slots=True)
