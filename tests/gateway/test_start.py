@@ -7,8 +7,9 @@ from pathlib import Path
 
 from weebill.config.paths import Home
 from weebill.config.schema import Settings
+from weebill.gateway.role import WorkerBoot
 from weebill.process.link import LINK_FD_VARIABLE, ChildLink
-from weebill.process.messages import Boot, Failed
+from weebill.process.messages import Boot, Failed, own
 
 
 async def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ async def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
     theirs.close()
     try:
         await link.connect()
-        link.send(Boot(role="worker", home=str(home.root), settings=Settings()))
+        link.send(Boot(role="worker", home=str(home.root), settings=Settings(), own=own(WorkerBoot())))
         async with asyncio.timeout(20):
             said = await link.receive()
             assert await process.wait() == 1

@@ -25,7 +25,7 @@ _PERCENTILES: Final[dict[Figure, tuple[Duration, float]]] = {
 
 
 class ArmSums(NamedTuple):
-    """What the requests of an arm add up to, without those that their clients gave up.
+    """The sums over the requests of an arm, without those that their clients gave up.
 
     `judged` are the answers whose checks could tell, `passed` those that they let pass, `priced` the requests whose
     cost is known. `squares` has the sum and the sum of squares of each of `MEANS`.
@@ -43,10 +43,10 @@ class ArmUsage(Protocol):
     """The usage records of arms, by what they are recorded under."""
 
     def sums(self, arm: str) -> ArmSums:
-        """What the requests of an arm add up to."""
+        """Returns the sums over the requests of an arm."""
 
     def durations(self, arm: str, duration: Duration, ranks: Iterable[int]) -> list[int]:
-        """The durations of those ranks, from 0, among those of the answered requests; in microseconds."""
+        """Returns the durations of those ranks, from 0, among those of the answered requests; in microseconds."""
 
 
 class ArmFigures(msgspec.Struct, frozen=True):

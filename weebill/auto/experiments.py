@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final, Literal
 
@@ -15,7 +15,7 @@ State = Literal["running", "promoted", "rolled_back"]
 Arm = Literal["control", "candidate", "shadow"]
 
 TOPIC: Final = "experiments"
-"""Who follows it is told an `ExperimentSnapshot`; nobody is asked about it."""
+"""A follower is told an `ExperimentSnapshot`; nobody is asked about it."""
 _SPAN: Final = float(1 << 64)
 
 
@@ -60,13 +60,14 @@ class Experiments:
     """The experiments as a worker knows them, by following `TOPIC`. Belongs to one loop.
 
     `running` is by model; `promoted` gives the candidate that was last promoted for a model. While nothing is heard of
-    the ledger, the last known state holds.
+    the ledger, the last known state holds. `on_change` is called after each change.
     """
 
     def __init__(self) -> None:
         self._position = Position()
         self.running: Mapping[str, Experiment] = {}
         self.promoted: Mapping[str, str] = {}
+        self.on_change: Callable[[], None] = _nobody_follows
 
     def position(self) -> Position:
         """Returns how far changes are known."""
@@ -83,3 +84,8 @@ class Experiments:
         self.running = {each.model: each for each in experiments if each.state == "running"}
         promoted = sorted((each for each in experiments if each.state == "promoted"), key=lambda each: each.changed_at)
         self.promoted = {each.model: each.candidate for each in promoted}
+        self.on_change()
+
+
+def _nobody_follows() -> None:
+    """Does nothing."""

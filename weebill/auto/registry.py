@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 class ExperimentTable(Protocol):
-    """Where experiments are kept. Every method raises LedgerError."""
+    """A store of experiments. Every method raises LedgerError."""
 
     def commit(self, change: Callable[[], T]) -> T:
-        """What `change` gives, once all that it changed is kept; it may be called again."""
+        """Returns the result of `change` once its changes are kept; `change` may be called again."""
 
     def all(self) -> list[Experiment]:
         """Every experiment, oldest first."""

@@ -109,7 +109,7 @@ class Home:
 
     @property
     def ledger_socket(self) -> Path:
-        """Where the ledger process answers the others."""
+        """Answers of the ledger process to the others."""
         return self.run / "ledger.sock"
 
     @property

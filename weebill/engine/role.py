@@ -12,7 +12,7 @@ from weebill.process.role import Role, module
 
 
 class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
-    """What one host is told at its start: its model, the model's file, and the key that it is called with."""
+    """The part of a host's `Boot` that is its own: the model, its file, and the key that requests must carry."""
 
     model: str
     path: str
@@ -20,14 +20,14 @@ class EngineBoot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineReady(msgspec.Struct, frozen=True, kw_only=True):
-    """What one host tells when it is ready: its origin, and the context window in tokens."""
+    """The part of a host's `Ready` that is its own: its origin, and the context window in tokens."""
 
     base_url: str
     context: int
 
 
 def without_providers(settings: Settings) -> Settings:
-    """What a model needs of the settings: no keys of providers."""
+    """Returns the settings without the keys of providers, which a model does not need."""
     return msgspec.structs.replace(settings, providers={})
 
 

@@ -11,7 +11,7 @@ from weebill.process.role import Role, module
 
 
 class WorkerBoot(msgspec.Struct, frozen=True, kw_only=True):
-    """What one worker is told at its start: its number, from 0, and the listening sockets that it inherits."""
+    """The part of a worker's `Boot` that is its own: its number, from 0, and the listening sockets that it inherits."""
 
     index: int = 0
     listen_fds: tuple[int, ...] = ()

@@ -104,6 +104,7 @@ class Worker:
         self._keys = KeyReporter(self._counters.refused_keys)
         self._selector = Selector(self._router, self._experiments, home.router)
         self._selector.configure(boot.settings.auto)
+        self._experiments.on_change = self._selector.refresh
         self._selector.refresh()
         self._shadows = Shadows()
         self._tunnel = Tunnel(self._client, str(home.control_socket))

@@ -23,7 +23,7 @@ class Prices:
         self.engines: tuple[EngineState, ...] = ()
 
     def cost(self, upstream: str, model: str, prompt_tokens: int, completion_tokens: int) -> int | None:
-        """What a call comes to, in nano-dollars; None where no price is known."""
+        """Returns the cost of a call in nano-dollars; None if no price is known."""
         settings = self.settings
         if self._directory is None or self._directory[0] is not settings:
             self._directory = settings, Directory(settings, self.engines, int(time.time()), self._catalogue())
