@@ -21,7 +21,7 @@ from weebill.gateway.bounds import Pending
 from weebill.gateway.cascade import _read_on
 from weebill.gateway.memory import Answers
 from weebill.gateway.meter import Spending
-from weebill.gateway.opened import StreamingResponse, begun, collected
+from weebill.gateway.opened import StreamingResponse, collect, read_beginning
 from weebill.gateway.translation import Bridge, translator
 from weebill.providers.base import Target
 from weebill.providers.failures import classify
@@ -260,7 +260,7 @@ async def test_an_event_is_counted_until_it_ends(streaming: Streaming) -> None:
     async def begins() -> StreamingResponse:
         response = await streaming.response()
         try:
-            return await begun(streaming.upstream, response, translate.stream(CALL, sent), Spending(), answers)
+            return await read_beginning(streaming.upstream, response, translate.stream(CALL, sent), Spending(), answers)
         finally:
             response.close()
 
@@ -290,7 +290,7 @@ async def test_a_stream_that_is_collected_or_checked_is_counted(streaming: Strea
     response = await streaming.response()
     stream = translate.stream(call, sent)
     streaming.pieces.put_nowait(sse.event(json.dumps(start).encode()))
-    leg = begun(streaming.upstream, response, stream, Spending(), answers)
+    leg = read_beginning(streaming.upstream, response, stream, Spending(), answers)
     streaming.pieces.put_nowait(sse.event(json.dumps(text).encode()))
     found = await leg
     pending = Pending(response)
@@ -307,7 +307,7 @@ async def test_a_stream_that_is_collected_or_checked_is_counted(streaming: Strea
     response = await streaming.response()
     collector = Bridge(CHAT_API, dialect("anthropic"), "anthropic", streams_only=True).collect(call, sent)
     assert collector is not None
-    collecting = asyncio.create_task(collected(response, collector, Spending(), answers))
+    collecting = asyncio.create_task(collect(response, collector, Spending(), answers))
     for _ in range(3):
         streaming.pieces.put_nowait(sse.event(json.dumps(text).encode()))
     await streaming.taking(1_500_000, 1_600_000)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from weebill.cli.context import ConfigOption, JsonOption, home_of, sources_of
-from weebill.cli.instead import Guide, point_elsewhere
+from weebill.cli.equivalents import Guide, point_elsewhere
 
 if TYPE_CHECKING:
     from typer._click.core import Context

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from weebill.cli.context import JsonOption, home_of
-from weebill.cli.instead import Guide
+from weebill.cli.equivalents import Guide
 
 router_app = typer.Typer(
     cls=Guide,
