@@ -63,9 +63,9 @@ def train(
     quick: Annotated[bool, typer.Option("--quick", help="Do not measure it by cross-validation.")] = False,
 ) -> None:
     """Learn from recorded outcomes how likely each tier is to answer well."""
-    from weebill.cli.router_training import Wanted, train
+    from weebill.cli.router_training import TrainOptions, train
 
-    wanted = Wanted(
+    wanted = TrainOptions(
         data=tuple(data or ()),
         from_usage=from_usage,
         without=tuple(without or ()),

@@ -103,7 +103,7 @@ async def _read_on(opened: StreamingResponse, pending: Pending, answers: Answers
     else:
         told = fed(opened.stream, data)
     if told:
-        pending.told(data)
+        pending.flushed(data)
     opened.held += told
     if opened.stream.error is not None:
         raise opened.stream.error

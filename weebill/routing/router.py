@@ -18,7 +18,7 @@ from msgspec import structs
 from weebill.config.routing import Preferences, RoutingSettings
 from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
-from weebill.routing.directory import Directory, Route
+from weebill.routing.directory import Directory, ModelRoute
 from weebill.routing.fast_path import FastPath
 from weebill.routing.filters import fits_all
 from weebill.routing.health import Health
@@ -171,7 +171,7 @@ class Router:
         rotation = self._first_credential(None) if fast_path.rotates else 0
         return Attempts.on_fast_path(self._shared, choice, deadline, rotation, partial(self._rest, route, asked))
 
-    def _rest(self, route: Route, asked: RouteRequest, now: float) -> Sequence[RankedDeployment]:
+    def _rest(self, route: ModelRoute, asked: RouteRequest, now: float) -> Sequence[RankedDeployment]:
         """Returns all choices of a request whose first was picked by the fast path."""
         return self._plan(route, asked, asked.needs, None, now).choices
 
@@ -181,7 +181,7 @@ class Router:
         needs = asked.needs
         return self._plan(route, asked, needs, self._conversation(asked, needs), now)
 
-    def wanted(self, route: Route, asked: RouteRequest) -> ResolvedPreferences:
+    def wanted(self, route: ModelRoute, asked: RouteRequest) -> ResolvedPreferences:
         """Returns the merged preferences of all scopes. Raises ApiError 400."""
         provider = asked.call.own.provider
         settings = self._settings
@@ -207,7 +207,7 @@ class Router:
         )
 
     def _plan(
-        self, route: Route, asked: RouteRequest, needs: Requirements, conversation: bytes | None, now: float
+        self, route: ModelRoute, asked: RouteRequest, needs: Requirements, conversation: bytes | None, now: float
     ) -> Plan:
         wanted = self.wanted(route, asked)
         return make_plan(route, wanted, needs, self.health, self._settings, now, self._rng, conversation)

@@ -11,7 +11,7 @@ from weebill.gateway.off_loop import off_loop
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
 from weebill.gateway.selection import Selector
-from weebill.gateway.stages.chain import Handler
+from weebill.gateway.stages.chain import Stage
 from weebill.gateway.upstreams import Upstreams
 from weebill.providers.base import JSON
 from weebill.wire.call import Call
@@ -27,7 +27,7 @@ class LookUp:
         upstreams: Upstreams,
         selector: Selector,
         cache: AnswerCache,
-        next_stage: Handler[Api, Call],
+        next_stage: Stage[Api, Call],
     ) -> None:
         self._recorder = recorder
         self._upstreams = upstreams

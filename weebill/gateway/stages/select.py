@@ -27,7 +27,7 @@ from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
 from weebill.gateway.selection import Selected, Selector
 from weebill.gateway.shadows import Shadows
-from weebill.gateway.stages.chain import Handler
+from weebill.gateway.stages.chain import Stage
 from weebill.gateway.stages.generate import Generate
 from weebill.gateway.upstreams import Upstreams
 from weebill.routing.attempts import Attempts
@@ -71,7 +71,7 @@ class Select:
         selector: Selector,
         shadows: Shadows,
         generate: Generate,
-        next_stage: Handler[Api, Call],
+        next_stage: Stage[Api, Call],
     ) -> None:
         self._recorder = recorder
         self._upstreams = upstreams
