@@ -117,11 +117,11 @@ class Directory:
         """True if the name is known."""
         return self._find(name) is not None
 
-    def keeps(self, name: str) -> bool:
+    def keeps_route(self, name: str) -> bool:
         """True if the name has a route that is kept, so that the same one is returned each time."""
         return name in self._routes or name in self._matched
 
-    def stands_for(self, name: str) -> str:
+    def resolve_pattern(self, name: str) -> str:
         """Returns the name that patterns lead to; the name itself if there is none, or if it is an alias for
         several.
         """

@@ -39,7 +39,7 @@ class LookUp:
         call = request.call
         if not self._cache.settings.enabled and "cache" not in call.fields:
             return self._next(request)
-        names = self._stands_for(call)
+        names = self._resolved_names(call)
         if call.big:
             return self._look_up_big(request, names)
         return self._serve(request, self._lookup(request, names))
@@ -56,13 +56,13 @@ class LookUp:
         """Answers from the cache if `lookup` finds something."""
         if not lookup.header:
             return self._next(request)
-        if self._selector.compares(self._upstreams.directory.stands_for(request.call.model)):
+        if self._selector.compares(self._upstreams.directory.resolve_pattern(request.call.model)):
             # Answers that are compared in an experiment are made anew each time.
             request.exchange.add_headers(BYPASS)
             return self._next(request)
         return self._serve_looked_up(request, lookup)
 
-    def _stands_for(self, call: Call) -> str:
+    def _resolved_names(self, call: Call) -> str:
         """Returns the deployments behind the request's names. They are part of the cache key, so a reload or a
         promotion makes it another request.
         """
