@@ -86,7 +86,7 @@ class CostStudy(msgspec.Struct, frozen=True):
     scenarios: list[Scenario]
 
 
-# The brief's two, with the tokens that such requests usually have.
+# Two common workloads, with the tokens that such requests usually have.
 SCENARIOS = (
     Scenario("1,000,000 support queries a month", 1_000_000, 350, 150),
     Scenario("10,000 articles a day, summarised", 300_000, 1_600, 200),
@@ -98,7 +98,7 @@ _CATALOGUED = (
     ("on this machine / gpt-4o", None, ("openai", "gpt-4o")),
 )
 # $0.003 and $0.03 for a thousand tokens, in or out.
-_BRIEF = Pair("the brief's: $0.003 / $0.03 per 1K tokens", (3_000_000, 3_000_000), (30_000_000, 30_000_000))
+_FLAT = Pair("flat rates: $0.003 / $0.03 per 1K tokens", (3_000_000, 3_000_000), (30_000_000, 30_000_000))
 _BY_PRICES = "auto, spend 0.3"  # at the first pair's prices, so it says nothing of the others'
 # Each says its target for the prompts that the threshold is set on.
 _TARGETS: dict[str, Callable[[Recorded], Target]] = {
@@ -194,7 +194,7 @@ def _pairs() -> Iterator[Pair]:
     for title, small, large in _CATALOGUED:
         cheap = (0, 0) if small is None else _rates(*small)
         yield Pair(title, cheap, _rates(*large))
-    yield _BRIEF
+    yield _FLAT
 
 
 def _rates(provider: str, model: str) -> tuple[int, int]:

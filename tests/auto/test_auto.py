@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.auto.test_decision import asked, says
 from weebill.auto.auto import Auto
 from weebill.auto.cascade.checks import Checks
-from weebill.auto.holding import Observed, Threshold
 from weebill.auto.rules import Subject
+from weebill.auto.threshold import Observed, Threshold
 from weebill.config.auto import AutoSettings, Rule, TargetSettings, Tier
 from weebill.wire.conversation import Conversation
 

@@ -3,7 +3,7 @@
 import pytest
 
 from weebill.catalog.load import Catalogue
-from weebill.catalog.query import Filter, context_of, select
+from weebill.catalog.query import ModelFilter, context_of, select
 from weebill.catalog.schema import Model, Offer, Price
 
 
@@ -47,7 +47,7 @@ MODELS = (DEAR, FREE, CHEAP)
 
 
 def ids(**wanted):
-    return [match.model.id for match in select(MODELS, Filter(**wanted))]
+    return [match.model.id for match in select(MODELS, ModelFilter(**wanted))]
 
 
 @pytest.mark.parametrize(
@@ -80,13 +80,13 @@ def test_a_filter_lets_through(wanted, found):
 def test_offers_are_those_that_pass_cheapest_first():
     (match,) = select([CHEAP])
     assert [offer.name for offer in match.offers] == ["C", "cheap-1", "unpriced"]
-    (match,) = select([CHEAP], Filter(max_price=100))
+    (match,) = select([CHEAP], ModelFilter(max_price=100))
     assert [offer.name for offer in match.offers] == ["C"]
 
 
 def test_one_offer_must_pass_all_that_is_asked():
     # The cheap one has a short context, the long one is dearer.
-    assert select([CHEAP], Filter(max_price=100, min_context=8000)) == []
+    assert select([CHEAP], ModelFilter(max_price=100, min_context=8000)) == []
 
 
 @pytest.mark.parametrize(

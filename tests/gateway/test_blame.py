@@ -14,7 +14,7 @@ from tests.fixtures.upstream import Request, answer, complete, completion, runni
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.test_failover import NAMES, Three, failing, said, settings
 from tests.gateway.test_failover import three as three
-from weebill.cli.refused import refused_keys
+from weebill.cli.refused_keys import refused_keys
 from weebill.config.routing import BreakerSettings
 
 PROVOKED = {

@@ -13,7 +13,7 @@ from weebill.routing.candidates import Candidate
 from weebill.routing.capabilities import Capabilities
 from weebill.routing.credentials import credentials
 from weebill.routing.deployments import Deployment, Upstream
-from weebill.routing.directory import Route
+from weebill.routing.directory import ModelRoute
 from weebill.routing.requirements import Requirements
 from weebill.transport.origin import Origin, Timeouts
 from weebill.wire.call import Call
@@ -37,10 +37,12 @@ def deployment(provider: str = "acme", model: str = "m", keys: int = 1, **facts:
     )  # type: ignore[arg-type]
 
 
-def route(*deployments: Deployment, policy: Policy | None = None, preferences: Sequence[Preferences] = ()) -> Route:
+def route(
+    *deployments: Deployment, policy: Policy | None = None, preferences: Sequence[Preferences] = ()
+) -> ModelRoute:
     """All of them under the name `m`."""
     candidates = tuple(Candidate(each, each.capabilities.weight, each.capabilities.tier) for each in deployments)
-    return Route("m", candidates, policy, tuple(preferences))
+    return ModelRoute("m", candidates, policy, tuple(preferences))
 
 
 def priced(dollars: float) -> Price:

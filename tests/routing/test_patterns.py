@@ -76,8 +76,8 @@ def test_suffixes_and_preferences_hold(directory: Directory) -> None:
 def test_patterns_are_no_models(directory: Directory) -> None:
     assert not [card.id for card in directory.cards() if "*" in card.id]
     assert directory.card("claude-haiku-9").id == "claude-haiku-9"
-    assert directory.stands_for("claude-sonnet-4[1m]") == "large"
-    assert directory.stands_for("team/x") == "team/x"
+    assert directory.resolve_pattern("claude-sonnet-4[1m]") == "large"
+    assert directory.resolve_pattern("team/x") == "team/x"
     found = directory.pattern("claude-haiku-9")
     assert found is not None
     assert (found.pattern, found.target) == ("claude-haiku-*", "mini")

@@ -16,7 +16,7 @@ from weebill.routing.budget import RetryBudget
 from weebill.routing.candidates import Candidate
 from weebill.routing.decisions import DECISIONS
 from weebill.routing.deployments import Deployment
-from weebill.routing.directory import Route
+from weebill.routing.directory import ModelRoute
 from weebill.routing.filters import CAPABILITIES, PREFERENCES
 from weebill.routing.health import Health
 from weebill.routing.plan import Plan, make_plan
@@ -107,7 +107,7 @@ def planned(
     candidates = tuple(Candidate(each, each.capabilities.weight, each.capabilities.tier) for each in found)
     settings = RoutingSettings(policy=policy, explore=0.2)
     try:
-        return make_plan(Route("m", candidates), wanted, REQUESTS[request], health, settings, 0.0, Random(seed))
+        return make_plan(ModelRoute("m", candidates), wanted, REQUESTS[request], health, settings, 0.0, Random(seed))
     except ApiError:
         return None
 

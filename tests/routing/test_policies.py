@@ -10,7 +10,7 @@ import pytest
 from tests.routing.deployments import deployment, needs, priced, route
 from weebill.config.routing import Policy, RoutingSettings
 from weebill.routing.deployments import Deployment
-from weebill.routing.directory import Route
+from weebill.routing.directory import ModelRoute
 from weebill.routing.health import Health
 from weebill.routing.plan import make_plan
 from weebill.routing.preferences import WANTS_NOTHING, ResolvedPreferences
@@ -22,7 +22,7 @@ ROUNDS = 4000
 
 
 def firsts(
-    candidates: Route,
+    candidates: ModelRoute,
     policy: Policy,
     health: Health | None = None,
     *,
@@ -170,7 +170,7 @@ def test_a_conversation_sticks_and_shares_hold() -> None:
     health, settings = Health(RoutingSettings().breaker, rng), RoutingSettings(policy="weighted")
     three = route(deployment("a", weight=2.0), deployment("b"), deployment("c"))
 
-    def first(candidates: Route, conversation: bytes) -> str:
+    def first(candidates: ModelRoute, conversation: bytes) -> str:
         plan = make_plan(candidates, WANTS_NOTHING, PLAIN, health, settings, 0.0, rng, conversation)
         return plan.choices[0].candidate.deployment.provider
 
@@ -179,7 +179,7 @@ def test_a_conversation_sticks_and_shares_hold() -> None:
     assert before == {each: first(three, each) for each in conversations}
     assert share(Counter(before.values()), "a") == pytest.approx(0.5, abs=0.03)
     # Without one of them, only its own conversations go elsewhere.
-    two = Route("m", three.candidates[:2])
+    two = ModelRoute("m", three.candidates[:2])
     assert all(first(two, each) == name for each, name in before.items() if name != "c")
 
 

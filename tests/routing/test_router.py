@@ -243,7 +243,7 @@ def test_a_big_request_is_worked_out_before_it_is_looked_into() -> None:
     assert not seen
     request.needs.work_out()
     # Whatever it is called and preferred for after that, it is the same request.
-    for named in (request, request.naming("m"), request.preferring((Preferences(sort="price"),))):
+    for named in (request, request.with_model("m"), request.with_own_preferences((Preferences(sort="price"),))):
         assert isinstance(at.route(named, 0.0, 60.0).next(0.0), Try)
     assert seen == ["m"]
 

@@ -15,9 +15,9 @@ from typing import Protocol
 from weebill.auto.cascade.checks import Checks
 from weebill.auto.cascade.function import UnusableFunctionError, load_function
 from weebill.auto.decision import Decision, TierChances, by_chances, by_rule, chance
-from weebill.auto.holding import Observed, Threshold
 from weebill.auto.rules import Rules, Subject
 from weebill.auto.texts import question
+from weebill.auto.threshold import Observed, Threshold
 from weebill.config.auto import AutoSettings, Tier
 
 _LOCAL_ONLY = "local_only"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Raw
 
+from weebill.cache.completeness import worth_keeping
 from weebill.cache.control import Control, take_control
-from weebill.cache.ending import worth_keeping
 from weebill.cache.memory import Memory
 from weebill.cache.question import Endpoint, Question, choices, limits_length, question
 from weebill.cache.recording import Recording

@@ -13,7 +13,7 @@ Order = Literal["name", "price", "context", "released"]
 UNKNOWN = float("inf")
 
 
-class Filter(Struct, frozen=True, kw_only=True):
+class ModelFilter(Struct, frozen=True, kw_only=True):
     """The conditions on a model; defaults are no condition.
 
     `providers` are ids, one of which must serve the model; `max_price` is nano-dollars per thousand tokens, for both
@@ -33,7 +33,7 @@ class Filter(Struct, frozen=True, kw_only=True):
     text: tuple[str, ...] = ()
 
 
-EVERYTHING = Filter()
+EVERYTHING = ModelFilter()
 
 
 class Match(Struct, frozen=True):
@@ -43,7 +43,7 @@ class Match(Struct, frozen=True):
     offers: tuple[Offer, ...]
 
 
-def select(models: Iterable[Model], wanted: Filter = EVERYTHING, order: Order = "name") -> list[Match]:
+def select(models: Iterable[Model], wanted: ModelFilter = EVERYTHING, order: Order = "name") -> list[Match]:
     """Returns the models that pass, with at least one offer that does, each with those offers."""
     return sorted(_matches(models, wanted), key=_ORDERS[order])
 
@@ -58,7 +58,7 @@ def context_of(model: Model, offer: Offer) -> int | None:
     return offer.context_length if offer.context_length is not None else model.context_length
 
 
-def _matches(models: Iterable[Model], wanted: Filter) -> Iterator[Match]:
+def _matches(models: Iterable[Model], wanted: ModelFilter) -> Iterator[Match]:
     for model in models:
         if not _model_passes(model, wanted):
             continue
@@ -67,7 +67,7 @@ def _matches(models: Iterable[Model], wanted: Filter) -> Iterator[Match]:
             yield Match(model, offers)
 
 
-def _model_passes(model: Model, wanted: Filter) -> bool:
+def _model_passes(model: Model, wanted: ModelFilter) -> bool:
     modalities = {*model.input_modalities, *model.output_modalities}
     return (
         modalities.issuperset(wanted.modalities)
@@ -80,7 +80,7 @@ def _model_passes(model: Model, wanted: Filter) -> bool:
     )
 
 
-def _offer_passes(model: Model, offer: Offer, wanted: Filter) -> bool:
+def _offer_passes(model: Model, offer: Offer, wanted: ModelFilter) -> bool:
     if wanted.providers is not None and offer.provider not in wanted.providers:
         return False
     price, context = offer.price, context_of(model, offer)

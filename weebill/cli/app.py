@@ -9,7 +9,7 @@ import typer
 
 from weebill.cli.catalog import catalog_app, models_app, providers_app
 from weebill.cli.context import ConfigOption, Globals, QuietOption, home_of, sources_of
-from weebill.cli.instead import Guide
+from weebill.cli.equivalents import Guide
 from weebill.cli.router import router_app
 
 app = typer.Typer(

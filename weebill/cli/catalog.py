@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from weebill.cli.context import ConfigOption, JsonOption, home_of, sources_of
-from weebill.cli.instead import Guide, point_elsewhere
+from weebill.cli.equivalents import Guide, point_elsewhere
 
 if TYPE_CHECKING:
     from typer._click.core import Context
@@ -68,9 +68,9 @@ def list_models(
     config: ConfigOption = None,
 ) -> None:
     """List models of this machine, of the configuration and of the catalogue."""
-    from weebill.cli.models_catalogue import Wanted, list_catalogue
+    from weebill.cli.models_catalogue import ListOptions, list_catalogue
 
-    wanted = Wanted(
+    wanted = ListOptions(
         text=tuple(search or ()),
         providers=tuple(provider or ()),
         max_price=max_price,

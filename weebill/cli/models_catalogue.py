@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from weebill.catalog.load import Catalogue
-from weebill.catalog.query import Filter, Match, Order, context_of, select
+from weebill.catalog.query import Match, ModelFilter, Order, context_of, select
 from weebill.catalog.schema import Modality, Model, Offer, Price
 from weebill.cli.errors import CommandError
 from weebill.cli.models import states
@@ -29,7 +29,7 @@ _NANO_PER_DOLLAR_A_MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ListOptions:
     """The options of the list; `max_price` is dollars per million tokens."""
 
     text: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Own(msgspec.Struct, frozen=True, kw_only=True):
         return self.provider == LOCAL
 
 
-def list_catalogue(sources: Sources, wanted: Wanted, order: Order, as_json: bool) -> None:
+def list_catalogue(sources: Sources, wanted: ListOptions, order: Order, as_json: bool) -> None:
     """Prints the matching models; those of this machine and of the configuration first."""
     settings = load(sources).settings
     catalogue = as_configured(load_catalogue(sources.home), settings)
@@ -138,7 +138,7 @@ def print_json(value: object) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def _check(wanted: Wanted, catalogue: Catalogue, settings: Settings) -> None:
+def _check(wanted: ListOptions, catalogue: Catalogue, settings: Settings) -> None:
     """Raises CommandError for unknown names."""
     known = sorted({LOCAL, *catalogue.providers, *settings.providers})
     for name in wanted.providers:
@@ -151,11 +151,11 @@ def _check(wanted: Wanted, catalogue: Catalogue, settings: Settings) -> None:
             raise CommandError(f"{name!r} is no modality", f"it is one of {', '.join(_MODALITIES)}")
 
 
-def _filter(wanted: Wanted, usable: frozenset[str]) -> Filter:
+def _filter(wanted: ListOptions, usable: frozenset[str]) -> ModelFilter:
     providers = frozenset(wanted.providers) if wanted.providers else None
     if wanted.active:
         providers = usable if providers is None else providers & usable
-    return Filter(
+    return ModelFilter(
         providers=providers,
         max_price=None if wanted.max_price is None else round(wanted.max_price * _NANO_PER_DOLLAR_A_MILLION),
         min_context=wanted.min_context,
@@ -177,7 +177,7 @@ def _own(sources: Sources, settings: Settings, catalogue: Catalogue) -> Iterator
                 yield Own(id=f"{provider}/{name}", provider=provider, state="configured")
 
 
-def _fits(own: Own, wanted: Wanted) -> bool:
+def _fits(own: Own, wanted: ListOptions) -> bool:
     """True if a model passes; unknown properties fail. Local models are free, read text and call tools."""
     here = own.is_local
     return (

@@ -17,7 +17,7 @@ from weebill.catalog.providers import Activity, activity
 from weebill.catalog.schema import DataPolicy, Provider
 from weebill.cli.errors import FAILURE, CommandError
 from weebill.cli.output import NOTHING, print_table
-from weebill.cli.refused import refused_keys
+from weebill.cli.refused_keys import refused_keys
 from weebill.config.load import Sources, load
 from weebill.config.paths import Home
 from weebill.config.problems import did_you_mean

@@ -58,11 +58,11 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
     try:
         call: Call = APIS[api].decode(_read(file), {}, "")
         matched = directory.pattern(call.model)
-        meant = directory.stands_for(call.model)
-        asked = RouteRequest(call, key, key, APIS[api].conversation).naming(meant)
+        meant = directory.resolve_pattern(call.model)
+        asked = RouteRequest(call, key, key, APIS[api].conversation).with_model(meant)
         selected = _selected(sources, settings, router, asked, APIS[api])
         if selected is not None:
-            asked = asked.naming(selected.model).preferring(selected.preferences)
+            asked = asked.with_model(selected.model).with_own_preferences(selected.preferences)
         plan = router.plan(asked, 0.0)
         deployments = (choice.candidate.deployment for choice in plan.choices)
         fits = {each.key: _fits(APIS[api], call, plan.wanted, each, directory) for each in deployments}

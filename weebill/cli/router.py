@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from weebill.cli.context import JsonOption, home_of
-from weebill.cli.instead import Guide
+from weebill.cli.equivalents import Guide
 
 router_app = typer.Typer(
     cls=Guide,
@@ -63,9 +63,9 @@ def train(
     quick: Annotated[bool, typer.Option("--quick", help="Do not measure it by cross-validation.")] = False,
 ) -> None:
     """Learn from recorded outcomes how likely each tier is to answer well."""
-    from weebill.cli.router_training import Wanted, train
+    from weebill.cli.router_training import TrainOptions, train
 
-    wanted = Wanted(
+    wanted = TrainOptions(
         data=tuple(data or ()),
         from_usage=from_usage,
         without=tuple(without or ()),

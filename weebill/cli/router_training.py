@@ -35,7 +35,7 @@ from weebill.factory.teacher import Teacher
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TrainOptions:
     """The options of `weebill router train`."""
 
     data: tuple[Path, ...]
@@ -50,17 +50,17 @@ class Wanted:
     quick: bool
 
 
-def train(home: Home, wanted: Wanted) -> None:
+def train(home: Home, options: TrainOptions) -> None:
     """Trains, measures and writes a router. Raises CommandError."""
-    paths = _data(home, wanted)
-    out = wanted.out or home.router
+    paths = _data(home, options)
+    out = options.out or home.router
     with explained(), show_progress() as report:
-        sets = read_sets(paths, wanted.without)
-        embedding = read_embedding(wanted.embedding) if wanted.embedding else read_embedding()
-        results = [] if wanted.quick else _measure(sets, embedding, wanted.few, report)
-        rows = together(sets, wanted.name)
-        card = _card(wanted, sets, rows, results)
-        if wanted.out is None:
+        sets = read_sets(paths, options.without)
+        embedding = read_embedding(options.embedding) if options.embedding else read_embedding()
+        results = [] if options.quick else _measure(sets, embedding, options.few, report)
+        rows = together(sets, options.name)
+        card = _card(options, sets, rows, results)
+        if options.out is None:
             home.create()
         write_model(fit(rows, embedding, card), out)
     if results:
@@ -100,14 +100,14 @@ def show(home: Home, file: Path | None, as_json: bool) -> None:
     typer.echo(f"\nMade by: {card.recipe}")
 
 
-def _data(home: Home, wanted: Wanted) -> tuple[Path, ...]:
-    if wanted.from_usage and not home.outcomes.exists():
+def _data(home: Home, options: TrainOptions) -> tuple[Path, ...]:
+    if options.from_usage and not home.outcomes.exists():
         raise CommandError(
             f"there is no {home.outcomes}: the ledger keeps tokens and costs, not what answers were worth",
             'write a line {"prompt": "...", "weak": false, "strong": true} there for each prompt that both tiers '
             "answered, or give DATA",
         )
-    paths = (*wanted.data, *((home.outcomes,) if wanted.from_usage else ()))
+    paths = (*options.data, *((home.outcomes,) if options.from_usage else ()))
     if not paths:
         raise CommandError("there is nothing to learn from", "give DATA, or --from-usage for your own outcomes")
     return paths
@@ -117,15 +117,15 @@ def _measure(sets: list[Rows], embedding: Embedding, few: int, report: Report) -
     return [evaluate(plan, embedding, report=report) for plan in plans(sets, few)]
 
 
-def _card(wanted: Wanted, sets: list[Rows], rows: Rows, results: list[Result]) -> Card:
+def _card(options: TrainOptions, sets: list[Rows], rows: Rows, results: list[Result]) -> Card:
     return Card(
-        name=wanted.name,
+        name=options.name,
         made=datetime.now(UTC).date().isoformat(),
-        licence=wanted.licence,
+        licence=options.licence,
         data=[f"{each.name}: {len(each)} rows" for each in sets],
         recipe=shlex.join(["weebill", *sys.argv[1:]]),
         tiers=list(rows.tiers),
         rows=len(rows),
         figures={f"{each.routed}, from {each.learned_from}": figure(each.measures.apgr) for each in results},
-        notes=list(wanted.notes),
+        notes=list(options.notes),
     )

@@ -12,10 +12,10 @@ from weebill.catalog.dialects import dialects
 from weebill.catalog.load import load
 from weebill.config.auto import AUTO, check_auto
 from weebill.config.certificates import check_server, check_upstream
-from weebill.config.meant import known_provider
 from weebill.config.problems import KeyPath, Locate, Problem, did_you_mean, dotted
 from weebill.config.routing import WILDCARD, AliasSettings, Preferences, targets
 from weebill.config.schema import Settings
+from weebill.config.suggestions import known_provider
 
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")

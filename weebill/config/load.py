@@ -14,13 +14,13 @@ import msgspec
 
 from weebill.config.checks import check
 from weebill.config.environment import read_environment, variable_name
-from weebill.config.locate import key_lines
+from weebill.config.invalid import Unfit
 from weebill.config.paths import Home
 from weebill.config.problems import ConfigError, KeyPath, Locate, Problem
 from weebill.config.providers import FROM_ENVIRONMENT, complete_providers
 from weebill.config.schema import Settings
 from weebill.config.secrets import PROXY, REDIS_URL, SECRET_LISTS, SECRETS, resolve_secrets
-from weebill.config.unfit import Unfit
+from weebill.config.toml_lines import key_lines
 from weebill.config.validate import validate
 from weebill.config.warnings import warnings
 

@@ -9,9 +9,9 @@ from typing import Annotated, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from weebill.config.meant import instead_of
 from weebill.config.problems import KeyPath, Locate, Problem, dotted
 from weebill.config.schema import ProviderSettings
+from weebill.config.suggestions import instead_of
 
 _TYPE_NAMES = {
     "int": "a whole number",

@@ -41,7 +41,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """One figure to be measured: the routed rows, the training rows, and the splits.
 
     If `pooled`, the splits' test sides are parts of one whole and their rows are ranked together; else each split is
@@ -66,20 +66,20 @@ class Result:
     strong: Floats
 
 
-def plans(sets: Sequence[Rows], few: int | None) -> Iterator[Plan]:
+def plans(sets: Sequence[Rows], few: int | None) -> Iterator[EvaluationPlan]:
     """Yields the plans: each set by cross-validation, from `few` rows, on new domains, and from the other sets."""
     large = [rows for rows in sets if len(rows) >= MIN_TO_LEARN]
     for rows in large:
-        yield Plan(rows.name, f"itself, {FOLDS} folds", tuple(_splits(rows, folds(rows.prompts, FOLDS))))
+        yield EvaluationPlan(rows.name, f"itself, {FOLDS} folds", tuple(_splits(rows, folds(rows.prompts, FOLDS))))
         if few is not None and len(rows) >= 2 * few:
-            yield Plan(rows.name, f"{few} of its rows", tuple(_draws(rows, few)), pooled=False)
+            yield EvaluationPlan(rows.name, f"{few} of its rows", tuple(_draws(rows, few)), pooled=False)
         if len(set(rows.domains)) >= FOLDS:
             splits = tuple(_splits(rows, folds(rows.domains, FOLDS)))
-            yield Plan(rows.name, f"its other domains, {FOLDS} folds", splits, pooled=False)
+            yield EvaluationPlan(rows.name, f"its other domains, {FOLDS} folds", splits, pooled=False)
     for rows in sets:
         for other in large:
             if other is not rows:
-                yield Plan(rows.name, other.name, (Split(_without(other, rows), rows),))
+                yield EvaluationPlan(rows.name, other.name, (Split(_without(other, rows), rows),))
     if len(large) > 1:
         whole = together(large, "all")
         for rows in large:
@@ -88,13 +88,15 @@ def plans(sets: Sequence[Rows], few: int | None) -> Iterator[Plan]:
                 Split(whole.take(np.flatnonzero(of_whole != each)), rows.take(np.flatnonzero(fold == each)))
                 for each in range(FOLDS)
             )
-            yield Plan(rows.name, f"all sets, {FOLDS} folds", splits)
+            yield EvaluationPlan(rows.name, f"all sets, {FOLDS} folds", splits)
         for rows in sets:
             if rows not in large:
-                yield Plan(rows.name, "all large sets", (Split(_without(whole, rows), rows),))
+                yield EvaluationPlan(rows.name, "all large sets", (Split(_without(whole, rows), rows),))
 
 
-def evaluate(plan: Plan, embedding: Embedding, taught: Lesson | None = None, report: Report = no_report) -> Result:
+def evaluate(
+    plan: EvaluationPlan, embedding: Embedding, taught: Lesson | None = None, report: Report = no_report
+) -> Result:
     """Trains and routes as planned. Raises MeasureError, FittingError, ExtraMissingError."""
     gains, measured = [], []
     for at, split in enumerate(plan.splits):

@@ -113,7 +113,7 @@ class Pending:
         """True if the held bytes are to be counted, or are counted now."""
         return self.held >= BIG or self._counted
 
-    def told(self, data: bytes) -> None:
+    def flushed(self, data: bytes) -> None:
         """Notes that the decoder gave output for `data`: it no longer holds what came before."""
         size = len(data)
         self.held = self.bytes if self.bytes < size else size

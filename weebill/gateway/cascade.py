@@ -1,6 +1,6 @@
 """The cascade: a smaller model's answer is held back until it has been checked.
 
-1. The attempt is translated by a `Watched` translator, which keeps the answer as it is read.
+1. The translator of the attempt keeps the answer as it is read (`ObservedAnswer`).
 2. A stream is read as far as the checks need (`judged`).
 3. The checks judge: by rules, then by the operator's function, then by comparing with further samples.
 4. The caller sends what was held back, or drops it and asks the larger model.
@@ -35,7 +35,7 @@ _SAMPLING_TEMPERATURE: Final = 0.7
 Sample = Callable[[int], Awaitable[Sequence[Reply]]]
 
 
-class Watched:
+class ObservedAnswer:
     """Translates attempts and keeps the answer for the checks: that of the latest attempt, which is the one that
     counts.
     """
@@ -52,10 +52,10 @@ class Watched:
         self._bridge = CheckedBridge(self._api, dialect, self._asking, probabilities=self._probabilities)
         return self._bridge
 
-    def said(self) -> Reply:
+    def reply_so_far(self) -> Reply:
         """Returns the answer so far."""
         assert self._bridge is not None  # noqa: S101 - asked for only after an attempt
-        return self._bridge.said()
+        return self._bridge.reply_so_far()
 
     def release(self) -> None:
         """Stops keeping the answer."""
@@ -64,7 +64,12 @@ class Watched:
 
 
 async def judged(
-    opened: OpenedResponse, watched: Watched, checks: Checks, asked: Conversation, sample: Sample, answers: Answers
+    opened: OpenedResponse,
+    observed: ObservedAnswer,
+    checks: Checks,
+    asked: Conversation,
+    sample: Sample,
+    answers: Answers,
 ) -> Judgement:
     """Reads an answer as far as the checks need, and returns their judgement.
 
@@ -73,10 +78,10 @@ async def judged(
     whole = checks.needs_whole(asked)
     if isinstance(opened, StreamingResponse):
         pending = Pending(opened.response)
-        while opened.chunks is not None and (whole or not checks.can_judge(watched.said())):
+        while opened.chunks is not None and (whole or not checks.can_judge(observed.reply_so_far())):
             await _read_on(opened, pending, answers)
-    reply = watched.said()
-    watched.release()
+    reply = observed.reply_so_far()
+    observed.release()
     judgement = await off_loop_if(whole, partial(checks.judge_alone, asked, reply))
     judgement = await checks.judge_by_function(judgement, asked, reply)
     if judgement.failed is None and checks.more_samples:
@@ -103,7 +108,7 @@ async def _read_on(opened: StreamingResponse, pending: Pending, answers: Answers
     else:
         told = fed(opened.stream, data)
     if told:
-        pending.told(data)
+        pending.flushed(data)
     opened.held += told
     if opened.stream.error is not None:
         raise opened.stream.error

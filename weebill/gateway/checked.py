@@ -25,7 +25,7 @@ Asking = Callable[[Conversation], Conversation]
 
 
 class CheckedBridge(Bridge):
-    """The translator for one attempt. `said()` is the answer so far, with the probabilities of its tokens.
+    """The translator for one attempt. `reply_so_far()` is the answer so far, with the probabilities of its tokens.
 
     Probabilities that only the checks need are hidden from the client. `asking` changes the request.
     """
@@ -38,9 +38,9 @@ class CheckedBridge(Bridge):
         self._stream: CheckedStream | None = None
         self._wanted_by_client = False
 
-    def said(self) -> Reply:
+    def reply_so_far(self) -> Reply:
         """Returns the answer so far."""
-        return self._reply if self._stream is None else self._stream.said()
+        return self._reply if self._stream is None else self._stream.reply_so_far()
 
     def release(self) -> None:
         """Stops keeping the answer."""
@@ -89,7 +89,7 @@ class CheckedStream(BridgeStream):
         self._builder: ReplyBuilder | None = ReplyBuilder()
         self._hides = hides
 
-    def said(self) -> Reply:
+    def reply_so_far(self) -> Reply:
         """Returns the answer so far."""
         return _NOTHING if self._builder is None else self._builder.reply()
 

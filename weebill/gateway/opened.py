@@ -103,7 +103,7 @@ async def relay_rest(
             else:
                 written = fed(stream, data, events)
             if written:
-                pending.told(data)
+                pending.flushed(data)
                 exchange.write(written)
                 await exchange.drain()
             if stream.error is not None:

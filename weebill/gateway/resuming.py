@@ -95,7 +95,7 @@ class ResumableAnswer:
         return f": continued by {provider}\n\n".encode()
 
     def feed(self, events: list[Event]) -> bytes:
-        return self._encoder.feed([told for event in events if (told := self._told(event)) is not None])
+        return self._encoder.feed([told for event in events if (told := self._adapted(event)) is not None])
 
     def finish(self) -> bytes:
         return self._encoder.finish()
@@ -103,7 +103,7 @@ class ResumableAnswer:
     def fail(self, error: ApiError) -> bytes:
         return self._encoder.fail(error)
 
-    def _told(self, event: Event) -> Event | None:
+    def _adapted(self, event: Event) -> Event | None:
         """Returns the event as the client's stream needs it; None for what the client has had already."""
         if self._resumed:
             if isinstance(event, Started):

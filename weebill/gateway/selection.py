@@ -124,7 +124,7 @@ class Selector:
         """Selects the model. Raises ApiError: 400 as routing does, 503 if `auto` cannot be served."""
         if asked.call.model in _SUFFIXED:
             suffix = asked.call.model.removeprefix(AUTO)
-            chosen = self.select(asked.naming(AUTO), api)
+            chosen = self.select(asked.with_model(AUTO), api)
             # The suffix sorts the deployments of a tier; it does not pick the tier.
             return chosen._replace(model=chosen.model + suffix, larger=chosen.larger and chosen.larger + suffix)
         needs = asked.needs
@@ -228,7 +228,7 @@ class Selector:
 
     def _local_only(self, asked: RouteRequest) -> bool:
         """True if the request, its key or a rule wants it to stay on this machine."""
-        return self._router.wanted(self._router.directory.route(self._models["small"]), asked).local_only
+        return self._router.resolve_preferences(self._router.directory.route(self._models["small"]), asked).local_only
 
     def _first(self, model: str) -> Deployment:
         return self._router.directory.route(model).first

@@ -34,7 +34,7 @@ from weebill.gateway.memory import give_memory_back
 from weebill.gateway.off_loop import give_way_soon
 from weebill.gateway.pipelines import pipelines
 from weebill.gateway.recorder import Recorder
-from weebill.gateway.refused import KeyReporter
+from weebill.gateway.refused_keys import KeyReporter
 from weebill.gateway.responses import KeptResponses, ResponseState
 from weebill.gateway.role import WorkerBoot
 from weebill.gateway.selection import Selector

@@ -49,7 +49,7 @@ SUFFIXES: Final[Mapping[str, Preferences]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ModelRoute:
     """The candidates that serve a name, in the order of the configuration; there is at least one.
 
     `preferences` are those of the aliases that led here, the outermost first; `policy` is None for the configured one.
@@ -78,7 +78,7 @@ class Directory:
         self, settings: Settings, engines: Iterable[EngineState], created: int, catalogue: Catalogue | None = None
     ) -> None:
         """`created` is Unix time, shown in the list of models; the packaged `catalogue` is the default."""
-        self._routes: dict[str, Route] = {}
+        self._routes: dict[str, ModelRoute] = {}
         self._cards: dict[str, ModelCard] = {}
         engines = tuple(engines)
         self._silent = frozenset(f"{LOCAL}/{engine.model}" for engine in engines if not engine.answers)
@@ -91,7 +91,7 @@ class Directory:
             self._show(deployment, model, offer, created, chosen=settled is not None and bool(settled.models))
         aliases = {**settings.aliases, **_auto(settings)}
         self._patterns = Patterns(aliases.items())
-        self._matched: dict[str, Route] = {}  # names that match a pattern, added when they are asked for
+        self._matched: dict[str, ModelRoute] = {}  # names that match a pattern, added when they are asked for
         models, self._cards = self._cards, {}
         for alias in aliases:
             if WILDCARD in alias:
@@ -100,7 +100,7 @@ class Directory:
         # Names that the user has chosen come first.
         self._cards = {**self._cards, **{name: card for name, card in models.items() if name not in self._cards}}
 
-    def route(self, name: str, fallbacks: Sequence[str] = ()) -> Route:
+    def route(self, name: str, fallbacks: Sequence[str] = ()) -> ModelRoute:
         """Returns the route of `name`, continued by those of the known `fallbacks`. Raises ApiError 404 for an unknown
         name.
         """
@@ -117,11 +117,11 @@ class Directory:
         """True if the name is known."""
         return self._find(name) is not None
 
-    def keeps(self, name: str) -> bool:
+    def keeps_route(self, name: str) -> bool:
         """True if the name has a route that is kept, so that the same one is returned each time."""
         return name in self._routes or name in self._matched
 
-    def stands_for(self, name: str) -> str:
+    def resolve_pattern(self, name: str) -> str:
         """Returns the name that patterns lead to; the name itself if there is none, or if it is an alias for
         several.
         """
@@ -178,15 +178,15 @@ class Directory:
                 of_model.setdefault(deployment.capabilities.canonical, []).append(deployment)
         pinned = {deployment.key: deployment for deployment in found}
         for name, serving in of_model.items():
-            self._routes[name] = Route(name, _ranked(_one_each(serving, [pinned[name]] if name in pinned else [])))
+            self._routes[name] = ModelRoute(name, _ranked(_one_each(serving, [pinned[name]] if name in pinned else [])))
         for name, known in of_name.items():
             if name not in self._routes:
                 # A different model of the same name at another provider is not meant.
                 canonical = known[0].capabilities.canonical
                 same = [each for each in known if each.capabilities.canonical in ("", canonical)]
-                self._routes[name] = Route(name, _ranked(_one_each(of_model.get(canonical, ()), same)))
+                self._routes[name] = ModelRoute(name, _ranked(_one_each(of_model.get(canonical, ()), same)))
         for name, deployment in pinned.items():
-            self._routes.setdefault(name, Route(name, _ranked([[deployment]])))
+            self._routes.setdefault(name, ModelRoute(name, _ranked([[deployment]])))
 
     def _show(
         self, deployment: Deployment, model: Model | None, offer: Offer | None, created: int, *, chosen: bool
@@ -219,7 +219,7 @@ class Directory:
         owner = known.owned_by if first.capabilities.canonical and alias != AUTO else VIRTUAL_OWNER
         self._cards[alias] = msgspec.structs.replace(known, id=alias, owned_by=owner)
 
-    def _follow(self, name: str, aliases: Mapping[str, str | AliasSettings]) -> Route | None:
+    def _follow(self, name: str, aliases: Mapping[str, str | AliasSettings]) -> ModelRoute | None:
         """Returns the route of a name or an alias; None if it leads to nothing. Loops are excluded by the
         configuration's checks.
         """
@@ -228,7 +228,7 @@ class Directory:
             return self._routes.get(name)
         return _leading(name, alias, partial(self._follow, aliases=aliases))
 
-    def _match(self, name: str, seen: tuple[str, ...] = ()) -> Route | None:
+    def _match(self, name: str, seen: tuple[str, ...] = ()) -> ModelRoute | None:
         """Returns the route of a name by patterns; None if there is none. `seen` are the names on the way, which ends
         loops.
         """
@@ -237,10 +237,10 @@ class Directory:
         found = self._patterns.match(name)
         return None if found is None else _leading(name, found.target, partial(self._known, seen=(*seen, name)))
 
-    def _known(self, name: str, seen: tuple[str, ...]) -> Route | None:
+    def _known(self, name: str, seen: tuple[str, ...]) -> ModelRoute | None:
         return self._routes.get(name) or self._suffixed(name, seen) or self._match(name, seen)
 
-    def _otherwise(self, name: str) -> Route:
+    def _otherwise(self, name: str) -> ModelRoute:
         """Returns the route of a name that is not known by itself. Raises ApiError 404."""
         route = self._find(name)
         if route is None:
@@ -252,7 +252,7 @@ class Directory:
             )
         return route
 
-    def _find(self, name: str) -> Route | None:
+    def _find(self, name: str) -> ModelRoute | None:
         """Returns the route of a name; None if there is none."""
         route = self._routes.get(name) or self._matched.get(name) or self._suffixed(name)
         if route is not None:
@@ -265,14 +265,18 @@ class Directory:
         self._matched[name] = route
         return route
 
-    def _suffixed(self, name: str, seen: tuple[str, ...] = ()) -> Route | None:
+    def _suffixed(self, name: str, seen: tuple[str, ...] = ()) -> ModelRoute | None:
         """Returns the route of a name with a suffix; None if it has none."""
         base, _, suffix = name.rpartition(":")
         preferences = SUFFIXES.get(suffix)
         if preferences is None:
             return None
         route = self._routes.get(base) or self._match(base, seen)
-        return None if route is None else Route(name, route.candidates, route.policy, (*route.preferences, preferences))
+        return (
+            None
+            if route is None
+            else ModelRoute(name, route.candidates, route.policy, (*route.preferences, preferences))
+        )
 
     def _nearest(self, name: str) -> str:
         """Returns a clause with similar names. The number of comparisons is bounded."""
@@ -284,11 +288,11 @@ class Directory:
         return f"; did you mean {' or '.join(repr(candidates[each]) for each in near)}?" if near else ""
 
 
-def _leading(name: str, alias: str | AliasSettings, follow: Callable[[str], Route | None]) -> Route | None:
+def _leading(name: str, alias: str | AliasSettings, follow: Callable[[str], ModelRoute | None]) -> ModelRoute | None:
     """Returns the route of an alias, from those of its targets; None while they have none."""
     if isinstance(alias, str):
         target = follow(alias)
-        return None if target is None else Route(name, target.candidates, target.policy, target.preferences)
+        return None if target is None else ModelRoute(name, target.candidates, target.policy, target.preferences)
     models = [(each, follow(each)) for each in alias.models]
     balanced = [
         candidate._replace(weight=candidate.weight * alias.weights.get(each, 1.0))
@@ -297,7 +301,7 @@ def _leading(name: str, alias: str | AliasSettings, follow: Callable[[str], Rout
         for candidate in route.candidates
     ]
     fallbacks = [follow(each) for each in alias.fallbacks]
-    routes = [Route(name, _distinct(balanced))] if balanced else []
+    routes = [ModelRoute(name, _distinct(balanced))] if balanced else []
     routes += [route for route in fallbacks if route is not None]
     if not routes:
         return None
@@ -306,7 +310,7 @@ def _leading(name: str, alias: str | AliasSettings, follow: Callable[[str], Rout
     candidates = tuple(candidate._replace(model=0) for candidate in whole.candidates)
     # A route without preferences is routed faster.
     said = tuple(each for each in (alias.preferences, *inner, *whole.preferences) if each != _SAYS_NOTHING)
-    return Route(name, candidates, alias.policy, said)
+    return ModelRoute(name, candidates, alias.policy, said)
 
 
 def _auto(settings: Settings) -> dict[str, AliasSettings]:
@@ -340,7 +344,7 @@ def _ranked(groups: Iterable[Sequence[Deployment]]) -> tuple[Candidate, ...]:
     return tuple(candidates)
 
 
-def _in_turn(name: str, routes: Sequence[Route]) -> Route:
+def _in_turn(name: str, routes: Sequence[ModelRoute]) -> ModelRoute:
     """Returns the route that tries one route after another, each as a model with tiers of its own."""
     candidates: list[Candidate] = []
     tier = 0
@@ -348,7 +352,7 @@ def _in_turn(name: str, routes: Sequence[Route]) -> Route:
         candidates += (each._replace(tier=tier + each.tier, model=model) for each in route.candidates)
         tier = 1 + max(each.tier for each in candidates)
     preferences = tuple(each for route in routes for each in route.preferences)
-    return Route(name, _distinct(candidates), routes[0].policy, preferences)
+    return ModelRoute(name, _distinct(candidates), routes[0].policy, preferences)
 
 
 def _distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:

@@ -18,7 +18,7 @@ from weebill.config.routing import Policy
 from weebill.routing.candidates import Candidate
 from weebill.routing.deployment_health import DeploymentHealth
 from weebill.routing.deployments import Deployment
-from weebill.routing.directory import Route
+from weebill.routing.directory import ModelRoute
 from weebill.routing.plan import RankedDeployment
 from weebill.routing.policies import NEEDS_EXPLORING, WEIGHTS
 from weebill.routing.steps import Try, patience
@@ -52,7 +52,7 @@ class FastPath:
     credentials, `explores` if some requests go to a random one, to keep its figures fresh.
     """
 
-    route: Route
+    route: ModelRoute
     policy: Policy
     only: FastChoice | None
     weighted: tuple[tuple[float, FastChoice], ...]
@@ -61,7 +61,7 @@ class FastPath:
 
     @classmethod
     def of(
-        cls, route: Route, policy: Policy, health_of: Callable[[Deployment], DeploymentHealth], deadline_s: float
+        cls, route: ModelRoute, policy: Policy, health_of: Callable[[Deployment], DeploymentHealth], deadline_s: float
     ) -> FastPath:
         """Returns the fast path of a route by a policy, for requests that have `deadline_s` seconds."""
         rotates = any(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from weebill.config.routing import RoutingSettings
 from weebill.routing.candidates import Candidate
 from weebill.routing.deployment_health import DeploymentHealth, Hold
-from weebill.routing.directory import Route
+from weebill.routing.directory import ModelRoute
 from weebill.routing.filters import Removal, nothing_left, split
 from weebill.routing.health import Health
 from weebill.routing.policies import NEEDS_EXPLORING, POLICIES, SORTS, Score
@@ -47,7 +47,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(
-    route: Route,
+    route: ModelRoute,
     wanted: ResolvedPreferences,
     needs: Requirements,
     health: Health,

@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from weebill.catalog.schema import Modality
-from weebill.routing.readable import readable
+from weebill.routing.readable_text import readable
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Conversation, Document, Image, Part, Text, ToolResult
 from weebill.wire.errors import ApiError

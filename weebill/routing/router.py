@@ -18,7 +18,7 @@ from msgspec import structs
 from weebill.config.routing import Preferences, RoutingSettings
 from weebill.routing.attempts import Attempts, Shared
 from weebill.routing.budget import RetryBudget
-from weebill.routing.directory import Directory, Route
+from weebill.routing.directory import Directory, ModelRoute
 from weebill.routing.fast_path import FastPath
 from weebill.routing.filters import fits_all
 from weebill.routing.health import Health
@@ -68,12 +68,12 @@ class RouteRequest:
         self.conversation = conversation
         self.preferences = preferences
 
-    def naming(self, model: str) -> RouteRequest:
+    def with_model(self, model: str) -> RouteRequest:
         """Returns the same request for another model."""
         call = self.call.replaced(model=model)
         return RouteRequest(call, self.key_id, self.key_name, self.conversation, self.preferences, self.needs)
 
-    def preferring(self, preferences: tuple[Preferences, ...]) -> RouteRequest:
+    def with_own_preferences(self, preferences: tuple[Preferences, ...]) -> RouteRequest:
         """Returns the same request with these preferences in place of its own."""
         return RouteRequest(self.call, self.key_id, self.key_name, self.conversation, preferences, self.needs)
 
@@ -143,7 +143,7 @@ class Router:
     def _fast_path(self, name: str) -> FastPath | None:
         """Returns the fast path of a name; None if the name has a suffix, or its alias has preferences."""
         route = self.directory.route(name)
-        if route.preferences or not self.directory.keeps(name):
+        if route.preferences or not self.directory.keeps_route(name):
             return None
         policy = route.policy or self._settings.policy
         if len(self._fast_paths) >= _MAX_FAST_PATHS:
@@ -171,7 +171,7 @@ class Router:
         rotation = self._first_credential(None) if fast_path.rotates else 0
         return Attempts.on_fast_path(self._shared, choice, deadline, rotation, partial(self._rest, route, asked))
 
-    def _rest(self, route: Route, asked: RouteRequest, now: float) -> Sequence[RankedDeployment]:
+    def _rest(self, route: ModelRoute, asked: RouteRequest, now: float) -> Sequence[RankedDeployment]:
         """Returns all choices of a request whose first was picked by the fast path."""
         return self._plan(route, asked, asked.needs, None, now).choices
 
@@ -181,7 +181,7 @@ class Router:
         needs = asked.needs
         return self._plan(route, asked, needs, self._conversation(asked, needs), now)
 
-    def wanted(self, route: Route, asked: RouteRequest) -> ResolvedPreferences:
+    def resolve_preferences(self, route: ModelRoute, asked: RouteRequest) -> ResolvedPreferences:
         """Returns the merged preferences of all scopes. Raises ApiError 400."""
         provider = asked.call.own.provider
         settings = self._settings
@@ -207,9 +207,9 @@ class Router:
         )
 
     def _plan(
-        self, route: Route, asked: RouteRequest, needs: Requirements, conversation: bytes | None, now: float
+        self, route: ModelRoute, asked: RouteRequest, needs: Requirements, conversation: bytes | None, now: float
     ) -> Plan:
-        wanted = self.wanted(route, asked)
+        wanted = self.resolve_preferences(route, asked)
         return make_plan(route, wanted, needs, self.health, self._settings, now, self._rng, conversation)
 
     def _conversation(self, asked: RouteRequest, needs: Requirements) -> bytes | None:

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.auto.cascade.answers import PLAIN, call, reply, tool, wants
-from weebill.auto.cascade.agreement import samples_agree
+from weebill.auto.cascade.agreement import check_agreement
 from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.auto.cascade.function import UnusableFunctionError, ask_function, load_function
-from weebill.auto.cascade.probabilities import is_sure
-from weebill.auto.cascade.refusal import answers, has_begun
-from weebill.auto.cascade.repetition import keeps_going
-from weebill.auto.cascade.schema import fits_schema
+from weebill.auto.cascade.probabilities import check_probabilities
+from weebill.auto.cascade.refusal import check_refusal, has_begun
+from weebill.auto.cascade.repetition import check_repetition
+from weebill.auto.cascade.schema import check_schema
 from weebill.auto.cascade.verdicts import Verdict
 from weebill.config.auto import CascadeSettings, CheckName
 from weebill.wire.conversation import Conversation, Reasoning, Refusal, ToolChoice
@@ -52,7 +52,7 @@ NAMED = Conversation(turns=PLAIN.turns, tools=WITH_TOOLS.tools, tool_choice=Tool
     ],
 )
 def test_schema(asked: Conversation, answer: Reply, problem: str) -> None:
-    verdict = fits_schema(asked, answer)
+    verdict = check_schema(asked, answer)
     assert (verdict.passed, verdict.detail) == (not problem, problem)
 
 
@@ -71,7 +71,7 @@ STRANGE = Conversation(turns=PLAIN.turns, tools=(tool("odd", {"type": "OBJECT"})
     ],
 )
 def test_what_cannot_be_told_of_a_schema_is_neither_passed_nor_failed(asked: Conversation, answer: Reply) -> None:
-    verdict = fits_schema(asked, answer)
+    verdict = check_schema(asked, answer)
     assert verdict.passed is None
     assert verdict.detail
     assert Judgement().then(verdict) == Judgement(unknown=("schema",))
@@ -79,7 +79,7 @@ def test_what_cannot_be_told_of_a_schema_is_neither_passed_nor_failed(asked: Con
 
 def test_a_choice_that_fails_fails_whatever_cannot_be_told_of_another() -> None:
     answer = Reply("r", "m", tuple(reply(each).choices[0] for each in ("{}", "none")), Usage())
-    assert fits_schema(ELSEWHERE, answer) == ("schema", False, "the answer is not JSON")
+    assert check_schema(ELSEWHERE, answer) == ("schema", False, "the answer is not JSON")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_is_recorded(judgement: Judgement, checked: str) -> None:
     ],
 )
 def test_refusals(text: str) -> None:
-    assert not answers(reply(text)).passed
+    assert not check_refusal(reply(text)).passed
 
 
 @pytest.mark.parametrize(
@@ -132,15 +132,15 @@ def test_refusals(text: str) -> None:
     ],
 )
 def test_answers(text: str) -> None:
-    assert answers(reply(text)).passed
+    assert check_refusal(reply(text)).passed
 
 
 def test_a_refusal_in_the_models_own_form() -> None:
-    assert not answers(reply(Refusal("No."))).passed
-    assert not answers(reply("Well", finish="content_filter")).passed
-    assert not answers(reply(Reasoning("Hm."))).passed
-    assert not answers(Reply("r", "m", (), Usage())).passed
-    assert answers(reply(call("stop", {}))).passed
+    assert not check_refusal(reply(Refusal("No."))).passed
+    assert not check_refusal(reply("Well", finish="content_filter")).passed
+    assert not check_refusal(reply(Reasoning("Hm."))).passed
+    assert not check_refusal(Reply("r", "m", (), Usage())).passed
+    assert check_refusal(reply(call("stop", {}))).passed
 
 
 def test_the_beginning_of_an_answer_tells() -> None:
@@ -171,25 +171,25 @@ PROSE = (
     ],
 )
 def test_repetition(text: str, passes: bool) -> None:
-    assert keeps_going(reply(text)).passed == passes
+    assert check_repetition(reply(text)).passed == passes
 
 
 @given(st.text("abc ", min_size=2, max_size=60), st.integers(4, 12))
 def test_every_loop_is_seen(unit: str, times: int) -> None:
     text = (unit * max(times, 200 // len(unit) + 1)).rstrip()
-    assert keeps_going(reply(text)).passed == (not any(map(str.isalnum, text)))
+    assert check_repetition(reply(text)).passed == (not any(map(str.isalnum, text)))
 
 
 def test_probabilities() -> None:
-    assert is_sure(reply("x"), 0.5, 0.0).passed is None
-    assert is_sure(reply("x", probabilities=()), 0.5, 0.0).passed is None
-    sure = is_sure(reply("x", probabilities=(-0.1, -0.1)), 0.8, 0.5)
+    assert check_probabilities(reply("x"), 0.5, 0.0).passed is None
+    assert check_probabilities(reply("x", probabilities=()), 0.5, 0.0).passed is None
+    sure = check_probabilities(reply("x", probabilities=(-0.1, -0.1)), 0.8, 0.5)
     assert sure is not None
     assert sure.passed
-    vague = is_sure(reply("x", probabilities=(-0.1, -1.0)), 0.8, 0.0)
+    vague = check_probabilities(reply("x", probabilities=(-0.1, -1.0)), 0.8, 0.0)
     assert vague is not None
     assert not vague.passed
-    wobbly = is_sure(reply("x", probabilities=(-0.01,) * 99 + (-4.0,)), 0.8, 0.05)
+    wobbly = check_probabilities(reply("x", probabilities=(-0.01,) * 99 + (-4.0,)), 0.8, 0.05)
     assert wobbly is not None
     assert not wobbly.passed
 
@@ -206,16 +206,16 @@ def test_probabilities() -> None:
 )
 def test_agreement(first: str, others: list[str], agree: int) -> None:
     total = 1 + len(others)
-    verdict = samples_agree(reply(first), [reply(each) for each in others], agree / total)
+    verdict = check_agreement(reply(first), [reply(each) for each in others], agree / total)
     assert verdict.passed
     assert verdict.detail == f"{agree} of {total} agree"
-    assert not samples_agree(reply(first), [reply(each) for each in others], agree / total + 0.01).passed
+    assert not check_agreement(reply(first), [reply(each) for each in others], agree / total + 0.01).passed
 
 
 def test_calls_agree_whatever_the_order_of_their_arguments() -> None:
     one, other = reply(call("f", '{"a":1, "b":2}')), reply(call("f", '{"b":2,"a":1}'))
-    assert samples_agree(one, [other], 1.0).passed
-    assert not samples_agree(one, [reply(call("f", '{"b":2}'))], 1.0).passed
+    assert check_agreement(one, [other], 1.0).passed
+    assert not check_agreement(one, [reply(call("f", '{"b":2}'))], 1.0).passed
 
 
 def checks(*names: CheckName) -> Checks:
@@ -285,7 +285,9 @@ async def test_the_users_function_comes_after_the_others(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "acme_checks", module)
     all_of_them = Checks(CascadeSettings(checks=("function", "refusal")), load_function("acme_checks:good"))
     alone = all_of_them.judge_alone(PLAIN, reply("I can't."))
-    assert (await all_of_them.judge_by_function(alone, PLAIN, reply("I can't."))).failed == answers(reply("I can't."))
+    assert (await all_of_them.judge_by_function(alone, PLAIN, reply("I can't."))).failed == check_refusal(
+        reply("I can't.")
+    )
     assert not asked_of
     judged = await all_of_them.judge_by_function(Judgement(passed=("refusal",)), PLAIN, reply("Fine."))
     assert (judged.failed and judged.failed.detail, judged.passed) == ("not good", ("refusal",))

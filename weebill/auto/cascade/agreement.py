@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from weebill.auto.cascade.verdicts import Verdict, said
+from weebill.auto.cascade.verdicts import Verdict, text_of
 from weebill.wire.conversation import ToolUse
 from weebill.wire.reply import Choice, Reply
 
@@ -22,7 +22,7 @@ _NUMBER: Final = re.compile(r"-?\d+(?:[.,]\d+)*")
 _SIMILAR: Final = 0.5
 
 
-def samples_agree(reply: Reply, others: Sequence[Reply], share: float) -> Verdict:
+def check_agreement(reply: Reply, others: Sequence[Reply], share: float) -> Verdict:
     """Checks that at least `share` of all samples, the answer included, agree with the answer."""
     samples = [reply, *others]
     agreeing = sum(_agree(reply, each) for each in samples)
@@ -38,7 +38,7 @@ def _agree(one: Reply, other: Reply) -> bool:
 def _same(one: Choice, other: Choice) -> bool:
     if _calls(one) != _calls(other):
         return False
-    a, b = said(one), said(other)
+    a, b = text_of(one), text_of(other)
     if a == b:
         return True
     # For sums and the like, the last number is the answer, whatever the words.

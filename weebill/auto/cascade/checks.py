@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from weebill.auto.cascade.agreement import samples_agree
+from weebill.auto.cascade.agreement import check_agreement
 from weebill.auto.cascade.function import UserCheck, ask_function
-from weebill.auto.cascade.probabilities import is_sure
-from weebill.auto.cascade.refusal import answers, has_begun
-from weebill.auto.cascade.repetition import keeps_going
+from weebill.auto.cascade.probabilities import check_probabilities
+from weebill.auto.cascade.refusal import check_refusal, has_begun
+from weebill.auto.cascade.repetition import check_repetition
 from weebill.auto.cascade.schema import applies as has_schema
-from weebill.auto.cascade.schema import fits_schema
+from weebill.auto.cascade.schema import check_schema
 from weebill.auto.cascade.verdicts import NOT_KNOWN, Verdict
 from weebill.config.auto import CascadeSettings, CheckName
 from weebill.wire.conversation import Conversation
@@ -99,17 +99,17 @@ class Checks:
         """Adds the verdict of other samples, if there are any. Pure."""
         if not others:
             return judgement
-        return judgement.then(samples_agree(reply, others, self._settings.agreement))
+        return judgement.then(check_agreement(reply, others, self._settings.agreement))
 
     def _verdict(self, name: CheckName, asked: Conversation, reply: Reply) -> Verdict | None:
         match name:
             case "schema":
-                return fits_schema(asked, reply) if has_schema(asked) else None
+                return check_schema(asked, reply) if has_schema(asked) else None
             case "refusal":
-                return answers(reply)
+                return check_refusal(reply)
             case "repetition":
-                return keeps_going(reply)
+                return check_repetition(reply)
             case "logprobs":
-                return is_sure(reply, self._settings.mean_probability, self._settings.min_probability)
+                return check_probabilities(reply, self._settings.mean_probability, self._settings.min_probability)
             case "function" | "agreement":
                 return None  # they need more than the answer

@@ -22,7 +22,7 @@ _NOT_GIVEN: Final = Verdict("logprobs", None, "no probabilities were given")
 _decode: Final = msgspec.json.Decoder(_Entry).decode
 
 
-def is_sure(reply: Reply, mean: float, minimum: float) -> Verdict:
+def check_probabilities(reply: Reply, mean: float, minimum: float) -> Verdict:
     """Checks that the geometric mean of the tokens' probabilities is at least `mean`, and each at least `minimum`.
 
     It cannot tell if the upstream gave no probabilities.

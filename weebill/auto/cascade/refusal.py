@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from weebill.auto.cascade.verdicts import Verdict, said
+from weebill.auto.cascade.verdicts import Verdict, text_of
 from weebill.wire.conversation import Reasoning, Refusal, Text
 from weebill.wire.reply import Choice, Reply
 
@@ -44,7 +44,7 @@ _PHRASES: Final = (
 _DECLINES: Final = re.compile(r"[\s\"'*#>]*(?:" + "|".join(_PHRASES) + ")", re.IGNORECASE)
 
 
-def answers(reply: Reply) -> Verdict:
+def check_refusal(reply: Reply) -> Verdict:
     """Checks a whole answer, or one of which at least `HEAD_CHARS` characters have come."""
     for choice in reply.choices:
         if problem := _problem(choice):
@@ -53,18 +53,18 @@ def answers(reply: Reply) -> Verdict:
 
 
 def has_begun(reply: Reply) -> bool:
-    """True if enough of an answer has come for `answers` to tell."""
+    """True if enough of an answer has come for `check_refusal` to tell."""
     return bool(reply.choices) and all(_telling(choice) for choice in reply.choices)
 
 
 def _telling(choice: Choice) -> bool:
-    return any(not isinstance(part, _WORDS) for part in choice.parts) or len(said(choice)) >= HEAD_CHARS
+    return any(not isinstance(part, _WORDS) for part in choice.parts) or len(text_of(choice)) >= HEAD_CHARS
 
 
 def _problem(choice: Choice) -> str:
     if choice.finish in ("refusal", "content_filter") or any(isinstance(part, Refusal) for part in choice.parts):
         return "the model declines"
-    text = said(choice)
+    text = text_of(choice)
     if not text.strip() and all(isinstance(part, _WORDS) for part in choice.parts):
         return "the answer is empty"
     declined = _DECLINES.match(text[:HEAD_CHARS].translate(_APOSTROPHES))

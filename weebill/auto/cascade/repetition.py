@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-from weebill.auto.cascade.verdicts import Verdict, said
+from weebill.auto.cascade.verdicts import Verdict, text_of
 from weebill.wire.reply import Reply
 
 # The repetition at the end of an answer: the longest unit in characters, the number of times, and the least length.
@@ -17,9 +17,9 @@ _MIN_COMPRESSED: Final = 600
 _MAX_RATIO: Final = 9.0
 
 
-def keeps_going(reply: Reply) -> Verdict:
+def check_repetition(reply: Reply) -> Verdict:
     """Checks a whole answer."""
-    problem = next(filter(None, (_problem(said(choice)) for choice in reply.choices)), "")
+    problem = next(filter(None, (_problem(text_of(choice)) for choice in reply.choices)), "")
     return Verdict("repetition", not problem, problem)
 
 

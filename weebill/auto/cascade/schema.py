@@ -8,7 +8,7 @@ import msgspec
 
 from weebill.auto.cascade.jsonschema import CannotTell, fits
 from weebill.auto.cascade.schema_cost import Allowance, Json
-from weebill.auto.cascade.verdicts import Verdict, said
+from weebill.auto.cascade.verdicts import Verdict, text_of
 from weebill.wire.conversation import Conversation, OutputFormat, Tool, ToolUse
 from weebill.wire.reply import Choice, Reply
 
@@ -22,7 +22,7 @@ def applies(asked: Conversation) -> bool:
     return asked.output is not None or bool(asked.tools)
 
 
-def fits_schema(asked: Conversation, reply: Reply) -> Verdict:
+def check_schema(asked: Conversation, reply: Reply) -> Verdict:
     """Checks texts and tool calls. A choice that fails counts, even if another cannot be told."""
     allowance = Allowance()
     unknown = ""
@@ -40,7 +40,7 @@ def _problem(asked: Conversation, choice: Choice, allowance: Allowance) -> str:
     if asked.tools and (problem := _calls_problem(asked, calls, allowance)):
         return problem
     # A tool call takes the place of an answer.
-    return "" if asked.output is None or calls else _text_problem(said(choice), asked.output, allowance)
+    return "" if asked.output is None or calls else _text_problem(text_of(choice), asked.output, allowance)
 
 
 def _calls_problem(asked: Conversation, calls: list[ToolUse], allowance: Allowance) -> str:

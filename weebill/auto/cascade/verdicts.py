@@ -20,6 +20,6 @@ class Verdict(NamedTuple):
     detail: str = ""
 
 
-def said(choice: Choice) -> str:
+def text_of(choice: Choice) -> str:
     """Returns the text of an answer."""
     return "".join(part.text for part in choice.parts if isinstance(part, Text))

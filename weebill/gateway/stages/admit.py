@@ -7,13 +7,13 @@ from typing import Generic
 
 from weebill.gateway.memory import Bodies
 from weebill.gateway.request import C, E, Request
-from weebill.gateway.stages.chain import Handler
+from weebill.gateway.stages.chain import Stage
 
 
 class Admit(Generic[E, C]):
     """The stage that reserves room for a request's body until the request ends."""
 
-    def __init__(self, bodies: Bodies, next_stage: Handler[E, C]) -> None:
+    def __init__(self, bodies: Bodies, next_stage: Stage[E, C]) -> None:
         self._bodies = bodies
         self._next = next_stage
 

@@ -7,14 +7,14 @@ from typing import Generic
 
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.request import C, E, Request
-from weebill.gateway.stages.chain import Handler
+from weebill.gateway.stages.chain import Stage
 from weebill.wire.errors import ApiError
 
 
 class Authenticate(Generic[E, C]):
     """The first stage."""
 
-    def __init__(self, authenticator: Authenticator, next_stage: Handler[E, C]) -> None:
+    def __init__(self, authenticator: Authenticator, next_stage: Stage[E, C]) -> None:
         self._authenticator = authenticator
         self._next = next_stage
 

@@ -13,13 +13,13 @@ from weebill.gateway.request import C, E, Request
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
 
-Handler = Callable[[Request[E, C]], Coroutine[None, None, None]]
+Stage = Callable[[Request[E, C]], Coroutine[None, None, None]]
 
 
 class Chain(Generic[E, C]):
     """Stages that answer the requests to endpoints of one kind."""
 
-    def __init__(self, last: Handler[E, C], *stages: Callable[[Handler[E, C]], Handler[E, C]]) -> None:
+    def __init__(self, last: Stage[E, C], *stages: Callable[[Stage[E, C]], Stage[E, C]]) -> None:
         """`stages` are in the order of passing; `last` answers."""
         for stage in reversed(stages):
             last = stage(last)

@@ -9,7 +9,7 @@ from typing import Final
 from weebill.apis.base import Api
 from weebill.gateway.bounds import BIG, check_fields, read_call
 from weebill.gateway.request import Request
-from weebill.gateway.stages.chain import Handler
+from weebill.gateway.stages.chain import Stage
 from weebill.gateway.upstreams import Upstreams
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
@@ -21,7 +21,7 @@ _NO_HEADERS: Final[dict[bytes, bytes]] = {}
 class Decode:
     """The stage that decodes the body. Raises ApiError 400 with the name of the field."""
 
-    def __init__(self, upstreams: Upstreams, next_stage: Handler[Api, Call]) -> None:
+    def __init__(self, upstreams: Upstreams, next_stage: Stage[Api, Call]) -> None:
         self._upstreams = upstreams
         self._next = next_stage
 

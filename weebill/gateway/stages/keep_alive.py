@@ -9,7 +9,7 @@ from weebill.apis.base import Api
 from weebill.gateway.answering import Answering
 from weebill.gateway.keepalive import KeepAlive, interval_s
 from weebill.gateway.request import Request
-from weebill.gateway.stages.chain import Handler
+from weebill.gateway.stages.chain import Stage
 from weebill.gateway.upstreams import Upstreams
 from weebill.transport.sweeper import Sweeper
 from weebill.wire.call import Call
@@ -19,7 +19,7 @@ from weebill.wire.errors import ApiError
 class KeepingAlive:
     """The stage around all that a stream may wait for."""
 
-    def __init__(self, upstreams: Upstreams, answering: Answering, next_stage: Handler[Api, Call]) -> None:
+    def __init__(self, upstreams: Upstreams, answering: Answering, next_stage: Stage[Api, Call]) -> None:
         self._upstreams = upstreams
         self._answering = answering
         self._next = next_stage

@@ -11,7 +11,7 @@ from weebill.gateway.off_loop import off_loop
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
 from weebill.gateway.selection import Selector
-from weebill.gateway.stages.chain import Handler
+from weebill.gateway.stages.chain import Stage
 from weebill.gateway.upstreams import Upstreams
 from weebill.providers.base import JSON
 from weebill.wire.call import Call
@@ -27,7 +27,7 @@ class LookUp:
         upstreams: Upstreams,
         selector: Selector,
         cache: AnswerCache,
-        next_stage: Handler[Api, Call],
+        next_stage: Stage[Api, Call],
     ) -> None:
         self._recorder = recorder
         self._upstreams = upstreams
@@ -39,7 +39,7 @@ class LookUp:
         call = request.call
         if not self._cache.settings.enabled and "cache" not in call.fields:
             return self._next(request)
-        names = self._stands_for(call)
+        names = self._resolved_names(call)
         if call.big:
             return self._look_up_big(request, names)
         return self._serve(request, self._lookup(request, names))
@@ -56,13 +56,13 @@ class LookUp:
         """Answers from the cache if `lookup` finds something."""
         if not lookup.header:
             return self._next(request)
-        if self._selector.compares(self._upstreams.directory.stands_for(request.call.model)):
+        if self._selector.compares(self._upstreams.directory.resolve_pattern(request.call.model)):
             # Answers that are compared in an experiment are made anew each time.
             request.exchange.add_headers(BYPASS)
             return self._next(request)
         return self._serve_looked_up(request, lookup)
 
-    def _stands_for(self, call: Call) -> str:
+    def _resolved_names(self, call: Call) -> str:
         """Returns the deployments behind the request's names. They are part of the cache key, so a reload or a
         promotion makes it another request.
         """

@@ -18,7 +18,7 @@ from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.auto.experiments import Experiment
 from weebill.config.auto import AUTO, CascadeSettings, Tier
 from weebill.gateway.attempting import deadline_of, first_answered
-from weebill.gateway.cascade import Watched, judged
+from weebill.gateway.cascade import ObservedAnswer, judged
 from weebill.gateway.failures import FAILED, upstream_failure
 from weebill.gateway.meter import Meter
 from weebill.gateway.off_loop import off_loop, with_requirements
@@ -27,7 +27,7 @@ from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
 from weebill.gateway.selection import Selected, Selector
 from weebill.gateway.shadows import Shadows
-from weebill.gateway.stages.chain import Handler
+from weebill.gateway.stages.chain import Stage
 from weebill.gateway.stages.generate import Generate
 from weebill.gateway.upstreams import Upstreams
 from weebill.routing.attempts import Attempts
@@ -71,7 +71,7 @@ class Select:
         selector: Selector,
         shadows: Shadows,
         generate: Generate,
-        next_stage: Handler[Api, Call],
+        next_stage: Stage[Api, Call],
     ) -> None:
         self._recorder = recorder
         self._upstreams = upstreams
@@ -84,18 +84,18 @@ class Select:
         names, model = self._selector.names, request.call.model
         if model in names:
             return self._serve_selected(request, model)
-        if names and (meant := self._upstreams.directory.stands_for(model)) in names:
+        if names and (meant := self._upstreams.directory.resolve_pattern(model)) in names:
             return self._serve_selected(request, meant)
         return self._next(request)
 
     async def _serve_selected(self, request: Request[Api, Call], meant: str) -> None:
         api, meter = request.endpoint, request.meter
-        asked = RouteRequest(request.call, meter.key_id, meter.key_name, api.conversation).naming(meant)
+        asked = RouteRequest(request.call, meter.key_id, meter.key_name, api.conversation).with_model(meant)
         selected = await with_requirements(asked.needs, partial(self._selector.select, asked, api))
         meter.arm = selected.arm
         deadline = deadline_of(request.exchange, meter, self._upstreams.router.deadline_s)
-        asked = asked.preferring(selected.preferences)
-        demanding = asked.preferring((*selected.preferences, *selected.demands))
+        asked = asked.with_own_preferences(selected.preferences)
+        demanding = asked.with_own_preferences((*selected.preferences, *selected.demands))
         selection = _Selection(request, request.call, demanding, selected, deadline)
         answered: Tier | None = None if selected.decision is None else selected.decision.tier
         failed = await self._try_smaller(selection, selected.checks) if selected.checks else None
@@ -122,17 +122,17 @@ class Select:
         now = time.monotonic()
         # Half of the time is left for the larger tier.
         deadline = now + (selection.deadline - now) / 2
-        watched = Watched(request.endpoint, probabilities=checks.wants_probabilities)
+        observed = ObservedAnswer(request.endpoint, probabilities=checks.wants_probabilities)
         try:
             attempts = self._route(selection, selected.model, selected.note(), deadline)
         except ApiError:
             return _Failed(_UNAVAILABLE)
         try:
-            opened = await self._answered(request, selection.call, attempts, meter, watched)
+            opened = await self._answered(request, selection.call, attempts, meter, observed)
         except ApiError:
             return _Failed(_UNAVAILABLE, attempts.log)
         try:
-            judgement = await self._judgement(selection, checks, opened, watched, attempts, deadline)
+            judgement = await self._judgement(selection, checks, opened, observed, attempts, deadline)
             if judgement is None:
                 return _Failed(_UNAVAILABLE, attempts.log)
             if judgement.failed is None:
@@ -151,7 +151,7 @@ class Select:
         selection: _Selection,
         checks: Checks,
         opened: OpenedResponse,
-        watched: Watched,
+        observed: ObservedAnswer,
         attempts: Attempts,
         deadline: float,
     ) -> Judgement | None:
@@ -164,7 +164,7 @@ class Select:
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
                 return await judged(
-                    opened, watched, checks, selection.asked.needs.conversation, sample, self._upstreams.answers
+                    opened, observed, checks, selection.asked.needs.conversation, sample, self._upstreams.answers
                 )
         except (*FAILED, TimeoutError) as failure:
             if isinstance(failure, TimeoutError):
@@ -204,9 +204,9 @@ class Select:
         try:
             model = experiment.candidate
             if model == AUTO:
-                selected = self._selector.select(asked.naming(AUTO), api)
+                selected = self._selector.select(asked.with_model(AUTO), api)
                 model, preferences = selected.model, (*asked.preferences, *selected.preferences, *selected.demands)
-                selection = selection._replace(asked=asked.preferring(preferences))
+                selection = selection._replace(asked=asked.with_own_preferences(preferences))
             reply = await self._ask(selection, model, meter, began + self._upstreams.router.deadline_s)
             judge = partial(_SHADOW_CHECKS.judge_alone, asked.needs.conversation, reply)
             meter.checked = (await off_loop(judge)).checked
@@ -223,21 +223,21 @@ class Select:
     ) -> Reply:
         """Returns an answer that no client gets. Raises ApiError."""
         request = selection.request
-        watched = Watched(request.endpoint, sampling=sampling)
+        observed = ObservedAnswer(request.endpoint, sampling=sampling)
         attempts = self._route(selection, model, "", deadline)
-        opened = await self._answered(request, selection.call.replaced(stream=False), attempts, meter, watched)
+        opened = await self._answered(request, selection.call.replaced(stream=False), attempts, meter, observed)
         self._generate.give_up(opened)
         attempts.succeeded(time.monotonic(), meter.first_byte_at, meter.used.usage.completion_tokens)
-        return watched.said()
+        return observed.reply_so_far()
 
     def _answered(
-        self, request: Request[Api, Call], call: Call, attempts: Attempts, meter: Meter, watched: Watched
+        self, request: Request[Api, Call], call: Call, attempts: Attempts, meter: Meter, observed: ObservedAnswer
     ) -> Coroutine[None, None, OpenedResponse]:
         """Returns the first attempt that is answered; the caller must give it up. Raises ApiError."""
-        opening = self._generate.opening(request, watched.translator, with_preferences(call, attempts.wanted))
+        opening = self._generate.opening(request, observed.translator, with_preferences(call, attempts.wanted))
         return first_answered(attempts, request.exchange, meter, opening, self._upstreams.limited_log)
 
     def _route(self, selection: _Selection, model: str, note: str, deadline: float) -> Attempts:
-        attempts = self._upstreams.router.route(selection.asked.naming(model), time.monotonic(), deadline)
+        attempts = self._upstreams.router.route(selection.asked.with_model(model), time.monotonic(), deadline)
         attempts.policy += note
         return attempts

@@ -9,7 +9,7 @@ from typing import Final, Generic
 from weebill.gateway.meter import Meter
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import C, E, Request
-from weebill.gateway.stages.chain import Handler
+from weebill.gateway.stages.chain import Stage
 from weebill.transport.status import CLIENT_CLOSED_REQUEST, SHUTTING_DOWN
 from weebill.usage.records import Outcome
 from weebill.wire.errors import ApiError
@@ -24,7 +24,7 @@ class Settle(Generic[E, C]):
     the rest.
     """
 
-    def __init__(self, recorder: Recorder, next_stage: Handler[E, C]) -> None:
+    def __init__(self, recorder: Recorder, next_stage: Stage[E, C]) -> None:
         self._recorder = recorder
         self._next = next_stage
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec import Raw
 
 from weebill.auto.texts import question, texts
-from weebill.routing.readable import readable
+from weebill.routing.readable_text import readable
 from weebill.wire.conversation import Conversation, Text, Turn
 
 NONE = Conversation(turns=())

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cache.asking import APIS, body, call
 from tests.fixtures.upstream import DONE, USAGE_CHUNK, chunk, completion
-from weebill.cache.ending import worth_keeping
+from weebill.cache.completeness import worth_keeping
 from weebill.wire.conversation import Part, Refusal, Text, ToolUse
 from weebill.wire.reply import (
     Choice,

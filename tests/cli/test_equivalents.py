@@ -4,7 +4,7 @@ import pytest
 import typer
 
 from weebill.cli.app import app
-from weebill.cli.instead import INSTEAD
+from weebill.cli.equivalents import INSTEAD
 
 ROOT = typer.main.get_command(app)
 COMMANDS = [(group, typed, instead) for group, table in INSTEAD.items() for typed, instead in table.items()]

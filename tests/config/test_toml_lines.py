@@ -3,7 +3,7 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weebill.config.locate import key_lines
+from weebill.config.toml_lines import key_lines
 
 DOCUMENT = """
 # [not.a.table]
