@@ -10,7 +10,8 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-Json = dict[str, Raw]
+from weebill.wire.json_values import Json as Json
+
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 CacheMark = Literal["5m", "1h"]

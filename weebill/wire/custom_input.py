@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.json_values import decode_object, decode_text
 
 PARAMETERS: Final = Raw(
     b'{"type":"object","properties":{"input":{"type":"string","description":"The whole input, as plain text"}},'
@@ -19,8 +20,6 @@ BEGINNING: Final = '{"input":"'
 END: Final = '"}'
 """What such arguments begin and end with; between them is the text as JSON has it inside quotes."""
 _encode: Final = msgspec.json.encode
-_decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 def told(description: str | None, syntax: str | None, definition: str | None) -> str | None:
@@ -151,10 +150,10 @@ def _character(escape: re.Match[str]) -> str:
 def _of_other_form(arguments: str) -> str:
     """The input in arguments that do not begin with it."""
     try:
-        members = _decode_members(arguments.encode(errors="replace"))
+        members = decode_object(arguments.encode(errors="replace"))
     except UNREADABLE:
         return arguments
     texts = [members["input"]] if "input" in members else list(members.values())
     if len(texts) != 1 or bytes(texts[0])[:1] != b'"':
         return arguments if members else ""
-    return _decode_text(texts[0])
+    return decode_text(texts[0])

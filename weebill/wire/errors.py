@@ -120,6 +120,16 @@ class ApiError(Exception):
         return msgspec.json.encode(ErrorBody(self.detail))
 
 
+def invalid_value(param: str, reason: str) -> ApiError:
+    """The error for a field that holds what nobody could be asked for."""
+    return ApiError(400, f"Invalid value for '{param}': {reason}.", code="invalid_value", param=param)
+
+
+def missing_parameter(param: str) -> ApiError:
+    """The error for a field that has to be there and is not."""
+    return ApiError(400, f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
+
+
 def more_of(body: bytes) -> dict[str, Raw]:
     """The members of an upstream's error that `ErrorDetail` has not, such as Groq's `failed_generation`.
 

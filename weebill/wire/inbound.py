@@ -7,8 +7,7 @@ from typing import Final
 from msgspec import Raw, Struct
 
 from weebill.catalog.traits import OnUnsupported
-
-Json = dict[str, Raw]
+from weebill.wire.json_values import Json as Json
 
 
 class InboundRequest(Struct, frozen=True, gc=False):

@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Raw
 
 from weebill.apis.anthropic.request_shapes import OutputConfig
-from weebill.apis.anthropic.tolerant import SetAside, read, refusal
+from weebill.apis.anthropic.tolerant import SetAside, read
 from weebill.wire.anthropic import JsonFormat, Metadata, Thinking
 from weebill.wire.conversation import Effort, OutputFormat, ReasoningOptions
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import ApiError, invalid_value
 from weebill.wire.inbound import Json
 
 _EFFORTS: Final = frozenset(get_args(Effort))
@@ -78,7 +78,7 @@ def output(fields: Json, aside: SetAside) -> OutputFormat | None:
         aside.add("output", given)
         return None
     if not bytes(asked.schema).startswith(b"{"):
-        raise refusal(f"{path}.schema", "expected an object")
+        raise invalid_value(f"{path}.schema", "expected an object")
     return OutputFormat("json_schema", asked.schema, asked.name, asked.description)
 
 

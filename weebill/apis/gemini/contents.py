@@ -20,6 +20,7 @@ from weebill.wire.conversation import Part as CanonicalPart
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import Content, FunctionResponse, Part, given, parts_of
 from weebill.wire.gemini_parts import Inexpressible, canonical_media, opened, ran_code
+from weebill.wire.json_values import decode_object
 
 _ROLES: Final = {
     "user": "user", "": "user", "function": "user", "tool": "user", "model": "model", "assistant": "model",
@@ -33,8 +34,6 @@ _DETAILS: Final = {
 _ASIDE: Final = (("video_metadata", "videoMetadata"), ("media_processing", "mediaProcessing"))
 _SERVER_TOOLS: Final = (("tool_call", "toolCall"), ("tool_response", "toolResponse"))
 _SAID: Final = Raw(b"true")
-
-_decode_fields: Final = msgspec.json.Decoder(Json).decode
 
 
 def read_system(content: Content | str, passed_over: Json) -> list[Turn]:
@@ -201,7 +200,7 @@ def _given(response: Raw | None) -> tuple[str, bool]:
     if response is None:
         return "", False
     try:
-        fields = _decode_fields(response)
+        fields = decode_object(response)
     except UNREADABLE:
         return _text(response), False
     if len(fields) == 1:

@@ -15,10 +15,10 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from weebill.apis.responses.errors import invalid, invalid_at, missing
+from weebill.wire.body import invalid_at
 from weebill.wire.conversation import Tool
 from weebill.wire.custom_input import PARAMETERS, told
-from weebill.wire.errors import UNREADABLE
+from weebill.wire.errors import UNREADABLE, invalid_value, missing_parameter
 from weebill.wire.inbound import Json
 from weebill.wire.literals import has_any
 from weebill.wire.responses import decode_items
@@ -198,7 +198,7 @@ class Offer:
     def _function(self, entry: ToolEntry, path: str, namespace: str) -> None:
         name = _named(entry, path)
         if is_given(entry.parameters) and not is_object(entry.parameters):
-            raise invalid(f"{path}.parameters", "expected an object")
+            raise invalid_value(f"{path}.parameters", "expected an object")
         schema = entry.parameters if is_object(entry.parameters) else None
         self._offer("function", name, namespace, entry.description, schema, entry.strict)
 
@@ -270,7 +270,7 @@ def _brought(given: Raw) -> list[tuple[int, list[Raw]]]:
 
 def _named(entry: ToolEntry, path: str) -> str:
     if not entry.name:
-        raise missing(f"{path}.name")
+        raise missing_parameter(f"{path}.name")
     return entry.name
 
 

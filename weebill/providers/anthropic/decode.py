@@ -25,6 +25,7 @@ from weebill.wire.arguments import NO_ARGUMENTS, as_text
 from weebill.wire.conversation import Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, invalid_answer
+from weebill.wire.json_values import decode_list, decode_text
 from weebill.wire.lenient import reader
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
@@ -83,9 +84,7 @@ _SIGNS: Final = (
     Sign("forbidden", "model", frozenset({403}), frozenset({"forbidden"})),
 )
 read_block = reader(Block)
-_decode_text = msgspec.json.Decoder(str).decode
 _format = msgspec.json.format
-_decode_list = msgspec.json.Decoder(list[Raw]).decode
 CONTENT: Final = (b"[", b"{", b'"')
 _NO_INPUT: Final = frozenset({b"", b"null", b"{}", b'""'})
 
@@ -137,7 +136,7 @@ def blocks_of(content: Raw) -> list[Raw]:
     data = bytes(content)
     if data[:1] not in CONTENT:
         return []
-    blocks = _decode_list(content) if data.startswith(b"[") else [content]
+    blocks = decode_list(content) if data.startswith(b"[") else [content]
     return [_text_block(raw) if bytes(raw).startswith(b'"') else raw for raw in blocks]
 
 
@@ -175,7 +174,7 @@ def compact(given: Raw) -> str:
     if text in _NO_INPUT:
         return NO_ARGUMENTS
     if text.startswith(b'"'):
-        return _decode_text(text) or NO_ARGUMENTS
+        return decode_text(text) or NO_ARGUMENTS
     return as_text(_format(text, indent=-1))
 
 

@@ -23,6 +23,7 @@ from weebill.wire import anthropic as wire
 from weebill.wire.anthropic import cache_control
 from weebill.wire.conversation import Conversation, OutputFormat, Tool
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_text
 
 JSON_TOOL: Final = "weebill_json_output"
 """The tool by which a model gives its answer where the answer has to be JSON and cannot be bound to be otherwise."""
@@ -34,7 +35,6 @@ _USERS: Final = frozenset({"user", "safety_identifier"})
 _TIERS: Final = {b'"auto"': "auto", b'"default"': "standard_only"}
 
 _encode = msgspec.json.encode
-_decode_string = msgspec.json.Decoder(str).decode
 
 
 def encode(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
@@ -151,7 +151,7 @@ def _hints(hints: Json, fit: Fit) -> _Hinted:
     for name, value in hints.items():
         if name in _USERS and bytes(value).startswith(b'"'):
             if found["metadata"] is UNSET or name == "user":
-                found["metadata"] = wire.Metadata(_decode_string(value))
+                found["metadata"] = wire.Metadata(decode_text(value))
         elif name == "service_tier" and bytes(value) in _TIERS:
             found["service_tier"] = _TIERS[bytes(value)]
         elif name != "cache_control":  # which is written where it belongs

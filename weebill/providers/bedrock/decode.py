@@ -20,6 +20,7 @@ from weebill.wire.arguments import NO_ARGUMENTS, as_text
 from weebill.wire.conversation import Citation, Image, Part, Reasoning, Text, ToolUse
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, invalid_answer
+from weebill.wire.json_values import decode_object, decode_text
 from weebill.wire.lenient import reader
 from weebill.wire.reply import ONE_OF_THEM, Choice, FinishReason, Reply, Usage
 
@@ -53,8 +54,6 @@ SERVER_TOOL: Final = "server_tool_use"
 # The members of a block that say something; another is passed over and named.
 _KNOWN: Final = frozenset({"text", "toolUse", "reasoningContent", "citationsContent", "image"})
 _LONG: Final = "1h"
-_decode_text: Final = msgspec.json.Decoder(str).decode
-_decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _format: Final = msgspec.json.format
 
 
@@ -209,7 +208,7 @@ def decode_reply(body: bytes) -> Reply:
 
 def unknown(raw: Raw) -> str:
     """What a block that nothing is known of calls itself."""
-    names = [name for name in _decode_members(raw) if name not in _KNOWN]
+    names = [name for name in decode_object(raw) if name not in _KNOWN]
     return names[0] if names else "content"
 
 
@@ -219,7 +218,7 @@ def compact(given: Raw) -> str:
     if text in _NO_INPUT:
         return NO_ARGUMENTS
     if text.startswith(b'"'):
-        return _decode_text(text)
+        return decode_text(text)
     return as_text(_format(text, indent=-1))
 
 

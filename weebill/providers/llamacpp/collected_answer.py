@@ -10,12 +10,11 @@ from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object
 from weebill.wire.openai_chat import LogprobsReport
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest
 from weebill.wire.sse import DONE, event_data
-
-_decode_fields = msgspec.json.Decoder(Json).decode
 
 
 class _FunctionDelta(msgspec.Struct, frozen=True):
@@ -174,7 +173,7 @@ class CollectedAnswer:
             try:
                 data = event_data(block)
                 chunk = decode_chunk(data)
-                self._fields = self._fields or _decode_fields(data)
+                self._fields = self._fields or decode_object(data)
             except UNREADABLE:  # a comment
                 continue
             for choice in chunk.choices:

@@ -35,14 +35,11 @@ from weebill.providers.openai.relay import PATHS, OpenAITranslator, with_usage
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure, UpstreamFailure
+from weebill.wire.json_values import decode_list, decode_object, decode_objects, decode_text
 from weebill.wire.openai_chat_request import FunctionChoice
 from weebill.wire.requests import ChatRequest, ContentPart, FunctionDefinition, Tool
 
 _encode = msgspec.json.encode
-_decode_text: Final = msgspec.json.Decoder(str).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_objects: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _FIELD: Final = re.compile(r"Field '(\w+)'")
 
 _QUIRKS: Final = Quirks(rename={"repetition_penalty": "repeat_penalty"})
@@ -106,7 +103,7 @@ class LlamaCppTranslator(OpenAITranslator):
         schema = _schema(call.request) if isinstance(call.request, ChatRequest) else None
         check_forms(fields, schema is not None)
         if "grammar" in fields:
-            check_grammar(_decode_text(fields["grammar"]))
+            check_grammar(decode_text(fields["grammar"]))
         if "json_schema" in fields:
             # Its own way from a schema to a grammar has no bounds.
             fields["grammar"] = Raw(_encode(json_grammar(_plain(fields.pop("json_schema")), "json_schema")))
@@ -178,7 +175,7 @@ def _fit_tools(request: ChatRequest, fields: Fields, fit: Fit) -> None:
     """Leave out the tools that are no functions, and say of the others that they are. Raises Unsupported."""
     kept = []
     if request.tools:
-        for at, (tool, raw) in enumerate(zip(request.tools, _decode_objects(fields["tools"]), strict=True)):
+        for at, (tool, raw) in enumerate(zip(request.tools, decode_objects(fields["tools"]), strict=True)):
             if _is_function(tool):
                 kept.append({**raw, "type": _FUNCTION})
             else:
@@ -212,7 +209,7 @@ def _fit_messages(request: ChatRequest, fields: Fields, fit: Fit) -> None:
         if not isinstance(message.content, list):
             continue
         kept = []
-        raws = _decode_list(messages[at]["content"])
+        raws = decode_list(messages[at]["content"])
         for part_at, (part, raw) in enumerate(zip(message.content, raws, strict=True)):
             if isinstance(part, str) or part.type in ("text", None):
                 kept.append(raw if bytes(raw).find(b'"type"') >= 0 else _as_text(raw))
@@ -227,7 +224,7 @@ def _fit_messages(request: ChatRequest, fields: Fields, fit: Fit) -> None:
 
 def _as_text(raw: Raw) -> Raw:
     """A part that leaves it to the reader what it is."""
-    return Raw(_encode({**_decode_fields(raw), "type": "text"})) if bytes(raw)[:1] == b"{" else raw
+    return Raw(_encode({**decode_object(raw), "type": "text"})) if bytes(raw)[:1] == b"{" else raw
 
 
 def _unsupported(param: str, what: str) -> ApiError:

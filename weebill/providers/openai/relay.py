@@ -36,6 +36,7 @@ from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.inbound import InboundRequest, Json
+from weebill.wire.json_values import decode_list
 from weebill.wire.openai_chat import UsageReport
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import Usage
@@ -55,7 +56,6 @@ PATHS: Final[dict[type[InboundRequest], bytes]] = {
 
 
 _NO_STOP: Final = frozenset({b"null", b"[]", b'""'})
-_decode_stops: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
 class OpenAITranslator(TakesSome):
@@ -114,7 +114,7 @@ class OpenAITranslator(TakesSome):
             return True
         if not may_stop(target):
             return False
-        return given[:1] != b"[" or may_have_stops(target, len(_decode_stops(given)))
+        return given[:1] != b"[" or may_have_stops(target, len(decode_list(given)))
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for content in pieces, odd calls and the model's name, and its usage."""

@@ -11,7 +11,6 @@ from math import inf
 from typing import Final
 
 import msgspec
-from msgspec import Raw
 
 from weebill.providers.base import LATE_S, LINGER_S, SETTLE_S
 from weebill.providers.naming import EventNaming, renamed
@@ -41,6 +40,7 @@ from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, cut
+from weebill.wire.json_values import decode_object
 from weebill.wire.literals import CR, LF, has_any
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import Usage
@@ -63,7 +63,6 @@ _DELTA: Final = b'"delta"'
 _NO_DELTA: Final = (b'"delta":null', b'"delta": null')
 _INDEX: Final = b'"index"'
 _TEXT: Final = b'"text"'
-_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class OpenAIStream:
@@ -381,7 +380,7 @@ class OpenAIStream:
         if not chunk.choices:
             return b""
         try:
-            fields = _decode_fields(data)
+            fields = decode_object(data)
         except UNREADABLE as error:
             raise unreadable(error) from error
         del fields["usage"]
