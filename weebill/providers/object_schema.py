@@ -79,7 +79,7 @@ def _object(fields: Json, root: Json, depth: int) -> Json:
 
 
 def _referred(reference: Raw, root: Json) -> Json:
-    """What a reference into the schema itself leads to; nothing if it leads elsewhere."""
+    """The schema that a reference into the schema itself leads to; none if it leads elsewhere."""
     found: Json = root
     for step in decode_text(reference).removeprefix("#").strip("/").split("/"):
         if step not in found:
@@ -115,7 +115,7 @@ def _required(schema: Mapping[str, Raw]) -> list[str]:
 
 
 def parameters_of(tool: Tool, at: int, fit: Fit) -> Raw:
-    """What a tool takes, as an object; of the tool at that index, what the schema does not say any more is said."""
+    """The schema of a tool's parameters, an object's; `fit` is told what it leaves out, of the tool at that index."""
     schema, lost = object_schema(tool.parameters)
     if lost:
         fit.hint(f"tools[{at}].parameters", f"the schema's {lost} at its root")

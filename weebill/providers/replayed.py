@@ -1,4 +1,4 @@
-"""What clients replay in a history that is passed through, and strict providers refuse.
+"""Leaves out of a history that is passed through what clients replay and strict providers refuse.
 
 That is the result of a tool a second time, as who goes on with a session of theirs sends it; and what OpenAI's SDKs
 write into messages for their own use. Of results the first stays, and one that answers no call at all is left for the
@@ -148,7 +148,7 @@ def anthropic_once(messages: Raw) -> tuple[Raw, Sequence[str]]:
 
 
 def _repeats(blocks: Sequence[Raw], told: Results) -> Sequence[int]:
-    """Which of a message's blocks are results that have come before."""
+    """The blocks of a message that are results that have come before."""
     again: list[int] = []
     for of, raw in enumerate(blocks):
         block = _decode_block(raw)

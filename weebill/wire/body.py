@@ -111,7 +111,7 @@ def invalid_at(error: Exception, path: str) -> ApiError:
 
 
 def invalid_body(error: Exception) -> ApiError:
-    """What a client is told of a body that does not decode.
+    """The error for a body that does not decode.
 
     >>> invalid_body(msgspec.ValidationError("Expected `str`, got `int` - at `$.messages[0].role`")).detail.param
     'messages[0].role'

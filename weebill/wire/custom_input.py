@@ -1,4 +1,4 @@
-"""What a custom tool is given, text of any form, as a function's arguments, and back: whole, or as they come."""
+"""Turns a custom tool's input, text of any form, into a function's arguments and back: whole, or as they come."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PARAMETERS: Final = Raw(
 """The parameters of such a function."""
 BEGINNING: Final = '{"input":"'
 END: Final = '"}'
-"""What such arguments begin and end with; between them is the text as JSON has it inside quotes."""
+"""The beginning and the end of such arguments; between them is the text as JSON has it inside quotes."""
 _encode: Final = msgspec.json.encode
 
 
@@ -85,7 +85,7 @@ class InputReader:
         self._held: list[str] = []
 
     def feed(self, piece: str) -> str:
-        """What of the input a further piece of the arguments completes."""
+        """The part of the input that a further piece of the arguments completes."""
         if self._mode == _UNKNOWN:
             piece = self._begin(self._rest + piece)
         if self._mode == _TEXT:
@@ -95,7 +95,7 @@ class InputReader:
         return piece if self._mode == _BARE else ""
 
     def close(self) -> str:
-        """What is left of the input once all has come; of an escape that was cut, nothing."""
+        """The rest of the input once all has come, without an escape that was cut."""
         return _of_other_form(self._rest + "".join(self._held)) if self._mode in (_UNKNOWN, _HELD) else ""
 
     def _begin(self, arguments: str) -> str:
@@ -137,7 +137,7 @@ class InputReader:
 
 
 def _character(escape: re.Match[str]) -> str:
-    """What an escape stands for; a surrogate alone stands for nothing."""
+    """The character that an escape stands for; a surrogate alone stands for none."""
     high, low, code, short = escape.group("high", "low", "code", "short")
     if short is not None:
         return _SHORT.get(short, short)

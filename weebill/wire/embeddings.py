@@ -49,7 +49,7 @@ class EmbeddingsRequest(OperationRequest, frozen=True, kw_only=True):
 
     @property
     def count(self) -> int:
-        """How many embeddings are asked for; a list of integers is one text in tokens."""
+        """The number of embeddings that are asked for; a list of integers is one text in tokens."""
         return len(self.input) if isinstance(self.input, list) and not isinstance(self.input[0], int) else 1
 
     @property

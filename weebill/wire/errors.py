@@ -15,7 +15,7 @@ from msgspec import Raw
 from weebill.wire.literals import EMPTY
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What reading JSON from outside can raise; `Raw` parts of it are not checked for UTF-8 until they are read."""
+"""The exceptions that reading JSON from outside can raise; `Raw` parts are checked for UTF-8 when they are read."""
 
 # The `type` that OpenAI uses with each status; other 4xx are invalid requests, other 5xx server errors.
 _TYPES = {

@@ -60,13 +60,13 @@ class FunctionCallingConfig(Wire, frozen=True):
 
 
 class ToolConfig(Wire, frozen=True):
-    """How tools are used."""
+    """The settings of how tools are used."""
 
     function_calling_config: FunctionCallingConfig | None = None
 
 
 class ThinkingConfig(Wire, frozen=True):
-    """How much to think: a level, or tokens, of which 0 is none and -1 as many as it takes."""
+    """Says how much to think: a level, or tokens, of which 0 is none and -1 as many as it takes."""
 
     include_thoughts: bool | None = None
     thinking_budget: int | None = None
@@ -103,13 +103,13 @@ class VoiceConfig(Wire, frozen=True):
 
 
 class SpeechConfig(Wire, frozen=True):
-    """How an answer is spoken."""
+    """The settings of a spoken answer."""
 
     voice_config: VoiceConfig | None = None
 
 
 class GenerationConfig(Wire, frozen=True):
-    """How the answer is made."""
+    """The settings of the answer."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -267,7 +267,7 @@ class GeminiRequest(InboundRequest, frozen=True):
 
     @property
     def choices(self) -> int:
-        """How many answers are asked for."""
+        """The number of answers that are asked for."""
         config = self.body.generation_config
         return 1 if config is None else config.candidate_count or 1
 
@@ -285,7 +285,7 @@ class Unknown(NamedTuple):
 
 
 def unknown_members(fields: Json) -> Iterator[Unknown]:
-    """What `exact` messages of a request would not take."""
+    """The members that `exact` messages of a request would not take."""
     for name, (camel, message) in _names(GenerateContentRequest).items():
         if name == camel and message is not None and name in fields:
             yield from _unknown(fields[name], name, message)

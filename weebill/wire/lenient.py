@@ -48,7 +48,7 @@ def reader(kind: type[T], *, strict: bool = True) -> Callable[[bytes | Raw], T]:
 
 
 def leniently(data: bytes, kind: type[T], *, fill: bool = False) -> T:
-    """What `data` says, as a `kind`. Raises what is in `UNREADABLE` if it is no JSON, or nothing of that kind.
+    """Reads `data` as a `kind`. Raises what is in `UNREADABLE` if it is no JSON, or nothing of that kind.
 
     An object without a member that it must have is none, or, with `fill`, has an empty one.
 
@@ -122,7 +122,7 @@ def _read_struct(raw: Raw, shape: inspect.StructType, fill: bool) -> object:
 
 
 def _empty(shape: inspect.Type) -> object:
-    """What stands for a member that is not there. Raises _Unfit where nothing does."""
+    """The value that stands for a member that is not there. Raises _Unfit where none does."""
     shapes = shape.types if isinstance(shape, inspect.UnionType) else (shape,)
     for each in shapes:
         make = _EMPTY.get(type(each))

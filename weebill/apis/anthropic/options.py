@@ -1,4 +1,4 @@
-"""What a request of Anthropic's Messages API says about its answer: how much to think, in which form, for whom.
+"""The options of a request of Anthropic's Messages API: how much to think, the answer's form, whom it is for.
 
 Source: https://platform.claude.com/docs/en/api/messages
 """
@@ -27,7 +27,7 @@ _encode: Final = msgspec.json.encode
 
 
 def reasoning(fields: Json, aside: SetAside) -> ReasoningOptions | None:
-    """How much to think. Ways to think that nobody else has are set aside."""
+    """Reads how much to think. Ways to think that nobody else has are set aside."""
     effort = _effort(_config(fields, aside), aside)
     thinking = None
     if "thinking" in fields:
@@ -83,7 +83,7 @@ def output(fields: Json, aside: SetAside) -> OutputFormat | None:
 
 
 def hints(fields: Json, aside: SetAside) -> Json:
-    """What says nothing about the answer, in the names and words of OpenAI's API, which most targets speak."""
+    """The fields that say nothing about the answer, in the names and words of OpenAI's API."""
     found: Json = {}
     if "metadata" in fields:
         try:

@@ -32,7 +32,7 @@ Read = TypeVar("Read", bound=Struct)
 
 
 class SetAside:
-    """What of a request has no place in canonical form, by its path: of each kind the first, of many kinds some."""
+    """Gathers by path what has no place in canonical form: of each kind the first, of many kinds some."""
 
     def __init__(self) -> None:
         self.found: Json = {}

@@ -58,7 +58,7 @@ def _tool(raw: Raw, path: str, aside: SetAside) -> Tool | None:
 
 
 def tool_choice(raw: Raw, offered: tuple[Tool, ...], aside: SetAside) -> ToolChoice | None:
-    """Which tools are to be called. A choice that these tools cannot meet is set aside as a demand."""
+    """Reads which tools are to be called. A choice that these tools cannot meet is set aside as a demand."""
     said = bytes(raw).startswith(b'"')
     choice = wire.ToolChoice(decode_text(raw)) if said else read(wire.ToolChoice, raw, "tool_choice", aside)
     parallel = None if choice.disable_parallel_tool_use is None else not choice.disable_parallel_tool_use

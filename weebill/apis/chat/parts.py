@@ -18,7 +18,7 @@ from weebill.wire.json_values import decode_list, decode_object, decode_text
 from weebill.wire.literals import EMPTY
 
 MAX_ASIDE: Final = 64
-"""How many members that have no place are named."""
+"""The most members without a place that are named."""
 
 
 _NULL: Final = Raw(b"null")
@@ -36,7 +36,7 @@ _MEMBERS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
 
 
 class Aside:
-    """What has no place, by its path. What is empty says nothing, and is not kept."""
+    """Gathers members that have no place, by their paths. An empty one says nothing, and is not kept."""
 
     __slots__ = ("drop", "found")
 
@@ -88,7 +88,7 @@ def marked(holder: Json, path: str, aside: Aside) -> None:
 
 
 class Found:
-    """What a message's content is made of besides the parts that stay in it."""
+    """The things that a message's content holds besides the parts that stay in it."""
 
     __slots__ = ("calls", "is_more", "results", "thoughts")
 

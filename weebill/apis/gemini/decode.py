@@ -59,7 +59,7 @@ FIELDS: Final = {
     "modalities": "generationConfig.responseModalities",
     "audio": "generationConfig.speechConfig",
 }
-"""What each field of Conversation is called here."""
+"""The name that each field of Conversation has here."""
 
 # Fields that are read; of the rest, the hints say nothing about the answer and the others are only Google's.
 _READ: Final = frozenset({"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "model"})
@@ -148,7 +148,7 @@ def _rest(message: Raw, name: str, read: frozenset[str]) -> Json:
 
 
 def _config_rest(config: GenerationConfig, raw: Raw) -> Json:
-    """What of the settings has no counterpart."""
+    """The settings that have no counterpart."""
     rest = _rest(raw, "generationConfig", _CONFIG_READ)
     thinking = config.thinking_config
     if thinking is not None:
@@ -162,7 +162,7 @@ def _config_rest(config: GenerationConfig, raw: Raw) -> Json:
 
 
 def _tool_config_rest(config: ToolConfig, raw: Raw) -> Json:
-    """What of how tools are used has no counterpart."""
+    """The settings of tools that have no counterpart."""
     rest = _rest(raw, "toolConfig", _TOOL_CONFIG_READ)
     calling = config.function_calling_config
     if calling is not None:
@@ -206,7 +206,7 @@ def _tools(request: GenerateContentRequest, fields: Json, extra: Json) -> tuple[
 
 
 def _description(function: FunctionDeclaration) -> str | None:
-    """What the function does; what it gives has no other place than these words."""
+    """The description of a function; its result's schema has no other place than these words."""
     returned = given(function.response_json_schema) or given(function.response)
     if returned is None:
         return function.description

@@ -45,7 +45,7 @@ NAMES: Final = {name: name for name in Conversation.__struct_fields__} | {
     "logprobs": "include",
     "verbosity": "text.verbosity",
 }
-"""What a field of a conversation is called here; those that this API has no field for go by their own name."""
+"""The name that a field of a conversation has here; those that this API has no field for go by their own name."""
 
 # Fields that have a place in the canonical form, are served by Weebill itself, or ask for nothing where there are no
 # hosted tools, which are refused by themselves.
@@ -168,7 +168,7 @@ def _tool_choice(request: ResponsesRequest, offer: Offer, extra: Json) -> ToolCh
 
 
 def _chosen(named: Sequence[NamedTool], offer: Offer) -> tuple[tuple[str, ...], bool]:
-    """What a model calls the tools that a choice names, and whether it names others. Raises ApiError 400."""
+    """The model's names for the tools that a choice names, and whether it names others. Raises ApiError 400."""
     names: list[str] = []
     others = False
     for tool in named:

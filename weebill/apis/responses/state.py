@@ -115,7 +115,7 @@ def with_items(call: Call, found: Mapping[str, bytes]) -> Call:
 
 
 def stored_response(call: Call, response_body: bytes) -> StoredResponse:
-    """What is kept of an answer: `response_body` is the Response object as the client got it.
+    """The parts of an answer that are kept: `response_body` is the Response object as the client got it.
 
     `call` is the one that was answered: references that `with_items` has not replaced would lead nowhere, and are left
     out. Raises msgspec.DecodeError if the body is no response.
@@ -179,7 +179,7 @@ def _own_items(request: ResponsesRequest) -> list[Raw]:
 
 
 def _said(text: str) -> Raw:
-    """What a user said in a bare string, as an item."""
+    """A user's bare string as an item."""
     return Raw(_encode(MessageItem("user", [Content("input_text", text)])))
 
 

@@ -76,7 +76,7 @@ def begun_message(given: Raw, model: bytes) -> Raw:
 
 
 def blocks_in(message: Raw) -> int:
-    """How many blocks a message that begins has. Raises what is in `UNREADABLE`."""
+    """Counts the blocks of a message that begins. Raises what is in `UNREADABLE`."""
     return len(blocks_of(_read_message(message).content))
 
 

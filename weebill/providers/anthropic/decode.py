@@ -150,7 +150,7 @@ def invalid(why: str) -> UpstreamFailure:
 
 
 def finish_reason(reason: str | None, details: StopDetails | None, *, called: bool) -> FinishReason:
-    """Why an answer ended; `called` is whether the client's tools are called.
+    """The reason for an answer's end; `called` is whether the client's tools are called.
 
     A refusal that has the category of a policy was decided by a filter, not the model. Without calls of the client's,
     the one call was the answer itself; not every server says that there are some.
@@ -164,7 +164,7 @@ def finish_reason(reason: str | None, details: StopDetails | None, *, called: bo
 
 
 def explanation(details: StopDetails | None) -> Refusal | None:
-    """What is said about a refusal."""
+    """The words about a refusal."""
     return Refusal(details.explanation) if details is not None and details.explanation else None
 
 
@@ -203,13 +203,13 @@ def _part(block: Block, raw: Raw) -> Part | None:
 
 
 def error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
-    """What the client is told of an answer with a status other than 200."""
+    """The failure that an answer with a status other than 200 means."""
     found = said_in(body)
     return _error(status, found.type, found.message, upstream)
 
 
 def stream_error(said: UpstreamError | str) -> UpstreamFailure:
-    """What the client is told of an error inside a stream, or inside an answer with status 200."""
+    """The failure that an error means inside a stream, or inside an answer with status 200."""
     if isinstance(said, str):
         return _error(200, None, said, "")
     return _error(ERROR_STATUS.get(said.type or "", 200), said.type, said.message, "")

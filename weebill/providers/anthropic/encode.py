@@ -78,7 +78,7 @@ BINDING: Final = frozenset({"any", "tool"})
 
 
 def _bound(writer: Turns, choice: wire.ToolChoice | None) -> str:
-    """What the model cannot think beside; "" if nothing."""
+    """The demand that rules out thinking; "" if there is none."""
     if choice is not None and choice.type in BINDING:
         return "forced calls"
     return "an answer that has begun" if writer.begun else ""
@@ -111,7 +111,7 @@ def _check(conversation: Conversation) -> None:
 
 
 class Sampling(TypedDict):
-    """How a token is chosen, in the bounds that Anthropic sets."""
+    """The settings by which a token is chosen, in the bounds that Anthropic sets."""
 
     temperature: float | UnsetType
     top_p: float | UnsetType
@@ -119,7 +119,7 @@ class Sampling(TypedDict):
 
 
 def sampling(conversation: Conversation, fit: Fit, *, thinks: bool) -> Sampling:
-    """How a token is to be chosen. A model that thinks chooses as it was made to."""
+    """Reads how a token is to be chosen. A model that thinks chooses as it was made to."""
     temperature, top_p, top_k = conversation.temperature, conversation.top_p, conversation.top_k
     if temperature is not None and temperature > 1:
         fit.hint("temperature", "a temperature over 1")

@@ -1,4 +1,4 @@
-"""What of a history in Anthropic's format its upstream would refuse, when all the rest is passed through.
+"""Mends a history in Anthropic's format that is passed through, where its upstream would refuse it.
 
 A client that changes models sends back what it was given before: the thinking of other providers, under Weebill's
 marks. It replays what no API takes, too: thinking without a signature, texts of white space, messages of nothing.

@@ -101,7 +101,7 @@ def _add_extra(extra: Json, body: Block, fields: Block, fit: Fit) -> None:
 def _thought(
     conversation: Conversation, model: Model, target: Target, writer: Turns, fit: Fit, *, forced: bool
 ) -> Thought:
-    """How much to think: only Anthropic's models can be told. Raises Unsupported where hints are to be refused."""
+    """Says how much to think: only Anthropic's models can be told. Raises Unsupported where hints are to be refused."""
     asked, limit = conversation.reasoning, conversation.max_tokens
     if asked is None or not model.thinks:
         if asked is not None and asked.enabled is not False and asked.effort != "none" and asked.budget_tokens != 0:

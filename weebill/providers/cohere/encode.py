@@ -153,7 +153,7 @@ def _content(blocks: list[Block]) -> object:
 
 
 def _said(part: Part, role: str, documents: list[object]) -> Block | None:
-    """What a user or the system says; None for a document, which goes beside the messages for it to be cited."""
+    """The words of a user or the system; None for a document, which goes beside the messages for it to be cited."""
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     if role == "system":

@@ -50,7 +50,7 @@ class Contents:
         self._fit = fit
         self._names: dict[str, str] = {}
         self._messages: list[tuple[str, list[Part]]] = []
-        """Whose message, and its parts. A tool's is the user's, but nothing else of the user's is put to it."""
+        """The role of a message, and its parts. A tool's is the user's, but nothing else of the user's is put to it."""
 
     @property
     def contents(self) -> list[Content]:
@@ -155,7 +155,7 @@ def _is_no_response(part: Part) -> bool:
 
 
 def _response(text: str, is_error: bool) -> Raw:
-    """What a tool gave, as a JSON object: its own if it is one, and one that Google would not read otherwise."""
+    """The result of a tool as a JSON object: its own if it is one, and one that Google would not read otherwise."""
     if is_error:
         return Raw(_encode({"error": text}))
     if text.startswith("{") and _SCHEMA_LIKE.search(text) is None:
@@ -168,7 +168,7 @@ def _response(text: str, is_error: bool) -> Raw:
 
 
 def resolutions(turns: Sequence[Turn]) -> tuple[str | None, bool]:
-    """How closely images are looked at: all alike, which all models can, or each in its own way."""
+    """Decides how closely images are looked at: all alike, which all models can, or each in its own way."""
     details = {
         part.detail or "auto" for turn in turns if turn.role == "user" for part in turn.parts if isinstance(part, Image)
     }

@@ -278,7 +278,7 @@ class CandidateReader:
         self._signature = None
 
     def _read_other(self, part: WirePart, events: list[Event]) -> None:
-        """What Google's own tools were asked and gave: as text where it is any, and said to be passed over.
+        """Reads the calls and results of Google's own tools: as text where it is any, and said to be passed over.
 
         So is a part that says nothing known.
         """

@@ -62,7 +62,7 @@ _SEED_LIMIT: Final = 2**31
 _STOP_LIMIT: Final = 5
 _MODALITIES: Final = {"text": "TEXT", "image": "IMAGE", "audio": "AUDIO"}
 _NOTHING: Final = Part(text=" ")
-"""What a message says that must not be empty, and is."""
+"""The text of a message that must not be empty, and is."""
 
 
 def encode_request(conversation: Conversation, target: Target, fit: Fit, hints: frozenset[str], origin: Maker) -> bytes:

@@ -278,7 +278,7 @@ class GeminiRelayStream:
         return last + b"]" if self._array else last
 
     def _pass(self, block: bytes) -> bytes:
-        """What to send on for one event."""
+        """The bytes to send on for one event."""
         if self.error is not None:
             return b""
         data = piece_data(block)
@@ -295,7 +295,7 @@ class GeminiRelayStream:
         return self._pass_on(data, block)
 
     def _pass_on(self, data: bytes, block: bytes) -> bytes:
-        """What to send on for one response, whose event is `block`, if it is one."""
+        """The bytes to send on for one response, whose event is `block`, if it is one."""
         if self.error is not None:
             return b""
         self._events += 1

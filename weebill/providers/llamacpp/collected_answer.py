@@ -78,7 +78,7 @@ class _AnswerChoice(msgspec.Struct, frozen=True):
 
 
 class _Stopped(msgspec.Struct, frozen=True):
-    """What llama.cpp tells besides of how a choice ended."""
+    """The members in which llama.cpp tells more of how a choice ended."""
 
     stopping_word: str = ""
 
@@ -88,7 +88,7 @@ decode_stopped = msgspec.json.Decoder(_Stopped).decode
 
 
 class _Parts:
-    """What one choice has said so far."""
+    """The answer of one choice so far."""
 
     def __init__(self) -> None:
         self.role = "assistant"

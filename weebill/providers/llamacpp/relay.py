@@ -68,7 +68,7 @@ class LlamaCppTranslator(OpenAITranslator):
     """For the engine hosts of this machine."""
 
     def takes(self, call: Call, target: Target) -> bool:
-        """Whether llama.cpp reads all of the conversation as it is."""
+        """Tells whether llama.cpp reads all of the conversation as it is."""
         request = call.request
         if not isinstance(request, ChatRequest):
             return True
@@ -190,14 +190,14 @@ def _fit_tools(request: ChatRequest, fields: Fields, fit: Fit) -> None:
 
 
 def _is_read(part: ContentPart | str) -> bool:
-    """Whether it is text as llama.cpp reads it, or what it is known not to read."""
+    """Tells whether it is text as llama.cpp reads it, or what it is known not to read."""
     if isinstance(part, str):
         return False
     return part.text is not None if part.type == "text" else part.type in _NOT_TEXT
 
 
 def _is_function(tool: Tool) -> bool:
-    """Whether it is one that the client runs; the type goes without saying for some clients."""
+    """Tells whether it is one that the client runs; the type goes without saying for some clients."""
     return tool.function is not None and tool.type in ("function", None)
 
 
@@ -232,12 +232,12 @@ def _unsupported(param: str, what: str) -> ApiError:
 
 
 def _bound_to_tools(request: ChatRequest) -> bool:
-    """Whether the answer must be a tool call."""
+    """Tells whether the answer must be a tool call."""
     return any(map(_is_function, request.tools or ())) and request.tool_choice not in (None, "none", "auto")
 
 
 def _may_call(request: ChatRequest) -> bool:
-    """Whether the answer may be a tool call."""
+    """Tells whether the answer may be a tool call."""
     return any(map(_is_function, request.tools or ())) and request.tool_choice != "none"
 
 
@@ -249,7 +249,7 @@ def _check_parameters(request: ChatRequest) -> None:
 
 
 def _grammar(request: ChatRequest, schema: Schema, bound: bool, free: bool) -> str:
-    """What holds the answer to `schema`, or if it is `free` to call a tool, to that or a call."""
+    """The grammar that holds the answer to `schema`, or if it is `free` to call a tool, to that or a call."""
     if free:
         call = _call_schema(_functions(request))
         return answer_or_call_grammar(schema, call, "response_format", "tools")
@@ -257,7 +257,7 @@ def _grammar(request: ChatRequest, schema: Schema, bound: bool, free: bool) -> s
 
 
 def _schema(request: ChatRequest) -> Schema | None:
-    """What the answer is bound to; None if to nothing."""
+    """The schema that the answer is bound to; None if to none."""
     if _bound_to_tools(request):
         return _call_schema(_callable(request))
     form = request.response_format

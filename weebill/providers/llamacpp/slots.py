@@ -1,4 +1,4 @@
-"""How many of llama.cpp's slots a request needs: one for each choice of each prompt.
+"""Counts the slots of llama.cpp that a request needs: one for each choice of each prompt.
 
 Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-context.cpp
 """

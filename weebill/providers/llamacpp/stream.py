@@ -110,7 +110,7 @@ class _Order:
         self._held: dict[int, list[bytes]] = {}
 
     def take(self, block: bytes) -> bytes:
-        """What is to be sent once an event, whose closing blank line is not in `block`, has come."""
+        """The bytes to send once an event has come; `block` is without its closing blank line."""
         index = _index(block)
         if index < self._begun:
             return block + _END
@@ -122,7 +122,7 @@ class _Order:
         return b"".join(ready)
 
     def rest(self) -> bytes:
-        """What has been held back."""
+        """The bytes that have been held back."""
         held, self._held = self._held, {}
         return b"".join([block for index in sorted(held) for block in held[index]])
 

@@ -41,7 +41,7 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 @dataclass(frozen=True, slots=True)
 class ToolAnswers:
-    """How one request's answers are read: `names` of its tools, `bound` to call one, `offered` at all."""
+    """The way one request's answers are read: `names` of its tools, `bound` to call one, `offered` at all."""
 
     names: frozenset[str]
     bound: bool
@@ -133,6 +133,6 @@ def _fields(delta: Delta) -> dict[str, object]:
 
 
 def _identity(answer: str, choice: int) -> str:
-    """What the ids of a choice's calls are made from."""
+    """The text that the ids of a choice's calls are made from."""
     identity = answer.removeprefix("chatcmpl-")
     return f"{identity}_{choice}" if choice else identity

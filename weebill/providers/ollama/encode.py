@@ -126,7 +126,7 @@ def _messages(turns: Sequence[Turn], fit: Fit) -> list[Block]:
 
 
 def _said(parts: Iterable[Part], role: str, fit: Fit) -> Block:
-    """What a user or the system says, or what a tool gave: one text, and the images beside it."""
+    """The message of a user, the system or a tool: one text, and the images beside it."""
     texts: list[str] = []
     images: list[str] = []
     for part in parts:
@@ -145,7 +145,7 @@ def _said(parts: Iterable[Part], role: str, fit: Fit) -> Block:
 
 
 def _assistant(parts: Sequence[Part], names: dict[str, str]) -> Block:
-    """What the model said; the names of the tools that it called go into `names`, by the calls' ids."""
+    """The message of the model; the names of the tools that it called go into `names`, by the calls' ids."""
     texts: list[str] = []
     thoughts: list[str] = []
     calls: list[Block] = []

@@ -1,4 +1,4 @@
-"""What of a history in the Chat Completions format its upstream would refuse, when all the rest is passed through.
+"""Mends a history in the Chat Completions format that is passed through, where its upstream would refuse it.
 
 A client that changes models sends back what it was given before: the reasoning of other models, Weebill's marks
 included, and ids of tool calls that others made. Messages without such are not looked into; what cannot be read is left

@@ -149,7 +149,7 @@ def _told_once(fields: Json, request: ChatRequest, fit: Fit) -> Json:
 
 
 def _is_chat(call: Call) -> bool:
-    """Whether a message is asked for, rather than the rest of a text."""
+    """Tells whether a message is asked for, rather than the rest of a text."""
     return isinstance(call.request, ChatRequest)
 
 
@@ -179,7 +179,7 @@ def _answer(call: Call, body: bytes, report: UsageReport | None) -> Answer:
 
 
 def refusal(unsupported: Unsupported, target: Target) -> ApiError:
-    """What a client is told of a field that the provider refuses, by the client's own name for it."""
+    """The error about a field that the provider refuses, by the client's own name for it."""
     message = f"The provider of '{target.model}' does not support {unsupported.what}."
     return ApiError(400, message, code="unsupported_parameter", param=unsupported.field)
 

@@ -161,7 +161,7 @@ class OpenAIStream:
         return begun + alike if begun else alike
 
     def _begin(self, data: bytes) -> tuple[bytes, bytes]:
-        """What to send on until something is said, and the rest of the events: one by one, as they are not alike."""
+        """The bytes to send on until something is said, and the other events, which are not alike, one by one."""
         written, start = b"", 0
         for _ in range(_MAX_FIRST):
             end = data.find(_END, start) + 2
@@ -172,7 +172,7 @@ class OpenAIStream:
         return written, data[start:]
 
     def _read(self, came: bytes) -> bytes:
-        """What to send on for whole events that may be of any kind."""
+        """The bytes to send on for whole events that may be of any kind."""
         count = came.count(_END)
         if not self._chat or count > _LAST_EVENTS:
             return self._read_any(came)
@@ -268,7 +268,7 @@ class OpenAIStream:
         return data
 
     def _is_odd(self, data: bytes, count: int) -> bool:
-        """Whether there may be chunks among `count` events that OpenAI's clients could not read."""
+        """Tells whether there may be chunks among `count` events that OpenAI's clients could not read."""
         return self._chat and (
             data.count(KIND) != count
             or data.count(_DELTA) != count
@@ -326,7 +326,7 @@ class OpenAIStream:
         return self.feed(events) + DONE
 
     def _finished(self, block: bytes) -> bool:
-        """Whether `block` is a chunk that can only come at the end."""
+        """Tells whether `block` is a chunk that can only come at the end."""
         chunk = chunk_of(event_data(block.rstrip()))
         if chunk is None or chunk.choices is None:
             return False
@@ -338,7 +338,7 @@ class OpenAIStream:
         return reported
 
     def _inspect(self, block: bytes) -> bytes:
-        """What to send on for one event, whose closing blank line is not in `block`."""
+        """The bytes to send on for one event; `block` is without its closing blank line."""
         if self._done or self.error:
             return b""
         # Some servers answer a request for a stream with a plain error.

@@ -1,4 +1,4 @@
-"""What in a relayed answer is of worth to its maker alone: signatures of thoughts and of calls, and encrypted thoughts.
+"""Marks what of a relayed answer is of worth to its maker alone: signatures and encrypted thoughts.
 
 Clients send them back to whichever provider they ask next. So they go to a client with a mark of who made them; that
 provider gets its own without the mark, and others get nothing of them.
@@ -26,7 +26,7 @@ DETAILS: Final = "reasoning_details"
 BLOCKS: Final = "thinking_blocks"
 EXTRA: Final = "extra_content"
 FURTHER: Final = "provider_specific_fields"
-"""Where LiteLLM has its own once more."""
+"""The member in which LiteLLM has its own once more."""
 _CALLS: Final = "tool_calls"
 _GOOGLE: Final = "google"
 _SIGNED: Final = "thought_signature"

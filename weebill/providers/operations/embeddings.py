@@ -107,7 +107,7 @@ def texts_of(call: OperationCall, target: Target, at_most: int | None = None) ->
 
 
 def purpose_of(call: OperationCall, words: dict[str, str], target: Target) -> str | None:
-    """What the embeddings are for, in a provider's `words` for our names of purposes; None if the client does not say.
+    """The purpose of the embeddings, in a provider's `words` for our names of purposes; None if it is not said.
 
     Raises ApiError 400 for a purpose that the provider does not have.
     """

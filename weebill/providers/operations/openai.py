@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def plain_path(path: bytes, target: Target) -> bytes:
-    """Where nearly all servers have an endpoint."""
+    """The path at which nearly all servers have an endpoint."""
     return path
 
 

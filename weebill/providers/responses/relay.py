@@ -182,7 +182,7 @@ class ResponsesRelayStream:
         return last
 
     def _whole(self, body: bytes) -> bytes:
-        """What to send on for an answer that came in one piece, or for an error that did."""
+        """The bytes to send on for an answer that came in one piece, or for an error that did."""
         try:
             response = _decode_response(body)
             if error_detail(response.error) is not None or not is_answer(response):
@@ -193,7 +193,7 @@ class ResponsesRelayStream:
             raise cut() from error
 
     def _pass(self, block: bytes) -> bytes:
-        """What to send on for one event."""
+        """The bytes to send on for one event."""
         if self.error is not None or self.response:
             return b""
         block = event_with_arguments(mark_sealed(in_one_line(block), self._provider), self._before)
