@@ -1,4 +1,4 @@
-"""What an inbound API is: how its requests are read and how its answers are written. No I/O."""
+"""The interface of an inbound API: reads its requests and writes its answers. No I/O."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StreamEncoder(Protocol):
     """Writes one answer's events as the bytes of the client's stream."""
 
     def feed(self, events: list[Event]) -> bytes:
-        """What to send for `events`, b"" if nothing. Never given `Failed` or `PassedOver`."""
+        """The bytes to send for `events`, b"" if none. Never given `Failed` or `PassedOver`."""
 
     def finish(self) -> bytes:
         """The end of a complete stream: whatever closes open parts, then the API's own end marker."""

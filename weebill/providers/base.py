@@ -1,4 +1,4 @@
-"""What a dialect is: pure functions between canonical requests and answers and an upstream's bytes. No I/O."""
+"""The interface of a dialect: pure functions between canonical requests and answers and an upstream's bytes. No I/O."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Dialect(Protocol):
         """A decoder for one stream."""
 
     def error(self, status: int, body: bytes, upstream: str) -> UpstreamFailure:
-        """What the client is told of an answer with a status other than 200; the provider's message is inside."""
+        """The failure that an answer with a status other than 200 means; the provider's message is inside."""
 
 
 class Encode(Protocol):
@@ -153,7 +153,7 @@ class ByteStream(Protocol):
 
     @property
     def usage(self) -> Usage:
-        """What has been used so far; measured once the upstream has said so."""
+        """The usage so far; measured once the upstream has said so."""
 
     @property
     def error(self) -> UpstreamFailure | None:
@@ -165,10 +165,10 @@ class ByteStream(Protocol):
 
     @property
     def owed_s(self) -> float:
-        """How many seconds what may still come is worth: `inf` until the answer is complete, 0 once it is over."""
+        """The seconds to wait for what may still come: `inf` until the answer is complete, 0 once it is over."""
 
     def feed(self, data: bytes) -> bytes:
-        """What to send on for `data`, b"" if nothing yet. Raises UpstreamFailure on an event over the size bound."""
+        """The bytes to send on for `data`, b"" if none yet. Raises UpstreamFailure on an event over the size bound."""
 
     def finish(self) -> bytes:
         """The end of the client's stream, once nothing more will come. Raises UpstreamFailure if it was cut."""
@@ -188,7 +188,7 @@ class AnswerCollector(Protocol):
 
     @property
     def usage(self) -> Usage:
-        """What has been used so far; measured once the upstream has said so."""
+        """The usage so far; measured once the upstream has said so."""
 
     @property
     def error(self) -> UpstreamFailure | None:
@@ -225,4 +225,4 @@ class Translator(Protocol):
         """For an upstream that was asked for a stream although the client wants one piece; None for others."""
 
     def error(self, call: Call, status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
-        """What the client is told of an upstream's answer with a status other than 200."""
+        """The failure that an upstream's answer with a status other than 200 means."""

@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object, decode_text
 from weebill.wire.literals import EMPTY
 from weebill.wire.surrogates import as_utf8
 
@@ -30,9 +31,6 @@ _MOST_DEEP: Final = 6
 # What the field's path begins with in a schema's errors: the part of the request.
 _PARTS: Final = frozenset({"body", "query"})
 
-_decode_members: Final = msgspec.json.Decoder(Json).decode
-_decode_entries: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
 _decode_scalar: Final = msgspec.json.Decoder(str | int | float).decode
 _decode_path: Final = msgspec.json.Decoder(list[str | int]).decode
 
@@ -67,7 +65,7 @@ def said(raw: Raw, deep: int = 0) -> ErrorDetail:
         if deep <= _MOST_DEEP:
             match text[:1]:
                 case b'"':
-                    return ErrorDetail(_decode_text(text).strip() or None)
+                    return ErrorDetail(decode_text(text).strip() or None)
                 case b"[":
                     return _listed(text, deep)
                 case b"{":
@@ -84,7 +82,7 @@ def shown(text: bytes) -> str | None:
 
 def _listed(text: bytes, deep: int) -> ErrorDetail:
     """Several errors as one: what each says, and what the first is about."""
-    entries = [said(entry, deep + 1) for entry in _decode_entries(text)[:_MOST_ENTRIES]]
+    entries = [said(entry, deep + 1) for entry in decode_list(text)[:_MOST_ENTRIES]]
     telling = [entry for entry in entries if entry.message]
     if not telling:
         return ErrorDetail(shown(text))
@@ -94,7 +92,7 @@ def _listed(text: bytes, deep: int) -> ErrorDetail:
 
 
 def _object(text: bytes, deep: int) -> ErrorDetail:
-    members = _decode_members(text)
+    members = decode_object(text)
     where, param = _path(members), _word(members, "param")
     # A schema's errors have types of their own, and those of RFC 9457 are addresses.
     kind = None if "loc" in members or "title" in members else _word(members, "type")

@@ -1,4 +1,4 @@
-"""What an upstream's failure is: its kind, what is at fault, and how long it wants to be left alone.
+"""Reads an upstream's failure: its kind, what is at fault, and how long it wants to be left alone.
 
 `(status, headers, body)` become a `Failure` in two pure steps: a dialect reads status and body, by the signs that its
 API documents (`failure_of`); `waits.retry_after` reads the wait in the headers. Routing decides by it alone. What the
@@ -70,7 +70,7 @@ def failure_of(
     codes: Iterable[str | None] = (),
     signs: Iterable[Sign] = (),
 ) -> UpstreamFailure:
-    """What a provider's answer with `status` means, or an error that it sent inside a 200 (`status` 200).
+    """The failure that a provider's answer with `status` means, or an error that it sent inside a 200 (`status` 200).
 
     `message`, `code`, `param` and `type` are the provider's own where it has them; `type` only in OpenAI's words.
     `codes` are what else it says in words of its own, `signs` what they mean. `upstream` is its name in the
@@ -84,12 +84,12 @@ def failure_of(
 
 
 def whose(upstream: str) -> str:
-    """How a sentence about an upstream begins."""
+    """The beginning of a sentence about an upstream."""
     return f"The upstream '{upstream}'" if upstream else "The upstream"
 
 
 def _read(status: int, message: str, codes: Iterable[str | None], signs: Iterable[Sign]) -> Failure:
-    """What an answer with `status` means, by a dialect's `signs` and then by those that all share.
+    """The failure that an answer with `status` means, by a dialect's `signs` and then by those that all share.
 
     `codes` are all that it says by codes, types and reasons; `status` below 400 is for an error inside an answer.
     """
@@ -124,7 +124,7 @@ def is_page(message: str) -> bool:
 
 
 def classify(error: ApiError | UpstreamFailure) -> Failure:
-    """What went wrong: an upstream's failure as its dialect has read it, or one that the gateway has found itself."""
+    """Classifies a failure: an upstream's as its dialect has read it, or one that the gateway has found itself."""
     if isinstance(error, UpstreamFailure):
         return error.failure
     found = _OF_CODE.get(error.detail.code or "") or _OF_STATUS.get(error.status)

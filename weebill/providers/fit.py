@@ -1,4 +1,4 @@
-"""What becomes of what a target cannot do: passed over and said, or refused.
+"""Passes over what a target cannot do, and says so, or refuses it.
 
 Most of what clients send besides the prompt steers cost, caching, telemetry or effort: a hint, which a target may go
 without. Some of it changes what is asked for: a demand, which is not quietly left out.
@@ -44,7 +44,7 @@ DEMANDS: Final = frozenset(
 ASKED: Final = object()
 """Stands for a value that asks for something, whatever it is."""
 MAX_NAMED: Final = 64
-"""How many fields are named that were passed over; a client may send any number."""
+"""The most fields passed over that are named; a client may send any number."""
 
 
 class Unsupported(Exception):  # noqa: N818 - not an error of ours

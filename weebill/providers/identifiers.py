@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 
 class Rule(NamedTuple):
-    """What an upstream takes: a pattern of all that it does, one of a character that it does not, and the longest."""
+    """The identifiers that an upstream takes: a pattern of them, one of a character that it refuses, the longest."""
 
     fits: re.Pattern[str]
     odd: re.Pattern[str]
@@ -36,7 +36,7 @@ def any_of(longest: int) -> Rule:
 
 
 def fitted(given: str, by: Rule, digits: int = 8) -> str:
-    """What stands for a name or an id at an upstream.
+    """The identifier that stands for a name or an id at an upstream.
 
     >>> fitted("call.1|x", WORDS), fitted("call_1", WORDS), len(fitted("c" * 99, any_of(40)))
     ('call_1_x_4e413e2e', 'call_1', 40)

@@ -1,4 +1,4 @@
-"""Where a JSON value ends that comes in pieces: where all that it opens is closed."""
+"""Finds the end of a JSON value that comes in pieces: where all that it opens is closed."""
 
 from __future__ import annotations
 

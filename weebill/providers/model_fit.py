@@ -52,7 +52,7 @@ def refused(traits: Traits, both: bool) -> tuple[str, ...]:
 
 
 def fit_reasoning(asked: ReasoningOptions, traits: Traits, fit: Fit) -> ReasoningOptions | None:
-    """How much to think, as the model can be told. Raises Unsupported where hints are to be refused."""
+    """Says how much to think, as the model can be told. Raises Unsupported where hints are to be refused."""
     off = asked.enabled is False or asked.effort == "none" or asked.budget_tokens == 0
     if traits.reasoning is False:
         if not off:

@@ -14,13 +14,12 @@ import msgspec
 from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
-from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object
 from weebill.wire.literals import BACKSLASH, BRACE, BRACKET, CLOSING_BRACE, CLOSING_BRACKET, LF
 from weebill.wire.sse import event_data, in_one_line
 
 _END: Final = b"\n\n"
 _DATA: Final = b"data:"
-_decode: Final = msgspec.json.Decoder(Json).decode
 _encode: Final = msgspec.json.encode
 
 
@@ -95,7 +94,7 @@ def named_within(data: bytes, member: str, name: bytes) -> bytes:
     if not name:
         return data
     try:
-        fields = _decode(data)
+        fields = decode_object(data)
         inner = bytes(fields.get(member, b""))
     except UNREADABLE:
         return data
@@ -152,7 +151,7 @@ def _in_lines(block: bytes, name: bytes) -> bytes:
 def _renamed(data: bytes, name: bytes, key: str) -> bytes:
     """`named`, by taking the object apart; `data` itself where it is none, or has no such member of its own."""
     try:
-        fields = _decode(data)
+        fields = decode_object(data)
     except UNREADABLE:
         return data
     if key not in fields or bytes(fields[key]) == name:

@@ -15,6 +15,7 @@ from weebill.providers.fit import Fit
 from weebill.wire.conversation import Tool
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object, decode_text
 from weebill.wire.literals import has_any
 
 NOTHING: Final = Raw(b'{"type":"object","properties":{}}')
@@ -29,10 +30,7 @@ _MAX_DEPTH: Final = 8
 
 _encode: Final = msgspec.json.encode
 _REPLACED: Final = frozenset({"type", "$ref", *_CHOICES})
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_names: Final = msgspec.json.Decoder(list[str]).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 class Fitted(NamedTuple):
@@ -54,7 +52,7 @@ def object_schema(schema: Raw | None) -> Fitted:
     if given.startswith(_BEGINNINGS) and not has_any(given, _QUOTED):
         return Fitted(schema)
     try:
-        fields = _decode_object(schema)
+        fields = decode_object(schema)
         kind = bytes(fields.get("type", b""))
         if kind == b'"object"' and not any(name in fields for name in _CHOICES):
             return Fitted(schema)
@@ -75,18 +73,18 @@ def _object(fields: Json, root: Json, depth: int) -> Json:
         kept = {**_object(_referred(fields["$ref"], root), root, depth + 1), **kept}
     for choice in _CHOICES:
         if choice in fields:
-            parts = [_object(_decode_object(each), root, depth + 1) for each in _decode_list(fields[choice])]
+            parts = [_object(decode_object(each), root, depth + 1) for each in decode_list(fields[choice])]
             _merge(kept, parts, every=choice == "allOf")
     return kept
 
 
 def _referred(reference: Raw, root: Json) -> Json:
-    """What a reference into the schema itself leads to; nothing if it leads elsewhere."""
+    """The schema that a reference into the schema itself leads to; none if it leads elsewhere."""
     found: Json = root
-    for step in _decode_text(reference).removeprefix("#").strip("/").split("/"):
+    for step in decode_text(reference).removeprefix("#").strip("/").split("/"):
         if step not in found:
             return {}
-        found = _decode_object(found[step])
+        found = decode_object(found[step])
     return found
 
 
@@ -95,8 +93,8 @@ def _merge(kept: Json, parts: Iterable[Json], *, every: bool) -> None:
     given = list(parts)
     properties: dict[str, Raw] = {}
     for part in given:
-        properties |= _decode_object(part.get("properties", Raw(b"{}")))
-    own = _decode_object(kept.get("properties", Raw(b"{}")))
+        properties |= decode_object(part.get("properties", Raw(b"{}")))
+    own = decode_object(kept.get("properties", Raw(b"{}")))
     if properties or own:
         kept["properties"] = Raw(_encode({**properties, **own}))
     required = [_required(part) for part in given]
@@ -117,7 +115,7 @@ def _required(schema: Mapping[str, Raw]) -> list[str]:
 
 
 def parameters_of(tool: Tool, at: int, fit: Fit) -> Raw:
-    """What a tool takes, as an object; of the tool at that index, what the schema does not say any more is said."""
+    """The schema of a tool's parameters, an object's; `fit` is told what it leaves out, of the tool at that index."""
     schema, lost = object_schema(tool.parameters)
     if lost:
         fit.hint(f"tools[{at}].parameters", f"the schema's {lost} at its root")

@@ -128,16 +128,16 @@ class _Pairing:
         self._out: list[Turn] = []
         self._ids: set[str] = set()
         self._counts: dict[str, int] = {}
-        """How many calls have had an id that was given more than once."""
+        """The number of calls with each id that was given more than once."""
         self._open = _OpenCalls()
         self._results: dict[str, ToolResult] = {}
         """The results of the last calls, by the ids that they bear."""
         self._answers: deque[str | None] = deque()
         """The calls that the results answer that come next, by the ids that they have now."""
         self._at = 0
-        """Where what follows the last calls begins."""
+        """The place at which what follows the last calls begins."""
         self._next = 0
-        """Where their next result goes: before all else that is said after them."""
+        """The place of their next result: before all else that is said after them."""
 
     def of(self, turns: Sequence[Turn]) -> Sequence[Turn]:
         for by_model, together in groupby(turns, _is_models):

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from weebill.wire.conversation import Conversation, Tool
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object
 
 # Null as a member, but of the two that are null now and then.
 _has_null: Final = re.compile(rb':(?<!"default":)(?<!"const":)\s*null').search
@@ -29,8 +30,6 @@ _MAX_DEPTH: Final = 64
 _KEPT_BYTES: Final = 16 * 1024
 
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
 def with_present_schemas(conversation: Conversation) -> Conversation:
@@ -81,12 +80,12 @@ def _written(text: bytes, depth: int) -> bytes:
     if depth == _MAX_DEPTH or _has_null(text) is None:
         return text
     if text[:1] == b"[":
-        entries = _decode_list(text)
+        entries = decode_list(text)
         written = [Raw(_written(bytes(each), depth + 1)) for each in entries]
         return text if written == entries else _encode(written)
     if text[:1] != b"{":
         return text
-    fields = _decode_object(text)
+    fields = decode_object(text)
     kept: Json = {}
     for name, value in fields.items():
         given = bytes(value)
@@ -95,7 +94,7 @@ def _written(text: bytes, depth: int) -> bytes:
         if name in _VALUES:
             kept[name] = value
         elif name in _BY_NAME and given[:1] == b"{":
-            named = _decode_object(value)
+            named = decode_object(value)
             schemas = {key: _one(bytes(each), depth) for key, each in named.items()}
             kept[name] = value if schemas == named else Raw(_encode(schemas))
         else:

@@ -1,4 +1,4 @@
-"""Which dialects there are: the built-in ones, and those that other packages add by an entry point.
+"""The dialects that there are: the built-in ones, and those that other packages add by an entry point.
 
 An entry point of the group `weebill.dialects` names a `Dialect`: its name is what `providers.NAME.dialect` says.
 """
@@ -61,7 +61,7 @@ def dialect(name: str) -> Dialect:
 
 
 def relay(native: str, dialect: str) -> Translator | None:
-    """What passes bytes through between an API and a dialect of the same format."""
+    """The translator that passes bytes through between an API and a dialect of the same format."""
     known = _RELAYS.get((native, dialect))
     return None if known is None else cast(Translator, _load(known))
 

@@ -1,4 +1,4 @@
-"""What clients replay in a history that is passed through, and strict providers refuse.
+"""Leaves out of a history that is passed through what clients replay and strict providers refuse.
 
 That is the result of a tool a second time, as who goes on with a session of theirs sends it; and what OpenAI's SDKs
 write into messages for their own use. Of results the first stays, and one that answers no call at all is left for the
@@ -18,6 +18,7 @@ from msgspec import Raw
 from weebill.providers.replayed_shapes import Block, SentMessage
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import Content, parts_of
+from weebill.wire.json_values import decode_list, decode_object
 from weebill.wire.requests import ABSENT, Message
 
 _ANSWERED: Final = b'"tool_call_id"'
@@ -26,8 +27,6 @@ _RESPONSES: Final = (b'"functionResponse"', b'"function_response"')
 _USED: Final = b'"tool_use_id"'
 _USED_ID: Final = re.compile(rb'"tool_use_id"\s*:\s*("(?:[^"\\]|\\.)*")')
 _encode: Final = msgspec.json.encode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_block: Final = msgspec.json.Decoder(Block).decode
 _decode_messages: Final = msgspec.json.Decoder(list[SentMessage]).decode
 
@@ -70,7 +69,7 @@ def chat_once(messages: Raw, read: Sequence[Message]) -> tuple[Raw, Sequence[str
                 told.come_again(call.id or "", is_call=True)
             if message.tool_call_id is not None and told.come_again(message.tool_call_id, is_call=False):
                 again.add(at)
-        kept = [raw for at, raw in enumerate(_decode_list(messages)) if at not in again]
+        kept = [raw for at, raw in enumerate(decode_list(messages)) if at not in again]
     except UNREADABLE:
         return messages, ()
     return (Raw(_encode(kept)), [f"messages[{at}]" for at in sorted(again)]) if again else (messages, ())
@@ -84,7 +83,7 @@ def chat_unparsed(messages: Raw, read: Sequence[Message]) -> Raw:
     if all(message.parsed is ABSENT for message in read):
         return messages
     try:
-        told = [_decode_object(raw) for raw in _decode_list(messages)]
+        told = [decode_object(raw) for raw in decode_list(messages)]
     except UNREADABLE:
         return messages
     return Raw(_encode([{name: value for name, value in each.items() if name != "parsed"} for each in told]))
@@ -107,12 +106,12 @@ def gemini_once(contents: Raw, text: bytes, read: Sequence[Content | str]) -> tu
         return contents, ()
     try:
         kept: list[Raw] = []
-        for at, raw in enumerate(_decode_list(contents)):
+        for at, raw in enumerate(decode_list(contents)):
             if not any(where == at for where, _ in again):
                 kept.append(raw)
                 continue
-            fields = _decode_object(raw)
-            parts = [part for of, part in enumerate(_decode_list(fields["parts"])) if (at, of) not in again]
+            fields = decode_object(raw)
+            parts = [part for of, part in enumerate(decode_list(fields["parts"])) if (at, of) not in again]
             if parts:
                 kept.append(Raw(_encode({**fields, "parts": parts})))
     except UNREADABLE:
@@ -132,12 +131,12 @@ def anthropic_once(messages: Raw) -> tuple[Raw, Sequence[str]]:
     again: list[str] = []
     kept: list[Raw] = []
     try:
-        for at, raw in enumerate(_decode_list(messages)):
-            fields = _decode_object(raw)
+        for at, raw in enumerate(decode_list(messages)):
+            fields = decode_object(raw)
             if not bytes(fields.get("content", b"")).startswith(b"["):
                 kept.append(raw)
                 continue
-            given = _decode_list(fields["content"])
+            given = decode_list(fields["content"])
             repeats = _repeats(given, told)
             again += [f"messages[{at}].content[{of}]" for of in repeats]
             blocks = [block for of, block in enumerate(given) if of not in repeats]
@@ -149,7 +148,7 @@ def anthropic_once(messages: Raw) -> tuple[Raw, Sequence[str]]:
 
 
 def _repeats(blocks: Sequence[Raw], told: Results) -> Sequence[int]:
-    """Which of a message's blocks are results that have come before."""
+    """The blocks of a message that are results that have come before."""
     again: list[int] = []
     for of, raw in enumerate(blocks):
         block = _decode_block(raw)

@@ -1,4 +1,4 @@
-"""What an upstream's answer says of a failure, as data: by which words, at which statuses, what is at fault.
+"""The signs of failures in upstreams' answers, as data: by which words, at which statuses, what is at fault.
 
 A dialect puts the codes that its API documents before these, which go by how providers put it. Whoever reads them
 takes out what is quoted first (`weebill.providers.failures`): no client's own words may decide what is said of a key.

@@ -11,7 +11,7 @@ _BYTES_PER_TOKEN = 4
 
 
 class Estimate:
-    """What a call is likely to have used before anything is known of its answer, for who wants to know."""
+    """The likely usage of a call before anything is known of its answer."""
 
     __slots__ = ("_call",)
 
@@ -24,7 +24,7 @@ class Estimate:
 
 
 def estimate(call: Call, completion_bytes: int = 0, completion_tokens: int = 0) -> Usage:
-    """What `call` is likely to have used, from the size of its prompt and of its answer."""
+    """The likely usage of `call`, from the size of its prompt and of its answer."""
     return Usage(
         prompt_tokens=-(-call.prompt_bytes() // _BYTES_PER_TOKEN),
         completion_tokens=completion_tokens + -(-completion_bytes // _BYTES_PER_TOKEN),

@@ -1,4 +1,4 @@
-"""How long an upstream wants to be left alone: what its headers say, and what its message does."""
+"""Reads how long an upstream wants to be left alone, from its headers and from its message."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _POLICY: Final = re.compile(r";\s*r=0\s*;\s*t=(\d{1,9})\b")
 
 
 def retry_after(status: int, headers: Iterable[tuple[bytes, bytes]], now: float) -> float | None:
-    """What an answer's headers say, names in lower case, in seconds from `now`; None if they say nothing.
+    """The wait that an answer's headers ask for, in seconds from `now`; names in lower case. None if they ask for none.
 
     `retry-after-ms` (OpenAI's, Azure's) is the most exact, then `Retry-After` in seconds or as a date. A 429 with
     neither may still name the limits that are used up, and when each is reset: `x-ratelimit-remaining-tokens` and

@@ -1,1 +1,1 @@
-"""What goes over the wire to clients: OpenAI's types, errors and event streams."""
+"""The public formats that both sides speak: types, errors and event streams."""

@@ -29,11 +29,11 @@ from weebill.wire.reply import (
 )
 
 MAX_NAMED: Final = 64
-"""How many things that were passed over are named."""
+"""The most things passed over that are named."""
 
 
 class _Block:
-    """What has been said of one part."""
+    """One part as far as it has come."""
 
     __slots__ = ("citations", "kind", "reasoning", "started", "texts", "whole")
 
@@ -61,7 +61,7 @@ class _Block:
 
 
 class _Choice:
-    """What has been said of one answer."""
+    """One answer as far as it has come."""
 
     __slots__ = ("blocks", "finished", "logprobs")
 

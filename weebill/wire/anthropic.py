@@ -105,7 +105,7 @@ class DocumentBlock(Struct, frozen=True, tag="document", omit_defaults=True, for
 
 
 class DirectCaller(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who called a tool: the model itself. Anthropic's own code execution could too, but only there."""
+    """The caller of a tool: the model itself. Anthropic's own code execution could too, but only there."""
 
     type: Literal["direct"]
 
@@ -121,7 +121,7 @@ class ToolUseBlock(Struct, frozen=True, tag="tool_use", omit_defaults=True, forb
 
 
 class ToolResultBlock(Struct, frozen=True, tag="tool_result", omit_defaults=True, forbid_unknown_fields=True):
-    """What a call gave."""
+    """The result of a call."""
 
     tool_use_id: str
     content: str | list[TextBlock | ImageBlock | DocumentBlock] | None = None
@@ -241,7 +241,7 @@ class Opaque(Struct, frozen=True):
 
     @classmethod
     def read(cls, text: str) -> Opaque:
-        """What `written` wrote. Whatever else is Anthropic's own."""
+        """Reads what `written` wrote. Whatever else is Anthropic's own."""
         head, colon, value = text.removeprefix(_PREFIX).partition(":")
         if not text.startswith(_PREFIX) or not colon:
             return cls(text)
@@ -254,7 +254,7 @@ class Opaque(Struct, frozen=True):
 
 
 class _CitationFields(Struct, frozen=True):
-    """What the kinds of citation have in common, more or less."""
+    """The fields that the kinds of citation have in common, more or less."""
 
     cited_text: str | None = None
     url: str | None = None

@@ -12,13 +12,13 @@ import msgspec
 from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.json_values import decode_object
 
 NO_ARGUMENTS: Final = "{}"
 WRAPPER: Final = "weebill_arguments"
 
 _EMPTY: Final = frozenset({"", "null", '""', NO_ARGUMENTS})
 _decode: Final = msgspec.json.Decoder(Raw).decode
-_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode: Final = msgspec.json.encode
 
 
@@ -42,7 +42,7 @@ def as_object(text: str) -> Raw:
         return Raw(b"{}")
     try:
         if stripped[0] == "{":
-            _decode_fields(stripped)
+            decode_object(stripped)
             return Raw(stripped.encode())
         value = _decode(stripped)
         # A text within stands for what was said, to the letter; that of a JSON text has its quotes.
@@ -61,7 +61,7 @@ def as_text(arguments: bytes) -> str:
     if WRAPPER not in text:
         return text
     try:
-        fields = _decode_fields(arguments)
+        fields = decode_object(arguments)
         if fields.keys() != {WRAPPER}:
             return text
         wrapped = bytes(fields[WRAPPER])

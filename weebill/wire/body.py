@@ -14,9 +14,10 @@ import msgspec
 from msgspec import Meta, Raw
 
 from weebill.wire.call import Call
-from weebill.wire.decode_errors import reason_and_path
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.decode_errors import placed, reason_and_path
+from weebill.wire.errors import UNREADABLE, ApiError, invalid_value, missing_parameter
 from weebill.wire.inbound import NOTHING_OWN, GatewayOptions, Json
+from weebill.wire.json_values import decode_object
 from weebill.wire.requests import ChatRequest, CompletionRequest
 from weebill.wire.tool_texts import with_texts
 from weebill.wire.whole_numbers import with_whole_numbers
@@ -30,7 +31,6 @@ _Models = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=256)], ..
 
 _decode_chat: Final = msgspec.json.Decoder(ChatRequest).decode
 _decode_completion: Final = msgspec.json.Decoder(CompletionRequest).decode
-_decode_fields: Final = msgspec.json.Decoder(Json).decode
 _decode_models: Final = msgspec.json.Decoder(_Models | None).decode
 
 # What msgspec says of a body that does not decode
@@ -74,7 +74,7 @@ def top_level(body: bytes) -> Json:
         sleep(0)  # it is read beside the event loop, which has its turn between two readings
     if not body.isascii():
         body.decode()
-    return _decode_fields(body)
+    return decode_object(body)
 
 
 def take_own(fields: Json) -> GatewayOptions:
@@ -105,8 +105,13 @@ def _models(value: Raw | None) -> tuple[str, ...]:
         raise ApiError(400, message, code="invalid_value", param="models") from error
 
 
+def invalid_at(error: Exception, path: str) -> ApiError:
+    """The error for a part of the body, at `path`, that does not decode."""
+    return invalid_body(placed(error, path))
+
+
 def invalid_body(error: Exception) -> ApiError:
-    """What a client is told of a body that does not decode.
+    """The error for a body that does not decode.
 
     >>> invalid_body(msgspec.ValidationError("Expected `str`, got `int` - at `$.messages[0].role`")).detail.param
     'messages[0].role'
@@ -117,7 +122,7 @@ def invalid_body(error: Exception) -> ApiError:
     missing = _MISSING.search(reason)
     if missing:
         param = f"{where}.{missing.group(1)}" if where else missing.group(1)
-        return ApiError(400, f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
+        return missing_parameter(param)
     if not where:
         return ApiError(400, f"The request body must be a JSON object: {reason}.", code="invalid_type")
-    return ApiError(400, f"Invalid value for '{where}': {reason}.", code="invalid_value", param=where)
+    return invalid_value(where, reason)

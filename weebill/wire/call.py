@@ -88,7 +88,7 @@ class Call:
         return self.own.drop_params
 
     def on_unsupported(self, target: OnUnsupported) -> OnUnsupported:
-        """What becomes of what a target cannot do: the request decides, then its alias or key, then the target."""
+        """The policy for what a target cannot do: the request decides, then its alias or key, then the target."""
         own = self.own
         return "drop" if own.drop_params else own.on_unsupported or target
 

@@ -10,18 +10,19 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
-Json = dict[str, Raw]
+from weebill.wire.json_values import Json as Json
+
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 CacheMark = Literal["5m", "1h"]
-"""How long a provider shall keep the prompt up to and including what is marked."""
+"""The time for which a provider shall keep the prompt up to and including what is marked."""
 
 Maker = str
 """The dialect family whose model made something opaque: "openai", "anthropic", "gemini", "bedrock", ..."""
 
 
 class Citation(Struct, frozen=True):
-    """Where a piece of text comes from; offsets count characters of the text part it is in.
+    """The source of a piece of text; offsets count characters of the text part it is in.
 
     `raw` is the citation as its origin wrote it, for the way back.
     """
@@ -91,7 +92,7 @@ class ToolUse(Struct, frozen=True, tag="tool_use"):
 
 
 class ToolResult(Struct, frozen=True, tag="tool_result"):
-    """What a call gave; `name` is the tool's where the API says it."""
+    """The result of a call; `name` is the tool's where the API says it."""
 
     call_id: str
     content: tuple[Text | Image | Document, ...]
@@ -150,7 +151,7 @@ class ToolChoice(Struct, frozen=True):
 
 
 class OutputFormat(Struct, frozen=True):
-    """What the answer's text must be: any JSON object, or one that fits `schema`."""
+    """The form of the answer's text: any JSON object, or one that fits `schema`."""
 
     type: Literal["json_object", "json_schema"]
     schema: Raw | None = None
@@ -160,7 +161,7 @@ class OutputFormat(Struct, frozen=True):
 
 
 class ReasoningOptions(Struct, frozen=True):
-    """How much to think. `effort` in words, or `budget_tokens`; `enabled` False says not at all.
+    """Says how much to think: `effort` in words, or `budget_tokens`; `enabled` False says not at all.
 
     `summary` asks for words about the thinking ("auto", "concise", "detailed"); `include` for the thinking itself.
     """

@@ -1,4 +1,4 @@
-"""What an upstream says in its usage that a call costs."""
+"""Reads what a call costs, where an upstream's usage says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a custom tool is given, text of any form, as a function's arguments, and back: whole, or as they come."""
+"""Turns a custom tool's input, text of any form, into a function's arguments and back: whole, or as they come."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.json_values import decode_object, decode_text
 
 PARAMETERS: Final = Raw(
     b'{"type":"object","properties":{"input":{"type":"string","description":"The whole input, as plain text"}},'
@@ -17,10 +18,8 @@ PARAMETERS: Final = Raw(
 """The parameters of such a function."""
 BEGINNING: Final = '{"input":"'
 END: Final = '"}'
-"""What such arguments begin and end with; between them is the text as JSON has it inside quotes."""
+"""The beginning and the end of such arguments; between them is the text as JSON has it inside quotes."""
 _encode: Final = msgspec.json.encode
-_decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 def told(description: str | None, syntax: str | None, definition: str | None) -> str | None:
@@ -86,7 +85,7 @@ class InputReader:
         self._held: list[str] = []
 
     def feed(self, piece: str) -> str:
-        """What of the input a further piece of the arguments completes."""
+        """The part of the input that a further piece of the arguments completes."""
         if self._mode == _UNKNOWN:
             piece = self._begin(self._rest + piece)
         if self._mode == _TEXT:
@@ -96,7 +95,7 @@ class InputReader:
         return piece if self._mode == _BARE else ""
 
     def close(self) -> str:
-        """What is left of the input once all has come; of an escape that was cut, nothing."""
+        """The rest of the input once all has come, without an escape that was cut."""
         return _of_other_form(self._rest + "".join(self._held)) if self._mode in (_UNKNOWN, _HELD) else ""
 
     def _begin(self, arguments: str) -> str:
@@ -138,7 +137,7 @@ class InputReader:
 
 
 def _character(escape: re.Match[str]) -> str:
-    """What an escape stands for; a surrogate alone stands for nothing."""
+    """The character that an escape stands for; a surrogate alone stands for none."""
     high, low, code, short = escape.group("high", "low", "code", "short")
     if short is not None:
         return _SHORT.get(short, short)
@@ -151,10 +150,10 @@ def _character(escape: re.Match[str]) -> str:
 def _of_other_form(arguments: str) -> str:
     """The input in arguments that do not begin with it."""
     try:
-        members = _decode_members(arguments.encode(errors="replace"))
+        members = decode_object(arguments.encode(errors="replace"))
     except UNREADABLE:
         return arguments
     texts = [members["input"]] if "input" in members else list(members.values())
     if len(texts) != 1 or bytes(texts[0])[:1] != b'"':
         return arguments if members else ""
-    return _decode_text(texts[0])
+    return decode_text(texts[0])

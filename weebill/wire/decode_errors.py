@@ -11,7 +11,7 @@ _PLACE: Final = re.compile(r" - at `(?:key` in `)?\$\.?(.*)`$")
 
 
 def reason_and_path(text: str) -> tuple[str, str]:
-    """What is wrong, and the path of the value, "" for the whole.
+    """The fault, and the path of the value, "" for the whole.
 
     >>> reason_and_path("Expected `str`, got `int` - at `$.messages[0].role`")
     ('Expected `str`, got `int`', 'messages[0].role')

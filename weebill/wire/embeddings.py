@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Raw, Struct
 
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import invalid_value
 from weebill.wire.inbound import Json
 from weebill.wire.operations import Endpoint, OperationRequest
 
@@ -35,21 +35,21 @@ class EmbeddingsRequest(OperationRequest, frozen=True, kw_only=True):
     def check(self) -> None:
         value = self.input
         if not value:
-            raise _invalid("input", "it must not be empty")
+            raise invalid_value("input", "it must not be empty")
         if isinstance(value, str):
             return
         kind = next(kind for kind in _KINDS if isinstance(value[0], kind))
         for index, item in enumerate(value):
             if not isinstance(item, kind):
-                raise _invalid(f"input[{index}]", "all of the items must be of the same type")
+                raise invalid_value(f"input[{index}]", "all of the items must be of the same type")
             if kind is not int and not item:
-                raise _invalid(f"input[{index}]", "it must not be empty")
+                raise invalid_value(f"input[{index}]", "it must not be empty")
         if kind is not int and len(value) > MAX_INPUTS:
-            raise _invalid("input", f"it may have {MAX_INPUTS} items at most")
+            raise invalid_value("input", f"it may have {MAX_INPUTS} items at most")
 
     @property
     def count(self) -> int:
-        """How many embeddings are asked for; a list of integers is one text in tokens."""
+        """The number of embeddings that are asked for; a list of integers is one text in tokens."""
         return len(self.input) if isinstance(self.input, list) and not isinstance(self.input[0], int) else 1
 
     @property
@@ -83,7 +83,3 @@ class EmbeddingsAnswer(Struct, frozen=True):
 
 
 EMBEDDINGS: Final = Endpoint("embeddings", b"/embeddings", EmbeddingsRequest)
-
-
-def _invalid(param: str, reason: str) -> ApiError:
-    return ApiError(400, f"Invalid value for '{param}': {reason}.", code="invalid_value", param=param)

@@ -15,7 +15,7 @@ from msgspec import Raw
 from weebill.wire.literals import EMPTY
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What reading JSON from outside can raise; `Raw` parts of it are not checked for UTF-8 until they are read."""
+"""The exceptions that reading JSON from outside can raise; `Raw` parts are checked for UTF-8 when they are read."""
 
 # The `type` that OpenAI uses with each status; other 4xx are invalid requests, other 5xx server errors.
 _TYPES = {
@@ -118,6 +118,16 @@ class ApiError(Exception):
         if self.more:
             return msgspec.json.encode({"error": {**msgspec.structs.asdict(self.detail), **self.more}})
         return msgspec.json.encode(ErrorBody(self.detail))
+
+
+def invalid_value(param: str, reason: str) -> ApiError:
+    """The error for a field that holds what nobody could be asked for."""
+    return ApiError(400, f"Invalid value for '{param}': {reason}.", code="invalid_value", param=param)
+
+
+def missing_parameter(param: str) -> ApiError:
+    """The error for a field that has to be there and is not."""
+    return ApiError(400, f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
 
 
 def more_of(body: bytes) -> dict[str, Raw]:

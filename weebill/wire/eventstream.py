@@ -48,7 +48,7 @@ class FrameDecoder:
 
     @property
     def pending(self) -> int:
-        """How many bytes of an unfinished frame there are."""
+        """The number of bytes of an unfinished frame."""
         return len(self._tail)
 
     def feed(self, data: bytes) -> list[Frame]:

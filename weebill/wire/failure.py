@@ -1,4 +1,4 @@
-"""What went wrong at an upstream: one value, from whoever reads its answer to who decides what is tried next."""
+"""The failure of an upstream: one value, from whoever reads its answer to who decides what is tried next."""
 
 from __future__ import annotations
 

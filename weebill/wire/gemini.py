@@ -74,7 +74,7 @@ class FunctionResponsePart(Wire, frozen=True):
 
 
 class FunctionResponse(Wire, frozen=True):
-    """What a call gave; `response` is a JSON object, by custom `{"output": ...}` or `{"error": ...}`."""
+    """The result of a call; `response` is a JSON object, by custom `{"output": ...}` or `{"error": ...}`."""
 
     name: str = ""
     id: str | None = None
@@ -90,14 +90,14 @@ class ExecutableCode(Wire, frozen=True):
 
 
 class CodeExecutionResult(Wire, frozen=True):
-    """What that code printed."""
+    """The output of that code."""
 
     output: str = ""
     outcome: str = ""
 
 
 class MediaResolution(Wire, frozen=True):
-    """How closely a part's media is looked at."""
+    """The closeness with which a part's media is looked at."""
 
     level: str | None = None
 
@@ -156,7 +156,7 @@ class Source(Wire, frozen=True):
 
 
 class GroundingChunk(Wire, frozen=True):
-    """Where something was found."""
+    """The place where something was found."""
 
     web: Source | None = None
     retrieved_context: Source | None = None
@@ -164,14 +164,14 @@ class GroundingChunk(Wire, frozen=True):
 
 
 class GroundingSupport(Wire, frozen=True):
-    """Which chunks back which piece of text."""
+    """The chunks that back a piece of text."""
 
     segment: Segment | None = None
     grounding_chunk_indices: list[int] | None = None
 
 
 class GroundingMetadata(Wire, frozen=True):
-    """What an answer rests on."""
+    """The sources of an answer."""
 
     grounding_chunks: list[GroundingChunk] | None = None
     grounding_supports: list[GroundingSupport] | None = None
@@ -234,7 +234,7 @@ class PromptFeedback(Wire, frozen=True):
 
 
 Count = int | float | None
-"""How many; some who speak this format count in floats."""
+"""A count; some who speak this format count in floats."""
 
 
 _MOST_TOKENS: Final = 2**48
@@ -336,7 +336,7 @@ FINISH_REASONS: Final[dict[str, FinishReason]] = {
     "OTHER": "content_filter",
     "FINISH_REASON_UNSPECIFIED": "content_filter",
 }
-"""Why an answer ended. OTHER gives no reason; it comes where an answer was withheld."""
+"""The reasons for an answer's end. OTHER gives no reason; it comes where an answer was withheld."""
 
 NUMBERED_REASONS: Final = ("FINISH_REASON_UNSPECIFIED", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER")
 """The reasons whose numbers all of Google's APIs agree on, by number; some proxies write the number."""
@@ -349,7 +349,7 @@ FAILED_REASONS: Final = frozenset({
 
 
 def given(value: AnyJson) -> Raw | None:
-    """What a field holds; None if it is absent or null."""
+    """The value of a field; None if it is absent or null."""
     return None if isinstance(value, UnsetType) or bytes(value) == b"null" else value
 
 

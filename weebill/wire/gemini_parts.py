@@ -77,7 +77,7 @@ def sealed(origin: Maker, value: str, *, encrypted: bool = False, item: str | No
 
 
 def opened(signature: str, text: str = "") -> Reasoning:
-    """What a thought signature holds, with the thought's own `text`."""
+    """The thing that a thought signature holds, with the thought's own `text`."""
     if signature.startswith(ENCODED_MARK):
         # The SDKs give back the alphabet for URLs, whichever they were given.
         try:
@@ -243,7 +243,7 @@ def started_type(data: str) -> str | None:
 
 
 def ran_code(part: Part) -> str:
-    """What a part says of code that the model had run, as text; "" if it says nothing of any."""
+    """The code that the model had run and its output, as text; "" for another part."""
     code, result = part.executable_code, part.code_execution_result
     if code is not None and code.code.strip():
         return f"\n```{code.language.lower() if code.language.isalpha() else ''}\n{code.code.strip()}\n```\n"

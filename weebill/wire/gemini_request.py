@@ -22,6 +22,7 @@ from weebill.wire.call import Call
 from weebill.wire.conversation import ReasoningOptions
 from weebill.wire.gemini import AnyJson, Content, Wire
 from weebill.wire.inbound import InboundRequest, Json
+from weebill.wire.json_values import decode_list, decode_object
 
 T = TypeVar("T")
 
@@ -59,13 +60,13 @@ class FunctionCallingConfig(Wire, frozen=True):
 
 
 class ToolConfig(Wire, frozen=True):
-    """How tools are used."""
+    """The settings of how tools are used."""
 
     function_calling_config: FunctionCallingConfig | None = None
 
 
 class ThinkingConfig(Wire, frozen=True):
-    """How much to think: a level, or tokens, of which 0 is none and -1 as many as it takes."""
+    """Says how much to think: a level, or tokens, of which 0 is none and -1 as many as it takes."""
 
     include_thoughts: bool | None = None
     thinking_budget: int | None = None
@@ -102,13 +103,13 @@ class VoiceConfig(Wire, frozen=True):
 
 
 class SpeechConfig(Wire, frozen=True):
-    """How an answer is spoken."""
+    """The settings of a spoken answer."""
 
     voice_config: VoiceConfig | None = None
 
 
 class GenerationConfig(Wire, frozen=True):
-    """How the answer is made."""
+    """The settings of the answer."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -182,8 +183,6 @@ def _exactly(hint: object) -> object:
 # Fields in which one value may stand for a list.
 _LISTS: Final = frozenset({"contents", "parts", "tools", "functionDeclarations"})
 _Names = dict[str, tuple[str, type[Struct] | None]]
-_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
 @cache
@@ -242,12 +241,12 @@ def renamed(body: bytes, struct: type[Struct]) -> bytes:
 def _renamed(value: Raw, struct: type[Struct]) -> bytes:
     text = bytes(value).lstrip()
     if text[:1] == b"[":
-        return b"[" + b",".join([_renamed(item, struct) for item in _decode_items(text)]) + b"]"
+        return b"[" + b",".join([_renamed(item, struct) for item in decode_list(text)]) + b"]"
     if text[:1] != b"{":
         return text
     names = _names(struct)
     fields: dict[str, Raw] = {}
-    for name, field in _decode_fields(text).items():
+    for name, field in decode_object(text).items():
         camel, message = names.get(name, (name, None))
         fields[camel] = field if message is None else Raw(_renamed(field, message))
     return msgspec.json.encode(fields)
@@ -268,7 +267,7 @@ class GeminiRequest(InboundRequest, frozen=True):
 
     @property
     def choices(self) -> int:
-        """How many answers are asked for."""
+        """The number of answers that are asked for."""
         config = self.body.generation_config
         return 1 if config is None else config.candidate_count or 1
 
@@ -286,7 +285,7 @@ class Unknown(NamedTuple):
 
 
 def unknown_members(fields: Json) -> Iterator[Unknown]:
-    """What `exact` messages of a request would not take."""
+    """The members that `exact` messages of a request would not take."""
     for name, (camel, message) in _names(GenerateContentRequest).items():
         if name == camel and message is not None and name in fields:
             yield from _unknown(fields[name], name, message)
@@ -295,12 +294,12 @@ def unknown_members(fields: Json) -> Iterator[Unknown]:
 def _unknown(value: Raw, path: str, struct: type[Struct]) -> Iterator[Unknown]:
     text = bytes(value).lstrip()
     if text[:1] == b"[":
-        for at, item in enumerate(_decode_items(text)):
+        for at, item in enumerate(decode_list(text)):
             yield from _unknown(item, f"{path}[{at}]", struct)
     elif text[:1] == b"{":
         names = _names(struct)
         where = f"{path}[0]" if path.rpartition(".")[2] in _LISTS else path
-        for name, field in _decode_fields(text).items():
+        for name, field in decode_object(text).items():
             camel, message = names.get(name, ("", None))
             if message is not None:
                 yield from _unknown(field, f"{where}.{camel}", message)

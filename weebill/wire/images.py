@@ -15,7 +15,7 @@ ImageCount = Annotated[int, Meta(ge=1, le=10)]
 
 
 class ImageRequest(OperationRequest, frozen=True, kw_only=True):
-    """What the endpoints for images share. The values of `size` and `quality` differ from model to model."""
+    """The fields that the endpoints for images share. The values of `size` and `quality` differ from model to model."""
 
     n: ImageCount | None = None
     size: str | None = None
@@ -63,7 +63,7 @@ class ImageData(Struct, frozen=True, omit_defaults=True):
 
 
 class ImageTokens(Struct, frozen=True):
-    """What the prompt's tokens are."""
+    """The kinds of the prompt's tokens."""
 
     text_tokens: int
     image_tokens: int

@@ -1,4 +1,4 @@
-"""What all typed requests to inference endpoints share, and what of them is Weebill's own."""
+"""The base of all typed requests to inference endpoints, and Weebill's own options in them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Final
 from msgspec import Raw, Struct
 
 from weebill.catalog.traits import OnUnsupported
-
-Json = dict[str, Raw]
+from weebill.wire.json_values import Json as Json
 
 
 class InboundRequest(Struct, frozen=True, gc=False):
@@ -16,7 +15,7 @@ class InboundRequest(Struct, frozen=True, gc=False):
 
     @property
     def choices(self) -> int:
-        """How many answers are asked for."""
+        """The number of answers that are asked for."""
         return 1
 
 

@@ -17,13 +17,12 @@ import msgspec
 from msgspec import Raw, inspect
 
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.json_values import decode_list, decode_object
 from weebill.wire.surrogates import mended
 
 T = TypeVar("T")
 
 BOM: Final = b"\xef\xbb\xbf"
-_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_any: Final = msgspec.json.Decoder().decode
 _NULL: Final = Raw(b"null")
 
@@ -49,7 +48,7 @@ def reader(kind: type[T], *, strict: bool = True) -> Callable[[bytes | Raw], T]:
 
 
 def leniently(data: bytes, kind: type[T], *, fill: bool = False) -> T:
-    """What `data` says, as a `kind`. Raises what is in `UNREADABLE` if it is no JSON, or nothing of that kind.
+    """Reads `data` as a `kind`. Raises what is in `UNREADABLE` if it is no JSON, or nothing of that kind.
 
     An object without a member that it must have is none, or, with `fill`, has an empty one.
 
@@ -123,7 +122,7 @@ def _read_struct(raw: Raw, shape: inspect.StructType, fill: bool) -> object:
 
 
 def _empty(shape: inspect.Type) -> object:
-    """What stands for a member that is not there. Raises _Unfit where nothing does."""
+    """The value that stands for a member that is not there. Raises _Unfit where none does."""
     shapes = shape.types if isinstance(shape, inspect.UnionType) else (shape,)
     for each in shapes:
         make = _EMPTY.get(type(each))
@@ -144,7 +143,7 @@ def _elements(raw: Raw, shape: inspect.Type, fill: bool) -> list[object]:
     if bytes(raw)[:1] != b"[":
         raise _Unfit(f"{_shown(raw)} is no list")
     found = []
-    for each in _decode_list(raw):
+    for each in decode_list(raw):
         try:
             found.append(_read(each, shape, fill))
         except _Unfit:
@@ -212,7 +211,7 @@ def _read_none(raw: Raw, shape: inspect.Type, fill: bool) -> None:
 def _fields(raw: Raw) -> dict[str, Raw]:
     if bytes(raw)[:1] != b"{":
         raise _Unfit(f"{_shown(raw)} is no object")
-    return _decode_fields(raw)
+    return decode_object(raw)
 
 
 def _number(raw: Raw) -> int | float:

@@ -1,4 +1,4 @@
-"""Whose something opaque is: a mark of the provider before a signature or encrypted reasoning.
+"""Marks whose something opaque is: the provider's name before a signature or encrypted reasoning.
 
 Providers of one format do not take each other's. A mark is as long as nine bytes in base64, so that what is base64 with
 it is so without.
@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 SIGN: Final = "WbL0"
-"""How each mark begins."""
+"""The beginning of each mark."""
 MARK: Final = rf"{SIGN}[0-9a-f]{{8}}"
 """The pattern of any provider's mark."""
 _is_marked: Final = re.compile(MARK).match
@@ -34,7 +34,7 @@ def is_marked(data: str) -> bool:
 
 
 def unmarked(data: str, provider: str) -> str | None:
-    """What a provider said: its own without its mark, what bears none as it is, None for another's.
+    """The text as the provider wrote it: its own without its mark, what bears none as it is, None for another's.
 
     >>> unmarked(mark_of("acme") + "abc", "acme"), unmarked("abc", "acme"), unmarked(mark_of("acme") + "abc", "other")
     ('abc', 'abc', None)

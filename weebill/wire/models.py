@@ -27,7 +27,7 @@ class Pricing(Struct, frozen=True, omit_defaults=True):
 
 
 class Architecture(Struct, frozen=True):
-    """What goes in and comes out: "text", "image", "audio", "video", "pdf"; `modality` is "text+image->text"."""
+    """The media that go in and come out: "text", "image", "audio", "video", "pdf"; `modality` is "text+image->text"."""
 
     modality: str
     input_modalities: tuple[str, ...]
@@ -62,7 +62,7 @@ class ModelList(Struct, frozen=True):
 
 
 def page_size(query: Mapping[str, Sequence[str]], name: str, most: int) -> int:
-    """How many a page shall hold: `most` where the query does not say. Raises ApiError 400 for what is no number."""
+    """The number of entries on a page: `most` where the query does not say. Raises ApiError 400 for no number."""
     if name not in query:
         return most
     said = query[name][0]

@@ -22,7 +22,7 @@ CATEGORIES: Final = (
 
 
 class ModerationImage(Struct, frozen=True):
-    """Where an image is: a URL or a data URI."""
+    """The place of an image: a URL or a data URI."""
 
     url: str
 
@@ -43,7 +43,7 @@ class ModerationRequest(OperationRequest, frozen=True, kw_only=True):
 
 
 class ModerationResult(Struct, frozen=True):
-    """What one input was found to be.
+    """The findings about one input.
 
     A category that was not judged is False with a score of 0 and without applied input types, as OpenAI has it.
     """

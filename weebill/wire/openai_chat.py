@@ -1,4 +1,4 @@
-"""What requests and answers of OpenAI's Chat Completions share: usage, reasoning, signatures, citations, data URIs.
+"""Shapes that requests and answers of Chat Completions share: usage, reasoning, signatures, citations, data URIs.
 
 Sources: https://platform.openai.com/docs/api-reference/chat/object,
 https://openrouter.ai/docs/guides/best-practices/reasoning-tokens (reasoning_details),

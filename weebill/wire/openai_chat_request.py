@@ -157,7 +157,7 @@ class ToolEntry(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=T
 
 
 class Name(Struct, frozen=True):
-    """What a choice of tools calls one by."""
+    """The name by which a choice of tools calls one."""
 
     name: str
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.wire.body import invalid_body, take_own, top_level
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE, ApiError, missing_parameter
 from weebill.wire.inbound import InboundRequest, Json
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.operations_form import FORM_OWN, Form, is_form, parse_form
@@ -78,14 +78,7 @@ class Endpoint:
                 return self.decode_request(mended, content_type)
             raise invalid_body(error) from error
         request.check()
-        return OperationCall(
-            request,
-            fields,
-            request.model,
-            request.wants_stream,
-            take_own(fields),
-            self.name,
-        )
+        return self._call(request, fields)
 
     def rendered(self, body: bytes) -> bytes:
         """The body of an answer in JSON, in this endpoint's format rather than OpenAI's."""
@@ -104,18 +97,11 @@ class Endpoint:
             raise invalid_body(error) from error
         request.check()
         if not any(part.name in self._files for part in form.parts):
-            param = self._files[0]
-            message = f"Missing required parameter: '{param}'."
-            raise ApiError(400, message, code="missing_required_parameter", param=param)
-        return OperationCall(
-            request,
-            fields,
-            request.model,
-            request.wants_stream,
-            take_own(fields),
-            self.name,
-            form,
-        )
+            raise missing_parameter(self._files[0])
+        return self._call(request, fields, form)
+
+    def _call(self, request: OperationRequest, fields: Json, form: Form | None = None) -> OperationCall:
+        return OperationCall(request, fields, request.model, request.wants_stream, take_own(fields), self.name, form)
 
 
 def _own_of(form: Form) -> Json:

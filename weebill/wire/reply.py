@@ -10,8 +10,8 @@ from weebill.wire.conversation import Citation, Maker, Part
 from weebill.wire.failure import UpstreamFailure
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause"]
-"""Why an answer ended. "content_filter" is the provider's filter, "refusal" the model's own decision, "pause" a
-turn that the provider wants continued."""
+"""The reason for an answer's end. "content_filter" is the provider's filter, "refusal" the model's own decision,
+"pause" a turn that the provider wants continued."""
 
 
 ONE_OF_THEM: Final = ""
@@ -50,7 +50,7 @@ class Usage(Struct, frozen=True, gc=False):
         long_write: int = 0,
         cost_nano: int | None = None,
     ) -> Usage:
-        """What an upstream reported, held to the invariant."""
+        """The usage that an upstream reported, held to the invariant."""
         if not cached and not cache_write and prompt >= 0 and 0 <= reasoning <= completion:
             return cls(prompt, 0, completion, True, 0, reasoning, 0, cost_nano)
         prompt, completion = max(0, prompt), max(0, completion)

@@ -76,7 +76,7 @@ class StreamOptions(Struct, frozen=True):
 
 
 class GenerationRequest(InboundRequest, frozen=True, kw_only=True):
-    """What both generation endpoints share."""
+    """The fields that both generation endpoints share."""
 
     model: ModelName
     stream: bool | None = None
@@ -97,7 +97,7 @@ class GenerationRequest(InboundRequest, frozen=True, kw_only=True):
 
     @property
     def choices(self) -> int:
-        """How many answers are asked for."""
+        """The number of answers that are asked for."""
         return self.n or 1
 
 
@@ -125,7 +125,7 @@ class CompletionRequest(GenerationRequest, frozen=True, kw_only=True):
 
     @property
     def choices(self) -> int:
-        """How many answers are asked for: `n` to each prompt."""
+        """The number of answers that are asked for: `n` to each prompt."""
         prompts = self.prompt if isinstance(self.prompt, list) else ()
         several = len(prompts) if prompts and not isinstance(prompts[0], int) else 1
         return several * (self.n or 1)

@@ -33,7 +33,7 @@ class RerankText(Struct, frozen=True):
 
 
 class RerankResult(Struct, frozen=True, omit_defaults=True):
-    """How relevant one of the documents is; `index` is its place in the request."""
+    """The relevance of one of the documents; `index` is its place in the request."""
 
     index: int
     relevance_score: float

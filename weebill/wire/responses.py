@@ -136,7 +136,7 @@ def annotation(cited: Citation) -> Raw:
 
 
 class ItemHead(Struct, frozen=True):
-    """What says which type an item is; a message may leave it out."""
+    """The member that says which type an item is; a message may leave it out."""
 
     type: str | None = None
     id: str | None = None
@@ -163,7 +163,7 @@ class FunctionCallItem(Struct, frozen=True, omit_defaults=True, tag_field="type"
 
 
 class FunctionOutputItem(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="function_call_output"):
-    """What a call gave."""
+    """The result of a call."""
 
     call_id: str
     output: str | list[Content]
@@ -259,7 +259,7 @@ def seal(data: str, origin: Maker, kind: Literal["", "encrypted", "tool"]) -> st
 
 
 def unseal(content: str) -> Sealed:
-    """What `seal` was given."""
+    """Undoes `seal`."""
     if not content.startswith(_FOREIGN):
         return Sealed(content, ORIGIN, "encrypted")
     whose, _, data = content[len(_FOREIGN) :].partition(":")

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.json_values import decode_list, decode_text
 from weebill.wire.responses_shapes import InputItem, InputPart, Outcome
 
 _decode_item: Final = msgspec.json.Decoder(InputItem).decode
@@ -22,8 +23,6 @@ _ITEM_TEXTS: Final = frozenset(
 )
 _PART_TEXTS: Final = frozenset({"type", "text", "refusal", "detail", "file_id", "file_data", "file_url", "filename"})
 decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
 _decode_outcome: Final = msgspec.json.Decoder(Outcome).decode
 _QUOTE, _BRACKET, _BRACE = b'"[{'
 
@@ -54,9 +53,9 @@ def text_of(raw: Raw) -> str:
     if memoryview(raw)[0] != _QUOTE:
         return ""
     try:
-        return _decode_text(raw)
+        return decode_text(raw)
     except UnicodeDecodeError:
-        return _decode_text(bytes(raw).decode(errors="replace").encode())
+        return decode_text(bytes(raw).decode(errors="replace").encode())
 
 
 def members_of(raw: Raw) -> dict[str, Raw]:
@@ -71,7 +70,7 @@ def members_of(raw: Raw) -> dict[str, Raw]:
 
 def list_of(raw: Raw) -> list[Raw]:
     """The entries of a list; none of anything else."""
-    return _decode_list(raw) if memoryview(raw)[0] == _BRACKET else []
+    return decode_list(raw) if memoryview(raw)[0] == _BRACKET else []
 
 
 def is_object(raw: Raw) -> bool:

@@ -17,7 +17,7 @@ from msgspec import Raw, Struct
 
 from weebill.wire.body import invalid_body, take_own, top_level
 from weebill.wire.call import Call
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE, missing_parameter
 from weebill.wire.inbound import InboundRequest, Json
 from weebill.wire.requests import Judged, ModelName, TokenLimit
 from weebill.wire.whole_numbers import with_whole_numbers
@@ -139,7 +139,6 @@ def decode_responses(body: bytes) -> Call:
         request = msgspec.structs.replace(request, previous_response_id=None)
         del fields["previous_response_id"]
     if request.input is None and request.prompt is None and request.previous_response_id is None:
-        message = "Missing required parameter: 'input'."
-        raise ApiError(400, message, code="missing_required_parameter", param="input")
+        raise missing_parameter("input")
     own = take_own(fields)
     return Call(request, fields, request.model, bool(request.stream), True, own)

@@ -56,7 +56,7 @@ class InputPart(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What a call gave as an object, as some clients write it."""
+    """The result of a call as an object, as some clients write it."""
 
     content: Raw = NULL
     success: bool | None = None
@@ -138,7 +138,7 @@ class ToolSearchCallItem(Struct, frozen=True, tag_field="type", tag="tool_search
 
 
 class ComputerCallItem(Struct, frozen=True, tag_field="type", tag="computer_call"):
-    """What to do on the client's screen: one action for `computer_use_preview`, several for `computer`."""
+    """The actions on the client's screen: one action for `computer_use_preview`, several for `computer`."""
 
     call_id: str
     id: str

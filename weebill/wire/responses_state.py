@@ -40,7 +40,7 @@ def input_items(stored: StoredResponse) -> list[Raw]:
 
 
 def items(stored: StoredResponse) -> list[Raw]:
-    """What it adds to a conversation: its input and its output. Raises msgspec.DecodeError if it is damaged."""
+    """The items that it adds to a conversation: its input and its output. Raises msgspec.DecodeError if damaged."""
     return [*input_items(stored), *_decode_output(stored.body).output]
 
 

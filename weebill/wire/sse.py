@@ -146,7 +146,7 @@ class EventSplitter:
         return [block for block in blocks if block]
 
     def rest(self) -> bytes:
-        """What came after the last blank line, stripped: a last event without its blank line, or half of one."""
+        """The rest after the last blank line, stripped: a last event without its blank line, or half of one."""
         rest = bounded(bytes(self._tail).strip())
         self._tail.clear()
         return mended(rest)

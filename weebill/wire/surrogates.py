@@ -25,7 +25,7 @@ _READ_AT_ONCE: Final = 1 << 20
 
 
 def as_utf8(data: bytes) -> bytes:
-    """What is whole, not cut within a character, with U+FFFD for each sequence of bytes that is no UTF-8.
+    """Whole text, not cut within a character, as UTF-8 with U+FFFD for each sequence of bytes that is none.
 
     >>> as_utf8(b"a\\xffb").decode()
     'a\ufffdb'

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.json_values import decode_list, decode_object
 
 _TOOLS: Final = (b'"tool"', b'"function"')
 # Members that parts of content have: which kind they are, and what the most frequent kind holds.
@@ -20,8 +21,6 @@ _KINDS: Final = frozenset(
     {b'"text"', b'"image"', b'"image_url"', b'"file"', b'"document"', b'"input_text"', b'"input_image"',
      b'"input_file"', b'"input_audio"', b'"output_text"', b'"search_result"', b'"tool_reference"'}
 )  # fmt: skip
-_decode_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _encode: Final = msgspec.json.encode
 
 
@@ -33,16 +32,16 @@ def is_json(content: bytes) -> bool:
     """
     first = content[:1]
     if first == b"[":
-        return any(not _is_part(bytes(each)) for each in _decode_list(content))
+        return any(not _is_part(bytes(each)) for each in decode_list(content))
     if first == b"{":
-        return bytes(_decode_object(content).get("type", b"")) not in _KINDS
+        return bytes(decode_object(content).get("type", b"")) not in _KINDS
     return first not in (b'"', b"n", b"")
 
 
 def _is_part(entry: bytes) -> bool:
     if entry[:1] != b"{":
         return entry[:1] == b'"'
-    fields = _decode_object(entry)
+    fields = decode_object(entry)
     return any(bytes(fields.get(name, b""))[:1] == b'"' for name in _SIGNS)
 
 
@@ -55,8 +54,8 @@ def with_texts(body: bytes) -> bytes | None:
     b'{"messages":[{"role":"tool","content":"{\\\\"a\\\\": 1.0}"}]}'
     """
     try:
-        fields = _decode_object(body)
-        given = _decode_list(fields.get("messages", b"[]"))
+        fields = decode_object(body)
+        given = decode_list(fields.get("messages", b"[]"))
         mended = [_with_text(raw) for raw in given]
     except UNREADABLE:
         return None
@@ -64,7 +63,7 @@ def with_texts(body: bytes) -> bytes | None:
 
 
 def _with_text(raw: Raw) -> Raw:
-    message = _decode_object(raw)
+    message = decode_object(raw)
     content = message.get("content", Raw(b"null"))
     if bytes(message.get("role", b"")) not in _TOOLS:
         return raw

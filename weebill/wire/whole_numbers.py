@@ -13,10 +13,10 @@ import msgspec
 from msgspec import Raw, Struct, inspect
 
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.json_values import decode_object
 
 # All whole numbers up to here have a float of their own.
 _MOST: Final = 2**53
-_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_any: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.encode
 
@@ -39,7 +39,7 @@ def whole(raw: Raw) -> Raw | None:
 def with_whole_numbers(body: bytes, kind: type[Struct]) -> bytes | None:
     """`body` with whole numbers where `kind` has them, and all else byte for byte; None if there is nothing to mend."""
     try:
-        fields = _decode_fields(body)
+        fields = decode_object(body)
     except UNREADABLE:
         return None
     mended = {name: number for name in _counts(kind) if name in fields and (number := whole(fields[name])) is not None}

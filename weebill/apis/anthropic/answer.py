@@ -76,7 +76,7 @@ def tool_id(given: str) -> str:
 
 
 def stop(call: Call, reason: FinishReason, sequence: str | None, refused: bool) -> Stop:
-    """Why an answer ended, in Anthropic's words; `refused` is whether it holds a refusal, however it ended."""
+    """The reason for an answer's end, in Anthropic's words; `refused` is whether it holds a refusal."""
     if sequence == ONE_OF_THEM:
         sequence = _only_sequence(call)
     if refused:

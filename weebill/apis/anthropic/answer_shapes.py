@@ -32,7 +32,7 @@ AnswerBlock = TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock |
 
 
 class Stop(Struct, frozen=True):
-    """Why an answer ended: part of a message, and of `message_delta`."""
+    """The reason for an answer's end: part of a message, and of `message_delta`."""
 
     stop_reason: str | None
     stop_sequence: str | None

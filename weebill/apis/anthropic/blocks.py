@@ -13,11 +13,12 @@ import msgspec
 from msgspec import Raw
 
 from weebill.apis.anthropic.request_shapes import EMPTY_TEXT, MessageHead
-from weebill.apis.anthropic.tolerant import SetAside, invalid, read, refusal, type_of
+from weebill.apis.anthropic.tolerant import SetAside, read, type_of
 from weebill.wire import anthropic as wire
 from weebill.wire.anthropic_text import readable
-from weebill.wire.errors import UNREADABLE
-from weebill.wire.inbound import Json
+from weebill.wire.body import invalid_at
+from weebill.wire.errors import UNREADABLE, invalid_value
+from weebill.wire.json_values import decode_list, decode_object, decode_text
 from weebill.wire.tool_texts import is_json
 
 _KINDS: Final[Mapping[str, type[wire.Block]]] = {
@@ -45,9 +46,6 @@ _decode_system: Final[Callable[[Raw], str | list[wire.TextBlock]]] = msgspec.jso
     str | list[wire.TextBlock]
 ).decode
 _decode_block: Final[Callable[[Raw], wire.Block]] = msgspec.json.Decoder(wire.Block).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 _encode: Final = msgspec.json.encode
 
 
@@ -56,7 +54,7 @@ def messages(raw: Raw, aside: SetAside) -> Iterable[wire.Message]:
     try:
         return _decode_messages(raw)
     except UNREADABLE:
-        return _messages(_decode_list(raw), aside)
+        return _messages(decode_list(raw), aside)
 
 
 def _messages(raws: Sequence[Raw], aside: SetAside) -> Iterator[wire.Message]:
@@ -79,7 +77,7 @@ def system(raw: Raw, aside: SetAside) -> str | list[wire.TextBlock]:
         return content
     for index, block in enumerate(content):
         if not isinstance(block, wire.TextBlock):
-            raise refusal(f"system[{index}].type", "a system prompt holds text only")
+            raise invalid_value(f"system[{index}].type", "a system prompt holds text only")
     return [block for block in content if isinstance(block, wire.TextBlock)]
 
 
@@ -88,15 +86,15 @@ def _content(raw: Raw, path: str, aside: SetAside) -> str | list[wire.Block]:
     try:
         match bytes(raw)[:1]:
             case b'"':
-                return _decode_text(raw)
+                return decode_text(raw)
             case b"n":
                 return []
             case b"{":
                 return _known([_block(raw, path, aside)])
             case _:
-                each = enumerate(_decode_list(raw))
+                each = enumerate(decode_list(raw))
     except UNREADABLE as error:
-        raise invalid(error, path) from error
+        raise invalid_at(error, path) from error
     return _known([_block(block, f"{path}[{index}]", aside) for index, block in each])
 
 
@@ -108,18 +106,18 @@ def _block(raw: Raw, path: str, aside: SetAside) -> wire.Block | None:
     """The block at `path`; None for one that nothing is left of."""
     try:
         if bytes(raw).startswith(b'"'):
-            return wire.TextBlock(_decode_text(raw))
+            return wire.TextBlock(decode_text(raw))
         return _decode_block(raw)
     except UNREADABLE:
         name = type_of(raw)
     kind = _KINDS.get(name)
     if kind is None:
         if not name:
-            raise refusal(f"{path}.type", "a block is an object that says of what type it is")
+            raise invalid_value(f"{path}.type", "a block is an object that says of what type it is")
         return _foreign(raw, path, aside)
     if kind is wire.ToolResultBlock:
         return _tool_result(raw, path, aside)
-    if kind is wire.DocumentBlock and type_of(_decode_object(raw).get("source", EMPTY_TEXT)) == "content":
+    if kind is wire.DocumentBlock and type_of(decode_object(raw).get("source", EMPTY_TEXT)) == "content":
         return _foreign(raw, path, aside)
     return read(kind, raw, path, aside, absent=_ABSENT.get(name, _NO_MEMBERS))
 
@@ -133,7 +131,7 @@ def _foreign(raw: Raw, path: str, aside: SetAside) -> wire.TextBlock | None:
 
 
 def _tool_result(raw: Raw, path: str, aside: SetAside) -> wire.ToolResultBlock:
-    fields = _decode_object(raw)
+    fields = decode_object(raw)
     given = fields.pop("content", Raw(b"null"))
     result = read(wire.ToolResultBlock, Raw(_encode(fields)), path, aside)
     content = _result_content(given, f"{path}.content", aside)

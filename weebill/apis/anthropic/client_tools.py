@@ -100,7 +100,7 @@ _ROWS: Final = (
 
 
 class _Given(Struct, frozen=True):
-    """What a client says of such a tool. A computer has a screen."""
+    """The settings that a client gives such a tool. A computer has a screen."""
 
     name: str | None = None
     display_width_px: int | None = None

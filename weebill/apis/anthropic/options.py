@@ -1,4 +1,4 @@
-"""What a request of Anthropic's Messages API says about its answer: how much to think, in which form, for whom.
+"""The options of a request of Anthropic's Messages API: how much to think, the answer's form, whom it is for.
 
 Source: https://platform.claude.com/docs/en/api/messages
 """
@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Raw
 
 from weebill.apis.anthropic.request_shapes import OutputConfig
-from weebill.apis.anthropic.tolerant import SetAside, read, refusal
+from weebill.apis.anthropic.tolerant import SetAside, read
 from weebill.wire.anthropic import JsonFormat, Metadata, Thinking
 from weebill.wire.conversation import Effort, OutputFormat, ReasoningOptions
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import ApiError, invalid_value
 from weebill.wire.inbound import Json
 
 _EFFORTS: Final = frozenset(get_args(Effort))
@@ -27,7 +27,7 @@ _encode: Final = msgspec.json.encode
 
 
 def reasoning(fields: Json, aside: SetAside) -> ReasoningOptions | None:
-    """How much to think. Ways to think that nobody else has are set aside."""
+    """Reads how much to think. Ways to think that nobody else has are set aside."""
     effort = _effort(_config(fields, aside), aside)
     thinking = None
     if "thinking" in fields:
@@ -78,12 +78,12 @@ def output(fields: Json, aside: SetAside) -> OutputFormat | None:
         aside.add("output", given)
         return None
     if not bytes(asked.schema).startswith(b"{"):
-        raise refusal(f"{path}.schema", "expected an object")
+        raise invalid_value(f"{path}.schema", "expected an object")
     return OutputFormat("json_schema", asked.schema, asked.name, asked.description)
 
 
 def hints(fields: Json, aside: SetAside) -> Json:
-    """What says nothing about the answer, in the names and words of OpenAI's API, which most targets speak."""
+    """The fields that say nothing about the answer, in the names and words of OpenAI's API."""
     found: Json = {}
     if "metadata" in fields:
         try:

@@ -17,7 +17,7 @@ from msgspec import Raw
 from weebill.apis.anthropic.blocks import messages, system
 from weebill.apis.anthropic.options import hints, output, reasoning
 from weebill.apis.anthropic.request_shapes import MessagesRequest, PromptRequest
-from weebill.apis.anthropic.tolerant import SetAside, read, refusal
+from weebill.apis.anthropic.tolerant import SetAside, read
 from weebill.apis.anthropic.tools import tool_choice, tools
 from weebill.apis.anthropic.turns import mark_last, message_turns, text
 from weebill.apis.cache_marks import CACHE_CONTROL, EPHEMERAL, marked, may_mark
@@ -25,7 +25,7 @@ from weebill.wire import anthropic as wire
 from weebill.wire.body import invalid_body, take_own, top_level
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, Text, Turn
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE, ApiError, invalid_value
 from weebill.wire.inbound import GatewayOptions, Json
 from weebill.wire.whole_numbers import with_whole_numbers
 
@@ -63,7 +63,7 @@ def conversation(call: Call) -> Conversation:
     fields = {name: value for name, value in call.fields.items() if bytes(value) != b"null"}
     generation = request if isinstance(request, MessagesRequest) else None
     if generation is not None and generation.max_tokens == 0:
-        raise refusal("max_tokens", "only Anthropic models take 0, which fills the prompt cache")
+        raise invalid_value("max_tokens", "only Anthropic models take 0, which fills the prompt cache")
     aside = SetAside()
     turns: list[Turn] = []
     if "system" in fields:

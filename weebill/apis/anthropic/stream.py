@@ -176,7 +176,7 @@ class MessageStream:
         self._out.append(_event(b"message_start", MessageStart(message)))
 
     def _estimate(self) -> Usage:
-        """What the prompt is likely to have: the stream begins with it, before any upstream has counted."""
+        """The tokens that the prompt is likely to have: the stream begins with it, before any upstream has counted."""
         return Usage(prompt_tokens=-(-self._call.prompt_bytes() // _BYTES_PER_TOKEN))
 
     def _move(self, block: int) -> None:

@@ -15,11 +15,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.apis.anthropic.request_shapes import Typed
-from weebill.wire.body import invalid_body
-from weebill.wire.decode_errors import placed
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.body import invalid_at
+from weebill.wire.errors import UNREADABLE, ApiError, missing_parameter
 from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object
 from weebill.wire.whole_numbers import whole
 
 _INDEX: Final = re.compile(r"\[\d+\]")
@@ -27,13 +27,12 @@ _MOST_KINDS: Final = 24
 _AND_MORE: Final = "and more"
 _NO_MEMBERS: Final[Mapping[str, Raw]] = {}
 
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 
 Read = TypeVar("Read", bound=Struct)
 
 
 class SetAside:
-    """What of a request has no place in canonical form, by its path: of each kind the first, of many kinds some."""
+    """Gathers by path what has no place in canonical form: of each kind the first, of many kinds some."""
 
     def __init__(self) -> None:
         self.found: Json = {}
@@ -84,9 +83,9 @@ def read(kind: type[Read], raw: Raw, path: str, aside: SetAside, *, absent: Mapp
     except UNREADABLE:
         pass
     try:
-        fields = _decode_object(raw)
+        fields = decode_object(raw)
     except UNREADABLE as error:
-        raise invalid(error, path) from error
+        raise invalid_at(error, path) from error
     for name, value in absent.items():
         if bytes(fields.get(name, b"null")) == b"null":
             fields[name] = value
@@ -108,7 +107,7 @@ def read(kind: type[Read], raw: Raw, path: str, aside: SetAside, *, absent: Mapp
             aside.add(where, value)
     for name, member in members.items():
         if member.required and name not in given:
-            raise missing(f"{path}.{name}")
+            raise missing_parameter(f"{path}.{name}")
     return kind(**given)
 
 
@@ -121,7 +120,7 @@ def _read_member(member: _Member, raw: Raw, path: str, aside: SetAside) -> objec
             return _read_member(member, number, path, aside)
         nested = _chosen(member.nested, raw)
         if nested is None or not bytes(raw).startswith(b"{"):
-            raise invalid(error, path) from error
+            raise invalid_at(error, path) from error
     return read(nested, raw, path, aside)
 
 
@@ -142,18 +141,3 @@ def type_of(raw: Raw) -> str:
         return _decode_typed(raw).type
     except UNREADABLE:
         return ""
-
-
-def invalid(error: Exception, path: str) -> ApiError:
-    """What a client is told of a part of the body, at `path`, that does not decode."""
-    return invalid_body(placed(error, path))
-
-
-def refusal(path: str, reason: str) -> ApiError:
-    """The error for what stands at `path`."""
-    return ApiError(400, f"Invalid value for '{path}': {reason}.", code="invalid_value", param=path)
-
-
-def missing(path: str) -> ApiError:
-    """The error for what does not stand at `path`."""
-    return ApiError(400, f"Missing required parameter: '{path}'.", code="missing_required_parameter", param=path)

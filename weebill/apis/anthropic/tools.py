@@ -15,25 +15,25 @@ import msgspec
 from msgspec import Raw
 
 from weebill.apis.anthropic.client_tools import client_tool
-from weebill.apis.anthropic.tolerant import SetAside, invalid, missing, read, refusal, type_of
+from weebill.apis.anthropic.tolerant import SetAside, read, type_of
 from weebill.wire import anthropic as wire
+from weebill.wire.body import invalid_at
 from weebill.wire.conversation import Tool, ToolChoice
-from weebill.wire.errors import UNREADABLE
+from weebill.wire.errors import UNREADABLE, invalid_value, missing_parameter
+from weebill.wire.json_values import decode_list, decode_text
 
 _CALLED_BY_MODEL: Final = ["direct"]
 
 
 _encode: Final = msgspec.json.encode
-_decode_raws: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 def tools(raw: Raw, aside: SetAside) -> tuple[Tool, ...]:
     """The tools that the client runs. Raises ApiError 400 for what is no tool."""
     try:
-        given = _decode_raws(raw)
+        given = decode_list(raw)
     except UNREADABLE as error:
-        raise invalid(error, "tools") from error
+        raise invalid_at(error, "tools") from error
     found = [_tool(each, f"tools[{index}]", aside) for index, each in enumerate(given)]
     return tuple([tool for tool in found if tool is not None])
 
@@ -47,7 +47,7 @@ def _tool(raw: Raw, path: str, aside: SetAside) -> Tool | None:
         return defined
     tool = read(wire.ToolEntry, raw, path, aside)
     if not bytes(tool.input_schema).startswith(b"{"):
-        raise refusal(f"{path}.input_schema", "expected an object")
+        raise invalid_value(f"{path}.input_schema", "expected an object")
     if bytes(tool.input_examples):
         aside.add(f"{path}.input_examples", tool.input_examples)
     if tool.allowed_callers is not None and tool.allowed_callers != _CALLED_BY_MODEL:
@@ -58,9 +58,9 @@ def _tool(raw: Raw, path: str, aside: SetAside) -> Tool | None:
 
 
 def tool_choice(raw: Raw, offered: tuple[Tool, ...], aside: SetAside) -> ToolChoice | None:
-    """Which tools are to be called. A choice that these tools cannot meet is set aside as a demand."""
+    """Reads which tools are to be called. A choice that these tools cannot meet is set aside as a demand."""
     said = bytes(raw).startswith(b'"')
-    choice = wire.ToolChoice(_decode_text(raw)) if said else read(wire.ToolChoice, raw, "tool_choice", aside)
+    choice = wire.ToolChoice(decode_text(raw)) if said else read(wire.ToolChoice, raw, "tool_choice", aside)
     parallel = None if choice.disable_parallel_tool_use is None else not choice.disable_parallel_tool_use
     match choice.type:
         case "auto":
@@ -71,7 +71,7 @@ def tool_choice(raw: Raw, offered: tuple[Tool, ...], aside: SetAside) -> ToolCho
             return ToolChoice("required", (), parallel)
         case "tool":
             if not choice.name:
-                raise missing("tool_choice.name")
+                raise missing_parameter("tool_choice.name")
             if any(tool.name == choice.name for tool in offered):
                 return ToolChoice("required", (choice.name,), parallel)
     aside.add("tool_choice", raw)

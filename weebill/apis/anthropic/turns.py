@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
-from weebill.apis.anthropic.tolerant import refusal
 from weebill.wire import anthropic as wire
 from weebill.wire.anthropic import Opaque, cache_mark
 from weebill.wire.arguments import NO_ARGUMENTS, as_text
 from weebill.wire.conversation import Document, Image, Part, Reasoning, Role, Text, ToolResult, ToolUse, Turn
+from weebill.wire.errors import invalid_value
 
 
 def message_turns(message: wire.Message, path: str) -> Iterator[Turn]:
@@ -67,7 +67,7 @@ _BLOCKS_OF_ROLE: Final[dict[str, tuple[type, ...]]] = {
 
 def _check_role(role: str, block: wire.Block, where: str) -> None:
     if not isinstance(block, _BLOCKS_OF_ROLE[role]):
-        raise refusal(f"{where}.type", f"a message with role '{role}' cannot hold such a block")
+        raise invalid_value(f"{where}.type", f"a message with role '{role}' cannot hold such a block")
 
 
 def text(block: wire.TextBlock) -> Text:

@@ -25,7 +25,7 @@ from weebill.wire.conversation import (
     Turn,
 )
 from weebill.wire.custom_input import wrapped
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import invalid_value, missing_parameter
 from weebill.wire.openai_chat import (
     GOOGLE,
     ReasoningDetail,
@@ -91,7 +91,7 @@ def _content(message: Message, at: int) -> list[Part]:
         read = _part(part, param)
         if not isinstance(read, _ALLOWED[message.role]):
             kind = type(part).__struct_config__.tag
-            raise _invalid(f"{param}.type", f"a message of role '{message.role}' cannot hold '{kind}'")
+            raise invalid_value(f"{param}.type", f"a message of role '{message.role}' cannot hold '{kind}'")
         parts.append(read)
     return parts
 
@@ -102,7 +102,7 @@ def _part(part: ContentPart, param: str) -> Part:
     if isinstance(part, ImageUrlPart):
         image = image_of(part.image_url)
         if image.url is not None and not image.url.startswith(("https://", "http://")):
-            raise _invalid(f"{param}.image_url.url", "neither an http(s) address nor a data URI in base64")
+            raise invalid_value(f"{param}.image_url.url", "neither an http(s) address nor a data URI in base64")
         return image if part.cache is None else msgspec.structs.replace(image, cache=part.cache)
     if isinstance(part, AudioPart):
         return Audio(part.input_audio.data, part.input_audio.format)
@@ -115,13 +115,13 @@ def _document(part: FilePart, param: str) -> Document:
     file = part.file
     if file.file_data is None:
         if file.file_id is None:
-            raise _missing(f"{param}.file.file_data")
+            raise missing_parameter(f"{param}.file.file_data")
         return Document(file_id=file.file_id, name=file.filename, cache=part.cache)
     if file.file_data.startswith(("https://", "http://")):
         return Document(url=file.file_data, name=file.filename, cache=part.cache)
     media_type, data = split_data_uri(file.file_data) or ("application/pdf", file.file_data)
     if data.startswith("data:"):
-        raise _invalid(f"{param}.file.file_data", "a data URI that is not in base64")
+        raise invalid_value(f"{param}.file.file_data", "a data URI that is not in base64")
     return Document(data=data, media_type=media_type, name=file.filename, cache=part.cache)
 
 
@@ -176,7 +176,7 @@ def _tool_use(call: ToolCall, at: int, index: int) -> ToolUse:
     if call.custom is not None:
         return ToolUse(identity, call.custom.name, wrapped(call.custom.input), cache=cache)
     if call.function is None:
-        raise _missing(f"messages[{at}].tool_calls[{index}].{call.type}")
+        raise missing_parameter(f"messages[{at}].tool_calls[{index}].{call.type}")
     signature = (
         call.extra_content.google.thought_signature if call.extra_content and call.extra_content.google else None
     )
@@ -193,7 +193,7 @@ def _tool_result(message: Message, at: int, named: dict[str, str]) -> ToolResult
     if message.role == "function":
         identity = named.get(message.name or "", f"call_{at}")
     if identity is None:
-        raise _missing(f"messages[{at}].tool_call_id")
+        raise missing_parameter(f"messages[{at}].tool_call_id")
     parts = _content(message, at)
     content = tuple(part for part in parts if isinstance(part, Text | Image | Document))
     return ToolResult(identity, content, message.name, cache=cache_mark(message.cache_control))
@@ -204,11 +204,3 @@ def _marked(parts: list[Part], mark: CacheControl | None) -> list[Part]:
     if mark is not None and parts and isinstance(parts[-1], Text | Image | Document):
         parts[-1] = msgspec.structs.replace(parts[-1], cache=cache_mark(mark))
     return parts
-
-
-def _missing(param: str) -> ApiError:
-    return ApiError(400, f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
-
-
-def _invalid(param: str, reason: str) -> ApiError:
-    return ApiError(400, f"Invalid value for '{param}': {reason}.", code="invalid_value", param=param)

@@ -14,14 +14,12 @@ from msgspec import Raw
 
 from weebill.wire.errors import ApiError
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object, decode_text
 from weebill.wire.literals import EMPTY
 
 MAX_ASIDE: Final = 64
-"""How many members that have no place are named."""
+"""The most members without a place that are named."""
 
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
 
 _NULL: Final = Raw(b"null")
 _TTLS: Final = frozenset({"5m", "1h"})
@@ -38,7 +36,7 @@ _MEMBERS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
 
 
 class Aside:
-    """What has no place, by its path. What is empty says nothing, and is not kept."""
+    """Gathers members that have no place, by their paths. An empty one says nothing, and is not kept."""
 
     __slots__ = ("drop", "found")
 
@@ -80,7 +78,7 @@ def marked(holder: Json, path: str, aside: Aside) -> None:
     if bytes(raw)[:1] != b"{":
         aside(where, raw)
         return
-    mark = said(_decode_object(raw), ("type", "ttl"), where, aside)
+    mark = said(decode_object(raw), ("type", "ttl"), where, aside)
     if _text(mark.get("type", _NULL)) != "ephemeral":
         aside(where, raw)
         return
@@ -90,7 +88,7 @@ def marked(holder: Json, path: str, aside: Aside) -> None:
 
 
 class Found:
-    """What a message's content is made of besides the parts that stay in it."""
+    """The things that a message's content holds besides the parts that stay in it."""
 
     __slots__ = ("calls", "is_more", "results", "thoughts")
 
@@ -111,7 +109,7 @@ def parts(message: Json, path: str, aside: Aside) -> Found:
         return found
     role = _text(message.get("role", _NULL))
     kept: list[object] = []
-    for index, given in enumerate(_decode_list(content) if first == b"[" else [content]):
+    for index, given in enumerate(decode_list(content) if first == b"[" else [content]):
         where = f"{path}.content[{index}]"
         part = _part(given, role or "", where, aside, found)
         if part is not None:
@@ -127,7 +125,7 @@ def _part(given: Raw, role: str, path: str, aside: Aside, found: Found) -> Json 
     if bytes(given)[:1] != b"{":
         aside(path, given)
         return None
-    part = _decode_object(given)
+    part = decode_object(given)
     kind = _text(part.get("type", _NULL)) or ("text" if "text" in part else "")
     elsewhere = _ELSEWHERE.get(kind)
     if elsewhere is not None:
@@ -162,7 +160,7 @@ def _documented(part: Json, kind: str, path: str, aside: Aside) -> Json:
     if kind == "image_url" and bytes(held)[:1] == b'"':
         held = json({"url": held})
     if bytes(held)[:1] == b"{":
-        inner = said(_decode_object(held), members, f"{path}.{holds}", aside)
+        inner = said(decode_object(held), members, f"{path}.{holds}", aside)
         if "detail" in inner and _text(inner["detail"]) not in _DETAILS:
             aside(f"{path}.{holds}.detail", inner.pop("detail"))
         held = json(inner)
@@ -197,7 +195,7 @@ def _image(part: Json) -> Json:
     """As Anthropic has images, or the AI SDK."""
     if "source" not in part:
         return _image_part(part.get("image", part.get("url", _NULL)))
-    source = _decode_object(part["source"])
+    source = decode_object(part["source"])
     if "data" not in source:
         return _image_part(source.get("url", _NULL))
     media_type = _text(source.get("media_type", _NULL)) or "image/png"
@@ -239,16 +237,16 @@ def texts_of(raw: Raw) -> str:
     """The text in a value: itself, or that of the parts in it."""
     first = bytes(raw)[:1]
     if first == b'"':
-        return _decode_text(raw)
+        return decode_text(raw)
     if first == b"{":
-        return texts_of(_decode_object(raw).get("text", _NULL))
+        return texts_of(decode_object(raw).get("text", _NULL))
     if first == b"[":
-        return "".join([texts_of(each) for each in _decode_list(raw)])
+        return "".join([texts_of(each) for each in decode_list(raw)])
     return ""
 
 
 def _text(raw: Raw) -> str | None:
-    return _decode_text(raw) if bytes(raw)[:1] == b'"' else None
+    return decode_text(raw) if bytes(raw)[:1] == b'"' else None
 
 
 _TRANSLATED: Final[Mapping[str, Callable[[Json], Json]]] = {

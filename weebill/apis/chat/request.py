@@ -20,7 +20,7 @@ from weebill.apis.chat.tools import legacy_tool_choice, tool_choice, tools
 from weebill.wire.body import invalid_body
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, Effort, OutputFormat, ReasoningOptions
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE, missing_parameter
 from weebill.wire.inbound import Json
 from weebill.wire.openai_chat import HINTS
 from weebill.wire.openai_chat_request import ResponseFormat
@@ -115,9 +115,7 @@ def _output(form: ResponseFormat | None) -> OutputFormat | None:
         return OutputFormat("json_object")
     schema = form.json_schema
     if schema is None:
-        param = "response_format.json_schema"
-        message = f"Missing required parameter: '{param}'."
-        raise ApiError(400, message, code="missing_required_parameter", param=param)
+        raise missing_parameter("response_format.json_schema")
     shape = None if bytes(schema.schema) == b"null" else schema.schema
     return OutputFormat("json_schema", shape, schema.name, schema.description, schema.strict)
 

@@ -47,7 +47,7 @@ _ROLE: Final = b'"role":"assistant",'
 
 
 class _State:
-    """What one choice has said so far; `annotations`, `quoted`, `details` and `images` are how many of each.
+    """The state of one choice; `annotations`, `quoted`, `details` and `images` count what it has said of each.
 
     Clients put lists together by `index`: in each, every entry has its own. `custom` reads the input of a custom tool's
     call that is under way.
@@ -120,7 +120,7 @@ class ChatStream:
         return self._head() + b'],"usage":' + _encode(usage_body(self._usage)) + b"}\n\n" + DONE
 
     def _head(self) -> bytes:
-        """How every chunk begins, for an upstream that has not said who it is, too."""
+        """The beginning of every chunk, for an upstream that has not said who it is, too."""
         if not self._envelope:
             self._started(_UNNAMED)
         return self._envelope
@@ -163,7 +163,7 @@ class ChatStream:
         return self._bare(state, _encode(delta)[1:-1])
 
     def _enter(self, state: _State, block: int) -> bytes:
-        """What ends the part before `block`, if it is another."""
+        """The end of the part before `block`, if it is another."""
         if block == state.block:
             return b""
         written = self._leave(state)

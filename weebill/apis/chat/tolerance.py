@@ -18,16 +18,12 @@ from weebill.apis.chat.request_shapes import ImageEntry, Message
 from weebill.wire.conversation import Effort
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object, decode_objects, decode_text
 from weebill.wire.lenient import leniently
 from weebill.wire.openai_chat import Annotation, ExtraContent, ReasoningDetail
 from weebill.wire.openai_chat_request import CustomTool, Function, ToolCall, ToolEntry
 from weebill.wire.tool_texts import is_json
 from weebill.wire.whole_numbers import whole
-
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
 
 _MESSAGE: Final = frozenset(Message.__struct_fields__)
 _CALL: Final = frozenset(ToolCall.__struct_fields__)
@@ -65,7 +61,7 @@ def tolerated(fields: Json, aside: Aside) -> Json:
 
 def _messages(raw: Raw, path: str, aside: Aside) -> Raw:
     read: list[Json] = []
-    for at, message in enumerate(_decode_objects(raw)):
+    for at, message in enumerate(decode_objects(raw)):
         read += _message(message, f"{path}[{at}]", aside)
     return json(read)
 
@@ -80,7 +76,7 @@ def _message(message: Json, path: str, aside: Aside) -> list[Json]:
         if name in message and is_blank(message[name]):
             del message[name]
     if "function_call" in message:
-        message["function_call"] = json(_function(_decode_object(message["function_call"])))
+        message["function_call"] = json(_function(decode_object(message["function_call"])))
     if "cache_control" in message:
         marked(message, path, aside)
     for name in ("name", "refusal", "reasoning_content", "reasoning", "tool_call_id"):
@@ -104,11 +100,11 @@ def _calls(raw: Raw | None, path: str, aside: Aside) -> list[Json]:
     if raw is None or is_empty(raw):
         return []
     calls = []
-    for index, call in enumerate(_decode_objects(raw)):
+    for index, call in enumerate(decode_objects(raw)):
         where = f"{path}.tool_calls[{index}]"
         call = said(call, _CALL, where, aside)
         if "function" in call:
-            call["function"] = json(_function(_decode_object(call["function"])))
+            call["function"] = json(_function(decode_object(call["function"])))
         if is_empty(call.get("id", Raw(b"null"))):
             call["id"] = json("")
         if "cache_control" in call:
@@ -131,7 +127,7 @@ def _function(function: Json) -> Json:
 
 def is_blank(raw: Raw) -> bool:
     """Tells whether an object says nothing: it has no values but empty ones."""
-    return is_empty(raw) or (bytes(raw)[:1] == b"{" and all(map(is_empty, _decode_object(raw).values())))
+    return is_empty(raw) or (bytes(raw)[:1] == b"{" and all(map(is_empty, decode_object(raw).values())))
 
 
 def _readable(raw: Raw, kind: type) -> Raw:
@@ -144,9 +140,9 @@ def _readable(raw: Raw, kind: type) -> Raw:
 def _tools(raw: Raw, path: str, aside: Aside) -> Raw:
     """The tools that are functions, or can be: those that the provider runs itself are set aside."""
     offered = []
-    for at, given in enumerate(_decode_list(raw)):
+    for at, given in enumerate(decode_list(raw)):
         where = f"{path}[{at}]"
-        entry = _tool(_decode_object(given), where, aside)
+        entry = _tool(decode_object(given), where, aside)
         if entry is None:
             aside(where, given)
         else:
@@ -169,7 +165,7 @@ def _tool(entry: Json, path: str, aside: Aside) -> Json | None:
     elif "function" not in entry or kind not in (None, "function"):
         return None
     entry = said(entry, _TOOL, path, aside)
-    function = said(_decode_object(entry["function"]), _FUNCTION, f"{path}.function", aside)
+    function = said(decode_object(entry["function"]), _FUNCTION, f"{path}.function", aside)
     if is_empty(function.get("parameters", Raw(b"null"))):
         function.pop("parameters", None)
     for where, holder in ((f"{path}.function", function), (path, entry)):
@@ -180,7 +176,7 @@ def _tool(entry: Json, path: str, aside: Aside) -> Json | None:
 
 def _functions(raw: Raw, path: str, aside: Aside) -> Raw:
     read = []
-    for at, function in enumerate(_decode_objects(raw)):
+    for at, function in enumerate(decode_objects(raw)):
         function = said(function, _FUNCTION, f"{path}[{at}]", aside)
         if is_empty(function.get("parameters", Raw(b"null"))):
             function.pop("parameters", None)
@@ -194,7 +190,7 @@ def _tool_choice(raw: Raw, path: str, aside: Aside) -> Raw | None:
         return _chosen(word, raw, path, aside)
     if bytes(raw)[:1] != b"{":
         return raw
-    choice = _decode_object(raw)
+    choice = decode_object(raw)
     kind = _text(choice.get("type"))
     if kind == "allowed_tools":
         return raw
@@ -222,7 +218,7 @@ def _function_call(raw: Raw, path: str, aside: Aside) -> Raw | None:
 
 
 def _response_format(raw: Raw, path: str, aside: Aside) -> Raw | None:
-    form = _decode_object(raw)
+    form = decode_object(raw)
     kind = _text(form.get("type"))
     if kind is None and is_blank(raw):
         return None
@@ -249,7 +245,7 @@ def _reasoning(raw: Raw, path: str, aside: Aside) -> Raw | None:
     if bytes(raw)[:1] != b"{":
         aside(path, raw)
         return None
-    options = said(_decode_object(raw), _REASONING, path, aside)
+    options = said(decode_object(raw), _REASONING, path, aside)
     if "effort" in options:
         effort = _effort(options.pop("effort"), f"{path}.effort", aside)
         if effort is not None:
@@ -260,7 +256,7 @@ def _reasoning(raw: Raw, path: str, aside: Aside) -> Raw | None:
 
 
 def _modalities(raw: Raw, path: str, aside: Aside) -> Raw | None:
-    known = bytes(raw)[:1] == b"[" and all(_text(each) in _MODALITIES for each in _decode_list(raw))
+    known = bytes(raw)[:1] == b"[" and all(_text(each) in _MODALITIES for each in decode_list(raw))
     if known:
         return raw
     aside(path, raw)
@@ -270,7 +266,7 @@ def _modalities(raw: Raw, path: str, aside: Aside) -> Raw | None:
 def _audio(raw: Raw, path: str, aside: Aside) -> Raw | None:
     if is_blank(raw):
         return None
-    audio = _decode_object(raw)
+    audio = decode_object(raw)
     if all(_text(audio.get(name)) is not None for name in ("voice", "format")):
         return raw
     aside(path, raw)
@@ -289,7 +285,7 @@ def _logit_bias(raw: Raw, path: str, aside: Aside) -> Raw | None:
 
 
 def _text(raw: Raw | None) -> str | None:
-    return _decode_text(raw) if raw is not None and bytes(raw)[:1] == b'"' else None
+    return decode_text(raw) if raw is not None and bytes(raw)[:1] == b'"' else None
 
 
 def _is_text(raw: Raw) -> bool:

@@ -8,7 +8,7 @@ from weebill.apis.chat.request_shapes import CustomChoice, ToolChoiceEntry
 from weebill.wire.anthropic import CacheControl, cache_mark
 from weebill.wire.conversation import Tool, ToolChoice
 from weebill.wire.custom_input import PARAMETERS
-from weebill.wire.errors import ApiError
+from weebill.wire.errors import invalid_value, missing_parameter
 from weebill.wire.openai_chat_request import Function, FunctionChoice, Name, ToolEntry
 
 
@@ -16,7 +16,7 @@ def tools(entries: list[ToolEntry] | None, functions: list[Function] | None) -> 
     """The tools offered. Raises ApiError 400 for one without a definition."""
     if functions:
         if entries:
-            raise _invalid("functions", "the old form of 'tools', which is given too")
+            raise invalid_value("functions", "the old form of 'tools', which is given too")
         return tuple([_tool(function, None) for function in functions])
     offered = []
     for at, entry in enumerate(entries or ()):
@@ -26,9 +26,7 @@ def tools(entries: list[ToolEntry] | None, functions: list[Function] | None) -> 
             mark = cache_mark(entry.cache_control)
             offered.append(Tool(entry.custom.name, entry.custom.told(), PARAMETERS, None, mark))
         else:
-            param = f"tools[{at}].{entry.type}"
-            message = f"Missing required parameter: '{param}'."
-            raise ApiError(400, message, code="missing_required_parameter", param=param)
+            raise missing_parameter(f"tools[{at}].{entry.type}")
     return tuple(offered)
 
 
@@ -47,7 +45,7 @@ def tool_choice(
     if not offered:
         if choice in (None, "none", "auto"):
             return None
-        raise _invalid("tool_choice", "there are no tools to choose from")
+        raise invalid_value("tool_choice", "there are no tools to choose from")
     if choice is None or isinstance(choice, str):
         return ToolChoice(choice or "auto", (), parallel) if choice or parallel is not None else None
     if isinstance(choice, FunctionChoice | CustomChoice):
@@ -56,7 +54,7 @@ def tool_choice(
     allowed = choice.allowed_tools
     names = tuple(tool.name for tool in allowed.tools if tool.name is not None)
     if not names or len(names) < len(allowed.tools):
-        raise _invalid("tool_choice.allowed_tools.tools", "not a list of functions")
+        raise invalid_value("tool_choice.allowed_tools.tools", "not a list of functions")
     return ToolChoice(allowed.mode, _known(names, offered, "tool_choice.allowed_tools.tools"), parallel)
 
 
@@ -70,9 +68,5 @@ def legacy_tool_choice(choice: Literal["none", "auto"] | Name | None, offered: t
 def _known(names: tuple[str, ...], offered: tuple[Tool, ...], param: str) -> tuple[str, ...]:
     missing = set(names).difference(tool.name for tool in offered)
     if missing:
-        raise _invalid(param, f"'{min(missing)}' is not among the tools")
+        raise invalid_value(param, f"'{min(missing)}' is not among the tools")
     return names
-
-
-def _invalid(param: str, reason: str) -> ApiError:
-    return ApiError(400, f"Invalid value for '{param}': {reason}.", code="invalid_value", param=param)

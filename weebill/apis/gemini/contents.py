@@ -20,6 +20,7 @@ from weebill.wire.conversation import Part as CanonicalPart
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.gemini import Content, FunctionResponse, Part, given, parts_of
 from weebill.wire.gemini_parts import Inexpressible, canonical_media, opened, ran_code
+from weebill.wire.json_values import decode_object
 
 _ROLES: Final = {
     "user": "user", "": "user", "function": "user", "tool": "user", "model": "model", "assistant": "model",
@@ -33,8 +34,6 @@ _DETAILS: Final = {
 _ASIDE: Final = (("video_metadata", "videoMetadata"), ("media_processing", "mediaProcessing"))
 _SERVER_TOOLS: Final = (("tool_call", "toolCall"), ("tool_response", "toolResponse"))
 _SAID: Final = Raw(b"true")
-
-_decode_fields: Final = msgspec.json.Decoder(Json).decode
 
 
 def read_system(content: Content | str, passed_over: Json) -> list[Turn]:
@@ -85,7 +84,7 @@ class Turns:
         return turns
 
     def _user_turns(self, parts: Sequence[Part], where: str) -> list[Turn]:
-        """What tools gave and what the user says are turns of their own."""
+        """The turns in a user's message: results of tools, and words of the user."""
         turns: list[Turn] = []
         said: list[CanonicalPart] = []
         results: list[CanonicalPart] = []
@@ -152,7 +151,7 @@ class Turns:
             said.append(ToolUse(call_id, call.name, arguments, held.signature, held.origin))
 
     def _result(self, response: FunctionResponse, where: str) -> ToolResult | None:
-        """What a function gave; None where a call is answered again, which other APIs refuse."""
+        """The result of a function; None where a call is answered again, which other APIs refuse."""
         call_id, name = self._answered(response, where)
         if call_id is None:
             self._passed_over[where] = _SAID
@@ -197,11 +196,11 @@ def _role(content: Content | str, where: str) -> str:
 
 
 def _given(response: Raw | None) -> tuple[str, bool]:
-    """What a function gave, as text, and whether that is an error."""
+    """The result of a function as text, and whether it is an error."""
     if response is None:
         return "", False
     try:
-        fields = _decode_fields(response)
+        fields = decode_object(response)
     except UNREADABLE:
         return _text(response), False
     if len(fields) == 1:
@@ -218,7 +217,7 @@ def _text(value: Raw) -> str:
 
 
 def _user_part(part: Part, where: str, passed_over: Json) -> list[CanonicalPart]:
-    """What a part says; nothing where only Google's models would understand it. Raises ApiError 400."""
+    """Reads a part; nothing where only Google's models would understand it. Raises ApiError 400."""
     if part.video_metadata is not UNSET or part.media_processing is not UNSET:
         for field, name in _ASIDE:
             if getattr(part, field) is not UNSET:
@@ -237,7 +236,7 @@ def _user_part(part: Part, where: str, passed_over: Json) -> list[CanonicalPart]
 
 
 def _server_part(part: Part) -> str:
-    """What a part of Google's server-run tools is called; "" for others."""
+    """The name of a part of Google's server-run tools; "" for others."""
     if part.executable_code is not None:
         return "executableCode"
     if part.code_execution_result is not None:

@@ -37,6 +37,7 @@ from weebill.wire.gemini_request import (
     unknown_members,
 )
 from weebill.wire.idle import asks_nothing
+from weebill.wire.json_values import decode_object
 
 FIELDS: Final = {
     "turns": "contents",
@@ -58,7 +59,7 @@ FIELDS: Final = {
     "modalities": "generationConfig.responseModalities",
     "audio": "generationConfig.speechConfig",
 }
-"""What each field of Conversation is called here."""
+"""The name that each field of Conversation has here."""
 
 # Fields that are read; of the rest, the hints say nothing about the answer and the others are only Google's.
 _READ: Final = frozenset({"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "model"})
@@ -74,7 +75,6 @@ _CALLING_READ: Final = frozenset({"mode", "allowedFunctionNames"})
 _MODALITIES: Final[dict[str, Literal["text", "image", "audio"]]] = {"TEXT": "text", "IMAGE": "image", "AUDIO": "audio"}
 _MODES: Final = frozenset({"AUTO", "VALIDATED", "ANY", "NONE"})
 
-_decode_fields: Final = msgspec.json.Decoder(Json).decode
 _decode_tools: Final = msgspec.json.Decoder(list[Json] | Json).decode
 _encode: Final = msgspec.json.encode
 
@@ -142,17 +142,17 @@ def _rest(message: Raw, name: str, read: frozenset[str]) -> Json:
     """The fields of a message that have no counterpart, by where they are."""
     return {
         f"{name}.{_camel(field)}": raw
-        for field, raw in _decode_fields(message).items()
+        for field, raw in decode_object(message).items()
         if field not in read and not asks_nothing(field, raw)
     }
 
 
 def _config_rest(config: GenerationConfig, raw: Raw) -> Json:
-    """What of the settings has no counterpart."""
+    """The settings that have no counterpart."""
     rest = _rest(raw, "generationConfig", _CONFIG_READ)
     thinking = config.thinking_config
     if thinking is not None:
-        inner = _decode_fields(raw)["thinkingConfig"]
+        inner = decode_object(raw)["thinkingConfig"]
         read = _THINKING_READ if thinking.known_level else _THINKING_READ - {"thinkingLevel"}
         rest |= _rest(inner, "generationConfig.thinkingConfig", read)
     unknown = [name for name in _upper(config.response_modalities) if name not in _MODALITIES]
@@ -162,11 +162,11 @@ def _config_rest(config: GenerationConfig, raw: Raw) -> Json:
 
 
 def _tool_config_rest(config: ToolConfig, raw: Raw) -> Json:
-    """What of how tools are used has no counterpart."""
+    """The settings of tools that have no counterpart."""
     rest = _rest(raw, "toolConfig", _TOOL_CONFIG_READ)
     calling = config.function_calling_config
     if calling is not None:
-        inner = _decode_fields(raw)["functionCallingConfig"]
+        inner = decode_object(raw)["functionCallingConfig"]
         read = _CALLING_READ if (calling.mode or "AUTO").upper() in _MODES else _CALLING_READ - {"mode"}
         rest |= _rest(inner, "toolConfig.functionCallingConfig", read)
     return rest
@@ -206,7 +206,7 @@ def _tools(request: GenerateContentRequest, fields: Json, extra: Json) -> tuple[
 
 
 def _description(function: FunctionDeclaration) -> str | None:
-    """What the function does; what it gives has no other place than these words."""
+    """The description of a function; its result's schema has no other place than these words."""
     returned = given(function.response_json_schema) or given(function.response)
     if returned is None:
         return function.description
@@ -253,7 +253,7 @@ def _speech(config: GenerationConfig, fields: Json) -> tuple[AudioOutput | None,
     speech = config.speech_config
     if speech is None:
         return None, {}
-    whole = _decode_fields(fields["generationConfig"])["speechConfig"]
+    whole = decode_object(fields["generationConfig"])["speechConfig"]
     if asks_nothing("speechConfig", whole):
         return None, {}
     config_of_voice = speech.voice_config

@@ -106,7 +106,7 @@ def _settings(asked: EmbedContentRequest) -> dict[str, object]:
 
 
 def _text(asked: EmbedContentRequest, at: int) -> str:
-    """What is to be embedded. Raises ApiError 400 for what is no text."""
+    """The text to embed. Raises ApiError 400 for what is no text."""
     if isinstance(asked.content, str):
         return asked.content
     parts = parts_of(asked.content)

@@ -88,7 +88,7 @@ class GeminiStreamEncoder:
         self._usage = CanonicalUsage()
 
     def feed(self, events: list[Event]) -> bytes:
-        """What to send for `events`."""
+        """The bytes to send for `events`."""
         out: list[bytes] = []
         for event in events:
             if type(event) is TextDelta:

@@ -21,6 +21,7 @@ from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Image, Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import ApiError
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object
 from weebill.wire.reply import FinishReason, Reply
 from weebill.wire.responses import (
     ORIGIN,
@@ -62,7 +63,6 @@ _FILTERED: Final = _ENDS["content_filter"]
 _ERROR_CODES: Final = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 _FUNCTIONS: Final = (b'"function"', b"null")
 
 
@@ -116,7 +116,7 @@ def _given(fields: Json, name: str, default: Raw) -> Raw:
 
 def _completed(given: Raw, demanded: Json, default: Raw) -> Raw:
     """An object of the request with the members that the format demands."""
-    return Raw(_encode({**demanded, **_decode_object(given)})) if is_object(given) else default
+    return Raw(_encode({**demanded, **decode_object(given)})) if is_object(given) else default
 
 
 def _tools(request: ResponsesRequest) -> list[Raw]:
@@ -125,7 +125,7 @@ def _tools(request: ResponsesRequest) -> list[Raw]:
 
 
 def _tool(raw: Raw) -> Raw:
-    fields = _decode_object(raw)
+    fields = decode_object(raw)
     if bytes(fields.get("type", NULL)) not in _FUNCTIONS:
         return raw
     return Raw(_encode({**_OF_FUNCTION, **fields}))

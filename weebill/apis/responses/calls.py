@@ -44,7 +44,7 @@ ITEM_IDS: Final[dict[Kind, str]] = {
     "tool_search": "tsc_",
     "computer": "cu_",
 }
-"""What the ids of items begin with, by the kind of tool they call."""
+"""The beginning of items' ids, by the kind of tool they call."""
 _SHELL: Final = ("bash", "-lc")
 _LOOK: Final = Raw(b'{"type":"screenshot"}')
 _decode_strings: Final = msgspec.json.Decoder(dict[str, str]).decode

@@ -11,7 +11,7 @@ from typing import Final, Literal, cast
 import msgspec
 from msgspec import Raw
 
-from weebill.apis.responses.errors import invalid_at
+from weebill.wire.body import invalid_at
 from weebill.wire.conversation import Audio, CacheMark, Document, Image, Part, Refusal, Text
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.openai_chat import split_data_uri

@@ -14,8 +14,8 @@ from msgspec import Raw, structs
 
 from weebill.apis.responses.calls import called
 from weebill.apis.responses.contents import are_parts, parts_of, texts_of
-from weebill.apis.responses.errors import invalid_at
 from weebill.apis.responses.tools import Offer
+from weebill.wire.body import invalid_at
 from weebill.wire.conversation import (
     Document,
     Image,

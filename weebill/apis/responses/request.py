@@ -11,14 +11,16 @@ from typing import Final, Literal, cast, get_args
 import msgspec
 from msgspec import Raw
 
-from weebill.apis.responses.errors import invalid, invalid_at, missing, unknown_response
+from weebill.apis.responses.errors import unknown_response
 from weebill.apis.responses.items import Turns
 from weebill.apis.responses.tools import Offer, offered
+from weebill.wire.body import invalid_at
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation, OutputFormat, ReasoningOptions, Text, ToolChoice, Turn
-from weebill.wire.errors import UNREADABLE
+from weebill.wire.errors import UNREADABLE, invalid_value, missing_parameter
 from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object
 from weebill.wire.responses import decode_items
 from weebill.wire.responses_items import is_given, is_object, text_of
 from weebill.wire.responses_request import (
@@ -43,7 +45,7 @@ NAMES: Final = {name: name for name in Conversation.__struct_fields__} | {
     "logprobs": "include",
     "verbosity": "text.verbosity",
 }
-"""What a field of a conversation is called here; those that this API has no field for go by their own name."""
+"""The name that a field of a conversation has here; those that this API has no field for go by their own name."""
 
 # Fields that have a place in the canonical form, are served by Weebill itself, or ask for nothing where there are no
 # hosted tools, which are refused by themselves.
@@ -72,7 +74,6 @@ _MODES: Final[dict[str, Literal["auto", "none", "required"]]] = {
 # The types of tools that a choice names by name; others are a provider's.
 _OF_CLIENTS: Final = frozenset({"function", "custom", "tool", None})
 _TEXT_READ: Final = frozenset({"format", "verbosity"})
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_choice: Final = msgspec.json.Decoder(ToolChoiceObject).decode
 _decode_text: Final = msgspec.json.Decoder(TextOptions).decode
 _decode_reasoning: Final = msgspec.json.Decoder(ReasoningConfig).decode
@@ -148,7 +149,7 @@ def _tool_choice(request: ResponsesRequest, offer: Offer, extra: Json) -> ToolCh
         word = _MODES.get(kind or "")
         if word == "required" and not offer.tools:
             if not request.tools:
-                raise invalid("tool_choice", "there are no tools to choose from")
+                raise invalid_value("tool_choice", "there are no tools to choose from")
             extra["tool_choice"] = given
         if not offer.tools or (word is None and parallel is None):
             return None
@@ -167,7 +168,7 @@ def _tool_choice(request: ResponsesRequest, offer: Offer, extra: Json) -> ToolCh
 
 
 def _chosen(named: Sequence[NamedTool], offer: Offer) -> tuple[tuple[str, ...], bool]:
-    """What a model calls the tools that a choice names, and whether it names others. Raises ApiError 400."""
+    """The model's names for the tools that a choice names, and whether it names others. Raises ApiError 400."""
     names: list[str] = []
     others = False
     for tool in named:
@@ -176,7 +177,7 @@ def _chosen(named: Sequence[NamedTool], offer: Offer) -> tuple[tuple[str, ...], 
         if name is not None:
             names.append(name)
         elif tool.type in _OF_CLIENTS:
-            raise invalid("tool_choice", f"'{called}' is not among the tools")
+            raise invalid_value("tool_choice", f"'{called}' is not among the tools")
         else:
             others = True
     return tuple(names), others
@@ -186,7 +187,7 @@ def _output(given: Raw, extra: Json) -> OutputFormat | None:
     if not is_given(given):
         return None
     try:
-        text, members = _decode_text(given), _decode_object(given)
+        text, members = _decode_text(given), decode_object(given)
     except UNREADABLE as error:
         raise invalid_at(error, "text") from error
     for name in members.keys() - _TEXT_READ:
@@ -203,9 +204,9 @@ def _output(given: Raw, extra: Json) -> OutputFormat | None:
         extra["output"] = members["format"]
         return None
     if form.name is None:
-        raise missing("text.format.name")
+        raise missing_parameter("text.format.name")
     if not is_object(form.schema):
-        raise invalid("text.format.schema", "expected an object")
+        raise invalid_value("text.format.schema", "expected an object")
     return OutputFormat("json_schema", form.schema, form.name, form.description, form.strict)
 
 
@@ -220,7 +221,7 @@ def _reasoning(given: Raw, extra: Json) -> ReasoningOptions | None:
     if not is_given(given):
         return None
     try:
-        config, members = _decode_reasoning(given), _decode_object(given)
+        config, members = _decode_reasoning(given), decode_object(given)
     except UNREADABLE as error:
         raise invalid_at(error, "reasoning") from error
     for name, value in members.items():

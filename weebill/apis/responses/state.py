@@ -19,10 +19,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.apis.responses.answer import new_id
-from weebill.apis.responses.errors import invalid_at, unknown_response
+from weebill.apis.responses.errors import unknown_response
+from weebill.wire.body import invalid_at
 from weebill.wire.call import Call
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import UNREADABLE, ApiError, invalid_value
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object
 from weebill.wire.responses import Content, ItemHead, MessageItem, decode_head, decode_items, output_text
 from weebill.wire.responses_items import text_of
 from weebill.wire.responses_request import NULL, ResponsesRequest
@@ -35,7 +37,6 @@ _LIMIT: Final = 100
 _DEFAULT_LIMIT: Final = 20
 
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 
 
 class _Stored(Struct, frozen=True):
@@ -114,7 +115,7 @@ def with_items(call: Call, found: Mapping[str, bytes]) -> Call:
 
 
 def stored_response(call: Call, response_body: bytes) -> StoredResponse:
-    """What is kept of an answer: `response_body` is the Response object as the client got it.
+    """The parts of an answer that are kept: `response_body` is the Response object as the client got it.
 
     `call` is the one that was answered: references that `with_items` has not replaced would lead nowhere, and are left
     out. Raises msgspec.DecodeError if the body is no response.
@@ -146,16 +147,16 @@ def input_items_page(stored: Sequence[StoredResponse], query: str) -> bytes:
     options = dict(parse_qsl(query))
     limit, order, after = options.get("limit", str(_DEFAULT_LIMIT)), options.get("order", "desc"), options.get("after")
     if not limit.isdecimal() or not 1 <= int(limit) <= _LIMIT:
-        raise _invalid("limit", f"expected a number from 1 to {_LIMIT}")
+        raise invalid_value("limit", f"expected a number from 1 to {_LIMIT}")
     if order not in ("asc", "desc"):
-        raise _invalid("order", "expected 'asc' or 'desc'")
+        raise invalid_value("order", "expected 'asc' or 'desc'")
     found = [item for response in stored[:-1] for item in items(response)] + input_items(stored[-1])
     if order == "desc":
         found.reverse()
     ids = [item_id(item) or "" for item in found]
     if after is not None:
         if after not in ids:
-            raise _invalid("after", f"there is no item '{after}'")
+            raise invalid_value("after", f"there is no item '{after}'")
         start = ids.index(after) + 1
         found, ids = found[start:], ids[start:]
     shown = ids[: int(limit)] or [""]
@@ -178,7 +179,7 @@ def _own_items(request: ResponsesRequest) -> list[Raw]:
 
 
 def _said(text: str) -> Raw:
-    """What a user said in a bare string, as an item."""
+    """A user's bare string as an item."""
     return Raw(_encode(MessageItem("user", [Content("input_text", text)])))
 
 
@@ -192,7 +193,7 @@ def _kept(item: Raw) -> Raw:
     """An item as it is kept: with an id, and a message's content as a list, as OpenAI gives it back."""
     head = decode_head(item)
     kind = head.type or "message"
-    fields = _decode_object(item)
+    fields = decode_object(item)
     fields["type"] = Raw(_encode(kind))
     if head.id is None:
         fields["id"] = Raw(_encode(new_id(_PREFIXES.get(kind, "item_"))))
@@ -214,7 +215,3 @@ def _head(item: Raw, at: int) -> ItemHead:
         return decode_head(item)
     except UNREADABLE as error:
         raise invalid_at(error, f"input[{at}]") from error
-
-
-def _invalid(param: str, reason: str) -> ApiError:
-    return ApiError(400, f"Invalid value for '{param}': {reason}.", code="invalid_value", param=param)

@@ -109,7 +109,7 @@ class ResponseStream:
         self.response = b""
 
     def feed(self, events: list[Event]) -> bytes:
-        """What to send for `events`. Answers other than the first cannot be asked for in this API."""
+        """The bytes to send for `events`. Answers other than the first cannot be asked for in this API."""
         written: list[bytes] = []
         if self._response is None and events and type(events[0]) is not Started:
             self._start(Started("", ""), written)

@@ -15,10 +15,10 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from weebill.apis.responses.errors import invalid, invalid_at, missing
+from weebill.wire.body import invalid_at
 from weebill.wire.conversation import Tool
 from weebill.wire.custom_input import PARAMETERS, told
-from weebill.wire.errors import UNREADABLE
+from weebill.wire.errors import UNREADABLE, invalid_value, missing_parameter
 from weebill.wire.inbound import Json
 from weebill.wire.literals import has_any
 from weebill.wire.responses import decode_items
@@ -32,7 +32,7 @@ _MAX_TOOLS: Final = 4096
 
 
 class ClientTool(NamedTuple):
-    """What a client calls a tool, and of which kind it is there."""
+    """The client's name and kind of a tool."""
 
     kind: Kind
     name: str
@@ -40,7 +40,7 @@ class ClientTool(NamedTuple):
 
 
 class _Own(NamedTuple):
-    """What a kind of tool whose schema the format leaves open is told a model as."""
+    """The function that stands for a kind of tool whose schema the format leaves open."""
 
     description: str
     parameters: Raw
@@ -135,13 +135,13 @@ class Offer:
         self._names: dict[ClientTool, str] = {}
 
     def name_of(self, kind: Kind, name: str, namespace: str = "") -> str:
-        """What a model calls a tool of the client's, offered or not: the same all through a conversation."""
+        """The model's name for a tool of the client's, offered or not: the same all through a conversation."""
         if namespace == DEFAULT_NAMESPACE:
             namespace = ""
         return self._names.get(ClientTool(kind, name, namespace)) or flat(name, namespace)
 
     def find(self, name: str, namespace: str = "") -> str | None:
-        """What a model calls the tool that the client calls so, of whatever kind; None if it is not offered."""
+        """The model's name for the tool that the client calls so, of whatever kind; None if it is not offered."""
         for known, client in self.known.items():
             if name in (client.name, known) and (not namespace or client.namespace in (namespace, "")):
                 return known
@@ -198,7 +198,7 @@ class Offer:
     def _function(self, entry: ToolEntry, path: str, namespace: str) -> None:
         name = _named(entry, path)
         if is_given(entry.parameters) and not is_object(entry.parameters):
-            raise invalid(f"{path}.parameters", "expected an object")
+            raise invalid_value(f"{path}.parameters", "expected an object")
         schema = entry.parameters if is_object(entry.parameters) else None
         self._offer("function", name, namespace, entry.description, schema, entry.strict)
 
@@ -270,7 +270,7 @@ def _brought(given: Raw) -> list[tuple[int, list[Raw]]]:
 
 def _named(entry: ToolEntry, path: str) -> str:
     if not entry.name:
-        raise missing(f"{path}.name")
+        raise missing_parameter(f"{path}.name")
     return entry.name
 
 

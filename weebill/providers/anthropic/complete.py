@@ -16,6 +16,7 @@ from weebill.providers.anthropic.relay_shapes import BlockHead, DeltaHead, Event
 from weebill.wire.anthropic_usage import UsageReport
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object
 from weebill.wire.lenient import leniently, reader
 from weebill.wire.literals import SILENT
 from weebill.wire.reply import Usage
@@ -39,7 +40,6 @@ _MEMBERS: Final[dict[str, Json]] = {
     "tool_use": {"input": Raw(b"{}")},
 }
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_head: Final = msgspec.json.Decoder(EventHead).decode
 _read_message: Final = reader(RelayedMessage)
 _read_block: Final = reader(BlockHead)
@@ -58,7 +58,7 @@ def head_of(block: bytes) -> tuple[EventHead, bool]:
 
 def with_members(block: bytes, members: Json) -> bytes:
     """An event block with these members in the place of its own. Raises what is in `UNREADABLE`."""
-    fields = _decode_object(event_data(block))
+    fields = decode_object(event_data(block))
     return block[: block.find(b"\n")] + b"\ndata: " + _encode({**fields, **members})
 
 
@@ -72,11 +72,11 @@ def begun_message(given: Raw, model: bytes) -> Raw:
         message = _read_message(given)
         if bytes(message.content).startswith(b"[") and _is_named(message):
             return given
-    return Raw(_encode(_message(_decode_object(given) if fields else {}, model, _NO_TOKENS)))
+    return Raw(_encode(_message(decode_object(given) if fields else {}, model, _NO_TOKENS)))
 
 
 def blocks_in(message: Raw) -> int:
-    """How many blocks a message that begins has. Raises what is in `UNREADABLE`."""
+    """Counts the blocks of a message that begins. Raises what is in `UNREADABLE`."""
     return len(blocks_of(_read_message(message).content))
 
 
@@ -102,7 +102,7 @@ def end_lacks(head: EventHead, tokens: int) -> Json:
         missing["delta"] = Raw(b'{"stop_reason":null,"stop_sequence":null}')
     counts = bytes(head.usage).startswith(b"{")
     if not counts or _read_usage(head.usage).output_tokens is None:
-        fields = _decode_object(head.usage) if counts else {}
+        fields = decode_object(head.usage) if counts else {}
         missing["usage"] = Raw(_encode({**fields, "output_tokens": tokens}))
     return missing
 
@@ -120,7 +120,7 @@ def with_lacking(raw: Raw) -> tuple[Raw, str]:
     missing = {name: value for name, value in wanted.items() if bytes(getattr(block, name)) in _ABSENT}
     if kind == CALL and bytes(block.id) in _NOTHING:
         missing["id"] = Raw(_encode(f"toolu_{secrets.token_hex(12)}"))
-    return (Raw(_encode({**_decode_object(raw), **missing})) if missing else raw), kind
+    return (Raw(_encode({**decode_object(raw), **missing})) if missing else raw), kind
 
 
 def completed(body: bytes, message: RelayedMessage, model: str, usage: Usage) -> bytes:
@@ -134,8 +134,8 @@ def completed(body: bytes, message: RelayedMessage, model: str, usage: Usage) ->
 
 
 def _completed(body: bytes, message: RelayedMessage, model: str, usage: Usage) -> bytes:
-    counted = _decode_object(_encode(UsageReport.of(usage)))
-    fields = _message(_decode_object(body), _encode(model), counted)
+    counted = decode_object(_encode(UsageReport.of(usage)))
+    fields = _message(decode_object(body), _encode(model), counted)
     blocks = [with_lacking(raw) for raw in blocks_of(fields["content"])]
     fields["content"] = Raw(_encode([raw for raw, _ in blocks]))
     if message.stop_reason is None:
@@ -168,7 +168,7 @@ def _message(given: Json, model: bytes, tokens: Json) -> Json:
     return {
         **_over(members, given),
         "content": Raw(_encode(blocks_of(given.get("content", _NULL)))),
-        "usage": Raw(_encode(_over(tokens, _decode_object(usage) if bytes(usage).startswith(b"{") else {}))),
+        "usage": Raw(_encode(_over(tokens, decode_object(usage) if bytes(usage).startswith(b"{") else {}))),
     }
 
 

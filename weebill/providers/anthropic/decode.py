@@ -25,6 +25,7 @@ from weebill.wire.arguments import NO_ARGUMENTS, as_text
 from weebill.wire.conversation import Part, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, invalid_answer
+from weebill.wire.json_values import decode_list, decode_text
 from weebill.wire.lenient import reader
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
@@ -83,9 +84,7 @@ _SIGNS: Final = (
     Sign("forbidden", "model", frozenset({403}), frozenset({"forbidden"})),
 )
 read_block = reader(Block)
-_decode_text = msgspec.json.Decoder(str).decode
 _format = msgspec.json.format
-_decode_list = msgspec.json.Decoder(list[Raw]).decode
 CONTENT: Final = (b"[", b"{", b'"')
 _NO_INPUT: Final = frozenset({b"", b"null", b"{}", b'""'})
 
@@ -137,7 +136,7 @@ def blocks_of(content: Raw) -> list[Raw]:
     data = bytes(content)
     if data[:1] not in CONTENT:
         return []
-    blocks = _decode_list(content) if data.startswith(b"[") else [content]
+    blocks = decode_list(content) if data.startswith(b"[") else [content]
     return [_text_block(raw) if bytes(raw).startswith(b'"') else raw for raw in blocks]
 
 
@@ -151,7 +150,7 @@ def invalid(why: str) -> UpstreamFailure:
 
 
 def finish_reason(reason: str | None, details: StopDetails | None, *, called: bool) -> FinishReason:
-    """Why an answer ended; `called` is whether the client's tools are called.
+    """The reason for an answer's end; `called` is whether the client's tools are called.
 
     A refusal that has the category of a policy was decided by a filter, not the model. Without calls of the client's,
     the one call was the answer itself; not every server says that there are some.
@@ -165,7 +164,7 @@ def finish_reason(reason: str | None, details: StopDetails | None, *, called: bo
 
 
 def explanation(details: StopDetails | None) -> Refusal | None:
-    """What is said about a refusal."""
+    """The words about a refusal."""
     return Refusal(details.explanation) if details is not None and details.explanation else None
 
 
@@ -175,7 +174,7 @@ def compact(given: Raw) -> str:
     if text in _NO_INPUT:
         return NO_ARGUMENTS
     if text.startswith(b'"'):
-        return _decode_text(text) or NO_ARGUMENTS
+        return decode_text(text) or NO_ARGUMENTS
     return as_text(_format(text, indent=-1))
 
 
@@ -204,13 +203,13 @@ def _part(block: Block, raw: Raw) -> Part | None:
 
 
 def error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
-    """What the client is told of an answer with a status other than 200."""
+    """The failure that an answer with a status other than 200 means."""
     found = said_in(body)
     return _error(status, found.type, found.message, upstream)
 
 
 def stream_error(said: UpstreamError | str) -> UpstreamFailure:
-    """What the client is told of an error inside a stream, or inside an answer with status 200."""
+    """The failure that an error means inside a stream, or inside an answer with status 200."""
     if isinstance(said, str):
         return _error(200, None, said, "")
     return _error(ERROR_STATUS.get(said.type or "", 200), said.type, said.message, "")

@@ -23,6 +23,7 @@ from weebill.wire import anthropic as wire
 from weebill.wire.anthropic import cache_control
 from weebill.wire.conversation import Conversation, OutputFormat, Tool
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_text
 
 JSON_TOOL: Final = "weebill_json_output"
 """The tool by which a model gives its answer where the answer has to be JSON and cannot be bound to be otherwise."""
@@ -34,7 +35,6 @@ _USERS: Final = frozenset({"user", "safety_identifier"})
 _TIERS: Final = {b'"auto"': "auto", b'"default"': "standard_only"}
 
 _encode = msgspec.json.encode
-_decode_string = msgspec.json.Decoder(str).decode
 
 
 def encode(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
@@ -78,7 +78,7 @@ BINDING: Final = frozenset({"any", "tool"})
 
 
 def _bound(writer: Turns, choice: wire.ToolChoice | None) -> str:
-    """What the model cannot think beside; "" if nothing."""
+    """The demand that rules out thinking; "" if there is none."""
     if choice is not None and choice.type in BINDING:
         return "forced calls"
     return "an answer that has begun" if writer.begun else ""
@@ -111,7 +111,7 @@ def _check(conversation: Conversation) -> None:
 
 
 class Sampling(TypedDict):
-    """How a token is chosen, in the bounds that Anthropic sets."""
+    """The settings by which a token is chosen, in the bounds that Anthropic sets."""
 
     temperature: float | UnsetType
     top_p: float | UnsetType
@@ -119,7 +119,7 @@ class Sampling(TypedDict):
 
 
 def sampling(conversation: Conversation, fit: Fit, *, thinks: bool) -> Sampling:
-    """How a token is to be chosen. A model that thinks chooses as it was made to."""
+    """Reads how a token is to be chosen. A model that thinks chooses as it was made to."""
     temperature, top_p, top_k = conversation.temperature, conversation.top_p, conversation.top_k
     if temperature is not None and temperature > 1:
         fit.hint("temperature", "a temperature over 1")
@@ -151,7 +151,7 @@ def _hints(hints: Json, fit: Fit) -> _Hinted:
     for name, value in hints.items():
         if name in _USERS and bytes(value).startswith(b'"'):
             if found["metadata"] is UNSET or name == "user":
-                found["metadata"] = wire.Metadata(_decode_string(value))
+                found["metadata"] = wire.Metadata(decode_text(value))
         elif name == "service_tier" and bytes(value) in _TIERS:
             found["service_tier"] = _TIERS[bytes(value)]
         elif name != "cache_control":  # which is written where it belongs

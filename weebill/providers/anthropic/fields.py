@@ -22,6 +22,7 @@ from weebill.wire.conversation import Conversation
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object
 from weebill.wire.lenient import reader
 
 # What fields of Conversation are called here, where it is not the same.
@@ -33,9 +34,7 @@ _MANAGEMENT: Final = "context_management"
 _CLEARING: Final = b'"clear_thinking'
 
 _encode: Final = msgspec.json.encode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode: Final = msgspec.json.Decoder().decode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 
 
 class _Thinking(Struct, frozen=True):
@@ -177,7 +176,7 @@ def _put_budget(
 
 def _put_thinking(fields: Json, said: dict[str, object]) -> None:
     """Put what is said in the place of type and budget; the other members stay."""
-    kept = {name: raw for name, raw in _decode_object(fields["thinking"]).items() if name != "budget_tokens"}
+    kept = {name: raw for name, raw in decode_object(fields["thinking"]).items() if name != "budget_tokens"}
     fields["thinking"] = Raw(_encode({**kept, **said}))
 
 
@@ -216,8 +215,8 @@ def _drop_thinking(fields: Json, fit: Fit) -> None:
 
 
 def _keep_thoughts(fields: Json) -> None:
-    managed = _decode_object(fields[_MANAGEMENT])
-    edits = [edit for edit in _decode_list(managed["edits"]) if not _read_block(edit).type.startswith("clear_thinking")]
+    managed = decode_object(fields[_MANAGEMENT])
+    edits = [edit for edit in decode_list(managed["edits"]) if not _read_block(edit).type.startswith("clear_thinking")]
     if edits:
         fields[_MANAGEMENT] = Raw(_encode({**managed, "edits": edits}))
     else:
@@ -231,7 +230,7 @@ def _put_effort(fields: Json, given: str | None, taken: str | None, fit: Fit) ->
 
 
 def _set_effort(fields: Json, taken: str | None) -> None:
-    config = _decode_object(fields["output_config"]) if _said(fields, "output_config") else {}
+    config = decode_object(fields["output_config"]) if _said(fields, "output_config") else {}
     config.pop("effort", None)
     if taken is not None:
         config["effort"] = Raw(_encode(taken))

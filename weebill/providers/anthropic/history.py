@@ -1,4 +1,4 @@
-"""What of a history in Anthropic's format its upstream would refuse, when all the rest is passed through.
+"""Mends a history in Anthropic's format that is passed through, where its upstream would refuse it.
 
 A client that changes models sends back what it was given before: the thinking of other providers, under Weebill's
 marks. It replays what no API takes, too: thinking without a signature, texts of white space, messages of nothing.
@@ -16,7 +16,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from weebill.wire.anthropic import Opaque
 from weebill.wire.conversation import Maker
 from weebill.wire.errors import UNREADABLE
-from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object, decode_text
 
 _MARK: Final = b'"weebill:'
 _THINKING: Final = frozenset({"thinking", "redacted_thinking"})
@@ -28,9 +28,6 @@ _ASSISTANT: Final = re.compile(rb'"role"\s*:\s*"assistant"')
 _TRAILING: Final = re.compile(rb'(?:[ \t]|\\[nrt])+"[\s}\]]*(?:,\s*"role"\s*:\s*"assistant"\s*\}\s*)?$')
 
 _encode: Final = msgspec.json.encode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 class _Block(Struct, frozen=True):
@@ -55,7 +52,7 @@ def mended(messages: Raw, own: Maker, *, signed: bool) -> Raw:
     if not _has_trouble(text, signed) and not (begun and _TRAILING.search(text.rstrip(b"] \r\n\t"))):
         return messages
     try:
-        raws = _decode_list(messages)
+        raws = decode_list(messages)
         kept = [each for raw in raws if (each := _message(raw, own, signed)) is not None]
         if begun and kept:
             kept[-1] = _stripped(kept[-1])
@@ -70,7 +67,7 @@ def mended_system(system: Raw) -> Raw | None:
     if not text.startswith(b"[") or _BLANK.search(text) is None:
         return system
     try:
-        given = _decode_list(system)
+        given = decode_list(system)
         kept = [block for block in given if not _is_blank(block)]
     except UNREADABLE:
         return system
@@ -93,13 +90,13 @@ def _message(raw: Raw, own: Maker, signed: bool) -> Raw | None:
     """None if nothing is left of it."""
     if not _has_trouble(bytes(raw), signed):
         return raw
-    fields = _decode_object(raw)
+    fields = decode_object(raw)
     content = bytes(fields.get("content", b"null"))
     if content.startswith(b'"'):
-        return raw if _decode_text(content).strip() else None
+        return raw if decode_text(content).strip() else None
     if not content.startswith(b"["):
         return None if content == b"null" else raw
-    given = _decode_list(content)
+    given = decode_list(content)
     blocks = [each for block in given if (each := _block(block, own, signed)) is not None]
     if blocks == given and blocks:
         return raw
@@ -125,15 +122,15 @@ def _block(raw: Raw, own: Maker, signed: bool) -> Raw | None:
         return raw
     if opaque.origin != own or opaque.kind or opaque.id is not None or not opaque.value:
         return None
-    return Raw(_encode({**_decode_object(raw), name: opaque.value}))
+    return Raw(_encode({**decode_object(raw), name: opaque.value}))
 
 
 def _tool_result(raw: Raw) -> Raw:
     """A tool's result without the texts in it that are nothing, and without content if nothing is left."""
-    fields = _decode_object(raw)
+    fields = decode_object(raw)
     content = bytes(fields.get("content", b""))
     if content.startswith(b"["):
-        given = _decode_list(content)
+        given = decode_list(content)
         kept = [block for block in given if not _is_blank(block)]
         if kept == given and kept:
             return raw
@@ -151,15 +148,15 @@ def _is_blank(raw: Raw) -> bool:
 
 def _stripped(raw: Raw) -> Raw:
     """A message of the model's without white space at its end, which Anthropic refuses where an answer has begun."""
-    fields = _decode_object(raw)
+    fields = decode_object(raw)
     content = bytes(fields.get("content", b""))
-    if _decode_text(fields.get("role", Raw(b'""'))) != "assistant":
+    if decode_text(fields.get("role", Raw(b'""'))) != "assistant":
         return raw
     if content.startswith(b'"'):
-        return Raw(_encode({**fields, "content": _decode_text(content).rstrip()}))
-    blocks = _decode_list(content)
+        return Raw(_encode({**fields, "content": decode_text(content).rstrip()}))
+    blocks = decode_list(content)
     last = _decode_block(blocks[-1])
     if last.type != "text" or not isinstance(last.text, str):
         return raw
-    blocks[-1] = Raw(_encode({**_decode_object(blocks[-1]), "text": last.text.rstrip()}))
+    blocks[-1] = Raw(_encode({**decode_object(blocks[-1]), "text": last.text.rstrip()}))
     return Raw(_encode({**fields, "content": blocks}))

@@ -201,7 +201,7 @@ class AnthropicRelayStream:
         return b"".join(out)
 
     def finish(self) -> bytes:
-        """What is left. Raises UpstreamFailure if the upstream never said why it stopped."""
+        """The rest. Raises UpstreamFailure if the upstream never said why it stopped."""
         rest = self._splitter.rest()
         if rest.startswith(b"{"):
             # Some servers answer a request for a stream with a plain error, or with all of the answer.

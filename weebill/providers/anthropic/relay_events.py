@@ -31,7 +31,7 @@ from weebill.wire.anthropic import ORIGIN, Opaque
 from weebill.wire.conversation import Maker
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import invalid_answer
-from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object, decode_text
 from weebill.wire.sse import event_data, event_name
 
 DELTA: Final = b"event: content_block_delta\n"
@@ -53,9 +53,6 @@ _SEALED: Final = (b"signature", b"redacted_thinking")
 _MEMBERS: Final = ("signature", "data")
 
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 class EventRepair:
@@ -208,8 +205,8 @@ def marked_answer(body: bytes, provider: Maker) -> bytes:
     if not provider or provider == ORIGIN or not _has_sealed(body):
         return body
     try:
-        fields = _decode_object(body)
-        blocks = [_sealed_by(block, provider) for block in _decode_list(fields["content"])]
+        fields = decode_object(body)
+        blocks = [_sealed_by(block, provider) for block in decode_list(fields["content"])]
     except (*UNREADABLE, KeyError):
         return body
     return _encode({**fields, "content": blocks})
@@ -257,7 +254,7 @@ def _marked(block: bytes, provider: Maker, member: str) -> bytes:
     if not provider or not _has_sealed(block):
         return block
     try:
-        fields = _decode_object(event_data(block))
+        fields = decode_object(event_data(block))
         inner = _sealed_by(fields[member], provider)
     except (*UNREADABLE, KeyError):
         return block
@@ -267,9 +264,9 @@ def _marked(block: bytes, provider: Maker, member: str) -> bytes:
 
 
 def _sealed_by(raw: Raw, provider: Maker) -> Raw:
-    fields = _decode_object(raw)
+    fields = decode_object(raw)
     for name in _MEMBERS:
         value = bytes(fields.get(name, b""))
         if value.startswith(b'"') and value != b'""':
-            return Raw(_encode({**fields, name: Opaque(_decode_text(value), provider).written()}))
+            return Raw(_encode({**fields, name: Opaque(decode_text(value), provider).written()}))
     return raw

@@ -12,10 +12,9 @@ from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object
 
 _encode = msgspec.json.encode
-_decode_object = msgspec.json.Decoder(Json).decode
-_decode_list = msgspec.json.Decoder(list[Raw]).decode
 
 # Keywords whose value is a schema, a list of schemas, or schemas by name; and those that hold none.
 _ONE: Final = frozenset({"items"})
@@ -46,7 +45,7 @@ def native(schema: Raw) -> Raw:
     well. One without any cannot be.
     """
     try:
-        return Raw(_encode(_closed(_decode_object(schema))))
+        return Raw(_encode(_closed(decode_object(schema))))
     except UNREADABLE as error:
         raise NotNative("a schema that is no JSON Schema object") from error
 
@@ -55,7 +54,7 @@ def described(schema: Raw, name: str | None, description: str | None) -> Raw:
     """`schema` with a name and a description, where it has none of its own."""
     said = {"title": name, "description": description}
     try:
-        fields = _decode_object(schema)
+        fields = decode_object(schema)
     except UNREADABLE:
         return schema
     added = {key: Raw(_encode(value)) for key, value in said.items() if value and key not in fields}
@@ -71,9 +70,9 @@ def _closed(schema: Json) -> Json:
         elif keyword in _ONE:
             closed[keyword] = native(value)
         elif keyword in _MANY:
-            closed[keyword] = Raw(_encode([native(one) for one in _decode_list(value)]))
+            closed[keyword] = Raw(_encode([native(one) for one in decode_list(value)]))
         elif keyword in _NAMED:
-            closed[keyword] = Raw(_encode({name: native(one) for name, one in _decode_object(value).items()}))
+            closed[keyword] = Raw(_encode({name: native(one) for name, one in decode_object(value).items()}))
         else:
             raise NotNative(f"the schema keyword '{keyword}'")
     if "properties" in closed:

@@ -54,7 +54,7 @@ _DONE: Final = b"[DONE]"
 
 
 class Delta(Struct, frozen=True):
-    """What an event adds, whatever its type."""
+    """The addition that an event brings, whatever its type."""
 
     type: str = ""
     text: str | None = None

@@ -1,4 +1,4 @@
-"""How much a model shall think, in the words of Anthropic's older and newer models.
+"""Says how much a model shall think, in the words of Anthropic's older and newer models.
 
 Older ones take a budget in tokens; newer ones decide for themselves, guided by an effort. The traits say which do.
 
@@ -51,7 +51,7 @@ class Thought(NamedTuple):
 
 
 def traits(target: Target) -> Traits:
-    """What is known of the model, by its name where its deployment was told nothing."""
+    """The traits of the model, by its name where its deployment was told nothing."""
     return traits_of(target.model) if target.traits == NOTHING_SAID else target.traits
 
 
@@ -93,7 +93,7 @@ def thought(
     bound: str = "",
     unthinking: bool = False,
 ) -> Thought:
-    """How much to think. `bound` says what thinking would get in the way of: it then gives way to that.
+    """Decides how much to think. `bound` names what thinking would get in the way of: it then gives way.
 
     `unthinking` is whether the tools whose results come last were called without thinking, which a budget does not go
     with. Raises Unsupported where hints are to be refused.

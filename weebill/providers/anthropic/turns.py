@@ -74,7 +74,7 @@ class Turns:
                 self._say("user", self._blocks(turn))
 
     def messages(self) -> list[wire.Message]:
-        """What has been written. A prompt of instructions alone is the user's: there has to be a message."""
+        """The messages written so far. A prompt of instructions alone is the user's: there has to be a message."""
         if not self._messages and self._system:
             blocks: list[wire.Block] = [*self._system]
             self._system = []

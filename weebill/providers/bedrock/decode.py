@@ -20,6 +20,7 @@ from weebill.wire.arguments import NO_ARGUMENTS, as_text
 from weebill.wire.conversation import Citation, Image, Part, Reasoning, Text, ToolUse
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, invalid_answer
+from weebill.wire.json_values import decode_object, decode_text
 from weebill.wire.lenient import reader
 from weebill.wire.reply import ONE_OF_THEM, Choice, FinishReason, Reply, Usage
 
@@ -53,13 +54,11 @@ SERVER_TOOL: Final = "server_tool_use"
 # The members of a block that say something; another is passed over and named.
 _KNOWN: Final = frozenset({"text", "toolUse", "reasoningContent", "citationsContent", "image"})
 _LONG: Final = "1h"
-_decode_text: Final = msgspec.json.Decoder(str).decode
-_decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _format: Final = msgspec.json.format
 
 
 class CacheDetail(Struct, frozen=True, rename="camel"):
-    """How much was written to the cache to be kept for as long as `ttl`: "5m" or "1h"."""
+    """The tokens that were written to the cache, to be kept for as long as `ttl`: "5m" or "1h"."""
 
     input_tokens: int | None = None
     ttl: str | None = None
@@ -86,7 +85,7 @@ class TokenUsage(Struct, frozen=True, rename="camel"):
 
 
 class ModelFields(Struct, frozen=True):
-    """What was asked for of the model's own answer."""
+    """The fields that were asked for of the model's own answer."""
 
     stop_sequence: str | None = None
 
@@ -208,8 +207,8 @@ def decode_reply(body: bytes) -> Reply:
 
 
 def unknown(raw: Raw) -> str:
-    """What a block that nothing is known of calls itself."""
-    names = [name for name in _decode_members(raw) if name not in _KNOWN]
+    """The name of a block whose kind is not known."""
+    names = [name for name in decode_object(raw) if name not in _KNOWN]
     return names[0] if names else "content"
 
 
@@ -219,12 +218,12 @@ def compact(given: Raw) -> str:
     if text in _NO_INPUT:
         return NO_ARGUMENTS
     if text.startswith(b'"'):
-        return _decode_text(text)
+        return decode_text(text)
     return as_text(_format(text, indent=-1))
 
 
 def _part(block: _Block) -> Part | None:
-    """What a block says; None for what is not for the client, such as what Bedrock's own tools gave."""
+    """The part that a block is; None for what is not for the client, such as results of Bedrock's own tools."""
     if block.text is not None:
         return Text(block.text) if block.text else None
     if block.tool_use is not None:
@@ -270,7 +269,7 @@ def stopped_by(reason: str | None, fields: ModelFields | None) -> str | None:
 
 
 def finish_of(reason: str | None, called: bool) -> FinishReason:
-    """Why an answer ended; `called` is whether the client's tools are called. Raises UpstreamFailure for no use."""
+    """The reason for an answer's end; `called` is whether the client is called. Raises UpstreamFailure for no use."""
     if reason in _FAILURES:
         raise invalid_answer(f"The model's answer cannot be read ({reason}).")
     finish = _FINISHES.get(reason or "", "stop")
@@ -280,12 +279,12 @@ def finish_of(reason: str | None, called: bool) -> FinishReason:
 
 
 def exception_error(name: str, payload: bytes) -> UpstreamFailure:
-    """What the client is told of an exception inside a stream, by its name."""
+    """The failure that an exception means inside a stream, by its name."""
     return body_error(_STATUSES.get(name, 500), payload, "")
 
 
 def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
-    """What the client is told of an answer with a status other than 200."""
+    """The failure that an answer with a status other than 200 means."""
     # What the model does wrong is no fault of the client's.
     return failure_of(502 if status == _MODEL_FAILED else status, said_in(body).message, upstream, signs=_SIGNS)
 

@@ -25,6 +25,7 @@ from weebill.providers.object_schema import ANY_OBJECT, object_schema
 from weebill.providers.pairing import stand_ins
 from weebill.providers.paths import quoted
 from weebill.wire.conversation import Conversation, Json, OutputFormat, Tool
+from weebill.wire.json_values import decode_object
 
 SUPPORTED: Final = frozenset({
     "turns", "tools", "tool_choice", "output", "max_tokens", "temperature", "top_p", "top_k", "stop", "reasoning",
@@ -40,7 +41,6 @@ _MODEL_FIELDS: Final = "additionalModelRequestFields"
 # Of the hints, what the parts themselves say.
 _HINTS: Final = frozenset({"cache_control"})
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 
 
 def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
@@ -91,7 +91,7 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stre
 def _add_extra(extra: Json, body: Block, fields: Block, fit: Fit) -> None:
     for name, raw in extra.items():
         if name == _MODEL_FIELDS:
-            fields |= _decode_object(raw)
+            fields |= decode_object(raw)
         elif name in _EXTRA:
             body[name] = raw
         else:
@@ -101,7 +101,7 @@ def _add_extra(extra: Json, body: Block, fields: Block, fit: Fit) -> None:
 def _thought(
     conversation: Conversation, model: Model, target: Target, writer: Turns, fit: Fit, *, forced: bool
 ) -> Thought:
-    """How much to think: only Anthropic's models can be told. Raises Unsupported where hints are to be refused."""
+    """Says how much to think: only Anthropic's models can be told. Raises Unsupported where hints are to be refused."""
     asked, limit = conversation.reasoning, conversation.max_tokens
     if asked is None or not model.thinks:
         if asked is not None and asked.enabled is not False and asked.effort != "none" and asked.budget_tokens != 0:

@@ -1,4 +1,4 @@
-"""What Bedrock's models differ in, as far as requests show it: their makers by their names, the rest by their traits.
+"""Tells Bedrock's models apart as far as requests show it: makers by their names, the rest by their traits.
 
 An application inference profile's name says nothing of its model; the configuration may name the model beside it
 (`[providers.NAME.options]`, `"model.PROFILE" = "anthropic.claude-..."`).
@@ -40,7 +40,7 @@ class Model(NamedTuple):
 
 
 def model_of(target: Target) -> Model:
-    """What is known of a model by its id, its inference profile's id, or the ARN of either, and by its traits."""
+    """Describes a model by its id, its inference profile's id, or the ARN of either, and by its traits."""
     name = bare_name(target.model)
     known = traits(target)
     anthropic = name.startswith("claude") or known.signed

@@ -37,7 +37,7 @@ class _Request(Protocol):
 
 
 class _Signer(Protocol):
-    """What is used of botocore.auth.SigV4Auth; its `add_auth` is not, as that reads the clock."""
+    """The methods that are used of botocore.auth.SigV4Auth; its `add_auth` is not, as that reads the clock."""
 
     def canonical_request(self, request: _Request) -> str: ...
 

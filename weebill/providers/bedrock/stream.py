@@ -175,7 +175,7 @@ class BedrockStream:
         return events
 
     def finish(self) -> list[Event]:
-        """What is left. Raises UpstreamFailure if the upstream never said that it had finished."""
+        """The rest. Raises UpstreamFailure if the upstream never said that it had finished."""
         if self._plain:
             return events_of(decode_reply(bounded(bytes(self._plain))))
         if self._stopped or self._failed:

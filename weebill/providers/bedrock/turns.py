@@ -91,7 +91,7 @@ class Turns:
                 self._say("assistant" if turn.role == "assistant" else "user", self._blocks(turn))
 
     def messages(self) -> list[Block]:
-        """What has been written. To be asked for before `system`."""
+        """The messages written so far. To be asked for before `system`."""
         if not self._messages and self.system:
             self._messages = [("user", self.system)]
             self.system = []
@@ -131,7 +131,7 @@ class Turns:
         return blocks
 
     def _block(self, part: Part) -> Block | None:
-        """What says `part`; None if nothing does."""
+        """The block for `part`; None if there is none."""
         match part:
             case Text():
                 return _text(part) if part.text.strip() else None  # Bedrock refuses blank texts.

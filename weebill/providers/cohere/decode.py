@@ -29,7 +29,7 @@ _FINISHES: Final[dict[str, FinishReason]] = {
 # Reasons that leave no answer, and the status that says as much.
 _FAILURES: Final = {"ERROR": 502, "TIMEOUT": 504}
 NO_ARGUMENTS: Final = frozenset({"", "null", "{}"})
-"""What stands for no arguments."""
+"""The texts that stand for no arguments."""
 
 
 class Tokens(Struct, frozen=True):
@@ -71,7 +71,7 @@ class Content(Struct, frozen=True):
 
 
 class Function(Struct, frozen=True):
-    """What is called, or a piece of it; `arguments` is JSON as text."""
+    """The function that is called, or a piece of it; `arguments` is JSON as text."""
 
     name: str | None = None
     arguments: str | dict[str, Raw] | None = None
@@ -210,7 +210,7 @@ def stopped_by(reason: str | None) -> str | None:
 
 
 def finish_of(reason: str | None, error: str | None) -> FinishReason:
-    """Why an answer ended; `error` is what Cohere says of a failure. Raises UpstreamFailure for one."""
+    """The reason for an answer's end; `error` is what Cohere says of a failure. Raises UpstreamFailure for one."""
     status = _FAILURES.get(reason or "")
     if status is not None:
         raise failure_of(status, error or f"The model did not finish its answer ({reason}).", "")
@@ -218,7 +218,7 @@ def finish_of(reason: str | None, error: str | None) -> FinishReason:
 
 
 def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
-    """What the client is told of an answer with a status other than 200."""
+    """The failure that an answer with a status other than 200 means."""
     return failure_of(status, said_in(body).message, upstream)
 
 

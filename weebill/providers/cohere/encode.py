@@ -26,7 +26,6 @@ from weebill.wire.conversation import (
     Conversation,
     Document,
     Image,
-    Json,
     OutputFormat,
     Part,
     Reasoning,
@@ -38,6 +37,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
+from weebill.wire.json_values import decode_list, decode_object
 from weebill.wire.openai_chat import image_url
 
 Block = dict[str, object]
@@ -69,8 +69,6 @@ _BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, 
 
 _IN_RESULTS: Final = (Text, Document)
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
 def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
@@ -98,7 +96,7 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stre
         if name not in _EXTRA:
             fit.unsupported(name, f"the field '{name}'", raw)
         elif name == "documents":
-            documents = [*_decode_list(raw), *documents]
+            documents = [*decode_list(raw), *documents]
         else:
             body[name] = raw
     if documents:
@@ -155,7 +153,7 @@ def _content(blocks: list[Block]) -> object:
 
 
 def _said(part: Part, role: str, documents: list[object]) -> Block | None:
-    """What a user or the system says; None for a document, which goes beside the messages for it to be cited."""
+    """The words of a user or the system; None for a document, which goes beside the messages for it to be cited."""
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     if role == "system":
@@ -275,7 +273,7 @@ def _response_format(output: OutputFormat) -> Block:
     schema = output.schema
     if output.description:
         # There is no other place for what the format is for.
-        schema = Raw(_encode({"description": output.description, **_decode_object(schema)}))
+        schema = Raw(_encode({"description": output.description, **decode_object(schema)}))
     return {"type": "json_object", "json_schema": schema}
 
 

@@ -87,7 +87,7 @@ class CohereStream:
         self._started = False
         self._block = -1
         self._key: tuple[str, int | None] = ("", None)
-        """What the part under way is of, and its index among them."""
+        """The kind of the part under way, and its index among them."""
         self._missing = False
         """True while the call under way has no arguments yet."""
         self._stopped = False

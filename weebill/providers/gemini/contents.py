@@ -17,11 +17,12 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from weebill.providers.fit import Fit
-from weebill.wire.conversation import Document, Image, Json, Maker, Text, ToolResult, ToolUse, Turn
+from weebill.wire.conversation import Document, Image, Maker, Text, ToolResult, ToolUse, Turn
 from weebill.wire.conversation import Part as CanonicalPart
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import Content, FunctionResponse, FunctionResponsePart, MediaResolution, Part
 from weebill.wire.gemini_parts import Inexpressible, media_part, model_parts, one_line
+from weebill.wire.json_values import decode_object
 
 UNSIGNED_CALL: Final = "skip_thought_signature_validator"
 """The signature that Google documents for calls that other models made."""
@@ -33,7 +34,6 @@ RESOLUTIONS: Final = {
 _SCHEMA_LIKE: Final = re.compile(r'"\$\w+"\s*:|"type"\s*:\s*\[|"(?:anyOf|oneOf|allOf|prefixItems)"\s*:|(?<!\\)""\s*:')
 
 _encode: Final = msgspec.json.encode
-_decode_fields: Final = msgspec.json.Decoder(Json).decode
 
 
 class Contents:
@@ -50,7 +50,7 @@ class Contents:
         self._fit = fit
         self._names: dict[str, str] = {}
         self._messages: list[tuple[str, list[Part]]] = []
-        """Whose message, and its parts. A tool's is the user's, but nothing else of the user's is put to it."""
+        """The role of a message, and its parts. A tool's is the user's, but nothing else of the user's is put to it."""
 
     @property
     def contents(self) -> list[Content]:
@@ -155,12 +155,12 @@ def _is_no_response(part: Part) -> bool:
 
 
 def _response(text: str, is_error: bool) -> Raw:
-    """What a tool gave, as a JSON object: its own if it is one, and one that Google would not read otherwise."""
+    """The result of a tool as a JSON object: its own if it is one, and one that Google would not read otherwise."""
     if is_error:
         return Raw(_encode({"error": text}))
     if text.startswith("{") and _SCHEMA_LIKE.search(text) is None:
         try:
-            if not {"output", "error"} & _decode_fields(text).keys():
+            if not {"output", "error"} & decode_object(text).keys():
                 return one_line(Raw(text.encode()))
         except UNREADABLE:
             pass
@@ -168,7 +168,7 @@ def _response(text: str, is_error: bool) -> Raw:
 
 
 def resolutions(turns: Sequence[Turn]) -> tuple[str | None, bool]:
-    """How closely images are looked at: all alike, which all models can, or each in its own way."""
+    """Decides how closely images are looked at: all alike, which all models can, or each in its own way."""
     details = {
         part.detail or "auto" for turn in turns if turn.role == "user" for part in turn.parts if isinstance(part, Image)
     }

@@ -33,6 +33,7 @@ from weebill.wire.gemini import (
 )
 from weebill.wire.gemini import Part as WirePart
 from weebill.wire.gemini_parts import Inexpressible, canonical_media, ran_code
+from weebill.wire.json_values import decode_list, decode_text
 from weebill.wire.lenient import BOM, reader
 from weebill.wire.reply import (
     CitationAdded,
@@ -53,9 +54,7 @@ from weebill.wire.reply import (
 )
 from weebill.wire.surrogates import mended
 
-_decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 _format: Final = msgspec.json.format
-_decode_text: Final = msgspec.json.Decoder(str).decode
 
 # A part of which no member is known.
 _UNKNOWN: Final = (WirePart(), WirePart(thought=True), WirePart(thought=False))
@@ -77,7 +76,7 @@ def responses(data: bytes) -> list[GenerateContentResponse]:
             return [read_response(data)]
         text = data.removeprefix(BOM).lstrip()
         if text[:1] == b"[":
-            return [read_response(bytes(each)) for each in _decode_items(mended(text))]
+            return [read_response(bytes(each)) for each in decode_list(mended(text))]
         return [read_response(text)]
     except UNREADABLE as error:
         raise not_an_answer(str(error)) from error
@@ -279,7 +278,7 @@ class CandidateReader:
         self._signature = None
 
     def _read_other(self, part: WirePart, events: list[Event]) -> None:
-        """What Google's own tools were asked and gave: as text where it is any, and said to be passed over.
+        """Reads the calls and results of Google's own tools: as text where it is any, and said to be passed over.
 
         So is a part that says nothing known.
         """
@@ -383,6 +382,6 @@ def _arguments(args: Raw | None) -> str:
         return "{}"
     text = bytes(args)
     if text.startswith(b'"'):
-        written = _decode_text(text)
+        written = decode_text(text)
         return written if written.lstrip().startswith("{") else text.decode()
     return as_text(_format(text, indent=-1))

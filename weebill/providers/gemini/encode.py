@@ -43,6 +43,7 @@ from weebill.wire.gemini_request import (
     ToolConfig,
     VoiceConfig,
 )
+from weebill.wire.json_values import decode_object
 
 SUPPORTED: Final = frozenset({
     "turns", "tools", "tool_choice", "output", "max_tokens", "temperature", "top_p", "top_k", "presence_penalty",
@@ -56,13 +57,12 @@ _TOOLS: Final = "tools"
 _MAX_STEPS: Final = 8
 
 _encode: Final = msgspec.json.encode
-_decode_fields: Final = msgspec.json.Decoder(Json).decode
 
 _SEED_LIMIT: Final = 2**31
 _STOP_LIMIT: Final = 5
 _MODALITIES: Final = {"text": "TEXT", "image": "IMAGE", "audio": "AUDIO"}
 _NOTHING: Final = Part(text=" ")
-"""What a message says that must not be empty, and is."""
+"""The text of a message that must not be empty, and is."""
 
 
 def encode_request(conversation: Conversation, target: Target, fit: Fit, hints: frozenset[str], origin: Maker) -> bytes:
@@ -94,7 +94,7 @@ def encode_request(conversation: Conversation, target: Target, fit: Fit, hints: 
     fit.hints(conversation.hints, hints)
     if not further and not conversation.extra:
         return encoded
-    return _encode(_with_extra(_decode_fields(encoded) | further, conversation.extra, fit))
+    return _encode(_with_extra(decode_object(encoded) | further, conversation.extra, fit))
 
 
 def _with_extra(body: Json, extra: Json, fit: Fit) -> Json:
@@ -120,7 +120,7 @@ def _put(message: Raw | None, path: Sequence[str], value: Raw) -> Raw:
     """The message with `value` at `path`, in messages of its own."""
     name, *further = path
     try:
-        fields = {} if message is None else _decode_fields(message)
+        fields = {} if message is None else decode_object(message)
     except UNREADABLE:
         fields = {}
     fields[name] = _put(fields.get(name), further, value) if further else value

@@ -53,7 +53,7 @@ _SIGNS: Final = (
 
 
 def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
-    """What the client is told of an answer with a status other than 200; one in a stream's form is a list.
+    """The failure that an answer with a status other than 200 means; one in a stream's form is a list.
 
     Who only passes Google's format on writes OpenAI's, or text.
     """
@@ -67,7 +67,7 @@ def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
 
 
 def status_error(error: Status, upstream: str = "", status: int | None = None) -> UpstreamFailure:
-    """What the client is told of Google's own error; `status` is the call's, if it failed."""
+    """The failure that Google's own error means; `status` is the call's, if it failed."""
     number = status or error.code or 200
     param = None
     codes = [error.status]

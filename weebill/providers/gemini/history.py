@@ -23,6 +23,7 @@ from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import ORIGIN
 from weebill.wire.gemini_parts import ENCODED_MARK, opened, sealed
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object, decode_text
 from weebill.wire.literals import SILENT
 
 _MARK: Final = b'"' + ENCODED_MARK.encode()
@@ -34,9 +35,6 @@ _SIGNATURE: Final = b'"thoughtSignature"'
 _SIGNED: Final = re.compile(rb'("thoughtSignature"\s*:\s*")([A-Za-z0-9+/=_-]+)"')
 
 _encode: Final = msgspec.json.encode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 def own_gemini(contents: Raw, text: bytes, origin: Maker, signs_calls: bool) -> Raw:
@@ -52,7 +50,7 @@ def own_gemini(contents: Raw, text: bytes, origin: Maker, signs_calls: bool) -> 
     step_called = False
     kept: list[Raw] = []
     try:
-        for raw in _decode_list(text):
+        for raw in decode_list(text):
             data = bytes(raw)
             marked = _MARK in data
             called = any(mark in data for mark in _CALL_MARKS)
@@ -60,7 +58,7 @@ def own_gemini(contents: Raw, text: bytes, origin: Maker, signs_calls: bool) -> 
                 step_called = step_called and _is_models(raw)
                 kept.append(raw)
                 continue
-            fields = _decode_object(raw)
+            fields = decode_object(raw)
             by_model = bytes(fields.get("role", b"")) == _MODEL
             parts, other = _own_parts(fields["parts"], origin) if marked else (_parts(fields["parts"]), False)
             calls = [part for part in parts if any(name in part for name in _CALLS)]
@@ -88,7 +86,7 @@ def marked(data: bytes, provider: Maker) -> bytes:
 
 
 def _is_models(raw: Raw) -> bool:
-    return bytes(_decode_object(raw).get("role", b"")) == _MODEL
+    return bytes(decode_object(raw).get("role", b"")) == _MODEL
 
 
 def _signed(part: Json) -> bool:
@@ -96,7 +94,7 @@ def _signed(part: Json) -> bool:
 
 
 def _parts(raw: Raw) -> list[Json]:
-    return [_decode_object(part) for part in _decode_list(raw)]
+    return [decode_object(part) for part in decode_list(raw)]
 
 
 def _own_parts(raw: Raw, origin: Maker) -> tuple[list[Json], bool]:
@@ -106,7 +104,7 @@ def _own_parts(raw: Raw, origin: Maker) -> tuple[list[Json], bool]:
     for part in _parts(raw):
         name = next((name for name in _SIGNATURES if name in part), None)
         if name is not None:
-            text = _decode_text(part[name])
+            text = decode_text(part[name])
             held = opened(text)
             if held.origin == origin and held.signature is not None and held.signature != text:
                 part[name] = Raw(_encode(held.signature))

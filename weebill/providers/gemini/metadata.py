@@ -1,4 +1,4 @@
-"""What Google says of an answer beside it: where its text comes from, and how likely its tokens were.
+"""Reads what Google says beside an answer: where its text comes from, and how likely its tokens were.
 
 Source: https://ai.google.dev/api/generate-content#v1beta.Candidate
 """
@@ -34,7 +34,7 @@ def _entry(token: TokenLogprob) -> dict[str, object]:
 
 
 def citations(candidate: Candidate, text: str) -> list[Citation]:
-    """What a piece says its text rests on; `text` is all of the text part under way."""
+    """The citations that a piece has for its text; `text` is all of the text part under way."""
     found: list[Citation] = []
     grounding, copied = candidate.grounding_metadata, candidate.citation_metadata
     if grounding is not None:

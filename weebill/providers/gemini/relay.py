@@ -46,6 +46,7 @@ from weebill.wire.failure import UpstreamFailure, cut
 from weebill.wire.gemini import NUMBERED_REASONS, ORIGIN, given
 from weebill.wire.gemini_request import GeminiRequest, ThinkingConfig, listed, wants_array
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object
 from weebill.wire.lenient import reader
 from weebill.wire.literals import CR, LF
 from weebill.wire.reply import Usage
@@ -59,8 +60,6 @@ _encode: Final = msgspec.json.encode
 
 _decode_piece: Final = reader(Piece)
 _decode_whole: Final = reader(Whole)
-_decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_fields: Final = msgspec.json.Decoder(Json).decode
 _format: Final = msgspec.json.format
 
 _CONFIG: Final = "generationConfig"
@@ -173,13 +172,13 @@ def _fitted(fields: Json, call: Call, target: Target, fit: Fit) -> Json:
     if thinking is not None:
         fitted = fit_thinking(thinking, target.traits, fit)
         if fitted is not thinking:
-            raw = _decode_fields(_decode_fields(fields[_CONFIG])["thinkingConfig"])
+            raw = decode_object(decode_object(fields[_CONFIG])["thinkingConfig"])
             rest = {name: value for name, value in raw.items() if name not in _THINKING}
-            known = {} if fitted is None else _decode_fields(_encode(fitted))
+            known = {} if fitted is None else decode_object(_encode(fitted))
             changes["thinkingConfig"] = None if fitted is None else Raw(_encode({**rest, **known}))
     if not changes:
         return fields
-    written = {name: raw for name, raw in _decode_fields(fields[_CONFIG]).items() if name not in changes}
+    written = {name: raw for name, raw in decode_object(fields[_CONFIG]).items() if name not in changes}
     written |= {name: raw for name, raw in changes.items() if raw is not None}
     return {**fields, _CONFIG: Raw(_encode(written))}
 
@@ -279,7 +278,7 @@ class GeminiRelayStream:
         return last + b"]" if self._array else last
 
     def _pass(self, block: bytes) -> bytes:
-        """What to send on for one event."""
+        """The bytes to send on for one event."""
         if self.error is not None:
             return b""
         data = piece_data(block)
@@ -290,13 +289,13 @@ class GeminiRelayStream:
             return b""
         if data[:1] == b"[":
             try:
-                return b"".join([self._pass_on(bytes(item), b"") for item in _decode_items(data)])
+                return b"".join([self._pass_on(bytes(item), b"") for item in decode_list(data)])
             except UNREADABLE as error:
                 raise not_an_answer(str(error)) from error
         return self._pass_on(data, block)
 
     def _pass_on(self, data: bytes, block: bytes) -> bytes:
-        """What to send on for one response, whose event is `block`, if it is one."""
+        """The bytes to send on for one response, whose event is `block`, if it is one."""
         if self.error is not None:
             return b""
         self._events += 1

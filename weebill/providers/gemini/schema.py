@@ -35,7 +35,7 @@ _ANY_ITEM: Final = {"type": "string"}
 
 
 def function_schema(schema: Raw) -> Raw | None:
-    """What a function takes: an object's schema; None if it takes nothing."""
+    """The schema of a function's parameters, an object's; None if it takes none."""
     text = bytes(schema)
     written = _known_function(text) if len(text) <= _KEPT_BYTES else _function(text)
     return Raw(written) if written else None
@@ -57,7 +57,7 @@ _known_function: Final = lru_cache(maxsize=512)(_function)
 
 
 def answer_schema(schema: Raw, description: str | None) -> Raw:
-    """What an answer must be; the format's `description` has no other place."""
+    """The schema that an answer must fit; the format's `description` has no other place."""
     decoded = _read(schema)
     if decoded is None:
         return schema
@@ -117,7 +117,7 @@ def _resolved(root: Schema, value: Value) -> Schema:
 
 
 def _referred(root: Schema, reference: str) -> Schema | None:
-    """What `#/$defs/Name` is."""
+    """The schema that `#/$defs/Name` refers to."""
     for name in ("$defs", "definitions"):
         defined = root.get(name)
         if reference.startswith(f"#/{name}/") and isinstance(defined, dict):

@@ -101,7 +101,7 @@ class PieceSplitter:
         return self._events.feed(data)
 
     def rest(self) -> list[bytes]:
-        """What is left: JSON alone, or a last event without its blank line."""
+        """The rest: JSON alone, or a last event without its blank line."""
         rest = bounded(bytes(self._bare)).removeprefix(BOM).strip() or self._events.rest()
         self._bare.clear()
         return [rest] if rest else []

@@ -1,4 +1,4 @@
-"""How much Google's models shall think: in tokens up to 2.5, in levels from 3 on.
+"""Says how much Google's models shall think: in tokens up to 2.5, in levels from 3 on.
 
 Source: https://ai.google.dev/gemini-api/docs/thinking
 """

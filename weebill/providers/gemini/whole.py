@@ -8,13 +8,10 @@ import msgspec
 from msgspec import Raw
 
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object, decode_objects
 from weebill.wire.lenient import BOM
 from weebill.wire.surrogates import mended
 
-_decode_responses: Final = msgspec.json.Decoder(list[Json]).decode
-_decode_candidates: Final = msgspec.json.Decoder(list[Json]).decode
-_decode_content: Final = msgspec.json.Decoder(Json).decode
-_decode_parts: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_index: Final = msgspec.json.Decoder(int).decode
 _encode: Final = msgspec.json.encode
 
@@ -26,10 +23,10 @@ def joined(body: bytes) -> bytes:
         return text
     whole: Json = {}
     candidates: dict[int, Json] = {}
-    for response in _decode_responses(text):
+    for response in decode_objects(text):
         listed = response.pop("candidates", None)
         whole |= response
-        for at, candidate in enumerate([] if listed is None else _decode_candidates(listed)):
+        for at, candidate in enumerate([] if listed is None else decode_objects(listed)):
             index = _decode_index(candidate["index"]) if "index" in candidate else at
             known = candidates.setdefault(index, {})
             content = candidate.pop("content", None)
@@ -44,6 +41,6 @@ def joined(body: bytes) -> bytes:
 def _joined_content(before: Raw | None, content: Raw) -> Raw:
     if before is None:
         return content
-    first, more = _decode_content(before), _decode_content(content)
-    parts = [part for said in (first, more) if "parts" in said for part in _decode_parts(said["parts"])]
+    first, more = decode_object(before), decode_object(content)
+    parts = [part for said in (first, more) if "parts" in said for part in decode_list(said["parts"])]
     return Raw(_encode({**first, **more, "parts": parts}))

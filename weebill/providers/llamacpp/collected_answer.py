@@ -10,12 +10,11 @@ from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object
 from weebill.wire.openai_chat import LogprobsReport
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest
 from weebill.wire.sse import DONE, event_data
-
-_decode_fields = msgspec.json.Decoder(Json).decode
 
 
 class _FunctionDelta(msgspec.Struct, frozen=True):
@@ -79,7 +78,7 @@ class _AnswerChoice(msgspec.Struct, frozen=True):
 
 
 class _Stopped(msgspec.Struct, frozen=True):
-    """What llama.cpp tells besides of how a choice ended."""
+    """The members in which llama.cpp tells more of how a choice ended."""
 
     stopping_word: str = ""
 
@@ -89,7 +88,7 @@ decode_stopped = msgspec.json.Decoder(_Stopped).decode
 
 
 class _Parts:
-    """What one choice has said so far."""
+    """The answer of one choice so far."""
 
     def __init__(self) -> None:
         self.role = "assistant"
@@ -174,7 +173,7 @@ class CollectedAnswer:
             try:
                 data = event_data(block)
                 chunk = decode_chunk(data)
-                self._fields = self._fields or _decode_fields(data)
+                self._fields = self._fields or decode_object(data)
             except UNREADABLE:  # a comment
                 continue
             for choice in chunk.choices:

@@ -131,7 +131,7 @@ def _within(name: str, value: Json) -> Json:
 
 
 def _number_bounds(schema: Schema, *, whole: bool) -> dict[str, Json]:
-    """What keeps digits from running on: a range, and for numbers that need not be whole, a finest step."""
+    """The bounds that keep digits from running on: a range, and for numbers that need not be whole, a finest step."""
     given = [value for name in _LIMITS if isinstance(value := schema.get(name), int | float)]
     largest = max(
         _LARGEST_INTEGER if whole else _LARGEST_NUMBER, *(min(10 * abs(value), MAX_NUMBER) for value in given), 0

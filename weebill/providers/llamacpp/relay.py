@@ -35,14 +35,11 @@ from weebill.providers.openai.relay import PATHS, OpenAITranslator, with_usage
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
 from weebill.wire.failure import Failure, UpstreamFailure
+from weebill.wire.json_values import decode_list, decode_object, decode_objects, decode_text
 from weebill.wire.openai_chat_request import FunctionChoice
 from weebill.wire.requests import ChatRequest, ContentPart, FunctionDefinition, Tool
 
 _encode = msgspec.json.encode
-_decode_text: Final = msgspec.json.Decoder(str).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_objects: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _FIELD: Final = re.compile(r"Field '(\w+)'")
 
 _QUIRKS: Final = Quirks(rename={"repetition_penalty": "repeat_penalty"})
@@ -71,7 +68,7 @@ class LlamaCppTranslator(OpenAITranslator):
     """For the engine hosts of this machine."""
 
     def takes(self, call: Call, target: Target) -> bool:
-        """Whether llama.cpp reads all of the conversation as it is."""
+        """Tells whether llama.cpp reads all of the conversation as it is."""
         request = call.request
         if not isinstance(request, ChatRequest):
             return True
@@ -106,7 +103,7 @@ class LlamaCppTranslator(OpenAITranslator):
         schema = _schema(call.request) if isinstance(call.request, ChatRequest) else None
         check_forms(fields, schema is not None)
         if "grammar" in fields:
-            check_grammar(_decode_text(fields["grammar"]))
+            check_grammar(decode_text(fields["grammar"]))
         if "json_schema" in fields:
             # Its own way from a schema to a grammar has no bounds.
             fields["grammar"] = Raw(_encode(json_grammar(_plain(fields.pop("json_schema")), "json_schema")))
@@ -178,7 +175,7 @@ def _fit_tools(request: ChatRequest, fields: Fields, fit: Fit) -> None:
     """Leave out the tools that are no functions, and say of the others that they are. Raises Unsupported."""
     kept = []
     if request.tools:
-        for at, (tool, raw) in enumerate(zip(request.tools, _decode_objects(fields["tools"]), strict=True)):
+        for at, (tool, raw) in enumerate(zip(request.tools, decode_objects(fields["tools"]), strict=True)):
             if _is_function(tool):
                 kept.append({**raw, "type": _FUNCTION})
             else:
@@ -193,14 +190,14 @@ def _fit_tools(request: ChatRequest, fields: Fields, fit: Fit) -> None:
 
 
 def _is_read(part: ContentPart | str) -> bool:
-    """Whether it is text as llama.cpp reads it, or what it is known not to read."""
+    """Tells whether it is text as llama.cpp reads it, or what it is known not to read."""
     if isinstance(part, str):
         return False
     return part.text is not None if part.type == "text" else part.type in _NOT_TEXT
 
 
 def _is_function(tool: Tool) -> bool:
-    """Whether it is one that the client runs; the type goes without saying for some clients."""
+    """Tells whether it is one that the client runs; the type goes without saying for some clients."""
     return tool.function is not None and tool.type in ("function", None)
 
 
@@ -212,7 +209,7 @@ def _fit_messages(request: ChatRequest, fields: Fields, fit: Fit) -> None:
         if not isinstance(message.content, list):
             continue
         kept = []
-        raws = _decode_list(messages[at]["content"])
+        raws = decode_list(messages[at]["content"])
         for part_at, (part, raw) in enumerate(zip(message.content, raws, strict=True)):
             if isinstance(part, str) or part.type in ("text", None):
                 kept.append(raw if bytes(raw).find(b'"type"') >= 0 else _as_text(raw))
@@ -227,7 +224,7 @@ def _fit_messages(request: ChatRequest, fields: Fields, fit: Fit) -> None:
 
 def _as_text(raw: Raw) -> Raw:
     """A part that leaves it to the reader what it is."""
-    return Raw(_encode({**_decode_fields(raw), "type": "text"})) if bytes(raw)[:1] == b"{" else raw
+    return Raw(_encode({**decode_object(raw), "type": "text"})) if bytes(raw)[:1] == b"{" else raw
 
 
 def _unsupported(param: str, what: str) -> ApiError:
@@ -235,12 +232,12 @@ def _unsupported(param: str, what: str) -> ApiError:
 
 
 def _bound_to_tools(request: ChatRequest) -> bool:
-    """Whether the answer must be a tool call."""
+    """Tells whether the answer must be a tool call."""
     return any(map(_is_function, request.tools or ())) and request.tool_choice not in (None, "none", "auto")
 
 
 def _may_call(request: ChatRequest) -> bool:
-    """Whether the answer may be a tool call."""
+    """Tells whether the answer may be a tool call."""
     return any(map(_is_function, request.tools or ())) and request.tool_choice != "none"
 
 
@@ -252,7 +249,7 @@ def _check_parameters(request: ChatRequest) -> None:
 
 
 def _grammar(request: ChatRequest, schema: Schema, bound: bool, free: bool) -> str:
-    """What holds the answer to `schema`, or if it is `free` to call a tool, to that or a call."""
+    """The grammar that holds the answer to `schema`, or if it is `free` to call a tool, to that or a call."""
     if free:
         call = _call_schema(_functions(request))
         return answer_or_call_grammar(schema, call, "response_format", "tools")
@@ -260,7 +257,7 @@ def _grammar(request: ChatRequest, schema: Schema, bound: bool, free: bool) -> s
 
 
 def _schema(request: ChatRequest) -> Schema | None:
-    """What the answer is bound to; None if to nothing."""
+    """The schema that the answer is bound to; None if to none."""
     if _bound_to_tools(request):
         return _call_schema(_callable(request))
     form = request.response_format

@@ -124,7 +124,7 @@ def _nodes(schema: Schema) -> Iterator[tuple[int, int, Json]]:
 
 
 def _kind_in(kind: int, name: str) -> int:
-    """What a member of that name is, in a dictionary of a kind."""
+    """The kind of a member of that name, in a dictionary of a kind."""
     return _HOLDS.get(name, _SCHEMA) if kind == _SCHEMA else _SCHEMA if kind == _NAMES else _VALUE
 
 

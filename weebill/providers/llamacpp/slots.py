@@ -1,4 +1,4 @@
-"""How many of llama.cpp's slots a request needs: one for each choice of each prompt.
+"""Counts the slots of llama.cpp that a request needs: one for each choice of each prompt.
 
 Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-context.cpp
 """
@@ -8,17 +8,16 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from msgspec import Raw
 
 from weebill.providers.upstream_request import UpstreamRequest
+from weebill.wire.json_values import decode_object
 
-_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode: Final = msgspec.json.Decoder().decode
 
 
 def slots_of(request: UpstreamRequest) -> int:
     """That number, of a request as the relay writes it, whose fields are within their bounds."""
-    fields = _decode_fields(request.body)
+    fields = decode_object(request.body)
     choices = _decode(fields.get("n", b"1")) or 1
     prompts = 1
     if bytes(fields.get("prompt", b""))[:1] == b"[":

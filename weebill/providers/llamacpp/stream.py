@@ -11,6 +11,7 @@ from weebill.providers.llamacpp.collected_answer import decode_chunk, decode_sto
 from weebill.providers.openai.relay_stream import OpenAIStream
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.json_values import decode_object, decode_objects
 from weebill.wire.reply import Usage
 from weebill.wire.requests import ChatRequest, CompletionRequest
 from weebill.wire.sse import event, event_data
@@ -22,8 +23,6 @@ _MAX_PROGRESS: Final = 2048
 _VERBOSE: Final = "__verbose"
 _VERBOSE_MARK: Final = b'"__verbose":'
 _encode: Final = msgspec.json.encode
-_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_objects: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 
 
 class LlamaCppStream(OpenAIStream):
@@ -81,10 +80,10 @@ class LlamaCppStream(OpenAIStream):
     def _explained(self, block: bytes) -> bytes:
         if block.find(_VERBOSE_MARK) < 0:
             return block + _END
-        fields = _decode_fields(event_data(block))
+        fields = decode_object(event_data(block))
         word = decode_stopped(fields.pop(_VERBOSE)).stopping_word
         if word in self._stops:
-            choices = [{**choice, "stop_reason": Raw(_encode(word))} for choice in _decode_objects(fields["choices"])]
+            choices = [{**choice, "stop_reason": Raw(_encode(word))} for choice in decode_objects(fields["choices"])]
             fields["choices"] = Raw(_encode(choices))
         return event(_encode(fields))
 
@@ -111,7 +110,7 @@ class _Order:
         self._held: dict[int, list[bytes]] = {}
 
     def take(self, block: bytes) -> bytes:
-        """What is to be sent once an event, whose closing blank line is not in `block`, has come."""
+        """The bytes to send once an event has come; `block` is without its closing blank line."""
         index = _index(block)
         if index < self._begun:
             return block + _END
@@ -123,7 +122,7 @@ class _Order:
         return b"".join(ready)
 
     def rest(self) -> bytes:
-        """What has been held back."""
+        """The bytes that have been held back."""
         held, self._held = self._held, {}
         return b"".join([block for index in sorted(held) for block in held[index]])
 

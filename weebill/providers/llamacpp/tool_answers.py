@@ -11,11 +11,11 @@ from weebill.providers.base import ByteStream
 from weebill.providers.llamacpp.tool_text import BoundCall, Delta, FreeText, ToolText
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure
+from weebill.wire.json_values import decode_object
 from weebill.wire.reply import Usage
 from weebill.wire.sse import event, event_data
 
 _encode = msgspec.json.encode
-_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _END = b"\n\n"
 
 
@@ -41,7 +41,7 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 @dataclass(frozen=True, slots=True)
 class ToolAnswers:
-    """How one request's answers are read: `names` of its tools, `bound` to call one, `offered` at all."""
+    """The way one request's answers are read: `names` of its tools, `bound` to call one, `offered` at all."""
 
     names: frozenset[str]
     bound: bool
@@ -94,7 +94,7 @@ class ToolStream:
     def _event(self, block: bytes) -> bytes:
         try:
             data = event_data(block)
-            answer, fields = _decode_answer(data), _decode_fields(data)
+            answer, fields = _decode_answer(data), decode_object(data)
         except UNREADABLE:  # a comment, or [DONE]
             return block + _END
         if not answer.choices:
@@ -119,7 +119,7 @@ class ToolStream:
             if text.called and choice.finish_reason == "stop":
                 reason = Raw(b'"tool_calls"')
         unfinished = Raw(b"null")
-        rest = {name: value for name, value in _decode_fields(raw["delta"]).items() if name != "content"}
+        rest = {name: value for name, value in decode_object(raw["delta"]).items() if name != "content"}
         pieces = [{**raw, "delta": Raw(_encode(_fields(delta))), "finish_reason": unfinished} for delta in deltas]
         if rest or choice.finish_reason is not None:
             last = {**raw, "delta": Raw(_encode(rest)), "finish_reason": reason}
@@ -133,6 +133,6 @@ def _fields(delta: Delta) -> dict[str, object]:
 
 
 def _identity(answer: str, choice: int) -> str:
-    """What the ids of a choice's calls are made from."""
+    """The text that the ids of a choice's calls are made from."""
     identity = answer.removeprefix("chatcmpl-")
     return f"{identity}_{choice}" if choice else identity

@@ -27,13 +27,13 @@ Delta = str | ToolCallDelta
 
 
 class ToolText(Protocol):
-    """What one choice has said so far."""
+    """The answer of one choice so far."""
 
     def feed(self, text: str) -> list[Delta]:
-        """What `text` adds: text for the client as it is, or pieces of tool calls."""
+        """The deltas that `text` adds: text for the client as it is, or pieces of tool calls."""
 
     def finish(self, complete: bool) -> list[Delta]:
-        """What was held back; `complete` is False if the answer was cut by a limit."""
+        """The deltas that were held back; `complete` is False if the answer was cut by a limit."""
 
     @property
     def called(self) -> bool:

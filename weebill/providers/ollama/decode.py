@@ -237,7 +237,7 @@ def _unix(created_at: str) -> int:
 
 
 def _usage(piece: _Piece) -> Usage:
-    """What was used. Older versions leave out the prompt's count where it was cached: that measures nothing."""
+    """The usage. Older versions leave out the prompt's count where it was cached: that measures nothing."""
     completion = max(0, piece.eval_count or 0)
     if piece.prompt_eval_count is None:
         return Usage(completion_tokens=completion)
@@ -245,7 +245,7 @@ def _usage(piece: _Piece) -> Usage:
 
 
 def body_error(status: int, body: bytes, upstream: str) -> UpstreamFailure:
-    """What the client is told of an answer with a status other than 200."""
+    """The failure that an answer with a status other than 200 means."""
     return failure_of(status, said_in(body).message, upstream)
 
 

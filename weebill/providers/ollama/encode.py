@@ -24,7 +24,6 @@ from weebill.wire.conversation import (
     Conversation,
     Document,
     Image,
-    Json,
     OutputFormat,
     Part,
     Reasoning,
@@ -37,6 +36,7 @@ from weebill.wire.conversation import (
     ToolUse,
     Turn,
 )
+from weebill.wire.json_values import decode_object
 
 Block = dict[str, object]
 
@@ -65,7 +65,6 @@ _THINK: Final[dict[str, bool | str]] = {
 }  # fmt: skip
 
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 
 
 def encode_request(conversation: Conversation, target: Target, fit: Fit, *, stream: bool) -> UpstreamRequest:
@@ -127,7 +126,7 @@ def _messages(turns: Sequence[Turn], fit: Fit) -> list[Block]:
 
 
 def _said(parts: Iterable[Part], role: str, fit: Fit) -> Block:
-    """What a user or the system says, or what a tool gave: one text, and the images beside it."""
+    """The message of a user, the system or a tool: one text, and the images beside it."""
     texts: list[str] = []
     images: list[str] = []
     for part in parts:
@@ -146,7 +145,7 @@ def _said(parts: Iterable[Part], role: str, fit: Fit) -> Block:
 
 
 def _assistant(parts: Sequence[Part], names: dict[str, str]) -> Block:
-    """What the model said; the names of the tools that it called go into `names`, by the calls' ids."""
+    """The message of the model; the names of the tools that it called go into `names`, by the calls' ids."""
     texts: list[str] = []
     thoughts: list[str] = []
     calls: list[Block] = []
@@ -228,7 +227,7 @@ def _format(output: OutputFormat) -> object:
     if not output.description:
         return output.schema
     # There is no other place for what the format is for.
-    return {"description": output.description, **_decode_object(output.schema)}
+    return {"description": output.description, **decode_object(output.schema)}
 
 
 def _think(reasoning: ReasoningOptions, fit: Fit) -> bool | str | None:

@@ -25,7 +25,7 @@ from weebill.providers.llamacpp.tool_text import HEAD, decode_call
 from weebill.providers.object_schema import parameters_of
 from weebill.wire.conversation import Conversation, Tool
 from weebill.wire.errors import UNREADABLE
-from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object, decode_text
 from weebill.wire.reply import Event, Finished, TextDelta, ToolArguments, ToolStarted
 
 # The beginning of a call is a name, and a name has an end.
@@ -46,9 +46,6 @@ _ORDER: Final = (
     '{{"name": the function\'s name, "arguments": an object of what it takes}}.'
 )
 _encode: Final = msgspec.json.encode
-_decode_text: Final = msgspec.json.Decoder(str).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 
 
 class Offered(NamedTuple):
@@ -85,10 +82,10 @@ def _below(schema: Raw, root: bytes, depth: int) -> Raw:
     if text.find(_REFERS) < 0 or depth > _DEEPEST:
         return schema
     if text.startswith(b"["):
-        return Raw(_encode([_below(each, root, depth + 1) for each in _decode_list(schema)]))
+        return Raw(_encode([_below(each, root, depth + 1) for each in decode_list(schema)]))
     if not text.startswith(b"{"):
         return schema
-    members = _decode_object(schema)
+    members = decode_object(schema)
     return Raw(_encode({name: _member_below(name, value, root, depth + 1) for name, value in members.items()}))
 
 
@@ -99,7 +96,7 @@ def _member_below(name: str, value: Raw, root: bytes, depth: int) -> Raw:
     if name in _VALUES:
         return value
     if name in _NAMED and text.startswith(b"{"):
-        schemas = _decode_object(value)
+        schemas = decode_object(value)
         return Raw(_encode({each: _below(schema, root, depth + 1) for each, schema in schemas.items()}))
     return _below(value, root, depth)
 
@@ -208,6 +205,6 @@ class ForcedCall(DecoderAround):
 def _name(text: str) -> str:
     """A name in JSON; "" for what is none."""
     try:
-        return _decode_text(text)
+        return decode_text(text)
     except UNREADABLE:
         return ""

@@ -28,7 +28,7 @@ _MAX_MISSES: Final = 8
 
 
 class Alike:
-    """What the events of one stream have in common, as they came and as they go out."""
+    """The bytes that the events of one stream have in common, as they came and as they go out."""
 
     __slots__ = (
         "_after", "_before", "_ends_same", "_goes_after", "_goes_before", "_goes_between", "_goes_middle", "_middle",
@@ -43,7 +43,7 @@ class Alike:
         self._same = self._ends_same = True  # all of them, or all but how they begin
         self._misses = 0
         self.count = 0
-        """How many events the last data held that `passed`."""
+        """The number of events in the last data that `passed`."""
 
     def passed(self, data: bytes) -> bytes:
         """Whole events as they go out; b"" where they are not all alike, or hold an escape, and are to be read."""
@@ -109,7 +109,7 @@ class Alike:
 
 
 def _parts(event: bytes) -> list[bytes]:
-    """What comes before the text, the text, what comes after; and so for a padding. Nothing if there is no text."""
+    """Splits an event into before its text, the text, and after it; likewise for a padding. Empty without a text."""
     start = _after_any(event, _TEXTS, 0)
     if start < 0:
         return []
@@ -122,7 +122,7 @@ def _parts(event: bytes) -> list[bytes]:
 
 
 def _after_any(event: bytes, literals: tuple[bytes, ...], start: int) -> int:
-    """Where the first of the literals that is there, with anything before its closing quote, ends; -1 if none is."""
+    """The end of the first of the literals that is there, with anything before its closing quote; -1 if none is."""
     for literal in literals:
         at = event.find(literal, start)
         if at >= 0:
@@ -133,7 +133,7 @@ def _after_any(event: bytes, literals: tuple[bytes, ...], start: int) -> int:
 
 
 def before_last(data: bytes, count: int) -> int:
-    """Where the last `count` of some whole events begin; 0 if there are no more."""
+    """The position at which the last `count` of some whole events begin; 0 if there are no more."""
     at = len(data) - 2
     for _ in range(count):
         at = data.rfind(_END, 0, at)

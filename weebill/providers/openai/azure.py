@@ -23,7 +23,7 @@ _UNVERSIONED: Final = ("", "v1")
 
 
 def azure_path(path: bytes, target: Target) -> bytes:
-    """Where Azure has what OpenAI has at `path`.
+    """The path at which Azure has what OpenAI has at `path`.
 
     >>> azure_path(b"/chat/completions", Target(model="gpt-4o", options={"api_version": "2024-10-21"}))
     b'/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21'

@@ -20,7 +20,7 @@ import msgspec
 from weebill.providers.openai.decode import Function, ToolCall, not_a_completion
 
 MAX_CALLS: Final = 1024
-"""How many calls one choice may make."""
+"""The most calls that one choice may make."""
 _PLACEHOLDERS: Final = frozenset({"{}", "null"})
 _is_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -52,7 +52,7 @@ class Slot:
         self.ended = False
 
     def arguments(self) -> str:
-        """What has come of the arguments."""
+        """The arguments as far as they have come."""
         if len(self.pieces) > 1:
             self.pieces = ["".join(self.pieces)]
         return self.pieces[0] if self.pieces else ""

@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object, decode_objects
 from weebill.wire.literals import SILENT
 from weebill.wire.sse import event
 
@@ -26,8 +27,6 @@ _CALLED: Final = Raw(b'"tool_calls"')
 _FIRST: Final = Raw(b"0")
 _NULL: Final = Raw(b"null")
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
 
 
 def as_chunk(data: bytes, told: set[bytes]) -> bytes:
@@ -37,12 +36,12 @@ def as_chunk(data: bytes, told: set[bytes]) -> bytes:
     """
     changes: Json = {}
     try:
-        fields = _decode_object(data)
+        fields = decode_object(data)
         if "choices" not in fields:
             return data
         if bytes(fields.get("object", b"")) != KIND:
             changes["object"] = _KIND
-        choices = _decode_objects(fields["choices"])
+        choices = decode_objects(fields["choices"])
         if sum([_complete(choice, told) for choice in choices]):
             changes["choices"] = Raw(_encode(choices))
     except UNREADABLE:
@@ -53,7 +52,7 @@ def as_chunk(data: bytes, told: set[bytes]) -> bytes:
 def ending(last: bytes, choices: set[bytes], *, called: bool) -> bytes:
     """The event that says why the `choices` ended, where none did; `last` is the data of one before. b"" for none."""
     try:
-        fields = _decode_object(last)
+        fields = decode_object(last)
     except UNREADABLE:
         fields = {}
     kept = {name: fields[name] for name in ("id", "created", "model") if name in fields}
@@ -68,8 +67,8 @@ def as_messages(body: bytes) -> bytes:
     What cannot be read passes.
     """
     try:
-        fields = _decode_object(body)
-        choices = _decode_objects(fields.get("choices", b"[]"))
+        fields = decode_object(body)
+        choices = decode_objects(fields.get("choices", b"[]"))
         if not sum([_place(choice) for choice in choices]):
             return body
     except UNREADABLE:
@@ -83,7 +82,7 @@ def _place(choice: Json) -> bool:
         return False
     delta, text = choice.get("delta", _NULL), choice.get("text", _NULL)
     if bytes(delta)[:1] == b"{":
-        said = {"role": _ASSISTANT, **_decode_object(delta)}
+        said = {"role": _ASSISTANT, **decode_object(delta)}
     elif bytes(text)[:1] == b'"':
         said = {"role": _ASSISTANT, "content": text}
     else:
@@ -97,11 +96,11 @@ def _place(choice: Json) -> bool:
 def ended(body: bytes) -> bytes:
     """A completion each of whose messages says why it ended, itself if they do. What cannot be read passes."""
     try:
-        fields = _decode_object(body)
-        choices = _decode_objects(fields.get("choices", b"[]"))
+        fields = decode_object(body)
+        choices = decode_objects(fields.get("choices", b"[]"))
         silent = [each for each in choices if "message" in each and bytes(each.get("finish_reason", b'""')) in SILENT]
         for choice in silent:
-            calls = bytes(_decode_object(choice["message"]).get("tool_calls", b"[]"))
+            calls = bytes(decode_object(choice["message"]).get("tool_calls", b"[]"))
             choice["finish_reason"] = _STOP if calls in _NONE else _CALLED
     except UNREADABLE:
         return body
@@ -115,7 +114,7 @@ def _complete(choice: Json, told: set[bytes]) -> bool:
     given = choice.get("delta", _NULL)
     if bytes(given) == b"null":
         given = choice.pop("message", _NULL)
-    delta = {} if bytes(given) == b"null" else _decode_object(given)
+    delta = {} if bytes(given) == b"null" else decode_object(given)
     if changed and not delta and bytes(choice.get("text", b"null"))[:1] == b'"':
         delta["content"] = choice.pop("text")
     index = bytes(choice.setdefault("index", _FIRST))

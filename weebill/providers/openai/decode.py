@@ -131,7 +131,7 @@ class _Piece(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True):
-    """What a choice says, as `message` or as `delta`."""
+    """The message of a choice, `message` or `delta`."""
 
     content: str | list[_Piece | str | float] | _Piece | None = None
     refusal: str | None = None
@@ -146,7 +146,7 @@ class Message(Struct, frozen=True):
     audio: AudioReference | None = None
 
     def texts(self) -> tuple[str, str]:
-        """What it says, and the reasoning before it."""
+        """The text, and the reasoning before it."""
         thought = self.reasoning_content or self.reasoning or ""
         if self.content is None or isinstance(self.content, str):
             return self.content or "", thought
@@ -202,7 +202,7 @@ class _Choice(Struct, frozen=True):
     error: Raw = NO_ERROR
 
     def said(self) -> Message:
-        """What it says, wherever that is."""
+        """The message, wherever it is."""
         return self.message or self.delta or Message(self.text)
 
 
@@ -260,7 +260,7 @@ def stopped_by(word: str, sequence: object) -> str | None:
 
 
 def finish_reason(word: str, *, called: bool, refused: bool) -> FinishReason:
-    """Why a choice ended. Raises UpstreamFailure where the word says that the provider failed.
+    """The reason for a choice's end. Raises UpstreamFailure where the word says that the provider failed.
 
     `called` and `refused` say what it holds: some providers say "stop" after tool calls, as OpenAI after a refusal.
     """

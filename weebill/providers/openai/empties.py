@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
-from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object, decode_objects
 from weebill.wire.literals import has_any
 
 _LIST: Final = rb"\[\s*+\]"
@@ -36,8 +36,6 @@ _EMPTY: Final = {name: re.compile(b"|".join(empty)) for names, empty in _KINDS f
 _HOLDERS: Final = ("delta", "message")
 _NULL: Final = Raw(b"null")
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
 
 
 def has_empties(data: bytes) -> bool:
@@ -49,14 +47,14 @@ def without_empties(data: bytes) -> bytes:
     """An answer or a chunk without them. What cannot be read passes."""
     changed = False
     try:
-        fields = _decode_object(data)
-        choices = _decode_objects(fields.get("choices", b"[]"))
+        fields = decode_object(data)
+        choices = decode_objects(fields.get("choices", b"[]"))
         for choice in choices:
             for holder in _HOLDERS:
                 given = choice.get(holder, _NULL)
                 if bytes(given)[:1] != b"{":
                     continue
-                said = _decode_object(given)
+                said = decode_object(given)
                 empty = [name for name, value in said.items() if name in _EMPTY and _is_empty(name, bytes(value))]
                 for name in empty:
                     del said[name]

@@ -101,7 +101,7 @@ def may_have_stops(target: Target, count: int) -> bool:
 
 
 def _limit(target: Target) -> str:
-    """What bounds an answer: servers that only resemble OpenAI's often know but the older name.
+    """The field that bounds an answer: servers that only resemble OpenAI's often know but the older name.
 
     They ignore the newer one, and answer without an end: https://github.com/abetlen/llama-cpp-python/issues/1907,
     https://github.com/lemonade-sdk/lemonade/pull/1044.

@@ -73,7 +73,7 @@ SIGNS: Final = (
     Sign("rate_limited", "model", INSIDE, frozenset({"rate_limit_exceeded", "too_many_requests"})),
     Sign("rate_limited", "request", frozenset({413}), frozenset({"rate_limit_exceeded"})),
 )
-"""What the codes and types mean that OpenAI, and those named, answer with.
+"""The meaning of codes and types that OpenAI, and those named, answer with.
 
 Sources: https://platform.openai.com/docs/guides/error-codes, https://console.groq.com/docs/errors,
 https://learn.microsoft.com/azure/ai-services/openai/reference, https://docs.mistral.ai/api,

@@ -102,7 +102,7 @@ _decode = reader(_Chunk)
 
 
 class _State:
-    """What one choice has said so far; `kind` is what the part under way is, "" before the first.
+    """The state of one choice; `kind` is that of the part under way, "" before the first.
 
     `call` is the tool call under way; what is said meanwhile is `held`. `ending` is why it ended, as it said, and by
     which sequence: that may come before the last of what it has to say.

@@ -1,4 +1,4 @@
-"""What of a history in the Chat Completions format its upstream would refuse, when all the rest is passed through.
+"""Mends a history in the Chat Completions format that is passed through, where its upstream would refuse it.
 
 A client that changes models sends back what it was given before: the reasoning of other models, Weebill's marks
 included, and ids of tool calls that others made. Messages without such are not looked into; what cannot be read is left
@@ -20,6 +20,7 @@ from weebill.providers.openai.request_shapes import Spoken, ThinkingPart
 from weebill.providers.openai.sealed import EXTRA, own_blocks, own_detail, own_extra
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object, decode_objects, decode_text
 from weebill.wire.literals import EMPTY, has_any
 from weebill.wire.marks import SIGN
 from weebill.wire.openai_chat import ReasoningDetail
@@ -49,10 +50,6 @@ _NO_DEVELOPER: Final = (*_ALWAYS, _DEVELOPER)
 _CALL_MARKS: Final = (b'"tool_calls"', b'"tool_call_id"')
 
 _encode: Final = msgspec.json.encode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
-_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
 _decode_content: Final = msgspec.json.Decoder(str | list[Raw] | None).decode
 _decode_talk: Final = msgspec.json.Decoder(list[Spoken]).decode
 _decode_details: Final = msgspec.json.Decoder(list[ReasoningDetail]).decode
@@ -80,7 +77,7 @@ def own_chat(messages: Raw, text: bytes, quirks: Quirks, maker: str = "") -> Raw
     if not has_any(text, looked_for):
         return messages
     try:
-        given = _decode_list(messages)
+        given = decode_list(messages)
         return Raw(_encode([_own(raw, quirks, maker) if has_any(bytes(raw), looked_for) else raw for raw in given]))
     except UNREADABLE:
         return messages
@@ -100,7 +97,7 @@ def _looked_for(quirks: Quirks) -> Sequence[bytes]:
 
 
 def _own(raw: Raw, quirks: Quirks, maker: str) -> Raw:
-    fields = _decode_object(raw)
+    fields = decode_object(raw)
     kept = {name: value for name, value in fields.items() if not (name in _REASONING and name in quirks.refuse)}
     if not quirks.developer and bytes(kept.get("role", b"")) == _DEVELOPER:
         # Which says the same to who does not know the other.
@@ -109,7 +106,7 @@ def _own(raw: Raw, quirks: Quirks, maker: str) -> Raw:
         kept = {name: value for name, value in kept.items() if name == "content" or bytes(value) not in EMPTY}
     strict = _is_strict(quirks)
     if has_any(bytes(kept.get(_CALLS, b"")), (_SIGNED,) if strict else (_FOREIGN, _MARKED)):
-        kept[_CALLS] = Raw(_encode([_unsigned(call, strict, maker) for call in _decode_objects(kept[_CALLS])]))
+        kept[_CALLS] = Raw(_encode([_unsigned(call, strict, maker) for call in decode_objects(kept[_CALLS])]))
     if EXTRA in kept:
         kept = _unsigned(kept, strict, maker)
     if bytes(raw).find(_BLOCKS) >= 0 and bytes(raw).find(_MARKED) >= 0:
@@ -124,7 +121,7 @@ def _own(raw: Raw, quirks: Quirks, maker: str) -> Raw:
         if _ANSWERED in kept:
             kept[_ANSWERED] = _short(kept[_ANSWERED], quirks)
         if bytes(kept.get(_CALLS, b"")).startswith(b"["):
-            kept[_CALLS] = Raw(_encode([_short_call(call, quirks) for call in _decode_objects(kept[_CALLS])]))
+            kept[_CALLS] = Raw(_encode([_short_call(call, quirks) for call in decode_objects(kept[_CALLS])]))
     if quirks.reasoning_field == "content" and _THOUGHT in fields:
         kept["content"] = _with_thinking(kept.get("content", _NULL), fields[_THOUGHT])
     return raw if kept == fields else Raw(_encode(kept))
@@ -134,7 +131,7 @@ def _own_details(raw: Raw, maker: str) -> Raw | None:
     """The entries that are of an upstream of this dialect, and no other's; None if there are none."""
     if not bytes(raw).startswith(b"["):
         return raw
-    entries = _decode_objects(raw)
+    entries = decode_objects(raw)
     kept = [
         own
         for entry, detail in zip(entries, _decode_details(raw), strict=True)
@@ -175,6 +172,6 @@ def _short_call(call: Json, quirks: Quirks) -> Json:
 
 
 def _short(raw: Raw, quirks: Quirks) -> Raw:
-    given = _decode_text(raw)
+    given = decode_text(raw)
     short = call_id(given, quirks)
     return raw if short == given else Raw(_encode(short))

@@ -19,6 +19,7 @@ from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object, decode_objects
 from weebill.wire.literals import BRACKET, SILENT
 
 # A list of objects, but for those that nearly every chunk has, or that others see to.
@@ -43,9 +44,6 @@ _MAX_PLACED: Final = 256
 # What tells a choice's own lists from those further in.
 _APART: Final = b"/"
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
-_decode_entries: Final = msgspec.json.Decoder(list[Raw]).decode
 # Some write it as text, or with a fraction.
 _decode_index: Final = msgspec.json.Decoder(int, strict=False).decode
 
@@ -92,14 +90,14 @@ class Lists:
     def chunk(self, data: bytes) -> bytes:
         """A chunk as it came if all entries have an index. What cannot be read passes."""
         try:
-            fields = _decode_object(data)
-            choices = _decode_objects(fields.get("choices", b"[]"))
+            fields = decode_object(data)
+            choices = decode_objects(fields.get("choices", b"[]"))
             changed = False
             for choice in choices:
                 delta = choice.get("delta", Raw(b"null"))
                 if not has_lists(bytes(delta)):
                     continue
-                written = self._members(bytes(choice.get("index", b"0")), _decode_object(delta), 0)
+                written = self._members(bytes(choice.get("index", b"0")), decode_object(delta), 0)
                 if written is not None:
                     changed = True
                     choice["delta"] = Raw(_encode(written))
@@ -120,14 +118,14 @@ class Lists:
                 if entries is not None:
                     written[name] = Raw(_encode(entries))
             elif text[:1] == b"{" and depth < _MAX_DEPTH:
-                inner = self._members(place, _decode_object(given), depth + 1)
+                inner = self._members(place, decode_object(given), depth + 1)
                 if inner is not None:
                     written[name] = Raw(_encode(inner))
         return holder | written if written else None
 
     def _entries(self, at: bytes, given: bytes, name: str, depth: int) -> list[Json] | None:
         """The entries of a list, written anew; None where they are fine, or no objects. Raises `UNREADABLE`."""
-        raws = _decode_entries(given)
+        raws = decode_list(given)
         if not raws or any(bytes(raw)[:1] != b"{" for raw in raws):
             return None
         known = self._known.get(at)
@@ -138,7 +136,7 @@ class Lists:
         changed = False
         entries: list[Json] = []
         for raw in raws:
-            entry = _decode_object(raw)
+            entry = decode_object(raw)
             changed = _put(entry, known, name) or changed
             if depth < _MAX_DEPTH and BRACKET in bytes(raw):
                 inner = self._members(b"%b/%b" % (at, bytes(entry["index"])), entry, depth + 1)

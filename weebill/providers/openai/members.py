@@ -18,6 +18,7 @@ from msgspec import Raw
 from weebill.providers.openai.request_shapes import KnownMessage
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object
 from weebill.wire.literals import EMPTY
 
 # What providers' answers, and SDKs that keep them, have in a message or in its calls, and OpenAI's requests have not.
@@ -50,8 +51,6 @@ _FUNCTION: Final = "function"
 
 _encode: Final = msgspec.json.encode
 _decode_known: Final = msgspec.json.Decoder(list[KnownMessage]).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 
 
 def asked_only(messages: Raw, own: Container[str]) -> tuple[Raw, Sequence[str]]:
@@ -67,7 +66,7 @@ def asked_only(messages: Raw, own: Container[str]) -> tuple[Raw, Sequence[str]]:
         return messages, ()
     lost: dict[str, None] = {}
     try:
-        given = _decode_list(messages)
+        given = decode_list(messages)
         kept = [_message(raw, own, lost) for raw in given]
     except UNREADABLE:
         return messages, ()
@@ -75,7 +74,7 @@ def asked_only(messages: Raw, own: Container[str]) -> tuple[Raw, Sequence[str]]:
 
 
 def _message(raw: Raw, own: Container[str], lost: dict[str, None]) -> Raw:
-    fields = _decode_object(raw)
+    fields = decode_object(raw)
     if bytes(fields.get("role", b"")) != _ASSISTANT:
         return raw
     kept = _asked(fields, own, "messages[].", lost)
@@ -83,7 +82,7 @@ def _message(raw: Raw, own: Container[str], lost: dict[str, None]) -> Raw:
         _tell_in_words(kept, fields[_AUDIO], lost)
     calls = kept.get(_CALLS, Raw())
     if bytes(calls)[:1] == b"[":
-        given = _decode_list(calls)
+        given = decode_list(calls)
         written = [_call(call, own, lost) for call in given]
         if written != given:
             kept[_CALLS] = Raw(_encode(written))
@@ -94,7 +93,7 @@ def _tell_in_words(kept: Json, audio: Raw, lost: dict[str, None]) -> None:
     """Put what was spoken into a message that says nothing else, as far as its words are known."""
     if bytes(audio) in EMPTY or bytes(kept.get("content", b"null")) not in EMPTY:
         return
-    words = _decode_object(audio).get("transcript", _NO_WORDS) if bytes(audio)[:1] == b"{" else _NO_WORDS
+    words = decode_object(audio).get("transcript", _NO_WORDS) if bytes(audio)[:1] == b"{" else _NO_WORDS
     if bytes(words)[:1] == b'"' and bytes(words) not in EMPTY:
         kept["content"] = words
         lost.pop("messages[]." + _AUDIO, None)
@@ -103,11 +102,11 @@ def _tell_in_words(kept: Json, audio: Raw, lost: dict[str, None]) -> None:
 
 
 def _call(raw: Raw, own: Container[str], lost: dict[str, None]) -> Raw:
-    fields = _decode_object(raw)
+    fields = decode_object(raw)
     kept = _asked(fields, own, "messages[].tool_calls[].", lost)
     said = kept.get(_FUNCTION, Raw())
     if bytes(said)[:1] == b"{":
-        given = _decode_object(said)
+        given = decode_object(said)
         function = _asked(given, own, "messages[].tool_calls[].function.", lost)
         if function != given:
             kept[_FUNCTION] = Raw(_encode(function))

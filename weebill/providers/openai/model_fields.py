@@ -51,7 +51,7 @@ def fitted_to_model(fields: Json, target: Target, fit: Fit) -> Json:
 
 
 def _fit_effort(fields: Json, traits: Traits, fit: Fit) -> None:
-    """How much to think, by a word that the model takes; words that are new are the provider's to judge."""
+    """Says how much to think by a word that the model takes; words that are new are the provider's to judge."""
     word = _value(fields[_EFFORT])
     if traits.reasoning is False:
         del fields[_EFFORT]

@@ -16,15 +16,13 @@ from msgspec import Raw
 
 from weebill.providers.openai.decode import Message
 from weebill.wire.errors import UNREADABLE
-from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object, decode_objects
 from weebill.wire.lenient import leniently
 
 # A list of log probabilities is named so as well; its entries begin otherwise. Some servers have one piece, or texts.
 _PIECES: Final = re.compile(rb'"content"\s*:\s*(?:\[\s*(?:"|\{\s*"(?!(?:token|logprob|bytes|top_logprobs)"))|\{)')
 _LISTS: Final = (b"[", b"{")
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
 _decode_message: Final = msgspec.json.Decoder(Message).decode
 _TYPE: Final = b'"type"'
 
@@ -41,8 +39,8 @@ def is_in_pieces(body: bytes) -> bool:
 
 def joined(body: bytes) -> bytes:
     """A completion or a chunk with its content as text. Raises what is in `UNREADABLE`."""
-    fields = _decode_object(body)
-    choices = _decode_objects(fields.get("choices", b"[]"))
+    fields = decode_object(body)
+    choices = decode_objects(fields.get("choices", b"[]"))
     for choice in choices:
         for name in ("message", "delta"):
             if name in choice:
@@ -51,7 +49,7 @@ def joined(body: bytes) -> bytes:
 
 
 def _joined(raw: Raw) -> Raw:
-    fields = _decode_object(raw)
+    fields = decode_object(raw)
     if not bytes(fields.get("content", b"")).startswith(_LISTS):
         return raw
     text, thought = _read(raw).texts()

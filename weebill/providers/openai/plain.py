@@ -8,25 +8,23 @@ import msgspec
 from msgspec import Raw
 
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_list, decode_object, decode_objects
 from weebill.wire.sse import event
 
 _KINDS: Final = {b'"chat.completion"': Raw(b'"chat.completion.chunk"')}
 _NULL: Final = Raw(b"null")
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
-_decode_list: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
 def as_events(body: bytes) -> bytes:
     """A completion as a chunk with all that it says, and one with its usage. Raises what is in `UNREADABLE`."""
     # In one line, as what stays raw is not written anew.
-    fields = _decode_object(msgspec.json.format(body, indent=-1))
+    fields = decode_object(msgspec.json.format(body, indent=-1))
     usage = fields.pop("usage", _NULL)
     kind = fields.get("object")
     if kind is not None:
         fields["object"] = _KINDS.get(bytes(kind), kind)
-    choices = [_chunked(choice) for choice in _decode_objects(fields["choices"])]
+    choices = [_chunked(choice) for choice in decode_objects(fields["choices"])]
     events = event(_encode({**fields, "choices": choices}))
     if bytes(usage) != b"null":
         events += event(_encode({**fields, "choices": [], "usage": usage}))
@@ -36,10 +34,10 @@ def as_events(body: bytes) -> bytes:
 def _chunked(choice: Json) -> Json:
     if "message" not in choice:
         return choice
-    delta = _decode_object(choice["message"])
+    delta = decode_object(choice["message"])
     calls = delta.get("tool_calls", _NULL)
     if bytes(calls)[:1] == b"[":
-        numbered = [{**_decode_object(call), "index": at} for at, call in enumerate(_decode_list(calls))]
+        numbered = [{**decode_object(call), "index": at} for at, call in enumerate(decode_list(calls))]
         delta["tool_calls"] = Raw(_encode(numbered))
     chunked = {name: value for name, value in choice.items() if name != "message"}
     return {**chunked, "delta": Raw(_encode(delta))}

@@ -1,4 +1,4 @@
-"""What providers of OpenAI's dialect name otherwise, or answer with an error, applied to a request's fields.
+"""Renames and leaves out fields of a request, as providers of OpenAI's dialect need it.
 
 The relay applies it to what a client sent, the dialect to what it wrote itself.
 """

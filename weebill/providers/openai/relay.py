@@ -36,6 +36,7 @@ from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.inbound import InboundRequest, Json
+from weebill.wire.json_values import decode_list
 from weebill.wire.openai_chat import UsageReport
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import Usage
@@ -55,7 +56,6 @@ PATHS: Final[dict[type[InboundRequest], bytes]] = {
 
 
 _NO_STOP: Final = frozenset({b"null", b"[]", b'""'})
-_decode_stops: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
 class OpenAITranslator(TakesSome):
@@ -114,7 +114,7 @@ class OpenAITranslator(TakesSome):
             return True
         if not may_stop(target):
             return False
-        return given[:1] != b"[" or may_have_stops(target, len(_decode_stops(given)))
+        return given[:1] != b"[" or may_have_stops(target, len(decode_list(given)))
 
     def decode(self, call: Call, sent: UpstreamRequest, body: bytes) -> Answer:
         """The body as it came, but for content in pieces, odd calls and the model's name, and its usage."""
@@ -149,7 +149,7 @@ def _told_once(fields: Json, request: ChatRequest, fit: Fit) -> Json:
 
 
 def _is_chat(call: Call) -> bool:
-    """Whether a message is asked for, rather than the rest of a text."""
+    """Tells whether a message is asked for, rather than the rest of a text."""
     return isinstance(call.request, ChatRequest)
 
 
@@ -179,7 +179,7 @@ def _answer(call: Call, body: bytes, report: UsageReport | None) -> Answer:
 
 
 def refusal(unsupported: Unsupported, target: Target) -> ApiError:
-    """What a client is told of a field that the provider refuses, by the client's own name for it."""
+    """The error about a field that the provider refuses, by the client's own name for it."""
     message = f"The provider of '{target.model}' does not support {unsupported.what}."
     return ApiError(400, message, code="unsupported_parameter", param=unsupported.field)
 

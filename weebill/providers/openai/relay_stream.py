@@ -11,7 +11,6 @@ from math import inf
 from typing import Final
 
 import msgspec
-from msgspec import Raw
 
 from weebill.providers.base import LATE_S, LINGER_S, SETTLE_S
 from weebill.providers.naming import EventNaming, renamed
@@ -41,6 +40,7 @@ from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, cut
+from weebill.wire.json_values import decode_object
 from weebill.wire.literals import CR, LF, has_any
 from weebill.wire.openai_usage import usage_of
 from weebill.wire.reply import Usage
@@ -63,7 +63,6 @@ _DELTA: Final = b'"delta"'
 _NO_DELTA: Final = (b'"delta":null', b'"delta": null')
 _INDEX: Final = b'"index"'
 _TEXT: Final = b'"text"'
-_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class OpenAIStream:
@@ -162,7 +161,7 @@ class OpenAIStream:
         return begun + alike if begun else alike
 
     def _begin(self, data: bytes) -> tuple[bytes, bytes]:
-        """What to send on until something is said, and the rest of the events: one by one, as they are not alike."""
+        """The bytes to send on until something is said, and the other events, which are not alike, one by one."""
         written, start = b"", 0
         for _ in range(_MAX_FIRST):
             end = data.find(_END, start) + 2
@@ -173,7 +172,7 @@ class OpenAIStream:
         return written, data[start:]
 
     def _read(self, came: bytes) -> bytes:
-        """What to send on for whole events that may be of any kind."""
+        """The bytes to send on for whole events that may be of any kind."""
         count = came.count(_END)
         if not self._chat or count > _LAST_EVENTS:
             return self._read_any(came)
@@ -269,7 +268,7 @@ class OpenAIStream:
         return data
 
     def _is_odd(self, data: bytes, count: int) -> bool:
-        """Whether there may be chunks among `count` events that OpenAI's clients could not read."""
+        """Tells whether there may be chunks among `count` events that OpenAI's clients could not read."""
         return self._chat and (
             data.count(KIND) != count
             or data.count(_DELTA) != count
@@ -327,7 +326,7 @@ class OpenAIStream:
         return self.feed(events) + DONE
 
     def _finished(self, block: bytes) -> bool:
-        """Whether `block` is a chunk that can only come at the end."""
+        """Tells whether `block` is a chunk that can only come at the end."""
         chunk = chunk_of(event_data(block.rstrip()))
         if chunk is None or chunk.choices is None:
             return False
@@ -339,7 +338,7 @@ class OpenAIStream:
         return reported
 
     def _inspect(self, block: bytes) -> bytes:
-        """What to send on for one event, whose closing blank line is not in `block`."""
+        """The bytes to send on for one event; `block` is without its closing blank line."""
         if self._done or self.error:
             return b""
         # Some servers answer a request for a stream with a plain error.
@@ -381,7 +380,7 @@ class OpenAIStream:
         if not chunk.choices:
             return b""
         try:
-            fields = _decode_fields(data)
+            fields = decode_object(data)
         except UNREADABLE as error:
             raise unreadable(error) from error
         del fields["usage"]

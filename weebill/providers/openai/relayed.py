@@ -52,7 +52,7 @@ def decode_plain_chunk(data: bytes) -> PlainChunk | None:
 
 
 def decode_completion(body: bytes) -> Completion:
-    """What a relay reads of a whole answer. Raises what is in `UNREADABLE`."""
+    """The part of a whole answer that a relay reads. Raises what is in `UNREADABLE`."""
     try:
         return _decode_completion(body)
     except UNREADABLE:
@@ -60,7 +60,7 @@ def decode_completion(body: bytes) -> Completion:
 
 
 def decode_chunk(data: bytes) -> Chunk:
-    """What a relay reads of a chunk. Raises what is in `UNREADABLE`."""
+    """The part of a chunk that a relay reads. Raises what is in `UNREADABLE`."""
     try:
         return _decode_chunk(data)
     except UNREADABLE:

@@ -22,6 +22,7 @@ from weebill.providers.openai.relayed_shapes import CallsOfChoice, CallsOfMessag
 from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object, decode_objects
 from weebill.wire.lenient import leniently
 
 _SIGN: Final = b'"tool_calls"'
@@ -30,8 +31,6 @@ _FUNCTION: Final = Raw(b'"function"')
 _NONE: Final = frozenset({"", "null"})
 _NO_CALLS: Final = CallsOfMessage()
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
 
 
 def has_calls(data: bytes) -> bool:
@@ -115,7 +114,7 @@ class CallRepair:
         if slot.custom:
             if call.index == slot.number:
                 return raw
-            return Raw(_encode({**_decode_object(raw), "index": slot.number}))
+            return Raw(_encode({**decode_object(raw), "index": slot.number}))
         key = (choice, slot.number)
         told = self._told.get(key)
         function = call.called()
@@ -242,11 +241,11 @@ def _call(raw: Raw, default_id: str) -> Raw | None:
 
 def _members(raw: Raw, flat: bool) -> tuple[Json, Json]:
     """The members of a call, and of its function: of one that is `flat`, they stand beside each other."""
-    fields = _decode_object(raw)
+    fields = decode_object(raw)
     fields.pop("custom", None)
     if flat:
         return fields, {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
-    return fields, _decode_object(fields["function"]) if bytes(fields.get("function", b"null")) != b"null" else {}
+    return fields, decode_object(fields["function"]) if bytes(fields.get("function", b"null")) != b"null" else {}
 
 
 def _written(raw: Raw, slot: Slot, identity: str | None, name: str | None, call: ToolCall, text: str) -> Raw:
@@ -267,11 +266,11 @@ def _written(raw: Raw, slot: Slot, identity: str | None, name: str | None, call:
 
 def _with_calls(data: bytes, where: str, written: dict[int, Json]) -> bytes:
     """An answer or a chunk with some members of its choices' messages replaced; null takes one out."""
-    fields = _decode_object(data)
-    choices = _decode_objects(fields["choices"])
+    fields = decode_object(data)
+    choices = decode_objects(fields["choices"])
     for at, members in written.items():
         given = choices[at].get(where, _NULL)
-        message = members if bytes(given) == b"null" else _decode_object(given) | members
+        message = members if bytes(given) == b"null" else decode_object(given) | members
         choices[at][where] = Raw(
             _encode({name: value for name, value in message.items() if name not in members or value is not _NULL}),
         )

@@ -1,4 +1,4 @@
-"""What in a relayed answer is of worth to its maker alone: signatures of thoughts and of calls, and encrypted thoughts.
+"""Marks what of a relayed answer is of worth to its maker alone: signatures and encrypted thoughts.
 
 Clients send them back to whichever provider they ask next. So they go to a client with a mark of who made them; that
 provider gets its own without the mark, and others get nothing of them.
@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object, decode_objects, decode_text
 from weebill.wire.literals import has_any
 from weebill.wire.marks import is_marked, mark_of, unmarked
 
@@ -25,7 +26,7 @@ DETAILS: Final = "reasoning_details"
 BLOCKS: Final = "thinking_blocks"
 EXTRA: Final = "extra_content"
 FURTHER: Final = "provider_specific_fields"
-"""Where LiteLLM has its own once more."""
+"""The member in which LiteLLM has its own once more."""
 _CALLS: Final = "tool_calls"
 _GOOGLE: Final = "google"
 _SIGNED: Final = "thought_signature"
@@ -36,9 +37,6 @@ _NULL: Final = Raw(b"null")
 _APART: Final = b"/"
 
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
-_decode_objects: Final = msgspec.json.Decoder(list[Json]).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 def has_sealed(data: bytes) -> bool:
@@ -61,13 +59,13 @@ class Seals:
         if not self._mark:
             return data
         try:
-            fields = _decode_object(data)
-            choices = _decode_objects(fields.get("choices", b"[]"))
+            fields = decode_object(data)
+            choices = decode_objects(fields.get("choices", b"[]"))
             changed = False
             for choice in choices:
                 for name in _HOLDERS:
                     if _is_object(choice.get(name, _NULL)):
-                        said = _decode_object(choice[name])
+                        said = decode_object(choice[name])
                         if self._mark_all(said, bytes(choice.get("index", b"0")), whole=name == "message"):
                             choice[name] = Raw(_encode(said))
                             changed = True
@@ -81,7 +79,7 @@ class Seals:
         for listed in (DETAILS, BLOCKS):
             if not _is_list(said.get(listed, _NULL)):
                 continue
-            entries = _decode_objects(said[listed])
+            entries = decode_objects(said[listed])
             found = False
             for entry in entries:
                 at = bytes(entry.get("index", b"0"))
@@ -91,13 +89,13 @@ class Seals:
                 said[listed] = Raw(_encode(entries))
                 changed = True
         if _is_object(said.get(FURTHER, _NULL)) and has_sealed(bytes(said[FURTHER])):
-            further = _decode_object(said[FURTHER])
+            further = decode_object(said[FURTHER])
             if self._mark_all(further, choice + _APART, whole=whole):
                 said[FURTHER] = Raw(_encode(further))
                 changed = True
         calls = said.get(_CALLS, _NULL)
         if _is_list(calls) and bytes(calls).find(SIGNATURE) >= 0:
-            entries = _decode_objects(calls)
+            entries = decode_objects(calls)
             found = False
             for call in entries:
                 found = self._mark_extra(call, choice, bytes(call.get("index", b"0")), whole) or found
@@ -109,10 +107,10 @@ class Seals:
     def _mark_extra(self, holder: Json, choice: bytes, at: bytes, whole: bool) -> bool:
         if not _is_object(holder.get(EXTRA, _NULL)):
             return False
-        extra = _decode_object(holder[EXTRA])
+        extra = decode_object(holder[EXTRA])
         if not _is_object(extra.get(_GOOGLE, _NULL)):
             return False
-        google = _decode_object(extra[_GOOGLE])
+        google = decode_object(extra[_GOOGLE])
         if not self._put(google, _SIGNED, choice, at, whole):
             return False
         extra[_GOOGLE] = Raw(_encode(google))
@@ -124,7 +122,7 @@ class Seals:
         given = bytes(entry.get(name, b"null"))
         if given[:1] != b'"' or given == b'""':
             return False
-        text = _decode_text(given)
+        text = decode_text(given)
         if is_marked(text):
             return False
         if not whole:
@@ -141,7 +139,7 @@ def own_detail(entry: Json, provider: str) -> Json | None:
     for name in _SEALED:
         given = bytes(entry.get(name, b"null"))
         if given[:1] == b'"':
-            text = _decode_text(given)
+            text = decode_text(given)
             theirs = unmarked(text, provider)
             if theirs is None:
                 return None
@@ -154,13 +152,13 @@ def own_blocks(holder: Json, provider: str) -> Json:
     """A message without `thinking_blocks` that another provider has sealed. Raises what is in `UNREADABLE`."""
     own = dict(holder)
     if _is_list(own.get(BLOCKS, _NULL)):
-        kept = [block for each in _decode_objects(own[BLOCKS]) if (block := own_detail(each, provider)) is not None]
+        kept = [block for each in decode_objects(own[BLOCKS]) if (block := own_detail(each, provider)) is not None]
         if kept:
             own[BLOCKS] = Raw(_encode(kept))
         else:
             del own[BLOCKS]
     if _is_object(own.get(FURTHER, _NULL)):
-        own[FURTHER] = Raw(_encode(own_blocks(_decode_object(own[FURTHER]), provider)))
+        own[FURTHER] = Raw(_encode(own_blocks(decode_object(own[FURTHER]), provider)))
     return own
 
 
@@ -168,14 +166,14 @@ def own_extra(extra: Raw, provider: str) -> Raw | None:
     """`extra_content` for a provider; None if another has sealed it. Raises what is in `UNREADABLE`."""
     if not _is_object(extra):
         return extra
-    fields = _decode_object(extra)
+    fields = decode_object(extra)
     if not _is_object(fields.get(_GOOGLE, _NULL)):
         return extra
-    google = _decode_object(fields[_GOOGLE])
+    google = decode_object(fields[_GOOGLE])
     given = bytes(google.get(_SIGNED, b"null"))
     if given[:1] != b'"':
         return extra
-    text = _decode_text(given)
+    text = decode_text(given)
     theirs = unmarked(text, provider)
     if theirs is None or theirs == text:
         return None if theirs is None else extra

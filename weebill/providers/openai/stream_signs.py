@@ -36,7 +36,7 @@ def says_usage(data: bytes) -> bool:
 
 
 def ends(data: bytes, reason: bytes) -> int:
-    """How many choices have said why they ended; some servers say "" until they have."""
+    """Counts the choices that have said why they ended; some servers say "" until they have."""
     return data.count(reason) - data.count(reason + b'"')
 
 

@@ -88,7 +88,7 @@ VARIANTS: Final = frozenset({"jina", "mistral", "together", "voyage"})
 
 
 def operation(endpoint: str, dialect: str, catalog: str = "") -> OperationTranslator:
-    """What serves an endpoint at a provider of the catalogue, or another. Raises ApiError 400 if nothing does."""
+    """The operation that serves an endpoint at a provider, of the catalogue or not. Raises ApiError 400 without one."""
     found = OPERATIONS.get((endpoint, catalog)) if catalog in VARIANTS and dialect == "openai" else None
     found = found or OPERATIONS.get((endpoint, dialect))
     if found is None:

@@ -1,4 +1,4 @@
-"""What serves an endpoint other than generation: pure functions between a client's bytes and an upstream's. No I/O.
+"""The interface of operations, endpoints other than generation: pure functions between both sides' bytes. No I/O.
 
 The order of calls for one request: `Operation.decode_request`, `OperationTranslator.encode`; then, by the status and
 the content type of the upstream's answer, `error`, `stream` where `streams` says so, or `decode`.
@@ -52,7 +52,7 @@ class OperationTranslator(Protocol):
         """Tells whether an answer with status 200 and this content type is to be passed on piece by piece."""
 
     def stream(self, call: OperationCall, content_type: bytes) -> OperationStream:
-        """What passes it on. Only where `streams` says so."""
+        """The stream that passes it on. Only where `streams` says so."""
 
     def decode(self, call: OperationCall, body: bytes, content_type: bytes) -> Answer:
         """The answer in a whole body with status 200. Raises UpstreamFailure if it holds an error, or is no answer."""
@@ -60,4 +60,4 @@ class OperationTranslator(Protocol):
     def error(
         self, call: OperationCall, status: int, body: bytes, retry_after: float | None, upstream: str
     ) -> UpstreamFailure:
-        """What the client is told of an upstream's answer with a status other than 200."""
+        """The failure that an upstream's answer with a status other than 200 means."""

@@ -22,12 +22,12 @@ from weebill.providers.usage import estimate
 from weebill.wire.embeddings import Embedding, EmbeddingsAnswer, EmbeddingsRequest, EmbeddingsUsage
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_text
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.reply import Usage
 
 _encode = msgspec.json.encode
 _decode_vector = msgspec.json.Decoder(list[float]).decode
-_decode_text = msgspec.json.Decoder(str).decode
 COMMON_FIELDS: Final = frozenset({"input", "encoding_format", "dimensions"})
 PURPOSE_FIELDS: Final = frozenset({"input_type", "task_type"})
 _FLOAT: Final = b'"float"'
@@ -107,7 +107,7 @@ def texts_of(call: OperationCall, target: Target, at_most: int | None = None) ->
 
 
 def purpose_of(call: OperationCall, words: dict[str, str], target: Target) -> str | None:
-    """What the embeddings are for, in a provider's `words` for our names of purposes; None if the client does not say.
+    """The purpose of the embeddings, in a provider's `words` for our names of purposes; None if it is not said.
 
     Raises ApiError 400 for a purpose that the provider does not have.
     """
@@ -143,6 +143,6 @@ def converted(vector: Raw, base64: bool) -> Raw | str:
     if first == (b'"' if base64 else b"["):
         return vector
     try:
-        return to_base64(_decode_vector(vector)) if base64 else Raw(_encode(from_base64(_decode_text(vector))))
+        return to_base64(_decode_vector(vector)) if base64 else Raw(_encode(from_base64(decode_text(vector))))
     except (*UNREADABLE, ValueError) as error:
         raise no_answer("a list of embeddings") from error

@@ -25,7 +25,7 @@ _NULL: Final = b"null"
 
 
 def refused(field: str, what: str, target: Target) -> ApiError:
-    """What the client is told of a field that a target cannot take; `what` completes "does not support"."""
+    """The error about a field that a target cannot take; `what` completes "does not support"."""
     message = f"The model '{target.model}' does not support {what}."
     return ApiError(400, message, code="unsupported_parameter", param=field)
 
@@ -71,7 +71,7 @@ def error_within(error: Raw, status: int = 200) -> UpstreamFailure:
 
 
 def operation_error(status: int, body: bytes, retry_after: float | None, upstream: str) -> UpstreamFailure:
-    """What the client is told of an answer with a status other than 200, in whichever of the common shapes."""
+    """The failure that an answer with a status other than 200 means, in whichever of the common shapes."""
     found = said_in(body)
     error = failure_of(
         status, found.message, upstream, code=found.word, param=found.param, type=found.type, signs=SIGNS

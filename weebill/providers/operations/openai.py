@@ -21,17 +21,17 @@ from weebill.wire.audio import TEXT_FORMATS, TranscriptionRequest
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.operations_form import FORM_OWN
 
 _encode = msgspec.json.encode
-_decode_fields = msgspec.json.Decoder(Json).decode
 Address = Callable[[bytes, Target], bytes]
 T = TypeVar("T")
 
 
 def plain_path(path: bytes, target: Target) -> bytes:
-    """Where nearly all servers have an endpoint."""
+    """The path at which nearly all servers have an endpoint."""
     return path
 
 
@@ -124,7 +124,7 @@ def answer_fields(body: bytes, required: str) -> Json:
     """The fields of a JSON answer. Raises UpstreamFailure if it holds an error, or has no field `required` (any will do
     for "")."""
     try:
-        fields = _decode_fields(body)
+        fields = decode_object(body)
     except UNREADABLE as error:
         raise no_answer("JSON of the kind that was asked for") from error
     if has_error(fields):

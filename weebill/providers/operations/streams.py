@@ -103,7 +103,7 @@ class EventRelay:
         return rest
 
     def _inspect(self, block: bytes) -> bytes:
-        """What to send on for one event."""
+        """The bytes to send on for one event."""
         if self.error is not None:
             return b""
         data = event_data(block)

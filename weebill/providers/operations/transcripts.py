@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from weebill.providers.base import Answer, Target, UpstreamRequest
 from weebill.providers.operations.errors import no_answer, refused
 from weebill.providers.operations.openai import Relay, answer_fields, wanted_format
 from weebill.providers.operations.usage import read_usage
 from weebill.providers.usage import estimate
 from weebill.wire.errors import UNREADABLE
+from weebill.wire.json_values import decode_text
 from weebill.wire.operation_call import OperationCall
 from weebill.wire.operations_form import FORM_OWN
 
 _TEXT_HEADERS: Final = b"content-type: text/plain; charset=utf-8\r\n"
 _FORMATS: Final = frozenset({"json", "verbose_json", "text"})
-_decode_text = msgspec.json.Decoder(str).decode
 
 
 class MistralTranscripts(Relay):
@@ -43,6 +41,6 @@ class MistralTranscripts(Relay):
         if wanted_format(call) != "text":
             return Answer(body, usage)
         try:
-            return Answer(_decode_text(fields["text"]).encode(), usage, headers=_TEXT_HEADERS)
+            return Answer(decode_text(fields["text"]).encode(), usage, headers=_TEXT_HEADERS)
         except UNREADABLE as error:
             raise no_answer("a transcript") from error

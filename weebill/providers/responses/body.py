@@ -41,7 +41,7 @@ class ResponseBody(Struct, frozen=True):
         return Started(text_of(self.id), text_of(self.model), number(self.created_at))
 
     def finish(self, called: bool, refused: bool) -> FinishReason:
-        """Why it ended; `called` is whether it holds calls, `refused` whether a refusal."""
+        """The reason for its end; `called` is whether it holds calls, `refused` whether a refusal."""
         if text_of(self.status) == "incomplete":
             return _INCOMPLETE.get(text_of(members_of(self.incomplete_details).get("reason", NULL)), "length")
         if called:

@@ -29,7 +29,7 @@ _decode_body: Final = msgspec.json.Decoder(ResponseBody).decode
 
 
 class Said(NamedTuple):
-    """What an item comes to: parts, the log probabilities of its texts, and what has no place here, by name."""
+    """The content of an item: parts, the log probabilities of its texts, and what has no place here, by name."""
 
     parts: list[Part]
     logprobs: list[Raw]

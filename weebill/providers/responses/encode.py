@@ -177,7 +177,7 @@ def _item(part: Part, fit: Fit) -> Item | None:
 
 
 def _output(result: ToolResult, fit: Fit) -> str | list[Content]:
-    """What a call gave. There is no field for its having failed, so the words have to say it."""
+    """The result of a call. There is no field for its having failed, so the words have to say it."""
     parts: Sequence[Part] = result.content
     if result.is_error:
         parts = (Text("Error:"), *parts)

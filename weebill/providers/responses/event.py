@@ -93,7 +93,7 @@ def _text(raw: Raw) -> str:
 
 
 def failure(event: StreamEvent) -> UpstreamFailure | None:
-    """What an event says went wrong, in whichever of the places; None if nothing has."""
+    """The failure that an event tells of, in whichever of the places; None if it tells of none."""
     if event.type not in _FAILURES and (event.type or error_detail(event.error) is None):
         return None
     detail = error_detail(event.error) or error_detail((event.response or NOTHING).error)

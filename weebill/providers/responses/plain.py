@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object
 from weebill.wire.responses_items import list_of, text_of
 from weebill.wire.responses_request import NULL
 
@@ -15,7 +16,6 @@ RUNNING: Final = Raw(b'"in_progress"')
 _NOTHING: Final = Raw(b"[]")
 _EMPTY: Final = Raw(b'""')
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 _LAST: Final = {"incomplete": "response.incomplete", "failed": "response.failed"}
 # By a part's type: its member that comes as a delta, and the beginning of the events' names.
 _PARTS: Final = {"output_text": ("text", "response.output_text"), "refusal": ("refusal", "response.refusal")}
@@ -28,11 +28,11 @@ _ITEMS: Final = {
 
 def response_events(body: bytes) -> bytes:
     """The events that say what the response in `body` does. Raises what is in `UNREADABLE`."""
-    fields = _decode_object(msgspec.json.format(body, indent=-1))  # what stays raw holds no line break
+    fields = decode_object(msgspec.json.format(body, indent=-1))  # what stays raw holds no line break
     events = _Events()
     events.add("response.created", response={**fields, "status": RUNNING, "output": _NOTHING})
     for index, raw in enumerate(list_of(fields.get("output", NULL))):
-        _item(events, index, _decode_object(raw))
+        _item(events, index, decode_object(raw))
     events.add(_LAST.get(text_of(fields.get("status", NULL)), "response.completed"), response=fields)
     return b"".join(events.written)
 
@@ -69,7 +69,7 @@ def _item(events: _Events, index: int, item: Json) -> None:
         events.add(f"{name}.done", **place, **{member: item[member]})
     elif kind == "message":
         for at, raw in enumerate(list_of(item.get("content", NULL))):
-            _part(events, _decode_object(raw), {**place, "content_index": at})
+            _part(events, decode_object(raw), {**place, "content_index": at})
     events.add("response.output_item.done", output_index=index, item=item)
 
 

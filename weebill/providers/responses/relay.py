@@ -33,7 +33,7 @@ from weebill.providers.usage import estimate
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, cut
-from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object
 from weebill.wire.literals import has_any
 from weebill.wire.marks import mark_sealed, unmark_sealed, unmarked
 from weebill.wire.reply import Usage
@@ -48,7 +48,6 @@ _DONE: Final = b"[DONE]"
 _FALSE: Final = Raw(b"false")
 
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_response: Final = msgspec.json.Decoder(ResponseBody).decode
 _ENDED: Final = "response.done"
 _LAST: Final = frozenset({"response.completed", "response.incomplete", _ENDED})
@@ -183,7 +182,7 @@ class ResponsesRelayStream:
         return last
 
     def _whole(self, body: bytes) -> bytes:
-        """What to send on for an answer that came in one piece, or for an error that did."""
+        """The bytes to send on for an answer that came in one piece, or for an error that did."""
         try:
             response = _decode_response(body)
             if error_detail(response.error) is not None or not is_answer(response):
@@ -194,7 +193,7 @@ class ResponsesRelayStream:
             raise cut() from error
 
     def _pass(self, block: bytes) -> bytes:
-        """What to send on for one event."""
+        """The bytes to send on for one event."""
         if self.error is not None or self.response:
             return b""
         block = event_with_arguments(mark_sealed(in_one_line(block), self._provider), self._before)
@@ -237,7 +236,7 @@ class ResponsesRelayStream:
     def _shown(self, block: bytes, data: bytes, kind: str) -> bytes:
         """An event that holds a response, as the client is to see it."""
         try:
-            fields = _decode_object(data)
+            fields = decode_object(data)
             body = as_utf8(bytes(fields["response"]))  # all of it is read from here on
             shown = named(_with_state(self._call, with_arguments(body)), self._call.answer_name)
         except UNREADABLE as error:
@@ -265,7 +264,7 @@ def _with_state(call: Call, body: bytes) -> bytes:
     request = cast(ResponsesRequest, call.request)
     if not request.stored and request.previous_response_id is None:
         return body
-    response = _decode_object(body)
+    response = decode_object(body)
     response["store"] = Raw(_encode(request.stored))
     response["previous_response_id"] = Raw(_encode(request.previous_response_id))
     return _encode(response)
@@ -299,7 +298,7 @@ def _input(given: Raw, stored: bool, fit: Fit) -> Raw:
             fit.hint(f"input.{item.type}", "a tool's result that comes twice")
             continue
         if stored and item.id is not None and item.type in _OWN_IDS:
-            fields = _decode_object(raw)
+            fields = decode_object(raw)
             del fields["id"]
             raw = Raw(_encode(fields))
         sent.append(raw)

@@ -14,6 +14,7 @@ from msgspec import Raw
 from weebill.wire.arguments import NO_ARGUMENTS, made_arguments
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object
 from weebill.wire.responses_items import is_object, list_of, text_of
 from weebill.wire.responses_request import NULL
 from weebill.wire.sse import event_data
@@ -28,7 +29,6 @@ _FIRST: Final = b'"response.output_item.added"'
 _NULL_DELTA: Final = re.compile(rb'("delta"\s*:\s*)"null"')
 _EMPTY: Final = Raw(b'"{}"')
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 
 
 def with_arguments(body: bytes) -> bytes:
@@ -36,7 +36,7 @@ def with_arguments(body: bytes) -> bytes:
     if body.find(_CALL) < 0 or (body.count(_CALL) <= body.count(_MEMBER) and _NONE.search(body) is None):
         return body
     try:
-        fields = _decode_object(body)
+        fields = decode_object(body)
         output = list_of(fields.get("output", NULL))
         mended = [_item(raw) for raw in output]
     except UNREADABLE:
@@ -64,7 +64,7 @@ def event_with_arguments(block: bytes, before: bytes) -> bytes:
 
 def _end(data: bytes) -> bytes:
     try:
-        fields = _decode_object(data)
+        fields = decode_object(data)
         kind = text_of(fields.get("type", NULL))
         if kind == "response.output_item.done":
             return _encode({**fields, "item": _item(fields["item"])})
@@ -79,7 +79,7 @@ def _item(raw: Raw) -> Raw:
     """An item of an output; itself where it is no call of a function, or has arguments."""
     if not is_object(raw):
         return raw
-    item = _decode_object(raw)
+    item = decode_object(raw)
     if text_of(item.get("type", NULL)) != "function_call":
         return raw
     arguments = _arguments(item)

@@ -15,6 +15,7 @@ from msgspec import Raw
 from weebill.providers.responses.plain import RUNNING, item_events
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.inbound import Json
+from weebill.wire.json_values import decode_object
 from weebill.wire.responses_items import list_of, text_of
 from weebill.wire.responses_request import NULL
 from weebill.wire.sse import MAX_EVENT_BYTES
@@ -49,7 +50,6 @@ _PARTS: Final[dict[str, dict[str, Raw]]] = {
 _CALLS: Final = ("response.function_call_arguments.", "response.custom_tool_call_input.")
 
 _encode: Final = msgspec.json.encode
-_decode_object: Final = msgspec.json.Decoder(Json).decode
 _decode_number: Final = msgspec.json.Decoder(int).decode
 
 
@@ -86,7 +86,7 @@ class EventRepair:
     def event(self, block: bytes, data: bytes) -> bytes:
         """An event about an item, `data` of which is the JSON, with what has to come before it."""
         try:
-            fields = _decode_object(data)
+            fields = decode_object(data)
         except UNREADABLE:
             return block + _END
         kind = text_of(fields.get("type", NULL))
@@ -101,13 +101,13 @@ class EventRepair:
     def begin(self, response: bytes) -> None:
         """Take note of a response that is announced."""
         self.begun = response
-        given = _decode_object(response).get("id", NULL)
+        given = decode_object(response).get("id", NULL)
         self._id = bytes(given) if text_of(given) else b""
 
     def announced(self, response: bytes) -> bytes:
         """The event that begins a response, where an upstream began with another; of `response` if that is known."""
         if response:
-            fields = {**_decode_object(response), "status": RUNNING, "output": _NOTHING}
+            fields = {**decode_object(response), "status": RUNNING, "output": _NOTHING}
         else:
             fields = {
                 "id": Raw(_encode(f"resp_{uuid4().hex}")),
@@ -123,18 +123,18 @@ class EventRepair:
     def ended(self) -> bytes:
         """The response that all that has come makes; it has been announced, and is complete."""
         output = [self._done[index] for index in sorted(self._done)]
-        return _encode({**_decode_object(self.begun), "status": "completed", "output": output})
+        return _encode({**decode_object(self.begun), "status": "completed", "output": output})
 
     def called(self, response: bytes) -> bytes:
         """A response that goes by the id under which it was announced, and its items, too."""
         if not self._renamed and (not self._id or response.find(self._id, 0, _HEAD) >= 0):
             return response
-        fields = _decode_object(response)
+        fields = decode_object(response)
         if self._id:
             fields["id"] = Raw(self._id)
         if not self._renamed:
             return _encode(fields)
-        output = [_decode_object(raw) for raw in list_of(fields.get("output", NULL))]
+        output = [decode_object(raw) for raw in list_of(fields.get("output", NULL))]
         for item in output:
             first = self._renamed.get(text_of(item.get("id", NULL)))
             if first is not None:
@@ -142,7 +142,7 @@ class EventRepair:
         return _encode({**fields, "output": output})
 
     def _repaired(self, block: bytes, kind: str, fields: Json) -> bytes:
-        item = _decode_object(fields["item"]) if "item" in fields else {}
+        item = decode_object(fields["item"]) if "item" in fields else {}
         if not item and kind.startswith(_ITEM):
             return block + _END
         given = dict(fields)

@@ -8,7 +8,7 @@ from weebill.wire.responses_request import NULL
 
 
 class RelayedItem(Struct, frozen=True):
-    """What decides whether an item can be sent on as it is."""
+    """The members that decide whether an item can be sent on as it is."""
 
     type: str | None = None
     id: str | None = None

@@ -166,7 +166,7 @@ class ResponsesStream:
             self._start(event.response, events)
 
     def _rare(self, kind: str, event: StreamEvent, events: list[Event]) -> None:
-        """What does not come once a piece."""
+        """The events that come less often than once a piece."""
         at = (event.output_index, event.content_index)
         match kind:
             case "response.output_item.added":

@@ -1,4 +1,4 @@
-"""What was told already of a streamed answer, and what the whole of a text, a call or a response adds to that.
+"""Keeps what was told of a streamed answer, and finds what the whole of a text, a call or a response adds.
 
 Not every server sends all of a text or of a call's arguments in pieces: some leave the last out, some send none.
 """

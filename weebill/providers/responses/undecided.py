@@ -75,7 +75,7 @@ class Undecided:
         return waiting
 
     def rest(self) -> list[tuple[int, MadeCall]]:
-        """What was said of the calls that never became whole."""
+        """The events of the calls that never became whole."""
         begun, self._begun = self._begun, {}
         return [
             (at, call._replace(arguments=made_arguments("".join(pieces))) if pieces else call)
