@@ -19,7 +19,7 @@ import pytest
 from tests.e2e.installation import Installation, installation
 from tests.fixtures.upstream import running_upstream
 
-CLIENTS = 8
+CLIENTS = 4
 BODY = {"model": "paced", "messages": [{"role": "user", "content": "Hi"}]}
 CONFIG = """
     [server]
@@ -159,7 +159,7 @@ async def test_nothing_is_lost_and_all_is_said(tmp_path: Path) -> None:
         found = {path.name: rows(path) for path in (ledgers.path, *ledgers.went)}
 
     print({name: counts.total() for name, counts in found.items()}, len(seen.answered), dict(seen.other))
-    assert all(max(counts.values()) == 1 for counts in found.values())
+    assert {count for counts in found.values() for count in counts.values()} == {1}
     everywhere = set().union(*found.values())
     # What was in the emptied file alone, since the last copy, is gone with it.
     lost = [at for request_id, at in seen.answered if request_id not in everywhere]

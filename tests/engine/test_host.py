@@ -128,7 +128,7 @@ def test_an_idle_host_drains_at_once(running: Host, model: Path) -> None:
 
 def test_draining_finishes_what_is_under_way(running: Host, model: Path) -> None:
     running.boot(model)
-    body = ENDLESS | {"max_tokens": 200}
+    body = ENDLESS | {"max_tokens": 60}
     with client(running.ready().base_url) as http, http.stream("POST", "/v1/chat/completions", json=body) as response:
         rest = first_chunk(response)
         running.send(Drain(grace_s=600.0))
@@ -205,7 +205,7 @@ def test_ctrl_c_in_the_terminal_is_the_supervisors_business(running: Host, model
 
 
 def test_more_connections_than_slots_and_waiting_requests_are_served(running: Host, model: Path) -> None:
-    running.boot(model, context=512, parallel=2, max_waiting=64)
+    running.boot(model, context=512, parallel=2, max_waiting=16)
     base_url = running.ready().base_url
     body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
     statuses: list[int] = []
@@ -214,12 +214,12 @@ def test_more_connections_than_slots_and_waiting_requests_are_served(running: Ho
         with client(base_url) as http:
             statuses.append(http.post("/v1/chat/completions", json=body).status_code)
 
-    threads = [threading.Thread(target=ask) for _ in range(66)]
+    threads = [threading.Thread(target=ask) for _ in range(18)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert statuses == [200] * 66
+    assert statuses == [200] * 18
 
 
 # Counted by nobody here: the engine is asked past the gateway.

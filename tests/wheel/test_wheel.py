@@ -12,6 +12,7 @@ import pytest
 from hatch_build import compiled_modules
 from tests.wheel.conftest import BUILD_S, ROOT, Wheel
 
+pytestmark = pytest.mark.wheel
 SUFFIX = EXTENSION_SUFFIXES[0]
 HOOK = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]
 COMPILED = compiled_modules(ROOT, HOOK["custom"]["compile"], HOOK["custom"]["interpreted"])
@@ -21,13 +22,31 @@ print(json.dumps({name: type(importlib.import_module(name).__loader__).__name__ 
 """
 
 # Tests of the hot path that go over real sockets, and of what translates. One that passes a fake cannot pass: a
-# compiled function takes its own kind alone. What is left out says nothing more of the hot path, and takes long.
+# compiled function takes its own kind alone. What is left out says nothing more of the hot path, and takes long: waits
+# and memory are the same, and a whole installation is one whatever is asked of it.
+TRANSPORT = (
+    "cancellation",
+    "client",
+    "drain",
+    "fuzz",
+    "malformed",
+    "parser",
+    "pool",
+    "server",
+    "socks",
+    "tls",
+    "tunnel",
+)
 SUITES = {
-    "transport": ["tests/transport"],
+    "transport": [f"tests/transport/test_{name}.py" for name in TRANSPORT],
     "gateway": [f"tests/gateway/test_{name}.py" for name in ("inference", "resuming", "auto")],
-    "python sdk": ["tests/e2e/test_sdk_python.py", "-k", "not long_prompt and not json_schema"],
-    "chaos": ["tests/e2e/test_chaos.py"],
+    "python sdk": ["tests/e2e/test_sdk_python.py", "-k", "chat or streaming or streamed or leaving or errors"],
     "recorded": ["tests/recorded/test_answers.py", "tests/recorded/test_requests.py"],
+}
+# The same as on the sources, once more.
+SLOW = {
+    "all transport": ["tests/transport"],
+    "chaos": ["tests/e2e/test_chaos.py"],
 }
 
 
@@ -66,11 +85,11 @@ def test_it_says_so(wheel: Wheel) -> None:
 
 
 @pytest.mark.timeout(BUILD_S)
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", [*SUITES, *(pytest.param(suite, marks=pytest.mark.slow) for suite in SLOW)])
 def test_it_behaves_as_the_sources_do(wheel: Wheel, suite: str) -> None:
     done = wheel.python(
         *("-m", "pytest", "--import-mode=append", "-p", "tests.wheel.only_compiled", "-p", "no:cacheprovider"),
-        *("-q", "--no-header", *SUITES[suite]),
+        *("-q", "--no-header", *(SUITES | SLOW)[suite]),
         timeout_s=BUILD_S,
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
