@@ -158,6 +158,19 @@ def test_what_a_base_url_lacks_is_what_others_of_its_dialect_have(dialect: str) 
     assert said == f"The upstream 'acme' answered 404 at {path.decode().partition('?')[0]}{hint} No."
 
 
+@pytest.mark.parametrize(
+    ("asked", "status"), [(CHAT, 401), (MESSAGES, 400), (RESPONSES, 500), (GEMINI, 403), (EMBEDDINGS, 401)]
+)
+async def test_a_key_that_an_upstream_repeats_is_shown_to_nobody(
+    worker: RunningWorker, upstream: Upstream, asked: tuple[str, dict[str, object]], status: int
+) -> None:
+    said = f"Incorrect API key: {SECRET}. See our identity page."
+    upstream.script = failing(status, {"error": {"message": said}})
+    path, body = asked
+    response = await worker.client.post(path, json=body)
+    assert said.replace(SECRET, "...") in response.text
+
+
 async def test_a_model_that_an_upstream_lacks_is_another_matter(worker: RunningWorker, upstream: Upstream) -> None:
     upstream.script = failing(404, {"error": {"message": "The model `m` does not exist", "code": "model_not_found"}})
     error = (await worker.client.post(CHAT[0], json=CHAT[1])).json()["error"]

@@ -34,6 +34,7 @@ _BASE: Final = "/v1"
 # Kinds that are between the provider and the operator of the gateway.
 _OPERATORS: Final = frozenset({"credential", "quota"})
 _MIN_SECRET: Final = 8
+_NO_SECRETS: Final = frozenset({b"host", b"accept", b"accept-encoding"})
 _TITLE: Final = re.compile(r"<title>\s*([^<]{1,200})", re.IGNORECASE)
 # The client's status if the upstream gave none, and the code.
 _TOLD: Final[dict[FailureKind, tuple[int, str | None]]] = {
@@ -134,6 +135,7 @@ def upstream_said(
     failure, status = failed.failure, failed.failure.status
     if failure.kind not in _OPERATORS and not _tells(credential, body):
         failed.body = body
+    failed.message = _hiding(credential, failed.message)
     if status in _NO_SUCH_PATH and upstream.name != LOCAL:
         where = (upstream.path + path).partition(b"?")[0].decode("latin-1")
         base = "" if _lacks_model(failure) or _VERSION.search(where) else base_of(path)
@@ -164,8 +166,21 @@ def _lacks_model(failure: Failure) -> bool:
 
 def _tells(credential: Credential, body: bytes) -> bool:
     """True if a body holds a secret that was sent."""
-    values = (line.partition(b":")[2].strip().rpartition(b" ")[2] for line in credential.lines.split(b"\r\n"))
-    return any(len(value) >= _MIN_SECRET and value in body for value in values)
+    return any(secret in body for secret in _secrets(credential))
+
+
+def _hiding(credential: Credential, message: str) -> str:
+    """Returns a message without the secrets that were sent; some providers repeat a key that they refuse."""
+    for secret in _secrets(credential):
+        message = message.replace(secret.decode("latin-1"), "...")
+    return message
+
+
+def _secrets(credential: Credential) -> list[bytes]:
+    """Returns the values of a credential's lines, but for those that all requests have."""
+    lines = (line.partition(b":") for line in credential.lines.split(b"\r\n"))
+    values = (value.strip().rpartition(b" ")[2] for name, _, value in lines if name not in _NO_SECRETS)
+    return [value for value in values if len(value) >= _MIN_SECRET]
 
 
 def model_unavailable(model: str) -> ApiError:
