@@ -21,7 +21,7 @@ from weebill.usage.drafts import DRAFT_SUFFIX
 from weebill.usage.ingest import Ingester
 
 HERE = Path(__file__).parent
-KILLS = 40
+KILLS = 15
 
 
 class Victims:
