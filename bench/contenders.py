@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -11,11 +12,12 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 import weebill
-from bench import nginx, peers
+from bench import nginx, peers, proxies
 from bench.http import chat_request, completion_text
 from bench.proc import CONTENDER_CORE, HARNESS_CORE, BenchError, Service, free_port
 from bench.upstream import REPLY_TEXT, Ask
@@ -109,6 +111,40 @@ def _nginx(folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Co
     )
 
 
+def _envoy(folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
+    command = [str(peers.envoy()), "--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c"]
+    return _proxy("envoy", peers.ENVOY_VERSION, command, {}, proxies.envoy, folder, upstreams, started)
+
+
+def _caddy(folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
+    home = str(folder / "caddy")
+    env = {"GOMAXPROCS": "1", "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home}
+    command = [str(peers.caddy()), "run", "--config"]
+    return _proxy("caddy", peers.CADDY_VERSION, command, env, proxies.caddy, folder, upstreams, started)
+
+
+def _proxy(
+    name: str,
+    version: str,
+    command: list[str],
+    env: dict[str, str],
+    configure: Callable[[dict[int, int]], proxies.Json],
+    folder: Path,
+    upstreams: Upstreams,
+    started: Started,
+) -> Contender:
+    """A reverse proxy whose `command` takes the path of its configuration last."""
+    plain, stream = free_port(), free_port()
+    home = folder / name
+    home.mkdir()
+    config = home / "config.json"
+    config.write_bytes(msgspec.json.encode(configure({plain: upstreams.plain, stream: upstreams.stream})))
+    service = Service([*command, str(config)], log=home / "log", core=CONTENDER_CORE, env=env)
+    started(service)
+    path = "/v1/chat/completions"
+    return Contender(name, version, Endpoint(plain, path, "bench", {}), Endpoint(stream, path, "bench", {}), service)
+
+
 _WEEBILL_CONFIG = """\
 [server]
 port = {port}
@@ -178,6 +214,48 @@ def _weebill_in(name: str, env: dict[str, str], folder: Path, upstreams: Upstrea
     )
 
 
+# One address for each of ferrogw's providers, so the model tells which of two is asked; the names are in its catalogue.
+_FERROGW_CONFIG: Final = {
+    "strategy": {
+        "mode": "conditional",
+        "conditions": [{"key": "model", "value": "deepseek-chat", "target_key": "deepseek"}],
+    },
+    "targets": [{"virtual_key": "openai"}, {"virtual_key": "deepseek"}],
+}
+
+
+def _ferrogw(folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
+    program = peers.ferrogw()
+    port, key = free_port(), f"fgw_{secrets.token_hex(16)}"  # it listens on all addresses: there is no option
+    home = folder / "ferrogw"
+    home.mkdir()
+    (home / "config.yaml").write_bytes(msgspec.json.encode(_FERROGW_CONFIG))  # JSON is YAML
+    env = {
+        "GATEWAY_CONFIG": "config.yaml",
+        "PORT": str(port),
+        "MASTER_KEY": key,
+        "OPENAI_API_KEY": _UPSTREAM_KEY,
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{upstreams.plain}/v1",
+        "DEEPSEEK_API_KEY": _UPSTREAM_KEY,
+        "DEEPSEEK_BASE_URL": f"http://127.0.0.1:{upstreams.stream}/v1",
+        "GOMAXPROCS": "1",
+        "LOG_LEVEL": "error",
+        "FERRO_MODEL_CATALOG_TIMEOUT": "0",  # the catalogue that it carries, not one from the network
+        "RATE_LIMIT_RPS": "1000000000",
+        "RATE_LIMIT_BURST": "1000000000",
+    }
+    service = Service([str(program), "serve"], log=home / "log", core=CONTENDER_CORE, env=env)
+    started(service)
+    path, headers = "/v1/chat/completions", {"authorization": f"Bearer {key}"}
+    return Contender(
+        "ferrogw",
+        peers.FERROGW_VERSION,
+        Endpoint(port, path, "gpt-4o-mini", headers),
+        Endpoint(port, path, "deepseek-chat", headers),
+        service,
+    )
+
+
 def _litellm(folder: Path, upstreams: Upstreams, fds: int, started: Started) -> Contender:
     program = peers.litellm()
     port, key = free_port(), "sk-bench"
@@ -241,8 +319,11 @@ def _portkey(folder: Path, upstreams: Upstreams, fds: int, started: Started) -> 
 STARTERS: dict[str, Starter] = {
     "direct": _direct,
     "nginx": _nginx,
+    "envoy": _envoy,
+    "caddy": _caddy,
     "weebill": _weebill,
     "interpreted": _interpreted,
+    "ferrogw": _ferrogw,
     "litellm": _litellm,
     "portkey": _portkey,
 }

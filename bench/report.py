@@ -15,8 +15,11 @@ from bench.rows import Row
 TITLES = {
     "direct": "direct",
     "nginx": "nginx",
+    "envoy": "Envoy",
+    "caddy": "Caddy",
     "weebill": "Weebill",
     "interpreted": "Weebill, interpreted",
+    "ferrogw": "ferrogw",
     "litellm": "LiteLLM",
     "portkey": "Portkey",
 }

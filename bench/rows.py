@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bench.measure import FIRST_CHUNK, MANY, RELAY
@@ -13,6 +13,8 @@ from bench.targets import TARGETS, Verdict
 
 WORKER = "weebill.gateway"
 JUDGED_AT = 64  # connections at which throughput is judged
+_COMPARED = (f"rps/{JUDGED_AT}", "relay")  # the rates that Weebill's are shown as multiples of
+_COMPARERS = {"weebill": "Weebill", "interpreted": "Weebill, interpreted,"}
 _MB = 1_000_000
 _QUIET = 0.05
 
@@ -35,7 +37,8 @@ class Row:
 
 def rows_of(run: Run) -> list[Row]:
     """All rows that a run has figures for, with the targets judged."""
-    rows = [*_request_rows(run), *_memory_rows(run), *_stream_rows(run), *_many_rows(run), *_engine_rows(run)]
+    measured = [*_request_rows(run), *_memory_rows(run), *_stream_rows(run), *_many_rows(run), *_engine_rows(run)]
+    rows = [row for each in measured for row in (each, *_ratio_rows(each))]
     by_key = {row.key: row for row in rows}
 
     def lookup(key: str, contender: str) -> float | None:
@@ -45,6 +48,21 @@ def rows_of(run: Run) -> list[Row]:
         if target.row in by_key:
             by_key[target.row].verdicts.append(target.judge(lookup))
     return rows
+
+
+def _ratio_rows(row: Row) -> Iterator[Row]:
+    """How many times the rate of each contender Weebill's is, if the row is one of rates."""
+    if row.key not in _COMPARED:
+        return
+    for name, title in _COMPARERS.items():
+        own = row.value(name)
+        cells = {
+            other: _single(own / theirs)
+            for other in row.cells
+            if own is not None and other != name and (theirs := row.value(other))
+        }
+        if cells:
+            yield Row(f"{row.key}/over/{name}", row.section, f"{title} over each, × · {row.title}", 2, cells)
 
 
 def notes_of(run: Run) -> list[str]:

@@ -25,7 +25,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Weebill's figure in `row` (over that of the contender `over`, if any) against a limit."""
+    """The figure of `of` in `row` (over that of the contender `over`, if any) against a limit."""
 
     row: str
     text: str
@@ -33,9 +33,10 @@ class Target:
     limit: float
     shown: str
     over: str | None = None
+    of: str = "weebill"
 
     def judge(self, lookup: Lookup) -> Verdict:
-        value = lookup(self.row, "weebill")
+        value = lookup(self.row, self.of)
         if self.over is not None and value is not None:
             other = lookup(self.row, self.over)
             value = value / other if other else None
@@ -46,6 +47,8 @@ class Target:
 
 TARGETS = (
     Target("rps/64", "≥ 0.5 × nginx", operator.ge, 0.5, "{:.2f} ×", over="nginx"),
+    Target("rps/64", "≥ 1.5 × Envoy", operator.ge, 1.5, "{:.2f} ×", over="envoy"),
+    Target("rps/64", "interpreted ≥ 1 × Envoy", operator.ge, 1, "{:.2f} ×", over="envoy", of="interpreted"),
     Target("rps/64", "≥ 150 × LiteLLM", operator.ge, 150, "{:,.0f} ×", over="litellm"),
     Target("rps/64", "≥ 20 × Portkey", operator.ge, 20, "{:,.0f} ×", over="portkey"),
     Target("p99/1", "≤ 0.5 ms", operator.le, 0.5, "{:.3f} ms"),
