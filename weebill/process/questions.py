@@ -16,11 +16,12 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -29,9 +30,10 @@ MAX_FRAME_BYTES: Final = 128 << 20
 MAX_WAITING: Final = 1024
 """How many questions of a process may await their answers."""
 TIMEOUT_S: Final = 5.0
-_MAX_UNREAD_BYTES: Final = 2 * MAX_FRAME_BYTES
-_MAX_CONNECTIONS: Final = 256
-_MAX_AT_ONCE: Final = 64  # questions of one connection; the next is read when one of them is answered
+_MAX_CONNECTIONS: Final = 1024
+_MAX_QUEUED: Final = 64  # questions of one connection about a topic; the next is read when one of them is answered
+_TURN_S: Final = 0.05  # how long one connection's questions are answered before others have their turn
+_TURN_BYTES: Final = 1 << 20
 _RETRY_S: Final = 0.05
 _RETRY_AFTER_FAULT_S: Final = 1.0
 _POLL_S: Final = 0.25
@@ -113,6 +115,14 @@ _to_server: Final = msgspec.msgpack.Decoder(Follow | Ask)
 _to_asker: Final = msgspec.msgpack.Decoder(Answer | Refusal | News)
 
 
+class _Asked(NamedTuple):
+    """A question in its queue, and when it came."""
+
+    number: int
+    question: Raw
+    at: float
+
+
 class Questions:
     """Asks whoever listens at `path`, and follows topics there. Belongs to one event loop.
 
@@ -125,6 +135,7 @@ class Questions:
         self._writer: asyncio.StreamWriter | None = None
         self._connected = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
+        self._sending = asyncio.Lock()
         self._answers: dict[int, asyncio.Future[Raw]] = {}
         self._number = 0
         self._waiting = 0
@@ -162,12 +173,12 @@ class Questions:
 
     async def _ask_once(self, topic: str, question: bytes) -> Raw:
         """Raises ConnectionError where the connection is lost before the answer is there, and Unanswered."""
-        self._number += 1
-        number = self._number
-        answer: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
-        self._answers[number] = answer
+        async with self._sending:  # one after the other: what cannot be sent yet may still be given up
+            self._number += 1
+            number = self._number
+            await self._send(Ask(number, topic, Raw(question)))
+            answer = self._answers[number] = asyncio.get_running_loop().create_future()
         try:
-            self._send(Ask(number, topic, Raw(question)))
             return await answer
         finally:
             self._answers.pop(number, None)
@@ -178,14 +189,14 @@ class Questions:
             try:
                 reader, self._writer = await asyncio.open_unix_connection(str(self._path))
                 for topic, followed in self._followed.items():
-                    self._send(Follow(topic, Raw(encode(followed.position()))))
+                    await self._send(Follow(topic, Raw(encode(followed.position()))))
                 self._connected.set()
                 while True:
                     self._hear(await _read(reader, _to_asker))
             except (OSError, EOFError):  # not there yet, or gone
                 pass
-            except msgspec.MsgspecError as error:
-                log.error("%s sent what is no message: %s", self._path.name, error)
+            except Exception:  # whatever it is: without this task nothing would ever be answered again
+                log.exception("%s sent what cannot be taken in", self._path.name)
                 wait_s = _RETRY_AFTER_FAULT_S
             finally:
                 self._lose()
@@ -204,10 +215,18 @@ class Questions:
                 if answer is not None and not answer.done():
                     answer.set_exception(Unanswered(reason))
 
-    def _send(self, message: Follow | Ask) -> None:
-        if self._writer is None:
+    async def _send(self, message: Follow | Ask) -> None:
+        """Send it once what was sent before is on its way. Raises ConnectionError."""
+        writer = self._writer
+        if writer is None:
             raise ConnectionError
-        _write(self._writer, encode(message))
+        try:
+            await writer.drain()
+            _write(writer, encode(message))
+        except OSError as error:
+            if writer is self._writer:
+                self._lose()  # now, so that whoever asks again waits for the next connection
+            raise ConnectionError from error
 
     def _lose(self) -> None:
         self._connected.clear()
@@ -232,14 +251,14 @@ class QuestionServer:
         self._answers = answers
         self._feeds = feeds
         self._threads = {topic: ThreadPoolExecutor(1, thread_name_prefix=topic) for topic in {*answers, *feeds}}
-        self._under_way: dict[object, float] = {}
+        self._under_way: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     @property
     def moves(self) -> bool:
         """Tells whether every call under way may still come to an end."""
-        return all(time.monotonic() - began < _LONGEST_S for began in self._under_way.values())
+        return all(time.monotonic() - began < _LONGEST_S for began in tuple(self._under_way.values()))
 
     async def listen(self, path: Path) -> None:
         """Serve at `path`, for the user alone, in place of whoever has listened there. Raises OSError."""
@@ -272,73 +291,104 @@ class QuestionServer:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        room = asyncio.Semaphore(_MAX_AT_ONCE)
+        queues = {topic: asyncio.Queue[_Asked](_MAX_QUEUED) for topic in self._answers}
         try:
             async with asyncio.TaskGroup() as tasks:
+                for topic, queue in queues.items():
+                    tasks.create_task(self._answer(topic, queue, writer))
                 while True:
                     message = await _read(reader, _to_server)
                     if isinstance(message, Follow):
-                        tasks.create_task(self._tell(message, writer))
+                        tasks.create_task(self._tell(message, self._feeds[message.topic](message.position), writer))
+                    elif message.topic in queues:
+                        await queues[message.topic].put(_Asked(message.number, message.question, time.monotonic()))
                     else:
-                        await room.acquire()
-                        tasks.create_task(self._answer(message, writer, room))
+                        _write(writer, encode(Refusal(message.number, f"nobody knows of {message.topic}")))
         except* (OSError, EOFError):  # the asker is gone
             pass
         except* (msgspec.MsgspecError, KeyError) as errors:
             log.error("a question cannot be read: %s", errors.exceptions[0])
+        except* Exception:
+            log.exception("an asker is cut off by a fault")
         finally:
             writer.transport.abort()
 
-    async def _answer(self, asked: Ask, writer: asyncio.StreamWriter, room: asyncio.Semaphore) -> None:
+    async def _answer(self, topic: str, queue: asyncio.Queue[_Asked], writer: asyncio.StreamWriter) -> None:
+        """Answer what one asker asks about a topic, in its order, as fast as the answers are read."""
+        while True:
+            asked = [await queue.get()]
+            while asked:
+                while not queue.empty() and len(asked) < _MAX_QUEUED:
+                    asked.append(queue.get_nowait())
+                frames = await self._run(topic, partial(self._turn, topic, asked))
+                del asked[: len(frames)]
+                for frame in frames:
+                    _write(writer, frame)
+                await writer.drain()
+
+    def _turn(self, topic: str, asked: Sequence[_Asked]) -> list[bytes]:
+        """The messages that answer the first of these, as many as one turn has room for; in the topic's thread."""
+        ends_at = time.monotonic() + _TURN_S
+        frames: list[bytes] = []
+        size = 0
+        for each in asked:
+            if frames and (size >= _TURN_BYTES or time.monotonic() >= ends_at):
+                break
+            frame = self._frame(topic, each)
+            frames.append(frame)
+            size += len(frame)
+        return frames
+
+    def _frame(self, topic: str, asked: _Asked) -> bytes:
         try:
-            found = await self._run(asked.topic, lambda: self._answers[asked.topic](asked.question))
-            frame = encode(Answer(asked.number, Raw(found)))
+            if time.monotonic() - asked.at > TIMEOUT_S:
+                raise Unanswered("whoever has asked has given up")
+            frame = encode(Answer(asked.number, Raw(self._answers[topic](asked.question))))
             if len(frame) > MAX_FRAME_BYTES:
                 raise Unanswered(f"an answer of {len(frame)} bytes is too long")
         except Unanswered as error:
-            frame = encode(Refusal(asked.number, str(error)))
+            return encode(Refusal(asked.number, str(error)))
         except Exception as error:  # whatever it is, whoever asks must not wait for it
-            log.exception("a question about %s cannot be answered", asked.topic)
-            frame = encode(Refusal(asked.number, f"a fault: {error!r}"))
-        finally:
-            room.release()
-        _write(writer, frame)
+            log.exception("a question about %s cannot be answered", topic)
+            return encode(Refusal(asked.number, f"a fault: {error!r}"))
+        return frame
 
-    async def _tell(self, asked: Follow, writer: asyncio.StreamWriter) -> None:
-        feed = self._feeds[asked.topic](asked.position)
+    async def _tell(self, asked: Follow, feed: Feed, writer: asyncio.StreamWriter) -> None:
         readable = True
         while True:
+            news: bytes | None = None
             try:
                 news = await self._run(asked.topic, feed.news)
                 if not readable:
                     log.info("%s can be followed again", asked.topic)
                 readable = True
-            except Unanswered as error:
-                news = None
+            except Exception as error:  # whatever it is, other topics come the same way
                 if readable:
-                    log.warning("%s cannot be followed: %s", asked.topic, error)
+                    trace = None if isinstance(error, Unanswered) else error
+                    log.warning("%s cannot be followed: %s", asked.topic, error, exc_info=trace)
                 readable = False
             if news is not None:
                 _write(writer, encode(News(asked.topic, Raw(news))))
+                await writer.drain()
             await asyncio.sleep(_POLL_S)
 
     async def _run(self, topic: str, call: Callable[[], T]) -> T:
-        call_id = object()
-        self._under_way[call_id] = time.monotonic()
+        return await asyncio.get_running_loop().run_in_executor(self._threads[topic], self._noted, topic, call)
+
+    def _noted(self, topic: str, call: Callable[[], T]) -> T:
+        """Call it, with a note of when it began; in the topic's thread."""
+        self._under_way[topic] = time.monotonic()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads[topic], call)
+            return call()
         finally:
-            del self._under_way[call_id]
+            self._under_way.pop(topic)
 
 
 def _write(writer: asyncio.StreamWriter, message: bytes) -> None:
-    """Send a frame. Raises ConnectionError where the other end is gone, or does not read."""
+    """Send a frame. Raises ConnectionError where the other end is gone."""
     if writer.is_closing():
         raise ConnectionError
     writer.writelines((len(message).to_bytes(_LENGTH_BYTES), message))
-    if writer.transport.get_write_buffer_size() > _MAX_UNREAD_BYTES:
-        writer.transport.abort()
-        raise ConnectionError
 
 
 async def _read(reader: asyncio.StreamReader, decoder: msgspec.msgpack.Decoder[T]) -> T:
