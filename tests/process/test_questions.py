@@ -295,11 +295,11 @@ async def test_whoever_asks_while_a_connection_breaks_waits_for_the_next(
     """It asked without an end, and kept its loop from learning of the break."""
     write, tries = questions._write, 0
 
-    def sending(writer: asyncio.StreamWriter, message: bytes) -> None:
+    def sending(writer: asyncio.StreamWriter, parts: tuple[bytes, ...]) -> None:
         nonlocal tries
         tries += 1
         assert tries < 20
-        write(writer, message)
+        write(writer, parts)
 
     async with serving(path, Source()), asking(path) as client:
         await client.ask("echo", 1)

@@ -33,15 +33,18 @@ TIMEOUT_S: Final = 5.0
 _MAX_CONNECTIONS: Final = 1024
 _MAX_QUEUED: Final = 64  # questions of one connection about a topic; the next is read when one of them is answered
 _TURN_S: Final = 0.05  # how long one connection's questions are answered before others have their turn
-_TURN_BYTES: Final = 1 << 20
+_TURN_BYTES: Final = 1 << 20  # how much is answered in one turn, and read ahead
 _RETRY_S: Final = 0.05
 _RETRY_AFTER_FAULT_S: Final = 1.0
 _POLL_S: Final = 0.25
 _LONGEST_S: Final = 60.0  # an answer that takes longer will never come
 _LENGTH_BYTES: Final = 4
+_NOTHING: Final = Raw(b"")
 _ENVELOPE_BYTES: Final = 256  # what a message adds to a question
 
 T = TypeVar("T")
+# One message: itself, and what its last field holds where that may be long, so as not to copy it.
+_Frame = tuple[bytes, ...]
 
 log = logging.getLogger(__name__)
 
@@ -176,8 +179,8 @@ class Questions:
         async with self._sending:  # one after the other: what cannot be sent yet may still be given up
             self._number += 1
             number = self._number
-            await self._send(Ask(number, topic, Raw(question)))
-            answer = self._answers[number] = asyncio.get_running_loop().create_future()
+            await self._send(Ask(number, topic, _NOTHING), question)
+            answer = self._answers[number] = asyncio.Future[Raw]()
         try:
             return await answer
         finally:
@@ -187,14 +190,14 @@ class Questions:
         while True:
             wait_s = _RETRY_S
             try:
-                reader, self._writer = await asyncio.open_unix_connection(str(self._path))
+                reader, self._writer = await asyncio.open_unix_connection(str(self._path), limit=_TURN_BYTES)
                 for topic, followed in self._followed.items():
-                    await self._send(Follow(topic, Raw(encode(followed.position()))))
+                    await self._send(Follow(topic, _NOTHING), encode(followed.position()))
                 self._connected.set()
                 while True:
                     self._hear(await _read(reader, _to_asker))
-            except (OSError, EOFError):  # not there yet, or gone
-                pass
+            except (OSError, EOFError):
+                pass  # not there yet, or gone
             except Exception:  # whatever it is: without this task nothing would ever be answered again
                 log.exception("%s sent what cannot be taken in", self._path.name)
                 wait_s = _RETRY_AFTER_FAULT_S
@@ -206,23 +209,23 @@ class Questions:
         match message:
             case News(topic=topic, news=news):
                 self._followed[topic].hear(news)
-            case Answer(number=number, answer=found):
+            case Answer(number=number) | Refusal(number=number):
                 answer = self._answers.get(number)
-                if answer is not None and not answer.done():
-                    answer.set_result(found)
-            case Refusal(number=number, reason=reason):
-                answer = self._answers.get(number)
-                if answer is not None and not answer.done():
-                    answer.set_exception(Unanswered(reason))
+                if answer is None or answer.done():  # whoever asked has given up
+                    return
+                if isinstance(message, Answer):
+                    answer.set_result(message.answer)
+                else:
+                    answer.set_exception(Unanswered(message.reason))
 
-    async def _send(self, message: Follow | Ask) -> None:
+    async def _send(self, message: Follow | Ask, content: bytes) -> None:
         """Send it once what was sent before is on its way. Raises ConnectionError."""
         writer = self._writer
         if writer is None:
             raise ConnectionError
         try:
             await writer.drain()
-            _write(writer, encode(message))
+            _write(writer, (encode(message), content))
         except OSError as error:
             if writer is self._writer:
                 self._lose()  # now, so that whoever asks again waits for the next connection
@@ -266,7 +269,7 @@ class QuestionServer:
         draft.unlink(missing_ok=True)
         mask = os.umask(0o177)
         try:
-            self._server = await asyncio.start_unix_server(self._connected, draft)
+            self._server = await asyncio.start_unix_server(self._connected, draft, limit=_TURN_BYTES)
         except OSError as error:
             raise OSError(f"cannot listen at {path}: {error}; a shorter WEEBILL_HOME may help") from error
         finally:
@@ -286,8 +289,7 @@ class QuestionServer:
         if len(self._tasks) >= _MAX_CONNECTIONS:
             writer.transport.abort()
             return
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
+        self._tasks.add(task := asyncio.create_task(self._serve(reader, writer)))
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -303,7 +305,7 @@ class QuestionServer:
                     elif message.topic in queues:
                         await queues[message.topic].put(_Asked(message.number, message.question, time.monotonic()))
                     else:
-                        _write(writer, encode(Refusal(message.number, f"nobody knows of {message.topic}")))
+                        _write(writer, (encode(Refusal(message.number, f"nobody knows of {message.topic}")),))
         except* (OSError, EOFError):  # the asker is gone
             pass
         except* (msgspec.MsgspecError, KeyError) as errors:
@@ -326,32 +328,32 @@ class QuestionServer:
                     _write(writer, frame)
                 await writer.drain()
 
-    def _turn(self, topic: str, asked: Sequence[_Asked]) -> list[bytes]:
+    def _turn(self, topic: str, asked: Sequence[_Asked]) -> list[_Frame]:
         """The messages that answer the first of these, as many as one turn has room for; in the topic's thread."""
         ends_at = time.monotonic() + _TURN_S
-        frames: list[bytes] = []
+        frames: list[_Frame] = []
         size = 0
         for each in asked:
             if frames and (size >= _TURN_BYTES or time.monotonic() >= ends_at):
                 break
             frame = self._frame(topic, each)
             frames.append(frame)
-            size += len(frame)
+            size += sum(map(len, frame))
         return frames
 
-    def _frame(self, topic: str, asked: _Asked) -> bytes:
+    def _frame(self, topic: str, asked: _Asked) -> _Frame:
         try:
             if time.monotonic() - asked.at > TIMEOUT_S:
                 raise Unanswered("whoever has asked has given up")
-            frame = encode(Answer(asked.number, Raw(self._answers[topic](asked.question))))
-            if len(frame) > MAX_FRAME_BYTES:
-                raise Unanswered(f"an answer of {len(frame)} bytes is too long")
+            found = self._answers[topic](asked.question)
+            if len(found) > MAX_FRAME_BYTES - _ENVELOPE_BYTES:
+                raise Unanswered(f"an answer of {len(found)} bytes is too long")
         except Unanswered as error:
-            return encode(Refusal(asked.number, str(error)))
+            return (encode(Refusal(asked.number, str(error))),)
         except Exception as error:  # whatever it is, whoever asks must not wait for it
             log.exception("a question about %s cannot be answered", topic)
-            return encode(Refusal(asked.number, f"a fault: {error!r}"))
-        return frame
+            return (encode(Refusal(asked.number, f"a fault: {error!r}")),)
+        return encode(Answer(asked.number, _NOTHING)), found
 
     async def _tell(self, asked: Follow, feed: Feed, writer: asyncio.StreamWriter) -> None:
         readable = True
@@ -368,27 +370,26 @@ class QuestionServer:
                     log.warning("%s cannot be followed: %s", asked.topic, error, exc_info=trace)
                 readable = False
             if news is not None:
-                _write(writer, encode(News(asked.topic, Raw(news))))
+                _write(writer, (encode(News(asked.topic, _NOTHING)), news))
                 await writer.drain()
             await asyncio.sleep(_POLL_S)
 
     async def _run(self, topic: str, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads[topic], self._noted, topic, call)
+        def noted() -> T:
+            self._under_way[topic] = time.monotonic()  # from here on, not while others have their turn
+            try:
+                return call()
+            finally:
+                self._under_way.pop(topic)
 
-    def _noted(self, topic: str, call: Callable[[], T]) -> T:
-        """Call it, with a note of when it began; in the topic's thread."""
-        self._under_way[topic] = time.monotonic()
-        try:
-            return call()
-        finally:
-            self._under_way.pop(topic)
+        return await asyncio.get_running_loop().run_in_executor(self._threads[topic], noted)
 
 
-def _write(writer: asyncio.StreamWriter, message: bytes) -> None:
+def _write(writer: asyncio.StreamWriter, parts: _Frame) -> None:
     """Send a frame. Raises ConnectionError where the other end is gone."""
     if writer.is_closing():
         raise ConnectionError
-    writer.writelines((len(message).to_bytes(_LENGTH_BYTES), message))
+    writer.writelines((sum(map(len, parts)).to_bytes(_LENGTH_BYTES), *parts))
 
 
 async def _read(reader: asyncio.StreamReader, decoder: msgspec.msgpack.Decoder[T]) -> T:
