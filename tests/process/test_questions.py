@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -114,7 +115,7 @@ async def test_questions_are_answered_and_news_told(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("topic", "reason"),
-    [("refuse", "not today"), ("fail", "a fault: ValueError"), ("unheard_of", "a fault: KeyError")],
+    [("refuse", "not today"), ("fail", "a fault: ValueError"), ("unheard_of", "nobody knows")],
 )
 async def test_what_cannot_be_answered_is_said(path: Path, topic: str, reason: str) -> None:
     async with serving(path, Source()), asking(path) as client:
@@ -240,16 +241,146 @@ async def test_news_that_cannot_be_read_are_told_of_once(path: Path, caplog: pyt
     assert caplog.text.count("cannot be followed") == 1
 
 
-async def test_a_reader_that_stands_still_is_cut_off(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "_MAX_UNREAD_BYTES", 1 << 20)
-    big = encode(questions.Ask(1, "grow", Raw(encode(1))))
-    async with serving(path, Source(), grow=lambda question: encode(b"x" * (1 << 20))):
+async def test_a_reader_that_stands_still_costs_no_more_than_what_it_has_not_read(path: Path) -> None:
+    """Its answers are given when it reads again; others have theirs meanwhile."""
+    given = 0
+
+    def grow(question: Raw) -> bytes:
+        nonlocal given
+        given += 1
+        return encode(b"x" * (1 << 20))
+
+    async with serving(path, Source(), grow=grow), asking(path) as client:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=1024)
-        with suppress(ConnectionError):
-            for _ in range(20):
-                writer.write(len(big).to_bytes(4) + big)
-                await writer.drain()
-        await asyncio.sleep(0.3)
-        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await reader.readexactly(20 << 20)
+        for number in range(50):
+            frame = encode(questions.Ask(number, "grow", Raw(encode(1))))
+            writer.write(len(frame).to_bytes(4) + frame)
+        await until(lambda: given > 0)
+        assert msgspec.msgpack.decode(await client.ask("echo", 2)) == 2
+        await asyncio.sleep(0.1)
+        assert given < 5
+        for _ in range(50):
+            await reader.readexactly(int.from_bytes(await reader.readexactly(4)))
         writer.close()
+
+
+async def test_questions_that_are_not_read_wait_where_they_can_be_given_up(path: Path) -> None:
+    """However long all of them are: the connection is not lost for it, and none is sent that nobody waits for."""
+    seen: list[int] = []
+
+    async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await held.wait()
+        with suppress(EOFError):
+            while True:
+                seen.append(int.from_bytes(await reader.readexactly(4)))
+                await reader.readexactly(seen[-1])
+
+    held = asyncio.Event()
+    server = await asyncio.start_unix_server(read, path)
+    async with asking(path) as client:
+        asked = [client.ask("echo", b"x" * (8 << 20), timeout_s=0.5) for _ in range(40)]
+        failures = await asyncio.gather(*asked, return_exceptions=True)
+        assert {str(each) for each in failures} == {"s has not answered for 0.5 s"}
+        held.set()
+        await until(lambda: len(seen) > 0)
+        await asyncio.sleep(0.1)
+    assert len(seen) < 5
+    server.close()
+
+
+@pytest.mark.parametrize("lose", ["abort", "close"])
+async def test_whoever_asks_while_a_connection_breaks_waits_for_the_next(
+    path: Path, lose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asked without an end, and kept its loop from learning of the break."""
+    write, tries = questions._write, 0
+
+    def sending(writer: asyncio.StreamWriter, parts: tuple[bytes, ...]) -> None:
+        nonlocal tries
+        tries += 1
+        assert tries < 20
+        write(writer, parts)
+
+    async with serving(path, Source()), asking(path) as client:
+        await client.ask("echo", 1)
+        assert client._writer is not None
+        monkeypatch.setattr(questions, "_write", sending)
+        getattr(client._writer.transport, lose)()
+        assert msgspec.msgpack.decode(await client.ask("echo", 2)) == 2
+
+
+async def test_one_topic_that_fails_leaves_the_others(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A row that cannot be read, a fault: experiments must not take keys with them."""
+
+    class Broken:
+        def news(self) -> bytes | None:
+            raise msgspec.ValidationError("a faulty row")
+
+    source, follower = Source(), Follower()
+    server = QuestionServer({"echo": echo}, {"numbers": source.feed, "broken": lambda position: Broken()})
+    await server.listen(path)
+    client = Questions(path, {"broken": Follower(), "numbers": follower})
+    client.start()
+    await until(lambda: follower.heard == [1, 2, 3])
+    await asyncio.sleep(0.2)
+    source.newest = 4
+    await until(lambda: follower.heard == [1, 2, 3, 4])
+    assert msgspec.msgpack.decode(await client.ask("echo", 2)) == 2
+    assert caplog.text.count("broken cannot be followed") == 1
+    client.close()
+    server.close()
+
+
+async def test_news_that_cannot_be_taken_in_end_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is raised, the connection is opened again."""
+    monkeypatch.setattr(questions, "_RETRY_AFTER_FAULT_S", 0.01)
+    source, follower = Source(), Follower()
+    hear, failures = follower.hear, [ValueError("a fault"), msgspec.ValidationError("no message"), KeyError("topic")]
+
+    def hearing(news: Raw) -> None:
+        if failures:
+            raise failures.pop()
+        hear(news)
+
+    monkeypatch.setattr(follower, "hear", hearing)
+    async with serving(path, source), asking(path, follower) as client:
+        await until(lambda: follower.heard == [1, 2, 3])
+        assert msgspec.msgpack.decode(await client.ask("echo", 2)) == 2
+
+
+async def test_what_nobody_waits_for_any_more_is_not_worked_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a short outage would become a long one: all would wait for answers to those who have left."""
+    held, answered = threading.Event(), []
+
+    def hold(question: Raw) -> bytes:
+        answered.append(msgspec.msgpack.decode(question))
+        held.wait(10)
+        return bytes(question)
+
+    async with serving(path, Source(), hold=hold) as server, asking(path) as client:
+        waiting = [asyncio.ensure_future(client.ask("hold", number)) for number in range(20)]
+        await until(lambda: bool(answered))
+        monkeypatch.setattr(questions, "TIMEOUT_S", 0.0)
+        held.set()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert answered == [0]
+        assert sum(isinstance(each, Unanswered) for each in results) == 19
+        assert server.moves
+
+
+async def test_a_long_queue_is_no_call_that_never_ends(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call has its time from its beginning, or whoever locks the ledger would have the process killed."""
+    monkeypatch.setattr(questions, "_LONGEST_S", 0.3)
+
+    def slow(question: Raw) -> bytes:
+        time.sleep(0.1)
+        return bytes(question)
+
+    async with serving(path, Source(), slow=slow) as server:
+        clients = [Questions(path) for _ in range(8)]
+        waiting = [asyncio.ensure_future(client.ask("slow", 1)) for client in clients]
+        while not all(each.done() for each in waiting):
+            assert server.moves
+            await asyncio.sleep(0.01)
+        for client in clients:
+            client.close()

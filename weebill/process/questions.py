@@ -16,11 +16,12 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -29,17 +30,21 @@ MAX_FRAME_BYTES: Final = 128 << 20
 MAX_WAITING: Final = 1024
 """How many questions of a process may await their answers."""
 TIMEOUT_S: Final = 5.0
-_MAX_UNREAD_BYTES: Final = 2 * MAX_FRAME_BYTES
-_MAX_CONNECTIONS: Final = 256
-_MAX_AT_ONCE: Final = 64  # questions of one connection; the next is read when one of them is answered
+_MAX_CONNECTIONS: Final = 1024
+_MAX_QUEUED: Final = 64  # questions of one connection about a topic; the next is read when one of them is answered
+_TURN_S: Final = 0.05  # how long one connection's questions are answered before others have their turn
+_TURN_BYTES: Final = 1 << 20  # how much is answered in one turn, and read ahead
 _RETRY_S: Final = 0.05
 _RETRY_AFTER_FAULT_S: Final = 1.0
 _POLL_S: Final = 0.25
 _LONGEST_S: Final = 60.0  # an answer that takes longer will never come
 _LENGTH_BYTES: Final = 4
+_NOTHING: Final = Raw(b"")
 _ENVELOPE_BYTES: Final = 256  # what a message adds to a question
 
 T = TypeVar("T")
+# One message: itself, and what its last field holds where that may be long, so as not to copy it.
+_Frame = tuple[bytes, ...]
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +118,14 @@ _to_server: Final = msgspec.msgpack.Decoder(Follow | Ask)
 _to_asker: Final = msgspec.msgpack.Decoder(Answer | Refusal | News)
 
 
+class _Asked(NamedTuple):
+    """A question in its queue, and when it came."""
+
+    number: int
+    question: Raw
+    at: float
+
+
 class Questions:
     """Asks whoever listens at `path`, and follows topics there. Belongs to one event loop.
 
@@ -125,6 +138,7 @@ class Questions:
         self._writer: asyncio.StreamWriter | None = None
         self._connected = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
+        self._sending = asyncio.Lock()
         self._answers: dict[int, asyncio.Future[Raw]] = {}
         self._number = 0
         self._waiting = 0
@@ -162,12 +176,12 @@ class Questions:
 
     async def _ask_once(self, topic: str, question: bytes) -> Raw:
         """Raises ConnectionError where the connection is lost before the answer is there, and Unanswered."""
-        self._number += 1
-        number = self._number
-        answer: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
-        self._answers[number] = answer
+        async with self._sending:  # one after the other: what cannot be sent yet may still be given up
+            self._number += 1
+            number = self._number
+            await self._send(Ask(number, topic, _NOTHING), question)
+            answer = self._answers[number] = asyncio.Future[Raw]()
         try:
-            self._send(Ask(number, topic, Raw(question)))
             return await answer
         finally:
             self._answers.pop(number, None)
@@ -176,16 +190,16 @@ class Questions:
         while True:
             wait_s = _RETRY_S
             try:
-                reader, self._writer = await asyncio.open_unix_connection(str(self._path))
+                reader, self._writer = await asyncio.open_unix_connection(str(self._path), limit=_TURN_BYTES)
                 for topic, followed in self._followed.items():
-                    self._send(Follow(topic, Raw(encode(followed.position()))))
+                    await self._send(Follow(topic, _NOTHING), encode(followed.position()))
                 self._connected.set()
                 while True:
                     self._hear(await _read(reader, _to_asker))
-            except (OSError, EOFError):  # not there yet, or gone
-                pass
-            except msgspec.MsgspecError as error:
-                log.error("%s sent what is no message: %s", self._path.name, error)
+            except (OSError, EOFError):
+                pass  # not there yet, or gone
+            except Exception:  # whatever it is: without this task nothing would ever be answered again
+                log.exception("%s sent what cannot be taken in", self._path.name)
                 wait_s = _RETRY_AFTER_FAULT_S
             finally:
                 self._lose()
@@ -195,19 +209,27 @@ class Questions:
         match message:
             case News(topic=topic, news=news):
                 self._followed[topic].hear(news)
-            case Answer(number=number, answer=found):
+            case Answer(number=number) | Refusal(number=number):
                 answer = self._answers.get(number)
-                if answer is not None and not answer.done():
-                    answer.set_result(found)
-            case Refusal(number=number, reason=reason):
-                answer = self._answers.get(number)
-                if answer is not None and not answer.done():
-                    answer.set_exception(Unanswered(reason))
+                if answer is None or answer.done():  # whoever asked has given up
+                    return
+                if isinstance(message, Answer):
+                    answer.set_result(message.answer)
+                else:
+                    answer.set_exception(Unanswered(message.reason))
 
-    def _send(self, message: Follow | Ask) -> None:
-        if self._writer is None:
+    async def _send(self, message: Follow | Ask, content: bytes) -> None:
+        """Send it once what was sent before is on its way. Raises ConnectionError."""
+        writer = self._writer
+        if writer is None:
             raise ConnectionError
-        _write(self._writer, encode(message))
+        try:
+            await writer.drain()
+            _write(writer, (encode(message), content))
+        except OSError as error:
+            if writer is self._writer:
+                self._lose()  # now, so that whoever asks again waits for the next connection
+            raise ConnectionError from error
 
     def _lose(self) -> None:
         self._connected.clear()
@@ -232,14 +254,14 @@ class QuestionServer:
         self._answers = answers
         self._feeds = feeds
         self._threads = {topic: ThreadPoolExecutor(1, thread_name_prefix=topic) for topic in {*answers, *feeds}}
-        self._under_way: dict[object, float] = {}
+        self._under_way: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     @property
     def moves(self) -> bool:
         """Tells whether every call under way may still come to an end."""
-        return all(time.monotonic() - began < _LONGEST_S for began in self._under_way.values())
+        return all(time.monotonic() - began < _LONGEST_S for began in tuple(self._under_way.values()))
 
     async def listen(self, path: Path) -> None:
         """Serve at `path`, for the user alone, in place of whoever has listened there. Raises OSError."""
@@ -247,7 +269,7 @@ class QuestionServer:
         draft.unlink(missing_ok=True)
         mask = os.umask(0o177)
         try:
-            self._server = await asyncio.start_unix_server(self._connected, draft)
+            self._server = await asyncio.start_unix_server(self._connected, draft, limit=_TURN_BYTES)
         except OSError as error:
             raise OSError(f"cannot listen at {path}: {error}; a shorter WEEBILL_HOME may help") from error
         finally:
@@ -267,78 +289,107 @@ class QuestionServer:
         if len(self._tasks) >= _MAX_CONNECTIONS:
             writer.transport.abort()
             return
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
+        self._tasks.add(task := asyncio.create_task(self._serve(reader, writer)))
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        room = asyncio.Semaphore(_MAX_AT_ONCE)
+        queues = {topic: asyncio.Queue[_Asked](_MAX_QUEUED) for topic in self._answers}
         try:
             async with asyncio.TaskGroup() as tasks:
+                for topic, queue in queues.items():
+                    tasks.create_task(self._answer(topic, queue, writer))
                 while True:
                     message = await _read(reader, _to_server)
                     if isinstance(message, Follow):
-                        tasks.create_task(self._tell(message, writer))
+                        tasks.create_task(self._tell(message, self._feeds[message.topic](message.position), writer))
+                    elif message.topic in queues:
+                        await queues[message.topic].put(_Asked(message.number, message.question, time.monotonic()))
                     else:
-                        await room.acquire()
-                        tasks.create_task(self._answer(message, writer, room))
+                        _write(writer, (encode(Refusal(message.number, f"nobody knows of {message.topic}")),))
         except* (OSError, EOFError):  # the asker is gone
             pass
         except* (msgspec.MsgspecError, KeyError) as errors:
             log.error("a question cannot be read: %s", errors.exceptions[0])
+        except* Exception:
+            log.exception("an asker is cut off by a fault")
         finally:
             writer.transport.abort()
 
-    async def _answer(self, asked: Ask, writer: asyncio.StreamWriter, room: asyncio.Semaphore) -> None:
-        try:
-            found = await self._run(asked.topic, lambda: self._answers[asked.topic](asked.question))
-            frame = encode(Answer(asked.number, Raw(found)))
-            if len(frame) > MAX_FRAME_BYTES:
-                raise Unanswered(f"an answer of {len(frame)} bytes is too long")
-        except Unanswered as error:
-            frame = encode(Refusal(asked.number, str(error)))
-        except Exception as error:  # whatever it is, whoever asks must not wait for it
-            log.exception("a question about %s cannot be answered", asked.topic)
-            frame = encode(Refusal(asked.number, f"a fault: {error!r}"))
-        finally:
-            room.release()
-        _write(writer, frame)
+    async def _answer(self, topic: str, queue: asyncio.Queue[_Asked], writer: asyncio.StreamWriter) -> None:
+        """Answer what one asker asks about a topic, in its order, as fast as the answers are read."""
+        while True:
+            asked = [await queue.get()]
+            while asked:
+                while not queue.empty() and len(asked) < _MAX_QUEUED:
+                    asked.append(queue.get_nowait())
+                frames = await self._run(topic, partial(self._turn, topic, asked))
+                del asked[: len(frames)]
+                for frame in frames:
+                    _write(writer, frame)
+                await writer.drain()
 
-    async def _tell(self, asked: Follow, writer: asyncio.StreamWriter) -> None:
-        feed = self._feeds[asked.topic](asked.position)
+    def _turn(self, topic: str, asked: Sequence[_Asked]) -> list[_Frame]:
+        """The messages that answer the first of these, as many as one turn has room for; in the topic's thread."""
+        ends_at = time.monotonic() + _TURN_S
+        frames: list[_Frame] = []
+        size = 0
+        for each in asked:
+            if frames and (size >= _TURN_BYTES or time.monotonic() >= ends_at):
+                break
+            frame = self._frame(topic, each)
+            frames.append(frame)
+            size += sum(map(len, frame))
+        return frames
+
+    def _frame(self, topic: str, asked: _Asked) -> _Frame:
+        try:
+            if time.monotonic() - asked.at > TIMEOUT_S:
+                raise Unanswered("whoever has asked has given up")
+            found = self._answers[topic](asked.question)
+            if len(found) > MAX_FRAME_BYTES - _ENVELOPE_BYTES:
+                raise Unanswered(f"an answer of {len(found)} bytes is too long")
+        except Unanswered as error:
+            return (encode(Refusal(asked.number, str(error))),)
+        except Exception as error:  # whatever it is, whoever asks must not wait for it
+            log.exception("a question about %s cannot be answered", topic)
+            return (encode(Refusal(asked.number, f"a fault: {error!r}")),)
+        return encode(Answer(asked.number, _NOTHING)), found
+
+    async def _tell(self, asked: Follow, feed: Feed, writer: asyncio.StreamWriter) -> None:
         readable = True
         while True:
+            news: bytes | None = None
             try:
                 news = await self._run(asked.topic, feed.news)
                 if not readable:
                     log.info("%s can be followed again", asked.topic)
                 readable = True
-            except Unanswered as error:
-                news = None
+            except Exception as error:  # whatever it is, other topics come the same way
                 if readable:
-                    log.warning("%s cannot be followed: %s", asked.topic, error)
+                    trace = None if isinstance(error, Unanswered) else error
+                    log.warning("%s cannot be followed: %s", asked.topic, error, exc_info=trace)
                 readable = False
             if news is not None:
-                _write(writer, encode(News(asked.topic, Raw(news))))
+                _write(writer, (encode(News(asked.topic, _NOTHING)), news))
+                await writer.drain()
             await asyncio.sleep(_POLL_S)
 
     async def _run(self, topic: str, call: Callable[[], T]) -> T:
-        call_id = object()
-        self._under_way[call_id] = time.monotonic()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads[topic], call)
-        finally:
-            del self._under_way[call_id]
+        def noted() -> T:
+            self._under_way[topic] = time.monotonic()  # from here on, not while others have their turn
+            try:
+                return call()
+            finally:
+                self._under_way.pop(topic)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads[topic], noted)
 
 
-def _write(writer: asyncio.StreamWriter, message: bytes) -> None:
-    """Send a frame. Raises ConnectionError where the other end is gone, or does not read."""
+def _write(writer: asyncio.StreamWriter, parts: _Frame) -> None:
+    """Send a frame. Raises ConnectionError where the other end is gone."""
     if writer.is_closing():
         raise ConnectionError
-    writer.writelines((len(message).to_bytes(_LENGTH_BYTES), message))
-    if writer.transport.get_write_buffer_size() > _MAX_UNREAD_BYTES:
-        writer.transport.abort()
-        raise ConnectionError
+    writer.writelines((sum(map(len, parts)).to_bytes(_LENGTH_BYTES), *parts))
 
 
 async def _read(reader: asyncio.StreamReader, decoder: msgspec.msgpack.Decoder[T]) -> T:

@@ -1,6 +1,6 @@
 """The SQLite file that keeps keys and usage: how it is opened, and brought up to date (`weebill.storage.migrations`).
 
-Write-ahead logging lets workers read while the control process writes. `synchronous=FULL` because a commit has
+Write-ahead logging lets others read while the ledger process writes. `synchronous=FULL` because a commit has
 to outlive a power cut: a revoked key must not come back, and a journal segment is deleted once its rows are
 committed. It is affordable because commits are few: ingestion makes a handful a second, whatever the load.
 """

@@ -41,7 +41,7 @@ class JournalError(Exception):
 
 
 class JournalFull(JournalError):  # noqa: N818 - a state rather than an error
-    """The segments that wait for the control process have reached `journal_max_bytes`."""
+    """The segments that wait for the ledger process have reached `journal_max_bytes`."""
 
 
 class JournalWriter:
@@ -137,7 +137,7 @@ class JournalWriter:
         return [os.dup(descriptor) for descriptor in (self._descriptor, self.intents.descriptor) if descriptor >= 0]
 
     def close(self) -> None:
-        """Let go of the files; what is in them stays for the control process."""
+        """Let go of the files; what is in them stays for the ledger process."""
         self._let_go()
         self.intents.leave()
 
@@ -161,7 +161,7 @@ class JournalWriter:
             if folder_bytes(self._folder) >= self._max_bytes:
                 raise self._report(
                     JournalFull(
-                        f"the journal holds {self._max_bytes} bytes that are not ingested; is the control process up? "
+                        f"the journal holds {self._max_bytes} bytes that are not ingested; is the ledger process up? "
                         "(metering.journal_max_bytes)"
                     )
                 )
