@@ -1,1 +1,1 @@
-"""API keys: who may call."""
+"""API keys: the credentials of the gateway's clients."""

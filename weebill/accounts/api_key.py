@@ -1,4 +1,4 @@
-"""An API key, as a value, and what processes tell each other of keys."""
+"""An API key as a value, and the messages about keys between processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KeyRole = Literal["user", "admin"]
 KEY_PREFIX: Final = "sk-wb-"
 MAX_KEY_BYTES: Final = 128
 TOPIC: Final = "keys"
-"""Who is asked about a key gets its digest, and gives the active `ApiKey` or None."""
+"""A question about a key is its digest; the answer is the active `ApiKey` or None."""
 
 _PREFIX: Final = KEY_PREFIX.encode()
 
@@ -28,9 +28,9 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyChanges(msgspec.Struct, frozen=True):
-    """What is new among the keys of the ledger `source`, up to a version.
+    """The changes to keys in the ledger `source`, up to a version.
 
-    `changed` are the digests of keys that were made or revoked; None where any may have been.
+    `changed` has the digests of keys that were created or revoked; None if any key may have changed.
     """
 
     source: str
@@ -39,5 +39,5 @@ class KeyChanges(msgspec.Struct, frozen=True):
 
 
 def may_be_key(token: bytes) -> bool:
-    """Tells whether a text may be that of a key."""
+    """True if a text has the form of a key."""
     return token.startswith(_PREFIX) and len(token) <= MAX_KEY_BYTES

@@ -1,11 +1,11 @@
-"""What a worker knows of the API keys: a bounded cache, checked on every request.
+"""A worker's bounded cache of API keys, checked on every request.
 
 A hit costs one keyed hash and one dictionary look-up, without any I/O. The hash is keyed with the installation's
-pepper, so neither the time of the look-up nor the cache tells anything about a secret.
+pepper, so neither the time of the look-up nor the cache reveals anything about a secret.
 
-1. A key that is not known is asked about, once however many requests it comes with.
-2. What has changed is told by the process that holds the ledger, at most a quarter of a second later, and forgotten.
-3. While nothing is told, known keys are believed for `GRACE_S`.
+1. The ledger process is asked about an unknown key; requests with the same key share one question.
+2. The ledger process announces changes within a quarter of a second; changed keys are removed from the cache.
+3. Without messages from the ledger process, known keys stay valid for `GRACE_S`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from weebill.accounts.api_key import TOPIC, ApiKey, KeyChanges
 from weebill.accounts.pepper import digest_of
 from weebill.process.questions import Position, Unanswered
 
-CAPACITY = 16_384  # keys remembered, and as many refusals
-GRACE_S = 60.0  # how long known keys are believed while nothing is heard of the ledger
-_QUIET_S = 3.0  # a sign of life comes every second
+CAPACITY = 16_384  # of valid keys, and as many of refused ones
+GRACE_S = 60.0  # for known keys, without messages from the ledger process
+_QUIET_S = 3.0  # a heartbeat comes every second
 
 _decode_changes: Final = msgspec.msgpack.Decoder(KeyChanges).decode
 _key: Final[msgspec.msgpack.Decoder[ApiKey | None]] = msgspec.msgpack.Decoder(ApiKey | None)
@@ -39,26 +39,26 @@ Asks = Callable[[str, object], Awaitable[Raw]]
 
 
 class LedgerUnavailable(Exception):  # noqa: N818 - a state rather than an error
-    """The ledger cannot be asked now, and the key is not among those known; answer 503, not 401."""
+    """The ledger cannot be asked now, and the key is not in the cache; answer 503, not 401."""
 
 
 class KeyDirectory:
-    """Finds keys by asking, each time."""
+    """Finds keys without a cache: each look-up asks the ledger process."""
 
     def __init__(self, pepper: bytes, ask: Asks) -> None:
         self._pepper = pepper
         self._ask = ask
 
     async def find(self, token: bytes) -> ApiKey | None:
-        """The active key with this secret, or None. Raises LedgerUnavailable."""
+        """Returns the active key with this secret, or None. Raises LedgerUnavailable."""
         digest = digest_of(token, self._pepper)
         return None if digest is None else await asked(self._ask, digest)
 
 
 class KeyRing:
-    """The keys that a worker knows; it follows `TOPIC`. Call `settle` several times a second. Belongs to one loop.
+    """The cache of a worker; it follows `TOPIC`. Call `settle` several times a second. Belongs to one event loop.
 
-    As long as `generation` stays the same, so does the answer for a token that was found active.
+    While `generation` is unchanged, a token that was found active still is.
     """
 
     def __init__(self, pepper: bytes, ask: Asks) -> None:
@@ -75,29 +75,29 @@ class KeyRing:
 
     @property
     def ready(self) -> bool:
-        """Tells whether the ledger has been heard of, and not too long ago."""
+        """True if a message from the ledger process came within `GRACE_S`."""
         return self._heard.is_set()
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait until it is ready, but no longer than that."""
+        """Waits until it is ready, for at most `timeout_s`."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._heard.wait(), timeout_s)
 
     def known(self, token: bytes) -> ApiKey | None:
-        """The active key with this secret, where that is known.
+        """Returns the active key with this secret if it is in the cache.
 
-        None also for one to be asked about, which `refuses` tells.
+        None has two meanings: the token is refused, or it is unknown and the ledger must be asked; see `refuses`.
         """
         digest = digest_of(token, self._pepper)
         return None if digest is None else self._known.get(digest)
 
     def refuses(self, token: bytes) -> bool:
-        """Tells whether no active key has this secret, as far as is known."""
+        """True if the cache knows that no active key has this secret."""
         digest = digest_of(token, self._pepper)
         return digest is None or digest in self._refused
 
     async def find(self, token: bytes) -> ApiKey | None:
-        """The active key with this secret, or None; asked for. Raises LedgerUnavailable."""
+        """Asks for the active key with this secret; returns None if there is none. Raises LedgerUnavailable."""
         digest = digest_of(token, self._pepper)
         if digest is None:
             return None
@@ -105,14 +105,14 @@ class KeyRing:
         if asking is None:
             asking = self._asking[digest] = asyncio.ensure_future(self._find(digest))
             asking.add_done_callback(_retrieved)
-        return await asyncio.shield(asking)  # a client that leaves leaves the others their answer
+        return await asyncio.shield(asking)  # other clients may wait for the same answer
 
     def position(self) -> Position:
-        """How far changes are known."""
+        """Returns the version up to which changes are known."""
         return self._position
 
     def hear(self, news: Raw) -> None:
-        """Forget what has changed. Raises msgspec.MsgspecError."""
+        """Removes changed keys from the cache. Raises msgspec.MsgspecError."""
         changes = _decode_changes(news)
         self._heard_at = time.monotonic()
         self._heard.set()
@@ -129,7 +129,7 @@ class KeyRing:
         self._position = Position(changes.source, changes.version)
 
     def settle(self) -> None:
-        """Forget everything that has not been confirmed for too long."""
+        """Empties the cache after `GRACE_S` without a message."""
         silent_s = time.monotonic() - self._heard_at
         if silent_s > _QUIET_S and not self._quiet:
             log.warning("nothing is heard of the ledger, serving the keys known")
@@ -145,7 +145,7 @@ class KeyRing:
             key = await asked(self._ask, digest)
         finally:
             del self._asking[digest]
-        if generation != self.generation:  # what was told meanwhile may be about this very key
+        if generation != self.generation:  # a change that came meanwhile may be of this very key
             return key
         if key is None:
             _remember(self._refused, digest, None)
@@ -160,7 +160,7 @@ class KeyRing:
 
 
 async def asked(ask: Asks, digest: bytes) -> ApiKey | None:
-    """The active key with this digest, or None. Raises LedgerUnavailable."""
+    """Returns the active key with this digest, or None. Raises LedgerUnavailable."""
     try:
         return _key.decode(await ask(TOPIC, digest))
     except Unanswered as error:
@@ -168,13 +168,13 @@ async def asked(ask: Asks, digest: bytes) -> ApiKey | None:
 
 
 def _retrieved(asking: asyncio.Task[ApiKey | None]) -> None:
-    """Have nobody miss an error whose client has left."""
+    """Retrieves the error of a question whose clients have left, so that asyncio does not report it."""
     if not asking.cancelled():
         asking.exception()
 
 
 def _remember(cache: dict[bytes, T], digest: bytes, value: T) -> None:
-    """Add to a bounded cache; the oldest entry makes room."""
+    """Adds to a bounded cache; the oldest entry is removed if it is full."""
     if len(cache) >= CAPACITY:
         del cache[next(iter(cache))]
     cache[digest] = value

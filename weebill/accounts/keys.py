@@ -1,4 +1,4 @@
-"""API keys: made, listed and revoked. Only a keyed hash of a key is stored, so its text is shown once."""
+"""Creates, lists and revokes API keys. Only a keyed hash of a key is stored, so its text is shown once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class CreatedKey(NamedTuple):
-    """A new key and its text, which cannot be had again; `namesakes` are the ids of other active keys of its name."""
+    """A new key and its text, which is not stored; `namesakes` are the ids of other active keys of the same name."""
 
     key: ApiKey
     secret: str
@@ -27,7 +27,7 @@ class CreatedKey(NamedTuple):
 
     @property
     def warning(self) -> str:
-        """What its maker should know, "" for nothing."""
+        """Returns the warning about a name that other keys have; "" if none does."""
         if not self.namesakes:
             return ""
         others = "another active key is" if len(self.namesakes) == 1 else f"{len(self.namesakes)} other active keys are"
@@ -36,7 +36,7 @@ class CreatedKey(NamedTuple):
 
 
 class BadKeyError(LedgerError):
-    """A key cannot be made as asked; `param` is the field at fault."""
+    """A key cannot be created as requested; `param` is the invalid field."""
 
     def __init__(self, message: str, param: str) -> None:
         super().__init__(message)
@@ -48,28 +48,28 @@ class UnknownKeyError(LedgerError):
 
 
 class KeyTable(Protocol):
-    """Where keys are kept, oldest first. Every method raises LedgerError."""
+    """The storage of keys, oldest first. Every method raises LedgerError."""
 
     def commit(self, change: Callable[[], T]) -> T:
-        """What `change` gives, once all that it changed is kept; it may be called again."""
+        """Commits the changes of `change`, and returns its result; `change` may be called again."""
 
     def all(self) -> list[ApiKey]:
-        """Every key, revoked ones included."""
+        """Returns every key, revoked ones included."""
 
     def named(self, name: str) -> list[ApiKey]:
-        """Every key of this name, revoked ones included."""
+        """Returns every key of this name, revoked ones included."""
 
     def find(self, key_id: str) -> ApiKey | None:
-        """The key with this id."""
+        """Returns the key with this id."""
 
     def count_active(self) -> int:
-        """How many keys are not revoked."""
+        """Counts the keys that are not revoked."""
 
     def add(self, key: ApiKey, digest: bytes) -> None:
-        """Keep a key, to be found by its digest."""
+        """Stores a key, to be found by its digest."""
 
     def revoke(self, key_id: str, now: int) -> None:
-        """Note that a key is revoked."""
+        """Marks a key as revoked."""
 
 
 class Keys:
@@ -80,32 +80,32 @@ class Keys:
         self._pepper = pepper
 
     def create(self, name: str, role: KeyRole = "user") -> CreatedKey:
-        """Make a key. Raises BadKeyError, LedgerError."""
+        """Creates a key. Raises BadKeyError, LedgerError."""
         _check(name, role)
         return self._table.commit(lambda: self._add(name, role))
 
     def create_first(self, name: str, role: KeyRole = "admin") -> CreatedKey | None:
-        """Make a key if there never was one, else None; safe when several processes try at once."""
+        """Creates a key if there never was one, else returns None; safe when several processes try at once."""
         _check(name, role)
         return self._table.commit(lambda: None if self._table.all() else self._add(name, role))
 
     def all(self) -> list[ApiKey]:
-        """Every key, revoked ones included, oldest first."""
+        """Returns every key, revoked ones included, oldest first."""
         return self._table.all()
 
     def count(self) -> int:
-        """How many keys are active."""
+        """Counts the active keys."""
         return self._table.count_active()
 
     def revoke(self, id_or_name: str) -> ApiKey:
-        """Revoke by id, or by name if just one active key has it. A key already revoked stays as it is.
+        """Revokes by id, or by name if just one active key has it. A key already revoked stays as it is.
 
         Raises UnknownKeyError if none matches, LedgerError if several do.
         """
         return self._table.commit(lambda: self._revoke(self._table.find(id_or_name) or self._find_named(id_or_name)))
 
     def revoke_id(self, key_id: str) -> ApiKey:
-        """Revoke by id alone. Raises UnknownKeyError, LedgerError."""
+        """Revokes by id alone. Raises UnknownKeyError, LedgerError."""
         return self._table.commit(lambda: self._revoke(self._get(key_id)))
 
     def _add(self, name: str, role: KeyRole) -> CreatedKey:

@@ -1,4 +1,4 @@
-"""The installation's pepper, which keys are hashed with: without its file, the ledger tells nothing of a key."""
+"""The installation's pepper, which keys are hashed with: without its file, the ledger reveals nothing about a key."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ PEPPER_BYTES: Final = 32
 
 
 def key_digest(secret: bytes, pepper: bytes) -> bytes:
-    """The keyed hash that a key is stored and found by."""
+    """Returns the keyed hash by which a key is stored and found."""
     return blake2b(secret, digest_size=32, key=pepper).digest()
 
 
 def digest_of(token: bytes, pepper: bytes) -> bytes | None:
-    """The digest of a key, None for what cannot be one."""
+    """Returns the digest of a key, None for a text that does not have the form of one."""
     return key_digest(token, pepper) if may_be_key(token) else None
 
 
 def read_pepper(path: Path) -> bytes:
-    """The installation's pepper. Raises LedgerError if it is missing or cut short."""
+    """Returns the installation's pepper. Raises LedgerError if it is missing or truncated."""
     try:
         pepper = path.read_bytes()
     except FileNotFoundError as error:
@@ -40,7 +40,7 @@ def read_pepper(path: Path) -> bytes:
 
 
 def ensure_pepper(path: Path, count_active: Callable[[], int]) -> bytes:
-    """The pepper, made at first use. Raises LedgerError if it is missing although active keys were hashed with it."""
+    """Returns the pepper, created at first use. Raises LedgerError if it is missing and there are active keys."""
     if not path.exists():
         if active := count_active():
             raise LedgerError(
@@ -52,7 +52,7 @@ def ensure_pepper(path: Path, count_active: Callable[[], int]) -> bytes:
 
 
 def _create_pepper(path: Path) -> None:
-    """Publish a complete file by hard link: of several processes that try at once, one wins and no one reads half."""
+    """Publishes a complete file by hard link: if several processes try at once, one wins and none reads half."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

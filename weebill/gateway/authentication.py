@@ -1,4 +1,4 @@
-"""Finds out who calls: by the API key, wherever a client's SDK puts it."""
+"""Authenticates clients by the API key, in any of the places where SDKs put it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from weebill.telemetry.counters import Counters
 from weebill.transport.exchange import Exchange
 from weebill.wire.errors import ApiError
 
-# Anthropic's SDKs, Google's, and Azure's; all others say `Authorization: Bearer`.
+# Of Anthropic's, Google's and Azure's SDKs; all others send `Authorization: Bearer`.
 _KEY_HEADERS: Final = (b"x-api-key", b"x-goog-api-key", b"api-key")
 _KEY_PARAMETER: Final = "key"  # Google's
 _OWN_TIMEOUT: Final = b"x-weebill-timeout"
-# What OpenAI's and Anthropic's SDKs say of the time they wait for the next byte. It counts for leaving time to others;
-# that it is over is for them to say, by leaving, and so we wait a moment longer than they do.
+# The time for which OpenAI's and Anthropic's SDKs wait for the next byte. Attempts leave time for others by
+# it; the SDK itself ends the request when the time is over, so we wait a moment longer.
 _SDK_TIMEOUTS: Final = (b"x-stainless-read-timeout", b"x-stainless-timeout")
 _GRACE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose key a request's head holds, and when that was found out; and how long the client waits, in seconds.
+    """The key in a request's head, the time of its check, and the client's timeout in seconds.
 
-    `timeout_s` is `inf` where it does not say, NaN where what it says is no time.
+    `timeout_s` is `inf` if the client sends none, NaN if it sends an invalid one.
     """
 
     generation: int
@@ -36,7 +36,7 @@ class Caller:
 
 
 class Authenticator:
-    """Checks keys by what is known of them, and asks about others."""
+    """Checks keys by the cache, and asks about unknown ones."""
 
     def __init__(self, keyring: KeyRing, counters: Counters) -> None:
         self._keyring = keyring
@@ -44,11 +44,11 @@ class Authenticator:
 
     @property
     def ready(self) -> bool:
-        """Tells whether keys can be checked."""
+        """True if keys can be checked."""
         return self._keyring.ready
 
     def known(self, exchange: Exchange) -> Caller | None:
-        """The caller, None for one whose key is to be asked about. Raises ApiError 401."""
+        """Returns the caller if the cache has the key, None if the ledger must be asked. Raises ApiError 401."""
         head = exchange.head
         memo = head.memo
         if type(memo) is Caller and memo.generation == self._keyring.generation:
@@ -63,7 +63,7 @@ class Authenticator:
         return caller
 
     async def caller(self, exchange: Exchange) -> Caller:
-        """The caller, whether known or not. Raises ApiError 401, or 503 while keys cannot be asked about."""
+        """Returns the caller, and asks the ledger if need be. Raises ApiError 401, or 503 if it cannot be asked."""
         caller = self.known(exchange)
         if caller is not None:
             return caller
@@ -78,7 +78,7 @@ class Authenticator:
         return Caller(self._keyring.generation, key, _timeout(exchange))
 
     def _token(self, exchange: Exchange) -> bytes:
-        """Raises ApiError 401 where there is none."""
+        """Returns the token of a request. Raises ApiError 401 if there is none."""
         scheme, _, token = (exchange.header(b"authorization") or b"").partition(b" ")
         if scheme.lower() != b"bearer" or not token:
             token = _other_token(exchange)

@@ -1,4 +1,4 @@
-"""Keeps the state of the Responses API between requests: conversations so far, and responses to read again."""
+"""Stores the state of the Responses API between requests: conversations, and responses to retrieve."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ log = logging.getLogger(__name__)
 
 
 class ResponseState:
-    """Keeps and continues conversations. What is to be kept and cannot be is a 503, not answered as if it were."""
+    """Stores and continues conversations. A request with `store` that cannot be stored is answered with 503."""
 
     def __init__(self, store: ResponseStore) -> None:
         self._store = store
 
     async def prepare(self, call: Call, tenant: str) -> Call:
-        """The call with what it continues. Raises ApiError 400, 404 for what is not kept."""
+        """Returns the call with the conversation that it continues. Raises ApiError 400, or 404 if it is not stored."""
         previous = responses_state.previous_id(call)
         if previous is not None:
             stored = await _kept(self._store.history(tenant, previous))
             call = await off_loop(partial(responses_state.with_history, call, stored))
-            # It may be long by now.
+            # With its history, it may be long now.
             call.big = call.big or call.prompt_bytes() >= BIG
         references = partial(responses_state.item_references, call)
         wanted = await off_loop_if(call.big, references)
@@ -45,7 +45,7 @@ class ResponseState:
         return call
 
     async def keep(self, call: Call, tenant: str, response: bytes) -> None:
-        """Keep the answer to a prepared call, if that wants it."""
+        """Stores the answer to a prepared call, if the call asks for it."""
         if not response or not responses_state.wants_storing(call):
             return
         try:
@@ -58,7 +58,7 @@ class ResponseState:
         await _kept(self._store.put(tenant, stored))
 
     async def read(self, tenant: str, path: str, query: str) -> bytes:
-        """`{id}` or `{id}/input_items`. Raises ApiError 404."""
+        """Returns the body for `{id}` or `{id}/input_items`. Raises ApiError 404."""
         response_id = path.removesuffix(_INPUT_ITEMS)
         if path.endswith(_INPUT_ITEMS):
             chain = await _kept(self._store.history(tenant, response_id))
@@ -71,14 +71,14 @@ class ResponseState:
         return found.body
 
     async def delete(self, tenant: str, response_id: str) -> bytes:
-        """Forget one. Raises ApiError 404."""
+        """Deletes a response. Raises ApiError 404."""
         if not await _kept(self._store.delete(tenant, response_id)):
             raise responses_state.response_not_found(response_id)
         return responses_state.deleted(response_id)
 
 
 async def _kept(answer: Awaitable[T]) -> T:
-    """What the store answers. Raises ApiError 503."""
+    """Returns the store's answer. Raises ApiError 503."""
     try:
         return await answer
     except Unanswered as error:
@@ -88,14 +88,14 @@ async def _kept(answer: Awaitable[T]) -> T:
 
 
 class KeptResponses:
-    """`GET` and `DELETE /v1/responses/{id}`, and `GET .../input_items`."""
+    """Serves `GET` and `DELETE /v1/responses/{id}`, and `GET .../input_items`."""
 
     def __init__(self, authenticator: Authenticator, state: ResponseState) -> None:
         self._authenticator = authenticator
         self._state = state
 
     async def serve(self, exchange: Exchange, path: str) -> None:
-        """Answer; `path` follows `/v1/responses/`. Raises ApiError."""
+        """Answers a request; `path` is the part after `/v1/responses/`. Raises ApiError."""
         tenant = (await self._authenticator.caller(exchange)).key.id
         if exchange.method in (b"GET", b"HEAD"):
             body = await self._state.read(tenant, path, exchange.query.decode("latin-1"))

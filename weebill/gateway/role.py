@@ -1,4 +1,4 @@
-"""The gateway workers, as the supervisor runs them."""
+"""The role of the gateway workers, for the supervisor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from weebill.process.role import Role, module
 
 
 class WorkerBoot(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a worker's `Boot` that is its own: its number, from 0, and the listening sockets that it inherits."""
+    """The `own` part of a worker's `Boot`: its number, from 0, and the listening sockets that it inherits."""
 
     index: int = 0
     listen_fds: tuple[int, ...] = ()
@@ -20,7 +20,7 @@ class WorkerBoot(msgspec.Struct, frozen=True, kw_only=True):
 ROLE: Final = Role(
     name="worker",
     command=module("weebill.gateway"),
-    # Starts within a second and waits for nobody.
+    # Starts within a second, and waits for no other process.
     start_timeout_s=30.0,
     start_idle_s=10.0,
     first_backoff_s=0.05,

@@ -1,4 +1,4 @@
-"""A gateway worker: one event loop that serves the inherited sockets until its supervisor says otherwise."""
+"""A gateway worker: one event loop that serves the inherited sockets until its supervisor has it drain."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ if TYPE_CHECKING:
     from weebill.cache.semantic import Embed
 
 _UPKEEP_INTERVAL_S: Final = 0.25
-_FIRST_NEWS_S: Final = 2.0  # how long the news of the ledger may take
-_COUNT_INTERVAL_S: Final = 0.02  # how old what metrics say may be
-_SYNC_INTERVAL_S: Final = 1.0  # what a power cut may cost of the journal
+_FIRST_NEWS_S: Final = 2.0  # limit of the wait for the ledger's first message
+_COUNT_INTERVAL_S: Final = 0.02  # between two updates of the metrics
+_SYNC_INTERVAL_S: Final = 1.0  # between two syncs of the journal
 
 log = logging.getLogger(__name__)
 
 
 class Worker:
-    """What a worker process holds. Raises LedgerError or OSError for what it needs and cannot have."""
+    """The parts of a worker process. Raises LedgerError or OSError if one cannot be set up."""
 
     def __init__(self, boot: Boot, index: int) -> None:
         home = Home(Path(boot.home))
@@ -92,12 +92,12 @@ class Worker:
         followed: dict[str, Followed] = {EXPERIMENTS: self._experiments}
         self._questions = Questions(home.ledger_socket, followed)
         self._keyring = followed[KEYS] = KeyRing(pepper, self._questions.ask)
-        # Apart, as conversations are long, and no key shall wait for one.
+        # On a connection of their own: conversations are long, and keys must not wait for them.
         self._conversations = Questions(home.ledger_socket)
         authenticator = Authenticator(self._keyring, self._counters)
         recorder = Recorder(self._journal, self._counters)
         state = ResponseState(ResponseStore(self._conversations.ask))
-        self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - lots, not secrets
+        self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - no secrets
         self._upstreams = upstreams = Upstreams(
             self._client, self._router, boot.settings.server, boot.settings.limits, index
         )
@@ -121,11 +121,11 @@ class Worker:
         self._server = Server(self._app, boot.settings.server, refusing)
         self._drained = asyncio.Event()
         self._reloads: asyncio.Queue[Settings] = asyncio.Queue(1)
-        # The supervisor sends a second, shorter one if it is hurried.
+        # The supervisor sends a second, shorter Drain if it is to stop sooner.
         self._drains: list[asyncio.Task[None]] = []
 
     async def run(self, link: Link, sockets: Iterable[socket.socket]) -> None:
-        """Serve until told to drain; returns at once if the supervisor goes away."""
+        """Serves until it has drained; returns at once if the supervisor is gone."""
         self._questions.start()
         await self._server.listen(sockets)
         tasks = [
@@ -136,7 +136,7 @@ class Worker:
             asyncio.create_task(self._reload()),
             asyncio.create_task(self._drained.wait()),
         ]
-        # So that the first request need not wait, as a rule. Without the ledger, requests say what is wrong.
+        # So that the first request rarely waits. Without the ledger, requests are answered with the error.
         await self._keyring.wait(_FIRST_NEWS_S)
         link.send(Ready())
         try:
@@ -152,14 +152,14 @@ class Worker:
             self._close()
 
     async def _follow(self, link: Link) -> None:
-        """Do as the supervisor says, while draining too: it may hurry, or be gone."""
+        """Handles the supervisor's messages, also while draining: it may shorten the drain, or be gone."""
         async for message in link:
             match message:
                 case Ping():
                     link.send(Pong(ready=self._app.ready))
                 case Reload(settings=settings):
                     if self._reloads.full():
-                        self._reloads.get_nowait()  # the newest alone count
+                        self._reloads.get_nowait()  # only the newest settings count
                     self._reloads.put_nowait(settings)
                 case Engines(engines=engines):
                     self._engines = engines
@@ -175,24 +175,24 @@ class Worker:
         self._drained.set()
 
     async def _reload(self) -> None:
-        """Take on the newest settings, each time; what takes its time does not keep the supervisor from an answer."""
+        """Applies the newest settings, again and again, in a task that does not delay answers to the supervisor."""
         while True:
             await self._apply(await self._reloads.get())
 
     async def _apply(self, settings: Settings) -> None:
-        """Take on reloaded settings; what is under way ends under the old ones."""
+        """Applies reloaded settings; requests under way keep the old ones."""
         self._settings = settings
         logs.configure(settings.log, self._name)
         self._router.configure(settings.routing, self._directory())
         self._upstreams.configure(settings.server, settings.limits)
         await asyncio.to_thread(_prepare, settings)
         self._cache.update(settings.cache)
-        # The learned router takes a moment to load, in which nobody shall wait.
+        # In a thread: loading the learned router takes a moment, in which no request must wait.
         await asyncio.to_thread(self._selector.configure, settings.auto)
         try:
             self._server.update(settings.server)
         except OSError as error:
-            # The supervisor has checked the certificate, but its files may have changed since.
+            # The supervisor has checked the certificate, but the files may have changed since.
             log.error("server settings are not taken over, the certificate cannot be loaded: %s", error)
 
     def _directory(self) -> Directory:
@@ -206,7 +206,7 @@ class Worker:
             return load()
 
     async def _keep_up(self) -> None:
-        """Follow what changes by itself with time, and show how much is going on."""
+        """Updates the state that changes with time, and the gauges of the metrics."""
         while True:
             await asyncio.sleep(_UPKEEP_INTERVAL_S)
             self._keyring.settle()
@@ -214,13 +214,13 @@ class Worker:
             now = time.monotonic()
             self._router.health.settle(now)
             self._keys.report(self._router.health, now)
-            # Whoever looks on, such as the status page, is none of what is to be seen.
+            # Requests of observers, such as the status page, do not count.
             self._counters.in_flight.set(self._server.active - self._tunnel.relaying)
             self._counters.connections.set(self._server.connections)
             self._counters.recording.set(int(self._journal.writable()))
 
     async def _sync_journal(self) -> None:
-        """Have what is in the journal on the disk within a second or two; the disk's time is not the event loop's."""
+        """Writes the journal to the disk every second or two, in a thread, as the event loop must not wait for it."""
         while True:
             await asyncio.sleep(_SYNC_INTERVAL_S)
             try:
@@ -249,20 +249,20 @@ class Worker:
 
 @cache
 def _embedder() -> Embed:
-    """What meaning is compared by; with NumPy, so it is loaded only where the settings ask for that."""
+    """Returns the function that embeds texts; it needs NumPy, so it is imported only if the settings use it."""
     from weebill.auto.estimator.embedding import Embedder
 
     return Embedder.load().embed
 
 
 def _prepare(settings: Settings) -> None:
-    """Load what requests would have to wait for otherwise."""
+    """Imports the modules that requests would wait for otherwise."""
     if settings.cache.enabled and settings.cache.semantic:
         _embedder()
 
 
 async def main() -> int:
-    """Run a worker from its `Boot`; the exit status."""
+    """Runs a worker from its `Boot`; returns the exit status."""
     give_memory_back()
     give_way_soon()
     link = Link.open()
@@ -276,11 +276,11 @@ async def main() -> int:
         link.send(Failed(message=str(error)))
         link.close()
         return 1
-    # What exists by now stays; the collector need not look at it again on the hot path.
+    # The objects that exist now stay; the collector need not examine them again on the hot path.
     gc.collect()
     gc.freeze()
-    # A request makes hardly any cycles: look for them seldom. Hundreds of requests under way hold tens of thousands of
-    # objects, and with a threshold below that, each turn of the loop would look at all of them.
+    # A request makes hardly any cycles, so collections may be rare. Hundreds of requests under way hold tens of
+    # thousands of objects; with a threshold below that, each turn of the loop would have a collection.
     gc.set_threshold(100_000, 20, 50)
     await worker.run(link, sockets)
     with suppress(OSError):

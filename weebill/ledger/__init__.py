@@ -1,1 +1,1 @@
-"""The ledger process: takes in usage, and answers the other processes about keys, experiments and responses."""
+"""The ledger process: ingests usage, and answers the other processes about keys, experiments and responses."""

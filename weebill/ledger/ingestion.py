@@ -1,4 +1,4 @@
-"""Ingestion in a thread of its own, so that no answer waits for it."""
+"""Ingests usage in a thread of its own, so that no answer waits for it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from weebill.usage.recovery import Cost, no_cost
 
 _RETRY_S = 1.0
 _NICENESS = 10
-# Where the ledger is locked, one turn waits for it up to four times, to open and to close it, and then is over.
+# If the ledger is locked, one turn waits for it up to four times, to open and to close it, and then ends.
 LONGEST_TURN_S = 6 * BUSY_TIMEOUT_S
 
 log = logging.getLogger(__name__)
 
 
 class IngestThread(threading.Thread):
-    """Ingests every `interval_s` seconds until `finish`. What fails is tried again; journals keep it meanwhile."""
+    """Ingests every `interval_s` seconds until `finish`. After a failure it tries again; journals keep the records."""
 
     def __init__(self, home: Home, interval_s: float, cost: Cost = no_cost) -> None:
         super().__init__(name="ingest", daemon=True)
@@ -37,21 +37,21 @@ class IngestThread(threading.Thread):
 
     @property
     def moves(self) -> bool:
-        """Tells whether it has lately ended a turn, well or not, or made headway within a long one."""
+        """True if it has lately ended a turn, with or without an error, or made progress within a long one."""
         return self.is_alive() and time.monotonic() < self._moves_until
 
     def run(self) -> None:
-        """Ingest until told to finish, and then once more."""
+        """Ingests until `finish` is called, and then once more."""
         _yield_to_others()
         while not self._finishing.is_set():
             try:
                 self._ingest()
-            except Exception as error:  # whatever it is: without this thread the journals would fill up unnoticed
+            except Exception as error:  # any error: without this thread the journals would fill up unnoticed
                 self._report(error)
                 self._pause(_RETRY_S)
 
     def finish(self, timeout_s: float) -> None:
-        """Ingest all there is and stop; what does not fit into `timeout_s` is left to the next start."""
+        """Ingests the remaining records and stops; after `timeout_s`, the rest is left to the next start."""
         self._finishing.set()
         self.join(timeout_s)
 
@@ -82,7 +82,7 @@ class IngestThread(threading.Thread):
         return followed
 
     def _pause(self, interval_s: float) -> bool:
-        """Wait; whether it is to finish."""
+        """Waits; returns True if it is to finish."""
         self._moves_until = time.monotonic() + interval_s + LONGEST_TURN_S
         return self._finishing.wait(interval_s)
 
@@ -97,6 +97,6 @@ class IngestThread(threading.Thread):
 
 
 def _yield_to_others() -> None:
-    """Have this thread run after a gateway worker that wants the same core: no request shall wait for its records."""
+    """Lowers the thread's priority below the gateway workers', so that no request waits for ingestion."""
     if sys.platform == "linux":  # elsewhere it would be the whole process
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

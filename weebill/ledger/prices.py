@@ -1,4 +1,4 @@
-"""The prices of calls that nobody has settled, as their workers died."""
+"""The prices of requests whose workers died before they recorded them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from weebill.wire.reply import Usage
 
 
 class Prices:
-    """Prices by the present settings. `cost` may be called in another thread than the one that sets these."""
+    """Prices by the present settings. Settings may be changed in one thread and `cost` called in another."""
 
     def __init__(self, home: Home, settings: Settings) -> None:
         self._home = home
@@ -35,5 +35,5 @@ class Prices:
     def _catalogue(self) -> Catalogue:
         try:
             return load(self._home.catalogue)
-        except OverlayError:  # the workers have told
+        except OverlayError:  # the workers have logged it
             return load()

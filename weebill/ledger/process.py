@@ -1,12 +1,12 @@
-"""The ledger process: the only one that answers for the ledger, and the only writer of usage to it.
+"""The ledger process: the only one that answers questions about the ledger, and the only writer of usage to it.
 
-It has no web framework and nobody's requests, so that neither a slow console nor a large import delays usage or keeps
-workers from learning whose key they have.
+It has no web framework and serves no clients, so neither a slow console nor a large import delays usage or the checks
+of keys.
 
-1. It brings the ledger up to date, or says why it cannot.
-2. A thread takes in usage from the workers' journals.
-3. Workers and the control process ask about keys, experiments and stored responses (`topics`), and are told changes.
-4. It drains last, and takes in what the workers have recorded until then.
+1. It migrates the ledger, or reports why it cannot.
+2. A thread ingests usage from the workers' journals.
+3. Workers and the control process ask about keys, experiments and stored responses (`topics`), and get the changes.
+4. It drains last, and ingests the records that the workers have written until then.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 def question_server(home: Home) -> QuestionServer:
-    """Answers for the ledger of `home`."""
+    """Returns the server that answers questions about the ledger of `home`."""
     keys = Keys(home.database)
     return QuestionServer(
         answers={KEYS: keys.answer, RESPONSES: Responses(home.responses).answer},
@@ -50,7 +50,7 @@ def question_server(home: Home) -> QuestionServer:
 
 
 async def main() -> int:
-    """Run from `Boot` to `Drain`; the exit status. If the supervisor goes away, the process ends at once."""
+    """Runs from `Boot` to `Drain`; returns the exit status. If the supervisor is gone, the process ends at once."""
     link = Link.open()
     boot = await link.boot()
     logs.configure(boot.settings.log, PROCESS_NAME)
@@ -75,7 +75,7 @@ async def main() -> int:
     drain = await _follow(link, pinged, prices, ingestion)
     answering.cancel()
     if drain is None:
-        os._exit(1)  # at once, whatever is under way: journals and ledger are made for it
+        os._exit(1)  # at once: journals and ledger survive that
     await asyncio.to_thread(ingestion.finish, _FINISH_S)
     server.close()
     with suppress(FileNotFoundError):
@@ -84,7 +84,7 @@ async def main() -> int:
 
 
 async def _follow(link: Link, pinged: asyncio.Event, prices: Prices, ingestion: IngestThread) -> Drain | None:
-    """Take in what the supervisor says, up to `Drain`; None if the supervisor goes away."""
+    """Handles the supervisor's messages up to `Drain`; returns None if the supervisor is gone."""
     async for message in link:
         match message:
             case Drain():
@@ -103,7 +103,7 @@ async def _follow(link: Link, pinged: asyncio.Event, prices: Prices, ingestion: 
 
 
 async def _answer(link: Link, pinged: asyncio.Event, ingestion: IngestThread, server: QuestionServer) -> None:
-    """Answer the supervisor each time, as soon as all threads get on, too: nobody else looks after them."""
+    """Answers each Ping once all threads make progress, too: this is the only watch over them."""
     while True:
         await pinged.wait()
         if ingestion.moves and server.moves:

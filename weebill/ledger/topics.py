@@ -1,7 +1,7 @@
-"""The topics that the ledger process answers about and tells news of, read from SQLite.
+"""The topics of the ledger process, on which it answers questions and sends news, read from SQLite.
 
 Each is used in a thread of its own. Keys and experiments are followed by a version number that every change raises:
-what an asker knows of is compared with it, and the difference told.
+it is compared with the asker's version, and the difference is sent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from weebill.wire.responses_store import Delete, Get, History, Items, Put, Store
 
 _BUSY_TIMEOUT_S: Final = 1.0
 _SIGN_OF_LIFE_S: Final = 1.0
-_MAX_CHANGES: Final = 10_000  # more than that are not worth telling one by one
+_MAX_CHANGES: Final = 10_000  # with more, all keys count as changed
 
 _decode_digest: Final = msgspec.msgpack.Decoder(bytes).decode
 _decode_position: Final = msgspec.msgpack.Decoder(Position).decode
@@ -32,23 +32,23 @@ _decode_question: Final = msgspec.msgpack.Decoder(StoreQuestion).decode
 
 
 class Keys:
-    """Answers whose key a digest is of, and tells which have changed."""
+    """Finds the key of a digest, and sends changes of keys."""
 
     def __init__(self, database: Path) -> None:
         self.ledger = Follower(database, "keys_version", _BUSY_TIMEOUT_S)
 
     def answer(self, question: Raw) -> bytes:
-        """The active key with the digest asked about, or None. Raises Unanswered."""
+        """Returns the active key with the digest in question, or None. Raises Unanswered."""
         with self.ledger.reading() as connection:
             return encode(find_active(connection, _decode_digest(question)))
 
     def feed(self, position: Raw) -> KeyFeed:
-        """Tells changes from that position on."""
+        """Returns a feed of the changes from that position on."""
         return KeyFeed(self.ledger, _decode_position(position))
 
 
 class KeyFeed:
-    """Tells one asker which keys have changed, and once a second that none has."""
+    """Sends one asker the changed keys, and once a second a heartbeat without changes."""
 
     def __init__(self, ledger: Follower, known: Position) -> None:
         self._ledger = ledger
@@ -56,13 +56,13 @@ class KeyFeed:
         self._due_at = 0.0
 
     def news(self) -> bytes | None:
-        """`KeyChanges` since the last call. Raises Unanswered."""
+        """Returns the `KeyChanges` since the last call. Raises Unanswered."""
         with self._ledger.reading() as connection:
             known, now = self._known, self._ledger.position(connection)
             if now == known and time.monotonic() < self._due_at:
                 return None
             changed: list[bytes] | None = None
-            # Another history, by a file that was put in its place, or an older state of this one.
+            # Otherwise the file was replaced by another ledger, or by an older state of this one.
             if now.source == known.source and now.version >= known.version:
                 changed = changed_since(connection, known.version)
                 if len(changed) > _MAX_CHANGES:
@@ -72,25 +72,25 @@ class KeyFeed:
 
 
 class RunningExperiments:
-    """Tells which experiments there are."""
+    """Sends the experiments."""
 
     def __init__(self, database: Path) -> None:
         self._ledger = Follower(database, "experiments_version", _BUSY_TIMEOUT_S)
 
     def feed(self, position: Raw) -> ExperimentFeed:
-        """Tells of the experiments whenever they are others than at that position."""
+        """Returns a feed of the experiments, whenever they have changed since that position."""
         return ExperimentFeed(self._ledger, _decode_position(position))
 
 
 class ExperimentFeed:
-    """Tells one asker which experiments there are."""
+    """Sends one asker the experiments."""
 
     def __init__(self, ledger: Follower, known: Position) -> None:
         self._ledger = ledger
         self._known = known
 
     def news(self) -> bytes | None:
-        """An `ExperimentSnapshot` if anything has changed since the last call. Raises Unanswered."""
+        """Returns an `ExperimentSnapshot` if anything has changed since the last call. Raises Unanswered."""
         with self._ledger.reading() as connection:
             now = self._ledger.position(connection)
             if now == self._known:
@@ -101,14 +101,14 @@ class ExperimentFeed:
 
 
 class Responses:
-    """Answers about stored responses; the store is opened with the first question."""
+    """Answers questions about stored responses; the store is opened with the first question."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._store: ResponseStore | None = None
 
     def answer(self, question: Raw) -> bytes:
-        """As `weebill.wire.responses_store` says. Raises Unanswered."""
+        """Returns the answer that `weebill.wire.responses_store` defines. Raises Unanswered."""
         try:
             if self._store is None:
                 self._store = ResponseStore(self._path)

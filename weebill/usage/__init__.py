@@ -1,1 +1,1 @@
-"""What each request used: recorded by workers in a journal, moved from there into the ledger exactly once."""
+"""The usage of requests: workers record it in a journal, and it is moved from there into the ledger exactly once."""

@@ -1,4 +1,4 @@
-"""Files of a journal, which are locked before anybody can see them: unlocked, they would look like a dead worker's."""
+"""Files of a journal, locked before they get their names: an unlocked one would be taken for a dead worker's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DRAFT_SUFFIX = ".draft"
 
 @contextmanager
 def locked_draft(path: Path) -> Iterator[int]:
-    """A new file, published as `path` at the end and kept open; removed if the block raises. Raises OSError."""
+    """Creates a file, published as `path` at the end and kept open; removed if the block raises. Raises OSError."""
     draft = path.with_suffix(DRAFT_SUFFIX)
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:

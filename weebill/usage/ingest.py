@@ -1,8 +1,8 @@
-"""From the workers' journals into the ledger, exactly once, whoever is killed and whenever.
+"""Moves usage records from the workers' journals into the ledger exactly once, even if processes are killed.
 
-Each segment has a mark: how many of its bytes are in the ledger. Rows and mark change in one transaction, and the
-file is read inside it, so neither a crash nor a second ingester can count a record twice. A segment is deleted once
-its writer is gone and its mark is at its end; the mark goes only after the deletion has reached the disk.
+Each segment has a mark: the number of its bytes that are in the ledger. Rows and mark change in one transaction, and
+the file is read inside it, so neither a crash nor a second ingester can count a record twice. A segment is deleted once
+its writer is gone and its mark is at its end; the mark is deleted only after the deletion has reached the disk.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from weebill.usage.records import UsageRecord
 from weebill.usage.recovery import Cost, lines_left_open, no_cost, writer_of
 
 BATCH_BYTES = 1 << 22  # of journal in one transaction: some 20,000 records
-_PIECE_BYTES = 1 << 14  # worked on before others may have the processor: a fifth of a millisecond
-_READ_BYTES = 1 << 16  # at once, of a segment whose unused space may be next
+_PIECE_BYTES = 1 << 14  # decoded between two yields of the processor: a fifth of a millisecond
+_READ_BYTES = 1 << 16  # in one read, of a segment whose unused space may be next
 DRAFT_AGE_S = 60.0
-_SCAN_BYTES = 1 << 20  # at once, of zeros
-_UNUSED = b"\0"  # the space of a segment that no record has taken yet
+_SCAN_BYTES = 1 << 20  # in one read, of zeros
+_UNUSED = b"\0"  # fills the space of a segment that has no record yet
 
-# What a line that is no usage record raises, in the decoder or in the ledger.
+# The errors for a line that is no usage record, from the decoder or the ledger.
 _BAD_LINE = (msgspec.MsgspecError, UnicodeError, RecordRefusedError)
 
 _decoder = msgspec.json.Decoder(UsageRecord)
@@ -41,39 +41,39 @@ log = logging.getLogger(__name__)
 
 
 class UsageLedger(Protocol):
-    """Where usage is kept, and how far each segment is in it. Every method raises LedgerError."""
+    """The storage of usage, and of each segment's mark. Every method raises LedgerError."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """A block of changes of which all are kept, or none where it raises."""
+        """Commits the block's changes, or none if it raises."""
 
     def marks(self) -> dict[str, int]:
-        """The mark of every segment that has one."""
+        """Returns the mark of every segment that has one."""
 
     def mark(self, segment: str) -> int:
-        """The mark of a segment as it is now, 0 where it has none."""
+        """Returns the present mark of a segment, 0 if it has none."""
 
     def set_mark(self, segment: str, offset: int) -> None:
-        """Change the mark of a segment."""
+        """Sets the mark of a segment."""
 
     def drop_marks(self, segments: Iterable[str]) -> None:
-        """Forget the marks of segments."""
+        """Deletes the marks of segments."""
 
     def insert(self, pieces: Iterable[Iterable[UsageRecord]]) -> int:
-        """Keep all the records, or none where that raises; returns their number.
+        """Inserts all the records, or none if it raises; returns their number.
 
-        Raises RecordRefusedError where one breaks the invariants of `UsageRecord`, and what `pieces` raises.
+        Raises RecordRefusedError if one breaks the invariants of `UsageRecord`, and the errors of `pieces`.
         """
 
     def quarantine(self, segment: str, offset: int, line: bytes, reason: str) -> None:
-        """Keep what is no usage record, for people to look at."""
+        """Keeps bytes that are no usage record, for people to look at."""
 
 
 class Ingester:
-    """Moves what the journals in `folder` hold into the ledger. Memory is bounded by `batch_bytes`.
+    """Moves records from the journals in `folder` into the ledger. Memory is bounded by `batch_bytes`.
 
-    Belongs to the thread that opened `ledger`. No segment is deleted unless `is_current` says that the ledger is
-    still the one in use: what went into a file that was replaced meanwhile is read again for the one in its place.
-    `cost` prices what nobody has settled.
+    Belongs to the thread that opened `ledger`. A segment is deleted only if `is_current` returns True: if the ledger's
+    file was replaced meanwhile, the records are read again for the new one.
+    `cost` prices the requests of dead workers.
     """
 
     def __init__(
@@ -92,12 +92,12 @@ class Ingester:
         self._marks = ledger.marks()
 
     def run(self) -> int:
-        """Ingest everything there is now, and delete what is finished. Returns the number of records.
+        """Ingests all present records, and deletes finished segments. Returns the number of records.
 
-        Raises LedgerError or OSError; nothing is lost by that, and the next call goes on from there.
+        Raises LedgerError or OSError; nothing is lost then, and the next call resumes.
         """
         total = 0
-        # Before segments are read, so that all that their writers have recorded is there by then.
+        # Before segments are read: a dead writer's records are complete then.
         dead = [table.name for table in self._tables() if table.name not in self._marks and _is_left(table)]
         for segment in self._segments():
             more = True
@@ -111,15 +111,15 @@ class Ingester:
         return total
 
     def _segments(self) -> list[str]:
-        """The names of all segments, oldest first."""
+        """Returns the names of all segments, oldest first."""
         return sorted(path.name for path in self._folder.glob(f"*{SEGMENT_SUFFIX}"))
 
     def _tables(self) -> Iterator[Path]:
-        """Where workers have noted what they have under way."""
+        """Finds the tables in which workers have noted their open requests."""
         return self._folder.glob(f"*{INTENTS_SUFFIX}")
 
     def _record_open(self, table: str) -> int:
-        """A record for each request that its worker has left without one; their number."""
+        """Inserts a record for each request that a dead worker left without one; returns their number."""
         path = self._folder / table
         segments = [name for name in self._segments() if writer_of(name) == writer_of(table)]
         try:
@@ -143,9 +143,9 @@ class Ingester:
         return recorded
 
     def _ingest_batch(self, segment: str) -> tuple[int, bool]:
-        """One transaction's worth of a segment: the number of its records, and whether more were waiting already.
+        """Ingests one batch of a segment in a transaction; returns the number of its records, and if there are more.
 
-        What a busy worker adds meanwhile is left to the next run: chasing it would never end, a transaction at a time.
+        Records that a busy worker adds meanwhile are left to the next run: this one would never end otherwise.
         """
         try:
             file = (self._folder / segment).open("rb", buffering=0)
@@ -155,7 +155,7 @@ class Ingester:
             descriptor = file.fileno()
             known = self._marks.get(segment, 0)
             first = os.pread(descriptor, 1, known)
-            # Before anything is read, so that it is all there will ever be.
+            # Before the segment is read: a finished one does not grow any more.
             finished = _try_lock(descriptor)
             if not first or (first == _UNUSED and not (finished and _data_after(descriptor, known))):
                 return 0, False
@@ -171,9 +171,9 @@ class Ingester:
         return count, more
 
     def _pass_hole(self, segment: str, descriptor: int, offset: int) -> int:
-        """Where the next whole line begins after a hole, which a power cut has left; `offset` where there is none.
+        """Returns the offset of the next whole line after a hole, left by a power cut; `offset` if there is no hole.
 
-        What is left of the lines that it begins and ends in is put in quarantine.
+        The fragments of lines at both of its ends are put in quarantine.
         """
         cut = _read_written(descriptor, offset, self._batch_bytes)
         resumed = _data_after(descriptor, offset + len(cut)) if len(cut) < self._batch_bytes else 0
@@ -189,15 +189,15 @@ class Ingester:
         return resumed if whole else resumed + len(rest)
 
     def _read_lines(self, descriptor: int, offset: int) -> tuple[bytes, bool]:
-        """Whole lines from `offset`, and whether there are more; a line longer than `batch_bytes` comes in pieces."""
+        """Returns whole lines from `offset`, and if more follow; a line longer than `batch_bytes` comes in pieces."""
         content = _read_written(descriptor, offset, self._batch_bytes)
         more = len(content) == self._batch_bytes
         return content if more and b"\n" not in content else _whole_lines(content), more
 
     def _insert(self, segment: str, offset: int, lines: bytes) -> int:
-        """Insert the records in `lines`, which begin at `offset`; returns their number.
+        """Inserts the records in `lines`, which begin at `offset`; returns their number.
 
-        Lines that are no usage records are put in quarantine. They are found by halving: there is hardly ever one.
+        Lines that are no usage records are put in quarantine. They are rare, and found by bisection.
         """
         try:
             return self._ledger.insert(_decoded(lines))
@@ -221,21 +221,21 @@ class Ingester:
         self._delete_stale_drafts()
         gone = [segment for segment in self._marks if not (self._folder / segment).exists()]
         if gone:
-            _sync_folder(self._folder)  # or a power cut could bring a segment back when its mark is gone
+            _sync_folder(self._folder)  # else a power cut could restore a segment whose mark is gone
             with self._ledger.transaction():
                 self._ledger.drop_marks(gone)
             for segment in gone:
                 del self._marks[segment]
 
     def _delete_if_finished(self, segment: str) -> None:
-        """Delete a segment that cannot grow any more and holds nothing new but, perhaps, a line never finished."""
+        """Deletes a segment that cannot grow any more and has no new records; an unfinished last line is dropped."""
         path = self._folder / segment
         with suppress(FileNotFoundError), _without_writer(path) as descriptor:
             if descriptor is None or self._awaits_recovery(segment):
                 return
             mark = self._marks.get(segment, 0)
             tail = _read_written(descriptor, mark, self._batch_bytes)
-            # Grew before its writer left: the next run's.
+            # It grew before its writer left; the next run ingests the rest.
             if b"\n" in tail or len(tail) == self._batch_bytes or _data_after(descriptor, mark + len(tail)):
                 return
             if tail:
@@ -247,12 +247,12 @@ class Ingester:
             path.unlink()
 
     def _awaits_recovery(self, segment: str) -> bool:
-        """Tells whether its worker has died since, and so it may tell which of the requests under way have a record."""
+        """True if its worker has died, and the segment is still needed to find the open requests without a record."""
         table = self._folder / f"{writer_of(segment)}{INTENTS_SUFFIX}"
         return table.name not in self._marks and _is_left(table)
 
     def _delete_stale_drafts(self) -> None:
-        """Delete the segments that dead writers never published; they are empty."""
+        """Deletes the drafts that dead writers never published; they are empty."""
         for draft in self._folder.glob(f"*{DRAFT_SUFFIX}"):
             with suppress(FileNotFoundError):
                 if time.time() - draft.stat().st_mtime > DRAFT_AGE_S:
@@ -260,18 +260,18 @@ class Ingester:
 
 
 def _decoded(lines: bytes) -> Iterator[list[UsageRecord]]:
-    """The records in `lines`, in pieces of about `_PIECE_BYTES`."""
+    """Decodes the records in `lines`, in pieces of about `_PIECE_BYTES`."""
     start = 0
     while start < len(lines):
         end = lines.find(b"\n", start + _PIECE_BYTES) + 1 or len(lines)
         yield _decoder.decode_lines(lines[start:end])
         start = end
-        # A request that came meanwhile shall not wait until the scheduler thinks of it.
+        # A request that came meanwhile must not wait for the end of this thread's time slice.
         os.sched_yield()
 
 
 def _middle(lines: bytes) -> int:
-    """Where the line begins that is nearest to the middle, or 0 where there is one line only."""
+    """Returns the offset of the line that begins nearest to the middle, 0 if there is one line only."""
     half = len(lines) // 2
     after = lines.find(b"\n", half) + 1
     return after if 0 < after < len(lines) else lines.rfind(b"\n", 0, half) + 1
@@ -279,7 +279,7 @@ def _middle(lines: bytes) -> int:
 
 @contextmanager
 def _without_writer(path: Path) -> Iterator[int | None]:
-    """The open segment, or None while its writer lives. Raises FileNotFoundError."""
+    """Opens a segment; gives None while its writer lives. Raises FileNotFoundError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         yield descriptor if _try_lock(descriptor) else None
@@ -288,7 +288,7 @@ def _without_writer(path: Path) -> Iterator[int | None]:
 
 
 def _is_left(path: Path) -> bool:
-    """Tells whether a file is there without its writer."""
+    """True if a file exists and its writer is gone."""
     try:
         with _without_writer(path) as descriptor:
             return descriptor is not None
@@ -305,9 +305,9 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _read_written(descriptor: int, offset: int, limit: int) -> bytes:
-    """What is between `offset` and the first zero, at most `limit` bytes.
+    """Returns the bytes between `offset` and the first zero, at most `limit`.
 
-    A line may be seen before all of it, since its writer is another processor: it will be there the next time.
+    The start of a line may be visible before its end, as its writer is another processor; the next run has it all.
     """
     parts: list[bytes] = []
     while limit:

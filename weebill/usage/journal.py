@@ -1,10 +1,10 @@
 """A worker's usage journal: append-only segment files, one JSON record a line.
 
-A segment's space is reserved before its first record and mapped into memory, so that a record costs a copy rather
-than a system call, and cannot fail for want of space. Zero bytes follow the last record until the segment is closed.
+A segment's space is reserved before its first record and mapped into memory, so a record costs a copy rather than a
+system call, and cannot fail on a full disk. Zero bytes follow the last record until the segment is closed.
 A record is in the page cache before its response ends, so it survives the death of any process. The writer holds
-an exclusive `flock` on its segment: whoever can take the lock knows that the segment will not grow any more.
-Segment names are never used again, so a mark kept for one can never be taken for another's.
+an exclusive `flock` on its segment: a process that can take the lock knows that the segment will not grow any more.
+Names of segments are never reused, so a mark cannot be mistaken for another segment's.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ log = logging.getLogger(__name__)
 
 
 class JournalError(Exception):
-    """A record could not be written, so the request it belongs to must not be answered as if it had been."""
+    """A record could not be written, so its request must not be answered as complete."""
 
 
 class JournalFull(JournalError):  # noqa: N818 - a state rather than an error
-    """The segments that wait for the ledger process have reached `journal_max_bytes`."""
+    """The segments that are not ingested yet have reached `journal_max_bytes`."""
 
 
 class JournalWriter:
-    """Appends the usage records of one worker process; `workers` is how many share the folder.
+    """Appends the usage records of one worker process; `workers` is the number of workers that share the folder.
 
-    A segment holds at most `segment_bytes`, less where `journal_max_bytes` leaves each worker less than four, or where
-    the disk is nearly full.
+    A segment has at most `segment_bytes`; less if `journal_max_bytes` allows each worker fewer than four such segments,
+    or if the disk is nearly full.
     """
 
     def __init__(self, folder: Path, worker_index: int, settings: MeteringSettings, workers: int = 1) -> None:
@@ -59,7 +59,7 @@ class JournalWriter:
         self._segment_bytes = max(_SMALLEST_SEGMENT, min(settings.segment_bytes, self._max_bytes // (4 * workers)))
         self.intents = Intents(folder / f"{self._name}{INTENTS_SUFFIX}")
         self.epoch = time.time() - time.monotonic()
-        """What makes Unix time of `time.monotonic()`, in seconds."""
+        """The difference of Unix time and `time.monotonic()`, in seconds."""
         self._encode = msgspec.json.Encoder().encode
         self._descriptor = -1
         self._segment: mmap.mmap | None = None
@@ -67,12 +67,12 @@ class JournalWriter:
         self._size = 0
         self._synced = 0
         self._fault: JournalError | None = None
-        self._notes = True  # whether there is room to note requests
+        self._notes = True  # True if intents can be written
         self._probe_at = 0.0
         self.writable()
 
     def intend(self, intent: Intent, slot: int = -1) -> int:
-        """Note a request before its upstream is called, instead of what was noted in `slot`; the new slot.
+        """Notes a request before its upstream is called, in place of the note in `slot`; returns the new slot.
 
         Raises JournalError.
         """
@@ -83,9 +83,9 @@ class JournalWriter:
             raise self._failed(error) from error
 
     def append(self, record: UsageRecord, slot: int = -1) -> None:
-        """Write one record, of the request that was noted in `slot`.
+        """Writes the record of the request that was noted in `slot`.
 
-        Raises JournalError, JournalFull; then no trace of the record is left, but what was noted stays.
+        Raises JournalError, JournalFull; then nothing of the record is written, and the note stays.
         """
         line = self._encode(record)
         end = self._size + len(line)
@@ -96,16 +96,16 @@ class JournalWriter:
         if segment is None or end >= self._room:
             raise JournalError(f"a usage record of {len(line)} bytes does not fit into a segment")
         segment[self._size : end] = line
-        # Last, for without it a line is not read: a writer may die in between.
+        # Last: a line without it is not read, if the writer dies in between.
         segment[end] = _NEWLINE
         self._size = end + 1
         if slot >= 0:
             self.intents.close(slot)
 
     def writable(self) -> bool:
-        """Tells whether `intend` and `append` can be expected to work: ask before taking a request.
+        """True if `intend` and `append` are expected to work; to be checked before a request is accepted.
 
-        After a failure this tries again, at most four times a second.
+        After a failure it tries to make room again, at most four times a second.
         """
         if self._segment is not None and self._notes:
             return True
@@ -126,18 +126,18 @@ class JournalWriter:
 
     @property
     def fault(self) -> JournalError | None:
-        """Why nothing can be written at present."""
+        """The reason why nothing can be written at present; None if it can."""
         return self._fault
 
     def unsynced(self) -> list[int]:
-        """Descriptors of files with something new, for whoever writes them to the disk and closes them."""
+        """Returns duplicated descriptors of changed files; `sync` writes them to the disk and closes them."""
         if self._segment is None or (self._size == self._synced and not self.intents.taken):
             return []
         self._synced = self._size
         return [os.dup(descriptor) for descriptor in (self._descriptor, self.intents.descriptor) if descriptor >= 0]
 
     def close(self) -> None:
-        """Let go of the files; what is in them stays for the ledger process."""
+        """Closes the files; their records stay for the ingester."""
         self._let_go()
         self.intents.leave()
 
@@ -146,15 +146,15 @@ class JournalWriter:
             self._segment.close()
             self._segment = None
             self._room = 0
-            # Readers cope with the rest of zeros, too.
+            # Readers accept the zeros at the end, too.
             with suppress(OSError):
                 os.ftruncate(self._descriptor, self._size)
             os.close(self._descriptor)
 
     def _rotate(self) -> None:
-        """Go on in a new segment.
+        """Continues in a new segment.
 
-        The old one is let go first: it could be all that fills the journal, and only then may it be deleted.
+        The old one is closed first: it may be the one that fills the journal, and is deleted only once closed.
         """
         self._let_go()
         try:
@@ -172,7 +172,7 @@ class JournalWriter:
         self._recovered()
 
     def _open_segment(self) -> None:
-        """Create, lock and only then publish a segment."""
+        """Creates, locks and only then publishes a segment."""
         path = self._folder / f"{self._name}-{self._sequence:06d}{SEGMENT_SUFFIX}"
         self._sequence += 1
         try:
@@ -202,9 +202,9 @@ class JournalWriter:
 
 
 def sync(descriptors: list[int]) -> None:
-    """Write files to the disk, so that a power cut costs no more than what has come since. Raises OSError.
+    """Writes files to the disk, so that a power cut loses only later records. Raises OSError.
 
-    The page cache's own time is half a minute. Unlike `msync`, this leaves the interpreter to others meanwhile.
+    The page cache alone would wait half a minute. Unlike `msync`, this releases the interpreter's lock meanwhile.
     """
     try:
         for descriptor in descriptors:
@@ -218,9 +218,9 @@ def sync(descriptors: list[int]) -> None:
 
 
 def _reserve(descriptor: int, wanted: int) -> int:
-    """Give an empty file space that is its own, `wanted` bytes or, on a full disk, as much as there is of it.
+    """Reserves disk space for an empty file: `wanted` bytes, or less if the disk is nearly full. Returns its size.
 
-    Raises OSError when there is not even enough for the smallest segment.
+    Raises OSError if there is not even enough for the smallest segment.
     """
     size = wanted
     while True:

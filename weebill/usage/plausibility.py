@@ -1,7 +1,7 @@
-"""What of a usage record cannot be so, and how it is kept all the same: within what a ledger can add up, and flagged.
+"""Flags implausible usage records, and limits their values to those that a ledger can add up.
 
-An upstream may report any number of tokens, and a machine's clock may have been wrong. The record is of a request that
-was made, and so is kept.
+An upstream may report any number of tokens, and a machine's clock may have been wrong. The request was made all the
+same, so its record is kept.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from msgspec import structs
 from weebill.usage.records import UsageRecord
 
 BELIEVABLE: Final = 2**32 - 1
-"""More tokens than that, no context has."""
+"""The largest plausible number of tokens; no context has as many."""
 MOST: Final = 2**53 - 1
-"""The largest number that is kept; readers of JSON have it exactly."""
+"""The largest number that is stored; every JSON reader represents it exactly."""
 _EARLIEST_US: Final = -62_135_596_800_000_000
 LATEST_US: Final = 253_402_300_799_000_000
-"""The end of the year 9999, as the other is the beginning of the year 1: what is a date."""
+"""The end of the year 9999; `_EARLIEST_US` is the beginning of the year 1: the range of `datetime`."""
 
 
 def is_doubtful(record: UsageRecord) -> bool:
-    """Tells whether anything of it cannot be so."""
+    """True if any value is implausible."""
     cost = record.cost_nano
     return (
         record.prompt_tokens > BELIEVABLE
@@ -34,7 +34,7 @@ def is_doubtful(record: UsageRecord) -> bool:
 
 
 def flagged(record: UsageRecord) -> UsageRecord:
-    """The record with its `flags`, and within bounds; one that breaks an invariant goes on breaking it."""
+    """Returns the record with its `flags`, and within bounds; a broken invariant stays broken."""
     flags = []
     changes: dict[str, int | str] = {}
     if record.prompt_tokens > BELIEVABLE or record.completion_tokens > BELIEVABLE:

@@ -1,4 +1,4 @@
-"""The records of requests whose worker died before it could write any."""
+"""Builds usage records for the open requests of dead workers."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ import msgspec
 from weebill.usage.intents import left_open
 from weebill.usage.records import Intent, UsageRecord
 
-# Nano-dollars, by an upstream, what it calls the model, and the numbers of prompt and completion tokens.
+# Returns nano-dollars for an upstream, its name of the model, and the numbers of prompt and completion tokens.
 Cost = Callable[[str, str, int, int], int | None]
 
-_BYTES_PER_TOKEN = 4  # as for a request that its client has left
-_CUT = 500  # the client got no status, or one that did not hold
+_BYTES_PER_TOKEN = 4  # as for a request whose client has disconnected
+_CUT = 500  # the client got no status, or 200 and an incomplete answer
 
 _decoder = msgspec.json.Decoder(Intent)
 _encode = msgspec.json.Encoder().encode
 
 
 def no_cost(upstream: str, model: str, prompt_tokens: int, completion_tokens: int) -> int | None:
-    """What is known where nobody knows a price."""
+    """Returns None: no price is known."""
     return None
 
 
 def writer_of(name: str) -> str:
-    """Whose file it is, by the name of a segment or a table of intents."""
+    """Returns the writer's name, from the name of a segment or a table of intents."""
     stem, _, suffix = name.partition(".")
     return stem.rpartition("-")[0] if suffix == "jsonl" else stem
 
 
 def lines_left_open(table: Path, segments: Iterable[Path], cost: Cost) -> tuple[bytes, int]:
-    """Usage records, a line each, of the requests in a dead worker's `table` that its `segments` have no record of.
+    """Returns usage records, one a line, for the requests in a dead worker's `table` without a record in `segments`.
 
-    A worker that dies between its last record and giving up the slot has both. What cannot be read is given as it
-    stands. Raises OSError.
+    A worker that dies after writing a record and before releasing the slot leaves both. An unreadable line is returned
+    unchanged. Raises OSError.
     """
-    ended_at = os.stat(table).st_mtime_ns // 1000  # it is written to about once a second, so this is an estimate, too
+    ended_at = os.stat(table).st_mtime_ns // 1000  # an estimate: it is written about once a second
     found = list(left_open(table.read_bytes()))
     if not found:
         return b"", 0

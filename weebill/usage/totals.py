@@ -1,4 +1,4 @@
-"""Totals of what has been used, and single requests, as values."""
+"""Totals of usage, and single requests, as values."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ Grouping = Literal["model", "key", "day"]
 class UsageTotal(msgspec.Struct, frozen=True, kw_only=True):
     """The sum over one model, key id or UTC day (`name`, a day as YYYY-MM-DD).
 
-    `failures` are requests with another outcome than `ok` and `client_cancelled`; `cached_tokens` is a subset of
-    `prompt_tokens`; `cost_nano` is in nano-dollars, without the `unpriced` requests, whose price
-    is not known.
+    `failures` counts the requests with another outcome than `ok` and `client_cancelled`; `cached_tokens` is a subset of
+    `prompt_tokens`; `cost_nano` is in nano-dollars, without the `unpriced` requests, whose price is not known.
     """
 
     name: str
@@ -30,7 +29,7 @@ class UsageTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UsageEntry(msgspec.Struct, frozen=True):
-    """A record and its place in the ledger, which only grows."""
+    """A record and its id in the ledger; ids only grow."""
 
     id: int
     record: UsageRecord
