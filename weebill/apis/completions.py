@@ -19,11 +19,11 @@ from weebill.wire import sse
 from weebill.wire.body import decode_completion
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Citation, Conversation, Image, Refusal, Text, ToolUse, Turn
-from weebill.wire.errors import UNREADABLE, ApiError
+from weebill.wire.errors import ApiError
 from weebill.wire.idle import asks_nothing
 from weebill.wire.inbound import Json
-from weebill.wire.lenient import reader
 from weebill.wire.openai_chat import HINTS
+from weebill.wire.openai_logprobs import token_logprob
 from weebill.wire.reply import (
     Choice,
     Event,
@@ -49,19 +49,6 @@ _FORMAT_FIELDS: Final = frozenset(
 _UNSAID: Final[Unsaid] = {Audio: "audio", Image: "images", ToolUse: "tool_calls", Citation: "citations"}
 
 
-class _Alternative(Struct, frozen=True):
-    token: str | None = None
-    logprob: float | None = None
-
-
-class _TokenLogprob(Struct, frozen=True):
-    """An entry of Chat Completions' `logprobs.content`."""
-
-    token: str | None = None
-    logprob: float | None = None
-    top_logprobs: list[_Alternative] | None = None
-
-
 class _LogprobsBody(Struct, frozen=True):
     tokens: list[str]
     token_logprobs: list[float]
@@ -83,9 +70,6 @@ class _Completion(Struct, frozen=True):
     model: str
     choices: list[_Choice]
     usage: UsageBody
-
-
-_decode_logprob = reader(_TokenLogprob)
 
 
 class Completions:
@@ -181,25 +165,17 @@ def _choice(index: int, choice: Choice) -> _Choice:
 
 def _logprobs(entries: tuple[Raw, ...], offset: int) -> _LogprobsBody:
     """Chat's entries in the old form; the first token begins at `offset` in the text."""
-    tokens = [_token(entry) for entry in entries]
+    tokens = [token_logprob(entry) for entry in entries]
     offsets = []
     for token in tokens:
         offsets.append(offset)
-        offset += len(token.token or "")
+        offset += len(token.token)
     return _LogprobsBody(
-        [token.token or "" for token in tokens],
-        [token.logprob or 0.0 for token in tokens],
-        [{each.token or "": each.logprob or 0.0 for each in token.top_logprobs or ()} for token in tokens],
+        [token.token for token in tokens],
+        [token.logprob for token in tokens],
+        [{each.token: each.logprob for each in token.top_logprobs} for token in tokens],
         offsets,
     )
-
-
-def _token(entry: Raw) -> _TokenLogprob:
-    """An entry, as far as it can be read: no answer is lost for one."""
-    try:
-        return _decode_logprob(entry)
-    except UNREADABLE:
-        return _TokenLogprob()
 
 
 class CompletionStream:

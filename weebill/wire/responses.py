@@ -8,7 +8,6 @@ Source: https://platform.openai.com/docs/api-reference/responses/create and .../
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -61,40 +60,6 @@ class Content(Struct, frozen=True, omit_defaults=True):
 def output_text(text: str, annotations: list[Raw] | None = None, logprobs: list[Raw] | None = None) -> Content:
     """A text that a model made; its lists are there even if empty, as the format demands."""
     return Content("output_text", text, annotations=annotations or [], logprobs=logprobs or [])
-
-
-class _Token(Struct, frozen=True):
-    token: str
-    logprob: float
-    bytes: list[int] | None = None
-
-    def whole(self) -> _Token:
-        """With the bytes that its text has, where the provider did not say."""
-        return self if self.bytes is not None else _Token(self.token, self.logprob, list(self.token.encode()))
-
-
-class _TokenLogprob(_Token, frozen=True):
-    top_logprobs: list[_Token] = []
-
-
-_decode_logprob: Final = msgspec.json.Decoder(_TokenLogprob).decode
-
-
-def text_logprobs(entries: Iterable[Raw]) -> list[Raw]:
-    """Entries of Chat Completions' `logprobs.content` as a text's: here every token has its bytes."""
-    return [_text_logprob(entry) for entry in entries]
-
-
-def _text_logprob(entry: Raw) -> Raw:
-    try:
-        known = _decode_logprob(entry)
-    except UNREADABLE:
-        return entry
-    if known.bytes is not None and all(other.bytes is not None for other in known.top_logprobs):
-        return entry
-    whole = known.whole()
-    others = [other.whole() for other in known.top_logprobs]
-    return Raw(msgspec.json.encode(_TokenLogprob(whole.token, whole.logprob, whole.bytes, others)))
 
 
 class Annotation(Struct, frozen=True, omit_defaults=True):

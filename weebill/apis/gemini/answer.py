@@ -13,11 +13,10 @@ from secrets import token_hex
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from weebill.wire.call import Call
 from weebill.wire.conversation import Citation, Text
-from weebill.wire.errors import UNREADABLE
 from weebill.wire.gemini import (
     Candidate,
     Content,
@@ -34,7 +33,7 @@ from weebill.wire.gemini import (
     UsageMetadata,
 )
 from weebill.wire.gemini_parts import model_parts
-from weebill.wire.lenient import reader
+from weebill.wire.openai_logprobs import Token, token_logprob
 from weebill.wire.reply import Choice, FinishReason, Reply, Usage
 
 FINISH_REASONS: Final[dict[FinishReason, tuple[str, str | None]]] = {
@@ -50,25 +49,6 @@ FINISH_REASONS: Final[dict[FinishReason, tuple[str, str | None]]] = {
 _encode: Final = msgspec.json.encode
 # Google's ids have no prefix, as those of others have.
 _is_own_id: Final = re.compile(r"(?!(?:msg|resp)_|(?:chatcmpl|cmpl|gen)-)[A-Za-z0-9_-]{16,28}").fullmatch
-
-
-class _Probability(Struct, frozen=True):
-    """A token of an OpenAI entry; some servers leave out what they do not know."""
-
-    token: str | None = None
-    logprob: float | None = None
-
-    def written(self) -> TokenLogprob:
-        return TokenLogprob(token=self.token or "", log_probability=self.logprob or 0.0)
-
-
-class _Step(_Probability, frozen=True):
-    """An OpenAI entry."""
-
-    top_logprobs: list[_Probability] | None = None
-
-
-_decode_step: Final = reader(_Step)
 
 
 def answer(call: Call, reply: Reply) -> bytes:
@@ -121,20 +101,16 @@ def usage_metadata(usage: Usage) -> UsageMetadata:
 
 def logprobs_result(entries: Iterable[Raw]) -> LogprobsResult:
     """OpenAI's entries as Google's steps."""
-    steps = [_step(entry) for entry in entries]
-    tops = [TopCandidates(candidates=[top.written() for top in step.top_logprobs or ()]) for step in steps]
+    steps = [token_logprob(entry) for entry in entries]
+    tops = [TopCandidates(candidates=[_written(top) for top in step.top_logprobs]) for step in steps]
     return LogprobsResult(
-        chosen_candidates=[step.written() for step in steps],
+        chosen_candidates=[_written(step) for step in steps],
         top_candidates=tops if any(step.top_logprobs for step in steps) else None,
     )
 
 
-def _step(entry: Raw) -> _Step:
-    """An entry, as far as it can be read: no answer is lost for one."""
-    try:
-        return _decode_step(entry)
-    except UNREADABLE:
-        return _Step()
+def _written(token: Token) -> TokenLogprob:
+    return TokenLogprob(token=token.token, log_probability=token.logprob)
 
 
 def _grounding(choice: Choice, parts: list[Part]) -> GroundingMetadata | None:

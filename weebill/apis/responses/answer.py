@@ -22,6 +22,7 @@ from weebill.wire.conversation import Audio, Image, Part, Reasoning, Refusal, Te
 from weebill.wire.errors import ApiError
 from weebill.wire.inbound import Json
 from weebill.wire.json_values import decode_object
+from weebill.wire.openai_logprobs import text_logprobs
 from weebill.wire.reply import FinishReason, Reply
 from weebill.wire.responses import (
     ORIGIN,
@@ -33,7 +34,6 @@ from weebill.wire.responses import (
     annotation,
     output_text,
     seal,
-    text_logprobs,
 )
 from weebill.wire.responses_items import is_given, is_object
 from weebill.wire.responses_request import NULL, ResponsesRequest

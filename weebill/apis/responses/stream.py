@@ -31,6 +31,7 @@ from weebill.wire.arguments import NO_ARGUMENTS
 from weebill.wire.call import Call
 from weebill.wire.conversation import Audio, Image, Reasoning
 from weebill.wire.errors import ApiError
+from weebill.wire.openai_logprobs import text_logprobs
 from weebill.wire.reply import (
     CitationAdded,
     Event,
@@ -55,7 +56,6 @@ from weebill.wire.responses import (
     UsageReport,
     annotation,
     output_text,
-    text_logprobs,
 )
 from weebill.wire.responses_request import ResponsesRequest
 from weebill.wire.responses_shapes import CallItem

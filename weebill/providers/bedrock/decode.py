@@ -269,7 +269,7 @@ def stopped_by(reason: str | None, fields: ModelFields | None) -> str | None:
 
 
 def finish_of(reason: str | None, called: bool) -> FinishReason:
-    """The reason for an answer's end; `called` is whether the client is called. Raises UpstreamFailure for no use."""
+    """The reason for an answer's end; `called`: tools of the client's are. Raises UpstreamFailure for no use."""
     if reason in _FAILURES:
         raise invalid_answer(f"The model's answer cannot be read ({reason}).")
     finish = _FINISHES.get(reason or "", "stop")

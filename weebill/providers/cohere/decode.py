@@ -17,6 +17,7 @@ from weebill.wire.conversation import Citation, Part, Reasoning, Text, ToolUse
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, invalid_answer
 from weebill.wire.lenient import reader
+from weebill.wire.openai_logprobs import TokenLogprob
 from weebill.wire.reply import ONE_OF_THEM, Choice, FinishReason, Reply, Usage
 
 _STOPPED: Final = "STOP_SEQUENCE"
@@ -126,13 +127,6 @@ class _Citation(Struct, frozen=True):
     type: str | None = None
 
 
-class _OpenAILogprob(Struct, frozen=True):
-    token: str
-    logprob: float
-    bytes: list[int]
-    top_logprobs: tuple[()] = ()
-
-
 _decode_response: Final = reader(_Response)
 _decode_citation: Final = reader(_Citation)
 _encode: Final = msgspec.json.encode
@@ -200,7 +194,7 @@ def openai_logprobs(item: LogprobItem) -> tuple[Raw, ...]:
     """A piece's log probability as OpenAI's entry: of all its tokens together, as Cohere does not part its text."""
     if item.text is None or not item.logprobs:
         return ()
-    entry = _OpenAILogprob(item.text, sum(item.logprobs), list(item.text.encode()))
+    entry = TokenLogprob(item.text, sum(item.logprobs), list(item.text.encode()))
     return (Raw(_encode(entry)),)
 
 

@@ -23,6 +23,7 @@ from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.errors import UNREADABLE
 from weebill.wire.failure import UpstreamFailure, cut, invalid_answer
 from weebill.wire.lenient import reader
+from weebill.wire.openai_logprobs import TokenLogprob
 from weebill.wire.reply import (
     Event,
     Failed,
@@ -66,21 +67,6 @@ class _Message(Struct, frozen=True):
     tool_calls: list[_ToolCall] | None = None
 
 
-class _TopLogprob(Struct, frozen=True):
-    token: str
-    logprob: float
-    bytes: list[int] | None = None
-
-
-class _Logprob(Struct, frozen=True):
-    """As OpenAI's entries, where Ollama leaves out what is empty."""
-
-    token: str
-    logprob: float
-    bytes: list[int] | None = None
-    top_logprobs: list[_TopLogprob] = []
-
-
 class _Piece(Struct, frozen=True):
     """One object of a stream, or all of an answer; `status` goes with an error."""
 
@@ -92,7 +78,7 @@ class _Piece(Struct, frozen=True):
     prompt_eval_count: int | None = None
     prompt_eval_cached_count: int | None = None
     eval_count: int | None = None
-    logprobs: list[_Logprob] | None = None
+    logprobs: list[TokenLogprob] | None = None
     error: str | None = None
     status: int | None = None
 
