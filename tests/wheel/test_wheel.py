@@ -39,7 +39,7 @@ TRANSPORT = (
 )
 SUITES = {
     "transport": [f"tests/transport/test_{name}.py" for name in TRANSPORT],
-    "gateway": [f"tests/gateway/test_{name}.py" for name in ("inference", "resuming", "auto")],
+    "gateway": [f"tests/gateway/test_{name}.py" for name in ("inference", "resuming", "auto", "worker_died")],
     "python sdk": ["tests/e2e/test_sdk_python.py", "-k", "chat or streaming or streamed or leaving or errors"],
     "recorded": ["tests/recorded/test_answers.py", "tests/recorded/test_requests.py"],
 }
