@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
 _UPKEEP_INTERVAL_S: Final = 0.25
 _FIRST_NEWS_S: Final = 2.0  # how long the news of the ledger may take
+_CONVERSATION_S: Final = 20.0  # how long a stored response may take, after others that may all be long
 _COUNT_INTERVAL_S: Final = 0.02  # how old what metrics say may be
 _SYNC_INTERVAL_S: Final = 1.0  # what a power cut may cost of the journal
 
@@ -96,7 +97,7 @@ class Worker:
         self._conversations = Questions(home.ledger_socket)
         authenticator = Authenticator(self._keyring, self._counters)
         recorder = Recorder(self._journal, self._counters)
-        state = ResponseState(ResponseStore(self._conversations.ask))
+        state = ResponseState(ResponseStore(partial(self._conversations.ask, timeout_s=_CONVERSATION_S)))
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - lots, not secrets
         self._upstreams = upstreams = Upstreams(
             self._client, self._router, boot.settings.server, boot.settings.limits, index
