@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
 _UPKEEP_INTERVAL_S: Final = 0.25
 _FIRST_NEWS_S: Final = 2.0  # limit of the wait for the ledger's first message
+_CONVERSATION_S: Final = 20.0  # limit of the wait for a stored response, behind others that may be long
 _COUNT_INTERVAL_S: Final = 0.02  # between two updates of the metrics
 _SYNC_INTERVAL_S: Final = 1.0  # between two syncs of the journal
 
@@ -96,7 +97,7 @@ class Worker:
         self._conversations = Questions(home.ledger_socket)
         authenticator = Authenticator(self._keyring, self._counters)
         recorder = Recorder(self._journal, self._counters)
-        state = ResponseState(ResponseStore(self._conversations.ask))
+        state = ResponseState(ResponseStore(partial(self._conversations.ask, timeout_s=_CONVERSATION_S)))
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - no secrets
         self._upstreams = upstreams = Upstreams(
             self._client, self._router, boot.settings.server, boot.settings.limits, index

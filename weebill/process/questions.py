@@ -57,10 +57,11 @@ class Follow(Struct, frozen=True, tag=True):
 
 
 class Ask(Struct, frozen=True, tag=True):
-    """A question about `topic`; `number` is the asker's own."""
+    """A question about `topic`, whose answer is waited for so long; `number` is the asker's own."""
 
     number: int
     topic: str
+    timeout_s: float
     question: Raw
 
 
@@ -119,11 +120,11 @@ _to_asker: Final = msgspec.msgpack.Decoder(Answer | Refusal | News)
 
 
 class _Asked(NamedTuple):
-    """A question in its queue, and when it came."""
+    """A question in its queue, and until when its answer is of use."""
 
     number: int
     question: Raw
-    at: float
+    until: float
 
 
 class Questions:
@@ -162,7 +163,7 @@ class Questions:
                 while True:
                     await self._connected.wait()
                     with suppress(ConnectionError):
-                        return await self._ask_once(topic, frame)
+                        return await self._ask_once(topic, frame, timeout_s)
         except TimeoutError:
             raise Unanswered(f"{self._path.name} has not answered for {timeout_s:g} s") from None
         finally:
@@ -174,12 +175,12 @@ class Questions:
             self._keeping.cancel()
         self._lose()
 
-    async def _ask_once(self, topic: str, question: bytes) -> Raw:
+    async def _ask_once(self, topic: str, question: bytes, timeout_s: float) -> Raw:
         """Raises ConnectionError where the connection is lost before the answer is there, and Unanswered."""
         async with self._sending:  # one after the other: what cannot be sent yet may still be given up
             self._number += 1
             number = self._number
-            await self._send(Ask(number, topic, _NOTHING), question)
+            await self._send(Ask(number, topic, timeout_s, _NOTHING), question)
             answer = self._answers[number] = asyncio.Future[Raw]()
         try:
             return await answer
@@ -303,7 +304,8 @@ class QuestionServer:
                     if isinstance(message, Follow):
                         tasks.create_task(self._tell(message, self._feeds[message.topic](message.position), writer))
                     elif message.topic in queues:
-                        await queues[message.topic].put(_Asked(message.number, message.question, time.monotonic()))
+                        until = time.monotonic() + message.timeout_s
+                        await queues[message.topic].put(_Asked(message.number, message.question, until))
                     else:
                         _write(writer, (encode(Refusal(message.number, f"nobody knows of {message.topic}")),))
         except* (OSError, EOFError):  # the asker is gone
@@ -322,17 +324,15 @@ class QuestionServer:
             while asked:
                 while not queue.empty() and len(asked) < _MAX_QUEUED:
                     asked.append(queue.get_nowait())
-                frames = await self._run(topic, partial(self._turn, topic, asked))
-                del asked[: len(frames)]
-                for frame in frames:
+                for frame in await self._run(topic, partial(self._turn, topic, asked)):
                     _write(writer, frame)
+                    del asked[0]
                 await writer.drain()
 
     def _turn(self, topic: str, asked: Sequence[_Asked]) -> list[_Frame]:
         """The messages that answer the first of these, as many as one turn has room for; in the topic's thread."""
-        ends_at = time.monotonic() + _TURN_S
         frames: list[_Frame] = []
-        size = 0
+        ends_at, size = time.monotonic() + _TURN_S, 0
         for each in asked:
             if frames and (size >= _TURN_BYTES or time.monotonic() >= ends_at):
                 break
@@ -343,7 +343,7 @@ class QuestionServer:
 
     def _frame(self, topic: str, asked: _Asked) -> _Frame:
         try:
-            if time.monotonic() - asked.at > TIMEOUT_S:
+            if time.monotonic() > asked.until:
                 raise Unanswered("whoever has asked has given up")
             found = self._answers[topic](asked.question)
             if len(found) > MAX_FRAME_BYTES - _ENVELOPE_BYTES:
