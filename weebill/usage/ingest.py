@@ -321,7 +321,7 @@ def _read_written(descriptor: int, offset: int, limit: int) -> bytes:
 
 
 def _data_after(descriptor: int, offset: int) -> int:
-    """Where the first byte is that is no zero, from `offset` on; 0 where only zeros follow."""
+    """Returns the offset of the first nonzero byte from `offset` on; 0 if only zeros follow."""
     while part := os.pread(descriptor, _SCAN_BYTES, offset):
         data = part.lstrip(_UNUSED)
         if data:
