@@ -1,13 +1,13 @@
-"""Questions to a process that holds what others need, and news of it, over a Unix socket.
+"""Questions from process to process, and news of changes, over a Unix socket.
 
 The asking process holds `Questions`, the other one a `QuestionServer`. A frame is its length in four bytes, the most
 significant first, and one message in MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md).
 
-1. `Follow` says what the asker knows of a topic. `News` come whenever there is more, and once a second where a topic
-   has signs of life.
-2. `Ask` is answered by `Answer`, or by `Refusal` where there is no answer now. Answers may come in any order. Those and
+1. `Follow` has the asker's position in a topic. `News` come after each change, and once a second for a topic with
+   heartbeats.
+2. `Ask` is answered by `Answer`, or by `Refusal` if there is no answer now. Answers may come in any order. Answers and
    news of one topic come in the order in which they became true.
-3. A connection that is lost is opened again, and both are said anew. So a question may be answered twice.
+3. A lost connection is opened again, and `Follow` and `Ask` are sent again. So a question may be answered twice.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from msgspec import Raw, Struct
 
 MAX_FRAME_BYTES: Final = 128 << 20
 MAX_WAITING: Final = 1024
-"""How many questions of a process may await their answers."""
+"""The most questions of a process that may await their answers."""
 TIMEOUT_S: Final = 5.0
 _MAX_UNREAD_BYTES: Final = 2 * MAX_FRAME_BYTES
 _MAX_CONNECTIONS: Final = 256
@@ -37,7 +37,7 @@ _RETRY_AFTER_FAULT_S: Final = 1.0
 _POLL_S: Final = 0.25
 _LONGEST_S: Final = 60.0  # an answer that takes longer will never come
 _LENGTH_BYTES: Final = 4
-_ENVELOPE_BYTES: Final = 256  # what a message adds to a question
+_ENVELOPE_BYTES: Final = 256  # the most that a message adds to its question
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 class Follow(Struct, frozen=True, tag=True):
-    """Say what is new in `topic` since `position`, which is what the asker knows."""
+    """Asks for the news of `topic` since `position`, the asker's own."""
 
     topic: str
     position: Raw
@@ -74,38 +74,38 @@ class Refusal(Struct, frozen=True, tag=True):
 
 
 class News(Struct, frozen=True, tag=True):
-    """What is new in `topic`."""
+    """The changes in `topic`."""
 
     topic: str
     news: Raw
 
 
 class Position(Struct, frozen=True):
-    """How far a versioned topic is known: `source` tells histories apart, within which `version` only grows."""
+    """A position in a versioned topic: `source` identifies a history, within which `version` only grows."""
 
     source: str = ""
     version: int = -1
 
 
 class Unanswered(Exception):  # noqa: N818 - a state rather than an error
-    """There is no answer now; the message says why."""
+    """There is no answer now; the message has the reason."""
 
 
 class Followed(Protocol):
-    """What one process knows of a topic of another's."""
+    """The state of a topic in the process that follows it."""
 
     def position(self) -> object:
-        """What is known, for `Follow`."""
+        """Returns the position for `Follow`."""
 
     def hear(self, news: Raw) -> None:
-        """Take in what is new."""
+        """Applies news."""
 
 
 class Feed(Protocol):
-    """What one asker is told of a topic."""
+    """The news of a topic for one asker."""
 
     def news(self) -> bytes | None:
-        """What is new since the last call, None for nothing. Raises Unanswered."""
+        """Returns the news since the last call, None if there are none. Raises Unanswered."""
 
 
 encode: Final = msgspec.msgpack.Encoder().encode
@@ -114,7 +114,7 @@ _to_asker: Final = msgspec.msgpack.Decoder(Answer | Refusal | News)
 
 
 class Questions:
-    """Asks whoever listens at `path`, and follows topics there. Belongs to one event loop.
+    """Asks the process that listens at `path`, and follows topics there. Belongs to one event loop.
 
     A connection is opened by `start`, or with the first question, and opened again until `close`.
     """
@@ -130,12 +130,12 @@ class Questions:
         self._waiting = 0
 
     def start(self) -> None:
-        """Begin to connect and to follow."""
+        """Begins to connect and to follow."""
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep_connected(), name=f"ask {self._path.name}")
 
     async def ask(self, topic: str, question: object, timeout_s: float = TIMEOUT_S) -> Raw:
-        """The answer. Waits for a connection, too. Raises Unanswered."""
+        """Asks, and returns the answer. Waits for a connection, too. Raises Unanswered."""
         frame = encode(question)
         if self._waiting >= MAX_WAITING:
             raise Unanswered("too many questions await their answers")
@@ -155,13 +155,13 @@ class Questions:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Let go of the connection; what awaits an answer gets none."""
+        """Closes the connection; open questions get no answer."""
         if self._keeping is not None:
             self._keeping.cancel()
         self._lose()
 
     async def _ask_once(self, topic: str, question: bytes) -> Raw:
-        """Raises ConnectionError where the connection is lost before the answer is there, and Unanswered."""
+        """Asks once. Raises ConnectionError if the connection is lost before the answer comes, and Unanswered."""
         self._number += 1
         number = self._number
         answer: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
@@ -220,10 +220,10 @@ class Questions:
 
 
 class QuestionServer:
-    """Answers questions and tells news. Belongs to one event loop.
+    """Answers questions and sends news. Belongs to one event loop.
 
-    `answers` and `feeds` are by topic, and called in a thread for each topic: the answer to a question, and what tells
-    an asker who knows as much. Both raise Unanswered.
+    `answers` and `feeds` are by topic, and called in a thread for each topic: the one answers a question, the other
+    returns the feed for an asker's position. Both raise Unanswered.
     """
 
     def __init__(
@@ -238,11 +238,11 @@ class QuestionServer:
 
     @property
     def moves(self) -> bool:
-        """Tells whether every call under way may still come to an end."""
+        """True if no call under way has taken too long to be expected to end."""
         return all(time.monotonic() - began < _LONGEST_S for began in self._under_way.values())
 
     async def listen(self, path: Path) -> None:
-        """Serve at `path`, for the user alone, in place of whoever has listened there. Raises OSError."""
+        """Serves at `path`, for the user alone; replaces a socket that is there. Raises OSError."""
         draft = path.with_name(f".{path.name}")
         draft.unlink(missing_ok=True)
         mask = os.umask(0o177)
@@ -252,10 +252,10 @@ class QuestionServer:
             raise OSError(f"cannot listen at {path}: {error}; a shorter WEEBILL_HOME may help") from error
         finally:
             os.umask(mask)
-        draft.replace(path)  # only now, so that whoever finds it can connect
+        draft.replace(path)  # only now, so that a socket at the path always accepts
 
     def close(self) -> None:
-        """Stop serving; what is under way is not answered."""
+        """Stops serving; questions under way are not answered."""
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
@@ -297,7 +297,7 @@ class QuestionServer:
                 raise Unanswered(f"an answer of {len(frame)} bytes is too long")
         except Unanswered as error:
             frame = encode(Refusal(asked.number, str(error)))
-        except Exception as error:  # whatever it is, whoever asks must not wait for it
+        except Exception as error:  # any error: the asker must not wait for it
             log.exception("a question about %s cannot be answered", asked.topic)
             frame = encode(Refusal(asked.number, f"a fault: {error!r}"))
         finally:
@@ -332,7 +332,7 @@ class QuestionServer:
 
 
 def _write(writer: asyncio.StreamWriter, message: bytes) -> None:
-    """Send a frame. Raises ConnectionError where the other end is gone, or does not read."""
+    """Sends a frame. Raises ConnectionError if the other end is gone, or does not read."""
     if writer.is_closing():
         raise ConnectionError
     writer.writelines((len(message).to_bytes(_LENGTH_BYTES), message))
@@ -342,7 +342,7 @@ def _write(writer: asyncio.StreamWriter, message: bytes) -> None:
 
 
 async def _read(reader: asyncio.StreamReader, decoder: msgspec.msgpack.Decoder[T]) -> T:
-    """The next message. Raises EOFError, OSError, and msgspec.MsgspecError for what is none."""
+    """Reads the next message. Raises EOFError, OSError, and msgspec.MsgspecError for an invalid one."""
     length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES))
     if length > MAX_FRAME_BYTES:
         raise msgspec.DecodeError(f"a frame of {length} bytes")
