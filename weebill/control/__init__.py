@@ -1,1 +1,1 @@
-"""The control process: management API, status page, and the one place where usage enters the ledger."""
+"""The control process: the management API and the status page."""

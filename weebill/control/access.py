@@ -1,4 +1,4 @@
-"""Who may use the management API: holders of an admin key, sent as a bearer token and in no other way.
+"""Restricts the management API to holders of an admin key, which must be sent as a bearer token.
 
 There are no cookies, so a page of another site has nothing to abuse in a visitor's browser.
 """
@@ -13,13 +13,13 @@ _SCHEME = "bearer"
 
 
 def bearer_token(authorization: str | None) -> bytes:
-    """The token of an Authorization header, empty if it has none."""
+    """Returns the token of an Authorization header, empty if it has none."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip().encode("latin-1", errors="replace") if scheme.lower() == _SCHEME else b""
 
 
 async def require_admin(keys: KeyDirectory, token: bytes) -> ApiKey:
-    """The admin key with this secret. Raises ApiError 401 or 403, and LedgerUnavailable."""
+    """Returns the admin key with this secret. Raises ApiError 401 or 403, and LedgerUnavailable."""
     if not token:
         raise ApiError(401, "Send an admin key as `Authorization: Bearer sk-wb-...`.", code="missing_api_key")
     key = await keys.find(token)

@@ -1,4 +1,4 @@
-"""JSON answers, and errors in OpenAI's format whatever went wrong."""
+"""JSON answers; every error is answered in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from weebill.accounts.keyring import LedgerUnavailable
 from weebill.wire.errors import ApiError
 
-# Nothing that the management API accepts comes near this.
+# Far above the size of any request to the management API.
 MAX_BODY_BYTES = 65_536
 
 _SECURE_HEADERS = {
@@ -27,7 +27,7 @@ _SECURE_HEADERS = {
 
 
 class Json(Response):
-    """A value as JSON; msgspec structs as they are."""
+    """A value as JSON, msgspec structs included."""
 
     media_type = "application/json"
 
@@ -36,7 +36,7 @@ class Json(Response):
 
 
 def handle_errors(app: FastAPI) -> None:
-    """Answer every error of `app` in OpenAI's format."""
+    """Has every error of `app` answered in OpenAI's format."""
     app.add_exception_handler(ApiError, _answer_api_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
@@ -65,7 +65,7 @@ class LimitBody:
 
 
 class SecureHeaders:
-    """Adds what keeps browsers from guessing, framing or storing an answer, where it does not say so itself."""
+    """Adds the headers that keep browsers from sniffing, framing or storing an answer, unless it has its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -90,7 +90,7 @@ def _answer(error: ApiError, headers: dict[str, str] | None = None) -> Response:
 
 async def _answer_api_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)  # noqa: S101 - registered for it
-    # RFC 6750: a client learns from it how to authenticate.
+    # RFC 6750: the header tells a client how to authenticate.
     return _answer(error, {"www-authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None)
 
 
@@ -99,7 +99,7 @@ async def _answer_invalid(_: Request, error: Exception) -> Response:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return _answer(ApiError(400, f"The body is not JSON: {first['ctx']['error']}.", code="invalid_json"))
-    # The first part of a location says where the field is: body, query or path.
+    # The first part of a location is the field's place: body, query or path.
     param = ".".join(str(part) for part in first["loc"][1:]) or None
     return _answer(ApiError(400, f"{param or 'The body'}: {first['msg']}.", code="invalid_value", param=param))
 

@@ -1,4 +1,4 @@
-"""The management API and the status page, as the gateway's tunnel reaches them."""
+"""The application of the control process: the management API and the status page."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class NewKey(BaseModel):
 
 
 def create_app(overview: Overview, keys: KeyDirectory) -> FastAPI:
-    """The application."""
+    """Creates the application."""
     app = FastAPI(
         title="Weebill",
         version=__version__,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        redirect_slashes=False,  # it would send to wherever the Host header says
+        redirect_slashes=False,  # a redirect would go to the address in the Host header
     )
     handle_errors(app)
     app.add_middleware(LimitBody)
@@ -62,7 +62,7 @@ def create_app(overview: Overview, keys: KeyDirectory) -> FastAPI:
 
 
 def _public(overview: Overview, feed: LiveFeed) -> APIRouter:
-    """What is open to all, and what does its own checking."""
+    """Returns the routes that need no key, and those that check it themselves."""
     router = APIRouter()
 
     @router.get("/info")
@@ -77,7 +77,7 @@ def _public(overview: Overview, feed: LiveFeed) -> APIRouter:
 
 
 class _Management:
-    """What admin keys open. The endpoints that use the ledger run in threads, with connections of their own."""
+    """The endpoints for admin keys. Those that use the ledger run in threads, with connections of their own."""
 
     def __init__(self, overview: Overview, keys: KeyDirectory) -> None:
         self._overview = overview
@@ -135,7 +135,7 @@ class _Management:
 
 @contextmanager
 def _available() -> Iterator[None]:
-    """Raises LedgerUnavailable where the ledger fails; what a caller asks wrongly stays what it is."""
+    """Raises LedgerUnavailable if the ledger fails; errors of the caller pass unchanged."""
     try:
         yield
     except (BadKeyError, UnknownKeyError):

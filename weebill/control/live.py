@@ -21,11 +21,11 @@ from weebill.wire.errors import ApiError
 MAX_CLIENTS = 32
 INTERVAL_S = 1.0
 _KEY_TIMEOUT_S = 5.0
-_SEND_TIMEOUT_S = 5.0  # a client that does not read is let go
+_SEND_TIMEOUT_S = 5.0  # a client that does not read is disconnected
 
-# https://www.rfc-editor.org/rfc/rfc6455#section-7.4; from 4000 on they are an application's own.
+# https://www.rfc-editor.org/rfc/rfc6455#section-7.4; codes from 4000 on are for applications.
 _TRY_AGAIN_LATER = 1013
-_STATUS_BASE = 4000  # 4401 and 4403 say what these HTTP statuses say
+_STATUS_BASE = 4000  # 4401 and 4403 have the meaning of HTTP's 401 and 403
 
 
 class Hello(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ class Hello(msgspec.Struct, frozen=True):
 
 
 class LiveFeed:
-    """Serves at most `MAX_CLIENTS` at a time; however many they are, the state is read once a second."""
+    """Serves at most `MAX_CLIENTS` at a time; the state is read once a second for all of them."""
 
     def __init__(self, overview: Overview, keys: KeyDirectory) -> None:
         self._overview = overview
@@ -44,7 +44,7 @@ class LiveFeed:
         self._latest: tuple[float, str] = (0.0, "")
 
     async def serve(self, socket: WebSocket) -> None:
-        """Push until the client leaves, its key is revoked, or the process ends."""
+        """Pushes the state until the client disconnects, its key is revoked, or the process ends."""
         await socket.accept()
         if self._clients >= MAX_CLIENTS:
             await socket.close(_TRY_AGAIN_LATER, f"{MAX_CLIENTS} clients are connected already")
@@ -66,7 +66,7 @@ class LiveFeed:
         listening = asyncio.create_task(_until_gone(socket))
         try:
             while not listening.done():
-                await require_admin(self._keys, token)  # every time: a revoked key sees no more
+                await require_admin(self._keys, token)  # every time: a key may be revoked meanwhile
                 async with asyncio.timeout(_SEND_TIMEOUT_S):
                     await socket.send_text(self._state())
                 await asyncio.wait([listening], timeout=INTERVAL_S)
@@ -83,7 +83,7 @@ class LiveFeed:
 
 
 async def _first_message(socket: WebSocket) -> bytes:
-    """The key in the first message. Raises ApiError, TimeoutError, WebSocketDisconnect."""
+    """Returns the key in the first message. Raises ApiError, TimeoutError, WebSocketDisconnect."""
     try:
         async with asyncio.timeout(_KEY_TIMEOUT_S):
             text = await socket.receive_text()
@@ -93,11 +93,11 @@ async def _first_message(socket: WebSocket) -> bytes:
 
 
 async def _until_gone(socket: WebSocket) -> None:
-    """Read and ignore what the client says, until it leaves."""
+    """Reads and ignores the client's messages until it disconnects."""
     while (await socket.receive())["type"] != "websocket.disconnect":
         pass
 
 
 async def _close(socket: WebSocket, code: int, reason: str) -> None:
-    with suppress(RuntimeError, WebSocketDisconnect):  # it may be gone already
+    with suppress(RuntimeError, WebSocketDisconnect):  # the client may be gone already
         await socket.close(code, reason[:120])

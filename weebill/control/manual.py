@@ -1,4 +1,4 @@
-"""The documentation of this very release, as pages of the console: no other site need be reached for it."""
+"""The documentation of this release, as pages of the console, for installations without internet access."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from weebill.wire.errors import ApiError
 
 _TYPES: Final = {".md": "text/html", ".png": "image/png", ".svg": "image/svg+xml", ".json": "application/json"}
 _FIRST: Final = "index.md"
-_ASIDE: Final = "benchmarks/"  # figures that a page refers to
+_ASIDE: Final = "benchmarks/"  # tables that a page links to
 _INSTALLED: Final = "share/doc/weebill/index.md"
-# What `mkdocs.yml` allows beyond CommonMark: a tab's title, and its content four spaces in.
+# The syntax in `mkdocs.yml` beyond CommonMark: a tab's title, and its content indented by four spaces.
 _TAB: Final = re.compile(r'^=== "(.+)"\n((?:\n| {4}.*\n?)*)', re.MULTILINE)
 _TITLE: Final = re.compile(r"^# (.+)$", re.MULTILINE)
 _STYLE: Final = """
@@ -59,7 +59,7 @@ _POLICY: Final = "; ".join(
 
 
 class Manual:
-    """The files of a folder with Markdown; None for an installation without them."""
+    """The pages of a folder with Markdown; None for an installation without them."""
 
     def __init__(self, folder: Path | None) -> None:
         self._files = {} if folder is None else dict(_files(folder))
@@ -68,13 +68,13 @@ class Manual:
 
     @property
     def names(self) -> list[str]:
-        """The pages, the first one first."""
+        """Returns the names of the pages, in order."""
         return sorted((name for name in self._files if name.endswith(".md")), key=lambda name: (name != _FIRST, name))
 
     def response(self, name: str) -> Response:
-        """The answer to `GET /docs/{name}`, "" for the first page. Raises ApiError 404."""
+        """Returns the answer to `GET /docs/{name}`, "" for the first page. Raises ApiError 404."""
         name = name or _FIRST
-        file = self._files.get(name)  # and so nothing outside the folder
+        file = self._files.get(name)  # a look-up, so no path leads out of the folder
         if file is None:
             raise ApiError(404, f"There is no page {name!r}; /docs/ is the first one.", code="unknown_url")
         if file.suffix == ".md":
@@ -114,7 +114,7 @@ class Manual:
 
 
 def documentation() -> Path | None:
-    """The folder of the documentation: beside the sources, or where a wheel has put it."""
+    """Returns the folder of the documentation: beside the sources, or as a wheel installs it."""
     sources = Path(__file__).parents[2]
     if (sources / "pyproject.toml").is_file() and (sources / "docs" / _FIRST).is_file():
         return sources / "docs"
@@ -136,11 +136,11 @@ def _title(text: str) -> str:
 
 
 def _without_tabs(text: str) -> str:
-    """Tabs one below the other."""
+    """Puts the contents of tabs one below the other."""
     return _TAB.sub(lambda tab: f"**{tab[1]}**\n\n{re.sub(r'(?m)^ {4}', '', tab[2])}\n", text)
 
 
 def _anchor(heading: str) -> str:
-    """The id of a heading, as the links between the pages know it."""
+    """Returns the id of a heading, as links between the pages have it."""
     words = re.sub(r"[^\w\s-]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)).strip().lower()
     return re.sub(r"[\s-]+", "-", words)

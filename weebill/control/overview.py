@@ -1,4 +1,4 @@
-"""What the control process knows of the installation, and how it tells it."""
+"""The state of the installation in the control process, and its forms in the management API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from weebill.telemetry.exposition import Totals, read_gauge, read_totals
 
 
 class Model(msgspec.Struct, frozen=True):
-    """A model that may be asked for; `available` is False while nothing can answer for it."""
+    """A model that clients may request; `available` is False while no deployment of it can answer."""
 
     id: str
     owned_by: str
@@ -26,7 +26,7 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Info(msgspec.Struct, frozen=True):
-    """What anybody may know. `recording` is False while a worker can record no usage, and so refuses requests."""
+    """The public state. `recording` is False while a worker cannot record usage, and so refuses requests."""
 
     version: str
     ready: bool
@@ -43,7 +43,7 @@ class Engine(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The installation as an administrator sees it. Times are Unix seconds."""
+    """The state for administrators. Times are Unix seconds."""
 
     version: str
     started_at: float
@@ -54,7 +54,7 @@ class Status(msgspec.Struct, frozen=True):
 
 
 class Traffic(msgspec.Struct, frozen=True):
-    """Counters over all workers: the first seven only grow, the last two are as of now."""
+    """Counters over all workers: the first seven only grow, the last two are gauges."""
 
     requests: int
     failures: int
@@ -88,7 +88,7 @@ class Overview:
         self._started_at = time.time()
 
     def info(self) -> Info:
-        """Without secrets, for anybody."""
+        """Returns the public state, without secrets."""
         directory = Directory(self.settings, self.engines, int(self._started_at))
         available = directory.available()
         models = tuple(Model(card.id, card.owned_by, available[card.id]) for card in directory.cards())
@@ -96,7 +96,7 @@ class Overview:
         return Info(__version__, recording and any(available.values()), recording, models)
 
     def status(self) -> Status:
-        """For administrators."""
+        """Returns the state for administrators."""
         return Status(
             version=__version__,
             started_at=self._started_at,
@@ -107,7 +107,7 @@ class Overview:
         )
 
     def live(self) -> Live:
-        """What is pushed every second."""
+        """Returns the message that is pushed every second."""
         return Live(time.time(), self.info(), self.status(), _traffic(read_totals(self.home.counters)))
 
 
@@ -130,5 +130,5 @@ def _traffic(totals: Totals) -> Traffic:
 
 
 def _single(totals: Totals, metric: metrics.Metric) -> int:
-    """A metric without labels of its own, summed over the workers."""
+    """Sums a metric without labels over the workers."""
     return sum(value for (value,) in totals[metric.name].values())

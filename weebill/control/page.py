@@ -1,4 +1,4 @@
-"""The status page: one file without external parts, and a policy that lets nothing else run or load."""
+"""The status page: one file without external parts, and a policy that allows only its own scripts and styles."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Page(NamedTuple):
 
     @classmethod
     def load(cls) -> Page:
-        """Read the file; its inline style and script are allowed by their hashes, and only they."""
+        """Reads the file; only its inline style and script are allowed, by their hashes."""
         content = _FILE.read_bytes()
         directives = (
             "default-src 'none'",
@@ -36,12 +36,12 @@ class Page(NamedTuple):
         return cls(content, "; ".join(directives))
 
     def response(self) -> Response:
-        """The answer to `GET /`."""
+        """Returns the answer to `GET /`."""
         headers = {"content-security-policy": self.policy, "cache-control": "no-cache"}
         return Response(self.content, 200, headers, "text/html")
 
 
 def _hashes(content: bytes, element: bytes) -> str:
-    """The policy's source list for the inline elements of this name."""
+    """Returns the policy's source list for the inline elements of this name."""
     bodies = re.findall(rb"<%b>(.*?)</%b>" % (element, element), content, re.DOTALL)
     return " ".join(f"'sha256-{b64encode(sha256(body).digest()).decode()}'" for body in bodies)

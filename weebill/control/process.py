@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handlers: when to stop is the supervisor's decision."""
+    """uvicorn without its signal handlers: the supervisor decides when to stop."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -48,7 +48,7 @@ class Server(uvicorn.Server):
 
 
 async def main() -> int:
-    """Run from `Boot` to `Drain`; the exit status. If the supervisor goes away, the process ends at once."""
+    """Runs from `Boot` to `Drain`; returns the exit status. If the supervisor is gone, the process ends at once."""
     link = Link.open()
     boot = await link.boot()
     logs.configure(boot.settings.log, PROCESS_NAME)
@@ -70,7 +70,7 @@ async def main() -> int:
     link.send(Ready())
     drain = await _follow(link, overview)
     if drain is None:
-        os._exit(1)  # at once, whatever is under way
+        os._exit(1)  # at once, without draining
     server.config.timeout_graceful_shutdown = max(1, int(drain.grace_s))
     server.should_exit = True
     await serving
@@ -81,7 +81,7 @@ async def main() -> int:
 
 
 def listen(path: Path) -> socket.socket:
-    """A socket at `path` that only the user may open; one left there by a dead process is replaced.
+    """Opens a socket at `path` that only the user may connect to; one left by a dead process is replaced.
 
     Raises OSError.
     """
@@ -97,7 +97,7 @@ def listen(path: Path) -> socket.socket:
         finally:
             os.umask(mask)
         listener.listen()
-        draft.replace(path)  # only now, so that whoever finds it can connect
+        draft.replace(path)  # only now, so that a socket at the path always accepts
     except BaseException:
         listener.close()
         raise
@@ -105,7 +105,7 @@ def listen(path: Path) -> socket.socket:
 
 
 async def _follow(link: Link, overview: Overview) -> Drain | None:
-    """Take in what the supervisor says, up to `Drain`; None if the supervisor goes away."""
+    """Handles the supervisor's messages up to `Drain`; returns None if the supervisor is gone."""
     async for message in link:
         match message:
             case Drain():

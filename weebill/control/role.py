@@ -1,4 +1,4 @@
-"""The control process, as the supervisor runs it."""
+"""The role of the control process, for the supervisor."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What every Weebill process shares: the link to its supervisor and its logging."""
+"""The parts of every Weebill process: the link to its supervisor, logging, and questions to other processes."""

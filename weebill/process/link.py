@@ -1,7 +1,7 @@
 """The link between the supervisor and a child: JSON lines over a socket pair.
 
-`Link` (asyncio) and `SyncLink` (blocking) are a child's end, `ChildLink` is the supervisor's. Iterating over
-any of them yields messages and stops at end of file, which for a child means: the supervisor is gone, exit at
+`Link` (asyncio) and `SyncLink` (blocking) are a child's end, `ChildLink` is the supervisor's. Iteration yields
+messages, and stops at end of file. At a child's end that means that the supervisor is gone, and the child exits at
 once.
 
     link = Link.open()
@@ -26,7 +26,7 @@ LINK_FD_VARIABLE = "WEEBILL_LINK_FD"
 
 # A `Boot` carries all settings; thousands of model names still fit.
 MAX_LINE_BYTES = 16 * 1024 * 1024
-# What may wait for a child that does not read before it counts as stuck.
+# A child that leaves more than this unread counts as stuck.
 MAX_UNREAD_BYTES = 2 * MAX_LINE_BYTES
 
 In = TypeVar("In", bound=Message)
@@ -50,11 +50,11 @@ class _AsyncLines(Generic[In, Out]):
         self._writer: asyncio.StreamWriter | None = None
 
     async def connect(self) -> None:
-        """Attach to the running event loop; `send` and iteration work from here on."""
+        """Attaches to the running event loop; `send` and iteration work from here on."""
         self._reader, self._writer = await asyncio.open_unix_connection(sock=self._socket, limit=MAX_LINE_BYTES)
 
     def send(self, message: Out) -> None:
-        """Queue `message`. A peer that has stopped reading is cut off, so the queue is bounded."""
+        """Queues `message`. A peer that has stopped reading is cut off, so the queue is bounded."""
         writer = self._writer
         if writer is None or writer.is_closing():
             return
@@ -63,7 +63,7 @@ class _AsyncLines(Generic[In, Out]):
             writer.transport.abort()
 
     async def receive(self) -> In | None:
-        """The next message, or None at end of file. Raises LinkClosedError for a line that is no message."""
+        """Returns the next message, or None at end of file. Raises LinkClosedError for a line that is no message."""
         if self._reader is None:
             await self.connect()
         assert self._reader is not None  # noqa: S101 - connect() has just set it
@@ -80,7 +80,7 @@ class _AsyncLines(Generic[In, Out]):
             yield message
 
     def close(self) -> None:
-        """Close this end; what was queued is still sent."""
+        """Closes this end; queued messages are still sent."""
         if self._writer is None:
             self._socket.close()
         else:
@@ -105,13 +105,13 @@ class ChildLink(_AsyncLines[FromChild, ToChild]):
 
     @classmethod
     def pair(cls) -> tuple[ChildLink, socket.socket]:
-        """A link and the end to hand to the child, which the caller closes once the child has it."""
+        """Returns a link and the child's end, which the caller closes once the child has inherited it."""
         ours, theirs = socket.socketpair()
         return cls(ours, _from_child), theirs
 
 
 class SyncLink:
-    """A blocking child's end, with the verbs of `Link`. `send` and iteration may use different threads."""
+    """A blocking child's end, with the methods of `Link`. `send` and iteration may use different threads."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
@@ -127,14 +127,14 @@ class SyncLink:
         return _expect_boot(self.receive())
 
     def send(self, message: FromChild) -> None:
-        """Send `message`. Raises LinkClosedError if the supervisor is gone."""
+        """Sends `message`. Raises LinkClosedError if the supervisor is gone."""
         try:
             self._socket.sendall(_encode(message))
         except OSError as error:
             raise LinkClosedError("the supervisor is gone") from error
 
     def receive(self) -> ToChild | None:
-        """The next message, or None at end of file."""
+        """Returns the next message, or None at end of file."""
         try:
             line = self._lines.readline(MAX_LINE_BYTES)
         except ConnectionError:
@@ -146,11 +146,11 @@ class SyncLink:
             yield message
 
     def fileno(self) -> int:
-        """The descriptor, to wait on together with others."""
+        """Returns the descriptor, to be polled together with others."""
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Close this end."""
+        """Closes this end."""
         self._lines.close()
         self._socket.close()
 
@@ -160,7 +160,7 @@ def _encode(message: Message) -> bytes:
 
 
 def _decode(line: bytes, decoder: msgspec.json.Decoder[In]) -> In | None:
-    # A line without its end was cut by the death of the peer: the same as end of file.
+    # A line without its end was cut by the death of the peer, and counts as end of file.
     if not line.endswith(b"\n"):
         return None
     try:
@@ -176,7 +176,7 @@ def _expect_boot(message: ToChild | None) -> Boot:
 
 
 def _inherited_end() -> socket.socket:
-    # Taken out of the environment, so that nothing this process starts holds or seeks the link.
+    # Removed from the environment, so that no process started by this one uses the link.
     number = os.environ.pop(LINK_FD_VARIABLE, "")
     if not number.isdecimal():
         raise SystemExit("error: this process is a part of Weebill\nhint: start Weebill with `weebill serve`")

@@ -1,4 +1,4 @@
-"""Logging of every process: standard library loggers to stderr, as text for people or as JSON lines.
+"""Configures logging: standard library loggers to stderr, as text for people or as JSON lines.
 
 Fields given with `extra=` are kept: `log.info("listening", extra={"port": 8080})`.
 """
@@ -31,7 +31,7 @@ _LEVEL_COLOURS = {
 
 
 def configure(settings: LogSettings, process_name: str, stream: TextIO | None = None) -> None:
-    """Send all of this process's logging to `stream` (stderr). May be called again after a reload."""
+    """Sends all logging of this process to `stream` (stderr). May be called again after a reload."""
     target = stream or sys.stderr
     on_terminal = target.isatty()
     text = settings.format == "text" or (settings.format == "auto" and on_terminal)
@@ -47,7 +47,7 @@ def configure(settings: LogSettings, process_name: str, stream: TextIO | None = 
 
 
 class TextFormatter(logging.Formatter):
-    """`14:10:36.123 WARNING worker-0   message  field=value`, one line but for a traceback."""
+    """`14:10:36.123 WARNING worker-0   message  field=value`, one line except for a traceback."""
 
     def __init__(self, process_name: str, colour: bool) -> None:
         super().__init__()
@@ -104,5 +104,5 @@ def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 
 def _printable(text: str) -> str:
-    """`text` without the control characters with which foreign input could rewrite a terminal."""
+    """Returns `text` without the control characters with which foreign input could rewrite a terminal."""
     return _CONTROL_CHARACTERS.sub(lambda match: repr(match.group())[1:-1], text)

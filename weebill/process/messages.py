@@ -1,8 +1,8 @@
-"""What the supervisor and its children say to each other, one JSON object a line.
+"""The messages between the supervisor and its children, one JSON object a line.
 
 A child inherits one end of a socket pair. The first line it reads is `Boot`; end of file means that the supervisor is
-gone, and the child leaves at once. A `Role` says what its children are told of others. Secrets
-travel here, never in arguments or the environment.
+gone, and the child exits at once. A `Role` lists the further messages that its children get. Secrets are sent here,
+never in arguments or the environment.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Message(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower):
 
 
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):
-    """A local model and how to reach its host; `base_url` is None while it is down.
+    """A local model and the address of its host; `base_url` is None while it is down.
 
-    `base_url` is an origin such as `http://127.0.0.1:40123`, without `/v1`. `answers` is False while the host is up and
-    owes an answer to the supervisor.
+    `base_url` is an origin such as `http://127.0.0.1:40123`, without `/v1`. `answers` is False while the host is up but
+    late with an answer to the supervisor.
     """
 
     model: str
@@ -65,10 +65,10 @@ class Processes(Message, frozen=True, kw_only=True):
 
 
 class Boot(Message, frozen=True, kw_only=True):
-    """First message to any child. `settings` has its secrets resolved.
+    """The first message to any child. `settings` has its secrets resolved.
 
-    `own` is what only children of this role are told, as JSON of a struct in the role's `role.py`; `told` is what it
-    would have been told of others by now.
+    `own` has the values for this role alone, as JSON of a struct in the role's `role.py`; `told` are the messages about
+    other processes that apply now.
     """
 
     role: str
@@ -79,35 +79,35 @@ class Boot(Message, frozen=True, kw_only=True):
 
 
 class Drain(Message, frozen=True, kw_only=True):
-    """Stop accepting, finish what is under way within `grace_s` seconds, then exit 0."""
+    """To a child: stop accepting, finish the work under way within `grace_s` seconds, then exit 0."""
 
     grace_s: float
 
 
 class Ping(Message, frozen=True):
-    """To a child that is ready: answer with Pong from the loop that does the work. There is never more than one."""
+    """To a child that is ready: answer with Pong from the loop that does the work. At most one is unanswered."""
 
 
 class Pong(Message, frozen=True, kw_only=True):
-    """From a child that is alive, once for each Ping. A worker adds whether its `/readyz` says that it is ready."""
+    """From a child that is alive, once for each Ping. A worker adds the readiness that its `/readyz` reports."""
 
     ready: bool = False
 
 
 class Ready(Message, frozen=True, kw_only=True):
-    """From a child that can do its work. `own` is as in Boot: what only children of its role say."""
+    """From a child that can do its work. `own` has the values of its role, as in Boot."""
 
     own: Raw = _NOTHING
 
 
 class Failed(Message, frozen=True, kw_only=True):
-    """From a child that cannot start, with what to do about it; the child exits non-zero after it."""
+    """From a child that cannot start, with advice for the operator; the child exits non-zero after it."""
 
     message: str
 
 
 def own(struct: msgspec.Struct | None) -> Raw:
-    """What is said by a role's own struct, as `Boot` and `Ready` carry it."""
+    """Encodes a role's own struct for `Boot` and `Ready`."""
     return Raw(msgspec.json.encode(struct))
 
 

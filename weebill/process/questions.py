@@ -28,7 +28,7 @@ from msgspec import Raw, Struct
 
 MAX_FRAME_BYTES: Final = 128 << 20
 MAX_WAITING: Final = 1024
-"""How many questions of a process may await their answers."""
+"""The limit of questions of a process that await their answers."""
 TIMEOUT_S: Final = 5.0
 _MAX_CONNECTIONS: Final = 1024
 _MAX_QUEUED: Final = 64  # questions of one connection about a topic; the next is read when one of them is answered
@@ -80,14 +80,14 @@ class Refusal(Struct, frozen=True, tag=True):
 
 
 class News(Struct, frozen=True, tag=True):
-    """What is new in `topic`."""
+    """A change in `topic`."""
 
     topic: str
     news: Raw
 
 
 class Position(Struct, frozen=True):
-    """How far a versioned topic is known: `source` tells histories apart, within which `version` only grows."""
+    """The known part of a versioned topic: `source` tells histories apart; within one, `version` only grows."""
 
     source: str = ""
     version: int = -1
@@ -98,20 +98,20 @@ class Unanswered(Exception):  # noqa: N818 - a state rather than an error
 
 
 class Followed(Protocol):
-    """What one process knows of a topic of another's."""
+    """One process's knowledge of a topic of another process."""
 
     def position(self) -> object:
-        """What is known, for `Follow`."""
+        """Returns the known part, for `Follow`."""
 
     def hear(self, news: Raw) -> None:
         """Take in what is new."""
 
 
 class Feed(Protocol):
-    """What one asker is told of a topic."""
+    """The news of a topic for one asker."""
 
     def news(self) -> bytes | None:
-        """What is new since the last call, None for nothing. Raises Unanswered."""
+        """Returns the news since the last call, None if there is none. Raises Unanswered."""
 
 
 encode: Final = msgspec.msgpack.Encoder().encode

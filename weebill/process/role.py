@@ -1,4 +1,4 @@
-"""How the processes of a role are run. Each room that has a process declares its own, in its `role.py`."""
+"""The rules by which the supervisor runs the processes of a role. A package with a process has its own in `role.py`."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from weebill.process.messages import Message
 
 
 def unchanged(settings: Settings) -> Settings:
-    """All settings, for those who need them."""
+    """Returns all settings, for roles that need them."""
     return settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """How children of a role are run. Times in seconds.
+    """The rules for children of a role. Times in seconds.
 
-    `follows` are the kinds of messages that they are sent when there is something new, and `settings` gives what they
-    need of the installation's. One that starts is killed when it is not ready after `start_timeout_s`, or has done
-    nothing for `start_idle_s`. `exit_margin_s` is how long one may take to exit once its link has closed or its grace
-    is over. `death_by_signal` says what the death by a signal most likely means.
+    `follows` are the kinds of messages that they get after changes, and `settings` selects the settings that they
+    need. A starting child is killed if it is not ready after `start_timeout_s`, or has done nothing for `start_idle_s`.
+    `exit_margin_s` is the time it may take to exit once its link has closed or its grace is over.
+    `death_by_signal` is the likely reason for its death by a signal.
     """
 
     name: str
@@ -38,6 +38,6 @@ class Role:
 
 
 def module(name: str) -> tuple[str, ...]:
-    """The command that runs a module of ours."""
-    # -P: a folder named `weebill` where the user happens to be must not be taken for ours.
+    """Returns the command that runs a module of this package."""
+    # -P: a folder named `weebill` in the current folder must not be imported.
     return (sys.executable, "-P", "-m", name)

@@ -30,7 +30,7 @@ class ArmTables:
         self._connection = connection
 
     def sums(self, arm: str) -> ArmSums:
-        """What the requests of an arm add up to."""
+        """Returns the sums over the requests of an arm."""
         row = self._connection.execute(_SUMS, (arm,)).fetchone()
         requests, answered, judged, passed, priced = map(int, row[:5])
         squares = dict(zip(MEANS, zip(row[5::2], row[6::2], strict=True), strict=True))

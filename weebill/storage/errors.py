@@ -45,7 +45,7 @@ def typed_errors() -> Iterator[None]:
 
 
 def advice(error: sqlite3.Error) -> str:
-    """What to do about a failure of the disk, of permissions or of others; "" for a fault of ours."""
+    """Returns advice for a failure of the disk, of permissions or of other programs; "" for a fault of ours."""
     # Only what SQLite itself says has a code.
     code: int | None = getattr(error, "sqlite_errorcode", None)
     if code is None:

@@ -1,4 +1,4 @@
-"""Which file the ledger's path leads to, and whose log lies beside it.
+"""The file at the ledger's path, and the log beside it.
 
 SQLite names the log (`-wal`) beside a database by the database's path, and takes what it finds there for that
 database's own. Where the file was replaced, the log of the one that went would ruin the one in its place. So
@@ -52,7 +52,7 @@ def is_empty(path: Path) -> bool:
 
 
 class Note:
-    """What is known of the ledger at `path`, while nobody else opens or closes it."""
+    """The knowledge about the ledger at `path`, while nobody else opens or closes it."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path

@@ -43,7 +43,7 @@ class KeyStore(Store):
         return next(iter(self._select("id = ?", key_id)), None)
 
     def count_active(self) -> int:
-        """How many keys are not revoked."""
+        """Returns the number of keys that are not revoked."""
         with typed_errors():
             [(active,)] = self._connection.execute("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL").fetchall()
         return int(active)

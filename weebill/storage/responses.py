@@ -26,7 +26,7 @@ RETENTION_S: Final = 30 * 86_400
 """As long as OpenAI keeps responses. Source: https://platform.openai.com/docs/guides/your-data"""
 MAX_BYTES: Final = 1024**3
 MAX_CHAIN: Final = 2000
-"""How many responses a conversation may be made of."""
+"""The limit of responses in a conversation."""
 
 _SCHEMA_VERSION: Final = 1
 _PRUNE_INTERVAL_S: Final = 60.0

@@ -1,4 +1,4 @@
-"""What the stores in the ledger share: they change the file that is in use, or none."""
+"""The base of the stores in the ledger: a change goes into the file that is in use, or nowhere."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Store:
         self._connection.close()
 
     def commit(self, change: Callable[[], T]) -> T:
-        """What `change` gives, once it is in the ledger that is in use.
+        """Returns the result of `change` once its changes are in the ledger that is in use.
 
         Made again where that was replaced meanwhile: nobody would read it in the file that went. Raises LedgerError.
         """

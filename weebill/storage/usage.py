@@ -1,4 +1,4 @@
-"""Where usage goes in the ledger: the tables that ingestion fills."""
+"""The tables of the ledger that ingestion fills."""
 
 from __future__ import annotations
 

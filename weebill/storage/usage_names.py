@@ -7,7 +7,7 @@ from typing import Final
 
 MOST_NAMES: Final = 2000
 MANY: Final = "(one of many)"
-"""What a record says in the place of another name."""
+"""The name in records in place of further names."""
 
 
 class Names:
@@ -19,7 +19,7 @@ class Names:
         self._known: set[str] | None = None  # not read yet
 
     def kept(self, name: str) -> str:
-        """What is to be recorded for `name`."""
+        """Returns the name to record for `name`."""
         known = self._known
         if known is None:
             known = self._known = self._read()

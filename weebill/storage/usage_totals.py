@@ -1,4 +1,4 @@
-"""What has been used: totals by key, model or day, and single requests, newest first."""
+"""Usage from the ledger: totals by key, model or day, and single requests, newest first."""
 
 from __future__ import annotations
 

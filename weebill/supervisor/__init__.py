@@ -1,1 +1,1 @@
-"""The processes of an installation: started, watched, told of changes, drained."""
+"""Runs the processes of an installation: starts, watches, informs and drains them."""

@@ -1,8 +1,8 @@
-"""How long to wait before a process that died is started again."""
+"""The waits before a process that died is started again."""
 
 from __future__ import annotations
 
-# A process that stayed up this long has not failed to start: the next wait is the shortest again.
+# After a life of this length, the next wait is the shortest again.
 STABLE_S = 60.0
 
 
@@ -15,7 +15,7 @@ class Backoff:
         self._next_s = first_s
 
     def after(self, uptime_s: float) -> float:
-        """Seconds to wait after a life of `uptime_s`."""
+        """Returns the seconds to wait after a life of `uptime_s`."""
         if uptime_s >= STABLE_S:
             self._next_s = self._first_s
         wait_s = self._next_s

@@ -1,4 +1,4 @@
-"""One child process: started, watched, restarted with backoff, drained."""
+"""Runs one child process: starts, watches and drains it, and restarts it with backoff."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 State = Literal["starting", "ready", "backoff", "draining", "stopped"]
 
-# How long the last message of a child that has exited may take to be read.
+# The time for reading the last message of a child that has exited.
 LAST_WORDS_S = 0.1
 STDERR_FD = 2
 
@@ -29,9 +29,9 @@ STDERR_FD = 2
 class Child:
     """A process of `role`, kept alive from `start` until `stop`.
 
-    `boot` makes the first message for each life, and `fds` are what it inherits besides its link.
-    `on_change` is called after each change of state. `silence_s` says how long it may leave a Ping unanswered before it
-    is killed, 0 for ever; then it may do nothing while it starts, too.
+    `boot` makes the first message for each life, and `fds` are the descriptors it inherits besides its link.
+    `on_change` is called after each change of state. `silence_s` returns the time after which it is killed for an
+    unanswered Ping; 0 for no limit, and then it may be idle while it starts, too.
     """
 
     def __init__(
@@ -67,25 +67,25 @@ class Child:
         self._hurried = asyncio.Event()
 
     def start(self) -> None:
-        """Begin to keep the process alive."""
+        """Begins to keep the process alive."""
         self._task = asyncio.create_task(self._keep_alive(), name=f"supervise {self.name}")
 
     @property
     def answers(self) -> bool:
-        """Tells whether it is ready and owes no answer."""
+        """True if it is ready and not late with an answer."""
         return self.ready is not None and (self._heartbeat is None or not self._heartbeat.doubtful)
 
     @property
     def serves(self) -> bool:
-        """Tells whether it is a worker that has just said that requests can be served."""
+        """True if it is a worker whose last answer says that requests can be served."""
         return self._serves and self.answers
 
     async def settled(self) -> None:
-        """Wait until the first start has succeeded, or is known to have failed."""
+        """Waits until the first start has succeeded or failed."""
         await self._settled.wait()
 
     def snapshot(self) -> ProcessState:
-        """The child as others are told of it."""
+        """Returns the child's state for status pages."""
         return ProcessState(
             name=self.name,
             role=self.role.name,
@@ -96,17 +96,17 @@ class Child:
         )
 
     def send(self, message: ToChild) -> None:
-        """Tell a child that has had its Boot; one that is not running gets the news in its next Boot."""
+        """Sends a message to a child that has had its Boot; one that is not running gets the state in its next Boot."""
         if self._link is not None:
             self._link.send(message)
 
     def tell(self, message: ToChild) -> None:
-        """Send it to a child whose role follows such messages."""
+        """Sends a message to a child whose role follows such messages."""
         if type(message) in self.role.follows:
             self.send(message)
 
     async def stop(self, grace_s: float) -> None:
-        """End the process for good: ask it to drain, and kill it if it outstays `grace_s` and a margin."""
+        """Ends the process for good: asks it to drain, and kills it after `grace_s` and a margin."""
         if self._task is None:
             return
         self._stopping.set()
@@ -114,7 +114,7 @@ class Child:
             self._set_state("draining")
             self.send(Drain(grace_s=grace_s))
         elif self._link is not None:
-            # It has nothing under way, and would hear of a Drain only when it is done starting.
+            # It has no work under way, and would read a Drain only at the end of its start.
             self._link.close()
             grace_s = 0.0
         if not await self._ends_within(grace_s + self.role.exit_margin_s):
@@ -122,7 +122,7 @@ class Child:
         await self._task
 
     def hurry(self) -> None:
-        """Cut a drain under way short: what is unfinished is cut off."""
+        """Cuts a drain short, and unfinished work with it."""
         self._hurried.set()
 
     async def _ends_within(self, limit_s: float) -> bool:
@@ -145,7 +145,7 @@ class Child:
             self._restarts += 1
             wait_s = self._backoff.after(time.monotonic() - began)
             self._set_state("backoff")
-            # A crash loop would fill the log: only the first failed start and the end of a good life are news.
+            # A crash loop would fill the log: only the first failed start and the end of a good life are logged.
             news = (was_ready or self._restarts == 1) and not self._told_of_end
             level = logging.WARNING if news else logging.DEBUG
             log.log(level, "%s is down; restarting in %.2f s", self.name, wait_s)
@@ -154,7 +154,7 @@ class Child:
         self._set_state("stopped")
 
     async def _live(self) -> bool:
-        """One life of the process. Whether it ever got ready."""
+        """Runs the process once; returns True if it became ready."""
         link, theirs = ChildLink.pair()
         self._became_ready.clear()
         self._told_of_end = False
@@ -169,7 +169,7 @@ class Child:
             return False
         self._link = link
         if self._stopping.is_set():
-            # stop() came when there was no link to close yet.
+            # stop() was called before there was a link to close.
             link.close()
         else:
             link.send(self._boot())
@@ -190,7 +190,7 @@ class Child:
                 self._give_up(f"has done nothing for {self.role.start_idle_s:g} s and is not ready")
             elif ready in done:
                 await asyncio.wait({exited, heard, silent}, return_when=asyncio.FIRST_COMPLETED)
-            # Let what the child said last be heard, say that it is no use any more, make sure that it is gone.
+            # Reads the child's last messages, marks it as down, and makes sure that it is gone.
             await asyncio.wait({heard}, timeout=LAST_WORDS_S)
             self.ready = None
             self._on_change()
@@ -206,7 +206,7 @@ class Child:
         return self._became_ready.is_set()
 
     async def _watch(self) -> None:
-        """Kill the child once it is ready and does not answer."""
+        """Kills the child if it is ready and does not answer."""
         await self._became_ready.wait()
         process = self._process
         assert process is not None  # noqa: S101 - what is ready runs
@@ -216,14 +216,14 @@ class Child:
             self._give_up(f"has not answered for {silent_s:.0f} s")
 
     def _patience_s(self) -> float:
-        # One that drains has its grace.
+        # A draining child is limited by its grace instead.
         return 0.0 if self._stopping.is_set() else self._silence_s()
 
     async def _spawn(self, link_fd: int) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             *self.role.command,
             stdin=asyncio.subprocess.DEVNULL,
-            # What a library prints must not end up among the output of `weebill serve`.
+            # Text that a library prints must not mix with the output of `weebill serve`.
             stdout=STDERR_FD,
             pass_fds=(link_fd, *self._fds),
             # A Ctrl-C on the terminal is for the supervisor, which then drains in order.
@@ -257,13 +257,13 @@ class Child:
                 self._fail(message.message)
 
     def _fail(self, message: str) -> None:
-        # The same failure again and again is told once.
+        # The same failure is reported once.
         if message != self.failure:
             log.error("%s: %s", self.name, message)
         self.failure = message
 
     def _give_up(self, reason: str) -> None:
-        """Kill a child that is of no use as it is: what it has under way is made for that."""
+        """Kills a child that does not work as it should; its work under way survives that."""
         self._told_of_end = True
         self._fail(f"{reason}; killing it, to start it again")
         assert self._process is not None  # noqa: S101 - it is this life's

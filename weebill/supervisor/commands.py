@@ -1,4 +1,4 @@
-"""What `weebill status` and `weebill reload` say to a running supervisor: one JSON line each way."""
+"""The requests of `weebill status` and `weebill reload` to a running supervisor: one JSON line each way."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ TIMEOUT_S = 10.0
 
 
 class StatusRequest(msgspec.Struct, frozen=True, tag="status"):
-    """How is everything?"""
+    """Asks for the status."""
 
 
 class ReloadRequest(msgspec.Struct, frozen=True, tag="reload"):
-    """Load the configuration anew."""
+    """Asks for a reload of the configuration."""
 
 
 class ModelStatus(msgspec.Struct, frozen=True):
-    """A local model: whether it can be called, its context window in tokens (0 while down), why it is down."""
+    """A local model: if it can be called, its context window in tokens (0 while down), and the reason if it is down."""
 
     name: str
     ready: bool
@@ -40,7 +40,7 @@ class ModelStatus(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """A running installation.
 
-    `tls_cert` is the certificate file, "" without TLS; `needs_restart` names changed settings not in force yet.
+    `tls_cert` is the certificate file, "" without TLS; `needs_restart` names changed settings that await a restart.
     """
 
     version: str
@@ -55,7 +55,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
-    """With `problems`, nothing has changed."""
+    """The result of a reload; with `problems`, nothing has changed."""
 
     problems: tuple[str, ...] = ()
     needs_restart: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ R = TypeVar("R", bound=Reply)
 
 
 def ask(home: Home, request: Request, reply_type: type[R]) -> R:
-    """Send `request` to the supervisor of `home`. Raises NotRunningError."""
+    """Sends `request` to the supervisor of `home`; returns its reply. Raises NotRunningError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(TIMEOUT_S)
         try:
@@ -87,11 +87,11 @@ def ask(home: Home, request: Request, reply_type: type[R]) -> R:
 
 
 async def serve(path: Path, answer: Callable[[Request], Reply]) -> asyncio.Server:
-    """Answer requests on the Unix socket `path`, which is for the user alone."""
+    """Answers requests on the Unix socket `path`, which is for the user alone."""
     decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # What is no request, or comes too slowly, gets no answer.
+        # Invalid and slow requests get no answer.
         with suppress(OSError, TimeoutError, ValueError, msgspec.MsgspecError):
             async with asyncio.timeout(TIMEOUT_S):
                 request = decoder.decode(await reader.readline())

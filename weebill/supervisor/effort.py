@@ -1,4 +1,4 @@
-"""Measures what a process has had of the machine: who was kept waiting by others, or by the disk, is not to blame."""
+"""Measures the time in which a process could have run: it is not to blame for waits for a processor or the disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
-# Of what stands behind the name in /proc/PID/stat: state, utime and stime (proc_pid_stat(5)).
+# Indexes of the fields after the name in /proc/PID/stat: state, utime and stime (proc_pid_stat(5)).
 _STATE: Final = 0
 _TIMES: Final = slice(11, 13)
 _RUNNABLE: Final = "R"
@@ -15,7 +15,7 @@ _WAITS_FOR_DISK: Final = "D"
 
 
 class Effort:
-    """Follows the process `pid`, as far as the system tells (Linux)."""
+    """Measures the process `pid`, if the system has the figures (Linux)."""
 
     def __init__(self, pid: int) -> None:
         self._folder = Path(f"/proc/{pid}")
@@ -23,9 +23,9 @@ class Effort:
         self._used_s = self._used()
 
     def counted(self, elapsed_s: float) -> float:
-        """Of the seconds since the last call, those in which the process could have answered.
+        """Returns the seconds since the last call in which the process could have answered.
 
-        All of them for one that waits for something or stands still; what it ran for, for one that wants to run.
+        For a process that sleeps or is stopped, all of them; for one that wants to run, the processor time it had.
         """
         before, self._used_s = self._used_s, self._used()
         if not self._has_thread(_RUNNABLE):
@@ -33,15 +33,15 @@ class Effort:
         return min(elapsed_s, self._used_s - before)
 
     def idled(self) -> bool:
-        """Tells whether it has done nothing since the last call, and neither wants to run nor waits for the disk.
+        """True if it has done nothing since the last call, and neither wants to run nor waits for the disk.
 
-        False where the system does not tell.
+        False if the system has no figures.
         """
         before, self._used_s = self._used_s, self._used()
         return self._told and self._used_s == before and not self._has_thread(_RUNNABLE) and not self.waits_for_disk()
 
     def waits_for_disk(self) -> bool:
-        """Tells whether the disk keeps it waiting, for a page or a write: another in its place would wait, too."""
+        """True if it waits for the disk, for a page or a write: a restarted process would wait, too."""
         return self._has_thread(_WAITS_FOR_DISK)
 
     def _used(self) -> float:
@@ -56,7 +56,7 @@ class Effort:
 
 
 def _fields(folder: Path) -> list[str]:
-    """Of a process or thread; none where it is gone or the system has no such files."""
+    """Reads the fields of a process or thread; none if it is gone or the system has no such files."""
     try:
         return (folder / "stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""How many files a process may have open: every connection is one, and answering it takes another to an upstream."""
+"""The limit of open files: every connection is one, and answering it takes another to an upstream."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ log = logging.getLogger(__name__)
 
 
 def raise_limit(max_connections: int) -> None:
-    """Let this process and its children open what they may need, as far as the system's administrator allows it."""
+    """Raises the limit of this process and its children to their need, as far as the system allows it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * max_connections + OWN_FILES
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    with suppress(OSError, ValueError):  # macOS has another bound besides
+    with suppress(OSError, ValueError):  # macOS has a further limit
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def warn_of_limit(max_connections: int) -> None:
-    """Log that a worker may not open as many connections as it is to accept."""
+    """Logs a warning if a worker may open fewer files than the connections that it is to accept need."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit != resource.RLIM_INFINITY and limit < max_connections + OWN_FILES:
         log.warning(

@@ -1,6 +1,6 @@
-"""The watch over a child: asked again and again whether it does its work, it answers from the loop that does it.
+"""The watch over a child: it gets a Ping again and again, and answers from the loop that does its work.
 
-One that starts cannot answer yet: what it imports, loads and migrates keeps it busy. It is watched for being busy.
+A starting child cannot answer yet, as it imports, loads and migrates; it must not be idle instead.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import Final
 
 from weebill.supervisor.effort import Effort
 
-# Between an answer and the next question: what is added to the bound at most. The bound alone decides who is innocent.
+# Between an answer and the next Ping: a hang is noticed at most this much later than the limit.
 _INTERVAL_S: Final = 0.5
 _TICK_S: Final = 0.25
-# From then on a child counts as one that does not answer; no step of ordinary work takes that long.
+# After this time a child counts as one that does not answer; no step of ordinary work takes as long.
 _DOUBT_S: Final = 2.5
 
 
 class Heartbeat:
-    """Puts the question and counts for how long the answer is owed.
+    """Sends Pings and measures the time without an answer.
 
-    `ask` sends the question to the process `pid`, `limit_s` says how long an answer may take (0 for no limit; it is
+    `ask` sends a Ping to the process `pid`, `limit_s` returns the time that an answer may take (0 for no limit; it is
     called again and again), and `on_doubt` is called whenever `doubtful` has changed.
     """
 
@@ -36,22 +36,22 @@ class Heartbeat:
         self._answered = asyncio.Event()
 
     def answer(self) -> None:
-        """The child has answered."""
+        """Notes that the child has answered."""
         self._answered.set()
         self._doubt(False)
 
     async def until_silent(self) -> float:
-        """Return when an answer is overdue: the seconds that it has been owed."""
+        """Waits until an answer is overdue; returns the seconds since its Ping."""
         while True:
             self._answered.clear()
             self._ask()
             owed_s = overdue_s = 0.0
             effort = Effort(self._pid)
             while not await self._answers_within_a_tick():
-                # Ticks of its own rather than a clock: while this process stood still itself, nobody could be heard.
+                # Counts ticks rather than a clock: while this process itself stood still, it could read no answer.
                 counted_s = effort.counted(_TICK_S)
                 owed_s += counted_s
-                # On a disk that hangs, to be killed would cost it all that it has under way, and mend nothing.
+                # If the disk hangs, killing it would lose the work under way, and mend nothing.
                 overdue_s += 0.0 if effort.waits_for_disk() else counted_s
                 if owed_s >= _DOUBT_S:
                     self._doubt(True)
@@ -73,7 +73,7 @@ class Heartbeat:
 
 
 async def until_idle(pid: int, limit_s: float) -> None:
-    """Return when a process that should be starting has done nothing for `limit_s`."""
+    """Waits until a process that should be starting has done nothing for `limit_s`."""
     effort = Effort(pid)
     idle_s = 0.0
     while idle_s < limit_s:

@@ -1,7 +1,7 @@
 """The listening sockets: opened by the supervisor, inherited by workers.
 
 Because the supervisor keeps them open, connections that arrive while a worker is being replaced wait in the
-accept queue. On Linux each worker has sockets of its own, among which the kernel spreads connections.
+accept queue. On Linux each worker has its own sockets, and the kernel distributes connections among them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 BACKLOG = 4096
-# The workers of a supervisor that was killed let go of the port a moment after it.
+# The workers of a killed supervisor release the port a moment after its death.
 _RETRIES = 5
 _RETRY_WAIT_S = 0.1
 
 
 class ListenError(Exception):
-    """The address cannot be listened on; `hint` says what to do."""
+    """The address cannot be listened on; `hint` is advice for the operator."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -43,23 +43,23 @@ class Listeners:
         self._of_workers = of_workers
 
     def listen(self) -> None:
-        """Let connections queue up, even before there are workers to accept them."""
+        """Begins to queue connections, even before workers accept them."""
         for sockets in self._of_workers:
             for each in sockets:
                 each.listen(BACKLOG)
 
     def fds(self, worker: int) -> tuple[int, ...]:
-        """The sockets of a worker."""
+        """Returns the descriptors of a worker's sockets."""
         return tuple(each.fileno() for each in self._of_workers[worker])
 
     def close(self) -> None:
-        """Refuse new connections, once the workers have closed theirs too."""
+        """Closes the sockets; new connections are refused once the workers have closed theirs, too."""
         for sockets in self._of_workers:
             for each in sockets:
                 each.close()
 
     def origin(self, scheme: str) -> str:
-        """The URL that a program on this machine would use, without a path."""
+        """Returns the URL for programs on this machine, without a path."""
         try:
             address = ipaddress.ip_address(self.host)
         except ValueError:
@@ -70,7 +70,7 @@ class Listeners:
 
 
 def open_listeners(host: str, port: int, workers: int) -> Listeners:
-    """Reserve `host`:`port`; port 0 takes a free one. Raises ListenError."""
+    """Reserves `host`:`port`; port 0 takes a free one. Raises ListenError."""
     addresses = _resolve(host, port)
     opened: list[socket.socket] = []
     try:
@@ -104,7 +104,7 @@ def _open_all(
             each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         _bind(each, (host, port, *scope))
         each.setblocking(False)
-        # With port 0, the first address decides for the others.
+        # With port 0, the first address determines the port of the others.
         port = each.getsockname()[1]
         sockets.append(each)
     return sockets

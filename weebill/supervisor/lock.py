@@ -1,4 +1,4 @@
-"""One supervisor for each home folder."""
+"""The lock that allows one supervisor for each home folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from weebill.config.paths import Home
 
 
 class AlreadyRunningError(Exception):
-    """Another supervisor holds the lock; `pid` is None if it has not said who it is yet."""
+    """Another supervisor holds the lock; `pid` is None if it has not written it yet."""
 
     def __init__(self, home: Home, pid: int | None) -> None:
         self.pid = pid
@@ -32,6 +32,6 @@ class InstanceLock:
         os.write(self._file, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Let another supervisor start."""
+        """Releases the lock, so that another supervisor can start."""
         os.ftruncate(self._file, 0)
         os.close(self._file)

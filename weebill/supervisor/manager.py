@@ -1,4 +1,4 @@
-"""Notices to the service manager that has started this process: systemd where a unit has `Type=notify`.
+"""Notifies the service manager that started this process: systemd, for a unit with `Type=notify`.
 
 Source: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html and sd_watchdog_enabled.html beside it.
 """
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class ServiceManager:
-    """Listens at `address`, nobody if that is empty. It lets this process be silent for `watchdog_s`, 0 for ever."""
+    """The service manager at `address`, "" for none. It kills this process after `watchdog_s` of silence (0: never)."""
 
     def __init__(self, address: str, watchdog_s: float) -> None:
         self._address = address
@@ -27,7 +27,7 @@ class ServiceManager:
 
     @classmethod
     def of_process(cls) -> Self:
-        """As the environment says. It is taken out of there: no child shall speak for this process."""
+        """Reads the environment, and removes the variables: no child must speak for this process."""
         address, limit_us, pid = (
             os.environ.pop(name, "") for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
         )
@@ -35,7 +35,7 @@ class ServiceManager:
         return cls(address, int(limit_us) / 1e6 if watched else 0.0)
 
     def follow(self, serving: bool, origin: str, waiting: Sequence[str]) -> None:
-        """Tell how things are, if they are different. That it is ready can be said once, and not taken back."""
+        """Sends the state if it has changed. Readiness is sent once, and cannot be revoked."""
         status = f"{'Serving' if serving else 'Not ready'} at {origin}"
         if waiting:
             status += f"; waiting for {', '.join(waiting)}"
@@ -45,20 +45,20 @@ class ServiceManager:
             self._status = status
 
     def stopping(self) -> None:
-        """Tell that the end has been begun."""
+        """Sends that this process is stopping."""
         self._tell("STOPPING=1", "STATUS=Draining")
 
     async def keep_up(self) -> None:
-        """Tell that this loop goes round, for as long as anybody wants to know."""
+        """Sends the watchdog's keep-alives from this event loop, if there is a watchdog."""
         while self.watchdog_s:
             self._tell("WATCHDOG=1")
             await asyncio.sleep(self.watchdog_s / 2)
 
     def _tell(self, *assignments: str) -> bool:
-        """Tells whether it has been heard."""
+        """Sends assignments; returns True if they were sent."""
         if not self._address:
             return False
-        # A name without a file is written with @ in place of its first byte, which is zero.
+        # An abstract socket's name is written with @ in place of its first byte, which is zero.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker:
             speaker.setblocking(False)

@@ -1,4 +1,4 @@
-"""Which changed settings a running installation can take, and which await a restart."""
+"""Divides changed settings into those that a running installation applies and those that await a restart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from weebill.config.load import Configuration, Sources, load
 from weebill.config.problems import KeyPath, dotted
 from weebill.config.schema import Settings
 
-# Sockets, processes, journals and models are set up once, at the start. Everything else is taken over live.
+# Sockets, processes, journals and models are set up once, at the start. All other settings are applied live.
 _AT_START = (
     ("server", "host"),
     ("server", "port"),
@@ -20,24 +20,24 @@ _AT_START = (
     ("redis", "url"),
 )
 AT_START: frozenset[KeyPath] = frozenset(path for path, _ in setting_types() if path in _AT_START or path[0] == "local")
-# Another certificate is taken over live, but not whether there is one.
+# Another certificate is applied live; a change between TLS and no TLS is not.
 _TLS: tuple[KeyPath, ...] = (("server", "tls_cert"), ("server", "tls_key"))
 
 
 class Reloaded(NamedTuple):
-    """Settings to go on with, and the names of changed settings that await a restart."""
+    """The settings in force, and the names of changed settings that await a restart."""
 
     configuration: Configuration
     needs_restart: tuple[str, ...]
 
 
 def reload(sources: Sources, running: Settings) -> Reloaded:
-    """Load anew for an installation that runs with `running`. Raises ConfigError, and then nothing has changed."""
+    """Reloads for an installation that runs with `running`. Raises ConfigError, and then nothing has changed."""
     wanted = load(sources)
     kept = {path: _get(running, path) for path in _awaiting_restart(running, wanted.settings)}
     if not kept:
         return Reloaded(wanted, ())
-    # Checked as a whole again: an alias may lead to a model that only a restart would bring.
+    # Checked as a whole again: an alias may name a model that only a restart would add.
     effective = load(sources, fixed=_plain(kept))
     return Reloaded(effective, tuple(sorted(map(dotted, kept))))
 

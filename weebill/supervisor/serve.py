@@ -1,4 +1,4 @@
-"""Run an installation in this process: claim the home and the port, prepare, supervise until told to stop."""
+"""Runs an installation in this process: claims the home and the port, prepares, and supervises until a signal."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def serve(
     on_started: Callable[[Status], None],
     roles: Iterable[Role] = ROLES,
 ) -> None:
-    """Serve until a signal ends it.
+    """Serves until a signal ends it.
 
-    `prepare` runs once home and port are ours, and returns the file of each local model.
-    Raises AlreadyRunningError, ListenError, OSError for a home that cannot be written, and what `prepare` raises.
+    `prepare` runs once home and port are claimed, and returns the file of each local model.
+    Raises AlreadyRunningError, ListenError, OSError for a home that cannot be written, and the errors of `prepare`.
     """
     manager = ServiceManager.of_process()
     home, server = sources.home, configuration.settings.server

@@ -1,4 +1,4 @@
-"""The process that runs all others: starts them in order, keeps them alive, tells them what changes, drains them."""
+"""The process that runs all others: starts them in order, keeps them alive, informs them of changes, drains them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from weebill.supervisor.reload import reload
 log = logging.getLogger(__name__)
 
 ROLES: Final[tuple[Role, ...]] = (LEDGER, CONTROL, ENGINE, WORKER)
-# By the time that the control and the ledger process drain, only what they serve themselves is left.
+# When the control and the ledger process drain, only their own work is left.
 LAST_GRACE_S: Final = 5.0
 # An engine answers between two steps, and the steps of a larger model take longer.
 _COMPACT_BYTES: Final = 256 << 20
@@ -46,7 +46,7 @@ _COMPACT_BYTES: Final = 256 << 20
 class Supervisor:
     """One installation, from `run` until a signal ends it.
 
-    `model_paths` are the files of the local models by name. `manager` is told how things are. `on_started` is called
+    `model_paths` are the files of the local models by name. `manager` is notified of the state. `on_started` is called
     once, when every child is ready or has failed to start. The caller holds the home's lock and has opened `listeners`.
     """
 
@@ -79,7 +79,7 @@ class Supervisor:
         self._workers = [self._worker(index, by_name["worker"]) for index in range(self._settings.server.workers)]
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT, then drain."""
+        """Runs until SIGTERM or SIGINT, then drains."""
         server = await commands.serve(self._sources.home.supervisor_socket, self._answer)
         loop = asyncio.get_running_loop()
         handlers = {signal.SIGTERM: self.stop, signal.SIGINT: self._interrupt, signal.SIGHUP: self._hang_up}
@@ -87,7 +87,7 @@ class Supervisor:
             loop.add_signal_handler(number, handler)
         try:
             self._listeners.listen()
-            # In this order; none waits for the one before, so that the endpoint answers while a model loads.
+            # In this order; none waits for the previous one, so the endpoint answers while a model loads.
             for child in self._children():
                 child.start()
             announcing = asyncio.create_task(self._announce_start())
@@ -103,11 +103,11 @@ class Supervisor:
             self._sources.home.supervisor_socket.unlink(missing_ok=True)
 
     def stop(self) -> None:
-        """Begin to drain."""
+        """Begins to drain."""
         self._stop.set()
 
     def reload(self) -> ReloadResult:
-        """Take over a changed configuration as far as a running installation can; refuse one with problems."""
+        """Applies a changed configuration as far as a running installation can; refuses one with problems."""
         try:
             reloaded = reload(self._sources, self._settings)
         except ConfigError as error:
@@ -127,7 +127,7 @@ class Supervisor:
         return ReloadResult(needs_restart=self._needs_restart)
 
     def status(self) -> Status:
-        """How everything is."""
+        """Returns the status of the installation."""
         return Status(
             version=__version__,
             pid=os.getpid(),
@@ -204,7 +204,7 @@ class Supervisor:
         return tuple(child.snapshot() for child in self._children())
 
     def _changed(self) -> None:
-        """Tell those who serve what is different about the children since they were last told."""
+        """Sends the children's changed states to the processes that follow them."""
         engines = self._engine_states()
         if engines != self._told_engines:
             self._told_engines = engines
@@ -228,7 +228,7 @@ class Supervisor:
         self._on_started(self.status())
 
     async def _drain(self) -> None:
-        """Finish requests first, then what they need, then what records them."""
+        """Drains the workers first, then the processes that they need, then the one that records usage."""
         self._listeners.close()
         grace_s = self._settings.server.drain_grace_s
         log.info("draining")
@@ -253,7 +253,7 @@ class Supervisor:
         self.stop()
 
     def _hang_up(self) -> None:
-        # SIGHUP also comes when the terminal that shows us is closed; then there is no one to serve on for.
+        # SIGHUP also comes when our terminal is closed; then it ends the installation.
         if self._on_terminal and not os.isatty(STDERR_FD):
             self.stop()
         else:

@@ -1,4 +1,4 @@
-"""Which upstreams a request was tried with. Schema 4, 2026-11-25."""
+"""The upstreams that a request was tried with. Schema 4, 2026-11-25."""
 
 from __future__ import annotations
 
