@@ -194,7 +194,7 @@ def test_a_child_that_never_gets_ready_is_given_up(installation, watchdog_s, rea
 def test_a_child_that_takes_long_to_load_is_not_given_up(installation):
     installation.behave(f"engine {MODEL}", "loading")
     installation.process = installation.spawn(MODEL)
-    wait_for(lambda: len(installation.events("boot")) == 3, "all to be starting")
+    wait_for(lambda: len(installation.events("boot")) == 4, "all to be starting")
     pid = installation.wait_until(f"engine {MODEL}", "starting").pid
     time.sleep(1.5)
     installation.behave(f"engine {MODEL}", "ready")
