@@ -92,7 +92,7 @@ def test_a_module_imports_only_lower_layers(path):
     assert not wrong, f"{path.relative_to(ROOT)} must not import {', '.join(sorted(wrong))}"
 
 
-@every("path", [path for path in MODULES if package_of(path) in ("gateway", "engine", "factory")])
+@every("path", [path for path in MODULES if package_of(path) in ("supervisor", "gateway", "engine", "factory")])
 def test_storage_is_for_those_who_keep_the_ledger(path):
     assert "storage" not in imports(path), f"{path.relative_to(ROOT)} must ask the ledger process"
 

@@ -36,8 +36,9 @@ from weebill.supervisor.reload import reload
 
 log = logging.getLogger(__name__)
 
+# In the order of their starts; those of one process each are drained last, the first one at the very end.
 ROLES: Final[tuple[Role, ...]] = (LEDGER, CONTROL, ENGINE, WORKER)
-# When the control and the ledger process drain, only their own work is left.
+# By then, only their own work is left.
 LAST_GRACE_S: Final = 5.0
 # An engine answers between two steps, and the steps of a larger model take longer.
 _COMPACT_BYTES: Final = 256 << 20
@@ -73,10 +74,10 @@ class Supervisor:
         self._told_processes: tuple[ProcessState, ...] = ()
         self._engine_keys = {model: secrets.token_urlsafe(32) for model in model_paths}
         by_name = {role.name: role for role in roles}
-        self._ledger = self._child("ledger", by_name["ledger"])
-        self._control = self._child("control", by_name["control"])
-        self._engines = {model: self._engine(model, path, by_name["engine"]) for model, path in model_paths.items()}
-        self._workers = [self._worker(index, by_name["worker"]) for index in range(self._settings.server.workers)]
+        engine, worker = by_name.pop(ENGINE.name), by_name.pop(WORKER.name)
+        self._services = [self._child(role.name, role) for role in by_name.values()]
+        self._engines = {model: self._engine(model, path, engine) for model, path in model_paths.items()}
+        self._workers = [self._worker(index, worker) for index in range(self._settings.server.workers)]
 
     async def run(self) -> None:
         """Runs until SIGTERM or SIGINT, then drains."""
@@ -147,8 +148,7 @@ class Supervisor:
         return self._listeners.origin("https" if self._settings.server.tls_cert else "http")
 
     def _children(self) -> Iterable[Child]:
-        yield self._ledger
-        yield self._control
+        yield from self._services
         yield from self._engines.values()
         yield from self._workers
 
@@ -228,15 +228,15 @@ class Supervisor:
         self._on_started(self.status())
 
     async def _drain(self) -> None:
-        """Drains the workers first, then the processes that they need, then the one that records usage."""
+        """Drains the workers first, then the processes that they need, and last the one that records usage."""
         self._listeners.close()
         grace_s = self._settings.server.drain_grace_s
         log.info("draining")
         self._manager.stopping()
         await asyncio.gather(*(worker.stop(grace_s) for worker in self._workers))
         await asyncio.gather(*(engine.stop(0.0) for engine in self._engines.values()))
-        await self._control.stop(LAST_GRACE_S)
-        await self._ledger.stop(LAST_GRACE_S)
+        for service in reversed(self._services):
+            await service.stop(LAST_GRACE_S)
         log.info("stopped")
 
     def _answer(self, request: commands.Request) -> commands.Reply:

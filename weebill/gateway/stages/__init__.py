@@ -1,1 +1,1 @@
-"""The stages that a metered request passes, in order. Each is a file and knows no other stage."""
+"""The stages that a metered request passes, in order. Each is a file and calls the next one."""
