@@ -101,6 +101,8 @@ async def converse(world: World, packets: list[bytes]) -> bytes:
     async with connected(world.port) as peer:
         try:
             for packet in packets:
+                if peer.writer.transport.is_closing():  # it has answered, and reset the connection
+                    break
                 peer.send(packet)
                 await asyncio.sleep(0)
             answer = await peer.rest()

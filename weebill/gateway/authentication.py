@@ -67,6 +67,7 @@ class Authenticator:
         caller = self.known(exchange)
         if caller is not None:
             return caller
+        generation = self._keyring.generation  # before the question: a change meanwhile may be about this very key
         try:
             key = await self._keyring.find(self._token(exchange))
         except LedgerUnavailable as error:
@@ -75,7 +76,8 @@ class Authenticator:
             ) from error
         if key is None:
             raise self._refusal()
-        return Caller(self._keyring.generation, key, _timeout(exchange))
+        caller = exchange.head.memo = Caller(generation, key, _timeout(exchange))
+        return caller
 
     def _token(self, exchange: Exchange) -> bytes:
         """Returns the token of a request. Raises ApiError 401 if there is none."""
