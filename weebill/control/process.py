@@ -22,6 +22,7 @@ from weebill.process import logs
 from weebill.process.link import Link
 from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Processes, Ready, Reload, ToChild
 from weebill.process.questions import Questions
+from weebill.process.sockets import listen
 
 PROCESS_NAME = "control"
 
@@ -78,30 +79,6 @@ async def main() -> int:
     with suppress(FileNotFoundError):
         home.control_socket.unlink()
     return 0
-
-
-def listen(path: Path) -> socket.socket:
-    """Opens a socket at `path` that only the user may connect to; one left by a dead process is replaced.
-
-    Raises OSError.
-    """
-    draft = path.with_name(f".{path.name}")
-    draft.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        mask = os.umask(0o177)
-        try:
-            listener.bind(str(draft))
-        except OSError as error:
-            raise OSError(f"cannot listen at {path}: {error}; a shorter WEEBILL_HOME may help") from error
-        finally:
-            os.umask(mask)
-        listener.listen()
-        draft.replace(path)  # only now, so that a socket at the path always accepts
-    except BaseException:
-        listener.close()
-        raise
-    return listener
 
 
 async def _follow(link: Link, overview: Overview) -> Drain | None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,8 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
+
+from weebill.process.sockets import listen
 
 MAX_FRAME_BYTES: Final = 128 << 20
 MAX_WAITING: Final = 1024
@@ -265,17 +266,8 @@ class QuestionServer:
         return all(time.monotonic() - began < _LONGEST_S for began in tuple(self._under_way.values()))
 
     async def listen(self, path: Path) -> None:
-        """Serve at `path`, for the user alone, in place of whoever has listened there. Raises OSError."""
-        draft = path.with_name(f".{path.name}")
-        draft.unlink(missing_ok=True)
-        mask = os.umask(0o177)
-        try:
-            self._server = await asyncio.start_unix_server(self._connected, draft, limit=_TURN_BYTES)
-        except OSError as error:
-            raise OSError(f"cannot listen at {path}: {error}; a shorter WEEBILL_HOME may help") from error
-        finally:
-            os.umask(mask)
-        draft.replace(path)  # only now, so that whoever finds it can connect
+        """Serves at `path`, for the user alone, in place of an earlier server. Raises OSError."""
+        self._server = await asyncio.start_unix_server(self._connected, sock=listen(path), limit=_TURN_BYTES)
 
     def close(self) -> None:
         """Stop serving; what is under way is not answered."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +13,7 @@ import msgspec
 
 from weebill.config.paths import Home
 from weebill.process.messages import ProcessState
+from weebill.process.sockets import listen
 
 MAX_REQUEST_BYTES = 65_536
 MAX_REPLY_BYTES = 16 * 1024 * 1024
@@ -99,6 +99,4 @@ async def serve(path: Path, answer: Callable[[Request], Reply]) -> asyncio.Serve
                 await writer.drain()
         writer.close()
 
-    server = await asyncio.start_unix_server(connected, path, limit=MAX_REQUEST_BYTES)
-    os.chmod(path, 0o600)
-    return server
+    return await asyncio.start_unix_server(connected, sock=listen(path), limit=MAX_REQUEST_BYTES)
