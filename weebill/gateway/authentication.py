@@ -35,6 +35,13 @@ class Caller:
     timeout_s: float
 
 
+def caller_of(exchange: Exchange) -> Caller:
+    """Returns the caller that an `Authenticator` has found for a request."""
+    caller = exchange.head.memo
+    assert isinstance(caller, Caller)  # noqa: S101 - requests are authenticated before anything else
+    return caller
+
+
 class Authenticator:
     """Checks keys by the cache, and asks about unknown ones."""
 

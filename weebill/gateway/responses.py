@@ -16,7 +16,7 @@ from weebill.providers.base import JSON
 from weebill.transport.exchange import Exchange
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE, ApiError
-from weebill.wire.responses_store import ResponseStore
+from weebill.wire.responses_store import RemoteResponseStore
 
 _INPUT_ITEMS: Final = "/input_items"
 T = TypeVar("T")
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class ResponseState:
     """Stores and continues conversations. A request with `store` that cannot be stored is answered with 503."""
 
-    def __init__(self, store: ResponseStore) -> None:
+    def __init__(self, store: RemoteResponseStore) -> None:
         self._store = store
 
     async def prepare(self, call: Call, tenant: str) -> Call:

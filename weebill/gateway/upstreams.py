@@ -12,7 +12,7 @@ from msgspec import structs
 
 from weebill.config.limits import LimitSettings
 from weebill.config.schema import ServerSettings
-from weebill.gateway.authentication import Caller
+from weebill.gateway.authentication import caller_of
 from weebill.gateway.failures import lacks_endpoint, model_unavailable, overloaded
 from weebill.gateway.memory import Answers, Bodies
 from weebill.gateway.meter import Spending
@@ -189,8 +189,7 @@ class Upstreams:
         spending: Spending,
     ) -> Response:
         """Waits for slots of a local model, then sends; `leave` gives the slots back."""
-        caller = exchange.head.memo
-        key = caller.key.id if isinstance(caller, Caller) else ""
+        key = caller_of(exchange).key.id
         queue = self._slot_queues.get(upstream.origin)
         if queue is None:
             queue = self._slot_queue(upstream)

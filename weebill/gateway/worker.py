@@ -55,7 +55,7 @@ from weebill.transport.client import Client
 from weebill.transport.server import Server
 from weebill.transport.tunnel import Tunnel
 from weebill.usage.journal import JournalWriter, sync
-from weebill.wire.responses_store import ResponseStore
+from weebill.wire.responses_store import RemoteResponseStore
 
 if TYPE_CHECKING:
     from weebill.cache.semantic import Embed
@@ -97,7 +97,7 @@ class Worker:
         self._conversations = Questions(home.ledger_socket)
         authenticator = Authenticator(self._keyring, self._counters)
         recorder = Recorder(self._journal, self._counters)
-        state = ResponseState(ResponseStore(partial(self._conversations.ask, timeout_s=_CONVERSATION_S)))
+        state = ResponseState(RemoteResponseStore(partial(self._conversations.ask, timeout_s=_CONVERSATION_S)))
         self._router = Router(boot.settings.routing, self._directory(), Random())  # noqa: S311 - no secrets
         self._upstreams = upstreams = Upstreams(
             self._client, self._router, boot.settings.server, boot.settings.limits, index

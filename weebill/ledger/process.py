@@ -27,7 +27,7 @@ from weebill.ledger.prices import Prices
 from weebill.ledger.topics import Keys, Responses, RunningExperiments
 from weebill.process import logs
 from weebill.process.link import Link
-from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Ready, Reload
+from weebill.process.messages import Drain, Engines, Failed, Ping, Pong, Ready, Reload, ToChild
 from weebill.process.questions import QuestionServer
 from weebill.storage.database import open_ledger
 from weebill.wire.responses_store import TOPIC as RESPONSES
@@ -64,10 +64,9 @@ async def main() -> int:
         link.close()
         return 1
     prices = Prices(home, boot.settings)
-    for message in boot.told:
-        if isinstance(message, Engines):
-            prices.engines = message.engines
     ingestion = IngestThread(home, boot.settings.metering.ingest_interval_s, prices.cost)
+    for message in boot.told:
+        _hear(message, prices, ingestion)
     ingestion.start()
     link.send(Ready())
     pinged = asyncio.Event()
@@ -91,15 +90,21 @@ async def _follow(link: Link, pinged: asyncio.Event, prices: Prices, ingestion: 
                 return message
             case Ping():
                 pinged.set()
-            case Reload(settings=settings):
-                logs.configure(settings.log, PROCESS_NAME)
-                prices.settings = settings
-                ingestion.interval_s = settings.metering.ingest_interval_s
-            case Engines(engines=engines):
-                prices.engines = engines
             case _:
-                log.warning("the supervisor sent a message that is not for the ledger process")
+                _hear(message, prices, ingestion)
     return None
+
+
+def _hear(message: ToChild, prices: Prices, ingestion: IngestThread) -> None:
+    match message:
+        case Reload(settings=settings):
+            logs.configure(settings.log, PROCESS_NAME)
+            prices.settings = settings
+            ingestion.interval_s = settings.metering.ingest_interval_s
+        case Engines(engines=engines):
+            prices.engines = engines
+        case _:
+            log.warning("the supervisor sent a message that is not for the ledger process")
 
 
 async def _answer(link: Link, pinged: asyncio.Event, ingestion: IngestThread, server: QuestionServer) -> None:

@@ -60,7 +60,7 @@ _items: Final = msgspec.msgpack.Decoder(dict[str, bytes])
 _deleted: Final = msgspec.msgpack.Decoder(bool)
 
 
-class ResponseStore:
+class RemoteResponseStore:
     """Responses by tenant and id, kept by whom `ask` asks; it and all methods raise `Unanswered`."""
 
     def __init__(self, ask: Callable[[str, object], Awaitable[Raw]]) -> None:
