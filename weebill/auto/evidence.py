@@ -1,0 +1,118 @@
+"""The audited truth about `auto`: the quality of its answers, with an interval, and the threshold that keeps a target.
+
+An audit is a request whose answer was also made by the other tier, and both were scored. Whether a request is audited
+is drawn before anybody knows the scores, with a probability that is kept.
+
+1. `quality` weighs each audit by one over its probability (Horvitz and Thompson, "A generalization of sampling without
+   replacement from a finite universe", 1952), so audits of different times may have different probabilities.
+2. `choose` looks for the largest share of requests that the small tier may answer. Its quality is estimated on gains
+   that were predicted without the audit itself, and must reach the target with as much certainty as `Caution` asks for.
+"""
+
+from __future__ import annotations
+
+from math import inf, sqrt
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from weebill.auto.intervals import Interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Booleans = NDArray[np.bool_]
+
+_Z: Final = 1.959964  # of a two-sided interval of 95 %
+FEWEST: Final = 20
+"""The number of audits below which nothing is said and everything is left to the large tier."""
+
+
+class Audits(NamedTuple):
+    """N audits, each an element of four arrays.
+
+    `small` and `large` are the scores of the tiers' answers, 0 to 1; `kept_small` is True if the client got the small
+    tier's; `probability` is that of the audit, more than 0.
+    """
+
+    small: Floats
+    large: Floats
+    kept_small: Booleans
+    probability: Floats
+
+
+class Caution(NamedTuple):
+    """The certainty that a threshold must have.
+
+    With certainty `z` (in standard errors, one-sided), the quality may be at most `tolerance` below the target. No
+    request with a gain of more than `most_gain` stays small: a share of useless answers would keep the target, too.
+    """
+
+    tolerance: float = 0.02
+    z: float = 2.0
+    most_gain: float = 0.5
+
+
+class Choice(NamedTuple):
+    """Requests with a gain of at least `threshold` go to the large tier; `small_share` of the audited ones are below,
+    and `quality` is what that keeps of the large tier's.
+    """
+
+    threshold: float
+    small_share: float
+    quality: float
+
+
+LARGE_ALONE: Final = Choice(-inf, 0.0, 1.0)
+CAUTION: Final = Caution()
+
+
+def quality(audits: Audits, requests: int) -> Interval | None:
+    """Returns the quality of the answers to `requests`, of which the audits are a sample, as a share of the large
+    tier's alone; None if it is not known.
+
+    The interval holds for the requests themselves, so where all of them were audited it is a point.
+    """
+    large = _mean_large(audits)
+    if len(audits.small) < FEWEST or not large:
+        return None
+    weights = 1 / audits.probability
+    lost = np.where(audits.kept_small, audits.large - audits.small, 0.0)
+    value = 1 - float(weights @ lost) / (requests * large)
+    # One loss more, of the heaviest audit, as none among few says little.
+    heaviest = float(weights.max()) if weights.max() > 1 else 0.0
+    variance = float((weights * (weights - 1)) @ lost**2) + heaviest * (heaviest - 1)
+    half = _Z * sqrt(variance) / (requests * large)
+    return Interval(value, value - half, value + half)
+
+
+def choose(gains: Floats, audits: Audits, target: float, caution: Caution = CAUTION) -> Choice:
+    """Returns the choice with the largest share of the small tier that keeps `target`, a share of the large tier's
+    quality.
+
+    `gains` are the audits' predicted gains, each from a model that has not seen it. Audits count alike: each is a draw
+    from the traffic, whatever its probability was, as long as that did not depend on the request.
+    """
+    count, large = len(gains), _mean_large(audits)
+    if count < FEWEST or not large:
+        return LARGE_ALONE
+    order = np.argsort(gains, kind="stable")
+    ranked, lost = gains[order], (audits.large - audits.small)[order]
+    loss = np.cumsum(lost) / count
+    # Again one loss more.
+    spread = np.sqrt(np.maximum((np.cumsum(lost**2) + 1) / count - loss**2, 0.0) / count)
+    margin = np.maximum(0.0, caution.z * spread - caution.tolerance * large)
+    enough = (loss + margin <= (1 - target) * large) & (ranked <= caution.most_gain)
+    enough[:-1] &= ranked[1:] > ranked[:-1]  # equal gains go together
+    kept = np.flatnonzero(enough)
+    if not len(kept):
+        return LARGE_ALONE
+    last = int(kept[-1])
+    threshold = min(float(ranked[last + 1]) if last + 1 < count else inf, np.nextafter(caution.most_gain, inf))
+    return Choice(threshold, (last + 1) / count, 1 - float(loss[last]) / large)
+
+
+def _mean_large(audits: Audits) -> float:
+    """Returns the mean score of the large tier; 0.0 without audits."""
+    return float(np.average(audits.large, weights=1 / audits.probability)) if len(audits.large) else 0.0
