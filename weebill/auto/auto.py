@@ -3,24 +3,32 @@
 1. Rules: private requests stay on this machine, high stakes go to the largest tier that they may.
 2. The estimator gives each tier's chance to answer well.
 3. A gain of at least the threshold goes to the large tier; the decision says which tier answers a failed check.
-4. The outcome moves the threshold, so that the operator's target is kept.
+   `quality` is held to audited truth: gain and threshold are the learner's, and until they are known, the large tier
+   answers.
+4. The outcome moves the threshold of `share` and `spend`, so that they are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
 from weebill.auto.cascade.checks import Checks
 from weebill.auto.cascade.function import UnusableFunctionError, load_function
-from weebill.auto.decision import Decision, TierChances, by_chances, by_rule, chance
+from weebill.auto.decision import Decision, Gain, TierChances, by_chances, by_rule, chance
+from weebill.auto.learning import Lesson
 from weebill.auto.rules import Rules, Subject
 from weebill.auto.texts import question
 from weebill.auto.threshold import Observed, Threshold
 from weebill.config.auto import AutoSettings, Tier
 
 _LOCAL_ONLY = "local_only"
+_NOT_KNOWN = "quality not yet known"
+
+NewestLesson = Callable[[], Lesson | None]
+"""Returns the newest lesson for the present pair of models, None if there is none."""
 
 
 class Estimator(Protocol):
@@ -31,6 +39,23 @@ class Estimator(Protocol):
     def estimate(self, text: str) -> TierChances: ...
 
 
+class Learner(Protocol):
+    """Describes requests for the learner, and applies what it found; implemented by `weebill.auto.learnt.Learnt`."""
+
+    def describe(self, chances: TierChances) -> bytes:
+        """Returns the features of a request."""
+
+    def gain(self, features: bytes, lesson: Lesson) -> float:
+        """Returns the gain that the lesson expects."""
+
+    def rank(self, features: bytes, lesson: Lesson) -> float:
+        """Returns the share of the newest requests that have a smaller gain."""
+
+
+def no_lesson() -> None:
+    """Returns no lesson, for an `auto` without a learner."""
+
+
 class AutoUnavailableError(Exception):
     """`auto` cannot be served as configured; the message is for everybody, its cause for the operator."""
 
@@ -38,12 +63,23 @@ class AutoUnavailableError(Exception):
 class Auto:
     """Decides on the tier of requests. Belongs to one thread."""
 
-    def __init__(self, settings: AutoSettings, estimator: Estimator, checks: Checks, threshold: Threshold) -> None:
+    def __init__(
+        self,
+        settings: AutoSettings,
+        estimator: Estimator,
+        checks: Checks,
+        threshold: Threshold,
+        learner: Learner,
+        lesson: NewestLesson = no_lesson,
+    ) -> None:
         self.models: Mapping[Tier, str] = settings.tiers
         self.checks = checks
         self._tiers = tuple(self.models)
         self._estimator = estimator
         self._threshold = threshold
+        self._keeps_quality = settings.target.chosen[0] == "quality"
+        self._learner = learner
+        self._lesson = lesson
         self._private = Rules("private", settings.private)
         self._high_stakes = Rules("high_stakes", settings.high_stakes)
 
@@ -60,7 +96,19 @@ class Auto:
         if decision is not None:
             return decision
         chances = self._estimator.estimate(question(subject.conversation))
-        return by_chances(tiers, local, private, chances, self._threshold.value)
+        features = self._learner.describe(chances)
+        decision = by_chances(tiers, local, private, chances, self._gain(chances, features))
+        return decision._replace(features=features)
+
+    def _gain(self, chances: TierChances, features: bytes) -> Gain:
+        lesson = self._lesson()
+        if self._keeps_quality:
+            if lesson is None or lesson.threshold is None:
+                return Gain(chances.gain, -inf, _NOT_KNOWN)
+            return Gain(self._learner.gain(features, lesson), lesson.threshold)
+        if lesson is not None and lesson.gains:
+            return Gain(self._learner.rank(features, lesson), self._threshold.value)
+        return Gain(chances.gain, self._threshold.value)
 
     def observe(self, decision: Decision, answered: Tier, cost_nano: int | None, large_cost_nano: int | None) -> None:
         """Reports the outcome of a decision; `answered` is the tier whose answer the client got."""
@@ -79,7 +127,9 @@ class Auto:
         )
 
 
-def load_auto(settings: AutoSettings, cost_ratio: float | None, learned: Path | None = None) -> Auto:
+def load_auto(
+    settings: AutoSettings, cost_ratio: float | None, learned: Path | None = None, lesson: NewestLesson = no_lesson
+) -> Auto:
     """Returns `auto` with the estimator in `learned`, or the packaged one. Takes about a tenth of a second.
 
     `cost_ratio` is the small tier's price divided by the large tier's, None if unknown. Raises AutoUnavailableError.
@@ -90,6 +140,7 @@ def load_auto(settings: AutoSettings, cost_ratio: float | None, learned: Path | 
     try:
         from weebill.auto.estimator.artefact import ArtefactError
         from weebill.auto.estimator.estimator import Estimator
+        from weebill.auto.learnt import Learnt
     except ImportError as error:
         raise AutoUnavailableError("`auto` needs NumPy: `pip install numpy`") from error
     try:
@@ -99,4 +150,5 @@ def load_auto(settings: AutoSettings, cost_ratio: float | None, learned: Path | 
         raise AutoUnavailableError(f"`auto.cascade.function`: {error}") from error.__cause__
     except (OSError, ArtefactError) as error:
         raise AutoUnavailableError("the learned router cannot be loaded") from error
-    return Auto(settings, router, Checks(settings.cascade, function), Threshold(settings.target, cost_ratio or 0.0))
+    checks, threshold = Checks(settings.cascade, function), Threshold(settings.target, cost_ratio or 0.0)
+    return Auto(settings, router, checks, threshold, Learnt(), lesson)

@@ -25,7 +25,7 @@ class Decision(NamedTuple):
     """The tier that answers, and the reason: a rule's name, or the gain and the threshold.
 
     `larger` is the tier that answers if a check fails, None if there is none. `stays` requests must not leave this
-    machine. `chances` are for requests that no rule decided.
+    machine. `chances` are for requests that no rule decided, and `features` describe these for the learner.
     """
 
     tier: Tier
@@ -33,6 +33,18 @@ class Decision(NamedTuple):
     larger: Tier | None = None
     stays: bool = False
     chances: TierChances | None = None
+    features: bytes = b""
+
+
+class Gain(NamedTuple):
+    """The gain of the large tier, on the scale of `threshold`; from the threshold on, it answers.
+
+    `why` replaces the comparison in the decision's reason.
+    """
+
+    value: float
+    threshold: float
+    why: str = ""
 
 
 def by_rule(tiers: Sequence[Tier], local: frozenset[Tier], private: str, high_stakes: str) -> Decision | None:
@@ -51,20 +63,21 @@ def by_rule(tiers: Sequence[Tier], local: frozenset[Tier], private: str, high_st
 
 
 def by_chances(
-    tiers: Sequence[Tier], local: frozenset[Tier], private: str, chances: TierChances, threshold: float
+    tiers: Sequence[Tier], local: frozenset[Tier], private: str, chances: TierChances, gain: Gain
 ) -> Decision:
-    """Returns the decision by chances: the large tier for a gain of at least `threshold`, else the small one.
+    """Returns the decision by the gain: the large tier if it reaches the threshold, else the small one.
 
     With three tiers, the middle one gets as many requests as the largest: those just below the threshold.
     """
     allowed = _allowed(tiers, local, private)
+    value, threshold, reason = gain
     tier = allowed[0]
-    if chances.gain >= threshold:
+    if value >= threshold:
         tier = allowed[-1]
-    elif len(allowed) == 3 and chances.gain >= threshold - (1 - threshold):
+    elif len(allowed) == 3 and value >= threshold - (1 - threshold):
         tier = allowed[1]
-    sign = "<" if chances.gain < threshold else ">="
-    why = f"{private} and " * bool(private) + f"gain {chances.gain:.2f}{sign}{threshold:.2f}"
+    sign = "<" if value < threshold else ">="
+    why = f"{private} and " * bool(private) + (reason or f"gain {value:.2f}{sign}{threshold:.2f}")
     larger = allowed[-1] if tier != allowed[-1] else None
     return Decision(tier, why, larger, bool(private), chances)
 

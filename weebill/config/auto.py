@@ -77,6 +77,27 @@ class CascadeSettings(Section, frozen=True, kw_only=True):
     timeout_s: PositiveSeconds = 5.0
 
 
+class AuditSettings(Section, frozen=True, kw_only=True):
+    """`[auto.audits]`: requests that the other tier answers too, in the background, so that `auto` learns what it is
+    worth.
+
+    All of the first `cold` requests are audited, then fewer and fewer, down to `share` of them. `budget_usd` is the
+    most that audits may cost in a day. With `judge = "large"`, the large model compares answers that differ.
+    """
+
+    enabled: bool = True
+    cold: Annotated[int, Meta(ge=0, le=100_000)] = 100
+    share: Share = 0.01
+    budget_usd: Annotated[float, Meta(ge=0)] = 5.0
+    judge: Literal["compare", "large"] = "compare"
+
+
+class OutcomeSettings(Section, frozen=True, kw_only=True):
+    """`[auto.outcomes]`: with `keep_content`, questions and answers of audits are kept, not only their features."""
+
+    keep_content: bool = False
+
+
 class AutoSettings(Section, frozen=True, kw_only=True):
     """`[auto]`: the virtual model `auto`, which exists if it has `small` and `large`.
 
@@ -91,6 +112,8 @@ class AutoSettings(Section, frozen=True, kw_only=True):
     private: Rules = ()
     target: TargetSettings = TargetSettings()
     cascade: CascadeSettings = CascadeSettings()
+    audits: AuditSettings = AuditSettings()
+    outcomes: OutcomeSettings = OutcomeSettings()
 
     @property
     def tiers(self) -> dict[Tier, str]:

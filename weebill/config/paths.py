@@ -76,6 +76,11 @@ class Home:
         return self.root / "outcomes.jsonl"
 
     @property
+    def lessons(self) -> Path:
+        """The SQLite store of what `auto` has learnt: its decisions, audits and ratings."""
+        return self.root / "outcomes.sqlite3"
+
+    @property
     def pepper(self) -> Path:
         """32 random bytes that key the hashes of API keys; mode 0600."""
         return self.root / "secret.key"
@@ -113,6 +118,11 @@ class Home:
         return self.run / "ledger.sock"
 
     @property
+    def learner_socket(self) -> Path:
+        """Answers of the learner process to the others."""
+        return self.run / "learner.sock"
+
+    @property
     def counters(self) -> Path:
         return self.run / "counters"
 
@@ -136,7 +146,7 @@ class Home:
 
     def _state(self) -> Iterator[Path]:
         """Yields the installation's existing files: of an older release, a restored backup, a copy."""
-        for database in (self.database, self.responses):
+        for database in (self.database, self.responses, self.lessons):
             yield from self.root.glob(f"{database.name}*")  # with SQLite's companion files
         yield from (self.pepper, self.first_key, self.outcomes, self.router, self.catalogue)
         for folder in (self.journal, self.run, self.counters, self.health):

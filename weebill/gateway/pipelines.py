@@ -8,6 +8,7 @@ from typing import NamedTuple
 from weebill.apis.base import Api
 from weebill.cache.answers import AnswerCache
 from weebill.gateway.answering import Answering
+from weebill.gateway.audits import Audits
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.responses import ResponseState
@@ -46,6 +47,7 @@ def pipelines(
     upstreams: Upstreams,
     selector: Selector,
     shadows: Shadows,
+    audits: Audits,
     cache: AnswerCache,
     state: ResponseState,
 ) -> Pipelines:
@@ -61,7 +63,7 @@ def pipelines(
     answered = (
         partial(KeepingAlive, upstreams, answering),
         partial(LookUp, recorder, upstreams, selector, cache),
-        partial(Select, recorder, upstreams, selector, shadows, generate),
+        partial(Select, recorder, upstreams, selector, shadows, audits, generate),
     )
     return Pipelines(
         generation=Chain(generate, *decoded, *answered),

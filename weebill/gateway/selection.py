@@ -14,11 +14,13 @@ from weebill.auto.auto import Auto, AutoUnavailableError, load_auto
 from weebill.auto.cascade.checks import Checks
 from weebill.auto.decision import Decision
 from weebill.auto.experiments import Experiment, Experiments
+from weebill.auto.learning import FEATURES, Lesson, Pair
 from weebill.auto.rules import Subject
 from weebill.auto.texts import texts
 from weebill.catalog.pricing import cost_nano as list_nano
 from weebill.config.auto import AUTO, AutoSettings, Tier
 from weebill.config.routing import Preferences
+from weebill.gateway.audits import Audit, Audits, can_audit
 from weebill.providers.registry import relay
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import SUFFIXES
@@ -41,7 +43,7 @@ class Selected(NamedTuple):
 
     `model` is the name to route by, and `demands` are the preferences of the name that it replaces. With a `decision`,
     `model` is its tier's, and an answer that fails one of `checks` is made anew by `larger`. `arm` is the arm of the
-    experiment, `shadow` the experiment whose candidate gets a copy.
+    experiment, `shadow` the experiment whose candidate gets a copy. `audit` is there if `auto` learns from the request.
     """
 
     model: str
@@ -52,6 +54,7 @@ class Selected(NamedTuple):
     arm: str = ""
     shadow: Experiment | None = None
     demands: tuple[Preferences, ...] = ()
+    audit: Audit | None = None
 
     def note(self, failed: str = "") -> str:
         """Returns the part of the route header about the selection; `failed` is the check that the smaller tier
@@ -70,8 +73,11 @@ class Selector:
     `learned` is the path of a router that this installation trained; if there is none, the packaged one decides.
     """
 
-    def __init__(self, router: Router, experiments: Experiments, learned: Path) -> None:
+    def __init__(self, router: Router, experiments: Experiments, learned: Path, audits: Audits | None = None) -> None:
+        """Without `audits`, nothing is learnt."""
         self._router = router
+        self._audits = audits
+        self._pair: Pair | None = None
         self._experiments = experiments
         self._learned = learned
         self._settings: AutoSettings | None = None
@@ -91,19 +97,23 @@ class Selector:
         models, auto, problem = settings.tiers, None, ""
         if models:
             try:
-                auto = load_auto(settings, self._cost_ratio(models), None if trained_at is None else self._learned)
+                learned = None if trained_at is None else self._learned
+                auto = load_auto(settings, self._cost_ratio(models), learned, self._lesson)
             except AutoUnavailableError as error:
                 problem = str(error)
                 log.error("`auto` cannot be served: %s", problem, extra={"cause": repr(error.__cause__)})
         self._settings, self._trained_at = settings, trained_at
         self._models, self._auto, self._problem = models, auto, problem
         self._rules_private = bool(settings.private)
+        if self._audits is not None:
+            self._audits.settings = settings
 
     def refresh(self) -> None:
         """Follows settings and experiments; cheap enough for several calls a second."""
         names = {*self._experiments.running, *self._experiments.promoted}
         if self._models:
             names |= {AUTO, *_SUFFIXED}
+            self._pair = self._pair_of(self._models)
         if names != self.names:
             self.names = frozenset(names)
 
@@ -145,7 +155,22 @@ class Selector:
         placed = self._placed(model, conversation)
         # If the tier was promoted to `auto` itself, the tier's own model is meant.
         placed = placed._replace(preferences=selected.preferences)
-        return self._decided(placed, decision, model if placed.model == AUTO else placed.model)
+        decided = self._decided(placed, decision, model if placed.model == AUTO else placed.model)
+        learns = decided.model == model and not decided.arm
+        return decided._replace(audit=self._audit(decision, asked, api)) if learns else decided
+
+    def _audit(self, decision: Decision, asked: RouteRequest, api: Api) -> Audit | None:
+        """Draws the request for an audit; None if nothing is to be learnt from it."""
+        if self._audits is None or self._pair is None or not decision.features or decision.tier == "mid":
+            return None
+        other: Tier = "large" if decision.tier == "small" else "small"
+        # A private request never leaves this machine, nor does an audit of it.
+        allowed = not decision.stays or other in self._local()
+        readable = not isinstance(asked.needs.asked, ApiError) and can_audit(api.native, asked.call)
+        return self._audits.draw(self._pair, self._models[other], possible=allowed and readable)
+
+    def _lesson(self) -> Lesson | None:
+        return None if self._audits is None else self._audits.lesson(self._pair)
 
     def _decide(self, asked: RouteRequest, needs: Requirements, api: Api) -> Decision:
         if self._auto is None:
@@ -175,13 +200,14 @@ class Selector:
             shadow=None if decision.stays else selected.shadow,
         )
 
-    def observe(self, selected: Selected, answered: Tier, cost_nano: int | None, usage: Usage) -> None:
-        """Reports the outcome of a decision to `auto`."""
+    def observe(self, selected: Selected, answered: Tier, cost_nano: int | None, usage: Usage) -> int | None:
+        """Reports the outcome of a decision to `auto`; returns the cost of the large tier alone, if it is known."""
         if self._auto is None or selected.decision is None:
-            return
+            return None
         price = self._first(self._models["large"]).capabilities.price
         large_nano = None if price is None else list_nano(price, usage)
         self._auto.observe(selected.decision, answered, cost_nano, large_nano)
+        return large_nano
 
     def _placed(self, name: str, conversation: bytes) -> Selected:
         """Applies experiments and promotions to a name."""
@@ -229,6 +255,13 @@ class Selector:
     def _local_only(self, asked: RouteRequest) -> bool:
         """True if the request, its key or a rule wants it to stay on this machine."""
         return self._router.resolve_preferences(self._router.directory.route(self._models["small"]), asked).local_only
+
+    def _pair_of(self, models: Mapping[Tier, str]) -> Pair | None:
+        """Returns the models behind the names of the tiers."""
+        try:
+            return Pair(self._first(models["small"]).key, self._first(models["large"]).key, FEATURES)
+        except ApiError:
+            return None
 
     def _first(self, model: str) -> Deployment:
         return self._router.directory.route(model).first

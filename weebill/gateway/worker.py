@@ -21,6 +21,8 @@ from weebill.accounts.keyring import KeyRing
 from weebill.accounts.pepper import read_pepper
 from weebill.auto.experiments import TOPIC as EXPERIMENTS
 from weebill.auto.experiments import Experiments
+from weebill.auto.learning import TOPIC as LEARNER
+from weebill.auto.learning import Lessons
 from weebill.cache.answers import AnswerCache
 from weebill.catalog.load import Catalogue, load
 from weebill.catalog.overlay import OverlayError
@@ -29,6 +31,7 @@ from weebill.config.paths import Home
 from weebill.config.schema import Settings
 from weebill.gateway.api_formats import refusing
 from weebill.gateway.app import App
+from weebill.gateway.audits import Audits
 from weebill.gateway.authentication import Authenticator
 from weebill.gateway.memory import give_memory_back
 from weebill.gateway.off_loop import give_way_soon
@@ -95,6 +98,9 @@ class Worker:
         self._keyring = followed[KEYS] = KeyRing(pepper, self._questions.ask)
         # On a connection of their own: conversations are long, and keys must not wait for them.
         self._conversations = Questions(home.ledger_socket)
+        lessons = Lessons()
+        self._learner = Questions(home.learner_socket, {LEARNER: lessons})
+        self._audits = Audits(lessons, self._learner.ask, Random())  # noqa: S311 - no secrets
         authenticator = Authenticator(self._keyring, self._counters)
         recorder = Recorder(self._journal, self._counters)
         state = ResponseState(RemoteResponseStore(partial(self._conversations.ask, timeout_s=_CONVERSATION_S)))
@@ -103,13 +109,15 @@ class Worker:
             self._client, self._router, boot.settings.server, boot.settings.limits, index
         )
         self._keys = KeyReporter(self._counters.refused_keys)
-        self._selector = Selector(self._router, self._experiments, home.router)
+        self._selector = Selector(self._router, self._experiments, home.router, self._audits)
         self._selector.configure(boot.settings.auto)
         self._experiments.on_change = self._selector.refresh
         self._selector.refresh()
         self._shadows = Shadows()
         self._tunnel = Tunnel(self._client, str(home.control_socket))
-        stages = pipelines(authenticator, recorder, upstreams, self._selector, self._shadows, self._cache, state)
+        stages = pipelines(
+            authenticator, recorder, upstreams, self._selector, self._shadows, self._audits, self._cache, state
+        )
         self._app = App(
             stages,
             authenticator,
@@ -128,6 +136,7 @@ class Worker:
     async def run(self, link: Link, sockets: Iterable[socket.socket]) -> None:
         """Serves until it has drained; returns at once if the supervisor is gone."""
         self._questions.start()
+        self._learner.start()
         await self._server.listen(sockets)
         tasks = [
             asyncio.create_task(self._keep_up()),
@@ -148,6 +157,7 @@ class Worker:
             for task in tasks:
                 task.cancel()
             await self._shadows.close()
+            await self._audits.close()
             if self._redis is not None:
                 await self._redis.close()
             self._close()
@@ -245,6 +255,7 @@ class Worker:
         self._journal.close()
         self._counters.close()
         self._questions.close()
+        self._learner.close()
         self._conversations.close()
 
 

@@ -22,6 +22,7 @@ from weebill.engine.role import ROLE as ENGINE
 from weebill.engine.role import EngineBoot, EngineReady
 from weebill.gateway.role import ROLE as WORKER
 from weebill.gateway.role import WorkerBoot
+from weebill.learner.role import ROLE as LEARNER
 from weebill.ledger.role import ROLE as LEDGER
 from weebill.process import logs, messages
 from weebill.process.messages import Boot, Engines, EngineState, Processes, ProcessState, Reload, ToChild
@@ -37,7 +38,7 @@ from weebill.supervisor.reload import reload
 log = logging.getLogger(__name__)
 
 # In the order of their starts; those of one process each are drained last, the first one at the very end.
-ROLES: Final[tuple[Role, ...]] = (LEDGER, CONTROL, ENGINE, WORKER)
+ROLES: Final[tuple[Role, ...]] = (LEDGER, LEARNER, CONTROL, ENGINE, WORKER)
 # By then, only their own work is left.
 LAST_GRACE_S: Final = 5.0
 # An engine answers between two steps, and the steps of a larger model take longer.
@@ -76,6 +77,9 @@ class Supervisor:
         by_name = {role.name: role for role in roles}
         engine, worker = by_name.pop(ENGINE.name), by_name.pop(WORKER.name)
         self._services = [self._child(role.name, role) for role in by_name.values()]
+        # Without `auto` there is nothing to learn.
+        self._resting = [child for child in self._services if child.name == LEARNER.name and not self._learns]
+        self._services = [child for child in self._services if child not in self._resting]
         self._engines = {model: self._engine(model, path, engine) for model, path in model_paths.items()}
         self._workers = [self._worker(index, worker) for index in range(self._settings.server.workers)]
 
@@ -117,6 +121,8 @@ class Supervisor:
             return ReloadResult(problems=tuple(map(str, error.problems)))
         self._settings = reloaded.configuration.settings
         self._needs_restart = reloaded.needs_restart
+        if self._learns:
+            self._wake()
         logs.configure(self._settings.log, "supervisor")
         self._tell(Reload(settings=self._settings))
         log.info("configuration reloaded")
@@ -143,6 +149,17 @@ class Supervisor:
             processes=self._process_states(),
             needs_restart=self._needs_restart,
         )
+
+    @property
+    def _learns(self) -> bool:
+        return bool(self._settings.auto.tiers)
+
+    def _wake(self) -> None:
+        """Starts the processes that a reload has made necessary."""
+        for child in self._resting:
+            child.start()
+        self._services += self._resting
+        self._resting = []
 
     def _origin(self) -> str:
         return self._listeners.origin("https" if self._settings.server.tls_cert else "http")

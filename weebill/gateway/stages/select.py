@@ -2,7 +2,8 @@
 
 1. The selector picks a tier, or an arm of an experiment.
 2. The smaller tier's answer is held back until checks have passed it; if they do not, the larger tier is asked.
-3. The selector is told the outcome, and a shadow of the request is sent to the experiment's candidate, if there is one.
+3. The selector and the learner are told the outcome. In the background, a shadow of the request is sent to an
+   experiment's candidate, and a request that was drawn for an audit is sent to the tier that did not answer.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from typing import Final, NamedTuple
 from weebill.apis.base import Api
 from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.auto.experiments import Experiment
+from weebill.auto.judging import judge
+from weebill.auto.learning import Audited
 from weebill.config.auto import AUTO, CascadeSettings, Tier
 from weebill.gateway.attempting import deadline_of, first_answered
+from weebill.gateway.audits import METERED_AS, Audit, Audits, Heard
 from weebill.gateway.cascade import ObservedAnswer, judged
 from weebill.gateway.failures import FAILED, upstream_failure
 from weebill.gateway.meter import Meter
@@ -70,6 +74,7 @@ class Select:
         upstreams: Upstreams,
         selector: Selector,
         shadows: Shadows,
+        audits: Audits,
         generate: Generate,
         next_stage: Stage[Api, Call],
     ) -> None:
@@ -77,6 +82,7 @@ class Select:
         self._upstreams = upstreams
         self._selector = selector
         self._shadows = shadows
+        self._audits = audits
         self._generate = generate
         self._next = next_stage
 
@@ -98,6 +104,10 @@ class Select:
         demanding = asked.with_own_preferences((*selected.preferences, *selected.demands))
         selection = _Selection(request, request.call, demanding, selected, deadline)
         answered: Tier | None = None if selected.decision is None else selected.decision.tier
+        heard = None
+        if selected.audit is not None and selected.audit.drawn:
+            heard = Heard(request.exchange.tap)
+            request.exchange.tap = heard.add
         failed = await self._try_smaller(selection, selected.checks) if selected.checks else None
         if failed is not None and selected.decision is not None:
             answered = selected.decision.larger
@@ -111,7 +121,14 @@ class Select:
         elif not selected.checks:
             await self._generate.serve(request, self._route(selection, selected.model, selected.note(), deadline))
         if answered is not None:
-            self._selector.observe(selected, answered, meter.spent_nano, meter.used.usage)
+            large_nano = self._selector.observe(selected, answered, meter.spent_nano, meter.used.usage)
+            if selected.audit is not None and selected.decision is not None and meter.outcome == "ok":
+                request_id, escalated = request.exchange.request_id, failed is not None
+                self._audits.decided(
+                    selected.audit, selected.decision, meter, request_id, answered, large_nano, escalated=escalated
+                )
+                if heard is not None:
+                    self._shadows.send(self._audit(selection, selected.audit, answered, failed, heard))
         if selected.shadow is not None:
             self._shadows.send(self._shadow(selection, selected.shadow))
 
@@ -217,6 +234,41 @@ class Select:
             raise
         else:
             self._recorder.settle_unanswered(meter, 200, "ok")
+
+    async def _audit(
+        self, selection: _Selection, audit: Audit, answered: Tier, failed: _Failed | None, heard: Heard
+    ) -> None:
+        """Asks the tier that did not answer the same question, and reports both answers' scores."""
+        request, asked = selection.request, selection.asked
+        request_id, api, began = request.exchange.request_id, request.endpoint, time.monotonic()
+        if failed is not None:  # what the smaller tier is worth here is known
+            self._audits.judged(audit, Audited(request_id=request_id, small=0.0, large=1.0, by=failed.why))
+            return
+        meter = Meter(f"{request_id}-audit", METERED_AS, api.name, began, journal=self._recorder.journal)
+        meter.model_asked = audit.other
+        other: Reply | None = None
+        try:
+            other = await self._ask(selection, audit.other, meter, began + self._upstreams.router.deadline_s)
+        except ApiError as error:
+            self._recorder.settle_unanswered(meter, error.status, meter.blame)
+        except BaseException:
+            self._recorder.settle_unanswered(meter, 503, "gateway_error")
+            raise
+        else:
+            self._recorder.settle_unanswered(meter, 200, "ok")
+        got = await off_loop(partial(heard.reply, api.native, streamed=selection.call.stream))
+        small, large = (got, other) if answered == "small" else (other, got)
+        verdict = await off_loop(partial(judge, asked.needs.conversation, small, large))
+        self._audits.judged(
+            audit,
+            Audited(
+                request_id=request_id,
+                small=verdict.score,
+                large=None if verdict.score is None else 1.0,
+                by=verdict.by,
+                spent_nano=meter.spent_nano,
+            ),
+        )
 
     async def _ask(
         self, selection: _Selection, model: str, meter: Meter, deadline: float, *, sampling: bool = False

@@ -1,0 +1,146 @@
+"""The messages about what `auto` learns: reports of the workers, and the lessons that they get from the learner.
+
+1. A worker reports each decision of `auto`, and later the scores of its audit, in a `Report`.
+2. A client's rating is a `Rate`, which is answered by the `Rated` decision.
+3. Workers follow `TOPIC`, and are told a `Lesson` whenever there is a new one.
+4. `StandingQuestion` is answered by a `Standing` (`weebill.auto.standing`).
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from weebill.config.auto import Tier
+from weebill.process.questions import Position
+
+TOPIC: Final = "auto"
+FEATURES: Final = 1
+"""The version of the features by which requests are described; outcomes of another one are not learnt from."""
+Source = Literal["audit", "feedback", "check"]
+"""The origin of a score: both tiers were asked, a client rated the answer, or it failed a check of the cascade."""
+
+
+class Pair(Struct, frozen=True):
+    """The models whose answers are compared, and the version of the features by which requests are described."""
+
+    small: str
+    large: str
+    features: int
+
+
+NOBODY: Final = Pair("", "", 0)
+"""The pair of the first lesson, by which a learner only says that it is there."""
+
+
+class Decided(Struct, frozen=True, kw_only=True):
+    """A decision of `auto` that no rule made, once it has been answered.
+
+    `tier` answered; with `escalated`, it did so in place of a smaller one whose answer failed a check. `probability` is
+    that with which the request was drawn for an audit (`audited`), 0.0 if it could not be. `spent_nano` was spent on
+    it, and `large_nano` would have been on the large tier alone; None is an unknown price.
+    """
+
+    request_id: str
+    key_id: str
+    at: int
+    tier: Tier
+    features: bytes
+    escalated: bool = False
+    probability: float = 0.0
+    audited: bool = False
+    spent_nano: int | None = None
+    large_nano: int | None = None
+
+
+class Content(Struct, frozen=True):
+    """The texts of an audit, which are kept only if the settings say so."""
+
+    question: str
+    small: str
+    large: str
+
+
+class Audited(Struct, frozen=True, kw_only=True):
+    """The scores of both tiers' answers to one request, None if they could not be judged; `by` is how they were."""
+
+    request_id: str
+    small: float | None
+    large: float | None
+    by: str
+    spent_nano: int | None = None
+    content: Content | None = None
+
+
+class Report(Struct, frozen=True, tag=True):
+    """What a worker has seen since its last report; answered by None once it is kept. May be repeated."""
+
+    pair: Pair
+    decided: tuple[Decided, ...] = ()
+    audited: tuple[Audited, ...] = ()
+
+
+class Rate(Struct, frozen=True, tag=True):
+    """A client's rating of the answer to one of the requests of its key; answered by `Rated`, None if there is none."""
+
+    request_id: str
+    key_id: str
+    score: float
+    comment: str = ""
+
+
+class Rated(Struct, frozen=True):
+    """The tier whose answer was rated."""
+
+    tier: Tier
+
+
+class StandingQuestion(Struct, frozen=True, tag=True):
+    """Asks for the `Standing`; answered by None as long as `auto` has decided nothing."""
+
+
+LearnerQuestion = Report | Rate | StandingQuestion
+
+
+class Lesson(Struct, frozen=True, kw_only=True):
+    """What is known of a pair at a version of the learner `source`.
+
+    `decisions` were made for the pair. `funded` is False while the budget for audits is spent. `posterior` is the
+    encoded estimate of both tiers (`weebill.auto.posterior`), b"" before there is one. `threshold` is for its gains,
+    None as long as the target's truth is not known. `gains` are quantiles of the newest requests' gains, from the least
+    to the greatest, evenly spaced; empty before there are enough.
+    """
+
+    source: str
+    version: int
+    pair: Pair
+    decisions: int
+    funded: bool = True
+    posterior: bytes = b""
+    threshold: float | None = None
+    gains: tuple[float, ...] = ()
+
+
+_decode: Final = msgspec.msgpack.Decoder(Lesson).decode
+
+
+class Lessons:
+    """The newest lesson, as a worker knows it by following `TOPIC`. Belongs to one loop.
+
+    While nothing is heard of the learner, the last lesson holds.
+    """
+
+    def __init__(self) -> None:
+        self._position = Position()
+        self.newest: Lesson | None = None
+
+    def position(self) -> Position:
+        """Returns how far lessons are known."""
+        return self._position
+
+    def hear(self, news: Raw) -> None:
+        """Takes over a lesson. Raises msgspec.MsgspecError."""
+        self.newest = lesson = _decode(news)
+        self._position = Position(lesson.source, lesson.version)

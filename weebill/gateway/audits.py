@@ -1,0 +1,147 @@
+"""Audits and lessons of `auto` in one worker: which requests are drawn, what their clients got, what is reported."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Final, NamedTuple
+
+from weebill.auto.auditing import audit_probability
+from weebill.auto.decision import Decision
+from weebill.auto.learning import Audited, Decided, Lesson, Lessons, Pair
+from weebill.config.auto import AutoSettings, Tier
+from weebill.gateway.meter import Meter
+from weebill.gateway.reporting import Ask, Reporter
+from weebill.providers.registry import dialect
+from weebill.wire.accumulate import ReplyBuilder
+from weebill.wire.call import Call
+from weebill.wire.errors import UNREADABLE
+from weebill.wire.failure import UpstreamFailure
+from weebill.wire.reply import Failed, Reply
+
+METERED_AS: Final = "audit:auto"
+"""The key under which audits are recorded; no caller pays for them."""
+_MOST_BYTES: Final = 1 << 20
+# The dialects by which answers in the format of an API are read back.
+_READ_BY: Final[Mapping[str, str]] = {
+    "openai.chat": "openai",
+    "openai.responses": "openai-responses",
+    "anthropic": "anthropic",
+    "gemini": "gemini",
+}
+
+
+class Audit(NamedTuple):
+    """The draw for one request: its probability, and if it was `drawn`, `other` is the model that is asked too."""
+
+    pair: Pair
+    probability: float
+    drawn: bool
+    other: str
+
+
+class Heard:
+    """The bytes that a client got, for an audit; `then` gets them as well."""
+
+    def __init__(self, then: Callable[[bytes], None] | None) -> None:
+        self._then = then
+        self._parts: list[bytes] = []
+        self._room = _MOST_BYTES
+
+    def add(self, data: bytes) -> None:
+        """Takes a body, or the next part of a stream."""
+        self._room -= len(data)
+        if self._room >= 0:
+            self._parts.append(data)
+        if self._then is not None:
+            self._then(data)
+
+    def reply(self, native: str, *, streamed: bool) -> Reply | None:
+        """Returns the answer, None if it was too long or cannot be read."""
+        if self._room < 0:
+            return None
+        spoken, data = dialect(_READ_BY[native]), b"".join(self._parts)
+        try:
+            if not streamed:
+                return spoken.decode(data)
+            decoder, builder = spoken.stream(), ReplyBuilder()
+            for event in (*decoder.feed(data), *decoder.finish()):
+                if isinstance(event, Failed):
+                    return None
+                builder.add(event)
+            return builder.reply()
+        except (*UNREADABLE, UpstreamFailure):
+            return None
+
+
+class Audits:
+    """Draws requests for audits, and reports decisions and scores to the learner."""
+
+    def __init__(self, lessons: Lessons, ask: Ask, random: Random) -> None:
+        self._lessons = lessons
+        self._reporter = Reporter(ask)
+        self._random = random
+        self._since = (-1, 0)
+        self.settings = AutoSettings()
+
+    def lesson(self, pair: Pair | None) -> Lesson | None:
+        """Returns the newest lesson about the pair."""
+        newest = self._lessons.newest
+        return newest if newest is not None and newest.pair == pair else None
+
+    def draw(self, pair: Pair, other: str, *, possible: bool) -> Audit:
+        """Draws for the next request; `possible` is False if the other tier must not, or cannot, be asked."""
+        newest, version, decisions, funded = self._lessons.newest, 0, 0, True
+        if newest is None:
+            possible = False  # there is nobody to learn from it
+        elif newest.pair == pair:
+            version, decisions, funded = newest.version, newest.decisions, newest.funded
+        # Those that the learner has not counted yet count here.
+        seen, since = self._since
+        self._since = version, 1 if seen != version else since + 1
+        probability = 0.0
+        if possible:
+            probability = audit_probability(self.settings.audits, decisions + self._since[1] - 1, funded=funded)
+        return Audit(pair, probability, self._random.random() < probability, other)
+
+    def decided(
+        self,
+        audit: Audit,
+        decision: Decision,
+        meter: Meter,
+        request_id: str,
+        answered: Tier,
+        large_nano: int | None,
+        *,
+        escalated: bool,
+    ) -> None:
+        """Reports a decision that was answered."""
+        self._reporter.report(
+            audit.pair,
+            Decided(
+                request_id=request_id,
+                key_id=meter.key_id,
+                at=int(time.time()),
+                tier=answered,
+                features=decision.features,
+                escalated=escalated,
+                probability=audit.probability,
+                audited=audit.drawn,
+                spent_nano=meter.spent_nano,
+                large_nano=large_nano,
+            ),
+        )
+
+    def judged(self, audit: Audit, audited: Audited) -> None:
+        """Reports the scores of an audit."""
+        self._reporter.report(audit.pair, audited)
+
+    async def close(self) -> None:
+        """Sends what is still to be reported."""
+        await self._reporter.close()
+
+
+def can_audit(native: str, call: Call) -> bool:
+    """True if both tiers' answers to a request can be read and compared."""
+    return native in _READ_BY and call.request.choices == 1

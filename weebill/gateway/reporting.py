@@ -1,0 +1,84 @@
+"""Reports of one worker to the learner: sent in batches, in the background, so that no request waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from itertools import groupby
+from typing import Final
+
+from msgspec import Raw
+
+from weebill.auto.learning import TOPIC, Audited, Decided, Pair, Report
+from weebill.process.questions import Unanswered
+
+_INTERVAL_S: Final = 0.5
+_RETRY_S: Final = 2.0
+_MOST_WAITING: Final = 10_000
+_MOST_SENT: Final = 1000
+_LAST_S: Final = 2.0  # limit of the wait for the last report
+
+Ask = Callable[[str, object], Awaitable[Raw]]
+
+log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Reports what it is given within half a second, in this order. Belongs to one loop.
+
+    What does not fit into the queue while the learner is down is lost, and the loss is logged.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        """`ask` puts a question to the learner. Raises Unanswered."""
+        self._ask = ask
+        self._waiting: deque[tuple[Pair, Decided | Audited]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self.lost = 0
+
+    def report(self, pair: Pair, what: Decided | Audited) -> None:
+        """Queues a decision, or an audit of one that was queued before."""
+        if len(self._waiting) >= _MOST_WAITING:
+            if not self.lost:
+                log.warning("decisions of `auto` are not learnt from: the learner takes no reports")
+            self.lost += 1
+            return
+        self._waiting.append((pair, what))
+        if self._task is None:
+            self._task = asyncio.create_task(self._send(), name="report to the learner")
+
+    async def close(self) -> None:
+        """Sends the last report, if the learner is there to take it."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        with suppress(Unanswered, TimeoutError):
+            async with asyncio.timeout(_LAST_S):
+                while self._waiting:
+                    await self._send_batch()
+
+    async def _send(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(_INTERVAL_S)
+            try:
+                await self._send_batch()
+            except Unanswered as error:
+                log.debug("the learner takes no report: %s", error)
+                await asyncio.sleep(_RETRY_S)
+        self._task = None
+        if self.lost:
+            log.warning("the learner takes reports again; %d decisions and audits were lost", self.lost)
+            self.lost = 0
+
+    async def _send_batch(self) -> None:
+        """Sends what was queued first, and forgets it once it is kept."""
+        pair, group = next(groupby(self._waiting, key=lambda each: each[0]))
+        batch = [what for _, (_, what) in zip(range(_MOST_SENT), group, strict=False)]
+        decided = tuple(each for each in batch if isinstance(each, Decided))
+        audited = tuple(each for each in batch if isinstance(each, Audited))
+        await self._ask(TOPIC, Report(pair, decided, audited))
+        for _ in batch:
+            self._waiting.popleft()

@@ -1,0 +1,91 @@
+"""The learner process: the only one that opens the store of outcomes.
+
+Workers need it for nothing that a client waits for: without it they keep to what they were told last.
+
+1. It opens the store, or reports why it cannot.
+2. Workers report decisions and audits (`topics`), and get a lesson whenever there is a new one.
+3. It drains after the workers. A report is kept before it is acknowledged, so a kill loses none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from weebill.auto.learning import TOPIC
+from weebill.config.paths import Home
+from weebill.config.schema import Settings
+from weebill.learner.topics import Learning
+from weebill.process import logs
+from weebill.process.link import Link
+from weebill.process.messages import Drain, Failed, Ping, Pong, Ready, Reload
+from weebill.process.questions import QuestionServer
+from weebill.storage.outcomes import OutcomeError
+
+PROCESS_NAME: Final = "learner"
+_LOOK_S: Final = 0.25
+
+log = logging.getLogger(__name__)
+
+
+def learning_server(home: Home, settings: Settings) -> tuple[QuestionServer, Learning]:
+    """Returns the server that learns for `home`. Raises OutcomeError."""
+    learning = Learning(home.lessons, settings.auto)
+    return QuestionServer(answers={TOPIC: learning.answer}, feeds={TOPIC: learning.feed}), learning
+
+
+async def main() -> int:
+    """Runs from `Boot` to `Drain`; returns the exit status. If the supervisor is gone, the process ends at once."""
+    link = Link.open()
+    boot = await link.boot()
+    logs.configure(boot.settings.log, PROCESS_NAME)
+    home = Home(Path(boot.home))
+    try:
+        server, learning = learning_server(home, boot.settings)
+        await server.listen(home.learner_socket)
+    except (OutcomeError, OSError) as error:
+        link.send(Failed(message=str(error)))
+        link.close()
+        return 1
+    link.send(Ready())
+    pinged = asyncio.Event()
+    answering = asyncio.create_task(_answer(link, pinged, server))
+    drain = await _follow(link, pinged, learning)
+    answering.cancel()
+    if drain is None:
+        os._exit(1)  # at once: the store survives that
+    server.close()
+    with suppress(FileNotFoundError):
+        home.learner_socket.unlink()
+    return 0
+
+
+async def _follow(link: Link, pinged: asyncio.Event, learning: Learning) -> Drain | None:
+    """Handles the supervisor's messages up to `Drain`; returns None if the supervisor is gone."""
+    async for message in link:
+        match message:
+            case Drain():
+                return message
+            case Ping():
+                pinged.set()
+            case Reload(settings=settings):
+                logs.configure(settings.log, PROCESS_NAME)
+                learning.settings = settings.auto
+            case _:
+                log.warning("the supervisor sent a message that is not for the learner process")
+    return None
+
+
+async def _answer(link: Link, pinged: asyncio.Event, server: QuestionServer) -> None:
+    """Answers each Ping once the server's thread makes progress."""
+    while True:
+        await pinged.wait()
+        if server.moves:
+            pinged.clear()
+            link.send(Pong())
+        else:
+            await asyncio.sleep(_LOOK_S)

@@ -1,0 +1,288 @@
+"""The SQLite file of what `auto` has learnt: its newest decisions, and the scores of answers.
+
+A file of its own, as it may be thrown away without harm to keys and usage. A report is kept by one transaction, so
+after a kill it is there as a whole, or not at all; a repeated one changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from weebill.auto.learning import Audited, Decided, Pair, Report, Source
+from weebill.config.auto import Tier
+from weebill.storage.database import BUSY_TIMEOUT_S, transaction, use_write_ahead_log
+
+MAX_DECISIONS: Final = 10_000
+MAX_OUTCOMES: Final = 50_000
+
+_SCHEMA_VERSION: Final = 1
+_SCHEMA: Final = (
+    """CREATE TABLE pairs (
+        id INTEGER PRIMARY KEY,
+        small TEXT NOT NULL,
+        large TEXT NOT NULL,
+        features INTEGER NOT NULL,
+        decisions INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (small, large, features)
+    ) STRICT""",
+    """CREATE TABLE decisions (
+        number INTEGER PRIMARY KEY,
+        pair INTEGER NOT NULL REFERENCES pairs (id),
+        request_id TEXT NOT NULL UNIQUE,
+        key_id TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        tier TEXT NOT NULL,
+        features BLOB NOT NULL,
+        escalated INTEGER NOT NULL,
+        probability REAL NOT NULL,
+        audited INTEGER NOT NULL,
+        spent_nano INTEGER,
+        large_nano INTEGER
+    ) STRICT""",
+    # `small` and `large` are scores; an audit without them could not be judged.
+    """CREATE TABLE outcomes (
+        number INTEGER PRIMARY KEY,
+        pair INTEGER NOT NULL REFERENCES pairs (id),
+        request_id TEXT NOT NULL,
+        source TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        tier TEXT NOT NULL,
+        features BLOB NOT NULL,
+        probability REAL,
+        small REAL,
+        large REAL,
+        judged_by TEXT NOT NULL,
+        spent_nano INTEGER,
+        UNIQUE (request_id, source)
+    ) STRICT""",
+    """CREATE TABLE contents (
+        outcome INTEGER PRIMARY KEY REFERENCES outcomes (number) ON DELETE CASCADE,
+        question TEXT NOT NULL,
+        small TEXT NOT NULL,
+        large TEXT NOT NULL
+    ) STRICT""",
+    f"PRAGMA user_version = {_SCHEMA_VERSION}",
+)
+_DECISION: Final = "request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano"
+
+
+class OutcomeError(Exception):
+    """The store cannot be used; the message says why."""
+
+
+class Outcome(NamedTuple):
+    """The scores of the answers to one request, None for those that are not known; `tier` answered it."""
+
+    request_id: str
+    source: Source
+    at: int
+    tier: Tier
+    features: bytes
+    probability: float | None
+    small: float | None
+    large: float | None
+    spent_nano: int | None
+
+
+class OutcomeStore:
+    """The decisions and outcomes of one installation. Belongs to one thread; methods raise only OutcomeError."""
+
+    def __init__(self, path: Path, *, max_decisions: int = MAX_DECISIONS, max_outcomes: int = MAX_OUTCOMES) -> None:
+        self._path = path
+        self._max_decisions = max_decisions
+        self._max_outcomes = max_outcomes
+        with self._errors():
+            self._connection = _open(path)
+
+    def add(self, report: Report) -> list[Outcome]:
+        """Keeps a report; returns the outcomes that are new. Audits of unknown requests are passed over."""
+        with self._writing() as connection:
+            pair = _pair_id(connection, report.pair)
+            added = sum(_add_decision(connection, pair, each) for each in report.decided)
+            connection.execute("UPDATE pairs SET decisions = decisions + ? WHERE id = ?", (added, pair))
+            outcomes = [_add_check(connection, each) for each in report.decided if each.escalated and not each.audited]
+            outcomes += [_add_audit(connection, each) for each in report.audited]
+            self._make_room(connection)
+        return [each for each in outcomes if each is not None]
+
+    def rate(self, request_id: str, key_id: str, score: float, at: int) -> tuple[Pair, Outcome] | None:
+        """Keeps a rating of a decision made for this key, in place of an earlier one; None if it is not known."""
+        with self._writing() as connection:
+            decided = _decision(connection, request_id)
+            if decided is None or decided.key_id != key_id:
+                return None
+            connection.execute("DELETE FROM outcomes WHERE request_id = ? AND source = 'feedback'", (request_id,))
+            outcome = Outcome(
+                request_id, "feedback", at, decided.tier, decided.features, None, score, None, None
+            ) if decided.tier == "small" else Outcome(
+                request_id, "feedback", at, decided.tier, decided.features, None, None,
+                score if decided.tier == "large" else None, None,
+            )  # fmt: skip
+            _add_outcome(connection, outcome, "client")
+            [(small, large, features)] = connection.execute(
+                "SELECT small, large, features FROM pairs WHERE id = (SELECT pair FROM decisions WHERE request_id = ?)",
+                (request_id,),
+            ).fetchall()
+            return Pair(small, large, features), outcome
+
+    def newest_pair(self) -> Pair | None:
+        """Returns the pair of the newest decision."""
+        with self._errors():
+            row = self._connection.execute(
+                "SELECT small, large, pairs.features FROM decisions JOIN pairs ON pairs.id = pair"
+                " ORDER BY number DESC LIMIT 1"
+            ).fetchone()
+        return None if row is None else Pair(*row)
+
+    def count(self, pair: Pair) -> int:
+        """Returns the number of decisions that were ever made for the pair."""
+        with self._errors():
+            row = self._connection.execute(
+                "SELECT decisions FROM pairs WHERE (small, large, features) = (?, ?, ?)", _key(pair)
+            ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def decisions(self, pair: Pair) -> list[Decided]:
+        """Returns the decisions for the pair that are kept, oldest first."""
+        with self._errors():
+            rows = self._connection.execute(
+                f"SELECT {_DECISION} FROM decisions WHERE pair ="  # noqa: S608
+                " (SELECT id FROM pairs WHERE (small, large, features) = (?, ?, ?)) ORDER BY number",
+                _key(pair),
+            ).fetchall()
+        return [_decided(row) for row in rows]
+
+    def outcomes(self, pair: Pair) -> list[Outcome]:
+        """Returns the outcomes for the pair that are kept, oldest first."""
+        with self._errors():
+            rows = self._connection.execute(
+                "SELECT request_id, source, at, tier, features, probability, small, large, spent_nano FROM outcomes"
+                " WHERE pair = (SELECT id FROM pairs WHERE (small, large, features) = (?, ?, ?)) ORDER BY number",
+                _key(pair),
+            ).fetchall()
+        return [Outcome(*row) for row in rows]
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        with self._errors():
+            self._connection.close()
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        for table, most in (("decisions", self._max_decisions), ("outcomes", self._max_outcomes)):
+            connection.execute(
+                f"DELETE FROM {table} WHERE number <= (SELECT max(number) FROM {table}) - ?",  # noqa: S608
+                (most,),
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._errors(), transaction(self._connection):
+            yield self._connection
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise OutcomeError(f"Cannot use the store of outcomes {self._path}: {error}.") from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Opens the file, private to the user, making it if there is none."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    try:
+        use_write_ahead_log(connection)
+        # A commit outlives the process; that a power cut may take the last of them is no harm.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = FAST")
+        with transaction(connection):
+            [(version,)] = connection.execute("PRAGMA user_version").fetchall()
+            if version > _SCHEMA_VERSION:
+                raise OutcomeError(f"The store of outcomes {path} was made by a newer Weebill; move it away.")
+            if version < _SCHEMA_VERSION:
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _key(pair: Pair) -> tuple[str, str, int]:
+    return pair.small, pair.large, pair.features
+
+
+def _pair_id(connection: sqlite3.Connection, pair: Pair) -> int:
+    connection.execute("INSERT OR IGNORE INTO pairs (small, large, features) VALUES (?, ?, ?)", _key(pair))
+    [(found,)] = connection.execute(
+        "SELECT id FROM pairs WHERE (small, large, features) = (?, ?, ?)", _key(pair)
+    ).fetchall()
+    return int(found)
+
+
+def _add_decision(connection: sqlite3.Connection, pair: int, each: Decided) -> int:
+    """Returns 1, or 0 for a decision that is there already."""
+    return connection.execute(
+        f"INSERT OR IGNORE INTO decisions (pair, {_DECISION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        (
+            pair, each.request_id, each.key_id, each.at, each.tier, each.features, each.escalated, each.probability,
+            each.audited, each.spent_nano, each.large_nano,
+        ),
+    ).rowcount  # fmt: skip
+
+
+def _decision(connection: sqlite3.Connection, request_id: str) -> Decided | None:
+    row = connection.execute(
+        f"SELECT {_DECISION} FROM decisions WHERE request_id = ?",  # noqa: S608
+        (request_id,),
+    ).fetchone()
+    return None if row is None else _decided(row)
+
+
+def _decided(row: tuple[str, str, int, Tier, bytes, int, float, int, int | None, int | None]) -> Decided:
+    request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano = row
+    return Decided(
+        request_id=request_id, key_id=key_id, at=at, tier=tier, features=features, escalated=bool(escalated),
+        probability=probability, audited=bool(audited), spent_nano=spent_nano, large_nano=large_nano,
+    )  # fmt: skip
+
+
+def _add_check(connection: sqlite3.Connection, each: Decided) -> Outcome | None:
+    outcome = Outcome(each.request_id, "check", each.at, each.tier, each.features, None, 0.0, None, None)
+    return outcome if _add_outcome(connection, outcome, "check") is not None else None
+
+
+def _add_audit(connection: sqlite3.Connection, each: Audited) -> Outcome | None:
+    decided = _decision(connection, each.request_id)
+    if decided is None:
+        return None
+    outcome = Outcome(
+        each.request_id, "audit", decided.at, decided.tier, decided.features, decided.probability, each.small,
+        each.large, each.spent_nano,
+    )  # fmt: skip
+    number = _add_outcome(connection, outcome, each.by)
+    if number is None:
+        return None
+    if (content := each.content) is not None:
+        connection.execute(
+            "INSERT INTO contents (outcome, question, small, large) VALUES (?, ?, ?, ?)",
+            (number, content.question, content.small, content.large),
+        )
+    return outcome
+
+
+def _add_outcome(connection: sqlite3.Connection, outcome: Outcome, judged_by: str) -> int | None:
+    """Returns the number of the new row; None if the outcome is there already."""
+    added = connection.execute(
+        "INSERT OR IGNORE INTO outcomes (request_id, source, at, tier, features, probability, small, large, spent_nano,"
+        " judged_by, pair) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, pair FROM decisions WHERE request_id = ?",
+        (*outcome, judged_by, outcome.request_id),
+    )
+    return added.lastrowid if added.rowcount else None
