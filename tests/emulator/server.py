@@ -87,6 +87,9 @@ KINDS: Final = {
     ),
 }  # fmt: skip
 DIALECTS: Final = tuple(KINDS)
+# Those that are the very record of OpenAI's dialect, by another name and in another place.
+ALIASES: Final = ("cloudflare", "huggingface")
+DISTINCT: Final = tuple(dialect for dialect in DIALECTS if dialect not in ALIASES)
 
 
 @dataclass(frozen=True)
