@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hatch_build import compiled_modules
+from hatch_build import VIEWS_AT_ONCE, compiled_modules, together
 from tests.wheel.conftest import BUILD_S, ROOT, Wheel
 
 pytestmark = pytest.mark.wheel
@@ -56,6 +56,16 @@ def test_every_pattern_finds_a_file(tmp_path: Path) -> None:
     (tmp_path / "weebill").mkdir()
     with pytest.raises(ValueError, match=r"no file of weebill is called 'wire/sse\.py'"):
         compiled_modules(tmp_path, ["wire/sse.py"], [])
+
+
+def test_modules_that_begin_alike_are_in_files_of_their_own() -> None:
+    names = [name.removesuffix(".py").replace("/", ".") for name in COMPILED]
+    files = together(names)
+    assert sorted(name for file in files for name in file) == sorted(names)
+    for file in files:
+        assert len({name.removesuffix(".__init__").rpartition(".")[2] for name in file}) == len(file) <= VIEWS_AT_ONCE
+    assert len(files) < len(names) / 8
+    assert together(["a.b", "a.b.__init__", "a.c"]) == [["a.b", "a.c"], ["a.b.__init__"]]
 
 
 def test_the_compiler_is_the_pinned_one() -> None:
