@@ -23,29 +23,30 @@ print(json.dumps({name: type(importlib.import_module(name).__loader__).__name__ 
 
 # Tests of the hot path that go over real sockets, and of what translates. One that passes a fake cannot pass: a
 # compiled function takes its own kind alone. What is left out says nothing more of the hot path, and takes long: waits
-# and memory are the same, and a whole installation is one whatever is asked of it.
-TRANSPORT = (
-    "cancellation",
-    "client",
-    "drain",
-    "fuzz",
-    "malformed",
-    "parser",
-    "pool",
-    "server",
-    "socks",
-    "tls",
-    "tunnel",
-)
+# and memory are the same, a whole installation is one whatever is asked of it, and what is asked of a function in more
+# ways is not compiled otherwise. Each start of pytest takes seconds: two for all, so that they run at once.
+TRANSPORT = ("cancellation", "client", "drain", "malformed", "parser", "pool", "server", "socks", "tls", "tunnel")
+GATEWAY = ("auto", "inference", "resuming", "worker_died")
+# Rows of one kind, of which other tests run the code.
+ROWS = "who_has_no_key or paths_that_are_not_there or recorded_of_a_schema or suffix_leaves"
+SDK = ("streaming", "leaving_a_stream", "errors_are_the_sdks_own")
 SUITES = {
-    "transport": [f"tests/transport/test_{name}.py" for name in TRANSPORT],
-    "gateway": [f"tests/gateway/test_{name}.py" for name in ("inference", "resuming", "auto", "worker_died")],
-    "python sdk": ["tests/e2e/test_sdk_python.py", "-k", "chat or streaming or streamed or leaving or errors"],
-    "recorded": ["tests/recorded/test_answers.py", "tests/recorded/test_requests.py"],
+    "transport and recorded": [
+        *(f"tests/transport/test_{name}.py" for name in TRANSPORT),
+        *("tests/recorded/test_answers.py", "tests/recorded/test_requests.py"),
+        *("-k", "not endless_pipelining"),
+    ],
+    "gateway and python sdk": [
+        *(f"tests/gateway/test_{name}.py" for name in GATEWAY),
+        *(f"tests/e2e/test_sdk_python.py::test_{name}" for name in SDK),
+        *("-k", f"not ({ROWS})"),
+    ],
 }
 # The same as on the sources, once more.
 SLOW = {
     "all transport": ["tests/transport"],
+    "gateway in rows": ["tests/gateway/test_auto.py", "tests/gateway/test_inference.py", "-k", ROWS],
+    "all chat by sdk": ["tests/e2e/test_sdk_python.py", "-k", "chat or streaming or streamed or leaving or errors"],
     "chaos": ["tests/e2e/test_chaos.py"],
 }
 
