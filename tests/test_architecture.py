@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.rooms import PICTURE, drawn
 from tests.test_layers import LAYERS, MODULES, imports, package_of
 
 PAGE = Path(__file__).parent.parent / "docs" / "architecture.md"
@@ -18,3 +19,7 @@ def test_the_table_of_folders_tells_what_each_imports() -> None:
         name: set().union(*(imports(path) for path in MODULES if package_of(path) == name)) - {name} for name in folders
     }
     assert told == found
+
+
+def test_the_picture_of_the_folders_is_as_they_are() -> None:
+    assert PICTURE.read_text() == drawn(), "run `make picture`"

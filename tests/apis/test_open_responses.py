@@ -8,7 +8,8 @@ from types import NoneType
 
 import pytest
 
-from tests.apis.test_responses import ANNOTATION, FUNCTION, OTHER, answered, call, reply
+from tests.apis.test_responses import ANNOTATION, FUNCTION, OTHER, call
+from tests.apis.test_responses_answer import answered, reply
 from weebill.apis.responses.api import RESPONSES
 from weebill.wire.conversation import Citation, Reasoning, Refusal, Text, ToolUse
 from weebill.wire.errors import ApiError

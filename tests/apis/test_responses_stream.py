@@ -12,16 +12,8 @@ from hypothesis import strategies as st
 from msgspec import Raw
 from openai.types.responses import ParsedResponse, Response, ResponseStreamEvent
 
-from tests.apis.test_responses import (
-    ANNOTATION,
-    FUNCTION,
-    call,
-    function,
-    message,
-    text,
-    thought,
-    without_ids,
-)
+from tests.apis.test_responses import ANNOTATION, FUNCTION, call, text
+from tests.apis.test_responses_answer import function, message, thought, without_ids
 from weebill.apis.responses.api import RESPONSES
 from weebill.apis.responses.stream import ResponseStream
 from weebill.wire.accumulate import ReplyBuilder

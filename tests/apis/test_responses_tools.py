@@ -6,7 +6,8 @@ import pydantic
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 
-from tests.apis.test_responses import FUNCTION, HI, answered, call, conversation, function, reply
+from tests.apis.test_responses import FUNCTION, HI, call, conversation
+from tests.apis.test_responses_answer import answered, function, reply
 from weebill.apis.responses.api import RESPONSES
 from weebill.wire.conversation import Image, Text, Tool, ToolChoice, ToolResult, ToolUse, Turn
 from weebill.wire.errors import ApiError

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli import nursery
 from weebill.config.paths import Home
 from weebill.supervisor.commands import Reply, Request, serve
 
@@ -26,14 +27,7 @@ class CommandLine:
         self.env["WEEBILL_HOME"] = str(root)
 
     def __call__(self, *arguments: str, stdin: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            input="" if stdin is None else stdin,
-            env=self.env | env,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-        )
+        return nursery.weebill(arguments, stdin or "", self.env | env, TIMEOUT_S)
 
     def ok(self, *arguments: str, **options: str) -> str:
         """What a command that succeeds prints on stdout."""

@@ -100,7 +100,7 @@ async def load(running: Installation, seen: Seen, until: asyncio.Event) -> None:
                     seen.answered.append((response.headers["x-request-id"], time.monotonic()))
                 else:
                     seen.other[response.status_code] += 1
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.05)
 
         await asyncio.gather(*(one() for _ in range(CLIENTS)))
 

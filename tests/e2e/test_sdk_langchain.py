@@ -1,19 +1,23 @@
-"""`langchain-openai`, unchanged, against every provider."""
+"""`langchain-openai`, unchanged, against every provider.
+
+It is imported by the tests: each process that only collects them would take seconds for it.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
-from langchain_core.tools import tool
-from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, SecretStr
 
 from tests.emulator.running import Gateway, model
 from tests.emulator.server import DIALECTS, TWO_TURN
 from tests.emulator.two_turn import CITIES, COMPLETION_TOKENS, PROMPT_TOKENS, TEXT, TOOL
 from tests.translation.clients import QUESTION
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_openai import ChatOpenAI
 
 JSON_SCENARIOS: Final = {"bedrock": "json-schema-native"}
 RESULTS: Final = dict(zip(CITIES, ("sunny", "rain"), strict=True))
@@ -24,7 +28,6 @@ class Person(BaseModel):
     age: int
 
 
-@tool
 def get_weather(city: str) -> str:
     """The weather in a city."""
     return RESULTS[city]
@@ -36,6 +39,8 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 
 def chat(gateway: Gateway, dialect: str, scenario: str) -> ChatOpenAI:
+    from langchain_openai import ChatOpenAI
+
     return ChatOpenAI(
         model=model(dialect, scenario),
         base_url=f"{gateway.url}/v1",
@@ -61,7 +66,11 @@ def test_stream(gateway: Gateway, dialect: str) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
 def test_tools(gateway: Gateway, dialect: str, streamed: bool) -> None:
-    llm = chat(gateway, dialect, TWO_TURN).bind_tools([get_weather])
+    from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
+    from langchain_core.tools import tool
+
+    weather = tool(get_weather)
+    llm = chat(gateway, dialect, TWO_TURN).bind_tools([weather])
     history: list[BaseMessage] = [HumanMessage(QUESTION)]
     first: AIMessage
     if streamed:
@@ -81,7 +90,7 @@ def test_tools(gateway: Gateway, dialect: str, streamed: bool) -> None:
 
     history.append(first)
     for call in first.tool_calls:
-        result = get_weather.invoke(call)
+        result = weather.invoke(call)
         assert isinstance(result, ToolMessage)
         history.append(result)
     assert llm.invoke(history).content == "Hello there."

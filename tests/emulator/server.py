@@ -16,7 +16,8 @@ from urllib.parse import unquote, urlsplit
 from tests.emulator.agent import act
 from tests.emulator.seen import BadRequestError, Seen, check_mistral, seen
 from tests.emulator.strict import problem
-from tests.emulator.two_turn import FIRST, Answer, written
+from tests.emulator.two_turn import FIRST, Answer
+from tests.emulator.written import written
 from tests.fixtures.upstream import HEAD_END, Request, Upstream, answer, framed
 from tests.vectors import FOLDER
 from tests.vectors.eventstream import encode_entry
@@ -87,6 +88,9 @@ KINDS: Final = {
     ),
 }  # fmt: skip
 DIALECTS: Final = tuple(KINDS)
+# Those that are the very record of OpenAI's dialect, by another name and in another place.
+ALIASES: Final = ("cloudflare", "huggingface")
+DISTINCT: Final = tuple(dialect for dialect in DIALECTS if dialect not in ALIASES)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ async def test_an_endless_loop_in_the_engine(compact_model: Path, caplog: pytest
 async def test_long_prompts_at_once_are_no_silence(compact_model: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with supervised(compact_model, 3.0) as child:
         before = child.snapshot().pid
-        long = [HI | {"messages": [{"role": "user", "content": f"{n} word" * 200}]} for n in range(2)]
+        long = [HI | {"messages": [{"role": "user", "content": f"{n} word" * 80}]} for n in range(2)]
         assert await asyncio.gather(*(ask(child, body) for body in long)) == [200] * 2
         assert child.snapshot().pid == before
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -24,6 +24,7 @@ from tests.fixtures.upstream import (
     complete,
     completion,
     framed,
+    hang,
     running_upstream,
     stream,
 )
@@ -75,10 +76,8 @@ def late(seconds: float, script: Script) -> Script:
 
 
 async def test_the_second_answers_where_the_first_is_slow(three: Three) -> None:
-    three.script(a=late(SLOW_S, complete()))
-    begun = time.monotonic()
+    three.script(a=hang())
     response = await three.post(**HEDGE)
-    assert time.monotonic() - begun < SLOW_S / 2
     assert said(response) == "I am b."
     first, second = response.headers["x-weebill-route"].split(";")[0].split(",")
     assert first.startswith("a:slow:")

@@ -187,6 +187,14 @@ def _too_deep() -> Iterator[Hostile]:
         yield Hostile(f"declarations {depth} deep", GEMINI, partial(gemini, GEMINI_TURN, declared))
 
 
+# What held a worker up for 5 to 14 seconds, at a fifth of the size: far above the limits, and still for a second.
+HELD_UP: Final = (
+    Hostile("100000 fields", CHAT, partial(_fields, 100_000)),
+    Hostile("200000 of logit_bias", CHAT, partial(_bias, 200_000)),
+    Hostile("40000 messages", CHAT, partial(_of, partial(chat, ""), "{}", TURN, 40_000)),
+)
+
+
 OPEN: Final = '{"a":'
 CLOSE: Final = "}"
 

@@ -22,7 +22,7 @@ from tests.fixtures.upstream import (
     running_upstream,
     send,
 )
-from tests.hostile.requests import AT_THE_LIMITS, ECHOED, HOSTILE, Hostile
+from tests.hostile.requests import AT_THE_LIMITS, ECHOED, HELD_UP, Hostile
 from tests.hostile.steps import Steps, measured, worker_here
 from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.config.auto import AutoSettings, Rule, TargetSettings
@@ -34,8 +34,6 @@ from weebill.wire.reply import Reply
 # What is promised is 50 ms. Processors differ, and caches are shared with whatever else runs.
 MOST_S = 0.05
 FACTOR = 3
-# Those that held a worker up for 5 to 14 seconds.
-REFUSED = ("500000 fields", "1000000 of logit_bias", "200000 messages")
 DIALECTS = ("openai", "gemini", "bedrock")
 # What makes a dialect work much, from whichever API it comes.
 ENCODED = ("chat turns", "chat calls at once", "chat parts", "chat tools", "messages calls", "a text")
@@ -185,4 +183,4 @@ def rows_for(model: str, *, others: bool) -> tuple[Hostile, ...]:
         return tuple(each for each in AT_THE_LIMITS if each.name in LONG_TO_LOOK_INTO)
     if model != "of-openai":
         return tuple(each for each in AT_THE_LIMITS if (each.name in ENCODED) is not others)
-    return (*AT_THE_LIMITS, *(each for each in HOSTILE if each.name in REFUSED))
+    return (*AT_THE_LIMITS, *HELD_UP)

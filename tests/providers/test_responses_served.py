@@ -6,7 +6,7 @@ import pytest
 
 from tests.apis.test_responses import conversation
 from tests.emulator.server import DIALECTS
-from tests.providers.test_responses import (
+from tests.providers.test_responses_odd import (
     CALL_ITEM,
     COMPLETED,
     CREATED_EVENT,

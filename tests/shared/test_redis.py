@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
 from tests.fixtures.redis import RedisServer
-from weebill.shared.redis import CALL_S, CONNECT_S, MAX_IN_FLIGHT, Commands, Redis, RedisDown
+from weebill.shared.redis import MAX_IN_FLIGHT, Commands, Redis, RedisDown
 
 
 async def get(redis: Redis, name: str = "a") -> bytes | None:
@@ -75,11 +74,10 @@ async def test_a_call_takes_no_longer_than_it_may(redis_server: RedisServer) -> 
         await asyncio.sleep(3600)
 
     for command in (lambda commands: commands.get("a"), forever):
-        began = time.monotonic()
-        with pytest.raises(RedisDown):
-            await redis.run(command)
-        # Ten times the budget: this is about the bound being there, not about this machine's speed.
-        assert time.monotonic() - began < 10 * (CONNECT_S + CALL_S)
+        # Neither ends by itself: the server stays suspended, and an hour is more than anybody waits here.
+        async with asyncio.timeout(60):
+            with pytest.raises(RedisDown):
+                await redis.run(command)
     await redis.close()
 
 

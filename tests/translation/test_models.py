@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.emulator.two_turn import written as answer_of
+from tests.emulator.written import written as answer_of
 from tests.rows import every
 from tests.translation.targets import BASE, MODELS, Json, asked, target, written
 from tests.translation.test_noise import APIS

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Final
 
 import pytest
 
 from tests.emulator.running import Gateway, model, refused
-from tests.emulator.server import DIALECTS, scenarios
+from tests.emulator.server import ALIASES, DIALECTS, DISTINCT, scenarios
+from tests.rows import every
 from tests.translation.clients import CLIENTS, Client, Json, events
 
 ERROR_STATUS: Final = {
@@ -31,6 +33,12 @@ ANSWERS: Final[dict[str, tuple[str, str, list[tuple[str, object]]]]] = {
 USAGE: Final = {"text": (11, 4), "tool-one": (60, 20), "tool-parallel": (60, 40)}
 
 
+def crossings(names: Collection[str], of_aliases: str) -> list[tuple[str, str]]:
+    """Each dialect with each of the scenarios; an alias with one of them."""
+    each = [(dialect, name) for dialect in DISTINCT for name in names]
+    return [*each, *((dialect, of_aliases) for dialect in ALIASES)]
+
+
 def ask(gateway: Gateway, client: Client, name: str, stream: bool) -> Json:
     response = gateway.client.post(
         client.path(name, stream), json=client.request(name, client.question(), stream, None)
@@ -41,8 +49,7 @@ def ask(gateway: Gateway, client: Client, name: str, stream: bool) -> Json:
     return {"said": (said.text, said.reasoning, calls), "usage": said.usage, "finish": said.finish}
 
 
-@pytest.mark.parametrize("scenario", ANSWERS)
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every(("dialect", "scenario"), crossings(ANSWERS, "tool-parallel"))
 @pytest.mark.parametrize("api", CLIENTS)
 def test_the_same_whatever_stands_behind(gateway: Gateway, api: str, dialect: str, scenario: str) -> None:
     client = CLIENTS[api]
@@ -53,7 +60,7 @@ def test_the_same_whatever_stands_behind(gateway: Gateway, api: str, dialect: st
     assert whole["finish"] == client.finishes[bool(ANSWERS[scenario][2])]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every("dialect", DISTINCT)
 def test_geminis_stream_as_an_array(gateway: Gateway, dialect: str) -> None:
     client, name = CLIENTS["gemini"], model(dialect, "text")
     path = client.path(name, True).removesuffix("?alt=sse")
@@ -95,7 +102,7 @@ CACHED: Final = {
 }
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every("dialect", DISTINCT)
 @pytest.mark.parametrize("api", CLIENTS)
 def test_cached_tokens_in_each_apis_own_counting(gateway: Gateway, api: str, dialect: str) -> None:
     client, name = CLIENTS[api], model(dialect, "cached")
@@ -117,8 +124,7 @@ def _check_error(api: str, body: Json) -> str:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("scenario", ERROR_STATUS)
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every(("dialect", "scenario"), crossings(ERROR_STATUS, "error-429"))
 @pytest.mark.parametrize("api", CLIENTS)
 def test_errors_in_each_apis_own_shape(gateway: Gateway, api: str, dialect: str, scenario: str, stream: bool) -> None:
     client, name = CLIENTS[api], model(dialect, scenario)
@@ -132,7 +138,7 @@ def test_errors_in_each_apis_own_shape(gateway: Gateway, api: str, dialect: str,
         assert f"retry-after: {response.headers['retry-after']}" in told
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every("dialect", DIALECTS)
 @pytest.mark.parametrize("api", CLIENTS)
 def test_a_refused_credential_is_the_operators(gateway: Gateway, api: str, dialect: str) -> None:
     client, name = CLIENTS[api], refused(dialect, "text")
@@ -141,7 +147,7 @@ def test_a_refused_credential_is_the_operators(gateway: Gateway, api: str, diale
     assert f"{dialect}-refused" in _check_error(api, response.json())
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every("dialect", DISTINCT)
 @pytest.mark.parametrize("api", CLIENTS)
 def test_an_error_as_the_first_event_is_a_status(gateway: Gateway, api: str, dialect: str) -> None:
     client, name = CLIENTS[api], model(dialect, "error-first-event")
@@ -159,7 +165,7 @@ ENDS: Final = {
 
 
 @pytest.mark.parametrize("scenario", ["error-mid-stream", "cut"])
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every("dialect", DISTINCT)
 @pytest.mark.parametrize("api", CLIENTS)
 def test_a_stream_that_fails_never_looks_complete(gateway: Gateway, api: str, dialect: str, scenario: str) -> None:
     client, name = CLIENTS[api], model(dialect, scenario)

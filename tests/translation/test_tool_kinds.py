@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from tests.emulator.two_turn import Answer, Calling
-from tests.emulator.two_turn import written as answer_of
+from tests.emulator.written import written as answer_of
 from tests.rows import every
 from tests.translation.clients import CLIENTS, events
 from tests.translation.targets import BASE, MODELS, Json, asked, target

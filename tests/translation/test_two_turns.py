@@ -8,7 +8,7 @@ import pytest
 
 from tests.emulator.running import Gateway, model
 from tests.emulator.seen import Seen
-from tests.emulator.server import DIALECTS, TWO_TURN
+from tests.emulator.server import ALIASES, DIALECTS, DISTINCT, TWO_TURN
 from tests.emulator.two_turn import (
     CITIES,
     COMPLETION_TOKENS,
@@ -18,12 +18,18 @@ from tests.emulator.two_turn import (
     TEXT,
     TOOL,
 )
+from tests.rows import every
 from tests.translation.clients import CLIENTS, LIMIT, QUESTION, SCHEMA, SYSTEM, Client, Said
 
 RESULTS: Final = ["sunny, 21 degrees", "rain, 12 degrees"]
 ANSWER: Final = "Hello there."
 # What cannot be told that a tool must be called.
 NO_CHOICE: Final = frozenset({"ollama"})
+# Who answers first, and who is asked next; an alias is asked by itself, and after and before the one whose alias it is.
+PAIRS: Final = [
+    *((before, after) for before in DISTINCT if before in OPAQUE for after in DISTINCT),
+    *(pair for alias in ALIASES for pair in ((alias, alias), (alias, "openai"), ("openai", alias))),
+]
 
 
 def ask(
@@ -58,7 +64,7 @@ def check_second(seen: Seen, said: Said) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every("dialect", DIALECTS)
 @pytest.mark.parametrize("api", CLIENTS)
 def test_tools_called_and_answered(gateway: Gateway, api: str, dialect: str, stream: bool) -> None:
     client = CLIENTS[api]
@@ -80,8 +86,7 @@ def test_tools_called_and_answered(gateway: Gateway, api: str, dialect: str, str
     assert answered.usage == (11, 4)
 
 
-@pytest.mark.parametrize("after", DIALECTS)
-@pytest.mark.parametrize("before", OPAQUE)
+@every(("before", "after"), PAIRS)
 @pytest.mark.parametrize("api", CLIENTS)
 def test_what_is_opaque_reaches_its_own_provider_alone(gateway: Gateway, api: str, before: str, after: str) -> None:
     """The second turn goes to any provider, those that speak the same dialect among them."""

@@ -89,7 +89,7 @@ async def test_timeouts(phase: str, timeouts: Timeouts, answer: bytes, client: C
         with pytest.raises(UpstreamTimeout) as caught:
             await (await client.send(upstream.origin, GET, b"", timeouts)).read(1000)
         assert caught.value.phase == phase
-        assert 0.15 < time.monotonic() - begin < 5
+        assert time.monotonic() - begin > 0.15
         assert client.connections == 0
         if not (phase == "first_byte" and answer):
             await asyncio.wait_for(closed.wait(), 5)

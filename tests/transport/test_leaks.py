@@ -1,4 +1,4 @@
-"""Ten thousand connections opened and dropped leave nothing behind."""
+"""Connections opened and dropped in many ways, many at once, leave nothing behind."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def alive(kind: type) -> int:
     return sum(isinstance(thing, kind) for thing in gc.get_objects())
 
 
-async def test_ten_thousand_connections_opened_and_dropped(serve: Serve) -> None:
+async def test_a_great_many_connections_opened_and_dropped(serve: Serve) -> None:
     async def handler(exchange: Exchange) -> None:
         await exchange.body()
         exchange.start(200, b"")
@@ -59,7 +59,7 @@ async def test_ten_thousand_connections_opened_and_dropped(serve: Serve) -> None
         finally:
             sock.close()
 
-    for batch in range(0, 10_000, 200):
+    for batch in range(0, 2_000, 200):
         await asyncio.gather(*(open_and_drop(number) for number in range(batch, batch + 200)))
     await until(lambda: server.connections == 0 and server.active == 0)
     assert len(asyncio.all_tasks()) == tasks
@@ -159,7 +159,7 @@ async def test_upstream_connections_cut_and_cancelled() -> None:
             except (UpstreamError, TimeoutError):
                 pass
 
-        for batch in range(0, 2000, 100):
+        for batch in range(0, 400, 100):
             await asyncio.gather(*(ask(number) for number in range(batch, batch + 100)))
         client.close()
         assert client.connections == 0

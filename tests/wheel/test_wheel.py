@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hatch_build import compiled_modules
+from hatch_build import VIEWS_AT_ONCE, compiled_modules, together
 from tests.wheel.conftest import BUILD_S, ROOT, Wheel
 
 pytestmark = pytest.mark.wheel
@@ -23,29 +23,30 @@ print(json.dumps({name: type(importlib.import_module(name).__loader__).__name__ 
 
 # Tests of the hot path that go over real sockets, and of what translates. One that passes a fake cannot pass: a
 # compiled function takes its own kind alone. What is left out says nothing more of the hot path, and takes long: waits
-# and memory are the same, and a whole installation is one whatever is asked of it.
-TRANSPORT = (
-    "cancellation",
-    "client",
-    "drain",
-    "fuzz",
-    "malformed",
-    "parser",
-    "pool",
-    "server",
-    "socks",
-    "tls",
-    "tunnel",
-)
+# and memory are the same, a whole installation is one whatever is asked of it, and what is asked of a function in more
+# ways is not compiled otherwise. Each start of pytest takes seconds: two for all, so that they run at once.
+TRANSPORT = ("cancellation", "client", "drain", "malformed", "parser", "pool", "server", "socks", "tls", "tunnel")
+GATEWAY = ("auto", "inference", "resuming", "worker_died")
+# Rows of one kind, of which other tests run the code.
+ROWS = "who_has_no_key or paths_that_are_not_there or recorded_of_a_schema or suffix_leaves"
+SDK = ("streaming", "leaving_a_stream", "errors_are_the_sdks_own")
 SUITES = {
-    "transport": [f"tests/transport/test_{name}.py" for name in TRANSPORT],
-    "gateway": [f"tests/gateway/test_{name}.py" for name in ("inference", "resuming", "auto", "worker_died")],
-    "python sdk": ["tests/e2e/test_sdk_python.py", "-k", "chat or streaming or streamed or leaving or errors"],
-    "recorded": ["tests/recorded/test_answers.py", "tests/recorded/test_requests.py"],
+    "transport and recorded": [
+        *(f"tests/transport/test_{name}.py" for name in TRANSPORT),
+        *("tests/recorded/test_answers.py", "tests/recorded/test_requests.py"),
+        *("-k", "not endless_pipelining"),
+    ],
+    "gateway and python sdk": [
+        *(f"tests/gateway/test_{name}.py" for name in GATEWAY),
+        *(f"tests/e2e/test_sdk_python.py::test_{name}" for name in SDK),
+        *("-k", f"not ({ROWS})"),
+    ],
 }
 # The same as on the sources, once more.
 SLOW = {
     "all transport": ["tests/transport"],
+    "gateway in rows": ["tests/gateway/test_auto.py", "tests/gateway/test_inference.py", "-k", ROWS],
+    "all chat by sdk": ["tests/e2e/test_sdk_python.py", "-k", "chat or streaming or streamed or leaving or errors"],
     "chaos": ["tests/e2e/test_chaos.py"],
 }
 
@@ -56,6 +57,16 @@ def test_every_pattern_finds_a_file(tmp_path: Path) -> None:
     (tmp_path / "weebill").mkdir()
     with pytest.raises(ValueError, match=r"no file of weebill is called 'wire/sse\.py'"):
         compiled_modules(tmp_path, ["wire/sse.py"], [])
+
+
+def test_modules_that_begin_alike_are_in_files_of_their_own() -> None:
+    names = [name.removesuffix(".py").replace("/", ".") for name in COMPILED]
+    files = together(names)
+    assert sorted(name for file in files for name in file) == sorted(names)
+    for file in files:
+        assert len({name.removesuffix(".__init__").rpartition(".")[2] for name in file}) == len(file) <= VIEWS_AT_ONCE
+    assert len(files) < len(names) / 8
+    assert together(["a.b", "a.b.__init__", "a.c"]) == [["a.b", "a.c"], ["a.b.__init__"]]
 
 
 def test_the_compiler_is_the_pinned_one() -> None:

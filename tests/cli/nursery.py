@@ -1,0 +1,130 @@
+"""`weebill ...` forked from a process that has imported the commands: importing takes longer than most of them.
+
+From there on it is what `python -m weebill` does, which the tests of `serve`, of a terminal and of every installation
+start.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+from functools import cache
+from pathlib import Path
+from typing import Final, NoReturn, TypedDict
+
+_REQUEST_BYTES: Final = 1 << 20
+# Its input, output and errors.
+_STREAMS: Final = 3
+
+
+class Request(TypedDict):
+    """A command, and where it runs."""
+
+    arguments: list[str]
+    env: dict[str, str]
+    folder: str
+
+
+def weebill(
+    arguments: tuple[str, ...], stdin: str, env: dict[str, str], timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end. Raises TimeoutError if it takes longer than that."""
+    status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with (
+        status,
+        tempfile.TemporaryFile("w+") as given,
+        tempfile.TemporaryFile("w+") as out,
+        tempfile.TemporaryFile("w+") as err,
+    ):
+        given.write(stdin)
+        given.seek(0)
+        with theirs:
+            request = json.dumps(Request(arguments=[*arguments], env=env, folder=os.getcwd())).encode()
+            streams = [each.fileno() for each in (given, out, err)]
+            socket.send_fds(_nursery(), [request], [theirs.fileno(), *streams])
+        status.settimeout(timeout_s)
+        code = int(status.recv(16))
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(["weebill", *arguments], code, out.read(), err.read())
+
+
+@cache
+def _nursery() -> socket.socket:
+    """What the one of this process listens to; it ends with this process."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        fd = theirs.fileno()
+        subprocess.Popen([sys.executable, "-m", __name__, str(fd)], cwd=Path(__file__).parents[2], pass_fds=[fd])
+    return ours
+
+
+def _serve(requests: socket.socket) -> None:
+    import weebill.cli.app
+    import weebill.cli.configuration
+    import weebill.cli.experiment
+    import weebill.cli.keys
+    import weebill.cli.models
+    import weebill.cli.providers
+    import weebill.cli.route
+    import weebill.cli.running
+    import weebill.supervisor.commands  # noqa: F401 - what all of this is for
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes that wait for the commands
+    gc.freeze()
+    while True:
+        request, fds, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, 1 + _STREAMS)
+        if not request:
+            return
+        if os.fork() == 0:
+            requests.close()
+            _attend(json.loads(request), *fds)
+        for fd in fds:
+            os.close(fd)
+
+
+def _attend(request: Request, status_fd: int, *streams: int) -> NoReturn:
+    """Fork the command, wait for its end, tell how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    pid = os.fork()
+    if pid == 0:
+        os.close(status_fd)
+        _run(request, streams)
+    with socket.socket(fileno=status_fd) as status:
+        status.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
+    os._exit(0)
+
+
+def _run(request: Request, streams: tuple[int, ...]) -> NoReturn:
+    code = 1
+    try:
+        for known, fd in enumerate(streams):
+            os.dup2(fd, known)
+            os.close(fd)
+        sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")
+        sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace")
+        os.chdir(request["folder"])
+        os.environ.clear()
+        os.environ.update(request["env"])
+        sys.argv = ["weebill", *request["arguments"]]
+        runpy.run_module("weebill", run_name="__main__", alter_sys=True)
+    except SystemExit as left:
+        code = int(left.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # taking the interpreter apart would copy all that it shares
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))
