@@ -21,7 +21,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("supervisor",),
-    ("gateway", "control", "engine", "ledger", "factory"),
+    ("gateway", "control", "engine", "ledger", "learner", "factory"),
     ("storage",),
     ("auto", "cache", "accounts", "usage"),
     ("routing", "apis", "providers"),

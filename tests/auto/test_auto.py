@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tests.auto.test_decision import asked, says
 from weebill.auto.auto import Auto
 from weebill.auto.cascade.checks import Checks
+from weebill.auto.decision import TierChances
+from weebill.auto.learning import FEATURES, Lesson, Pair
 from weebill.auto.rules import Subject
 from weebill.auto.threshold import Observed, Threshold
 from weebill.config.auto import AutoSettings, Rule, TargetSettings, Tier
@@ -37,13 +39,34 @@ class Estimates:
         return Expected(0.9 - 0.8 * gain, 0.9 - 0.4 * gain, 0.9, gain)
 
 
+class Learner:
+    """Expects of a request the gain that the lesson names, whatever it is."""
+
+    def describe(self, chances: TierChances) -> bytes:
+        return str(chances.gain).encode()
+
+    def gain(self, features: bytes, lesson: Lesson) -> float:
+        return float(features) / 2
+
+    def rank(self, features: bytes, lesson: Lesson) -> float:
+        return 1 - float(features)
+
+
 LOCAL = frozenset[Tier]({"small"})
 
 
-def auto(target: TargetSettings, **fields: object) -> tuple[Auto, Estimates]:
-    estimates = Estimates()
-    chosen = AutoSettings(small="s", large="l", target=target, **fields)  # type: ignore[arg-type]
-    return Auto(chosen, estimates, Checks(chosen.cascade), Threshold(target, 0.1)), estimates
+def auto(target: TargetSettings, **fields: Any) -> tuple[Auto, Estimates]:
+    estimates, lessons = Estimates(), fields.pop("lessons", [None])
+    chosen = AutoSettings(small="s", large="l", target=target, **fields)
+    name, value = target.chosen
+    threshold = None if name == "quality" else Threshold(name, value, 0.1)
+    decided = Auto(chosen, estimates, Checks(chosen.cascade), threshold, Learner(), lambda: lessons[-1])
+    return decided, estimates
+
+
+def lesson(threshold: float | None = None, gains: tuple[float, ...] = ()) -> Lesson:
+    pair = Pair("s", "l", FEATURES)
+    return Lesson(source="a", version=1, pair=pair, decisions=0, threshold=threshold, gains=gains)
 
 
 def subject(text: str) -> Subject:
@@ -72,45 +95,55 @@ def test_a_request_without_a_question() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "threshold"),
-    [
-        (TargetSettings(share=0.2), 0.8),
-        (TargetSettings(share=1), 0.0),
-        (TargetSettings(spend=0.55), 0.5),
-        (TargetSettings(spend=1.0), 0.0),
-        (TargetSettings(quality=0.9), 0.71),
-        (TargetSettings(quality=1), 0.0),
-        (TargetSettings(), 0.49),
-    ],
+    ("name", "value", "threshold"),
+    [("share", 0.2, 0.8), ("share", 1, 0.0), ("spend", 0.55, 0.5), ("spend", 1.0, 0.0)],
 )
-def test_where_it_begins(target: TargetSettings, threshold: float) -> None:
-    assert Threshold(target, 0.1).value == pytest.approx(threshold)
+def test_where_it_begins(name: Literal["share", "spend"], value: float, threshold: float) -> None:
+    assert Threshold(name, value, 0.1).value == pytest.approx(threshold)
 
 
-@pytest.mark.parametrize("target", [TargetSettings(share=0), TargetSettings(spend=0.05), TargetSettings(quality=0.5)])
-def test_nothing_for_the_large_model(target: TargetSettings) -> None:
-    assert Threshold(target, 0.1).value > 1
+@pytest.mark.parametrize(("name", "value"), [("share", 0.0), ("spend", 0.05)])
+def test_nothing_for_the_large_model(name: Literal["share", "spend"], value: float) -> None:
+    assert Threshold(name, value, 0.1).value > 1
+
+
+def test_the_large_tier_answers_until_the_quality_is_known() -> None:
+    lessons: list[Lesson | None] = [None]
+    decided, _ = auto(TargetSettings(), lessons=lessons)
+    first = decided.decide(subject("0.1"), LOCAL, False)
+    assert (first.tier, first.why, first.larger) == ("large", "quality not yet known", None)
+    lessons.append(lesson())
+    assert decided.decide(subject("0.1"), LOCAL, False) == first
+    lessons.append(lesson(threshold=0.2))
+    known = decided.decide(subject("0.1"), LOCAL, False)
+    assert (known.tier, known.why, known.larger) == ("small", "gain 0.05<0.20", "large")
+    assert decided.decide(subject("0.4"), LOCAL, False).why == "gain 0.20>=0.20"
+
+
+def test_a_share_is_of_the_gains_that_were_learnt() -> None:
+    lessons: list[Lesson | None] = [lesson()]
+    decided, _ = auto(TargetSettings(share=0.5), lessons=lessons)
+    assert decided.decide(subject("0.9"), LOCAL, False).why == "gain 0.90>=0.50"
+    lessons.append(lesson(gains=(0.0, 0.5)))
+    assert decided.decide(subject("0.9"), LOCAL, False).why == "gain 0.10<0.50"
 
 
 LARGE_COST, SMALL_COST = 1000, 100
 
 
-def simulate(target: TargetSettings, gains: list[float], costs: list[int]) -> tuple[float, float, float]:
-    """The share, spend and expected quality of traffic, each against the large tier alone."""
+def simulate(target: TargetSettings, gains: list[float], costs: list[int]) -> tuple[float, float]:
+    """The share of the large tier, and the spend as a share of it alone."""
     decided, _ = auto(target)
-    large, spent, quality, best, all_large = 0, 0, 0.0, 0.0, 0
+    large, spent, all_large = 0, 0, 0
     for gain, cost in zip(gains, costs, strict=True):
         decision = decided.decide(subject(str(gain)), LOCAL, False)
-        assert decision.chances is not None
         tier = decision.tier
         used = cost if tier == "large" else cost // 10
         decided.observe(decision, tier, used, cost)
         large += tier == "large"
         spent += used
         all_large += cost
-        quality += decision.chances.large if tier == "large" else decision.chances.compact
-        best += decision.chances.large
-    return large / len(gains), spent / all_large, quality / best
+    return large / len(gains), spent / all_large
 
 
 @settings(max_examples=12, deadline=None)
@@ -120,12 +153,10 @@ def test_targets_are_held_while_traffic_drifts(seed: int, value: float) -> None:
     # Ranks that are uniform are what it was made for; these become harder and harder, and longer.
     gains = [min(1.0, rng.random() ** (2.5 - 2 * step / 4000)) for step in range(4000)]
     costs = [round(LARGE_COST * rng.lognormvariate(0, 0.5) * (1 + step / 4000)) for step in range(4000)]
-    share, _, _ = simulate(TargetSettings(share=value), gains, costs)
+    share, _ = simulate(TargetSettings(share=value), gains, costs)
     assert share == pytest.approx(value, abs=0.06)
-    _, spend, _ = simulate(TargetSettings(spend=max(value, 0.2)), gains, costs)
+    _, spend = simulate(TargetSettings(spend=max(value, 0.2)), gains, costs)
     assert spend == pytest.approx(max(value, 0.2), abs=0.06)
-    _, _, quality = simulate(TargetSettings(quality=0.8 + value / 4), gains, costs)
-    assert quality == pytest.approx(0.8 + value / 4, abs=0.06)
 
 
 def test_an_escalation_counts_as_what_it_is() -> None:
@@ -139,8 +170,8 @@ def test_an_escalation_counts_as_what_it_is() -> None:
 
 
 def test_without_a_price_spending_is_not_followed() -> None:
-    threshold = Threshold(TargetSettings(spend=0.5), 0.1)
+    threshold = Threshold("spend", 0.5, 0.1)
     before = threshold.value
-    threshold.observe(Observed(True, 0.9, 0.9, 100, None))
-    threshold.observe(Observed(True, 0.9, 0.9, 0, 0))
+    threshold.observe(Observed(True, 100, None))
+    threshold.observe(Observed(True, 0, 0))
     assert threshold.value == before

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from weebill.auto.cascade.checks import Checks
 from weebill.auto.cascade.function import UnusableFunctionError, load_function
-from weebill.auto.decision import Decision, Gain, TierChances, by_chances, by_rule, chance
+from weebill.auto.decision import Decision, Gain, TierChances, by_chances, by_rule
 from weebill.auto.learning import Lesson
 from weebill.auto.rules import Rules, Subject
 from weebill.auto.texts import question
@@ -68,16 +68,16 @@ class Auto:
         settings: AutoSettings,
         estimator: Estimator,
         checks: Checks,
-        threshold: Threshold,
+        threshold: Threshold | None,
         learner: Learner,
         lesson: NewestLesson = no_lesson,
     ) -> None:
+        """`threshold` is for the targets `share` and `spend`."""
         self.models: Mapping[Tier, str] = settings.tiers
         self.checks = checks
         self._tiers = tuple(self.models)
         self._estimator = estimator
         self._threshold = threshold
-        self._keeps_quality = settings.target.chosen[0] == "quality"
         self._learner = learner
         self._lesson = lesson
         self._private = Rules("private", settings.private)
@@ -102,7 +102,7 @@ class Auto:
 
     def _gain(self, chances: TierChances, features: bytes) -> Gain:
         lesson = self._lesson()
-        if self._keeps_quality:
+        if self._threshold is None:
             if lesson is None or lesson.threshold is None:
                 return Gain(chances.gain, -inf, _NOT_KNOWN)
             return Gain(self._learner.gain(features, lesson), lesson.threshold)
@@ -112,19 +112,8 @@ class Auto:
 
     def observe(self, decision: Decision, answered: Tier, cost_nano: int | None, large_cost_nano: int | None) -> None:
         """Reports the outcome of a decision; `answered` is the tier whose answer the client got."""
-        chances = decision.chances
-        if chances is None:
-            return
-        largest = self._tiers[-1]
-        self._threshold.observe(
-            Observed(
-                answered == largest,
-                chance(chances, answered),
-                chance(chances, largest),
-                cost_nano,
-                large_cost_nano,
-            )
-        )
+        if decision.chances is not None and self._threshold is not None:
+            self._threshold.observe(Observed(answered == self._tiers[-1], cost_nano, large_cost_nano))
 
 
 def load_auto(
@@ -150,5 +139,6 @@ def load_auto(
         raise AutoUnavailableError(f"`auto.cascade.function`: {error}") from error.__cause__
     except (OSError, ArtefactError) as error:
         raise AutoUnavailableError("the learned router cannot be loaded") from error
-    checks, threshold = Checks(settings.cascade, function), Threshold(settings.target, cost_ratio or 0.0)
-    return Auto(settings, router, checks, threshold, Learnt(), lesson)
+    name, value = settings.target.chosen
+    threshold = None if name == "quality" else Threshold(name, value, cost_ratio or 0.0)
+    return Auto(settings, router, Checks(settings.cascade, function), threshold, Learnt(), lesson)

@@ -82,17 +82,6 @@ def by_chances(
     return Decision(tier, why, larger, bool(private), chances)
 
 
-def chance(chances: TierChances, tier: Tier) -> float:
-    """Returns the chance of one tier."""
-    match tier:
-        case "small":
-            return chances.compact
-        case "mid":
-            return chances.mid
-        case "large":
-            return chances.large
-
-
 def _allowed(tiers: Sequence[Tier], local: frozenset[Tier], private: str) -> Sequence[Tier]:
     """Returns the tiers that the request may use. If none is local, routing refuses the smallest."""
     return ([tier for tier in tiers if tier in local] or tiers[:1]) if private else tiers

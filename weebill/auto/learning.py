@@ -1,4 +1,4 @@
-"""The messages about what `auto` learns: reports of the workers, and the lessons that they get from the learner.
+"""The messages between the workers and the learner of `auto`: reports of the workers, and lessons.
 
 1. A worker reports each decision of `auto`, and later the scores of its audit, in a `Report`.
 2. A client's rating is a `Rate`, which is answered by the `Rated` decision.
@@ -75,7 +75,7 @@ class Audited(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, tag=True):
-    """What a worker has seen since its last report; answered by None once it is kept. May be repeated."""
+    """The decisions and audits of a worker since its last report; answered by None once kept. May be repeated."""
 
     pair: Pair
     decided: tuple[Decided, ...] = ()
@@ -105,7 +105,7 @@ LearnerQuestion = Report | Rate | StandingQuestion
 
 
 class Lesson(Struct, frozen=True, kw_only=True):
-    """What is known of a pair at a version of the learner `source`.
+    """The knowledge of a pair at a version of the learner `source`.
 
     `decisions` were made for the pair. `funded` is False while the budget for audits is spent. `posterior` is the
     encoded estimate of both tiers (`weebill.auto.posterior`), b"" before there is one. `threshold` is for its gains,

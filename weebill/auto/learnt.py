@@ -1,4 +1,4 @@
-"""What the learner found, applied to requests: a few microseconds for each."""
+"""Applies the learner's lessons to requests, in a few microseconds each."""
 
 from __future__ import annotations
 
