@@ -29,7 +29,7 @@ CONTINUED = "##"
 _HEAD: Final = 3
 
 Chunk = tuple[bytes, bytes]
-"""The hashes and the pieces of a chunk's tokens, as the bytes of uint32 and int32: joining them is faster than lists."""
+"""The hashes and the pieces of a chunk's tokens, as bytes of uint32 and int32, which are joined faster than lists."""
 
 
 class Pieces:
