@@ -65,7 +65,7 @@ def _in_words(message: Message) -> int:
         counted = next((_count(word) for word in reversed(words[max(0, at - 2) : at]) if _count(word)), 0)
         if counted and not _LIMITING.isdisjoint(words[max(0, at - 2 - _BEFORE) : at]):
             return max(1, round(counted * _TOKENS[noun]))
-    if not message.lower.isascii() and (found := _IN_SIGNS.search(message.lower)) is not None:
+    if any(sign in message.lower for sign in _SIGN_TOKENS) and (found := _IN_SIGNS.search(message.lower)) is not None:
         return max(1, round(int(found[1]) * _SIGN_TOKENS[found[2]]))
     return 0
 

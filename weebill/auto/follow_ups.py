@@ -6,7 +6,7 @@ from typing import Final
 
 from weebill.auto.listing import listed
 
-# More words than this have a sense of their own.
+# More words than this have a sense of their own, unless they name a question or an answer.
 MAX_WORDS: Final = 40
 _FEW_WORDS: Final = 3
 _FEW_SIGNS: Final = 24
@@ -23,12 +23,15 @@ _CLOSING: Final = frozenset(
 # At the beginning of a message.
 _CONNECTING: Final = frozenset(
     listed(
-        """and but so then or also why now ok okay yes no really wait again continue more y pero entonces ahora
-        también et mais alors donc maintenant pourquoi und aber dann jetzt warum nochmal e mas então agora ma
-        allora adesso perché а и но тогда теперь почему ещё en maar dan nu waarom ve ama peki şimdi neden tapi
+        """and but so then or also now ok okay yes no really wait again continue more y pero entonces ahora
+        también et mais alors donc maintenant und aber dann jetzt nochmal e mas então agora ma
+        allora adesso а и но тогда теперь ещё en maar dan nu ve ama peki şimdi tapi
         lalu"""
     )
 )
+# At the beginning of a message of a few words; a longer question says itself what it asks about.
+_WHY: Final = frozenset(listed("""why pourquoi warum por perché neden waarom почему mengapa dlaczego"""))
+_WHY_WORDS: Final = 5
 # Anywhere: they name what was said.
 _NAMING: Final = frozenset(
     listed(
@@ -39,7 +42,7 @@ _NAMING: Final = frozenset(
 # Anywhere in a short message: pronouns without a noun.
 _POINTING: Final = frozenset(
     listed(
-        """it that this these those them they he she him her its there eso esto ese esta este ellos otro otra ça
+        """it that this these those them they he she him her its eso esto ese esta este ellos otro otra ça
         cela celui elle ils autre das dies diese dieser andere isso isto ele ela outro quello questo altro lui
         это этот эта они он она другой dit dat bu şu itu ini"""
     )
@@ -56,8 +59,18 @@ _PHRASES: Final = tuple(
 )
 
 
+_NAMED: Final = tuple(
+    listed(
+        "previous question|above question|previous response|previous answer|your answer|your response|question above",
+        "|",
+    )
+)
+
+
 def follows(lower: str, words: list[str]) -> bool:
     """Returns True if a user's message, in lower case and as words, is short and refers to what came before it."""
+    if any(phrase in lower for phrase in _NAMED):
+        return True
     if len(words) > MAX_WORDS:
         return False
     said = frozenset(words)
@@ -65,7 +78,9 @@ def follows(lower: str, words: list[str]) -> bool:
         return False
     if len(words) < _FEW_WORDS and len(lower) <= _FEW_SIGNS:
         return True
-    if (words and words[0] in _CONNECTING) or not said.isdisjoint(_NAMING):
+    if words and (words[0] in _CONNECTING or (words[0] in _WHY and len(words) <= _WHY_WORDS)):
+        return True
+    if not said.isdisjoint(_NAMING):
         return True
     if any(phrase in lower for phrase in _PHRASES):
         return True

@@ -190,7 +190,7 @@ def _weigh_structure(text: str, lower: str, words: list[str], said: frozenset[st
     numbers = sum(map(str.isdecimal, words)) if text.isascii() else len(_NUMBER.findall(text))
     numbers += len(NUMBER_WORDS & said)
     formulas = sum(map(text.count, [sign for sign in _FORMULA_SIGNS if sign in text])) - 2 * text.count("**")
-    if not formulas and numbers > 1 and _SUM.search(text):
+    if not formulas and numbers > 1 and ("-" in text or "/" in text) and _SUM.search(text):
         formulas = 1
     if formulas > 0 and len(words) < 12 * formulas + 30:
         maths += 1.0

@@ -11,7 +11,7 @@ from weebill.auto.frequent_words import BULGARIAN, BY_LANGUAGE, KEYWORDS
 from weebill.auto.kinds import WORD
 
 # Of a longer text, these are examined, evenly spread.
-MAX_SAMPLE: Final = 256
+MAX_SAMPLE: Final = 128
 # First and last code point of scripts; Latin is all else that is a letter.
 _RANGES: Final = (
     (0x0370, 0x03FF, "Greek"),
