@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.auto.test_decision import asked, says
 from weebill.auto.auto import Auto
 from weebill.auto.cascade.checks import Checks
-from weebill.auto.decision import TierChances
-from weebill.auto.learning import FEATURES, Lesson, Pair
+from weebill.auto.learning import Lesson, Pair
 from weebill.auto.rules import Subject
+from weebill.auto.texts import question
 from weebill.auto.threshold import Observed, Threshold
 from weebill.config.auto import AutoSettings, Rule, TargetSettings, Tier
 from weebill.wire.conversation import Conversation
@@ -42,8 +42,10 @@ class Estimates:
 class Learner:
     """Expects of a request the gain that the lesson names, whatever it is."""
 
-    def describe(self, chances: TierChances) -> bytes:
-        return str(chances.gain).encode()
+    name = "said"
+
+    def describe(self, asked: Conversation) -> bytes:
+        return question(asked).encode()
 
     def gain(self, features: bytes, lesson: Lesson) -> float:
         return float(features) / 2
@@ -65,7 +67,7 @@ def auto(target: TargetSettings, **fields: Any) -> tuple[Auto, Estimates]:
 
 
 def lesson(threshold: float | None = None, gains: tuple[float, ...] = ()) -> Lesson:
-    pair = Pair("s", "l", FEATURES)
+    pair = Pair("s", "l", "")
     return Lesson(source="a", version=1, pair=pair, decisions=0, threshold=threshold, gains=gains)
 
 

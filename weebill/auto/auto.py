@@ -23,6 +23,7 @@ from weebill.auto.rules import Rules, Subject
 from weebill.auto.texts import question
 from weebill.auto.threshold import Observed, Threshold
 from weebill.config.auto import AutoSettings, Tier
+from weebill.wire.conversation import Conversation
 
 _LOCAL_ONLY = "local_only"
 _NOT_KNOWN = "quality not yet known"
@@ -42,7 +43,10 @@ class Estimator(Protocol):
 class Learner(Protocol):
     """Describes requests for the learner, and applies what it found; implemented by `weebill.auto.learnt.Learnt`."""
 
-    def describe(self, chances: TierChances) -> bytes:
+    name: str
+    """The name of the features."""
+
+    def describe(self, asked: Conversation) -> bytes:
         """Returns the features of a request."""
 
     def gain(self, features: bytes, lesson: Lesson) -> float:
@@ -83,6 +87,11 @@ class Auto:
         self._private = Rules("private", settings.private)
         self._high_stakes = Rules("high_stakes", settings.high_stakes)
 
+    @property
+    def features(self) -> str:
+        """The name of the features by which requests are described."""
+        return self._learner.name
+
     def decide(
         self, subject: Subject, local: frozenset[Tier], local_only: bool, able: Container[Tier] | None = None
     ) -> Decision:
@@ -96,7 +105,7 @@ class Auto:
         if decision is not None:
             return decision
         chances = self._estimator.estimate(question(subject.conversation))
-        features = self._learner.describe(chances)
+        features = self._learner.describe(subject.conversation)
         decision = by_chances(tiers, local, private, chances, self._gain(chances, features))
         return decision._replace(features=features)
 
@@ -134,11 +143,11 @@ def load_auto(
         raise AutoUnavailableError("`auto` needs NumPy: `pip install numpy`") from error
     try:
         function = load_function(settings.cascade.function) if "function" in settings.cascade.checks else None
-        router = Estimator.load(learned)
+        router, learner = Estimator.load(learned), Learnt.load()
     except UnusableFunctionError as error:
         raise AutoUnavailableError(f"`auto.cascade.function`: {error}") from error.__cause__
     except (OSError, ArtefactError) as error:
         raise AutoUnavailableError("the learned router cannot be loaded") from error
     name, value = settings.target.chosen
     threshold = None if name == "quality" else Threshold(name, value, cost_ratio or 0.0)
-    return Auto(settings, router, Checks(settings.cascade, function), threshold, Learnt(), lesson)
+    return Auto(settings, router, Checks(settings.cascade, function), threshold, learner, lesson)

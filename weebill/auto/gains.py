@@ -1,50 +1,42 @@
-"""The gain that is learnt from own outcomes, as a line through the shipped estimates.
-
-The shipped router's chances are the features. Each tier has its own line, whose prior is the shipped estimate, so that
-without outcomes the gain is the shipped one.
-"""
+"""The features of requests and the gain of the large tier as they are kept and sent: a few numbers for each."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
-
-from weebill.auto.decision import TierChances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-WIDTH: Final = 4
-
-
-def describe(chances: TierChances) -> Floats:
-    """Returns the features of a request."""
-    return np.array([1.0, chances.compact, chances.large, chances.gain])
-
 
 def packed(features: Floats) -> bytes:
-    """Returns features as bytes."""
+    """Returns the features of one request, in half precision."""
     return features.astype("<f2").tobytes()
 
 
-def unpacked(rows: list[bytes]) -> Floats:
-    """Returns the features of N requests (N, D)."""
-    return np.frombuffer(b"".join(rows), "<f2").astype(np.float64).reshape(len(rows), WIDTH)
+def unpacked(rows: Sequence[bytes]) -> Floats:
+    """Returns the features of N requests, one or more, that were packed alike (N, D)."""
+    return np.frombuffer(b"".join(rows), "<f2").astype(np.float64).reshape(len(rows), -1)
 
 
-class Line(msgspec.Struct, frozen=True):
-    """The expected gain: the product of `weights` with the features."""
-
+class _Line(msgspec.Struct, frozen=True):
     weights: tuple[float, ...]
 
-    def gain(self, features: Floats) -> float:
-        """Returns the score that the large tier is expected to add, from -1 to 1."""
-        return float(features @ np.array(self.weights))
+
+def encoded(weights: Floats) -> bytes:
+    """Returns the weights (D,) whose product with the features is the expected gain."""
+    return _encode(_Line(tuple(weights.tolist())))
 
 
-encode: Final = msgspec.msgpack.Encoder().encode
-decode: Final = msgspec.msgpack.Decoder(Line).decode
+def decoded(line: bytes) -> Floats:
+    """Returns the weights. Raises msgspec.MsgspecError."""
+    return np.array(_decode(line).weights)
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_Line).decode

@@ -17,21 +17,19 @@ from weebill.config.auto import Tier
 from weebill.process.questions import Position
 
 TOPIC: Final = "auto"
-FEATURES: Final = 1
-"""The version of the features by which requests are described; outcomes of another one are not learnt from."""
 Source = Literal["audit", "feedback", "check"]
 """The origin of a score: both tiers were asked, a client rated the answer, or it failed a check of the cascade."""
 
 
 class Pair(Struct, frozen=True):
-    """The models whose answers are compared, and the version of the features by which requests are described."""
+    """The models whose answers are compared, and the name of the features by which requests are described."""
 
     small: str
     large: str
-    features: int
+    features: str
 
 
-NOBODY: Final = Pair("", "", 0)
+NOBODY: Final = Pair("", "", "")
 """The pair of the first lesson, by which a learner only says that it is there."""
 
 

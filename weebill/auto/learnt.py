@@ -1,31 +1,49 @@
-"""Applies the learner's lessons to requests, in a few microseconds each."""
+"""Describes requests for the learner, and applies its lessons to them."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from weebill.auto.decision import TierChances
-from weebill.auto.gains import Line, decode, describe, packed, unpacked
+import numpy as np
+
+from weebill.auto.estimator.embedding import Embedder
+from weebill.auto.gains import decoded, packed
 from weebill.auto.learning import Lesson
+from weebill.auto.place import PRIOR, Places, read_prior
+from weebill.auto.traits import subject
+from weebill.wire.conversation import Conversation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Learnt:
-    """Applies lessons; keeps the last one decoded. Belongs to one thread."""
+    """Places requests among texts; keeps the last lesson decoded. Belongs to one thread."""
 
-    def __init__(self) -> None:
-        self._posterior = b""
-        self._line: Line | None = None
+    def __init__(self, places: Places, name: str) -> None:
+        """`name` is that of the features."""
+        self.name = name
+        self._places = places
+        self._posterior: bytes | None = None
+        self._weights: NDArray[np.float64] = np.zeros(0)
 
-    def describe(self, chances: TierChances) -> bytes:
+    @classmethod
+    def load(cls, path: Path = PRIOR) -> Learnt:
+        """Returns one with the packaged features. Raises ArtefactError, or OSError."""
+        projection = read_prior(path).projection
+        return cls(Places(projection, Embedder.load()), projection.name)
+
+    def describe(self, asked: Conversation) -> bytes:
         """Returns the features of a request."""
-        return packed(describe(chances))
+        return packed(self._places.features(subject(asked)))
 
     def gain(self, features: bytes, lesson: Lesson) -> float:
         """Returns the gain that the lesson expects."""
-        if self._line is None or self._posterior is not lesson.posterior:
-            self._posterior, self._line = lesson.posterior, decode(lesson.posterior)
-        [row] = unpacked([features])
-        return self._line.gain(row)
+        if self._posterior is not lesson.posterior:
+            self._posterior, self._weights = lesson.posterior, decoded(lesson.posterior)
+        return float(self._weights @ np.frombuffer(features, "<f2"))
 
     def rank(self, features: bytes, lesson: Lesson) -> float:
         """Returns the share of the newest requests that have a smaller gain."""

@@ -14,7 +14,7 @@ from weebill.auto.auto import Auto, AutoUnavailableError, load_auto
 from weebill.auto.cascade.checks import Checks
 from weebill.auto.decision import Decision
 from weebill.auto.experiments import Experiment, Experiments
-from weebill.auto.learning import FEATURES, Lesson, Pair
+from weebill.auto.learning import Lesson, Pair
 from weebill.auto.rules import Subject
 from weebill.auto.texts import texts
 from weebill.catalog.pricing import cost_nano as list_nano
@@ -258,8 +258,10 @@ class Selector:
 
     def _pair_of(self, models: Mapping[Tier, str]) -> Pair | None:
         """Returns the models behind the names of the tiers."""
+        if self._auto is None:
+            return None
         try:
-            return Pair(self._first(models["small"]).key, self._first(models["large"]).key, FEATURES)
+            return Pair(self._first(models["small"]).key, self._first(models["large"]).key, self._auto.features)
         except ApiError:
             return None
 

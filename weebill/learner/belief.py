@@ -1,15 +1,18 @@
-"""The belief about a pair: a Bayesian line for each tier, in sums alone, so that outcomes can be taken out again."""
+"""The belief about a pair: the posterior of `weebill.auto.posterior`, in sums that fade and can be taken out again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from weebill.auto.gains import WIDTH, Line, encode, unpacked
-from weebill.auto.learning import Pair
-from weebill.learner.state import WEIGHTS, Belief
+from weebill.auto.gains import encoded, unpacked
+from weebill.auto.learning import Pair, Source
+from weebill.auto.moments import Moments
+from weebill.auto.place import PriorFile, read_prior
+from weebill.auto.posterior import Prior, posterior
 from weebill.storage.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -17,61 +20,85 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# The prior: each tier's weights are the shipped estimate's, give or take this much.
-_PRIOR: Final = (np.array([0.0, 1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0, 0.0]))
-_PRECISION: Final = np.diag(1 / np.array([0.5, 0.7, 0.7, 0.5]) ** 2)
-_NOISE: Final = 0.45
-_MEMORY: Final = 5000
-"""The number of outcomes that count: older ones fade."""
+# As if the last 5,000 outcomes counted.
+_FADE: Final = 1 - 1 / 5000
+_SMALL, _LARGE = 0, 1
+# An answer that fails a check is heard of whether it was drawn or not, one that passes only if it was drawn.
+WEIGHTS: Final[Mapping[Source, float]] = {"audit": 1.0, "feedback": 1.0, "check": 0.2}
 
 
-class Lines:
-    """Both tiers' lines: what was seen of features (T, D, D) and of their products with scores (T, D)."""
+class Belief:
+    """The belief in the two tiers after some outcomes."""
 
-    def __init__(self, squares: Floats, products: Floats) -> None:
-        self._squares = squares
-        self._products = products
+    def __init__(self, prior: Prior) -> None:
+        self._prior = prior
+        self._moments = Moments.none(prior.tiers, prior.dimensions)
+        self._learnt: dict[tuple[str, Source], int] = {}
+        self._count = 0
+        self._weights: Floats | None = None
 
     def learn(self, outcomes: Iterable[Outcome]) -> None:
+        """Takes outcomes in, in this order; those of other features are passed over."""
         for outcome in outcomes:
-            fade = 1 - 1 / _MEMORY
-            self._squares *= fade
-            self._products *= fade
-            self._add(outcome, 1.0)
+            if len(outcome.features) == 2 * self._prior.dimensions:
+                self._count += 1
+                self._learnt[outcome.request_id, outcome.source] = self._count
+                self._moments = _with(self._moments.faded(_FADE), outcome, 1.0)
+                self._weights = None
 
-    def without(self, outcomes: Iterable[Outcome]) -> Belief:
-        held_out = Lines(self._squares.copy(), self._products.copy())
-        for outcome in outcomes:
-            held_out._add(outcome, -1.0)
-        return held_out
+    def forget(self, outcome: Outcome) -> None:
+        """Takes an outcome out."""
+        self._moments = self._without([outcome])
+        self._learnt.pop((outcome.request_id, outcome.source), None)
+        self._weights = None
 
     def gains(self, features: Sequence[bytes]) -> Floats:
-        small, large = self._weights()
-        gains: Floats = unpacked(list(features)) @ (large - small)
+        """Returns how much better the large tier is expected to be, for each of these."""
+        gains: Floats = unpacked(features) @ self._line()
+        return gains
+
+    def gains_without(self, outcomes: Sequence[Outcome]) -> Floats:
+        """Returns the gains of these as if none of them had been learnt."""
+        line = _line(self._prior, self._without(outcomes))
+        gains: Floats = unpacked([each.features for each in outcomes]) @ line
         return gains
 
     def encoded(self) -> bytes:
-        small, large = self._weights()
-        return encode(Line(tuple((large - small).tolist())))
+        """Returns the belief for the workers."""
+        return encoded(self._line())
 
-    def _weights(self) -> Floats:
-        found: Floats = np.array(
-            [
-                np.linalg.solve(_PRECISION + seen / _NOISE**2, _PRECISION @ prior + product / _NOISE**2)
-                for seen, product, prior in zip(self._squares, self._products, _PRIOR, strict=True)
-            ]
-        )
-        return found
+    def _line(self) -> Floats:
+        if self._weights is None:
+            self._weights = _line(self._prior, self._moments)
+        return self._weights
 
-    def _add(self, outcome: Outcome, sign: float) -> None:
-        [row] = unpacked([outcome.features])
-        weight = sign * WEIGHTS[outcome.source]
-        for tier, score in enumerate((outcome.small, outcome.large)):
-            if score is not None:
-                self._squares[tier] += weight * np.outer(row, row)
-                self._products[tier] += weight * score * row
+    def _without(self, outcomes: Iterable[Outcome]) -> Moments:
+        moments = self._moments
+        for outcome in outcomes:
+            if (at := self._learnt.get((outcome.request_id, outcome.source))) is not None:
+                moments = _with(moments, outcome, -(_FADE ** (self._count - at)))
+        return moments
 
 
 def initial(pair: Pair) -> Belief:
-    """Returns the belief without outcomes."""
-    return Lines(np.zeros((2, WIDTH, WIDTH)), np.zeros((2, WIDTH)))
+    """Returns the belief in a pair without outcomes: the packaged prior. Raises ArtefactError, or OSError."""
+    return Belief(_packaged().prior)
+
+
+@cache
+def _packaged() -> PriorFile:
+    return read_prior()
+
+
+def _line(prior: Prior, moments: Moments) -> Floats:
+    mean = posterior(prior, moments).mean
+    line: Floats = mean[_LARGE] - mean[_SMALL]
+    return line
+
+
+def _with(moments: Moments, outcome: Outcome, weight: float) -> Moments:
+    [row] = unpacked([outcome.features])
+    for tier, score in ((_SMALL, outcome.small), (_LARGE, outcome.large)):
+        if score is not None:
+            moments = moments.with_outcome(row, tier, score, weight * WEIGHTS[outcome.source])
+    return moments

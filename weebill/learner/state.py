@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 import numpy as np
 
 from weebill.auto.evidence import FEWEST, LARGE_ALONE, Audits, Choice, choose, quality
 from weebill.auto.intervals import Interval
-from weebill.auto.learning import Decided, Lesson, Pair, Source
+from weebill.auto.learning import Decided, Lesson, Pair
 from weebill.auto.standing import Standing
 from weebill.config.auto import AutoSettings
+from weebill.learner.belief import Belief
 from weebill.storage.outcomes import MAX_DECISIONS, Outcome
 
 if TYPE_CHECKING:
@@ -28,24 +29,6 @@ _NANO: Final = 1e9
 _RANKED: Final = 2000
 _FEWEST_RANKED: Final = 100
 _QUANTILES: Final = 65
-# An answer that fails a check is heard of whether it was drawn or not, one that passes only if it was drawn.
-WEIGHTS: Final[Mapping[Source, float]] = {"audit": 1.0, "feedback": 1.0, "check": 0.2}
-
-
-class Belief(Protocol):
-    """An estimate of both tiers' scores from features, that learns from outcomes."""
-
-    def learn(self, outcomes: Iterable[Outcome]) -> None:
-        """Takes outcomes in, in this order."""
-
-    def without(self, outcomes: Iterable[Outcome]) -> Belief:
-        """Returns the belief as if it had not learnt from these."""
-
-    def gains(self, features: Sequence[bytes]) -> Floats:
-        """Returns how much better the large tier is expected to be, for each of these."""
-
-    def encoded(self) -> bytes:
-        """Returns the belief for the workers."""
 
 
 class Knowledge:
@@ -75,17 +58,19 @@ class Knowledge:
         """The number of audits that were judged."""
         return sum(1 for _ in self._judged())
 
-    def add(self, decisions: Iterable[Decided], outcomes: Sequence[Outcome]) -> None:
-        """Takes in what is new."""
+    def add(self, decisions: Iterable[Decided], outcomes: Sequence[Outcome], withdrawn: Sequence[Outcome] = ()) -> None:
+        """Takes in what is new, and takes out what it replaces."""
+        for old in withdrawn:
+            self._belief.forget(old)
         for each in decisions:
             if each.request_id not in self._decided:
                 self._decided[each.request_id] = each
                 self._total += 1
         self._keep(outcomes)
-        for old in list(islice(self._decided, max(0, len(self._decided) - MAX_DECISIONS))):
-            del self._decided[old]
-            self._audits.pop(old, None)
-            self._ratings.pop(old, None)
+        for stale in list(islice(self._decided, max(0, len(self._decided) - MAX_DECISIONS))):
+            del self._decided[stale]
+            self._audits.pop(stale, None)
+            self._ratings.pop(stale, None)
 
     def refit(self, settings: AutoSettings) -> None:
         """Works out the threshold and the quantiles of gains anew."""
@@ -171,7 +156,7 @@ class Knowledge:
             [members] = np.nonzero(fold == number)
             if len(members):
                 held_out = [judged[int(at)] for at in members]
-                gains[members] = self._belief.without(held_out).gains([each.features for each in held_out])
+                gains[members] = self._belief.gains_without(held_out)
         return gains
 
 

@@ -17,8 +17,8 @@ from msgspec import Raw
 from weebill.auto.learning import NOBODY, LearnerQuestion, Lesson, Pair, Rate, Rated, Report, StandingQuestion
 from weebill.auto.standing import Standing
 from weebill.config.auto import AutoSettings
-from weebill.learner.belief import initial
-from weebill.learner.state import Belief, Knowledge
+from weebill.learner.belief import Belief, initial
+from weebill.learner.state import Knowledge
 from weebill.process.questions import Position, Unanswered, encode
 from weebill.storage.outcomes import OutcomeError, OutcomeStore
 
@@ -86,9 +86,9 @@ class Learning:
                 found = self._store.rate(request_id, key_id, score, int(self._clock()))
                 if found is None:
                     return None
-                pair, outcome = found
+                pair, outcome, replaced = found
                 if self._knowledge is not None and self._knowledge.pair == pair:
-                    self._knowledge.add((), (outcome,))
+                    self._knowledge.add((), (outcome,), () if replaced is None else (replaced,))
                     self._changed = True
                 return Rated(outcome.tier)
             case StandingQuestion():

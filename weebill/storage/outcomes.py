@@ -26,7 +26,7 @@ _SCHEMA: Final = (
         id INTEGER PRIMARY KEY,
         small TEXT NOT NULL,
         large TEXT NOT NULL,
-        features INTEGER NOT NULL,
+        features TEXT NOT NULL,
         decisions INTEGER NOT NULL DEFAULT 0,
         UNIQUE (small, large, features)
     ) STRICT""",
@@ -70,6 +70,8 @@ _SCHEMA: Final = (
 )
 _DECISION: Final = "request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano"
 
+_OUTCOME: Final = "request_id, source, at, tier, features, probability, small, large, spent_nano"
+
 
 class OutcomeError(Exception):
     """The store cannot be used; the message says why."""
@@ -110,25 +112,30 @@ class OutcomeStore:
             self._make_room(connection)
         return [each for each in outcomes if each is not None]
 
-    def rate(self, request_id: str, key_id: str, score: float, at: int) -> tuple[Pair, Outcome] | None:
-        """Keeps a rating of a decision made for this key, in place of an earlier one; None if it is not known."""
+    def rate(self, request_id: str, key_id: str, score: float, at: int) -> tuple[Pair, Outcome, Outcome | None] | None:
+        """Keeps a rating of a decision made for this key; None if that is not known.
+
+        Returns the pair, the new outcome and the earlier one that it replaces.
+        """
         with self._writing() as connection:
             decided = _decision(connection, request_id)
             if decided is None or decided.key_id != key_id:
                 return None
+            earlier = connection.execute(
+                f"SELECT {_OUTCOME} FROM outcomes WHERE request_id = ? AND source = 'feedback'",  # noqa: S608
+                (request_id,),
+            ).fetchone()
             connection.execute("DELETE FROM outcomes WHERE request_id = ? AND source = 'feedback'", (request_id,))
+            small, large = (score if decided.tier == tier else None for tier in ("small", "large"))
             outcome = Outcome(
-                request_id, "feedback", at, decided.tier, decided.features, None, score, None, None
-            ) if decided.tier == "small" else Outcome(
-                request_id, "feedback", at, decided.tier, decided.features, None, None,
-                score if decided.tier == "large" else None, None,
+                request_id, "feedback", at, decided.tier, decided.features, None, small, large, None
             )  # fmt: skip
             _add_outcome(connection, outcome, "client")
-            [(small, large, features)] = connection.execute(
-                "SELECT small, large, features FROM pairs WHERE id = (SELECT pair FROM decisions WHERE request_id = ?)",
+            row = connection.execute(
+                "SELECT small, large, pairs.features FROM pairs JOIN decisions ON pairs.id = pair WHERE request_id = ?",
                 (request_id,),
-            ).fetchall()
-            return Pair(small, large, features), outcome
+            ).fetchone()
+            return Pair(*row), outcome, None if earlier is None else Outcome(*earlier)
 
     def newest_pair(self) -> Pair | None:
         """Returns the pair of the newest decision."""
@@ -161,7 +168,7 @@ class OutcomeStore:
         """Returns the outcomes for the pair that are kept, oldest first."""
         with self._errors():
             rows = self._connection.execute(
-                "SELECT request_id, source, at, tier, features, probability, small, large, spent_nano FROM outcomes"
+                f"SELECT {_OUTCOME} FROM outcomes"  # noqa: S608
                 " WHERE pair = (SELECT id FROM pairs WHERE (small, large, features) = (?, ?, ?)) ORDER BY number",
                 _key(pair),
             ).fetchall()
@@ -215,7 +222,7 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _key(pair: Pair) -> tuple[str, str, int]:
+def _key(pair: Pair) -> tuple[str, str, str]:
     return pair.small, pair.large, pair.features
 
 
