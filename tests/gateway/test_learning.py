@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
+import pytest
 
 from tests.fixtures.learner import learning
-from tests.fixtures.upstream import Request, Script, Upstream, answer, completion, running_upstream
+from tests.fixtures.upstream import (
+    DONE,
+    USAGE_CHUNK,
+    Request,
+    Script,
+    Upstream,
+    answer,
+    chunk,
+    completion,
+    running_upstream,
+)
 from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.test_auto import CHAT, LARGE, SMALL, settings
 from weebill.auto.learning import TOPIC, StandingQuestion
 from weebill.auto.standing import Standing, sentence
-from weebill.config.auto import AutoSettings, CascadeSettings, TargetSettings
+from weebill.cli.auto import status
+from weebill.config.auto import AutoSettings, CascadeSettings, Rule, TargetSettings
 from weebill.process.questions import Questions
+from weebill.storage.keys import open_keys
 
 TOWNS = {"France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Japan": "Tokyo"}
 
@@ -27,15 +42,17 @@ def auto(**more: Any) -> AutoSettings:
     return AutoSettings(small=SMALL, large=LARGE, cascade=CascadeSettings(checks=("refusal",)), **more)
 
 
+def town_in(asked: str) -> str:
+    return next((town for country, town in TOWNS.items() if country in asked), "none")
+
+
 def knowing(wrong: str = "") -> Script:
     """Name the capital; say "Atlantis" to questions with the word `wrong`."""
 
     async def script(request: Request, writer: asyncio.StreamWriter) -> None:
         messages: Any = request.json["messages"]
         asked: str = messages[-1]["content"]
-        town = next((town for country, town in TOWNS.items() if country in asked), "none")
-        if wrong and wrong in asked:
-            town = "Atlantis"
+        town = "Atlantis" if wrong and wrong in asked else town_in(asked)
         writer.write(answer(200, json.dumps(completion(town)).encode()))
 
     return script
@@ -53,6 +70,12 @@ class Learning:
         response = await self.worker.client.post(CHAT, json=body)
         assert response.status_code == 200, response.text
         return response
+
+    async def route_of(self, text: str, **fields: Any) -> str:
+        return str((await self.ask(text, **fields)).headers["x-weebill-route"])
+
+    async def rate(self, headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
+        return await self.worker.client.post("/v1/feedback", json=body, headers=headers)
 
     async def standing(self) -> Standing | None:
         return msgspec.msgpack.decode(await self._learner.ask(TOPIC, StandingQuestion()), type=Standing | None)
@@ -102,21 +125,138 @@ async def test_until_the_truth_is_known_the_large_tier_answers_and_both_are_aske
         assert "stream" not in pair.small.requests[-1].json or not pair.small.requests[-1].json["stream"]
 
 
+SUMS = ("What is {0} plus {1}?", "Add {0} to {1}.", "How much is {0} and {1} together?", "{0} + {1} = ?")
+ASK = ("What is the capital of {0}?", "Name the capital city of {0}.", "Which town is the capital of {0}?")
+
+
+def questions(count: int) -> list[str]:
+    """Sums, which the small model cannot do, and capitals, which it knows, in turn."""
+    countries = list(TOWNS)
+    sums = [SUMS[at % len(SUMS)].format(at + 11, 3 * at + 7) for at in range(count // 2)]
+    capitals = [ASK[at % len(ASK)].format(countries[at % len(countries)]) for at in range(count // 2)]
+    return [each for pair in zip(sums, capitals, strict=True) for each in pair]
+
+
+def adding(right: bool) -> Script:
+    """Names capitals; adds two numbers if it is `right`, else says another number."""
+
+    async def script(request: Request, writer: asyncio.StreamWriter) -> None:
+        messages: Any = request.json["messages"]
+        asked: str = messages[-1]["content"]
+        numbers = [int(each) for each in re.findall(r"\d+", asked)]
+        said = str(sum(numbers) if right else 1) if numbers else town_in(asked)
+        body = answer(200, json.dumps(completion(said)).encode())
+        if request.json.get("stream"):
+            events = [chunk(said, begins=True), chunk(finish="stop"), USAGE_CHUNK, DONE]
+            head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+            body = head.encode() + b"".join(events)
+        writer.write(body)
+        if request.json.get("stream"):
+            await writer.drain()
+            writer.close()
+
+    return script
+
+
 async def test_what_is_scripted_is_what_is_learnt(tmp_path: Path) -> None:
-    """The small tier is right but for one country; after enough audits, the others stay small."""
-    async with learning_pair(tmp_path, auto(target=TargetSettings(quality=0.7))) as pair:
+    """The small model knows capitals and cannot add: sums go to the large one, capitals stay, and that is right."""
+    async with learning_pair(tmp_path, auto(target=TargetSettings(quality=0.9))) as pair:
+        pair.small.script, pair.large.script = adding(right=False), adding(right=True)
         await until_followed(pair)
-        for _ in range(10):
-            for country in TOWNS:
-                await pair.ask(f"What is the capital of {country}?")
-        standing = await pair.audits(40)
-        assert standing.quality == (1, 1, 1)  # so far, all were answered by the large one
-        async with asyncio.timeout(30):
-            while ";auto:small(" not in (await pair.ask("The capital of Italy?")).headers["x-weebill-route"]:
-                await asyncio.sleep(0.1)
-        for _ in range(10):
-            for country in TOWNS:
-                await pair.ask(f"What is the capital of {country}?", stream=True)
-        standing = await pair.audits(80)
+        for text in questions(160):
+            await pair.ask(text)
+        standing = await pair.audits(100)
         assert standing.quality is not None
-        assert standing.large_share < 1
+        assert standing.quality.value == 1  # until then, all were answered by the large one
+        async with asyncio.timeout(30):
+            while "auto:small(" not in await pair.route_of("Name the capital city of Italy."):
+                await asyncio.sleep(0.1)
+        assert "auto:large(" in await pair.route_of("Add 31 to 67.")
+        routes = [(text, await pair.route_of(text, stream=True)) for text in questions(60)]
+        kept = [text for text, route in routes if "auto:small(" in route]
+        wrong = sum(any(map(str.isdigit, text)) for text in kept)
+        assert wrong <= 3
+        assert len(kept) >= 25
+        standing = await pair.audits(105)
+        assert standing.quality is not None
+        assert standing.quality.low <= 1 - wrong / standing.decisions <= standing.quality.high
+        assert 0.5 < standing.large_share < 1
+
+
+async def test_an_answer_can_be_rated_by_the_key_that_got_it(tmp_path: Path) -> None:
+    async with learning_pair(tmp_path, auto(target=TargetSettings(share=0))) as pair:
+        response = await pair.ask("The capital of Spain?")
+        request_id = response.headers["x-request-id"]
+        rated = await pair.rate(request_id=request_id, rating="bad", comment="It is not.")
+        assert (rated.status_code, rated.json()) == (
+            202,
+            {"object": "feedback", "request_id": request_id, "tier": "small", "score": 0.0},
+        )
+        await pair.rate(request_id=request_id, score=0.5)
+        standing = await pair.standing()
+        assert standing is not None
+        assert (standing.ratings, standing.mean_rating) == (1, 0.5)
+        with open_keys(pair.worker.home) as keys:
+            other = keys.create("other").secret
+        refused = await pair.rate({"authorization": f"Bearer {other}"}, request_id=request_id, score=1)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "request_not_found")
+        for wrong in ({"score": 2}, {"score": 1, "rating": "good"}, {}):
+            assert (await pair.rate(request_id=request_id, **wrong)).status_code == 400
+        # A later request may rate it, too.
+        await pair.ask("Thanks", metadata={"weebill_feedback_for": request_id, "weebill_score": "1"})
+        async with asyncio.timeout(30):
+            while (standing := await pair.standing()) is None or standing.mean_rating != 1:
+                await asyncio.sleep(0.05)
+
+
+async def test_an_audit_is_metered_under_its_own_name(tmp_path: Path) -> None:
+    async with learning_pair(tmp_path, auto()) as pair:
+        await until_followed(pair)
+        await pair.audits(1)
+        records = [each for each in pair.worker.records() if each.key_id == "audit:auto"]
+        assert {each.model_served for each in records} == {SMALL}
+        assert all(each.request_id.endswith("-audit") for each in records)
+        text = (await pair.worker.client.get("/metrics")).text
+        async with asyncio.timeout(30):
+            while "weebill_auto_audits 0\n" in text or "weebill_auto_audits" not in text:
+                text = (await pair.worker.client.get("/metrics")).text
+
+
+async def test_what_is_private_is_asked_of_nobody_else(tmp_path: Path) -> None:
+    private = auto(target=TargetSettings(share=0), private=(Rule(regex="IBAN"),))
+    async with learning_pair(tmp_path, private) as pair:
+        async with asyncio.timeout(30):
+            while not pair.large.requests:
+                await pair.ask("The capital of France?")
+                await asyncio.sleep(0.05)
+        for _ in range(5):
+            await pair.ask("The capital of my IBAN?")
+        await pair.audits(1)
+        await pair.worker.client.get("/healthz")
+        assert not any("IBAN" in each.body.decode() for each in pair.large.requests)
+
+
+async def test_without_a_learner_answers_come_and_no_audit_is_made(tmp_path: Path) -> None:
+    async with running_upstream() as small, running_upstream() as large:
+        small.script, large.script = knowing(), knowing()
+        async with running_worker(tmp_path / "home", settings(small, large, auto())) as worker:
+            body = {"model": "auto", "messages": [{"role": "user", "content": "The capital of Japan?"}]}
+            for _ in range(3):
+                assert (await worker.client.post(CHAT, json=body)).json()["choices"][0]["message"]["content"] == "Tokyo"
+            refused = await worker.client.post("/v1/feedback", json={"request_id": "a", "score": 1})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "learner_unavailable")
+            assert (len(small.requests), len(large.requests)) == (0, 3)
+
+
+async def test_the_command_line_tells_the_standing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with learning_pair(tmp_path, auto()) as pair:
+        await until_followed(pair)
+        await pair.audits(1)
+        await asyncio.to_thread(status, pair.worker.home, False)
+        told = capsys.readouterr().out
+        assert "auto: the quality is not yet known (" in told
+        assert f"groq/{SMALL}" in told
+        await asyncio.to_thread(status, pair.worker.home, True)
+        shown = json.loads(capsys.readouterr().out)
+        assert shown["quality"] is None
+        assert shown["pair"]["large"] == f"openai/{LARGE}"

@@ -6,13 +6,17 @@ is 1 where the small tier's answer is as good, 0 where it is not, and None where
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from weebill.auto.cascade.refusal import check_refusal
 from weebill.auto.cascade.verdicts import text_of
+from weebill.auto.learning import Content
 from weebill.auto.short_answers import compare, same_json
+from weebill.auto.traits import subject
 from weebill.wire.conversation import Conversation, Text, ToolUse
 from weebill.wire.reply import Choice, Reply
+
+_MOST_KEPT: Final = 20_000
 
 
 class Verdict(NamedTuple):
@@ -39,6 +43,15 @@ def judge(asked: Conversation, small: Reply | None, large: Reply | None) -> Verd
         return Verdict(float(_same_calls(one, other)), "calls")
     found = compare(_question(asked), text_of(one), text_of(other), structured=asked.output is not None)
     return Verdict(found.score, found.by)
+
+
+def content(asked: Conversation, small: Reply | None, large: Reply | None) -> Content:
+    """Returns the texts of an audit, to be kept."""
+    return Content(subject(asked), _text(small), _text(large))
+
+
+def _text(reply: Reply | None) -> str:
+    return "" if reply is None else "\n".join(map(text_of, reply.choices))[:_MOST_KEPT]
 
 
 def _question(asked: Conversation) -> str:

@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Raw, Struct
 
+from weebill.auto.intervals import Interval
 from weebill.config.auto import Tier
 from weebill.process.questions import Position
 
@@ -108,7 +109,8 @@ class Lesson(Struct, frozen=True, kw_only=True):
     `decisions` were made for the pair. `funded` is False while the budget for audits is spent. `posterior` is the
     encoded estimate of both tiers (`weebill.auto.posterior`), b"" before there is one. `threshold` is for its gains,
     None as long as the target's truth is not known. `gains` are quantiles of the newest requests' gains, from the least
-    to the greatest, evenly spaced; empty before there are enough.
+    to the greatest, evenly spaced; empty before there are enough. `audits`, `quality` and `spend` are as in the
+    `Standing`, for metrics.
     """
 
     source: str
@@ -119,6 +121,9 @@ class Lesson(Struct, frozen=True, kw_only=True):
     posterior: bytes = b""
     threshold: float | None = None
     gains: tuple[float, ...] = ()
+    audits: int = 0
+    quality: Interval | None = None
+    spend: float | None = None
 
 
 _decode: Final = msgspec.msgpack.Decoder(Lesson).decode

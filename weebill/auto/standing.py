@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Final
+
+from msgspec import Struct, structs
 
 from weebill.auto.intervals import Interval
 from weebill.auto.learning import Pair
+
+NOTHING_DECIDED: Final = "`auto` has decided nothing yet"
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -32,6 +36,11 @@ class Standing(Struct, frozen=True, kw_only=True):
     ratings: int
     mean_rating: float | None
     threshold: float | None
+
+    def shown(self) -> dict[str, object]:
+        """Returns the fields for programs, the interval with names for its bounds."""
+        quality = None if self.quality is None else self.quality._asdict()
+        return structs.asdict(self) | {"quality": quality}
 
 
 def sentence(standing: Standing) -> str:

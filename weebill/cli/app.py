@@ -25,10 +25,12 @@ keys_app = typer.Typer(cls=Guide, help="Make, list and revoke API keys.", rich_m
 config_app = typer.Typer(cls=Guide, help="Check and show the configuration.", rich_markup_mode=None)
 experiment_app = typer.Typer(cls=Guide, help="Try a model on a share of another's requests.", rich_markup_mode=None)
 route_app = typer.Typer(cls=Guide, help="Say who would serve a request.", rich_markup_mode=None)
+auto_app = typer.Typer(cls=Guide, help="Say what `auto` keeps and costs.", rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
 app.add_typer(config_app, name="config")
 app.add_typer(route_app, name="route")
 app.add_typer(experiment_app, name="experiment")
+app.add_typer(auto_app, name="auto")
 app.add_typer(models_app, name="models")
 app.add_typer(providers_app, name="providers")
 app.add_typer(catalog_app, name="catalog")
@@ -218,6 +220,16 @@ def explain_route(
     from weebill.cli.route import explain
 
     explain(sources_of(context, config), request, api, key, seed, as_json)
+
+
+@auto_app.command("status")
+def auto_status(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """Show the quality that `auto` keeps, by audits, with its 95% confidence interval, and its spend."""
+    from weebill.cli.auto import status
+
+    status(home_of(context), as_json)
 
 
 @experiment_app.command("create")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -14,6 +14,8 @@ from weebill import __version__
 from weebill.accounts.api_key import KeyRole
 from weebill.accounts.keyring import KeyDirectory, LedgerUnavailable
 from weebill.accounts.keys import BadKeyError, UnknownKeyError
+from weebill.auto.learning import TOPIC, StandingQuestion
+from weebill.auto.standing import NOTHING_DECIDED, Standing, sentence
 from weebill.config.ledger_errors import LedgerError
 from weebill.control.access import bearer_token, require_admin
 from weebill.control.answers import Json, LimitBody, SecureHeaders, handle_errors
@@ -21,6 +23,7 @@ from weebill.control.live import LiveFeed
 from weebill.control.manual import Manual, documentation
 from weebill.control.overview import Overview
 from weebill.control.page import Page
+from weebill.process.questions import Unanswered
 from weebill.storage.database import reading
 from weebill.storage.keys import open_keys
 from weebill.storage.usage_totals import recent, summary
@@ -39,7 +42,11 @@ class NewKey(BaseModel):
     role: KeyRole = "user"
 
 
-def create_app(overview: Overview, keys: KeyDirectory) -> FastAPI:
+# Puts a question to another process: its topic, and the question itself. Raises Unanswered.
+Ask = Callable[[str, object], Awaitable[msgspec.Raw]]
+
+
+def create_app(overview: Overview, keys: KeyDirectory, ask_learner: Ask) -> FastAPI:
     """Creates the application."""
     app = FastAPI(
         title="Weebill",
@@ -57,7 +64,7 @@ def create_app(overview: Overview, keys: KeyDirectory) -> FastAPI:
     manual = Manual(documentation())
     app.add_api_route("/docs/{name:path}", manual.response, methods=["GET", "HEAD"], response_class=Response)
     app.include_router(_public(overview, LiveFeed(overview, keys)), prefix=PREFIX)
-    app.include_router(_Management(overview, keys).router, prefix=PREFIX)
+    app.include_router(_Management(overview, keys, ask_learner).router, prefix=PREFIX)
     return app
 
 
@@ -79,11 +86,13 @@ def _public(overview: Overview, feed: LiveFeed) -> APIRouter:
 class _Management:
     """The endpoints for admin keys. Those that use the ledger run in threads, with connections of their own."""
 
-    def __init__(self, overview: Overview, keys: KeyDirectory) -> None:
+    def __init__(self, overview: Overview, keys: KeyDirectory, ask_learner: Ask) -> None:
         self._overview = overview
         self._keys = keys
+        self._ask_learner = ask_learner
         self.router = APIRouter(dependencies=[Depends(self._authorise)])
         self.router.add_api_route("/status", self._status)
+        self.router.add_api_route("/auto", self._auto)
         self.router.add_api_route("/keys", self._list_keys)
         self.router.add_api_route("/keys", self._create_key, methods=["POST"])
         self.router.add_api_route("/keys/{key_id}", self._revoke_key, methods=["DELETE"])
@@ -95,6 +104,19 @@ class _Management:
 
     async def _status(self) -> Response:
         return Json(self._overview.status())
+
+    async def _auto(self) -> Response:
+        if not self._overview.settings.auto.tiers:
+            raise ApiError(404, "`auto` is not configured.", code="auto_not_configured")
+        try:
+            answer = await self._ask_learner(TOPIC, StandingQuestion())
+        except Unanswered as error:
+            raise ApiError(503, "The learner does not answer right now.", code="learner_unavailable") from error
+        standing = msgspec.msgpack.decode(answer, type=Standing | None)
+        data = None if standing is None else standing.shown()
+        return Json(
+            {"object": "auto", "summary": NOTHING_DECIDED if standing is None else sentence(standing), "data": data}
+        )
 
     def _list_keys(self) -> Response:
         with _available(), open_keys(self._overview.home) as keys:

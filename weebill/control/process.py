@@ -16,7 +16,7 @@ from weebill.accounts.keyring import KeyDirectory
 from weebill.accounts.pepper import read_pepper
 from weebill.config.ledger_errors import LedgerError
 from weebill.config.paths import Home
-from weebill.control.app import create_app
+from weebill.control.app import Ask, create_app
 from weebill.control.overview import Overview
 from weebill.process import logs
 from weebill.process.link import Link
@@ -65,7 +65,8 @@ async def main() -> int:
     for message in boot.told:
         _hear(message, overview)
     questions = Questions(home.ledger_socket)
-    server = Server(_server_config(overview, KeyDirectory(pepper, questions.ask)))
+    learner = Questions(home.learner_socket)
+    server = Server(_server_config(overview, KeyDirectory(pepper, questions.ask), learner.ask))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await server.listening.wait()
     link.send(Ready())
@@ -76,6 +77,7 @@ async def main() -> int:
     server.should_exit = True
     await serving
     questions.close()
+    learner.close()
     with suppress(FileNotFoundError):
         home.control_socket.unlink()
     return 0
@@ -107,9 +109,9 @@ def _hear(message: ToChild, overview: Overview) -> None:
             log.warning("the supervisor sent a message that is not for the control process")
 
 
-def _server_config(overview: Overview, keys: KeyDirectory) -> uvicorn.Config:
+def _server_config(overview: Overview, keys: KeyDirectory, ask_learner: Ask) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(overview, keys),
+        create_app(overview, keys, ask_learner),
         http="httptools",
         ws="websockets-sansio",
         lifespan="off",

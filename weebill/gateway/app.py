@@ -16,6 +16,7 @@ from weebill.gateway.api_formats import ANTHROPIC as ANTHROPIC_FORMAT
 from weebill.gateway.api_formats import OPENAI as OPENAI_FORMAT
 from weebill.gateway.api_formats import ApiFormat, format_of, request_id_line
 from weebill.gateway.authentication import Authenticator
+from weebill.gateway.feedback import Ratings
 from weebill.gateway.pipelines import Pipelines
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Endpoint
@@ -63,6 +64,7 @@ class App:
         recorder: Recorder,
         upstreams: Upstreams,
         kept: KeptResponses,
+        ratings: Ratings,
         tunnel: Tunnel,
         exposition: Callable[[], bytes],
     ) -> None:
@@ -82,6 +84,7 @@ class App:
             "models": self._models,
             "model": self._model,
             "kept_response": self._kept_response,
+            "feedback": ratings.serve,
             "control": self._control,
         }
         self._at: dict[bytes, tuple[bytes, Serve]] = {}

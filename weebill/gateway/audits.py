@@ -9,11 +9,13 @@ from typing import Final, NamedTuple
 
 from weebill.auto.auditing import audit_probability
 from weebill.auto.decision import Decision
-from weebill.auto.learning import Audited, Decided, Lesson, Lessons, Pair
+from weebill.auto.learning import NOBODY, Audited, Decided, Lesson, Lessons, Pair
 from weebill.config.auto import AutoSettings, Tier
 from weebill.gateway.meter import Meter
 from weebill.gateway.reporting import Ask, Reporter
 from weebill.providers.registry import dialect
+from weebill.telemetry.exposition import AUTO_AUDITS, AUTO_QUALITY, AUTO_QUALITY_HIGH, AUTO_QUALITY_LOW, AUTO_SPEND
+from weebill.telemetry.metrics import Metric
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.call import Call
 from weebill.wire.errors import UNREADABLE
@@ -85,10 +87,28 @@ class Audits:
         self._since = (-1, 0)
         self.settings = AutoSettings()
 
+    @property
+    def keeps_content(self) -> bool:
+        """True if the texts of audits are kept."""
+        return self.settings.outcomes.keep_content
+
     def lesson(self, pair: Pair | None) -> Lesson | None:
         """Returns the newest lesson about the pair."""
         newest = self._lessons.newest
         return newest if newest is not None and newest.pair == pair else None
+
+    def gauges(self) -> dict[Metric, float]:
+        """Returns the metrics of `auto`; those that are not known are left out."""
+        newest = self._lessons.newest
+        if newest is None or newest.pair == NOBODY:
+            return {}
+        known: dict[Metric, float] = {AUTO_AUDITS: newest.audits}
+        if newest.quality is not None:
+            metrics = (AUTO_QUALITY, AUTO_QUALITY_LOW, AUTO_QUALITY_HIGH)
+            known.update(zip(metrics, newest.quality, strict=True))
+        if newest.spend is not None:
+            known[AUTO_SPEND] = newest.spend
+        return known
 
     def draw(self, pair: Pair, other: str, *, possible: bool) -> Audit:
         """Draws for the next request; `possible` is False if the other tier must not, or cannot, be asked."""

@@ -10,6 +10,7 @@ from weebill.cache.answers import AnswerCache
 from weebill.gateway.answering import Answering
 from weebill.gateway.audits import Audits
 from weebill.gateway.authentication import Authenticator
+from weebill.gateway.feedback import Ratings
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.responses import ResponseState
 from weebill.gateway.selection import Selector
@@ -48,6 +49,7 @@ def pipelines(
     selector: Selector,
     shadows: Shadows,
     audits: Audits,
+    ratings: Ratings,
     cache: AnswerCache,
     state: ResponseState,
 ) -> Pipelines:
@@ -59,7 +61,7 @@ def pipelines(
         partial(Settle, recorder),
         partial(Admit, upstreams.bodies),
     )
-    decoded = (*metered, partial(Decode, upstreams))
+    decoded = (*metered, partial(Decode, upstreams, ratings))
     answered = (
         partial(KeepingAlive, upstreams, answering),
         partial(LookUp, recorder, upstreams, selector, cache),

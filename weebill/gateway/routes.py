@@ -15,7 +15,7 @@ from weebill.providers.operations import ENDPOINTS
 ServedBy = Literal[
     "generation", "stateful", "operations", "counting",  # a chain of stages, by its field in `Pipelines`
     "gemini",  # one of the chains, by the method at the end of the path
-    "health", "readiness", "metrics", "models", "model", "kept_response",  # pages of the worker's own
+    "health", "readiness", "metrics", "models", "model", "kept_response", "feedback",  # pages of the worker's own
     "control",  # the control process, through the tunnel; it limits bodies and checks its admins' keys itself
 ]  # fmt: skip
 Permission = Literal["anyone", "key"]
@@ -58,6 +58,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(b"POST", _at(_ANTHROPIC, b"/messages"), "generation", ANTHROPIC),
     Route(b"POST", _at(_ANTHROPIC, b"/messages/count_tokens"), "counting", ANTHROPIC_COUNT),
     *[Route(b"POST", (*_at(_OPENAI, each.path), *each.aliases), "operations", each) for each in ENDPOINTS],
+    Route(b"POST", _at(_OPENAI, b"/feedback"), "feedback", permission="anyone"),  # it checks the key itself
     Route(b"GET", _MODELS, "models"),
     # Gemini's clients put model and method into the path: `gemini-2.5-flash:generateContent`. A path without a method
     # names a model.

@@ -33,6 +33,7 @@ from weebill.gateway.api_formats import refusing
 from weebill.gateway.app import App
 from weebill.gateway.audits import Audits
 from weebill.gateway.authentication import Authenticator
+from weebill.gateway.feedback import Ratings
 from weebill.gateway.memory import give_memory_back
 from weebill.gateway.off_loop import give_way_soon
 from weebill.gateway.pipelines import pipelines
@@ -115,8 +116,9 @@ class Worker:
         self._selector.refresh()
         self._shadows = Shadows()
         self._tunnel = Tunnel(self._client, str(home.control_socket))
+        ratings = Ratings(authenticator, self._learner.ask)
         stages = pipelines(
-            authenticator, recorder, upstreams, self._selector, self._shadows, self._audits, self._cache, state
+            authenticator, recorder, upstreams, self._selector, self._shadows, self._audits, ratings, self._cache, state
         )
         self._app = App(
             stages,
@@ -124,6 +126,7 @@ class Worker:
             recorder,
             upstreams,
             KeptResponses(authenticator, state),
+            ratings,
             self._tunnel,
             lambda: self._exposition(home),
         )
@@ -241,7 +244,7 @@ class Worker:
 
     def _exposition(self, home: Home) -> bytes:
         self._counters.write()
-        return expose(home.counters, home.journal)
+        return expose(home.counters, home.journal, self._audits.gauges())
 
     def _notices(self) -> tuple[HealthNotice, ...]:
         return self._router.health.notices(time.monotonic())

@@ -85,6 +85,7 @@ class Knowledge:
 
     def lesson(self, settings: AutoSettings, source: str, version: int, now: float) -> Lesson:
         """Returns what the workers have to know."""
+        standing = self.standing(settings)
         known = len(self._gains) > 0 and self.judged >= FEWEST
         spent = sum(each.spent_nano or 0 for each in self._audits.values() if each.at >= now - _DAY_S)
         return Lesson(
@@ -96,6 +97,9 @@ class Knowledge:
             posterior=self._belief.encoded(),
             threshold=float(self._choice.threshold) if known else None,
             gains=self._gains,
+            audits=standing.audits,
+            quality=standing.quality,
+            spend=standing.spend,
         )
 
     def standing(self, settings: AutoSettings) -> Standing:

@@ -82,8 +82,9 @@ class Learning:
             case Report():
                 self._report(question)
                 return None
-            case Rate(request_id=request_id, key_id=key_id, score=score):
-                found = self._store.rate(request_id, key_id, score, int(self._clock()))
+            case Rate(request_id=request_id, key_id=key_id, score=score, comment=comment):
+                kept = comment if self.settings.outcomes.keep_content else ""
+                found = self._store.rate(request_id, key_id, score, int(self._clock()), kept)
                 if found is None:
                     return None
                 pair, outcome, replaced = found

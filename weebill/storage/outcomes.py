@@ -62,9 +62,10 @@ _SCHEMA: Final = (
     ) STRICT""",
     """CREATE TABLE contents (
         outcome INTEGER PRIMARY KEY REFERENCES outcomes (number) ON DELETE CASCADE,
-        question TEXT NOT NULL,
-        small TEXT NOT NULL,
-        large TEXT NOT NULL
+        question TEXT NOT NULL DEFAULT '',
+        small TEXT NOT NULL DEFAULT '',
+        large TEXT NOT NULL DEFAULT '',
+        comment TEXT NOT NULL DEFAULT ''
     ) STRICT""",
     f"PRAGMA user_version = {_SCHEMA_VERSION}",
 )
@@ -112,7 +113,9 @@ class OutcomeStore:
             self._make_room(connection)
         return [each for each in outcomes if each is not None]
 
-    def rate(self, request_id: str, key_id: str, score: float, at: int) -> tuple[Pair, Outcome, Outcome | None] | None:
+    def rate(
+        self, request_id: str, key_id: str, score: float, at: int, comment: str = ""
+    ) -> tuple[Pair, Outcome, Outcome | None] | None:
         """Keeps a rating of a decision made for this key; None if that is not known.
 
         Returns the pair, the new outcome and the earlier one that it replaces.
@@ -130,7 +133,9 @@ class OutcomeStore:
             outcome = Outcome(
                 request_id, "feedback", at, decided.tier, decided.features, None, small, large, None
             )  # fmt: skip
-            _add_outcome(connection, outcome, "client")
+            number = _add_outcome(connection, outcome, "client")
+            if comment:
+                connection.execute("INSERT INTO contents (outcome, comment) VALUES (?, ?)", (number, comment))
             row = connection.execute(
                 "SELECT small, large, pairs.features FROM pairs JOIN decisions ON pairs.id = pair WHERE request_id = ?",
                 (request_id,),

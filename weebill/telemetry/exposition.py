@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from weebill.telemetry import layout
 from weebill.telemetry.disk import folder_bytes
@@ -21,9 +22,16 @@ Totals = dict[str, dict[Labels, Cells]]
 JOURNAL_BYTES = Metric("weebill_journal_bytes", "gauge", "Size of the usage journals, ingested parts included.")
 
 
-def expose(counters: Path, journal: Path) -> bytes:
-    """Returns the text for an installation's counter files and usage journals. Raises OSError."""
-    return render(read_totals(counters), {JOURNAL_BYTES: folder_bytes(journal)})
+AUTO_QUALITY = Metric("weebill_auto_quality", "gauge", "Share of the large model's quality that `auto` keeps.")
+AUTO_QUALITY_LOW = Metric("weebill_auto_quality_low", "gauge", "Lower bound of weebill_auto_quality, 95 %.")
+AUTO_QUALITY_HIGH = Metric("weebill_auto_quality_high", "gauge", "Upper bound of weebill_auto_quality, 95 %.")
+AUTO_AUDITS = Metric("weebill_auto_audits", "gauge", "Audits that weebill_auto_quality is based on.")
+AUTO_SPEND = Metric("weebill_auto_spend_ratio", "gauge", "Spend of `auto`, audits included, by the large model's.")
+
+
+def expose(counters: Path, journal: Path, more: Mapping[Metric, float] = MappingProxyType({})) -> bytes:
+    """Returns the text for an installation's counter files, usage journals and further gauges. Raises OSError."""
+    return render(read_totals(counters), {JOURNAL_BYTES: folder_bytes(journal), **more})
 
 
 def read_totals(folder: Path) -> Totals:
@@ -61,7 +69,7 @@ def read_gauge(folder: Path, metric: Metric) -> list[int]:
     return values
 
 
-def render(totals: Totals, installation: Mapping[Metric, int]) -> bytes:
+def render(totals: Totals, installation: Mapping[Metric, float]) -> bytes:
     """Returns the text of the workers' `totals` and of the gauges of the whole installation."""
     lines = [line for metric in METRICS for line in _lines(metric, totals[metric.name])]
     for metric, value in installation.items():

@@ -1,4 +1,7 @@
-"""Decode: reads and checks the body of a request to an API that generates; large bodies off the event loop."""
+"""Decode: reads and checks the body of a request to an API that generates; large bodies off the event loop.
+
+Its metadata may rate an earlier answer.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Final
 
 from weebill.apis.base import Api
 from weebill.gateway.bounds import BIG, check_fields, read_call
+from weebill.gateway.feedback import Ratings
 from weebill.gateway.request import Request
 from weebill.gateway.stages.chain import Stage
 from weebill.gateway.upstreams import Upstreams
@@ -21,8 +25,9 @@ _NO_HEADERS: Final[dict[bytes, bytes]] = {}
 class Decode:
     """The stage that decodes the body. Raises ApiError 400 with the name of the field."""
 
-    def __init__(self, upstreams: Upstreams, next_stage: Stage[Api, Call]) -> None:
+    def __init__(self, upstreams: Upstreams, ratings: Ratings, next_stage: Stage[Api, Call]) -> None:
         self._upstreams = upstreams
+        self._ratings = ratings
         self._next = next_stage
 
     def __call__(self, request: Request[Api, Call]) -> Coroutine[None, None, None]:
@@ -50,6 +55,8 @@ class Decode:
         request.meter.model_asked = call.model
         request.meter.stream = call.stream
         request.call = call
+        if "metadata" in call.fields:
+            self._ratings.note(call.fields["metadata"], request.meter.key_id)
         return self._next(request)
 
 

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from weebill.apis.base import Api
 from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.auto.experiments import Experiment
-from weebill.auto.judging import judge
+from weebill.auto.judging import content, judge
 from weebill.auto.learning import Audited
 from weebill.config.auto import AUTO, CascadeSettings, Tier
 from weebill.gateway.attempting import deadline_of, first_answered
@@ -267,6 +267,7 @@ class Select:
                 large=None if verdict.score is None else 1.0,
                 by=verdict.by,
                 spent_nano=meter.spent_nano,
+                content=content(asked.needs.conversation, small, large) if self._audits.keeps_content else None,
             ),
         )
 
