@@ -138,7 +138,7 @@ class TestChoice:
 
     def test_new_audits_count_more(self) -> None:
         """The small tier was as good, and is not any more; or the other way round."""
-        gains, ages = np.full(400, 0.2), np.arange(400)[::-1] * 5.0
+        gains, ages = np.full(400, 0.2), np.arange(400)[::-1] * MEMORY / 100
         then_worse = audits([1] * 200 + [0] * 200, [1] * 400)
         then_better = audits([0] * 200 + [1] * 200, [1] * 400)
         caution = Caution(z=0)
@@ -148,5 +148,5 @@ class TestChoice:
 
     def test_few_effective_audits_are_few(self) -> None:
         gains = np.zeros(200)
-        weights = recency(np.arange(200) * 100.0)
+        weights = recency(np.arange(200) * MEMORY / 5)
         assert evidence.choose(gains, audits([1] * 200, [1] * 200), weights, 0.5) == LARGE_ALONE
