@@ -22,6 +22,21 @@ def outcomes(count: int, seed: int = 0, noise: float = 0.1) -> list[dict]:
     return rows
 
 
+def scores(count: int, skills: dict[str, tuple[float, float]], seed: int = 0) -> list[dict]:
+    """Scores of several models, each by its chance at arithmetic and at capitals."""
+    chance = random.Random(seed)
+    return [
+        {
+            "prompt": row["prompt"],
+            "kind": row["domain"],
+            "models": {
+                name: float(chance.random() < skill[row["domain"] == "capitals"]) for name, skill in skills.items()
+            },
+        }
+        for row in outcomes(count, seed)
+    ]
+
+
 def write(path: Path, rows: list[dict]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path

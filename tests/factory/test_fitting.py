@@ -11,9 +11,9 @@ from tests.factory.rows import outcomes, write
 from weebill.auto.estimator.artefact import ArtefactError, Card, read_embedding, read_model, write_model
 from weebill.auto.estimator.estimator import Estimator
 from weebill.auto.estimator.features import features
-from weebill.factory.evaluation import evaluate, gains_of, plans
+from weebill.factory.evaluation import as_it_is, evaluate, gains_of, plans
 from weebill.factory.fitting import FittingError, fit
-from weebill.factory.measures import apgr
+from weebill.factory.measures import MeasureError, apgr
 from weebill.factory.rows import RowsError, folds, read, read_left_out, read_texts, together
 
 CARD = Card(name="toy", made="2026-01-01", licence="none", data=[], recipe="", tiers=["compact", "large"], rows=0)
@@ -43,6 +43,32 @@ def test_what_can_be_learned_is(model, tmp_path):
     assert min(hard.large, easy.large) > 0.9
     assert hard.gain > 0.5 > easy.gain
     assert hard.compact < hard.mid < hard.large
+
+
+def test_one_side_of_each_row_is_enough_to_learn_from(rows, embedding, tmp_path):
+    sided = outcomes(400)
+    for at, row in enumerate(sided):
+        del row[("weak", "strong")[at % 2]]
+    one_side = read(write(tmp_path / "sided.jsonl", sided))
+    assert len(one_side.paired()) == 0
+    router = Estimator(fit(one_side, embedding, CARD))
+    assert apgr(gains_of(router, rows.prompts), rows.weak, rows.strong) > 0.7
+    assert list(plans([one_side], few=None)) == []
+    for router_of in (
+        lambda: as_it_is(router, one_side),
+        lambda: fit(one_side.take(np.arange(0, 400, 2)), embedding, CARD),
+    ):
+        with pytest.raises((MeasureError, FittingError), match="no row"):
+            router_of()
+
+
+def test_only_rows_with_both_sides_are_routed(embedding, tmp_path):
+    some = outcomes(600)
+    for row in some[:100]:
+        del row["weak"]
+    rows = read(write(tmp_path / "some.jsonl", some))
+    (plan,) = [plan for plan in plans([rows], few=None) if plan.learned_from == "itself, 5 folds"]
+    assert evaluate(plan, embedding).measures.rows == 500
 
 
 def test_chances_are_calibrated(model, rows, tmp_path):
@@ -122,7 +148,7 @@ def test_evaluation_finds_what_there_is(embedding, tmp_path):
     ("line", "says"),
     [
         ("{", "line 2: "),
-        ('{"prompt": "x", "weak": true}', "line 2: .*`strong`"),
+        ('{"prompt": "x"}', "line 2: neither `weak` nor `strong`"),
         ('{"prompt": "x", "weak": 2, "strong": 1}', "line 2: `weak` is from 0 to 1, not 2"),
         ('{"prompt": "x", "weak": "no", "strong": 1}', "line 2: .*weak"),
         ('{"prompt": "x", "weak": 0, "strong": 1, "mid": 1}', "1 of 2 rows have `mid`"),

@@ -67,7 +67,14 @@ class Result:
 
 
 def plans(sets: Sequence[Rows], few: int | None) -> Iterator[EvaluationPlan]:
-    """Yields the plans: each set by cross-validation, from `few` rows, on new domains, and from the other sets."""
+    """Yields the plans: each set by cross-validation, from `few` rows, on new domains, and from the other sets.
+
+    Only rows with the outcomes of all tiers are routed; a set that has none is learned from alone.
+    """
+    return (plan for plan in _plans(sets, few) if any(len(split.test.paired()) for split in plan.splits))
+
+
+def _plans(sets: Sequence[Rows], few: int | None) -> Iterator[EvaluationPlan]:
     large = [rows for rows in sets if len(rows) >= MIN_TO_LEARN]
     for rows in large:
         yield EvaluationPlan(rows.name, f"itself, {FOLDS} folds", tuple(_splits(rows, folds(rows.prompts, FOLDS))))
@@ -99,21 +106,23 @@ def evaluate(
 ) -> Result:
     """Trains and routes as planned. Raises MeasureError, FittingError, ExtraMissingError."""
     gains, measured = [], []
-    for at, split in enumerate(plan.splits):
+    splits = [Split(split.train, split.test.paired()) for split in plan.splits]
+    for at, split in enumerate(splits):
         gain = _route(split, embedding, taught)
         gains.append(gain)
         if not plan.pooled:
             measured.append(measure(gain, split.test.weak, split.test.strong, seed=at))
-        report(f"{plan.routed} from {plan.learned_from}", at + 1, len(plan.splits))
+        report(f"{plan.routed} from {plan.learned_from}", at + 1, len(splits))
     gain = np.concatenate(gains)
-    weak = np.concatenate([split.test.weak for split in plan.splits])
-    strong = np.concatenate([split.test.strong for split in plan.splits])
+    weak = np.concatenate([split.test.weak for split in splits])
+    strong = np.concatenate([split.test.strong for split in splits])
     measures = measure(gain, weak, strong) if plan.pooled else Measures.mean(measured)
     return Result(plan.routed, plan.learned_from, measures, gain, weak, strong)
 
 
 def as_it_is(router: Estimator, rows: Rows) -> Result:
     """Measures an existing router on rows that it may have learned from. Raises MeasureError."""
+    rows = rows.paired()
     gain = gains_of(router, rows.prompts)
     return Result(rows.name, router.card.name, measure(gain, rows.weak, rows.strong), gain, rows.weak, rows.strong)
 

@@ -65,7 +65,11 @@ def fit(rows: Rows, embedding: Embedding, card: Card, seen: Features | None = No
     """
     if len(rows) < MIN_ROWS:
         raise FittingError(f"{len(rows)} rows are too few to learn from: it takes at least {MIN_ROWS}")
-    if np.ptp(rows.strong - rows.weak) == 0:
+    for tier, outcomes in zip(rows.tiers, rows.outcomes.T, strict=True):
+        if not _known(outcomes).any():
+            raise FittingError(f"no row has an outcome of the {tier} tier")
+    paired = rows.paired()
+    if len(paired) == len(rows) and np.ptp(paired.strong - paired.weak) == 0:
         raise FittingError("the tiers differ by the same amount on every row, so there is nothing to tell apart")
     seen = seen or features(rows.prompts, embedding.vocabulary)
     vectors: Floats = embedding.rows.astype(np.float64) * embedding.scale
@@ -79,7 +83,13 @@ def fit(rows: Rows, embedding: Embedding, card: Card, seen: Features | None = No
     for each in range(CALIBRATION_FOLDS):
         inside, outside = np.flatnonzero(fold != each), np.flatnonzero(fold == each)
         held_out[outside] = weights(inside).logits(seen.take(outside), piece_weight)
-    calibration = np.stack([_calibrate(held_out[:, at], rows.outcomes[:, at]) for at in range(len(rows.tiers))], 1)
+    calibration = np.stack(
+        [
+            _calibrate(logits[known], wanted[known])
+            for logits, wanted, known in zip(held_out.T, rows.outcomes.T, _known(rows.outcomes).T, strict=True)
+        ],
+        1,
+    )
     chances = _logistic(held_out * calibration[0] + calibration[1])
     final = weights(np.arange(len(rows)))
     options = (seen.surface[:, OPTIONS] > 0).tolist()
@@ -133,18 +143,23 @@ def _fit(seen: Features, outcomes: Floats, vectors: Floats, piece_weight: Floats
 
 def _regress(rows: csr_matrix | Floats, outcomes: Floats, ridge: float) -> tuple[Floats, Floats]:
     """Returns weights (F, T) and biases (T,) of a ridge-penalised logistic regression for each column of outcomes in
-    0..1.
+    0..1, on the rows of which it is known.
     """
     minimize = optimize().minimize
     weights, biases = [], []
-    for wanted in outcomes.T:
+    for column, known in zip(outcomes.T, _known(outcomes).T, strict=True):
+        every = bool(known.all())
 
-        def loss(parameters: Floats, wanted: Floats = wanted) -> tuple[float, Floats]:
+        def loss(
+            parameters: Floats,
+            wanted: Floats = column if every else column[known],
+            seen: csr_matrix | Floats = rows if every else rows[known],
+        ) -> tuple[float, Floats]:
             inner = parameters[:-1]
-            logits = rows @ inner + parameters[-1]
+            logits = seen @ inner + parameters[-1]
             wrong = _logistic(logits) - wanted
             value = np.logaddexp(0, logits).sum() - wanted @ logits + ridge / 2 * (inner @ inner)
-            return float(value), np.append(rows.T @ wrong + ridge * inner, wrong.sum())
+            return float(value), np.append(seen.T @ wrong + ridge * inner, wrong.sum())
 
         found = minimize(loss, np.zeros(rows.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
         weights.append(found[:-1])
@@ -165,6 +180,10 @@ def _calibrate(logits: Floats, wanted: Floats) -> Floats:
         if np.abs(step).max() < 1e-9:
             break
     return found
+
+
+def _known(outcomes: Floats) -> NDArray[np.bool_]:
+    return ~np.isnan(outcomes)
 
 
 def _unit(rows: csr_matrix) -> csr_matrix:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 RESAMPLES = 1000
 SMALLEST_GAP = 1e-9  # in rows; less is the rounding error of zero
 CONFIDENCE = 0.95
+CALIBRATION_BINS = 10
 
 
 class MeasureError(ValueError):
@@ -82,6 +83,13 @@ def apgr(gain: Floats, weak: Floats, strong: Floats) -> float:
     return float(_figures(_steps(gain, strong - weak))[0])
 
 
+def calibration_error(chance: Floats, outcome: Floats) -> float:
+    """Returns the expected calibration error: the mean distance between chance and outcome, over ten even bins."""
+    place = np.minimum((chance * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    distance = np.bincount(place, chance - outcome, CALIBRATION_BINS)
+    return float(np.abs(distance).sum() / len(chance))
+
+
 def measure(gain: Floats, weak: Floats, strong: Floats, seed: int = 0) -> Measures:
     """Returns all figures, with intervals by the bootstrap over rows. Raises MeasureError as `apgr` does."""
     steps = _steps(gain, strong - weak)
@@ -101,6 +109,8 @@ def measure(gain: Floats, weak: Floats, strong: Floats, seed: int = 0) -> Measur
 
 def _steps(gain: Floats, improvement: Floats) -> Floats:
     """Returns the improvement by each row, best gain first; rows of equal gain have their mean."""
+    if not len(gain):
+        raise MeasureError("no row has the outcomes of both tiers, so that no order can be measured")
     order = np.argsort(-gain, kind="stable")
     ordered = improvement[order]
     starts = np.flatnonzero(np.diff(gain[order], prepend=np.inf))

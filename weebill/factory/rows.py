@@ -5,7 +5,8 @@ A row is a JSON object on a line of its own; the file is gzipped if its name end
     {"prompt": "...", "weak": false, "strong": true}
 
 `weak` and `strong` tell how well the compact and the large tier answered: true or false, or a number from 0 to 1. `mid`
-does so for a middle tier, on every row or on none. `domain` names the kind of task. Other fields are ignored.
+does so for a middle tier, on every row or on none. One of `weak` and `strong` may be missing: most requests are
+answered by one tier alone. `domain` names the kind of task. Other fields are ignored.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class RowsError(ValueError):
 @dataclass(frozen=True)
 class Rows:
     """N prompts and their outcomes: `outcomes` (N, T) are the quality of each of `tiers`, 0 to 1, the
-    smallest first.
+    smallest first; NaN where a tier's is not known.
     """
 
     name: str
@@ -55,6 +56,10 @@ class Rows:
     def strong(self) -> NDArray[np.float64]:
         return self.outcomes[:, -1]
 
+    def paired(self) -> Rows:
+        """Returns the rows whose outcome is known of every tier: those on which an order can be measured."""
+        return self.take(np.flatnonzero(~np.isnan(self.outcomes).any(1)))
+
     def take(self, which: NDArray[np.intp]) -> Rows:
         """Returns the rows at these positions."""
         return Rows(
@@ -68,8 +73,8 @@ class Rows:
 
 class _Row(msgspec.Struct):
     prompt: str
-    weak: bool | float
-    strong: bool | float
+    weak: bool | float | None = None
+    strong: bool | float | None = None
     mid: bool | float | None = None
     domain: str = ""
 
@@ -89,7 +94,7 @@ def read(path: Path, left_out: Container[str] = frozenset()) -> Rows:
     """Reads the outcomes in a file, without the prompts in `left_out`. Raises RowsError, or OSError."""
     decode = msgspec.json.Decoder(_Row).decode
     rows: list[_Row] = []
-    for number, line in _lines(path):
+    for number, line in lines(path):
         try:
             row = decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -98,6 +103,8 @@ def read(path: Path, left_out: Container[str] = frozenset()) -> Rows:
             value = getattr(row, field)
             if value is not None and not 0 <= value <= 1:
                 raise RowsError(f"{path}, line {number}: `{field}` is from 0 to 1, not {value}")
+        if row.weak is None and row.strong is None:
+            raise RowsError(f"{path}, line {number}: neither `weak` nor `strong` is there")
         if row.prompt not in left_out:
             rows.append(row)
         if len(rows) > MAX_ROWS:
@@ -111,6 +118,7 @@ def read(path: Path, left_out: Container[str] = frozenset()) -> Rows:
         path.name.removesuffix(".gz").removesuffix(".jsonl"),
         tuple(row.prompt for row in rows),
         ("compact", "mid", "large") if with_mid else ("compact", "large"),
+        # As floats, None is NaN.
         np.array([[row.weak, row.mid, row.strong] if with_mid else [row.weak, row.strong] for row in rows], float),
         tuple(row.domain for row in rows),
     )
@@ -120,7 +128,7 @@ def read_left_out(path: Path) -> set[str]:
     """Returns the prompts that a file has in `eval_prompt` or `prompt`. Raises RowsError, or OSError."""
     decode = msgspec.json.Decoder(_LeftOut).decode
     try:
-        rows = [decode(line) for _, line in _lines(path)]
+        rows = [decode(line) for _, line in lines(path)]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RowsError(f"{path}: {error}") from error
     return {row.eval_prompt or row.prompt for row in rows}
@@ -137,7 +145,7 @@ def read_texts(path: Path) -> list[str]:
     else:
         decode = msgspec.json.Decoder(_Text).decode
         try:
-            rows = [decode(line) for _, line in _lines(path)]
+            rows = [decode(line) for _, line in lines(path)]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RowsError(f"{path}: {error}") from error
         texts = [row.prompt or row.question or row.text for row in rows]
@@ -164,7 +172,7 @@ def folds(keys: Sequence[str], count: int) -> NDArray[np.intp]:
     return np.array([zlib.crc32(b"fold\0" + key.encode("utf-8", "replace")) // 7 % count for key in keys], np.intp)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             number = 0

@@ -79,12 +79,12 @@ class Embedding:
 def write_model(model: Model, path: Path) -> None:
     """Writes a model atomically."""
     arrays = {name: getattr(model, name) for name in _MODEL_ARRAYS}
-    _write(path, card=_bytes(msgspec.json.encode(model.card)), vocabulary=_packed(model.vocabulary), **arrays)
+    write_arrays(path, card=_bytes(msgspec.json.encode(model.card)), vocabulary=_packed(model.vocabulary), **arrays)
 
 
 def read_model(path: Path = ROUTER) -> Model:
     """Reads a model. Raises ArtefactError, or OSError if the file cannot be read."""
-    arrays = _read(path, ("card", "vocabulary", *_MODEL_ARRAYS))
+    arrays = read_arrays(path, ("card", "vocabulary", *_MODEL_ARRAYS))
     try:
         card = msgspec.json.decode(arrays.pop("card").tobytes(), type=Card)
     except msgspec.DecodeError as error:
@@ -104,12 +104,12 @@ def read_model(path: Path = ROUTER) -> Model:
 def write_embedding(embedding: Embedding, path: Path) -> None:
     """Writes an embedding atomically."""
     arrays = {name: getattr(embedding, name) for name in _EMBEDDING_ARRAYS}
-    _write(path, vocabulary=_packed(embedding.vocabulary), **arrays)
+    write_arrays(path, vocabulary=_packed(embedding.vocabulary), **arrays)
 
 
 def read_embedding(path: Path = EMBEDDING) -> Embedding:
     """Reads an embedding. Raises ArtefactError, or OSError if the file cannot be read."""
-    arrays = _read(path, ("vocabulary", *_EMBEDDING_ARRAYS))
+    arrays = read_arrays(path, ("vocabulary", *_EMBEDDING_ARRAYS))
     return Embedding(
         _unpacked(arrays["vocabulary"]),
         rows=arrays["rows"].astype(np.int8),
@@ -131,7 +131,8 @@ _MODEL_ARRAYS = (
 _EMBEDDING_ARRAYS = ("rows", "scale", "weight")
 
 
-def _write(path: Path, **arrays: NDArray[np.generic]) -> None:
+def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
+    """Writes arrays atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -142,7 +143,8 @@ def _write(path: Path, **arrays: NDArray[np.generic]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _read(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
+def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
+    """Reads the named arrays. Raises ArtefactError, or OSError."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in names}

@@ -33,8 +33,12 @@ class Embedder:
 
     def embed(self, text: str) -> NDArray[np.float32]:
         """Returns a unit vector (D,) of float32; zero for a text without a known piece."""
-        _, rows = self._words.read(visible(text))
+        return self.embed_seen(visible(text))[0]
+
+    def embed_seen(self, seen: str) -> tuple[NDArray[np.float32], int]:
+        """Returns the vector of a text that is all `visible`, and its number of tokens."""
+        hashes, rows = self._words.read(seen)
         weights = self._embedding.weight[rows]
         vector = (weights @ self._embedding.rows[rows].astype(np.float32)) * self._embedding.scale
         norm = float(vector @ vector) ** 0.5
-        return vector / np.float32(norm) if norm > 0 else vector
+        return vector / np.float32(norm) if norm > 0 else vector, len(hashes)
