@@ -9,7 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
-from weebill.auto.evidence import FEWEST, LARGE_ALONE, Audits, Choice, choose, quality
+from weebill.auto.evidence import FEWEST, LARGE_ALONE, Audits, Choice, choose, quality, recency
 from weebill.auto.intervals import Interval
 from weebill.auto.learning import Decided, Lesson, Pair
 from weebill.auto.standing import Standing
@@ -77,7 +77,9 @@ class Knowledge:
         name, target = settings.target.chosen
         judged = list(self._judged())
         if name == "quality":
-            self._choice = choose(self._cross_fitted(judged), _audits(judged), target)
+            made = {request_id: at for at, request_id in enumerate(self._decided)}
+            ages = np.array([float(len(made) - made[each.request_id]) for each in judged])
+            self._choice = choose(self._cross_fitted(judged), _audits(judged), recency(ages), target)
         newest = list(self._decided.values())[-_RANKED:]
         if len(newest) >= _FEWEST_RANKED:
             gains = self._belief.gains([each.features for each in newest])
