@@ -1,6 +1,7 @@
 """Features: fixed values, so that an artefact means the same on every machine; and every text has some."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,35 @@ def test_the_cache_of_words_is_bounded(monkeypatch):
         words.read(f"word{at} " + "x" * 1000 + str(at))
         assert len(words) <= 100
     assert "x" * 1000 + "1" not in words
+
+
+@pytest.mark.parametrize("joined", [" ", "-"])
+def test_of_a_text_without_end_the_first_words_are_split(joined, monkeypatch):
+    monkeypatch.setattr(wordpiece, "MAX_SPLIT_CHUNKS", 2)
+    monkeypatch.setattr(wordpiece, "MAX_SPLIT_TOKENS", 3)
+    words = Words(("un", "able", "##able", "##believ"))
+    assert words.read("unable")[1].tolist() == [0, 2]
+    hashes, rows = words.read(joined.join(("able", "unbelievable", "able", "unable")))
+    assert rows.tolist() == [1, 0, 3, 2, 1]
+    assert len(hashes) == (4 if joined == " " else 7)
+
+
+@given(st.text(alphabet="abél-2 é字", max_size=60))
+def test_pieces_are_those_of_the_plain_definition(text):
+    vocabulary = ("a", "b", "ab", "abé", "##a", "##b", "##él", "##abl", "##abla", "字", "-", "2")
+    plain = [row for token in read(text) for row in longest_first(token, vocabulary)]
+    assert Words(vocabulary).read(text)[1].tolist() == plain
+
+
+def longest_first(token, vocabulary):
+    rows, rest, prefix = [], token, ""
+    while rest:
+        fits = [end for end in range(1, len(rest) + 1) if prefix + rest[:end] in vocabulary]
+        if not fits:
+            return []
+        rows.append(vocabulary.index(prefix + rest[: fits[-1]]))
+        rest, prefix = rest[fits[-1] :], "##"
+    return rows
 
 
 def test_a_long_text_is_seen_at_both_ends():

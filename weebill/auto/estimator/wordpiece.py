@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 import numpy as np
 
-from weebill.auto.estimator.text import chunks, token_hash, tokens
+from weebill.auto.estimator.text import chunks, tokens
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,16 +19,32 @@ if TYPE_CHECKING:
 # A known chunk is not tokenised again; the cache takes some 20 MB at most.
 MAX_KNOWN_CHUNKS = 50_000
 MAX_CHUNK_CHARS = 64
+# Chunks of one text, all different, that are split into pieces: an ordinary text as long as the estimator reads has
+# fewer. Of those that follow, which random characters have, only hashes are used, so that the time is bounded.
+MAX_SPLIT_CHUNKS = 2_000
+# The same for the tokens of one chunk.
+MAX_SPLIT_TOKENS = 1_000
 CONTINUED = "##"
+# Pieces are looked up by their first characters.
+_HEAD: Final = 3
+
+Chunk = tuple[bytes, bytes]
+"""The hashes and the pieces of a chunk's tokens, as bytes of uint32 and int32, which are joined faster than lists."""
 
 
-class Chunk(NamedTuple):
-    """The hashes and pieces of a chunk's tokens, as the bytes of uint32 and int32: joining them is faster
-    than lists.
+class Pieces:
+    """The rows, as the bytes of int32, of the pieces that begin a word, or of those that continue one.
+
+    `heads` has, by the first characters of long pieces, the length of the longest of these.
     """
 
-    hashes: bytes
-    pieces: bytes
+    def __init__(self, pieces: Iterable[tuple[str, bytes]]) -> None:
+        self.rows = dict(pieces)
+        self.heads: dict[str, int] = {}
+        for piece in self.rows:
+            if len(piece) >= _HEAD:
+                head = piece[:_HEAD]
+                self.heads[head] = max(self.heads.get(head, 0), len(piece))
 
 
 class Words(dict[str, Chunk]):
@@ -32,21 +52,36 @@ class Words(dict[str, Chunk]):
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
         super().__init__()
-        self._rows = {piece: row for row, piece in enumerate(vocabulary)}
-        self._longest = max(map(len, vocabulary), default=0)
+        rows = array("i", range(len(vocabulary))).tobytes()
+        each = [(piece, rows[at * 4 : at * 4 + 4]) for at, piece in enumerate(vocabulary)]
+        self._first = Pieces(pair for pair in each if not pair[0].startswith(CONTINUED))
+        self._next = Pieces((piece[len(CONTINUED) :], row) for piece, row in each if piece.startswith(CONTINUED))
 
     def read(self, text: str) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
         """Returns the hashes of a text's tokens, in order, and the vocabulary's rows of their pieces."""
-        read = [self[chunk] for chunk in chunks(text)]
-        hashes = b"".join([chunk.hashes for chunk in read])
-        pieces = b"".join([chunk.pieces for chunk in read])
+        found = chunks(text)
+        if len(found) > MAX_SPLIT_CHUNKS and len(different := dict.fromkeys(found)) > MAX_SPLIT_CHUNKS:
+            read = self._read_bounded(found, list(different)[:MAX_SPLIT_CHUNKS])
+        else:
+            read = [self[chunk] for chunk in found]
+        hashes = b"".join([chunk[0] for chunk in read])
+        pieces = b"".join([chunk[1] for chunk in read])
         return np.frombuffer(hashes, np.uint32), np.frombuffer(pieces, np.int32)
 
+    def _read_bounded(self, found: list[str], split: list[str]) -> list[Chunk]:
+        """Returns the chunks; only those in `split` have pieces, known before or not, so that the text alone counts."""
+        known = {chunk: self[chunk] for chunk in split}
+        return [known.get(chunk) or (_hashes(tokens(chunk)), b"") for chunk in found]
+
     def __missing__(self, chunk: str) -> Chunk:
-        found = tokens(chunk)
-        hashes = np.array([token_hash(token) for token in found], np.uint32)
-        pieces = np.array([row for token in found for row in self.pieces(token)], np.int32)
-        known = Chunk(hashes.tobytes(), pieces.tobytes())
+        if chunk.isalpha():
+            known = (_hash(chunk), self._rows(chunk))
+        else:
+            found = tokens(chunk)
+            # Of a chunk of thousands of signs, few are different.
+            different = dict.fromkeys(found)
+            rows = {token: self._rows(token) for token in islice(different, MAX_SPLIT_TOKENS)}
+            known = (_hashes(found), b"".join([rows.get(token, b"") for token in found]))
         # A very long chunk is rarely seen twice, and would undo the cache's bound.
         if len(chunk) <= MAX_CHUNK_CHARS:
             if len(self) >= MAX_KNOWN_CHUNKS:
@@ -56,15 +91,32 @@ class Words(dict[str, Chunk]):
 
     def pieces(self, token: str) -> list[int]:
         """Returns the rows of a token's pieces; none if no pieces form it, or it is too long to be a word."""
-        if len(token) > MAX_CHUNK_CHARS:
-            return []
-        rows, start, prefix = [], 0, ""
-        while start < len(token):
-            for end in range(min(len(token), start + self._longest), start, -1):
-                if (row := self._rows.get(prefix + token[start:end])) is not None:
+        return array("i", self._rows(token)).tolist()
+
+    def _rows(self, token: str) -> bytes:
+        pieces, start, length = self._first, 0, len(token)
+        if (row := pieces.rows.get(token)) is not None:
+            return row
+        if length > MAX_CHUNK_CHARS:
+            return b""
+        found = []
+        while start < length:
+            # Most texts that are no words end here: no long piece begins as they do.
+            most = pieces.heads.get(token[start : start + _HEAD], _HEAD - 1)
+            for end in range(min(length, start + most), start, -1):
+                if (row := pieces.rows.get(token[start:end])) is not None:
                     break
             else:
-                return []
-            rows.append(row)
-            start, prefix = end, CONTINUED
-        return rows
+                return b""
+            found.append(row)
+            start, pieces = end, self._next
+        return b"".join(found)
+
+
+def _hashes(found: list[str]) -> bytes:
+    known = {token: _hash(token) for token in set(found)}
+    return b"".join([known[token] for token in found])
+
+
+def _hash(token: str) -> bytes:
+    return crc32(token.encode("utf-8", "replace")).to_bytes(4, sys.byteorder)
