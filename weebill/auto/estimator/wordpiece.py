@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -38,13 +38,13 @@ class Pieces:
     `heads` has, by the first characters of long pieces, the length of the longest of these.
     """
 
-    def __init__(self, pieces: Iterable[tuple[str, bytes]]) -> None:
-        self.rows = dict(pieces)
+    def __init__(self, rows: dict[str, bytes]) -> None:
+        self.rows = rows
         self.heads: dict[str, int] = {}
-        for piece in self.rows:
-            if len(piece) >= _HEAD:
-                head = piece[:_HEAD]
-                self.heads[head] = max(self.heads.get(head, 0), len(piece))
+        # The longest of those with the same head is last, and stays.
+        for piece in sorted(rows, key=len):
+            self.heads[piece[:_HEAD]] = len(piece)
+        self.heads = {head: longest for head, longest in self.heads.items() if longest >= _HEAD}
 
 
 class Words(dict[str, Chunk]):
@@ -53,9 +53,15 @@ class Words(dict[str, Chunk]):
     def __init__(self, vocabulary: Sequence[str]) -> None:
         super().__init__()
         rows = array("i", range(len(vocabulary))).tobytes()
-        each = [(piece, rows[at * 4 : at * 4 + 4]) for at, piece in enumerate(vocabulary)]
-        self._first = Pieces(pair for pair in each if not pair[0].startswith(CONTINUED))
-        self._next = Pieces((piece[len(CONTINUED) :], row) for piece, row in each if piece.startswith(CONTINUED))
+        first: dict[str, bytes] = {}
+        following: dict[str, bytes] = {}
+        for at, piece in enumerate(vocabulary):
+            row = rows[at * 4 : at * 4 + 4]
+            if piece.startswith(CONTINUED):
+                following[piece[len(CONTINUED) :]] = row
+            else:
+                first[piece] = row
+        self._first, self._next = Pieces(first), Pieces(following)
 
     def read(self, text: str) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
         """Returns the hashes of a text's tokens, in order, and the vocabulary's rows of their pieces."""
@@ -101,13 +107,20 @@ class Words(dict[str, Chunk]):
             return b""
         found = []
         while start < length:
-            # Most texts that are no words end here: no long piece begins as they do.
-            most = pieces.heads.get(token[start : start + _HEAD], _HEAD - 1)
-            for end in range(min(length, start + most), start, -1):
-                if (row := pieces.rows.get(token[start:end])) is not None:
-                    break
+            head = token[start : start + _HEAD]
+            if (longest := pieces.heads.get(head)) is None:
+                # No long piece begins like this, as mostly where the text is no word.
+                end = start + _HEAD - 1
+                if (row := pieces.rows.get(head[:-1] if len(head) == _HEAD else head)) is None:
+                    end = start + 1
+                    if (row := pieces.rows.get(head[0])) is None:
+                        return b""
             else:
-                return b""
+                for end in range(min(length, start + longest), start, -1):
+                    if (row := pieces.rows.get(token[start:end])) is not None:
+                        break
+                else:
+                    return b""
             found.append(row)
             start, pieces = end, self._next
         return b"".join(found)
