@@ -1,17 +1,19 @@
 import asyncio
+import json
 import os
 import pty
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.cli import nursery
 from weebill.config.paths import Home
-from weebill.supervisor.commands import Reply, Request, serve
+from weebill.supervisor.commands import Reply, Request, Status, serve
 
 TIMEOUT_S = 180
 COMMAND = [sys.executable, "-m", "weebill"]
@@ -87,3 +89,58 @@ def supervisor(weebill):
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+def chunk(text):
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+class Gateway(ThreadingHTTPServer):
+    """Answers with what `script` yields for a request's body, and remembers requests."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.status = 200
+        self.script = lambda body: [chunk("Hel"), b": a comment\n\n", chunk("lo\x1b[2J"), DONE]
+        self.requests = []
+        self.keys = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.requests.append(body)
+        self.server.keys.append(self.headers["authorization"].removeprefix("Bearer "))
+        self.send_response(self.server.status)
+        self.end_headers()
+        for piece in self.server.script(body):
+            self.wfile.write(piece)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def gateway(supervisor):
+    gateway = Gateway()
+    thread = threading.Thread(target=gateway.serve_forever)
+    thread.start()
+    status = Status(
+        version="9.9",
+        pid=1,
+        started_at=0.0,
+        origin=f"http://127.0.0.1:{gateway.server_port}",
+        tls_cert="",
+        config_file="",
+        models=(),
+        processes=(),
+        needs_restart=(),
+    )
+    supervisor(lambda request: status)
+    yield gateway
+    gateway.shutdown()
+    gateway.server_close()
+    thread.join()

@@ -1,71 +1,15 @@
 import json
 import subprocess
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.cli.conftest import COMMAND, TIMEOUT_S
+from tests.cli.conftest import COMMAND, DONE, TIMEOUT_S, chunk
 from weebill.storage.keys import open_keys
-from weebill.supervisor.commands import Status
 
-
-def chunk(text):
-    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}).encode() + b"\n\n"
-
-
-DONE = b"data: [DONE]\n\n"
 ERROR = json.dumps(
     {"error": {"message": "It is no use.", "type": "server_error", "param": None, "code": None}}
 ).encode()
-
-
-class Gateway(ThreadingHTTPServer):
-    """Answers with what `script` yields for a request's body, and remembers requests."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.status = 200
-        self.script = lambda body: [chunk("Hel"), b": a comment\n\n", chunk("lo\x1b[2J"), DONE]
-        self.requests = []
-        self.keys = []
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.requests.append(body)
-        self.server.keys.append(self.headers["authorization"].removeprefix("Bearer "))
-        self.send_response(self.server.status)
-        self.end_headers()
-        for piece in self.server.script(body):
-            self.wfile.write(piece)
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture
-def gateway(supervisor):
-    gateway = Gateway()
-    thread = threading.Thread(target=gateway.serve_forever)
-    thread.start()
-    status = Status(
-        version="9.9",
-        pid=1,
-        started_at=0.0,
-        origin=f"http://127.0.0.1:{gateway.server_port}",
-        tls_cert="",
-        config_file="",
-        models=(),
-        processes=(),
-        needs_restart=(),
-    )
-    supervisor(lambda request: status)
-    yield gateway
-    gateway.shutdown()
-    gateway.server_close()
-    thread.join()
 
 
 def test_the_answer_streams_to_stdout_and_a_key_lives_as_long_as_the_command(weebill, gateway):

@@ -33,7 +33,7 @@ def run(home: Home, model: str, prompt: str | None) -> None:
         prompt = sys.stdin.buffer.read(MAX_PROMPT_BYTES + 1).decode(errors="replace").strip()
         if not prompt or len(prompt) > MAX_PROMPT_BYTES:
             raise CommandError("the prompt on standard input is empty or too long", "echo 'Hello' | weebill run mini")
-    with _key(home) as key:
+    with temporary_key(home, KEY_NAME) as key:
         client = ChatClient(status.origin, key, status.tls_cert)
         if interactive:
             _converse(client, model)
@@ -85,7 +85,7 @@ def _answer(client: ChatClient, model: str, conversation: list[ChatMessage]) -> 
 
 
 @contextmanager
-def _key(home: Home) -> Iterator[str]:
+def temporary_key(home: Home, name: str) -> Iterator[str]:
     """Yields the user's key, or one that is revoked at the end of this command."""
     if given := os.environ.get("WEEBILL_API_KEY"):
         yield given
@@ -93,7 +93,7 @@ def _key(home: Home) -> Iterator[str]:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)  # otherwise the key would not be revoked
     with open_keys(home) as keys:
-        created = keys.create(KEY_NAME)
+        created = keys.create(name)
         try:
             yield created.secret
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from weebill.wire.errors import ErrorBody, ErrorDetail
 TIMEOUT_S = 600.0
 MAX_LINE_BYTES = 16 * 1024 * 1024
 MAX_ERROR_BYTES = 1024 * 1024
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
 class ChatMessage(msgspec.Struct, frozen=True):
@@ -44,6 +46,14 @@ class _Chunk(msgspec.Struct, frozen=True):
     error: ErrorDetail | None = None
 
 
+class RefusedError(CommandError):
+    """An answer of the gateway that is an error, with its HTTP status."""
+
+    def __init__(self, message: str, hint: str, status: int) -> None:
+        super().__init__(message, hint)
+        self.status = status
+
+
 class ChatClient:
     """A client of the gateway at `origin`; `tls_cert` is the certificate that it must show, "" without TLS."""
 
@@ -54,18 +64,28 @@ class ChatClient:
 
     def stream(self, model: str, conversation: list[ChatMessage]) -> Iterator[str]:
         """Yields the pieces of the answer as they come. Raises CommandError if there is none, or if it was cut."""
+        with self._answer(msgspec.json.encode(_Request(model, conversation))) as response:
+            yield from _pieces(response)
+
+    def whole(self, body: bytes) -> bytes:
+        """Returns the body of the answer to a request that is not for a stream. Raises CommandError."""
+        with self._answer(body) as response:
+            return response.read(MAX_ANSWER_BYTES)
+
+    @contextmanager
+    def _answer(self, body: bytes) -> Iterator[http.client.HTTPResponse]:
         connection = self._connection()
         try:
             connection.request(
                 "POST",
                 "/v1/chat/completions",
-                msgspec.json.encode(_Request(model, conversation)),
+                body,
                 {"authorization": f"Bearer {self._key}", "content-type": "application/json"},
             )
             response = connection.getresponse()
             if response.status != http.HTTPStatus.OK:
                 raise _refusal(response)
-            yield from _pieces(response)
+            yield response
         except (OSError, http.client.HTTPException) as error:
             raise CommandError(
                 f"the answer was cut: {error or type(error).__name__}", "`weebill status` shows how Weebill is doing"
@@ -98,11 +118,11 @@ def _pieces(response: http.client.HTTPResponse) -> Iterator[str]:
     raise CommandError("the answer was cut before its end", "`weebill status` shows how Weebill is doing")
 
 
-def _refusal(response: http.client.HTTPResponse) -> CommandError:
+def _refusal(response: http.client.HTTPResponse) -> RefusedError:
     body = response.read(MAX_ERROR_BYTES)
     try:
         message = msgspec.json.decode(body, type=ErrorBody).error.message
     except msgspec.MsgspecError:
         message = f"the gateway answered {response.status} {response.reason}"
     hints = {404: "`weebill list` shows the models", 401: "unset WEEBILL_API_KEY, or set it to a key that is valid"}
-    return CommandError(message, hints.get(response.status, ""))
+    return RefusedError(message, hints.get(response.status, ""), response.status)

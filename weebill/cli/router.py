@@ -139,3 +139,27 @@ def show(
     from weebill.cli.router_training import show
 
     show(home_of(context), file, as_json)
+
+
+@router_app.command("profile")
+def profile(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="A model of the running gateway.")],
+    tasks: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Other tasks than the package's.", show_default=False)
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Stop after so long; the next run goes on from there.")] = 60,
+    most_context: Annotated[
+        int, typer.Option("--context", min=0, metavar="TOKENS", help="Look for a needle in texts of up to so many.")
+    ] = 8192,
+    afresh: Annotated[bool, typer.Option("--afresh", help="Ask again what has been answered.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="$WEEBILL_HOME/profiles/MODEL.json by default.", show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how often a model is right, by kind of task, by language and by length, on tasks with known answers."""
+    from weebill.cli.router_profile import ProfileOptions, profile
+
+    profile(home_of(context), ProfileOptions(model, tasks, minutes, most_context, afresh, out, as_json))

