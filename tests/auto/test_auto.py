@@ -13,6 +13,7 @@ from tests.auto.test_decision import asked, says
 from weebill.auto.auto import Auto
 from weebill.auto.cascade.checks import Checks
 from weebill.auto.learning import Lesson, Pair
+from weebill.auto.profiles import profile_of
 from weebill.auto.rules import Subject
 from weebill.auto.texts import question
 from weebill.auto.threshold import Observed, Threshold
@@ -177,3 +178,33 @@ def test_without_a_price_spending_is_not_followed() -> None:
     threshold.observe(Observed(True, 100, None))
     threshold.observe(Observed(True, 0, 0))
     assert threshold.value == before
+
+
+class TestAbility:
+    """What the profile of the default model cannot do goes to the large tier, whatever is expected otherwise."""
+
+    CANNOT = (
+        ("What is 17 * 23 + 4?", "maths"),
+        ("\u00bfD\u00f3nde est\u00e1 la estaci\u00f3n de tren m\u00e1s cercana?", "es"),
+        ("\u4eca\u5929\u7684\u5929\u6c14\u600e\u4e48\u6837\uff0c\u6211\u5e94\u8be5\u5e26\u4f1e\u5417\uff1f", "zh"),
+        ("My phone was stolen, what should I do?", "give advice"),
+    )
+
+    def decided(self, **fields: Any) -> Auto:
+        made, _ = auto(TargetSettings(share=0.0), **fields)
+        made.profile = profile_of("smollm2-135m", local=True)
+        return made
+
+    @pytest.mark.parametrize(("text", "why"), CANNOT)
+    def test_goes_to_the_large_tier(self, text: str, why: str) -> None:
+        decision = self.decided().decide(subject(text), LOCAL, False)
+        assert (decision.tier, decision.why) == ("large", f"cannot {why}")
+        assert decision.features == b""  # nothing is learnt from what left no choice
+
+    def test_stays_where_it_must(self) -> None:
+        assert self.decided().decide(subject("What is 17 * 23?"), LOCAL, True).tier == "small"
+
+    def test_is_asked_for_by_settings(self) -> None:
+        without = self.decided(abilities=False)
+        with pytest.raises(ValueError, match="could not convert"):  # so the estimator was asked
+            without.decide(subject("What is 17 * 23?"), LOCAL, False)

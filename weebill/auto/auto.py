@@ -1,11 +1,13 @@
 """`auto` in a worker: its rules, its estimator, its checks, and a threshold that follows the traffic.
 
 1. Rules: private requests stay on this machine, high stakes go to the largest tier that they may.
-2. The estimator gives each tier's chance to answer well.
-3. A gain of at least the threshold goes to the large tier; the decision says which tier answers a failed check.
+2. Ability: a request that the small tier is known to fail at (`weebill.auto.profiles`), or that touches health, law,
+   lost money or safety, goes to the largest tier, too.
+3. The estimator gives each tier's chance to answer well.
+4. A gain of at least the threshold goes to the large tier; the decision says which tier answers a failed check.
    `quality` is held to audited truth: gain and threshold are the learner's, and until they are known, the large tier
    answers.
-4. The outcome moves the threshold of `share` and `spend`, so that they are kept.
+5. The outcome moves the threshold of `share` and `spend`, so that they are kept.
 """
 
 from __future__ import annotations
@@ -17,11 +19,13 @@ from typing import Protocol
 
 from weebill.auto.cascade.checks import Checks
 from weebill.auto.cascade.function import UnusableFunctionError, load_function
-from weebill.auto.decision import Decision, Gain, TierChances, by_chances, by_rule
+from weebill.auto.decision import Decision, Gain, TierChances, by_ability, by_chances, by_rule
 from weebill.auto.learning import Lesson
+from weebill.auto.profiles import Profile, chance_of
 from weebill.auto.rules import Rules, Subject
 from weebill.auto.texts import question
 from weebill.auto.threshold import Observed, Threshold
+from weebill.auto.traits import Traits, traits
 from weebill.config.auto import AutoSettings, Tier
 from weebill.wire.conversation import Conversation
 
@@ -79,6 +83,9 @@ class Auto:
         """`threshold` is for the targets `share` and `spend`."""
         self.models: Mapping[Tier, str] = settings.tiers
         self.checks = checks
+        self.profile: Profile | None = None
+        """The profile of the smallest tier's model; without one, nothing is known of what it can do."""
+        self._settings = settings
         self._tiers = tuple(self.models)
         self._estimator = estimator
         self._threshold = threshold
@@ -104,10 +111,20 @@ class Auto:
         decision = by_rule(tiers, local, private, self._high_stakes.match(subject))
         if decision is not None:
             return decision
+        decision = by_ability(tiers, local, private, self._cannot(subject.conversation))
+        if decision is not None:
+            return decision
         chances = self._estimator.estimate(question(subject.conversation))
         features = self._learner.describe(subject.conversation)
         decision = by_chances(tiers, local, private, chances, self._gain(chances, features))
         return decision._replace(features=features)
+
+    def _cannot(self, asked: Conversation) -> str:
+        """Returns the reason why the smallest tier must not answer, "" if it may."""
+        if not self._settings.abilities or self.profile is None:
+            return ""
+        found: Traits = traits(asked)
+        return "give advice" if found.advice else chance_of(self.profile, found).cannot
 
     def _gain(self, chances: TierChances, features: bytes) -> Gain:
         lesson = self._lesson()

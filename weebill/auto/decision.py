@@ -62,6 +62,17 @@ def by_rule(tiers: Sequence[Tier], local: frozenset[Tier], private: str, high_st
     return None
 
 
+def by_ability(tiers: Sequence[Tier], local: frozenset[Tier], private: str, cannot: str) -> Decision | None:
+    """Returns the decision for a request that the smallest tier `cannot` do, for the reason given; "" if it can.
+
+    The largest tier that is allowed answers; None leaves the choice open.
+    """
+    allowed = _allowed(tiers, local, private)
+    if not cannot or allowed[0] != tiers[0] or len(allowed) == 1:
+        return None
+    return Decision(allowed[-1], f"{private} and " * bool(private) + f"cannot {cannot}", stays=bool(private))
+
+
 def by_chances(
     tiers: Sequence[Tier], local: frozenset[Tier], private: str, chances: TierChances, gain: Gain
 ) -> Decision:

@@ -15,6 +15,7 @@ from weebill.auto.cascade.checks import Checks
 from weebill.auto.decision import Decision
 from weebill.auto.experiments import Experiment, Experiments
 from weebill.auto.learning import Lesson, Pair
+from weebill.auto.profiles import profile_of
 from weebill.auto.rules import Subject
 from weebill.auto.texts import texts
 from weebill.catalog.pricing import cost_nano as list_nano
@@ -113,7 +114,7 @@ class Selector:
         names = {*self._experiments.running, *self._experiments.promoted}
         if self._models:
             names |= {AUTO, *_SUFFIXED}
-            self._pair = self._pair_of(self._models)
+            self._follow_models()
         if names != self.names:
             self.names = frozenset(names)
 
@@ -255,6 +256,13 @@ class Selector:
     def _local_only(self, asked: RouteRequest) -> bool:
         """True if the request, its key or a rule wants it to stay on this machine."""
         return self._router.resolve_preferences(self._router.directory.route(self._models["small"]), asked).local_only
+
+    def _follow_models(self) -> None:
+        """Takes over which models are behind the names of the tiers."""
+        pair = self._pair_of(self._models)
+        if self._auto is not None and (pair != self._pair or self._auto.profile is None):
+            self._auto.profile = None if pair is None else profile_of(pair.small, "small" in self._local())
+        self._pair = pair
 
     def _pair_of(self, models: Mapping[Tier, str]) -> Pair | None:
         """Returns the models behind the names of the tiers."""
