@@ -14,7 +14,7 @@ TASKS: Final = Path(__file__).parent / "data" / "tasks.jsonl"
 NEEDLE: Final = "needle"
 """The kind of the tasks that find how long a request may be."""
 NEEDLE_SIZES: Final = (256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
-_DEPTHS: Final = (0.1, 0.5, 0.9)
+_DEPTHS: Final = (0.1, 0.5, 0.9, 0.3, 0.7)
 _WORDS_PER_TOKEN: Final = 0.75
 
 # Sentences about nothing in particular, in which a code is hidden.
@@ -22,7 +22,7 @@ _WHO: Final = ("A gardener", "The old clerk", "My neighbour", "A sailor", "The t
 _DOES: Final = ("painted", "sold", "carried", "repaired", "counted", "borrowed", "cleaned", "described")
 _WHAT: Final = ("a wooden chair", "the long ladder", "three baskets", "an old map", "the green gate", "a box of nails")
 _WHEN: Final = ("before lunch.", "on a windy day.", "after the market.", "in late autumn.", "without any hurry.")
-_DOORS: Final = ("blue", "iron", "narrow")
+_DOORS: Final = ("blue", "iron", "narrow", "kitchen", "garden")
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -73,12 +73,9 @@ def read_tasks(path: Path = TASKS) -> tuple[Task, ...]:
     return tuple(found)
 
 
-def needles(most: int) -> Iterator[Task]:
-    """Yields the tasks of finding a code in a text, of each size in tokens up to `most`."""
-    for size in NEEDLE_SIZES:
-        if size <= most:
-            for number, depth in enumerate(_DEPTHS):
-                yield _needle(size, number, depth)
+def needles(size: int) -> list[Task]:
+    """Returns the tasks of finding a code in texts of `size` tokens."""
+    return [_needle(size, number, depth) for number, depth in enumerate(_DEPTHS)]
 
 
 def _needle(size: int, number: int, depth: float) -> Task:
