@@ -10,7 +10,7 @@ from weebill.auto.profiles import find, read_own
 FACT = {
     "id": "fact-1",
     "kind": "fact",
-    "messages": [{"role": "user", "content": "Capital of Peru?"}],
+    "messages": [{"role": "user", "content": "What is the capital of Peru?"}],
     "checks": [{"is": "says", "any": ["Lima"]}],
     "max_tokens": 20,
 }

@@ -96,10 +96,10 @@ def test_no_task_is_begun_after_the_deadline():
 
 def test_kinds_count_in_english_and_languages_on_the_everyday_questions():
     graded = [
-        Graded(task("1"), True),
-        Graded(task("2", guess=0.5), False),
-        Graded(task("3", kind="maths", follow_up=True), True),
-        Graded(task("4", everyday="x"), True),
+        Graded(task("Who is she?"), True),
+        Graded(task("Where is it?", guess=0.5), False),
+        Graded(task("What is 2 + 3?", kind="maths", follow_up=True), True),
+        Graded(task("Who?", everyday="x"), True),
         Graded(task("5", everyday="x", language="es"), False),
         *(
             Graded(task(f"n{size}{at}", kind="needle", size=size), at < good)
@@ -114,6 +114,11 @@ def test_kinds_count_in_english_and_languages_on_the_everyday_questions():
     assert found.follow_up is not None
     assert found.follow_up.right == 1.0
     assert found.context == 512
+
+
+def test_a_task_counts_for_what_the_gateway_takes_it_for_too():
+    found = summary([Graded(task("Who is she?", kind="reasoning"), False), Graded(task("Who is he?"), True)])
+    assert msgspec.to_builtins(found.kinds) == {"fact": [0.5, 2, 0.0], "reasoning": [0.0, 1, 0.0]}
 
 
 def test_files_that_are_no_tasks_are_refused(tmp_path):

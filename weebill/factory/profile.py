@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from weebill.auto.estimator.features import Report, no_report
 from weebill.auto.profiles import Profile, Share
 from weebill.factory.checkers import Answer, right
-from weebill.factory.tasks import NEEDLE, NEEDLE_SIZES, Task, needles
+from weebill.factory.tasks import NEEDLE, NEEDLE_SIZES, Task, needles, seen_as
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -102,7 +102,7 @@ def summarise(
     """Returns the profile that verdicts make.
 
     Kinds are counted in English, so that languages do not weigh twice; languages on the everyday questions, which are
-    the same in each.
+    the same in each. A task that the gateway takes for another kind counts for both: requests are judged by that one.
     """
     plain = [each for each in graded if each.task.kind != NEEDLE]
     english = [each for each in plain if each.task.language == "en"]
@@ -111,13 +111,21 @@ def summarise(
         basis="measured",
         date=date,
         source=source,
-        kinds=_shares(english, lambda task: task.kind),
+        kinds=_shares(_as_seen(english), lambda task: task.kind),
         languages=_shares((each for each in plain if each.task.everyday), lambda task: task.language),
         follow_up=_shares((each for each in plain if each.task.follow_up), lambda task: "").get(""),
         context=_context(each for each in graded if each.task.kind == NEEDLE),
         engine=engine,
         settings=settings or {},
     )
+
+
+def _as_seen(graded: Iterable[Graded]) -> Iterator[Graded]:
+    for each in graded:
+        yield each
+        seen = seen_as(each.task)
+        if seen != each.task.kind:
+            yield Graded(msgspec.structs.replace(each.task, kind=seen), each.right)
 
 
 def _shares(graded: Iterable[Graded], group: Callable[[Task], str]) -> dict[str, Share]:

@@ -8,7 +8,10 @@ from typing import Final, Literal
 
 import msgspec
 
+from weebill.auto.kinds import Kind
+from weebill.auto.traits import traits
 from weebill.factory.checkers import Check, Says
+from weebill.wire.conversation import Conversation, OutputFormat, Text, Tool, Turn
 
 TASKS: Final = Path(__file__).parent / "data" / "tasks.jsonl"
 NEEDLE: Final = "needle"
@@ -71,6 +74,14 @@ def read_tasks(path: Path = TASKS) -> tuple[Task, ...]:
     if len({task.id for task in found}) < len(found):
         raise TasksError(f"{path} has two tasks with one id")
     return tuple(found)
+
+
+def seen_as(task: Task) -> Kind:
+    """Returns the kind of task that the gateway takes a task for."""
+    turns = tuple(Turn(message.role, (Text(message.content),)) for message in task.messages)
+    tools = tuple(Tool(str(number)) for number in range(len(task.tools)))
+    output = OutputFormat("json_object") if task.json else None
+    return traits(Conversation(turns=turns, tools=tools, output=output)).kind
 
 
 def needles(size: int) -> list[Task]:
