@@ -10,7 +10,7 @@ from weebill.auto.profiles import find, read_own
 FACT = {
     "id": "fact-1",
     "kind": "fact",
-    "messages": [{"role": "user", "content": "Capital of Peru?"}],
+    "messages": [{"role": "user", "content": "What is the capital of Peru?"}],
     "checks": [{"is": "says", "any": ["Lima"]}],
     "max_tokens": 20,
 }
@@ -45,7 +45,7 @@ def tasks(tmp_path):
 def test_a_model_is_asked_and_its_profile_written_where_workers_look(weebill, gateway, tasks):
     gateway.script = script
     said = weebill.ok("router", "profile", "tiny", "--tasks", tasks, "--context", "256")
-    assert "Asked 6 of 6 tasks" in said
+    assert "Asked 8 of 8 tasks" in said
     assert [body["messages"] for body in gateway.requests[:3]] == [each["messages"] for each in (FACT, TOOL, JSON)]
     first, tool, as_json = gateway.requests[:3]
     assert (first["model"], first["max_tokens"], first["temperature"]) == ("tiny", 20, 0.0)
@@ -67,7 +67,12 @@ def test_a_second_run_asks_only_what_is_left(weebill, gateway, tasks):
     again = msgspec.json.decode(weebill.ok("router", "profile", "tiny", "--tasks", tasks, "--context", "0", "--json"))
     assert [body["messages"] for body in gateway.requests[3:]] == [JSON["messages"]]
     assert again["kinds"]["fact"] == [1.0, 1, 0.0]
-    weebill.ok("router", "profile", "tiny", "--tasks", tasks, "--context", "0", "--afresh")
+    wrong = weebill.home.root / "wrong.txt"
+    wrong.write_text("fact-1\n")
+    afresh = ("--afresh", "--wrong", str(wrong), "--json")
+    read = msgspec.json.decode(weebill.ok("router", "profile", "tiny", "--tasks", tasks, "--context", "0", *afresh))
+    assert read["kinds"]["fact"] == [0.0, 1, 0.0]
+    assert "wrong to a reader" in read["source"]
     assert len(gateway.requests) == 7
 
 

@@ -5,13 +5,19 @@ import pytest
 
 from weebill.auto.kinds import KINDS
 from weebill.factory.checkers import Answer, Says
-from weebill.factory.profile import AskError, Graded, grade, measure, summarise
+from weebill.factory.profile import Answers, AskError, Graded, Outcome, grade, summarise
 from weebill.factory.tasks import Message, Task, TasksError, needles, read_tasks
 
 
 def task(name: str, **given) -> Task:
     kinds = {"kind": "fact", "messages": (Message("user", name),), "checks": (Says(("yes",)),), "max_tokens": 8}
     return Task(id=name, **(kinds | given))
+
+
+def collected(tasks, ask) -> dict[str, Outcome]:
+    answers = Answers(ask, {}, lambda _: None)
+    assert answers.collect(tasks)
+    return answers.outcomes
 
 
 def summary(graded: list[Graded]):
@@ -38,22 +44,33 @@ def test_the_tasks_of_the_package_cover_the_kinds_of_text_in_ten_languages():
 def test_silence_and_a_parrot_are_right_about_nothing():
     tasks = read_tasks()
     for ask in (lambda _: Answer(), lambda asked: Answer("I do not know, I am only a model.")):
-        outcomes = {each.task: each for each in measure(tasks, ask, {})}
+        outcomes = collected(tasks, ask)
         assert [each.task.id for each in grade(tasks, outcomes) if each.right] == []
 
 
 def test_needles_are_found_by_their_code():
-    every = list(needles(600))
-    assert [each.size for each in every] == [256] * 3 + [512] * 3
-    for each in every:
-        code = each.checks[0].any[0]
-        assert each.messages[0].content.count(code) == 1
-        assert 0.6 * each.size < len(each.messages[0].content.split()) < each.size
+    for size in (256, 1024):
+        for each in needles(size):
+            code = each.checks[0].any[0]
+            assert each.messages[0].content.count(code) == 1
+            assert 0.6 * size < len(each.messages[0].content.split()) < size
+
+
+def test_longer_texts_are_tried_until_most_needles_are_missed():
+    def ask(wanted: Task) -> Answer:
+        found = wanted.size < 1024 or wanted.id.endswith("-1")
+        return Answer(wanted.checks[0].any[0] if found else "?")
+
+    answers = Answers(ask, {}, lambda _: None)
+    tasks = answers.collect_needles(8192)
+    assert sorted({each.size for each in tasks}) == [256, 512, 1024]
+    assert summary(grade(tasks, answers.outcomes)).context == 512
+    assert {each.size for each in Answers(ask, {}, lambda _: None).collect_needles(300)} == {256}
 
 
 def test_only_what_was_not_answered_is_asked():
     tasks = [task("a"), task("b"), task("c")]
-    asked = []
+    asked, kept = [], []
 
     def ask(wanted: Task) -> Answer:
         asked.append(wanted.id)
@@ -61,23 +78,28 @@ def test_only_what_was_not_answered_is_asked():
             raise AskError("too long")
         return Answer("Yes.")
 
-    first = {each.task: each for each in measure(tasks[:1], ask, {})}
-    rest = {each.task: each for each in measure(tasks, ask, first)}
+    first = collected(tasks[:1], ask)
+    answers = Answers(ask, first, kept.append)
+    assert answers.collect(tasks)
     assert asked == ["a", "b", "c"]
-    assert [each.right for each in grade(tasks, first | rest)] == [True, True, False]
-    assert rest["c"].failed == "too long"
+    assert [each.task for each in kept] == ["b", "c"]
+    assert [each.right for each in grade(tasks, answers.outcomes)] == [True, True, False]
+    assert answers.outcomes["c"].failed == "too long"
 
 
 def test_no_task_is_begun_after_the_deadline():
-    assert list(measure([task("a")], lambda _: Answer("yes"), {}, deadline=0.0)) == []
+    answers = Answers(lambda _: Answer("yes"), {"a": Outcome("a")}, lambda _: None)
+    assert answers.collect([task("a")], deadline=0.0)
+    assert not answers.collect([task("a"), task("b")], deadline=0.0)
+    assert set(answers.outcomes) == {"a"}
 
 
 def test_kinds_count_in_english_and_languages_on_the_everyday_questions():
     graded = [
-        Graded(task("1"), True),
-        Graded(task("2", guess=0.5), False),
-        Graded(task("3", kind="maths", follow_up=True), True),
-        Graded(task("4", everyday="x"), True),
+        Graded(task("Who is she?"), True),
+        Graded(task("Where is it?", guess=0.5), False),
+        Graded(task("What is 2 + 3?", kind="maths", follow_up=True), True),
+        Graded(task("Who?", everyday="x"), True),
         Graded(task("5", everyday="x", language="es"), False),
         *(
             Graded(task(f"n{size}{at}", kind="needle", size=size), at < good)
@@ -92,6 +114,11 @@ def test_kinds_count_in_english_and_languages_on_the_everyday_questions():
     assert found.follow_up is not None
     assert found.follow_up.right == 1.0
     assert found.context == 512
+
+
+def test_a_task_counts_for_what_the_gateway_takes_it_for_too():
+    found = summary([Graded(task("Who is she?", kind="reasoning"), False), Graded(task("Who is he?"), True)])
+    assert msgspec.to_builtins(found.kinds) == {"fact": [0.5, 2, 0.0], "reasoning": [0.0, 1, 0.0]}
 
 
 def test_files_that_are_no_tasks_are_refused(tmp_path):

@@ -15,6 +15,8 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from weebill.auto.traits import Traits
+
 DATA: Final = Path(__file__).parent / "data" / "profiles.json"
 
 Basis = Literal["measured", "published", "size", "unknown"]
@@ -149,6 +151,19 @@ def chance(
     if 0 < profile.context < context:
         mean, cannot = mean * _BEYOND, cannot or "context"
     return Chance(min(_MOST, max(_LEAST, mean)), 1 / (1 / REACH + 1 / max(asked, 1.0)), cannot)
+
+
+def chance_of(profile: Profile, traits: Traits) -> Chance:
+    """Returns the chance to answer a request with these traits well."""
+    return chance(
+        profile,
+        traits.kind,
+        traits.language,
+        context=traits.context,
+        tools=traits.tools > 0,
+        json=traits.wants_json,
+        follow_up=traits.follow_up,
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -152,6 +152,14 @@ def profile(
     most_context: Annotated[
         int, typer.Option("--context", min=0, metavar="TOKENS", help="Look for a needle in texts of up to so many.")
     ] = 8192,
+    wrong: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Ids of tasks whose answers pass, but are wrong to you who read them.",
+            show_default=False,
+        ),
+    ] = None,
     afresh: Annotated[bool, typer.Option("--afresh", help="Ask again what has been answered.")] = False,
     out: Annotated[
         Path | None,
@@ -162,4 +170,4 @@ def profile(
     """Measure how often a model is right, by kind of task, by language and by length, on tasks with known answers."""
     from weebill.cli.router_profile import ProfileOptions, profile
 
-    profile(home_of(context), ProfileOptions(model, tasks, minutes, most_context, afresh, out, as_json))
+    profile(home_of(context), ProfileOptions(model, tasks, minutes, most_context, afresh, wrong, out, as_json))

@@ -24,8 +24,8 @@ from weebill.cli.output import NOTHING, print_table
 from weebill.cli.router_progress import explained, show_progress
 from weebill.config.paths import Home
 from weebill.factory.checkers import Answer, Call
-from weebill.factory.profile import Ask, AskError, Outcome, grade, measure, summarise
-from weebill.factory.tasks import TASKS, Message, Task, needles, read_tasks
+from weebill.factory.profile import Answers, Ask, AskError, Outcome, grade, summarise
+from weebill.factory.tasks import TASKS, Message, Task, read_tasks
 from weebill.supervisor.commands import Status, StatusRequest, ask
 
 _KEY_NAME: Final = "weebill router profile"
@@ -44,6 +44,7 @@ class ProfileOptions:
     minutes: float
     context: int
     afresh: bool
+    wrong: Path | None
     out: Path | None
     as_json: bool
 
@@ -90,21 +91,25 @@ def profile(home: Home, options: ProfileOptions) -> None:
     answers = out.with_suffix(".answers.jsonl")
     with explained(), show_progress() as report:
         out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        tasks = [*read_tasks(options.tasks or TASKS), *needles(_most_context(options, status))]
-        outcomes = {} if options.afresh else _read(answers)
+        tasks = list(read_tasks(options.tasks or TASKS))
+        earlier = {} if options.afresh else _read(answers)
+        deadline = time.monotonic() + 60 * options.minutes
         with temporary_key(home, _KEY_NAME) as key, closing(answers.open("wb" if options.afresh else "ab")) as kept:
-            asking = _asker(ChatClient(status.origin, key, status.tls_cert), options.model)
-            deadline = time.monotonic() + 60 * options.minutes
-            for outcome in measure(tasks, asking, outcomes, deadline=deadline, report=report):
-                outcomes[outcome.task] = outcome
+
+            def keep(outcome: Outcome) -> None:
                 kept.write(msgspec.json.encode(outcome) + b"\n")
                 kept.flush()
-        graded = grade(tasks, outcomes)
+
+            asked = Answers(_asker(ChatClient(status.origin, key, status.tls_cert), options.model), earlier, keep)
+            if asked.collect(tasks, deadline=deadline, report=report):
+                tasks += asked.collect_needles(_most_context(options, status), deadline=deadline, report=report)
+        wrong = frozenset(options.wrong.read_text().split() if options.wrong else ())
+        graded = grade(tasks, asked.outcomes, wrong)
         found = summarise(
             options.model,
             graded,
             date=datetime.now(UTC).date().isoformat(),
-            source=f"weebill router profile, {len(graded)} of {len(tasks)} tasks",
+            source=_source(len(graded), len(tasks), len(wrong)),
             engine=f"weebill {status.version}",
             settings={"temperature": _TEMPERATURE},
         )
@@ -116,6 +121,11 @@ def profile(home: Home, options: ProfileOptions) -> None:
     typer.echo(f"\nAsked {len(graded)} of {len(tasks)} tasks; written to {out}")
     if len(graded) < len(tasks):
         typer.echo("Time was up: the same command goes on from here", err=True)
+
+
+def _source(graded: int, tasks: int, wrong: int) -> str:
+    read = f"; {wrong} answers that pass the checks are wrong to a reader" if wrong else ""
+    return f"weebill router profile, {graded} of {tasks} tasks{read}"
 
 
 def _most_context(options: ProfileOptions, status: Status) -> int:

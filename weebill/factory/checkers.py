@@ -17,15 +17,19 @@ from weebill.wire.reply import Choice, Reply, Usage
 
 _FENCED: Final = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 _NUMBER: Final = re.compile(r"[-−]?\d+(?:,\d{3})*(?:\.\d+)?")
+_DIGITS: Final = re.compile(r"\d+")
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 # The forms in which an option is chosen; the first that is found counts.
 _LETTERS: Final = (
-    re.compile(r"^\W*([A-J])\b(?!['’])"),
+    re.compile(r"^\W*([A-J])(?=\W*$|[.):,*\n])"),
     re.compile(r"\b(?:answer|option|choice)\s*(?:is|:)?\s*\W{0,3}([A-J])\b", re.IGNORECASE),
     re.compile(r"\b([A-J])\s+is (?:right|correct|the)\b"),
     re.compile(r"\(([A-J])\)"),
     re.compile(r"\b([B-J])\b"),
 )
+_LISTED: Final = re.compile(r"^\W*([A-J])[.):]", re.MULTILINE)
+# An answer that lists so many options anew has chosen none.
+_MOST_LISTED: Final = 2
 # Signs of scripts that are written without spaces, each about half a word.
 _UNSPACED: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
@@ -84,12 +88,25 @@ class Number(msgspec.Struct, frozen=True, tag_field="is", tag="number"):
         return bool(found) and abs(float(found[-1].replace(",", "").replace("−", "-")) - self.value) <= self.within
 
 
+class OnlyNumbers(msgspec.Struct, frozen=True, tag_field="is", tag="numbers"):
+    """Right if the answer has no other numbers, in digits, than these: it makes none up."""
+
+    among: tuple[str, ...]
+
+    def holds(self, answer: Answer) -> bool:
+        return set(_DIGITS.findall(plain(answer.text))) <= {
+            part for each in self.among for part in _DIGITS.findall(each)
+        }
+
+
 class Letter(msgspec.Struct, frozen=True, tag_field="is", tag="letter"):
     """Right if the answer chooses the option `value`."""
 
     value: str
 
     def holds(self, answer: Answer) -> bool:
+        if len(set(_LISTED.findall(answer.text))) > _MOST_LISTED:
+            return False
         for form in _LETTERS:
             if found := form.search(answer.text):
                 return found[1].upper() == self.value
@@ -165,7 +182,20 @@ class CallsNothing(msgspec.Struct, frozen=True, tag_field="is", tag="calls_nothi
         return not answer.calls
 
 
-Check = Says | Exact | Matches | Number | Letter | Language | Length | Declines | IsJson | Calls | CallsNothing
+Check = (
+    Says
+    | Exact
+    | Matches
+    | Number
+    | OnlyNumbers
+    | Letter
+    | Language
+    | Length
+    | Declines
+    | IsJson
+    | Calls
+    | CallsNothing
+)
 _FEW_WORDS: Final = 12
 
 

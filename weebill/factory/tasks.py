@@ -8,13 +8,16 @@ from typing import Final, Literal
 
 import msgspec
 
+from weebill.auto.kinds import Kind
+from weebill.auto.traits import traits
 from weebill.factory.checkers import Check, Says
+from weebill.wire.conversation import Conversation, OutputFormat, Text, Tool, Turn
 
 TASKS: Final = Path(__file__).parent / "data" / "tasks.jsonl"
 NEEDLE: Final = "needle"
 """The kind of the tasks that find how long a request may be."""
 NEEDLE_SIZES: Final = (256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
-_DEPTHS: Final = (0.1, 0.5, 0.9)
+_DEPTHS: Final = (0.1, 0.5, 0.9, 0.3, 0.7)
 _WORDS_PER_TOKEN: Final = 0.75
 
 # Sentences about nothing in particular, in which a code is hidden.
@@ -22,7 +25,7 @@ _WHO: Final = ("A gardener", "The old clerk", "My neighbour", "A sailor", "The t
 _DOES: Final = ("painted", "sold", "carried", "repaired", "counted", "borrowed", "cleaned", "described")
 _WHAT: Final = ("a wooden chair", "the long ladder", "three baskets", "an old map", "the green gate", "a box of nails")
 _WHEN: Final = ("before lunch.", "on a windy day.", "after the market.", "in late autumn.", "without any hurry.")
-_DOORS: Final = ("blue", "iron", "narrow")
+_DOORS: Final = ("blue", "iron", "narrow", "kitchen", "garden")
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -73,12 +76,17 @@ def read_tasks(path: Path = TASKS) -> tuple[Task, ...]:
     return tuple(found)
 
 
-def needles(most: int) -> Iterator[Task]:
-    """Yields the tasks of finding a code in a text, of each size in tokens up to `most`."""
-    for size in NEEDLE_SIZES:
-        if size <= most:
-            for number, depth in enumerate(_DEPTHS):
-                yield _needle(size, number, depth)
+def seen_as(task: Task) -> Kind:
+    """Returns the kind of task that the gateway takes a task for."""
+    turns = tuple(Turn(message.role, (Text(message.content),)) for message in task.messages)
+    tools = tuple(Tool(str(number)) for number in range(len(task.tools)))
+    output = OutputFormat("json_object") if task.json else None
+    return traits(Conversation(turns=turns, tools=tools, output=output)).kind
+
+
+def needles(size: int) -> list[Task]:
+    """Returns the tasks of finding a code in texts of `size` tokens."""
+    return [_needle(size, number, depth) for number, depth in enumerate(_DEPTHS)]
 
 
 def _needle(size: int, number: int, depth: float) -> Task:

@@ -105,7 +105,7 @@ def test_what_is_recorded(judgement: Judgement, checked: str) -> None:
         "I'm unable to browse the internet.",
         "I don't know the answer.",
         "I'm sorry for any confusion, but as a chatbot designed to assist with pet care, I don't have the ability to",
-        "I'm sorry for any misunderstanding, but as an AI designed to help, I do not have the capability to give advice.",
+        "I'm sorry for any misunderstanding, but as an AI made to help, I do not have the capability to do so.",
         '"I am not able to do this."',
         "Es tut mir leid, aber das kann ich nicht beantworten.",
         "Ich kann dir dabei leider nicht helfen.",
