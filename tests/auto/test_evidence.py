@@ -6,8 +6,10 @@ from math import inf
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from weebill.auto.evidence import FEWEST, LARGE_ALONE, Audits, Caution, choose, quality
+from weebill.auto import evidence
+from weebill.auto.evidence import FEWEST, LARGE_ALONE, MEMORY, Audits, Caution, Choice, quality, recency
 
 
 def audits(small: object, large: object, kept: object = None, probability: object = 1.0) -> Audits:
@@ -18,6 +20,11 @@ def audits(small: object, large: object, kept: object = None, probability: objec
         np.zeros(len(scores), bool) if kept is None else np.asarray(kept, bool),
         np.broadcast_to(np.asarray(probability, float), scores.shape),
     )
+
+
+def choose(gains: NDArray[np.float64], scores: Audits, target: float, caution: Caution = evidence.CAUTION) -> Choice:
+    """The choice where all audits count alike."""
+    return evidence.choose(gains, scores, np.ones(len(gains)), target, caution)
 
 
 def drawn(rng: np.random.Generator, requests: int, probability: float) -> tuple[Audits, float]:
@@ -84,7 +91,7 @@ class TestChoice:
 
     def test_a_small_tier_that_is_as_good_gets_everything(self) -> None:
         chosen = choose(np.linspace(-1, 1, 200), audits([1] * 200, [1] * 200), 0.95, Caution(most_gain=inf))
-        assert chosen == (inf, 1.0, 1.0)
+        assert chosen == pytest.approx((inf, 1.0, 1.0))
 
     def test_a_small_tier_that_is_never_right_gets_nothing(self) -> None:
         assert choose(np.linspace(0.7, 1, 200), audits([0] * 200, [1] * 200), 0.95) == LARGE_ALONE
@@ -92,7 +99,7 @@ class TestChoice:
     def test_no_request_stays_small_that_it_cannot_do(self) -> None:
         gains = np.linspace(0, 1, 200)
         chosen = choose(gains, audits([1] * 200, [1] * 200), 0.95)
-        assert chosen.small_share == 0.5
+        assert chosen.small_share == pytest.approx(0.5)
         assert np.mean(gains < chosen.threshold) == 0.5
 
     def test_the_threshold_separates_what_is_easy(self) -> None:
@@ -107,7 +114,7 @@ class TestChoice:
         gains = np.repeat([0.1, 0.9], 100)
         small = np.concatenate([np.ones(100), np.zeros(100)])
         chosen = choose(gains, audits(small, [1] * 200), 0.9, Caution(z=0, most_gain=inf))
-        assert (chosen.threshold, chosen.small_share) == (0.9, 0.5)
+        assert (chosen.threshold, chosen.small_share) == pytest.approx((0.9, 0.5))
 
     def test_certainty_costs_share(self) -> None:
         rng = np.random.default_rng(3)
@@ -128,3 +135,18 @@ class TestChoice:
             right = np.where(answered_small, rng.random(4000) > fresh * 0.5, True)
             kept += right.mean() >= 0.93
         assert kept >= 0.95 * 300
+
+    def test_new_audits_count_more(self) -> None:
+        """The small tier was as good, and is not any more; or the other way round."""
+        gains, ages = np.full(400, 0.2), np.arange(400)[::-1] * MEMORY / 100
+        then_worse = audits([1] * 200 + [0] * 200, [1] * 400)
+        then_better = audits([0] * 200 + [1] * 200, [1] * 400)
+        caution = Caution(z=0)
+        assert evidence.choose(gains, then_worse, recency(ages), 0.8, caution) == LARGE_ALONE
+        assert evidence.choose(gains, then_better, recency(ages), 0.8, caution).small_share == pytest.approx(1.0)
+        assert recency(np.array([0.0, MEMORY])) == pytest.approx([1, np.exp(-1)])
+
+    def test_few_effective_audits_are_few(self) -> None:
+        gains = np.zeros(200)
+        weights = recency(np.arange(200) * MEMORY / 5)
+        assert evidence.choose(gains, audits([1] * 200, [1] * 200), weights, 0.5) == LARGE_ALONE

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _Z: Final = 1.959964  # of a two-sided interval of 95 %
 FEWEST: Final = 20
 """The number of audits below which nothing is said and everything is left to the large tier."""
+MEMORY: Final = 800.0
+"""The requests after which an audit counts 1/e of a new one for the threshold."""
 
 
 class Audits(NamedTuple):
@@ -74,10 +76,12 @@ def quality(audits: Audits, requests: int) -> Interval | None:
 
     The interval holds for the requests themselves, so where all of them were audited it is a point.
     """
-    large = _mean_large(audits)
-    if len(audits.small) < FEWEST or not large:
+    if len(audits.small) < FEWEST:
         return None
     weights = 1 / audits.probability
+    large = float(np.average(audits.large, weights=weights))
+    if not large:
+        return None
     lost = np.where(audits.kept_small, audits.large - audits.small, 0.0)
     value = 1 - float(weights @ lost) / (requests * large)
     # One loss more, of the heaviest audit, as none among few says little.
@@ -87,21 +91,30 @@ def quality(audits: Audits, requests: int) -> Interval | None:
     return Interval(value, value - half, value + half)
 
 
-def choose(gains: Floats, audits: Audits, target: float, caution: Caution = CAUTION) -> Choice:
+def recency(ages: Floats) -> Floats:
+    """Returns the weights of audits that are so many requests old: traffic changes, and what was true of other traffic
+    misleads.
+    """
+    return np.exp(-ages / MEMORY)
+
+
+def choose(gains: Floats, audits: Audits, weights: Floats, target: float, caution: Caution = CAUTION) -> Choice:
     """Returns the choice with the largest share of the small tier that keeps `target`, a share of the large tier's
     quality.
 
-    `gains` are the audits' predicted gains, each from a model that has not seen it. Audits count alike: each is a draw
-    from the traffic, whatever its probability was, as long as that did not depend on the request.
+    `gains` are the audits' predicted gains, each from a model that has not seen it, and `weights` say how much each
+    counts (`recency`). An audit's probability does not matter here: each is a draw from the traffic of its time.
     """
-    count, large = len(gains), _mean_large(audits)
-    if count < FEWEST or not large:
+    count, weights = len(gains), weights / (weights.sum() or 1.0)
+    large = float(weights @ audits.large)
+    effective = 1 / float(weights @ weights) if count else 0.0  # as many of equal weight would say as much (Kish, 1965)
+    if effective < FEWEST or not large:
         return LARGE_ALONE
     order = np.argsort(gains, kind="stable")
-    ranked, lost = gains[order], (audits.large - audits.small)[order]
-    loss = np.cumsum(lost) / count
+    ranked, counts, lost = gains[order], weights[order], (audits.large - audits.small)[order]
+    loss = np.cumsum(counts * lost)
     # Again one loss more.
-    spread = np.sqrt(np.maximum((np.cumsum(lost**2) + 1) / count - loss**2, 0.0) / count)
+    spread = np.sqrt(np.maximum(np.cumsum(counts * lost**2) + 1 / effective - loss**2, 0.0) / effective)
     margin = np.maximum(0.0, caution.z * spread - caution.tolerance * large)
     enough = (loss + margin <= (1 - target) * large) & (ranked <= caution.most_gain)
     enough[:-1] &= ranked[1:] > ranked[:-1]  # equal gains go together
@@ -110,9 +123,4 @@ def choose(gains: Floats, audits: Audits, target: float, caution: Caution = CAUT
         return LARGE_ALONE
     last = int(kept[-1])
     threshold = min(float(ranked[last + 1]) if last + 1 < count else inf, np.nextafter(caution.most_gain, inf))
-    return Choice(threshold, (last + 1) / count, 1 - float(loss[last]) / large)
-
-
-def _mean_large(audits: Audits) -> float:
-    """Returns the mean score of the large tier; 0.0 without audits."""
-    return float(np.average(audits.large, weights=1 / audits.probability)) if len(audits.large) else 0.0
+    return Choice(threshold, float(counts[: last + 1].sum()), 1 - float(loss[last]) / large)
