@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from math import inf
 from typing import Any, Literal, NamedTuple
 
 import pytest
@@ -116,6 +117,8 @@ def test_the_large_tier_answers_until_the_quality_is_known() -> None:
     assert (first.tier, first.why, first.larger) == ("large", "quality not yet known", None)
     lessons.append(lesson())
     assert decided.decide(subject("0.1"), LOCAL, False) == first
+    lessons.append(lesson(threshold=-inf))
+    assert decided.decide(subject("0.1"), LOCAL, False).why == "no other keeps the quality"
     lessons.append(lesson(threshold=0.2))
     known = decided.decide(subject("0.1"), LOCAL, False)
     assert (known.tier, known.why, known.larger) == ("small", "gain 0.05<0.20", "large")

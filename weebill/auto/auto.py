@@ -27,6 +27,7 @@ from weebill.wire.conversation import Conversation
 
 _LOCAL_ONLY = "local_only"
 _NOT_KNOWN = "quality not yet known"
+_LARGE_ALONE = "no other keeps the quality"
 
 NewestLesson = Callable[[], Lesson | None]
 """Returns the newest lesson for the present pair of models, None if there is none."""
@@ -114,7 +115,8 @@ class Auto:
         if self._threshold is None:
             if lesson is None or lesson.threshold is None:
                 return Gain(chances.gain, -inf, _NOT_KNOWN)
-            return Gain(self._learner.gain(features, lesson), lesson.threshold)
+            why = _LARGE_ALONE if lesson.threshold == -inf else ""
+            return Gain(self._learner.gain(features, lesson), lesson.threshold, why)
         if lesson is not None and lesson.gains:
             return Gain(self._learner.rank(features, lesson), self._threshold.value)
         return Gain(chances.gain, self._threshold.value)
