@@ -23,6 +23,7 @@ from tests.fixtures.upstream import (
     Upstream,
     answer,
     chunk,
+    complete,
     completion,
     running_upstream,
 )
@@ -31,7 +32,7 @@ from tests.gateway.test_auto import CHAT, LARGE, SMALL, settings
 from weebill.auto.learning import TOPIC, StandingQuestion
 from weebill.auto.standing import Standing, sentence
 from weebill.cli.auto import status
-from weebill.config.auto import AutoSettings, CascadeSettings, Rule, TargetSettings
+from weebill.config.auto import AuditSettings, AutoSettings, CascadeSettings, Rule, TargetSettings
 from weebill.process.questions import Questions
 from weebill.storage.keys import open_keys
 
@@ -220,6 +221,41 @@ async def test_an_audit_is_metered_under_its_own_name(tmp_path: Path) -> None:
         async with asyncio.timeout(30):
             while "weebill_auto_audits 0\n" in text or "weebill_auto_audits" not in text:
                 text = (await pair.worker.client.get("/metrics")).text
+
+
+@pytest.mark.parametrize(
+    ("prefers", "quality"),
+    [
+        ("A poem by the small one", 1.0),
+        ("A poem by the large one", 0.0),
+        ("<answer-1>", 0.5),  # whatever comes first
+    ],
+)
+async def test_the_large_model_may_judge_texts(tmp_path: Path, prefers: str, quality: float) -> None:
+    """It is asked twice, with the answers in either order; only its first choice of words counts here."""
+
+    async def large(request: Request, writer: asyncio.StreamWriter) -> None:
+        messages: Any = request.json["messages"]
+        asked: str = messages[-1]["content"]
+        said = "A poem by the large one, which goes on and on, and has more than a few words"
+        if "<answer-1>" in asked:
+            first = asked[asked.index("<answer-1>") : asked.index("</answer-1>")]
+            said = "1" if prefers in first else "2"
+        writer.write(answer(200, json.dumps(completion(said)).encode()))
+
+    small = complete(completion("A poem by the small one, which goes on and on, and has more than a few words"))
+    judged = auto(audits=AuditSettings(judge="large"), target=TargetSettings(share=0))
+    async with learning_pair(tmp_path, judged) as pair:
+        pair.small.script, pair.large.script = small, large
+        async with asyncio.timeout(30):
+            while not pair.large.requests:
+                await pair.ask("Write a poem")
+                await asyncio.sleep(0.05)
+        for _ in range(20):
+            await pair.ask("Write a poem")
+        standing = await pair.audits(20)
+        assert standing.quality is not None
+        assert standing.quality.value == pytest.approx(quality)
 
 
 async def test_what_is_private_is_asked_of_nobody_else(tmp_path: Path) -> None:
