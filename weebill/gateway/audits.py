@@ -121,11 +121,13 @@ class Audits:
 
     def draw(self, pair: Pair, other: str, large: str, *, possible: bool) -> Audit:
         """Draws for the next request; `possible` is False if the other tier must not, or cannot, be asked."""
-        newest, version, decisions, funded = self._lessons.newest, 0, 0, True
+        newest, version, decisions, funded = self._lessons.newest, -1, 0, True
         if newest is None:
             possible = False  # there is nobody to learn from it
         elif newest.pair == pair:
             version, decisions, funded = newest.version, newest.decisions, newest.funded
+        else:
+            version = 0
         # Those that the learner has not counted yet count here.
         seen, since = self._since
         self._since = version, 1 if seen != version else since + 1
