@@ -145,7 +145,8 @@ def load_auto(
         raise AutoUnavailableError("`auto` needs NumPy: `pip install numpy`") from error
     try:
         function = load_function(settings.cascade.function) if "function" in settings.cascade.checks else None
-        router, learner = Estimator.load(learned), Learnt.load()
+        router = Estimator.load(learned)
+        learner = Learnt.load(router.embedder())
     except UnusableFunctionError as error:
         raise AutoUnavailableError(f"`auto.cascade.function`: {error}") from error.__cause__
     except (OSError, ArtefactError) as error:
