@@ -210,6 +210,34 @@ async def test_an_answer_can_be_rated_by_the_key_that_got_it(tmp_path: Path) -> 
                 await asyncio.sleep(0.05)
 
 
+ASKED_BY_API: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Spain's capital?"}]}),
+    ("/v1/responses", {"input": "Spain's capital?"}),
+    ("/v1/messages", {"messages": [{"role": "user", "content": "Spain's capital?"}], "max_tokens": 99}),
+    ("/v1beta/models/auto:generateContent", {"contents": [{"role": "user", "parts": [{"text": "Spain's capital?"}]}]}),
+    ("/v1beta/models/auto:streamGenerateContent?alt=sse", {"contents": [{"parts": [{"text": "Spain's capital?"}]}]}),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_answers_in_all_apis_are_compared(tmp_path: Path, stream: bool) -> None:
+    async with learning_pair(tmp_path, auto(target=TargetSettings(share=0))) as pair:
+        pair.small.script = adding(right=True)
+        async with asyncio.timeout(30):
+            while not pair.large.requests:
+                await pair.ask("The capital of France?")
+                await asyncio.sleep(0.05)
+        before = await pair.audits(1)
+        for path, body in ASKED_BY_API:
+            fields = {} if "v1beta" in path else {"model": "auto", "stream": stream}
+            response = await pair.worker.client.post(path, json={**body, **fields})
+            assert response.status_code == 200, response.text
+            assert "Madrid" in response.text
+        after = await pair.audits(before.audits + len(ASKED_BY_API))
+        assert after.unjudged == 0
+        assert after.quality is None or after.quality.value == 1
+
+
 async def test_an_audit_is_metered_under_its_own_name(tmp_path: Path) -> None:
     async with learning_pair(tmp_path, auto()) as pair:
         await until_followed(pair)
