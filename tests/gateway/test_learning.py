@@ -31,8 +31,8 @@ from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.test_auto import CHAT, LARGE, SMALL, settings
 from weebill.auto.learning import TOPIC, StandingQuestion
 from weebill.auto.standing import Standing, sentence
-from weebill.cli.auto import status
-from weebill.config.auto import AuditSettings, AutoSettings, CascadeSettings, Rule, TargetSettings
+from weebill.cli.auto import export, status
+from weebill.config.auto import AuditSettings, AutoSettings, CascadeSettings, OutcomeSettings, Rule, TargetSettings
 from weebill.process.questions import Questions
 from weebill.storage.keys import open_keys
 
@@ -310,6 +310,23 @@ async def test_without_a_learner_answers_come_and_no_audit_is_made(tmp_path: Pat
             refused = await worker.client.post("/v1/feedback", json={"request_id": "a", "score": 1})
             assert (refused.status_code, refused.json()["error"]["code"]) == (503, "learner_unavailable")
             assert (len(small.requests), len(large.requests)) == (0, 3)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_questions_are_exported_if_they_may_be_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], keeps: bool
+) -> None:
+    async with learning_pair(tmp_path, auto(outcomes=OutcomeSettings(keep_content=keeps))) as pair:
+        await until_followed(pair)
+        await pair.ask("What is the capital of Spain?")
+        await pair.audits(2)
+        await asyncio.to_thread(export, pair.worker.home)
+        rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        wrong = {"prompt": "What is the capital of Spain?", "weak": 0.0, "strong": 1.0}
+        assert (wrong in rows) == keeps
+        assert bool(rows) == keeps
+        kept = pair.worker.home.lessons.read_bytes() + (pair.worker.home.root / "outcomes.sqlite3-wal").read_bytes()
+        assert (b"capital of Spain" in kept) == keeps
 
 
 async def test_the_command_line_tells_the_standing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
