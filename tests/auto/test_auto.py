@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from math import inf
 from typing import Any, Literal, NamedTuple
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tests.auto.test_decision import asked, says
 from weebill.auto.auto import Auto
 from weebill.auto.cascade.checks import Checks
-from weebill.auto.learning import Lesson, Pair
+from weebill.auto.learning import Lesson, Pair, mid_threshold
 from weebill.auto.profiles import profile_of
 from weebill.auto.rules import Subject
 from weebill.auto.texts import question
@@ -117,10 +118,19 @@ def test_the_large_tier_answers_until_the_quality_is_known() -> None:
     assert (first.tier, first.why, first.larger) == ("large", "quality not yet known", None)
     lessons.append(lesson())
     assert decided.decide(subject("0.1"), LOCAL, False) == first
+    lessons.append(lesson(threshold=-inf))
+    assert decided.decide(subject("0.1"), LOCAL, False).why == "no other keeps the quality"
     lessons.append(lesson(threshold=0.2))
     known = decided.decide(subject("0.1"), LOCAL, False)
     assert (known.tier, known.why, known.larger) == ("small", "gain 0.05<0.20", "large")
     assert decided.decide(subject("0.4"), LOCAL, False).why == "gain 0.20>=0.20"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "mid"), [(0.75, 0.5), (0.7, 0.5), (0.9, 0.9), (0.5, 0.0), (0.1, 0.0), (-inf, 0.0)]
+)
+def test_a_middle_tier_gets_as_many_as_the_large_one(threshold: float, mid: float) -> None:
+    assert mid_threshold(lesson(threshold, gains=(0.0, 0.25, 0.5, 0.75))) == mid
 
 
 def test_a_share_is_of_the_gains_that_were_learnt() -> None:

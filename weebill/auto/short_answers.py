@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+NOT_KNOWN: Final = "not known"
+"""The way by which texts were compared that nothing exact can be said of."""
 # Of longer texts, the end is compared, where the answer is.
 _MOST_CHARS: Final = 20_000
 _TAIL_CHARS: Final = 300
@@ -17,7 +19,7 @@ _WORD: Final = re.compile(r"\w+")
 _NUMBER: Final = re.compile(r"[-−]?[$€£]?[-−]?\d[\d,]*(?:\.\d+)?")
 _NOT_OF_A_NUMBER: Final = str.maketrans("", "", ",$€£")
 _DATE: Final = re.compile(r"\d[/-]\d{1,2}[/-]\d")
-_CODE: Final = re.compile(r"\w\([^)\n]*\)|[{};]\s*(?:\n|\Z)|=>|\bdef \w|\breturn\b")
+_CODE: Final = re.compile(r"\w\([^)\n]{0,80}\)|[{};]\s*(?:\n|\Z)|=>|\bdef \w|\breturn\b")
 _UNSAID: Final = frozenset({"a", "an", "the", "in", "on", "at", "of", "answer", "is", "it", "s"})
 _SHORT_WORDS: Final = 6
 _SHORT_CHARS: Final = 60
@@ -54,10 +56,10 @@ class Found(NamedTuple):
 
 def compare(question: str, small: str, large: str, *, structured: bool = False) -> Found:
     """Returns the score of `small` against the yardstick `large`; `structured` says that JSON was asked for."""
+    if small.strip() == large.strip():
+        return Found(1.0, "same")
     question = question[-_MOST_CHARS:]
     small, large = small[-_MOST_CHARS:].strip(), large[-_MOST_CHARS:].strip()
-    if small == large:
-        return Found(1.0, "same")
     if structured or is_json(large):
         return Found(_json_score(small, large), "json")
     if {"A", "B"} <= set(_OPTIONS.findall(question)):
@@ -71,7 +73,7 @@ def compare(question: str, small: str, large: str, *, structured: bool = False) 
         return Found(1.0, "boxed")
     if (boxed and _value_of(boxed[-1]) is not None) or (_NUMERIC.search(question) and not _CODE.search(large)):
         return Found(_number_score(small, large), "number")
-    return Found(None, "not known")
+    return Found(None, NOT_KNOWN)
 
 
 def same_json(one: str, other: str) -> bool:

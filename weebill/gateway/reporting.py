@@ -52,9 +52,10 @@ class Reporter:
 
     async def close(self) -> None:
         """Sends the last report, if the learner is there to take it."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        task = self._task
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         with suppress(Unanswered, TimeoutError):
             async with asyncio.timeout(_LAST_S):
                 while self._waiting:

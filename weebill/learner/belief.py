@@ -37,6 +37,11 @@ class Belief:
         self._count = 0
         self._weights: Floats | None = None
 
+    @property
+    def width(self) -> int:
+        """The number of features."""
+        return self._prior.dimensions
+
     def learn(self, outcomes: Iterable[Outcome]) -> None:
         """Takes outcomes in, in this order; those of other features are passed over."""
         for outcome in outcomes:

@@ -77,9 +77,8 @@ class Knowledge:
         name, target = settings.target.chosen
         judged = list(self._judged())
         if name == "quality":
-            made = {request_id: at for at, request_id in enumerate(self._decided)}
-            ages = np.array([float(len(made) - made[each.request_id]) for each in judged])
-            self._choice = choose(self._cross_fitted(judged), _audits(judged), recency(ages), target)
+            weights = recency(self._ages(judged))
+            self._choice = choose(self._cross_fitted(judged), _audits(judged), weights, target)
         newest = list(self._decided.values())[-_RANKED:]
         if len(newest) >= _FEWEST_RANKED:
             gains = self._belief.gains([each.features for each in newest])
@@ -153,6 +152,11 @@ class Knowledge:
         open_to_audits = sum(1 for each in self._decided.values() if each.probability)
         found = quality(_audits(judged), max(len(judged), round(open_to_audits * known / drawn)))
         return None if found is None else Interval(*(min(1.0, max(0.0, each)) for each in found))
+
+    def _ages(self, judged: Sequence[Outcome]) -> Floats:
+        """Returns the number of requests that came after each audit."""
+        ages = {request_id: float(age) for age, request_id in enumerate(reversed(self._decided))}
+        return np.array([ages[each.request_id] for each in judged])
 
     def _cross_fitted(self, judged: Sequence[Outcome]) -> Floats:
         """Returns the gain of each audit, as expected without it."""

@@ -25,7 +25,7 @@ from weebill.storage.outcomes import OutcomeError, OutcomeStore
 # Working out a threshold takes some milliseconds for each hundred audits.
 _REFIT_S: Final = 1.0
 _REFIT_AUDITS: Final = 25
-_REFIT_DECISIONS: Final = 1000
+_REFIT_DECISIONS: Final = 200
 
 _decode_question: Final = msgspec.msgpack.Decoder(LearnerQuestion).decode
 _decode_position: Final = msgspec.msgpack.Decoder(Position).decode

@@ -1,0 +1,223 @@
+"""The learner's knowledge: what it concludes from what is reported, and that it has it again after a restart."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from msgspec import Raw
+
+from weebill.auto.gains import decoded, packed
+from weebill.auto.learning import NOBODY, Audited, Decided, Lesson, Pair, Rate, Report, StandingQuestion
+from weebill.auto.standing import NOTHING_DECIDED, Standing, sentence
+from weebill.config.auto import AuditSettings, AutoSettings, TargetSettings
+from weebill.learner.belief import initial
+from weebill.learner.topics import Learning
+from weebill.process.questions import Position, encode
+
+PAIR = Pair("s/small", "l/large", "place-1")
+SETTINGS = AutoSettings(small="s", large="l", target=TargetSettings(quality=0.9))
+WIDTH = initial(PAIR).width
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def features(hard: bool) -> bytes:
+    row = np.zeros(WIDTH)
+    row[0], row[1] = 1, 0.4 if hard else -0.4
+    return packed(row)
+
+
+class Reports:
+    """Reports of a worker whose small model answers what is not hard."""
+
+    def __init__(self, learning: Learning) -> None:
+        self.learning = learning
+        self.rng = random.Random(7)
+        self.number = 0
+
+    def send(self, count: int, probability: float = 1.0, kept_small: bool = False, judged: bool = True) -> None:
+        decided, audited = [], []
+        for _ in range(count):
+            self.number += 1
+            hard, drawn = self.number % 2 == 0, self.rng.random() < probability
+            small = kept_small and not hard
+            name = f"req_{self.number}"
+            decided.append(
+                Decided(
+                    request_id=name, key_id="key", at=1000, tier="small" if small else "large",
+                    features=features(hard), probability=probability, audited=drawn,
+                    spent_nano=10 if small else 100, large_nano=100,
+                )
+            )  # fmt: skip
+            if drawn:
+                score = float(not hard) if judged else None
+                audited.append(
+                    Audited(
+                        request_id=name, small=score, large=1.0 if judged else None, by="short",
+                        spent_nano=100 if small else 10,
+                    )
+                )  # fmt: skip
+        ask(self.learning, Report(PAIR, tuple(decided), tuple(audited)))
+
+
+def ask(learning: Learning, question: object) -> Raw:
+    return Raw(learning.answer(Raw(encode(question))))
+
+
+def standing(learning: Learning) -> Standing | None:
+    return msgspec.msgpack.decode(ask(learning, StandingQuestion()), type=Standing | None)
+
+
+def lesson(learning: Learning, clock: Clock) -> Lesson:
+    clock.now += 2
+    newest = learning.newest(Position())
+    assert newest is not None
+    return msgspec.msgpack.decode(newest[1], type=Lesson)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def learning(tmp_path: Path, clock: Clock) -> Learning:
+    return Learning(tmp_path / "outcomes.sqlite3", SETTINGS, clock=clock)
+
+
+def test_at_first_it_only_says_that_it_is_there(learning: Learning, clock: Clock) -> None:
+    first = lesson(learning, clock)
+    assert (first.pair, first.decisions, first.threshold) == (NOBODY, 0, None)
+    assert standing(learning) is None
+    assert "nothing" in NOTHING_DECIDED
+
+
+def test_it_learns_what_is_hard_and_sets_a_threshold_between(learning: Learning, clock: Clock) -> None:
+    reports = Reports(learning)
+    reports.send(10)
+    early = lesson(learning, clock)
+    assert (early.decisions, early.threshold) == (10, None)
+    reports.send(190)
+    later = lesson(learning, clock)
+    line = decoded(later.posterior)
+    easy, hard = (float(line @ np.frombuffer(features(each), "<f2")) for each in (False, True))
+    assert later.threshold is not None
+    assert easy < later.threshold <= hard
+    assert hard > 0.7
+    assert easy < 0.3
+
+
+def test_its_figures_are_those_of_the_traffic(learning: Learning, clock: Clock) -> None:
+    reports = Reports(learning)
+    reports.send(100)
+    reports.send(900, probability=0.2, kept_small=True)
+    found = standing(learning)
+    assert found is not None
+    assert (found.decisions, found.newest, found.target) == (1000, 1000, "quality = 0.9")
+    assert found.quality is not None
+    assert found.quality.value == 1  # what stayed small was right
+    assert found.large_share == pytest.approx(0.55)
+    # 550 large at 100, 450 small at 10, and the audits.
+    assert found.spend is not None
+    assert found.audits_spend is not None
+    assert found.spend - found.audits_spend == pytest.approx(0.595)
+    assert found.audits_spend > 0.01
+    assert sentence(found).startswith("1.000 of the large model's quality (0.9")
+
+
+def test_losses_are_weighed_by_the_probability_of_their_audits(learning: Learning) -> None:
+    decided = tuple(
+        Decided(
+            request_id=f"req_{at}", key_id="key", at=1, tier="small", features=features(False),
+            probability=0.25, audited=at % 4 == 0,
+        )
+        for at in range(400)
+    )  # fmt: skip
+    audited = tuple(
+        Audited(request_id=each.request_id, small=float(at % 10 > 0), large=1.0, by="short")
+        for at, each in enumerate(each for each in decided if each.audited)
+    )
+    ask(learning, Report(PAIR, decided, audited))
+    found = standing(learning)
+    assert found is not None
+    assert found.quality is not None
+    assert found.quality.value == pytest.approx(0.9)
+    assert found.quality.low < 0.87
+    assert 0.93 < found.quality.high <= 1
+
+
+def test_audits_that_could_not_be_judged_say_nothing(learning: Learning, clock: Clock) -> None:
+    reports = Reports(learning)
+    reports.send(100, judged=False)
+    found = standing(learning)
+    assert found is not None
+    assert (found.audits, found.unjudged, found.quality) == (0, 100, None)
+    assert sentence(found).startswith("the quality is not yet known (0 audits of at least 20)")
+    assert lesson(learning, clock).threshold is None
+
+
+def test_the_budget_of_a_day(tmp_path: Path, clock: Clock) -> None:
+    poor = msgspec.structs.replace(SETTINGS, audits=AuditSettings(budget_usd=1e-6))
+    learning = Learning(tmp_path / "outcomes.sqlite3", poor, clock=clock)
+    reports = Reports(learning)
+    reports.send(99)
+    assert lesson(learning, clock).funded
+    reports.send(1)
+    assert not lesson(learning, clock).funded
+
+
+def test_after_a_kill_it_knows_all_that_it_acknowledged(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "outcomes.sqlite3"
+    learning = Learning(path, SETTINGS, clock=clock)
+    reports = Reports(learning)
+    reports.send(60)
+    reports.send(60, kept_small=True)
+    ask(learning, Rate("req_1", "key", 0.0))
+    told = lesson(learning, clock)
+    again = Learning(path, SETTINGS, clock=clock)  # the first one is not closed
+    anew = lesson(again, clock)
+    assert standing(again) == standing(learning)
+    assert anew.source != told.source
+    np.testing.assert_allclose(decoded(anew.posterior), decoded(told.posterior), atol=1e-9)
+    assert anew.threshold == told.threshold
+
+
+def test_another_rating_takes_the_place_of_the_first(learning: Learning, clock: Clock) -> None:
+    reports = Reports(learning)
+    reports.send(30)
+    before = decoded(lesson(learning, clock).posterior)
+    ask(learning, Rate("req_1", "key", 0.0))
+    assert not np.allclose(decoded(lesson(learning, clock).posterior), before, atol=1e-4)
+    ask(learning, Rate("req_1", "key", 1.0))
+    once = decoded(lesson(learning, clock).posterior)
+    ask(learning, Rate("req_1", "key", 1.0))
+    np.testing.assert_allclose(decoded(lesson(learning, clock).posterior), once, atol=1e-3)
+
+
+def test_another_pair_is_learnt_from_the_beginning(learning: Learning, clock: Clock) -> None:
+    Reports(learning).send(50)
+    other = Pair("s/other", "l/large", "place-1")
+    one = Decided(request_id="x", key_id="key", at=1, tier="large", features=features(False))
+    ask(learning, Report(other, (one,)))
+    told = lesson(learning, clock)
+    assert (told.pair, told.decisions, told.audits) == (other, 1, 0)
+
+
+def test_a_feed_tells_each_lesson_once(learning: Learning, clock: Clock) -> None:
+    feed = learning.feed(Raw(encode(Position())))
+    assert feed.news() is not None
+    assert feed.news() is None
+    Reports(learning).send(1)
+    clock.now += 2
+    assert feed.news() is not None
+    assert feed.news() is None

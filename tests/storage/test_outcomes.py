@@ -1,0 +1,120 @@
+"""The store of outcomes: what it keeps, of what, and for how long."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from weebill.auto.learning import Audited, Content, Decided, Pair, Report
+from weebill.config.auto import Tier
+from weebill.storage.outcomes import OutcomeError, OutcomeStore
+
+PAIR = Pair("s/small", "l/large", "place-1")
+OTHER = Pair("s/other", "l/large", "place-1")
+
+
+def decided(number: int, tier: Tier = "small", **fields: object) -> Decided:
+    return Decided(
+        request_id=f"req_{number}", key_id="key_1", at=number, tier=tier, features=b"\x00\x3c", **fields  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def audited(number: int, small: float | None = 1.0, content: Content | None = None) -> Audited:
+    large = None if small is None else 1.0
+    return Audited(request_id=f"req_{number}", small=small, large=large, by="short", content=content)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outcomes.sqlite3"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[OutcomeStore]:
+    store = OutcomeStore(path, max_decisions=5, max_outcomes=4)
+    yield store
+    store.close()
+
+
+def test_what_is_reported_is_there_again(store: OutcomeStore, path: Path) -> None:
+    first, second = decided(1, probability=0.5, audited=True, spent_nano=7), decided(2, "large", escalated=True)
+    new = store.add(Report(PAIR, (first, second), (audited(1),)))
+    assert [(each.request_id, each.source, each.small, each.large) for each in new] == [
+        ("req_2", "check", 0.0, None),
+        ("req_1", "audit", 1.0, 1.0),
+    ]
+    again = OutcomeStore(path)
+    assert again.decisions(PAIR) == [first, second]
+    assert again.outcomes(PAIR) == new
+    assert (again.newest_pair(), again.count(PAIR), again.count(OTHER)) == (PAIR, 2, 0)
+    assert (again.decisions(OTHER), again.outcomes(OTHER)) == ([], [])
+    again.close()
+
+
+def test_a_repeated_report_changes_nothing(store: OutcomeStore) -> None:
+    report = Report(PAIR, (decided(1, audited=True), decided(2, escalated=True)), (audited(1),))
+    store.add(report)
+    assert store.add(report) == []
+    assert (store.count(PAIR), len(store.decisions(PAIR)), len(store.outcomes(PAIR))) == (2, 2, 2)
+
+
+def test_an_audit_of_an_unknown_request_is_passed_over(store: OutcomeStore) -> None:
+    assert store.add(Report(PAIR, (), (audited(9),))) == []
+
+
+def test_the_newest_are_kept(store: OutcomeStore) -> None:
+    for number in range(12):
+        store.add(Report(PAIR, (decided(number),), (audited(number),)))
+    assert [each.at for each in store.decisions(PAIR)] == [7, 8, 9, 10, 11]
+    assert [each.at for each in store.outcomes(PAIR)] == [8, 9, 10, 11]
+    assert store.count(PAIR) == 12
+
+
+def test_a_rating_is_of_the_tier_that_answered_and_replaces_an_earlier_one(store: OutcomeStore) -> None:
+    store.add(Report(PAIR, (decided(1), decided(2, "large"))))
+    small, large = store.rate("req_1", "key_1", 0.0, 9), store.rate("req_2", "key_1", 0.5, 9)
+    assert small is not None
+    assert large is not None
+    assert (small[0], small[1].small, small[1].large, small[2]) == (PAIR, 0.0, None, None)
+    assert (large[1].small, large[1].large) == (None, 0.5)
+    again = store.rate("req_1", "key_1", 1.0, 10)
+    assert again is not None
+    assert again[2] == small[1]
+    assert [each.small for each in store.outcomes(PAIR) if each.request_id == "req_1"] == [1.0]
+    assert store.rate("req_1", "key_2", 1.0, 10) is None
+    assert store.rate("req_3", "key_1", 1.0, 10) is None
+
+
+def test_texts_are_there_only_if_they_were_sent(store: OutcomeStore, path: Path) -> None:
+    content = Content("Why?", "So.", "Because.")
+    store.add(Report(PAIR, (decided(1), decided(2)), (audited(1), audited(2, content=content))))
+    store.rate("req_1", "key_1", 0.0, 9)
+    store.rate("req_2", "key_1", 0.0, 9, "Wrong")
+    reader = sqlite3.connect(path)
+    rows = reader.execute("SELECT question, small, large, comment FROM contents").fetchall()
+    reader.close()
+    assert rows == [("Why?", "So.", "Because.", ""), ("", "", "", "Wrong")]
+
+
+def test_it_is_its_users_alone(store: OutcomeStore, path: Path) -> None:
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", [b"no database at all, and long enough to be one" * 50])
+def test_what_is_no_store_is_refused(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(OutcomeError, match="Cannot use the store of outcomes"):
+        OutcomeStore(path)
+
+
+def test_a_newer_store_is_refused(path: Path) -> None:
+    OutcomeStore(path).close()
+    newer = sqlite3.connect(path)
+    newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    with pytest.raises(OutcomeError, match="newer Weebill"):
+        OutcomeStore(path)
