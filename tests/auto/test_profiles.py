@@ -53,6 +53,7 @@ def test_a_name_may_tell_a_size(name, billions):
         ("us.anthropic.claude-3-5-haiku-20241022-v1:0", False, "published"),
         ("anthropic/claude-opus-4-5", False, "published"),
         ("meta.llama3-1-70b-instruct-v1:0", False, "size"),
+        ("gpt-j-6b", False, "size"),
         ("mystery", True, "unknown"),
         ("mystery", False, "unknown"),
     ],
