@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -24,9 +25,9 @@ Basis = Literal["measured", "published", "size", "unknown"]
 
 ACCEPTABLE: Final = 0.8
 """The share of right answers from which on a model does a kind of task acceptably; with less than half, it cannot."""
-REACH: Final = 6.0
-"""The most outcomes that a profile counts for, however many tasks it is from: other people's tasks are not those tasks.
-The measured distance from one to the other is in docs/router.md.
+REACH: Final[Mapping[Basis, float]] = MappingProxyType({"measured": 2.0, "published": 7.0, "size": 4.0, "unknown": 4.0})
+"""The most outcomes that a profile counts for, however many tasks it is from: those tasks are not the installation's. A
+share that is known from so few outcomes is about as far off as profiles are from tasks of others (docs/router.md).
 """
 # So many tasks of a kind, or in a language, count as much as all the others together.
 _PULL: Final = 4.0
@@ -150,7 +151,7 @@ def chance(
     mean, cannot = mean * factor, cannot or problem
     if 0 < profile.context < context:
         mean, cannot = mean * _BEYOND, cannot or "context"
-    return Chance(min(_MOST, max(_LEAST, mean)), 1 / (1 / REACH + 1 / max(asked, 1.0)), cannot)
+    return Chance(min(_MOST, max(_LEAST, mean)), 1 / (1 / REACH[profile.basis] + 1 / max(asked, 1.0)), cannot)
 
 
 def chance_of(profile: Profile, traits: Traits) -> Chance:
