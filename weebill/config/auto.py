@@ -102,7 +102,8 @@ class AutoSettings(Section, frozen=True, kw_only=True):
     """`[auto]`: the virtual model `auto`, which exists if it has `small` and `large`.
 
     These and `mid` are names of models or aliases. `high_stakes` requests go straight to the large tier; `private` ones
-    are served by this machine or not at all, and take precedence.
+    are served by this machine or not at all, and take precedence. With `on_large_down = "small"`, the small tier
+    answers while the large one cannot, but for `high_stakes` requests.
     """
 
     small: Annotated[str, Meta(max_length=200)] = ""
@@ -110,6 +111,7 @@ class AutoSettings(Section, frozen=True, kw_only=True):
     large: Annotated[str, Meta(max_length=200)] = ""
     high_stakes: Rules = ()
     private: Rules = ()
+    on_large_down: Literal["small", "error"] = "small"
     target: TargetSettings = TargetSettings()
     cascade: CascadeSettings = CascadeSettings()
     audits: AuditSettings = AuditSettings()

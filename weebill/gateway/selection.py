@@ -18,6 +18,7 @@ from weebill.auto.learning import Lesson, Pair
 from weebill.auto.rules import Subject
 from weebill.auto.texts import texts
 from weebill.catalog.pricing import cost_nano as list_nano
+from weebill.catalog.pricing import weighed
 from weebill.config.auto import AUTO, AutoSettings, Tier
 from weebill.config.routing import Preferences
 from weebill.gateway.audits import Audit, Audits, can_audit
@@ -32,8 +33,6 @@ from weebill.wire.reply import Usage
 
 _STAYS: Final = (Preferences(local_only=True),)
 _SUFFIXED: Final = frozenset(f"{AUTO}:{suffix}" for suffix in SUFFIXES)
-# Prices are weighed as by the policies: three input tokens for each output token.
-_READ: Final = 3
 
 log = logging.getLogger(__name__)
 
@@ -276,8 +275,8 @@ class Selector:
             return None
         if small is None or large is None:
             return None
-        dearest = _READ * large.input + large.output
-        return (_READ * small.input + small.output) / dearest if dearest else None
+        dearest = weighed(large)
+        return weighed(small) / dearest if dearest else None
 
 
 def _is_local(deployment: Deployment) -> bool:
