@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.auto.test_decision import asked, says
 from weebill.auto.auto import Auto
 from weebill.auto.cascade.checks import Checks
-from weebill.auto.learning import Lesson, Pair
+from weebill.auto.learning import Lesson, Pair, mid_threshold
 from weebill.auto.rules import Subject
 from weebill.auto.texts import question
 from weebill.auto.threshold import Observed, Threshold
@@ -123,6 +123,13 @@ def test_the_large_tier_answers_until_the_quality_is_known() -> None:
     known = decided.decide(subject("0.1"), LOCAL, False)
     assert (known.tier, known.why, known.larger) == ("small", "gain 0.05<0.20", "large")
     assert decided.decide(subject("0.4"), LOCAL, False).why == "gain 0.20>=0.20"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "mid"), [(0.75, 0.5), (0.7, 0.5), (0.9, 0.9), (0.5, 0.0), (0.1, 0.0), (-inf, 0.0)]
+)
+def test_a_middle_tier_gets_as_many_as_the_large_one(threshold: float, mid: float) -> None:
+    assert mid_threshold(lesson(threshold, gains=(0.0, 0.25, 0.5, 0.75))) == mid
 
 
 def test_a_share_is_of_the_gains_that_were_learnt() -> None:

@@ -115,7 +115,7 @@ def test_rules_come_first(
     ],
 )
 def test_then_what_the_router_expects(tiers: tuple[Tier, ...], gain: float, tier: Tier, larger: Tier | None) -> None:
-    decision = by_chances(tiers, HERE, "", chances(gain), Gain(gain, 0.7))
+    decision = by_chances(tiers, HERE, "", chances(gain), Gain.of_rank(gain, 0.7))
     assert (decision.tier, decision.larger, decision.stays) == (tier, larger, False)
     assert decision.why == f"gain {gain:.2f}{'<' if gain < 0.7 else '>='}0.70"
 
@@ -132,7 +132,7 @@ def test_what_is_private_stays(
     tiers: tuple[Tier, ...], local: frozenset[Tier], private: str, high_stakes: str, gain: float, threshold: float
 ) -> None:
     decision = by_rule(tiers, local, private, high_stakes) or by_chances(
-        tiers, local, private, chances(gain), Gain(gain, threshold)
+        tiers, local, private, chances(gain), Gain.of_rank(gain, threshold)
     )
     assert decision.tier in tiers
     assert decision.stays == bool(private)
@@ -149,5 +149,7 @@ def test_what_is_private_stays(
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_more_gain_never_gets_less(lower: float, higher: float, threshold: float) -> None:
     lower, higher = min(lower, higher), max(lower, higher)
-    one, other = (by_chances(THREE, HERE, "", chances(gain), Gain(gain, threshold)).tier for gain in (lower, higher))
+    one, other = (
+        by_chances(THREE, HERE, "", chances(gain), Gain.of_rank(gain, threshold)).tier for gain in (lower, higher)
+    )
     assert THREE.index(one) <= THREE.index(other)

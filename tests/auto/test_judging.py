@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weebill.auto import judge_model
 from weebill.auto.judging import content, judge
 from weebill.auto.short_answers import compare
 from weebill.wire.conversation import Conversation, OutputFormat, Text, ToolUse, Turn
@@ -102,6 +103,39 @@ def test_json_that_was_asked_for_is_compared_as_such() -> None:
 
 def test_the_texts_of_an_audit() -> None:
     assert content(asking("Why?"), None, reply("So.")) == content(asking("Why?"), reply(""), reply("So."))
+
+
+@pytest.mark.parametrize(
+    ("said", "preference"),
+    [
+        ("1", "first"),
+        ("**2**", "second"),
+        ("The answer: 0.", "equal"),
+        ("1 or 2", None),
+        ("Neither", None),
+        ("12", None),
+    ],
+)
+def test_the_preference_of_a_model(said: str, preference: str | None) -> None:
+    assert judge_model.preference(said) == preference
+
+
+@pytest.mark.parametrize(
+    ("small_first", "small_second", "score"),
+    [
+        ("first", "second", 1.0),
+        ("equal", "equal", 1.0),
+        ("second", "first", 0.0),
+        ("first", "first", 0.5),
+        ("second", "second", 0.5),
+        ("equal", "first", 0.5),
+        (None, "second", None),
+    ],
+)
+def test_a_model_is_asked_in_either_order(
+    small_first: judge_model.Preference | None, small_second: judge_model.Preference | None, score: float | None
+) -> None:
+    assert judge_model.score(small_first, small_second) == score
 
 
 @given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=300))

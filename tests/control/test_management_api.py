@@ -24,6 +24,7 @@ MANAGED = [
     ("DELETE", "/api/v1/keys/key_1"),
     ("GET", "/api/v1/usage"),
     ("GET", "/api/v1/usage/summary"),
+    ("GET", "/api/v1/auto"),
 ]
 
 
@@ -36,6 +37,12 @@ async def test_anybody_may_see_info_and_no_secrets(control: ControlProcess) -> N
     info = response.json()
     assert (info["version"], info["ready"]) == (__version__, True)
     assert {"id": "smollm2:135m", "owned_by": "local", "available": True} in info["models"]
+
+
+async def test_without_auto_nothing_is_said_of_it(control: ControlProcess, admin: str) -> None:
+    async with control.client(admin) as client:
+        response = await client.get("/api/v1/auto")
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "auto_not_configured")
 
 
 async def test_management_needs_an_admin_key(control: ControlProcess, admin: str, user: str) -> None:

@@ -21,6 +21,7 @@ models = ["big"]
 small = "mini"
 large = "acme/big"
 target = {{ share = 0.0 }}
+audits = {{ enabled = false }}
 
 [auto.cascade]
 checks = ["schema", "refusal", "repetition", "logprobs"]
@@ -33,6 +34,48 @@ ASKED: dict[str, Any] = {
     "max_tokens": 24,
     "temperature": 0,
 }
+
+
+LEARNING = """
+[aliases]
+large = "acme/big"
+
+[providers.acme]
+base_url = "{base_url}"
+models = ["big"]
+
+[auto.audits]
+judge = "compare"
+"""
+
+
+async def test_what_the_compact_model_is_worth_is_told_even_after_a_kill(tmp_path: Path, compact_model: Path) -> None:
+    async with running_upstream() as large:
+        large.script = complete(completion("Paris"))
+        config = LEARNING.format(base_url=large.base_url)
+        with installation(tmp_path / "home", compact_model, config) as weebill:
+            headers = {"authorization": f"Bearer {weebill.key}"}
+            async with httpx.AsyncClient(base_url=weebill.url, headers=headers, timeout=60, trust_env=False) as client:
+
+                async def audits(count: int) -> dict[str, Any]:
+                    """The standing once that many audits were judged, for which requests are made."""
+                    async with asyncio.timeout(60):
+                        while True:
+                            told: dict[str, Any] = (await client.get("/api/v1/auto")).json()
+                            if told["data"] is not None and told["data"]["audits"] >= count:
+                                return told
+                            response = await client.post("/v1/chat/completions", json=ASKED)
+                            assert ";auto:large(quality not yet known)" in response.headers["x-weebill-route"]
+
+                told = await audits(3)
+                assert told["summary"].startswith("the quality is not yet known (")
+                [learner] = weebill.children("weebill.learner")
+                learner.kill()
+                told = await audits(told["data"]["audits"] + 1)
+                assert told["data"]["pair"]["small"] == "local/smollm2:135m"
+                shown = json.loads(await asyncio.to_thread(weebill.weebill, "auto", "status", "--json"))
+                assert shown["audits"] >= told["data"]["audits"]
+                assert "the quality is not yet known" in await asyncio.to_thread(weebill.weebill, "auto", "status")
 
 
 async def test_the_compact_model_answers_and_is_checked(tmp_path: Path, compact_model: Path) -> None:

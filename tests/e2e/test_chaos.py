@@ -44,7 +44,7 @@ SHARE_OF_THE_ENGINE = 4  # one request in so many goes to the real model
 SETTLED_S = 1.0
 SHARE_OF_LEAVING = 10  # and one in so many is left by its client
 CHANCE = random.Random(11)
-VICTIMS = ("weebill.gateway", "weebill.control", "weebill.engine", "weebill.ledger")
+VICTIMS = ("weebill.gateway", "weebill.control", "weebill.engine", "weebill.ledger", "weebill.learner")
 RECOVERY_S = 60.0
 PROMPT = re.compile(rb'"Hi (\d+)"')
 
@@ -203,6 +203,7 @@ async def test_no_answer_goes_unrecorded_and_none_is_recorded_twice(tmp_path: Pa
             models = ["paced"]
             [aliases]
             "paced-*" = "paced"
+            large = "paced"  # with a large tier there is `auto`, and so a learner
         """
         numbers = itertools.count()
         with installation(tmp_path / "home", compact_model, config) as running:

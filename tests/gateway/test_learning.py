@@ -23,6 +23,7 @@ from tests.fixtures.upstream import (
     Upstream,
     answer,
     chunk,
+    complete,
     completion,
     running_upstream,
 )
@@ -30,8 +31,8 @@ from tests.fixtures.worker import RunningWorker, running_worker
 from tests.gateway.test_auto import CHAT, LARGE, SMALL, settings
 from weebill.auto.learning import TOPIC, StandingQuestion
 from weebill.auto.standing import Standing, sentence
-from weebill.cli.auto import status
-from weebill.config.auto import AutoSettings, CascadeSettings, Rule, TargetSettings
+from weebill.cli.auto import export, status
+from weebill.config.auto import AuditSettings, AutoSettings, CascadeSettings, OutcomeSettings, Rule, TargetSettings
 from weebill.process.questions import Questions
 from weebill.storage.keys import open_keys
 
@@ -209,6 +210,34 @@ async def test_an_answer_can_be_rated_by_the_key_that_got_it(tmp_path: Path) -> 
                 await asyncio.sleep(0.05)
 
 
+ASKED_BY_API: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Spain's capital?"}]}),
+    ("/v1/responses", {"input": "Spain's capital?"}),
+    ("/v1/messages", {"messages": [{"role": "user", "content": "Spain's capital?"}], "max_tokens": 99}),
+    ("/v1beta/models/auto:generateContent", {"contents": [{"role": "user", "parts": [{"text": "Spain's capital?"}]}]}),
+    ("/v1beta/models/auto:streamGenerateContent?alt=sse", {"contents": [{"parts": [{"text": "Spain's capital?"}]}]}),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_answers_in_all_apis_are_compared(tmp_path: Path, stream: bool) -> None:
+    async with learning_pair(tmp_path, auto(target=TargetSettings(share=0))) as pair:
+        pair.small.script = adding(right=True)
+        async with asyncio.timeout(30):
+            while not pair.large.requests:
+                await pair.ask("The capital of France?")
+                await asyncio.sleep(0.05)
+        before = await pair.audits(1)
+        for path, body in ASKED_BY_API:
+            fields = {} if "v1beta" in path else {"model": "auto", "stream": stream}
+            response = await pair.worker.client.post(path, json={**body, **fields})
+            assert response.status_code == 200, response.text
+            assert "Madrid" in response.text
+        after = await pair.audits(before.audits + len(ASKED_BY_API))
+        assert after.unjudged == 0
+        assert after.quality is None or after.quality.value == 1
+
+
 async def test_an_audit_is_metered_under_its_own_name(tmp_path: Path) -> None:
     async with learning_pair(tmp_path, auto()) as pair:
         await until_followed(pair)
@@ -220,6 +249,41 @@ async def test_an_audit_is_metered_under_its_own_name(tmp_path: Path) -> None:
         async with asyncio.timeout(30):
             while "weebill_auto_audits 0\n" in text or "weebill_auto_audits" not in text:
                 text = (await pair.worker.client.get("/metrics")).text
+
+
+@pytest.mark.parametrize(
+    ("prefers", "quality"),
+    [
+        ("A poem by the small one", 1.0),
+        ("A poem by the large one", 0.0),
+        ("<answer-1>", 0.5),  # whatever comes first
+    ],
+)
+async def test_the_large_model_may_judge_texts(tmp_path: Path, prefers: str, quality: float) -> None:
+    """It is asked twice, with the answers in either order; only its first choice of words counts here."""
+
+    async def large(request: Request, writer: asyncio.StreamWriter) -> None:
+        messages: Any = request.json["messages"]
+        asked: str = messages[-1]["content"]
+        said = "A poem by the large one, which goes on and on, and has more than a few words"
+        if "<answer-1>" in asked:
+            first = asked[asked.index("<answer-1>") : asked.index("</answer-1>")]
+            said = "1" if prefers in first else "2"
+        writer.write(answer(200, json.dumps(completion(said)).encode()))
+
+    small = complete(completion("A poem by the small one, which goes on and on, and has more than a few words"))
+    judged = auto(audits=AuditSettings(judge="large"), target=TargetSettings(share=0))
+    async with learning_pair(tmp_path, judged) as pair:
+        pair.small.script, pair.large.script = small, large
+        async with asyncio.timeout(30):
+            while not pair.large.requests:
+                await pair.ask("Write a poem")
+                await asyncio.sleep(0.05)
+        for _ in range(20):
+            await pair.ask("Write a poem")
+        standing = await pair.audits(20)
+        assert standing.quality is not None
+        assert standing.quality.value == pytest.approx(quality)
 
 
 async def test_what_is_private_is_asked_of_nobody_else(tmp_path: Path) -> None:
@@ -246,6 +310,23 @@ async def test_without_a_learner_answers_come_and_no_audit_is_made(tmp_path: Pat
             refused = await worker.client.post("/v1/feedback", json={"request_id": "a", "score": 1})
             assert (refused.status_code, refused.json()["error"]["code"]) == (503, "learner_unavailable")
             assert (len(small.requests), len(large.requests)) == (0, 3)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_questions_are_exported_if_they_may_be_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], keeps: bool
+) -> None:
+    async with learning_pair(tmp_path, auto(outcomes=OutcomeSettings(keep_content=keeps))) as pair:
+        await until_followed(pair)
+        await pair.ask("What is the capital of Spain?")
+        await pair.audits(2)
+        await asyncio.to_thread(export, pair.worker.home)
+        rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        wrong = {"prompt": "What is the capital of Spain?", "weak": 0.0, "strong": 1.0}
+        assert (wrong in rows) == keeps
+        assert bool(rows) == keeps
+        kept = pair.worker.home.lessons.read_bytes() + (pair.worker.home.root / "outcomes.sqlite3-wal").read_bytes()
+        assert (b"capital of Spain" in kept) == keeps
 
 
 async def test_the_command_line_tells_the_standing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -129,6 +129,19 @@ def test_a_child_that_drains_has_its_whole_grace(installation):
     assert "has not answered" not in installation.log()
 
 
+def test_the_learner_runs_once_auto_has_two_tiers(installation):
+    installation.start()
+    assert "learner" not in {each.name for each in installation.status().processes}
+    installation.configure(
+        '[providers.acme]\nbase_url = "http://127.0.0.1:9/v1"\nmodels = ["s", "l"]\n[auto]\nsmall = "s"\nlarge = "l"\n'
+    )
+    installation.reload()
+    installation.wait_until("learner", "ready")
+    installation.signal(signal.SIGTERM)
+    assert installation.wait() == 0
+    assert {event["name"] for event in installation.events("end")} == {"worker-0", "control", "learner", "ledger"}
+
+
 def test_workers_hear_that_an_engine_is_down_and_up_again(installation):
     installation.start(MODEL)
     wait_for(lambda: installation.get()["up"][MODEL], "the engine to be up")

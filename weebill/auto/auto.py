@@ -18,7 +18,7 @@ from typing import Protocol
 from weebill.auto.cascade.checks import Checks
 from weebill.auto.cascade.function import UnusableFunctionError, load_function
 from weebill.auto.decision import Decision, Gain, TierChances, by_chances, by_rule
-from weebill.auto.learning import Lesson
+from weebill.auto.learning import Lesson, mid_threshold
 from weebill.auto.rules import Rules, Subject
 from weebill.auto.texts import question
 from weebill.auto.threshold import Observed, Threshold
@@ -114,12 +114,12 @@ class Auto:
         lesson = self._lesson()
         if self._threshold is None:
             if lesson is None or lesson.threshold is None:
-                return Gain(chances.gain, -inf, _NOT_KNOWN)
+                return Gain(chances.gain, -inf, -inf, _NOT_KNOWN)
             why = _LARGE_ALONE if lesson.threshold == -inf else ""
-            return Gain(self._learner.gain(features, lesson), lesson.threshold, why)
+            return Gain(self._learner.gain(features, lesson), lesson.threshold, mid_threshold(lesson), why)
         if lesson is not None and lesson.gains:
-            return Gain(self._learner.rank(features, lesson), self._threshold.value)
-        return Gain(chances.gain, self._threshold.value)
+            return Gain.of_rank(self._learner.rank(features, lesson), self._threshold.value)
+        return Gain.of_rank(chances.gain, self._threshold.value)
 
     def observe(self, decision: Decision, answered: Tier, cost_nano: int | None, large_cost_nano: int | None) -> None:
         """Reports the outcome of a decision; `answered` is the tier whose answer the client got."""
@@ -145,7 +145,8 @@ def load_auto(
         raise AutoUnavailableError("`auto` needs NumPy: `pip install numpy`") from error
     try:
         function = load_function(settings.cascade.function) if "function" in settings.cascade.checks else None
-        router, learner = Estimator.load(learned), Learnt.load()
+        router = Estimator.load(learned)
+        learner = Learnt.load(router.embedder())
     except UnusableFunctionError as error:
         raise AutoUnavailableError(f"`auto.cascade.function`: {error}") from error.__cause__
     except (OSError, ArtefactError) as error:

@@ -39,12 +39,18 @@ class Decision(NamedTuple):
 class Gain(NamedTuple):
     """The gain of the large tier, on the scale of `threshold`; from the threshold on, it answers.
 
-    `why` replaces the comparison in the decision's reason.
+    From `mid` on, the middle one of three tiers does. `why` replaces the comparison in the decision's reason.
     """
 
     value: float
     threshold: float
+    mid: float
     why: str = ""
+
+    @classmethod
+    def of_rank(cls, rank: float, threshold: float) -> Gain:
+        """Returns a gain that is a rank among requests; the middle tier gets as many as the large one."""
+        return cls(rank, threshold, threshold - (1 - threshold))
 
 
 def by_rule(tiers: Sequence[Tier], local: frozenset[Tier], private: str, high_stakes: str) -> Decision | None:
@@ -70,11 +76,11 @@ def by_chances(
     With three tiers, the middle one gets as many requests as the largest: those just below the threshold.
     """
     allowed = _allowed(tiers, local, private)
-    value, threshold, reason = gain
+    value, threshold, mid, reason = gain
     tier = allowed[0]
     if value >= threshold:
         tier = allowed[-1]
-    elif len(allowed) == 3 and value >= threshold - (1 - threshold):
+    elif len(allowed) == 3 and value >= mid:
         tier = allowed[1]
     sign = "<" if value < threshold else ">="
     why = f"{private} and " * bool(private) + (reason or f"gain {value:.2f}{sign}{threshold:.2f}")

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from math import inf
 from typing import Final, Literal
 
 import msgspec
@@ -124,6 +126,13 @@ class Lesson(Struct, frozen=True, kw_only=True):
     audits: int = 0
     quality: Interval | None = None
     spend: float | None = None
+
+
+def mid_threshold(lesson: Lesson) -> float:
+    """Returns the gain from which a middle tier answers: as many of the newest requests as the large tier does."""
+    gains, threshold = lesson.gains, -inf if lesson.threshold is None else lesson.threshold
+    below = bisect_left(gains, threshold)
+    return gains[max(0, 2 * below - len(gains))] if below < len(gains) else threshold
 
 
 _decode: Final = msgspec.msgpack.Decoder(Lesson).decode

@@ -30,10 +30,10 @@ class Learnt:
         self._weights: NDArray[np.float64] = np.zeros(0)
 
     @classmethod
-    def load(cls, path: Path = PRIOR) -> Learnt:
+    def load(cls, embedder: Embedder, path: Path = PRIOR) -> Learnt:
         """Returns one with the packaged features. Raises ArtefactError, or OSError."""
         projection = read_prior(path).projection
-        return cls(Places(projection, Embedder.load()), projection.name)
+        return cls(Places(projection, embedder), projection.name)
 
     def describe(self, asked: Conversation) -> bytes:
         """Returns the features of a request."""

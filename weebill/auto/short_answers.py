@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+NOT_KNOWN: Final = "not known"
+"""The way by which texts were compared that nothing exact can be said of."""
 # Of longer texts, the end is compared, where the answer is.
 _MOST_CHARS: Final = 20_000
 _TAIL_CHARS: Final = 300
@@ -71,7 +73,7 @@ def compare(question: str, small: str, large: str, *, structured: bool = False) 
         return Found(1.0, "boxed")
     if (boxed and _value_of(boxed[-1]) is not None) or (_NUMERIC.search(question) and not _CODE.search(large)):
         return Found(_number_score(small, large), "number")
-    return Found(None, "not known")
+    return Found(None, NOT_KNOWN)
 
 
 def same_json(one: str, other: str) -> bool:

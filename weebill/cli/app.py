@@ -232,6 +232,14 @@ def auto_status(
     status(home_of(context), as_json)
 
 
+@auto_app.command("export")
+def auto_export(context: typer.Context) -> None:
+    """Print the questions of audits with both scores, for `weebill router train`; needs `keep_content`."""
+    from weebill.cli.auto import export
+
+    export(home_of(context))
+
+
 @experiment_app.command("create")
 def create_experiment(
     context: typer.Context,

@@ -1,4 +1,4 @@
-"""`weebill auto`: asks the running learner."""
+"""`weebill auto`: asks the running learner, and exports what it has kept."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, console, print_table
 from weebill.config.paths import Home
 from weebill.process.questions import Questions, Unanswered
+from weebill.storage.outcomes import OutcomeError, OutcomeStore
 
 
 def status(home: Home, as_json: bool) -> None:
@@ -26,6 +27,19 @@ def status(home: Home, as_json: bool) -> None:
     else:
         console().print(f"auto: {sentence(standing)}\n", style="bold")
         print_table(("", ""), _rows(standing))
+
+
+def export(home: Home) -> None:
+    """Prints the audited questions that were kept, as rows that `weebill router train` reads."""
+    if not home.lessons.exists():
+        raise CommandError("nothing was learnt here", "`weebill auto status` shows what is")
+    try:
+        store = OutcomeStore(home.lessons)
+        for question, small, large in store.texts():
+            typer.echo(msgspec.json.encode({"prompt": question, "weak": small, "strong": large}).decode())
+        store.close()
+    except OutcomeError as error:
+        raise CommandError(str(error)) from error
 
 
 async def _ask(home: Home) -> Standing | None:

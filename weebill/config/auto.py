@@ -25,8 +25,8 @@ _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
 class TargetSettings(Section, frozen=True, kw_only=True):
     """`[auto.target]`: the target of `auto`; at most one of the three, `quality = 0.95` by default.
 
-    `quality` is the least share of the largest tier's quality; `spend` the most share of the largest tier's cost;
-    `share` the most share of requests that go to the largest tier.
+    `quality` is the least share of the largest tier's quality, by audits; `spend` the most share of its cost; `share`
+    the most share of requests that go to it.
     """
 
     quality: Share | None = None
@@ -82,14 +82,15 @@ class AuditSettings(Section, frozen=True, kw_only=True):
     worth.
 
     All of the first `cold` requests are audited, then fewer and fewer, down to `share` of them. `budget_usd` is the
-    most that audits may cost in a day. With `judge = "large"`, the large model compares answers that differ.
+    most that audits may cost in a day. With `judge = "large"`, the large model compares texts that cannot be compared
+    exactly.
     """
 
     enabled: bool = True
     cold: Annotated[int, Meta(ge=0, le=100_000)] = 100
     share: Share = 0.01
     budget_usd: Annotated[float, Meta(ge=0)] = 5.0
-    judge: Literal["compare", "large"] = "compare"
+    judge: Literal["compare", "large"] = "large"
 
 
 class OutcomeSettings(Section, frozen=True, kw_only=True):

@@ -35,12 +35,16 @@ _READ_BY: Final[Mapping[str, str]] = {
 
 
 class Audit(NamedTuple):
-    """The draw for one request: its probability, and if it was `drawn`, `other` is the model that is asked too."""
+    """The draw for one request: its probability, and if it was `drawn`, `other` is the model that is asked too.
+
+    `large` is the name of the large model.
+    """
 
     pair: Pair
     probability: float
     drawn: bool
     other: str
+    large: str
 
 
 class Heard:
@@ -88,6 +92,11 @@ class Audits:
         self.settings = AutoSettings()
 
     @property
+    def judges_by_model(self) -> bool:
+        """True if the large model compares texts."""
+        return self.settings.audits.judge == "large"
+
+    @property
     def keeps_content(self) -> bool:
         """True if the texts of audits are kept."""
         return self.settings.outcomes.keep_content
@@ -110,20 +119,22 @@ class Audits:
             known[AUTO_SPEND] = newest.spend
         return known
 
-    def draw(self, pair: Pair, other: str, *, possible: bool) -> Audit:
+    def draw(self, pair: Pair, other: str, large: str, *, possible: bool) -> Audit:
         """Draws for the next request; `possible` is False if the other tier must not, or cannot, be asked."""
-        newest, version, decisions, funded = self._lessons.newest, 0, 0, True
+        newest, version, decisions, funded = self._lessons.newest, -1, 0, True
         if newest is None:
             possible = False  # there is nobody to learn from it
         elif newest.pair == pair:
             version, decisions, funded = newest.version, newest.decisions, newest.funded
+        else:
+            version = 0
         # Those that the learner has not counted yet count here.
         seen, since = self._since
         self._since = version, 1 if seen != version else since + 1
         probability = 0.0
         if possible:
             probability = audit_probability(self.settings.audits, decisions + self._since[1] - 1, funded=funded)
-        return Audit(pair, probability, self._random.random() < probability, other)
+        return Audit(pair, probability, self._random.random() < probability, other, large)
 
     def decided(
         self,

@@ -166,7 +166,8 @@ class Selector:
         # A private request never leaves this machine, nor does an audit of it.
         allowed = not decision.stays or other in self._local()
         readable = not isinstance(asked.needs.asked, ApiError) and can_audit(api.native, asked.call)
-        return self._audits.draw(self._pair, self._models[other], possible=allowed and readable)
+        models = self._models
+        return self._audits.draw(self._pair, models[other], models["large"], possible=allowed and readable)
 
     def _lesson(self) -> Lesson | None:
         return None if self._audits is None else self._audits.lesson(self._pair)

@@ -179,6 +179,14 @@ class OutcomeStore:
             ).fetchall()
         return [Outcome(*row) for row in rows]
 
+    def texts(self) -> Iterator[tuple[str, float | None, float | None]]:
+        """Yields the questions that were kept, oldest first, with the small and the large tier's scores."""
+        with self._errors():
+            yield from self._connection.execute(
+                "SELECT question, outcomes.small, outcomes.large FROM contents JOIN outcomes ON outcome = number"
+                " WHERE question != '' AND outcomes.small IS NOT NULL ORDER BY number"
+            )
+
     def close(self) -> None:
         """Lets go of the file."""
         with self._errors():

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 class Embedder:
     """Embeds texts; the cosine of two vectors is their similarity in meaning."""
 
-    def __init__(self, embedding: Embedding) -> None:
+    def __init__(self, embedding: Embedding, words: Words | None = None) -> None:
+        """`words` are those of an estimator with the same vocabulary, so that texts are read once for both."""
         self._embedding = embedding
-        self._words = Words(embedding.vocabulary)
+        self._words = Words(embedding.vocabulary) if words is None else words
 
     @classmethod
     def load(cls, path: Path | None = None) -> Embedder:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from weebill.auto.estimator.artefact import EMBEDDING, ROUTER, TIERS, Card, Model, read_model
+from weebill.auto.estimator.artefact import EMBEDDING, ROUTER, TIERS, Card, Model, read_embedding, read_model
 from weebill.auto.estimator.embedding import Embedder
 from weebill.auto.estimator.estimate import Chances, merit
 from weebill.auto.estimator.text import OPTIONS, ngrams, standardised, surface, visible
@@ -38,6 +38,13 @@ class Estimator:
     def card(self) -> Card:
         """The description of this estimator."""
         return self._model.card
+
+    def embedder(self, path: Path = EMBEDDING) -> Embedder:
+        """Returns the embedder in `path`, which reads a text once with this estimator if their vocabularies are the
+        same. Raises ArtefactError, or OSError.
+        """
+        embedding = read_embedding(path)
+        return Embedder(embedding, self._words if embedding.vocabulary == self._model.vocabulary else None)
 
     def estimate(self, text: str) -> Chances:
         """Returns the chances of each tier for `text`. Every text has an estimate, even an empty one."""

@@ -28,6 +28,9 @@ CONTINUED = "##"
 # Pieces are looked up by their first characters.
 _HEAD: Final = 3
 
+if TYPE_CHECKING:
+    Reading = tuple[NDArray[np.uint32], NDArray[np.int32]]
+
 Chunk = tuple[bytes, bytes]
 """The hashes and the pieces of a chunk's tokens, as bytes of uint32 and int32, which are joined faster than lists."""
 
@@ -62,9 +65,20 @@ class Words(dict[str, Chunk]):
             else:
                 first[piece] = row
         self._first, self._next = Pieces(first), Pieces(following)
+        self._last: tuple[str, Reading] = ("", (np.empty(0, np.uint32), np.empty(0, np.int32)))
 
-    def read(self, text: str) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
-        """Returns the hashes of a text's tokens, in order, and the vocabulary's rows of their pieces."""
+    def read(self, text: str) -> Reading:
+        """Returns the hashes of a text's tokens, in order, and the vocabulary's rows of their pieces.
+
+        The last text is not read again.
+        """
+        last, reading = self._last
+        if last != text:
+            reading = self._read(text)
+            self._last = text, reading
+        return reading
+
+    def _read(self, text: str) -> Reading:
         found = chunks(text)
         if len(found) > MAX_SPLIT_CHUNKS and len(different := dict.fromkeys(found)) > MAX_SPLIT_CHUNKS:
             read = self._read_bounded(found, list(different)[:MAX_SPLIT_CHUNKS])

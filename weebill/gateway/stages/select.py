@@ -15,10 +15,14 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from weebill.apis.base import Api
+from weebill.apis.chat.api import CHAT
+from weebill.auto import judge_model
 from weebill.auto.cascade.checks import Checks, Judgement
+from weebill.auto.cascade.verdicts import text_of
 from weebill.auto.experiments import Experiment
-from weebill.auto.judging import content, judge
+from weebill.auto.judging import Verdict, content, judge
 from weebill.auto.learning import Audited
+from weebill.auto.short_answers import NOT_KNOWN
 from weebill.config.auto import AUTO, CascadeSettings, Tier
 from weebill.gateway.attempting import deadline_of, first_answered
 from weebill.gateway.audits import METERED_AS, Audit, Audits, Heard
@@ -258,7 +262,10 @@ class Select:
             self._recorder.settle_unanswered(meter, 200, "ok")
         got = await off_loop(partial(heard.reply, api.native, streamed=selection.call.stream))
         small, large = (got, other) if answered == "small" else (other, got)
-        verdict = await off_loop(partial(judge, asked.needs.conversation, small, large))
+        verdict, spent = await off_loop(partial(judge, asked.needs.conversation, small, large)), meter.spent_nano
+        if verdict.by == NOT_KNOWN and self._audits.judges_by_model and small is not None and large is not None:
+            verdict, judging = await self._judged_by_model(selection, audit, small, large)
+            spent = None if spent is None or judging is None else spent + judging
         self._audits.judged(
             audit,
             Audited(
@@ -266,10 +273,43 @@ class Select:
                 small=verdict.score,
                 large=None if verdict.score is None else 1.0,
                 by=verdict.by,
-                spent_nano=meter.spent_nano,
+                spent_nano=spent,
                 content=content(asked.needs.conversation, small, large) if self._audits.keeps_content else None,
             ),
         )
+
+    async def _judged_by_model(
+        self, selection: _Selection, audit: Audit, small: Reply, large: Reply
+    ) -> tuple[Verdict, int | None]:
+        """Returns the verdict of the large model on texts that cannot be compared otherwise, and what it cost."""
+        texts = content(selection.asked.needs.conversation, small, large)
+        orders = (texts.small, texts.large), (texts.large, texts.small)
+        asked = (self._preference(selection, audit, at, texts.question, *order) for at, order in enumerate(orders))
+        (first, cost), (second, more) = await asyncio.gather(*asked)
+        spent = None if cost is None or more is None else cost + more
+        return Verdict(judge_model.score(first, second), "model"), spent
+
+    async def _preference(
+        self, selection: _Selection, audit: Audit, number: int, question: str, one: str, other: str
+    ) -> tuple[judge_model.Preference | None, int | None]:
+        """Returns the large model's preference, and what it cost."""
+        exchange, began = selection.request.exchange, time.monotonic()
+        name = f"{exchange.request_id}-judge-{number}"
+        meter = Meter(name, METERED_AS, CHAT.name, began, journal=self._recorder.journal)
+        meter.model_asked = audit.large
+        call = CHAT.decode(judge_model.body(audit.large, question, one, other), {}, "")
+        asked = RouteRequest(call, METERED_AS, METERED_AS, CHAT.conversation)
+        judging = selection._replace(request=Request[Api, Call](exchange, CHAT), call=call, asked=asked)
+        try:
+            reply = await self._ask(judging, audit.large, meter, began + self._upstreams.router.deadline_s)
+        except ApiError as error:
+            self._recorder.settle_unanswered(meter, error.status, meter.blame)
+            return None, meter.spent_nano
+        except BaseException:
+            self._recorder.settle_unanswered(meter, 503, "gateway_error")
+            raise
+        self._recorder.settle_unanswered(meter, 200, "ok")
+        return judge_model.preference("".join(map(text_of, reply.choices))), meter.spent_nano
 
     async def _ask(
         self, selection: _Selection, model: str, meter: Meter, deadline: float, *, sampling: bool = False

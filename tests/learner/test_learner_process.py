@@ -1,0 +1,101 @@
+"""The learner process as the supervisor and the workers meet it."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from collections.abc import Awaitable, Callable
+from random import Random
+
+import msgspec
+
+from tests.fixtures.child import ChildProcess
+from weebill.auto.learning import NOBODY, TOPIC, Decided, Lessons, Pair, Report, StandingQuestion
+from weebill.auto.standing import Standing
+from weebill.config.auto import AuditSettings, AutoSettings
+from weebill.config.paths import Home
+from weebill.gateway.audits import Audits
+from weebill.gateway.reporting import Reporter
+from weebill.process.messages import Failed, Ping, Pong
+from weebill.process.questions import Questions
+
+PAIR = Pair("s/small", "l/large", "place-1")
+Start = Callable[[], Awaitable[ChildProcess]]
+
+
+def decided(number: int) -> Decided:
+    return Decided(request_id=f"req_{number}", key_id="key", at=1, tier="large", features=b"\x00\x3c")
+
+
+async def decisions(questions: Questions) -> int:
+    standing = msgspec.msgpack.decode(await questions.ask(TOPIC, StandingQuestion()), type=Standing | None)
+    return 0 if standing is None else standing.decisions
+
+
+async def test_it_answers_and_drains(start: Start, home: Home) -> None:
+    process = await (await start()).ready()
+    process.link.send(Ping())
+    assert isinstance(await process.link.receive(), Pong)
+    assert stat.S_IMODE(home.learner_socket.stat().st_mode) == 0o600
+    assert await process.drain() == 0
+    assert not home.learner_socket.exists()
+
+
+async def test_a_killed_learner_knows_what_it_acknowledged_and_gets_the_rest(start: Start, home: Home) -> None:
+    first = await (await start()).ready()
+    questions = Questions(home.learner_socket)
+    reporter = Reporter(questions.ask)
+    await questions.ask(TOPIC, Report(PAIR, tuple(map(decided, range(10)))))
+    first.process.kill()
+    await first.process.wait()
+    # While nobody is there, reports wait.
+    for number in range(10, 30):
+        reporter.report(PAIR, decided(number))
+    await (await start()).ready()
+    async with asyncio.timeout(30):
+        while await decisions(questions) < 30:
+            await asyncio.sleep(0.05)
+    await reporter.close()
+    questions.close()
+    assert reporter.lost == 0
+
+
+async def test_a_worker_hears_that_it_is_there_and_draws(start: Start, home: Home) -> None:
+    lessons = Lessons()
+    questions = Questions(home.learner_socket, {TOPIC: lessons})
+    audits = Audits(lessons, questions.ask, Random(1))
+    assert audits.draw(PAIR, "small", "large", possible=True).probability == 0  # nobody would learn from it
+    await (await start()).ready()
+    questions.start()
+    async with asyncio.timeout(30):
+        while lessons.newest is None:
+            await asyncio.sleep(0.05)
+    assert lessons.newest.pair == NOBODY
+    probabilities = [audits.draw(PAIR, "small", "large", possible=True).probability for _ in range(200)]
+    assert probabilities[:100] == [1.0] * 100
+    assert 0.2 < probabilities[-1] < 0.3
+    assert audits.draw(PAIR, "small", "large", possible=False).probability == 0
+    audits.settings = AutoSettings(audits=AuditSettings(enabled=False))
+    assert audits.draw(PAIR, "small", "large", possible=True).probability == 0
+    questions.close()
+
+
+async def test_a_store_that_cannot_be_used_is_said(start: Start, home: Home) -> None:
+    home.lessons.write_bytes(b"no database at all, and long enough to be one" * 50)
+    process = await start()
+    failed = await process.link.receive()
+    assert isinstance(failed, Failed)
+    assert "Cannot use the store of outcomes" in failed.message
+    assert await process.process.wait() == 1
+
+
+async def test_what_does_not_fit_into_the_queue_is_counted(home: Home) -> None:
+    questions = Questions(home.learner_socket)
+    reporter = Reporter(questions.ask)
+    for number in range(10_005):
+        reporter.report(PAIR, decided(number))
+    assert reporter.lost == 5
+    reporting = [task for task in asyncio.all_tasks() if task.get_name() == "report to the learner"]
+    for task in reporting:
+        task.cancel()
+    questions.close()
