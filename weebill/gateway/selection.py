@@ -17,6 +17,7 @@ from weebill.auto.experiments import Experiment, Experiments
 from weebill.auto.learning import Lesson, Pair
 from weebill.auto.rules import Subject
 from weebill.auto.texts import texts
+from weebill.auto.threshold import Threshold
 from weebill.catalog.pricing import cost_nano as list_nano
 from weebill.catalog.pricing import weighed
 from weebill.config.auto import AUTO, AutoSettings, Tier
@@ -135,6 +136,11 @@ class Selector:
             return False
         of_auto = (AUTO, *self._models.values()) if name == AUTO or name in _SUFFIXED else ()
         return name in running or any(each in running for each in of_auto)
+
+    @property
+    def threshold(self) -> Threshold | None:
+        """The threshold of a target for share or spend; None if there is no such target."""
+        return None if self._auto is None else self._auto.threshold
 
     @property
     def promotions(self) -> tuple[str, ...]:
