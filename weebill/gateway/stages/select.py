@@ -315,7 +315,7 @@ class Select:
         """Returns the verdict of the large model on texts that cannot be compared otherwise, and what it cost."""
         texts = content(selection.asked.needs.conversation, small, large)
         orders = (texts.small, texts.large), (texts.large, texts.small)
-        asked = (self._preference(selection, audit, at, texts.question, *order) for at, order in enumerate(orders))
+        asked = [self._preference(selection, audit, at, texts.question, *order) for at, order in enumerate(orders)]
         (first, cost), (second, more) = await asyncio.gather(*asked)
         spent = None if cost is None or more is None else cost + more
         return Verdict(judge_model.score(first, second), "model"), spent
