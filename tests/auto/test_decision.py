@@ -104,19 +104,22 @@ def test_rules_come_first(
 
 
 @pytest.mark.parametrize(
-    ("tiers", "gain", "tier", "larger"),
+    ("tiers", "gain", "tier", "larger", "smaller"),
     [
-        (TWO, 0.2, "small", "large"),
-        (TWO, 0.7, "large", None),
-        (TWO, 0.69, "small", "large"),
-        (THREE, 0.39, "small", "large"),
-        (THREE, 0.41, "mid", "large"),
-        (THREE, 0.75, "large", None),
+        (TWO, 0.2, "small", "large", None),
+        (TWO, 0.7, "large", None, "small"),
+        (TWO, 0.69, "small", "large", None),
+        (THREE, 0.39, "small", "large", None),
+        (THREE, 0.41, "mid", "large", "small"),
+        (THREE, 0.75, "large", None, "small"),
     ],
 )
-def test_then_what_the_router_expects(tiers: tuple[Tier, ...], gain: float, tier: Tier, larger: Tier | None) -> None:
+def test_then_what_the_router_expects(
+    tiers: tuple[Tier, ...], gain: float, tier: Tier, larger: Tier | None, smaller: Tier | None
+) -> None:
     decision = by_chances(tiers, HERE, "", chances(gain), Gain.of_rank(gain, 0.7))
     assert (decision.tier, decision.larger, decision.stays) == (tier, larger, False)
+    assert decision.smaller == smaller
     assert decision.why == f"gain {gain:.2f}{'<' if gain < 0.7 else '>='}0.70"
 
 
@@ -138,7 +141,9 @@ def test_what_is_private_stays(
     assert decision.stays == bool(private)
     if private and local & set(tiers):
         assert decision.tier in local
-        assert decision.larger in {None, *local}
+        assert {decision.larger, decision.smaller} <= {None, *local}
+    if high_stakes:
+        assert decision.smaller is None
     if high_stakes and not private:
         assert decision.tier == "large"
     if decision.larger is not None:

@@ -103,5 +103,7 @@ def test_overlays_accumulate():
 
 
 def test_the_package_holds_data_only():
-    assert sorted(path.name for path in DATA.iterdir()) == ["models.json", "providers.json", "traits.json"]
+    assert sorted(path.name for path in DATA.iterdir()) == [
+        *("flagships.json", "models.json", "providers.json", "traits.json")
+    ]
     assert all(not path.stat().st_mode & stat.S_IXUSR for path in DATA.iterdir())

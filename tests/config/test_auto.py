@@ -47,12 +47,83 @@ def test_the_tiers(home, text, tiers):  # noqa: F811
     [
         ("", ("quality", 0.95)),
         ("target = { quality = 0.8 }\n", ("quality", 0.8)),
-        ("target = { spend = 0.3 }\n", ("spend", 0.3)),
         ("target = { share = 0 }\n", ("share", 0.0)),
     ],
 )
 def test_the_target(home, text, chosen):  # noqa: F811
     assert loaded(home, BOTH + text).target.chosen == chosen
+
+
+PRICED = """
+[providers.openai]
+models = ["gpt-4o", "gpt-4o-mini"]
+"""
+KEYS = {"OPENAI_API_KEY": "sk", "GROQ_API_KEY": "gsk"}
+UNPRICED = (
+    "`auto.target.spend` needs the price of `{}` (`auto.{}`), which neither the catalogue nor its overlay has; "
+    "`share` needs no prices"
+)
+
+
+def of_tiers(spend, **tiers):
+    return "[auto]\n" + "".join(f'{tier} = "{name}"\n' for tier, name in tiers.items()) + f"target.spend = {spend}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (of_tiers(0.3, small="mini", large="acme/large"), [UNPRICED.format("acme/large", "large")]),
+        (of_tiers(0.3, small="acme/small", large="gpt-4o"), [UNPRICED.format("acme/small", "small")]),
+        (of_tiers(0.3, small="mini", mid="large", large="gpt-4o"), [UNPRICED.format("large", "mid")]),
+        (
+            of_tiers(0.3, small="acme/small", large="acme/large"),
+            [UNPRICED.format("acme/small", "small"), UNPRICED.format("acme/large", "large")],
+        ),
+        # The first deployment behind an alias counts.
+        (
+            of_tiers(0.3, small="mini", large="big") + "[aliases.big]\nmodels = ['acme/large', 'gpt-4o']\n",
+            [UNPRICED.format("big", "large")],
+        ),
+        (
+            of_tiers(0.3, small="mini", large="smollm2:135m"),
+            ["`auto.target.spend` is a share of what `smollm2:135m` (`auto.large`) costs: nothing"],
+        ),
+        # An unknown name is said once.
+        (of_tiers(0.3, small="mini", large="gpt-4p"), ["`auto.large` names unknown model `gpt-4p`; did you mean"]),
+    ],
+)  # fmt: skip
+def test_a_target_for_spend_needs_prices(home, text, said):  # noqa: F811
+    found = problems(home, ACME + PRICED + text, KEYS)
+    assert len(found) == len(said)
+    assert all(wanted in problem for wanted, problem in zip(said, found, strict=True))
+
+
+@pytest.mark.parametrize("large", ["openai/gpt-4o", "gpt-4o", "big"])
+def test_prices_are_those_of_the_catalogue_whatever_the_name(home, large):  # noqa: F811
+    aliases = "[aliases]\nbigger = 'gpt-4o'\nbig = 'bigger'\n"
+    configuration = load(sources(home, ACME + PRICED + of_tiers(0.3, small="mini", large=large) + aliases, KEYS))
+    assert (configuration.settings.auto.target.chosen, configuration.warnings) == (("spend", 0.3), ())
+
+
+def test_prices_are_also_the_installations_own(home):  # noqa: F811
+    text = ACME + of_tiers(0.3, small="mini", large="groq/llama-3.1-8b-instant")
+    home.catalogue.write_text('{"offers": [{"provider": "groq", "name": "llama-3.1-8b-instant"}]}')
+    [problem] = problems(home, text, KEYS)
+    assert UNPRICED.format("groq/llama-3.1-8b-instant", "large") in problem
+    # An overlay that cannot be read is reported where its prices are used; the package's count until then.
+    home.catalogue.write_text("{")
+    assert load(sources(home, text, KEYS)).settings.auto.target.spend == 0.3
+
+
+@pytest.mark.parametrize(("spend", "warned"), [(0.05, True), (0.06, True), (0.0601, False), (0.5, False)])
+def test_spend_below_the_small_tiers_own_price_is_warned_of(home, spend, warned):  # noqa: F811
+    text = ACME + PRICED + of_tiers(spend, small="gpt-4o-mini", large="gpt-4o")
+    said = [str(warning) for warning in load(sources(home, text, KEYS)).warnings]
+    assert ["cannot be kept: `gpt-4o-mini` alone costs 0.06 of `gpt-4o`" in each for each in said] == [True] * warned
+
+
+def test_without_auto_a_target_needs_nothing(home):  # noqa: F811
+    assert loaded(home, "[auto.target]\nspend = 0.1\n").tiers == {}
 
 
 def test_rules_and_checks(home):  # noqa: F811

@@ -89,7 +89,7 @@ class Auto:
         self._settings = settings
         self._tiers = tuple(self.models)
         self._estimator = estimator
-        self._threshold = threshold
+        self.threshold = threshold
         self._learner = learner
         self._lesson = lesson
         self._private = Rules("private", settings.private)
@@ -129,19 +129,19 @@ class Auto:
 
     def _gain(self, chances: TierChances, features: bytes) -> Gain:
         lesson = self._lesson()
-        if self._threshold is None:
+        if self.threshold is None:
             if lesson is None or lesson.threshold is None:
                 return Gain(chances.gain, -inf, -inf, _NOT_KNOWN)
             why = _LARGE_ALONE if lesson.threshold == -inf else ""
             return Gain(self._learner.gain(features, lesson), lesson.threshold, mid_threshold(lesson), why)
         if lesson is not None and lesson.gains:
-            return Gain.of_rank(self._learner.rank(features, lesson), self._threshold.value)
-        return Gain.of_rank(chances.gain, self._threshold.value)
+            return Gain.of_rank(self._learner.rank(features, lesson), self.threshold.value)
+        return Gain.of_rank(chances.gain, self.threshold.value)
 
     def observe(self, decision: Decision, answered: Tier, cost_nano: int | None, large_cost_nano: int | None) -> None:
         """Reports the outcome of a decision; `answered` is the tier whose answer the client got."""
-        if decision.chances is not None and self._threshold is not None:
-            self._threshold.observe(Observed(answered == self._tiers[-1], cost_nano, large_cost_nano))
+        if decision.chances is not None and self.threshold is not None:
+            self.threshold.observe(Observed(answered == self._tiers[-1], cost_nano, large_cost_nano))
 
 
 def load_auto(

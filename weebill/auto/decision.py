@@ -24,7 +24,8 @@ class TierChances(Protocol):
 class Decision(NamedTuple):
     """The tier that answers, and the reason: a rule's name, or the gain and the threshold.
 
-    `larger` is the tier that answers if a check fails, None if there is none. `stays` requests must not leave this
+    `larger` is the tier that answers if a check fails, `smaller` the one that may if this tier cannot; None if there is
+    none. `stays` requests must not leave this
     machine. `chances` are for requests that no rule decided, and `features` describe these for the learner.
     """
 
@@ -34,6 +35,7 @@ class Decision(NamedTuple):
     stays: bool = False
     chances: TierChances | None = None
     features: bytes = b""
+    smaller: Tier | None = None
 
 
 class Gain(NamedTuple):
@@ -96,7 +98,8 @@ def by_chances(
     sign = "<" if value < threshold else ">="
     why = f"{private} and " * bool(private) + (reason or f"gain {value:.2f}{sign}{threshold:.2f}")
     larger = allowed[-1] if tier != allowed[-1] else None
-    return Decision(tier, why, larger, bool(private), chances)
+    smaller = allowed[0] if tier != allowed[0] else None
+    return Decision(tier, why, larger, bool(private), chances, smaller=smaller)
 
 
 def _allowed(tiers: Sequence[Tier], local: frozenset[Tier], private: str) -> Sequence[Tier]:

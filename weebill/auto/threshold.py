@@ -6,6 +6,7 @@ cannot be observed answer by answer: its threshold is the learner's (`weebill.au
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from weebill.auto.estimator.targets import NONE_TO_LARGE, Controller, ObservedAnswer, Share, Spend
@@ -33,6 +34,7 @@ class Threshold:
 
     def __init__(self, name: Literal["share", "spend"], value: float, cost_ratio: float) -> None:
         """`cost_ratio` is the small tier's price divided by the largest tier's."""
+        self.name = name
         self._spend = value if name == "spend" else None
         self._typical = 0.0
         self._seen = 0
@@ -44,6 +46,10 @@ class Threshold:
     def value(self) -> float:
         """Requests with a gain of at least this go to the largest tier."""
         return self._controller.threshold
+
+    def take_over(self, value: float) -> None:
+        """Goes on from the threshold of another worker."""
+        self._controller = replace(self._controller, threshold=value)
 
     def observe(self, observed: Observed) -> None:
         """Moves the threshold a little against the observed excess."""

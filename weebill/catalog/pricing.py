@@ -8,6 +8,7 @@ from weebill.catalog.schema import Price, Rates
 
 _TOKENS_PER_RATE = 1000
 _LONG_WRITE = 2
+_READ = 3
 
 
 class Counts(Protocol):
@@ -46,6 +47,11 @@ def rates(price: Price, prompt_tokens: int) -> Rates:
             break
         current = tier
     return current
+
+
+def weighed(price: Rates) -> int:
+    """Returns the cost of 1,000 tokens written and three times as many read, in nano-dollars: to compare prices."""
+    return _READ * price.input + price.output
 
 
 def cost_nano(price: Price, counts: Counts) -> int:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import typer
 
+from weebill.cli.auto_tiers import tiers_in_words
 from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, print_table, size
 from weebill.cli.progress import show_progress
-from weebill.config.load import Sources, load
+from weebill.config.auto import AUTO
+from weebill.config.load import Configuration, Sources, load
 from weebill.config.routing import targets
 from weebill.config.schema import Settings
 from weebill.engine.fetch import add_file
@@ -37,8 +39,7 @@ def pull(sources: Sources, model: str | None, file: Path | None, quiet: bool) ->
 
 def list_models(sources: Sources, quiet: bool) -> None:
     """Prints each model's name, place, size and state."""
-    settings = load(sources).settings
-    rows = list(_rows(settings, sources))
+    rows = list(_rows(load(sources), sources))
     if quiet:
         for name, *_ in rows:
             typer.echo(name)
@@ -70,10 +71,13 @@ def states(settings: Settings, sources: Sources) -> dict[str, str]:
     return found
 
 
-def _rows(settings: Settings, sources: Sources) -> Iterator[tuple[str, str, str, str]]:
+def _rows(configuration: Configuration, sources: Sources) -> Iterator[tuple[str, str, str, str]]:
+    settings = configuration.settings
     stored = {model.name: model for model in ModelStore.of(settings.local, sources.home).list()}
     for alias, target in settings.aliases.items():
         yield alias, f"alias of {', '.join(targets(target))}", NOTHING, NOTHING
+    if settings.auto.tiers:
+        yield AUTO, tiers_in_words(configuration), NOTHING, NOTHING
     for name, state in states(settings, sources).items():
         yield name, "this machine", size(stored[name].size) if name in stored else NOTHING, state
     for provider, each in settings.providers.items():

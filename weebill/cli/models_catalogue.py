@@ -12,10 +12,12 @@ import typer
 from weebill.catalog.load import Catalogue
 from weebill.catalog.query import Match, ModelFilter, Order, context_of, select
 from weebill.catalog.schema import Modality, Model, Offer, Price
+from weebill.cli.auto_tiers import tiers_in_words
 from weebill.cli.errors import CommandError
 from weebill.cli.models import states
 from weebill.cli.output import NOTHING, print_table
 from weebill.cli.providers import active_providers, identity, load_catalogue
+from weebill.config.auto import AUTO
 from weebill.config.load import Sources, load
 from weebill.config.problems import did_you_mean
 from weebill.config.routing import targets
@@ -59,7 +61,8 @@ class Own(msgspec.Struct, frozen=True, kw_only=True):
 
 def list_catalogue(sources: Sources, wanted: ListOptions, order: Order, as_json: bool) -> None:
     """Prints the matching models; those of this machine and of the configuration first."""
-    settings = load(sources).settings
+    configuration = load(sources)
+    settings = configuration.settings
     catalogue = as_configured(load_catalogue(sources.home), settings)
     _check(wanted, catalogue, settings)
     usable = active_providers(settings)
@@ -71,6 +74,8 @@ def list_catalogue(sources: Sources, wanted: ListOptions, order: Order, as_json:
     elif own or found:
         headings = ("MODEL", "CONTEXT", "$/M IN", "$/M OUT", "READS", "MAKES", "TOOLS", "FROM")
         print_table(headings, [*map(_own_row, own), *(_row(match, usable) for match in found)])
+        if wanted == ListOptions() and (tiers := tiers_in_words(configuration)):
+            typer.echo(f"\n{AUTO}: {tiers}")
     else:
         typer.echo("No model is like that; `weebill models` lists them all")
 

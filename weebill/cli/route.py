@@ -21,15 +21,18 @@ from weebill.auto.experiments import Experiments
 from weebill.cli.errors import CommandError
 from weebill.cli.output import NOTHING, console, print_table
 from weebill.cli.providers import load_catalogue
+from weebill.cli.running_auto import running_auto
 from weebill.config.auto import AUTO
 from weebill.config.ledger_errors import LedgerError
-from weebill.config.load import Sources, load
+from weebill.config.load import Configuration, Sources, load
 from weebill.config.routing import targets
 from weebill.config.schema import Settings
+from weebill.gateway.audits import Audits
 from weebill.gateway.own_fields import encoded
 from weebill.gateway.selection import Selected, Selector
 from weebill.gateway.translation import translator
 from weebill.process.messages import EngineState
+from weebill.process.questions import Questions
 from weebill.routing.deployments import Deployment
 from weebill.routing.directory import Directory
 from weebill.routing.openrouter import with_preferences
@@ -48,7 +51,8 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, as_json: bool) -> None:
     """Prints the plan for the request in `file`, "-" for standard input, without sending it."""
-    settings = load(sources).settings
+    configuration = load(sources)
+    settings = configuration.settings
     engines = [
         EngineState(model=model, api_key="", base_url=_UP, context=settings.local.engine.context)
         for model in settings.local.models
@@ -60,7 +64,7 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
         matched = directory.pattern(call.model)
         meant = directory.resolve_pattern(call.model)
         asked = RouteRequest(call, key, key, APIS[api].conversation).with_model(meant)
-        selected = _selected(sources, settings, router, asked, APIS[api])
+        selected, source = _selected(sources, settings, router, asked, APIS[api])
         if selected is not None:
             asked = asked.with_model(selected.model).with_own_preferences(selected.preferences)
         plan = router.plan(asked, 0.0)
@@ -72,7 +76,7 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
     if as_json:
         described = _described(plan, fits)
         if selected is not None:
-            described = {**_described_selection(selected), **described}
+            described = {**_described_selection(selected, source, configuration), **described}
         if matched is not None:
             described = {"alias": matched.pattern, **described}
         typer.echo(msgspec.json.format(msgspec.json.encode(described), indent=2).decode())
@@ -81,7 +85,7 @@ def explain(sources: Sources, file: Path, api: str, key: str, seed: int | None, 
             named = ", ".join(targets(matched.target))
             console().print(f"{call.model} matches the alias {matched.pattern}: {named}", markup=False, highlight=False)
         if selected is not None:
-            _print_selection(meant, selected)
+            _print_selection(meant, selected, source, configuration)
         _print(plan, fits)
 
 
@@ -105,16 +109,29 @@ def _fits(api: Api, call: Call, wanted: ResolvedPreferences, deployment: Deploym
         return _Fits(refused=f"refused: {error.detail.message}")
 
 
-def _selected(sources: Sources, settings: Settings, router: Router, asked: RouteRequest, api: Api) -> Selected | None:
-    """Returns the selection for `auto` and for models in an experiment; None for other names. Raises ApiError."""
+def _selected(
+    sources: Sources, settings: Settings, router: Router, asked: RouteRequest, api: Api
+) -> tuple[Selected | None, str]:
+    """Returns the selection for `auto` and for models in an experiment, None for other names, and the source of the
+    threshold. Raises ApiError.
+    """
     experiments = Experiments()
     with suppress(LedgerError), reading(sources.home.database) as ledger:
         experiments.take(read_experiments(ledger))
-    selector = Selector(router, experiments, sources.home.router)
-    if asked.call.model.partition(":")[0] == AUTO:
+    selector, source = Selector(router, experiments, sources.home.router), ""
+    if asked.call.model.partition(":")[0] == AUTO and settings.auto.tiers:
+        running = running_auto(sources.home, settings.auto.target)
+        # Nothing is audited, so nobody is told.
+        audits = Audits(running.lessons, Questions(sources.home.learner_socket).ask, random.Random(0))  # noqa: S311
+        selector = Selector(router, experiments, sources.home.router, audits)
         selector.configure(settings.auto)
         selector.refresh()
-    return selector.select(asked, api) if asked.call.model in selector.names else None
+        if selector.threshold is not None and running.threshold is not None:
+            selector.threshold.take_over(running.threshold)
+        source = running.source(settings.auto.target.chosen[0])
+    selected = selector.select(asked, api) if asked.call.model in selector.names else None
+    by_threshold = selected is not None and selected.decision is not None and selected.decision.chances is not None
+    return selected, source if by_threshold else ""
 
 
 def _read(file: Path) -> bytes:
@@ -127,16 +144,23 @@ def _read(file: Path) -> bytes:
         raise CommandError(f"{file}: {error.strerror}") from error
 
 
-def _print_selection(name: str, selected: Selected) -> None:
+def _print_selection(name: str, selected: Selected, source: str, configuration: Configuration) -> None:
     out = console()
     decision = selected.decision
     if decision is not None:
         out.print(f"{AUTO} chooses {decision.tier} ({selected.model}): {decision.why}")
+        if source:
+            out.print(source)
+        if configuration.large is not None:
+            model, provider = configuration.large
+            out.print(f"large is {model}, the flagship of {provider}, by the catalogue")
         if (chances := decision.chances) is not None:
             expected = f"compact {chances.compact:.2f}, mid {chances.mid:.2f}, large {chances.large:.2f}"
             out.print(f"expected to answer well: {expected}")
         if selected.checks is not None:
             out.print(f"an answer that fails a check is made anew by {selected.larger}")
+        if selected.smaller:
+            out.print(f"if that is down, {selected.smaller} answers")
     if selected.arm:
         out.print(f"of the experiment {selected.arm}" + ("" if decision else f": {name} is {selected.model}"))
     elif decision is None:
@@ -144,7 +168,7 @@ def _print_selection(name: str, selected: Selected) -> None:
     out.print()
 
 
-def _described_selection(selected: Selected) -> dict[str, Any]:
+def _described_selection(selected: Selected, source: str, configuration: Configuration) -> dict[str, Any]:
     decision = selected.decision
     chances = None if decision is None else decision.chances
     return {
@@ -154,7 +178,10 @@ def _described_selection(selected: Selected) -> dict[str, Any]:
             "tier": decision.tier,
             "why": decision.why,
             "stays": decision.stays,
+            "threshold_from": source or None,
+            "flagship_of": None if configuration.large is None else configuration.large.provider,
             "escalates_to": selected.larger or None,
+            "falls_back_to": selected.smaller or None,
             "chances": chances
             and {"compact": chances.compact, "mid": chances.mid, "large": chances.large, "gain": chances.gain},
         },

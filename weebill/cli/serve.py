@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from weebill import __version__
+from weebill.cli.auto_tiers import tiers_in_words
 from weebill.cli.output import console
 from weebill.cli.progress import show_progress
 from weebill.config.load import Configuration, Sources, load
@@ -71,7 +72,7 @@ class Startup:
                 typer.echo(line)
             return
         out = console()
-        for text, style in banner(status, self._model_names(), key, key_file):
+        for text, style in banner(status, self._model_names(), key, key_file, tiers_in_words(self.configuration)):
             out.print(text, style=style)
 
     def rescue_key(self) -> None:
@@ -87,8 +88,12 @@ class Startup:
         return list(dict.fromkeys([*settings.aliases, *settings.local.models, *of_providers]))
 
 
-def banner(status: Status, models: list[str], key: str | None, key_file: Path | None) -> Iterator[tuple[str, str]]:
-    """Yields lines with their styles. At the first start, `key` is the first key, or `key_file` its file."""
+def banner(
+    status: Status, models: list[str], key: str | None, key_file: Path | None, auto: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Yields lines with their styles. At the first start, `key` is the first key, or `key_file` its file; `auto` are
+    its tiers, "" if there are none.
+    """
     down = [model for model in status.models if not model.ready]
     yield "", ""
     yield f"  Weebill {__version__}", "bold"
@@ -104,6 +109,8 @@ def banner(status: Status, models: list[str], key: str | None, key_file: Path | 
     else:
         yield "  API key    one you have, or `weebill keys create NAME`", ""
     yield f"  Models     {_shortened(models)}", ""
+    if auto:
+        yield f"  auto       {auto}", ""
     for model in down:
         yield f"  Not ready  {model.name}: {model.failure or 'it is still loading'}", "bold red"
     yield "", ""

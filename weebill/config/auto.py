@@ -104,7 +104,8 @@ class AutoSettings(Section, frozen=True, kw_only=True):
 
     These and `mid` are names of models or aliases. `high_stakes` requests go straight to the large tier; `private` ones
     are served by this machine or not at all, and take precedence. With `abilities`, requests of a kind that the small
-    model is known to fail at, and those for advice, go to the large tier.
+    model is known to fail at, and those for advice, go to the large tier. With `on_large_down = "small"`, the small tier
+    answers while the large one cannot, but for `high_stakes` requests.
     """
 
     small: Annotated[str, Meta(max_length=200)] = ""
@@ -113,6 +114,7 @@ class AutoSettings(Section, frozen=True, kw_only=True):
     high_stakes: Rules = ()
     private: Rules = ()
     abilities: bool = True
+    on_large_down: Literal["small", "error"] = "small"
     target: TargetSettings = TargetSettings()
     cascade: CascadeSettings = CascadeSettings()
     audits: AuditSettings = AuditSettings()

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from weebill.catalog.dialects import dialects
-from weebill.catalog.load import load
+from weebill.catalog.load import Catalogue, load
+from weebill.catalog.pricing import weighed
 from weebill.config.auto import AUTO, check_auto
 from weebill.config.certificates import check_server, check_upstream
+from weebill.config.offers import price_of
 from weebill.config.problems import KeyPath, Locate, Problem, did_you_mean, dotted
 from weebill.config.routing import WILDCARD, AliasSettings, Preferences, targets
 from weebill.config.schema import Settings
@@ -30,8 +32,8 @@ _RESERVED_PROVIDERS = {
 }
 
 
-def check(settings: Settings, locate: Locate, names: bool = True) -> Iterator[Problem]:
-    """Yields all problems of well-typed settings.
+def check(settings: Settings, locate: Locate, catalogue: Catalogue, names: bool = True) -> Iterator[Problem]:
+    """Yields all problems of well-typed settings. `catalogue` has the installation's own prices.
 
     Without `names`, names of models and providers are not checked, as the settings may be incomplete.
     """
@@ -42,7 +44,7 @@ def check(settings: Settings, locate: Locate, names: bool = True) -> Iterator[Pr
         yield from _check_provider(name, settings, locate)
     if names:
         yield from _check_aliases(settings, locate)
-        yield from _check_auto(settings, locate)
+        yield from _check_auto(settings, locate, catalogue)
         yield from _check_preferences(settings, locate)
     yield from _check_redis(settings, locate)
 
@@ -120,7 +122,7 @@ def _check_aliases(settings: Settings, locate: Locate) -> Iterator[Problem]:
                     yield Problem(where, what)
 
 
-def _check_auto(settings: Settings, locate: Locate) -> Iterator[Problem]:
+def _check_auto(settings: Settings, locate: Locate, catalogue: Catalogue) -> Iterator[Problem]:
     yield from check_auto(settings.auto, locate)
     auto = settings.auto
     known = model_names(settings) | set(settings.aliases)
@@ -128,8 +130,22 @@ def _check_auto(settings: Settings, locate: Locate) -> Iterator[Problem]:
         if name and name not in known:
             instead = _instead(name, sorted(known), settings)
             yield Problem(locate((AUTO, tier)), f"`auto.{tier}` names unknown model `{name}`{instead}")
+    if auto.target.spend is not None and known.issuperset(auto.tiers.values()):
+        yield from _check_spend(settings, locate, catalogue)
     if auto.tiers and AUTO in known:
         yield Problem(locate(("aliases", AUTO)), f"`{AUTO}` is the name of what `[auto]` sets up; choose another")
+
+
+def _check_spend(settings: Settings, locate: Locate, catalogue: Catalogue) -> Iterator[Problem]:
+    """Yields a problem for each tier without the price that a target for spend needs."""
+    where = locate((AUTO, "target", "spend"))
+    for tier, name in settings.auto.tiers.items():
+        price = price_of(name, settings, catalogue)
+        if price is None:
+            what = "which neither the catalogue nor its overlay has; `share` needs no prices"
+            yield Problem(where, f"`auto.target.spend` needs the price of `{name}` (`auto.{tier}`), {what}")
+        elif tier == "large" and not weighed(price):
+            yield Problem(where, f"`auto.target.spend` is a share of what `{name}` (`auto.large`) costs: nothing")
 
 
 def _instead(name: str, known: list[str], settings: Settings) -> str:

@@ -12,9 +12,13 @@ from typing import cast
 
 import msgspec
 
+from weebill.catalog.load import Catalogue
+from weebill.catalog.load import load as load_catalogue
+from weebill.catalog.overlay import OverlayError
 from weebill.config.checks import check
 from weebill.config.environment import read_environment, variable_name
 from weebill.config.invalid import Unfit
+from weebill.config.large import LARGE, Large, choose_large, with_large
 from weebill.config.paths import Home
 from weebill.config.problems import ConfigError, KeyPath, Locate, Problem
 from weebill.config.providers import FROM_ENVIRONMENT, complete_providers
@@ -66,13 +70,15 @@ class Configuration:
     """The settings, ready for use and as written.
 
     `settings` holds resolved secrets; `declared` has references (`env:NAME`) in their place. `origins` says where each
-    setting that is not a default was given. `warnings` concern usable settings.
+    setting that is not a default was given. `warnings` concern usable settings. `large` is the large tier of `auto` if
+    the catalogue chose it, as nobody else did.
     """
 
     settings: Settings
     declared: Settings
     origins: Mapping[KeyPath, str]
     warnings: tuple[Problem, ...] = ()
+    large: Large | None = None
 
 
 def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Configuration:
@@ -102,7 +108,12 @@ def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Con
         locate,
         _configured_quirks(table),
     )
-    found += check(declared, locate, names=not unfit.may_name_models)
+    large = None if LARGE in origins else choose_large(declared)
+    if large is not None:
+        declared = with_large(declared, large)
+        origins[LARGE] = large.why
+    catalogue = _catalogue(sources.home)
+    found += check(declared, locate, catalogue, names=not unfit.may_name_models)
     configured = _configured_providers(table)
     origins.update(
         {("providers", name, "api_key"): FROM_ENVIRONMENT for name in declared.providers if name not in configured}
@@ -111,7 +122,15 @@ def load(sources: Sources, fixed: Mapping[KeyPath, object] | None = None) -> Con
     problems += unfit.new_among((*found, *unresolved))
     if problems:
         raise ConfigError(problems)
-    return Configuration(settings, declared, origins, tuple(warnings(declared, sources.file)))
+    warned = tuple(warnings(declared, sources.file, locate, catalogue))
+    return Configuration(settings, declared, origins, warned, large)
+
+
+def _catalogue(home: Home) -> Catalogue:
+    try:
+        return load_catalogue(home.catalogue)
+    except OverlayError:  # who uses its prices says so
+        return load_catalogue()
 
 
 def flag_name(path: KeyPath) -> str:

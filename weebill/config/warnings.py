@@ -1,4 +1,6 @@
-"""Warnings about settings that work, but are less safe than intended."""
+"""Warnings about settings that work, but less well than intended: secrets that others can read, targets that cannot be
+kept.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,37 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from weebill.config.problems import KeyPath, Problem, dotted
+from weebill.catalog.load import Catalogue
+from weebill.catalog.pricing import weighed
+from weebill.config.offers import price_of
+from weebill.config.problems import KeyPath, Locate, Problem, dotted
 from weebill.config.schema import Settings
 from weebill.config.secrets import MASK, PROXY, REDIS_URL, SECRET_LISTS, SECRETS, masked
 
 
-def warnings(declared: Settings, file: Path) -> Iterator[Problem]:
+def warnings(declared: Settings, file: Path, locate: Locate, catalogue: Catalogue) -> Iterator[Problem]:
     """Yields the warnings for settings as written in `file`, with references in place of secrets."""
+    yield from _readable_secrets(declared, file)
+    yield from _unreachable_spend(declared, locate, catalogue)
+
+
+def _unreachable_spend(declared: Settings, locate: Locate, catalogue: Catalogue) -> Iterator[Problem]:
+    """Yields a warning if the small tier alone costs more than `auto` may spend."""
+    spend, tiers = declared.auto.target.spend, declared.auto.tiers
+    if spend is None or not tiers:
+        return
+    small, large = (price_of(tiers[tier], declared, catalogue) for tier in ("small", "large"))
+    if small is None or large is None or weighed(small) < spend * weighed(large):
+        return
+    share = weighed(small) / weighed(large)
+    what = (
+        f"`auto.target.spend = {spend:g}` cannot be kept: `{tiers['small']}` alone costs {share:.2f} of "
+        f"`{tiers['large']}`, so it answers all that no rule decides"
+    )
+    yield Problem(locate(("auto", "target", "spend")), what)
+
+
+def _readable_secrets(declared: Settings, file: Path) -> Iterator[Problem]:
     try:
         mode = file.stat().st_mode
     except OSError:  # missing or unreadable

@@ -18,7 +18,9 @@ from weebill.auto.learning import Lesson, Pair
 from weebill.auto.profiles import profile_of
 from weebill.auto.rules import Subject
 from weebill.auto.texts import texts
+from weebill.auto.threshold import Threshold
 from weebill.catalog.pricing import cost_nano as list_nano
+from weebill.catalog.pricing import weighed
 from weebill.config.auto import AUTO, AutoSettings, Tier
 from weebill.config.routing import Preferences
 from weebill.gateway.audits import Audit, Audits, can_audit
@@ -31,10 +33,10 @@ from weebill.routing.sticky import conversation_key
 from weebill.wire.errors import ApiError
 from weebill.wire.reply import Usage
 
+UNAVAILABLE: Final = "unavailable"
+"""The reason for asking another tier when there was no answer."""
 _STAYS: Final = (Preferences(local_only=True),)
 _SUFFIXED: Final = frozenset(f"{AUTO}:{suffix}" for suffix in SUFFIXES)
-# Prices are weighed as by the policies: three input tokens for each output token.
-_READ: Final = 3
 
 log = logging.getLogger(__name__)
 
@@ -43,28 +45,36 @@ class Selected(NamedTuple):
     """The model that answers a request.
 
     `model` is the name to route by, and `demands` are the preferences of the name that it replaces. With a `decision`,
-    `model` is its tier's, and an answer that fails one of `checks` is made anew by `larger`. `arm` is the arm of the
-    experiment, `shadow` the experiment whose candidate gets a copy. `audit` is there if `auto` learns from the request.
+    `model` is its tier's, and an answer that fails one of `checks` is made anew by `larger`; `smaller` answers if the
+    tier is down, "" if it must not. `arm` is the arm of the experiment, `shadow` the experiment whose candidate gets a
+    copy. `audit` is there if `auto` learns from the request.
     """
 
     model: str
     preferences: tuple[Preferences, ...] = ()
     decision: Decision | None = None
     larger: str = ""
+    smaller: str = ""
     checks: Checks | None = None
     arm: str = ""
     shadow: Experiment | None = None
     demands: tuple[Preferences, ...] = ()
     audit: Audit | None = None
 
-    def note(self, failed: str = "") -> str:
-        """Returns the part of the route header about the selection; `failed` is the check that the smaller tier
-        failed.
+    def note(self, failed: str = "", *, fallen: bool = False) -> str:
+        """Returns the part of the route header about the selection.
+
+        `failed` is the check that the smaller tier failed; `fallen` if a smaller tier answers as the other cannot.
         """
         note = ""
         if self.decision is not None:
             note = f";auto:{self.decision.tier}"
-            note += f"->{self.decision.larger}(check={failed})" if failed else f"({self.decision.why})"
+            if failed:
+                note += f"->{self.decision.larger}(check={failed})"
+            elif not fallen:
+                note += f"({self.decision.why})"
+            if fallen:
+                note += f"->{self.decision.smaller}({UNAVAILABLE})"
         return note + (f";experiment={self.arm}" if self.arm else "")
 
 
@@ -87,6 +97,7 @@ class Selector:
         self._problem = ""
         self._models: Mapping[Tier, str] = {}
         self._rules_private = False
+        self._falls = False
         self.names: frozenset[str] = frozenset()
         self.refresh()
 
@@ -106,6 +117,7 @@ class Selector:
         self._settings, self._trained_at = settings, trained_at
         self._models, self._auto, self._problem = models, auto, problem
         self._rules_private = bool(settings.private)
+        self._falls = settings.on_large_down == "small"
         if self._audits is not None:
             self._audits.settings = settings
 
@@ -127,6 +139,11 @@ class Selector:
         return name in running or any(each in running for each in of_auto)
 
     @property
+    def threshold(self) -> Threshold | None:
+        """The threshold of a target for share or spend; None if there is no such target."""
+        return None if self._auto is None else self._auto.threshold
+
+    @property
     def promotions(self) -> tuple[str, ...]:
         """The promotions, as `model=candidate`."""
         return tuple(f"{model}={candidate}" for model, candidate in sorted(self._experiments.promoted.items()))
@@ -137,7 +154,8 @@ class Selector:
             suffix = asked.call.model.removeprefix(AUTO)
             chosen = self.select(asked.with_model(AUTO), api)
             # The suffix sorts the deployments of a tier; it does not pick the tier.
-            return chosen._replace(model=chosen.model + suffix, larger=chosen.larger and chosen.larger + suffix)
+            larger, smaller = (name and name + suffix for name in (chosen.larger, chosen.smaller))
+            return chosen._replace(model=chosen.model + suffix, larger=larger, smaller=smaller)
         needs = asked.needs
         name = asked.call.model
         decision = self._decide(asked, needs, api) if name == AUTO and self._models else None
@@ -191,13 +209,17 @@ class Selector:
         return decision._replace(larger=None)  # an answer that cannot be read cannot be checked
 
     def _decided(self, selected: Selected, decision: Decision, model: str = "") -> Selected:
-        """Applies the decision; a request that must stay on this machine is in no experiment."""
+        """Applies the decision; a request that must stay on this machine is in no experiment, and the tier of an arm is
+        taken as it is.
+        """
         checks = None if self._auto is None or decision.larger is None else self._auto.checks
+        smaller = decision.smaller if self._falls and not selected.arm else None
         return selected._replace(
             model=model or self._models[decision.tier],
             decision=decision,
             preferences=(*selected.preferences, *(_STAYS if decision.stays else ())),
             larger="" if decision.larger is None else self._models[decision.larger],
+            smaller="" if smaller is None else self._models[smaller],
             checks=checks or None,
             shadow=None if decision.stays else selected.shadow,
         )
@@ -285,8 +307,8 @@ class Selector:
             return None
         if small is None or large is None:
             return None
-        dearest = _READ * large.input + large.output
-        return (_READ * small.input + small.output) / dearest if dearest else None
+        dearest = weighed(large)
+        return weighed(small) / dearest if dearest else None
 
 
 def _is_local(deployment: Deployment) -> bool:

@@ -43,6 +43,7 @@ from weebill.gateway.responses import KeptResponses, ResponseState
 from weebill.gateway.role import WorkerBoot
 from weebill.gateway.selection import Selector
 from weebill.gateway.shadows import Shadows
+from weebill.gateway.thresholds import tell
 from weebill.gateway.upstreams import Upstreams
 from weebill.process import logs
 from weebill.process.link import Link
@@ -234,6 +235,7 @@ class Worker:
             now = time.monotonic()
             self._router.health.settle(now)
             self._keys.report(self._router.health, now)
+            tell(self._counters.auto_threshold, self._selector.threshold)
             # Requests of observers, such as the status page, do not count.
             self._counters.in_flight.set(self._server.active - self._tunnel.relaying)
             self._counters.connections.set(self._server.connections)

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from weebill.catalog.load import Catalogue
 from weebill.catalog.pricing import FREE, UNKNOWN, Tariff
 from weebill.catalog.schema import Model, Offer, Provider, Quirks
-from weebill.catalog.traits import OnUnsupported, bare_name, traits_of
+from weebill.catalog.traits import OnUnsupported, traits_of
+from weebill.config.offers import BEHIND, offered, served
 from weebill.config.schema import EngineSettings, ProviderSettings, Settings
 from weebill.process.messages import EngineState
 from weebill.providers.base import Target, UpstreamRequest
@@ -21,9 +22,6 @@ from weebill.transport.client import Origin, Proxy, Timeouts, Trust
 
 LOCAL: Final = "local"
 LOCAL_DIALECT: Final = "llamacpp"
-BEDROCK: Final = "bedrock"
-BEHIND: Final = "model."
-"""The prefix of the option that says which model is behind a profile's name."""
 _ENGINE_TIMEOUTS: Final = Timeouts(connect=2.0, first_byte=600.0, idle=600.0, total=3600.0)
 # Seconds to the head of an answer. An answer in one piece has its head when it is complete; the SDKs wait as long.
 _FIRST_BYTE_S: Final = 120.0
@@ -108,36 +106,11 @@ def deployments(
         identity = provider.identity(name)
         row = catalogue.providers.get(identity)
         upstream = _provider_upstream(name, provider, row)
-        for model in provider.models or _offered(identity, catalogue):
+        for model in provider.models or offered(identity, catalogue):
             known, offer = served(catalogue, identity, model, provider)
             capabilities = provider_capabilities(provider, None if row is None else row.data, known, offer)
             on_unsupported = provider.on_unsupported or settings.routing.on_unsupported
             yield _deployment(name, model, provider, upstream, capabilities, offer, on_unsupported, row), known, offer
-
-
-def served(
-    catalogue: Catalogue, identity: str, model: str, provider: ProviderSettings
-) -> tuple[Model, Offer] | tuple[None, None]:
-    """Returns the model that a provider calls `model`, and its offer, if the catalogue has them under `identity`.
-
-    Bedrock has several names for a model: with or without a region, an ARN, or an inference profile of one's own, which
-    tells nothing; `options` say which model is behind that (`"model.PROFILE" = "anthropic.claude-..."`).
-    """
-    found = catalogue.served(identity, model)
-    if found is not None or provider.dialect != BEDROCK:
-        return found or (None, None)
-    bare = bare_name(provider.options.get(f"{BEHIND}{model}", model))
-    for (seller, sold), known in catalogue.offers.items():
-        if seller == BEDROCK and bare_name(sold) == bare:
-            return known
-    return None, None
-
-
-def _offered(provider: str, catalogue: Catalogue) -> tuple[str, ...]:
-    """Returns the upstream's names of all models that the catalogue has for a provider."""
-    return tuple(
-        offer.name for model in catalogue.models.values() for offer in model.offers if offer.provider == provider
-    )
 
 
 def _deployment(

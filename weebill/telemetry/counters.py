@@ -229,6 +229,7 @@ class Counters:
         self.connections = Gauge(signed, metrics.CONNECTIONS)
         self.recording = Gauge(signed, metrics.RECORDING)
 
+        self.auto_threshold = Gauges(unsigned, metrics.AUTO_THRESHOLD, values)
         self.refused_keys = Gauges(unsigned, metrics.REFUSED_KEYS, values)
 
         for metric in METRICS:

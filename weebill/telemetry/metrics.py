@@ -63,6 +63,7 @@ MODEL = Label("model", room=255)
 KIND = Label("kind", ("prompt", "cached", "completion"))
 UPSTREAM = Label("upstream", room=63)
 OUTCOME = Label("outcome", room=15)
+TARGET = Label("target", ("share", "spend"))
 
 REQUESTS = Metric("weebill_requests_total", "counter", "Requests answered, by status.", (ENDPOINT, STATUS))
 REQUEST_SECONDS = Metric(
@@ -91,6 +92,12 @@ REFUSED_KEYS = Metric(
     "weebill_refused_keys", "gauge", "Keys that an upstream refuses, or that are out of quota, now.", (UPSTREAM,)
 )
 RECORDING = Metric("weebill_recording", "gauge", "1 while usage can be recorded; else requests are refused.")
+AUTO_THRESHOLD = Metric(
+    "weebill_auto_threshold_millionths",
+    "gauge",
+    "From this rank of the gain on, in millionths, requests go to the large model, for a target of `auto`.",
+    (TARGET,),
+)
 PROCESS_START = Metric("weebill_process_start_time_seconds", "gauge", "Unix time at which the worker started.")
 
 METRICS: tuple[Metric, ...] = (
@@ -105,6 +112,7 @@ METRICS: tuple[Metric, ...] = (
     CONNECTIONS,
     REFUSED_KEYS,
     RECORDING,
+    AUTO_THRESHOLD,
     PROCESS_START,
 )
-LABELS: tuple[Label, ...] = (ENDPOINT, STATUS, MODEL, KIND, UPSTREAM, OUTCOME)
+LABELS: tuple[Label, ...] = (ENDPOINT, STATUS, MODEL, KIND, UPSTREAM, OUTCOME, TARGET)

@@ -18,11 +18,11 @@ from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.auto import judge_model
 from weebill.auto.cascade.checks import Checks, Judgement
-from weebill.auto.cascade.verdicts import text_of
+from weebill.auto.cascade.verdicts import NOT_KNOWN, text_of
 from weebill.auto.experiments import Experiment
 from weebill.auto.judging import Verdict, content, judge
 from weebill.auto.learning import Audited
-from weebill.auto.short_answers import NOT_KNOWN
+from weebill.auto.short_answers import NOT_KNOWN as NOT_JUDGED
 from weebill.config.auto import AUTO, CascadeSettings, Tier
 from weebill.gateway.attempting import deadline_of, first_answered
 from weebill.gateway.audits import METERED_AS, Audit, Audits, Heard
@@ -33,11 +33,12 @@ from weebill.gateway.off_loop import off_loop, with_requirements
 from weebill.gateway.opened import OpenedResponse
 from weebill.gateway.recorder import Recorder
 from weebill.gateway.request import Request
-from weebill.gateway.selection import Selected, Selector
+from weebill.gateway.selection import UNAVAILABLE, Selected, Selector
 from weebill.gateway.shadows import Shadows
 from weebill.gateway.stages.chain import Stage
 from weebill.gateway.stages.generate import Generate
 from weebill.gateway.upstreams import Upstreams
+from weebill.providers.failures import classify
 from weebill.routing.attempts import Attempts
 from weebill.routing.openrouter import with_preferences
 from weebill.routing.router import RouteRequest
@@ -45,10 +46,15 @@ from weebill.routing.steps import PastAttempt
 from weebill.transport.errors import UpstreamError, UpstreamTimeout
 from weebill.wire.call import Call
 from weebill.wire.errors import ApiError
+from weebill.wire.failure import FailureKind
 from weebill.wire.reply import Reply
 
-# The recorded reason for asking the larger tier when there was no answer to check.
-_UNAVAILABLE: Final = "unavailable"
+# Recorded of an answer in place of a larger tier that is down: there is nobody to ask if a check failed.
+_NOT_CHECKED: Final = f"{NOT_KNOWN}{UNAVAILABLE}"
+# Kinds of failure that are due to the request; all others say that a tier is down.
+_OF_THE_REQUEST: Final[frozenset[FailureKind]] = frozenset(
+    {"unsupported", "context_length", "content_filter", "invalid_request"}
+)
 _SHADOW_CHECKS: Final = Checks(CascadeSettings(checks=("schema", "refusal", "repetition")))
 
 
@@ -112,19 +118,17 @@ class Select:
         if selected.audit is not None and selected.audit.drawn:
             heard = Heard(request.exchange.tap)
             request.exchange.tap = heard.add
+        fell = False
         failed = await self._try_smaller(selection, selected.checks) if selected.checks else None
         if failed is not None and selected.decision is not None:
             answered = selected.decision.larger
             meter.checked = failed.why
             # Only the smaller tier is held to the demands.
-            larger = selection._replace(asked=asked)
-            attempts = self._route(larger, selected.larger, selected.note(failed.why), deadline)
-            # The attempts at the smaller tier are part of the log.
-            attempts.log = (*failed.log, *attempts.log)
-            await self._generate.serve(request, attempts)
+            fell = await self._serve_or_fall(selection._replace(asked=asked), selected.larger, failed)
         elif not selected.checks:
-            await self._generate.serve(request, self._route(selection, selected.model, selected.note(), deadline))
-        if answered is not None:
+            fell = await self._serve_or_fall(selection, selected.model)
+        # A tier that is down says nothing of which one is better.
+        if answered is not None and not fell:
             large_nano = self._selector.observe(selected, answered, meter.spent_nano, meter.used.usage)
             if selected.audit is not None and selected.decision is not None and meter.outcome == "ok":
                 request_id, escalated = request.exchange.request_id, failed is not None
@@ -135,6 +139,33 @@ class Select:
                     self._shadows.send(self._audit(selection, selected.audit, answered, failed, heard))
         if selected.shadow is not None:
             self._shadows.send(self._shadow(selection, selected.shadow))
+
+    async def _serve_or_fall(self, selection: _Selection, model: str, failed: _Failed | None = None) -> bool:
+        """Answers by a tier, or if that is down, by the smaller one that may stand in. Returns True if that was needed.
+
+        `failed` is what became of another tier's answer before. Raises ApiError.
+        """
+        request, selected, deadline = selection.request, selection.selected, selection.deadline
+        why, log = ("", ()) if failed is None else failed
+        if selected.smaller and request.meter.timeout_s < self._upstreams.router.deadline_s:
+            # The client is in a hurry: a quarter of its time is left for the tier that stands in.
+            deadline -= (deadline - time.monotonic()) / 4
+        attempts = self._route(selection, model, selected.note(why), deadline)
+        # The attempts at the other tier are part of the log.
+        attempts.log = (*log, *attempts.log)
+        try:
+            await self._generate.serve(request, attempts)
+        except ApiError:
+            down = _down(attempts, len(log))
+            if not selected.smaller or not down:
+                raise
+            request.call = selection.call
+            instead = self._route(selection, selected.smaller, selected.note(why, fallen=True), selection.deadline)
+            instead.log, instead.first_error = (*log, *down), attempts.first_error
+            request.meter.checked = _NOT_CHECKED
+            await self._generate.serve(request, instead)
+            return True
+        return False
 
     async def _try_smaller(self, selection: _Selection, checks: Checks) -> _Failed | None:
         """Answers by the smaller tier. Returns None if it has answered, else the reason; then nothing has been sent."""
@@ -147,15 +178,15 @@ class Select:
         try:
             attempts = self._route(selection, selected.model, selected.note(), deadline)
         except ApiError:
-            return _Failed(_UNAVAILABLE)
+            return _Failed(UNAVAILABLE)
         try:
             opened = await self._answered(request, selection.call, attempts, meter, observed)
         except ApiError:
-            return _Failed(_UNAVAILABLE, attempts.log)
+            return _Failed(UNAVAILABLE, attempts.log)
         try:
             judgement = await self._judgement(selection, checks, opened, observed, attempts, deadline)
             if judgement is None:
-                return _Failed(_UNAVAILABLE, attempts.log)
+                return _Failed(UNAVAILABLE, attempts.log)
             if judgement.failed is None:
                 meter.checked = judgement.checked
                 await self._generate.answer(request, opened, attempts)
@@ -263,7 +294,7 @@ class Select:
         got = await off_loop(partial(heard.reply, api.native, streamed=selection.call.stream))
         small, large = (got, other) if answered == "small" else (other, got)
         verdict, spent = await off_loop(partial(judge, asked.needs.conversation, small, large)), meter.spent_nano
-        if verdict.by == NOT_KNOWN and self._audits.judges_by_model and small is not None and large is not None:
+        if verdict.by == NOT_JUDGED and self._audits.judges_by_model and small is not None and large is not None:
             verdict, judging = await self._judged_by_model(selection, audit, small, large)
             spent = None if spent is None or judging is None else spent + judging
         self._audits.judged(
@@ -334,3 +365,17 @@ class Select:
         attempts = self._upstreams.router.route(selection.asked.with_model(model), time.monotonic(), deadline)
         attempts.policy += note
         return attempts
+
+
+def _down(attempts: Attempts, before: int) -> Sequence[PastAttempt]:
+    """Returns the attempts, after those of other tiers `before`, if a tier is down: they came to nothing for other
+    reasons than the request itself. Returns one if none could be made, none if the tier is not down.
+    """
+    failure, log = attempts.first_error, attempts.log[before:]
+    if failure is None or (log and log[-1].result == "200"):
+        return ()
+    kind = classify(failure).kind
+    if kind in _OF_THE_REQUEST:
+        return ()
+    asked = attempts.deployment
+    return log or (PastAttempt(asked.provider, asked.model, kind, 0.0),)
