@@ -209,6 +209,7 @@ class TestAbility:
     def test_goes_to_the_large_tier(self, text: str, why: str) -> None:
         decision = self.decided().decide(subject(text), LOCAL, False)
         assert (decision.tier, decision.why) == ("large", f"cannot {why}")
+        assert decision.smaller == (None if why == "give advice" else "small")  # while the large one is down
         assert decision.features == b""  # nothing is learnt from what left no choice
 
     def test_stays_where_it_must(self) -> None:

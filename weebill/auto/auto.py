@@ -19,7 +19,7 @@ from typing import Protocol
 
 from weebill.auto.cascade.checks import Checks
 from weebill.auto.cascade.function import UnusableFunctionError, load_function
-from weebill.auto.decision import Decision, Gain, TierChances, by_ability, by_chances, by_rule
+from weebill.auto.decision import ADVICE, Decision, Gain, TierChances, by_ability, by_chances, by_rule
 from weebill.auto.learning import Lesson, mid_threshold
 from weebill.auto.profiles import Profile, chance_of
 from weebill.auto.rules import Rules, Subject
@@ -125,7 +125,7 @@ class Auto:
         if not self._settings.abilities or self.profile is None:
             return ""
         found: Traits = traits(asked)
-        return "give advice" if found.advice else chance_of(self.profile, found).cannot
+        return ADVICE if found.advice else chance_of(self.profile, found).cannot
 
     def _gain(self, chances: TierChances, features: bytes) -> Gain:
         lesson = self._lesson()

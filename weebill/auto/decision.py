@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from weebill.config.auto import Tier
+
+ADVICE: Final = "give advice"
+"""The reason why no small tier answers what touches health, law, lost money or safety."""
 
 
 class TierChances(Protocol):
@@ -25,8 +28,8 @@ class Decision(NamedTuple):
     """The tier that answers, and the reason: a rule's name, or the gain and the threshold.
 
     `larger` is the tier that answers if a check fails, `smaller` the one that may if this tier cannot; None if there is
-    none. `stays` requests must not leave this
-    machine. `chances` are for requests that no rule decided, and `features` describe these for the learner.
+    none. `stays` requests must not leave this machine. `chances` are for requests that no rule decided, and `features`
+    describe these for the learner.
     """
 
     tier: Tier
@@ -73,12 +76,14 @@ def by_rule(tiers: Sequence[Tier], local: frozenset[Tier], private: str, high_st
 def by_ability(tiers: Sequence[Tier], local: frozenset[Tier], private: str, cannot: str) -> Decision | None:
     """Returns the decision for a request that the smallest tier `cannot` do, for the reason given; "" if it can.
 
-    The largest tier that is allowed answers; None leaves the choice open.
+    The largest tier that is allowed answers; None leaves the choice open. The smallest one stands in for it, but for
+    advice.
     """
     allowed = _allowed(tiers, local, private)
     if not cannot or allowed[0] != tiers[0] or len(allowed) == 1:
         return None
-    return Decision(allowed[-1], f"{private} and " * bool(private) + f"cannot {cannot}", stays=bool(private))
+    why = f"{private} and " * bool(private) + f"cannot {cannot}"
+    return Decision(allowed[-1], why, stays=bool(private), smaller=None if cannot == ADVICE else allowed[0])
 
 
 def by_chances(

@@ -118,12 +118,12 @@ def _selected(
     experiments = Experiments()
     with suppress(LedgerError), reading(sources.home.database) as ledger:
         experiments.take(read_experiments(ledger))
-    selector, source = Selector(router, experiments, sources.home.router), ""
+    selector, source = Selector(router, experiments, sources.home.router, sources.home.profiles), ""
     if asked.call.model.partition(":")[0] == AUTO and settings.auto.tiers:
         running = running_auto(sources.home, settings.auto.target)
         # Nothing is audited, so nobody is told.
         audits = Audits(running.lessons, Questions(sources.home.learner_socket).ask, random.Random(0))  # noqa: S311
-        selector = Selector(router, experiments, sources.home.router, audits)
+        selector = Selector(router, experiments, sources.home.router, sources.home.profiles, audits)
         selector.configure(settings.auto)
         selector.refresh()
         if selector.threshold is not None and running.threshold is not None:

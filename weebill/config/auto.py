@@ -104,8 +104,8 @@ class AutoSettings(Section, frozen=True, kw_only=True):
 
     These and `mid` are names of models or aliases. `high_stakes` requests go straight to the large tier; `private` ones
     are served by this machine or not at all, and take precedence. With `abilities`, requests of a kind that the small
-    model is known to fail at, and those for advice, go to the large tier. With `on_large_down = "small"`, the small tier
-    answers while the large one cannot, but for `high_stakes` requests.
+    model is known to fail at, and those for advice, go to the large tier. With `on_large_down = "small"`, the small
+    tier answers while the large one cannot, but for `high_stakes` requests and advice.
     """
 
     small: Annotated[str, Meta(max_length=200)] = ""

@@ -15,7 +15,7 @@ from weebill.auto.cascade.checks import Checks
 from weebill.auto.decision import Decision
 from weebill.auto.experiments import Experiment, Experiments
 from weebill.auto.learning import Lesson, Pair
-from weebill.auto.profiles import profile_of
+from weebill.auto.profiles import Profile, ProfileError, find, read_own
 from weebill.auto.rules import Subject
 from weebill.auto.texts import texts
 from weebill.auto.threshold import Threshold
@@ -82,15 +82,21 @@ class Selector:
     """Selects models for the names in `names`; all others are as configured.
 
     `learned` is the path of a router that this installation trained; if there is none, the packaged one decides.
+    `measured` is the folder of the profiles that it measured.
     """
 
-    def __init__(self, router: Router, experiments: Experiments, learned: Path, audits: Audits | None = None) -> None:
+    def __init__(
+        self, router: Router, experiments: Experiments, learned: Path, measured: Path, audits: Audits | None = None
+    ) -> None:
         """Without `audits`, nothing is learnt."""
         self._router = router
         self._audits = audits
         self._pair: Pair | None = None
         self._experiments = experiments
         self._learned = learned
+        self._measured = measured
+        self._measured_at: dict[Path, int] | None = None
+        self._profiles: tuple[Profile, ...] = ()
         self._settings: AutoSettings | None = None
         self._trained_at: int | None = None
         self._auto: Auto | None = None
@@ -104,7 +110,8 @@ class Selector:
     def configure(self, settings: AutoSettings) -> None:
         """Applies settings. May be called in another thread, as loading a router takes a moment."""
         trained_at = self._learned.stat().st_mtime_ns if self._learned.exists() else None
-        if (settings, trained_at) == (self._settings, self._trained_at):
+        measured_at = {file: file.stat().st_mtime_ns for file in self._measured.glob("*.json")}
+        if (settings, trained_at, measured_at) == (self._settings, self._trained_at, self._measured_at):
             return  # keeps what the threshold has learned
         models, auto, problem = settings.tiers, None, ""
         if models:
@@ -114,7 +121,8 @@ class Selector:
             except AutoUnavailableError as error:
                 problem = str(error)
                 log.error("`auto` cannot be served: %s", problem, extra={"cause": repr(error.__cause__)})
-        self._settings, self._trained_at = settings, trained_at
+        self._settings, self._trained_at, self._measured_at = settings, trained_at, measured_at
+        self._profiles = self._own_profiles()
         self._models, self._auto, self._problem = models, auto, problem
         self._rules_private = bool(settings.private)
         self._falls = settings.on_large_down == "small"
@@ -280,11 +288,19 @@ class Selector:
         """True if the request, its key or a rule wants it to stay on this machine."""
         return self._router.resolve_preferences(self._router.directory.route(self._models["small"]), asked).local_only
 
+    def _own_profiles(self) -> tuple[Profile, ...]:
+        """Returns the profiles that this installation measured; those it had, if they cannot be read now."""
+        try:
+            return read_own(self._measured)
+        except (OSError, ProfileError) as error:
+            log.error("measured profiles are not taken over: %s", error)
+            return self._profiles
+
     def _follow_models(self) -> None:
         """Takes over which models are behind the names of the tiers."""
         pair = self._pair_of(self._models)
         if self._auto is not None and (pair != self._pair or self._auto.profile is None):
-            self._auto.profile = None if pair is None else profile_of(pair.small, "small" in self._local())
+            self._auto.profile = None if pair is None else find(pair.small, "small" in self._local(), self._profiles)
         self._pair = pair
 
     def _pair_of(self, models: Mapping[Tier, str]) -> Pair | None:

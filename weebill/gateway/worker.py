@@ -111,7 +111,7 @@ class Worker:
             self._client, self._router, boot.settings.server, boot.settings.limits, index
         )
         self._keys = KeyReporter(self._counters.refused_keys)
-        self._selector = Selector(self._router, self._experiments, home.router, self._audits)
+        self._selector = Selector(self._router, self._experiments, home.router, home.profiles, self._audits)
         self._selector.configure(boot.settings.auto)
         self._experiments.on_change = self._selector.refresh
         self._selector.refresh()
