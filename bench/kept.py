@@ -69,11 +69,11 @@ def simulated(pair: Pair, file: PriorFile, requests: int, target: float, order: 
     settings = AutoSettings(small="small", large="large", target=TargetSettings(quality=target))
     knowledge = Knowledge(Models("small", "large", ""), 0, (), (), lambda: Belief(file.prior))
     line, threshold = np.zeros(features.shape[1]), -np.inf
-    stays, audited, since = np.zeros(requests, bool), np.zeros(requests, bool), 0
+    stays, audited, since, made = np.zeros(requests, bool), np.zeros(requests, bool), 0, 0
     for at in range(requests):
         stays[at] = float(line @ unpacked(described[at : at + 1])[0]) < threshold
         tier: Tier = "small" if stays[at] else "large"
-        probability = audit_probability(settings.audits, at)
+        probability = audit_probability(settings.audits, at, made)
         audited[at] = chance.random() < probability
         name = str(at)
         decided = Decided(
@@ -88,6 +88,7 @@ def simulated(pair: Pair, file: PriorFile, requests: int, target: float, order: 
         outcome = Outcome(name, "audit", at, tier, described[at], probability, float(small[at]), float(large[at]), 0)
         knowledge.add((decided,), (outcome,) if audited[at] else ())
         since += int(audited[at])
+        made += int(audited[at])
         if since >= REFIT_AUDITS or at % REFIT_REQUESTS == REFIT_REQUESTS - 1:
             since = 0
             knowledge.refit(settings)

@@ -47,6 +47,10 @@ class TestQuality:
         assert found is not None
         assert found.value == 1.0
 
+    def test_is_certain_where_the_large_tier_answered_everything(self) -> None:
+        assert quality(audits([0] * 30, [1] * 30, None, 0.1), 300, all_large=True) == (1, 1, 1)
+        assert quality(audits([0] * 5, [1] * 5), 5, all_large=True) is None
+
     def test_may_be_above_the_large_tiers(self) -> None:
         found = quality(audits([1] * 30, [0, 1] * 15, [True] * 30), 30)
         assert found is not None

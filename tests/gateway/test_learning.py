@@ -178,6 +178,9 @@ async def test_what_is_scripted_is_what_is_learnt(tmp_path: Path) -> None:
         wrong = sum(any(map(str.isdigit, text)) for text in kept)
         assert wrong <= 3
         assert len(kept) >= 25
+        async with asyncio.timeout(30):
+            while (told := await pair.standing()) is None or told.decisions < 160 + len(routes) + 2:
+                await asyncio.sleep(0.1)
         standing = await pair.audits(105)
         assert standing.quality is not None
         assert standing.quality.low <= 1 - wrong / standing.decisions <= standing.quality.high

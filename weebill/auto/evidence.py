@@ -70,14 +70,17 @@ LARGE_ALONE: Final = Choice(-inf, 0.0, 1.0)
 CAUTION: Final = Caution()
 
 
-def quality(audits: Audits, requests: int) -> Interval | None:
+def quality(audits: Audits, requests: int, *, all_large: bool = False) -> Interval | None:
     """Returns the quality of the answers to `requests`, of which the audits are a sample, as a share of the large
     tier's alone; None if it is not known.
 
-    The interval holds for the requests themselves, so where all of them were audited it is a point.
+    The interval holds for the requests themselves, so it is a point where all of them were audited, or where the large
+    tier answered all of them (`all_large`).
     """
     if len(audits.small) < FEWEST:
         return None
+    if all_large:
+        return Interval(1.0, 1.0, 1.0)
     weights = 1 / audits.probability
     large = float(np.average(audits.large, weights=weights))
     if not large:

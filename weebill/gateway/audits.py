@@ -121,11 +121,11 @@ class Audits:
 
     def draw(self, pair: Pair, other: str, large: str, *, possible: bool) -> Audit:
         """Draws for the next request; `possible` is False if the other tier must not, or cannot, be asked."""
-        newest, version, decisions, funded = self._lessons.newest, -1, 0, True
+        newest, version, decisions, made, funded = self._lessons.newest, -1, 0, 0, True
         if newest is None:
             possible = False  # there is nobody to learn from it
         elif newest.pair == pair:
-            version, decisions, funded = newest.version, newest.decisions, newest.funded
+            version, decisions, made, funded = newest.version, newest.decisions, newest.made, newest.funded
         else:
             version = 0
         # Those that the learner has not counted yet count here.
@@ -133,7 +133,8 @@ class Audits:
         self._since = version, 1 if seen != version else since + 1
         probability = 0.0
         if possible:
-            probability = audit_probability(self.settings.audits, decisions + self._since[1] - 1, funded=funded)
+            decisions += self._since[1] - 1
+            probability = audit_probability(self.settings.audits, decisions, made, funded=funded)
         return Audit(pair, probability, self._random.random() < probability, other, large)
 
     def decided(

@@ -94,6 +94,7 @@ class Knowledge:
             version=version,
             pair=self.pair,
             decisions=self._total,
+            made=len(self._audits),
             funded=spent < settings.audits.budget_usd * _NANO,
             posterior=self._belief.encoded(),
             threshold=float(self._choice.threshold) if known else None,
@@ -150,7 +151,9 @@ class Knowledge:
         if not drawn:
             return None
         open_to_audits = sum(1 for each in self._decided.values() if each.probability)
-        found = quality(_audits(judged), max(len(judged), round(open_to_audits * known / drawn)))
+        all_large = all(each.tier == "large" for each in self._decided.values())
+        requests = max(len(judged), round(open_to_audits * known / drawn))
+        found = quality(_audits(judged), requests, all_large=all_large)
         return None if found is None else Interval(*(min(1.0, max(0.0, each)) for each in found))
 
     def _ages(self, judged: Sequence[Outcome]) -> Floats:
