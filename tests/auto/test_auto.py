@@ -95,12 +95,12 @@ def test_nothing_for_the_large_model(target: TargetSettings) -> None:
 LARGE_COST, SMALL_COST = 1000, 100
 
 
-def simulate(target: TargetSettings, gains: list[float], costs: list[int]) -> tuple[float, float, float]:
+def simulate(target: TargetSettings, traffic: list[tuple[Subject, int]]) -> tuple[float, float, float]:
     """The share, spend and expected quality of traffic, each against the large tier alone."""
     decided, _ = auto(target)
     large, spent, quality, best, all_large = 0, 0, 0.0, 0.0, 0
-    for gain, cost in zip(gains, costs, strict=True):
-        decision = decided.decide(subject(str(gain)), LOCAL, False)
+    for each, cost in traffic:
+        decision = decided.decide(each, LOCAL, False)
         assert decision.chances is not None
         tier = decision.tier
         used = cost if tier == "large" else cost // 10
@@ -110,22 +110,24 @@ def simulate(target: TargetSettings, gains: list[float], costs: list[int]) -> tu
         all_large += cost
         quality += decision.chances.large if tier == "large" else decision.chances.compact
         best += decision.chances.large
-    return large / len(gains), spent / all_large, quality / best
+    return large / len(traffic), spent / all_large, quality / best
 
 
-@settings(max_examples=12, deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from([0.1, 0.3, 0.6]))
-def test_targets_are_held_while_traffic_drifts(seed: int, value: float) -> None:
+@settings(max_examples=2, deadline=None)
+@given(st.integers(0, 2**32))
+def test_targets_are_held_while_traffic_drifts(seed: int) -> None:
     rng = random.Random(seed)
     # Ranks that are uniform are what it was made for; these become harder and harder, and longer.
     gains = [min(1.0, rng.random() ** (2.5 - 2 * step / 4000)) for step in range(4000)]
     costs = [round(LARGE_COST * rng.lognormvariate(0, 0.5) * (1 + step / 4000)) for step in range(4000)]
-    share, _, _ = simulate(TargetSettings(share=value), gains, costs)
-    assert share == pytest.approx(value, abs=0.06)
-    _, spend, _ = simulate(TargetSettings(spend=max(value, 0.2)), gains, costs)
-    assert spend == pytest.approx(max(value, 0.2), abs=0.06)
-    _, _, quality = simulate(TargetSettings(quality=0.8 + value / 4), gains, costs)
-    assert quality == pytest.approx(0.8 + value / 4, abs=0.06)
+    traffic = [(subject(str(gain)), cost) for gain, cost in zip(gains, costs, strict=True)]
+    for value in (0.1, 0.3, 0.6):
+        share, _, _ = simulate(TargetSettings(share=value), traffic)
+        assert share == pytest.approx(value, abs=0.06)
+        _, spend, _ = simulate(TargetSettings(spend=max(value, 0.2)), traffic)
+        assert spend == pytest.approx(max(value, 0.2), abs=0.06)
+        _, _, quality = simulate(TargetSettings(quality=0.8 + value / 4), traffic)
+        assert quality == pytest.approx(0.8 + value / 4, abs=0.06)
 
 
 def test_an_escalation_counts_as_what_it_is() -> None:
