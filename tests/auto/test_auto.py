@@ -144,32 +144,34 @@ def test_a_share_is_of_the_gains_that_were_learnt() -> None:
 LARGE_COST, SMALL_COST = 1000, 100
 
 
-def simulate(target: TargetSettings, gains: list[float], costs: list[int]) -> tuple[float, float]:
+def simulate(target: TargetSettings, traffic: list[tuple[Subject, int]]) -> tuple[float, float]:
     """The share of the large tier, and the spend as a share of it alone."""
     decided, _ = auto(target)
     large, spent, all_large = 0, 0, 0
-    for gain, cost in zip(gains, costs, strict=True):
-        decision = decided.decide(subject(str(gain)), LOCAL, False)
+    for each, cost in traffic:
+        decision = decided.decide(each, LOCAL, False)
         tier = decision.tier
         used = cost if tier == "large" else cost // 10
         decided.observe(decision, tier, used, cost)
         large += tier == "large"
         spent += used
         all_large += cost
-    return large / len(gains), spent / all_large
+    return large / len(traffic), spent / all_large
 
 
-@settings(max_examples=12, deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from([0.1, 0.3, 0.6]))
-def test_targets_are_held_while_traffic_drifts(seed: int, value: float) -> None:
+@settings(max_examples=2, deadline=None)
+@given(st.integers(0, 2**32))
+def test_targets_are_held_while_traffic_drifts(seed: int) -> None:
     rng = random.Random(seed)
     # Ranks that are uniform are what it was made for; these become harder and harder, and longer.
     gains = [min(1.0, rng.random() ** (2.5 - 2 * step / 4000)) for step in range(4000)]
     costs = [round(LARGE_COST * rng.lognormvariate(0, 0.5) * (1 + step / 4000)) for step in range(4000)]
-    share, _ = simulate(TargetSettings(share=value), gains, costs)
-    assert share == pytest.approx(value, abs=0.06)
-    _, spend = simulate(TargetSettings(spend=max(value, 0.2)), gains, costs)
-    assert spend == pytest.approx(max(value, 0.2), abs=0.06)
+    traffic = [(subject(str(gain)), cost) for gain, cost in zip(gains, costs, strict=True)]
+    for value in (0.1, 0.3, 0.6):
+        share, _ = simulate(TargetSettings(share=value), traffic)
+        assert share == pytest.approx(value, abs=0.06)
+        _, spend = simulate(TargetSettings(spend=max(value, 0.2)), traffic)
+        assert spend == pytest.approx(max(value, 0.2), abs=0.06)
 
 
 def test_an_escalation_counts_as_what_it_is() -> None:

@@ -7,6 +7,7 @@ start.
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -23,6 +24,13 @@ from typing import Final, NoReturn, TypedDict
 _REQUEST_BYTES: Final = 1 << 20
 # Its input, output and errors.
 _STREAMS: Final = 3
+# What commands load besides, by their first word: imported before the first of them.
+_LOADED_LATE: Final = {
+    "router": (
+        *("scipy.optimize", "scipy.sparse", "scipy.special"),
+        *("weebill.cli.router_evaluation", "weebill.cli.router_training"),
+    )
+}
 
 
 class Request(TypedDict):
@@ -84,9 +92,12 @@ def _serve(requests: socket.socket) -> None:
         request, fds, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, 1 + _STREAMS)
         if not request:
             return
+        asked: Request = json.loads(request)
+        for module in _LOADED_LATE.get(" ".join(asked["arguments"][:1]), ()):
+            importlib.import_module(module)
         if os.fork() == 0:
             requests.close()
-            _attend(json.loads(request), *fds)
+            _attend(asked, *fds)
         for fd in fds:
             os.close(fd)
 

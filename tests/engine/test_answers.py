@@ -36,8 +36,9 @@ def user(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
+# The first three nest lists and objects in both, with most kinds of leaves, and are short when written.
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("seed", "count"), [(2026, 3), pytest.param(2027, 8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("seed", "count"), [(1155, 3), pytest.param(2027, 8, marks=pytest.mark.slow)])
 def test_grammars_are_kept_every_time(engine: httpx.Client, seed: int, count: int) -> None:
     source = random.Random(seed)
     cases = [(random_object(source), source.choice(PROMPTS)) for _ in range(count)]
@@ -76,7 +77,9 @@ def test_a_full_window_ends_the_answer(compact_model: Path, tmp_path: Path) -> N
     with host(tmp_path) as running:
         running.boot(ModelStore(compact_model).find(MODEL), context=256, parallel=1)
         with client(running.ready().base_url) as http:
-            answer = http.post(CHAT, json={"messages": user("Count."), "ignore_eos": True}).json()
+            # Reading takes less than writing: most of the window is the question.
+            asked = {"messages": user("one " * 190), "ignore_eos": True}
+            answer = http.post(CHAT, json=asked).json()
     assert answer["choices"][0]["finish_reason"] == "length"
     assert answer["usage"]["total_tokens"] <= 257
 

@@ -10,7 +10,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 CHAT: Final = "/v1/chat/completions"
@@ -210,6 +210,7 @@ def _too_long() -> Iterator[Hostile]:
     yield Hostile("a number", CHAT, lambda: chat(f'"seed":{"9" * 1_000_000}'))
 
 
+@cache
 def _bomb(squeeze: Callable[[bytes], bytes]) -> bytes:
     return squeeze(b'{"model":"MODEL","messages":["' + b"x" * (200 << 20) + b'"]}')
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 import socket
 import sys
@@ -17,8 +18,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from types import FrameType
+from typing import Final
 from unittest.mock import patch
+
+import msgspec
 
 from tests.fixtures.ledger import answering
 from weebill.config.paths import Home
@@ -27,6 +32,23 @@ from weebill.gateway.worker import Worker
 from weebill.process.link import LINK_FD_VARIABLE, ChildLink, Link
 from weebill.process.messages import Boot, Drain
 from weebill.storage.keys import open_keys
+
+# What steps consist of: JSON is read, and other objects are made of its own and written.
+_TURNS: Final = json.dumps([{"role": "user", "content": str(number)} for number in range(2_000)]).encode()
+# The time of that on the processor that a moment is promised for, with nothing else to do.
+_USUAL_S: Final = 0.0015
+
+
+def slowness() -> float:
+    """Returns the time of a fixed piece of work here and now, as a multiple of what it usually takes."""
+    return median(_piece_of_work() for _ in range(3)) / _USUAL_S
+
+
+def _piece_of_work() -> float:
+    began = time.thread_time()
+    turns = msgspec.json.decode(_TURNS)
+    msgspec.json.encode([{**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in turns])
+    return time.thread_time() - began
 
 
 @dataclass

@@ -48,7 +48,8 @@ async def test_nothing_dies_and_all_get_answers(tmp_path: Path) -> None:
         with open_keys(worker.home) as keys:
             other = keys.create("hostile").secret
         hostile = HostileClient(worker.port, other, "model", [each.name for each in HOSTILE])
-        ordinary = Ordinary(worker.port, worker.key, "model")
+        # They ask all the while; without a pause, they would take most of the processor.
+        ordinary = Ordinary(worker.port, worker.key, "model", pause_s=0.2)
         await hostile.ready()
         ordinary.start()
         answers = await hostile.run()

@@ -23,7 +23,7 @@ from tests.fixtures.upstream import (
     send,
 )
 from tests.hostile.requests import AT_THE_LIMITS, ECHOED, HELD_UP, Hostile
-from tests.hostile.steps import Steps, measured, worker_here
+from tests.hostile.steps import Steps, measured, slowness, worker_here
 from weebill.auto.cascade.checks import Checks, Judgement
 from weebill.config.auto import AutoSettings, Rule, TargetSettings
 from weebill.config.schema import CacheSettings, LocalSettings, ProviderSettings, ServerSettings, Settings
@@ -31,7 +31,7 @@ from weebill.gateway import off_loop
 from weebill.wire.conversation import Conversation
 from weebill.wire.reply import Reply
 
-# What is promised is 50 ms. Processors differ, and caches are shared with whatever else runs.
+# What is promised is 50 ms. Caches are shared with whatever else runs, and processors differ: that is measured.
 MOST_S = 0.05
 FACTOR = 3
 DIALECTS = ("openai", "gemini", "bedrock")
@@ -100,6 +100,17 @@ def post(port: int, key: str, hostile: Hostile, model: str) -> int:
         connection.close()
 
 
+async def sent(steps: Steps, port: int, key: str, hostile: Hostile, model: str) -> int:
+    """Sends it and returns the status of its answer; no step until then was long."""
+    before = await asyncio.to_thread(slowness)
+    steps.clear()
+    status = await asyncio.to_thread(post, port, key, hostile, model)
+    longest = max(steps.on_loop, steps.off_loop)
+    slow = max(before, await asyncio.to_thread(slowness))
+    assert longest < MOST_S * FACTOR * slow, (hostile.name, status, longest, slow, steps.culprits)
+    return status
+
+
 @pytest.mark.parametrize(
     ("model", "others"),
     [
@@ -114,10 +125,7 @@ async def test_no_step_is_long(model: str, others: bool, tmp_path: Path, monkeyp
     with upstream_elsewhere() as upstream, measured(steps):
         async with worker_here(tmp_path / "home", settings(upstream, looked_into=model in LOOKED_INTO)) as (port, key):
             for hostile in rows_for(model, others=others):
-                steps.clear()
-                status = await asyncio.to_thread(post, port, key, hostile, model)
-                longest = max(steps.on_loop, steps.off_loop)
-                assert longest < MOST_S * FACTOR, (hostile.name, status, longest, steps.culprits)
+                await sent(steps, port, key, hostile, model)
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["ended", "cut"])
@@ -133,10 +141,9 @@ async def test_no_step_is_long_where_a_stream_repeats_what_was_asked(
         local = LocalSettings(models=())
         configured = Settings(server=ServerSettings(port=0), local=local, providers={"acme": acme})
         async with worker_here(tmp_path / "home", configured) as (port, key):
-            for _ in range(2):  # the first time, the allocator goes to the system
-                steps.clear()
-                assert await asyncio.to_thread(post, port, key, ECHOED, "m") == 200
-            assert max(steps.on_loop, steps.off_loop) < MOST_S * FACTOR, steps.culprits
+            # The first time, the allocator goes to the system.
+            assert await asyncio.to_thread(post, port, key, ECHOED, "m") == 200
+            assert await sent(steps, port, key, ECHOED, "m") == 200
 
 
 async def test_an_answer_is_checked_against_its_schema_beside_the_loop(
@@ -168,9 +175,7 @@ async def test_an_answer_is_checked_against_its_schema_beside_the_loop(
             auto=AutoSettings(small="m", large="l", target=TargetSettings(share=0)),
         )
         async with worker_here(tmp_path / "home", configured) as (port, key):
-            steps.clear()
-            assert await asyncio.to_thread(post, port, key, asked, "auto") == 200
-            assert max(steps.on_loop, steps.off_loop) < MOST_S * FACTOR, steps.culprits
+            assert await sent(steps, port, key, asked, "auto") == 200
     assert judged == [("off-loop_0", "passed")]
 
 

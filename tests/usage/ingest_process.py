@@ -1,17 +1,27 @@
-"""A process that ingests until it is killed."""
+"""A process that ingests until it is killed, and where such a process says what it has done."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from weebill.storage.database import open_ledger
 from weebill.storage.usage import UsageTables
 from weebill.usage.ingest import Ingester
 
-if __name__ == "__main__":
+
+def at_work(output: Path, work: Callable[..., None], *arguments: object) -> None:
+    """Works, with this file as stdout."""
+    with output.open("w") as file, redirect_stdout(file):
+        work(*arguments)
+
+
+def ingest_until_killed(database: Path, folder: Path) -> None:
+    """Ingest again and again; each time is announced on stdout."""
     # Small batches: many transactions to be killed in.
-    ingester = Ingester(UsageTables(open_ledger(Path(sys.argv[1]))), Path(sys.argv[2]), batch_bytes=4096)
+    ingester = Ingester(UsageTables(open_ledger(database)), folder, batch_bytes=4096)
     while True:
         ingester.run()
         sys.stdout.write(".")

@@ -36,7 +36,3 @@ def write_until_killed(folder: Path, name: str, segment_bytes: int) -> None:
         sys.stdout.flush()
         number += 1
         time.sleep(0.0001)  # some thousands a second, so that the ingester has a chance to keep up
-
-
-if __name__ == "__main__":
-    write_until_killed(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 
+from tests.usage.ingest_process import at_work, ingest_until_killed
+from tests.usage.journal_process import write_until_killed
 from weebill.config.paths import Home
 from weebill.storage.database import open_ledger
 from weebill.storage.usage import UsageTables
 from weebill.usage.drafts import DRAFT_SUFFIX
 from weebill.usage.ingest import Ingester
 
-HERE = Path(__file__).parent
 KILLS = 15
+# Each is forked from a process that has imported what they run, which takes longer than they live.
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload([ingest_until_killed.__module__, write_until_killed.__module__])
 
 
 class Victims:
@@ -31,17 +35,20 @@ class Victims:
         self._home = home
         self._output = output
         self._started = 0
-        self.running: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self.running: list[tuple[str, ForkServerProcess]] = []
 
     def start(self, kind: str) -> None:
         name = f"{kind}{self._started}"
         self._started += 1
+        (self._output / name).touch()
+        work: tuple[object, ...]
         if kind == "writer":
-            command = [HERE / "journal_process.py", self._home.journal, name, "16384"]
+            work = (write_until_killed, self._home.journal, name, 16384)
         else:
-            command = [HERE / "ingest_process.py", self._home.database, self._home.journal]
-        with (self._output / name).open("wb") as output:
-            self.running.append((kind, subprocess.Popen([sys.executable, *map(str, command)], stdout=output)))
+            work = (ingest_until_killed, self._home.database, self._home.journal)
+        process = FORKED.Process(target=at_work, args=(self._output / name, *work))
+        process.start()
+        self.running.append((kind, process))
         deadline = time.monotonic() + 30
         while not (self._output / name).stat().st_size:  # until it is at work, so that it is killed at work
             assert time.monotonic() < deadline
@@ -49,9 +56,9 @@ class Victims:
 
     def kill(self, index: int) -> str:
         kind, process = self.running.pop(index)
-        assert process.poll() is None, "it died by itself"
+        assert process.is_alive(), "it died by itself"
         process.kill()
-        process.wait()
+        process.join()
         return kind
 
 
@@ -63,7 +70,7 @@ def victims(home: Home, tmp_path: Path) -> Iterator[Victims]:
     yield victims
     for _, process in victims.running:
         process.kill()
-        process.wait()
+        process.join()
 
 
 def test_every_record_is_ingested_exactly_once(home: Home, tmp_path: Path, victims: Victims) -> None:
