@@ -60,6 +60,7 @@ def calling(*calls: tuple[str, str]) -> Reply:
         ("x", '```json\n{"a": 1.0}\n```', '{"a": 1}', 1.0, "json"),
         ("x", '{"a": 2}', '{"a": 1}', 0.0, "json"),
         ("x", "a is 1", '{"a": 1}', 0.0, "json"),
+        ("x", 'Here it is: {"a": 1}. Enjoy!', '{"a": 1}', 1.0, "json"),
         ("x", '{"why": "so", "n": "540"}', '{"why": "as two and two and two are six", "n": "540 s"}', 1.0, "json"),
         ("x", '{"why": "so it is"}', '{"why": "as two and two and two are six"}', None, "json"),
         ("x", "[1, 2]", "[1, 2, 3]", 0.0, "json"),
@@ -98,6 +99,7 @@ def test_two_answers(small: Reply | None, large: Reply | None, score: float | No
 def test_json_that_was_asked_for_is_compared_as_such() -> None:
     asked = asking("What is it?", OutputFormat("json_object"))
     assert judge(asked, reply("7"), reply('{"n": 7}')).score == 0.0
+    assert judge(asked, reply('Here it is: {"n": 7}'), reply('{"n": 7}')).score == 0.0
     assert judge(asked, reply('{"n": 7}'), reply("{")).score is None
 
 

@@ -39,6 +39,7 @@ KILL_SECONDS = os.environ.get("KILL_SECONDS", "")
 SECONDS = float(KILL_SECONDS or 0)
 REQUESTS = 600  # at least
 KILLS = 3  # of each kind, at least
+ANSWERS = 20  # between two kills, so that a slow machine is down for no more of the time than a fast one
 AT_ONCE = 40 if KILL_SECONDS else 24
 SHARE_OF_THE_ENGINE = 4  # one request in so many goes to the real model
 SETTLED_S = 1.0
@@ -106,7 +107,10 @@ async def _call(client: httpx.AsyncClient, number: int, tally: Tally) -> None:
 async def _kill_at_random(running: Installation, tally: Tally, seed: int) -> None:
     chance = random.Random(seed)
     for module in itertools.cycle(chance.sample(VICTIMS, len(VICTIMS))):  # each kind as often, whichever of it
+        complete = len(tally.complete)
         await asyncio.sleep(chance.uniform(0.25, 1.0))
+        while not KILL_SECONDS and len(tally.complete) < complete + ANSWERS:
+            await asyncio.sleep(0.05)
         victims = running.children(module)
         if victims:
             try:

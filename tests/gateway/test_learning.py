@@ -210,6 +210,11 @@ async def test_an_answer_can_be_rated_by_the_key_that_got_it(tmp_path: Path) -> 
                 await asyncio.sleep(0.05)
 
 
+async def test_without_auto_there_is_nothing_to_rate(worker: RunningWorker) -> None:
+    refused = await worker.client.post("/v1/feedback", json={"request_id": "a", "score": 1})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "request_not_found")
+
+
 ASKED_BY_API: list[tuple[str, dict[str, Any]]] = [
     ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Spain's capital?"}]}),
     ("/v1/responses", {"input": "Spain's capital?"}),

@@ -61,7 +61,7 @@ def compare(question: str, small: str, large: str, *, structured: bool = False) 
     question = question[-_MOST_CHARS:]
     small, large = small[-_MOST_CHARS:].strip(), large[-_MOST_CHARS:].strip()
     if structured or is_json(large):
-        return Found(_json_score(small, large), "json")
+        return Found(_json_score(small if structured else _unwrapped(small), large), "json")
     if {"A", "B"} <= set(_OPTIONS.findall(question)):
         ours, theirs = _option(small), _option(large)
         if ours is not None and theirs is not None:
@@ -123,6 +123,14 @@ def _leaf_score(one: object, other: object) -> float | None:
     number = _last_number(other) if 0 < len(wanted) <= 2 else None
     found = _last_number(one)
     return float(words == wanted if number is None else found is not None and _close(found, number))
+
+
+def _unwrapped(text: str) -> str:
+    """Returns the JSON object in a text that has words around it, as models like to give where nobody asked for JSON
+    alone; other texts as they are.
+    """
+    start, end = text.find("{"), text.rfind("}")
+    return text[start : end + 1] if 0 <= start < end and not _FENCE.search(text) else text
 
 
 def _decoded(text: str) -> object:

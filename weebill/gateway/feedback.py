@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -47,10 +48,11 @@ _decode_metadata: Final = msgspec.json.Decoder(_Metadata).decode
 class Ratings:
     """Takes ratings, and has the learner keep them. Belongs to one loop."""
 
-    def __init__(self, authenticator: Authenticator, ask: Ask) -> None:
-        """`ask` puts a question to the learner. Raises Unanswered."""
+    def __init__(self, authenticator: Authenticator, ask: Ask, learns: Callable[[], bool]) -> None:
+        """`ask` puts a question to the learner. Raises Unanswered. `learns` tells if there should be one."""
         self._authenticator = authenticator
         self._ask = ask
+        self._learns = learns
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, exchange: Exchange, rest: bytes) -> None:
@@ -74,6 +76,8 @@ class Ratings:
 
     def note(self, metadata: Raw, key_id: str) -> None:
         """Takes the rating of an earlier request from the metadata of this one, if it has one."""
+        if not self._learns():
+            return
         try:
             found = _decode_metadata(metadata)
             if not found.weebill_feedback_for:
@@ -95,6 +99,8 @@ class Ratings:
 
     async def _rate(self, rate: Rate) -> Rated | None:
         """Returns the rated decision; None if there is none. Raises Unanswered."""
+        if not self._learns():
+            return None
         rated = await self._rate_once(rate)
         if rated is None:
             await asyncio.sleep(_SOON_S)

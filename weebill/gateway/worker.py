@@ -117,7 +117,7 @@ class Worker:
         self._selector.refresh()
         self._shadows = Shadows()
         self._tunnel = Tunnel(self._client, str(home.control_socket))
-        ratings = Ratings(authenticator, self._learner.ask)
+        ratings = Ratings(authenticator, self._learner.ask, lambda: bool(self._settings.auto.tiers))
         stages = pipelines(
             authenticator, recorder, upstreams, self._selector, self._shadows, self._audits, ratings, self._cache, state
         )
@@ -140,7 +140,7 @@ class Worker:
     async def run(self, link: Link, sockets: Iterable[socket.socket]) -> None:
         """Serves until it has drained; returns at once if the supervisor is gone."""
         self._questions.start()
-        self._learner.start()
+        self._follow_learner()
         await self._server.listen(sockets)
         tasks = [
             asyncio.create_task(self._keep_up()),
@@ -204,11 +204,17 @@ class Worker:
         self._cache.update(settings.cache)
         # In a thread: loading the learned router takes a moment, in which no request must wait.
         await asyncio.to_thread(self._selector.configure, settings.auto)
+        self._follow_learner()
         try:
             self._server.update(settings.server)
         except OSError as error:
             # The supervisor has checked the certificate, but the files may have changed since.
             log.error("server settings are not taken over, the certificate cannot be loaded: %s", error)
+
+    def _follow_learner(self) -> None:
+        """Follows the learner once there is one: it runs only if `auto` does."""
+        if self._settings.auto.tiers:
+            self._learner.start()
 
     def _directory(self) -> Directory:
         return Directory(self._settings, self._engines, self._created, self._catalogue())

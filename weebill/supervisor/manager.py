@@ -10,7 +10,9 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
-from typing import Self
+from typing import Final, Self
+
+_AGAIN_S: Final = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +24,9 @@ class ServiceManager:
         self._address = address
         self.watchdog_s = watchdog_s
         self._ready = False
+        self._serving = False
         self._status = ""
+        self._told = ""
         self._is_heard = True
 
     @classmethod
@@ -36,23 +40,32 @@ class ServiceManager:
 
     def follow(self, serving: bool, origin: str, waiting: Sequence[str]) -> None:
         """Sends the state if it has changed. Readiness is sent once, and cannot be revoked."""
-        status = f"{'Serving' if serving else 'Not ready'} at {origin}"
+        self._serving = serving
+        self._status = f"{'Serving' if serving else 'Not ready'} at {origin}"
         if waiting:
-            status += f"; waiting for {', '.join(waiting)}"
-        begins = serving and not self._ready
-        if status != self._status and self._tell(*["READY=1"] * begins, f"STATUS={status}"):
-            self._ready |= serving
-            self._status = status
+            self._status += f"; waiting for {', '.join(waiting)}"
+        self._tell_state()
 
     def stopping(self) -> None:
         """Sends that this process is stopping."""
+        self._status = self._told = "Draining"
         self._tell("STOPPING=1", "STATUS=Draining")
 
     async def keep_up(self) -> None:
-        """Sends the watchdog's keep-alives from this event loop, if there is a watchdog."""
-        while self.watchdog_s:
-            self._tell("WATCHDOG=1")
-            await asyncio.sleep(self.watchdog_s / 2)
+        """Sends the watchdog's keep-alives from this event loop, if there is a watchdog, and again what was not
+        taken: the manager's queue may be full.
+        """
+        while self._address:
+            self._tell_state()
+            if self.watchdog_s:
+                self._tell("WATCHDOG=1")
+            await asyncio.sleep(self.watchdog_s / 2 or _AGAIN_S)
+
+    def _tell_state(self) -> None:
+        begins = self._serving and not self._ready
+        if self._status != self._told and self._tell(*["READY=1"] * begins, f"STATUS={self._status}"):
+            self._ready |= self._serving
+            self._told = self._status
 
     def _tell(self, *assignments: str) -> bool:
         """Sends assignments; returns True if they were sent."""

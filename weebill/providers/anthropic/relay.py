@@ -31,6 +31,7 @@ from weebill.wire.call import Call
 from weebill.wire.conversation import Maker
 from weebill.wire.errors import UNREADABLE, ApiError
 from weebill.wire.failure import UpstreamFailure, cut
+from weebill.wire.json_values import decode_object
 from weebill.wire.lenient import reader
 from weebill.wire.literals import has_any
 from weebill.wire.reply import Usage
@@ -128,7 +129,11 @@ def _with_blocks(body: bytes, message: RelayedMessage) -> bytes:
     if bytes(message.content)[:1] not in decoding.CONTENT:
         raise decoding.invalid("is not a message: it has no content")
     blocks = decoding.blocks_of(message.content)
-    return _encode({**msgspec.json.decode(body, type=dict[str, Raw]), "content": blocks})
+    try:
+        members = decode_object(body)
+    except UNREADABLE as error:
+        raise decoding.invalid(f"is not a message: {error}") from error
+    return _encode({**members, "content": blocks})
 
 
 class AnthropicRelayStream:
