@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.routing.deployments import call
 from weebill.apis.chat.api import CHAT
-from weebill.auto.decision import Decision, Gain, by_chances, by_rule
+from weebill.auto.decision import Decision, Gain, by_gain, by_rule
 from weebill.auto.rules import Rules, Subject
 from weebill.auto.texts import question
 from weebill.config.auto import Rule, Tier
@@ -20,17 +18,6 @@ TWO: tuple[Tier, ...] = ("small", "large")
 THREE: tuple[Tier, ...] = ("small", "mid", "large")
 STAKES = "high_stakes[1]"
 HERE = frozenset[Tier]({"small"})
-
-
-class Expected(NamedTuple):
-    compact: float
-    mid: float
-    large: float
-    gain: float
-
-
-def chances(gain: float) -> Expected:
-    return Expected(0.5, 0.6, 0.9, gain)
 
 
 def asked(*messages: dict[str, object]) -> Conversation:
@@ -117,7 +104,7 @@ def test_rules_come_first(
 def test_then_what_the_router_expects(
     tiers: tuple[Tier, ...], gain: float, tier: Tier, larger: Tier | None, smaller: Tier | None
 ) -> None:
-    decision = by_chances(tiers, HERE, "", chances(gain), Gain.of_rank(gain, 0.7))
+    decision = by_gain(tiers, HERE, "", Gain.of_rank(gain, 0.7))
     assert (decision.tier, decision.larger, decision.stays) == (tier, larger, False)
     assert decision.smaller == smaller
     assert decision.why == f"gain {gain:.2f}{'<' if gain < 0.7 else '>='}0.70"
@@ -134,8 +121,8 @@ def test_then_what_the_router_expects(
 def test_what_is_private_stays(
     tiers: tuple[Tier, ...], local: frozenset[Tier], private: str, high_stakes: str, gain: float, threshold: float
 ) -> None:
-    decision = by_rule(tiers, local, private, high_stakes) or by_chances(
-        tiers, local, private, chances(gain), Gain.of_rank(gain, threshold)
+    decision = by_rule(tiers, local, private, high_stakes) or by_gain(
+        tiers, local, private, Gain.of_rank(gain, threshold)
     )
     assert decision.tier in tiers
     assert decision.stays == bool(private)
@@ -154,7 +141,5 @@ def test_what_is_private_stays(
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_more_gain_never_gets_less(lower: float, higher: float, threshold: float) -> None:
     lower, higher = min(lower, higher), max(lower, higher)
-    one, other = (
-        by_chances(THREE, HERE, "", chances(gain), Gain.of_rank(gain, threshold)).tier for gain in (lower, higher)
-    )
+    one, other = (by_gain(THREE, HERE, "", Gain.of_rank(gain, threshold)).tier for gain in (lower, higher))
     assert THREE.index(one) <= THREE.index(other)

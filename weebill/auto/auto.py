@@ -3,7 +3,8 @@
 1. Rules: private requests stay on this machine, high stakes go to the largest tier that they may.
 2. Ability: a request that the small tier is known to fail at (`weebill.auto.profiles`), or that touches health, law,
    lost money or safety, goes to the largest tier, too.
-3. The estimator gives each tier's chance to answer well.
+3. The gain of the large tier is estimated from the text: for `share` and `spend`, by the packaged estimator as long as
+   nothing was learnt.
 4. A gain of at least the threshold goes to the large tier; the decision says which tier answers a failed check.
    `quality` is held to audited truth: gain and threshold are the learner's, and until they are known, the large tier
    answers.
@@ -19,7 +20,7 @@ from typing import Protocol
 
 from weebill.auto.cascade.checks import Checks
 from weebill.auto.cascade.function import UnusableFunctionError, load_function
-from weebill.auto.decision import ADVICE, Decision, Gain, TierChances, by_ability, by_chances, by_rule
+from weebill.auto.decision import ADVICE, Decision, Gain, TierChances, by_ability, by_gain, by_rule
 from weebill.auto.learning import Lesson, mid_threshold
 from weebill.auto.profiles import Profile, chance_of
 from weebill.auto.rules import Rules, Subject
@@ -115,10 +116,12 @@ class Auto:
         decision = by_ability(tiers, local, private, self._cannot(subject.conversation))
         if decision is not None:
             return decision
-        chances = self._estimator.estimate(question(subject.conversation))
         features = self._learner.describe(subject.conversation)
-        decision = by_chances(tiers, local, private, chances, self._gain(chances, features))
-        return decision._replace(features=features)
+        if self.threshold is None:
+            return by_gain(tiers, local, private, self._gain_of_quality(features))._replace(features=features)
+        chances = self._estimator.estimate(question(subject.conversation))
+        decision = by_gain(tiers, local, private, self._rank(self.threshold.value, chances, features))
+        return decision._replace(chances=chances, features=features)
 
     def _cannot(self, asked: Conversation) -> str:
         """Returns the reason why the smallest tier must not answer, "" if it may."""
@@ -127,16 +130,20 @@ class Auto:
         found: Traits = traits(asked)
         return ADVICE if found.advice else chance_of(self.profile, found).cannot
 
-    def _gain(self, chances: TierChances, features: bytes) -> Gain:
+    def _gain_of_quality(self, features: bytes) -> Gain:
+        """Returns the gain that was learnt, and the threshold that keeps the quality."""
         lesson = self._lesson()
-        if self.threshold is None:
-            if lesson is None or lesson.threshold is None:
-                return Gain(chances.gain, -inf, -inf, _NOT_KNOWN)
-            why = _LARGE_ALONE if lesson.threshold == -inf else ""
-            return Gain(self._learner.gain(features, lesson), lesson.threshold, mid_threshold(lesson), why)
+        if lesson is None or lesson.threshold is None:
+            return Gain(0.0, -inf, -inf, _NOT_KNOWN)
+        why = _LARGE_ALONE if lesson.threshold == -inf else ""
+        return Gain(self._learner.gain(features, lesson), lesson.threshold, mid_threshold(lesson), why)
+
+    def _rank(self, threshold: float, chances: TierChances, features: bytes) -> Gain:
+        """Returns the rank of the gain: of what was learnt, or of the packaged estimate before."""
+        lesson = self._lesson()
         if lesson is not None and lesson.gains:
-            return Gain.of_rank(self._learner.rank(features, lesson), self.threshold.value)
-        return Gain.of_rank(chances.gain, self.threshold.value)
+            return Gain.of_rank(self._learner.rank(features, lesson), threshold)
+        return Gain.of_rank(chances.gain, threshold)
 
     def observe(self, decision: Decision, answered: Tier, cost_nano: int | None, large_cost_nano: int | None) -> None:
         """Reports the outcome of a decision; `answered` is the tier whose answer the client got."""

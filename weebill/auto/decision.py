@@ -28,8 +28,8 @@ class Decision(NamedTuple):
     """The tier that answers, and the reason: a rule's name, or the gain and the threshold.
 
     `larger` is the tier that answers if a check fails, `smaller` the one that may if this tier cannot; None if there is
-    none. `stays` requests must not leave this machine. `chances` are for requests that no rule decided, and `features`
-    describe these for the learner.
+    none. `stays` requests must not leave this machine. Of requests that no rule decided, `features` are their
+    description for the learner, and `chances` the packaged estimate, if it was asked.
     """
 
     tier: Tier
@@ -86,9 +86,7 @@ def by_ability(tiers: Sequence[Tier], local: frozenset[Tier], private: str, cann
     return Decision(allowed[-1], why, stays=bool(private), smaller=None if cannot == ADVICE else allowed[0])
 
 
-def by_chances(
-    tiers: Sequence[Tier], local: frozenset[Tier], private: str, chances: TierChances, gain: Gain
-) -> Decision:
+def by_gain(tiers: Sequence[Tier], local: frozenset[Tier], private: str, gain: Gain) -> Decision:
     """Returns the decision by the gain: the large tier if it reaches the threshold, else the small one.
 
     With three tiers, the middle one gets as many requests as the largest: those just below the threshold.
@@ -104,7 +102,7 @@ def by_chances(
     why = f"{private} and " * bool(private) + (reason or f"gain {value:.2f}{sign}{threshold:.2f}")
     larger = allowed[-1] if tier != allowed[-1] else None
     smaller = allowed[0] if tier != allowed[0] else None
-    return Decision(tier, why, larger, bool(private), chances, smaller=smaller)
+    return Decision(tier, why, larger, bool(private), smaller=smaller)
 
 
 def _allowed(tiers: Sequence[Tier], local: frozenset[Tier], private: str) -> Sequence[Tier]:

@@ -130,7 +130,7 @@ def _selected(
             selector.threshold.take_over(running.threshold)
         source = running.source(settings.auto.target.chosen[0])
     selected = selector.select(asked, api) if asked.call.model in selector.names else None
-    by_threshold = selected is not None and selected.decision is not None and selected.decision.chances is not None
+    by_threshold = selected is not None and selected.decision is not None and bool(selected.decision.features)
     return selected, source if by_threshold else ""
 
 
