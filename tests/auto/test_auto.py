@@ -14,7 +14,7 @@ from tests.auto.test_decision import asked, says
 from weebill.auto.auto import Auto
 from weebill.auto.cascade.checks import Checks
 from weebill.auto.learning import Lesson, Pair, mid_threshold
-from weebill.auto.profiles import profile_of
+from weebill.auto.profiles import find
 from weebill.auto.rules import Subject
 from weebill.auto.texts import question
 from weebill.auto.threshold import Observed, Threshold
@@ -204,7 +204,7 @@ class TestAbility:
 
     def decided(self, **fields: Any) -> Auto:
         made, _ = auto(TargetSettings(share=0.0), **fields)
-        made.profile = profile_of("smollm2-135m", local=True)
+        made.profile = find("smollm2-135m", True, ())
         return made
 
     @pytest.mark.parametrize(("text", "why"), CANNOT)

@@ -110,18 +110,6 @@ def test_what_faded_is_further_from_sure():
     assert (variances[1] < variances[2]).all()
 
 
-def test_a_tier_that_is_replaced_is_learned_anew():
-    whole = sums(2, drawn(60, 2))
-    without = whole.without_tier(0)
-    assert without.count.tolist() == [0, whole.count[1]]
-    assert posterior(prior(), without).mean[1] == pytest.approx(direct(prior(), *_of_tier(drawn(60, 2), 1))[1])
-
-
-def _of_tier(outcomes, tier):
-    kept = outcomes[1] == tier
-    return tuple(column[kept] for column in outcomes)
-
-
 def test_chances_stay_within_bounds():
     known = Posterior(np.array([[5.0], [-5.0]]), np.zeros((2, 1, 1)))
     found = known.predict(np.ones(1))

@@ -12,7 +12,6 @@ from weebill.auto.profiles import (
     Share,
     chance,
     find,
-    profile_of,
     read_own,
     size_of,
 )
@@ -59,24 +58,24 @@ def test_a_name_may_tell_a_size(name, billions):
     ],
 )
 def test_a_model_has_a_profile_by_its_name_its_size_or_its_place(name, local, basis):
-    assert profile_of(name, local).basis == basis
+    assert find(name, local, ()).basis == basis
 
 
 def test_small_models_of_a_family_are_told_from_its_large_ones():
     pairs = [("gpt-5-mini", "gpt-5"), ("claude-haiku-4-5", "claude-opus-4-5"), ("gemini-3-flash", "gemini-3-pro")]
     for small, large in pairs:
-        assert chance(profile_of(small, False), "options").mean < chance(profile_of(large, False), "options").mean
+        assert chance(find(small, False, ()), "options").mean < chance(find(large, False, ()), "options").mean
 
 
 def test_larger_sizes_are_expected_to_do_more():
-    means = [chance(profile_of(f"some-{size}", True), "maths").mean for size in ("135m", "1b", "3b", "8b", "32b")]
+    means = [chance(find(f"some-{size}", True, ()), "maths").mean for size in ("135m", "1b", "3b", "8b", "32b")]
     assert means == sorted(means)
 
 
 def test_every_shipped_profile_names_its_origin_and_has_shares():
     names = ("smollm2:135m", "smollm2:360m", "gpt-4o", "some-1b", "some-70b", "mystery")
     for name in names:
-        found = profile_of(name, True)
+        found = find(name, True, ())
         assert found.source
         assert found.date >= "2024"
         assert all(0 <= share.right <= 1 and share.asked > 0 for share in found.kinds.values())

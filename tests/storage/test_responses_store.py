@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from weebill.storage import responses as module
+from weebill.storage import disposable
 from weebill.storage.responses import ResponseStore, StoreError
 from weebill.wire.responses_state import StoredResponse
 
@@ -190,7 +190,7 @@ def test_after_it_is_closed(store: ResponseStore) -> None:
 
 
 def test_a_file_that_is_busy_for_too_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(disposable, "BUSY_TIMEOUT_S", 0.05)
     store = ResponseStore(path)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

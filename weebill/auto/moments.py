@@ -88,11 +88,6 @@ class Moments:
         """
         return Moments(self.count * kept, self.features * kept, self.scores * kept)
 
-    def without_tier(self, tier: int) -> Moments:
-        """Returns the sums without one tier's outcomes, as when another model takes its place."""
-        others = np.arange(self.tiers) != tier
-        return Moments(self.count * others, self.features * others[:, None, None], self.scores * others[:, None])
-
     def _check(self, other: Moments) -> None:
         if self.scores.shape != other.scores.shape:
             raise MomentsError(f"sums of shapes {self.scores.shape} and {other.scores.shape} do not add up")

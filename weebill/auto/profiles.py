@@ -204,18 +204,13 @@ def _shipped() -> _Profiles:
     return msgspec.json.decode(DATA.read_bytes(), type=_Profiles)
 
 
-@lru_cache(maxsize=1024)
-def profile_of(model: str, local: bool) -> Profile:
-    """Returns the profile of a model by its name, its maker's or an upstream's; `local` is one on this machine.
+def find(model: str, local: bool, own: Collection[Profile]) -> Profile:
+    """Returns the profile of a model by its name, its maker's or an upstream's: from `own`, those of an installation,
+    first. `local` is a model on this machine.
 
     An unknown model gets that of models of its size, if its name says it, else one that expects little of a local
     model, and less of a cloud's than its maker would.
     """
-    return find(model, local, ())
-
-
-def find(model: str, local: bool, own: Collection[Profile]) -> Profile:
-    """Returns a model's profile, from an installation's own ones first. Not cached."""
     shipped = _shipped()
     name = _BEFORE.sub("", model.lower())
     for profile in (*own, *shipped.named):

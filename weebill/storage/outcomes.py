@@ -6,7 +6,6 @@ after a kill it is there as a whole, or not at all; a repeated one changes nothi
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from typing import Final, NamedTuple
 
 from weebill.auto.learning import Audited, Decided, Pair, Report, Source
 from weebill.config.auto import Tier
-from weebill.storage.database import BUSY_TIMEOUT_S, transaction, use_write_ahead_log
+from weebill.storage.database import transaction
+from weebill.storage.disposable import open_disposable
 
 MAX_DECISIONS: Final = 10_000
 MAX_OUTCOMES: Final = 50_000
@@ -213,26 +213,8 @@ class OutcomeStore:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """Opens the file, private to the user, making it if there is none."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    try:
-        use_write_ahead_log(connection)
-        # A commit outlives the process; that a power cut may take the last of them is no harm.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA secure_delete = FAST")
-        with transaction(connection):
-            [(version,)] = connection.execute("PRAGMA user_version").fetchall()
-            if version > _SCHEMA_VERSION:
-                raise OutcomeError(f"The store of outcomes {path} was made by a newer Weebill; move it away.")
-            if version < _SCHEMA_VERSION:
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    newer = OutcomeError(f"The store of outcomes {path} was made by a newer Weebill; move it away.")
+    return open_disposable(path, _SCHEMA, _SCHEMA_VERSION, newer)
 
 
 def _key(pair: Pair) -> tuple[str, str, str]:

@@ -1,14 +1,13 @@
 """The SQLite file that keeps responses, so that later requests can build on them.
 
 A file of its own: what it holds is conversations, which are large, come with every request, and may be thrown away,
-unlike keys and usage. `synchronous=NORMAL` because losing the last of them to a power cut is no harm.
+unlike keys and usage (`weebill.storage.disposable`).
 
 A conversation is kept as long as its newest response: one that is continued does not lose its beginning.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -19,7 +18,8 @@ from typing import Final
 
 import msgspec
 
-from weebill.storage.database import BUSY_TIMEOUT_S, transaction, use_write_ahead_log
+from weebill.storage.database import transaction
+from weebill.storage.disposable import open_disposable
 from weebill.wire.responses_state import StoredResponse, item_id, items
 
 RETENTION_S: Final = 30 * 86_400
@@ -216,28 +216,8 @@ class ResponseStore:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """Open the file, making it if there is none. It holds conversations: nobody else may read it."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    try:
-        use_write_ahead_log(connection)
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        # What is deleted shall be gone from the file, too.
-        connection.execute("PRAGMA secure_delete = FAST")
-        with transaction(connection):
-            [(version,)] = connection.execute("PRAGMA user_version").fetchall()
-            if version > _SCHEMA_VERSION:
-                raise StoreError(
-                    f"The store of responses {path} was made by a newer Weebill; delete it, or move it away."
-                )
-            if version < _SCHEMA_VERSION:
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    newer = StoreError(f"The store of responses {path} was made by a newer Weebill; delete it, or move it away.")
+    return open_disposable(path, _SCHEMA, _SCHEMA_VERSION, newer)
 
 
 def _chain(tenant: str, response_id: str, now: float) -> dict[str, str | float]:

@@ -1,0 +1,40 @@
+"""SQLite files beside the ledger that may be thrown away without harm to keys and usage: responses, outcomes.
+
+`synchronous=NORMAL`, as losing the last of them to a power cut is no harm.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from weebill.storage.database import BUSY_TIMEOUT_S, transaction, use_write_ahead_log
+
+
+def open_disposable(path: Path, schema: Sequence[str], version: int, newer: Exception) -> sqlite3.Connection:
+    """Opens the file, making it by the statements of `schema` if there is none; nobody else may read it.
+
+    `schema` sets `user_version` to `version`; `newer` is raised if the file has a greater one. Raises sqlite3.Error,
+    OSError.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    try:
+        use_write_ahead_log(connection)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        # What is deleted shall be gone from the file, too.
+        connection.execute("PRAGMA secure_delete = FAST")
+        with transaction(connection):
+            [(found,)] = connection.execute("PRAGMA user_version").fetchall()
+            if found > version:
+                raise newer
+            if found < version:
+                for statement in schema:
+                    connection.execute(statement)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
