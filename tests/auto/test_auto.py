@@ -6,6 +6,7 @@ import random
 from math import inf
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,8 @@ from weebill.auto.profiles import find
 from weebill.auto.rules import Subject
 from weebill.auto.texts import question
 from weebill.auto.threshold import Observed, Threshold
-from weebill.config.auto import AutoSettings, Rule, TargetSettings, Tier
+from weebill.auto.trust import Verifier, packaged
+from weebill.config.auto import AutoSettings, CascadeSettings, Rule, TargetSettings, Tier
 from weebill.wire.conversation import Conversation
 
 
@@ -42,18 +44,15 @@ class Estimates:
 
 
 class Learner:
-    """Expects of a request the gain that the lesson names, whatever it is."""
+    """Expects of a request half of the gain that it names."""
 
     name = "said"
 
     def describe(self, asked: Conversation) -> bytes:
         return question(asked).encode()
 
-    def gain(self, features: bytes, lesson: Lesson) -> float:
-        return float(features) / 2
-
-    def rank(self, features: bytes, lesson: Lesson) -> float:
-        return 1 - float(features)
+    def scores(self, features: bytes, lesson: Lesson) -> tuple[float, float]:
+        return 0.9 - float(features) / 2, 0.9
 
 
 LOCAL = frozenset[Tier]({"small"})
@@ -123,7 +122,9 @@ def test_the_large_tier_answers_until_the_quality_is_known() -> None:
     lessons.append(lesson(threshold=0.2))
     known = decided.decide(subject("0.1"), LOCAL, False)
     assert (known.tier, known.why, known.larger) == ("small", "gain 0.05<0.20", "large")
-    assert decided.decide(subject("0.4"), LOCAL, False).why == "gain 0.20>=0.20"
+    assert known.trust == (pytest.approx(0.85), pytest.approx(0.7), packaged())
+    beyond = decided.decide(subject("0.42"), LOCAL, False)
+    assert (beyond.why, beyond.trust) == ("gain 0.21>=0.20", None)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +138,20 @@ def test_a_share_is_of_the_gains_that_were_learnt() -> None:
     lessons: list[Lesson | None] = [lesson()]
     decided, _ = auto(TargetSettings(share=0.5), lessons=lessons)
     assert decided.decide(subject("0.9"), LOCAL, False).why == "gain 0.90>=0.50"
-    lessons.append(lesson(gains=(0.0, 0.5)))
-    assert decided.decide(subject("0.9"), LOCAL, False).why == "gain 0.10<0.50"
+    lessons.append(lesson(gains=(0.0, 0.5, 0.6, 0.7)))
+    learnt = decided.decide(subject("0.9"), LOCAL, False)
+    assert learnt.why == "gain 0.25<0.50"
+    assert learnt.trust == (pytest.approx(0.45), CascadeSettings().least_chance, packaged())
+
+
+def test_a_request_is_tried_on_the_small_tier_if_its_answer_may_do() -> None:
+    seen = Verifier((0.0,), (1.0,), (1.0,), reach=1.0)
+    lessons: list[Lesson | None] = [lesson(threshold=0.2), msgspec.structs.replace(lesson(threshold=0.2), verifier=seen)]
+    decided, _ = auto(TargetSettings(), lessons=lessons[:1])
+    assert decided.decide(subject("0.5"), LOCAL, False).tier == "large"
+    decided, _ = auto(TargetSettings(), lessons=lessons)
+    tried = decided.decide(subject("0.5"), LOCAL, False)
+    assert (tried.tier, tried.trust) == ("small", (pytest.approx(0.65), pytest.approx(0.7), seen))
 
 
 LARGE_COST, SMALL_COST = 1000, 100

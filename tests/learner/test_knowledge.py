@@ -109,8 +109,8 @@ def test_it_learns_what_is_hard_and_sets_a_threshold_between(learning: Learning,
     assert (early.decisions, early.threshold) == (10, None)
     reports.send(190)
     later = lesson(learning, clock)
-    line = decoded(later.posterior)
-    easy, hard = (float(line @ np.frombuffer(features(each), "<f2")) for each in (False, True))
+    small, large = decoded(later.posterior)
+    easy, hard = (float((large - small) @ np.frombuffer(features(each), "<f2")) for each in (False, True))
     assert later.threshold is not None
     assert easy < later.threshold <= hard
     assert hard > 0.7

@@ -8,11 +8,13 @@
 4. A gain of at least the threshold goes to the large tier; the decision says which tier answers a failed check.
    `quality` is held to audited truth: gain and threshold are the learner's, and until they are known, the large tier
    answers.
-5. The outcome moves the threshold of `share` and `spend`, so that they are kept.
+5. The small tier's answer must deserve the `Trust` that comes with the decision (`weebill.auto.trust`).
+6. The outcome moves the threshold of `share` and `spend`, so that they are kept.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Container, Mapping
 from math import inf
 from pathlib import Path
@@ -27,6 +29,7 @@ from weebill.auto.rules import Rules, Subject
 from weebill.auto.texts import question
 from weebill.auto.threshold import Observed, Threshold
 from weebill.auto.traits import Traits, traits
+from weebill.auto.trust import Trust, packaged
 from weebill.config.auto import AutoSettings, Tier
 from weebill.wire.conversation import Conversation
 
@@ -55,11 +58,8 @@ class Learner(Protocol):
     def describe(self, asked: Conversation) -> bytes:
         """Returns the features of a request."""
 
-    def gain(self, features: bytes, lesson: Lesson) -> float:
-        """Returns the gain that the lesson expects."""
-
-    def rank(self, features: bytes, lesson: Lesson) -> float:
-        """Returns the share of the newest requests that have a smaller gain."""
+    def scores(self, features: bytes, lesson: Lesson) -> tuple[float, float]:
+        """Returns the scores of the small and the large tier that the lesson expects."""
 
 
 def no_lesson() -> None:
@@ -117,11 +117,15 @@ class Auto:
         if decision is not None:
             return decision
         features = self._learner.describe(subject.conversation)
+        lesson, chances = self._lesson(), None
         if self.threshold is None:
-            return by_gain(tiers, local, private, self._gain_of_quality(features))._replace(features=features)
-        chances = self._estimator.estimate(question(subject.conversation))
-        decision = by_gain(tiers, local, private, self._rank(self.threshold.value, chances, features))
-        return decision._replace(chances=chances, features=features)
+            gain, trust = self._of_quality(features, lesson)
+        else:
+            chances = self._estimator.estimate(question(subject.conversation))
+            gain, trust = self._of_rank(self.threshold.value, chances, features, lesson)
+        decision = by_gain(tiers, local, private, gain)
+        trusted = trust if decision.tier == self._tiers[0] and decision.larger is not None else None
+        return decision._replace(chances=chances, features=features, trust=trusted)
 
     def _cannot(self, asked: Conversation) -> str:
         """Returns the reason why the smallest tier must not answer, "" if it may."""
@@ -130,20 +134,29 @@ class Auto:
         found: Traits = traits(asked)
         return ADVICE if found.advice else chance_of(self.profile, found).cannot
 
-    def _gain_of_quality(self, features: bytes) -> Gain:
-        """Returns the gain that was learnt, and the threshold that keeps the quality."""
-        lesson = self._lesson()
+    def _of_quality(self, features: bytes, lesson: Lesson | None) -> tuple[Gain, Trust | None]:
+        """Returns the gain that was learnt with the threshold that keeps the quality, and the trust that follows."""
         if lesson is None or lesson.threshold is None:
-            return Gain(0.0, -inf, -inf, _NOT_KNOWN)
-        why = _LARGE_ALONE if lesson.threshold == -inf else ""
-        return Gain(self._learner.gain(features, lesson), lesson.threshold, mid_threshold(lesson), why)
+            return Gain(0.0, -inf, -inf, _NOT_KNOWN), None
+        if lesson.threshold == -inf:
+            return Gain(0.0, -inf, -inf, _LARGE_ALONE), None
+        verifier = lesson.verifier or packaged()
+        small, large = self._learner.scores(features, lesson)
+        gain = large - verifier.before(small)
+        trust = Trust(small, large - lesson.threshold, verifier)
+        return Gain(gain, lesson.threshold, mid_threshold(lesson)), trust
 
-    def _rank(self, threshold: float, chances: TierChances, features: bytes) -> Gain:
-        """Returns the rank of the gain: of what was learnt, or of the packaged estimate before."""
-        lesson = self._lesson()
-        if lesson is not None and lesson.gains:
-            return Gain.of_rank(self._learner.rank(features, lesson), threshold)
-        return Gain.of_rank(chances.gain, threshold)
+    def _of_rank(
+        self, threshold: float, chances: TierChances, features: bytes, lesson: Lesson | None
+    ) -> tuple[Gain, Trust]:
+        """Returns the rank of the gain, and the trust: by what was learnt, or by the packaged estimate before."""
+        least = self._settings.cascade.least_chance
+        if lesson is None or not lesson.gains:
+            return Gain.of_rank(chances.gain, threshold), Trust(chances.compact, least, packaged())
+        verifier = lesson.verifier or packaged()
+        small, large = self._learner.scores(features, lesson)
+        rank = bisect_right(lesson.gains, large - verifier.before(small)) / len(lesson.gains)
+        return Gain.of_rank(rank, threshold), Trust(small, least, verifier)
 
     def observe(self, decision: Decision, answered: Tier, cost_nano: int | None, large_cost_nano: int | None) -> None:
         """Reports the outcome of a decision; `answered` is the tier whose answer the client got."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
+from weebill.auto.trust import Trust
 from weebill.config.auto import Tier
 
 ADVICE: Final = "give advice"
@@ -29,7 +30,8 @@ class Decision(NamedTuple):
 
     `larger` is the tier that answers if a check fails, `smaller` the one that may if this tier cannot; None if there is
     none. `stays` requests must not leave this machine. Of requests that no rule decided, `features` are their
-    description for the learner, and `chances` the packaged estimate, if it was asked.
+    description for the learner, and `chances` the packaged estimate, if it was asked. `trust` is that in the small
+    tier's answer, if this tier is small and a larger one could answer.
     """
 
     tier: Tier
@@ -39,6 +41,7 @@ class Decision(NamedTuple):
     chances: TierChances | None = None
     features: bytes = b""
     smaller: Tier | None = None
+    trust: Trust | None = None
 
 
 class Gain(NamedTuple):

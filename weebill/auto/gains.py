@@ -1,4 +1,4 @@
-"""The features of requests and the gain of the large tier as they are kept and sent: a few numbers for each."""
+"""The features of requests and the expected scores of both tiers as they are kept and sent: a few numbers for each."""
 
 from __future__ import annotations
 
@@ -24,19 +24,22 @@ def unpacked(rows: Sequence[bytes]) -> Floats:
     return np.frombuffer(b"".join(rows), "<f2").astype(np.float64).reshape(len(rows), -1)
 
 
-class _Line(msgspec.Struct, frozen=True):
-    weights: tuple[float, ...]
+class _Lines(msgspec.Struct, frozen=True):
+    small: tuple[float, ...]
+    large: tuple[float, ...]
 
 
-def encoded(weights: Floats) -> bytes:
-    """Returns the weights (D,) whose product with the features is the expected gain."""
-    return _encode(_Line(tuple(weights.tolist())))
+def encoded(lines: Floats) -> bytes:
+    """Encodes the weights (2, D) whose products with the features are the expected scores of both tiers."""
+    small, large = lines.tolist()
+    return _encode(_Lines(tuple(small), tuple(large)))
 
 
-def decoded(line: bytes) -> Floats:
-    """Returns the weights. Raises msgspec.MsgspecError."""
-    return np.array(_decode(line).weights)
+def decoded(lines: bytes) -> Floats:
+    """Returns the weights (2, D). Raises msgspec.MsgspecError."""
+    found = _decode(lines)
+    return np.array([found.small, found.large])
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(_Line).decode
+_decode: Final = msgspec.msgpack.Decoder(_Lines).decode

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from weebill.auto.intervals import Interval
+from weebill.auto.trust import Verifier
 from weebill.config.auto import Tier
 from weebill.process.questions import Position
 
@@ -41,7 +42,8 @@ class Decided(Struct, frozen=True, kw_only=True):
 
     `tier` answered; with `escalated`, it did so in place of a smaller one whose answer failed a check. `probability` is
     that with which the request was drawn for an audit (`audited`), 0.0 if it could not be. `spent_nano` was spent on
-    it, and `large_nano` would have been on the large tier alone; None is an unknown price.
+    it, and `large_nano` would have been on the large tier alone; None is an unknown price. `signs` are those that
+    the verifier saw of the small tier's answer, packed.
     """
 
     request_id: str
@@ -54,6 +56,7 @@ class Decided(Struct, frozen=True, kw_only=True):
     audited: bool = False
     spent_nano: int | None = None
     large_nano: int | None = None
+    signs: bytes = b""
 
 
 class Content(Struct, frozen=True):
@@ -65,7 +68,10 @@ class Content(Struct, frozen=True):
 
 
 class Audited(Struct, frozen=True, kw_only=True):
-    """The scores of both tiers' answers to one request, None if they could not be judged; `by` is how they were."""
+    """The scores of both tiers' answers to one request, None if they could not be judged; `by` is how they were.
+
+    `signs` are those of the small one, packed.
+    """
 
     request_id: str
     small: float | None
@@ -73,6 +79,7 @@ class Audited(Struct, frozen=True, kw_only=True):
     by: str
     spent_nano: int | None = None
     content: Content | None = None
+    signs: bytes = b""
 
 
 class Report(Struct, frozen=True, tag=True):
@@ -110,9 +117,10 @@ class Lesson(Struct, frozen=True, kw_only=True):
 
     `decisions` were made for the pair, and of the newest ones `made` audits, judged or not. `funded` is False while
     the budget for audits is spent. `posterior` is the encoded estimate of both tiers (`weebill.auto.posterior`),
-    b"" before there is one. `threshold` is for its gains, None as long as the target's truth is not known. `gains`
-    are quantiles of the newest requests' gains, from the least to the greatest, evenly spaced; empty before there
-    are enough. `audits`, `quality` and `spend` are as in the `Standing`, for metrics.
+    b"" before there is one, and `verifier` judges the small model's answers, the packaged one if None. `threshold` is
+    for the gains that follow (`weebill.auto.trust`), None as long as the target's truth is not known. `gains` are
+    quantiles of the newest requests' gains before an answer is seen, from the least to the greatest, evenly spaced;
+    empty before there are enough. `audits`, `quality` and `spend` are as in the `Standing`, for metrics.
     """
 
     source: str
@@ -122,6 +130,7 @@ class Lesson(Struct, frozen=True, kw_only=True):
     made: int = 0
     funded: bool = True
     posterior: bytes = b""
+    verifier: Verifier | None = None
     threshold: float | None = None
     gains: tuple[float, ...] = ()
     audits: int = 0

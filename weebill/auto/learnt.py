@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ class Learnt:
         self.name = name
         self._places = places
         self._posterior: bytes | None = None
-        self._weights: NDArray[np.float64] = np.zeros(0)
+        self._weights: NDArray[np.float64] = np.zeros((2, 0))
 
     @classmethod
     def load(cls, embedder: Embedder, path: Path = PRIOR) -> Learnt:
@@ -39,13 +38,9 @@ class Learnt:
         """Returns the features of a request."""
         return packed(self._places.features(subject(asked)))
 
-    def gain(self, features: bytes, lesson: Lesson) -> float:
-        """Returns the gain that the lesson expects."""
+    def scores(self, features: bytes, lesson: Lesson) -> tuple[float, float]:
+        """Returns the scores of the small and the large tier that the lesson expects."""
         if self._posterior is not lesson.posterior:
             self._posterior, self._weights = lesson.posterior, decoded(lesson.posterior)
-        return float(self._weights @ np.frombuffer(features, "<f2"))
-
-    def rank(self, features: bytes, lesson: Lesson) -> float:
-        """Returns the share of the newest requests that have a smaller gain."""
-        gains = lesson.gains
-        return bisect_right(gains, self.gain(features, lesson)) / len(gains)
+        small, large = (self._weights @ np.frombuffer(features, "<f2")).tolist()
+        return small, large

@@ -16,7 +16,7 @@ AUTO = "auto"
 Tier = Literal["small", "mid", "large"]
 # The names under which requests to generate are metered.
 Endpoint = Literal["chat.completions", "completions", "responses", "messages", "generateContent"]
-CheckName = Literal["schema", "refusal", "repetition", "logprobs", "function", "agreement"]
+CheckName = Literal["schema", "refusal", "verifier", "repetition", "logprobs", "function", "agreement"]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 _DEFAULT_QUALITY = 0.95
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
@@ -62,13 +62,15 @@ Rules = Annotated[tuple[Rule, ...], Meta(max_length=256)]
 class CascadeSettings(Section, frozen=True, kw_only=True):
     """`[auto.cascade]`: the checks of a smaller tier's answer before the client sees it.
 
-    An answer that fails one of `checks` is made anew by the large tier. `mean_probability` and `min_probability` are
-    the least probabilities of tokens for "logprobs"; `samples` is the number of further answers for "agreement", and
-    `agreement` the share of all that must agree with the first. `function` is "package.module:name", and has
-    `timeout_s`.
+    An answer that fails one of `checks` is made anew by the large tier. `least_chance` is the chance to be right that
+    "verifier" asks for where the target is no quality; to keep a quality, it asks for as much as that takes.
+    `mean_probability` and `min_probability` are the least probabilities of tokens for "logprobs"; `samples` is the
+    number of further answers for "agreement", and `agreement` the share of all that must agree with the first.
+    `function` is "package.module:name", and has `timeout_s`.
     """
 
-    checks: Annotated[tuple[CheckName, ...], Meta(max_length=6)] = ("schema", "refusal")
+    checks: Annotated[tuple[CheckName, ...], Meta(max_length=7)] = ("schema", "refusal", "verifier")
+    least_chance: Probability = 0.2
     mean_probability: Probability = 0.8
     min_probability: Probability = 0.05
     samples: Annotated[int, Meta(ge=1, le=8)] = 2

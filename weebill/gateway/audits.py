@@ -145,10 +145,11 @@ class Audits:
         request_id: str,
         answered: Tier,
         large_nano: int | None,
+        signs: bytes,
         *,
         escalated: bool,
     ) -> None:
-        """Reports a decision that was answered."""
+        """Reports a decision that was answered; `escalated` if the small tier's answer broke a rule."""
         self._reporter.report(
             audit.pair,
             Decided(
@@ -162,6 +163,7 @@ class Audits:
                 audited=audit.drawn,
                 spent_nano=meter.spent_nano,
                 large_nano=large_nano,
+                signs=signs,
             ),
         )
 

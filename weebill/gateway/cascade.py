@@ -17,6 +17,7 @@ import msgspec
 
 from weebill.apis.base import Api
 from weebill.auto.cascade.checks import Checks, Judgement
+from weebill.auto.trust import Trust
 from weebill.gateway.bounds import Pending
 from weebill.gateway.checked import CheckedBridge
 from weebill.gateway.memory import FREE_BYTES, Answers, count_held
@@ -34,22 +35,31 @@ _SAMPLING_TEMPERATURE: Final = 0.7
 # Returns that many more answers to the same request.
 Sample = Callable[[int], Awaitable[Sequence[Reply]]]
 
+WantsProbabilities = Callable[[str], bool]
+"""True if the probabilities of tokens are to be requested of an upstream of a dialect."""
+
+
+def never(_dialect: str) -> bool:
+    """Returns False: nobody needs probabilities."""
+    return False
+
 
 class ObservedAnswer:
     """Translates attempts and keeps the answer for the checks: that of the latest attempt, which is the one that
     counts.
     """
 
-    def __init__(self, api: Api, *, probabilities: bool = False, sampling: bool = False) -> None:
+    def __init__(self, api: Api, wants_probabilities: WantsProbabilities = never, *, sampling: bool = False) -> None:
         """`sampling` is for an answer that is compared with others."""
         self._api = api
-        self._probabilities = probabilities
+        self._wants_probabilities = wants_probabilities
         self._asking = _to_sample if sampling else _as_it_is
         self._bridge: CheckedBridge | None = None
 
     def translator(self, dialect: str, spoken: frozenset[str]) -> CheckedBridge:
         """Returns the translator for one attempt at a deployment of `dialect`."""
-        self._bridge = CheckedBridge(self._api, dialect, self._asking, probabilities=self._probabilities)
+        probabilities = self._wants_probabilities(dialect)
+        self._bridge = CheckedBridge(self._api, dialect, self._asking, probabilities=probabilities)
         return self._bridge
 
     def reply_so_far(self) -> Reply:
@@ -68,6 +78,7 @@ async def judged(
     observed: ObservedAnswer,
     checks: Checks,
     asked: Conversation,
+    trust: Trust | None,
     sample: Sample,
     answers: Answers,
 ) -> Judgement:
@@ -82,7 +93,7 @@ async def judged(
             await _read_on(opened, pending, answers)
     reply = observed.reply_so_far()
     observed.release()
-    judgement = await off_loop_if(whole, partial(checks.judge_alone, asked, reply))
+    judgement = await off_loop_if(whole, partial(checks.judge_alone, asked, reply, trust))
     judgement = await checks.judge_by_function(judgement, asked, reply)
     if judgement.failed is None and checks.more_samples:
         judgement = checks.judge_samples(judgement, reply, await sample(checks.more_samples))

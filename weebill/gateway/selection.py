@@ -147,6 +147,11 @@ class Selector:
         return name in running or any(each in running for each in of_auto)
 
     @property
+    def checks(self) -> Checks | None:
+        """The checks of the small tier's answers; None if `auto` cannot be served."""
+        return None if self._auto is None else self._auto.checks
+
+    @property
     def threshold(self) -> Threshold | None:
         """The threshold of a target for share or spend; None if there is no such target."""
         return None if self._auto is None else self._auto.threshold

@@ -57,24 +57,24 @@ class Belief:
         self._learnt.pop((outcome.request_id, outcome.source), None)
         self._weights = None
 
-    def gains(self, features: Sequence[bytes]) -> Floats:
-        """Returns how much better the large tier is expected to be, for each of these."""
-        gains: Floats = unpacked(features) @ self._line()
-        return gains
+    def scores(self, features: Sequence[bytes]) -> Floats:
+        """Returns the scores that both tiers are expected to have (2, N) for each of N requests."""
+        scores: Floats = self._lines() @ unpacked(features).T
+        return scores
 
-    def gains_without(self, outcomes: Sequence[Outcome]) -> Floats:
-        """Returns the gains of these as if none of them had been learnt."""
-        line = _line(self._prior, self._without(outcomes))
-        gains: Floats = unpacked([each.features for each in outcomes]) @ line
-        return gains
+    def scores_without(self, outcomes: Sequence[Outcome]) -> Floats:
+        """Returns the expected scores (2, N) of these as if none of them had been learnt."""
+        lines = _lines(self._prior, self._without(outcomes))
+        scores: Floats = lines @ unpacked([each.features for each in outcomes]).T
+        return scores
 
     def encoded(self) -> bytes:
         """Returns the belief for the workers."""
-        return encoded(self._line())
+        return encoded(self._lines())
 
-    def _line(self) -> Floats:
+    def _lines(self) -> Floats:
         if self._weights is None:
-            self._weights = _line(self._prior, self._moments)
+            self._weights = _lines(self._prior, self._moments)
         return self._weights
 
     def _without(self, outcomes: Iterable[Outcome]) -> Moments:
@@ -95,10 +95,10 @@ def _packaged() -> PriorFile:
     return read_prior()
 
 
-def _line(prior: Prior, moments: Moments) -> Floats:
+def _lines(prior: Prior, moments: Moments) -> Floats:
     mean = posterior(prior, moments).mean
-    line: Floats = mean[_LARGE] - mean[_SMALL]
-    return line
+    lines: Floats = mean[[_SMALL, _LARGE]]
+    return lines
 
 
 def _with(moments: Moments, outcome: Outcome, weight: float) -> Moments:

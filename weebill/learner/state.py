@@ -9,10 +9,12 @@ from zlib import crc32
 
 import numpy as np
 
+from weebill.auto.cascade.signs import unpacked
 from weebill.auto.evidence import FEWEST, LARGE_ALONE, Audits, Choice, choose, quality, recency
 from weebill.auto.intervals import Interval
 from weebill.auto.learning import Decided, Lesson, Pair
 from weebill.auto.standing import Standing
+from weebill.auto.trust import fitted, gains, packaged
 from weebill.config.auto import AutoSettings
 from weebill.learner.belief import Belief
 from weebill.storage.outcomes import MAX_DECISIONS, Outcome
@@ -50,6 +52,7 @@ class Knowledge:
         self._ratings: dict[str, float] = {}
         self._belief = believe()
         self._choice: Choice = LARGE_ALONE
+        self._verifier = packaged()
         self._gains: tuple[float, ...] = ()
         self._keep(outcomes)
 
@@ -76,13 +79,17 @@ class Knowledge:
         """Works out the threshold and the quantiles of gains anew."""
         name, target = settings.target.chosen
         judged = list(self._judged())
+        audits, (small, large) = _audits(judged), self._cross_fitted(judged)
+        signs = [unpacked(each.signs) if each.signs else None for each in judged]
+        self._verifier = fitted(packaged(), small, signs, audits.small)
         if name == "quality":
             weights = recency(self._ages(judged))
-            self._choice = choose(self._cross_fitted(judged), _audits(judged), weights, target)
+            self._choice = choose(gains(small, large, signs, self._verifier), audits, weights, target)
         newest = list(self._decided.values())[-_RANKED:]
         if len(newest) >= _FEWEST_RANKED:
-            gains = self._belief.gains([each.features for each in newest])
-            self._gains = tuple(np.quantile(gains, np.linspace(0, 1, _QUANTILES)).tolist())
+            small, large = self._belief.scores([each.features for each in newest])
+            before = large - np.array([self._verifier.before(each) for each in small.tolist()])
+            self._gains = tuple(np.quantile(before, np.linspace(0, 1, _QUANTILES)).tolist())
 
     def lesson(self, settings: AutoSettings, source: str, version: int, now: float) -> Lesson:
         """Returns what the workers have to know."""
@@ -97,6 +104,7 @@ class Knowledge:
             made=len(self._audits),
             funded=spent < settings.audits.budget_usd * _NANO,
             posterior=self._belief.encoded(),
+            verifier=self._verifier,
             threshold=float(self._choice.threshold) if known else None,
             gains=self._gains,
             audits=standing.audits,
@@ -162,15 +170,15 @@ class Knowledge:
         return np.array([ages[each.request_id] for each in judged])
 
     def _cross_fitted(self, judged: Sequence[Outcome]) -> Floats:
-        """Returns the gain of each audit, as expected without it."""
+        """Returns the scores of both tiers (2, N) in each of N audits, as expected without it."""
         fold = np.array([crc32(each.request_id.encode()) % _FOLDS for each in judged])
-        gains = np.zeros(len(judged))
+        scores = np.zeros((2, len(judged)))
         for number in range(_FOLDS):
             [members] = np.nonzero(fold == number)
             if len(members):
                 held_out = [judged[int(at)] for at in members]
-                gains[members] = self._belief.gains_without(held_out)
-        return gains
+                scores[:, members] = self._belief.scores_without(held_out)
+        return scores
 
 
 def _audits(judged: Sequence[Outcome]) -> Audits:

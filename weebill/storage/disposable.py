@@ -8,16 +8,18 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from weebill.storage.database import BUSY_TIMEOUT_S, transaction, use_write_ahead_log
 
 
-def open_disposable(path: Path, schema: Sequence[str], version: int, newer: Exception) -> sqlite3.Connection:
-    """Opens the file, making it by the statements of `schema` if there is none; nobody else may read it.
+def open_disposable(path: Path, steps: Sequence[Sequence[str]], newer: Exception) -> sqlite3.Connection:
+    """Opens the file, making it or bringing it up to date; nobody else may read it.
 
-    `schema` sets `user_version` to `version`; `newer` is raised if the file has a greater one. Raises sqlite3.Error,
-    OSError.
+    The statements of the first of `steps` make the file's first version, those of each other one the next version. The
+    number of steps that were done is its `user_version`; `newer` is raised if that is greater than all of them. Raises
+    sqlite3.Error, OSError.
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
@@ -29,11 +31,12 @@ def open_disposable(path: Path, schema: Sequence[str], version: int, newer: Exce
         connection.execute("PRAGMA secure_delete = FAST")
         with transaction(connection):
             [(found,)] = connection.execute("PRAGMA user_version").fetchall()
-            if found > version:
+            if found > len(steps):
                 raise newer
-            if found < version:
-                for statement in schema:
+            if found < len(steps):
+                for statement in chain.from_iterable(steps[found:]):
                     connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {len(steps)}")
     except BaseException:
         connection.close()
         raise

@@ -20,8 +20,7 @@ from weebill.storage.disposable import open_disposable
 MAX_DECISIONS: Final = 10_000
 MAX_OUTCOMES: Final = 50_000
 
-_SCHEMA_VERSION: Final = 1
-_SCHEMA: Final = (
+_FIRST: Final = (
     """CREATE TABLE pairs (
         id INTEGER PRIMARY KEY,
         small TEXT NOT NULL,
@@ -67,11 +66,15 @@ _SCHEMA: Final = (
         large TEXT NOT NULL DEFAULT '',
         comment TEXT NOT NULL DEFAULT ''
     ) STRICT""",
-    f"PRAGMA user_version = {_SCHEMA_VERSION}",
 )
-_DECISION: Final = "request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano"
-
-_OUTCOME: Final = "request_id, source, at, tier, features, probability, small, large, spent_nano"
+_STEPS: Final = (
+    _FIRST,
+    tuple(f"ALTER TABLE {table} ADD COLUMN signs BLOB NOT NULL DEFAULT x''" for table in ("decisions", "outcomes")),
+)
+_DECISION: Final = (
+    "request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano, signs"
+)
+_OUTCOME: Final = "request_id, source, at, tier, features, probability, small, large, spent_nano, signs"
 
 
 class OutcomeError(Exception):
@@ -79,7 +82,10 @@ class OutcomeError(Exception):
 
 
 class Outcome(NamedTuple):
-    """The scores of the answers to one request, None for those that are not known; `tier` answered it."""
+    """The scores of the answers to one request, None for those that are not known; `tier` answered it.
+
+    `signs` are those that the verifier saw of the small tier's answer, packed.
+    """
 
     request_id: str
     source: Source
@@ -89,7 +95,8 @@ class Outcome(NamedTuple):
     probability: float | None
     small: float | None
     large: float | None
-    spent_nano: int | None
+    spent_nano: int | None = None
+    signs: bytes = b""
 
 
 class OutcomeStore:
@@ -130,9 +137,7 @@ class OutcomeStore:
             ).fetchone()
             connection.execute("DELETE FROM outcomes WHERE request_id = ? AND source = 'feedback'", (request_id,))
             small, large = (score if decided.tier == tier else None for tier in ("small", "large"))
-            outcome = Outcome(
-                request_id, "feedback", at, decided.tier, decided.features, None, small, large, None
-            )  # fmt: skip
+            outcome = Outcome(request_id, "feedback", at, decided.tier, decided.features, None, small, large)
             number = _add_outcome(connection, outcome, "client")
             if comment:
                 connection.execute("INSERT INTO contents (outcome, comment) VALUES (?, ?)", (number, comment))
@@ -214,7 +219,7 @@ class OutcomeStore:
 
 def _open(path: Path) -> sqlite3.Connection:
     newer = OutcomeError(f"The store of outcomes {path} was made by a newer Weebill; move it away.")
-    return open_disposable(path, _SCHEMA, _SCHEMA_VERSION, newer)
+    return open_disposable(path, _STEPS, newer)
 
 
 def _key(pair: Pair) -> tuple[str, str, str]:
@@ -232,10 +237,10 @@ def _pair_id(connection: sqlite3.Connection, pair: Pair) -> int:
 def _add_decision(connection: sqlite3.Connection, pair: int, each: Decided) -> int:
     """Returns 1, or 0 for a decision that is there already."""
     return connection.execute(
-        f"INSERT OR IGNORE INTO decisions (pair, {_DECISION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        f"INSERT OR IGNORE INTO decisions (pair, {_DECISION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
         (
             pair, each.request_id, each.key_id, each.at, each.tier, each.features, each.escalated, each.probability,
-            each.audited, each.spent_nano, each.large_nano,
+            each.audited, each.spent_nano, each.large_nano, each.signs,
         ),
     ).rowcount  # fmt: skip
 
@@ -248,16 +253,19 @@ def _decision(connection: sqlite3.Connection, request_id: str) -> Decided | None
     return None if row is None else _decided(row)
 
 
-def _decided(row: tuple[str, str, int, Tier, bytes, int, float, int, int | None, int | None]) -> Decided:
-    request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano = row
+def _decided(
+    row: tuple[str, str, int, Tier, bytes, int, float, int, int | None, int | None, bytes],
+) -> Decided:
+    request_id, key_id, at, tier, features, escalated, probability, audited, spent_nano, large_nano, signs = row
     return Decided(
         request_id=request_id, key_id=key_id, at=at, tier=tier, features=features, escalated=bool(escalated),
         probability=probability, audited=bool(audited), spent_nano=spent_nano, large_nano=large_nano,
+        signs=signs,
     )  # fmt: skip
 
 
 def _add_check(connection: sqlite3.Connection, each: Decided) -> Outcome | None:
-    outcome = Outcome(each.request_id, "check", each.at, each.tier, each.features, None, 0.0, None, None)
+    outcome = Outcome(each.request_id, "check", each.at, each.tier, each.features, None, 0.0, None)
     return outcome if _add_outcome(connection, outcome, "check") is not None else None
 
 
@@ -267,7 +275,7 @@ def _add_audit(connection: sqlite3.Connection, each: Audited) -> Outcome | None:
         return None
     outcome = Outcome(
         each.request_id, "audit", decided.at, decided.tier, decided.features, decided.probability, each.small,
-        each.large, each.spent_nano,
+        each.large, each.spent_nano, each.signs,
     )  # fmt: skip
     number = _add_outcome(connection, outcome, each.by)
     if number is None:
@@ -284,7 +292,7 @@ def _add_outcome(connection: sqlite3.Connection, outcome: Outcome, judged_by: st
     """Returns the number of the new row; None if the outcome is there already."""
     added = connection.execute(
         "INSERT OR IGNORE INTO outcomes (request_id, source, at, tier, features, probability, small, large, spent_nano,"
-        " judged_by, pair) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, pair FROM decisions WHERE request_id = ?",
+        " signs, judged_by, pair) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, pair FROM decisions WHERE request_id = ?",
         (*outcome, judged_by, outcome.request_id),
     )
     return added.lastrowid if added.rowcount else None

@@ -28,7 +28,6 @@ MAX_BYTES: Final = 1024**3
 MAX_CHAIN: Final = 2000
 """The limit of responses in a conversation."""
 
-_SCHEMA_VERSION: Final = 1
 _PRUNE_INTERVAL_S: Final = 60.0
 _PRUNE_ROWS: Final = 500
 _SCHEMA: Final = (
@@ -58,7 +57,6 @@ _SCHEMA: Final = (
         BEGIN UPDATE size SET bytes = bytes + new.bytes; END""",
     """CREATE TRIGGER response_removed AFTER DELETE ON responses
         BEGIN UPDATE size SET bytes = bytes - old.bytes; END""",
-    f"PRAGMA user_version = {_SCHEMA_VERSION}",
 )
 _COLUMNS: Final = "id, input, body, responses.previous_id, created_at"
 # From a response to the first of its conversation; the depth bounds a chain that is damaged to a ring.
@@ -217,7 +215,7 @@ class ResponseStore:
 
 def _open(path: Path) -> sqlite3.Connection:
     newer = StoreError(f"The store of responses {path} was made by a newer Weebill; delete it, or move it away.")
-    return open_disposable(path, _SCHEMA, _SCHEMA_VERSION, newer)
+    return open_disposable(path, (_SCHEMA,), newer)
 
 
 def _chain(tenant: str, response_id: str, now: float) -> dict[str, str | float]:

@@ -244,8 +244,10 @@ def test_what_needs_the_whole_answer() -> None:
 
 
 def test_what_has_to_be_asked_for() -> None:
-    assert checks("logprobs").wants_probabilities
-    assert not checks("schema").wants_probabilities
+    assert checks("logprobs").wants_probabilities("openai")
+    assert not checks("schema").wants_probabilities("llamacpp")
+    assert checks("verifier").wants_probabilities("llamacpp")
+    assert not checks("verifier").wants_probabilities("openai")  # it may refuse
     assert (checks("agreement").more_samples, checks("schema").more_samples) == (2, 0)
     assert not checks()
 

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from weebill.auto.cascade.agreement import check_agreement
 from weebill.auto.cascade.function import UserCheck, ask_function
@@ -17,21 +17,29 @@ from weebill.auto.cascade.refusal import check_refusal, has_begun
 from weebill.auto.cascade.repetition import check_repetition
 from weebill.auto.cascade.schema import applies as has_schema
 from weebill.auto.cascade.schema import check_schema
+from weebill.auto.cascade.signs import Signs, read_signs
 from weebill.auto.cascade.verdicts import NOT_KNOWN, Verdict
+from weebill.auto.trust import Trust
 from weebill.config.auto import CascadeSettings, CheckName
 from weebill.wire.conversation import Conversation
 from weebill.wire.reply import Reply
+
+# Checks of which the beginning of an answer is enough; "schema" is one if there is no schema.
+_OF_THE_BEGINNING: Final[frozenset[CheckName]] = frozenset({"schema", "refusal", "verifier"})
+_GIVES_PROBABILITIES: Final = frozenset({"llamacpp"})
 
 
 class Judgement(NamedTuple):
     """The result of all checks. `failed` is the first that failed, `passed` are those that passed before it.
 
-    `unknown` are those that could not tell, such as a check of probabilities that the upstream did not give.
+    `unknown` are those that could not tell, such as a check of probabilities that the upstream did not give. `signs`
+    are those that the verifier saw, None if it did not look or there were none.
     """
 
     failed: Verdict | None = None
     passed: tuple[CheckName, ...] = ()
     unknown: tuple[CheckName, ...] = ()
+    signs: Signs | None = None
 
     @property
     def checked(self) -> str:
@@ -64,9 +72,17 @@ class Checks:
         return bool(self._names)
 
     @property
-    def wants_probabilities(self) -> bool:
-        """True if the probabilities of tokens have to be requested."""
-        return "logprobs" in self._names
+    def verifies(self) -> bool:
+        """True if the verifier looks at answers."""
+        return "verifier" in self._names
+
+    def wants_probabilities(self, dialect: str) -> bool:
+        """True if the probabilities of tokens have to be requested of an upstream of this dialect.
+
+        The check "logprobs" needs them. The verifier takes them from engines that are known to give them: others may
+        refuse a request for their sake.
+        """
+        return "logprobs" in self._names or (self.verifies and dialect in _GIVES_PROBABILITIES)
 
     @property
     def more_samples(self) -> int:
@@ -75,7 +91,7 @@ class Checks:
 
     def needs_whole(self, asked: Conversation) -> bool:
         """True if the answer must be complete to be judged; else the beginning is enough (`can_judge`)."""
-        return bool(self._names - {"schema", "refusal"}) or ("schema" in self._names and has_schema(asked))
+        return bool(self._names - _OF_THE_BEGINNING) or ("schema" in self._names and has_schema(asked))
 
     def can_judge(self, reply: Reply) -> bool:
         """True if enough of an answer has come that need not be complete."""
@@ -87,12 +103,20 @@ class Checks:
             judgement = judgement.then(await ask_function(self._function, asked, reply, self._settings.timeout_s))
         return judgement
 
-    def judge_alone(self, asked: Conversation, reply: Reply) -> Judgement:
-        """Makes the checks that need only the answer, up to the first that fails. Pure."""
-        judgement = Judgement()
+    def judge_alone(self, asked: Conversation, reply: Reply, trust: Trust | None = None) -> Judgement:
+        """Makes the checks that need only the answer, up to the first that fails. Pure.
+
+        Without `trust`, the verifier has nothing to go by.
+        """
+        signs = read_signs(asked, reply) if trust is not None and self.verifies else None
+        judgement = Judgement(signs=signs)
         for name in self._settings.checks:
-            if judgement.failed is None:
+            if judgement.failed is not None:
+                break
+            if name != "verifier":
                 judgement = judgement.then(self._verdict(name, asked, reply))
+            elif trust is not None:
+                judgement = judgement.then(check_trust(trust, signs))
         return judgement
 
     def judge_samples(self, judgement: Judgement, reply: Reply, others: Sequence[Reply]) -> Judgement:
@@ -111,5 +135,14 @@ class Checks:
                 return check_repetition(reply)
             case "logprobs":
                 return check_probabilities(reply, self._settings.mean_probability, self._settings.min_probability)
-            case "function" | "agreement":
+            case "function" | "agreement" | "verifier":
                 return None  # they need more than the answer
+
+
+def check_trust(trust: Trust, signs: Signs | None) -> Verdict:
+    """Checks that an answer deserves the trust. One that has no signs must have deserved it before."""
+    chance = trust.verifier.after(trust.small, signs)
+    found = f"its chance to be right is {chance:.2f}"
+    if chance < trust.least:
+        return Verdict("verifier", False, f"{found}, and {trust.least:.2f} is needed")
+    return Verdict("verifier", None if signs is None else True, found)

@@ -18,6 +18,7 @@ from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.auto import judge_model
 from weebill.auto.cascade.checks import Checks, Judgement
+from weebill.auto.cascade.signs import Signs, read_signs
 from weebill.auto.cascade.verdicts import NOT_KNOWN, text_of
 from weebill.auto.experiments import Experiment
 from weebill.auto.judging import Verdict, content, judge
@@ -26,7 +27,7 @@ from weebill.auto.short_answers import NOT_KNOWN as NOT_JUDGED
 from weebill.config.auto import AUTO, CascadeSettings, Tier
 from weebill.gateway.attempting import deadline_of, first_answered
 from weebill.gateway.audits import METERED_AS, Audit, Audits, Heard
-from weebill.gateway.cascade import ObservedAnswer, judged
+from weebill.gateway.cascade import ObservedAnswer, judged, never
 from weebill.gateway.failures import FAILED, upstream_failure
 from weebill.gateway.meter import Meter
 from weebill.gateway.off_loop import off_loop, with_requirements
@@ -68,11 +69,22 @@ class _Selection(NamedTuple):
     deadline: float
 
 
-class _Failed(NamedTuple):
-    """The reason why the smaller tier's answer was not sent (a check's name), and the attempts made for it."""
+class _Tried(NamedTuple):
+    """The outcome at the smaller tier: `why` its answer was not sent (a check's name), "" if it was; the attempts made
+    for it; and the signs that the verifier saw, packed.
+    """
 
     why: str
     log: Sequence[PastAttempt] = ()
+    signs: bytes = b""
+
+    @property
+    def worthless(self) -> bool:
+        """True if the answer broke a rule. One that was doubted may be right, and one that never came says nothing."""
+        return self.why not in ("", "verifier", UNAVAILABLE)
+
+
+_NOT_TRIED: Final = _Tried("")
 
 
 class Select:
@@ -119,34 +131,35 @@ class Select:
             heard = Heard(request.exchange.tap)
             request.exchange.tap = heard.add
         fell = False
-        failed = await self._try_smaller(selection, selected.checks) if selected.checks else None
-        if failed is not None and selected.decision is not None:
+        tried = await self._try_smaller(selection, selected.checks) if selected.checks else _NOT_TRIED
+        if tried.why and selected.decision is not None:
             answered = selected.decision.larger
-            meter.checked = failed.why
+            meter.checked = tried.why
             # Only the smaller tier is held to the demands.
-            fell = await self._serve_or_fall(selection._replace(asked=asked), selected.larger, failed)
+            fell = await self._serve_or_fall(selection._replace(asked=asked), selected.larger, tried)
         elif not selected.checks:
             fell = await self._serve_or_fall(selection, selected.model)
         # A tier that is down says nothing of which one is better.
         if answered is not None and not fell:
             large_nano = self._selector.observe(selected, answered, meter.spent_nano, meter.used.usage)
             if selected.audit is not None and selected.decision is not None and meter.outcome == "ok":
-                request_id, escalated = request.exchange.request_id, failed is not None
+                request_id, escalated = request.exchange.request_id, tried.worthless
                 self._audits.decided(
-                    selected.audit, selected.decision, meter, request_id, answered, large_nano, escalated=escalated
-                )
+                    selected.audit, selected.decision, meter, request_id, answered, large_nano, tried.signs,
+                    escalated=escalated,
+                )  # fmt: skip
                 if heard is not None:
-                    self._shadows.send(self._audit(selection, selected.audit, answered, failed, heard))
+                    self._shadows.send(self._audit(selection, selected.audit, answered, tried, heard))
         if selected.shadow is not None:
             self._shadows.send(self._shadow(selection, selected.shadow))
 
-    async def _serve_or_fall(self, selection: _Selection, model: str, failed: _Failed | None = None) -> bool:
+    async def _serve_or_fall(self, selection: _Selection, model: str, tried: _Tried = _NOT_TRIED) -> bool:
         """Answers by a tier, or if that is down, by the smaller one that may stand in. Returns True if that was needed.
 
-        `failed` is what became of another tier's answer before. Raises ApiError.
+        `tried` is what became of another tier's answer before. Raises ApiError.
         """
         request, selected, deadline = selection.request, selection.selected, selection.deadline
-        why, log = ("", ()) if failed is None else failed
+        why, log = tried.why, tried.log
         if selected.smaller and request.meter.timeout_s < self._upstreams.router.deadline_s:
             # The client is in a hurry: a quarter of its time is left for the tier that stands in.
             deadline -= (deadline - time.monotonic()) / 4
@@ -167,34 +180,34 @@ class Select:
             return True
         return False
 
-    async def _try_smaller(self, selection: _Selection, checks: Checks) -> _Failed | None:
-        """Answers by the smaller tier. Returns None if it has answered, else the reason; then nothing has been sent."""
+    async def _try_smaller(self, selection: _Selection, checks: Checks) -> _Tried:
+        """Answers by the smaller tier, if the checks let it; else nothing has been sent."""
         request, selected = selection.request, selection.selected
         meter = request.meter
         now = time.monotonic()
         # Half of the time is left for the larger tier.
         deadline = now + (selection.deadline - now) / 2
-        observed = ObservedAnswer(request.endpoint, probabilities=checks.wants_probabilities)
+        observed = ObservedAnswer(request.endpoint, checks.wants_probabilities)
         try:
             attempts = self._route(selection, selected.model, selected.note(), deadline)
         except ApiError:
-            return _Failed(UNAVAILABLE)
+            return _Tried(UNAVAILABLE)
         try:
             opened = await self._answered(request, selection.call, attempts, meter, observed)
         except ApiError:
-            return _Failed(UNAVAILABLE, attempts.log)
+            return _Tried(UNAVAILABLE, attempts.log)
         try:
             judgement = await self._judgement(selection, checks, opened, observed, attempts, deadline)
             if judgement is None:
-                return _Failed(UNAVAILABLE, attempts.log)
+                return _Tried(UNAVAILABLE, attempts.log)
             if judgement.failed is None:
                 meter.checked = judgement.checked
                 await self._generate.answer(request, opened, attempts)
-                return None
+                return _Tried("", signs=_packed(judgement.signs))
             at = time.monotonic()
             attempts.succeeded(at, meter.first_byte_at, meter.used.usage.completion_tokens)
             answered = PastAttempt(meter.upstream, meter.model_served, "200", (meter.first_byte_at or at) - now)
-            return _Failed(judgement.failed.check, attempts.log or [answered])
+            return _Tried(judgement.failed.check, attempts.log or [answered], _packed(judgement.signs))
         finally:
             self._generate.give_up(opened)
 
@@ -208,6 +221,7 @@ class Select:
         deadline: float,
     ) -> Judgement | None:
         """Returns the judgement of the checks; None if the answer broke off before."""
+        decision = selection.selected.decision
 
         async def sample(count: int) -> Sequence[Reply]:
             replies = await asyncio.gather(*(self._sample(selection, deadline) for _ in range(count)))
@@ -216,8 +230,9 @@ class Select:
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
                 return await judged(
-                    opened, observed, checks, selection.asked.needs.conversation, sample, self._upstreams.answers
-                )
+                    opened, observed, checks, selection.asked.needs.conversation,
+                    None if decision is None else decision.trust, sample, self._upstreams.answers,
+                )  # fmt: skip
         except (*FAILED, TimeoutError) as failure:
             if isinstance(failure, TimeoutError):
                 failure = UpstreamTimeout("total")
@@ -270,29 +285,25 @@ class Select:
         else:
             self._recorder.settle_unanswered(meter, 200, "ok")
 
-    async def _audit(
-        self, selection: _Selection, audit: Audit, answered: Tier, failed: _Failed | None, heard: Heard
-    ) -> None:
+    async def _audit(self, selection: _Selection, audit: Audit, answered: Tier, tried: _Tried, heard: Heard) -> None:
         """Asks the tier that did not answer the same question, and reports both answers' scores."""
         request, asked = selection.request, selection.asked
         request_id, api, began = request.exchange.request_id, request.endpoint, time.monotonic()
-        if failed is not None:  # what the smaller tier is worth here is known
-            self._audits.judged(audit, Audited(request_id=request_id, small=0.0, large=1.0, by=failed.why))
+        if tried.worthless:  # what the smaller tier is worth here is known
+            worth = Audited(request_id=request_id, small=0.0, large=1.0, by=tried.why, signs=tried.signs)
+            self._audits.judged(audit, worth)
             return
+        # An answer that was doubted is asked for anew: of a stream, no more was read than its beginning.
+        model = selection.selected.model if tried.why else audit.other
         meter = Meter(f"{request_id}-audit", METERED_AS, api.name, began, journal=self._recorder.journal)
-        meter.model_asked = audit.other
-        other: Reply | None = None
-        try:
-            other = await self._ask(selection, audit.other, meter, began + self._upstreams.router.deadline_s)
-        except ApiError as error:
-            self._recorder.settle_unanswered(meter, error.status, meter.blame)
-        except BaseException:
-            self._recorder.settle_unanswered(meter, 503, "gateway_error")
-            raise
-        else:
-            self._recorder.settle_unanswered(meter, 200, "ok")
+        meter.model_asked = model
+        checks = self._selector.checks if answered == "large" else None
+        other = await self._ask_aside(selection, model, meter, checks)
         got = await off_loop(partial(heard.reply, api.native, streamed=selection.call.stream))
         small, large = (got, other) if answered == "small" else (other, got)
+        signs = tried.signs
+        if checks is not None and other is not None:
+            signs = _packed(read_signs(asked.needs.conversation, other))
         verdict, spent = await off_loop(partial(judge, asked.needs.conversation, small, large)), meter.spent_nano
         if verdict.by == NOT_JUDGED and self._audits.judges_by_model and small is not None and large is not None:
             verdict, judging = await self._judged_by_model(selection, audit, small, large)
@@ -305,6 +316,7 @@ class Select:
                 large=None if verdict.score is None else 1.0,
                 by=verdict.by,
                 spent_nano=spent,
+                signs=signs,
                 content=content(asked.needs.conversation, small, large) if self._audits.keeps_content else None,
             ),
         )
@@ -331,23 +343,41 @@ class Select:
         call = CHAT.decode(judge_model.body(audit.large, question, one, other), {}, "")
         asked = RouteRequest(call, METERED_AS, METERED_AS, CHAT.conversation)
         judging = selection._replace(request=Request[Api, Call](exchange, CHAT), call=call, asked=asked)
+        reply = await self._ask_aside(judging, audit.large, meter)
+        said = "" if reply is None else "".join(map(text_of, reply.choices))
+        return judge_model.preference(said), meter.spent_nano
+
+    async def _ask_aside(
+        self, selection: _Selection, model: str, meter: Meter, checks: Checks | None = None
+    ) -> Reply | None:
+        """Returns an answer that no client gets, None if there is none; settles `meter`, which began now."""
         try:
-            reply = await self._ask(judging, audit.large, meter, began + self._upstreams.router.deadline_s)
+            reply = await self._ask(
+                selection, model, meter, time.monotonic() + self._upstreams.router.deadline_s, checks
+            )
         except ApiError as error:
             self._recorder.settle_unanswered(meter, error.status, meter.blame)
-            return None, meter.spent_nano
+            return None
         except BaseException:
             self._recorder.settle_unanswered(meter, 503, "gateway_error")
             raise
         self._recorder.settle_unanswered(meter, 200, "ok")
-        return judge_model.preference("".join(map(text_of, reply.choices))), meter.spent_nano
+        return reply
 
     async def _ask(
-        self, selection: _Selection, model: str, meter: Meter, deadline: float, *, sampling: bool = False
+        self,
+        selection: _Selection,
+        model: str,
+        meter: Meter,
+        deadline: float,
+        checks: Checks | None = None,
+        *,
+        sampling: bool = False,
     ) -> Reply:
-        """Returns an answer that no client gets. Raises ApiError."""
+        """Returns an answer that no client gets, with the probabilities that `checks` want. Raises ApiError."""
         request = selection.request
-        observed = ObservedAnswer(request.endpoint, sampling=sampling)
+        wants_probabilities = never if checks is None else checks.wants_probabilities
+        observed = ObservedAnswer(request.endpoint, wants_probabilities, sampling=sampling)
         attempts = self._route(selection, model, "", deadline)
         opened = await self._answered(request, selection.call.replaced(stream=False), attempts, meter, observed)
         self._generate.give_up(opened)
@@ -365,6 +395,10 @@ class Select:
         attempts = self._upstreams.router.route(selection.asked.with_model(model), time.monotonic(), deadline)
         attempts.policy += note
         return attempts
+
+
+def _packed(signs: Signs | None) -> bytes:
+    return b"" if signs is None else signs.packed()
 
 
 def _down(attempts: Attempts, before: int) -> Sequence[PastAttempt]:

@@ -1,0 +1,83 @@
+"""The signs of an answer by which the verifier judges it: how sure the model was of the words that it wrote.
+
+Of a stream, the beginning is read, so of a whole answer no more than that is, too. Means are used rather than sums, so
+that a long answer is not less likely for its length (Murray and Chiang, "Correcting length bias in neural machine
+translation", 2018). The first words decide what is said, and are the least certain where a model guesses.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from heapq import nsmallest
+from statistics import fmean
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from weebill.auto.texts import question
+from weebill.wire.conversation import Conversation
+from weebill.wire.reply import Reply
+
+TOKENS: Final = 48
+"""The tokens of an answer that are read, from its beginning."""
+_FIRST: Final = 2
+_LOWEST: Final = 3
+_QUESTION_CHARS: Final = 8_000
+_WORD: Final = re.compile(r"\w+")
+_PACKED: Final = struct.Struct("<4e")
+
+
+class Signs(NamedTuple):
+    """Means of the natural logarithms of tokens' probabilities.
+
+    `mean` is over all tokens read, `first` over the first two, `lowest` over the three lowest, `new` over those that
+    are no words of the question, 0 if there are none.
+    """
+
+    mean: float
+    first: float
+    lowest: float
+    new: float
+
+    def packed(self) -> bytes:
+        """Returns them in half precision, as they are kept and sent."""
+        return _PACKED.pack(*(max(-99.0, each) for each in self))
+
+
+class _Token(Struct):
+    """An entry of OpenAI's `logprobs.content`."""
+
+    logprob: float
+    token: str = ""
+
+
+_decode: Final = msgspec.json.Decoder(_Token).decode
+
+
+def unpacked(signs: bytes) -> Signs:
+    """Returns signs that were packed. Raises struct.error."""
+    return Signs(*_PACKED.unpack(signs))
+
+
+def read_signs(asked: Conversation, reply: Reply) -> Signs | None:
+    """Returns the signs of an answer; None if it has no probabilities, or is one of several. Pure, bounded."""
+    if len(reply.choices) != 1:
+        return None
+    [choice] = reply.choices
+    try:
+        tokens = [_decode(entry) for entry in (choice.logprobs or ())[:TOKENS]]
+    except msgspec.DecodeError:
+        return None
+    if not tokens:
+        return None
+    logprobs = [min(0.0, token.logprob) for token in tokens]
+    known = _words(question(asked)[-_QUESTION_CHARS:])
+    new = [logprob for token, logprob in zip(tokens, logprobs, strict=True) if _words(token.token) - known]
+    lowest = nsmallest(_LOWEST, logprobs)
+    return Signs(fmean(logprobs), fmean(logprobs[:_FIRST]), fmean(lowest), fmean(new) if new else 0.0)
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.lower()))
