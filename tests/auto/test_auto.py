@@ -146,7 +146,10 @@ def test_a_share_is_of_the_gains_that_were_learnt() -> None:
 
 def test_a_request_is_tried_on_the_small_tier_if_its_answer_may_do() -> None:
     seen = Verifier((0.0,), (1.0,), (1.0,), reach=1.0)
-    lessons: list[Lesson | None] = [lesson(threshold=0.2), msgspec.structs.replace(lesson(threshold=0.2), verifier=seen)]
+    lessons: list[Lesson | None] = [
+        lesson(threshold=0.2),
+        msgspec.structs.replace(lesson(threshold=0.2), verifier=seen),
+    ]
     decided, _ = auto(TargetSettings(), lessons=lessons[:1])
     assert decided.decide(subject("0.5"), LOCAL, False).tier == "large"
     decided, _ = auto(TargetSettings(), lessons=lessons)
