@@ -115,12 +115,13 @@ LearnerQuestion = Report | Rate | StandingQuestion
 class Lesson(Struct, frozen=True, kw_only=True):
     """The knowledge of a pair at a version of the learner `source`.
 
-    `decisions` were made for the pair, and of the newest ones `made` audits, judged or not. `funded` is False while
-    the budget for audits is spent. `posterior` is the encoded estimate of both tiers (`weebill.auto.posterior`),
-    b"" before there is one, and `verifier` judges the small model's answers, the packaged one if None. `threshold` is
-    for the gains that follow (`weebill.auto.trust`), None as long as the target's truth is not known. `gains` are
-    quantiles of the newest requests' gains before an answer is seen, from the least to the greatest, evenly spaced;
-    empty before there are enough. `audits`, `quality` and `spend` are as in the `Standing`, for metrics.
+    `decisions` were made for the pair, or since its answers changed, and of these `made` audits, judged or not.
+    `funded` is False while the budget for audits is spent. `posterior` is the encoded estimate of both tiers
+    (`weebill.auto.posterior`), b"" before there is one, and `verifier` judges the small model's answers, the packaged
+    one if None. `threshold` is for the gains that follow (`weebill.auto.trust`), None as long as the target's truth is
+    not known. `gains` are quantiles of the newest requests' gains before an answer is seen, from the least to the
+    greatest, evenly spaced; empty before there are enough. `audits`, `quality` and `spend` are as in the `Standing`,
+    for metrics.
     """
 
     source: str

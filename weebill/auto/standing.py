@@ -20,6 +20,8 @@ class Standing(Struct, frozen=True, kw_only=True):
     with a 95 % interval; None with fewer than `fewest` audits. `large_share` is the share of requests that the large
     model answered. `spend` is what was spent as a share of the large model alone, audits included, and
     `audits_spend` the part that these took; None without prices. `ratings` are by clients, with their mean.
+    `since_change` is the number of decisions since the small model's answers were last noticed to have changed, None if
+    they never were.
     """
 
     pair: Pair
@@ -36,6 +38,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     ratings: int
     mean_rating: float | None
     threshold: float | None
+    since_change: int | None = None
 
     def shown(self) -> dict[str, object]:
         """Returns the fields for programs, the interval with names for its bounds."""
@@ -47,7 +50,10 @@ def sentence(standing: Standing) -> str:
     """Returns the standing in one sentence."""
     spend = "" if standing.spend is None else f", {standing.spend:.0%} of its spend"
     audits = f"{standing.audits:,} audit{'s' * (standing.audits != 1)}"
+    changed = ""
+    if standing.since_change is not None:
+        changed = f"; the small model's answers changed {standing.since_change:,} decisions ago"
     if standing.quality is None:
-        return f"the quality is not yet known ({audits} of at least {standing.fewest}){spend}"
+        return f"the quality is not yet known ({audits} of at least {standing.fewest}){spend}{changed}"
     value, low, high = standing.quality
-    return f"{value:.3f} of the large model's quality ({low:.3f} to {high:.3f}, {audits}){spend}"
+    return f"{value:.3f} of the large model's quality ({low:.3f} to {high:.3f}, {audits}){spend}{changed}"

@@ -51,6 +51,12 @@ class Belief:
                 self._moments = _with(self._moments.faded(_FADE), outcome, 1.0)
                 self._weights = None
 
+    def age(self, outcomes: int) -> None:
+        """Lets everything fade as if so many outcomes had come since."""
+        self._count += outcomes
+        self._moments = self._moments.faded(_FADE**outcomes)
+        self._weights = None
+
     def forget(self, outcome: Outcome) -> None:
         """Takes an outcome out."""
         self._moments = self._without([outcome])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -10,6 +11,7 @@ from zlib import crc32
 import numpy as np
 
 from weebill.auto.cascade.signs import unpacked
+from weebill.auto.drift import Watch
 from weebill.auto.evidence import FEWEST, LARGE_ALONE, Audits, Choice, choose, quality, recency
 from weebill.auto.intervals import Interval
 from weebill.auto.learning import Decided, Lesson, Pair
@@ -31,6 +33,10 @@ _NANO: Final = 1e9
 _RANKED: Final = 2000
 _FEWEST_RANKED: Final = 100
 _QUANTILES: Final = 65
+# After a change, what was learnt before counts as if so many outcomes had come since: a quarter.
+_FORGOTTEN: Final = 7000
+
+log = logging.getLogger(__name__)
 
 
 class Knowledge:
@@ -51,15 +57,27 @@ class Knowledge:
         self._audits: dict[str, Outcome] = {}
         self._ratings: dict[str, float] = {}
         self._belief = believe()
+        self._watch = Watch()
+        self._changed_at = 0  # the number of decisions before the last change that was noticed
         self._choice: Choice = LARGE_ALONE
         self._verifier = packaged()
         self._gains: tuple[float, ...] = ()
-        self._keep(outcomes)
+        alarms = [at for at, each in enumerate(self._decided.values(), 1) if self._alarms(each)]
+        since = set(list(self._decided)[alarms[-1] :]) if alarms else set()
+        self._keep([each for each in outcomes if each.request_id not in since])
+        if alarms:
+            self._change(total - len(self._decided) + alarms[-1])
+        self._keep([each for each in outcomes if each.request_id in since])
 
     @property
     def judged(self) -> int:
         """The number of audits that were judged."""
         return sum(1 for _ in self._judged())
+
+    @property
+    def _since_change(self) -> int:
+        """The number of decisions since the last change that was noticed, or ever."""
+        return self._total - self._changed_at
 
     def add(self, decisions: Iterable[Decided], outcomes: Sequence[Outcome], withdrawn: Sequence[Outcome] = ()) -> None:
         """Takes in what is new, and takes out what it replaces."""
@@ -69,18 +87,34 @@ class Knowledge:
             if each.request_id not in self._decided:
                 self._decided[each.request_id] = each
                 self._total += 1
+                if self._alarms(each):
+                    self._change(self._total)
         self._keep(outcomes)
         for stale in list(islice(self._decided, max(0, len(self._decided) - MAX_DECISIONS))):
             del self._decided[stale]
             self._audits.pop(stale, None)
             self._ratings.pop(stale, None)
 
+    def _alarms(self, decided: Decided) -> bool:
+        """Watches the small tier's answers; True if they have changed."""
+        signs = unpacked(decided.signs)
+        return signs is not None and self._watch.add(signs)
+
+    def _change(self, number: int) -> None:
+        """Begins anew after the decision `number`: the large tier answers, and all is audited, until there are enough
+        audits again; what was learnt before counts little.
+        """
+        self._changed_at = number
+        self._belief.age(_FORGOTTEN)
+        self._choice = LARGE_ALONE
+        log.warning("the small model's answers have changed: `auto` learns anew what they are worth")
+
     def refit(self, settings: AutoSettings) -> None:
         """Works out the threshold and the quantiles of gains anew."""
         name, target = settings.target.chosen
-        judged = list(self._judged())
+        judged = self._fresh()
         audits, (small, large) = _audits(judged), self._cross_fitted(judged)
-        signs = [unpacked(each.signs) if each.signs else None for each in judged]
+        signs = [unpacked(each.signs) for each in judged]
         self._verifier = fitted(packaged(), small, signs, audits.small)
         if name == "quality":
             weights = recency(self._ages(judged))
@@ -94,14 +128,14 @@ class Knowledge:
     def lesson(self, settings: AutoSettings, source: str, version: int, now: float) -> Lesson:
         """Returns what the workers have to know."""
         standing = self.standing(settings)
-        known = len(self._gains) > 0 and self.judged >= FEWEST
+        known = len(self._gains) > 0 and len(self._fresh()) >= FEWEST
         spent = sum(each.spent_nano or 0 for each in self._audits.values() if each.at >= now - _DAY_S)
         return Lesson(
             source=source,
             version=version,
             pair=self.pair,
-            decisions=self._total,
-            made=len(self._audits),
+            decisions=self._since_change,
+            made=int((self._ages(self._audits.values()) < self._since_change).sum()),
             funded=spent < settings.audits.budget_usd * _NANO,
             posterior=self._belief.encoded(),
             verifier=self._verifier,
@@ -136,6 +170,7 @@ class Knowledge:
             ratings=len(self._ratings),
             mean_rating=sum(self._ratings.values()) / len(self._ratings) if self._ratings else None,
             threshold=float(self._choice.threshold) if np.isfinite(self._choice.threshold) else None,
+            since_change=self._since_change if self._changed_at else None,
         )
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
@@ -152,6 +187,11 @@ class Knowledge:
             if each.small is not None and each.large is not None and each.probability:
                 yield each
 
+    def _fresh(self) -> list[Outcome]:
+        """Returns the judged audits since the last change."""
+        judged = list(self._judged())
+        return [each for each, age in zip(judged, self._ages(judged), strict=True) if age < self._since_change]
+
     def _quality(self, judged: Sequence[Outcome]) -> Interval | None:
         """Audits that could not be judged are taken for the same as the others."""
         drawn = sum(1 / each.probability for each in self._decided.values() if each.audited and each.probability)
@@ -164,10 +204,10 @@ class Knowledge:
         found = quality(_audits(judged), requests, all_large=all_large)
         return None if found is None else Interval(*(min(1.0, max(0.0, each)) for each in found))
 
-    def _ages(self, judged: Sequence[Outcome]) -> Floats:
+    def _ages(self, audits: Collection[Outcome]) -> Floats:
         """Returns the number of requests that came after each audit."""
         ages = {request_id: float(age) for age, request_id in enumerate(reversed(self._decided))}
-        return np.array([ages[each.request_id] for each in judged])
+        return np.array([ages[each.request_id] for each in audits])
 
     def _cross_fitted(self, judged: Sequence[Outcome]) -> Floats:
         """Returns the scores of both tiers (2, N) in each of N audits, as expected without it."""

@@ -60,6 +60,7 @@ def test_signs_are_kept_in_few_bytes() -> None:
         assert unpacked(signs.packed()) == pytest.approx(signs, abs=0.01)
     # What no token ever has does not break a report.
     assert unpacked(Signs(-1e9, float("-inf"), -1.0, 0.0).packed()) == (-99.0, -99.0, -1.0, 0.0)
+    assert (unpacked(b""), unpacked(b"of another version")) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,9 @@ class _Token(Struct):
 _decode: Final = msgspec.json.Decoder(_Token).decode
 
 
-def unpacked(signs: bytes) -> Signs:
-    """Returns signs that were packed. Raises struct.error."""
-    return Signs(*_PACKED.unpack(signs))
+def unpacked(signs: bytes) -> Signs | None:
+    """Returns signs that were packed; None if there are none, or others than this version's."""
+    return Signs(*_PACKED.unpack(signs)) if len(signs) == _PACKED.size else None
 
 
 def read_signs(asked: Conversation, reply: Reply) -> Signs | None:
