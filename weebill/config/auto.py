@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
 
@@ -16,7 +16,9 @@ AUTO = "auto"
 Tier = Literal["small", "mid", "large"]
 # The names under which requests to generate are metered.
 Endpoint = Literal["chat.completions", "completions", "responses", "messages", "generateContent"]
-CheckName = Literal["schema", "refusal", "repetition", "logprobs", "function", "agreement"]
+CheckName = Literal[
+    "schema", "calls", "refusal", "language", "truncation", "repetition", "logprobs", "function", "agreement"
+]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 _DEFAULT_QUALITY = 0.95
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
@@ -68,7 +70,13 @@ class CascadeSettings(Section, frozen=True, kw_only=True):
     `timeout_s`.
     """
 
-    checks: Annotated[tuple[CheckName, ...], Meta(max_length=6)] = ("schema", "refusal")
+    checks: Annotated[tuple[CheckName, ...], Meta(max_length=len(get_args(CheckName)))] = (
+        "schema",
+        "calls",
+        "refusal",
+        "language",
+        "truncation",
+    )
     mean_probability: Probability = 0.8
     min_probability: Probability = 0.05
     samples: Annotated[int, Meta(ge=1, le=8)] = 2

@@ -55,7 +55,7 @@ _NOT_CHECKED: Final = f"{NOT_KNOWN}{UNAVAILABLE}"
 _OF_THE_REQUEST: Final[frozenset[FailureKind]] = frozenset(
     {"unsupported", "context_length", "content_filter", "invalid_request"}
 )
-_SHADOW_CHECKS: Final = Checks(CascadeSettings(checks=("schema", "refusal", "repetition")))
+_SHADOW_CHECKS: Final = Checks(CascadeSettings(checks=("schema", "calls", "refusal", "repetition")))
 
 
 class _Selection(NamedTuple):
