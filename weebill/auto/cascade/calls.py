@@ -15,14 +15,14 @@ from weebill.wire.conversation import Conversation, Tool, ToolChoice, ToolUse
 from weebill.wire.reply import Choice, Reply
 
 # Of a longer text, its beginning and its end are searched: a call comes after little text, or ends the answer.
-_SEARCHED: Final = 8_000
+_SEARCHED: Final = 4_000
 # Arguments are not far from the name.
 _NEAR: Final = 400
 _NAME: Final = r"([\w.:-]{1,128})"
 # The ways in which models write a call if they are not held to the API's, by the name's place:
 # as a member of JSON or of a Python dictionary, next to one with the arguments,
 _MEMBER: Final = re.compile(
-    r"""["'](?:name|tool|tool_name|function|function_name|recipient_name|action)["']\s{0,9}:\s{0,9}["']"""
+    r"""["'](?:name|func|tool|tool_name|function|function_name|recipient_name|action)["']\s{0,9}:\s{0,9}["']"""
     rf"""(?:functions\.)?{_NAME}["']"""
 )
 _ARGUMENTS: Final = re.compile(
@@ -39,7 +39,7 @@ _MARKED: Final = re.compile(
 # or as a function's, alone on its line.
 _FUNCTION: Final = re.compile(
     r"^[ \t`*\[(-]{0,12}(?:print\()?(?:default_api\.|functions\.|tools\.)?"
-    r"""['"]?([A-Za-z_][\w.:-]{0,127})['"]?\((?:[^\n]{0,4000}\)[\]),;`* \t]{0,12})?$""",
+    r"""['"]?([A-Za-z_][\w.:-]{0,127})['"]?\((?:[^\n]{0,4000}\)[\[\]),;`* \t\d]{0,12})?$""",
     re.MULTILINE,
 )
 # What a program has besides.

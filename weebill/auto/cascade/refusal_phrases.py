@@ -60,7 +60,7 @@ _CANNOT: Final = (
     r"do not feel comfortable|don't feel comfortable)"
 )
 _SUBJECT: Final = (
-    r"(?:provided |given |above |following |specific |exact ){0,2}(?:question|text|passage|context|information|"
+    r"(?:provided |given |above |following |specific |exact ){0,2}(?:questions?|text|passage|context|information|"
 )
 _SUBJECT_END: Final = (
     r"prompt|statement|request|sentence|image|document|article|input|data|topic|instructions?|functions?|tools?|name|"
@@ -70,9 +70,11 @@ _SUBJECT_END: Final = (
 ENGLISH: Final = (
     rf"(?:{_REGRET})?as {_AN_AI}\b[^.]{{0,150}}\b(?:cannot|can't|don't|do not|unable|not able|not capable|"
     rf"not possible|no personal)\b",
-    rf"(?:i'm|i am) {_AN_AI}\b[^.]{{0,120}}\b(?:cannot|can't|don't|do not|unable|not able|not capable|no personal)\b",
+    rf"(?:i'm|i am) {_AN_AI}\b[^.]{{0,120}}\b(?:cannot|can't|don't|do not|unable|not able|not programmed|not capable|"
+    rf"no personal)\b",
     rf"(?:{_REGRET})i(?: simply| just)? ?(?:{_CANNOT}|{_LACKS}|have no |am not sure|'m not sure|do not know|don't know|"
-    r"do not understand|don't understand|lack |am not familiar|'m not familiar|need more|have to|must)",
+    r"do not understand|don't understand|lack |am not familiar|'m not familiar|am not aware|'m not aware|need more|"
+    r"have to|must)",
     rf"(?:{_REGRET})(?:we|my \w{{1,20}}|our \w{{1,20}}) (?:{_CANNOT}|{_LACKS}|have no |are unable|are not able)",
     rf"(?:{_REGRET})(?:this|that|the|your) {_SUBJECT}{_SUBJECT_END}\b[^.]{{0,60}}\b(?:does not|doesn't|do not|don't|"
     rf"is not|"
