@@ -41,7 +41,7 @@ _BLOCK_BITS: Final = 4
 _BLOCKS: Final = {
     block: script for first, last, script in _RANGES for block in range(first >> _BLOCK_BITS, (last >> _BLOCK_BITS) + 1)
 }
-_LATIN: Final = "Latin"
+LATIN: Final = "Latin"
 # A sign of these says as much as two or three letters of an alphabet.
 _DENSE: Final = {"Han": 3.0, "Kana": 2.0, "Hangul": 2.0}
 _ONE_LANGUAGE: Final = {
@@ -118,12 +118,11 @@ def language(text: str, words: frozenset[str]) -> str:
         words = frozenset(WORD.findall(seen.lower()))
     if seen.isascii():
         return _of_latin(seen, words)
-    sample = seen[:: max(1, len(seen) // MAX_SAMPLE)][: 2 * MAX_SAMPLE]
-    scripts = _scripts(sample)
-    if not scripts:
+    weights = scripts(seen)
+    if not weights:
         return ""
-    script = max(sorted(scripts), key=scripts.__getitem__)
-    if script == "Han" and scripts.get("Kana", 0.0) >= _MIN_KANA * scripts[script]:
+    script = max(sorted(weights), key=weights.__getitem__)
+    if script == "Han" and weights.get("Kana", 0.0) >= _MIN_KANA * weights[script]:
         return "ja"
     match script:
         case "Latin":
@@ -146,7 +145,7 @@ def _scripts(sample: str) -> dict[str, float]:
         if script is not None:
             found[script] += count * _DENSE.get(script, 1.0)
         elif sign.isalpha():
-            found[_LATIN] += count
+            found[LATIN] += count
     return found
 
 
@@ -165,6 +164,15 @@ def _of_cyrillic(text: str, words: frozenset[str]) -> str:
 
 
 def _of_latin(text: str, words: frozenset[str]) -> str:
+    scores = latin_scores(text, words)
+    if not scores:
+        return ""
+    best = max(scores, key=lambda code: (scores[code], -_RANK[code]))
+    return best if scores[best] > _LEAST else ""
+
+
+def latin_scores(text: str, words: frozenset[str]) -> dict[str, int]:
+    """Returns the weight of the signs of each language in a text of Latin letters, as far as there are any."""
     known = _FREQUENT & words
     if known and ("(" in text or ";" in text) and sum(map(text.count, _SIGNS)) > _MANY_SIGNS * len(text):
         known = frozenset(word for word in known - KEYWORDS if len(word) > 1)
@@ -175,7 +183,9 @@ def _of_latin(text: str, words: frozenset[str]) -> str:
     if not text.isascii():
         for letter in _LETTERS_OF.keys() & text:
             scores[_LETTERS_OF[letter]] += _LETTER_WEIGHT
-    if not scores:
-        return ""
-    best = max(scores, key=lambda code: (scores[code], -_RANK[code]))
-    return best if scores[best] > _LEAST else ""
+    return scores
+
+
+def scripts(text: str) -> dict[str, float]:
+    """Returns the weight of each script in a text, by a sample if it is long."""
+    return _scripts(text[:: max(1, len(text) // MAX_SAMPLE)][: 2 * MAX_SAMPLE])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
 
@@ -16,7 +16,10 @@ AUTO = "auto"
 Tier = Literal["small", "mid", "large"]
 # The names under which requests to generate are metered.
 Endpoint = Literal["chat.completions", "completions", "responses", "messages", "generateContent"]
-CheckName = Literal["schema", "refusal", "verifier", "repetition", "logprobs", "function", "agreement"]
+CheckName = Literal[
+    "schema", "calls", "refusal", "language", "truncation", "verifier", "repetition", "logprobs", "function",
+    "agreement",
+]  # fmt: skip
 Probability = Annotated[float, Meta(ge=0, le=1)]
 _DEFAULT_QUALITY = 0.95
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
@@ -69,7 +72,14 @@ class CascadeSettings(Section, frozen=True, kw_only=True):
     `function` is "package.module:name", and has `timeout_s`.
     """
 
-    checks: Annotated[tuple[CheckName, ...], Meta(max_length=7)] = ("schema", "refusal", "verifier")
+    checks: Annotated[tuple[CheckName, ...], Meta(max_length=len(get_args(CheckName)))] = (
+        "schema",
+        "calls",
+        "refusal",
+        "language",
+        "truncation",
+        "verifier",
+    )
     least_chance: Probability = 0.2
     mean_probability: Probability = 0.8
     min_probability: Probability = 0.05

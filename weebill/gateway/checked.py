@@ -8,12 +8,14 @@ from typing import Final
 import msgspec
 
 from weebill.apis.base import Api, StreamEncoder
+from weebill.gateway.bare_json import BareJson, with_bare_json
 from weebill.gateway.bridge_stream import BridgeStream
 from weebill.gateway.for_client import ForClient
 from weebill.gateway.translation import Bridge
-from weebill.providers.base import Answer, ByteStream, StreamDecoder, Target, UpstreamRequest
+from weebill.providers.base import ByteStream, StreamDecoder, Target, UpstreamRequest
 from weebill.providers.registry import STREAMS_ONLY
 from weebill.providers.registry import dialect as registry_dialect
+from weebill.providers.usage import estimate
 from weebill.wire.accumulate import ReplyBuilder
 from weebill.wire.call import Call
 from weebill.wire.conversation import Conversation
@@ -27,7 +29,8 @@ Asking = Callable[[Conversation], Conversation]
 class CheckedBridge(Bridge):
     """The translator for one attempt. `reply_so_far()` is the answer so far, with the probabilities of its tokens.
 
-    Probabilities that only the checks need are hidden from the client. `asking` changes the request.
+    Probabilities that only the checks need are hidden from the client. If JSON was asked for, the answer is without a
+    fence around it. `asking` changes the request.
     """
 
     def __init__(self, api: Api, dialect: str, asking: Asking, *, probabilities: bool) -> None:
@@ -37,6 +40,7 @@ class CheckedBridge(Bridge):
         self._reply = _NOTHING
         self._stream: CheckedStream | None = None
         self._wanted_by_client = False
+        self._bares = False
 
     def reply_so_far(self) -> Reply:
         """Returns the answer so far."""
@@ -58,18 +62,22 @@ class CheckedBridge(Bridge):
             return super().encode(call, target)
 
     def stream(self, call: Call, sent: UpstreamRequest) -> ByteStream:
-        decoder, encoder = self._decoder(sent), self._api.stream(call)
-        self._stream = CheckedStream(call, decoder, encoder, self._for_client(sent), hides=self._hides)
+        decoder = self._decoder(sent)
+        if self._bares:
+            decoder = BareJson(decoder)
+        self._stream = CheckedStream(call, decoder, self._api.stream(call), self._for_client(sent), hides=self._hides)
         return self._stream
 
     def _conversation(self, call: Call) -> Conversation:
         asked = self._asking(super()._conversation(call))
         self._wanted_by_client = bool(asked.logprobs)
+        # Probabilities that the client gets are those of the text as it is.
+        self._bares = asked.output is not None and not asked.logprobs
         return msgspec.structs.replace(asked, logprobs=True) if self._probabilities and not asked.logprobs else asked
 
-    def _render(self, call: Call, reply: Reply) -> Answer:
-        self._reply = reply
-        return super()._render(call, _without_probabilities(reply) if self._hides else reply)
+    def _shown(self, reply: Reply) -> Reply:
+        self._reply = with_bare_json(reply) if self._bares else reply
+        return _without_probabilities(self._reply) if self._hides else self._reply
 
     @property
     def _hides(self) -> bool:
@@ -80,7 +88,7 @@ class CheckedBridge(Bridge):
 class CheckedStream(BridgeStream):
     """A stream whose answer is kept."""
 
-    __slots__ = ("_builder", "_hides")
+    __slots__ = ("_bare", "_builder", "_hides")
 
     def __init__(
         self, call: Call, decoder: StreamDecoder, encoder: StreamEncoder, for_client: ForClient, *, hides: bool
@@ -88,6 +96,13 @@ class CheckedStream(BridgeStream):
         super().__init__(call, decoder, encoder, for_client)
         self._builder: ReplyBuilder | None = ReplyBuilder()
         self._hides = hides
+        self._bare = decoder if isinstance(decoder, BareJson) else None
+
+    @property
+    def usage(self) -> Usage:
+        """As reported; else estimated, with what is left out."""
+        left_out = 0 if self._bare is None else self._bare.left_out
+        return self._reported or estimate(self._call, completion_tokens=self._pieces + left_out)
 
     def reply_so_far(self) -> Reply:
         """Returns the answer so far."""

@@ -223,12 +223,17 @@ class Bridge:
     def _render(self, call: Call, reply: Reply) -> Answer:
         if not reply.usage.measured or (not reply.usage.completion_tokens and _says_anything(reply)):
             reply = msgspec.structs.replace(reply, usage=_estimated(call, reply))
+        reply = self._shown(reply)
         if not call.as_served:
             reply = msgspec.structs.replace(reply, model=call.model)
         dropped = reply.dropped
         if len(reply.choices) > 1 and is_beyond(len(reply.choices) - 1, self._api):
             dropped = (*dropped, FURTHER_CHOICE)
         return Answer(self._api.answer(call, reply), reply.usage, dropped)
+
+    def _shown(self, reply: Reply) -> Reply:
+        """Returns what the client is shown of a complete answer."""
+        return reply
 
     def _fit(self, conversation: Conversation, target: Target, fit: Fit) -> Conversation:
         """Returns the conversation without what the dialect or the model cannot express. Raises Unsupported."""

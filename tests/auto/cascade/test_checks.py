@@ -18,15 +18,13 @@ from weebill.auto.cascade.repetition import check_repetition
 from weebill.auto.cascade.schema import check_schema
 from weebill.auto.cascade.verdicts import Verdict
 from weebill.config.auto import CascadeSettings, CheckName
-from weebill.wire.conversation import Conversation, Reasoning, Refusal, ToolChoice
+from weebill.wire.conversation import Conversation, Reasoning, Refusal
 from weebill.wire.reply import Choice, Reply, Usage
 
 PERSON = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
 WEATHER = tool("weather", {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}})
 WITH_TOOLS = Conversation(turns=PLAIN.turns, tools=(WEATHER, tool("stop")))
-MUST_CALL = Conversation(turns=PLAIN.turns, tools=(WEATHER,), tool_choice=ToolChoice("required"))
 BOTH = Conversation(turns=PLAIN.turns, tools=(WEATHER,), output=wants(PERSON).output)
-NAMED = Conversation(turns=PLAIN.turns, tools=WITH_TOOLS.tools, tool_choice=ToolChoice("auto", names=("stop",)))
 
 
 @pytest.mark.parametrize(
@@ -38,40 +36,31 @@ NAMED = Conversation(turns=PLAIN.turns, tools=WITH_TOOLS.tools, tool_choice=Tool
         (wants(PERSON), reply('{"name": "Ad', finish="length"), "the answer is not JSON"),
         (wants(kind="json_object"), reply("{}"), ""),
         (wants(kind="json_object"), reply("[]"), "the answer is not a JSON object"),
-        (WITH_TOOLS, reply("It is sunny."), ""),
-        (WITH_TOOLS, reply(call("weather", {"city": "Perth"})), ""),
-        (WITH_TOOLS, reply(call("stop", {"anything": 1})), ""),
-        (WITH_TOOLS, reply(call("weather", {})), "the call of 'weather': it does not fit its schema"),
-        (WITH_TOOLS, reply(call("weather", "[1]")), "the call of 'weather': its arguments are not an object"),
-        (WITH_TOOLS, reply(call("weather", '{"city":')), "the call of 'weather': its arguments are not JSON"),
-        (WITH_TOOLS, reply(call("rain", {})), "the tool 'rain' was not offered"),
-        (NAMED, reply(call("weather", {"city": "Perth"})), "the tool 'weather' was not offered"),
-        (MUST_CALL, reply("It is sunny."), "no tool is called"),
-        (BOTH, reply(call("weather", {"city": "Perth"})), ""),
+        (wants(PERSON), reply(call("weather", {"city": "Perth"})), ""),
         (BOTH, reply("It is sunny."), "the answer is not JSON"),
     ],
 )
 def test_schema(asked: Conversation, answer: Reply, problem: str) -> None:
-    verdict = check_schema(asked, answer)
+    assert asked.output is not None
+    verdict = check_schema(asked.output, answer)
     assert (verdict.passed, verdict.detail) == (not problem, problem)
 
 
 ELSEWHERE = wants({"$ref": "https://example.com"})
-STRANGE = Conversation(turns=PLAIN.turns, tools=(tool("odd", {"type": "OBJECT"}),))
 
 
 @pytest.mark.parametrize(
     ("asked", "answer"),
     [
         (ELSEWHERE, reply("{}")),
-        (STRANGE, reply(call("odd", {}))),
         (wants(PERSON), reply(f'{{"name": "{"a" * 1_000_000}"}}')),
         (wants(PERSON), reply('{"name": 1e400}')),
         (wants(PERSON), reply("[" * 2000 + "]" * 2000)),
     ],
 )
 def test_what_cannot_be_told_of_a_schema_is_neither_passed_nor_failed(asked: Conversation, answer: Reply) -> None:
-    verdict = check_schema(asked, answer)
+    assert asked.output is not None
+    verdict = check_schema(asked.output, answer)
     assert verdict.passed is None
     assert verdict.detail
     assert Judgement().then(verdict) == Judgement(unknown=("schema",))
@@ -79,7 +68,8 @@ def test_what_cannot_be_told_of_a_schema_is_neither_passed_nor_failed(asked: Con
 
 def test_a_choice_that_fails_fails_whatever_cannot_be_told_of_another() -> None:
     answer = Reply("r", "m", tuple(reply(each).choices[0] for each in ("{}", "none")), Usage())
-    assert check_schema(ELSEWHERE, answer) == ("schema", False, "the answer is not JSON")
+    assert ELSEWHERE.output is not None
+    assert check_schema(ELSEWHERE.output, answer) == ("schema", False, "the answer is not JSON")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +93,11 @@ def test_what_is_recorded(judgement: Judgement, checked: str) -> None:
         "As an AI language model, I don't have personal opinions.",
         "Unfortunately, I do not have access to real-time data.",
         "I'm unable to browse the internet.",
+        "Answer: I'm sorry, there is no information given about that.",
+        "Thank you for asking! However, I do not have access to your files.",
+        "Unfortunately, none of the provided functions can answer this.",
+        "I'm just an AI, so I don't have personal opinions.",
+        "I don't see any image attached.",
         "I don't know the answer.",
         "I'm sorry for any confusion, but as a chatbot designed to assist with pet care, I don't have the ability to",
         "I'm sorry for any misunderstanding, but as an AI made to help, I do not have the capability to do so.",
@@ -111,7 +106,20 @@ def test_what_is_recorded(judgement: Judgement, checked: str) -> None:
         "Ich kann dir dabei leider nicht helfen.",
         "Je suis désolé, mais je ne peux pas répondre à cette question.",
         "Lo siento, pero no puedo ayudarte con eso.",
+        "Não posso ajudar com isso.",
+        "Mi dispiace, ma non posso rispondere.",
+        "Ho sento, però no ho sé.",
+        "К сожалению, я не могу ответить на этот вопрос.",
+        "Üzgünüm, bu konuda yardımcı olamıyorum.",
+        "Maaf, saya tidak dapat membantu.",
+        "Xin lỗi, tôi không thể trả lời câu hỏi này.",
+        "عذرًا، لا يمكنني المساعدة في ذلك.",
+        "क्षमा करें, मैं इसका उत्तर नहीं दे सकता।",
+        "ขออภัย ฉันไม่สามารถตอบได้",
         "抱歉，我无法回答这个问题。",
+        "我是一个人工智能助手，我不能弹吉他。",
+        "私は違法な行為を推奨することはできません。",
+        "죄송하지만 그 질문에는 답변드릴 수 없습니다.",
         "申し訳ありませんが、お答えできません。",
         "",
         "  \n",
@@ -127,6 +135,10 @@ def test_refusals(text: str) -> None:
         "The capital of France is Paris.",
         "Sorry to hear that! Here is how to reset your password: open the settings.",
         "I can help with that.",
+        "I can't believe how kind you are, and I cannot wait to see you again.",
+        "I don't know how to thank you for the flowers.",
+        "We cannot divide by zero, so x is not 3.",
+        "私は学生ではありません、と答えましょう。",
         "I'm sorry for any confusion, but the train leaves at nine.",
         "You can't divide by zero, so the limit has to be taken from one side.",
         "42",
@@ -237,7 +249,9 @@ def test_the_first_that_fails_decides() -> None:
 def test_what_needs_the_whole_answer() -> None:
     assert not checks("schema", "refusal").needs_whole(PLAIN)
     assert checks("schema", "refusal").needs_whole(wants(PERSON))
-    assert checks("schema").needs_whole(WITH_TOOLS)
+    assert checks("calls").needs_whole(WITH_TOOLS)
+    assert not checks("schema").needs_whole(WITH_TOOLS)
+    assert not Checks(CascadeSettings()).needs_whole(PLAIN)
     assert not checks("refusal").needs_whole(WITH_TOOLS)
     for name in ("repetition", "logprobs", "function", "agreement"):
         assert checks(name).needs_whole(PLAIN)  # type: ignore[arg-type]

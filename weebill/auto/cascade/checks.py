@@ -11,21 +11,27 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from weebill.auto.cascade.agreement import check_agreement
+from weebill.auto.cascade.calls import applies as has_tools
+from weebill.auto.cascade.calls import check_calls
 from weebill.auto.cascade.function import UserCheck, ask_function
+from weebill.auto.cascade.language import check_language
 from weebill.auto.cascade.probabilities import check_probabilities
 from weebill.auto.cascade.refusal import check_refusal, has_begun
 from weebill.auto.cascade.repetition import check_repetition
-from weebill.auto.cascade.schema import applies as has_schema
 from weebill.auto.cascade.schema import check_schema
 from weebill.auto.cascade.signs import Signs, read_signs
+from weebill.auto.cascade.truncation import check_truncation
 from weebill.auto.cascade.verdicts import NOT_KNOWN, Verdict
 from weebill.auto.trust import Trust
 from weebill.config.auto import CascadeSettings, CheckName
 from weebill.wire.conversation import Conversation
 from weebill.wire.reply import Reply
 
-# Checks of which the beginning of an answer is enough; "schema" is one if there is no schema.
-_OF_THE_BEGINNING: Final[frozenset[CheckName]] = frozenset({"schema", "refusal", "verifier"})
+DOUBTS: Final[frozenset[str]] = frozenset({"verifier", "logprobs", "agreement"})
+"""Checks that an answer may fail although it is right."""
+# Checks that judge a stream by its beginning, and those that need all of it for some requests.
+_OF_BEGINNINGS: Final[frozenset[CheckName]] = frozenset({"refusal", "language", "truncation", "verifier"})
+_OF_SOME: Final[frozenset[CheckName]] = frozenset({"schema", "calls"})
 _GIVES_PROBABILITIES: Final = frozenset({"llamacpp"})
 
 
@@ -91,7 +97,11 @@ class Checks:
 
     def needs_whole(self, asked: Conversation) -> bool:
         """True if the answer must be complete to be judged; else the beginning is enough (`can_judge`)."""
-        return bool(self._names - _OF_THE_BEGINNING) or ("schema" in self._names and has_schema(asked))
+        return (
+            bool(self._names - _OF_BEGINNINGS - _OF_SOME)
+            or ("schema" in self._names and asked.output is not None)
+            or ("calls" in self._names and has_tools(asked))
+        )
 
     def can_judge(self, reply: Reply) -> bool:
         """True if enough of an answer has come that need not be complete."""
@@ -128,9 +138,15 @@ class Checks:
     def _verdict(self, name: CheckName, asked: Conversation, reply: Reply) -> Verdict | None:
         match name:
             case "schema":
-                return check_schema(asked, reply) if has_schema(asked) else None
+                return None if asked.output is None else check_schema(asked.output, reply)
+            case "calls":
+                return check_calls(asked, reply) if has_tools(asked) else None
             case "refusal":
                 return check_refusal(reply)
+            case "language":
+                return check_language(asked, reply)
+            case "truncation":
+                return check_truncation(asked, reply)
             case "repetition":
                 return check_repetition(reply)
             case "logprobs":

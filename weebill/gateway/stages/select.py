@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from weebill.apis.base import Api
 from weebill.apis.chat.api import CHAT
 from weebill.auto import judge_model
-from weebill.auto.cascade.checks import Checks, Judgement
+from weebill.auto.cascade.checks import DOUBTS, Checks, Judgement
 from weebill.auto.cascade.signs import Signs, read_signs
 from weebill.auto.cascade.verdicts import NOT_KNOWN, text_of
 from weebill.auto.experiments import Experiment
@@ -56,7 +56,7 @@ _NOT_CHECKED: Final = f"{NOT_KNOWN}{UNAVAILABLE}"
 _OF_THE_REQUEST: Final[frozenset[FailureKind]] = frozenset(
     {"unsupported", "context_length", "content_filter", "invalid_request"}
 )
-_SHADOW_CHECKS: Final = Checks(CascadeSettings(checks=("schema", "refusal", "repetition")))
+_SHADOW_CHECKS: Final = Checks(CascadeSettings(checks=("schema", "calls", "refusal", "repetition")))
 
 
 class _Selection(NamedTuple):
@@ -81,7 +81,7 @@ class _Tried(NamedTuple):
     @property
     def worthless(self) -> bool:
         """True if the answer broke a rule. One that was doubted may be right, and one that never came says nothing."""
-        return self.why not in ("", "verifier", UNAVAILABLE)
+        return bool(self.why) and self.why != UNAVAILABLE and self.why not in DOUBTS
 
 
 _NOT_TRIED: Final = _Tried("")
