@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _FOLDS: Final = 5
-_DAY_S: Final = 86_400
-_NANO: Final = 1e9
 # Gains of the newest requests, for targets that are shares of requests.
 _RANKED: Final = 2000
 _FEWEST_RANKED: Final = 100
@@ -58,10 +56,8 @@ class Knowledge:
         """The number of audits that were judged."""
         return sum(1 for _ in self._judged())
 
-    def add(self, decisions: Iterable[Decided], outcomes: Sequence[Outcome], withdrawn: Sequence[Outcome] = ()) -> None:
-        """Takes in what is new, and takes out what it replaces."""
-        for old in withdrawn:
-            self._belief.forget(old)
+    def add(self, decisions: Iterable[Decided], outcomes: Sequence[Outcome]) -> None:
+        """Takes in what is new; another rating of the same answer replaces the first."""
         for each in decisions:
             if each.request_id not in self._decided:
                 self._decided[each.request_id] = each
@@ -84,18 +80,17 @@ class Knowledge:
             gains = self._belief.gains([each.features for each in newest])
             self._gains = tuple(np.quantile(gains, np.linspace(0, 1, _QUANTILES)).tolist())
 
-    def lesson(self, settings: AutoSettings, source: str, version: int, now: float) -> Lesson:
-        """Returns what the workers have to know."""
+    def lesson(self, settings: AutoSettings, source: str, version: int, *, funded: bool) -> Lesson:
+        """Returns what the workers have to know; `funded` is False while the budget for audits is spent."""
         standing = self.standing(settings)
         known = len(self._gains) > 0 and self.judged >= FEWEST
-        spent = sum(each.spent_nano or 0 for each in self._audits.values() if each.at >= now - _DAY_S)
         return Lesson(
             source=source,
             version=version,
             pair=self.pair,
             decisions=self._total,
             made=len(self._audits),
-            funded=spent < settings.audits.budget_usd * _NANO,
+            funded=funded,
             posterior=self._belief.encoded(),
             threshold=float(self._choice.threshold) if known else None,
             gains=self._gains,
