@@ -309,7 +309,7 @@ def test_a_late_audit_of_earlier_models_does_not_turn_it_back(learning: Learning
 
 def test_a_report_that_no_table_takes_does_not_hold_up_those_after_it(learning: Learning, clock: Clock) -> None:
     for wrong in ({"spent_nano": 1 << 63}, {"probability": float("nan")}):
-        one = Decided(request_id="x", key_id="k", at=1, tier="large", features=features(False), **wrong)  # type: ignore[arg-type]
+        one = Decided(request_id="x", key_id="k", at=1, tier="large", features=features(False), **wrong)
         ask(learning, Report(PAIR, (one,)))
     Reports(learning).send(1)
     assert lesson(learning, clock).decisions == 1
