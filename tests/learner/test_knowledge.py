@@ -313,3 +313,25 @@ def test_a_report_that_no_table_takes_does_not_hold_up_those_after_it(learning: 
         ask(learning, Report(PAIR, (one,)))
     Reports(learning).send(1)
     assert lesson(learning, clock).decisions == 1
+
+
+def test_where_half_of_the_audits_cannot_be_judged_nothing_is_certain(learning: Learning) -> None:
+    decided = tuple(
+        Decided(
+            request_id=f"req_{at}", key_id="key", at=1, tier="small", features=features(False),
+            probability=1.0, audited=True,
+        )
+        for at in range(400)
+    )  # fmt: skip
+    scores = [None if at % 2 else float(at % 10 > 0) for at in range(400)]
+    audited = tuple(
+        Audited(request_id=each.request_id, small=score, large=None if score is None else 1.0, by="short")
+        for each, score in zip(decided, scores, strict=True)
+    )
+    ask(learning, Report(PAIR, decided, audited))
+    found = standing(learning)
+    assert found is not None
+    assert found.quality is not None
+    assert found.quality.value == pytest.approx(0.8)
+    assert 0.7 < found.quality.low < 0.77
+    assert 0.83 < found.quality.high < 0.9

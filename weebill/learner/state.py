@@ -147,8 +147,7 @@ class Knowledge:
             return None
         open_to_audits = sum(1 for each in self._decided.values() if each.probability)
         all_large = all(each.tier == "large" for each in self._decided.values())
-        requests = max(len(judged), round(open_to_audits * known / drawn))
-        found = quality(_audits(judged), requests, all_large=all_large)
+        found = quality(_audits(judged), open_to_audits, judged=min(1.0, known / drawn), all_large=all_large)
         return None if found is None else Interval(*(min(1.0, max(0.0, each)) for each in found))
 
     def _ages(self, judged: Sequence[Outcome]) -> Floats:
