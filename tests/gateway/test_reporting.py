@@ -1,4 +1,4 @@
-"""Reports of a worker to the learner: what cannot be sent holds up nothing after it."""
+"""Reports of a worker to the learner: one that cannot be sent holds up nothing after it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def decided(number: int) -> Decided:
 
 
 class Learner:
-    """What was reported, encoded as it is for the socket."""
+    """Keeps reports that can be encoded for the socket."""
 
     def __init__(self) -> None:
         self.reports: list[Report] = []

@@ -79,7 +79,7 @@ class OutcomeError(Exception):
 
 
 class UnkeepableError(OutcomeError):
-    """What was reported has a value that no table takes; it would be refused again and again."""
+    """A report has a value that no table takes; it would be refused again and again."""
 
 
 class Outcome(NamedTuple):
